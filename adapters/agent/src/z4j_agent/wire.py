@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of the wire: record kinds, frame types, close codes, and how a record becomes bytes.
+
+Imported by both ends; stdlib only, no I/O. `PROTOCOL.md` is the prose of this file, `tests/contract` holds vectors.
+
+Two layers:
+
+* **records** live in the spool and travel untouched inside binary frames. One record is a JSON array framed as
+  RFC 7464 (``0x1E`` + JSON + LF), so a torn write can never swallow its neighbour.
+* **frames** are WebSocket messages: text frames are JSON objects with a ``type``; a binary frame is one *batch*:
+  eight bytes (big endian sequence number) followed by records.
+
+Times are integer microseconds UTC. A task record is
+``[kind, engine, task_id, attempt, at, run, name, queue, *rest]``; the rest per kind is listed in `TASK_RECORDS`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, Final
+
+PROTOCOL: Final = 1
+"""What this end speaks. The server serves this number and the one before it."""
+
+RECORD_START: Final = b"\x1e"
+RECORD_END: Final = b"\n"
+
+MAX_RECORD: Final = 512 * 1024
+"""Bytes of one record. A writer shortens what would be longer; a reader refuses the record and counts it."""
+MAX_BATCH: Final = 256 * 1024
+"""Bytes a shipper aims at for one batch. One oversized record may travel alone up to MAX_RECORD."""
+MAX_FRAME: Final = 1024 * 1024
+"""Bytes of one WebSocket message, both ways; beyond it the connection is closed with TOO_BIG."""
+WINDOW: Final = 4
+"""Batches an agent may have sent and not yet acked."""
+
+# -- task records ------------------------------------------------------------------------------------------------------
+#: What follows the common head, per kind. `meta` is an object of optional facts (see META_KEYS) or null.
+TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
+    "enqueued": ("eta", "meta"),
+    "received": ("eta", "meta"),
+    "started": ("meta",),
+    "succeeded": ("received_at", "started_at", "runtime", "result", "meta"),
+    "failed": ("received_at", "started_at", "runtime", "reason", "error_type", "error", "traceback", "meta"),
+    "retried": ("started_at", "runtime", "eta", "reason", "error_type", "error", "traceback", "meta"),
+    "cancelled": ("started_at", "runtime", "reason", "error", "meta"),
+    "expired": ("reason", "error", "meta"),
+    "rejected": ("started_at", "runtime", "reason", "error", "traceback", "meta"),
+    "payload": ("rank", "args", "masked", "original", "original_state"),
+    "cancel_asked": ("command_id",),
+    # The three facts only the server adds to the set; an agent that sends them is refused.
+    "due": (),
+    "lost": ("reason", "error"),
+    "alive": (),
+}
+SERVER_ONLY: Final = frozenset({"due", "lost", "alive"})
+
+#: Optional facts of `meta`, all short strings unless said otherwise.
+META_KEYS: Final = (
+    "parent_id",
+    "root_id",
+    "group_id",
+    "retry_of",  # the task this one is a retry of
+    "code",  # module:line that enqueued it
+    "route",  # the web route it was enqueued from
+    "expires",  # integer microseconds UTC
+    "priority",  # integer, the engine's own scale
+    "redelivered",  # true: the broker handed this delivery out before
+    "eager",  # true: ran in the caller, no broker involved
+    "reconciled",  # true: looked up with the engine after the fact
+    "worker",  # name of the worker when the record is written by another process than the one that ran the task
+)
+
+# -- other records -----------------------------------------------------------------------------------------------------
+#: ["origin", boot, at, {host, pid, role, worker, app, environment, release, engines}]: who wrote the records that follow.
+#: A record's `run` is "<boot>.<pid>"; the boot names its origin. First record of every segment.
+#: ["gap", key, at, {count, bytes, first_at, last_at, cause}]: what was dropped; idempotent by key.
+#: ["command", command_id, at, status, {detail}]: what became of a command; status is one of COMMAND_STATUS.
+#: ["fault", key, at, {where, error, count}]: a fault of the agent itself, never of the host.
+OTHER_RECORDS: Final[dict[str, tuple[str, ...]]] = {
+    "origin": ("boot", "at", "facts"),
+    "gap": ("key", "at", "facts"),
+    "command": ("command_id", "at", "status", "facts"),
+    "fault": ("key", "at", "facts"),
+}
+COMMAND_STATUS: Final = ("accepted", "done", "failed", "refused", "unsupported", "expired", "unknown")
+
+# -- text frames -------------------------------------------------------------------------------------------------------
+#: type → fields, agent to server. A field ending in "?" may be absent.
+AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
+    "hello": (
+        "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "app?", "environment", "release?",
+        "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?",
+    ),
+    "discovery": ("engine", "tasks", "queues", "worker?"),
+    "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper"),
+    "goodbye": ("reason",),
+}  # fmt: skip
+#: type → fields, server to agent.
+SERVER_FRAMES: Final[dict[str, tuple[str, ...]]] = {
+    "welcome": ("protocol", "server_version", "session", "at", "heartbeat_s", "window", "seal_key?", "audit_head?"),
+    "ack": ("seq",),
+    "command": ("id", "action", "engine", "expires_at", "params"),
+    "error": ("code", "message", "hint?"),
+}
+
+#: Close codes of the gateway (RFC 6455 private range) and the sentence each stands for.
+CLOSE: Final[dict[int, str]] = {
+    4400: "malformed frame",
+    4401: "token unknown or revoked",
+    4403: "this connection may not do that",
+    4408: "no hello within ten seconds",
+    4409: "the same process is already connected",
+    4413: "frame too big",
+    4426: "protocol version not served",
+    4429: "too many attempts",
+    4503: "server is stopping",
+}
+MALFORMED, BAD_TOKEN, FORBIDDEN, NO_HELLO, DUPLICATE, TOO_BIG, BAD_PROTOCOL, TOO_MANY, STOPPING = CLOSE
+
+_SEQ = struct.Struct(">Q")
+
+
+def encode_record(record: list[Any]) -> bytes:
+    """One record as bytes, ready for a single `write`. Lone surrogates survive as escapes;"""
+    return RECORD_START + json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii") + RECORD_END
+
+
+def split_records(data: bytes) -> list[bytes]:
+    """The complete records inside `data`, without their framing. Torn records are left out: they were never finished."""
+    return [part[:-1] for part in data.split(RECORD_START) if part.endswith(RECORD_END)]
+
+
+def pack_batch(seq: int, records: bytes) -> bytes:
+    """A binary frame: sequence number, then records exactly as they stand in the spool."""
+    return _SEQ.pack(seq) + records
+
+
+def unpack_batch(frame: bytes) -> tuple[int, bytes]:
+    """The reverse of `pack_batch`. Raises ValueError when the frame is too short to hold a sequence number."""
+    if len(frame) < _SEQ.size:
+        raise ValueError("a batch has at least eight bytes")
+    return _SEQ.unpack_from(frame)[0], frame[_SEQ.size :]
+
+
+__all__ = [
+    "AGENT_FRAMES", "BAD_PROTOCOL", "BAD_TOKEN", "CLOSE", "COMMAND_STATUS", "DUPLICATE", "FORBIDDEN", "MALFORMED",
+    "MAX_BATCH", "MAX_FRAME", "MAX_RECORD", "META_KEYS", "NO_HELLO", "OTHER_RECORDS", "PROTOCOL", "SERVER_FRAMES",
+    "SERVER_ONLY", "STOPPING", "TASK_RECORDS", "TOO_BIG", "TOO_MANY", "WINDOW", "encode_record", "pack_batch", "quote",
+    "split_records", "unpack_batch",
+]  # fmt: skip
