@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+# One line per target; CI runs the same. Every environment is made from uv.lock under .venvs/, one per engine.
+.PHONY: demo check test test-fast test-long bench build docs assets environments clean
+.DEFAULT_GOAL := test
+
+UV := .venvs/uv/bin/uv
+SERVER := .venvs/server/bin/python
+CELERY := .venvs/celery/bin/python
+LOCK := uv.lock pyproject.toml adapters/agent/pyproject.toml adapters/celery/pyproject.toml hatch_build.py package-lock.json
+
+demo: .venvs/demo/.stamp .venvs/celery/.stamp
+	exec .venvs/demo/bin/python examples/demo/demo.py
+
+check: environments
+	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
+	$(SERVER) -m mypy -p z4j -p z4j_agent
+	MYPYPATH=adapters/celery/src:adapters/agent/src $(SERVER) -m mypy -p z4j_celery
+	$(SERVER) -m mypy tests bench
+	.venvs/server/bin/lint-imports
+
+test: environments
+	$(SERVER) tests/run.py
+
+test-fast: environments
+	$(SERVER) tests/run.py --fast
+
+test-long: environments
+	$(SERVER) tests/run.py --long
+
+bench: environments
+	$(SERVER) -m bench
+
+build: environments
+	rm -rf build dist && .venvs/server/bin/pyinstaller --noconfirm --log-level WARN z4j.spec && for d in . adapters/agent adapters/celery; do $(UV) build --quiet --wheel --out-dir dist $$d || exit 1; done
+
+docs: environments
+	$(SERVER) -m z4j.settings > docs/settings.md
+
+environments: .venvs/server/.stamp .venvs/celery/.stamp
+
+$(UV):
+	python3 -m venv .venvs/uv && .venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+.venvs/server/.stamp: $(UV) $(LOCK)
+	UV_PROJECT_ENVIRONMENT=.venvs/server $(UV) sync --quiet --frozen --all-groups && .venvs/server/bin/python hatch_build.py && touch $@
+
+.venvs/demo/.stamp: $(UV) $(LOCK)
+	UV_PROJECT_ENVIRONMENT=.venvs/demo $(UV) sync --quiet --frozen && .venvs/demo/bin/python hatch_build.py && touch $@
+
+.venvs/celery/.stamp: $(UV) $(LOCK)
+	UV_PROJECT_ENVIRONMENT=.venvs/celery $(UV) sync --quiet --frozen --package z4j-celery --group engine --group test && touch $@
+
+clean:
+	rm -rf .venvs build dist .demo
