@@ -34,3 +34,164 @@ def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str) -> T:
             return answer
         assert time.monotonic() < ends, f"not within {seconds} s: {what}"
         time.sleep(0.05)
+
+
+@dataclass
+class Child:
+    """A started process with its output in a file; ended with its whole group."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """SIGKILL to the process alone, as an out-of-memory killer would."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def end(self, seconds: float = 15) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(5)
+        return self.process.returncode
+
+
+@dataclass
+class Stack:
+    """One server, one broker and their workers in a folder of their own."""
+
+    folder: Path
+    children: list[Child] = field(default_factory=list)
+    port: int = field(default_factory=free_port)
+    broker_port: int = field(default_factory=free_port)
+    url: str = ""
+
+    # -- processes -----------------------------------------------------------------------------------------------------
+    def start(self, name: str, command: list[str | Path], env: dict[str, str] | None = None) -> Child:
+        log = self.folder / f"{name}.log"
+        out: IO[bytes] = log.open("ab")
+        with out:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=ROOT,
+                env={**os.environ, **self.environment(), **(env or {})},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        child = Child(name, process, log)
+        self.children.append(child)
+        return child
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "Z4J_DATA": str(self.data),
+            "Z4J_URL": self.url,
+            "Z4J_SPOOL": str(self.folder / "spool"),
+            "BROKER_URL": f"redis://127.0.0.1:{self.broker_port}/0",
+            "WITNESS": str(self.folder / "witness"),
+            "PYTHONPATH": str(ROOT),
+        }
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def command(self, *words: str, stdin: str = "") -> str:
+        """Runs `z4j WORDS` and returns what it printed; raises CalledProcessError with its output."""
+        done = subprocess.run(
+            [SERVER_PYTHON, "-m", "z4j", *words],
+            cwd=ROOT, env={**os.environ, **self.environment()}, input=stdin, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"z4j {words} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start_server(self, executable: list[str | Path] | None = None) -> Child:
+        program: list[str | Path] = executable or [SERVER_PYTHON, "-m", "z4j"]
+        server = self.start("server", [*program, "serve", "--port", str(self.port)])
+        wait_for(lambda: self.answers(server), what=f"the server answers, see {server.log}")
+        return server
+
+    def answers(self, server: Child) -> bool:
+        assert server.process.poll() is None, server.log.read_text()[-3000:]
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def add_app(self, name: str = "shop") -> str:
+        """Makes an app with its first token; from here on every worker of this stack reports to it."""
+        printed = self.command("token", "create", "--app", name)
+        self.url = next(word for word in printed.replace("Z4J_URL=", " ").split() if word.startswith("z4j")).strip("'\"")
+        self.url = f"{self.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
+        return self.url
+
+    def start_broker(self) -> Child:
+        broker = self.start(
+            "broker",
+            [
+                CELERY_PYTHON, "-m", "tests.support.broker", str(self.broker_port),
+            ],
+        )  # fmt: skip
+
+        def is_up() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.broker_port)) == 0
+
+        wait_for(is_up, what=f"the broker answers, see {broker.log}")
+        return broker
+
+    def start_worker(self, *words: str, name: str = "worker", env: dict[str, str] | None = None) -> Child:
+        worker = self.start(
+            name,
+            [
+                CELERY_PYTHON, "-m", "celery", "-A", "tests.support.witness_app", "worker",
+                "--loglevel", "INFO", "--concurrency", "2", "-Q", "work", "-n", f"{name}@test", *words,
+            ],
+            env,
+        )  # fmt: skip
+        wait_for(lambda: b" ready." in worker.log.read_bytes(), seconds=30, what=f"the worker is ready, see {worker.log}")
+        return worker
+
+    def produce(self, kind: str, amount: int, *words: str) -> list[str]:
+        done = subprocess.run(
+            [CELERY_PYTHON, "-m", "tests.support.produce", kind, str(amount), *words],
+            cwd=ROOT, env={**os.environ, **self.environment()}, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    def end(self) -> None:
+        for child in reversed(self.children):
+            child.end()
+
+    # -- what the store holds ------------------------------------------------------------------------------------------
+    def rows(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(f"file:{self.data / 'z4j.db'}?mode=ro", uri=True, timeout=10)) as db:
+            return db.execute(sql, parameters).fetchall()
+
+    def states(self) -> dict[str, int]:
+        """Task id → state code, for every task the store knows."""
+        from uuid import UUID
+
+        return {str(UUID(bytes=row[0])): int(row[1]) for row in self.rows("SELECT task_id, state FROM task")}  # type: ignore[arg-type, call-overload]
+
+    def testimony(self) -> list[list[str]]:
+        witness = self.folder / "witness"
+        return [line.split() for line in witness.read_text().splitlines()] if witness.exists() else []
+
+
+@contextmanager
+def stack(folder: Path) -> Iterator[Stack]:
+    made = Stack(folder)
+    try:
+        yield made
+    finally:
+        made.end()

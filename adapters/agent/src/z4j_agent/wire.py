@@ -50,12 +50,13 @@ TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "rejected": ("started_at", "runtime", "reason", "error", "traceback", "meta"),
     "payload": ("rank", "args", "masked", "original", "original_state"),
     "cancel_asked": ("command_id",),
-    # The three facts only the server adds to the set; an agent that sends them is refused.
-    "due": (),
+    # An agent says `lost` only of a process whose death it saw (a killed prefork child); the server says it of vanished ones.
     "lost": ("reason", "error"),
+    # Facts only the server adds to the set; an agent that sends them is refused.
+    "due": (),
     "alive": (),
 }
-SERVER_ONLY: Final = frozenset({"due", "lost", "alive"})
+SERVER_ONLY: Final = frozenset({"due", "alive"})
 
 #: Optional facts of `meta`, all short strings unless said otherwise.
 META_KEYS: Final = (

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Nothing captured is lost and nothing acked is forgotten, whoever is killed. The witnesses are the tasks themselves."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.support.stack import Stack, wait_for
+from tests.support.witness import disagreements, expected_states, unstarted
+
+
+def run_server_kills(shop: Stack, rounds: int) -> None:
+    """A stream of tasks while the server is killed at random moments; everything must be there in the end."""
+    worker = shop.start_worker()
+    server = shop.children[-2]
+    sent: list[str] = []
+    dice = random.Random(7)
+    for _ in range(rounds):
+        sent += shop.produce("mix", 120)
+        time.sleep(dice.uniform(0.0, 0.4))
+        server.kill()
+        time.sleep(dice.uniform(0.0, 0.3))
+        server = shop.start_server()
+    wait_for(lambda: set(sent) <= set(expected_states(shop)), seconds=60, what="every task testified its end")
+    wait_for(lambda: not disagreements(shop), seconds=30, what=f"the store agrees with {len(sent)} witnesses")
+    assert shop.rows("PRAGMA integrity_check") == [("ok",)]
+    assert not [task_id for task_id in sent if task_id not in shop.states()]
+    assert shop.rows("SELECT coalesce(sum(events), 0) FROM gap") == [(0,)]
+    assert worker.end() == 0
+
+
+def test_server_killed_at_random_loses_nothing(shop: Stack) -> None:
+    run_server_kills(shop, 10)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_server_killed_a_hundred_times_loses_nothing(shop: Stack) -> None:
+    run_server_kills(shop, 100)
+
+
+def test_server_away_under_load_is_caught_up(shop: Stack) -> None:
+    """The host neither blocks nor forgets while nobody listens."""
+    worker = shop.start_worker()
+    first = shop.produce("shop.ship", 50, "[1]")
+    wait_for(lambda: set(first) <= set(expected_states(shop)), what="the first tasks ran")
+    shop.children[2].kill()
+    seconds = float(os.environ.get("Z4J_TEST_AWAY_S", "20"))
+    ends = time.monotonic() + seconds
+    sent: list[str] = []
+    while time.monotonic() < ends:
+        sent += shop.produce("mix", 200)
+    wait_for(lambda: set(sent) <= set(expected_states(shop)), seconds=60, what="tasks went on without the server")
+    shop.start_server()
+    wait_for(lambda: not disagreements(shop), seconds=45, what=f"{len(sent)} tasks arrived after the outage")
+    assert worker.end() == 0
+
+
+def test_killed_children_and_main_are_reported(shop: Stack) -> None:
+    worker = shop.start_worker()
+    crashed = shop.produce("shop.crash", 4)
+    states = wait_for(
+        lambda: (s := shop.states()) and all(s.get(t, 0) >= 8 for t in crashed) and s, seconds=30, what="lost children were reported"
+    )
+    assert {states[t] for t in crashed} == {11}
+    reasons = shop.rows("SELECT DISTINCT reason FROM task WHERE state = 11")
+    assert reasons == [("child_killed",)]
+
+    slow = shop.produce("shop.wait", 2, "[30]")
+    wait_for(lambda: {line[1] for line in shop.testimony()} >= set(slow), what="two tasks run")
+    began = {line[1] for line in shop.testimony()}
+    os.kill(worker.process.pid, signal.SIGKILL)
+    worker.process.wait(10)
+    again = shop.start_worker(name="worker")
+    wait_for(lambda: not unstarted(shop), what="what the killed worker captured arrived")
+    wait_for(lambda: all(shop.states()[t] == 6 for t in slow), seconds=40, what="tasks of the dead worker are lost, with evidence")
+    assert began <= set(shop.states())
+    assert again.end() == 0
