@@ -48,7 +48,12 @@ def run(folder: Folder, marks: list[str]) -> tuple[bool, float, list[str]]:
     print(f"\n== {folder.name}", flush=True)
     began = time.monotonic()
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "COLUMNS": "160"}
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
     ) as process:
         assert process.stdout is not None
         skipped = []
@@ -61,7 +66,15 @@ def run(folder: Folder, marks: list[str]) -> tuple[bool, float, list[str]]:
 
 def coverage_is_enough() -> bool:
     subprocess.run([SERVER, "-m", "coverage", "combine", "-q"], cwd=ROOT, check=False)
-    report = [SERVER, "-m", "coverage", "report", f"--include={COVERED}", f"--omit={COVERED_BUT}", f"--fail-under={FLOOR}"]
+    report = [
+        SERVER,
+        "-m",
+        "coverage",
+        "report",
+        f"--include={COVERED}",
+        f"--omit={COVERED_BUT}",
+        f"--fail-under={FLOOR}",
+    ]
     return subprocess.run([*report, "--skip-covered"], cwd=ROOT, check=False).returncode == 0
 
 

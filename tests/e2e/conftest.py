@@ -9,7 +9,7 @@ import pytest
 from tests.support.stack import Stack, stack
 
 
-@pytest.fixture()
+@pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Stack]:
     """A server with one app, a broker, and no worker yet."""
     with stack(tmp_path) as made:

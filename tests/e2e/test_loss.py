@@ -65,7 +65,9 @@ def test_killed_children_and_main_are_reported(shop: Stack) -> None:
     worker = shop.start_worker()
     crashed = shop.produce("shop.crash", 4)
     states = wait_for(
-        lambda: (s := shop.states()) and all(s.get(t, 0) >= 8 for t in crashed) and s, seconds=30, what="lost children were reported"
+        lambda: (s := shop.states()) and all(s.get(t, 0) >= 8 for t in crashed) and s,
+        seconds=30,
+        what="lost children were reported",
     )
     assert {states[t] for t in crashed} == {11}
     reasons = shop.rows("SELECT DISTINCT reason FROM task WHERE state = 11")
@@ -78,6 +80,10 @@ def test_killed_children_and_main_are_reported(shop: Stack) -> None:
     worker.process.wait(10)
     again = shop.start_worker(name="worker")
     wait_for(lambda: not unstarted(shop), what="what the killed worker captured arrived")
-    wait_for(lambda: all(shop.states()[t] == 6 for t in slow), seconds=40, what="tasks of the dead worker are lost, with evidence")
+    wait_for(
+        lambda: all(shop.states()[t] == 6 for t in slow),
+        seconds=40,
+        what="tasks of the dead worker are lost, with evidence",
+    )
     assert began <= set(shop.states())
     assert again.end() == 0

@@ -129,7 +129,9 @@ class Stack:
     def add_app(self, name: str = "shop") -> str:
         """Makes an app with its first token; from here on every worker of this stack reports to it."""
         printed = self.command("token", "create", "--app", name)
-        self.url = next(word for word in printed.replace("Z4J_URL=", " ").split() if word.startswith("z4j")).strip("'\"")
+        self.url = next(word for word in printed.replace("Z4J_URL=", " ").split() if word.startswith("z4j")).strip(
+            "'\""
+        )
         self.url = f"{self.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
         return self.url
 
@@ -157,7 +159,9 @@ class Stack:
             ],
             env,
         )  # fmt: skip
-        wait_for(lambda: b" ready." in worker.log.read_bytes(), seconds=30, what=f"the worker is ready, see {worker.log}")
+        wait_for(
+            lambda: b" ready." in worker.log.read_bytes(), seconds=30, what=f"the worker is ready, see {worker.log}"
+        )
         return worker
 
     def produce(self, kind: str, amount: int, *words: str) -> list[str]:

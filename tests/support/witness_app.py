@@ -11,8 +11,9 @@ import os
 import signal
 import time
 
-import z4j_celery
 from celery import Celery, Task
+
+import z4j_celery
 
 app = Celery("witness", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
 app.conf.update(

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A person at the keyboard without a browser: signs in, reads pages and presses buttons over plain HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx2 as httpx
+
+from tests.support.stack import Stack
+
+PASSWORD = "a long enough passphrase"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    client: httpx.Client
+    stack: Stack
+
+    @classmethod
+    def sign_in(cls, stack: Stack, name: str = "ada", role: str = "admin") -> Person:
+        stack.command("user", "add", name, "--role", role, "--password-stdin", stdin=PASSWORD + "\n")
+        client = httpx.Client(base_url=stack.address, headers={"Origin": stack.address}, follow_redirects=True)
+        answer = client.post("/login", data={"name": name, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        assert "/login" not in str(answer.url), answer.text
+        return cls(client, stack)
+
+    def get(self, path: str) -> httpx.Response:
+        answer = self.client.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
+        return answer
+
+    def row_id(self, task_id: str) -> int:
+        from uuid import UUID
+
+        [(row,)] = self.stack.rows("SELECT id FROM task WHERE task_id = ?", UUID(task_id).bytes)
+        return int(row)  # type: ignore[call-overload]
+
+    def get_task(self, task_id: str) -> httpx.Response:
+        return self.get(f"/tasks/{self.row_id(task_id)}")
+
+    def act(self, task_id: str, action: str) -> httpx.Response:
+        answer = self.client.post(f"/tasks/{self.row_id(task_id)}/{action}", data={"reason": "test"})
+        assert answer.status_code == 200, answer.text
+        return answer
