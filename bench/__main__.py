@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`python -m bench [PART …]`: measures, then writes bench/results.json and docs/benchmarks.md.
+
+Parts not asked for keep their last figure and the commit they were measured at.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sqlite3
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from bench.budgets import BUDGETS
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench/results.json"
+NOTES = ROOT / "bench/notes.json"
+PARTS = ("ingest", "worker", "pages", "commands", "appliance")
+HEAD = """<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->
+# Benchmarks
+
+Written by `make bench`; budgets are goals, never asserted in CI. Machines differ and this one was shared: read the ratios, which
+were measured side by side in one run, before the bare figures. A missed budget is named with its cause.
+
+"""
+
+
+def commit() -> str:
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
+    lines = [
+        HEAD,
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()} {platform.machine()}, two cores.\n",
+        "| measure | figure | budget | | command | commit |",
+        "|---|--:|--:|---|---|---|",
+    ]
+    for budget in BUDGETS:
+        entry = results.get(budget.name, {})
+        figure = entry.get("figure")
+        shown = "–" if figure is None else f"{float(str(figure)):,.2f}".rstrip("0").rstrip(".")
+        sign = "≥" if budget.better == "more" else "≤"
+        verdict = budget.verdict(None if figure is None else float(str(figure)))
+        lines.append(
+            f"| `{budget.name}` {budget.what} | {shown} | {sign} {budget.limit:g} | {verdict} | `python -m bench {budget.how[6:]}` | {entry.get('commit', '–')} |"
+        )
+    causes = [f"- `{name}`: {text}" for name, text in notes.items()]
+    return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"
+
+
+def main() -> None:
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    notes = json.loads(NOTES.read_text()) if NOTES.exists() else {}
+    for part in [name for name in sys.argv[1:] if name in PARTS] or ([] if "--report" in sys.argv else PARTS):
+        print(f"{part} …", flush=True)
+        for name, figure in import_module(f"bench.{part}").measure().items():
+            results[name] = {
+                "figure": round(figure, 3),
+                "commit": commit(),
+                "at": time.strftime("%Y-%m-%d", time.gmtime()),
+            }
+            print(f"  {name} = {figure:,.3f}", flush=True)
+    RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+    (ROOT / "docs/benchmarks.md").write_text(report(results, notes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is measured, in which unit, and the budget it is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    name: str
+    what: str
+    limit: float
+    better: Literal["more", "less"]
+    how: str
+
+    def verdict(self, figure: float | None) -> str:
+        """Met or missed, and by how much; grey when nothing was measured."""
+        if figure is None:
+            return "not measured"
+        is_met = figure >= self.limit if self.better == "more" else figure <= self.limit
+        share = abs(figure - self.limit) / self.limit * 100
+        return f"{'met' if is_met else '**missed**'} by {share:.0f} %"
+
+
+BUDGETS: tuple[Budget, ...] = (
+    Budget(
+        "ingest_events_per_s", "events per second, one connection, committed and acked", 50_000, "more", "bench.ingest"
+    ),
+    Budget(
+        "ingest_ratio_to_raw",
+        "of a bare executemany upsert of the same rows, same indexes",
+        0.5,
+        "more",
+        "bench.ingest",
+    ),
+    Budget("ingest_8conn_ratio_to_1conn", "eight connections in total, of one", 1.0, "more", "bench.ingest"),
+    Budget("worker_us_per_task", "µs of CPU per task added to the worker tree", 55, "less", "bench.worker"),
+    Budget("worker_cpu_ratio", "worker CPU per no-op task, monitored to unmonitored", 1.12, "less", "bench.worker"),
+    Budget("celery_throughput_ratio", "no-op tasks per second, monitored to unmonitored", 0.90, "more", "bench.worker"),
+    Budget(
+        "bytes_per_task", "bytes per finished small task, original and indexes included", 700, "less", "bench.pages"
+    ),
+    Budget("list_p99_ms_1m", "ms, p99 of a task list page over 1 M tasks, in the server", 20, "less", "bench.pages"),
+    Budget("search_p99_ms_1m", "ms, p99 of a search by task name and state over 1 M tasks", 100, "less", "bench.pages"),
+    Budget("command_p50_ms", "ms, p50 from click to the end of the engine call", 50, "less", "bench.commands"),
+    Budget("start_s", "s from start to the first answer, executable", 1.0, "less", "bench.appliance"),
+    Budget("idle_rss_mb", "MB resident, idle", 60, "less", "bench.appliance"),
+    Budget("loaded_rss_mb", "MB resident at most, under full ingest", 200, "less", "bench.ingest"),
+    Budget("executable_mb", "MB on disk", 45, "less", "bench.appliance"),
+    Budget("page_weight_kb", "KB compressed, first page load with all assets", 60, "less", "bench.appliance"),
+)
