@@ -44,13 +44,15 @@ def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
         "|---|--:|--:|---|---|---|",
     ]
     for budget in BUDGETS:
+        command = f"python -m {budget.how.replace('.', ' ')}"
         entry = results.get(budget.name, {})
         figure = entry.get("figure")
         shown = "–" if figure is None else f"{float(str(figure)):,.2f}".rstrip("0").rstrip(".")
         sign = "≥" if budget.better == "more" else "≤"
         verdict = budget.verdict(None if figure is None else float(str(figure)))
         lines.append(
-            f"| `{budget.name}` {budget.what} | {shown} | {sign} {budget.limit:g} | {verdict} | `python -m bench {budget.how[6:]}` | {entry.get('commit', '–')} |"
+            f"| `{budget.name}` {budget.what} | {shown} | {sign} {budget.limit:g} | {verdict} "
+            f"| `{command}` | {entry.get('commit', '–')} |"
         )
     causes = [f"- `{name}`: {text}" for name, text in notes.items()]
     return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"

@@ -25,9 +25,7 @@ class Budget:
 
 
 BUDGETS: tuple[Budget, ...] = (
-    Budget(
-        "ingest_events_per_s", "events per second, one connection, committed and acked", 50_000, "more", "bench.ingest"
-    ),
+    Budget("ingest_events_per_s", "events per second, one connection, committed and acked", 50_000, "more", "bench.ingest"),
     Budget(
         "ingest_ratio_to_raw",
         "of a bare executemany upsert of the same rows, same indexes",
@@ -39,9 +37,7 @@ BUDGETS: tuple[Budget, ...] = (
     Budget("worker_us_per_task", "µs of CPU per task added to the worker tree", 55, "less", "bench.worker"),
     Budget("worker_cpu_ratio", "worker CPU per no-op task, monitored to unmonitored", 1.12, "less", "bench.worker"),
     Budget("celery_throughput_ratio", "no-op tasks per second, monitored to unmonitored", 0.90, "more", "bench.worker"),
-    Budget(
-        "bytes_per_task", "bytes per finished small task, original and indexes included", 700, "less", "bench.pages"
-    ),
+    Budget("bytes_per_task", "bytes per finished small task, original and indexes included", 700, "less", "bench.pages"),
     Budget("list_p99_ms_1m", "ms, p99 of a task list page over 1 M tasks, in the server", 20, "less", "bench.pages"),
     Budget("search_p99_ms_1m", "ms, p99 of a search by task name and state over 1 M tasks", 100, "less", "bench.pages"),
     Budget("command_p50_ms", "ms, p50 from click to the end of the engine call", 50, "less", "bench.commands"),

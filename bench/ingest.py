@@ -49,8 +49,7 @@ def events_per_second(url: str, connections: int, tasks: int, first: int) -> flo
     ready, go = context.Semaphore(0), context.Event()
     share = tasks // connections
     senders = [
-        context.Process(target=send, args=(url, first + number * share, share, ready, go))
-        for number in range(connections)
+        context.Process(target=send, args=(url, first + number * share, share, ready, go)) for number in range(connections)
     ]
     for sender in senders:
         sender.start()
@@ -69,9 +68,7 @@ def raw_events_per_second(source: Path, folder: Path) -> float:
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as db:
         rows = db.execute("SELECT * FROM task").fetchall()
         names = [row[1] for row in db.execute("PRAGMA table_info(task)")]
-        schema = [
-            row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'task' AND sql IS NOT NULL")
-        ]
+        schema = [row[0] for row in db.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'task' AND sql IS NOT NULL")]
     with closing(sqlite3.connect(folder / "raw.db", isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")

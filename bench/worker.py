@@ -41,7 +41,7 @@ def run(made: Stack, tasks: int, *, is_watched: bool, number: int) -> Run:
     """Tasks wait in the broker before the stopped worker may go on; what is timed is the draining alone."""
     broker = Broker(made.broker_port)
     env = {} if is_watched else {"Z4J_URL": ""}
-    worker = made.start_worker("--loglevel", "WARNING", name=f"w{number}", env=env, log_says=None)
+    worker = made.start_worker("--loglevel", "WARNING", name=f"w{number}", env=env, log_says=b"")
     produce_unwatched(made, 200)
     wait_for(broker.is_drained, seconds=60, what="the worker is warm")
     pids = tree(worker.process.pid)
@@ -79,10 +79,7 @@ def measure(tasks: int = 3_000, pairs: int = 8) -> dict[str, float]:
         for pair in range(pairs):
             order = [True, False]
             dice.shuffle(order)
-            runs = {
-                is_watched: run(made, tasks, is_watched=is_watched, number=pair * 2 + is_watched)
-                for is_watched in order
-            }
+            runs = {is_watched: run(made, tasks, is_watched=is_watched, number=pair * 2 + is_watched) for is_watched in order}
             throughput.append(runs[False].seconds / runs[True].seconds)
             cpu.append(runs[True].cpu_us_per_task / runs[False].cpu_us_per_task)
             extra.append(runs[True].cpu_us_per_task - runs[False].cpu_us_per_task)

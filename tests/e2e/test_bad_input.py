@@ -26,12 +26,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def close_code(client: WireClient) -> int:
     """Reads until the server closes; returns its code."""
-    try:
+    with pytest.raises(ConnectionClosed) as closed:
         while True:
             client.hear()
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None
-        return closed.rcvd.code
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code
 
 
 def test_wrong_token(server: Stack) -> None:

@@ -41,9 +41,7 @@ def test_retry_with_a_secret(shop: Stack, tmp_path: Path) -> None:
     assert "•••" in page.text
     person.act(task_id, "retry")
 
-    wait_for(
-        lambda: any(line[0] == "end-right" for line in shop.testimony()), what="the retried task got the true secret"
-    )
+    wait_for(lambda: any(line[0] == "end-right" for line in shop.testimony()), what="the retried task got the true secret")
     assert not any(line[0] == "end-wrong" for line in shop.testimony())
     retried = next(line[1] for line in shop.testimony() if line[0] == "end-right")
     assert retried != task_id

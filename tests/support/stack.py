@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY_PYTHON = ROOT / ".venvs/celery/bin/python"
@@ -129,9 +131,7 @@ class Stack:
     def add_app(self, name: str = "shop") -> str:
         """Makes an app with its first token; from here on every worker of this stack reports to it."""
         printed = self.command("token", "create", "--app", name)
-        self.url = next(word for word in printed.replace("Z4J_URL=", " ").split() if word.startswith("z4j")).strip(
-            "'\""
-        )
+        self.url = next(word for word in printed.replace("Z4J_URL=", " ").split() if word.startswith("z4j")).strip("'\"")
         self.url = f"{self.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
         return self.url
 
@@ -150,7 +150,10 @@ class Stack:
         wait_for(is_up, what=f"the broker answers, see {broker.log}")
         return broker
 
-    def start_worker(self, *words: str, name: str = "worker", env: dict[str, str] | None = None) -> Child:
+    def start_worker(
+        self, *words: str, name: str = "worker", env: dict[str, str] | None = None, log_says: bytes = b" ready."
+    ) -> Child:
+        """A prefork worker of two; returns once its log says `log_says` (empty: at once)."""
         worker = self.start(
             name,
             [
@@ -159,9 +162,7 @@ class Stack:
             ],
             env,
         )  # fmt: skip
-        wait_for(
-            lambda: b" ready." in worker.log.read_bytes(), seconds=30, what=f"the worker is ready, see {worker.log}"
-        )
+        wait_for(lambda: log_says in worker.log.read_bytes(), seconds=30, what=f"the worker is ready, see {worker.log}")
         return worker
 
     def produce(self, kind: str, amount: int, *words: str) -> list[str]:
