@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench.measure import median
 from tests.support.browserless import Person
@@ -28,10 +29,10 @@ def measure(clicks: int = 40) -> dict[str, float]:
             clicked = now()
             person.client.post(f"/tasks/{row}/retry", data={"reason": "bench"}, follow_redirects=False)
 
-            def done(number: int = number) -> list[tuple[object, ...]]:
+            def done(number: int = number) -> list[tuple[Any, ...]]:
                 rows = made.rows("SELECT ended_at FROM command WHERE status = 'done' ORDER BY created_at")
                 return rows if len(rows) == number else []
 
             [*_, (ended,)] = wait_for(done, what="the command is done")
-            waits.append((int(ended) - clicked) / 1000)  # type: ignore[call-overload]
+            waits.append((int(ended) - clicked) / 1000)
         return {"command_p50_ms": median(waits)}

@@ -35,7 +35,7 @@ class Person:
         from uuid import UUID
 
         [(row,)] = self.stack.rows("SELECT id FROM task WHERE task_id = ?", UUID(task_id).bytes)
-        return int(row)  # type: ignore[call-overload]
+        return int(row)
 
     def get_task(self, task_id: str) -> httpx.Response:
         return self.get(f"/tasks/{self.row_id(task_id)}")

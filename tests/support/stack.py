@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 T = TypeVar("T")
 
@@ -178,7 +178,7 @@ class Stack:
             child.end()
 
     # -- what the store holds ------------------------------------------------------------------------------------------
-    def rows(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.data / 'z4j.db'}?mode=ro", uri=True, timeout=10)) as db:
             return db.execute(sql, parameters).fetchall()
 
@@ -186,7 +186,7 @@ class Stack:
         """Task id → state code, for every task the store knows."""
         from uuid import UUID
 
-        return {str(UUID(bytes=row[0])): int(row[1]) for row in self.rows("SELECT task_id, state FROM task")}  # type: ignore[arg-type, call-overload]
+        return {str(UUID(bytes=row[0])): int(row[1]) for row in self.rows("SELECT task_id, state FROM task")}
 
     def testimony(self) -> list[list[str]]:
         witness = self.folder / "witness"
