@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The demo as a visitor meets it: one link, numbers that move, a failed task retried by a click that succeeds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support.stack import ROOT, free_port, wait_for
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update",
+]  # fmt: skip
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Iterator[str]:
+    """The demo on a port and in a folder of its own; ends with Ctrl-C, as a person would."""
+    log = tmp_path / "demo.log"
+    with log.open("wb") as out:
+        demo = subprocess.Popen(
+            [sys.executable, "examples/demo/demo.py", "--data", str(tmp_path / "demo"), "--port", str(free_port())],
+            cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        found = wait_for(
+            lambda: re.search(r"http://\S+/login\S+", log.read_text()), seconds=60, what=f"the demo prints its link: {log}"
+        )
+        yield found[0]
+    finally:
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(30) in (0, 130, -signal.SIGINT), log.read_text()[-2000:]
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout
+    assert left == "", f"the demo left processes behind: {left}"
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
+def finished(page: Page) -> int:
+    """The number of succeeded tasks as the state rail shows it."""
+    return int(re.sub(r"\D", "", page.locator("[data-facet-state=succeeded] .n").inner_text()) or 0)
+
+
+def test_demo_moves_and_a_click_retries(link: str, browser: Browser) -> None:
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(link)
+    page.goto(link.partition("/login")[0] + "/tasks")
+    wait_for(lambda: finished(page) > 0, seconds=40, what="tasks appear without a reload")
+    first = finished(page)
+    wait_for(lambda: finished(page) > first, seconds=20, what="the numbers move without a reload")
+
+    # flaky.* tasks of the demo fail once and succeed when they are run again.
+    page.goto(link.partition("/login")[0] + "/tasks?state=failed")
+    wait_for(
+        lambda: page.reload() and page.get_by_role("link", name="inventory.reserve").count(), seconds=60, what="a failed task"
+    )
+    page.get_by_role("link", name="inventory.reserve").first.click()
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_text("Retried as")).to_be_visible(timeout=15_000)
+    page.locator("[data-link=retried-as] a").first.click()
+    expect(page.locator("h1 + .st, .summary .st").first).to_contain_text("succeeded", timeout=15_000)
+    assert errors == []
