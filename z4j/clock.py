@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The only reader of time in the server, so that tests and the soak can move it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_source: Callable[[], int] = time.time_ns
+
+
+def now() -> int:
+    """Microseconds UTC."""
+    return _source() // 1000
+
+
+def use(source: Callable[[], int] = time.time_ns) -> None:
+    """Replace the source of time (nanoseconds UTC); without an argument the machine's clock is back."""
+    global _source
+    _source = source

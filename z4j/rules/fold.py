@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""How events become a task: a pure function of their *set*, whatever their order, however often each arrives.
+
+`delta` turns one event into a `Summary`, `join` merges two. A summary is a point in a semilattice: every field is
+joined on its own, by the greater, the smaller, or bitwise or, so `join` is associative, commutative and idempotent, and
+a stored row can be joined with news without knowing what it was made of. Tuples are compared as a whole and hold no
+None: "" and -1 say "not known", and the empty tuple says "nothing yet".
+
+Which event speaks for the state is one number, the first item of `Summary.state`:
+
+* an end:  ``success << 59 | attempt << 47 | 1 << 46 | code``
+* a fact:  ``attempt << 47 | at_ms << 4 | code``
+
+So a success of any attempt wins; else the newest attempt; in it the worst-founded end never beats the better founded
+one (cancelled < expired < rejected < failed); else the newest fact in time. Known and accepted: while one delivery of
+an attempt has failed and a second delivery of it still runs, the task says failed until the second one ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+NEVER: Final = 1 << 62
+"""Later than any time: the neutral value of a field that keeps the earliest."""
+MAX_ATTEMPT: Final = (1 << 12) - 1
+"""Later attempts are counted as this one: the key has twelve bits for it."""
+MAX_AT: Final = 1000 << 42
+"""Times must stay below (the year 2109): the key has 42 bits for milliseconds."""
+
+SCHEDULED, QUEUED, RECEIVED, RUNNING, RETRYING, LOST = 1, 2, 3, 4, 5, 6
+CANCELLED, EXPIRED, REJECTED, FAILED, SUCCEEDED = 8, 9, 10, 11, 12
+
+ENDS: Final = {"cancelled": CANCELLED, "expired": EXPIRED, "rejected": REJECTED, "failed": FAILED, "succeeded": SUCCEEDED}
+FACTS: Final = {
+    "enqueued": QUEUED, "received": RECEIVED, "started": RUNNING, "retried": RETRYING,
+    "due": QUEUED, "lost": LOST, "alive": RUNNING,
+}  # fmt: skip
+"""What each kind says about the state. `payload` and `cancel_asked` say nothing: a task known only by them is queued."""
+
+SOURCE: Final = {"enqueued": 3, "received": 2}
+"""Whose word on name, queue and environment counts: the producer's, then the receiver's, then anybody's (1)."""
+
+
+class Event(NamedTuple):
+    """One event of one task. Times are microseconds UTC, -1 where unknown; `sent` is () or the eight facts of `Sent`."""
+
+    kind: str
+    attempt: int
+    at: int
+    run: str = ""
+    worker: str = ""
+    environment: str = ""
+    name: str = ""
+    queue: str = ""
+    eta: int = -1
+    received_at: int = -1
+    started_at: int = -1
+    runtime_us: int = -1
+    reason: str = ""
+    error_type: str = ""
+    error: str = ""
+    result: str = ""
+    traceback: str = ""
+    sent: tuple[str, str, str, str, str, str, int, int] | tuple[()] = ()
+    """parent_id, root_id, group_id, retry_of, code, route, expires, priority."""
+    rank: int = 0
+    args: str = ""
+    is_masked: bool = False
+    original: int = 0
+    """Code of the original's state, see states.ORIGINAL_STATES."""
+    flags: int = 0
+
+
+class Summary(NamedTuple):
+    """All that is kept of the events of one task. The first item of a `(rank, …)` tuple decides, the rest breaks ties."""
+
+    state: tuple[int, int, str, str, int, str, str, str, str]
+    """key, -at, run, worker, runtime_us, reason, error_type, error, result; of equal ends the earliest speaks."""
+    first_at: int
+    last_at: int
+    enqueued_at: int = NEVER
+    """Of the first attempt."""
+    eta: tuple[int, int] | tuple[()] = ()
+    """attempt, at"""
+    received: tuple[int, int] | tuple[()] = ()
+    """attempt, -at: the earliest of the newest attempt."""
+    start: tuple[int, int] | tuple[()] = ()
+    """attempt, -at: the earliest of the newest attempt."""
+    name: tuple[int, str] | tuple[()] = ()
+    queue: tuple[int, str] | tuple[()] = ()
+    environment: tuple[int, str] | tuple[()] = ()
+    sent: tuple[int, tuple[str, str, str, str, str, str, int, int]] | tuple[()] = ()
+    args: tuple[int, str, bool] | tuple[()] = ()
+    original: int = 0
+    """`original_key`: which original is kept; the store keeps its bytes under the same key."""
+    cancel_asked_at: int = NEVER
+    flags: int = 0
+
+
+class RunSummary(NamedTuple):
+    """All that is kept of one run (task, attempt, run token) that the task's own row cannot tell."""
+
+    state: tuple[int, int, int, str, str, str, str, str]
+    """key, -at, runtime_us, worker, reason, error_type, error, traceback"""
+    received_at: int = NEVER
+    started_at: int = NEVER
+    eta_at: int = -1
+    """When the attempt after this run is due, if the run ended in a retry."""
+    flags: int = 0
+
+
+def state_key(kind: str, attempt: int, at: int, eta: int = -1) -> int:
+    """The number that decides the state. `attempt` is at most MAX_ATTEMPT, `at` below MAX_AT."""
+    code = ENDS.get(kind)
+    if code is not None:
+        return (code == SUCCEEDED) << 59 | attempt << 47 | 1 << 46 | code
+    code = FACTS.get(kind)
+    if code is None:
+        return QUEUED
+    if kind == "enqueued" or (kind == "received" and eta > at):
+        if attempt:
+            code = RETRYING  # the republished message of a retry: it waits, but not as a new task does
+        elif eta > at:
+            code = SCHEDULED
+    return attempt << 47 | at // 1000 << 4 | code
+
+
+def state_of(key: int) -> int:
+    """The state code inside a key."""
+    return key & 15
+
+
+def attempt_of(key: int) -> int:
+    """The attempt inside a key."""
+    return key >> 47 & MAX_ATTEMPT
+
+
+def is_end(key: int) -> bool:
+    """True for the key of an end; False for one of a fact (`lost` is a fact: later news overrule it)."""
+    return key & 8 == 8
+
+
+def original_key(event: Event) -> int:
+    """Which original is kept: one with data before none, then the newest attempt, then the best source."""
+    return (event.original >= 3) << 24 | min(event.attempt, MAX_ATTEMPT) << 12 | min(event.rank, 255) << 4 | event.original
+
+
+def delta(event: Event) -> Summary:
+    """What one event alone says."""
+    kind, attempt, at = event.kind, event.attempt, event.at
+    if attempt > MAX_ATTEMPT:
+        attempt = MAX_ATTEMPT
+    key = state_key(kind, attempt, at, event.eta)
+    if kind == "payload":
+        return Summary(
+            (QUEUED, 0, "", "", -1, "", "", "", ""),
+            at,
+            at,
+            name=_ranked(attempt << 2 | 1, event.name),
+            queue=_ranked(attempt << 2 | 1, event.queue),
+            environment=_ranked(attempt << 2 | 1, event.environment),
+            args=(attempt << 8 | min(event.rank, 255), event.args, event.is_masked),
+            original=original_key(event),
+        )
+    if kind == "cancel_asked":
+        return Summary((QUEUED, 0, "", "", -1, "", "", "", ""), at, at, cancel_asked_at=at)
+    rank = attempt << 2 | SOURCE.get(kind, 1)
+    # Only what happened in a worker says where the task is; a message on its way back to the broker is nowhere.
+    run, worker = ("", "") if kind == "enqueued" else (event.run, event.worker)
+    state = (key, -at, run, worker, event.runtime_us, event.reason, event.error_type, event.error, event.result)
+    eta: tuple[int, int] | tuple[()] = ()
+    if event.eta >= 0:
+        eta = (attempt + 1 if kind == "retried" else attempt, event.eta)
+    received_at = at if kind == "received" else event.received_at
+    started_at = at if kind == "started" else event.started_at
+    return Summary(
+        state,
+        at,
+        at,
+        at if kind == "enqueued" and not attempt else NEVER,
+        eta,
+        (attempt, -received_at) if received_at >= 0 else (),
+        (attempt, -started_at) if started_at >= 0 else (),
+        (rank, event.name) if event.name else (),
+        (rank, event.queue) if event.queue else (),
+        (rank, event.environment) if event.environment else (),
+        # The first attempt's producer knows best where a task came from; a retry is published by the worker.
+        (SOURCE.get(kind, 1) << 12 | MAX_ATTEMPT - attempt, event.sent) if event.sent else (),
+        flags=event.flags,
+    )
+
+
+def join(a: Summary, b: Summary) -> Summary:
+    """What two summaries say together."""
+    return Summary(
+        a.state if a.state >= b.state else b.state,
+        a.first_at if a.first_at <= b.first_at else b.first_at,
+        a.last_at if a.last_at >= b.last_at else b.last_at,
+        a.enqueued_at if a.enqueued_at <= b.enqueued_at else b.enqueued_at,
+        max(a.eta, b.eta),
+        max(a.received, b.received),
+        max(a.start, b.start),
+        max(a.name, b.name),
+        max(a.queue, b.queue),
+        max(a.environment, b.environment),
+        max(a.sent, b.sent),
+        max(a.args, b.args),
+        a.original if a.original >= b.original else b.original,
+        a.cancel_asked_at if a.cancel_asked_at <= b.cancel_asked_at else b.cancel_asked_at,
+        a.flags | b.flags,
+    )
+
+
+def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
+    """`summary` joined with what each of `events` says; None is the summary of no events."""
+    for event in events:
+        news = delta(event)
+        summary = news if summary is None else join(summary, news)
+    return summary
+
+
+def run_delta(event: Event) -> RunSummary | None:
+    """What one event says about its run, or None where the task's own row tells all of it.
+
+    An ordinary task (one attempt, delivered once, succeeded) leaves no run: ends carry their own start, so nothing has
+    to be looked up to write the others completely.
+    """
+    kind = event.kind
+    if not event.run or kind in NO_RUN:
+        return None
+    if kind in PLAIN and not event.attempt and not event.flags & 1:
+        return None
+    attempt = min(event.attempt, MAX_ATTEMPT)
+    started_at = event.at if kind == "started" else event.started_at
+    return RunSummary(
+        (
+            state_key(kind, attempt, event.at),
+            -event.at,
+            event.runtime_us,
+            event.worker,
+            event.reason,
+            event.error_type,
+            event.error,
+            event.traceback,
+        ),
+        event.received_at if event.received_at >= 0 else NEVER,
+        started_at if started_at >= 0 else NEVER,
+        event.eta,
+        event.flags,
+    )
+
+
+def run_join(a: RunSummary, b: RunSummary) -> RunSummary:
+    """What two summaries of one run say together."""
+    return RunSummary(
+        max(a.state, b.state),
+        min(a.received_at, b.received_at),
+        min(a.started_at, b.started_at),
+        max(a.eta_at, b.eta_at),
+        a.flags | b.flags,
+    )
+
+
+NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "due"})
+"""Kinds that belong to the attempt or to the task, never to a run."""
+PLAIN: Final = frozenset({"started", "succeeded", "alive"})
+"""Kinds that the task's row tells completely while there is one attempt, delivered once."""
+
+
+def _ranked(rank: int, text: str) -> tuple[int, str] | tuple[()]:
+    return (rank, text) if text else ()

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""From the bytes of a batch to checked records. Nothing here raises: what cannot be used is counted by its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from z4j.rules.fold import MAX_AT, MAX_ATTEMPT, Event
+from z4j.rules.states import ORIGINAL_STATES
+from z4j_agent import wire
+
+FUTURE_US: Final = 600_000_000
+"""How far ahead of our clock an event may be: beyond it, its clock is wrong and would hold every page's top."""
+MAX_RUNTIME_US: Final = 1 << 53
+ARGS_LIMIT, RESULT_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT, REASON_LIMIT = 2_000, 2_000, 4_000, 64_000, 200
+
+Name = Annotated[str, Meta(max_length=255)]
+Id = Annotated[str, Meta(min_length=1, max_length=255)]
+At = Annotated[int, Meta(ge=0, lt=MAX_AT)]
+Attempt = Annotated[int, Meta(ge=0, lt=1 << 31)]
+Runtime = Annotated[int, Meta(ge=0, lt=MAX_RUNTIME_US)]
+Rank = Annotated[int, Meta(ge=0, le=255)]
+
+
+class Facts(Struct, gc=False, frozen=True):
+    """The optional facts of a record (`wire.META_KEYS`); unknown ones are left for newer servers."""
+
+    parent_id: Name | None = None
+    root_id: Name | None = None
+    group_id: Name | None = None
+    retry_of: Name | None = None
+    code: Name | None = None
+    route: Name | None = None
+    expires: At | None = None
+    priority: Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
+    redelivered: bool = False
+    eager: bool = False
+    reconciled: bool = False
+    worker: Name | None = None
+
+
+class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
+    """The head every task record shares, see `wire.TASK_RECORDS`."""
+
+    engine: Id
+    task_id: Id
+    attempt: Attempt
+    at: At
+    run: Name
+    name: Name
+    queue: Name
+
+
+class Enqueued(TaskRecord, array_like=True, tag="enqueued", gc=False, frozen=True):
+    eta: At | None
+    meta: Facts | None
+
+
+class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=True):
+    eta: At | None
+    meta: Facts | None
+
+
+class Started(TaskRecord, array_like=True, tag="started", gc=False, frozen=True):
+    meta: Facts | None
+
+
+class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=True):
+    received_at: At | None
+    started_at: At | None
+    runtime: Runtime | None
+    result: str | None
+    meta: Facts | None
+
+
+class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
+    received_at: At | None
+    started_at: At | None
+    runtime: Runtime | None
+    reason: str | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    meta: Facts | None
+
+
+class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True):
+    started_at: At | None
+    runtime: Runtime | None
+    eta: At | None
+    reason: str | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    meta: Facts | None
+
+
+class Cancelled(TaskRecord, array_like=True, tag="cancelled", gc=False, frozen=True):
+    started_at: At | None
+    runtime: Runtime | None
+    reason: str | None
+    error: str | None
+    meta: Facts | None
+
+
+class Expired(TaskRecord, array_like=True, tag="expired", gc=False, frozen=True):
+    reason: str | None
+    error: str | None
+    meta: Facts | None
+
+
+class Rejected(TaskRecord, array_like=True, tag="rejected", gc=False, frozen=True):
+    started_at: At | None
+    runtime: Runtime | None
+    reason: str | None
+    error: str | None
+    traceback: str | None
+    meta: Facts | None
+
+
+class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True):
+    rank: Rank
+    args: str | None
+    masked: bool
+    original: tuple[Name | None, bytes] | None
+    original_state: str
+
+
+class CancelAsked(TaskRecord, array_like=True, tag="cancel_asked", gc=False, frozen=True):
+    command_id: Name | None
+
+
+class Lost(TaskRecord, array_like=True, tag="lost", gc=False, frozen=True):
+    reason: str | None
+    error: str | None
+
+
+class OriginFacts(Struct, gc=False, frozen=True):
+    """Who wrote the records that follow."""
+
+    host: Name = ""
+    pid: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    role: Name = ""
+    worker: Name | None = None
+    app: Name | None = None
+    environment: Name = ""
+    release: Name | None = None
+
+
+class Origin(Struct, array_like=True, tag="origin", gc=False, frozen=True):
+    boot: Id
+    at: At
+    facts: OriginFacts
+
+
+class GapFacts(Struct, gc=False, frozen=True):
+    """What was dropped before it could be sent."""
+
+    count: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    bytes: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    first_at: At = 0
+    last_at: At = 0
+    cause: Name = ""
+
+
+class Gap(Struct, array_like=True, tag="gap", gc=False, frozen=True):
+    key: Id
+    at: At
+    facts: GapFacts
+
+
+class CommandResult(Struct, array_like=True, tag="command", gc=False, frozen=True):
+    command_id: Id
+    at: At
+    status: Name
+    facts: dict[str, Any] | None
+
+
+class FaultFacts(Struct, gc=False, frozen=True):
+    """A fault of the agent itself, never of its host."""
+
+    where: str = ""
+    error: str = ""
+    count: Annotated[int, Meta(ge=0, lt=1 << 53)] = 1
+
+
+class Fault(Struct, array_like=True, tag="fault", gc=False, frozen=True):
+    key: Id
+    at: At
+    facts: FaultFacts
+
+
+AnyTask = (
+    Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Lost
+)
+AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault
+
+_decode = msgspec.json.Decoder(AnyRecord).decode
+
+
+def decode_records(payload: bytes, now: int, refused: dict[str, int]) -> Iterator[AnyRecord]:
+    """The usable records of a batch, in its order. The others are counted in `refused`, by cause.
+
+    Causes: ``torn`` (bytes that are no complete record), ``oversize``, ``malformed`` (not a record, a wrong type, a lone
+    surrogate), ``limits`` (a name, time or number out of bounds), ``server_only``, ``nul`` (a NUL in a name),
+    ``future`` (more than ten minutes ahead of `now`).
+    """
+    limit = now + FUTURE_US
+    # One search through the batch spares a look at every string of every record.
+    may_hold_nul = b"\\u0000" in payload
+    chunks = payload.split(wire.RECORD_START)
+    if chunks[0]:
+        _count(refused, "torn")
+    for chunk in chunks[1:]:
+        if not chunk.endswith(wire.RECORD_END):
+            _count(refused, "torn")
+            continue
+        if len(chunk) > wire.MAX_RECORD:
+            _count(refused, "oversize")
+            continue
+        try:
+            record = _decode(chunk)
+        except msgspec.ValidationError as error:
+            _count(refused, _cause(chunk, str(error)))
+            continue
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            _count(refused, "malformed")
+            continue
+        if record.at > limit:
+            _count(refused, "future")
+        elif may_hold_nul and _has_nul(record):
+            _count(refused, "nul")
+        else:
+            yield record
+
+
+def _count(refused: dict[str, int], cause: str) -> None:
+    refused[cause] = refused.get(cause, 0) + 1
+
+
+def _cause(chunk: bytes, message: str) -> str:
+    if chunk.startswith((b'["due"', b'["alive"')):
+        return "server_only"
+    return "limits" if "length" in message or "`int`" in message and "Expected `int` " in message else "malformed"
+
+
+def _has_nul(record: AnyRecord) -> bool:
+    """True when a name holds a NUL. Display texts may: `event` makes it visible there."""
+    if isinstance(record, TaskRecord):
+        names = [record.engine, record.task_id, record.run, record.name, record.queue]
+        facts = getattr(record, "meta", None)
+        if facts is not None:
+            names += [facts.parent_id, facts.root_id, facts.group_id, facts.retry_of, facts.code, facts.route, facts.worker]
+    elif isinstance(record, Origin):
+        of = record.facts
+        names = [record.boot, of.host, of.role, of.worker, of.app, of.environment, of.release]
+    elif isinstance(record, CommandResult):
+        names = [record.command_id, record.status]
+    elif isinstance(record, Gap):
+        names = [record.key, record.facts.cause]
+    else:
+        names = [record.key]
+    return any(name is not None and "\0" in name for name in names)
+
+
+def text(value: str | None, limit: int) -> str:
+    """A display text as it is stored: cut at `limit` characters, NUL made visible (SQLite ends a text at it)."""
+    if not value:
+        return ""
+    if "\0" in value:
+        value = value.replace("\0", "␀")
+    return value if len(value) <= limit else value[: limit - 1] + "…"
+
+
+def event(record: AnyTask, worker: str, environment: str) -> Event:  # noqa: PLR0914 - one field of the wire each
+    """The record as an event of the fold. `worker` and `environment` are those of the boot that wrote it."""
+    kind = record.__struct_config__.tag
+    attempt = record.attempt if record.attempt <= MAX_ATTEMPT else MAX_ATTEMPT
+    head = (kind, attempt, record.at, record.run, worker, environment, record.name, record.queue)
+    if isinstance(record, Payload):
+        state = ORIGINAL_STATES.get(record.original_state, 0)
+        if record.original is None and state >= 3:
+            state = 0
+        return Event(*head, rank=record.rank, args=text(record.args, ARGS_LIMIT), is_masked=record.masked, original=state)
+    if isinstance(record, CancelAsked):
+        return Event(*head)
+    if isinstance(record, Lost):
+        return Event(*head, reason=text(record.reason, REASON_LIMIT), error=text(record.error, ERROR_LIMIT))
+    facts = record.meta
+    sent: tuple[str, str, str, str, str, str, int, int] | tuple[()] = ()
+    flags = 0
+    if facts is not None:
+        flags = facts.redelivered | facts.eager << 1 | facts.reconciled << 2
+        sent = _sent(record.task_id, facts)
+        if facts.worker:
+            head = (*head[:4], facts.worker, *head[5:])
+    if isinstance(record, Started):
+        return Event(*head, sent=sent, flags=flags)
+    if isinstance(record, Enqueued | Received):
+        return Event(*head, -1 if record.eta is None else record.eta, sent=sent, flags=flags)
+    if isinstance(record, Succeeded):
+        return Event(
+            *head, -1, _or(record.received_at), _or(record.started_at), _or(record.runtime),
+            result=text(record.result, RESULT_LIMIT), sent=sent, flags=flags,
+        )  # fmt: skip
+    error = text(record.error, ERROR_LIMIT)
+    reason = text(record.reason, REASON_LIMIT)
+    if isinstance(record, Expired):
+        return Event(*head, reason=reason, error=error, sent=sent, flags=flags)
+    times = {"started_at": _or(record.started_at), "runtime_us": _or(record.runtime)}
+    if isinstance(record, Cancelled):
+        return Event(*head, **times, reason=reason, error=error, sent=sent, flags=flags)
+    traceback = text(record.traceback, TRACEBACK_LIMIT)
+    if isinstance(record, Rejected):
+        return Event(*head, **times, reason=reason, error=error, traceback=traceback, sent=sent, flags=flags)
+    times["received_at" if isinstance(record, Failed) else "eta"] = _or(
+        record.received_at if isinstance(record, Failed) else record.eta
+    )
+    error_type = text(record.error_type, REASON_LIMIT)
+    return Event(
+        *head, **times, reason=reason, error_type=error_type, error=error, traceback=traceback, sent=sent, flags=flags
+    )
+
+
+def _or(value: int | None) -> int:
+    return -1 if value is None else value
+
+
+def _sent(task_id: str, facts: Facts) -> tuple[str, str, str, str, str, str, int, int] | tuple[()]:
+    """Where the task came from, () when nothing is said. A task that is its own root says nothing by it."""
+    sent = (
+        facts.parent_id or "",
+        "" if facts.root_id == task_id else facts.root_id or "",
+        facts.group_id or "",
+        facts.retry_of or "",
+        facts.code or "",
+        facts.route or "",
+        -1 if facts.expires is None else facts.expires,
+        # Below any priority an engine can hold: "not said".
+        NO_PRIORITY if facts.priority is None else facts.priority,
+    )
+    return () if sent == NOTHING_SENT else sent
+
+
+NO_PRIORITY: Final = -(1 << 31) - 1
+NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY)
