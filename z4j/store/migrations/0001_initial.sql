@@ -62,20 +62,23 @@ CREATE TABLE token (
   revoked_at INTEGER
 ) STRICT;
 
--- Who wrote a record: the boot named in its run token.
+-- Who wrote a record: the boot named in its run token. A boot is known by its token before its origin record is; the
+-- facts are filled in once and never change.
 CREATE TABLE boot (
   id INTEGER PRIMARY KEY,
   app_id INTEGER NOT NULL REFERENCES app (id) ON DELETE CASCADE,
   boot TEXT NOT NULL,
-  at INTEGER NOT NULL,
-  host TEXT NOT NULL,
-  pid INTEGER NOT NULL,
-  role TEXT NOT NULL,
-  worker_id INTEGER,
-  environment_id INTEGER NOT NULL,
-  release_id INTEGER,
+  at INTEGER NOT NULL,                      -- of the origin record; 0 while unknown
+  host TEXT NOT NULL DEFAULT '',
+  pid INTEGER NOT NULL DEFAULT 0,
+  role TEXT NOT NULL DEFAULT '',
+  worker_id INTEGER NOT NULL DEFAULT 0,
+  environment_id INTEGER NOT NULL DEFAULT 0,
+  release_id INTEGER NOT NULL DEFAULT 0,
+  is_known INTEGER NOT NULL DEFAULT 0,
   UNIQUE (app_id, boot)
 ) STRICT;
+CREATE INDEX boot_worker ON boot (app_id, worker_id, at) WHERE worker_id != 0;
 
 -- One row per process that dials in (a boot that has said hello).
 CREATE TABLE agent (
@@ -126,6 +129,20 @@ CREATE TABLE gap (
   UNIQUE (app_id, key)
 ) STRICT;
 
+CREATE INDEX gap_at ON gap (at);
+
+-- Faults inside an agent, which its host never sees.
+CREATE TABLE fault (
+  app_id INTEGER NOT NULL REFERENCES app (id) ON DELETE CASCADE,
+  key TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  place TEXT NOT NULL,
+  error TEXT NOT NULL,
+  events INTEGER NOT NULL,
+  PRIMARY KEY (app_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fault_at ON fault (at);
+
 -- What the apps told about themselves --------------------------------------------------------------------------------
 CREATE TABLE task_name (
   app_id INTEGER NOT NULL REFERENCES app (id) ON DELETE CASCADE,
@@ -151,90 +168,94 @@ CREATE TABLE queue (
 ) STRICT, WITHOUT ROWID;
 
 -- Tasks ----------------------------------------------------------------------------------------------------------------
--- One row per (app, engine, task_id): the merge state of its events, see rules/fold.py. Columns written by the fold only.
+-- One row per (app, engine, task_id): the merge state of its events (rules/fold.py: Summary), written by the fold only.
+-- A name id of 0 means "none"; 0 costs no byte, so what an ordinary task does not have is 0 or NULL.
 CREATE TABLE task (
   id INTEGER PRIMARY KEY,
   app_id INTEGER NOT NULL,
   engine_id INTEGER NOT NULL,
-  task_id BLOB NOT NULL,                    -- 16 bytes for a canonical UUID, else UTF-8 text (never 16 bytes long: prefixed by 0x00)
+  task_id BLOB NOT NULL,                    -- 16 bytes for a canonical UUID, else 0x00 and UTF-8 (see tasks.encode_task_id)
   state INTEGER NOT NULL,                   -- state_key & 15
-  state_key INTEGER NOT NULL,
-  first_at INTEGER NOT NULL,
-  last_at INTEGER NOT NULL,
-  enqueued_at INTEGER,
-  eta_attempt INTEGER,
-  eta_at INTEGER,
-  label_rank INTEGER NOT NULL,
-  name_id INTEGER,
-  queue_id INTEGER,
-  environment_id INTEGER,
-  worker_id INTEGER,
-  start_attempt INTEGER,
-  started_at INTEGER,
-  start_run TEXT,
-  received_attempt INTEGER,
-  received_at INTEGER,
-  end_key TEXT,                             -- what the fold compares beside state_key to choose between two ends
-  ended_at INTEGER,
+  state_key INTEGER NOT NULL,               -- this and the next nine columns are Summary.state
+  state_at INTEGER NOT NULL,
+  boot_id INTEGER NOT NULL,                 -- run token: boot and process id (-1: the token is the boot alone)
+  pid INTEGER NOT NULL,
+  worker_id INTEGER NOT NULL,
   runtime_us INTEGER,
   reason TEXT,
   error_type TEXT,
   error TEXT,
   result TEXT,
-  release_id INTEGER,
+  first_at INTEGER NOT NULL,
+  last_at INTEGER NOT NULL,
+  enqueued_at INTEGER,
+  eta_attempt INTEGER,
+  eta_at INTEGER,
+  received_attempt INTEGER,
+  received_at INTEGER,
+  start_attempt INTEGER,
+  started_at INTEGER,
+  name_rank INTEGER,
+  name_id INTEGER NOT NULL,
+  queue_rank INTEGER,
+  queue_id INTEGER NOT NULL,
+  environment_rank INTEGER,
+  environment_id INTEGER NOT NULL,
   sent_rank INTEGER,
-  sent TEXT,                                -- JSON of parent_id, root_id, group_id, retry_of, code, route, expires, priority
-  payload_rank INTEGER,
+  sent TEXT,                                -- JSON [parent_id, root_id, group_id, retry_of, code, route, expires, priority]
+  args_rank INTEGER,
   args TEXT,                                -- redacted display text
-  original_state INTEGER,                   -- 0 none, 1 plain, 2 sealed, 3 too large, 4 no key
+  is_masked INTEGER NOT NULL,
+  original_key INTEGER NOT NULL,            -- low four bits: states.ORIGINAL_STATES
   cancel_asked_at INTEGER,
-  flags INTEGER NOT NULL DEFAULT 0
+  flags INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX task_identity ON task (task_id, app_id, engine_id);
 CREATE INDEX task_first ON task (first_at);
 CREATE INDEX task_state ON task (state, first_at);
-CREATE INDEX task_name_first ON task (name_id, first_at);
+CREATE INDEX task_named ON task (name_id, first_at);
 CREATE INDEX task_queue ON task (queue_id, first_at);
-CREATE INDEX task_worker ON task (worker_id, first_at);
+CREATE INDEX task_worker ON task (worker_id, first_at) WHERE worker_id != 0;
 CREATE INDEX task_due ON task (eta_at) WHERE state = 1;
+CREATE INDEX task_held ON task (boot_id) WHERE state IN (3, 4);
 
 -- Links between tasks that need looking up from the other end (children, retried-as). Few tasks have them.
 CREATE TABLE task_link (
   app_id INTEGER NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('parent', 'root', 'group', 'retry_of')),
-  target BLOB NOT NULL,                     -- encoded task_id (or group id)
+  kind TEXT NOT NULL CHECK (kind IN ('parent', 'retry_of')),
+  target BLOB NOT NULL,                     -- encoded task_id
   task INTEGER NOT NULL,                    -- task.id
   PRIMARY KEY (app_id, kind, target, task)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX task_link_task ON task_link (task);
 
--- Runs that a plain first success does not need: retries, failures, redeliveries.
+-- Runs that a plain first success does not need: retries, failures, redeliveries (rules/fold.py: RunSummary).
 CREATE TABLE run (
   task INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
-  run TEXT NOT NULL,
-  state INTEGER NOT NULL,
+  boot_id INTEGER NOT NULL,
+  pid INTEGER NOT NULL,
   state_key INTEGER NOT NULL,
-  received_at INTEGER,
-  started_at INTEGER,
-  ended_at INTEGER,
+  state_at INTEGER NOT NULL,
   runtime_us INTEGER,
-  eta_at INTEGER,
-  worker_id INTEGER,
-  release_id INTEGER,
+  worker_id INTEGER NOT NULL,
   reason TEXT,
   error_type TEXT,
   error TEXT,
   traceback TEXT,
-  redelivered INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (task, attempt, run)
+  received_at INTEGER,
+  started_at INTEGER,
+  eta_at INTEGER,
+  flags INTEGER NOT NULL,
+  PRIMARY KEY (task, attempt, boot_id, pid)
 ) STRICT, WITHOUT ROWID;
 
 -- The engine's own message, plain or sealed. Apart from `task` because it is kept for a different time.
 CREATE TABLE original (
   task INTEGER PRIMARY KEY,
+  key INTEGER NOT NULL,                     -- fold.original_key of the record it came with; the greatest stays
   data BLOB NOT NULL,
-  key_id TEXT                               -- null: plain (compressed JSON); else AES-256-GCM under this key
+  key_id TEXT NOT NULL                      -- '': plain (compressed JSON); else AES-256-GCM under this key
 ) STRICT;
 
 -- Exact counts for every combination a page can filter by, kept in the transaction that changes a task.

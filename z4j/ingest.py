@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""From the bytes of one batch to committed rows. `gateway` acks a batch when `ingest_batch` has returned.
+
+Everything happens in one savepoint of the writer's transaction: decode, fold the batch in memory, join with the stored
+rows, write each task once. What cannot be used is counted by cause; nothing an agent sends makes this raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from z4j.rules import records
+from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, Summary, delta, join, original_key, run_delta, run_join
+from z4j.store import boots, commands, gaps, merge, originals, runs
+from z4j.store.db import Connection, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What a batch changed. `topics` are those of `live`; `refused` counts unusable records by cause."""
+
+    topics: frozenset[str]
+    tasks: int
+    refused: dict[str, int] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+    """Ids of the commands whose result was in the batch."""
+
+
+class ServerFact(NamedTuple):
+    """An event only the server can know: `due`, `lost`, `alive`, `cancel_asked`."""
+
+    engine: str
+    task_id: str
+    event: Event
+
+
+async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int) -> Ingested:
+    """Take in the records of one batch (`wire.unpack_batch`), received `at`. Returns after the commit.
+
+    Raises StoreError when the database did not take it: then nothing of the batch is stored and it must not be acked.
+    """
+    return await store.write(lambda db: apply_batch(db, app_id, payload, at))
+
+
+async def ingest_facts(store: Store, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
+    """Add the server's own facts to the sets of events. Returns after the commit."""
+    return await store.write(lambda db: apply_facts(db, app_id, facts))
+
+
+def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
+    """The same inside a transaction that is already open."""
+    batch = _Batch(db, app_id)
+    for fact in facts:
+        batch.add((fact.engine, fact.task_id), fact.event)
+    return batch.save({}, 0)
+
+
+def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingested:
+    """`ingest_batch` inside a transaction that is already open."""
+    refused: dict[str, int] = {}
+    batch = _Batch(db, app_id)
+    for record in records.decode_records(payload, at, refused):
+        if isinstance(record, records.TaskRecord):
+            run = boots.of_run(db, app_id, record.run)
+            event = records.event(record, run.worker, run.environment)
+            key = (record.engine, record.task_id)
+            batch.add(key, event)
+            if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
+                key_id, data = record.original
+                batch.originals.append((key, original_key(event), data, key_id or ""))
+        else:
+            batch.add_other(record)
+    return batch.save(refused, at)
+
+
+class _Batch:
+    """What the records of one batch say together, before any of it is written."""
+
+    def __init__(self, db: Connection, app_id: int) -> None:
+        self.db = db
+        self.app_id = app_id
+        self.tasks: dict[merge.Key, Summary] = {}
+        self.runs: dict[tuple[merge.Key, int, str], RunSummary] = {}
+        self.originals: list[tuple[merge.Key, int, bytes, str]] = []
+        self.links: set[tuple[merge.Key, str, str]] = set()
+        self.commands: list[str] = []
+        self.topics: set[str] = set()
+
+    def add(self, key: merge.Key, event: Event) -> None:
+        news = delta(event)
+        known = self.tasks.get(key)
+        self.tasks[key] = news if known is None else join(known, news)
+        run_news = run_delta(event)
+        if run_news is not None:
+            run = (key, min(event.attempt, MAX_ATTEMPT), event.run)
+            of = self.runs.get(run)
+            self.runs[run] = run_news if of is None else run_join(of, run_news)
+        if event.sent:
+            if event.sent[0]:
+                self.links.add((key, "parent", event.sent[0]))
+            if event.sent[3]:
+                self.links.add((key, "retry_of", event.sent[3]))
+
+    def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:
+        if isinstance(record, records.Origin):
+            of = record.facts
+            boots.record_origin(
+                self.db, self.app_id, record.boot, record.at, host=of.host, pid=of.pid, role=of.role,
+                worker=of.worker or "", environment=of.environment, release=of.release or "",
+            )  # fmt: skip
+        elif isinstance(record, records.Gap):
+            gaps.record_gap(self.db, self.app_id, record)
+            self.topics.add("workers")
+        elif isinstance(record, records.Fault):
+            gaps.record_fault(self.db, self.app_id, record)
+            self.topics.add("workers")
+        else:
+            commands.finish_command(self.db, record.command_id, record.at, record.status, record.facts or {})
+            self.commands.append(record.command_id)
+            self.topics.add("changes")
+
+    def save(self, refused: dict[str, int], at: int) -> Ingested:
+        saved = merge.save(self.db, self.app_id, self.tasks)
+        ids, is_changed = saved.ids, saved.is_changed
+        if self.runs:
+            news = {(ids[key], attempt, token): of for (key, attempt, token), of in self.runs.items()}
+            is_changed = runs.save(self.db, self.app_id, news) or is_changed
+        if self.originals:
+            originals.save(self.db, [(ids[key], rank, data, key_id) for key, rank, data, key_id in self.originals])
+        if self.links:
+            merge.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links])
+        if refused:
+            gaps.record_refused(self.db, self.app_id, refused, at)
+            self.topics.add("workers")
+        if is_changed:
+            self.topics.update(("tasks", "queues", "strip"))
+        return Ingested(frozenset(self.topics), len(ids), refused, self.commands)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Joins news with the stored state of tasks. Runs in the writer's transaction; `ingest` is the only caller.
+
+Read, join in Python, write: safe because there is one writer and it reads inside its own transaction. What changed
+between the old and the new row feeds the counters and the minutes, so that no page ever has to count tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from z4j.rules.fold import NEVER, Summary, join
+from z4j.rules.records import NOTHING_SENT
+from z4j.rules.states import FINAL_CODES
+from z4j.store import boots, names, sql, task_ids
+from z4j.store.db import Connection
+
+SQL = sql.load("merge")
+
+MINUTE_US = 60_000_000
+
+Key = tuple[str, str]
+"""Engine and task id, as texts."""
+Place = tuple[int, int, int, int, int]
+"""app, environment, engine, queue and name: what counters count by."""
+
+
+class Saved(NamedTuple):
+    """What `save` did: the row of every task, and whether anything a page shows is different now."""
+
+    ids: dict[Key, int]
+    is_changed: bool
+
+
+def save(db: Connection, app_id: int, news: Mapping[Key, Summary]) -> Saved:
+    """Join the news of one app's tasks with their rows. Returns the row id of each."""
+    ids: dict[Key, int] = {}
+    added: list[tuple[Any, ...]] = []
+    changed: list[tuple[Any, ...]] = []
+    tally = _Tally()
+    find = SQL["find_task"]
+    next_id = _next_id(db)
+    for key, summary in news.items():
+        engine, task_id = key
+        raw = task_ids.encode(task_id)
+        engine_id = names.intern(db, "engine", engine)
+        row = db.execute(find, {"task_id": raw, "app_id": app_id, "engine_id": engine_id}).fetchone()
+        if row is None:
+            ids[key] = next_id
+            values = encode(db, app_id, summary)
+            added.append((*values, next_id, app_id, engine_id, raw))
+            tally.add(app_id, engine_id, values, 1)
+            next_id += 1
+            continue
+        ids[key] = id = row[0]
+        old = row[1:]
+        values = encode(db, app_id, join(decode(db, old), summary))
+        if values != old:
+            changed.append((*values, id))
+            tally.add(app_id, engine_id, old, -1)
+            tally.add(app_id, engine_id, values, 1)
+    if added:
+        db.executemany(SQL["add_task"], added)
+        db.recall("task")["next"] = next_id
+    if changed:
+        db.executemany(SQL["change_task"], changed)
+    tally.write(db)
+    return Saved(ids, bool(added or changed))
+
+
+def add_links(db: Connection, app_id: int, links: Iterable[tuple[str, str, int]]) -> None:
+    """Note (kind, target task id, row id) for finding children and retries from the other end."""
+    db.executemany(SQL["add_link"], [(app_id, kind, task_ids.encode(target), id) for kind, target, id in links])
+
+
+def remove(db: Connection, rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> None:
+    """Take deleted tasks, (app, environment, engine, queue, name, state, how many), out of the counters."""
+    db.executemany(SQL["add_to_counter"], [(*row[:6], -row[6]) for row in rows])
+
+
+def encode(db: Connection, app_id: int, of: Summary) -> tuple[Any, ...]:
+    """The columns of a summary, in the order of the SQL in merge.sql."""
+    key, at, run, worker, runtime_us, reason, error_type, error, result = of.state
+    origin = boots.of_run(db, app_id, run)
+    intern = names.intern
+    return (
+        key & 15, key, -at, origin.boot_id, origin.pid, intern(db, "worker", worker),
+        None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
+        of.first_at, of.last_at, None if of.enqueued_at == NEVER else of.enqueued_at,
+        *(of.eta or (None, None)),
+        *((of.received[0], -of.received[1]) if of.received else (None, None)),
+        *((of.start[0], -of.start[1]) if of.start else (None, None)),
+        *((of.name[0], intern(db, "name", of.name[1])) if of.name else (None, 0)),
+        *((of.queue[0], intern(db, "queue", of.queue[1])) if of.queue else (None, 0)),
+        *((of.environment[0], intern(db, "environment", of.environment[1])) if of.environment else (None, 0)),
+        *((of.sent[0], _pack_sent(of.sent[1])) if of.sent else (None, None)),
+        *((of.args[0], of.args[1], int(of.args[2])) if of.args else (None, None, 0)),
+        of.original, None if of.cancel_asked_at == NEVER else of.cancel_asked_at, of.flags,
+    )  # fmt: skip
+
+
+def decode(db: Connection, row: tuple[Any, ...]) -> Summary:
+    """The summary in the columns that `encode` made: exactly the same one."""
+    (
+        _, key, at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+        first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
+        name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+        is_masked, original, cancel_asked_at, flags,
+    ) = row  # fmt: skip
+    text_of = names.text_of
+    return Summary(
+        (
+            key, -at, boots.token_of(db, boot_id, pid), text_of(db, worker_id),
+            -1 if runtime_us is None else runtime_us, reason or "", error_type or "", error or "", result or "",
+        ),
+        first_at,
+        last_at,
+        NEVER if enqueued_at is None else enqueued_at,
+        () if eta_attempt is None else (eta_attempt, eta_at),
+        () if received_attempt is None else (received_attempt, -received_at),
+        () if start_attempt is None else (start_attempt, -started_at),
+        () if name_rank is None else (name_rank, text_of(db, name_id)),
+        () if queue_rank is None else (queue_rank, text_of(db, queue_id)),
+        () if environment_rank is None else (environment_rank, text_of(db, environment_id)),
+        () if sent_rank is None else (sent_rank, unpack_sent(sent)),
+        () if args_rank is None else (args_rank, args, bool(is_masked)),
+        original,
+        NEVER if cancel_asked_at is None else cancel_asked_at,
+        flags,
+    )  # fmt: skip
+
+
+def _pack_sent(sent: tuple[Any, ...]) -> str:
+    length = len(sent)
+    while length and sent[length - 1] == NOTHING_SENT[length - 1]:
+        length -= 1
+    return json.dumps(sent[:length], separators=(",", ":"), ensure_ascii=False)
+
+
+def unpack_sent(text: str) -> tuple[str, str, str, str, str, str, int, int]:
+    """parent_id, root_id, group_id, retry_of, code, route, expires, priority, as the fold knows them."""
+    found = json.loads(text)
+    return (*found, *NOTHING_SENT[len(found) :])  # type: ignore[return-value]
+
+
+def _next_id(db: Connection) -> int:
+    memory = db.recall("task")
+    if "next" not in memory:
+        memory["next"] = db.execute(SQL["newest_task"]).fetchone()[0] + 1
+    return int(memory["next"])
+
+
+class _Tally:
+    """Differences of counters and minutes of one batch."""
+
+    def __init__(self) -> None:
+        self.counters: dict[tuple[int, ...], int] = {}
+        self.minutes: dict[tuple[int, ...], list[int]] = {}
+
+    def add(self, app_id: int, engine_id: int, row: tuple[Any, ...], sign: int) -> None:
+        # state, state_at, runtime_us, name_id, queue_id and environment_id where `encode` puts them.
+        state = row[0]
+        place = (app_id, row[25], engine_id, row[23], row[21], state)
+        self.counters[place] = self.counters.get(place, 0) + sign
+        if state in FINAL_CODES:
+            sums = self.minutes.setdefault((row[2] // MINUTE_US, *place), [0, 0])
+            sums[0] += sign
+            sums[1] += sign * (row[6] or 0)
+
+    def write(self, db: Connection) -> None:
+        counters = [(*place, tasks) for place, tasks in self.counters.items() if tasks]
+        if counters:
+            db.executemany(SQL["add_to_counter"], counters)
+        minutes = [(*place, *sums) for place, sums in self.minutes.items() if any(sums)]
+        if minutes:
+            db.executemany(SQL["add_to_minute"], minutes)

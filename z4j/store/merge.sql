@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- find_task --
+-- The merge state of one task, to be joined with news. Index: task_identity. Columns in the order of merge.COLUMNS.
+SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
+  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+  is_masked, original_key, cancel_asked_at, flags
+FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id;
+
+-- newest_task --
+-- Where ids go on.
+SELECT coalesce(max(id), 0) FROM task;
+
+-- add_task --
+-- A task seen for the first time.
+INSERT INTO task (state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
+  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+  is_masked, original_key, cancel_asked_at, flags, id, app_id, engine_id, task_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- change_task --
+-- News of a known task.
+UPDATE task SET (state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
+  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+  is_masked, original_key, cancel_asked_at, flags)
+= (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+WHERE id = ?;
+
+-- add_link --
+-- From a task to the one it came from, for looking it up from the other end.
+INSERT OR IGNORE INTO task_link (app_id, kind, target, task) VALUES (?, ?, ?, ?);
+
+-- add_to_counter --
+-- One more or less of a kind of task.
+INSERT INTO counter (app_id, environment_id, engine_id, queue_id, name_id, state, tasks) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks;
+
+-- add_to_minute --
+-- One more or less that ended in a minute.
+INSERT INTO minute (minute, app_id, environment_id, engine_id, queue_id, name_id, state, tasks, runtime_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET tasks = tasks + excluded.tasks, runtime_us = runtime_us + excluded.runtime_us;

@@ -1,0 +1,10 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- put_original --
+-- The engine's own message; the greatest key stays, of equal ones the greatest bytes (any order gives the same).
+INSERT INTO original (task, key, data, key_id) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data, key_id = excluded.key_id
+WHERE (excluded.key, excluded.data, excluded.key_id) > (key, data, key_id);
+
+-- get_original --
+-- The engine's own message of one task.
+SELECT data, key_id FROM original WHERE task = :task;

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Reading tasks: the list, and everything about one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from z4j.rules.fold import attempt_of, state_of
+from z4j.rules.records import NO_PRIORITY, NOTHING_SENT
+from z4j.rules.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
+from z4j.store import merge, pages, runs, sql, task_ids
+from z4j.store.db import Store
+from z4j.store.pages import TaskFilter
+from z4j.store.runs import RunRow
+
+SQL = sql.load("tasks")
+
+__all__ = ["Link", "TaskDetail", "TaskFilter", "TaskPage", "TaskRow", "get_task", "list_tasks"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One task as a list shows it. Times are microseconds UTC, None where not known; texts are empty where not known."""
+
+    id: int
+    app: str
+    environment: str
+    engine: str
+    task_id: str
+    name: str
+    queue: str
+    worker: str
+    state: str
+    reason: str
+    attempt: int
+    """From 0 on; the attempt that decides the state."""
+    first_at: int
+    last_at: int
+    enqueued_at: int | None
+    eta_at: int | None
+    received_at: int | None
+    started_at: int | None
+    ended_at: int | None
+    waited_us: int | None
+    """From being ready to run until it started. Two hosts' clocks meet here, unless one process did both."""
+    runtime_us: int | None
+    args: str
+    result: str
+    error_type: str
+    error: str
+    cancel_asked_at: int | None
+    release: str
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Rows, newest first, and opaque cursors. `searched_to` (microseconds UTC) is set when the search stopped early."""
+
+    rows: list[TaskRow]
+    older: str | None
+    newer: str | None
+    searched_to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another task; `id` is None while that one is not known here, then name and state are empty."""
+
+    id: int | None
+    task_id: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDetail:
+    """Everything about one task but the bytes of its original."""
+
+    row: TaskRow
+    app_id: int
+    runs: list[RunRow]
+    """Every known try, oldest first, the present one included."""
+    sent: dict[str, Any]
+    """parent_id, root_id, group_id, retry_of, code, route, expires, priority; only what is known."""
+    original_state: str
+    parent: list[Link]
+    children: list[Link]
+    retry_of: list[Link]
+    retried_as: list[Link]
+    masked: bool
+
+
+async def list_tasks(
+    store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50
+) -> TaskPage:
+    """One page of the tasks that match. Raises BadInput for a cursor or a state that does not exist."""
+    found = await pages.find(store, f, older, newer, limit)
+    rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(found.ids)}) if found.ids else []
+    return TaskPage([_row(row) for row in rows], found.older, found.newer, found.searched_to)
+
+
+async def get_task(store: Store, id: int) -> TaskDetail | None:
+    """One task by its row id, or None."""
+    found = await store.fetch_one(SQL["read_tasks"], {"ids": json.dumps([id])})
+    if found is None:
+        return None
+    row = _row(found)
+    original_key, is_masked, sent, app_id, boot, pid, host = found[28:]
+    targets = await store.fetch_all(SQL["list_targets"], {"id": id})
+    sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id)})
+
+    def links(rows: list[Any], kind: str) -> list[Link]:
+        return [
+            Link(other, task_ids.decode(task_id), name or "", STATE_NAMES.get(state, ""))
+            for of, task_id, other, name, state in rows
+            if of == kind
+        ]
+
+    return TaskDetail(
+        row=row,
+        app_id=app_id,
+        runs=_with_present(await runs.list_runs(store, id), row, boot, pid, host or ""),
+        sent=_sent(sent),
+        original_state=ORIGINAL_NAMES[original_key & 15],
+        parent=links(targets, "parent"),
+        children=links(sources, "parent"),
+        retry_of=links(targets, "retry_of"),
+        retried_as=links(sources, "retry_of"),
+        masked=bool(is_masked),
+    )
+
+
+def _row(row: tuple[Any, ...]) -> TaskRow:
+    (
+        id, app, environment, engine, task_id, name, queue, worker, key, reason, first_at, last_at, enqueued_at,
+        eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at, state_at, runtime_us, args,
+        result, error_type, error, cancel_asked_at, release, flags, *_,
+    ) = row  # fmt: skip
+    state = STATE_NAMES[state_of(key)]
+    attempt = attempt_of(key)
+    # What belongs to another attempt than the one shown would only mislead beside it.
+    eta_at = eta_at if eta_attempt is not None and eta_attempt >= attempt else None
+    received_at = received_at if received_attempt == attempt else None
+    started_at = started_at if start_attempt == attempt else None
+    return TaskRow(
+        id=id, app=app or "", environment=environment or "", engine=engine or "", task_id=task_ids.decode(task_id),
+        name=name or "", queue=queue or "", worker=worker or "", state=state, reason=reason or "", attempt=attempt,
+        first_at=first_at, last_at=last_at, enqueued_at=enqueued_at, eta_at=eta_at, received_at=received_at,
+        started_at=started_at, ended_at=state_at if state in FINAL else None,
+        waited_us=_waited(attempt, enqueued_at, eta_at if eta_attempt == attempt else None, received_at, started_at),
+        runtime_us=runtime_us, args=args or "", result=result or "", error_type=error_type or "", error=error or "",
+        cancel_asked_at=cancel_asked_at, release=release or "", flags=runs.flag_names(flags),
+    )  # fmt: skip
+
+
+def _waited(attempt: int, enqueued: int | None, eta: int | None, received: int | None, started: int | None) -> int | None:
+    ready = [at for at in (enqueued if attempt == 0 else None, eta) if at is not None] or [received]
+    latest = max(at for at in ready if at is not None) if ready != [None] else None
+    return None if started is None or latest is None else max(0, started - latest)
+
+
+def _sent(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority")
+    found = zip(keys, merge.unpack_sent(text), NOTHING_SENT, strict=True)
+    return {key: value for key, value, nothing in found if value not in (nothing, NO_PRIORITY)}
+
+
+def _with_present(stored: list[RunRow], row: TaskRow, boot: str | None, pid: int, host: str) -> list[RunRow]:
+    """The stored runs and the one that only the task's own row tells: a plain first try."""
+    run = "" if boot is None else f"{boot}.{pid}" if pid >= 0 else boot
+    is_told = any(of.attempt == row.attempt and of.run == run for of in stored)
+    is_ended = row.ended_at is not None
+    if is_told or not (is_ended or row.state == "running") or (row.started_at is None and not is_ended):
+        return stored
+    present = RunRow(
+        attempt=row.attempt, run=run, state=row.state, received_at=row.received_at, started_at=row.started_at,
+        ended_at=row.ended_at, runtime_us=row.runtime_us, eta_at=None, worker=row.worker, host=host,
+        release=row.release, reason=row.reason, error_type=row.error_type, error=row.error, traceback="",
+        flags=row.flags,
+    )  # fmt: skip
+    return sorted([*stored, present], key=lambda of: (of.attempt, of.started_at or of.ended_at or 0))
