@@ -64,7 +64,7 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
     for record in records.decode_records(payload, at, refused):
         if isinstance(record, records.TaskRecord):
             run = boots.of_run(db, app_id, record.run)
-            event = records.event(record, run.worker, run.environment)
+            event = record.event(run.worker, run.environment)
             key = (record.engine, record.task_id)
             batch.add(key, event)
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:

@@ -149,8 +149,7 @@ def original_key(event: Event) -> int:
 def delta(event: Event) -> Summary:
     """What one event alone says."""
     kind, attempt, at = event.kind, event.attempt, event.at
-    if attempt > MAX_ATTEMPT:
-        attempt = MAX_ATTEMPT
+    attempt = min(attempt, MAX_ATTEMPT)
     key = state_key(kind, attempt, at, event.eta)
     if kind == "payload":
         return Summary(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,6 +26,9 @@ Runtime = Annotated[int, Meta(ge=0, lt=MAX_RUNTIME_US)]
 Rank = Annotated[int, Meta(ge=0, le=255)]
 
 
+Sent = tuple[str, str, str, str, str, str, int, int] | tuple[()]
+
+
 class Facts(Struct, gc=False, frozen=True):
     """The optional facts of a record (`wire.META_KEYS`); unknown ones are left for newer servers."""
 
@@ -42,6 +45,29 @@ class Facts(Struct, gc=False, frozen=True):
     reconciled: bool = False
     worker: Name | None = None
 
+    def flags(self) -> int:
+        """As states.FLAGS."""
+        return self.redelivered | self.eager << 1 | self.reconciled << 2
+
+    def sent(self, task_id: str) -> Sent:
+        """Where the task came from, () when nothing is said. A task that is its own root says nothing by it."""
+        sent = (
+            self.parent_id or "",
+            "" if self.root_id == task_id else self.root_id or "",
+            self.group_id or "",
+            self.retry_of or "",
+            self.code or "",
+            self.route or "",
+            -1 if self.expires is None else self.expires,
+            NO_PRIORITY if self.priority is None else self.priority,
+        )
+        return () if sent == NOTHING_SENT else sent
+
+
+NO_PRIORITY: Final = -(1 << 31) - 1
+"""Below any priority an engine can hold: not said."""
+NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY)
+
 
 class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
     """The head every task record shares, see `wire.TASK_RECORDS`."""
@@ -54,19 +80,73 @@ class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
     name: Name
     queue: Name
 
+    kind: ClassVar[str] = ""
+
+    def event(self, worker: str, environment: str) -> Event:
+        """This record for the fold. `worker` and `environment` are those of the boot that wrote it."""
+        raise NotImplementedError
+
+    def _event(  # noqa: PLR0917 - the order of Event, by position because this runs for every record
+        self, worker: str, environment: str, facts: Facts | None, eta: int | None = None, received_at: int | None = None,
+        started_at: int | None = None, runtime_us: int | None = None, reason: str | None = None,
+        error_type: str | None = None, error: str | None = None, result: str | None = None, traceback: str | None = None,
+    ) -> Event:  # fmt: skip
+        sent: Sent = ()
+        flags = 0
+        if facts is not None:
+            sent = facts.sent(self.task_id)
+            flags = facts.flags()
+            worker = facts.worker or worker
+        return Event(
+            self.kind,
+            self.attempt if self.attempt <= MAX_ATTEMPT else MAX_ATTEMPT,
+            self.at,
+            self.run,
+            worker,
+            environment,
+            self.name,
+            self.queue,
+            -1 if eta is None else eta,
+            -1 if received_at is None else received_at,
+            -1 if started_at is None else started_at,
+            -1 if runtime_us is None else runtime_us,
+            text(reason, REASON_LIMIT) if reason else "",
+            text(error_type, REASON_LIMIT) if error_type else "",
+            text(error, ERROR_LIMIT) if error else "",
+            text(result, RESULT_LIMIT) if result else "",
+            text(traceback, TRACEBACK_LIMIT) if traceback else "",
+            sent,
+            flags=flags,
+        )
+
 
 class Enqueued(TaskRecord, array_like=True, tag="enqueued", gc=False, frozen=True):
     eta: At | None
     meta: Facts | None
+
+    kind: ClassVar[str] = "enqueued"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, self.eta)
 
 
 class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=True):
     eta: At | None
     meta: Facts | None
 
+    kind: ClassVar[str] = "received"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, self.eta)
+
 
 class Started(TaskRecord, array_like=True, tag="started", gc=False, frozen=True):
     meta: Facts | None
+
+    kind: ClassVar[str] = "started"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta)
 
 
 class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=True):
@@ -75,6 +155,13 @@ class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=T
     runtime: Runtime | None
     result: str | None
     meta: Facts | None
+
+    kind: ClassVar[str] = "succeeded"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, result=self.result
+        )
 
 
 class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
@@ -87,6 +174,14 @@ class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
     traceback: str | None
     meta: Facts | None
 
+    kind: ClassVar[str] = "failed"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, self.reason,
+            error_type=self.error_type, error=self.error, traceback=self.traceback,
+        )  # fmt: skip
+
 
 class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True):
     started_at: At | None
@@ -98,6 +193,14 @@ class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True)
     traceback: str | None
     meta: Facts | None
 
+    kind: ClassVar[str] = "retried"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, self.eta, None, self.started_at, self.runtime, self.reason,
+            error_type=self.error_type, error=self.error, traceback=self.traceback,
+        )  # fmt: skip
+
 
 class Cancelled(TaskRecord, array_like=True, tag="cancelled", gc=False, frozen=True):
     started_at: At | None
@@ -106,11 +209,23 @@ class Cancelled(TaskRecord, array_like=True, tag="cancelled", gc=False, frozen=T
     error: str | None
     meta: Facts | None
 
+    kind: ClassVar[str] = "cancelled"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error
+        )
+
 
 class Expired(TaskRecord, array_like=True, tag="expired", gc=False, frozen=True):
     reason: str | None
     error: str | None
     meta: Facts | None
+
+    kind: ClassVar[str] = "expired"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, reason=self.reason, error=self.error)
 
 
 class Rejected(TaskRecord, array_like=True, tag="rejected", gc=False, frozen=True):
@@ -121,6 +236,14 @@ class Rejected(TaskRecord, array_like=True, tag="rejected", gc=False, frozen=Tru
     traceback: str | None
     meta: Facts | None
 
+    kind: ClassVar[str] = "rejected"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error,
+            traceback=self.traceback,
+        )  # fmt: skip
+
 
 class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True):
     rank: Rank
@@ -129,14 +252,36 @@ class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True)
     original: tuple[Name | None, bytes] | None
     original_state: str
 
+    kind: ClassVar[str] = "payload"
+
+    def event(self, worker: str, environment: str) -> Event:
+        state = ORIGINAL_STATES.get(self.original_state, 0)
+        if self.original is None and state >= ORIGINAL_STATES["plain"]:
+            state = 0
+        attempt = min(self.attempt, MAX_ATTEMPT)
+        return Event(
+            self.kind, attempt, self.at, self.run, worker, environment, self.name, self.queue,
+            rank=self.rank, args=text(self.args, ARGS_LIMIT), is_masked=self.masked, original=state,
+        )  # fmt: skip
+
 
 class CancelAsked(TaskRecord, array_like=True, tag="cancel_asked", gc=False, frozen=True):
     command_id: Name | None
+
+    kind: ClassVar[str] = "cancel_asked"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, None)
 
 
 class Lost(TaskRecord, array_like=True, tag="lost", gc=False, frozen=True):
     reason: str | None
     error: str | None
+
+    kind: ClassVar[str] = "lost"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, None, reason=self.reason, error=self.error)
 
 
 class OriginFacts(Struct, gc=False, frozen=True):
@@ -245,13 +390,13 @@ def _count(refused: dict[str, int], cause: str) -> None:
 def _cause(chunk: bytes, message: str) -> str:
     if chunk.startswith((b'["due"', b'["alive"')):
         return "server_only"
-    return "limits" if "length" in message or "`int`" in message and "Expected `int` " in message else "malformed"
+    return "limits" if "length" in message or ("`int`" in message and "Expected `int` " in message) else "malformed"
 
 
 def _has_nul(record: AnyRecord) -> bool:
     """True when a name holds a NUL. Display texts may: `event` makes it visible there."""
     if isinstance(record, TaskRecord):
-        names = [record.engine, record.task_id, record.run, record.name, record.queue]
+        names: list[str | None] = [record.engine, record.task_id, record.run, record.name, record.queue]
         facts = getattr(record, "meta", None)
         if facts is not None:
             names += [facts.parent_id, facts.root_id, facts.group_id, facts.retry_of, facts.code, facts.route, facts.worker]
@@ -274,77 +419,3 @@ def text(value: str | None, limit: int) -> str:
     if "\0" in value:
         value = value.replace("\0", "␀")
     return value if len(value) <= limit else value[: limit - 1] + "…"
-
-
-def event(record: AnyTask, worker: str, environment: str) -> Event:  # noqa: PLR0914 - one field of the wire each
-    """The record as an event of the fold. `worker` and `environment` are those of the boot that wrote it."""
-    kind = record.__struct_config__.tag
-    attempt = record.attempt if record.attempt <= MAX_ATTEMPT else MAX_ATTEMPT
-    head = (kind, attempt, record.at, record.run, worker, environment, record.name, record.queue)
-    if isinstance(record, Payload):
-        state = ORIGINAL_STATES.get(record.original_state, 0)
-        if record.original is None and state >= 3:
-            state = 0
-        return Event(*head, rank=record.rank, args=text(record.args, ARGS_LIMIT), is_masked=record.masked, original=state)
-    if isinstance(record, CancelAsked):
-        return Event(*head)
-    if isinstance(record, Lost):
-        return Event(*head, reason=text(record.reason, REASON_LIMIT), error=text(record.error, ERROR_LIMIT))
-    facts = record.meta
-    sent: tuple[str, str, str, str, str, str, int, int] | tuple[()] = ()
-    flags = 0
-    if facts is not None:
-        flags = facts.redelivered | facts.eager << 1 | facts.reconciled << 2
-        sent = _sent(record.task_id, facts)
-        if facts.worker:
-            head = (*head[:4], facts.worker, *head[5:])
-    if isinstance(record, Started):
-        return Event(*head, sent=sent, flags=flags)
-    if isinstance(record, Enqueued | Received):
-        return Event(*head, -1 if record.eta is None else record.eta, sent=sent, flags=flags)
-    if isinstance(record, Succeeded):
-        return Event(
-            *head, -1, _or(record.received_at), _or(record.started_at), _or(record.runtime),
-            result=text(record.result, RESULT_LIMIT), sent=sent, flags=flags,
-        )  # fmt: skip
-    error = text(record.error, ERROR_LIMIT)
-    reason = text(record.reason, REASON_LIMIT)
-    if isinstance(record, Expired):
-        return Event(*head, reason=reason, error=error, sent=sent, flags=flags)
-    times = {"started_at": _or(record.started_at), "runtime_us": _or(record.runtime)}
-    if isinstance(record, Cancelled):
-        return Event(*head, **times, reason=reason, error=error, sent=sent, flags=flags)
-    traceback = text(record.traceback, TRACEBACK_LIMIT)
-    if isinstance(record, Rejected):
-        return Event(*head, **times, reason=reason, error=error, traceback=traceback, sent=sent, flags=flags)
-    times["received_at" if isinstance(record, Failed) else "eta"] = _or(
-        record.received_at if isinstance(record, Failed) else record.eta
-    )
-    error_type = text(record.error_type, REASON_LIMIT)
-    return Event(
-        *head, **times, reason=reason, error_type=error_type, error=error, traceback=traceback, sent=sent, flags=flags
-    )
-
-
-def _or(value: int | None) -> int:
-    return -1 if value is None else value
-
-
-def _sent(task_id: str, facts: Facts) -> tuple[str, str, str, str, str, str, int, int] | tuple[()]:
-    """Where the task came from, () when nothing is said. A task that is its own root says nothing by it."""
-    sent = (
-        facts.parent_id or "",
-        "" if facts.root_id == task_id else facts.root_id or "",
-        facts.group_id or "",
-        facts.retry_of or "",
-        facts.code or "",
-        facts.route or "",
-        -1 if facts.expires is None else facts.expires,
-        # Below any priority an engine can hold: "not said".
-        NO_PRIORITY if facts.priority is None else facts.priority,
-    )
-    return () if sent == NOTHING_SENT else sent
-
-
-NO_PRIORITY: Final = -(1 << 31) - 1
-NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY)

@@ -157,7 +157,7 @@ class Store:
         """All rows of one SELECT, from a connection that cannot write."""
         reader = await self._idle.get()
         try:
-            return list(await reader.execute_fetchall(sql, params or {}))
+            return cast(list[Row], await reader.execute_fetchall(sql, params or {}))
         finally:
             self._idle.put_nowait(reader)
 
@@ -168,20 +168,21 @@ class Store:
 
     async def backup(self, target: Path) -> None:
         """Write a whole copy of the database to `target` while it is in use. Raises StoreError if that fails."""
-        if target.exists():
-            raise StoreError(f"{target} exists already; nothing was written.", "Choose another name for the copy.")
+        await asyncio.to_thread(_copy, self.path, target)
 
-        def copy() -> None:
-            with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-                db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-                db.execute("VACUUM INTO ?", (str(target),))
-            target.chmod(0o600)
 
-        try:
-            await asyncio.to_thread(copy)
-        except (sqlite3.Error, OSError) as error:
-            target.unlink(missing_ok=True)
-            raise StoreError(f"The copy to {target} failed: {error}. The database itself is untouched.") from error
+def _copy(path: Path, target: Path) -> None:
+    if target.exists():
+        raise StoreError(f"{target} exists already; nothing was written.", "Choose another name for the copy.")
+    try:
+        # Made before SQLite opens it, so that it is never readable by others.
+        target.touch(mode=0o600)
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            db.execute("VACUUM INTO ?", (str(target),))
+    except (sqlite3.Error, OSError) as error:
+        target.unlink(missing_ok=True)
+        raise StoreError(f"The copy to {target} failed: {error}. The database itself is untouched.") from error
 
 
 def _commit_group(db: Connection, group: list[_Job]) -> None:
@@ -194,7 +195,7 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
             db.execute("SAVEPOINT job")
             try:
                 done.append((job, job.fn(db)))
-            except BaseException as error:  # noqa: BLE001 - it is handed to the caller who brought the job
+            except BaseException as error:  # handed to the caller who brought the job
                 db.forget()
                 if not db.in_transaction:
                     raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
@@ -202,7 +203,7 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
                 failed.append((job, error))
             db.execute("RELEASE job")
         db.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - likewise: every caller of the group is told
+    except BaseException as error:  # noqa: BLE001 - every caller of the group is told
         db.forget()
         if db.in_transaction:
             db.execute("ROLLBACK")
@@ -214,5 +215,5 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
         return
     for job, result in done:
         job.future.set_result(result)
-    for job, error in failed:
-        job.future.set_exception(error)
+    for job, cause in failed:
+        job.future.set_exception(cause)

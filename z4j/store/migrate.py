@@ -95,7 +95,6 @@ def migrate(path: Path) -> int:
 
 def _newer(path: Path, found: int, wanted: int) -> StoreError:
     return StoreError(
-        f"The database {path} has schema {found}, made by a newer release; this one knows up to {wanted}. "
-        "Nothing was changed.",
+        f"The database {path} has schema {found}, made by a newer release; this one knows up to {wanted}. Nothing was changed.",
         "Start the newer release, or restore a backup made with this one.",
     )

@@ -94,7 +94,8 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
 async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None, limit: int) -> Found:
     """One page of at most `limit` tasks: beyond the cursor `older` or `newer`, else the newest. Raises BadInput."""
     params = await resolve(store, f)
-    start = position(newer or older) if newer or older else (f.until if f.until is not None else END_OF_TIME, 0)
+    at = newer or older
+    start = position(at) if at else (f.until if f.until is not None else END_OF_TIME, 0)
     if params is None:
         return Found([], None, None, None)
     if f.task_id:
@@ -154,7 +155,7 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     return min(candidates, key=lambda drive: weights[drive], default="first")
 
 
-async def _walk(
+async def _walk(  # noqa: PLR0917
     store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, wanted: int
 ) -> tuple[list[Position], Position | None]:
     """Up to `wanted` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""

@@ -157,9 +157,8 @@ def _row(row: tuple[Any, ...]) -> TaskRow:
 
 
 def _waited(attempt: int, enqueued: int | None, eta: int | None, received: int | None, started: int | None) -> int | None:
-    ready = [at for at in (enqueued if attempt == 0 else None, eta) if at is not None] or [received]
-    latest = max(at for at in ready if at is not None) if ready != [None] else None
-    return None if started is None or latest is None else max(0, started - latest)
+    ready = max((at for at in (enqueued if attempt == 0 else None, eta) if at is not None), default=received)
+    return None if started is None or ready is None else max(0, started - ready)
 
 
 def _sent(text: str | None) -> dict[str, Any]:
