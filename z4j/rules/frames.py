@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The text frames an agent sends (`wire.AGENT_FRAMES`), checked. Fields of newer agents are passed over."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from z4j.rules.records import At, Id, Name
+
+Text = Annotated[str, Meta(max_length=4_000)]
+Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
+Short = Annotated[list[Name], Meta(max_length=1_000)]
+Notes = Annotated[list[Text], Meta(max_length=50)]
+
+
+class CapabilityItem(Struct, array_like=True, frozen=True):
+    """One action an agent can carry out for one engine, see `z4j_agent.adapter.Capability`."""
+
+    engine: Id
+    action: Id
+    scope: Name
+    certainty: Name
+    states: Short = []
+    note: Text = ""
+
+
+class Hello(Struct, tag_field="type", tag="hello", frozen=True):
+    """First frame of a connection: who dials in, what it can do, what its owner allows."""
+
+    protocol: int
+    agent_version: Name
+    boot: Id
+    spool: Name
+    host: Name
+    pid: Count
+    role: Name
+    environment: Name
+    engines: dict[Name, Name]
+    capabilities: Annotated[list[CapabilityItem], Meta(max_length=500)]
+    allow: Name
+    denied: Short
+    shipper: bool
+    at: At
+    worker: Name | None = None
+    app: Name | None = None
+    release: Name | None = None
+    seal_key: Name | None = None
+    notes: Notes | None = None
+
+
+class TaskItem(Struct, array_like=True, frozen=True):
+    """A registered task."""
+
+    name: Id
+    signature: Text = ""
+    doc: Text = ""
+    queue: Name | None = None
+
+
+class QueueItem(Struct, array_like=True, frozen=True):
+    """A queue as the broker sees it; None where it cannot tell."""
+
+    name: Id
+    depth: Count | None = None
+    consumers: Count | None = None
+    oldest_at: At | None = None
+
+
+class EngineQueueItem(Struct, array_like=True, frozen=True):
+    """A queue of one engine as the broker sees it."""
+
+    engine: Id
+    name: Id
+    depth: Count | None = None
+    consumers: Count | None = None
+    oldest_at: At | None = None
+
+
+class WorkerFacts(Struct, frozen=True):
+    """The worker a process is."""
+
+    name: Id
+    pool: Name = ""
+    concurrency: Count | None = None
+    queues: Short = []
+    pids: Annotated[list[Count], Meta(max_length=10_000)] = []
+    notes: Notes = []
+
+
+class RunningItem(Struct, array_like=True, frozen=True):
+    """A task an agent's process holds now; `started_at` is 0 while it is only reserved."""
+
+    engine: Id
+    task_id: Id
+    attempt: Count
+    name: Name
+    queue: Name
+    started_at: Count
+    pid: Count = 0
+
+
+class Discovery(Struct, tag_field="type", tag="discovery", frozen=True):
+    """What an adapter found out about its engine."""
+
+    engine: Id
+    tasks: Annotated[list[TaskItem], Meta(max_length=10_000)]
+    queues: Annotated[list[QueueItem], Meta(max_length=1_000)]
+    worker: WorkerFacts | None = None
+
+
+class Heartbeat(Struct, tag_field="type", tag="heartbeat", frozen=True):
+    """Every few seconds: still here, holding this. `dropped` and `faults` are totals since the process began."""
+
+    at: At
+    running: Annotated[list[RunningItem], Meta(max_length=10_000)]
+    spool_bytes: Count
+    dropped: Count
+    faults: Count
+    shipper: bool
+    queues: Annotated[list[EngineQueueItem], Meta(max_length=1_000)] | None = None
+
+
+class Goodbye(Struct, tag_field="type", tag="goodbye", frozen=True):
+    """The last frame of an orderly end."""
+
+    reason: Name = ""
+
+
+Frame = Hello | Discovery | Heartbeat | Goodbye
+
+_decode = msgspec.json.Decoder(Frame).decode
+
+
+def decode_frame(text: str | bytes) -> Frame:
+    """The frame in a text message. Raises ValueError, with what is wrong, for anything else (a NUL in it included)."""
+    # One search spares a look at every string; no name of ours may hold a NUL.
+    if "\\u0000" in text if isinstance(text, str) else b"\\u0000" in text:
+        raise ValueError("a frame may not hold a NUL")
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
