@@ -109,7 +109,10 @@ def bytes_per_task(path: Path, tasks: int) -> dict[str, float]:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         used = {"all": db.execute("PRAGMA page_count").fetchone()[0] * 4096 / tasks}
         try:
-            used |= {name: size / tasks for name, size in db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 12")}
+            used |= {
+                name: size / tasks
+                for name, size in db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 12")
+            }
         except sqlite3.OperationalError:
             pass
     return used

@@ -131,7 +131,7 @@ class Goodbye(Struct, tag_field="type", tag="goodbye", frozen=True):
 
 Frame = Hello | Discovery | Heartbeat | Goodbye
 
-_decode = msgspec.json.Decoder(Frame).decode
+_decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 
 def decode_frame(text: str | bytes) -> Frame:
@@ -140,6 +140,6 @@ def decode_frame(text: str | bytes) -> Frame:
     if "\\u0000" in text if isinstance(text, str) else b"\\u0000" in text:
         raise ValueError("a frame may not hold a NUL")
     try:
-        return _decode(text)
+        return _decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(str(error)) from error

@@ -65,6 +65,8 @@ class Store:
 
     def __init__(self, path: Path, *, readers: int = 3) -> None:
         self.path = path
+        self.memo: dict[Any, tuple[int, Any]] = {}
+        """Answers of expensive reads with the tick they are good until; whoever adds one keeps it small."""
         self._reader_count = readers
         self._readers: list[aiosqlite.Connection] = []
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()

@@ -11,13 +11,14 @@ from z4j.rules.fold import attempt_of, state_of
 from z4j.rules.records import NO_PRIORITY, NOTHING_SENT
 from z4j.rules.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
 from z4j.store import merge, pages, runs, sql, task_ids
+from z4j.store.counters import Counts, count_tasks
 from z4j.store.db import Store
 from z4j.store.pages import TaskFilter
 from z4j.store.runs import RunRow
 
 SQL = sql.load("tasks")
 
-__all__ = ["Link", "TaskDetail", "TaskFilter", "TaskPage", "TaskRow", "get_task", "list_tasks"]
+__all__ = ["Counts", "Link", "TaskDetail", "TaskFilter", "TaskPage", "TaskRow", "count_tasks", "get_task", "list_tasks"]
 
 
 @dataclass(frozen=True, slots=True)

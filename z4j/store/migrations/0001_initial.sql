@@ -89,32 +89,35 @@ CREATE TABLE agent (
   host TEXT NOT NULL,
   pid INTEGER NOT NULL,
   role TEXT NOT NULL,                       -- worker | producer
-  worker_id INTEGER,
+  worker_id INTEGER NOT NULL,
   environment_id INTEGER NOT NULL,
-  release TEXT NOT NULL DEFAULT '',
+  release_id INTEGER NOT NULL,
   engines TEXT NOT NULL,                    -- JSON {engine: version}
   capabilities TEXT NOT NULL,               -- JSON [[engine, action, scope, certainty, [states], note]]
   allow TEXT NOT NULL,
   denied TEXT NOT NULL,                     -- JSON [action]
-  seal_key TEXT,
+  seal_key TEXT NOT NULL,                   -- id of the key it seals with, '' without one
   agent_version TEXT NOT NULL,
+  notes TEXT NOT NULL,                      -- JSON [sentence], the agent's own warnings
   pool TEXT NOT NULL DEFAULT '',
   concurrency INTEGER,
   queues TEXT NOT NULL DEFAULT '[]',        -- JSON [queue], what a worker consumes
-  notes TEXT NOT NULL DEFAULT '[]',         -- JSON [sentence], warnings of the agent and of its configuration
-  running TEXT NOT NULL DEFAULT '[]',       -- JSON [[task_id, attempt, name, queue, started_at, pid]]
+  worker_notes TEXT NOT NULL DEFAULT '[]',  -- JSON [sentence], warnings about the worker's configuration
+  running TEXT NOT NULL DEFAULT '[]',       -- JSON [[engine, task_id, attempt, name, queue, started_at, pid]]
   spool_bytes INTEGER NOT NULL DEFAULT 0,
   dropped INTEGER NOT NULL DEFAULT 0,
   faults INTEGER NOT NULL DEFAULT 0,
-  is_shipper INTEGER NOT NULL DEFAULT 0,
-  clock_skew_us INTEGER NOT NULL DEFAULT 0,
+  is_shipper INTEGER NOT NULL,
+  clock_skew_us INTEGER NOT NULL,           -- our clock minus the agent's, when it said hello
   connected_at INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
-  left_at INTEGER,
-  left_reason TEXT,
+  left_at INTEGER,                          -- null: connected
+  left_reason TEXT NOT NULL DEFAULT '',
+  is_orderly INTEGER NOT NULL DEFAULT 0,    -- it said goodbye
   UNIQUE (app_id, boot)
 ) STRICT;
 CREATE INDEX agent_seen ON agent (seen_at);
+CREATE INDEX agent_worker ON agent (app_id, worker_id, connected_at);
 
 CREATE TABLE gap (
   id INTEGER PRIMARY KEY,
@@ -146,25 +149,25 @@ CREATE INDEX fault_at ON fault (at);
 -- What the apps told about themselves --------------------------------------------------------------------------------
 CREATE TABLE task_name (
   app_id INTEGER NOT NULL REFERENCES app (id) ON DELETE CASCADE,
-  engine TEXT NOT NULL,
+  engine_id INTEGER NOT NULL,
   name_id INTEGER NOT NULL,
   signature TEXT NOT NULL,
   doc TEXT NOT NULL,
-  queue TEXT NOT NULL,
+  queue_id INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
-  PRIMARY KEY (app_id, engine, name_id)
+  PRIMARY KEY (app_id, engine_id, name_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE queue (
   app_id INTEGER NOT NULL REFERENCES app (id) ON DELETE CASCADE,
   environment_id INTEGER NOT NULL,
-  engine TEXT NOT NULL,
+  engine_id INTEGER NOT NULL,
   queue_id INTEGER NOT NULL,
   depth INTEGER,                            -- null: the broker cannot tell
   consumers INTEGER,
   oldest_at INTEGER,
   seen_at INTEGER NOT NULL,
-  PRIMARY KEY (app_id, environment_id, engine, queue_id)
+  PRIMARY KEY (app_id, environment_id, engine_id, queue_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Tasks ----------------------------------------------------------------------------------------------------------------

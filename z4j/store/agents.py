@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Agents: the processes that dial in, what they can do, what they hold now, and when they went."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from z4j.rules.frames import CapabilityItem, Discovery, Heartbeat, Hello, RunningItem
+from z4j.store import boots, names, queues, sql
+from z4j.store.db import Connection, Store
+
+SQL = sql.load("agents")
+
+SILENT: Final = "silent"
+RESTARTED: Final = "server restarted"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One process that dials or dialled in. Times are microseconds UTC; `left_at` is None while it is connected."""
+
+    id: int
+    app_id: int
+    app: str
+    boot: str
+    spool: str
+    host: str
+    pid: int
+    role: str
+    worker: str
+    environment: str
+    release: str
+    engines: dict[str, str]
+    capabilities: list[CapabilityItem]
+    allow: str
+    denied: list[str]
+    seal_key: str
+    app_seal_key: str
+    """The key this app's originals should be sealed with; another in `seal_key` deserves a warning."""
+    agent_version: str
+    notes: list[str]
+    worker_notes: list[str]
+    pool: str
+    concurrency: int | None
+    queues: list[str]
+    running: list[RunningItem]
+    spool_bytes: int
+    dropped: int
+    faults: int
+    is_shipper: bool
+    clock_skew_us: int
+    """Our clock minus the agent's."""
+    connected_at: int
+    seen_at: int
+    left_at: int | None
+    left_reason: str
+    is_orderly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskNameRow:
+    """A registered task."""
+
+    app: str
+    engine: str
+    name: str
+    signature: str
+    doc: str
+    queue: str
+    seen_at: int
+
+
+def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) -> int:
+    """Note who dialled in. Returns the agent's row id. `skew`: our clock minus the agent's, in microseconds."""
+    boots.record_origin(
+        db, app_id, hello.boot, hello.at, host=hello.host, pid=hello.pid, role=hello.role,
+        worker=hello.worker or "", environment=hello.environment, release=hello.release or "",
+    )  # fmt: skip
+    params = {
+        "host": hello.host, "pid": hello.pid, "role": hello.role, "app_id": app_id, "boot": hello.boot, "spool": hello.spool,
+        "worker_id": names.intern(db, "worker", hello.worker or ""),
+        "environment_id": names.intern(db, "environment", hello.environment),
+        "release_id": names.intern(db, "release", hello.release or ""),
+        "engines": json.dumps(hello.engines), "capabilities": _text(hello.capabilities), "allow": hello.allow,
+        "denied": _text(hello.denied), "seal_key": hello.seal_key or "", "agent_version": hello.agent_version,
+        "notes": _text(hello.notes or []), "is_shipper": int(hello.shipper), "skew": skew, "at": at,
+    }  # fmt: skip
+    return int(db.execute(SQL["put_agent"], params).fetchone()[0])
+
+
+def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at: int) -> None:
+    """Note that an agent is alive and what it holds; a boot that never said hello is passed over."""
+    row = db.execute(
+        SQL["put_heartbeat"],
+        {
+            "app_id": app_id, "boot": boot, "at": at, "running": _text(beat.running),
+            "spool_bytes": beat.spool_bytes, "dropped": beat.dropped, "faults": beat.faults,
+            "is_shipper": int(beat.shipper),
+        },
+    ).fetchone()  # fmt: skip
+    if row is not None and beat.queues:
+        queues.record(db, app_id, row[0], [(q.engine, q.name, q.depth, q.consumers, q.oldest_at) for q in beat.queues], at)
+
+
+def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, at: int) -> None:
+    """Note what an adapter found: registered tasks, queues, the worker it lives in."""
+    row = db.execute(SQL["find_agent"], {"app_id": app_id, "boot": boot}).fetchone()
+    if row is None:
+        return
+    engine_id = names.intern(db, "engine", found.engine)
+    described = [
+        (
+            app_id, engine_id, names.intern(db, "name", task.name), task.signature, task.doc,
+            names.intern(db, "queue", task.queue or ""), at,
+        )
+        for task in found.tasks
+    ]  # fmt: skip
+    db.executemany(SQL["put_task_name"], described)
+    seen = [(found.engine, q.name, q.depth, q.consumers, q.oldest_at) for q in found.queues]
+    queues.record(db, app_id, row[0], seen, at)
+    if found.worker is not None:
+        worker = found.worker
+        db.execute(
+            SQL["put_worker"],
+            {
+                "app_id": app_id, "boot": boot, "at": at, "pool": worker.pool, "concurrency": worker.concurrency,
+                "queues": _text(worker.queues), "notes": _text(worker.notes),
+            },
+        )  # fmt: skip
+
+
+def record_left(db: Connection, app_id: int, boot: str, at: int, reason: str, *, is_orderly: bool) -> None:
+    """Note the end of a connection. `is_orderly`: the agent said goodbye, so nobody need look for it."""
+    db.execute(SQL["put_left"], {"app_id": app_id, "boot": boot, "at": at, "reason": reason, "is_orderly": int(is_orderly)})
+
+
+def record_restart(db: Connection, at: int) -> None:
+    """The server has just started: nobody is connected yet."""
+    db.execute(SQL["put_all_left"], {"at": at, "reason": RESTARTED})
+
+
+def record_silence(db: Connection, at: int, since: int) -> int:
+    """Note every connection from which nothing came since then as gone. Returns how many."""
+    return len(db.execute(SQL["put_silent"], {"at": at, "since": since, "reason": SILENT}).fetchall())
+
+
+async def list_agents(store: Store, *, since: int = 0, limit: int = 1_000) -> list[AgentRow]:
+    """The processes seen since then: connected ones first, then by app and worker."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_agents"], {"since": since, "limit": limit})]
+
+
+async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameRow]:
+    """What the apps have registered, by app, engine and name."""
+    rows = await store.fetch_all(SQL["list_task_names"], {"limit": limit})
+    return [
+        TaskNameRow(app, engine, name, signature, doc, queue or "", at) for app, engine, name, signature, doc, queue, at in rows
+    ]
+
+
+async def count_silent(store: Store, *, since: int) -> int:
+    """Workers seen since then that went without a word and were not replaced."""
+    row = await store.fetch_one(SQL["count_silent"], {"since": since})
+    return int(row[0]) if row else 0
+
+
+_capabilities = msgspec.json.Decoder(list[CapabilityItem])
+_running = msgspec.json.Decoder(list[RunningItem])
+
+
+def _row(row: tuple[Any, ...]) -> AgentRow:
+    (
+        id, app_id, app, boot, spool, host, pid, role, worker, environment, release, engines, capabilities, allow,
+        denied, seal_key, app_seal_key, agent_version, notes, worker_notes, pool, concurrency, queues, running,
+        spool_bytes, dropped, faults, is_shipper, clock_skew_us, connected_at, seen_at, left_at, left_reason, is_orderly,
+    ) = row  # fmt: skip
+    return AgentRow(
+        id=id, app_id=app_id, app=app, boot=boot, spool=spool, host=host, pid=pid, role=role, worker=worker or "",
+        environment=environment or "", release=release or "", engines=json.loads(engines),
+        capabilities=_capabilities.decode(capabilities), allow=allow, denied=json.loads(denied), seal_key=seal_key,
+        app_seal_key=app_seal_key, agent_version=agent_version, notes=json.loads(notes),
+        worker_notes=json.loads(worker_notes), pool=pool, concurrency=concurrency, queues=json.loads(queues),
+        running=_running.decode(running), spool_bytes=spool_bytes, dropped=dropped, faults=faults,
+        is_shipper=bool(is_shipper), clock_skew_us=clock_skew_us, connected_at=connected_at, seen_at=seen_at,
+        left_at=left_at, left_reason=left_reason, is_orderly=bool(is_orderly),
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- put_agent --
+-- A process that said hello, for the first time or again.
+INSERT INTO agent (app_id, boot, spool, host, pid, role, worker_id, environment_id, release_id, engines, capabilities,
+  allow, denied, seal_key, agent_version, notes, is_shipper, clock_skew_us, connected_at, seen_at)
+VALUES (:app_id, :boot, :spool, :host, :pid, :role, :worker_id, :environment_id, :release_id, :engines, :capabilities,
+  :allow, :denied, :seal_key, :agent_version, :notes, :is_shipper, :skew, :at, :at)
+ON CONFLICT (app_id, boot) DO UPDATE SET spool = excluded.spool, role = excluded.role, worker_id = excluded.worker_id,
+  environment_id = excluded.environment_id, release_id = excluded.release_id, engines = excluded.engines,
+  capabilities = excluded.capabilities, allow = excluded.allow, denied = excluded.denied, seal_key = excluded.seal_key,
+  agent_version = excluded.agent_version, notes = excluded.notes, is_shipper = excluded.is_shipper,
+  clock_skew_us = excluded.clock_skew_us, connected_at = excluded.connected_at, seen_at = excluded.seen_at,
+  left_at = NULL, left_reason = '', is_orderly = 0
+RETURNING id;
+
+-- put_heartbeat --
+-- Still here, holding this.
+UPDATE agent SET seen_at = :at, running = :running, spool_bytes = :spool_bytes, dropped = :dropped, faults = :faults,
+  is_shipper = :is_shipper, left_at = NULL, left_reason = '', is_orderly = 0
+WHERE app_id = :app_id AND boot = :boot RETURNING environment_id;
+
+-- put_worker --
+-- What kind of worker a process is.
+UPDATE agent SET seen_at = :at, pool = :pool, concurrency = :concurrency, queues = :queues, worker_notes = :notes
+WHERE app_id = :app_id AND boot = :boot;
+
+-- find_agent --
+-- The environment of an agent, by its boot.
+SELECT environment_id FROM agent WHERE app_id = :app_id AND boot = :boot;
+
+-- put_left --
+-- The connection ended.
+UPDATE agent SET left_at = :at, left_reason = :reason, is_orderly = :is_orderly, running = '[]'
+WHERE app_id = :app_id AND boot = :boot AND left_at IS NULL;
+
+-- put_all_left --
+-- The server starts: whoever was connected to the one before is not connected to this one.
+UPDATE agent SET left_at = :at, left_reason = :reason WHERE left_at IS NULL;
+
+-- put_silent --
+-- Connections from which nothing came for too long. Index: agent_seen.
+UPDATE agent SET left_at = :at, left_reason = :reason WHERE left_at IS NULL AND seen_at < :since
+RETURNING id;
+
+-- put_task_name --
+-- A registered task as an agent just described it.
+INSERT INTO task_name (app_id, engine_id, name_id, signature, doc, queue_id, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET signature = excluded.signature, doc = excluded.doc, queue_id = excluded.queue_id,
+  seen_at = excluded.seen_at;
+
+-- list_agents --
+-- Processes seen since then, connected ones first. Index: agent_seen.
+SELECT a.id, a.app_id, p.name, a.boot, a.spool, a.host, a.pid, a.role, w.text, e.text, r.text, a.engines,
+  a.capabilities, a.allow, a.denied, a.seal_key, coalesce(p.seal_key_id, ''), a.agent_version, a.notes, a.worker_notes,
+  a.pool, a.concurrency, a.queues, a.running, a.spool_bytes, a.dropped, a.faults, a.is_shipper, a.clock_skew_us,
+  a.connected_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly
+FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a.worker_id
+  LEFT JOIN name AS e ON e.id = a.environment_id LEFT JOIN name AS r ON r.id = a.release_id
+WHERE a.seen_at >= :since ORDER BY a.left_at IS NOT NULL, p.name, w.text, a.connected_at DESC LIMIT :limit;
+
+-- list_task_names --
+-- What the apps have registered.
+SELECT p.name, e.text, n.text, t.signature, t.doc, q.text, t.seen_at
+FROM task_name AS t JOIN app AS p ON p.id = t.app_id JOIN name AS e ON e.id = t.engine_id
+  JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id
+ORDER BY p.name, e.text, n.text LIMIT :limit;
+
+-- count_silent --
+-- Workers that went away without a word and that no newer process of the same name stands in for. Index: agent_seen.
+SELECT count(*) FROM agent AS a WHERE a.seen_at >= :since AND a.left_at IS NOT NULL AND a.is_orderly = 0
+  AND a.role = 'worker' AND NOT EXISTS (SELECT 1 FROM agent AS b WHERE b.app_id = a.app_id
+    AND b.worker_id = a.worker_id AND b.connected_at > a.connected_at);

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Workers: the newest process of each worker name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from z4j.store import agents
+from z4j.store.agents import AgentRow
+from z4j.store.db import Store
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker by its name. `state`: connected; left (it said goodbye); silent (it went without a word)."""
+
+    name: str
+    app: str
+    environment: str
+    state: Literal["connected", "left", "silent"]
+    agent: AgentRow
+    """Its newest process."""
+    processes: int
+    """How many processes of this name are connected; more than one means two workers share a name."""
+
+
+async def list_workers(store: Store, *, since: int = 0) -> list[WorkerRow]:
+    """The workers seen since then: connected ones first, then those that went silent, by app and name."""
+    newest: dict[tuple[int, str], AgentRow] = {}
+    connected: dict[tuple[int, str], int] = {}
+    for agent in await agents.list_agents(store, since=since):
+        if agent.role != "worker":
+            continue
+        key = (agent.app_id, agent.worker)
+        connected[key] = connected.get(key, 0) + (agent.left_at is None)
+        if key not in newest or agent.connected_at > newest[key].connected_at:
+            newest[key] = agent
+    rows = [
+        WorkerRow(agent.worker, agent.app, agent.environment, _state(agent), agent, connected[key])
+        for key, agent in newest.items()
+    ]
+    order = {"connected": 0, "silent": 1, "left": 2}
+    return sorted(rows, key=lambda row: (order[row.state], row.app, row.name))
+
+
+def _state(agent: AgentRow) -> Literal["connected", "left", "silent"]:
+    if agent.left_at is None:
+        return "connected"
+    return "left" if agent.is_orderly else "silent"
