@@ -1,1 +1,101 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Reports this application's tasks to z4j and carries out what operators ask.
+
+Without `Z4J_URL` nothing happens at all. Nothing here ever raises into the application, blocks it, or opens a port.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from z4j_agent.guard import faults, let_through
+from z4j_agent.settings import BadSettings, Settings
+
+if TYPE_CHECKING:
+    from z4j_agent.adapter import Adapter
+    from z4j_agent.agent import Agent
+
+__all__ = ["current", "start", "stop"]
+
+_log = logging.getLogger("z4j_agent")
+_agent: Agent | None = None
+_is_fork_watched = False
+
+
+def start(
+    *adapters: Adapter,
+    app: str = "",
+    environment: str = "",
+    allow: str | None = None,
+    denied: tuple[str, ...] = (),
+    url: str | None = None,
+    spool: str | Path | None = None,
+    is_plaintext_allowed: bool = False,
+) -> Agent | None:
+    """Installs the adapters and returns the agent of this process tree, or None when there is nothing to report to.
+
+    A second call adds its adapters to the first agent. Mistakes in the settings are one log line, never an exception.
+    """
+    global _agent
+    try:
+        settings = Settings.from_environment(
+            url=url,
+            app=app,
+            environment=environment,
+            allow=allow,
+            denied=denied,
+            spool=Path(spool) if spool else None,
+            is_plaintext_allowed=is_plaintext_allowed,
+        )
+        if settings is None:
+            _log.debug("z4j is off: Z4J_URL is not set")
+            return None
+        if _agent is None:
+            from z4j_agent.agent import Agent
+
+            _agent = Agent(settings, ())
+            _watch_forks()
+        for adapter in adapters:
+            adapter.install()
+            _agent.adapters = (*_agent.adapters, adapter)
+    except BadSettings as error:
+        _log.error("z4j is off: %s", error)
+    except Exception as error:
+        let_through(error)
+        faults.report("start", error)
+    return _agent
+
+
+def current() -> Agent | None:
+    """The agent of this process tree, if one was started."""
+    return _agent
+
+
+def stop(timeout_s: float = 2.0) -> None:
+    """Uninstalls every hook and says goodbye. What is still in the spool is sent by the next process."""
+    global _agent
+    agent, _agent = _agent, None
+    if agent is None:
+        return
+    for adapter in agent.adapters:
+        try:
+            adapter.uninstall()
+        except Exception as error:
+            let_through(error)
+            faults.report(f"uninstalling {adapter.engine}", error)
+    agent.stop(timeout_s)
+
+
+def _watch_forks() -> None:
+    global _is_fork_watched
+    if not _is_fork_watched:
+        _is_fork_watched = True
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _after_fork_in_child() -> None:
+    if _agent is not None:
+        _agent.after_fork_in_child()

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One agent per process tree: its identity, its spool, and the few things adapters call.
+
+Everything an adapter calls from the host's threads is synchronous, takes no lock and never raises. Whatever may take time happens in
+the agent's own thread (`connection.py`), which exists only in long-lived processes.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from z4j_agent import display, originals, records
+from z4j_agent.guard import faults, let_through
+from z4j_agent.memory import MemorySpool
+from z4j_agent.settings import Settings
+from z4j_agent.shipper import Shipper
+from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
+from z4j_agent.wire import encode_record
+
+if TYPE_CHECKING:
+    from z4j_agent.adapter import Adapter
+    from z4j_agent.connection import Connection
+
+SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
+OFFERED_AT_MOST = 10_000
+
+
+class Agent:
+    """Made by `z4j_agent.start`. `run` names this process in every record; it changes in a forked child by itself."""
+
+    def __init__(self, settings: Settings, adapters: tuple[Adapter, ...]) -> None:
+        self.settings = settings
+        self.adapters = adapters
+        self.role = "producer"
+        self.worker = ""
+        self.host = socket.gethostname()
+        self.notes: list[str] = []
+        self.boot = ""
+        self.run = ""
+        self._boot_pid = 0
+        self._new_boot()
+        self.spool, self.shipper = self._open_spool()
+        self._offered: collections.deque[Callable[[], bytes | None]] = collections.deque(maxlen=OFFERED_AT_MOST)
+        self._connection: Connection | None = None
+        self._is_worker_child = False
+
+    # -- what adapters call --------------------------------------------------------------------------------------------
+    def append(self, record: bytes) -> bool:
+        """One record into the spool. False when it could not be written, which is counted and reported later."""
+        if not self.spool.append(record):
+            return False
+        if self.spool.dropped:
+            self._report_refused()
+        return True
+
+    def offer(self, job: Callable[[], bytes | None]) -> None:
+        """Leaves `job` to the agent's thread, which appends what it returns; runs it at once where there is no such thread."""
+        if self._connection is None:
+            self._do(job)
+        else:
+            if len(self._offered) == OFFERED_AT_MOST:
+                self.spool.dropped += 1
+            self._offered.append(job)
+
+    def payload(
+        self,
+        engine: str,
+        task_id: str,
+        attempt: int,
+        name: str,
+        queue: str,
+        rank: int,
+        args: Any,
+        kwargs: Any,
+        original: dict[str, Any] | None,
+    ) -> bytes:
+        """The record of a task's arguments (redacted) and its original (sealed where something was masked)."""
+        text, is_masked = display.show_arguments(args, kwargs, self.settings.redact)
+        held, state = None, "none"
+        if original is not None:
+            key = self.settings.seal_key
+            held, state = originals.close_original(original, engine, task_id, is_masked=is_masked, key=key)
+        return records.payload(
+            engine,
+            task_id,
+            attempt,
+            time.time_ns() // 1000,
+            self.run,
+            name,
+            queue,
+            rank=rank,
+            args=text,
+            is_masked=is_masked,
+            original=held,
+            original_state=state,
+        )
+
+    def show(self, value: Any) -> str:
+        """A result as redacted display text."""
+        return display.show(value, self.settings.redact)[0]
+
+    def become_worker(self, worker: str) -> None:
+        """This process is a worker from now on, under that name. Call it before the worker forks."""
+        self.role, self.worker = "worker", worker
+        self._new_boot()
+        self.spool.new_segment()
+
+    def connect(self) -> None:
+        """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""
+        if self._is_worker_child or self._connection is not None:
+            return
+        if self._boot_pid != os.getpid():
+            self._new_boot()
+            self.spool.new_segment()
+        from z4j_agent.connection import Connection
+
+        self._connection = Connection(self)
+        self._connection.start()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Waits until everything captured so far is acked. False when that did not happen in time."""
+        ends = time.monotonic() + timeout_s
+        while self._offered or not self.shipper.is_empty():
+            if self._connection is None or time.monotonic() >= ends:
+                return False
+            self._connection.wake()
+            time.sleep(0.02)
+        return True
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Says goodbye and lets another process ship. What is still in the spool is not lost."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.stop(timeout_s)
+        self.drain_offered()
+        self.spool.close()
+
+    # -- for the connection --------------------------------------------------------------------------------------------
+    def drain_offered(self) -> bool:
+        """Does what was offered; True when there was anything."""
+        did = False
+        while self._offered:
+            did = True
+            self._do(self._offered.popleft())
+        return did
+
+    def _do(self, job: Callable[[], bytes | None]) -> None:
+        try:
+            record = job()
+            if record is not None:
+                self.append(record)
+        except Exception as error:
+            let_through(error)
+            faults.report("arguments", error)
+
+    def origin(self) -> bytes:
+        """Who writes: the first record of every segment."""
+        facts = {
+            "host": self.host,
+            "pid": self._boot_pid,
+            "role": self.role,
+            "worker": self.worker,
+            "app": self.settings.app,
+            "environment": self.settings.environment,
+            "release": self.settings.release,
+            "engines": {adapter.engine: adapter.engine_version() for adapter in self.adapters},
+        }
+        return encode_record(["origin", self.boot, time.time_ns() // 1000, facts])
+
+    # -- processes -----------------------------------------------------------------------------------------------------
+    def after_fork_in_child(self) -> None:
+        """Registered for every fork: fresh state, no inherited lock, no inherited connection."""
+        self.run = f"{self.boot}.{os.getpid()}"
+        self.spool.after_fork_in_child()
+        self.shipper.after_fork_in_child()
+        self._offered = collections.deque(maxlen=OFFERED_AT_MOST)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.after_fork_in_child()
+        self._is_worker_child = self.role == "worker"
+
+    def _new_boot(self) -> None:
+        self.boot, self._boot_pid = secrets.token_hex(6), os.getpid()
+        self.run = f"{self.boot}.{self._boot_pid}"
+
+    def _report_refused(self) -> None:
+        count = self.spool.take_dropped()
+        at = time.time_ns() // 1000
+        facts = {"count": count, "bytes": 0, "first_at": at, "last_at": at, "cause": "the spool refused writes"}
+        self.spool.append(encode_record(["gap", f"{self.run}:{at}", at, facts]))
+
+    def _open_spool(self) -> tuple[Spool | MemorySpool, Shipper | MemorySpool]:
+        """The configured folder, else shared memory, else this process's own memory; each step down is noted."""
+        places = ((self.settings.spool, self.settings.spool_limit), (Path(f"/dev/shm/z4j-{os.geteuid()}"), SHARED_MEMORY_LIMIT))  # noqa: S108
+        for folder, limit in places:
+            try:
+                prepare_folder(folder)
+            except SpoolUnusable as error:
+                self.notes.append(str(error))
+                continue
+            spool = Spool(folder, self.origin)
+            return spool, Shipper(folder, limit, spool.append)
+        self.notes.append("no folder for the spool: events wait in memory and are lost with this process")
+        memory = MemorySpool(self.origin)
+        return memory, memory

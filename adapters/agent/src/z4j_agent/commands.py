@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter.
+
+A command's id stands in the ledger (a file in the spool folder) before anything happens, so a redelivered command never runs twice,
+also not after a crash in between: then the honest answer is `unknown`. Every answer travels through the spool like any event.
+Used by the agent's thread alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from z4j_agent.adapter import ACTION_LEVEL, Adapter, Original, Refused, Unsupported
+from z4j_agent.guard import faults, let_through
+from z4j_agent.originals import CannotOpen, open_original
+from z4j_agent.session import Command
+from z4j_agent.settings import LEVELS, SealKey, Settings
+from z4j_agent.wire import encode_record
+
+ACCEPTED = "accepted"
+KEEP_BYTES = 1024 * 1024
+
+
+class Ledger:
+    """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "commands.ledger"
+
+    def status(self, command_id: str) -> str | None:
+        """The last status written for this id, or None when it was never begun here."""
+        try:
+            lines = self._path.read_text("utf-8", "replace").splitlines()
+        except FileNotFoundError:
+            return None
+        return next((line.partition(" ")[2] for line in reversed(lines) if line.partition(" ")[0] == command_id), None)
+
+    def write(self, command_id: str, status: str) -> None:
+        """Raises OSError when it cannot be written; then the command must not be carried out."""
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, f"{command_id} {status}\n".encode())
+            size = os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+        if size > KEEP_BYTES:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        """Keeps the newer half: a command expires within hours, a megabyte is some twenty thousand of them."""
+        data = self._path.read_bytes()[-KEEP_BYTES // 2 :]
+        fresh = self._path.with_suffix(".new")
+        fresh.write_bytes(data[data.find(b"\n") + 1 :])
+        fresh.replace(self._path)
+
+
+class Commands:
+    """`append` is the spool's append; answers are records."""
+
+    def __init__(self, settings: Settings, folder: Path, adapters: Iterable[Adapter], append: Callable[[bytes], bool]) -> None:
+        self._settings = settings
+        self._ledger = Ledger(folder)
+        self._adapters = {adapter.engine: adapter for adapter in adapters}
+        self._append = append
+
+    def handle(self, command: Command, now: int) -> None:
+        """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
+        try:
+            self._handle(command, now)
+        except Exception as error:
+            let_through(error)
+            faults.report(f"command {command.action}", error)
+            self._answer(command.id, "failed", {"error": f"{type(error).__name__} in the agent; nothing more is known"})
+
+    def _handle(self, command: Command, now: int) -> None:
+        begun = self._ledger.status(command.id)
+        if begun is not None:
+            if begun == ACCEPTED:
+                text = "the agent ended after it had begun; whether it was carried out is not known"
+                self._answer(command.id, "unknown", {"error": text})
+            else:
+                self._answer(command.id, begun, {"note": "delivered again; it had already ended so"})
+            return
+        if command.expires_at <= now:
+            self._answer(command.id, "expired", {"error": "it reached the agent too late and was not carried out"})
+            return
+        if (why := self.why_not(command.action)) is not None:
+            self._answer(command.id, "refused", {"error": why})
+            return
+        self._ledger.write(command.id, ACCEPTED)
+        self._answer(command.id, ACCEPTED, {})
+        status, facts = self._carry_out(command)
+        self._ledger.write(command.id, status)
+        self._answer(command.id, status, facts)
+
+    def why_not(self, action: str) -> str | None:
+        """The owner's objection, or None. The server cannot override it."""
+        needed = ACTION_LEVEL.get(action)
+        if needed is None:
+            return f"this agent does not know {action}"
+        if action in self._settings.denied:
+            return f"the application denies {action} (Z4J_DENIED)"
+        if LEVELS.index(self._settings.allow) < LEVELS.index(needed):
+            return f"the application allows only {self._settings.allow!r} (Z4J_ALLOW); {action} needs {needed!r}"
+        return None
+
+    def _carry_out(self, command: Command) -> tuple[str, dict[str, Any]]:
+        adapter = self._adapters.get(command.engine)
+        if adapter is None:
+            return "unsupported", {"error": f"no adapter for {command.engine} in this process"}
+        task_id = str(command.params.get("task_id", ""))
+        try:
+            match command.action:
+                case "retry_task":
+                    return "done", self._retry(adapter, command, task_id)
+                case "cancel_task":
+                    return "done", adapter.cancel_task(task_id)
+                case _:
+                    return "done", adapter.terminate_task(task_id)
+        except Unsupported as error:
+            return "unsupported", {"error": str(error) or f"{command.engine} cannot do that"}
+        except (Refused, CannotOpen) as error:
+            return "refused", {"error": str(error)}
+        except Exception as error:
+            let_through(error)
+            return "failed", {"error": f"{type(error).__name__}: {error}"[:500]}
+
+    def _retry(self, adapter: Adapter, command: Command, task_id: str) -> dict[str, Any]:
+        params = command.params
+        try:
+            blob = base64.b64decode(str(params["original"]), validate=True)
+        except (KeyError, binascii.Error) as error:
+            raise CannotOpen("the command carried no readable original") from error
+        data = open_original(blob, adapter.engine, task_id, key_id=params.get("key_id"), keys=self._keys())
+        original = Original(task_id, str(params.get("name", "")), str(params.get("queue", "")), data)
+        return adapter.retry_task(original, new_id=str(params["new_id"]))
+
+    def _keys(self) -> tuple[SealKey, ...]:
+        own = (self._settings.seal_key,) if self._settings.seal_key else ()
+        return (*own, *self._settings.old_keys)
+
+    def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:
+        self._append(encode_record(["command", command_id, time.time_ns() // 1000, status, facts]))

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redacted values as the one line of text a list shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from z4j_agent.redaction import MAX_TEXT, redact, redact_text
+
+
+def shorten(text: str, limit: int = MAX_TEXT) -> str:
+    """At most `limit` characters; what was cut is marked."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
+    """One value as JSON-like text, and whether anything in it was masked or left out."""
+    shown, is_masked = redact(value, extra)
+    return shorten(_line(shown)), is_masked
+
+
+def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
+    """`[1, "a"]`, `{"k": 2}` or both; empty ones are left out."""
+    shown_args, is_args_masked = redact(args, extra)
+    shown_kwargs, is_kwargs_masked = redact(kwargs, extra)
+    parts = [_line(part) for part in (shown_args, shown_kwargs) if part]
+    return shorten(" ".join(parts) or "[]"), is_args_masked or is_kwargs_masked
+
+
+def show_error(text: str, limit: int = MAX_TEXT) -> str:
+    """An exception's message or a traceback, masked; of a long traceback the end is kept, which says what happened."""
+    masked = redact_text(text)
+    return masked if len(masked) <= limit else "…" + masked[-(limit - 1) :]
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str, separators=(", ", ": ")).replace("\n", " ")

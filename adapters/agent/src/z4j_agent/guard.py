@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one promise to the host: no exception of ours reaches it, and none of the engine's own is swallowed by us.
+
+An engine may raise asynchronously into whatever runs (a soft time limit lands in the middle of our code as well as of the task's).
+Adapters name those types once with `never_swallow`; everything else that goes wrong in us is counted and reported, not raised.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_log = logging.getLogger("z4j_agent")
+_host_exceptions: tuple[type[BaseException], ...] = ()
+
+
+def never_swallow(*types: type[BaseException]) -> None:
+    """Exceptions an engine raises asynchronously into the running code; they always pass through our guards."""
+    global _host_exceptions
+    _host_exceptions = tuple({*_host_exceptions, *types})
+
+
+def let_through(error: BaseException) -> None:
+    """Raises `error` again when it is the engine's; call it first in every `except Exception` of ours."""
+    if isinstance(error, _host_exceptions):
+        raise error
+
+
+class Faults:
+    """Counts what went wrong in us, by place; the first of each place a minute is logged."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.by_place: dict[str, tuple[int, str]] = {}
+        self._logged_at: dict[str, float] = {}
+
+    def report(self, where: str, error: BaseException) -> None:
+        """Never raises, whatever the error's own `__str__` does."""
+        self.total += 1
+        kind = type(error).__name__
+        count, _ = self.by_place.get(where, (0, ""))
+        self.by_place[where] = (count + 1, kind)
+        now = time.monotonic()
+        if now - self._logged_at.get(where, -60.0) >= 60.0:
+            self._logged_at[where] = now
+            _log.warning(
+                "z4j could not do %s (%s); your task is not affected", where, kind, exc_info=_log.isEnabledFor(logging.DEBUG)
+            )
+
+
+faults = Faults()
+
+
+def guard(where: str, passthrough: tuple[type[BaseException], ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+    """Decorator for everything the host calls: what goes wrong inside is counted as a fault and the call returns None."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                if isinstance(error, passthrough):
+                    raise
+                let_through(error)
+                faults.report(where, error)
+                return None
+
+        return guarded
+
+    return decorate

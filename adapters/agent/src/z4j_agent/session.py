@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's side of the protocol as a state machine: frames in, events out, no I/O, no clock.
+
+`connection.py` is its one shell. After each `receive` the shell must act on what `events` returns; after each `send_*` it must
+send the returned frame. States: NEW → HELLO_SENT → OPEN → CLOSED.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from z4j_agent import wire
+
+
+class State(enum.Enum):
+    NEW = "new"
+    HELLO_SENT = "hello sent"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class ProtocolError(Exception):
+    """The server sent what the protocol does not allow here. The connection must be closed and tried again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The server knows us; batches may flow."""
+
+    heartbeat_s: float
+    window: int
+    seal_key: str | None
+    at: int
+    audit_head: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The batch with this sequence number, and all before it, are committed."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something an operator asks for. `expires_at` is microseconds UTC of the server's clock."""
+
+    id: str
+    action: str
+    engine: str
+    expires_at: int
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The server is about to close, and says why."""
+
+    code: int
+    message: str
+    hint: str = ""
+
+
+Event = Welcomed | Acked | Command | Refusal
+
+
+class Session:
+    """One connection's worth of protocol."""
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+        self.window = wire.WINDOW
+        self.seq = 0
+        self.acked = 0
+
+    @property
+    def may_send_batch(self) -> bool:
+        """Whether the window has room for one more unacked batch."""
+        return self.state is State.OPEN and self.seq - self.acked < self.window
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+    def send_hello(self, facts: dict[str, Any]) -> str:
+        """The first frame. Raises ProtocolError when one was sent before."""
+        if self.state is not State.NEW:
+            raise ProtocolError("hello is the first frame and is sent once")
+        self.state = State.HELLO_SENT
+        return _frame("hello", {"protocol": wire.PROTOCOL, **facts})
+
+    def send_batch(self, records: bytes) -> tuple[int, bytes]:
+        """A binary frame and its sequence number. Raises ProtocolError unless `may_send_batch`."""
+        if not self.may_send_batch:
+            raise ProtocolError("no room in the window, or no welcome yet")
+        self.seq += 1
+        return self.seq, wire.pack_batch(self.seq, records)
+
+    def send_heartbeat(self, facts: dict[str, Any]) -> str:
+        return self._open_frame("heartbeat", facts)
+
+    def send_discovery(self, facts: dict[str, Any]) -> str:
+        return self._open_frame("discovery", facts)
+
+    def send_goodbye(self, reason: str) -> str:
+        frame = self._open_frame("goodbye", {"reason": reason})
+        self.state = State.CLOSED
+        return frame
+
+    def _open_frame(self, kind: str, facts: dict[str, Any]) -> str:
+        if self.state is not State.OPEN:
+            raise ProtocolError(f"{kind} needs an open session; this one is {self.state.value}")
+        return _frame(kind, facts)
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+    def receive(self, frame: str | bytes) -> Event:
+        """One frame of the server as an event. Raises ProtocolError for anything this state does not expect."""
+        if isinstance(frame, bytes):
+            raise ProtocolError("the server sends text frames only")
+        try:
+            said = json.loads(frame)
+            kind = said["type"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ProtocolError("a frame is a JSON object with a type") from error
+        try:
+            return self._read(kind, said)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError(f"the server's {kind!r} frame lacks a field or has one of another type") from error
+
+    def closed(self) -> None:
+        """The connection is gone, however that came."""
+        self.state = State.CLOSED
+
+    def _read(self, kind: str, said: dict[str, Any]) -> Event:
+        if kind == "error":
+            self.state = State.CLOSED
+            return Refusal(int(said["code"]), str(said["message"]), str(said.get("hint") or ""))
+        if kind == "welcome" and self.state is State.HELLO_SENT:
+            self.state = State.OPEN
+            self.window = max(1, int(said["window"]))
+            head = said.get("audit_head")
+            return Welcomed(
+                float(said["heartbeat_s"]),
+                self.window,
+                said.get("seal_key"),
+                int(said["at"]),
+                head if isinstance(head, dict) else None,
+            )
+        if kind == "ack" and self.state is State.OPEN:
+            seq = int(said["seq"])
+            if not self.acked <= seq <= self.seq:
+                raise ProtocolError(f"ack of batch {seq}, which was never sent")
+            self.acked = seq
+            return Acked(seq)
+        if kind == "command" and self.state is State.OPEN:
+            params = said["params"]
+            if not isinstance(params, dict):
+                raise TypeError("params is an object")
+            return Command(str(said["id"]), str(said["action"]), str(said["engine"]), int(said["expires_at"]), params)
+        raise ProtocolError(f"frame {kind!r} is not expected while {self.state.value}")
+
+
+def _frame(kind: str, facts: dict[str, Any]) -> str:
+    return json.dumps({"type": kind, **facts}, separators=(",", ":"), default=str)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an application tells its agent: the connection string and a few variables, all read from the environment.
+
+A mistake in them must never stop the application: `Settings.from_environment` raises `BadSettings`, and `z4j_agent.start` turns it
+into one log line and stays off.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+LEVELS = ("read", "operate", "all")
+
+
+class BadSettings(ValueError):
+    """The environment cannot be understood. The message names the variable and the remedy, never the secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealKey:
+    """An AES-256 key and the name the server knows it by: the first eight hex digits of its SHA-256."""
+
+    key_id: str
+    secret: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> SealKey:
+        """From 43 characters of URL-safe base64. Raises BadSettings."""
+        try:
+            secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (binascii.Error, ValueError) as error:
+            raise BadSettings("the seal key after the dot of Z4J_URL is not base64; paste the whole connection string") from error
+        if len(secret) != 32:
+            raise BadSettings("the seal key after the dot of Z4J_URL is incomplete; paste the whole connection string")
+        return cls(hashlib.sha256(secret).hexdigest()[:8], secret)
+
+    def __repr__(self) -> str:
+        return f"SealKey({self.key_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an agent needs to know before it does anything."""
+
+    host: str
+    port: int
+    token: str
+    is_tls: bool
+    pin: bytes | None
+    seal_key: SealKey | None
+    old_keys: tuple[SealKey, ...]
+    app: str
+    environment: str
+    release: str
+    spool: Path
+    spool_limit: int
+    allow: str
+    denied: tuple[str, ...]
+    redact: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Settings({'z4j' if self.is_tls else 'z4j+ws'}://•••@{self.host}:{self.port})"
+
+    @property
+    def uri(self) -> str:
+        """The gateway's address, without the token."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.is_tls else 'ws'}://{host}:{self.port}/agent"
+
+    @classmethod
+    def from_environment(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        url: str | None = None,
+        app: str = "",
+        environment: str = "",
+        allow: str | None = None,
+        denied: tuple[str, ...] = (),
+        spool: Path | None = None,
+        is_plaintext_allowed: bool = False,
+    ) -> Settings | None:
+        """None when no connection string is set; raises BadSettings when one is and something is wrong."""
+        text = (url if url is not None else environ.get("Z4J_URL", "")).strip()
+        if not text:
+            return None
+        parts = urlsplit(text)
+        is_tls = parts.scheme == "z4j"
+        if parts.scheme not in ("z4j", "z4j+ws"):
+            raise BadSettings("Z4J_URL begins with neither z4j:// nor z4j+ws://; paste the connection string as it was printed")
+        try:
+            host, port = parts.hostname or "", parts.port or 7700
+        except ValueError as error:
+            raise BadSettings("Z4J_URL has a port that is no number") from error
+        token, _, seal = (parts.username or "").partition(".")
+        if not host or not token:
+            raise BadSettings("Z4J_URL lacks a host or a token; paste the connection string as it was printed")
+        if not is_tls and host not in LOOPBACK and not is_plaintext_allowed:
+            raise BadSettings(
+                f"Z4J_URL asks for a plaintext connection to {host}, which would show the token to the network; use z4j:// (TLS)"
+            )
+        level = allow if allow is not None else environ.get("Z4J_ALLOW", "operate")
+        if level not in LEVELS:
+            raise BadSettings(f"Z4J_ALLOW is {level!r}; it must be one of {', '.join(LEVELS)}")
+        try:
+            limit = int(environ.get("Z4J_SPOOL_LIMIT_MB", "256")) * 1024 * 1024
+        except ValueError as error:
+            raise BadSettings("Z4J_SPOOL_LIMIT_MB is no whole number") from error
+        listed = (*denied, *_words(environ.get("Z4J_DENIED", "")))
+        base = spool or Path(environ.get("Z4J_SPOOL") or default_spool())
+        return cls(
+            host=host,
+            port=port,
+            token=token,
+            is_tls=is_tls,
+            pin=_pin(parse_qs(parts.query).get("pin", [""])[0]),
+            seal_key=SealKey.parse(seal) if seal else None,
+            old_keys=tuple(SealKey.parse(word) for word in _words(environ.get("Z4J_SEAL_KEYS", ""))),
+            app=app or environ.get("Z4J_APP", ""),
+            environment=environment or environ.get("Z4J_ENVIRONMENT", "") or "production",
+            release=environ.get("Z4J_RELEASE", "") or find_release(),
+            spool=base / hashlib.sha256(f"{os.geteuid()}\0{token}".encode()).hexdigest()[:16],
+            spool_limit=limit,
+            allow=level,
+            denied=tuple(sorted(set(listed))),
+            redact=_words(environ.get("Z4J_REDACT", "")),
+        )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def _pin(text: str) -> bytes | None:
+    if not text:
+        return None
+    try:
+        pin = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise BadSettings("the pin in Z4J_URL is not base64; paste the connection string as it was printed") from error
+    if len(pin) != 32:
+        raise BadSettings("the pin in Z4J_URL is not a SHA-256; paste the connection string as it was printed")
+    return pin
+
+
+def default_spool() -> Path:
+    """A folder that outlives the process: the user's state folder, else the temporary one."""
+    state = os.environ.get("XDG_STATE_HOME")
+    if state:
+        return Path(state) / "z4j" / "spool"
+    home = Path.home()
+    if home != Path("/") and os.access(home, os.W_OK):
+        return home / ".local/state/z4j/spool"
+    return Path(os.environ.get("TMPDIR") or "/tmp") / f"z4j-{os.geteuid()}"  # noqa: S108 -- prepare_folder checks owner and mode
+
+
+def find_release() -> str:
+    """The git commit of the working folder, else nothing: a guess would be worse."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 -- the host's own git, absent is fine
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def agent_version() -> str:
+    """The installed version of this package."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("z4j-agent")
+    except metadata.PackageNotFoundError:
+        return "0"

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reading half of the spool: whoever holds `ship.lock` sends what the segments hold and deletes what is acked.
+
+Bytes are passed on as they stand, never decoded. The one rule for deleting: the holder of `ship.lock` takes the segment's own
+flock (so nobody has it open for writing any more) and finds no complete record behind the acked offset. Dead, rotated and exited
+writers are the same case. Nothing is ever truncated.
+
+Used by the agent's thread alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from z4j_agent.spool import SEGMENT_SUFFIX
+from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, encode_record
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Whole records of one segment, and the offset behind them."""
+
+    segment: str
+    end: int
+    data: bytes
+
+
+class Shipper:
+    """`folder` is the spool folder; `limit` the bytes it may hold before the oldest segments are given up."""
+
+    def __init__(self, folder: Path, limit: int, report: Callable[[bytes], bool]) -> None:
+        self.folder = folder
+        self.limit = limit
+        self.bytes = 0
+        """What the folder held at the last look."""
+        self.lock_fd = -1
+        self._report = report
+        self._read: dict[str, int] = {}
+        self._acked: dict[str, int] = {}
+        self._is_cursor_stale = False
+
+    # -- the lock ------------------------------------------------------------------------------------------------------
+    @property
+    def is_holder(self) -> bool:
+        return self.lock_fd >= 0
+
+    def try_take(self) -> bool:
+        """True when this process ships this folder. The kernel gives the lock away the moment its holder dies."""
+        if self.lock_fd >= 0:
+            return True
+        fd = os.open(self.folder / "ship.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        self.lock_fd = fd
+        self._acked = self._load_cursor()
+        self._read = dict(self._acked)
+        return True
+
+    def give_up(self) -> None:
+        """Lets another process ship; what is not acked is sent again by it."""
+        fd, self.lock_fd = self.lock_fd, -1
+        if fd >= 0:
+            self._save_cursor()
+            os.close(fd)
+
+    def after_fork_in_child(self) -> None:
+        """A child would keep the lock beyond the death of its parent."""
+        fd, self.lock_fd = self.lock_fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def rewind(self) -> None:
+        """Forgets what was sent and not acked, so that it is sent again: call it for every new connection."""
+        self._read = dict(self._acked)
+
+    def next_batch(self) -> Batch | None:
+        """The oldest unsent records, up to MAX_BATCH bytes, or None. Raises OSError only when the folder is unreadable."""
+        self.bytes = 0
+        found: Batch | None = None
+        for path in self._segments():
+            size = self._size(path)
+            self.bytes += max(0, size - self._acked.get(path.name, 0))
+            if found is None and size > self._read.get(path.name, 0):
+                found = self._cut(path)
+        if found is not None:
+            self._read[found.segment] = found.end
+        return found
+
+    def acked(self, batch: Batch) -> None:
+        """The server has committed everything up to the end of this batch."""
+        self._acked[batch.segment] = max(batch.end, self._acked.get(batch.segment, 0))
+        self._is_cursor_stale = True
+
+    def is_empty(self) -> bool:
+        """Whether everything that has been captured is acked."""
+        return all(self._rest(path, self._acked.get(path.name, 0)) == 0 for path in self._segments())
+
+    def tidy(self) -> None:
+        """Deletes what is finished, keeps the size limit, saves the cursor. Cheap; call it about once a second."""
+        total = 0
+        segments = self._segments()
+        for path in segments:
+            size = self._size(path)
+            if self._rest(path, self._acked.get(path.name, 0)) == 0 and self._delete_if_free(path):
+                continue
+            total += size
+        for path in segments:
+            if total <= self.limit:
+                break
+            total -= self._give_up_segment(path)
+        for gone in [name for name in self._acked if not (self.folder / name).exists()]:
+            self._acked.pop(gone, None)
+            self._read.pop(gone, None)
+        self._save_cursor()
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    def _segments(self) -> list[Path]:
+        """Oldest first: names begin with the time they were opened at."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = sorted(entry.name for entry in entries if entry.name.endswith(SEGMENT_SUFFIX))
+        except FileNotFoundError:
+            return []
+        return [self.folder / name for name in names]
+
+    @staticmethod
+    def _size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _cut(self, path: Path) -> Batch | None:
+        """Whole records from the read offset on. One record larger than a batch travels alone; larger still is skipped."""
+        offset = self._read.get(path.name, 0)
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            for size in (MAX_BATCH, MAX_RECORD + 2):
+                data = os.pread(file.fileno(), size, offset)
+                end = data.rfind(RECORD_END) + 1
+                if end:
+                    return Batch(path.name, offset + end, data[:end])
+                if len(data) < size:
+                    return None  # a torn record; its writer may still be at it
+            return self._skip(path, file.fileno(), offset)
+        return None
+
+    def _skip(self, path: Path, fd: int, offset: int) -> Batch | None:
+        """Passes over one record beyond MAX_RECORD and reports it as a gap."""
+        start = offset
+        while data := os.pread(fd, MAX_BATCH, offset):
+            end = data.find(RECORD_END) + 1
+            if end:
+                self._gap(f"{path.name}:{start}", 1, offset + end - start, "a record was too large")
+                return Batch(path.name, offset + end, b"")
+            offset += len(data)
+        return None
+
+    def _rest(self, path: Path, offset: int) -> int:
+        """Bytes of complete records behind `offset`."""
+        if self._size(path) <= offset:
+            return 0
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            rest = 0
+            while data := os.pread(file.fileno(), MAX_BATCH, offset):
+                end = data.rfind(RECORD_END) + 1
+                rest += end
+                if end:
+                    return rest
+                offset += len(data)
+        return 0
+
+    def _delete_if_free(self, path: Path) -> bool:
+        """Deletes a segment nobody can write to. The second look under its lock closes the race with a last write."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._rest(path, self._acked.get(path.name, 0)):
+                return False
+            path.unlink(missing_ok=True)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def _give_up_segment(self, path: Path) -> int:
+        """Drops the oldest segment because the folder is full, and says what went with it. Returns the bytes freed."""
+        offset = self._acked.get(path.name, 0)
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("rb") as file:
+                file.seek(offset)
+                count = sum(chunk.count(RECORD_END) for chunk in iter(lambda: file.read(MAX_BATCH), b""))
+                size = file.tell()
+            self._gap(path.name, count, size - offset, "the spool was full")
+            path.unlink(missing_ok=True)
+            return size
+        return 0
+
+    def _gap(self, key: str, count: int, size: int, cause: str) -> None:
+        """Idempotent by its key: the same loss reported twice is one loss."""
+        opened = key.partition("-")[0]
+        first_at = int(opened) // 1000 if opened.isdigit() else 0
+        at = time.time_ns() // 1000
+        facts = {"count": count, "bytes": size, "first_at": first_at, "last_at": at, "cause": cause}
+        self._report(encode_record(["gap", key, at, facts]))
+
+    def _load_cursor(self) -> dict[str, int]:
+        try:
+            loaded = json.loads((self.folder / "cursor").read_bytes())
+        except (OSError, ValueError):
+            return {}  # without a cursor everything still arrives, only more of it twice
+        if not isinstance(loaded, dict):
+            return {}
+        return {str(name): offset for name, offset in loaded.items() if isinstance(offset, int) and offset >= 0}
+
+    def _save_cursor(self) -> None:
+        if not self._is_cursor_stale:
+            return
+        fresh = self.folder / f"cursor.{os.getpid()}"
+        try:
+            fresh.write_text(json.dumps(self._acked))
+            fresh.replace(self.folder / "cursor")
+        except OSError:
+            return  # a full disk: the cursor is a convenience, not a promise
+        self._is_cursor_stale = False
