@@ -31,6 +31,7 @@ GROUP_LIMIT: Final = 64
 """Jobs in one commit: enough to share an fsync, few enough that the first does not wait long for the last."""
 BUSY_MS: Final = 5_000
 STATEMENTS: Final = 512
+WAL_LONG: Final = 64 * 1024 * 1024
 
 _log = logging.getLogger("z4j.store")
 
@@ -168,9 +169,22 @@ class Store:
         rows = await self.fetch_all(sql, params)
         return rows[0] if rows else None
 
+    async def checkpoint(self) -> None:
+        """Copy the write-ahead log into the database; when it has grown long, also cut it, if nobody is in the way."""
+        await asyncio.to_thread(_checkpoint, self.path)
+
     async def backup(self, target: Path) -> None:
         """Write a whole copy of the database to `target` while it is in use. Raises StoreError if that fails."""
         await asyncio.to_thread(_copy, self.path, target)
+
+
+def _checkpoint(path: Path) -> None:
+    wal = path.with_name(f"{path.name}-wal")
+    is_long = wal.exists() and wal.stat().st_size > WAL_LONG
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"PRAGMA busy_timeout = {200 if is_long else 0}")
+        # Answers "busy" in its row when it could not finish; the next round will.
+        db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_long else 'PASSIVE'})").fetchall()
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -79,6 +79,9 @@ def migrate(path: Path) -> int:
             copy = path.with_name(f"{path.name}.before-{wanted}-{clock.now()}")
             db.execute("VACUUM INTO ?", (str(copy),))
             copy.chmod(0o600)
+        else:
+            # Only an empty file takes it; it lets retention give space back to the file system.
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         for number, text in steps:
             # One transaction per step: a crash leaves the database on a whole version.

@@ -20,3 +20,9 @@ async def get_original(store: Store, task: int) -> tuple[bytes, str | None] | No
     """The bytes and the id of the key that opens them (None: plain), or None when no original is kept."""
     row = await store.fetch_one(SQL["get_original"], {"task": task})
     return None if row is None else (row[0], row[1] or None)
+
+
+async def has_original(store: Store, task: int) -> bool:
+    """Whether the original of a task is (still) kept."""
+    row = await store.fetch_one(SQL["has_original"], {"task": task})
+    return bool(row and row[0])

@@ -8,3 +8,7 @@ WHERE (excluded.key, excluded.data, excluded.key_id) > (key, data, key_id);
 -- get_original --
 -- The engine's own message of one task.
 SELECT data, key_id FROM original WHERE task = :task;
+
+-- has_original --
+-- Whether the original of a task is (still) kept.
+SELECT EXISTS (SELECT 1 FROM original WHERE task = :task);

@@ -10,7 +10,7 @@ from typing import Any
 from z4j.rules.fold import attempt_of, state_of
 from z4j.rules.records import NO_PRIORITY, NOTHING_SENT
 from z4j.rules.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
-from z4j.store import merge, pages, runs, sql, task_ids
+from z4j.store import merge, originals, pages, runs, sql, task_ids
 from z4j.store.counters import Counts, count_tasks
 from z4j.store.db import Store
 from z4j.store.pages import TaskFilter
@@ -113,6 +113,10 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
     sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id)})
 
+    original_state = ORIGINAL_NAMES[original_key & 15]
+    if original_state in ("plain", "sealed") and not await originals.has_original(store, id):
+        original_state = "none"  # kept for a shorter time than the task
+
     def links(rows: list[Any], kind: str) -> list[Link]:
         return [
             Link(other, task_ids.decode(task_id), name or "", STATE_NAMES.get(state, ""))
@@ -125,7 +129,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         app_id=app_id,
         runs=_with_present(await runs.list_runs(store, id), row, boot, pid, host or ""),
         sent=_sent(sent),
-        original_state=ORIGINAL_NAMES[original_key & 15],
+        original_state=original_state,
         parent=links(targets, "parent"),
         children=links(sources, "parent"),
         retry_of=links(targets, "retry_of"),

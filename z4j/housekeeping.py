@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What has to happen without anybody asking: tasks that become due or are lost, silent agents, expiry, retention.
+
+`run` is one asyncio task of the server. Each duty looks with a reading connection and writes only when there is
+something to write, so an idle server writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from z4j import clock
+from z4j.exceptions import StoreError
+from z4j.ingest import ServerFact, ingest_facts
+from z4j.rules.fold import Event
+from z4j.store import agents, commands, retention, watch
+from z4j.store.db import Store
+from z4j.store.retention import Retention
+from z4j.store.watch import Held
+
+SECOND: Final = 1_000_000
+SILENT_US: Final = 45 * SECOND
+"""Three heartbeats missed."""
+SETTLE_US: Final = 30 * SECOND
+"""After the end of a connection, or of the last news of a task, before anything is concluded from silence."""
+ASSUMED_US: Final = 24 * 3600 * SECOND
+"""A process that nobody has proved gone is given up after a day, and the task says that this is assumed."""
+SLICES: Final = 20
+"""Slices of a retention round: enough to outrun ingest, few enough to leave the writer free in between."""
+
+GONE = "Its process is gone: a newer one bears the worker's name, and the spool holds nothing more of it."
+DROPPED = "Its worker is connected and does not list it any more, and no end was reported."
+ASSUMED = "Assumed: its worker has not been heard of for a day. Nothing proves that the process is gone."
+
+_log = logging.getLogger("z4j.housekeeping")
+
+
+class Housekeeping:
+    """The duties, each to be called by itself in tests. `changed` is told the topics of `live` that changed."""
+
+    def __init__(self, store: Store, changed: Callable[[Iterable[str]], None], keep: Retention | None = None) -> None:
+        self.store = store
+        self.changed = changed
+        self.keep = keep or Retention()
+
+    async def run(self) -> None:
+        """Everything at its own pace, until cancelled. A failed round is logged and tried again: the disk may be full."""
+        at = clock.now()
+        await self.store.write(lambda db: agents.record_restart(db, at))
+        duties: list[tuple[int, Callable[[int], object]]] = [
+            (1, self.make_due),
+            (1, self.expire_commands),
+            (5, self.find_silent),
+            (5, self.find_lost),
+            (30, self.checkpoint),
+            (60, self.delete_old),
+        ]
+        second = 0
+        while True:
+            await asyncio.sleep(1)
+            second += 1
+            for every, duty in duties:
+                if second % every == 0:
+                    try:
+                        await duty(clock.now())  # type: ignore[misc]
+                    except StoreError as error:
+                        _log.error("housekeeping stopped at %s and will try again: %s", getattr(duty, "__name__", duty), error)
+
+    async def make_due(self, at: int) -> int:
+        """`scheduled` becomes `queued` when its eta has passed. Returns how many."""
+        return await self._add("due", await watch.list_due(self.store, at), 0)
+
+    async def find_lost(self, at: int) -> int:
+        """Say `lost` of tasks whose process is gone, and `alive` of lost ones that turn out to run. Returns how many."""
+        return (
+            await self._add("lost", await watch.list_gone(self.store, SETTLE_US), 1, GONE)
+            + await self._add("lost", await watch.list_dropped(self.store, SETTLE_US), 1, DROPPED)
+            + await self._add("lost", await watch.list_unheard(self.store, at - ASSUMED_US), 1, ASSUMED)
+            # A whole millisecond later, because that is what the fold compares.
+            + await self._add("alive", await watch.list_found(self.store, at - ASSUMED_US), 1_000)
+        )
+
+    async def find_silent(self, at: int) -> int:
+        """Note connections from which nothing comes any more as gone. Returns how many."""
+        found = await self.store.write(lambda db: agents.record_silence(db, at, at - SILENT_US))
+        if found:
+            self.changed(("workers", "strip"))
+        return found
+
+    async def expire_commands(self, at: int) -> None:
+        """Commands nobody carried out in time."""
+        if await self.store.write(lambda db: commands.expire_commands(db, at)):
+            self.changed(("changes", "tasks"))
+
+    async def delete_old(self, at: int) -> int:
+        """Retention. Returns how many tasks were deleted."""
+        keep, deleted = self.keep, 0
+        for _ in range(SLICES):
+            found = await self.store.write(lambda db: retention.delete_slice(db, keep, at))
+            deleted += found
+            if not found:
+                break
+        for _ in range(SLICES):
+            if not await self.store.write(lambda db: retention.sweep_originals(db, keep, at)):
+                break
+        await self.store.write(lambda db: retention.delete_details(db, keep, at))
+        if deleted:
+            self.changed(("tasks", "queues", "strip"))
+        return deleted
+
+    async def checkpoint(self, at: int) -> None:
+        """Keep the write-ahead log short."""
+        await self.store.checkpoint()
+
+    async def _add(self, kind: str, found: list[Held], later_us: int, error: str = "") -> int:
+        by_app: dict[int, list[ServerFact]] = {}
+        for of in found:
+            reason = "worker_gone" if kind == "lost" else ""
+            event = Event(kind, of.attempt, of.at + later_us, of.run, of.worker, reason=reason, error=error)
+            by_app.setdefault(of.app_id, []).append(ServerFact(of.engine, of.task_id, event))
+        for app_id, facts in by_app.items():
+            self.changed((await ingest_facts(self.store, app_id, facts)).topics)
+        return len(found)
