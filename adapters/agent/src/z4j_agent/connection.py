@@ -122,7 +122,7 @@ class Connection:
             from z4j_agent.tls import make_context
 
             options["ssl"] = make_context(settings.pin)
-        return connect(
+        socket: ClientConnection = connect(
             settings.uri,
             additional_headers={"Authorization": f"Bearer {settings.token}"},
             compression=None,
@@ -134,6 +134,7 @@ class Connection:
             user_agent_header=f"z4j-agent/{agent_version()}",
             **options,
         )
+        return socket
 
     def _hello(self) -> dict[str, Any]:
         agent, settings = self._agent, self._agent.settings

@@ -44,12 +44,14 @@ def make_context(pin: bytes | None) -> ssl.SSLContext:
     if pin is None:
         return ssl.create_default_context()
 
+    expected = pin
+
     class Pinned(ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             der = self.getpeercert(True)
             found = hashlib.sha256(public_key_info(der or b"")).digest() if der else b""
-            if not hmac.compare_digest(found, pin):
+            if not hmac.compare_digest(found, expected):
                 raise PinMismatch("the server's key is not the one the connection string names")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
