@@ -12,7 +12,7 @@ import os
 import random
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
@@ -190,9 +190,7 @@ class Connection:
 class _Exchange:
     """What happens between welcome and goodbye on one connection."""
 
-    def __init__(
-        self, connection: Connection, agent: Agent, commands: Commands, session: Session, socket: ClientConnection
-    ) -> None:
+    def __init__(self, connection: Connection, agent: Agent, commands: Commands, session: Session, socket: ClientConnection) -> None:
         self._connection = connection
         self._agent = agent
         self._commands = commands
@@ -276,15 +274,18 @@ class _Exchange:
 
     def _guarded_discovery(self, adapter: Any) -> None:
         found: dict[str, Any] = {"engine": adapter.engine, "tasks": [], "queues": [], "worker": None}
-        for key, ask in (("tasks", adapter.list_tasks), ("queues", adapter.list_queues), ("worker", adapter.worker)):
+        for key, ask in (("tasks", adapter.list_tasks), ("queues", adapter.list_queues)):
             try:
-                answer = ask()
-                found[key] = (
-                    [asdict(item) for item in answer] if isinstance(answer, list) else (asdict(answer) if answer else None)
-                )
+                found[key] = [astuple(item) for item in ask()]
             except Exception as error:
                 let_through(error)
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
+        try:
+            worker = adapter.worker()
+            found["worker"] = asdict(worker) if worker is not None else None
+        except Exception as error:
+            let_through(error)
+            faults.report(f"discovery of the worker in {adapter.engine}", error)
         self._socket.send(self._session.send_discovery(found))
 
     def _heartbeat(self, now: float) -> dict[str, Any]:
@@ -295,9 +296,9 @@ class _Exchange:
             self._next["queues"] = now + QUEUES_EVERY_S
         for adapter in self._agent.adapters:
             try:
-                running += [[t.task_id, t.attempt, t.name, t.queue, t.started_at, t.pid] for t in adapter.list_running()]
+                running += [[adapter.engine, *astuple(task)] for task in adapter.list_running()]
                 if is_queue_time:
-                    queues += [[adapter.engine, q.name, q.depth, q.consumers, q.oldest_at] for q in adapter.list_queues()]
+                    queues += [[adapter.engine, *astuple(queue)] for queue in adapter.list_queues()]
             except Exception as error:
                 let_through(error)
                 faults.report(f"heartbeat of {adapter.engine}", error)

@@ -49,9 +49,7 @@ class Faults:
         now = time.monotonic()
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
-            _log.warning(
-                "z4j could not do %s (%s); your task is not affected", where, kind, exc_info=_log.isEnabledFor(logging.DEBUG)
-            )
+            _log.warning("z4j could not do %s (%s); your task is not affected", where, kind, exc_info=_log.isEnabledFor(logging.DEBUG))
 
 
 faults = Faults()

@@ -17,9 +17,7 @@ def start_native_thread(target: Callable[[], None]) -> None:
 
 def _start() -> Callable[[Callable[[], None], tuple[()]], object]:
     if "gevent.monkey" in sys.modules:
-        start: Callable[[Callable[[], None], tuple[()]], object] = sys.modules["gevent.monkey"].get_original(
-            "_thread", "start_new_thread"
-        )
+        start: Callable[[Callable[[], None], tuple[()]], object] = sys.modules["gevent.monkey"].get_original("_thread", "start_new_thread")
         return start
     if "eventlet.patcher" in sys.modules:
         original = sys.modules["eventlet.patcher"].original("threading")

@@ -206,9 +206,7 @@ def rejected(
     ).encode("ascii")
 
 
-def lost(
-    engine: str, task_id: str, attempt: int, at: int, run: str, name: str, queue: str, *, reason: str, error: str = ""
-) -> bytes:
+def lost(engine: str, task_id: str, attempt: int, at: int, run: str, name: str, queue: str, *, reason: str, error: str = "") -> bytes:
     """The process that ran the task was seen to die."""
     return f"{_head('lost', engine, task_id, attempt, at, run, name, queue)}{quote(reason)},{quote(error)}]\n".encode("ascii")
 

@@ -28,13 +28,9 @@ KEY_STEMS: Final = (
     "password", "passwd", "passphrase", "secret", "token", "authorization", "authorisation", "credential", "apikey", "accesskey",
     "privatekey", "signingkey", "encryptionkey", "sessionid", "sessionkey", "cookie", "bearer", "connectionstring", "clientsecret",
 )  # fmt: skip
-KEY_WORDS: Final = frozenset(
-    {"pwd", "pass", "auth", "pin", "cvv", "cvc", "otp", "totp", "mfa", "jwt", "dsn", "ssn", "iban", "key"}
-)
+KEY_WORDS: Final = frozenset({"pwd", "pass", "auth", "pin", "cvv", "cvc", "otp", "totp", "mfa", "jwt", "dsn", "ssn", "iban", "key"})
 #: Keys that contain a stem and are no secrets.
-KEY_HARMLESS: Final = frozenset(
-    {"tokens", "tokencount", "maxtokens", "passwordresetat", "passwordlength", "tokenizer", "tokenize"}
-)
+KEY_HARMLESS: Final = frozenset({"tokens", "tokencount", "maxtokens", "passwordresetat", "passwordlength", "tokenizer", "tokenize"})
 
 VALUE_SHAPES: Final = (
     re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.S),

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Finds templates/ and static/ in a checkout, in the wheel, and inside the executable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def root() -> Path:
+    """The folder that holds `templates` and `static`. Raises FileNotFoundError when the installation is broken."""
+    here = Path(__file__).resolve().parent
+    frozen = Path(getattr(sys, "_MEIPASS", here / "_bundle"))
+    for folder in (frozen, here / "_bundle", here.parent):
+        if (folder / "templates").is_dir() and (folder / "static").is_dir():
+            return folder
+    raise FileNotFoundError("templates/ and static/ are missing from this installation of z4j")
+
+
+def templates() -> Path:
+    return root() / "templates"
+
+
+def static() -> Path:
+    return root() / "static"

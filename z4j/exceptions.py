@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Everything the server may refuse or fail at, and what each becomes outside.
+
+    Z4jError
+    ├── BadInput       the request or frame cannot be understood
+    ├── NotAllowed     the role or the application's owner says no
+    ├── NotFound       no such thing, or no longer
+    ├── WrongState     the thing is there but not in a state for this
+    ├── Unsupported    this engine or agent cannot do that
+    ├── AgentGone      nobody connected who could do it
+    ├── TooMany        a rate limit; try again later
+    └── StoreError     the database did not take or give it
+
+`message` says what happened and what was not lost, `hint` what to do; both are shown to people. A private cause travels as
+`__cause__` and is only ever logged.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from z4j_agent import wire
+
+
+class Z4jError(Exception):
+    """`status` is the HTTP status, `close_code` the WebSocket one, `exit_code` the command line's."""
+
+    status: ClassVar[int] = 500
+    close_code: ClassVar[int] = wire.STOPPING
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BadInput(Z4jError):
+    status, close_code, exit_code = 400, wire.MALFORMED, 2
+
+
+class NotAllowed(Z4jError):
+    status, close_code, exit_code = 403, wire.FORBIDDEN, 3
+
+
+class NotFound(Z4jError):
+    status, close_code, exit_code = 404, wire.MALFORMED, 4
+
+
+class WrongState(Z4jError):
+    status, close_code, exit_code = 409, wire.MALFORMED, 5
+
+
+class Unsupported(Z4jError):
+    status, close_code, exit_code = 422, wire.MALFORMED, 6
+
+
+class AgentGone(Z4jError):
+    status, close_code, exit_code = 503, wire.STOPPING, 7
+
+
+class TooMany(Z4jError):
+    status, close_code, exit_code = 429, wire.TOO_MANY, 8
+
+
+class StoreError(Z4jError):
+    status, close_code, exit_code = 503, wire.STOPPING, 9

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Tells open pages that something changed: topics only, never data. Changes in between are coalesced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+TOPICS: Final = ("tasks", "workers", "queues", "changes", "strip")
+QUIET_S: Final = 0.5
+"""A page hears of changes at most this often."""
+
+
+class Live:
+    """One per server. `changed` may be called from the event loop at any rate; it costs one set update per open page."""
+
+    def __init__(self) -> None:
+        self._waiting: set[_Subscriber] = set()
+        self._is_ended = False
+
+    def changed(self, topics: Iterable[str]) -> None:
+        """These topics have news. Call it after the commit."""
+        for subscriber in self._waiting:
+            subscriber.topics.update(topics)
+            if subscriber.topics:
+                subscriber.woken.set()
+
+    async def subscribe(self) -> AsyncIterator[set[str]]:
+        """Sets of topics as they change; an empty set now and then, so that a dead connection is noticed."""
+        subscriber = _Subscriber()
+        self._waiting.add(subscriber)
+        try:
+            while not self._is_ended:
+                try:
+                    await asyncio.wait_for(subscriber.woken.wait(), timeout=15)
+                except TimeoutError:
+                    yield set()
+                    continue
+                topics, subscriber.topics = subscriber.topics, set()
+                subscriber.woken.clear()
+                if topics:
+                    yield topics
+                    await asyncio.sleep(QUIET_S)
+        finally:
+            self._waiting.discard(subscriber)
+
+    def end(self) -> None:
+        """Lets every open page go; the server is about to stop."""
+        self._is_ended = True
+        for subscriber in self._waiting:
+            subscriber.woken.set()
+
+    @property
+    def pages(self) -> int:
+        """How many pages listen."""
+        return len(self._waiting)
+
+
+class _Subscriber:
+    def __init__(self) -> None:
+        self.topics: set[str] = set()
+        self.woken = asyncio.Event()

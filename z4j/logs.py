@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every log sentence of the product, with its level and fields. Code calls these functions; nothing else formats a log line.
+
+Ids always, arguments never. Nothing is logged per event at INFO.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+_server = logging.getLogger("z4j.server")
+_access = logging.getLogger("z4j.access")
+_gateway = logging.getLogger("z4j.gateway")
+_commands = logging.getLogger("z4j.commands")
+
+
+class KeyValue(logging.Formatter):
+    """`2026-11-23T04:00:00.123Z INFO z4j.server started port=7700`"""
+
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts: dict[str, Any] = getattr(record, "facts", {})
+        pairs = "".join(f" {key}={_quoted(value)}" for key, value in facts.items())
+        text = f"{self.formatTime(record)} {record.levelname} {record.name} {record.getMessage()}{pairs}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class Json(KeyValue):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"at": self.formatTime(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line | getattr(record, "facts", {}), default=str)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or any(letter in text for letter in ' "=\n\r') else text
+
+
+def set_up(level: str = "INFO", *, is_json: bool = False) -> None:
+    """All of it to stderr. Called once, by the command line."""
+    import time
+
+    formatter = Json() if is_json else KeyValue()
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "aiosqlite"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def started(address: str, data: object, version: str) -> None:
+    _server.info("started", extra={"facts": {"address": address, "data": data, "version": version}})
+
+
+def stopping() -> None:
+    _server.info("stopping; agents keep what they have and come back")
+
+
+def unexpected(request_id: str, path: str, error: BaseException) -> None:
+    _server.error("unexpected error", exc_info=error, extra={"facts": {"request": request_id, "path": path}})
+
+
+def access(method: str, path: str, status: int, us: int, who: str, request_id: str) -> None:
+    facts = {"method": method, "path": path, "status": status, "ms": f"{us / 1000:.2f}", "who": who, "request": request_id}
+    _access.info("request", extra={"facts": facts})
+
+
+def agent_connected(app: str, boot: str, host: str, pid: int, worker: str) -> None:
+    _gateway.info("agent connected", extra={"facts": {"app": app, "boot": boot, "host": host, "pid": pid, "worker": worker}})
+
+
+def agent_left(boot: str, reason: str) -> None:
+    _gateway.info("agent left", extra={"facts": {"boot": boot, "reason": reason}})
+
+
+def agent_refused(address: str, code: int, why: str) -> None:
+    _gateway.warning("agent refused", extra={"facts": {"address": address, "code": code, "why": why}})
+
+
+def records_refused(app_id: int, refused: dict[str, int]) -> None:
+    facts = {"app": app_id, **{cause.replace(" ", "_"): count for cause, count in refused.items()}}
+    _gateway.warning("records refused, their neighbours were taken", extra={"facts": facts})
+
+
+def command_sent(command_id: str, action: str, boot: str) -> None:
+    _commands.info("command sent", extra={"facts": {"id": command_id, "action": action, "boot": boot}})
+
+
+def live_dropped(topic_count: int) -> None:
+    _server.debug("a slow page skipped changes", extra={"facts": {"topics": topic_count}})

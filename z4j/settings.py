@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The few settings of the appliance. A flag beats the environment, the environment beats the default.
+
+`python -m z4j.settings` prints docs/settings.md from these definitions; a test keeps the file fresh.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from z4j.exceptions import BadInput
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Flag `--days-kept` and variable `Z4J_DAYS_KEPT` are both the field `days_kept`."""
+
+    data: Path = _setting(Path(".z4j"), "Folder of the database, the keys and the lock. Made with mode 0700 when missing.")
+    host: str = _setting("127.0.0.1", "Address to listen on. Any other than loopback needs `--behind-proxy`.")
+    port: int = _setting(7700, "Port of the pages and of the gateway.")
+    behind_proxy: bool = _setting(
+        False, "A proxy in front ends TLS and sets `X-Forwarded-For` and `X-Forwarded-Proto`; cookies are marked Secure."
+    )
+    days_kept: int = _setting(30, "Days a finished task is kept.")
+    gigabytes_kept: float = _setting(10.0, "Size the database may reach before the oldest tasks are deleted.")
+    originals_days_kept: int = _setting(7, "Days the original of a succeeded task is kept; without it, it cannot be retried.")
+    log_json: bool = _setting(False, "Write log lines as JSON instead of key=value.")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def database(self) -> Path:
+        return self.data / "z4j.db"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from flags (only those given) and environment. Raises BadInput naming the setting that is wrong."""
+    values: dict[str, Any] = {}
+    for setting in fields(Settings):
+        if flags.get(setting.name) is not None:
+            values[setting.name] = _parse(setting, str(flags[setting.name]))
+        elif (text := environ.get(variable(setting.name))) is not None:
+            values[setting.name] = _parse(setting, text)
+    loaded = Settings(**values)
+    if not loaded.is_loopback and not loaded.behind_proxy:
+        raise BadInput(
+            f"{loaded.host} is not a loopback address, and this version does not speak TLS itself.",
+            "Put a proxy with TLS in front and say --behind-proxy, or listen on 127.0.0.1.",
+        )
+    if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise BadInput(f"Log level {loaded.log_level!r} is unknown.", "Use DEBUG, INFO, WARNING or ERROR.")
+    return loaded
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return f"Z4J_{name.upper()}"
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def _parse(setting: Field[Any], text: str) -> Any:
+    try:
+        match setting.default:
+            case bool():
+                if text.lower() not in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
+                    raise ValueError(text)
+                return text.lower() in ("1", "true", "yes", "on")
+            case int():
+                return int(text)
+            case float():
+                return float(text)
+            case Path():
+                return Path(text).expanduser()
+        return text
+    except ValueError as error:
+        raise BadInput(f"{variable(setting.name)} (or {flag(setting.name)}) is {text!r}, which cannot be read.") from error
+
+
+def describe() -> str:
+    """The settings as a document."""
+    lines = [
+        "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->",
+        "# Settings",
+        "",
+        "Written by `make docs` from the definitions in `z4j/settings.py`. A flag beats the environment, the environment beats the default.",
+        "",
+        "| flag | variable | default | |",
+        "|---|---|---|---|",
+    ]
+    for setting in fields(Settings):
+        text = setting.metadata["help"]
+        lines.append(f"| `{flag(setting.name)}` | `{variable(setting.name)}` | `{setting.default}` | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(describe(), end="")
