@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The one shell around `session.py`: a Starlette WebSocket at /agent.
+
+Reading, ingesting and writing overlap: batches are ingested in order by one task while the reader goes on (the window bounds what
+waits), and everything that leaves goes through one queue, so that a command never waits behind an ack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from z4j import __version__, clock, ingest, logs
+from z4j.dispatch import Dispatch
+from z4j.exceptions import StoreError
+from z4j.gateway.auth import AgentToken, Attempts, bearer, find_token
+from z4j.gateway.session import Batch, ProtocolError, Session
+from z4j.hub import AgentLink, Hub
+from z4j.live import Live
+from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello
+from z4j.settings import LOOPBACK
+from z4j.store import agents, gaps
+from z4j.store.db import Store
+from z4j_agent import wire
+
+HELLO_WITHIN_S = 10.0
+HEARTBEAT_S = 10.0
+_encode = msgspec.json.Encoder().encode
+
+
+class Gateway:
+    """The endpoint: `await gateway(websocket)` per connection."""
+
+    def __init__(self, store: Store, hub: Hub, live: Live, dispatch: Dispatch, *, is_behind_proxy: bool = False) -> None:
+        self.store = store
+        self.hub = hub
+        self.live = live
+        self.dispatch = dispatch
+        self.is_behind_proxy = is_behind_proxy
+        self.attempts = Attempts()
+
+    async def __call__(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        address = websocket.client.host if websocket.client else ""
+        token = None
+        if self.attempts.is_over(address):
+            await self._refuse(websocket, address, wire.TOO_MANY, "too many wrong tokens from this address", "Wait a minute.")
+            return
+        token = await find_token(self.store, bearer(websocket.headers.get("authorization")))
+        if token is None:
+            self.attempts.was_wrong(address)
+            hint = "Make a new connection string under Settings, Apps, and put it into Z4J_URL."
+            await self._refuse(websocket, address, wire.BAD_TOKEN, "this token is unknown, revoked or expired", hint)
+            return
+        await _Peer(self, websocket, token, address).run()
+
+    async def _refuse(self, websocket: WebSocket, address: str, code: int, message: str, hint: str) -> None:
+        logs.agent_refused(address, code, message)
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            await websocket.send_text(_encode(Session.send_error(code, message, hint)).decode())
+            await websocket.close(code, message)
+
+    def close_all(self) -> None:
+        """The server is stopping: every agent is told, so that it comes back instead of waiting for a timeout."""
+        for link in self.hub.all():
+            link.close(wire.STOPPING, wire.CLOSE[wire.STOPPING])
+
+
+class _Peer:
+    """One accepted connection with a valid token."""
+
+    def __init__(self, gateway: Gateway, websocket: WebSocket, token: AgentToken, address: str) -> None:
+        self.gateway = gateway
+        self.websocket = websocket
+        self.token = token
+        self.address = address
+        self.session = Session()
+        self.out: asyncio.Queue[dict[str, Any] | tuple[int, str]] = asyncio.Queue()
+        self.batches: asyncio.Queue[Batch] = asyncio.Queue()
+        self.link: AgentLink | None = None
+        self.reason = "connection lost"
+        self.is_orderly = False
+
+    async def run(self) -> None:
+        """Until one of the three ends; then the others are ended too."""
+        parts = [asyncio.create_task(part) for part in (self._read(), self._write(), self._ingest())]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts:
+                part.cancel()
+            results = await asyncio.gather(*parts, return_exceptions=True)
+            await self._left(results)
+
+    # -- the three parts -----------------------------------------------------------------------------------------------
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(HELLO_WITHIN_S):
+                await self._receive()
+        except TimeoutError:
+            await self._close(wire.NO_HELLO, wire.CLOSE[wire.NO_HELLO])
+            return
+        except ProtocolError as error:
+            await self._close(error.code, error.message)
+            return
+        while True:
+            try:
+                if not await self._receive():
+                    return
+            except ProtocolError as error:
+                await self._close(error.code, error.message)
+                return
+
+    async def _receive(self) -> bool:
+        """One frame. False when the agent is gone or said goodbye."""
+        message = await self.websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return False
+        if (data := message.get("bytes")) is not None:
+            self.batches.put_nowait(self.session.receive_bytes(data))
+            return True
+        match self.session.receive_text(message["text"]):
+            case Hello() as hello:
+                await self._greeted(hello)
+            case Heartbeat() as beat:
+                at = clock.now()
+                boot = self._linked().boot
+                await self.gateway.store.write(lambda db: agents.record_heartbeat(db, self.token.app_id, boot, beat, at))
+                self.gateway.live.changed(("workers", "queues"))
+            case Discovery() as found:
+                at = clock.now()
+                boot = self._linked().boot
+                await self.gateway.store.write(lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at))
+                self.gateway.live.changed(("workers", "queues"))
+            case Goodbye() as goodbye:
+                self.reason, self.is_orderly = goodbye.reason or "goodbye", True
+                await self.batches.join()
+                return False
+        return True
+
+    async def _write(self) -> None:
+        while True:
+            frame = await self.out.get()
+            if isinstance(frame, tuple):
+                await self.websocket.close(*frame)
+                return
+            await self.websocket.send_text(_encode(frame).decode())
+
+    async def _ingest(self) -> None:
+        """In order, one after the other; the ack leaves after the commit and not before."""
+        while True:
+            batch = await self.batches.get()
+            try:
+                done = await ingest.ingest_batch(self.gateway.store, self.token.app_id, batch.records, at=clock.now())
+            except StoreError as error:
+                await self._close(wire.STOPPING, error.message)
+                return
+            finally:
+                self.batches.task_done()
+            if done.refused:
+                logs.records_refused(self.token.app_id, done.refused)
+            self.out.put_nowait(self.session.send_ack(batch.seq))
+            self.gateway.live.changed(done.topics)
+
+    # -- beginning and end ---------------------------------------------------------------------------------------------
+    async def _greeted(self, hello: Hello) -> None:
+        at, app_id = clock.now(), self.token.app_id
+        await self.gateway.store.write(lambda db: agents.record_hello(db, app_id, hello, at, at - hello.at))
+        self.link = AgentLink(
+            app_id=app_id,
+            boot=hello.boot,
+            spool=hello.spool,
+            role=hello.role,
+            worker=hello.worker or "",
+            allow=hello.allow,
+            denied=frozenset(hello.denied),
+            seal_key=hello.seal_key or "",
+            is_secure=self.address in LOOPBACK or self._came_by_tls(),
+            send=self.out.put_nowait,
+            close=lambda code, reason: self.out.put_nowait((code, reason)),
+            capabilities={(item.engine, item.action): item.scope for item in hello.capabilities},
+        )
+        replaced = self.gateway.hub.connect(self.link)
+        if replaced is not None:
+            replaced.close(wire.DUPLICATE, wire.CLOSE[wire.DUPLICATE])
+        facts = {
+            "server_version": __version__,
+            "session": secrets.token_hex(8),
+            "at": at,
+            "heartbeat_s": HEARTBEAT_S,
+            "seal_key": self.token.seal_key_id or None,
+            "audit_head": await self.gateway.dispatch.audit_head(),
+        }
+        self.out.put_nowait(self.session.send_welcome(facts))
+        logs.agent_connected(self.token.app, hello.boot, hello.host, hello.pid, hello.worker or "")
+        self.gateway.live.changed(("workers", "strip"))
+        await self.gateway.dispatch.agent_connected(self.link)
+
+    def _came_by_tls(self) -> bool:
+        return self.gateway.is_behind_proxy and self.websocket.headers.get("x-forwarded-proto", "") in ("https", "wss")
+
+    def _linked(self) -> AgentLink:
+        assert self.link is not None  # the session lets nothing through before hello
+        return self.link
+
+    async def _close(self, code: int, message: str) -> None:
+        """Says why, counts it, and lets the writer close."""
+        self.reason = message
+        logs.agent_refused(self.address, code, message)
+        cause, at = wire.CLOSE.get(code, "closed"), clock.now()
+        with contextlib.suppress(StoreError):
+            await self.gateway.store.write(lambda db: gaps.record_refused(db, self.token.app_id, {f"session: {cause}": 1}, at))
+        self.out.put_nowait(Session.send_error(code, message))
+        self.out.put_nowait((code, message[:100]))
+        await asyncio.sleep(1)  # the writer ends first; if the peer does not read, we end anyway
+
+    async def _left(self, results: list[Any]) -> None:
+        self.session.closed()
+        for result in results:
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError | OSError):
+                logs.unexpected("-", "/agent", result)
+        if self.link is None or not self.gateway.hub.disconnect(self.link):
+            return
+        at, boot = clock.now(), self.link.boot
+        logs.agent_left(boot, self.reason)
+        with contextlib.suppress(StoreError):
+            await self.gateway.store.write(
+                lambda db: agents.record_left(db, self.token.app_id, boot, at, self.reason, is_orderly=self.is_orderly)
+            )
+        self.gateway.live.changed(("workers", "strip"))

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Apps: what a set of agents belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from z4j.store import sql
+from z4j.store.db import Connection, Store
+
+SQL = sql.load("apps")
+
+
+@dataclass(frozen=True, slots=True)
+class AppRow:
+    """`seal_key_id` names the key made with the first token; the key itself is never here."""
+
+    id: int
+    name: str
+    created_at: int
+    seal_key_id: str
+    tokens: int = 0
+
+
+def add_app(db: Connection, name: str, seal_key_id: str, at: int) -> int:
+    """A new app. Raises sqlite3.IntegrityError when the name is taken."""
+    return int(db.execute(SQL["add_app"], {"name": name, "at": at, "seal_key_id": seal_key_id}).fetchone()[0])
+
+
+def find_app(db: Connection, name: str) -> AppRow | None:
+    """An app by name, whatever its case."""
+    row = db.execute(SQL["find_app"], {"name": name}).fetchone()
+    return AppRow(*row) if row else None
+
+
+async def list_apps(store: Store) -> list[AppRow]:
+    """By name."""
+    return [AppRow(*row) for row in await store.fetch_all(SQL["list_apps"])]

@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- add_app --
+-- A new app.
+INSERT INTO app (name, created_at, seal_key_id) VALUES (:name, :at, :seal_key_id) RETURNING id;
+
+-- find_app --
+-- An app by its name.
+SELECT id, name, created_at, coalesce(seal_key_id, '') FROM app WHERE name = :name;
+
+-- list_apps --
+-- Every app by name, with how many tokens of it work.
+SELECT a.id, a.name, a.created_at, coalesce(a.seal_key_id, ''),
+  (SELECT count(*) FROM token AS t WHERE t.app_id = a.id AND t.revoked_at IS NULL)
+FROM app AS a ORDER BY a.name;
