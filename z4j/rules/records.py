@@ -159,9 +159,7 @@ class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=T
     kind: ClassVar[str] = "succeeded"
 
     def event(self, worker: str, environment: str) -> Event:
-        return self._event(
-            worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, result=self.result
-        )
+        return self._event(worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, result=self.result)
 
 
 class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
@@ -212,9 +210,7 @@ class Cancelled(TaskRecord, array_like=True, tag="cancelled", gc=False, frozen=T
     kind: ClassVar[str] = "cancelled"
 
     def event(self, worker: str, environment: str) -> Event:
-        return self._event(
-            worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error
-        )
+        return self._event(worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error)
 
 
 class Expired(TaskRecord, array_like=True, tag="expired", gc=False, frozen=True):
@@ -339,9 +335,7 @@ class Fault(Struct, array_like=True, tag="fault", gc=False, frozen=True):
     facts: FaultFacts
 
 
-AnyTask = (
-    Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Lost
-)
+AnyTask = Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Lost
 AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault
 
 _decode = msgspec.json.Decoder(AnyRecord).decode

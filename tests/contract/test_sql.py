@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every SQL block prepares, is used, and no query of a page or of ingest scans the tasks."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from z4j.store import migrate, sql
+
+FOLDER = Path(migrate.__file__).parent
+STEMS = sorted(path.stem for path in FOLDER.glob("*.sql"))
+BLOCKS = [(stem, name) for stem in STEMS for name in sql.load(stem)]
+
+SCANS_TASKS = {("merge", "newest_task")}
+"""`max(id)` is one step to the end of the table, whatever the plan calls it."""
+LARGE = ("task", "run", "original", "task_link", "minute")
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    path = tmp_path_factory.mktemp("sql") / "z4j.db"
+    migrate.migrate(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def plan(db: sqlite3.Connection, stem: str, name: str) -> list[str]:
+    text = sql.load(stem)[name]
+    params = {key: 1 for key in re.findall(r":(\w+)", text)} or [1] * text.count("?")
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", params)]
+
+
+def test_there_are_blocks() -> None:
+    assert ("tasks", "walk_state_older") in BLOCKS
+
+
+@pytest.mark.parametrize(("stem", "name"), BLOCKS)
+def test_block_prepares(db: sqlite3.Connection, stem: str, name: str) -> None:
+    if sql.load(stem)[name].startswith("PRAGMA"):
+        db.execute(sql.load(stem)[name]).fetchall()
+    else:
+        plan(db, stem, name)
+
+
+@pytest.mark.parametrize(("stem", "name"), BLOCKS)
+def test_block_is_used(stem: str, name: str) -> None:
+    sources = "".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py"))
+    walks = re.fullmatch(r"walk_\w+_(older|newer)", name)
+    assert walks or f'"{name}"' in sources, f"{stem}.sql: nobody uses {name}"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_block_says_what_it_answers(stem: str) -> None:
+    text = FOLDER.joinpath(f"{stem}.sql").read_text("utf-8")
+    assert text.startswith("-- SPDX-License-Identifier: AGPL-3.0-or-later\n")
+    for name, block in sql.load(stem).items():
+        assert block.startswith("-- "), f"{stem}.sql: {name} begins with a line that says what it is for"
+
+
+def test_block_names_are_unique() -> None:
+    for stem in STEMS:
+        names = re.findall(r"^-- (\w+) --$", FOLDER.joinpath(f"{stem}.sql").read_text("utf-8"), re.MULTILINE)
+        assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+@pytest.mark.parametrize(("stem", "name"), BLOCKS)
+def test_no_query_scans_the_large_tables(db: sqlite3.Connection, stem: str, name: str) -> None:
+    if sql.load(stem)[name].startswith("PRAGMA") or (stem, name) in SCANS_TASKS:
+        return
+    for step in plan(db, stem, name):
+        # "SCAN x USING INDEX" walks an index in order from an end, which a LIMIT bounds; a bare SCAN reads the table.
+        bare = re.fullmatch(r"SCAN (\w+)", step)
+        aliases = {alias: table for table, alias in re.findall(r"(?:FROM|JOIN) (\w+) AS (\w+)", sql.load(stem)[name])}
+        assert not bare or aliases.get(bare[1], bare[1]) not in LARGE, f"{stem}.{name}: {step}"
+
+
+@pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker"])
+@pytest.mark.parametrize("direction", ["older", "newer"])
+def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: str, direction: str) -> None:
+    steps = plan(db, "tasks", f"walk_{drive}_{direction}")
+    assert len(steps) == 1, steps
+    assert re.match(r"SEARCH t USING INDEX task_\w+ \(", steps[0])
+    assert "first_at" in steps[0]
+
+
+def test_tasks_are_found_by_their_identity(db: sqlite3.Connection) -> None:
+    wanted = "SEARCH task USING INDEX task_identity (task_id=? AND app_id=? AND engine_id=?)"
+    assert plan(db, "merge", "find_task") == [wanted]
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.joinpath("twice.sql").write_text("-- a --\nSELECT 1;\n-- a --\nSELECT 2;\n")
+    monkeypatch.setattr(sql, "files", lambda package: tmp_path)
+    with pytest.raises(ValueError, match="twice"):
+        sql.load("twice")

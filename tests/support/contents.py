@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What a database says about its tasks, without the ids that depend on the order of arrival."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from z4j.store import merge
+from z4j.store.db import Connection
+
+NAME = "(SELECT text FROM name WHERE id = {})"
+
+
+def connect(path: Path) -> Connection:
+    db = sqlite3.connect(path, factory=Connection, isolation_level=None)
+    db.execute("PRAGMA query_only = 1")
+    return db
+
+
+def contents(db: Connection) -> dict[str, Any]:
+    """Every table that ingest writes, as comparable values. Counters and minutes of nothing are left out."""
+    names = {id: text for id, text in db.execute("SELECT id, text FROM name")} | {0: ""}
+    tasks = {}
+    ids = {}
+    for id, task_id, engine_id, *_ in db.execute("SELECT id, task_id, engine_id FROM task").fetchall():
+        key = (names[engine_id], task_id)
+        ids[id] = key
+        row = db.execute(merge.SQL["find_task"], {"task_id": task_id, "app_id": 1, "engine_id": engine_id}).fetchone()
+        tasks[key] = (row[1], merge.decode(db, row[1:]))
+    boots = {id: boot for id, boot in db.execute("SELECT id, boot FROM boot")} | {0: ""}
+    runs = {
+        (ids[row[0]], row[1], boots[row[2]], row[3]): (*row[4:7], names[row[7]], *row[8:])
+        for row in db.execute("SELECT * FROM run").fetchall()
+    }
+    counters = {
+        (app, *(names[id] for id in key), state): tasks
+        for app, *key, state, tasks in db.execute("SELECT * FROM counter").fetchall()
+        if tasks
+    }
+    minutes = {
+        (minute, app, *(names[id] for id in key), state): (tasks, runtime)
+        for minute, app, *key, state, tasks, runtime in db.execute("SELECT * FROM minute").fetchall()
+        if tasks or runtime
+    }
+    return {
+        "tasks": tasks,
+        "runs": runs,
+        "counters": counters,
+        "minutes": minutes,
+        "originals": {(ids[row[0]], *row[1:]) for row in db.execute("SELECT task, key, data, key_id FROM original")},
+        "links": {(kind, target, ids[task]) for _, kind, target, task in db.execute("SELECT * FROM task_link")},
+    }
+
+
+def recount(db: Connection) -> tuple[dict[Any, int], dict[Any, int]]:
+    """The counters as kept, and as counting the tasks gives them."""
+    kept = {
+        row[:-1]: row[-1]
+        for row in db.execute("SELECT app_id, environment_id, engine_id, queue_id, name_id, state, tasks FROM counter")
+        if row[-1]
+    }
+    counted = {
+        row[:-1]: row[-1]
+        for row in db.execute(
+            "SELECT app_id, environment_id, engine_id, queue_id, name_id, state, count(*) FROM task GROUP BY 1, 2, 3, 4, 5, 6"
+        )
+    }
+    return kept, counted
