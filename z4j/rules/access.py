@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Who may do what: one table. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Role = Literal["viewer", "auditor", "operator", "admin"]
+ROLES: Final = ("viewer", "auditor", "operator", "admin")
+Needed = Literal["public", "viewer", "auditor", "operator", "admin"]
+
+#: What a route or action needs → the roles that have it. The auditor reads everything and does nothing.
+ALLOWED: Final[dict[str, frozenset[str]]] = {
+    "viewer": frozenset({"viewer", "auditor", "operator", "admin"}),
+    "auditor": frozenset({"auditor", "admin"}),
+    "operator": frozenset({"operator", "admin"}),
+    "admin": frozenset({"admin"}),
+}
+
+#: Actions on tasks → what they need.
+ACTIONS: Final[dict[str, str]] = {"retry_task": "operator", "cancel_task": "operator", "terminate_task": "operator"}
+
+
+def is_allowed(role: str, needed: str) -> bool:
+    """Whether `role` has what is needed; an unknown word on either side is a no."""
+    return needed == "public" or role in ALLOWED.get(needed, frozenset())
+
+
+def may_act(role: str, action: str) -> bool:
+    """Whether `role` may ask for `action`."""
+    return is_allowed(role, ACTIONS.get(action, ""))

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Commands: what operators asked agents to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from z4j.store import sql
+from z4j.store.db import Connection, Row, Store
+
+SQL = sql.load("commands")
+NEWEST = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """What was asked, of whom, and what became of it. Times are microseconds UTC.
+
+    `task` is the row id of the task it is about; `spool` the folder it was handed to, empty while it waits.
+    """
+
+    id: str
+    app_id: int
+    engine: str
+    action: str
+    task: int | None
+    task_id: str
+    params: dict[str, Any]
+    target: str
+    status: str
+    detail: dict[str, Any]
+    asked_by: str
+    reason: str
+    created_at: int
+    expires_at: int
+    sent_at: int | None
+    spool: str
+    ended_at: int | None
+
+
+def _row(row: Row) -> CommandRow:
+    (
+        id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at,
+        sent_at, spool, ended_at,
+    ) = row  # fmt: skip
+    return CommandRow(
+        id, app_id, engine, action, task, task_id, json.loads(params), target, status, json.loads(detail), asked_by, reason,
+        created_at, expires_at, sent_at, spool, ended_at,
+    )  # fmt: skip
+
+
+def add_command(db: Connection, command: CommandRow) -> None:
+    """Note what somebody asked for; it waits for an agent from here on."""
+    db.execute(
+        SQL["add_command"],
+        {
+            "id": command.id, "app_id": command.app_id, "engine": command.engine, "action": command.action,
+            "task": command.task, "task_id": command.task_id, "params": json.dumps(command.params), "target": command.target,
+            "asked_by": command.asked_by, "reason": command.reason, "at": command.created_at, "expires_at": command.expires_at,
+        },
+    )  # fmt: skip
+
+
+def mark_sent(db: Connection, id: str, spool: str, at: int) -> None:
+    """It was handed to the agents of that spool folder."""
+    db.execute(SQL["mark_sent"], {"id": id, "spool": spool, "at": at})
+
+
+async def list_open(store: Store, app_id: int, at: int) -> list[CommandRow]:
+    """What this app's agents still have to be told, oldest first."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_open"], {"app_id": app_id, "at": at})]
+
+
+async def list_cancellations(store: Store, app_id: int, at: int) -> list[CommandRow]:
+    """Cancellations that were carried out and whose task still waits."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_cancellations"], {"app_id": app_id, "at": at})]
+
+
+async def list_commands(store: Store, *, before: int = NEWEST, limit: int = 100) -> list[CommandRow]:
+    """Newest first; `before` is the `created_at` of the last row of the page before."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_commands"], {"before": before, "limit": limit})]
+
+
+async def list_of_task(store: Store, task: int) -> list[CommandRow]:
+    """What was asked about one task, newest first."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_of_task"], {"task": task})]
+
+
+def finish_command(db: Connection, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:
+    """Note what an agent says became of a command; the same word twice changes nothing, an unknown id neither."""
+    params = {"id": command_id, "at": at, "status": status, "detail": json.dumps(facts)}
+    db.execute(SQL["finish_command"], params)
+
+
+def expire_commands(db: Connection, at: int) -> list[str]:
+    """End every command whose time ran out before an agent accepted it. Returns their ids."""
+    return [row[0] for row in db.execute(SQL["expire_commands"], {"at": at}).fetchall()]

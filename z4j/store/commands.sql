@@ -1,0 +1,46 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- finish_command --
+-- What an agent says became of a command. "accepted" ends nothing, and nothing follows an end but another agent's word
+-- after our own "expired".
+UPDATE command SET status = :status, detail = :detail, ended_at = CASE WHEN :status = 'accepted' THEN NULL ELSE :at END
+WHERE id = :id AND (ended_at IS NULL OR (status = 'expired' AND :status != 'accepted'));
+
+-- expire_commands --
+-- Commands nobody accepted in time. Index: command_open.
+UPDATE command SET status = 'expired', ended_at = :at
+WHERE ended_at IS NULL AND status IN ('waiting', 'sent') AND expires_at < :at RETURNING id;
+
+-- add_command --
+-- What somebody asked for.
+INSERT INTO command (id, app_id, engine, action, task, task_id, params, target, status, asked_by, reason, created_at, expires_at)
+VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'waiting', :asked_by, :reason, :at, :expires_at);
+
+-- mark_sent --
+-- Handed to an agent: from now on only its spool folder may see it again.
+UPDATE command SET status = 'sent', sent_at = :at, spool = :spool WHERE id = :id AND status IN ('waiting', 'sent');
+
+-- list_open --
+-- What an app's agents still have to be told. Index: command_open.
+SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
+  coalesce(spool, ''), ended_at
+FROM command WHERE app_id = :app_id AND ended_at IS NULL AND expires_at > :at ORDER BY created_at;
+
+-- list_cancellations --
+-- Cancellations whose task still waits: an engine forgets them when its worker restarts.
+SELECT c.id, c.app_id, c.engine, c.action, c.task, c.task_id, c.params, c.target, c.status, c.detail, c.asked_by, c.reason,
+  c.created_at, c.expires_at, c.sent_at, coalesce(c.spool, ''), c.ended_at
+FROM command AS c JOIN task AS t ON t.id = c.task
+WHERE c.app_id = :app_id AND c.action = 'cancel_task' AND c.status = 'done' AND c.expires_at > :at
+  AND c.created_at > :at - 86400000000 AND t.state IN (1, 2, 3, 5) ORDER BY c.created_at LIMIT 1000;
+
+-- list_commands --
+-- Newest first, before a time. Index: command_created.
+SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
+  coalesce(spool, ''), ended_at
+FROM command WHERE created_at < :before ORDER BY created_at DESC LIMIT :limit;
+
+-- list_of_task --
+-- What was asked about one task. Index: command_task.
+SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
+  coalesce(spool, ''), ended_at
+FROM command WHERE task = :task ORDER BY created_at DESC LIMIT 50;
