@@ -100,7 +100,7 @@ class Dispatch:
 
         self.audit_log.keep_head(await self.store.write(write, durable=True))
         if action == "cancel_task":
-            event = Event("cancel_asked", at=command.created_at)
+            event = Event("cancel_asked", task.row.attempt, command.created_at)
             await ingest_facts(self.store, task.app_id, [ServerFact(task.row.engine, task.row.task_id, event)])
         await self._hand_over(command)
         self.live.changed(("changes", "tasks"))

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Who is asking: passwords, sessions, one-time links, API tokens.
+
+Sessions live in the database and can be ended there; the cookie is only a signed name for one. Everything secret is compared by hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from z4j import clock
+from z4j.exceptions import BadInput, NotAllowed, TooMany
+from z4j.gateway.auth import Attempts
+from z4j.store import sessions, tokens, users
+from z4j.store.audit import AuditLog
+from z4j.store.db import Connection, Store
+from z4j.store.users import UserRow
+
+COOKIE: Final = "z4j_session"
+DAY_US: Final = 24 * 3_600_000_000
+SESSION_US: Final = 7 * DAY_US
+IDLE_US: Final = 12 * 3_600_000_000
+TOUCH_US: Final = 60_000_000
+SETUP_US: Final = 15 * 60_000_000
+SHORTEST_PASSWORD: Final = 12
+FLOOR_S: Final = 0.3
+"""Every sign-in takes at least this long, so that its time says nothing about whether the name exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who makes a request. `address` is where from."""
+
+    name: str
+    role: str
+    kind: Literal["session", "token", "none"]
+    address: str = ""
+    user_id: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        return self.kind != "none"
+
+
+NOBODY: Final = Identity("", "", "none")
+
+
+def hash_secret(secret: str) -> bytes:
+    """How every random secret is kept."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def check_password(password: str) -> str:
+    """The password, if it may be used. Raises BadInput."""
+    if len(password) < SHORTEST_PASSWORD:
+        raise BadInput(
+            f"The password has {len(password)} characters; it needs at least {SHORTEST_PASSWORD}.", "A few words make a good one."
+        )
+    if len(password) > 1_000:
+        raise BadInput("The password is longer than 1,000 characters.")
+    return password
+
+
+def check_name(name: str) -> str:
+    """A person's or an app's name, trimmed. Raises BadInput."""
+    name = name.strip()
+    if not name or len(name) > 60 or not name.isprintable():
+        raise BadInput("A name has 1 to 60 printable characters.")
+    return name
+
+
+class Auth:
+    """One per process. `folder` holds the key that signs cookies."""
+
+    def __init__(self, store: Store, audit: AuditLog, folder: Path) -> None:
+        self.store = store
+        self.audit = audit
+        self._signer = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j session")
+        self._hasher = PasswordHasher()
+        self._attempts = Attempts()
+        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+
+    # -- who -----------------------------------------------------------------------------------------------------------
+    async def identify(self, cookie: str | None, bearer: str, address: str) -> Identity:
+        """The person or API client behind a request, or NOBODY."""
+        at = clock.now()
+        if bearer:
+            found = await tokens.find_api_token(self.store, hash_secret(bearer), at)
+            if found is None:
+                return NOBODY
+            token_id, label, role = found
+            await self.store.write(lambda db: tokens.touch_token(db, token_id, at))
+            return Identity(label, role, "token", address)
+        hash = self._session_hash(cookie)
+        if hash is None:
+            return NOBODY
+        owner = await sessions.find_session(self.store, hash, at, at - IDLE_US)
+        if owner is None:
+            return NOBODY
+        if at - owner.seen_at > TOUCH_US:
+            await self.store.write(lambda db: sessions.touch_session(db, hash, at))
+        return Identity(owner.name, owner.role, "session", address, owner.user_id)
+
+    def _session_hash(self, cookie: str | None) -> bytes | None:
+        if not cookie or len(cookie) > 500:
+            return None
+        try:
+            return hash_secret(str(self._signer.loads(cookie)))
+        except BadSignature:
+            return None
+
+    # -- in and out ----------------------------------------------------------------------------------------------------
+    async def sign_in(self, name: str, password: str, address: str, client: str) -> str:
+        """The value of the session cookie. Raises NotAllowed (with one sentence for every cause) or TooMany."""
+        began = time.monotonic()
+        try:
+            return await self._sign_in(name, password, address, client)
+        finally:
+            await asyncio.sleep(max(0.0, FLOOR_S - (time.monotonic() - began)))
+
+    async def _sign_in(self, name: str, password: str, address: str, client: str) -> str:
+        if self._attempts.is_over(address):
+            raise TooMany("Too many wrong attempts from this address.", "Wait a minute and try again.")
+        user = await self.store.write(lambda db: users.find_user(db, name.strip()[:60]))
+        is_right = await asyncio.to_thread(self._verify, user.password_hash if user else self._nobody, password[:1_000])
+        if user is None or not is_right or user.disabled_at is not None:
+            self._attempts.was_wrong(address)
+            await self._record(name.strip()[:60] or "?", "", "sign_in", "refused", address)
+            raise NotAllowed("Name or password is wrong.", "After ten wrong attempts a minute this address has to wait.")
+        return await self._begin(user, address, client, "sign_in")
+
+    async def sign_out(self, cookie: str | None, identity: Identity) -> None:
+        """Ends the session on the server; the cookie is worth nothing afterwards."""
+        hash = self._session_hash(cookie)
+        if hash is None:
+            return
+        await self.store.write(lambda db: sessions.end_session(db, hash), durable=True)
+        if identity.is_known:
+            await self._record(identity.name, identity.role, "sign_out", "done", identity.address)
+
+    async def use_login_link(self, secret: str, address: str, client: str) -> str:
+        """The value of the session cookie for a link made by `z4j dev`. Raises NotAllowed when it is used up or too old."""
+        at, hash = clock.now(), hash_secret(secret)
+
+        def use(db: Connection) -> UserRow | None:
+            user_id = sessions.use_link(db, hash, "login", at)
+            return users.get_user(db, user_id) if user_id else None
+
+        user = await self.store.write(use, durable=True)
+        if user is None or user.disabled_at is not None:
+            raise NotAllowed("This link was used already or has run out.", "Sign in with your password, or make a new link.")
+        return await self._begin(user, address, client, "sign_in_by_link")
+
+    async def _begin(self, user: UserRow, address: str, client: str, action: str) -> str:
+        secret, at = secrets.token_urlsafe(32), clock.now()
+
+        def begin(db: Connection) -> None:
+            sessions.add_session(db, hash_secret(secret), user.id, at, at + SESSION_US, address, client)
+
+        await self.store.write(begin, durable=True)
+        await self._record(user.name, user.role, action, "done", address)
+        return str(self._signer.dumps(secret))
+
+    # -- setup ---------------------------------------------------------------------------------------------------------
+    async def make_link(self, purpose: Literal["setup", "login"], user_id: int | None = None, lives_us: int = SETUP_US) -> str:
+        """The secret of a new one-time link."""
+        secret, at = secrets.token_urlsafe(24), clock.now()
+        await self.store.write(lambda db: sessions.add_link(db, hash_secret(secret), purpose, at + lives_us, user_id), durable=True)
+        return secret
+
+    async def is_setup_link(self, secret: str) -> bool:
+        """Whether the setup page may be shown for this secret."""
+        if await users.has_admin(self.store):
+            return False
+        return await sessions.check_link(self.store, hash_secret(secret), "setup", clock.now())
+
+    async def create_first_admin(self, secret: str, name: str, password: str, address: str, client: str) -> str:
+        """Uses the setup link up, makes the first administrator, and signs them in. Raises NotAllowed or BadInput."""
+        hashed = await self.hash_password(check_password(password))
+        name, at = check_name(name), clock.now()
+
+        def create(db: Connection) -> UserRow | None:
+            if users.count_admins(db) or sessions.use_link(db, hash_secret(secret), "setup", at) is None:
+                return None
+            return users.get_user(db, users.add_user(db, name, hashed, "admin", at))
+
+        user = await self.store.write(create, durable=True)
+        if user is None:
+            raise NotAllowed("This setup link was used already or has run out.", "Restart the server: it prints a new one.")
+        await self._record(name, "admin", "setup", "done", address)
+        return await self._begin(user, address, client, "sign_in")
+
+    async def hash_password(self, password: str) -> str:
+        """Argon2id, off the event loop."""
+        return await asyncio.to_thread(self._hasher.hash, password)
+
+    def _verify(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _record(self, actor: str, role: str, action: str, outcome: str, address: str) -> None:
+        await self.audit.record(
+            self.store, at=clock.now(), actor=actor, role=role, action=action, target="appliance", outcome=outcome, address=address
+        )
+
+
+def _cookie_key(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        key = secrets.token_hex(32)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(key)
+        return key

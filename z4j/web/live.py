@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""GET /events: server-sent events named after topics. They say that something changed, never what."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from z4j.web.services import services
+
+RETRY_MS = 2_000
+
+
+async def events(request: Request) -> Response:
+    """Open until the page goes or the server stops."""
+    live = services(request).live
+
+    async def stream() -> AsyncIterator[str]:
+        yield f"retry: {RETRY_MS}\n\n"
+        async for topics in live.subscribe():
+            if not topics:
+                yield ": still here\n\n"
+            for topic in sorted(topics):
+                yield f"event: {topic}\ndata: changed\n\n"
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
