@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The composition root: makes the parts of a server, starts them in order, and stops them in the reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route, WebSocketRoute
+
+from z4j import __version__, logs
+from z4j.dispatch import Dispatch
+from z4j.exceptions import StoreError, Z4jError
+from z4j.gateway.socket import Gateway
+from z4j.housekeeping import Housekeeping
+from z4j.hub import Hub
+from z4j.live import Live
+from z4j.settings import Settings
+from z4j.store import migrate, users
+from z4j.store.audit import AuditLog
+from z4j.store.db import Store
+from z4j.store.retention import Retention
+from z4j.web import exceptions as answers
+from z4j.web.auth import Auth
+from z4j.web.middleware import Guard, RequestEnvelope
+from z4j.web.routes import ROUTES, find_role
+from z4j.web.services import Services
+from z4j_agent import wire
+
+PARENT_CHECK_S = 1.0
+GRACE_S = 3
+
+
+def prepare_data(folder: Path) -> None:
+    """The data folder, ours alone. Raises StoreError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise StoreError(f"The data folder {folder} cannot be used: {error.strerror}.", "Choose another with --data.") from error
+
+
+@contextlib.contextmanager
+def data_lock(folder: Path) -> Iterator[None]:
+    """Only one server per data folder. The kernel lets go when the process ends, however it ends. Raises StoreError."""
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"Another z4j serves the data folder {folder}. Nothing was changed.", "Stop it first, or choose another folder."
+            ) from error
+        yield
+    finally:
+        os.close(fd)
+
+
+class Server:
+    """Everything one appliance consists of. `asgi` is what uvicorn serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.database)
+        self.hub = Hub()
+        self.live = Live()
+        self.audit = AuditLog(settings.data)
+        self.auth = Auth(self.store, self.audit, settings.data)
+        self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
+        self.gateway = Gateway(self.store, self.hub, self.live, self.dispatch, is_behind_proxy=settings.behind_proxy)
+        keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
+        self.housekeeping = Housekeeping(self.store, self.live.changed, keep)
+        self.asgi = self._make_asgi()
+
+    def _make_asgi(self) -> Starlette:
+        asgi = Starlette(
+            routes=[
+                *(Route(row.path, row.endpoint, methods=[row.method], name=row.name) for row in ROUTES),
+                WebSocketRoute("/agent", self.gateway),
+            ],
+            middleware=[Middleware(RequestEnvelope), Middleware(Guard, find=find_role, answer_error=answers.on_expected)],
+            exception_handlers={Z4jError: answers.on_expected, HTTPException: answers.on_http, Exception: answers.on_unexpected},
+            lifespan=self._lifespan,
+        )
+        asgi.state.services = Services(self.store, self.hub, self.live, self.dispatch, self.settings, self.audit, self.auth)
+        return asgi
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await self.store.start()
+        duties = asyncio.create_task(self.housekeeping.run())
+        try:
+            await self._greet()
+            yield
+        finally:
+            duties.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await duties
+            await self.store.close()
+
+    async def _greet(self) -> None:
+        """The first boot prints the one link that makes an administrator."""
+        address = f"http://{self.settings.host}:{self.settings.port}"
+        logs.started(address, self.settings.data, __version__)
+        if not await users.has_admin(self.store):
+            secret = await self.auth.make_link("setup")
+            print(f"\nMake the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
+
+    def end_streams(self) -> None:
+        """Before uvicorn waits for open connections: pages and agents are let go."""
+        logs.stopping()
+        self.live.end()
+        self.gateway.close_all()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn waits for open streams at SIGTERM; ours are told to end first."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._server = server
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        self._server.end_streams()
+        await super().shutdown(sockets)  # type: ignore[arg-type]
+
+    async def on_tick(self, counter: int) -> bool:
+        """A frozen executable is two processes; this one must not outlive its launcher and hold the data folder."""
+        if _launcher and counter % int(PARENT_CHECK_S * 10) == 0 and os.getppid() != _launcher:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return await super().on_tick(counter)
+
+
+_launcher = os.getppid() if getattr(sys, "frozen", False) else 0
+
+
+def serve(settings: Settings) -> int:
+    """Runs until SIGTERM or SIGINT; returns the exit code. Raises StoreError before anything is served."""
+    prepare_data(settings.data)
+    with data_lock(settings.data):
+        migrate.migrate(settings.database)
+        server = Server(settings)
+        config = uvicorn.Config(
+            server.asgi,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio",
+            ws_max_size=wire.MAX_FRAME,
+            ws_per_message_deflate=False,
+            ws_ping_interval=20,
+            ws_ping_timeout=20,
+            http="h11",
+            loop="asyncio",
+            proxy_headers=settings.behind_proxy,
+            forwarded_allow_ips="*" if settings.behind_proxy else None,
+            timeout_graceful_shutdown=GRACE_S,
+            server_header=False,
+        )
+        runner = _Uvicorn(config, server)
+        with contextlib.suppress(KeyboardInterrupt):
+            runner.run()
+        return 0 if runner.started else 1

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The command line: one file per command, each a function that takes the parsed words and returns an exit code.
+
+What is expected to go wrong is one sentence on stderr and the exit code of its exception, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+
+from z4j import __version__, logs
+from z4j.cli import audit, backup, doctor, serve, token, user
+from z4j.exceptions import Z4jError
+from z4j.settings import Settings, flag, load
+
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words = _parser().parse_args(argv)
+    try:
+        settings = load(vars(words))
+        logs.set_up(settings.log_level, is_json=settings.log_json)
+        command: Command = words.command
+        return command(words, settings)
+    except Z4jError as error:
+        print(f"z4j: {error.message}" + (f"\n     {error.hint}" if error.hint else ""), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def version(words: argparse.Namespace, settings: Settings) -> int:
+    """Prints the version."""
+    print(f"z4j {__version__}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    for setting in fields(Settings):
+        if isinstance(setting.default, bool):
+            shared.add_argument(flag(setting.name), action="store_const", const=True, help=setting.metadata["help"])
+        else:
+            text = f"{setting.metadata['help']} Default: {setting.default}".replace("%", "%%")
+            shared.add_argument(flag(setting.name), metavar=setting.name.upper(), help=text)
+    parser = argparse.ArgumentParser(prog="z4j", description="One control plane for Python task queues.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, command: Command | None = None, parent: object = commands) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = parent.add_parser(name, help=text, description=text, parents=[shared])  # type: ignore[attr-defined]
+        if command is not None:
+            made.set_defaults(command=command)
+        return made
+
+    add("serve", "Serve the pages and the gateway.", serve.serve)
+    dev = add("dev", "Serve on loopback for one developer: makes an app, a connection string and a login link.", serve.dev)
+    dev.add_argument("--app", default="dev", help="Name of the app. Default: dev")
+    add("migrate", "Bring the database to this version's schema, with a snapshot before.", backup.migrate)
+    copy = add("backup", "Write a consistent copy of the database while the server runs.", backup.backup)
+    copy.add_argument("target", help="File to write; it must not exist.")
+    add("doctor", "Check this installation and its data, with a remedy for each finding.", doctor.doctor)
+    add("version", "Print the version.", version)
+
+    tokens = add("token", "Connection strings of apps and tokens of API clients.").add_subparsers(required=True, metavar="ACTION")
+    create = add("create", "Make a connection string for an app, or an API token.", token.create, tokens)
+    kind = create.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--app", help="App to make a connection string for; made if it does not exist.")
+    kind.add_argument("--api", metavar="LABEL", help="Label of an API token to make instead.")
+    create.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
+    create.add_argument("--days", type=int, help="Days until it expires. Default: never")
+    create.add_argument("--seal-from", metavar="Z4J_URL", help="An existing connection string of the app, for its seal key.")
+    add("list", "List tokens, without anything secret.", token.show, tokens)
+    revoke = add("revoke", "Stop a token from working, now.", token.revoke, tokens)
+    revoke.add_argument("id", type=int)
+
+    people = add("user", "People who may sign in.").add_subparsers(required=True, metavar="ACTION")
+    new = add("add", "Add a person.", user.add, people)
+    new.add_argument("name")
+    new.add_argument("--role", default="viewer", help="viewer, auditor, operator or admin. Default: viewer")
+    new.add_argument("--password-stdin", action="store_true", help="Read the password from standard input instead of asking.")
+    add("list", "List people.", user.show, people)
+    for name, text, command in (
+        ("role", "Give a person another role.", user.set_role),
+        ("password", "Give a person another password and sign them out everywhere.", user.set_password),
+        ("disable", "Keep a person from signing in, now.", user.disable),
+        ("enable", "Let a person sign in again.", user.enable),
+        ("link", "Print a link that signs a person in once.", user.link),
+    ):
+        made = add(name, text, command, people)
+        made.add_argument("name")
+        if name == "role":
+            made.add_argument("role")
+        if name == "password":
+            made.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
+
+    checks = add("audit", "The audit log.").add_subparsers(required=True, metavar="ACTION")
+    verify = add("verify", "Walk the whole log and say whether it is what was written.", audit.verify, checks)
+    verify.add_argument("--head", metavar="SEQ:MAC", help="A head kept elsewhere; it must still be part of the log.")
+    return parser

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Commands work on the data folder directly, beside a running server or without one: SQLite keeps them apart."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from z4j import clock
+from z4j.app import prepare_data
+from z4j.exceptions import BadInput, StoreError
+from z4j.settings import Settings
+from z4j.store import migrate
+from z4j.store.audit import AuditLog
+from z4j.store.db import Store
+from z4j.web.auth import Auth
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """The parts a command needs."""
+
+    store: Store
+    audit: AuditLog
+    auth: Auth
+
+    async def record(self, action: str, target: str, **detail: Any) -> None:
+        """The audit row of something done on the command line; the actor is the operating system's user."""
+        actor = f"{getpass.getuser()} (command line)"
+        await self.audit.record(self.store, at=clock.now(), actor=actor, role="admin", action=action, target=target, detail=detail)
+
+
+@contextlib.asynccontextmanager
+async def offline(settings: Settings, *, creates: bool = True) -> AsyncIterator[Offline]:
+    """Opens the data folder. `creates`: a missing database is made. Raises StoreError."""
+    if creates:
+        prepare_data(settings.data)
+        if not settings.database.exists():
+            migrate.migrate(settings.database)
+    elif not settings.database.exists():
+        raise StoreError(f"There is no database in {settings.data}.", "Choose the data folder with --data.")
+    store = Store(settings.database, readers=1)
+    await store.start()
+    try:
+        log = AuditLog(settings.data)
+        yield Offline(store, log, Auth(store, log, settings.data))
+    finally:
+        await store.close()
+
+
+def ask_password(*, is_from_stdin: bool) -> str:
+    """A password from standard input, or asked for twice. Raises BadInput."""
+    if is_from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    if not os.isatty(0):
+        raise BadInput("There is no terminal to ask for the password.", "Use --password-stdin.")
+    first = getpass.getpass("Password: ")
+    if getpass.getpass("Once more: ") != first:
+        raise BadInput("The two passwords differ. Nothing was changed.")
+    return first

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`z4j serve` and `z4j dev`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import os
+import secrets
+
+from z4j import app, clock
+from z4j.cli.offline import offline
+from z4j.exceptions import BadInput
+from z4j.settings import Settings
+from z4j.store import users
+from z4j.web.connect import connect_app
+
+LINK_US = 24 * 3_600_000_000
+
+
+def serve(words: argparse.Namespace, settings: Settings) -> int:
+    """Serves until it is told to stop."""
+    return app.serve(settings)
+
+
+def dev(words: argparse.Namespace, settings: Settings) -> int:
+    """Serves on loopback after making everything a developer needs, and prints it."""
+    if not settings.is_loopback:
+        raise BadInput("`z4j dev` serves on loopback only.", "Use `z4j serve` behind a proxy for anything else.")
+    if os.environ.get("Z4J_BEHIND_PROXY"):
+        settings = dataclasses.replace(settings, behind_proxy=False)
+    asyncio.run(_prepare(words.app, settings))
+    return app.serve(settings)
+
+
+async def _prepare(name: str, settings: Settings) -> None:
+    async with offline(settings) as parts:
+        host = f"{settings.host}:{settings.port}"
+        hashed = await parts.auth.hash_password(secrets.token_urlsafe(24))
+        at = clock.now()
+
+        def find_or_add(db: object) -> int:
+            known = users.find_user(db, "developer")  # type: ignore[arg-type]
+            return known.id if known else users.add_user(db, "developer", hashed, "admin", at)  # type: ignore[arg-type]
+
+        user_id = await parts.store.write(find_or_add, durable=True)
+        link = await parts.auth.make_link("login", user_id, LINK_US)
+        keep = settings.data / "connection"
+        if not keep.exists():
+            made = await connect_app(parts.store, name, host, "z4j dev")
+            await parts.record("create_token", f"app:{name}", token=made.token_id)
+            fd = os.open(keep, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(made.url)
+        url = f"{keep.read_text().rpartition('@')[0]}@{host}"
+        print(f"\nZ4J_URL='{url}'\n\nSign in once with:  http://{host}/login?code={link}\n", flush=True)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`z4j token create | list | revoke`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from z4j import clock
+from z4j.cli.offline import offline
+from z4j.cli.table import print_table, when
+from z4j.exceptions import NotFound
+from z4j.settings import Settings
+from z4j.store import tokens
+from z4j.web.connect import connect_app, make_api_token
+
+
+def create(words: argparse.Namespace, settings: Settings) -> int:
+    """Prints the secret once."""
+    return asyncio.run(_create(words, settings))
+
+
+async def _create(words: argparse.Namespace, settings: Settings) -> int:
+    async with offline(settings) as parts:
+        if words.api:
+            token_id, token = await make_api_token(parts.store, words.api, words.role, words.days, "command line")
+            await parts.record("create_token", f"api:{words.api}", token=token_id, role=words.role)
+            print(token)
+            return 0
+        host = f"{settings.host}:{settings.port}"
+        made = await connect_app(parts.store, words.app, host, "command line", seal_from=words.seal_from or "")
+        await parts.record("create_token", f"app:{made.app}", token=made.token_id)
+        print(f"Z4J_URL='{made.url}'")
+        if not made.has_seal_key:
+            print(
+                "# This app has a seal key already, which is never stored here. Append '.<key>' of an existing connection string\n"
+                "# to the token, or create it again with --seal-from; without the key, tasks with secrets cannot be retried."
+            )
+        return 0
+
+
+def show(words: argparse.Namespace, settings: Settings) -> int:
+    """Lists tokens."""
+    return asyncio.run(_show(settings))
+
+
+async def _show(settings: Settings) -> int:
+    async with offline(settings, creates=False) as parts:
+        rows = [
+            (str(row.id), row.kind, row.app or row.label, row.hint + "…", row.role or "-", when(row.created_at), when(row.used_at),
+             "revoked" if row.revoked_at else when(row.expires_at) if row.expires_at else "works")
+            for row in await tokens.list_tokens(parts.store)
+        ]  # fmt: skip
+        print_table(("id", "kind", "for", "begins", "role", "created", "used", "state"), rows)
+        return 0
+
+
+def revoke(words: argparse.Namespace, settings: Settings) -> int:
+    """Stops a token."""
+    return asyncio.run(_revoke(words.id, settings))
+
+
+async def _revoke(token_id: int, settings: Settings) -> int:
+    async with offline(settings, creates=False) as parts:
+        at = clock.now()
+        done = await parts.store.write(lambda db: tokens.revoke_token(db, token_id, at), durable=True)
+        if done is None:
+            raise NotFound(f"There is no working token {token_id}. Nothing was changed.", "`z4j token list` shows them.")
+        await parts.record("revoke_token", f"{done[0]}:{done[1]}", token=token_id)
+        print(f"Token {token_id} does not work any more. Agents that are connected with it stay until they reconnect.")
+        return 0

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`z4j user add | list | role | password | disable | enable | link`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sqlite3
+from collections.abc import Callable
+
+from z4j import clock
+from z4j.cli.offline import Offline, ask_password, offline
+from z4j.cli.table import print_table, when
+from z4j.exceptions import BadInput, NotFound, WrongState
+from z4j.rules.access import ROLES
+from z4j.settings import Settings
+from z4j.store import sessions, users
+from z4j.store.db import Connection
+from z4j.store.users import UserRow
+from z4j.web.auth import check_name, check_password
+
+
+def _check_role(role: str) -> str:
+    if role not in ROLES:
+        raise BadInput(f"There is no role {role!r}.", f"Roles are {', '.join(ROLES)}.")
+    return role
+
+
+def add(words: argparse.Namespace, settings: Settings) -> int:
+    """A new person."""
+    role, name = _check_role(words.role), check_name(words.name)
+    password = check_password(ask_password(is_from_stdin=words.password_stdin))
+
+    async def run() -> int:
+        async with offline(settings) as parts:
+            hashed = await parts.auth.hash_password(password)
+            at = clock.now()
+            try:
+                await parts.store.write(lambda db: users.add_user(db, name, hashed, role, at), durable=True)
+            except sqlite3.IntegrityError as error:
+                raise WrongState(f"There is a {name} already. Nothing was changed.") from error
+            await parts.record("add_user", f"user:{name}", role=role)
+            print(f"{name} may sign in as {role}.")
+            return 0
+
+    return asyncio.run(run())
+
+
+def show(words: argparse.Namespace, settings: Settings) -> int:
+    """Everybody."""
+
+    async def run() -> int:
+        async with offline(settings, creates=False) as parts:
+            rows = [
+                (row.name, row.role, when(row.created_at), when(row.disabled_at) if row.disabled_at else "may sign in")
+                for row in await users.list_users(parts.store)
+            ]
+            print_table(("name", "role", "since", "state"), rows)
+            return 0
+
+    return asyncio.run(run())
+
+
+def _change(settings: Settings, name: str, action: str, change: Callable[[Connection, UserRow], str]) -> int:
+    """One change to one person, audited. `change` returns what to print."""
+
+    async def run() -> int:
+        async with offline(settings, creates=False) as parts:
+            said = await parts.store.write(lambda db: change(db, _find(db, name)), durable=True)
+            await parts.record(action, f"user:{name}")
+            print(said)
+            return 0
+
+    return asyncio.run(run())
+
+
+def _find(db: Connection, name: str) -> UserRow:
+    found = users.find_user(db, name)
+    if found is None:
+        raise NotFound(f"There is no {name}. Nothing was changed.", "`z4j user list` shows everybody.")
+    return found
+
+
+def _keep_an_admin(db: Connection, user: UserRow) -> None:
+    if user.role == "admin" and user.disabled_at is None and users.count_admins(db) == 1:
+        raise WrongState(f"{user.name} is the only administrator. Nothing was changed.", "Make another one first.")
+
+
+def set_role(words: argparse.Namespace, settings: Settings) -> int:
+    """Another role."""
+    role = _check_role(words.role)
+
+    def change(db: Connection, user: UserRow) -> str:
+        if role != "admin":
+            _keep_an_admin(db, user)
+        users.set_role(db, user.id, role)
+        return f"{user.name} is {role} now."
+
+    return _change(settings, words.name, "set_role", change)
+
+
+def set_password(words: argparse.Namespace, settings: Settings) -> int:
+    """Another password; every session ends."""
+    password = check_password(ask_password(is_from_stdin=words.password_stdin))
+
+    async def run() -> int:
+        async with offline(settings, creates=False) as parts:
+            hashed = await parts.auth.hash_password(password)
+
+            def change(db: Connection) -> None:
+                user = _find(db, words.name)
+                users.set_password(db, user.id, hashed)
+                sessions.end_sessions_of(db, user.id)
+
+            await parts.store.write(change, durable=True)
+            await parts.record("set_password", f"user:{words.name}")
+            print(f"{words.name} has another password and is signed out everywhere.")
+            return 0
+
+    return asyncio.run(run())
+
+
+def disable(words: argparse.Namespace, settings: Settings) -> int:
+    """May not sign in any more."""
+    at = clock.now()
+
+    def change(db: Connection, user: UserRow) -> str:
+        _keep_an_admin(db, user)
+        users.set_disabled(db, user.id, at)
+        sessions.end_sessions_of(db, user.id)
+        return f"{user.name} may not sign in any more."
+
+    return _change(settings, words.name, "disable_user", change)
+
+
+def enable(words: argparse.Namespace, settings: Settings) -> int:
+    """May sign in again."""
+
+    def change(db: Connection, user: UserRow) -> str:
+        users.set_disabled(db, user.id, None)
+        return f"{user.name} may sign in again."
+
+    return _change(settings, words.name, "enable_user", change)
+
+
+def link(words: argparse.Namespace, settings: Settings) -> int:
+    """A link that signs in once, within a day."""
+
+    async def run() -> int:
+        async with offline(settings, creates=False) as parts:
+            return await _link(parts, words.name, settings)
+
+    return asyncio.run(run())
+
+
+async def _link(parts: Offline, name: str, settings: Settings) -> int:
+    user = await parts.store.write(lambda db: _find(db, name))
+    secret = await parts.auth.make_link("login", user.id, 24 * 3_600_000_000)
+    await parts.record("make_login_link", f"user:{name}")
+    print(f"http://{settings.host}:{settings.port}/login?code={secret}")
+    return 0
