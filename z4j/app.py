@@ -32,8 +32,8 @@ from z4j.store.db import Store
 from z4j.store.retention import Retention
 from z4j.web import exceptions as answers
 from z4j.web.auth import Auth
-from z4j.web.middleware import Guard, RequestEnvelope
-from z4j.web.routes import ROUTES, find_role
+from z4j.web.middleware import Guard, RequestEnvelope, role_finder
+from z4j.web.routes import ROUTES
 from z4j.web.services import Services
 from z4j_agent import wire
 
@@ -86,10 +86,13 @@ class Server:
     def _make_asgi(self) -> Starlette:
         asgi = Starlette(
             routes=[
-                *(Route(row.path, row.endpoint, methods=[row.method], name=row.name) for row in ROUTES),
+                *(Route(row.path, row.endpoint, methods=[row.method]) for row in ROUTES),
                 WebSocketRoute("/agent", self.gateway),
             ],
-            middleware=[Middleware(RequestEnvelope), Middleware(Guard, find=find_role, answer_error=answers.on_expected)],
+            middleware=[
+                Middleware(RequestEnvelope),
+                Middleware(Guard, find=role_finder((row.method, row.path, row.role) for row in ROUTES), answer_error=answers.on_expected),
+            ],
             exception_handlers={Z4jError: answers.on_expected, HTTPException: answers.on_http, Exception: answers.on_unexpected},
             lifespan=self._lifespan,
         )

@@ -43,7 +43,7 @@ def test_there_are_blocks() -> None:
 
 @pytest.mark.parametrize(("stem", "name"), BLOCKS)
 def test_block_prepares(db: sqlite3.Connection, stem: str, name: str) -> None:
-    if sql.load(stem)[name].startswith("PRAGMA"):
+    if "\nPRAGMA" in sql.load(stem)[name]:
         db.execute(sql.load(stem)[name]).fetchall()
     else:
         plan(db, stem, name)
@@ -72,7 +72,7 @@ def test_block_names_are_unique() -> None:
 
 @pytest.mark.parametrize(("stem", "name"), BLOCKS)
 def test_no_query_scans_the_large_tables(db: sqlite3.Connection, stem: str, name: str) -> None:
-    if sql.load(stem)[name].startswith("PRAGMA") or (stem, name) in SCANS_TASKS:
+    if "\nPRAGMA" in sql.load(stem)[name] or (stem, name) in SCANS_TASKS:
         return
     for step in plan(db, stem, name):
         # "SCAN x USING INDEX" walks an index in order from an end, which a LIMIT bounds; a bare SCAN reads the table.

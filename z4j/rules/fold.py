@@ -103,11 +103,11 @@ class RunSummary(NamedTuple):
 
     state: tuple[int, int, int, str, str, str, str, str]
     """key, -at, runtime_us, worker, reason, error_type, error, traceback"""
-    received_at: int = NEVER
-    started_at: int = NEVER
-    eta_at: int = -1
-    """When the attempt after this run is due, if the run ended in a retry."""
-    flags: int = 0
+    received_at: int
+    started_at: int
+    eta_at: int
+    """When the attempt after this run is due, if the run ended in a retry; -1 otherwise."""
+    flags: int
 
 
 def state_key(kind: str, attempt: int, at: int, eta: int = -1) -> int:

@@ -384,7 +384,7 @@ def _count(refused: dict[str, int], cause: str) -> None:
 def _cause(chunk: bytes, message: str) -> str:
     if chunk.startswith((b'["due"', b'["alive"')):
         return "server_only"
-    return "limits" if "length" in message or ("`int`" in message and "Expected `int` " in message) else "malformed"
+    return "limits" if "`str` of length" in message or "Expected `int` " in message else "malformed"
 
 
 def _has_nul(record: AnyRecord) -> bool:

@@ -156,9 +156,7 @@ async def list_agents(store: Store, *, since: int = 0, limit: int = 1_000) -> li
 async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameRow]:
     """What the apps have registered, by app, engine and name."""
     rows = await store.fetch_all(SQL["list_task_names"], {"limit": limit})
-    return [
-        TaskNameRow(app, engine, name, signature, doc, queue or "", at) for app, engine, name, signature, doc, queue, at in rows
-    ]
+    return [TaskNameRow(app, engine, name, signature, doc, queue or "", at) for app, engine, name, signature, doc, queue, at in rows]
 
 
 async def count_silent(store: Store, *, since: int) -> int:

@@ -44,9 +44,7 @@ async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
     now = clock.now()
     silent = await agents.count_silent(store, since=now - SILENT_US)
     # The strip shows every state whatever the list is narrowed to.
-    params = await pages.resolve(
-        store, TaskFilter(name=f.name, queue=f.queue, engine=f.engine, app=f.app, environment=f.environment)
-    )
+    params = await pages.resolve(store, TaskFilter(name=f.name, queue=f.queue, engine=f.engine, app=f.app, environment=f.environment))
     if params is None:
         return StripNumbers(silent_agents=silent)
     minute = now // MINUTE_US

@@ -14,6 +14,7 @@ SQL = sql.load("retention")
 
 DAY_US: Final = 24 * 3_600_000_000
 EVER: Final = 1 << 62
+PAGES_AT_ONCE: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ def delete_details(db: Connection, keep: Retention, at: int) -> None:
     for block in ("delete_gaps", "delete_faults", "delete_agents"):
         db.execute(SQL[block], {"before": before})
     db.execute(SQL["delete_empty_counters"])
-    if db.execute(SQL["read_used"]).fetchone()[1]:
-        # Fetched to the end: each step of this statement frees one page.
-        db.execute(SQL["return_pages"]).fetchall()
+    # One at a time, because Python's driver stops this statement after its first step, which is one page.
+    for _ in range(min(db.execute(SQL["read_used"]).fetchone()[1], PAGES_AT_ONCE)):
+        db.execute(SQL["return_page"])
 
 
 def used_bytes(db: Connection) -> int:

@@ -59,6 +59,6 @@ DELETE FROM counter WHERE tasks = 0;
 SELECT (c.page_count - f.freelist_count) * s.page_size, f.freelist_count
 FROM pragma_page_count AS c, pragma_freelist_count AS f, pragma_page_size AS s;
 
--- return_pages --
--- Give free pages back to the file system, a few at a time.
-PRAGMA incremental_vacuum(1000);
+-- return_page --
+-- Give one free page back to the file system.
+PRAGMA incremental_vacuum(1);

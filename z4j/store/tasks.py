@@ -94,9 +94,7 @@ class TaskDetail:
     masked: bool
 
 
-async def list_tasks(
-    store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50
-) -> TaskPage:
+async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50) -> TaskPage:
     """One page of the tasks that match. Raises BadInput for a cursor or a state that does not exist."""
     found = await pages.find(store, f, older, newer, limit)
     rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(found.ids)}) if found.ids else []

@@ -36,10 +36,7 @@ async def list_workers(store: Store, *, since: int = 0) -> list[WorkerRow]:
         connected[key] = connected.get(key, 0) + (agent.left_at is None)
         if key not in newest or agent.connected_at > newest[key].connected_at:
             newest[key] = agent
-    rows = [
-        WorkerRow(agent.worker, agent.app, agent.environment, _state(agent), agent, connected[key])
-        for key, agent in newest.items()
-    ]
+    rows = [WorkerRow(agent.worker, agent.app, agent.environment, _state(agent), agent, connected[key]) for key, agent in newest.items()]
     order = {"connected": 0, "silent": 1, "left": 2}
     return sorted(rows, key=lambda row: (order[row.state], row.app, row.name))
 

@@ -11,7 +11,7 @@ from z4j.store.users import has_admin
 from z4j.web.services import services
 
 
-async def healthz(request: Request) -> Response:
+async def show(request: Request) -> Response:
     """200 `ok`, or 503 when the database does not answer."""
     try:
         await has_admin(services(request).store)

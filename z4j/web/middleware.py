@@ -8,13 +8,14 @@ changes, finds out who asks, and checks the role. No endpoint checks a role itse
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z4j import clock, logs
@@ -118,6 +119,17 @@ class Guard:
             asked = path + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
             return RedirectResponse("/login" if asked == "/" else f"/login?next={quote(asked, safe='')}", status_code=303)
         raise NotAllowed(f"Your role, {identity.role}, may not do this; it needs {needed}. Nothing was changed.", "Ask an administrator.")
+
+
+def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], str | None]:
+    """From (method, path, role) rows: the role a request needs, or None when no row matches. HEAD counts as GET."""
+    table = [(method, compile_path(path)[0], role) for method, path, role in rows]
+
+    def find(method: str, path: str) -> str | None:
+        asked = "GET" if method == "HEAD" else method
+        return next((role for of, pattern, role in table if of == asked and pattern.match(path)), None)
+
+    return find
 
 
 class SignInNeeded(NotAllowed):

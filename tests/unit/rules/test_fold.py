@@ -331,6 +331,14 @@ def test_the_key_is_built_as_documented() -> None:
     assert (f.MAX_AT, f.MAX_ATTEMPT, f.NEVER) == (1000 * 2**42, 4_095, 2**62)
 
 
+def test_what_is_not_said_is_nothing() -> None:
+    nothing = ("", "", "", "", "", -1, -1, -1, -1, "", "", "", "", "", (), 0, "", False, 0, 0)
+    assert Event("started", 0, T) == ("started", 0, T, *nothing)
+    summary = delta(Event("cancel_asked", 0, T))
+    assert summary[1:] == (T, T, f.NEVER, (), (), (), (), (), (), (), (), 0, T, 0)
+    assert Summary(summary.state, T, T)[3:] == (f.NEVER, (), (), (), (), (), (), (), (), 0, f.NEVER, 0)
+
+
 def test_nothing_is_the_summary_of_no_events() -> None:
     assert fold(None, []) is None
     some = delta(ev("enqueued"))

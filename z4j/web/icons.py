@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""How a state looks: its icon, its colour and its word. The one place that says so, for marks, bars and charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`icon` is a symbol of static/icons.svg, `tone` the class of tokens.css that sets the colour."""
+
+    icon: str
+    tone: str
+    word: str
+
+
+def _own(*names: str) -> dict[str, Look]:
+    return {name: Look(name, f"s-{name}", name) for name in names}
+
+
+#: States of a task, of a command and of a worker.
+LOOKS: Final[dict[str, Look]] = {
+    **_own(
+        "scheduled", "queued", "received", "running", "retrying", "succeeded", "failed", "lost", "rejected", "expired",
+        "cancelled", "paused", "unknown",
+    ),
+    "waiting": Look("queued", "s-waiting", "waiting"),
+    "sent": Look("received", "s-sent", "sent"),
+    "accepted": Look("running", "s-accepted", "accepted"),
+    "done": Look("succeeded", "s-done", "done"),
+    "refused": Look("rejected", "s-refused", "refused"),
+    "unsupported": Look("cancelled", "s-cancelled", "unsupported"),
+    "connected": Look("running", "s-connected", "connected"),
+    "silent": Look("lost", "s-silent", "silent"),
+    "left": Look("cancelled", "s-left", "left"),
+}  # fmt: skip
+UNKNOWN: Final = LOOKS["unknown"]
+
+
+def look(state: str) -> Look:
+    """The look of a state; one that is not in the table is shown as unknown under its own word."""
+    return LOOKS.get(state) or Look(UNKNOWN.icon, UNKNOWN.tone, state or UNKNOWN.word)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Turns a page (a frozen dataclass) into HTML. Everything a template may know is in its page; nothing is looked up there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Literal
+from urllib.parse import quote, unquote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from z4j import assets
+from z4j.web import formats
+from z4j.web.assets import url
+from z4j.web.icons import look
+
+NOTICE_COOKIE: Final = "z4j_notice"
+THEME_COOKIE: Final = "z4j_theme"
+Theme = Literal["system", "light", "dark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence about what the last action did. `kind`: good, warn or bad."""
+
+    kind: str
+    text: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RailItem:
+    """A section of the product."""
+
+    word: str
+    icon: str
+    href: str
+    is_current: bool
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of a filter: where a click leads, whether it is on, how many tasks it has (None: not counted)."""
+
+    word: str
+    href: str
+    is_on: bool = False
+    count: int | None = None
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceGroup:
+    """A filter with its values; `more` stand behind a fold."""
+
+    title: str
+    choices: tuple[Choice, ...]
+    more: tuple[Choice, ...] = ()
+    is_mono: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number of the strip and the rows behind it; `state` colours it, when it is worth a colour."""
+
+    label: str
+    value: str
+    href: str
+    note: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What stands around every page of a signed-in person."""
+
+    now: int
+    theme: Theme
+    path: str
+    """Path and query of this page: where a switch of the theme returns to."""
+    user: str
+    role: str
+    rail: tuple[RailItem, ...]
+    chips: tuple[ChoiceGroup, ...]
+    strip: tuple[Number, ...]
+    strip_href: str
+    heard: str
+    version: str
+    notice: Notice | None
+
+
+@cache
+def environment() -> Environment:
+    """The one Jinja environment. An unknown variable is an error, everything is escaped."""
+    env = Environment(
+        loader=FileSystemLoader(assets.templates()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    env.filters.update(formats.FILTERS)
+    env.globals.update(asset=url, look=look)
+    return env
+
+
+def to_html(template: str, page: Any) -> str:
+    """A template filled with its page."""
+    return environment().get_template(template).render(page=page)
+
+
+def render(request: Request, template: str, page: Any, status: int = 200) -> Response:
+    """A whole page as a response; the notice it shows is shown once."""
+    response = HTMLResponse(to_html(template, page), status)
+    response.headers["Cache-Control"] = "no-store"
+    if NOTICE_COOKIE in request.cookies and not is_refresh(request):
+        response.delete_cookie(NOTICE_COOKIE, httponly=True, samesite="lax")
+    return response
+
+
+def is_refresh(request: Request) -> bool:
+    """Whether htmx asks for a region of a page that is open already."""
+    return "hx-request" in request.headers
+
+
+def theme_of(request: Request) -> Theme:
+    """What the person chose; without a choice the system decides."""
+    chosen = request.cookies.get(THEME_COOKIE)
+    return "light" if chosen == "light" else "dark" if chosen == "dark" else "system"
+
+
+def see_other(path: str, notice: Notice | None = None) -> Response:
+    """After a POST: go there, and say what was done."""
+    response = RedirectResponse(path, 303)
+    if notice is not None:
+        text = quote(json.dumps([notice.kind, notice.text, notice.href]))
+        response.set_cookie(NOTICE_COOKIE, text, max_age=60, httponly=True, samesite="lax")
+    return response
+
+
+def notice_of(request: Request) -> Notice | None:
+    """The notice the last response left, if any. It came from a cookie, so it is checked like any input."""
+    try:
+        kind, text, href = json.loads(unquote(request.cookies.get(NOTICE_COOKIE, "")))
+    except (ValueError, TypeError):
+        return None
+    if kind not in ("good", "warn", "bad") or not (isinstance(text, str) and isinstance(href, str)):
+        return None
+    return Notice(kind, text, href if href.startswith("/") and not href.startswith("//") else "")
