@@ -194,9 +194,7 @@ several = st.lists(histories, min_size=1, max_size=3).map(lambda lists: [entry f
     random.Random(1),
     2,
 )
-def test_the_database_is_a_function_of_the_set(
-    empty: bytes, records: list[list[Any]], chance: random.Random, size: int
-) -> None:
+def test_the_database_is_a_function_of_the_set(empty: bytes, records: list[list[Any]], chance: random.Random, size: int) -> None:
     expected = ingested(empty, [records])
     shuffled = records + chance.choices(records, k=chance.randrange(5))
     chance.shuffle(shuffled)
@@ -236,9 +234,7 @@ def test_concurrent_batches_through_the_store_give_the_same(tmp_path: Path, empt
         store = Store(path)
         await store.start()
         await ingest_batch(store, 1, ORIGINS, at=NOW)
-        await asyncio.gather(
-            *(ingest_batch(store, 1, b"".join(map(wire.encode_record, batch)), at=NOW) for batch in batches)
-        )
+        await asyncio.gather(*(ingest_batch(store, 1, b"".join(map(wire.encode_record, batch)), at=NOW) for batch in batches))
         await store.close()
 
     path = tmp_path / "z4j.db"
@@ -252,9 +248,7 @@ def test_concurrent_batches_through_the_store_give_the_same(tmp_path: Path, empt
 @pytest.mark.long
 @given(several, st.randoms(use_true_random=False), st.integers(1, 6))
 @settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_database_is_a_function_of_the_set_at_length(
-    empty: bytes, records: list[list[Any]], chance: random.Random, size: int
-) -> None:
+def test_the_database_is_a_function_of_the_set_at_length(empty: bytes, records: list[list[Any]], chance: random.Random, size: int) -> None:
     expected = ingested(empty, [records])
     shuffled = records + chance.choices(records, k=chance.randrange(5))
     chance.shuffle(shuffled)

@@ -33,7 +33,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]
 
 def plan(db: sqlite3.Connection, stem: str, name: str) -> list[str]:
     text = sql.load(stem)[name]
-    params = {key: 1 for key in re.findall(r":(\w+)", text)} or [1] * text.count("?")
+    params = dict.fromkeys(re.findall(r":(\w+)", text), 1) or [1] * text.count("?")
     return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {text}", params)]
 
 

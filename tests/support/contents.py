@@ -21,7 +21,7 @@ def connect(path: Path) -> Connection:
 
 def contents(db: Connection) -> dict[str, Any]:
     """Every table that ingest writes, as comparable values. Counters and minutes of nothing are left out."""
-    names = {id: text for id, text in db.execute("SELECT id, text FROM name")} | {0: ""}
+    names = dict(db.execute("SELECT id, text FROM name").fetchall()) | {0: ""}
     tasks = {}
     ids = {}
     for id, task_id, engine_id, *_ in db.execute("SELECT id, task_id, engine_id FROM task").fetchall():
@@ -29,7 +29,7 @@ def contents(db: Connection) -> dict[str, Any]:
         ids[id] = key
         row = db.execute(merge.SQL["find_task"], {"task_id": task_id, "app_id": 1, "engine_id": engine_id}).fetchone()
         tasks[key] = (row[1], merge.decode(db, row[1:]))
-    boots = {id: boot for id, boot in db.execute("SELECT id, boot FROM boot")} | {0: ""}
+    boots = dict(db.execute("SELECT id, boot FROM boot").fetchall()) | {0: ""}
     runs = {
         (ids[row[0]], row[1], boots[row[2]], row[3]): (*row[4:7], names[row[7]], *row[8:])
         for row in db.execute("SELECT * FROM run").fetchall()

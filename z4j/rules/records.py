@@ -86,7 +86,7 @@ class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
         """This record for the fold. `worker` and `environment` are those of the boot that wrote it."""
         raise NotImplementedError
 
-    def _event(  # noqa: PLR0917 - the order of Event, by position because this runs for every record
+    def _event(
         self, worker: str, environment: str, facts: Facts | None, eta: int | None = None, received_at: int | None = None,
         started_at: int | None = None, runtime_us: int | None = None, reason: str | None = None,
         error_type: str | None = None, error: str | None = None, result: str | None = None, traceback: str | None = None,

@@ -219,7 +219,7 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
                 failed.append((job, error))
             db.execute("RELEASE job")
         db.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - every caller of the group is told
+    except BaseException as error:
         db.forget()
         if db.in_transaction:
             db.execute("ROLLBACK")

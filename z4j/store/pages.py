@@ -147,7 +147,7 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     if len(candidates) == 1 and not broad:
         return candidates[0]
     row = await store.fetch_one(SQL["weigh"], params)
-    assert row is not None  # noqa: S101 - a sum without GROUP BY always has its one row
+    assert row is not None
     if not row[3]:
         return None
     # Workers have no counter of their own; the tasks of one are few beside those of a name or a queue.
@@ -155,7 +155,7 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
     return min(candidates, key=lambda drive: weights[drive], default="first")
 
 
-async def _walk(  # noqa: PLR0917
+async def _walk(
     store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, wanted: int
 ) -> tuple[list[Position], Position | None]:
     """Up to `wanted` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.database import T, database, life, tell
+from z4j.exceptions import StoreError
+from z4j.store import db as store_db
+from z4j.store import migrate, names, task_ids
+from z4j.store.db import Connection, Store
+from z4j.store.tasks import TaskFilter, list_tasks
+
+pytestmark = pytest.mark.anyio
+
+
+def put(key: str, value: str = "v") -> Callable[[Connection], int]:
+    return lambda db: db.execute("INSERT INTO setting (key, value) VALUES (?, ?)", (key, value)).rowcount
+
+
+async def keys(store: Store) -> list[str]:
+    return [row[0] for row in await store.fetch_all("SELECT key FROM setting ORDER BY key")]
+
+
+async def test_a_write_is_readable_when_it_returns(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        assert await store.write(put("a"), durable=True) == 1
+        assert await store.write(put("b")) == 1
+        assert await keys(store) == ["a", "b"]
+        assert await store.fetch_one("SELECT 1 WHERE 0") is None
+
+
+async def test_one_that_fails_undoes_only_itself(tmp_path: Path) -> None:
+    def half(db: Connection) -> None:
+        put("half")(db)
+        names.intern(db, "name", "half")
+        raise ValueError("halfway")
+
+    async with database(tmp_path) as store:
+        results = await asyncio.gather(*(store.write(fn) for fn in (put("a"), half, put("b"))), return_exceptions=True)
+        assert results[0] == results[2] == 1
+        assert isinstance(results[1], ValueError)
+        assert await keys(store) == ["a", "b"]
+        await store.write(lambda db: names.intern(db, "name", "other"))
+        assert await names.find(store, {"name": "half"}) == {}
+
+
+async def test_many_writers_at_once(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await asyncio.gather(*(store.write(put(f"{number:03}"), durable=number % 7 == 0) for number in range(300)))
+        assert await keys(store) == [f"{number:03}" for number in range(300)]
+
+
+async def test_a_failed_commit_is_told_to_every_caller(tmp_path: Path) -> None:
+    def orphan(db: Connection) -> None:
+        db.execute("PRAGMA defer_foreign_keys = 1")
+        db.execute("INSERT INTO fault (app_id, key, at, place, error, events) VALUES (99, 'k', 1, '', '', 1)")
+
+    async with database(tmp_path) as store:
+        with pytest.raises(StoreError, match="undone"):
+            await store.write(orphan)
+        await store.write(put("after"))
+        assert await keys(store) == ["after"]
+
+
+async def test_readers_cannot_write(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await store.fetch_all("INSERT INTO setting (key, value) VALUES ('a', 'b')")
+        assert await keys(store) == []
+
+
+async def test_closing_finishes_what_was_handed_in(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        writes = [asyncio.ensure_future(store.write(put(str(number)))) for number in range(20)]
+        await asyncio.sleep(0)
+        await store.close()
+        assert await asyncio.gather(*writes) == [1] * 20
+        with pytest.raises(StoreError, match="closed"):
+            await store.write(put("late"))
+    with sqlite3.connect(tmp_path / "z4j.db") as db:
+        assert db.execute("SELECT count(*) FROM setting").fetchone() == (20,)
+    db.close()
+
+
+async def test_a_caller_that_goes_away_does_not_undo_its_write(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        writing = asyncio.ensure_future(store.write(put("a")))
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        await store.write(put("b"))
+        assert await keys(store) == ["a", "b"]
+
+
+async def test_a_store_needs_the_schema_of_this_release(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="schema 0"):
+        await Store(tmp_path / "none.db").start()
+
+
+async def test_a_copy_while_in_use(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, *life("a", T))
+        await store.backup(tmp_path / "copy.db")
+        assert stat.S_IMODE(os.stat(tmp_path / "copy.db").st_mode) == 0o600
+        with pytest.raises(StoreError, match="exists"):
+            await store.backup(tmp_path / "copy.db")
+        with pytest.raises(StoreError, match="untouched"):
+            await store.backup(tmp_path / "no" / "copy.db")
+        await store.checkpoint()
+    copy = Store(tmp_path / "copy.db")
+    await copy.start()
+    assert len((await list_tasks(copy, TaskFilter())).rows) == 1
+    await copy.close()
+
+
+async def test_a_long_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, *life("a", T))
+        wal = tmp_path / "z4j.db-wal"
+        await store.checkpoint()
+        assert wal.stat().st_size
+        monkeypatch.setattr(store_db, "WAL_LONG", 0)
+        await store.checkpoint()
+        assert not wal.stat().st_size
+
+
+# -- migrations --------------------------------------------------------------------------------------------------------
+def test_migrating_twice_does_nothing_the_second_time(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "z4j.db"
+    assert migrate.migrate(path) == 1
+    assert migrate.migrate(path) == 0
+    assert migrate.version(path) == migrate.newest() == 1
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    migrate.check(path)
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "z4j.db"
+    migrate.migrate(path)
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    for step in (migrate.migrate, migrate.check):
+        with pytest.raises(StoreError, match="newer release"):
+            step(path)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("dear database, " * 100)
+    with pytest.raises(StoreError, match="not a z4j database"):
+        migrate.migrate(path)
+    assert path.read_text().startswith("dear")
+
+
+def test_a_copy_is_made_before_a_database_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "z4j.db"
+    migrate.migrate(path)
+    known = migrate.migrations()
+    monkeypatch.setattr(migrate, "migrations", lambda: [*known, (2, "CREATE TABLE more (id INTEGER) STRICT;")])
+    assert migrate.migrate(path) == 1
+    copies = list(tmp_path.glob("z4j.db.before-2-*"))
+    assert [migrate.version(copy) for copy in copies] == [1]
+    assert migrate.version(path) == 2
+    monkeypatch.setattr(migrate, "migrations", lambda: [*known, (2, ""), (3, "CREATE TABLE a (x); CREATE TABLE more (id);")])
+    with pytest.raises(StoreError, match="undone"):
+        migrate.migrate(path)
+    assert migrate.version(path) == 2
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'a'").fetchone() == (0,)
+    db.close()
+
+
+# -- task ids ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("2f5a8f0e-8a4f-4c8e-9a35-3f4fd7b1c001", 16),
+        ("2F5A8F0E-8A4F-4C8E-9A35-3F4FD7B1C001", 37),
+        ("00000000-0000-0000-0000-000000000000", 16),
+        ("2f5a8f0e8a4f4c8e9a353f4fd7b1c001", 33),
+        ("2f5a8f0e-8a4f4c8e-9a35-3f4fd7b1-c001", 37),
+        ("zf5a8f0e-8a4f-4c8e-9a35-3f4fd7b1c001", 37),
+        ("fifteen letters", 17),
+        ("sixteen letters!", 17),
+        ("é" * 10, 21),
+        ("a", 2),
+    ],
+)
+def test_a_task_id_comes_back_as_it_went(text: str, length: int) -> None:
+    raw = task_ids.encode(text)
+    assert len(raw) == length
+    assert task_ids.decode(raw) == text
