@@ -124,6 +124,11 @@ class Agent:
         self._connection = Connection(self)
         self._connection.start()
 
+    @property
+    def is_connected_process(self) -> bool:
+        """Whether this process has the agent's thread; children of a worker and idle producers have none."""
+        return self._connection is not None
+
     def flush(self, timeout_s: float) -> bool:
         """Waits until everything captured so far is acked. False when that did not happen in time."""
         ends = time.monotonic() + timeout_s

@@ -72,6 +72,7 @@ META_KEYS: Final = (
     "eager",  # true: ran in the caller, no broker involved
     "reconciled",  # true: looked up with the engine after the fact
     "worker",  # name of the worker when the record is written by another process than the one that ran the task
+    "reason",  # why an outcome without a reason field of its own is unusual: succeeded/ignored
 )
 
 # -- other records -----------------------------------------------------------------------------------------------------

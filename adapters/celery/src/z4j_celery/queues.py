@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much waits in each queue, asked of the broker without changing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z4j_agent.adapter import QueueInfo
+
+NOT_FOUND = 404
+
+
+def list_queues(app: Any, consumer: Any) -> list[QueueInfo]:
+    """Every queue the app declares or this worker consumes."""
+    names = set(app.amqp.queues)
+    if consumer is not None and consumer.task_consumer is not None:
+        names |= {queue.name for queue in consumer.task_consumer.queues}
+    with app.connection_for_write() as connection:
+        return [QueueInfo(name, _depth(connection, name)) for name in sorted(names)]
+
+
+def _depth(connection: Any, name: str) -> int | None:
+    """Messages that wait; an empty queue on Redis does not exist and answers 404, which is 0."""
+    try:
+        return int(connection.default_channel.queue_declare(name, passive=True).message_count)
+    except connection.channel_errors as error:
+        return 0 if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND or "NOT_FOUND" in str(error) else None
