@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from z4j.rules import records
-from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, Summary, delta, join, original_key, run_delta, run_join
+from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
 from z4j.store import boots, commands, gaps, merge, originals, runs
 from z4j.store.db import Connection, Store
 
@@ -61,9 +61,12 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
     """`ingest_batch` inside a transaction that is already open."""
     refused: dict[str, int] = {}
     batch = _Batch(db, app_id)
+    runs_seen: dict[str, boots.Run] = {}
     for record in records.decode_records(payload, at, refused):
         if isinstance(record, records.TaskRecord):
-            run = boots.of_run(db, app_id, record.run)
+            run = runs_seen.get(record.run)
+            if run is None:
+                run = runs_seen[record.run] = boots.of_run(db, app_id, record.run)
             event = record.event(run.worker, run.environment)
             key = (record.engine, record.task_id)
             batch.add(key, event)
@@ -72,6 +75,7 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
                 batch.originals.append((key, original_key(event), data, key_id or ""))
         else:
             batch.add_other(record)
+            runs_seen.clear()  # it may have been the origin of a boot
     return batch.save(refused, at)
 
 
@@ -81,7 +85,7 @@ class _Batch:
     def __init__(self, db: Connection, app_id: int) -> None:
         self.db = db
         self.app_id = app_id
-        self.tasks: dict[merge.Key, Summary] = {}
+        self.tasks: dict[merge.Key, list[Event]] = {}
         self.runs: dict[tuple[merge.Key, int, str], RunSummary] = {}
         self.originals: list[tuple[merge.Key, int, bytes, str]] = []
         self.links: set[tuple[merge.Key, str, str]] = set()
@@ -89,9 +93,11 @@ class _Batch:
         self.topics: set[str] = set()
 
     def add(self, key: merge.Key, event: Event) -> None:
-        news = delta(event)
-        known = self.tasks.get(key)
-        self.tasks[key] = news if known is None else join(known, news)
+        events = self.tasks.get(key)
+        if events is None:
+            self.tasks[key] = [event]
+        else:
+            events.append(event)
         run_news = run_delta(event)
         if run_news is not None:
             run = (key, min(event.attempt, MAX_ATTEMPT), event.run)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from z4j.store import migrate, sql
+from z4j.store import merge, migrate, sql
 
 FOLDER = Path(migrate.__file__).parent
 STEMS = sorted(path.stem for path in FOLDER.glob("*.sql"))
@@ -92,7 +92,8 @@ def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: 
 
 def test_tasks_are_found_by_their_identity(db: sqlite3.Connection) -> None:
     wanted = "SEARCH task USING INDEX task_identity (task_id=? AND app_id=? AND engine_id=?)"
-    assert plan(db, "merge", "find_task") == [wanted]
+    assert plan(db, "merge", "find_tasks") == [wanted]
+    assert sql.load("merge")["find_tasks"].count("?") == merge.LOOKUP + 2
 
 
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

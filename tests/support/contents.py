@@ -27,7 +27,7 @@ def contents(db: Connection) -> dict[str, Any]:
     for id, task_id, engine_id, *_ in db.execute("SELECT id, task_id, engine_id FROM task").fetchall():
         key = (names[engine_id], task_id)
         ids[id] = key
-        row = db.execute(merge.SQL["find_task"], {"task_id": task_id, "app_id": 1, "engine_id": engine_id}).fetchone()
+        row = merge.find(db, 1, engine_id, [task_id])[task_id]
         tasks[key] = (row[1], merge.decode(db, row[1:]))
     boots = dict(db.execute("SELECT id, boot FROM boot").fetchall()) | {0: ""}
     runs = {

@@ -38,8 +38,15 @@ FACTS: Final = {
 }  # fmt: skip
 """What each kind says about the state. `payload` and `cancel_asked` say nothing: a task known only by them is queued."""
 
+UNKNOWN: Final = (QUEUED, 0, "", "", -1, "", "", "", "")
+"""The state while nothing is said about it."""
 SOURCE: Final = {"enqueued": 3, "received": 2}
 """Whose word on name, queue and environment counts: the producer's, then the receiver's, then anybody's (1)."""
+
+
+Sent = tuple[str, str, str, str, str, str, int, int]
+"""parent_id, root_id, group_id, retry_of, code, route, expires, priority"""
+_new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
 class Event(NamedTuple):
@@ -62,8 +69,7 @@ class Event(NamedTuple):
     error: str = ""
     result: str = ""
     traceback: str = ""
-    sent: tuple[str, str, str, str, str, str, int, int] | tuple[()] = ()
-    """parent_id, root_id, group_id, retry_of, code, route, expires, priority."""
+    sent: Sent | tuple[()] = ()
     rank: int = 0
     args: str = ""
     is_masked: bool = False
@@ -90,7 +96,7 @@ class Summary(NamedTuple):
     name: tuple[int, str] | tuple[()] = ()
     queue: tuple[int, str] | tuple[()] = ()
     environment: tuple[int, str] | tuple[()] = ()
-    sent: tuple[int, tuple[str, str, str, str, str, str, int, int]] | tuple[()] = ()
+    sent: tuple[int, Sent] | tuple[()] = ()
     args: tuple[int, str, bool] | tuple[()] = ()
     original: int = 0
     """`original_key`: which original is kept; the store keeps its bytes under the same key."""
@@ -145,60 +151,106 @@ def is_end(key: int) -> bool:
 
 def original_key(event: Event) -> int:
     """Which original is kept: one with data before none, then the newest attempt, then the best source."""
-    return (event.original >= 3) << 24 | min(event.attempt, MAX_ATTEMPT) << 12 | min(event.rank, 255) << 4 | event.original
+    return _original_key(event.original, min(event.attempt, MAX_ATTEMPT), event.rank)
+
+
+def _original_key(state: int, attempt: int, rank: int) -> int:
+    return (state >= 3) << 24 | attempt << 12 | min(rank, 255) << 4 | state
+
+
+def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:  # noqa: PLR0915 - one loop, see below
+    """`summary` joined with what each of `events` says; None is the summary of no events.
+
+    This is `join` over `delta` of every event, written as one loop over local names because it runs for every event.
+    """
+    if summary is None:
+        state: tuple[int, int, str, str, int, str, str, str, str] = UNKNOWN
+        first_at, last_at, enqueued_at, cancel_asked_at = NEVER, -1, NEVER, NEVER
+        eta: tuple[int, int] | tuple[()] = ()
+        received: tuple[int, int] | tuple[()] = ()
+        start: tuple[int, int] | tuple[()] = ()
+        name: tuple[int, str] | tuple[()] = ()
+        queue: tuple[int, str] | tuple[()] = ()
+        environment: tuple[int, str] | tuple[()] = ()
+        sent: tuple[int, Sent] | tuple[()] = ()
+        args: tuple[int, str, bool] | tuple[()] = ()
+        original = flags = 0
+    else:
+        (
+            state, first_at, last_at, enqueued_at, eta, received, start, name, queue, environment, sent, args, original,
+            cancel_asked_at, flags,
+        ) = summary  # fmt: skip
+    for event in events:
+        (
+            kind, attempt, at, run, worker, where, of_name, of_queue, eta_at, received_at, started_at, runtime_us, reason,
+            error_type, error, result, _, of_sent, rank, of_args, is_masked, of_original, of_flags,
+        ) = event  # fmt: skip
+        first_at = min(first_at, at)
+        last_at = max(last_at, at)
+        if kind == "cancel_asked":
+            cancel_asked_at = min(cancel_asked_at, at)
+            continue
+        attempt = min(attempt, MAX_ATTEMPT)
+        source = SOURCE.get(kind, 1)
+        place = attempt << 2 | source
+        if of_name and (place, of_name) > name:
+            name = (place, of_name)
+        if of_queue and (place, of_queue) > queue:
+            queue = (place, of_queue)
+        if where and (place, where) > environment:
+            environment = (place, where)
+        if kind == "payload":
+            args = max(args, (attempt << 8 | min(rank, 255), of_args, is_masked))
+            original = max(original, _original_key(of_original, attempt, rank))
+            continue
+        key = state_key(kind, attempt, at, eta_at)
+        if key >= state[0]:
+            # Only what happened in a worker says where the task is; a message on its way to the broker is nowhere.
+            if kind == "enqueued":
+                run = worker = ""
+            state = max(state, (key, -at, run, worker, runtime_us, reason, error_type, error, result))
+        if kind == "enqueued":
+            if not attempt and at < enqueued_at:
+                enqueued_at = at
+        elif kind == "received":
+            received_at = at
+        elif kind == "started":
+            started_at = at
+        if received_at >= 0:
+            received = max(received, (attempt, -received_at))
+        if started_at >= 0:
+            start = max(start, (attempt, -started_at))
+        if eta_at >= 0:
+            eta = max(eta, (attempt + 1 if kind == "retried" else attempt, eta_at))
+        if of_sent:
+            # The first attempt's producer knows best where a task came from; a retry is published by the worker.
+            sent = max(sent, (source << 12 | MAX_ATTEMPT - attempt, of_sent))
+        flags |= of_flags
+    if last_at < 0:
+        return None
+    return _new(
+        Summary,
+        (
+            state, first_at, last_at, enqueued_at, eta, received, start, name, queue, environment, sent, args, original,
+            cancel_asked_at, flags,
+        ),
+    )  # fmt: skip
 
 
 def delta(event: Event) -> Summary:
     """What one event alone says."""
-    kind, attempt, at = event.kind, event.attempt, event.at
-    attempt = min(attempt, MAX_ATTEMPT)
-    key = state_key(kind, attempt, at, event.eta)
-    if kind == "payload":
-        return Summary(
-            (QUEUED, 0, "", "", -1, "", "", "", ""),
-            at,
-            at,
-            name=_ranked(attempt << 2 | 1, event.name),
-            queue=_ranked(attempt << 2 | 1, event.queue),
-            environment=_ranked(attempt << 2 | 1, event.environment),
-            args=(attempt << 8 | min(event.rank, 255), event.args, event.is_masked),
-            original=original_key(event),
-        )
-    if kind == "cancel_asked":
-        return Summary((QUEUED, 0, "", "", -1, "", "", "", ""), at, at, cancel_asked_at=at)
-    rank = attempt << 2 | SOURCE.get(kind, 1)
-    # Only what happened in a worker says where the task is; a message on its way back to the broker is nowhere.
-    run, worker = ("", "") if kind == "enqueued" else (event.run, event.worker)
-    state = (key, -at, run, worker, event.runtime_us, event.reason, event.error_type, event.error, event.result)
-    eta: tuple[int, int] | tuple[()] = ()
-    if event.eta >= 0:
-        eta = (attempt + 1 if kind == "retried" else attempt, event.eta)
-    received_at = at if kind == "received" else event.received_at
-    started_at = at if kind == "started" else event.started_at
-    return Summary(
-        state,
-        at,
-        at,
-        at if kind == "enqueued" and not attempt else NEVER,
-        eta,
-        (attempt, -received_at) if received_at >= 0 else (),
-        (attempt, -started_at) if started_at >= 0 else (),
-        (rank, event.name) if event.name else (),
-        (rank, event.queue) if event.queue else (),
-        (rank, event.environment) if event.environment else (),
-        # The first attempt's producer knows best where a task came from; a retry is published by the worker.
-        (SOURCE.get(kind, 1) << 12 | MAX_ATTEMPT - attempt, event.sent) if event.sent else (),
-        flags=event.flags,
-    )
+    summary = fold(None, (event,))
+    assert summary is not None
+    return summary
 
 
 def join(a: Summary, b: Summary) -> Summary:
     """What two summaries say together."""
     return Summary(
-        a.state if a.state >= b.state else b.state,
-        a.first_at if a.first_at <= b.first_at else b.first_at,
-        a.last_at if a.last_at >= b.last_at else b.last_at,
-        a.enqueued_at if a.enqueued_at <= b.enqueued_at else b.enqueued_at,
+        max(a.state, b.state),
+        min(a.first_at, b.first_at),
+        max(a.last_at, b.last_at),
+        min(a.enqueued_at, b.enqueued_at),
         max(a.eta, b.eta),
         max(a.received, b.received),
         max(a.start, b.start),
@@ -207,18 +259,10 @@ def join(a: Summary, b: Summary) -> Summary:
         max(a.environment, b.environment),
         max(a.sent, b.sent),
         max(a.args, b.args),
-        a.original if a.original >= b.original else b.original,
-        a.cancel_asked_at if a.cancel_asked_at <= b.cancel_asked_at else b.cancel_asked_at,
+        max(a.original, b.original),
+        min(a.cancel_asked_at, b.cancel_asked_at),
         a.flags | b.flags,
     )
-
-
-def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
-    """`summary` joined with what each of `events` says; None is the summary of no events."""
-    for event in events:
-        news = delta(event)
-        summary = news if summary is None else join(summary, news)
-    return summary
 
 
 def run_delta(event: Event) -> RunSummary | None:
@@ -227,10 +271,8 @@ def run_delta(event: Event) -> RunSummary | None:
     An ordinary task (one attempt, delivered once, succeeded) leaves no run: ends carry their own start, so nothing has
     to be looked up to write the others completely.
     """
-    kind = event.kind
-    if not event.run or kind in NO_RUN:
-        return None
-    if kind in PLAIN and not event.attempt and not event.flags & 1:
+    kind = event[0]
+    if kind in NO_RUN or not event.run or (kind in PLAIN and not event.attempt and not event.flags & 1):
         return None
     attempt = min(event.attempt, MAX_ATTEMPT)
     started_at = event.at if kind == "started" else event.started_at
@@ -267,7 +309,3 @@ NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "d
 """Kinds that belong to the attempt or to the task, never to a run."""
 PLAIN: Final = frozenset({"started", "succeeded", "alive"})
 """Kinds that the task's row tells completely while there is one attempt, delivered once."""
-
-
-def _ranked(rank: int, text: str) -> tuple[int, str] | tuple[()]:
-    return (rank, text) if text else ()

@@ -45,7 +45,10 @@ class Connection(sqlite3.Connection):
 
     def recall(self, what: str) -> dict[Any, Any]:
         """The cache called `what`, empty after a rollback."""
-        return self.memory.setdefault(what, {})
+        try:
+            return self.memory[what]
+        except KeyError:
+            return self.memory.setdefault(what, {})
 
     def forget(self) -> None:
         """Drop every cache: it may hold ids that were never committed."""

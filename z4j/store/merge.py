@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from z4j.rules.fold import NEVER, Summary, join
+from z4j.rules.fold import NEVER, Event, Summary, fold
 from z4j.rules.records import NOTHING_SENT
 from z4j.rules.states import FINAL_CODES
 from z4j.store import boots, names, sql, task_ids
@@ -20,6 +21,8 @@ from z4j.store.db import Connection
 SQL = sql.load("merge")
 
 MINUTE_US = 60_000_000
+LOOKUP = 64
+"""Marks of the block `find_tasks`."""
 
 Key = tuple[str, str]
 """Engine and task id, as texts."""
@@ -34,33 +37,35 @@ class Saved(NamedTuple):
     is_changed: bool
 
 
-def save(db: Connection, app_id: int, news: Mapping[Key, Summary]) -> Saved:
-    """Join the news of one app's tasks with their rows. Returns the row id of each."""
+def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
+    """Fold the news of one app's tasks into their rows. Returns the row id of each."""
     ids: dict[Key, int] = {}
     added: list[tuple[Any, ...]] = []
     changed: list[tuple[Any, ...]] = []
     tally = _Tally()
-    find = SQL["find_task"]
     next_id = _next_id(db)
-    for key, summary in news.items():
-        engine, task_id = key
-        raw = task_ids.encode(task_id)
+    by_engine: dict[str, list[tuple[Key, bytes]]] = {}
+    for key in news:
+        by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1])))
+    for engine, wanted in by_engine.items():
         engine_id = names.intern(db, "engine", engine)
-        row = db.execute(find, {"task_id": raw, "app_id": app_id, "engine_id": engine_id}).fetchone()
-        if row is None:
-            ids[key] = next_id
-            values = encode(db, app_id, summary)
-            added.append((*values, next_id, app_id, engine_id, raw))
-            tally.add(app_id, engine_id, values, 1)
-            next_id += 1
-            continue
-        ids[key] = id = row[0]
-        old = row[1:]
-        values = encode(db, app_id, join(decode(db, old), summary))
-        if values != old:
-            changed.append((*values, id))
-            tally.add(app_id, engine_id, old, -1)
-            tally.add(app_id, engine_id, values, 1)
+        known = find(db, app_id, engine_id, [raw for _, raw in wanted])
+        for key, raw in wanted:
+            row = known.get(raw)
+            if row is None:
+                ids[key] = next_id
+                values = encode(db, app_id, _folded(None, news[key]))
+                added.append((*values, next_id, app_id, engine_id, raw))
+                tally.add(app_id, engine_id, values, 1)
+                next_id += 1
+                continue
+            ids[key] = id = row[0]
+            old = row[1:]
+            values = encode(db, app_id, _folded(decode(db, old), news[key]))
+            if values != old:
+                changed.append((*values, id))
+                tally.add(app_id, engine_id, old, -1)
+                tally.add(app_id, engine_id, values, 1)
     if added:
         db.executemany(SQL["add_task"], added)
         db.recall("task")["next"] = next_id
@@ -68,6 +73,16 @@ def save(db: Connection, app_id: int, news: Mapping[Key, Summary]) -> Saved:
         db.executemany(SQL["change_task"], changed)
     tally.write(db)
     return Saved(ids, bool(added or changed))
+
+
+def find(db: Connection, app_id: int, engine_id: int, wanted: list[bytes]) -> dict[bytes, tuple[Any, ...]]:
+    """The known ones of these tasks: row id and then the columns of `encode`, by encoded task id."""
+    found: dict[bytes, tuple[Any, ...]] = {}
+    for start in range(0, len(wanted), LOOKUP):
+        some = wanted[start : start + LOOKUP]
+        marks = (app_id, engine_id, *some, *[None] * (LOOKUP - len(some)))
+        found.update((row[0], row[1:]) for row in db.execute(SQL["find_tasks"], marks))
+    return found
 
 
 def add_links(db: Connection, app_id: int, links: Iterable[tuple[str, str, int]]) -> None:
@@ -132,6 +147,13 @@ def decode(db: Connection, row: tuple[Any, ...]) -> Summary:
     )  # fmt: skip
 
 
+def _folded(summary: Summary | None, events: list[Event]) -> Summary:
+    folded = fold(summary, events)
+    assert folded is not None
+    return folded
+
+
+@lru_cache(4_096)  # most tasks of an app come from a few places
 def _pack_sent(sent: tuple[Any, ...]) -> str:
     length = len(sent)
     while length and sent[length - 1] == NOTHING_SENT[length - 1]:

@@ -1,11 +1,15 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- find_task --
--- The merge state of one task, to be joined with news. Index: task_identity. Columns in the order of merge.COLUMNS.
-SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+-- find_tasks --
+-- The merge states of up to 64 tasks, to be joined with news; the marks that are not needed are NULL. One statement for
+-- many, because in a busy stream most are not there yet. Index: task_identity. From `state` on in the order of encode().
+SELECT task_id, id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
   is_masked, original_key, cancel_asked_at, flags
-FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id;
+FROM task WHERE app_id = ? AND engine_id = ? AND task_id IN (
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+);
 
 -- newest_task --
 -- Where ids go on.
