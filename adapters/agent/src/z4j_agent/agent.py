@@ -80,9 +80,13 @@ class Agent:
         args: Any,
         kwargs: Any,
         original: dict[str, Any] | None,
+        names: tuple[str, ...] = (),
     ) -> bytes:
-        """The record of a task's arguments (redacted) and its original (sealed where something was masked)."""
-        text, is_masked = display.show_arguments(args, kwargs, self.settings.redact)
+        """The record of a task's arguments (redacted) and its original (sealed where something was masked).
+
+        `names` are the positional parameters of the task, so that a secret passed by position is known by its name.
+        """
+        text, is_masked = display.show_arguments(args, kwargs, self.settings.redact, names)
         held, state = None, "none"
         if original is not None:
             key = self.settings.seal_key

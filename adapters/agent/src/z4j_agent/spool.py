@@ -107,8 +107,17 @@ class Spool:
         self._rotating = threading.Lock()
 
     def new_segment(self) -> None:
-        """Leaves the current segment, so that the next one begins with the present origin."""
-        self._rotate()
+        """Leaves the current segment, so that the next one begins with the present origin; opens one where there is none.
+
+        Called before a worker forks, so that its children inherit an open segment instead of opening one each.
+        """
+        if self._fd >= 0:
+            self._rotate()
+            return
+        try:
+            self._ensure()
+        except OSError:
+            self.dropped += 1
 
     def close(self) -> None:
         """Gives up the segment. Later appends open a new one."""

@@ -108,7 +108,8 @@ class Capture:
         if headers.get(MARK) == 1:
             original = originals.of_publish(body, headers, exchange, routing_key)
             args, kwargs = body[0], body[1]
-            agent.append(agent.payload(ENGINE, task_id, attempt, name, queue, 2, args, kwargs, original))
+            names = originals.parameter_names(self.app, name)
+            agent.append(agent.payload(ENGINE, task_id, attempt, name, queue, 2, args, kwargs, original, names))
         agent.connect()
 
     # -- the worker's main process -------------------------------------------------------------------------------------
@@ -130,7 +131,8 @@ class Capture:
         if MARK not in headers:
             body, kind, encoding = request.body, request.content_type, request.content_encoding
             name = request.name
-            agent.offer(lambda: _payload_of(agent, task_id, attempt, name, queue, body, kind, encoding, headers, info))
+            names = originals.parameter_names(self.app, name)
+            agent.offer(lambda: _payload_of(agent, names, task_id, attempt, name, queue, body, kind, encoding, headers, info))
 
     @guard("task_revoked")
     def on_revoked(
@@ -219,7 +221,7 @@ class Capture:
             started_at, runtime = self._ran(task_id)
         else:
             # Main speaks for a child that cannot: killed, or over its hard limit.
-            _, attempt, _, queue = _head_of(request)
+            _id, attempt, _name, queue = _head_of(request)
             run, started_at, runtime = _run_of(agent, task_id), None, None
         kind, text = type(exception).__name__, display.show_error(_text_of(exception))
         if isinstance(exception, WorkerLostError):
@@ -317,12 +319,22 @@ class Capture:
 
 
 def _payload_of(
-    agent: Agent, task_id: str, attempt: int, name: str, queue: str, body: Any, kind: Any, encoding: Any, headers: Any, info: Any
+    agent: Agent,
+    names: tuple[str, ...],
+    task_id: str,
+    attempt: int,
+    name: str,
+    queue: str,
+    body: Any,
+    kind: Any,
+    encoding: Any,
+    headers: Any,
+    info: Any,
 ) -> bytes:
     """In the agent's thread: arguments and original of a message whose producer is not watched."""
     args, kwargs = originals.decode_arguments(body, kind, encoding, headers)
     original = originals.of_message(body, kind, encoding, headers, info)
-    return agent.payload(ENGINE, task_id, attempt, name, queue, 1, args, kwargs, original)
+    return agent.payload(ENGINE, task_id, attempt, name, queue, 1, args, kwargs, original, names)
 
 
 def _head_of(request: Any) -> tuple[str, int, str, str]:

@@ -51,10 +51,10 @@ def calling_code() -> str:
 
 def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, **more: Any) -> str:
     """Where a task comes from, as the meta of an `enqueued` or `received` record."""
-    root_id = headers.get("root_id")
+    root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
     return records.meta(
         {
-            "parent_id": headers.get("parent_id"),
+            "parent_id": parent_id if parent_id != task_id else None,  # a retry is published by the task itself
             "root_id": root_id if root_id != task_id else None,
             "group_id": headers.get("group"),
             "retry_of": headers.get("z4j_retry_of"),

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import base64
+import functools
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +16,31 @@ from z4j_agent.adapter import Refused
 
 ACCEPT = frozenset({"application/json", "json"})
 #: Headers that a replay sets itself, that only repeat the body, or that are empty in nearly every message.
-LEFT_OUT = frozenset({"argsrepr", "kwargsrepr", "id", "retries", "z4j", "origin", "eta", "expires", "z4j_priority"})
+LEFT_OUT = frozenset({"argsrepr", "kwargsrepr", "id", "retries", "z4j", "origin", "eta", "expires", "z4j_priority", "root_id", "parent_id"})
 LONGEST = 8 * 1024 * 1024
 
 
 def is_plain_json(app: Any, name: str) -> bool:
-    """Whether a producer can write this task's message itself: JSON, and not signed by the `auth` serializer."""
+    """Whether a producer can write this task's message itself: JSON, and of a task whose parameters it knows by name.
+
+    A secret may be passed by position; only the signature tells that it is one. What the producer does not know is left to the
+    worker, which has the function.
+    """
     task = app.tasks.get(name) if name else None
-    serializer = getattr(task, "serializer", None) or app.conf.task_serializer
-    return bool(serializer == "json")
+    return task is not None and (task.serializer or app.conf.task_serializer) == "json"
+
+
+@functools.lru_cache(maxsize=1024)
+def parameter_names(app: Any, name: str) -> tuple[str, ...]:
+    """The names of a task's positional parameters, () when it is not registered here."""
+    task = app.tasks.get(name)
+    if task is None:
+        return ()
+    try:
+        parameters = inspect.signature(task.run).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
 def of_publish(body: Any, headers: Mapping[str, Any], exchange: Any, routing_key: Any) -> dict[str, Any]:
@@ -37,7 +55,7 @@ def of_message(body: Any, content_type: Any, encoding: Any, headers: Mapping[str
 
 
 def _original(body: Any, content_type: Any, encoding: Any, headers: Mapping[str, Any], exchange: Any, key: Any) -> dict[str, Any]:
-    kept = {name: value for name, value in headers.items() if name not in LEFT_OUT and value not in (None, [], {}, [None, None])}
+    kept = {name: value for name, value in headers.items() if name not in LEFT_OUT and value not in (None, 0, [], {}, [None, None])}
     data: dict[str, Any] = {"headers": json.loads(json.dumps(kept, default=str)), "key": str(key or "")}
     if isinstance(body, bytes | memoryview):
         body = bytes(body)
