@@ -143,6 +143,7 @@ async def test_a_task_its_worker_does_not_list_any_more_is_lost_and_found_when_i
         await hear(store, "b00t", soon, beat())
         assert await house.find_lost(soon) == 0, "too soon"
         await hear(store, "b00t", soon + 1, beat("b"))
+        assert await house.find_lost(soon + 1) == 0, "its end may be on its way"
         assert await house.find_lost(soon + 1) == 1
         assert await states(store) == {"a": "lost", "b": "running"}
         await hear(store, "b00t", soon + 2, beat("a", "b", pid=8))
@@ -152,6 +153,16 @@ async def test_a_task_its_worker_does_not_list_any_more_is_lost_and_found_when_i
         assert detail is not None
         assert sorted((run.state, run.run) for run in detail.runs) == [("lost", "b00t.7"), ("running", "b00t.8")]
         assert await house.find_lost(soon + 2) == 0
+
+
+async def test_a_worker_that_cannot_tell_what_it_holds_loses_nothing(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        house = Housekeeping(store, Heard())
+        await connect_agent(store, "b00t", T)
+        await tell(store, task("started", "a", T + SECOND))
+        await hear(store, "b00t", T + 2 * SECOND, beat("a"))
+        await hear(store, "b00t", T + 2 * SETTLE_US, Heartbeat(T, None, 0, 0, 0, True))
+        assert [await house.find_lost(LATER) for _ in range(3)] == [0, 0, 0]
 
 
 async def test_an_agent_that_says_nothing_is_gone_and_comes_back(tmp_path: Path) -> None:

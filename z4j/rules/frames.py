@@ -112,10 +112,11 @@ class Discovery(Struct, tag_field="type", tag="discovery", frozen=True):
 
 
 class Heartbeat(Struct, tag_field="type", tag="heartbeat", frozen=True):
-    """Every few seconds: still here, holding this. `dropped` and `faults` are totals since the process began."""
+    """Every few seconds: still here, holding this. `running` is None when the adapter could not tell this time;
+    `dropped` and `faults` are totals since the process began."""
 
     at: At
-    running: Annotated[list[RunningItem], Meta(max_length=10_000)]
+    running: Annotated[list[RunningItem], Meta(max_length=10_000)] | None
     spool_bytes: Count
     dropped: Count
     faults: Count

@@ -97,7 +97,7 @@ def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at
     row = db.execute(
         SQL["put_heartbeat"],
         {
-            "app_id": app_id, "boot": boot, "at": at, "running": _text(beat.running),
+            "app_id": app_id, "boot": boot, "at": at, "running": None if beat.running is None else _text(beat.running),
             "spool_bytes": beat.spool_bytes, "dropped": beat.dropped, "faults": beat.faults,
             "is_shipper": int(beat.shipper),
         },

@@ -15,7 +15,7 @@ RETURNING id;
 
 -- put_heartbeat --
 -- Still here, holding this.
-UPDATE agent SET seen_at = :at, running = :running, spool_bytes = :spool_bytes, dropped = :dropped, faults = :faults,
+UPDATE agent SET seen_at = :at, running = coalesce(:running, running), spool_bytes = :spool_bytes, dropped = :dropped, faults = :faults,
   is_shipper = :is_shipper, left_at = NULL, left_reason = '', is_orderly = 0
 WHERE app_id = :app_id AND boot = :boot RETURNING environment_id;
 

@@ -161,6 +161,7 @@ def _pack_sent(sent: tuple[Any, ...]) -> str:
     return json.dumps(sent[:length], separators=(",", ":"), ensure_ascii=False)
 
 
+@lru_cache(4_096)
 def unpack_sent(text: str) -> tuple[str, str, str, str, str, str, int, int]:
     """parent_id, root_id, group_id, retry_of, code, route, expires, priority, as the fold knows them."""
     found = json.loads(text)
