@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import time
-from datetime import date
+from datetime import UTC, datetime
 
 import tasks
 from celery import chain, chord
@@ -49,7 +49,7 @@ def sometimes(number: int) -> None:
             host = random.choice(("hooks.example.com", "legacy.example.com"))
             tasks.deliver_webhook.delay(f"https://{host}/in", "order.paid", headers)
         case 4:
-            day = date.today().isoformat()
+            day = datetime.now(UTC).date().isoformat()
             chord([tasks.collect_region.s(region, day) for region in REGIONS])(tasks.build_daily.s(day))
         case 5:
             customer = {"id": number, "currency": "EUR"} if random.random() < 0.6 else {"id": number}
