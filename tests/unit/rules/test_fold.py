@@ -264,6 +264,7 @@ def test_the_producer_knows_name_queue_and_environment_best_then_the_receiver() 
     assert where(producer._replace(queue=""), receiver) == ["n1", "q2", "e1"]
     assert where(producer._replace(name="", environment=""), anybody) == ["n3", "q1", "e3"]
     assert where(producer, ev("started", T, 1, queue="moved")) == ["n1", "moved", "e1"]
+    assert where(ev("enqueued", T, 1, queue="q1"), ev("started", T, 1, queue="q2")) == ["", "q1", ""]
     assert where(ev("due")) == ["", "", ""]
 
 
@@ -329,6 +330,7 @@ def test_the_key_is_built_as_documented() -> None:
     assert f.state_key("payload", 3, T) == 2
     assert f.state_key("enqueued", 3, T) == 3 << 47 | (T // 1_000 - 1) << 4 | 5
     assert f.state_key("enqueued", 1, 0) == 1 << 47 | 5
+    assert f.state_key("enqueued", 0, 0) == 2
     assert f.attempt_of(f.state_key("succeeded", 3, T)) == 3
     assert f.state_key("started", 0, f.MAX_AT - 1) < 1 << 46
     assert f.state_key("received", 0, T, T) & 15 == 3

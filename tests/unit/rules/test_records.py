@@ -186,6 +186,7 @@ def test_frames_become_their_types() -> None:
     assert hello.capabilities[0].states == ["failed"]
     beat = decode_frame(json.dumps(BEAT | {"running": [["celery", "a", 0, "n", "q", 5, 7]]}))
     assert isinstance(beat, Heartbeat)
+    assert beat.running is not None
     assert beat.running[0].pid == 7
     found = decode_frame(json.dumps({"type": "discovery", "engine": "celery", "tasks": [["n"]], "queues": [["q", None, 1, None]]}))
     assert isinstance(found, Discovery)
