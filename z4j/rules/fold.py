@@ -38,8 +38,6 @@ FACTS: Final = {
 }  # fmt: skip
 """What each kind says about the state. `payload` and `cancel_asked` say nothing: a task known only by them is queued."""
 
-UNKNOWN: Final = (QUEUED, 0, "", "", -1, "", "", "", "")
-"""The state while nothing is said about it."""
 SOURCE: Final = {"enqueued": 3, "received": 2}
 """Whose word on name, queue and environment counts: the producer's, then the receiver's, then anybody's (1)."""
 
@@ -104,6 +102,10 @@ class Summary(NamedTuple):
     flags: int = 0
 
 
+NOTHING: Final = Summary((QUEUED, 0, "", "", -1, "", "", "", ""), NEVER, -1)
+"""The summary of no events: every field neutral, and queued as far as anybody knows."""
+
+
 class RunSummary(NamedTuple):
     """All that is kept of one run (task, attempt, run token) that the task's own row cannot tell."""
 
@@ -158,28 +160,15 @@ def _original_key(state: int, attempt: int, rank: int) -> int:
     return (state >= 3) << 24 | attempt << 12 | min(rank, 255) << 4 | state
 
 
-def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:  # noqa: PLR0915 - one loop, see below
+def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
     """`summary` joined with what each of `events` says; None is the summary of no events.
 
     This is `join` over `delta` of every event, written as one loop over local names because it runs for every event.
     """
-    if summary is None:
-        state: tuple[int, int, str, str, int, str, str, str, str] = UNKNOWN
-        first_at, last_at, enqueued_at, cancel_asked_at = NEVER, -1, NEVER, NEVER
-        eta: tuple[int, int] | tuple[()] = ()
-        received: tuple[int, int] | tuple[()] = ()
-        start: tuple[int, int] | tuple[()] = ()
-        name: tuple[int, str] | tuple[()] = ()
-        queue: tuple[int, str] | tuple[()] = ()
-        environment: tuple[int, str] | tuple[()] = ()
-        sent: tuple[int, Sent] | tuple[()] = ()
-        args: tuple[int, str, bool] | tuple[()] = ()
-        original = flags = 0
-    else:
-        (
-            state, first_at, last_at, enqueued_at, eta, received, start, name, queue, environment, sent, args, original,
-            cancel_asked_at, flags,
-        ) = summary  # fmt: skip
+    (
+        state, first_at, last_at, enqueued_at, eta, received, start, name, queue, environment, sent, args, original,
+        cancel_asked_at, flags,
+    ) = NOTHING if summary is None else summary  # fmt: skip
     for event in events:
         (
             kind, attempt, at, run, worker, where, of_name, of_queue, eta_at, received_at, started_at, runtime_us, reason,
