@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, unquote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from z4j import assets
@@ -129,7 +129,7 @@ def is_refresh(request: Request) -> bool:
     return "hx-request" in request.headers
 
 
-def theme_of(request: Request) -> Theme:
+def theme_of(request: HTTPConnection) -> Theme:
     """What the person chose; without a choice the system decides."""
     chosen = request.cookies.get(THEME_COOKIE)
     return "light" if chosen == "light" else "dark" if chosen == "dark" else "system"
@@ -153,3 +153,23 @@ def notice_of(request: Request) -> Notice | None:
     if kind not in ("good", "warn", "bad") or not (isinstance(text, str) and isinstance(href, str)):
         return None
     return Notice(kind, text, href if href.startswith("/") and not href.startswith("//") else "")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    """The context of error.html."""
+
+    theme: Theme
+    title: str
+    status: int
+    message: str
+    advice: str
+    request_id: str
+    error: str = ""
+    hint: str = ""
+
+
+async def error_page(connection: HTTPConnection, status: int, title: str, message: str, hint: str, request_id: str) -> Response:
+    """What happened, what was not lost, what to do. Needs neither the database nor a known person."""
+    page = ErrorPage(theme_of(connection), title, status, message, hint, request_id)
+    return HTMLResponse(to_html("error.html", page), status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+// What a page does beyond links and forms: keys, copying, ages that grow, the light that says whether news arrive.
+// Nothing here is needed to read or to act.
+
+const root = document.documentElement;
+root.classList.add("scripted");
+
+// -- ages: rewritten in place, so that a page left open does not lie -------------------------------------------------
+const THIN = "\u202f";
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+function age(at, now) {
+  const away = Math.abs(now - at) / 1000;
+  if (away >= 86400) {
+    const day = `${String(at.getUTCDate()).padStart(2, "0")} ${MONTHS[at.getUTCMonth()]}`;
+    const clock = `${String(at.getUTCHours()).padStart(2, "0")}:${String(at.getUTCMinutes()).padStart(2, "0")}`;
+    return at.getUTCFullYear() === now.getUTCFullYear() ? `${day} ${clock}` : `${day} ${at.getUTCFullYear()}`;
+  }
+  if (away < 1) return "now";
+  const [size, unit] = away >= 3600 ? [3600, "h"] : away >= 60 ? [60, "m"] : [1, "s"];
+  const span = `${Math.floor(away / size)}${THIN}${unit}`;
+  return at <= now ? `${span} ago` : `in ${span}`;
+}
+
+function growOld() {
+  if (document.hidden) return;
+  const now = new Date();
+  for (const place of document.querySelectorAll("[data-ago]")) {
+    const text = age(new Date(place.dataset.ago || place.dateTime), now);
+    if (place.textContent !== text) place.textContent = text;
+  }
+}
+setInterval(growOld, 1000);
+document.addEventListener("visibilitychange", growOld);
+
+// -- live: whether the stream of news is open; the dot of what runs moves only then ----------------------------------
+const air = document.querySelector("[data-air]");
+let heardAt = 0;
+
+function onAir(isOpen) {
+  root.classList.toggle("live", isOpen && !document.hidden);
+  if (!air) return;
+  air.hidden = false;
+  air.title = isOpen ? "News arrive as they happen" : "No connection to the server; what stands here may be old";
+  air.querySelector("span").textContent = isOpen ? "live" : `stale since ${heardAt ? new Date(heardAt).toLocaleTimeString() : "now"}`;
+  air.firstElementChild.className = isOpen ? "dot s-running" : "dot s-late";
+}
+
+document.addEventListener("htmx:sse:after:connection", () => { heardAt = Date.now(); onAir(true); });
+document.addEventListener("htmx:sse:before:message", () => { heardAt = Date.now(); onAir(true); });
+document.addEventListener("htmx:sse:error", () => onAir(false));
+document.addEventListener("htmx:sse:close", () => onAir(false));
+addEventListener("offline", () => onAir(false));
+
+// -- copying ----------------------------------------------------------------------------------------------------------
+document.addEventListener("click", async (event) => {
+  const shut = event.target.closest("[data-shut]");
+  if (shut) shut.closest("details").open = false;
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      button.dataset.done = "";
+      setTimeout(() => delete button.dataset.done, 1200);
+    } catch {
+      button.title = "The browser did not allow copying; select the text instead";
+    }
+  }
+  for (const open of document.querySelectorAll("details.menu[open]")) if (!open.contains(event.target)) open.open = false;
+  for (const open of document.querySelectorAll("details.drawer[open]")) {
+    const isOutside = !open.contains(event.target);
+    if (isOutside) open.open = false;
+  }
+});
+
+// A seal key is joined to a new connection string here, and never leaves the browser.
+document.addEventListener("input", (event) => {
+  const field = event.target.closest("[data-seal-from]");
+  if (!field) return;
+  const shown = document.getElementById(field.dataset.sealFrom);
+  shown.dataset.plain ??= shown.textContent;
+  const key = /\/\/[^@/]*?\.([\w-]{43})@/.exec(field.value)?.[1];
+  shown.textContent = key ? shown.dataset.plain.replace("@", `.${key}@`) : shown.dataset.plain;
+  shown.nextElementSibling.dataset.copy = shown.textContent;
+});
+
+// -- keys: whatever shows a key carries it in data-key -----------------------------------------------------------------
+let prefix = "";
+
+function rows() { return [...document.querySelectorAll("tbody .through")]; }
+
+function move(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.indexOf(document.activeElement);
+  const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+  next.focus({ preventScroll: true });
+  next.closest("tr").scrollIntoView({ block: "nearest" });
+}
+
+function tick(row) {
+  if (!row) return;
+  row.toggleAttribute("data-ticked");
+  const ids = [...document.querySelectorAll("[data-ticked]")].map((of) => of.dataset.task);
+  const bar = document.querySelector("[data-ticks]");
+  if (!bar) return;
+  bar.hidden = !ids.length;
+  bar.querySelector("[data-copy]").dataset.copy = ids.join("\n");
+  bar.querySelector("span").textContent = `${ids.length} ticked`;
+}
+
+function press(key) {
+  const found = [...document.querySelectorAll("[data-key]")].find((of) => of.dataset.key === key && of.checkVisibility());
+  if (!found) return false;
+  if (found.matches("input")) { found.focus(); found.select(); } else found.click();
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    document.querySelectorAll("details.drawer[open], details.menu[open]").forEach((of) => { of.open = false; });
+    document.activeElement?.blur();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const key = prefix ? `${prefix} ${event.key}` : event.key;
+  prefix = "";
+  if (key === "j") move(1);
+  else if (key === "k") move(-1);
+  else if (key === "x") tick(document.activeElement?.closest("[data-row]"));
+  else if (key === "g") { prefix = "g"; setTimeout(() => { prefix = ""; }, 1500); return; }
+  else if (!press(key)) return;
+  event.preventDefault();
+});
+
+// A sheet takes the focus when it opens.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches?.("details.drawer") && event.target.open) event.target.querySelector(".sheet input:not([type=hidden]), .sheet select, .sheet .btn:not([data-shut])")?.focus();
+}, true);

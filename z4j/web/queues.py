@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Queues: what the brokers hold beside what the tasks say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.store.queues import QueueRow, list_queues
+from z4j.web import export
+from z4j.web.filters import Filters
+from z4j.web.formats import MINUTE, number, plural
+from z4j.web.render import Shell, render
+from z4j.web.services import services
+from z4j.web.shell import make_shell
+from z4j.web.strip import BAD, scope_of
+
+STALE: Final = 5 * MINUTE
+"""What a broker said longer ago is greyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine:
+    """A queue as one row; each number leads to the tasks behind it."""
+
+    row: QueueRow
+    is_stale: bool
+    is_unserved: bool
+    """Something waits and no consumer is there."""
+    href: str
+    waiting_href: str
+    running_href: str
+    retrying_href: str
+    failed_href: str
+    scheduled_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuesPage:
+    """The context of queues/list.html."""
+
+    shell: Shell
+    lines: tuple[QueueLine, ...]
+    summary: str
+    live_href: str
+    is_scoped: bool
+
+
+async def list_page(request: Request) -> Response:
+    """GET /queues."""
+    scope = scope_of(request)
+    shell = await make_shell(request, "queues")
+    lines = tuple(line(row, shell.now) for row in await _rows(request, scope))
+    waiting = sum(of.row.waiting for of in lines)
+    summary = f"{plural(len(lines), 'queue')}, {number(waiting)} waiting"
+    page = QueuesPage(shell, lines, summary, scope.href("/queues"), not scope.is_any)
+    return render(request, "queues/list.html", page)
+
+
+async def _rows(request: Request, scope: Filters) -> list[QueueRow]:
+    return [
+        row
+        for row in await list_queues(services(request).store)
+        if (not scope.environment or row.environment == scope.environment)
+        and (not scope.app or row.app == scope.app)
+        and (not scope.engine or row.engine == scope.engine)
+    ]
+
+
+def line(row: QueueRow, now: int) -> QueueLine:
+    """A row of the store as a row of the page."""
+    here = Filters(queue=row.name, engine=row.engine, app=row.app, environment=row.environment)
+    return QueueLine(
+        row=row,
+        is_stale=row.seen_at is not None and now - row.seen_at > STALE,
+        is_unserved=row.consumers == 0 and (row.depth or row.waiting) > 0,
+        href=here.href(),
+        waiting_href=here.but(state=("queued", "received")).href(),
+        running_href=here.but(state=("running",)).href(),
+        retrying_href=here.but(state=("retrying",)).href(),
+        failed_href=here.but(state=BAD).href(),
+        scheduled_href=here.but(state=("scheduled",)).href(),
+    )
+
+
+async def list_json(request: Request) -> Response:
+    """GET /queues.json."""
+    return export.to_json({"queues": [export.plain(row) for row in await _rows(request, scope_of(request))]})
+
+
+async def list_csv(request: Request) -> Response:
+    """GET /queues.csv."""
+    rows = await _rows(request, scope_of(request))
+    return await export.to_csv(request, "queues", tuple(QueueRow.__dataclass_fields__), export.each(rows))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every URL of the product and who may use it. What does not stand here does not exist; the gateway's /agent is a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.rules.access import Needed
+from z4j.web import assets, changes, health, live, login, patterns, queues, settings, setup, strip, task, tasks, theme, workers
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class R(NamedTuple):
+    """One route; `role` is the least that is needed (see rules/access.py)."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    endpoint: Endpoint
+    role: Needed
+
+
+ROUTES: Final[tuple[R, ...]] = (
+    R("GET", "/static/{path:path}", assets.static_file, "public"),
+    R("GET", "/healthz", health.show, "public"),
+    # people
+    R("GET", "/setup", setup.show, "public"),
+    R("POST", "/setup", setup.create, "public"),
+    R("GET", "/login", login.show, "public"),
+    R("POST", "/login", login.sign_in, "public"),
+    R("POST", "/logout", login.sign_out, "public"),
+    R("POST", "/theme", theme.choose, "public"),
+    # tasks
+    R("GET", "/", tasks.home, "viewer"),
+    R("GET", "/tasks", tasks.list_page, "viewer"),
+    R("GET", "/tasks.json", tasks.list_json, "viewer"),
+    R("GET", "/tasks.csv", tasks.list_csv, "viewer"),
+    R("GET", "/tasks/{id:int}", task.detail_page, "viewer"),
+    R("GET", "/tasks/{id:int}.json", task.detail_json, "viewer"),
+    R("POST", "/tasks/{id:int}/retry", task.retry, "operator"),
+    R("POST", "/tasks/{id:int}/cancel", task.cancel, "operator"),
+    R("POST", "/tasks/{id:int}/terminate", task.terminate, "operator"),
+    # what the apps are made of
+    R("GET", "/workers", workers.list_page, "viewer"),
+    R("GET", "/workers.json", workers.list_json, "viewer"),
+    R("GET", "/workers.csv", workers.list_csv, "viewer"),
+    R("GET", "/queues", queues.list_page, "viewer"),
+    R("GET", "/queues.json", queues.list_json, "viewer"),
+    R("GET", "/queues.csv", queues.list_csv, "viewer"),
+    # what people did
+    R("GET", "/changes", changes.list_page, "viewer"),
+    R("GET", "/changes.json", changes.list_json, "viewer"),
+    R("GET", "/changes.csv", changes.list_csv, "viewer"),
+    R("GET", "/changes/audit", changes.audit_page, "auditor"),
+    R("GET", "/changes/audit.json", changes.audit_json, "auditor"),
+    R("GET", "/changes/audit.csv", changes.audit_csv, "auditor"),
+    # settings
+    R("GET", "/settings", settings.home, "auditor"),
+    R("GET", "/settings/apps", settings.apps_page, "auditor"),
+    R("POST", "/settings/apps", settings.add_app, "admin"),
+    R("GET", "/settings/tokens", settings.tokens_page, "auditor"),
+    R("POST", "/settings/tokens", settings.add_token, "admin"),
+    R("POST", "/settings/tokens/{id:int}/revoke", settings.revoke_token, "admin"),
+    R("GET", "/settings/users", settings.users_page, "auditor"),
+    R("POST", "/settings/users", settings.add_user, "admin"),
+    R("POST", "/settings/users/{id:int}/role", settings.set_role, "admin"),
+    R("POST", "/settings/users/{id:int}/disable", settings.disable_user, "admin"),
+    R("POST", "/settings/users/{id:int}/enable", settings.enable_user, "admin"),
+    # pieces of pages
+    R("GET", "/strip", strip.region, "viewer"),
+    R("GET", "/events", live.events, "viewer"),
+    R("GET", "/patterns", patterns.show, "viewer"),
+)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What stands around every page of a signed-in person: rail, chips, strip, who is signed in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from z4j import __version__, clock
+from z4j.rules.access import is_allowed
+from z4j.store import agents
+from z4j.store.counters import Counts, Facet, count_tasks
+from z4j.store.minutes import strip_numbers
+from z4j.store.tasks import TaskFilter
+from z4j.web import strip
+from z4j.web.filters import Filters
+from z4j.web.formats import HOUR, number
+from z4j.web.render import Choice, ChoiceGroup, RailItem, Shell, notice_of, theme_of
+from z4j.web.services import services
+
+CHIPS: Final = 5
+"""More values than this of one filter are not chips any more but stay in the query box and the facets."""
+RAIL: Final = (
+    ("Tasks", "tasks", "/tasks", "t", "viewer"),
+    ("Queues", "queues", "/queues", "q", "viewer"),
+    ("Workers", "workers", "/workers", "w", "viewer"),
+    ("Changes", "changes", "/changes", "c", "viewer"),
+    ("Settings", "settings", "/settings", "s", "auditor"),
+)
+
+
+async def make_shell(request: Request, section: str, filters: Filters | None = None) -> Shell:
+    """The shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
+    store, identity, now = services(request).store, request.scope["identity"], clock.now()
+    mine = filters if filters is not None else strip.scope_of(request)
+    scope = mine.scope()
+    path = request.url.path
+    is_scoped = section in ("tasks", "queues", "workers")
+    known = await count_tasks(store, TaskFilter())
+    seen = await agents.list_agents(store, since=now - HOUR)
+    heard = sum(1 for agent in seen if agent.left_at is None)
+    return Shell(
+        now=now,
+        theme=theme_of(request),
+        path=f"{path}?{request.url.query}" if request.url.query else path,
+        user=identity.name,
+        role=identity.role,
+        rail=tuple(
+            RailItem(word, icon, scope.href(href) if icon in ("tasks", "queues", "workers") else href, icon == section, key)
+            for word, icon, href, key, role in RAIL
+            if is_allowed(identity.role, role)
+        ),
+        chips=chips(known or Counts(), mine, path) if is_scoped else (),
+        strip=strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now),
+        strip_href=scope.href("/strip"),
+        heard=f"{number(heard)} of {number(len(seen))} agents connected" if seen else "no agent in the last hour",
+        version=__version__.partition("+")[0],
+        notice=notice_of(request),
+    )
+
+
+def chips(known: Counts, filters: Filters, path: str) -> tuple[ChoiceGroup, ...]:
+    """Environment, app and engine as chips: a click narrows to one, a second click widens again."""
+    groups = (("environment", known.by_environment), ("app", known.by_app), ("engine", known.by_engine))
+    return tuple(
+        ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(found, getattr(filters, title))))
+        for title, found in groups
+        if len(found) > 1 or getattr(filters, title)
+    )
+
+
+def _words(found: Facet, chosen: str) -> list[str]:
+    words = [word for word, _ in found if word]
+    shown = sorted(words[:CHIPS])
+    return shown if not chosen or chosen in shown else [*shown, chosen]
+
+
+def _chip(filters: Filters, path: str, title: str, word: str) -> Choice:
+    is_on = getattr(filters, title) == word
+    return Choice(word, filters.but(**{title: "" if is_on else word}).href(path), is_on)

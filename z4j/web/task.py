@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One task: everything known about it, and what may be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.dispatch import Offer, find_task
+from z4j.exceptions import AgentGone, NotAllowed, Unsupported, WrongState
+from z4j.rules.states import FINAL
+from z4j.store import commands
+from z4j.store.commands import CommandRow
+from z4j.store.runs import RunRow
+from z4j.store.tasks import Link, TaskDetail, TaskRow
+from z4j.web import export, tracebacks, values
+from z4j.web.filters import Filters
+from z4j.web.formats import duration
+from z4j.web.forms import read_form
+from z4j.web.render import Notice, Shell, is_refresh, render, see_other
+from z4j.web.services import services
+from z4j.web.shell import make_shell
+
+STOP_WORD: Final = "stop"
+ASKED: Final = {
+    "retry_task": "Retry asked. It runs again under a new task id, linked below.",
+    "cancel_task": "Cancel asked. The task is cancelled when the engine says so.",
+    "terminate_task": "Stop asked. The task has ended when its worker says so.",
+}
+ORIGINALS: Final = {
+    "plain": "kept as it was sent",
+    "sealed": "kept, sealed with the app's key",
+    "too_large": "not kept: larger than 64 KB",
+    "no_key": "not kept: it holds secrets and the app has no seal key",
+    "none": "not kept",
+}
+SENT: Final = (("group_id", "group"), ("root_id", "root"), ("code", "sent from"), ("route", "route"), ("priority", "priority"))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the timeline in thousandths of the whole; `word` stands in the legend."""
+
+    state: str
+    word: str
+    label: str
+    x: int
+    width: int
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """From being sent to the end, or to now."""
+
+    label: str
+    parts: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try, with its exception if it had one."""
+
+    run: RunRow
+    trace: tracebacks.Trace | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkGroup:
+    """Tasks this one is linked with; `kind` is a word for tests and styles, `title` the heading."""
+
+    kind: str
+    title: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An offer and where its form goes; `word` must be typed when it cannot be undone."""
+
+    offer: Offer
+    href: str
+    key: str
+    word: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetailPage:
+    """The context of tasks/detail.html."""
+
+    shell: Shell
+    row: TaskRow
+    is_bad: bool
+    is_masked: bool
+    actions: tuple[Action, ...]
+    arguments: tuple[tuple[str, str], ...]
+    """Empty when the text could not be taken apart; then `args` is shown as it is."""
+    args: str
+    result: str
+    trace: tracebacks.Trace | None
+    attempts: tuple[Attempt, ...]
+    timeline: Timeline | None
+    links: tuple[LinkGroup, ...]
+    commands: tuple[CommandRow, ...]
+    original: str
+    sent: tuple[tuple[str, str], ...]
+    name_href: str
+    queue_href: str
+    worker_href: str
+
+
+async def detail_page(request: Request) -> Response:
+    """GET /tasks/{id}."""
+    task = await find_task(services(request).store, request.path_params["id"])
+    page = await make_page(request, task)
+    return render(request, "tasks/_detail.html" if is_refresh(request) else "tasks/detail.html", page)
+
+
+async def make_page(request: Request, task: TaskDetail) -> DetailPage:
+    """The page of one task for the person who asks."""
+    found, row = services(request), task.row
+    attempts = tuple(Attempt(run, trace_of(run)) for run in task.runs)
+    last = next((attempt.trace for attempt in reversed(attempts) if attempt.trace), None)
+    is_bad = row.state not in ("succeeded", "running", "queued", "received", "scheduled")
+    if is_bad and last is None and (row.error or row.error_type):
+        last = tracebacks.read(_message(row.error_type, row.error), "")
+    offers = await found.dispatch.offers(request.scope["identity"].role, task)
+    return DetailPage(
+        shell=await make_shell(request, "tasks"),
+        row=row,
+        is_bad=row.state in ("failed", "lost", "rejected", "expired"),
+        is_masked=task.masked,
+        actions=tuple(action(offer, row.id) for offer in offers),
+        arguments=values.pairs(row.args),
+        args=row.args,
+        result=values.pretty_text(row.result) if row.result else "",
+        trace=last if is_bad else None,
+        attempts=attempts,
+        timeline=timeline(row, task.runs, clock.now()),
+        links=tuple(
+            LinkGroup(kind, title, tuple(links))
+            for kind, title, links in (
+                ("retry-of", "Retry of", task.retry_of),
+                ("retried-as", "Retried as", task.retried_as),
+                ("parent", "Sent by", task.parent),
+                ("children", "Sent from here", task.children),
+            )
+            if links
+        ),
+        commands=tuple(await commands.list_of_task(found.store, row.id)),
+        original=ORIGINALS.get(task.original_state, task.original_state),
+        sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
+        name_href=Filters(name=row.name, environment=row.environment).href(),
+        queue_href=Filters(queue=row.queue, environment=row.environment).href(),
+        worker_href=Filters(worker=row.worker).href(),
+    )
+
+
+def action(offer: Offer, id: int) -> Action:
+    """What a button needs beside its offer."""
+    path, key = {"retry_task": ("retry", "r"), "cancel_task": ("cancel", "c"), "terminate_task": ("terminate", "s")}[offer.action]
+    note = "The process that runs it is told to stop at once; what it has done so far stays done." if path == "terminate" else ""
+    return Action(offer, f"/tasks/{id}/{path}", key, STOP_WORD if path == "terminate" else "", offer.note or note)
+
+
+def trace_of(run: RunRow) -> tracebacks.Trace | None:
+    """The exception of one try, if it had one."""
+    if not (run.error_type or run.error or run.traceback):
+        return None
+    return tracebacks.read(_message(run.error_type, run.error), run.traceback)
+
+
+def _message(error_type: str, error: str) -> str:
+    return f"{error_type}: {error}" if error_type and error else error_type or error
+
+
+def timeline(row: TaskRow, runs: list[RunRow], now: int) -> Timeline | None:
+    """Waiting and running, end to end; None when too little is known to draw it."""
+    begin = row.enqueued_at if row.enqueued_at is not None else row.first_at
+    stretches: list[tuple[str, str, int, int]] = []
+    reached = begin
+    for number, run in enumerate(of for of in runs if of.started_at is not None):
+        started = run.started_at or reached
+        ended = run.ended_at if run.ended_at is not None else now if run.state == "running" else started
+        if started > reached:
+            state = "retrying" if number else "scheduled" if row.eta_at is not None else "queued"
+            stretches.append((state, "waited to try again" if number else "waited", reached, started))
+        stretches.append((run.state, "running" if run.state == "running" else f"ran, {run.state}", started, max(ended, started)))
+        reached = max(ended, reached)
+    if not stretches or (row.state not in FINAL and row.state != "running"):
+        stretches.append((row.state, f"{row.state} since", reached, max(now, reached)))
+    whole = max(end for _, _, _, end in stretches) - begin
+    if whole <= 0:
+        return None
+    parts = []
+    for state, word, start, end in stretches:
+        x = min(max(start - begin, 0) * 1000 // whole, 996)
+        width = max((end - start) * 1000 // whole, 4)
+        parts.append(Segment(state, word, f"{word} {duration(end - start)}", x, min(width, 1000 - x), end - start))
+    return Timeline(", then ".join(part.label for part in parts), tuple(parts))
+
+
+async def detail_json(request: Request) -> Response:
+    """GET /tasks/{id}.json."""
+    return export.to_json(export.plain(await find_task(services(request).store, request.path_params["id"])))
+
+
+# -- actions ---------------------------------------------------------------------------------------------------------------
+
+
+async def retry(request: Request) -> Response:
+    """POST /tasks/{id}/retry."""
+    return await _ask(request, "retry_task")
+
+
+async def cancel(request: Request) -> Response:
+    """POST /tasks/{id}/cancel."""
+    return await _ask(request, "cancel_task")
+
+
+async def terminate(request: Request) -> Response:
+    """POST /tasks/{id}/terminate; the word must have been typed."""
+    return await _ask(request, "terminate_task", STOP_WORD)
+
+
+async def _ask(request: Request, action: str, word: str = "") -> Response:
+    found, form = services(request), await read_form(request)
+    task = await find_task(found.store, request.path_params["id"])
+    page = f"/tasks/{task.row.id}"
+    if word and form.get("confirm", "") != word:
+        return see_other(page, Notice("warn", f"Nothing was changed: type “{word}” to confirm."))
+    try:
+        await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""))
+    except (WrongState, Unsupported, AgentGone, NotAllowed) as error:
+        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(page, Notice("good", ASKED[action]))
