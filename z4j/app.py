@@ -87,7 +87,7 @@ class Server:
         asgi = Starlette(
             routes=[
                 *(Route(row.path, row.endpoint, methods=[row.method]) for row in ROUTES),
-                WebSocketRoute("/agent", self.gateway),
+                WebSocketRoute("/agent", self.gateway.serve),
             ],
             middleware=[
                 Middleware(RequestEnvelope),

@@ -131,7 +131,7 @@ class Stack:
     def add_app(self, name: str = "shop") -> str:
         """Makes an app with its first token; from here on every worker of this stack reports to it."""
         printed = self.command("token", "create", "--app", name)
-        self.url = next(word for word in printed.replace("Z4J_URL=", " ").split() if word.startswith("z4j")).strip("'\"")
+        self.url = next(word.strip("'") for word in printed.split("Z4J_URL=")[1].split())
         self.url = f"{self.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
         return self.url
 

@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Gateway:
-    """The endpoint: `await gateway(websocket)` per connection."""
+    """The endpoint is `serve`, one call per connection."""
 
     def __init__(self, store: Store, hub: Hub, live: Live, dispatch: Dispatch, *, is_behind_proxy: bool = False) -> None:
         self.store = store
@@ -44,7 +44,7 @@ class Gateway:
         self.is_behind_proxy = is_behind_proxy
         self.attempts = Attempts()
 
-    async def __call__(self, websocket: WebSocket) -> None:
+    async def serve(self, websocket: WebSocket) -> None:
         await websocket.accept()
         address = websocket.client.host if websocket.client else ""
         token = None

@@ -134,9 +134,12 @@ class Agent:
         return self._connection is not None
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until everything captured so far is acked. False when that did not happen in time."""
+        """Waits until everything captured so far is acked, or is in the care of the process that ships this folder.
+
+        False when that did not happen in time; nothing is lost then, it is sent later.
+        """
         ends = time.monotonic() + timeout_s
-        while self._offered or not self.shipper.is_empty():
+        while self._offered or (self.shipper.is_holder and not self.shipper.is_empty()):
             if self._connection is None or time.monotonic() >= ends:
                 return False
             self._connection.wake()

@@ -10,7 +10,6 @@ Without `Z4J_URL` in the environment it does nothing. It never raises.
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import z4j_agent
