@@ -9,13 +9,13 @@ the process always, against loss of power when `durable`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -85,6 +85,7 @@ class Store:
         self._writer = threading.Thread(target=self._write_loop, args=(opened,), name="z4j-writer", daemon=True)
         self._writer.start()
         await asyncio.wrap_future(opened)
+        self._is_open = True
         for _ in range(self._reader_count):
             reader = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=STATEMENTS)
             await reader.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
@@ -92,7 +93,6 @@ class Store:
             await reader.execute("PRAGMA mmap_size = 268435456")
             self._readers.append(reader)
             self._idle.put_nowait(reader)
-        self._is_open = True
 
     async def close(self) -> None:
         """Finish what was handed in, then close. Safe to call twice."""
@@ -132,16 +132,12 @@ class Store:
             opened.set_exception(StoreError(f"The database {self.path} cannot be opened: {error}."))
             return
         opened.set_result(None)
-        with closing(db):
+        with contextlib.closing(db):
             is_last = False
-            is_full: bool | None = None
             while not is_last:
                 group: list[_Job] = []
                 job = self._jobs.get()
-                while True:
-                    if job is None:
-                        is_last = True
-                        break
+                while job is not None:
                     group.append(job)
                     if len(group) >= GROUP_LIMIT:
                         break
@@ -149,14 +145,11 @@ class Store:
                         job = self._jobs.get_nowait()
                     except queue.Empty:
                         break
+                is_last = job is None
                 if group:
-                    wants_full = any(job.durable for job in group)
-                    if wants_full != is_full:
-                        # Not allowed inside a transaction, hence for the whole group.
-                        db.execute(f"PRAGMA synchronous = {'FULL' if wants_full else 'NORMAL'}")
-                        is_full = wants_full
                     _commit_group(db, group)
-            db.execute("PRAGMA optimize")
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("PRAGMA optimize")
 
     # -- reading -------------------------------------------------------------------------------------------------------
     async def fetch_all(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
@@ -184,7 +177,7 @@ class Store:
 def _checkpoint(path: Path) -> None:
     wal = path.with_name(f"{path.name}-wal")
     is_long = wal.exists() and wal.stat().st_size > WAL_LONG
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute(f"PRAGMA busy_timeout = {200 if is_long else 0}")
         # Answers "busy" in its row when it could not finish; the next round will.
         db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_long else 'PASSIVE'})").fetchall()
@@ -196,7 +189,7 @@ def _copy(path: Path, target: Path) -> None:
     try:
         # Made before SQLite opens it, so that it is never readable by others.
         target.touch(mode=0o600)
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             db.execute("VACUUM INTO ?", (str(target),))
     except (sqlite3.Error, OSError) as error:
@@ -209,6 +202,8 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
     done: list[tuple[_Job, Any]] = []
     failed: list[tuple[_Job, BaseException]] = []
     try:
+        # Not allowed inside a transaction, hence one answer for the whole group.
+        db.execute(f"PRAGMA synchronous = {'FULL' if any(job.durable for job in group) else 'NORMAL'}")
         db.execute("BEGIN IMMEDIATE")
         for job in group:
             db.execute("SAVEPOINT job")
@@ -219,7 +214,8 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
                 if not db.in_transaction:
                     raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
                 db.execute("ROLLBACK TO job")
-                failed.append((job, error))
+                # Full disks and the like are told in our own words; what the job itself raised is its caller's affair.
+                failed.append((job, _not_taken(error) if isinstance(error, sqlite3.OperationalError) else error))
             db.execute("RELEASE job")
         db.execute("COMMIT")
     except BaseException as error:
@@ -227,8 +223,7 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         _log.error("a group of %d writes was not committed: %s", len(group), error)
-        lost = StoreError(f"The database did not take the change: {error}. It was undone.", "Check space on the disk.")
-        lost.__cause__ = error
+        lost = _not_taken(error)
         for job in group:
             job.future.set_exception(lost)
         return
@@ -236,3 +231,9 @@ def _commit_group(db: Connection, group: list[_Job]) -> None:
         job.future.set_result(result)
     for job, cause in failed:
         job.future.set_exception(cause)
+
+
+def _not_taken(error: BaseException) -> StoreError:
+    told = StoreError(f"The database did not take the change: {error}. It was undone.", "Check space on the disk.")
+    told.__cause__ = error
+    return told

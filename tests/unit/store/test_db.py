@@ -69,6 +69,24 @@ async def test_a_failed_commit_is_told_to_every_caller(tmp_path: Path) -> None:
         assert await keys(store) == ["after"]
 
 
+async def test_a_full_disk_is_told_in_our_words_and_harms_nobody_else(tmp_path: Path) -> None:
+    def fill(db: Connection) -> None:
+        db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + 2}")
+        put("large", "x" * 100_000)(db)
+
+    async with database(tmp_path) as store:
+        results = await asyncio.gather(*(store.write(fn) for fn in (put("a"), fill)), return_exceptions=True)
+        assert isinstance(results[1], StoreError)
+        assert "full" in str(results[1])
+        await store.write(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
+        await store.write(put("b"))
+        assert "large" not in await keys(store)
+        assert "b" in await keys(store)
+        with sqlite3.connect(store.path) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        db.close()
+
+
 async def test_readers_cannot_write(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
