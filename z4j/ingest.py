@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from z4j.rules import records
+from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
 from z4j.store import boots, commands, gaps, merge, originals, runs
 from z4j.store.db import Connection, Store
@@ -62,7 +63,7 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
     refused: dict[str, int] = {}
     batch = _Batch(db, app_id)
     runs_seen: dict[str, boots.Run] = {}
-    for record in records.decode_records(payload, at, refused):
+    for record in decode_records(payload, at, refused):
         if isinstance(record, records.TaskRecord):
             run = runs_seen.get(record.run)
             if run is None:

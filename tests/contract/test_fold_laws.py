@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from tests.support.contents import contents, recount
 from z4j.ingest import apply_batch
+from z4j.rules.batches import decode_records
 from z4j.rules.fold import NO_RUN, Event, delta, fold, join, run_delta, run_join
-from z4j.rules.records import TaskRecord, decode_records
+from z4j.rules.records import TaskRecord
 from z4j.store import migrate
 from z4j.store.db import Connection, Store
 from z4j_agent import wire

@@ -38,7 +38,7 @@ class FaultRow:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """`events` records of `app` could not be used, for `cause` (see `records.decode_records`)."""
+    """`events` records of `app` could not be used, for `cause` (see `batches.decode_records`)."""
 
     app: str
     cause: str

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.database import T, origin, task
 from z4j.rules import records
+from z4j.rules.batches import FUTURE_US, decode_records
 from z4j.rules.fold import MAX_AT, Event
 from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, decode_frame
 from z4j_agent import wire
@@ -22,7 +23,7 @@ SENT = ("p", "r", "g", "o", "a.py:1", "/buy", 5, 0)
 def decode(*entries: list[Any]) -> tuple[list[records.AnyRecord], dict[str, int]]:
     refused: dict[str, int] = {}
     payload = b"".join(wire.encode_record(entry) for entry in entries)
-    return list(records.decode_records(payload, T, refused)), refused
+    return list(decode_records(payload, T, refused)), refused
 
 
 def event(entry: list[Any]) -> Event:
@@ -115,7 +116,7 @@ BASE = task("started", "a", 1)
         ([*BASE[:4], 1.5, *BASE[5:]], "malformed"),
         ([*BASE[:4], "1", *BASE[5:]], "malformed"),
         ([*BASE[:4], 10**30, *BASE[5:]], "limits"),
-        ([*BASE[:4], T + records.FUTURE_US + 1, *BASE[5:]], "future"),
+        ([*BASE[:4], T + FUTURE_US + 1, *BASE[5:]], "future"),
         ([*BASE[:8], []], "malformed"),
         ([*BASE[:8], {"priority": "high"}], "malformed"),
         (BASE[:5], "malformed"),
@@ -140,7 +141,7 @@ def test_what_cannot_be_used_is_counted_by_cause(entry: list[Any], cause: str) -
 
 
 def test_the_last_moment_that_is_not_the_future() -> None:
-    assert decode(task("started", "a", T + records.FUTURE_US))[1] == {}
+    assert decode(task("started", "a", T + FUTURE_US))[1] == {}
 
 
 def test_unknown_facts_and_trailing_fields_are_left_for_newer_servers() -> None:
@@ -167,7 +168,7 @@ def test_nul_in_a_text_beside_clean_names_is_no_reason_to_refuse() -> None:
 )
 def test_bytes_that_are_no_record(payload: bytes, cause: str | None) -> None:
     refused: dict[str, int] = {}
-    assert list(records.decode_records(payload, T, refused)) == []
+    assert list(decode_records(payload, T, refused)) == []
     assert refused == ({cause: 1} if cause else {})
 
 
