@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask, done with Celery's own means and in this process: no broadcast, so it works without remote control too."""
+"""What operators ask, done with Celery's own means and in this process, so it works without remote control too."""
 
 from __future__ import annotations
 
-import json
 import signal
-import time
 from typing import Any
 
 from celery.utils.collections import AttributeDict
@@ -15,42 +13,42 @@ from celery.worker.control import Panel
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
+from z4j_agent.guard import faults, let_through
 from z4j_celery import originals
-from z4j_celery.facts import sent_meta
-
-CALLBACKS = ("callbacks", "errbacks", "chain", "chord")
+from z4j_celery.facts import ENGINE, RETRY_OF, now, sent_meta
 
 
 def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
     """Publishes the kept message again under `new_id`, without decoding it, so a signature over the body stays valid.
 
-    A chord's member is sent without its callbacks: replaying it would count the chord twice.
+    The worker that takes it reports its arguments, as of any message whose producer is not watched.
     """
     data = original.data
+    if originals.is_chord_member(app, data):
+        return _retry_without_chord(app, original, new_id)
     body = originals.body_of(data)
-    content_type = str(data.get("type", "application/json"))
-    headers = {**data.get("headers", {})}
-    if headers.get("group") is not None or _has_chord(body, content_type):
-        body = _without_callbacks(body, content_type)
-    queue = str(data.get("key") or original.queue)
-    headers |= {
+    queue = original.queue or str(data.get("key", "")) or str(app.conf.task_default_queue)
+    headers = {
+        "timelimit": [None, None],
+        **data.get("headers", {}),
+        "lang": "py",
+        "task": original.name,
         "id": new_id,
         "root_id": new_id,
         "parent_id": None,
-        "group": None,
         "retries": 0,
         "eta": None,
         "expires": None,
-        "timelimit": headers.get("timelimit", [None, None]),
-        "z4j_retry_of": original.task_id,
+        RETRY_OF: original.task_id,
     }
+    at = now()
     with app.producer_pool.acquire(block=True, timeout=5) as producer:
         producer.publish(
             body,
             exchange=str(data.get("exchange", "")),
-            routing_key=queue,
-            content_type=content_type,
-            content_encoding=str(data.get("encoding", "utf-8")),
+            routing_key=str(data["key"]) if data.get("exchange") else queue,
+            content_type=str(data.get("type", originals.JSON)),
+            content_encoding=str(data.get("encoding", originals.UTF8)),
             headers=headers,
             correlation_id=new_id,
             delivery_mode=2,
@@ -59,44 +57,34 @@ def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
         )
     agent = z4j_agent.current()
     if agent is not None:
-        at, name = time.time_ns() // 1000, str(headers.get("task", original.name))
-        meta = sent_meta(headers, new_id)
-        agent.append(records.enqueued("celery", new_id, 0, at, agent.run, name, queue, meta=meta))
+        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, original.name, queue, meta=sent_meta(headers, new_id)))
     return {"task_id": new_id, "queue": queue}
 
 
-def _has_chord(body: str | bytes, content_type: str) -> bool:
-    if content_type != "application/json":
-        return False
-    return bool(_embed(body).get("chord"))
-
-
-def _embed(body: str | bytes) -> dict[str, Any]:
-    try:
-        _, _, embed = json.loads(body)
-    except ValueError as error:
-        raise Refused("the kept message cannot be read") from error
-    return embed or {}
-
-
-def _without_callbacks(body: str | bytes, content_type: str) -> str | bytes:
-    if content_type != "application/json":
-        return body
-    try:
-        args, kwargs, embed = json.loads(body)
-    except ValueError as error:
-        raise Refused("the kept message cannot be read") from error
-    return json.dumps([args, kwargs, {**(embed or {}), **dict.fromkeys(CALLBACKS)}])
+def _retry_without_chord(app: Any, original: Original, new_id: str) -> dict[str, Any]:
+    args, kwargs, _ = originals.decode(app, original.data)
+    app.send_task(
+        original.name, args, kwargs, task_id=new_id, root_id=new_id, queue=original.queue or None, headers={RETRY_OF: original.task_id}
+    )
+    note = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
+    return {"task_id": new_id, "queue": original.queue, "note": note}
 
 
 def cancel_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
-    """Asks this worker to drop the task when it comes to it. Celery keeps that in memory only."""
+    """Asks this worker and, by broadcast, the others to drop the task when one comes to it. They keep that in memory only."""
     if consumer is None:
         raise Unsupported("only a Celery worker can cancel, and this process is none")
-    if any(request.id == task_id for request in list(worker_state.active_requests)):
+    held = worker_state.requests.get(task_id)
+    if held is not None and held.time_start:
         raise Refused("it runs already; stop it instead")
     Panel.data["revoke"](_state(app, consumer), task_id=task_id, terminate=False)
-    return {"note": "it will not run in this worker; the task is cancelled when the worker comes to it"}
+    try:  # any worker of that queue may come to it first
+        app.control.revoke(task_id)
+    except Exception as error:
+        let_through(error)
+        faults.report("telling the other workers of a cancellation", error)
+        return {"note": "it will not run in this worker; the broker could not pass it on to others"}
+    return {"note": "no worker will run it; the task is cancelled when a worker comes to it"}
 
 
 def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
@@ -106,7 +94,8 @@ def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
     pool = type(consumer.pool).__module__
     if not pool.endswith(("prefork", "gevent", "eventlet")):
         raise Unsupported(f"the pool {pool.rpartition('.')[2]} cannot stop a running task")
-    if not any(request.id == task_id for request in list(worker_state.active_requests)):
+    held = worker_state.requests.get(task_id)
+    if held is None or not held.time_start:
         raise Refused("it does not run in this worker (any more)")
     Panel.data["revoke"](_state(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
     return {"signal": "SIGTERM"}

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from celery.worker import state as worker_state
 
 from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
-from z4j_celery.facts import queue_of
+from z4j_celery.facts import queue_of, to_us
 
 T = TypeVar("T")
 
@@ -72,16 +71,11 @@ def list_running() -> list[RunningTask]:
                 attempt=int((request.request_dict or {}).get("retries") or 0),
                 name=request.name,
                 queue=queue_of(info.get("exchange"), info.get("routing_key")),
-                started_at=_wall_clock(request.time_start) if request.id in active and request.time_start else 0,
+                started_at=(to_us(request.time_start) or 0) if request.id in active else 0,
                 pid=int(request.worker_pid or 0),
             )
         )
     return held
-
-
-def _wall_clock(monotonic: float) -> int:
-    """Celery notes the start on the monotonic clock; 1 stands for "at once" where the clock began just then."""
-    return max(1, int((time.time() - (time.monotonic() - monotonic)) * 1_000_000))
 
 
 def _read(read: Callable[[], T], otherwise: T) -> T:

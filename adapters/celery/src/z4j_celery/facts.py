@@ -4,19 +4,36 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from z4j_agent import records
 
+ENGINE = "celery"
+MARK = "z4j"
+"""Header of a message whose arguments and original its producer has written already."""
+RECEIVED_AT = "z4j_received"
+"""Given to the child with the request: when main took the task. Never published."""
+RETRY_OF = "z4j_retry_of"
+"""Header of a message an operator sent again: the task it repeats."""
+
 DELAYED_BITS = 28
 """Levels of native delayed delivery: a routing key begins with that many bits (kombu, transport/native_delayed_delivery.py)."""
-_SKIPPED = ("celery", "kombu", "z4j_celery", "z4j_agent", "billiard", "vine")
+_SKIPPED = frozenset({"celery", "kombu", "z4j_celery", "z4j_agent", "billiard", "vine", "click", "contextlib", "functools", "threading"})
+_COMMANDS = ("/celery", "/celery/__main__.py", "<frozen runpy>")
+
+
+def now() -> int:
+    """Microseconds UTC."""
+    return time.time_ns() // 1000
 
 
 def to_us(moment: Any) -> int | None:
-    """An ISO text or datetime as microseconds UTC; a naive one is UTC, as Celery means it in headers."""
+    """An ISO text, datetime or seconds since 1970 as microseconds UTC; a naive datetime is UTC, as Celery means it in headers."""
+    if isinstance(moment, float):
+        return int(moment * 1_000_000)
     if isinstance(moment, str):
         try:
             moment = datetime.fromisoformat(moment)
@@ -29,35 +46,47 @@ def to_us(moment: Any) -> int | None:
     return int(moment.timestamp() * 1_000_000)
 
 
+def due(when: Any, at: int) -> int | None:
+    """`Retry.when`, a moment or a number of seconds from `at`, as microseconds UTC."""
+    return at + int(when * 1_000_000) if isinstance(when, int | float) else to_us(when)
+
+
 def queue_of(exchange: Any, routing_key: Any) -> str:
     """The queue a message goes to. A delayed message carries its delay as bits in front of the real routing key."""
     key = str(routing_key or "")
-    parts = key.split(".")
-    if len(parts) > DELAYED_BITS and all(bit in ("0", "1") for bit in parts[:DELAYED_BITS]):
-        return ".".join(parts[DELAYED_BITS:])
+    if key[1:2] == ".":
+        parts = key.split(".")
+        if len(parts) > DELAYED_BITS and all(bit in ("0", "1") for bit in parts[:DELAYED_BITS]):
+            return ".".join(parts[DELAYED_BITS:])
     return key or str(getattr(exchange, "name", exchange) or "")
 
 
+def queue_in(info: Any) -> str:
+    """The queue a request came from; "" where nothing is known (a task called in place)."""
+    return queue_of(info.get("exchange"), info.get("routing_key")) if info else ""
+
+
 def calling_code() -> str:
-    """`module:line` of the first frame that is neither Celery's nor ours."""
+    """`module:line` of the first frame that is neither Celery's nor ours; "" when a worker itself sends (a chain going on)."""
     frame: Any = sys._getframe(2)
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] not in _SKIPPED:
-            return f"{module}:{frame.f_lineno}"
+            is_command = module in ("__main__", "runpy") and frame.f_code.co_filename.endswith(_COMMANDS)
+            return "" if is_command else f"{module}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
 
 
 def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, **more: Any) -> str:
-    """Where a task comes from, as the meta of an `enqueued` or `received` record."""
+    """Where a task comes from, as the meta of an `enqueued` or `received` record. A retry names itself as parent and root."""
     root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
     return records.meta(
         {
-            "parent_id": parent_id if parent_id != task_id else None,  # a retry is published by the task itself
+            "parent_id": parent_id if parent_id != task_id else None,
             "root_id": root_id if root_id != task_id else None,
             "group_id": headers.get("group"),
-            "retry_of": headers.get("z4j_retry_of"),
+            "retry_of": headers.get(RETRY_OF),
             "expires": to_us(headers.get("expires")),
             "priority": priority if isinstance(priority, int) else None,
             **more,

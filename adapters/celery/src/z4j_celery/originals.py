@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message itself, so that it can be sent again: body and headers as they were, less what a replay makes anew."""
+"""The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
+
+An original holds the body as it was serialised, the headers that a replay cannot make anew, and the address. A signature over the
+body stays valid, because the task's id travels in the headers. It is kept in clear only when it is plain JSON, nothing in its
+arguments was masked, and no further task (callbacks, chain, chord) and no header of the sender's own hides in it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +13,50 @@ import functools
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from kombu.serialization import dumps, loads
+from kombu.serialization import dumps, loads, prepare_accept_content
 
+from z4j_agent import display, records
 from z4j_agent.adapter import Refused
+from z4j_agent.agent import Agent
+from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_agent.redaction import redact_text
+from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, RETRY_OF, now
 
-ACCEPT = frozenset({"application/json", "json"})
-#: Headers that a replay sets itself, that only repeat the body, or that are empty in nearly every message.
-LEFT_OUT = frozenset({"argsrepr", "kwargsrepr", "id", "retries", "z4j", "origin", "eta", "expires", "z4j_priority", "root_id", "parent_id"})
-LONGEST = 8 * 1024 * 1024
+JSON, UTF8 = "application/json", "utf-8"
+BY_PRODUCER, BY_WORKER = 2, 1
+"""Whose word on arguments counts more when both report them."""
+NO_CALLBACKS: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_NOTHING_FURTHER = '"callbacks": null, "errbacks": null, "chain": null, "chord": null'
+_SHORT = 900
+"""Celery cuts its own texts of the arguments at 1,024 characters: shorter ones prove that the arguments are small."""
+
+#: Headers that a replay sets itself or that only repeat the body.
+LEFT_OUT = frozenset(
+    {"argsrepr", "kwargsrepr", "id", "task", "lang", "retries", "origin", "eta", "expires", "root_id", "parent_id", "compression",
+     MARK, RECEIVED_AT, RETRY_OF}
+)  # fmt: skip
+CELERYS_OWN = frozenset(
+    {"shadow", "group", "group_index", "timelimit", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "meth"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of protocol 2 as it was found. `body` is None where it is too large to keep."""
+
+    args: Any
+    kwargs: Any
+    headers: Mapping[str, Any]
+    body: str | bytes | None
+    has_more: bool
+    """Whether further tasks are in it."""
+    content_type: str = JSON
+    encoding: str = UTF8
+    exchange: str = ""
+    key: str = ""
 
 
 def is_plain_json(app: Any, name: str) -> bool:
@@ -43,38 +82,129 @@ def parameter_names(app: Any, name: str) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
-def of_publish(body: Any, headers: Mapping[str, Any], exchange: Any, routing_key: Any) -> dict[str, Any]:
-    """At the producer, where the body is still objects. Encoded by kombu, so that it is what the broker got."""
-    content_type, encoding, text = dumps(body, serializer="json")
-    return _original(text, content_type, encoding, headers, exchange, routing_key)
+# -- the three places a message is met -----------------------------------------------------------------------------------
+def payload_of_publish(
+    agent: Agent,
+    app: Any,
+    task_id: str,
+    attempt: int,
+    name: str,
+    queue: str,
+    headers: Mapping[str, Any],
+    body: Any,
+    exchange: Any,
+    key: Any,
+) -> bytes:
+    """At the producer, where the body is still objects; it is encoded by kombu, so that it is what the broker got."""
+    args, kwargs, embed = body
+    has_more = any(embed.values())
+    text = None if _is_large(headers, body, has_more=has_more) else dumps(body, serializer="json")[2]
+    message = Message(args, kwargs, headers, text, has_more, exchange=str(getattr(exchange, "name", exchange) or ""), key=str(key or ""))
+    return _payload(agent, app, message, task_id, attempt, name, queue, BY_PRODUCER)
 
 
-def of_message(body: Any, content_type: Any, encoding: Any, headers: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    """At the worker, where the body is bytes; nothing is decoded."""
-    return _original(body, content_type, encoding, headers, info.get("exchange"), info.get("routing_key"))
+def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue: str) -> bytes:
+    """At the worker, in the agent's thread. Celery has decoded the arguments; the body is as it came."""
+    content_type = request.content_type
+    if content_type is None:  # protocol 1: the id is in the body, so only what the body says can be sent again
+        text = dumps((request.args, request.kwargs, NO_CALLBACKS), serializer="json")[2]
+        return _payload(
+            agent, app, Message(request.args, request.kwargs, {}, text, False), request.id, attempt, request.type, queue, BY_WORKER
+        )
+    body = bytes(request.body) if isinstance(request.body, memoryview) else request.body
+    if isinstance(body, bytes) and content_type == JSON:
+        body = body.decode("utf-8")
+    has_more = content_type != JSON or _NOTHING_FURTHER not in body
+    info = request.delivery_info
+    message = Message(
+        request.args, request.kwargs, request.message.headers or {}, body if len(body) <= 8 * MAX_ORIGINAL else None, has_more,
+        content_type, request.content_encoding or "binary", str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
+    )  # fmt: skip
+    return _payload(agent, app, message, request.id, attempt, request.type, queue, BY_WORKER)
 
 
-def _original(body: Any, content_type: Any, encoding: Any, headers: Mapping[str, Any], exchange: Any, key: Any) -> dict[str, Any]:
-    kept = {name: value for name, value in headers.items() if name not in LEFT_OUT and value not in (None, 0, [], {}, [None, None])}
-    data: dict[str, Any] = {"headers": json.loads(json.dumps(kept, default=str)), "key": str(key or "")}
-    if isinstance(body, bytes | memoryview):
-        body = bytes(body)
+def payload_of_call(agent: Agent, app: Any, task_id: str, attempt: int, name: str, args: Any, kwargs: Any) -> bytes:
+    """Of a task that ran in its caller: there is no message, so there is nothing to send again."""
+    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, parameter_names(app, name))
+    return records.payload(
+        ENGINE, task_id, attempt, now(), agent.run, name, "", rank=BY_PRODUCER, args=text, is_masked=is_masked,
+        original=None, original_state="none",
+    )  # fmt: skip
+
+
+def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str, rank: int) -> bytes:
+    if message.content_type == JSON:
+        args, is_masked = display.show_arguments(message.args, message.kwargs, agent.settings.redact, parameter_names(app, name))
+    else:  # looking into unpickled objects could run the host's code in our thread; Celery's own texts of them will do
+        args, is_masked = _texts(message.headers), True
+    held, state = None, "too_large"
+    if message.body is not None:
+        kept = _kept(message)
+        is_secret = is_masked or message.has_more or not kept.keys() <= CELERYS_OWN
+        original = _original(message, kept, queue)
+        held, state = close_original(original, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
+    return records.payload(
+        ENGINE, task_id, attempt, now(), agent.run, name, queue, rank=rank, args=args, is_masked=is_masked,
+        original=held, original_state=state,
+    )  # fmt: skip
+
+
+def _is_large(headers: Mapping[str, Any], body: Any, *, has_more: bool) -> bool:
+    """Whether a body is surely beyond what is kept, without serialising it."""
+    texts = headers.get("argsrepr"), headers.get("kwargsrepr")
+    if not has_more and all(isinstance(text, str) and len(text) < _SHORT for text in texts):
+        return False
+    size, waiting = 0, [body]
+    while waiting and size <= 8 * MAX_ORIGINAL:  # it is compressed before it is measured
+        value = waiting.pop()
+        size += 3
+        if isinstance(value, str | bytes | bytearray):
+            size += len(value)
+        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+            size += 2 * len(value)
+            if size <= 8 * MAX_ORIGINAL:
+                waiting += [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+    return size > 8 * MAX_ORIGINAL
+
+
+def _texts(headers: Mapping[str, Any]) -> str:
+    shown = [text for key in ("argsrepr", "kwargsrepr") if isinstance(text := headers.get(key), str) and text not in ("()", "{}")]
+    return display.shorten(redact_text(" ".join(shown))) or "…"
+
+
+def _kept(message: Message) -> dict[str, Any]:
+    kept = {}
+    for name, value in message.headers.items():
+        if name in LEFT_OUT or value in (None, 0, [], {}, [None, None], (None, None)):
+            continue
         try:
-            data["body"] = body.decode("utf-8")
-        except UnicodeDecodeError:
-            data["body64"] = base64.b64encode(body).decode("ascii")
+            json.dumps(value)
+        except (TypeError, ValueError):
+            continue  # what JSON cannot hold came from no broker we know
+        kept[name] = value
+    return kept
+
+
+def _original(message: Message, kept: dict[str, Any], queue: str) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if isinstance(message.body, str):
+        data["body"] = message.body
     else:
-        data["body"] = body
-    if content_type not in ACCEPT:
-        data["type"] = content_type
-    if encoding not in ("utf-8", None):
-        data["encoding"] = encoding
-    name = getattr(exchange, "name", exchange)
-    if name:
-        data["exchange"] = str(name)
+        data["body64"] = base64.b64encode(message.body or b"").decode("ascii")
+    if kept:
+        data["headers"] = kept
+    if message.content_type != JSON:
+        data["type"] = message.content_type
+        texts = {key: message.headers[key] for key in ("argsrepr", "kwargsrepr") if isinstance(message.headers.get(key), str)}
+        data["headers"] = {**kept, **texts}  # all that can be shown of such a message
+    if message.encoding != UTF8:
+        data["encoding"] = message.encoding
+    if message.exchange and not message.exchange.startswith("celery_delayed_"):
+        data["exchange"], data["key"] = message.exchange, message.key
     return data
 
 
+# -- reading one back ----------------------------------------------------------------------------------------------------
 def body_of(data: Mapping[str, Any]) -> str | bytes:
     """The body of an original. Raises Refused when there is none."""
     if "body" in data:
@@ -84,9 +214,19 @@ def body_of(data: Mapping[str, Any]) -> str | bytes:
     raise Refused("the kept message has no body")
 
 
-def decode_arguments(body: Any, content_type: Any, encoding: Any, headers: Mapping[str, Any]) -> tuple[Any, Any]:
-    """(args, kwargs) for display. JSON only: anything else would run the host's code, so its own text forms are shown."""
-    if content_type in ACCEPT and len(body) <= LONGEST:
-        args, kwargs, _ = loads(body, content_type, encoding, accept=ACCEPT)
-        return args, kwargs
-    return str(headers.get("argsrepr") or "…"), {}
+def decode(app: Any, data: Mapping[str, Any]) -> Any:
+    """(args, kwargs, embed) as Celery itself would read them: only what the application accepts. Raises Refused."""
+    accept = prepare_accept_content(app.conf.accept_content)
+    try:
+        return loads(body_of(data), data.get("type", JSON), data.get("encoding", UTF8), accept=accept)
+    except Exception as error:
+        raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
+
+
+def is_chord_member(app: Any, data: Mapping[str, Any]) -> bool:
+    """A chord's member counts towards the chord's body when it ends: sent again as it is, it would count twice."""
+    if data.get("type", JSON) == JSON and '"chord": null' in str(data.get("body", "")):
+        return False
+    if not data.get("headers", {}).get("group"):
+        return False
+    return bool((decode(app, data)[2] or {}).get("chord"))
