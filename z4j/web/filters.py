@@ -14,8 +14,6 @@ from z4j.rules.states import STATES
 from z4j.store.tasks import TaskFilter
 from z4j.web.formats import when
 
-SCOPE: Final = ("environment", "app", "engine")
-"""Filters that hold on every page, not only on the list of tasks."""
 _TYPED: Final = {
     "state": "state", "name": "name", "task": "name", "queue": "queue", "engine": "engine", "worker": "worker",
     "app": "app", "env": "environment", "environment": "environment", "since": "since", "until": "until", "id": "task_id",

@@ -25,7 +25,7 @@ class R(NamedTuple):
 
 
 ROUTES: Final[tuple[R, ...]] = (
-    R("GET", "/static/{path:path}", assets.static_file, "public"),
+    R("GET", "/static/{mark}/{path:path}", assets.static_file, "public"),
     R("GET", "/healthz", health.show, "public"),
     # people
     R("GET", "/setup", setup.show, "public"),

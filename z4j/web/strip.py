@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from z4j import clock
 from z4j.store.minutes import StripNumbers, strip_numbers
-from z4j.web.filters import SCOPE, Filters
+from z4j.web.filters import Filters
 from z4j.web.formats import duration, number
 from z4j.web.render import Number, to_html
 from z4j.web.services import services
@@ -27,7 +27,10 @@ class StripRegion:
 
 def scope_of(request: Request) -> Filters:
     """The filters every page knows, from its URL."""
-    return Filters(**{name: request.query_params.get(name, "")[:1_000] for name in SCOPE})
+    query = request.query_params
+    return Filters(
+        engine=query.get("engine", "")[:1_000], app=query.get("app", "")[:1_000], environment=query.get("environment", "")[:1_000]
+    )
 
 
 def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]:

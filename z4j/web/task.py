@@ -20,7 +20,7 @@ from z4j.store.tasks import Link, TaskDetail, TaskRow
 from z4j.web import export, tracebacks, values
 from z4j.web.filters import Filters
 from z4j.web.formats import duration
-from z4j.web.forms import read_form
+from z4j.web.forms import local_path, read_form
 from z4j.web.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.services import services
 from z4j.web.shell import make_shell
@@ -231,11 +231,11 @@ async def terminate(request: Request) -> Response:
 async def _ask(request: Request, action: str, word: str = "") -> Response:
     found, form = services(request), await read_form(request)
     task = await find_task(found.store, request.path_params["id"])
-    page = f"/tasks/{task.row.id}"
+    page = local_path(form.get("back", ""), f"/tasks/{task.row.id}")
     if word and form.get("confirm", "") != word:
         return see_other(page, Notice("warn", f"Nothing was changed: type “{word}” to confirm."))
     try:
         await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""))
     except (WrongState, Unsupported, AgentGone, NotAllowed) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
-    return see_other(page, Notice("good", ASKED[action]))
+    return see_other(page, Notice("good", ASKED[action], "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))

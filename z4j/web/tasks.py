@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
+from z4j.rules.access import may_act
 from z4j.rules.states import FINAL, STATES
 from z4j.store import apps, pages
 from z4j.store.counters import Counts, Facet, count_tasks
@@ -57,6 +58,10 @@ class Line:
     waited_us: int | None
     runtime_us: int | None
     last_at: int
+    action: str
+    """The one likeliest thing to ask, retry or cancel; empty when nobody could do it."""
+    back: str
+    """The list to return to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ async def list_page(request: Request) -> Response:
     if "q" in query:
         return RedirectResponse(from_text(query["q"]).href(), 303)
     filters = filters_of(request)
-    region = await make_region(services(request).store, filters, query.get("older"), query.get("newer"), query.get("top"))
+    region = await make_region(services(request).store, filters, query.get("older"), query.get("newer"), query.get("top"), able(request))
     if is_refresh(request):
         return HTMLResponse(to_html("tasks/_region.html", TasksRegion(region)), headers={"Cache-Control": "no-store"})
     shell = await make_shell(request, "tasks", filters)
@@ -123,7 +128,9 @@ def filters_of(request: Request) -> Filters:
     return from_query(request.query_params, request.query_params.getlist("state"))
 
 
-async def make_region(store: Store, filters: Filters, older: str | None, newer: str | None, top: str | None) -> Region:
+async def make_region(
+    store: Store, filters: Filters, older: str | None, newer: str | None, top: str | None, can: frozenset[tuple[str, str]]
+) -> Region:
     """The rows beyond a cursor. `top` is the newest row of a page that is open: it stays on top, what is newer is counted."""
     now = clock.now()
     wanted = filters.for_store(now)
@@ -142,7 +149,7 @@ async def make_region(store: Store, filters: Filters, older: str | None, newer: 
     is_new = not found.rows and filters.is_any and is_first
     return Region(
         now=now,
-        lines=tuple(line(row, filters, now) for row in found.rows),
+        lines=tuple(line(row, filters, now, can) for row in found.rows),
         facets=facets(filters, counts),
         summary=summary(filters, counts),
         live_href=filters.href(older=older, newer=newer, top=top if is_first and found.rows else None),
@@ -158,14 +165,25 @@ async def make_region(store: Store, filters: Filters, older: str | None, newer: 
     )
 
 
-def line(row: TaskRow, filters: Filters, now: int) -> Line:
+def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str]]) -> Line:
     """A row of the store as a row of the page."""
     return Line(
         id=row.id, state=row.state, reason=row.reason, name=row.name, task_id=row.task_id, engine=row.engine, queue=row.queue,
         queue_href=filters.but(queue=row.queue).href(), worker=row.worker, attempt=row.attempt, args=row.args[:SAYS],
         says=says(row, now), is_bad=row.state in BAD, is_open=row.state not in FINAL, cancel_asked_at=row.cancel_asked_at,
-        waited_us=row.waited_us, runtime_us=row.runtime_us, last_at=row.last_at,
+        waited_us=row.waited_us, runtime_us=row.runtime_us, last_at=row.last_at, action=_likeliest(row, can), back=filters.href(),
     )  # fmt: skip
+
+
+def _likeliest(row: TaskRow, can: frozenset[tuple[str, str]]) -> str:
+    action = "retry" if row.state in BAD else "cancel" if row.state in ("queued", "scheduled", "retrying") else ""
+    return action if (row.engine, f"{action}_task") in can else ""
+
+
+def able(request: Request) -> frozenset[tuple[str, str]]:
+    """(engine, action) that this person may ask for and some connected agent can do."""
+    role = request.scope["identity"].role
+    return frozenset(of for link in services(request).hub.all() for of in link.capabilities if may_act(role, of[1]))
 
 
 def says(row: TaskRow, now: int) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ from z4j.web.shell import make_shell
 from z4j.web.strip import scope_of
 
 SINCE: Final = DAY
+ORDER: Final = {"connected": 0, "silent": 1, "left": 2}
 SKEW: Final = 500_000
 """Microseconds two clocks may differ before the page says so."""
 
@@ -62,7 +64,7 @@ class WorkersPage:
 async def list_page(request: Request) -> Response:
     """GET /workers: those seen within a day."""
     scope, now = scope_of(request), clock.now()
-    lines = tuple(line(row, now) for row in await _rows(request, scope, now))
+    lines = tuple(line(row) for row in await _rows(request, scope, now))
     store = services(request).store
     page = WorkersPage(
         shell=await make_shell(request, "workers"),
@@ -78,7 +80,7 @@ async def list_page(request: Request) -> Response:
 
 
 async def _rows(request: Request, scope: Filters, now: int) -> list[WorkerRow]:
-    rows = await list_workers(services(request).store, since=now - SINCE)
+    rows = sorted(await list_workers(services(request).store, since=now - SINCE), key=lambda row: (ORDER[row.state], _natural(row.name)))
     return [
         row
         for row in rows
@@ -86,6 +88,11 @@ async def _rows(request: Request, scope: Filters, now: int) -> list[WorkerRow]:
         and (not scope.app or row.app == scope.app)
         and (not scope.engine or scope.engine in row.agent.engines)
     ]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """host-9 stands before host-10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _summary(lines: tuple[WorkerLine, ...]) -> str:
@@ -96,24 +103,22 @@ def _summary(lines: tuple[WorkerLine, ...]) -> str:
     return f"{said}; {number(silent)} silent" if silent else said
 
 
-def line(row: WorkerRow, now: int) -> WorkerLine:
+def line(row: WorkerRow) -> WorkerLine:
     """A row of the store as a row of the page."""
     agent = row.agent
     return WorkerLine(
         name=row.name, state=row.state, app=row.app, environment=row.environment,
         engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())), release=agent.release,
         pool=agent.pool, held=sum(1 for task in agent.running if task.started_at) if row.state == "connected" else 0,
-        capacity=agent.concurrency, queues=tuple(agent.queues), seen_at=agent.seen_at, notes=notes(row, now),
+        capacity=agent.concurrency, queues=tuple(agent.queues), seen_at=agent.seen_at, notes=notes(row),
         href=Filters(worker=row.name).href(),
     )  # fmt: skip
 
 
-def notes(row: WorkerRow, now: int) -> tuple[str, ...]:
+def notes(row: WorkerRow) -> tuple[str, ...]:
     """What an operator should know about a worker, one sentence each."""
     agent = row.agent
     found = []
-    if row.state == "silent":
-        found.append(f"Went without a word {duration(now - agent.seen_at)} ago; what it ran is unknown until it comes back.")
     if row.processes > 1:
         found.append(f"{number(row.processes)} connected processes share this name, so their tasks cannot be told apart.")
     if agent.dropped:
@@ -134,11 +139,11 @@ def notes(row: WorkerRow, now: int) -> tuple[str, ...]:
 async def list_json(request: Request) -> Response:
     """GET /workers.json."""
     rows = await _rows(request, scope_of(request), clock.now())
-    return export.to_json({"workers": [export.plain(line(row, clock.now())) for row in rows]})
+    return export.to_json({"workers": [export.plain(line(row)) for row in rows]})
 
 
 async def list_csv(request: Request) -> Response:
     """GET /workers.csv."""
-    rows = [line(row, clock.now()) for row in await _rows(request, scope_of(request), clock.now())]
+    rows = [line(row) for row in await _rows(request, scope_of(request), clock.now())]
     columns = tuple(name for name in WorkerLine.__dataclass_fields__ if name != "href")
     return await export.to_csv(request, "workers", columns, export.each(rows))
