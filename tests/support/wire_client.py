@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,12 +29,15 @@ class WireClient:
         self.boot = boot or os.urandom(6).hex()
         self.token = token if token is not None else (parts.username or "").partition(".")[0]
         self.seq = 0
-        self.socket: ClientConnection = connect(
-            f"ws://{parts.hostname}:{parts.port}/agent",
-            additional_headers={"Authorization": f"Bearer {self.token}"},
-            compression=None,
-            max_size=None,
-            proxy=None,
+        self._open = ExitStack()
+        self.socket: ClientConnection = self._open.enter_context(
+            connect(
+                f"ws://{parts.hostname}:{parts.port}/agent",
+                additional_headers={"Authorization": f"Bearer {self.token}"},
+                compression=None,
+                max_size=None,
+                proxy=None,
+            )
         )
         if say_hello:
             self.say(self.hello())
@@ -72,7 +76,7 @@ class WireClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.socket.close()
+        self._open.close()
 
 
 def life(boot: str, number: int, at: int, *, name: str = "shop.ship", queue: str = "work") -> bytes:

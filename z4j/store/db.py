@@ -90,7 +90,7 @@ class Store:
             reader = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=STATEMENTS)
             await reader.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             await reader.execute("PRAGMA query_only = 1")
-            await reader.execute("PRAGMA mmap_size = 33554432")
+            await reader.execute("PRAGMA cache_size = -8192")
             self._readers.append(reader)
             self._idle.put_nowait(reader)
 
