@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small real gateway: it speaks the whole protocol over a real WebSocket and keeps what agents say. Nothing is checked here;
+the contract does that, so that a broken agent is seen and not turned away.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+from z4j_agent import wire
+
+TOKEN = "z4a_" + "c" * 43
+SEAL_KEY = "Y29uZm9ybWFuY2UtY29uZm9ybWFuY2UtY29uZm9ybWE"  # 32 bytes, for tests only
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One task record by its names, see `wire.TASK_RECORDS`."""
+
+    kind: str
+    engine: str
+    task_id: str
+    attempt: int
+    at: int
+    run: str
+    name: str
+    queue: str
+    rest: dict[str, Any]
+
+    @classmethod
+    def of(cls, fields: list[Any]) -> Record:
+        """From a decoded record. Raises ValueError when it has another length than its kind."""
+        names = wire.TASK_RECORDS[fields[0]]
+        return cls(*fields[:8], dict(zip(names, fields[8:], strict=True)))
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self.rest.get("meta") or {}
+
+    @property
+    def boot(self) -> str:
+        return self.run.rpartition(".")[0]
+
+    @property
+    def pid(self) -> int:
+        return int(self.run.rpartition(".")[2])
+
+
+@dataclass(slots=True)
+class Link:
+    """One connected agent and what it said in text frames."""
+
+    socket: ServerConnection
+    hello: dict[str, Any]
+    discoveries: list[dict[str, Any]] = field(default_factory=list)
+    heartbeats: list[dict[str, Any]] = field(default_factory=list)
+    goodbye: str | None = None
+    is_open: bool = True
+
+
+class Gateway:
+    """Listens on a port of its own; `stop` and `start` again keep the port, as a restarted server would."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.links: list[Link] = []
+        self.raw: list[bytes] = []
+        """Every record of every committed batch, as bytes, in the order of arrival; repeated ones too."""
+        self.frames: list[str] = []
+        self.refused = 0
+        self.is_acking = True
+        self.is_refusing = False
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        """The connection string for `Z4J_URL`."""
+        return f"z4j+ws://{TOKEN}.{SEAL_KEY}@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._server = serve(self._serve, "127.0.0.1", self.port, compression=None, max_size=wire.MAX_FRAME)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Gone without a word, as a killed server is."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+        for link in self.open_links():
+            link.socket.socket.close()
+            link.is_open = False
+
+    def open_links(self) -> list[Link]:
+        return [link for link in self.links if link.is_open]
+
+    # -- what agents reported ------------------------------------------------------------------------------------------
+    def decoded(self) -> list[list[Any]]:
+        return [json.loads(entry) for entry in list(self.raw)]
+
+    def records(self, task_id: str = "") -> list[Record]:
+        """Task records in order of arrival, of one task or of all."""
+        return [
+            Record.of(fields) for fields in self.decoded() if fields[0] in wire.TASK_RECORDS and task_id in ("", fields[2])
+        ]
+
+    def answers(self, command_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """(status, facts) of a command, in order."""
+        return [(fields[3], fields[4]) for fields in self.decoded() if fields[0] == "command" and fields[1] == command_id]
+
+    # -- what operators ask --------------------------------------------------------------------------------------------
+    def ask(self, link: Link, action: str, engine: str, params: dict[str, Any], *, id: str = "", expires_in_s: float = 60) -> str:
+        """Sends a command and returns its id; what became of it comes as `answers`."""
+        command_id = id or secrets.token_hex(8)
+        expires_at = int((time.time() + expires_in_s) * 1_000_000)
+        frame = {"type": "command", "id": command_id, "action": action, "engine": engine, "expires_at": expires_at, "params": params}
+        link.socket.send(json.dumps(frame))
+        return command_id
+
+    # -- the protocol --------------------------------------------------------------------------------------------------
+    def _serve(self, connection: ServerConnection) -> None:
+        link: Link | None = None
+        try:
+            link = self._greet(connection)
+            if link is not None:
+                self._listen(link)
+        except (ConnectionClosed, OSError):
+            pass  # an end without goodbye is what several tests are about; `is_open` tells it
+        finally:
+            if link is not None:
+                link.is_open = False
+
+    def _greet(self, connection: ServerConnection) -> Link | None:
+        assert connection.request is not None
+        hello = json.loads(connection.recv(timeout=10))
+        self.frames.append(json.dumps(hello))
+        if self.is_refusing or connection.request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self.refused += 1
+            connection.send(json.dumps({"type": "error", "code": wire.BAD_TOKEN, "message": wire.CLOSE[wire.BAD_TOKEN]}))
+            connection.close(wire.BAD_TOKEN)
+            return None
+        link = Link(connection, hello)
+        welcome = {
+            "type": "welcome", "protocol": wire.PROTOCOL, "server_version": "conformance", "session": secrets.token_hex(4),
+            "at": time.time_ns() // 1000, "heartbeat_s": 0.5, "window": wire.WINDOW,
+        }  # fmt: skip
+        connection.send(json.dumps(welcome))
+        self.links.append(link)
+        return link
+
+    def _listen(self, link: Link) -> None:
+        for frame in link.socket:
+            if isinstance(frame, bytes):
+                if self.is_acking:
+                    seq, data = wire.unpack_batch(frame)
+                    self.raw += wire.split_records(data)
+                    link.socket.send(json.dumps({"type": "ack", "seq": seq}))
+                continue
+            self.frames.append(frame)
+            said = json.loads(frame)
+            match said["type"]:
+                case "discovery":
+                    link.discoveries.append(said)
+                case "heartbeat":
+                    link.heartbeats.append(said)
+                case "goodbye":
+                    link.goodbye = str(said["reason"])

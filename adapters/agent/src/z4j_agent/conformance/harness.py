@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an adapter's tests bring along: how its engine is started, how a task is enqueued, and how each kind of task ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from z4j_agent.adapter import Adapter
+
+T = TypeVar("T")
+
+
+def wait_for(probe: Callable[[], T], what: str, *, seconds: float = 20) -> T:
+    """Asks until the answer is true. Raises AssertionError naming `what` after `seconds`."""
+    ends = time.monotonic() + seconds
+    while True:
+        if answer := probe():
+            return answer
+        assert time.monotonic() < ends, f"not within {seconds} s: {what}"
+        time.sleep(0.03)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What must be told of a task of some kind, from `enqueued` to its end."""
+
+    end: str
+    """Kind of the last record, as in `wire.TASK_RECORDS`."""
+    reason: str = ""
+    attempts: int = 1
+    is_received: bool = True
+    is_started: bool = True
+    is_timed: bool = True
+    """Whether the end must carry `started_at` and `runtime`: no, where the process that ran it could not report it."""
+    error_type: str = ""
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] | None = None
+    """For `Harness.enqueue`; the meaning is the harness's own."""
+
+
+BASIC = ("succeed", "fail", "retry", "wait", "secret", "spawn")
+"""Kinds of task that every test application has. Their behaviour:
+
+* ``succeed(value)`` returns `value`.
+* ``fail(value)`` raises `ValueError(value)` in a function whose name is in the traceback.
+* ``retry()`` fails once with `ConnectionError`, is tried again by the engine, and returns "second".
+* ``wait(seconds)`` sleeps and returns.
+* ``secret(user, password)`` returns {"user": user, "password": password, "proof": first 8 hex digits of sha256(password)}.
+* ``spawn()`` enqueues one ``succeed`` and returns its task id.
+"""
+
+
+class Harness:
+    """One engine in a folder of its own. A subclass starts real processes with `self.start`, nothing in-process."""
+
+    adapter: ClassVar[type[Adapter]]
+    outcomes: ClassVar[Mapping[str, Outcome]]
+    """Every kind of task the test application has, the `BASIC` ones and all others the engine can end in."""
+    names: ClassVar[Mapping[str, str]] = {}
+    """Task name per kind, where it is not the kind itself."""
+    queue: ClassVar[str] = ""
+    runs_in_children: ClassVar[bool] = False
+    """Whether tasks run in other processes than the worker's main one."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    # -- to be written per engine --------------------------------------------------------------------------------------
+    def set_up(self) -> None:
+        """Starts what the engine needs besides workers, such as its broker."""
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """A worker that is ready to take tasks when this returns."""
+        raise NotImplementedError
+
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        """Enqueues through the engine's own API in another process than the worker's, and returns the task id."""
+        raise NotImplementedError
+
+    # -- for subclasses ------------------------------------------------------------------------------------------------
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    def environment(self) -> dict[str, str]:
+        """For every process that is to be watched."""
+        return {**os.environ, "Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
+
+    def start(
+        self, name: str, command: Sequence[str | Path], *, stdin: int = subprocess.DEVNULL, stdout: int | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A process group of its own, its output in `<name>.log`; ended by `tear_down`."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(part) for part in command], env=self.environment(), cwd=cwd, stdin=stdin,
+                stdout=log if stdout is None else stdout, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def name_of(self, kind: str) -> str:
+        return self.names.get(kind, kind)
+
+    def tear_down(self) -> None:
+        """Ends everything, the youngest first; what does not end in time is killed with its group."""
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
