@@ -51,7 +51,7 @@ def start(
             is_plaintext_allowed=is_plaintext_allowed,
         )
         if settings is None:
-            _log.debug("z4j is off: Z4J_URL is not set")
+            _log.info("z4j is off: Z4J_URL is not set")
             return None
         if _agent is None:
             from z4j_agent.agent import Agent

@@ -8,6 +8,7 @@ the agent's own thread (`connection.py`), which exists only in long-lived proces
 from __future__ import annotations
 
 import collections
+import logging
 import os
 import secrets
 import socket
@@ -19,17 +20,21 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent import display, originals, records
 from z4j_agent.guard import faults, let_through
 from z4j_agent.memory import MemorySpool
+from z4j_agent.places import folder_name, is_network
 from z4j_agent.settings import Settings
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
-from z4j_agent.wire import encode_record
+from z4j_agent.wire import MAX_RECORD, encode_record
 
 if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
     from z4j_agent.connection import Connection
 
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
 OFFERED_AT_MOST = 10_000
+
+_log = logging.getLogger("z4j_agent")
 
 
 class Agent:
@@ -45,15 +50,23 @@ class Agent:
         self.boot = ""
         self.run = ""
         self._boot_pid = 0
+        self._engines: dict[str, str] = {}
         self._new_boot()
+        self.spool_name = ""
+        """Which spool this is, for the server: a command once handed to it is handed to no other."""
         self.spool, self.shipper = self._open_spool()
         self._offered: collections.deque[Callable[[], bytes | None]] = collections.deque(maxlen=OFFERED_AT_MOST)
         self._connection: Connection | None = None
         self._is_worker_child = False
+        faults.attach(self._tell_fault)
 
     # -- what adapters call --------------------------------------------------------------------------------------------
     def append(self, record: bytes) -> bool:
         """One record into the spool. False when it could not be written, which is counted and reported later."""
+        if len(record) > MAX_RECORD:  # a reader would refuse it; adapters shorten every text, so only a name can be that long
+            self.spool.dropped += 1
+            self.spool.dropped_total += 1
+            return False
         if not self.spool.append(record):
             return False
         if self.spool.dropped:
@@ -67,6 +80,7 @@ class Agent:
         else:
             if len(self._offered) == OFFERED_AT_MOST:
                 self.spool.dropped += 1
+                self.spool.dropped_total += 1
             self._offered.append(job)
 
     def payload(
@@ -139,7 +153,7 @@ class Agent:
         False when that did not happen in time; nothing is lost then, it is sent later.
         """
         ends = time.monotonic() + timeout_s
-        while self._offered or (self.shipper.is_holder and not self.shipper.is_empty()):
+        while self._offered or not (self.shipper.is_elsewhere or self.shipper.is_empty()):
             if self._connection is None or time.monotonic() >= ends:
                 return False
             self._connection.wake()
@@ -148,6 +162,8 @@ class Agent:
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Says goodbye and lets another process ship. What is still in the spool is not lost."""
+        if self._connection is not None and self._connection.is_open:
+            self.flush(timeout_s)
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.stop(timeout_s)
@@ -182,9 +198,25 @@ class Agent:
             "app": self.settings.app,
             "environment": self.settings.environment,
             "release": self.settings.release,
-            "engines": {adapter.engine: adapter.engine_version() for adapter in self.adapters},
+            "engines": self.engines(),
         }
         return encode_record(["origin", self.boot, time.time_ns() // 1000, facts])
+
+    def engines(self) -> dict[str, str]:
+        """Engine → version, asked once each: this stands in the path of appending. Never raises."""
+        for adapter in self.adapters:
+            if adapter.engine not in self._engines:
+                try:
+                    self._engines[adapter.engine] = adapter.engine_version()
+                except Exception as error:
+                    let_through(error)
+                    self._engines[adapter.engine] = ""
+                    faults.report(f"finding the version of {adapter.engine}", error)
+        return {adapter.engine: self._engines[adapter.engine] for adapter in self.adapters}
+
+    def _tell_fault(self, where: str, kind: str, count: int) -> None:
+        at = time.time_ns() // 1000
+        self.spool.append(encode_record(["fault", f"{self.run}:{where}"[:255], at, {"where": where, "error": kind, "count": count}]))
 
     # -- processes -----------------------------------------------------------------------------------------------------
     def after_fork_in_child(self) -> None:
@@ -210,15 +242,27 @@ class Agent:
 
     def _open_spool(self) -> tuple[Spool | MemorySpool, Shipper | MemorySpool]:
         """The configured folder, else shared memory, else this process's own memory; each step down is noted."""
-        places = ((self.settings.spool, self.settings.spool_limit), (Path(f"/dev/shm/z4j-{os.geteuid()}"), SHARED_MEMORY_LIMIT))  # noqa: S108
-        for folder, limit in places:
+        name = self.settings.spool.name
+        shared = SHARED_MEMORY / f"z4j-{os.geteuid()}-{name}"
+        for folder, limit in ((self.settings.spool, self.settings.spool_limit), (shared, SHARED_MEMORY_LIMIT)):
             try:
                 prepare_folder(folder)
-            except SpoolUnusable as error:
-                self.notes.append(str(error))
+                if is_network(folder):
+                    raise SpoolUnusable(f"spool folder {folder} lies on a network file system, which cannot be relied on")
+                self.spool_name = folder_name(folder)
+            except (SpoolUnusable, OSError) as error:
+                self._note(str(error))
                 continue
+            if self.notes:
+                self._note(f"events wait in {folder} instead, {limit >> 20} MB at most, and do not survive a restart of the host")
             spool = Spool(folder, self.origin)
             return spool, Shipper(folder, limit, spool.append)
-        self.notes.append("no folder for the spool: events wait in memory and are lost with this process")
+        self._note("events wait in memory and are lost with this process; give it a writable folder in Z4J_SPOOL")
+        self.spool_name = self.boot
         memory = MemorySpool(self.origin)
         return memory, memory
+
+    def _note(self, sentence: str) -> None:
+        """Once in the log, and always on the Workers page."""
+        self.notes.append(sentence)
+        _log.warning("%s", sentence)

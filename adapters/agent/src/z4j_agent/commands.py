@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -30,11 +31,15 @@ KEEP_BYTES = 1024 * 1024
 class Ledger:
     """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "commands.ledger"
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / "commands.ledger"
+        self._memory: dict[str, str] = {}
+        """Where there is no folder: then a command comes again to this process only."""
 
     def status(self, command_id: str) -> str | None:
         """The last status written for this id, or None when it was never begun here."""
+        if self._path is None:
+            return self._memory.get(command_id)
         try:
             lines = self._path.read_text("utf-8", "replace").splitlines()
         except FileNotFoundError:
@@ -43,30 +48,38 @@ class Ledger:
 
     def write(self, command_id: str, status: str) -> None:
         """Raises OSError when it cannot be written; then the command must not be carried out."""
+        if self._path is None:
+            self._memory[command_id] = status
+            return
+        line = f"{command_id} {status}\n".encode()
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(fd, f"{command_id} {status}\n".encode())
+            if os.write(fd, line) != len(line):
+                raise OSError(errno.ENOSPC, "the ledger could not be written whole")
             size = os.fstat(fd).st_size
         finally:
             os.close(fd)
         if size > KEEP_BYTES:
-            self._shorten()
+            self._shorten(self._path)
 
-    def _shorten(self) -> None:
+    @staticmethod
+    def _shorten(path: Path) -> None:
         """Keeps the newer half: a command expires within hours, a megabyte is some twenty thousand of them."""
-        data = self._path.read_bytes()[-KEEP_BYTES // 2 :]
-        fresh = self._path.with_suffix(".new")
+        data = path.read_bytes()[-KEEP_BYTES // 2 :]
+        fresh = path.with_suffix(".new")
         fresh.write_bytes(data[data.find(b"\n") + 1 :])
-        fresh.replace(self._path)
+        fresh.replace(path)
 
 
 class Commands:
-    """`append` is the spool's append; answers are records."""
+    """`adapters` tells those of this process, `append` is the spool's append; answers are records."""
 
-    def __init__(self, settings: Settings, folder: Path, adapters: Iterable[Adapter], append: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path | None, adapters: Callable[[], Iterable[Adapter]], append: Callable[[bytes], bool]
+    ) -> None:
         self._settings = settings
         self._ledger = Ledger(folder)
-        self._adapters = {adapter.engine: adapter for adapter in adapters}
+        self._adapters = adapters
         self._append = append
 
     def handle(self, command: Command, now: int) -> None:
@@ -96,7 +109,10 @@ class Commands:
         self._ledger.write(command.id, ACCEPTED)
         self._answer(command.id, ACCEPTED, {})
         status, facts = self._carry_out(command)
-        self._ledger.write(command.id, status)
+        try:
+            self._ledger.write(command.id, status)
+        except OSError as error:  # it happened all the same, and that is what is answered
+            faults.report("writing the ledger", error)
         self._answer(command.id, status, facts)
 
     def why_not(self, action: str) -> str | None:
@@ -111,7 +127,7 @@ class Commands:
         return None
 
     def _carry_out(self, command: Command) -> tuple[str, dict[str, Any]]:
-        adapter = self._adapters.get(command.engine)
+        adapter = next((adapter for adapter in self._adapters() if adapter.engine == command.engine), None)
         if adapter is None:
             return "unsupported", {"error": f"no adapter for {command.engine} in this process"}
         task_id = str(command.params.get("task_id", ""))

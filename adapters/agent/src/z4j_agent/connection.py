@@ -8,9 +8,10 @@ host: the spool goes on, and what is not acked is sent again. `websockets` and T
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import random
-import threading
+import sys
 import time
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent import wire
 from z4j_agent.commands import Commands
 from z4j_agent.guard import faults, let_through
-from z4j_agent.native import start_native_thread
-from z4j_agent.session import Acked, Command, ProtocolError, Refusal, Session, Welcomed
+from z4j_agent.native import native, start_native_thread
+from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
 from z4j_agent.settings import agent_version
 
 if TYPE_CHECKING:
@@ -32,9 +33,15 @@ POLL_MIN_S, POLL_MAX_S = 0.05, 0.5
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 REFUSED_BACKOFF_S = (60.0, 300.0)
 """A token that was refused will be refused again; asking every second would only hide it in a log."""
+STABLE_AFTER_S = 5.0
+"""A connection that ends sooner counts as a failed one: a server that welcomes and closes is not asked ten times a second."""
 DISCOVERY_EVERY_S = 60.0
 QUEUES_EVERY_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
+MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
+"""Items of one discovery or heartbeat: a frame has a size limit, and a page would not list more either."""
+
+_log = logging.getLogger("z4j_agent")
 
 
 class Connection:
@@ -42,33 +49,44 @@ class Connection:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._commands = Commands(agent.settings, agent.shipper.folder, agent.adapters, agent.append)
+        self._commands = Commands(agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append)
+        # Plain flags and short sleeps: locks and events may be greenlet ones here, and this is a real thread.
         self._stopping = False
-        self._stopped = threading.Event()
-        self._woken = threading.Event()
+        self._stopped = False
+        self._woken = False
+        self._sleep = native("time", "sleep")
         self._socket: ClientConnection | None = None
         self._pause = 0.0
+        self._opened_at = 0.0
         self.state = "not connected yet"
         """One sentence for the log and the doctor."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has welcomed this process and the connection stands."""
+        return self._opened_at > 0
+
     def start(self) -> None:
+        """Raises RuntimeError when no thread can be started."""
         start_native_thread(self._run)
 
     def wake(self) -> None:
-        self._woken.set()
+        self._woken = True
 
     def stop(self, timeout_s: float) -> None:
         """Asks the thread to say goodbye and waits for it, at most `timeout_s`."""
         self._stopping = True
-        self._woken.set()
-        self._stopped.wait(timeout_s)
+        ends = time.monotonic() + timeout_s
+        while not self._stopped and time.monotonic() < ends:
+            time.sleep(0.005)
 
     def after_fork_in_child(self) -> None:
         """Closes the inherited descriptor and nothing else: a close frame would end the parent's connection."""
-        inherited = self._socket
+        inherited, self._socket = self._socket, None
         if inherited is not None:
             with contextlib.suppress(OSError):
-                os.close(inherited.socket.fileno())
+                # Detached, so that no object closes this number again when it has become somebody else's.
+                os.close(inherited.socket.detach())
 
     # -- the thread ----------------------------------------------------------------------------------------------------
     def _run(self) -> None:
@@ -76,42 +94,63 @@ class Connection:
             failures = 0
             while not self._stopping:
                 self._pause = 0.0
-                was_open = self._connect_once()
-                failures = 0 if was_open else failures + 1
-                pause = self._pause or min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(failures, 8))
+                self._guarded("looking after the spool", self._look_after_spool)
+                failures = 0 if self._connect_once() >= STABLE_AFTER_S else failures + 1
+                pause = self._pause or min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0 ** min(failures, 8))
                 self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter, no secret
         finally:
             self._agent.shipper.give_up()
-            self._stopped.set()
+            self._stopped = True
 
     def _wait(self, seconds: float) -> None:
         """Offered work goes on while there is no server."""
         ends = time.monotonic() + seconds
+        tidied_at = 0.0
         while not self._stopping and (left := ends - time.monotonic()) > 0:
-            self._woken.wait(min(left, POLL_MAX_S))
-            self._woken.clear()
+            self._sleep(min(left, POLL_MIN_S))
             self._agent.drain_offered()
-            if self._agent.shipper.try_take():
-                self._guarded("tidying the spool", self._agent.shipper.tidy)
+            if time.monotonic() - tidied_at >= 1.0:
+                self._guarded("looking after the spool", self._look_after_spool)
+                tidied_at = time.monotonic()
 
-    def _connect_once(self) -> bool:
-        """One connection from handshake to its end; True when the server had welcomed us."""
+    def _look_after_spool(self) -> None:
+        if self._agent.shipper.try_take():
+            self._agent.shipper.tidy()
+
+    def _connect_once(self) -> float:
+        """One connection from handshake to its end. Returns the seconds it was open."""
         session = Session()
         try:
             with self._open() as socket:
                 self._socket = socket
                 socket.send(session.send_hello(self._hello()))
                 _Exchange(self, self._agent, self._commands, session, socket).run()
+            self.state = "closed"
         except Exception as error:
             let_through(error)
-            self.state = f"not connected: {type(error).__name__}"
-            if not isinstance(error, (OSError, TimeoutError, ProtocolError)) and "ConnectionClosed" not in type(error).__name__:
-                faults.report("connection", error)
+            self._failed(error)
         finally:
             self._socket = None
-        was_open = session.acked > 0 or session.seq > 0
         session.closed()
-        return was_open
+        opened_at, self._opened_at = self._opened_at, 0.0
+        return time.monotonic() - opened_at if opened_at else 0.0
+
+    def _failed(self, error: Exception) -> None:
+        """What an ended connection means: an absent server is ordinary, a refusal or a foreign server is not."""
+        before, self.state = self.state, f"not connected: {type(error).__name__}"
+        close = getattr(error, "rcvd", None)  # of ConnectionClosed
+        status = getattr(getattr(error, "response", None), "status_code", None)  # of InvalidStatus
+        if close is not None and close.code in wire.CLOSE:
+            self.refused(Refusal(close.code, close.reason or wire.CLOSE[close.code]))
+        elif status in (401, 403):
+            self.refused(Refusal(wire.BAD_TOKEN, f"the server answered {status}"))
+        elif _is_tls_failure(error):
+            self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
+            faults.report("connection, for the server could not prove who it is", error)
+        elif not isinstance(error, OSError | EOFError) and "ConnectionClosed" not in type(error).__name__:
+            faults.report("connection", error)
+        elif before in ("not connected yet", "connected"):
+            _log.info("z4j is not reachable (%s); events wait in the spool and nothing is lost", type(error).__name__)
 
     def _open(self) -> ClientConnection:
         from websockets.sync.client import connect
@@ -141,7 +180,7 @@ class Connection:
         return {
             "agent_version": agent_version(),
             "boot": agent.boot,
-            "spool": settings.spool.name,
+            "spool": agent.spool_name,
             "host": agent.host,
             "pid": os.getpid(),
             "role": agent.role,
@@ -149,7 +188,7 @@ class Connection:
             "app": settings.app,
             "environment": settings.environment,
             "release": settings.release,
-            "engines": {adapter.engine: adapter.engine_version() for adapter in agent.adapters},
+            "engines": agent.engines(),
             "capabilities": [
                 [adapter.engine, able.action, able.scope, able.certainty, list(able.states), able.note]
                 for adapter in agent.adapters
@@ -160,7 +199,7 @@ class Connection:
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
-            "notes": list(agent.notes),
+            "notes": agent.notes[:50],
         }
 
     def refused(self, refusal: Refusal) -> None:
@@ -168,14 +207,16 @@ class Connection:
         self.state = f"refused: {refusal.message}"
         if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN, wire.BAD_PROTOCOL, wire.TOO_MANY):
             self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
-            faults.report(f"connection ({refusal.message}; {refusal.hint})", ConnectionRefusedError())
+            _log.warning("z4j refuses this process (%s); events wait in the spool, the next try is in minutes", refusal.message)
 
     def is_stopping(self) -> bool:
         return self._stopping
 
-    def is_woken(self) -> bool:
-        woken = self._woken.is_set()
-        self._woken.clear()
+    def welcomed(self) -> None:
+        self._opened_at, self.state = time.monotonic(), "connected"
+
+    def take_wake(self) -> bool:
+        woken, self._woken = self._woken, False
         return woken
 
     @staticmethod
@@ -205,19 +246,20 @@ class _Exchange:
         """Until the connection ends or the process does. Raises what the socket raises."""
         while not self._connection.is_stopping():
             self._listen()
-            if self._session.state.value != "open":
-                if self._session.state.value == "closed":
-                    return
+            if self._session.state is State.CLOSED:
+                return
+            if self._session.state is not State.OPEN:
                 continue
             did = self._agent.drain_offered()
             now = time.monotonic()
-            if now >= self._next["scan"] or self._connection.is_woken():
+            if now >= self._next["scan"] or self._connection.take_wake():
                 did = self._ship() or did
                 self._poll_s = POLL_MIN_S if did else min(POLL_MAX_S, self._poll_s * 2)
                 self._next["scan"] = now + self._poll_s
             self._tell(now)
-        self._ship()
-        self._socket.send(self._session.send_goodbye("the process ends"))
+        if self._session.state is State.OPEN:
+            self._ship()
+            self._socket.send(self._session.send_goodbye("the process ends"))
 
     def _listen(self) -> None:
         """Waits for one frame, at most until the next thing to do."""
@@ -239,7 +281,7 @@ class _Exchange:
                 self._connection.refused(refusal)
 
     def _welcomed(self, welcome: Welcomed) -> None:
-        self._connection.state = "connected"
+        self._connection.welcomed()
         self._heartbeat_s = max(0.5, welcome.heartbeat_s)
         self._agent.shipper.rewind()
 
@@ -274,9 +316,10 @@ class _Exchange:
 
     def _guarded_discovery(self, adapter: Any) -> None:
         found: dict[str, Any] = {"engine": adapter.engine, "tasks": [], "queues": [], "worker": None}
-        for key, ask in (("tasks", adapter.list_tasks), ("queues", adapter.list_queues)):
+        asked: tuple[tuple[str, Any, int], ...] = (("tasks", adapter.list_tasks, MAX_TASKS), ("queues", adapter.list_queues, MAX_QUEUES))
+        for key, ask, limit in asked:
             try:
-                found[key] = [astuple(item) for item in ask()]
+                found[key] = [_clipped(astuple(item)) for item in ask()[:limit]]
             except Exception as error:
                 let_through(error)
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
@@ -286,7 +329,11 @@ class _Exchange:
         except Exception as error:
             let_through(error)
             faults.report(f"discovery of the worker in {adapter.engine}", error)
-        self._socket.send(self._session.send_discovery(found))
+        frame = self._session.send_discovery(found)
+        if len(frame) > wire.MAX_FRAME // 2:
+            found["tasks"] = [(name, "", "", queue) for name, _, _, queue in found["tasks"]]
+            frame = self._session.send_discovery(found)
+        self._socket.send(frame)
 
     def _heartbeat(self, now: float) -> dict[str, Any]:
         running: list[list[Any]] = []
@@ -296,9 +343,9 @@ class _Exchange:
             self._next["queues"] = now + QUEUES_EVERY_S
         for adapter in self._agent.adapters:
             try:
-                running += [[adapter.engine, *astuple(task)] for task in adapter.list_running()]
+                running += [[adapter.engine, *_clipped(astuple(task))] for task in adapter.list_running()[:MAX_RUNNING]]
                 if is_queue_time:
-                    queues += [[adapter.engine, *astuple(queue)] for queue in adapter.list_queues()]
+                    queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in adapter.list_queues()[:MAX_QUEUES]]
             except Exception as error:
                 let_through(error)
                 faults.report(f"heartbeat of {adapter.engine}", error)
@@ -306,8 +353,25 @@ class _Exchange:
             "at": time.time_ns() // 1000,
             "running": running,
             "spool_bytes": self._agent.shipper.bytes,
-            "dropped": self._agent.spool.dropped,
+            "dropped": self._agent.spool.dropped_total,
             "faults": faults.total,
             "shipper": self._agent.shipper.is_holder,
         }
         return facts | ({"queues": queues} if is_queue_time else {})
+
+
+def _clipped(item: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Texts within what the protocol allows for a name."""
+    return tuple(value[:255] if isinstance(value, str) else value for value in item)
+
+
+def _is_tls_failure(error: Exception) -> bool:
+    """Whether the server's certificate was wrong; `ssl` is only there when TLS is spoken."""
+    ssl = sys.modules.get("ssl")
+    return ssl is not None and isinstance(error, ssl.SSLCertVerificationError | _pin_mismatch())
+
+
+def _pin_mismatch() -> type[Exception]:
+    from z4j_agent.tls import PinMismatch
+
+    return PinMismatch

@@ -12,7 +12,12 @@ from z4j_agent.redaction import MASK, MAX_TEXT, is_secret_key, redact, redact_te
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
     """At most `limit` characters; what was cut is marked."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return _encodable(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates become visible escapes: no UTF-8 reader would take the record they stand in."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
@@ -37,7 +42,7 @@ def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Seq
 def show_error(text: str, limit: int = MAX_TEXT) -> str:
     """An exception's message or a traceback, masked; of a long traceback the end is kept, which says what happened."""
     masked = redact_text(text)
-    return masked if len(masked) <= limit else "…" + masked[-(limit - 1) :]
+    return _encodable(masked if len(masked) <= limit else "…" + masked[-(limit - 1) :])
 
 
 def _line(value: Any) -> str:

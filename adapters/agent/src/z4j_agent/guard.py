@@ -7,6 +7,7 @@ Adapters name those types once with `never_swallow`; everything else that goes w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
@@ -39,6 +40,11 @@ class Faults:
         self.total = 0
         self.by_place: dict[str, tuple[int, str]] = {}
         self._logged_at: dict[str, float] = {}
+        self._tell: Callable[[str, str, int], object] | None = None
+
+    def attach(self, tell: Callable[[str, str, int], object]) -> None:
+        """Where faults are told beside the log: called with place, kind of error and count, at most once a minute for each place."""
+        self._tell = tell
 
     def report(self, where: str, error: BaseException) -> None:
         """Never raises, whatever the error's own `__str__` does."""
@@ -50,6 +56,9 @@ class Faults:
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
             _log.warning("z4j could not do %s (%s); your task is not affected", where, kind, exc_info=_log.isEnabledFor(logging.DEBUG))
+            if self._tell is not None:
+                with contextlib.suppress(OSError):
+                    self._tell(where, kind, count + 1)
 
 
 faults = Faults()

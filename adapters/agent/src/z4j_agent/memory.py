@@ -22,19 +22,24 @@ MAX_DATAGRAM = 128 * 1024
 class MemorySpool:
     """Both halves of the spool in one: the methods of `Spool` and of `Shipper`."""
 
-    folder = Path("/nonexistent")
+    folder: Path | None = None
 
     def __init__(self, origin: Callable[[], bytes]) -> None:
         self.dropped = 0
+        self.dropped_total = 0
         self.bytes = 0
-        self.lock_fd = -1
         self.is_holder = True
+        self.is_elsewhere = False
         self._origin = origin
+        self._open()
+
+    def _open(self) -> None:
         self._reader, self._writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
         self._writer.setblocking(False)
         self._reader.setblocking(False)
-        self._waiting: collections.deque[bytes] = collections.deque([origin()])
+        self._is_reader = True
+        self._waiting: collections.deque[bytes] = collections.deque()
         self._sent: list[bytes] = []
         self._number = 0
 
@@ -45,6 +50,7 @@ class MemorySpool:
             self._writer.send(record)
         except OSError:
             self.dropped += 1
+            self.dropped_total += 1
             return False
         return True
 
@@ -53,9 +59,16 @@ class MemorySpool:
         return dropped
 
     def new_segment(self) -> None:
+        """The present origin; in a forked child that is to have a connection of its own, also a pair of its own."""
+        if not self._is_reader:
+            self._writer.close()
+            self._open()
+            self.bytes = 0
         self.append(self._origin())
 
     def after_fork_in_child(self) -> None:
+        """The child only writes; its parent reads."""
+        self._is_reader = False
         self._reader.close()
 
     def close(self) -> None:
@@ -69,14 +82,17 @@ class MemorySpool:
         """Nobody else could take over."""
 
     def rewind(self) -> None:
+        """For a new connection: what was sent and not acked goes again, behind the origin, which may have been dropped."""
         self._waiting.extendleft(reversed(self._sent))
         self._sent = []
+        self._waiting.appendleft(self._origin())
+        self.bytes += len(self._waiting[0])
 
     def next_batch(self) -> Batch | None:
         self._receive()
         taken: list[bytes] = []
         size = 0
-        while self._waiting and size + len(self._waiting[0]) <= MAX_BATCH:
+        while self._waiting and (not taken or size + len(self._waiting[0]) <= MAX_BATCH):
             record = self._waiting.popleft()
             taken.append(record)
             size += len(record)
@@ -92,14 +108,21 @@ class MemorySpool:
             self.bytes -= len(self._sent.pop(0))
 
     def is_empty(self) -> bool:
-        self._receive()
-        return not self._waiting and not self._sent
+        """May be asked from any thread, so it only peeks. A child's writes are its parent's to wait for."""
+        if not self._is_reader:
+            return True
+        try:
+            self._reader.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return not self._waiting and not self._sent
+        return False
 
     def tidy(self) -> None:
         """Keeps the newest; the oldest are dropped and counted."""
         while self.bytes > KEEP_BYTES and self._waiting:
             self.bytes -= len(self._waiting.popleft())
             self.dropped += 1
+            self.dropped_total += 1
 
     def _receive(self) -> None:
         while True:

@@ -6,22 +6,25 @@ A greenlet would stall behind CPU-bound tasks (3 s gaps were measured) and miss 
 
 from __future__ import annotations
 
+import importlib
 import sys
+import threading
 from collections.abc import Callable
+from typing import Any
+
+
+def native(module: str, name: str) -> Any:
+    """`module.name` as Python ships it, whatever was patched. Raises AttributeError when there is no such name."""
+    if "gevent.monkey" in sys.modules:
+        return sys.modules["gevent.monkey"].get_original(module, name)
+    if "eventlet.patcher" in sys.modules:
+        return getattr(sys.modules["eventlet.patcher"].original(module), name)
+    return getattr(importlib.import_module(module), name)
 
 
 def start_native_thread(target: Callable[[], None]) -> None:
-    """Starts `target` in a daemon thread of the operating system. Raises RuntimeError when none can be started."""
-    _start()(target, ())
-
-
-def _start() -> Callable[[Callable[[], None], tuple[()]], object]:
-    if "gevent.monkey" in sys.modules:
-        start: Callable[[Callable[[], None], tuple[()]], object] = sys.modules["gevent.monkey"].get_original("_thread", "start_new_thread")
-        return start
-    if "eventlet.patcher" in sys.modules:
-        original = sys.modules["eventlet.patcher"].original("threading")
-        return lambda target, _: original.Thread(target=target, name="z4j-agent", daemon=True).start()
-    import threading
-
-    return lambda target, _: threading.Thread(target=target, name="z4j-agent", daemon=True).start()
+    """Starts `target` in a thread of the operating system that never keeps the process alive. Raises RuntimeError."""
+    if "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules:
+        native("_thread", "start_new_thread")(target, ())
+    else:
+        threading.Thread(target=target, name="z4j-agent", daemon=True).start()

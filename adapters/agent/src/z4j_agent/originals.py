@@ -16,6 +16,8 @@ from z4j_agent.settings import SealKey
 
 MAX_ORIGINAL = 64 * 1024
 """Bytes of a blob; a larger message is `too_large` and the engine's own store is asked instead."""
+MAX_TEXT = 1024 * 1024
+"""Characters of a message that is worth compressing at all: what is larger would cost the host time and not fit anyway."""
 _JSON, _ZLIB, _SEALED = b"\x00", b"\x01", b"\x02"
 _SMALL = 256
 
@@ -26,7 +28,7 @@ class CannotOpen(Exception):
 
 def _pack(data: dict[str, Any]) -> bytes:
     text = json.dumps(data, separators=(",", ":")).encode("ascii")
-    if len(text) <= _SMALL:
+    if len(text) <= _SMALL or len(text) > MAX_TEXT:
         return _JSON + text
     return min(_JSON + text, _ZLIB + zlib.compress(text, 1), key=len)
 
@@ -34,14 +36,19 @@ def _pack(data: dict[str, Any]) -> bytes:
 def _unpack(blob: bytes) -> dict[str, Any]:
     if blob[:1] == _ZLIB:
         inflater = zlib.decompressobj()
-        text = inflater.decompress(blob[1:], 64 * MAX_ORIGINAL)
+        try:
+            text = inflater.decompress(blob[1:], MAX_TEXT)
+        except zlib.error as error:
+            raise CannotOpen("the original is damaged") from error
+        if not inflater.eof:
+            raise CannotOpen("the original is damaged or too large")
     elif blob[:1] == _JSON:
         text = blob[1:]
     else:
         raise CannotOpen("the original has an unknown format")
     try:
         loaded = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CannotOpen("the original is damaged") from error
     if not isinstance(loaded, dict):
         raise CannotOpen("the original is damaged")
@@ -56,7 +63,12 @@ def close_original(
     data: dict[str, Any], engine: str, task_id: str, *, is_masked: bool, key: SealKey | None
 ) -> tuple[tuple[str | None, bytes] | None, str]:
     """(key id or None, blob) and the original's state: plain, sealed, too_large or no_key."""
-    packed = _pack(data)
+    if sum(len(value) for value in data.values() if isinstance(value, str | bytes)) > MAX_TEXT:
+        return None, "too_large"
+    try:
+        packed = _pack(data)
+    except (TypeError, ValueError, RecursionError):
+        return None, "none"  # not JSON: the adapter cannot give this message back
     if len(packed) > MAX_ORIGINAL:
         return None, "too_large"
     if not is_masked:

@@ -8,6 +8,7 @@ shape around it stays. What is masked is decided here alone; `docs/redaction.md`
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -18,10 +19,14 @@ from z4j_agent.guard import let_through
 MASK: Final = "•••"
 MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 100
+MAX_LEAVES: Final = 2_000
+"""Values looked at in all: nested containers would otherwise multiply MAX_ITEMS at every depth."""
 MAX_TEXT: Final = 2_000
 """Characters of one displayed value; longer text is cut, and cutting never shows half a secret because masking comes first."""
 MAX_SCAN: Final = 16_384
 """Characters of one string that are searched for value shapes. A longer string is shown only up to here."""
+MAX_TEXT_SCAN: Final = 262_144
+"""The same for running text. Of a longer one the end is kept, which in a traceback says what happened."""
 
 #: Matched against a key with case and joining removed. A stem matches anywhere in the key, a word only as a whole.
 KEY_STEMS: Final = (
@@ -29,6 +34,11 @@ KEY_STEMS: Final = (
     "privatekey", "signingkey", "encryptionkey", "sessionid", "sessionkey", "cookie", "bearer", "connectionstring", "clientsecret",
 )  # fmt: skip
 KEY_WORDS: Final = frozenset({"pwd", "pass", "auth", "pin", "cvv", "cvc", "otp", "totp", "mfa", "jwt", "dsn", "ssn", "iban", "key"})
+#: Keys that only order, find or route things.
+HARMLESS_BEFORE_KEY: Final = frozenset(
+    {"", "sort", "cache", "primary", "foreign", "routing", "partition", "group", "order", "lookup", "dict", "lock", "row", "object",
+     "idempotency", "shard", "hash", "unique", "dedup", "map", "index"}
+)  # fmt: skip
 #: Keys that contain a stem and are no secrets.
 KEY_HARMLESS: Final = frozenset({"tokens", "tokencount", "maxtokens", "passwordresetat", "passwordlength", "tokenizer", "tokenize"})
 
@@ -47,10 +57,10 @@ VALUE_SHAPES: Final = (
     re.compile(r"\bz4[ak]_[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]{20,})?"),  # our own
 )
 _KEY_NAMES = "|".join((*(re.sub("(?<=[a-z])(?=key|string|id|secret)", "[-_ ]?", stem) for stem in KEY_STEMS), "pwd"))
-#: `password=hunter2`, `"token": "abc"`, `Authorization: Basic …` inside running text.
+#: `password=hunter2`, `"token": "abc"`, `Authorization: Basic …` inside running text. A cookie header is masked to its end.
 ASSIGNMENT: Final = re.compile(
-    rf"(?i)((?<![A-Za-z])[\w.-]{{0,40}}?(?:{_KEY_NAMES})[\w-]{{0,20}}[\"']?\s*(?:=>|[=:])\s*)"
-    r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&)\]}\"']+)"
+    rf"(?i)((?:{_KEY_NAMES})[\w-]{{0,20}}[\"']?\s{{0,20}}(?:=>|[=:])\s{{0,20}})"
+    r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|(?<=cookie: )[^\r\n]+|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&)\]}\"']+)"
 )
 #: Cheap first look: a string with none of these cannot match any shape.
 _SUSPICIOUS = re.compile(
@@ -65,13 +75,26 @@ def is_secret_key(key: object, extra: Iterable[str] = ()) -> bool:
         key = key.decode("utf-8", "replace")
     if not isinstance(key, str):
         return False
-    flat = "".join(letter for letter in key.lower() if letter.isalnum())
+    key = str.__str__(key)
+    return _sounds_secret(key, tuple(extra)) if len(key) <= MAX_KEY else _sounds_secret.__wrapped__(key[:MAX_SCAN], tuple(extra))
+
+
+MAX_KEY: Final = 64
+"""Longer keys are not remembered: they are data, not names."""
+
+
+@functools.lru_cache(2_048)
+def _sounds_secret(key: str, extra: tuple[str, ...]) -> bool:
+    flat = _flat(key)
     if flat in KEY_HARMLESS:
         return False
     if any(stem in flat for stem in KEY_STEMS) or any(_flat(word) in flat for word in extra):
         return True
     words = re.split(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])", key)
-    return any(word.lower() in KEY_WORDS for word in words[-1:] or ()) and key.lower() != "key"
+    last = words[-1].lower()
+    if last == "key":
+        return "".join(words[:-1]).lower() not in HARMLESS_BEFORE_KEY
+    return last in KEY_WORDS
 
 
 def _flat(word: str) -> str:
@@ -79,90 +102,122 @@ def _flat(word: str) -> str:
 
 
 def redact_string(text: str) -> tuple[str, bool]:
-    """The string with everything that looks like a credential masked, and whether anything was."""
+    """The string with everything that looks like a credential masked, and whether anything was masked or cut off."""
     is_cut = len(text) > MAX_SCAN
     if is_cut:
         text = text[:MAX_SCAN]
-    if not _SUSPICIOUS.search(text):
-        return text, is_cut
-    masked = text
-    for shape in VALUE_SHAPES:
-        masked = shape.sub(MASK, masked)
+    masked = _mask(text)
     return masked, is_cut or masked != text
 
 
 def redact_text(text: str) -> str:
-    """Running text (an exception, a traceback, a log line): value shapes and `name=value` assignments are masked."""
-    masked, _ = redact_string(text)
-    return ASSIGNMENT.sub(rf"\1{MASK}", masked) if _ASSIGNS.search(masked) else masked
+    """Running text (an exception, a traceback, a log line), masked alike. Of more than MAX_TEXT_SCAN characters the end is kept."""
+    if len(text) > MAX_TEXT_SCAN:
+        text = text[-MAX_TEXT_SCAN:]
+        text = text[text.find("\n") + 1 :] if "\n" in text else _HALF_WORD.sub("…", text, count=1)
+        if (end := _KEY_END.search(text)) is not None and "-----BEGIN" not in text[: end.start()]:
+            text = MASK + text[end.end() :]  # the cut went through a private key
+    return _mask(text)
 
 
-def redact(value: Any, extra: Iterable[str] = (), depth: int = 0) -> tuple[Any, bool]:
+_HALF_WORD = re.compile(r"\A\S*")
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
+
+
+def _mask(text: str) -> str:
+    if _SUSPICIOUS.search(text):
+        for shape in VALUE_SHAPES:
+            text = shape.sub(MASK, text)
+    if ("=" in text or ":" in text) and _ASSIGNS.search(text):
+        text = ASSIGNMENT.sub(rf"\1{MASK}", text)
+    return text
+
+
+def redact(value: Any, extra: Iterable[str] = ()) -> tuple[Any, bool]:
     """A copy of plain data with secrets masked, and whether anything was masked or left out.
 
-    Mappings, sequences and sets are walked to MAX_DEPTH and MAX_ITEMS; anything that is not plain data is shown as its type name,
-    never by its own `__repr__`, which is the host's code and could do anything.
+    Mappings, sequences and sets are walked to MAX_DEPTH, MAX_ITEMS each and MAX_LEAVES in all; anything that is not plain data is
+    shown as its type name, never by its own `__repr__`, which is the host's code and could do anything. Never raises for what it
+    is given, except what `guard.never_swallow` names.
     """
-    match value:
-        case None | bool() | int() | float():
-            return _plain_number(value)
-        case str():
-            return redact_string(value)
-        case bytes() | bytearray() | memoryview():
-            return f"<{len(value)} bytes>", True
-    if depth >= MAX_DEPTH:
-        return "…", True
-    try:
-        if isinstance(value, Mapping):
-            return _redact_mapping(value, extra, depth)
-        if isinstance(value, (Sequence, Set)):
-            return _redact_items(value, extra, depth)
-    except Exception as error:
-        let_through(error)  # a host's container may raise from any method; then its content is unknown
-        return f"<{type(value).__name__}>", True
-    return _redact_leaf(value)
+    walk = _Walk(tuple(extra))
+    return walk.value(value, 0), walk.is_masked
 
 
-def _plain_number(value: float | bool | None) -> tuple[Any, bool]:
-    if type(value) is int and value.bit_length() > 4_000:
-        return f"<integer of {value.bit_length()} bits>", True  # its decimal form costs quadratic time, and CPython refuses it
-    return value, False
+class _Walk:
+    """One pass over one value."""
+
+    def __init__(self, extra: tuple[str, ...]) -> None:
+        self.extra = extra
+        self.left = MAX_LEAVES
+        self.is_masked = False
+
+    def value(self, value: Any, depth: int) -> Any:
+        self.left -= 1
+        try:
+            return self._value(value, depth)
+        except Exception as error:
+            let_through(error)  # a host's container may raise from any method; then its content is unknown
+            self.is_masked = True
+            return f"<{type(value).__name__}>"
+
+    def _value(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return self._text(str.__str__(value))
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int):
+            return self._integer(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            self.is_masked = True
+            return f"<{value.nbytes if isinstance(value, memoryview) else len(value)} bytes>"
+        if isinstance(value, Mapping | Sequence | Set):
+            if depth >= MAX_DEPTH or self.left <= 0:
+                self.is_masked = True
+                return "…"
+            return self._mapping(value, depth) if isinstance(value, Mapping) else self._items(value, depth)
+        return self._leaf(value)
+
+    def _text(self, text: str) -> str:
+        shown, is_masked = redact_string(text)
+        self.is_masked |= is_masked
+        return shown
+
+    def _integer(self, value: int) -> Any:
+        value = int.__int__(value)
+        if value.bit_length() > 4_000:  # its decimal form costs quadratic time, and CPython refuses it
+            self.is_masked = True
+            return f"<integer of {value.bit_length()} bits>"
+        return value
+
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        seen = 0
+        for key, item in itertools.islice(value.items(), min(MAX_ITEMS, self.left)):
+            seen += 1
+            name = self._text(key) if type(key) is str else str(self.value(key, MAX_DEPTH))
+            if item is not None and is_secret_key(key, self.extra):
+                shown[name], self.is_masked = MASK, True
+            else:
+                shown[name] = self.value(item, depth + 1)
+        if len(value) > seen:
+            shown["…"], self.is_masked = f"{len(value) - seen} more", True
+        return shown
+
+    def _items(self, value: Sequence[Any] | Set[Any], depth: int) -> list[Any]:
+        shown = [self.value(item, depth + 1) for item in itertools.islice(value, min(MAX_ITEMS, self.left))]
+        if len(value) > len(shown):
+            self.is_masked = True
+            shown.append(f"… {len(value) - len(shown)} more")
+        return shown
+
+    def _leaf(self, value: Any) -> str:
+        """Standard library scalars are shown as text, the rest by the name of its type."""
+        kind = type(value)
+        if kind.__name__ in _SAFE_LEAVES and kind.__module__ in ("uuid", "datetime", "decimal"):
+            return str(value)
+        self.is_masked = True
+        return f"<{kind.__name__}>"
 
 
-def _redact_mapping(value: Mapping[Any, Any], extra: Iterable[str], depth: int) -> tuple[Any, bool]:
-    shown: dict[str, Any] = {}
-    is_masked = len(value) > MAX_ITEMS
-    for key, item in itertools.islice(value.items(), MAX_ITEMS):
-        name, is_key_masked = redact_string(key) if isinstance(key, str) else (str(redact(key, extra, MAX_DEPTH)[0]), False)
-        if is_secret_key(key, extra) and item is not None:
-            shown[name], is_masked = MASK, True
-        else:
-            shown[name], is_item_masked = redact(item, extra, depth + 1)
-            is_masked |= is_item_masked
-        is_masked |= is_key_masked
-    if len(value) > MAX_ITEMS:
-        shown["…"] = f"{len(value) - MAX_ITEMS} more"
-    return shown, is_masked
-
-
-def _redact_items(value: Sequence[Any] | Set[Any], extra: Iterable[str], depth: int) -> tuple[Any, bool]:
-    shown: list[Any] = []
-    is_masked = len(value) > MAX_ITEMS
-    for item in itertools.islice(value, MAX_ITEMS):
-        text, is_item_masked = redact(item, extra, depth + 1)
-        shown.append(text)
-        is_masked |= is_item_masked
-    if len(value) > MAX_ITEMS:
-        shown.append(f"… {len(value) - MAX_ITEMS} more")
-    return shown, is_masked
-
-
-_SAFE_LEAVES = frozenset({"UUID", "datetime", "date", "time", "timedelta", "Decimal"})
-
-
-def _redact_leaf(value: Any) -> tuple[str, bool]:
-    """Standard library scalars are shown as text; an exception as its type; the rest by the name of its type."""
-    kind = type(value)
-    if kind.__name__ in _SAFE_LEAVES and kind.__module__ in ("uuid", "datetime", "decimal"):
-        return str(value), False
-    return f"<{kind.__name__}>", True
+_SAFE_LEAVES: Final = frozenset({"UUID", "datetime", "date", "time", "timedelta", "Decimal"})

@@ -93,7 +93,10 @@ class Settings:
         text = (url if url is not None else environ.get("Z4J_URL", "")).strip()
         if not text:
             return None
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError as error:
+            raise BadSettings("Z4J_URL is no URL; paste the connection string as it was printed") from error
         is_tls = parts.scheme == "z4j"
         if parts.scheme not in ("z4j", "z4j+ws"):
             raise BadSettings("Z4J_URL begins with neither z4j:// nor z4j+ws://; paste the connection string as it was printed")
@@ -163,21 +166,36 @@ def default_spool() -> Path:
     return Path(os.environ.get("TMPDIR") or "/tmp") / f"z4j-{os.geteuid()}"  # noqa: S108 -- prepare_folder checks owner and mode
 
 
-def find_release() -> str:
-    """The git commit of the working folder, else nothing: a guess would be worse."""
-    import subprocess
+def find_release(start: Path | None = None) -> str:
+    """The git commit (12 digits) of the folder the application runs in, else nothing: a guess would be worse.
 
+    Read from git's files: starting a program inside the host would cost more than the answer is worth.
+    """
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 -- the host's own git, absent is fine
-            capture_output=True,
-            text=True,
-            timeout=2,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        here = (start or Path.cwd()).resolve()
+        git = next((place / ".git" for place in (here, *here.parents) if (place / ".git").exists()), None)
+        if git is None:
+            return ""
+        if git.is_file():  # a worktree or submodule: "gitdir: <folder>"
+            git = (git.parent / git.read_text("utf-8").partition(":")[2].strip()).resolve()
+        head = (git / "HEAD").read_text("utf-8").strip()
+        if head.startswith("ref: "):
+            head = _read_ref(git, head[5:])
+    except (OSError, ValueError):
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return head[:12] if re.fullmatch(r"[0-9a-f]{40,64}", head) else ""
+
+
+def _read_ref(git: Path, ref: str) -> str:
+    """The commit a branch names, in a loose or in a packed ref; "" when there is none yet."""
+    common = git / "commondir"
+    home = (git / common.read_text("utf-8").strip()).resolve() if common.exists() else git
+    for place in (git / ref, home / ref):
+        if place.is_file():
+            return place.read_text("utf-8").strip()
+    packed = home / "packed-refs"
+    lines = packed.read_text("utf-8").splitlines() if packed.exists() else []
+    return next((line.partition(" ")[0] for line in lines if line.endswith(f" {ref}")), "")
 
 
 def agent_version() -> str:

@@ -15,12 +15,16 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_agent.spool import SEGMENT_SUFFIX
 from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, encode_record
+
+LOCK = "ship.lock"
+CURSOR_EVERY_S = 0.1
+"""Other processes of the folder read the cursor to learn what is acked (`is_empty`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +45,63 @@ class Shipper:
         self.bytes = 0
         """What the folder held at the last look."""
         self.lock_fd = -1
+        self.is_holder = False
+        self.is_elsewhere = False
+        """Whether another process was found to ship this folder."""
         self._report = report
         self._read: dict[str, int] = {}
         self._acked: dict[str, int] = {}
         self._is_cursor_stale = False
+        self._cursor_saved_at = 0.0
 
     # -- the lock ------------------------------------------------------------------------------------------------------
-    @property
-    def is_holder(self) -> bool:
-        return self.lock_fd >= 0
-
     def try_take(self) -> bool:
-        """True when this process ships this folder. The kernel gives the lock away the moment its holder dies."""
-        if self.lock_fd >= 0:
+        """True when this process ships this folder. The kernel gives the lock away the moment its holder dies. Never raises."""
+        if self.is_holder:
             return True
-        fd = os.open(self.folder / "ship.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self.lock_fd < 0:
+                self.lock_fd = os.open(
+                    self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+                )  # kept open while we wait for our turn, so that a fork never meets a descriptor without a name
+            fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._is_lock_current():
+                self.give_up()
+                return False
         except BlockingIOError:
-            os.close(fd)
+            self.is_elsewhere = True
             return False
-        self.lock_fd = fd
+        except OSError:  # the folder is gone; the next append makes it again
+            return False
         self._acked = self._load_cursor()
         self._read = dict(self._acked)
+        self.is_holder, self.is_elsewhere = True, False
         return True
 
     def give_up(self) -> None:
         """Lets another process ship; what is not acked is sent again by it."""
-        fd, self.lock_fd = self.lock_fd, -1
-        if fd >= 0:
+        if self.is_holder:
             self._save_cursor()
-            os.close(fd)
-
-    def after_fork_in_child(self) -> None:
-        """A child would keep the lock beyond the death of its parent."""
+        self.is_holder = False
         fd, self.lock_fd = self.lock_fd, -1
         if fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(fd)
+
+    def after_fork_in_child(self) -> None:
+        """A child would keep the lock beyond the death of its parent."""
+        self.is_holder = self.is_elsewhere = False
+        fd, self.lock_fd = self.lock_fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def _is_lock_current(self) -> bool:
+        """Whether the file we locked is still the one others would lock: the folder may have been wiped."""
+        try:
+            return os.stat(self.folder / LOCK).st_ino == os.fstat(self.lock_fd).st_ino
+        except OSError:
+            return False
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def rewind(self) -> None:
@@ -102,13 +125,19 @@ class Shipper:
         """The server has committed everything up to the end of this batch."""
         self._acked[batch.segment] = max(batch.end, self._acked.get(batch.segment, 0))
         self._is_cursor_stale = True
+        if time.monotonic() - self._cursor_saved_at >= CURSOR_EVERY_S:
+            self._save_cursor()
 
     def is_empty(self) -> bool:
-        """Whether everything that has been captured is acked."""
-        return all(self._rest(path, self._acked.get(path.name, 0)) == 0 for path in self._segments())
+        """Whether everything that has been captured is acked. Where another process ships, its cursor is believed."""
+        acked = self._acked if self.is_holder else self._load_cursor()
+        return all(self._rest(path, acked.get(path.name, 0)) == 0 for path in self._segments())
 
     def tidy(self) -> None:
         """Deletes what is finished, keeps the size limit, saves the cursor. Cheap; call it about once a second."""
+        if not self._is_lock_current():
+            self.give_up()
+            return
         total = 0
         segments = self._segments()
         for path in segments:
@@ -167,57 +196,69 @@ class Shipper:
             offset += len(data)
         return None
 
-    def _rest(self, path: Path, offset: int) -> int:
-        """Bytes of complete records behind `offset`."""
-        if self._size(path) <= offset:
-            return 0
+    @staticmethod
+    def _rest(path: Path, offset: int) -> int:
+        """Bytes of complete records behind `offset`; 0 when there are none, as behind a torn record of a dead writer."""
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            rest = 0
             while data := os.pread(file.fileno(), MAX_BATCH, offset):
-                end = data.rfind(RECORD_END) + 1
-                rest += end
-                if end:
-                    return rest
+                if end := data.rfind(RECORD_END) + 1:
+                    return end
                 offset += len(data)
         return 0
 
     def _delete_if_free(self, path: Path) -> bool:
         """Deletes a segment nobody can write to. The second look under its lock closes the race with a last write."""
+        with self._locked(path) as fd:
+            if fd < 0 or self._rest(path, self._acked.get(path.name, 0)):
+                return False
+            path.unlink(missing_ok=True)
+            return True
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _locked(path: Path) -> Iterator[int]:
+        """The segment under its flock, or -1 while somebody may still write to it or when it is gone."""
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            return True
+            yield -1
+            return
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if self._rest(path, self._acked.get(path.name, 0)):
-                return False
-            path.unlink(missing_ok=True)
-        except BlockingIOError:
-            return False
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield -1
+            else:
+                yield fd
         finally:
             os.close(fd)
-        return True
 
     def _give_up_segment(self, path: Path) -> int:
-        """Drops the oldest segment because the folder is full, and says what went with it. Returns the bytes freed."""
-        offset = self._acked.get(path.name, 0)
-        with contextlib.suppress(FileNotFoundError):
-            with path.open("rb") as file:
-                file.seek(offset)
-                count = sum(chunk.count(RECORD_END) for chunk in iter(lambda: file.read(MAX_BATCH), b""))
-                size = file.tell()
-            self._gap(path.name, count, size - offset, "the spool was full")
-            path.unlink(missing_ok=True)
-            return size
-        return 0
+        """Drops one of the oldest segments because the folder is full, and says what went with it. Returns the bytes freed.
 
-    def _gap(self, key: str, count: int, size: int, cause: str) -> None:
+        A segment somebody may still write to stays: its writer would not notice, and it is at most one a process.
+        """
+        with self._locked(path) as fd:
+            if fd < 0:
+                return 0
+            offset, size = self._acked.get(path.name, 0), os.fstat(fd).st_size
+            count, at = 0, offset
+            while data := os.pread(fd, MAX_BATCH, at):
+                count += data.count(RECORD_END)
+                at += len(data)
+            is_told = self._gap(path.name, count, size - offset, "the spool was full")
+            path.unlink(missing_ok=True)
+            if not is_told:  # the disk was full for the report as well; now there is room
+                self._gap(path.name, count, size - offset, "the spool was full")
+            return size
+
+    def _gap(self, key: str, count: int, size: int, cause: str) -> bool:
         """Idempotent by its key: the same loss reported twice is one loss."""
         opened = key.partition("-")[0]
         first_at = int(opened) // 1000 if opened.isdigit() else 0
         at = time.time_ns() // 1000
         facts = {"count": count, "bytes": size, "first_at": first_at, "last_at": at, "cause": cause}
-        self._report(encode_record(["gap", key, at, facts]))
+        return self._report(encode_record(["gap", key, at, facts]))
 
     def _load_cursor(self) -> dict[str, int]:
         try:
@@ -231,7 +272,8 @@ class Shipper:
     def _save_cursor(self) -> None:
         if not self._is_cursor_stale:
             return
-        fresh = self.folder / f"cursor.{os.getpid()}"
+        self._cursor_saved_at = time.monotonic()
+        fresh = self.folder / "cursor.new"  # only the holder of the lock writes it
         try:
             fresh.write_text(json.dumps(self._acked))
             fresh.replace(self.folder / "cursor")

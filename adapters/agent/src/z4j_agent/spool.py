@@ -11,6 +11,7 @@ lock is free exactly when nobody can write any more. That is all the shipper nee
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import resource
@@ -35,10 +36,12 @@ class SpoolUnusable(Exception):
 def prepare_folder(folder: Path) -> None:
     """Makes `folder` ours alone (0700). Raises SpoolUnusable for a link, a foreign owner or a folder we cannot write."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
         facts = os.lstat(folder)
     except OSError as error:
         raise SpoolUnusable(f"spool folder {folder} cannot be made: {error.strerror}") from error
+    if _is_shared(folder.parent.parent) and (os.path.islink(folder.parent) or os.lstat(folder.parent).st_uid != os.geteuid()):
+        raise SpoolUnusable(f"spool folder {folder} lies in a folder of another user")
     if not stat.S_ISDIR(facts.st_mode):
         raise SpoolUnusable(f"spool folder {folder} is a link or not a folder")
     if facts.st_uid != os.geteuid():
@@ -50,6 +53,19 @@ def prepare_folder(folder: Path) -> None:
             raise SpoolUnusable(f"spool folder {folder} cannot be made private: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SpoolUnusable(f"spool folder {folder} is not writable")
+
+
+def _make_private(folder: Path) -> None:
+    """Like `mkdir -p`, but what is made belongs to us alone. Raises OSError."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+
+
+def _is_shared(folder: Path) -> bool:
+    """A place like /tmp, where anybody may have made the folder we found."""
+    return bool(stat.S_IMODE(os.stat(folder).st_mode) & stat.S_IWOTH)
 
 
 def _high_number(fd: int) -> int:
@@ -66,45 +82,51 @@ def _high_number(fd: int) -> int:
 class Spool:
     """Appends records to the current segment of this process tree.
 
-    `origin` gives the bytes of the origin record; it is asked for whenever a segment is opened.
+    `origin` gives the bytes of the origin record; it is asked for whenever a segment is opened and must not raise.
     """
 
     def __init__(self, folder: Path, origin: Callable[[], bytes]) -> None:
         self.folder = folder
         self.dropped = 0
         """Records that could not be written; reported as a gap by the next append that works."""
+        self.dropped_total = 0
+        """The same since the process began."""
         self._origin = origin
         self._fd = -1
         self._inode = 0
         self._written = 0
         self._unchecked = 0
         self._checked_at = 0.0
-        self._rotating = threading.Lock()
+        self._changing = threading.Lock()
+        """Only ever tried, never waited for: whoever opens or exchanges the segment holds it. Append goes on without it."""
 
     def append(self, record: bytes) -> bool:
-        """Writes one record with one `write`. False when it could not be written; never raises OSError."""
+        """Writes one record with one `write`. False when it could not be written whole; never raises OSError."""
         try:
-            if self._fd < 0 or self._is_check_due(len(record)):
+            self._unchecked += len(record)
+            if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or time.monotonic() - self._checked_at >= CHECK_EVERY_S:
                 self._ensure()
             try:
-                os.write(self._fd, record)
+                written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
             except OSError as error:
-                if error.errno != 9:  # EBADF: the host closed what it did not open. Open another and write once more.
+                if error.errno != errno.EBADF:  # EBADF: the host closed what it did not open. Open another, write once more.
                     raise
-                self._fd = -1
                 self._ensure()
-                os.write(self._fd, record)
+                written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
         except OSError:
+            written = -1
+        if written != len(record):  # nothing, or a torn record, which readers pass over
             self.dropped += 1
+            self.dropped_total += 1
             return False
-        self._written += len(record)
+        self._written += written
         if self._written >= ROTATE_BYTES:
             self._rotate()
         return True
 
     def after_fork_in_child(self) -> None:
         """The child goes on appending to the inherited descriptor; only the lock must be fresh."""
-        self._rotating = threading.Lock()
+        self._changing = threading.Lock()
 
     def new_segment(self) -> None:
         """Leaves the current segment, so that the next one begins with the present origin; opens one where there is none.
@@ -114,10 +136,8 @@ class Spool:
         if self._fd >= 0:
             self._rotate()
             return
-        try:
+        with contextlib.suppress(OSError):  # the next append tries again, and counts it if that fails too
             self._ensure()
-        except OSError:
-            self.dropped += 1
 
     def close(self) -> None:
         """Gives up the segment. Later appends open a new one."""
@@ -132,27 +152,43 @@ class Spool:
         return dropped
 
     # -- segments ------------------------------------------------------------------------------------------------------
-    def _is_check_due(self, size: int) -> bool:
-        self._unchecked += size
-        return self._unchecked >= CHECK_EVERY_BYTES or time.monotonic() - self._checked_at >= CHECK_EVERY_S
-
     def _ensure(self) -> None:
-        """Opens a segment unless the descriptor still names ours: another inode or no link means it must not be written to."""
-        self._unchecked, self._checked_at = 0, time.monotonic()
-        if self._fd >= 0:
-            try:
-                facts = os.fstat(self._fd)
-            except OSError:
-                self._fd = -1  # closed by the host
-            else:
-                if facts.st_ino == self._inode and facts.st_nlink > 0:
-                    self._written = facts.st_size
-                    return
-                if facts.st_ino == self._inode:  # ours, but unlinked: the folder was wiped
-                    os.close(self._fd)
-                self._fd = -1  # else the number belongs to the host now and is left alone
-        self._fd, self._inode = self._open()
-        self._written = 0
+        """Opens a segment unless the descriptor still names ours: another inode or no link means it must not be written to.
+
+        Does nothing while another thread is at it (then there may be no segment yet, see `_write_aside`). Raises OSError.
+        """
+        if not self._changing.acquire(blocking=False):
+            return
+        try:
+            self._unchecked, self._checked_at = 0, time.monotonic()
+            if self._fd >= 0 and self._is_ours():
+                return
+            self._fd = -1
+            fd, inode = self._open()
+            self._written, self._inode, self._fd = 0, inode, fd
+        finally:
+            self._changing.release()
+
+    def _is_ours(self) -> bool:
+        try:
+            facts = os.fstat(self._fd)
+        except OSError:
+            return False  # closed by the host
+        if facts.st_ino != self._inode:
+            return False  # the number belongs to the host now and is left alone
+        if facts.st_nlink > 0:
+            self._written = facts.st_size
+            return True
+        os.close(self._fd)  # ours, but unlinked: the folder was wiped
+        return False
+
+    def _write_aside(self, record: bytes) -> int:
+        """A segment for this one record, for a thread (or signal handler) that comes while the first segment is being opened."""
+        fd, _ = self._open()
+        try:
+            return os.write(fd, record)
+        finally:
+            os.close(fd)
 
     def _open(self) -> tuple[int, int]:
         """A new segment under our flock, beginning with the origin record. Raises OSError."""
@@ -163,26 +199,30 @@ class Spool:
             except FileExistsError:
                 continue
             except FileNotFoundError:
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_private(self.folder)
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # the shipper met the newborn first and is about to delete it
+                if os.fstat(fd).st_nlink == 0:
+                    raise BlockingIOError
+                fd = _high_number(fd)
+                origin = self._origin()
+                if os.write(fd, origin) != len(origin):
+                    raise OSError(errno.ENOSPC, "the origin was not written whole")
+                return fd, os.fstat(fd).st_ino
+            except BlockingIOError:  # the shipper met the newborn first and has deleted it, or is about to
                 os.close(fd)
-                continue
-            if os.fstat(fd).st_nlink == 0:
+            except OSError:
                 os.close(fd)
-                continue
-            fd = _high_number(fd)
-            os.write(fd, self._origin())
-            return fd, os.fstat(fd).st_ino
+                raise
 
     def _rotate(self) -> None:
         """Opens the next segment under the same number: a thread in the middle of `write` hits the old or the new file."""
-        if not self._rotating.acquire(blocking=False):
+        if not self._changing.acquire(blocking=False):
             return
         try:
-            if self._fd < 0:
+            if self._fd < 0 or not self._is_ours():
+                self._fd = -1  # the next append opens another
                 return
             fd, inode = self._open()
             os.dup2(fd, self._fd, inheritable=False)
@@ -191,4 +231,4 @@ class Spool:
         except OSError:
             self._written = 0  # the segment just grows; the next round tries again
         finally:
-            self._rotating.release()
+            self._changing.release()

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a spool can lie: folders on local file systems, and the name by which the server tells one folder from another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from pathlib import Path
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "glusterfs", "beegfs", "fuse.sshfs", "fuse.glusterfs",
+     "fuse.s3fs", "fuse.gcsfuse", "fuse.ceph", "fuse.rclone"}
+)  # fmt: skip
+"""Where O_APPEND and flock cannot be relied on between hosts, or at all."""
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
+    """The type of the file system `folder` lies on ("ext4", "nfs4", …); "" where the system does not tell."""
+    try:
+        lines = mounts.read_text("utf-8", "replace").splitlines()
+        place = str(folder.resolve())
+    except OSError:
+        return ""
+    best, found = -1, ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        fields = left.split(" ")
+        if len(fields) < 5 or not right:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        is_above = place == point or place.startswith(point.rstrip("/") + "/")
+        if is_above and len(point) >= best:  # of two mounts on one point the later covers the earlier
+            best, found = len(point), right.split(" ")[0]
+    return found
+
+
+def is_network(folder: Path, mounts: Path = MOUNTS) -> bool:
+    """Whether `folder` lies on a file system shared between hosts."""
+    return file_system_of(folder, mounts) in NETWORK_FILE_SYSTEMS
+
+
+def folder_name(folder: Path) -> str:
+    """A random name that stays with this folder, made at first use: equal paths on two hosts are two spools. Raises OSError."""
+    path = folder / "name"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text("ascii")
+    fresh = folder / f"name.{secrets.token_hex(4)}"
+    fresh.write_text(secrets.token_hex(8), "ascii")
+    with contextlib.suppress(FileExistsError):  # another process was first, and its name counts
+        os.link(fresh, path)
+    fresh.unlink()
+    return path.read_text("ascii")
