@@ -1,0 +1,523 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every adapter must do, as pytest tests against the engine's own workers.
+
+The first half shares one worker and one gateway per class; the second half kills and starves them, so each test has its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from z4j_agent import wire
+from z4j_agent.adapter import ACTION_LEVEL
+from z4j_agent.conformance.gateway import Gateway, Link, Record
+from z4j_agent.conformance.harness import BASIC, Harness, Outcome, wait_for
+
+ENDS = frozenset({"succeeded", "failed", "cancelled", "expired", "rejected", "lost"})
+CLOCK_TOLERANCE_US = 2_000
+"""The enqueueing and the working process read the clock a little before or after the broker moves the message."""
+
+
+class AdapterContract:
+    """Subclass it with a `harness_class`; the name must begin with `Test`."""
+
+    harness_class: ClassVar[type[Harness]]
+
+    # -- fixtures ------------------------------------------------------------------------------------------------------
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test per kind of task the engine has."""
+        if "kind" in metafunc.fixturenames:
+            metafunc.parametrize("kind", sorted(self.harness_class.outcomes))
+
+    @pytest.fixture(scope="class")
+    def gateway(self) -> Iterator[Gateway]:
+        gateway = Gateway()
+        gateway.start()
+        yield gateway
+        gateway.stop()
+
+    @pytest.fixture(scope="class")
+    def running(self, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+        """An engine with one worker, watched and connected."""
+        harness = self.harness_class(tmp_path_factory.mktemp("running"), gateway.url)
+        try:
+            harness.set_up()
+            harness.start_worker()
+            wait_for(lambda: worker_link(gateway), "the worker connects")
+            yield harness
+        finally:
+            harness.tear_down()
+            keep_trace(gateway, harness)
+
+    @pytest.fixture
+    def lonely_gateway(self) -> Iterator[Gateway]:
+        """Not started yet."""
+        gateway = Gateway()
+        yield gateway
+        gateway.stop()
+
+    @pytest.fixture
+    def alone(self, lonely_gateway: Gateway, tmp_path: Path) -> Iterator[Harness]:
+        """An engine without a worker, for tests that end it badly."""
+        harness = self.harness_class(tmp_path, lonely_gateway.url)
+        try:
+            harness.set_up()
+            yield harness
+        finally:
+            harness.tear_down()
+
+    # -- who is there --------------------------------------------------------------------------------------------------
+    def test_has_every_basic_kind(self) -> None:
+        assert set(BASIC) <= set(self.harness_class.outcomes)
+
+    def test_hello_says_who_and_what(self, gateway: Gateway, running: Harness) -> None:
+        engine = self.harness_class.adapter.engine
+        hello = worker_link(gateway).hello
+        assert hello["protocol"] == wire.PROTOCOL
+        assert hello["role"] == "worker"
+        assert hello["worker"]
+        assert hello["engines"][engine]
+        assert hello["environment"] == "test"
+        declared = [[engine, c.action, c.scope, c.certainty, list(c.states), c.note] for c in self.harness_class.adapter.capabilities]
+        assert hello["capabilities"] == declared
+        missing = {field for field in wire.AGENT_FRAMES["hello"] if not field.endswith("?")} - set(hello)
+        assert not missing
+
+    def test_capabilities_are_ones_the_agent_knows(self) -> None:
+        for able in self.harness_class.adapter.capabilities:
+            assert able.action in ACTION_LEVEL
+            assert able.scope in ("any", "worker", "scheduler")
+            assert able.certainty in ("exact", "best_effort")
+
+    def test_discovery_lists_tasks_queues_and_worker(self, gateway: Gateway, running: Harness) -> None:
+        found = wait_for(lambda: worker_link(gateway).discoveries, "a discovery")[-1]
+        assert found["engine"] == running.adapter.engine
+        tasks = {name: signature for name, signature, _doc, _queue in found["tasks"]}
+        for kind in BASIC:
+            assert running.name_of(kind) in tasks
+        assert "seconds" in tasks[running.name_of("wait")]
+        queues = {entry[0]: entry[1] for entry in found["queues"]}
+        assert running.queue in queues
+        assert queues[running.queue] is None or queues[running.queue] >= 0
+        assert found["worker"]["name"] == worker_link(gateway).hello["worker"]
+        assert found["worker"]["concurrency"] >= 1
+        assert running.queue in found["worker"]["queues"]
+
+    # -- what becomes of tasks -----------------------------------------------------------------------------------------
+    def test_outcome(self, gateway: Gateway, running: Harness, kind: str) -> None:
+        outcome = running.outcomes[kind]
+        task_id = running.enqueue(kind, *outcome.args, **(outcome.options or {}))
+        check_outcome(running, outcome, kind, ended(gateway, task_id, outcome))
+
+    def test_a_failure_has_its_traceback(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("fail", "no such door")
+        end = ended(gateway, task_id, running.outcomes["fail"])[-1]
+        assert end.rest["error_type"] == "ValueError"
+        assert end.rest["error"] == "no such door"
+        assert end.rest["traceback"].rstrip().endswith("ValueError: no such door")
+        assert "line " in end.rest["traceback"]
+
+    def test_a_retry_tells_why(self, gateway: Gateway, running: Harness) -> None:
+        records = ended(gateway, running.enqueue("retry"), running.outcomes["retry"])
+        retried = [record for record in records if record.kind == "retried"]
+        assert [record.attempt for record in retried] == [0]
+        assert retried[0].rest["error_type"] == "ConnectionError"
+        assert "ConnectionError" in retried[0].rest["traceback"]
+        assert records[-1].rest["result"] == '"second"'
+
+    def test_arguments_and_result_are_shown(self, gateway: Gateway, running: Harness) -> None:
+        records = ended(gateway, running.enqueue("succeed", "a word"), running.outcomes["succeed"])
+        assert records[-1].rest["result"] == '"a word"'
+        payload = payload_of(gateway, records[0].task_id)
+        assert "a word" in payload.rest["args"]
+        assert payload.rest["masked"] is False
+        assert payload.rest["original_state"] == "plain"
+
+    def test_a_child_names_its_parent(self, gateway: Gateway, running: Harness) -> None:
+        parent = ended(gateway, running.enqueue("spawn"), running.outcomes["spawn"])[-1]
+        child = json.loads(parent.rest["result"])
+        told = wait_for(lambda: [r for r in gateway.records(child) if "parent_id" in r.meta], "the child is reported with its parent")
+        assert told[0].meta["parent_id"] == parent.task_id
+
+    def test_ends_name_the_process_that_ran_the_task(self, gateway: Gateway, running: Harness) -> None:
+        records = ended(gateway, running.enqueue("succeed", 1), running.outcomes["succeed"])
+        started, end = (next(r for r in records if r.kind == kind) for kind in ("started", "succeeded"))
+        hello = worker_link(gateway).hello
+        assert started.run == end.run
+        assert started.boot == hello["boot"]
+        assert (started.pid != hello["pid"]) == running.runs_in_children
+
+    # -- secrets -------------------------------------------------------------------------------------------------------
+    @pytest.mark.parametrize("is_by_name", [True, False], ids=["by name", "by position"])
+    def test_a_secret_never_leaves_in_clear(self, gateway: Gateway, running: Harness, is_by_name: bool) -> None:
+        secret = f"hunter-{secrets.token_hex(8)}"
+        task_id = (
+            running.enqueue("secret", user="eve", password=secret) if is_by_name else running.enqueue("secret", "eve", secret)
+        )
+        end = ended(gateway, task_id, running.outcomes["secret"])[-1]
+        payload = payload_of(gateway, task_id)
+        assert payload.rest["masked"] is True
+        assert payload.rest["original_state"] == "sealed"
+        assert payload.rest["original"][0] == worker_link(gateway).hello["seal_key"]
+        assert "eve" in payload.rest["args"]
+        assert proof_of(secret) in end.rest["result"]
+        assert secret.encode() not in b"".join(gateway.raw)
+        assert secret not in "".join(gateway.frames)
+        for path in running.spool.rglob("*"):
+            assert path.is_dir() or secret.encode() not in path.read_bytes(), f"{path} holds the secret"
+
+    # -- what operators ask --------------------------------------------------------------------------------------------
+    def test_undeclared_actions_are_unsupported(self, gateway: Gateway, running: Harness) -> None:
+        declared = {able.action for able in running.adapter.capabilities}
+        for action in ACTION_LEVEL.keys() - declared:
+            params = {"task_id": "x", "new_id": "y", "original": "AHt9"}
+            asked = gateway.ask(worker_link(gateway), action, running.adapter.engine, params)
+            assert final_answer(gateway, asked)[0] == "unsupported", action
+
+    def test_retry_runs_the_original_again(self, gateway: Gateway, running: Harness) -> None:
+        first = ended(gateway, running.enqueue("fail", "again"), running.outcomes["fail"])
+        asked, new_id = ask_retry(gateway, running, first[0].task_id)
+        status, facts = final_answer(gateway, asked)
+        if not is_declared(running, "retry_task"):
+            assert status == "unsupported"
+            return
+        assert (status, facts.get("task_id")) == ("done", new_id)
+        second = ended(gateway, new_id, running.outcomes["fail"])
+        assert second[-1].rest["error"] == "again"
+        assert any(record.meta.get("retry_of") == first[0].task_id for record in second)
+        assert {record.name for record in second} == {first[0].name}
+
+    def test_retry_gives_the_task_its_secret_back(self, gateway: Gateway, running: Harness) -> None:
+        secret = f"hunter-{secrets.token_hex(8)}"
+        task_id = running.enqueue("secret", user="eve", password=secret)
+        ended(gateway, task_id, running.outcomes["secret"])
+        asked, new_id = ask_retry(gateway, running, task_id)
+        if not is_declared(running, "retry_task"):
+            assert final_answer(gateway, asked)[0] == "unsupported"
+            return
+        assert final_answer(gateway, asked)[0] == "done"
+        assert proof_of(secret) in ended(gateway, new_id, running.outcomes["secret"])[-1].rest["result"]
+        assert secret.encode() not in b"".join(gateway.raw)
+
+    def test_a_command_delivered_twice_runs_once(self, gateway: Gateway, running: Harness) -> None:
+        first = ended(gateway, running.enqueue("succeed", 7), running.outcomes["succeed"])
+        asked, new_id = ask_retry(gateway, running, first[0].task_id)
+        status = final_answer(gateway, asked)[0]
+        said = len(gateway.answers(asked))
+        ask_retry(gateway, running, first[0].task_id, new_id=new_id, id=asked)
+        wait_for(lambda: len(gateway.answers(asked)) > said, "the repeated command is answered")
+        assert gateway.answers(asked)[-1][0] == status
+        settle(gateway, running)
+        begun = {(r.attempt, r.run, r.at) for r in gateway.records(new_id) if r.kind == "started"}
+        assert len(begun) == (1 if is_declared(running, "retry_task") else 0)
+
+    def test_a_command_that_comes_too_late_is_not_carried_out(self, gateway: Gateway, running: Harness) -> None:
+        first = ended(gateway, running.enqueue("succeed", 7), running.outcomes["succeed"])
+        asked, new_id = ask_retry(gateway, running, first[0].task_id, expires_in_s=-1)
+        assert final_answer(gateway, asked)[0] == "expired"
+        settle(gateway, running)
+        assert gateway.records(new_id) == []
+
+    def test_cancel_keeps_a_waiting_task_from_running(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("succeed", 1, delay_s=2)
+        wait_for(lambda: gateway.records(task_id), "the waiting task is reported")
+        asked = gateway.ask(worker_link(gateway), "cancel_task", running.adapter.engine, {"task_id": task_id})
+        status, _ = final_answer(gateway, asked)
+        if not is_declared(running, "cancel_task"):
+            assert status == "unsupported"
+            return
+        assert status == "done"
+        end = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind in ENDS], "the engine reports the cancellation")
+        assert end[0].kind == "cancelled"
+        assert not [record for record in gateway.records(task_id) if record.kind == "started"]
+
+    def test_a_running_task_cannot_be_cancelled_as_if_it_waited(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("wait", 1.5)
+        wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs")
+        asked = gateway.ask(worker_link(gateway), "cancel_task", running.adapter.engine, {"task_id": task_id})
+        assert final_answer(gateway, asked)[0] == ("refused" if is_declared(running, "cancel_task") else "unsupported")
+        assert ended(gateway, task_id, running.outcomes["wait"])[-1].kind == "succeeded"
+
+    def test_terminate_stops_a_running_task(self, gateway: Gateway, running: Harness) -> None:
+        is_able = is_declared(running, "terminate_task")
+        task_id = running.enqueue("wait", 30 if is_able else 1)
+        wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs")
+        asked = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
+        status, _ = final_answer(gateway, asked)
+        if not is_able:
+            assert status == "unsupported"
+            return
+        assert status == "done"
+        end = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind in ENDS], "the engine reports the end")
+        assert {(record.kind, record.rest["reason"]) for record in end} == {("cancelled", "stopped")}
+        assert end[0].run == next(r.run for r in gateway.records(task_id) if r.kind == "started")
+        settle(gateway, running)
+
+    def test_terminate_refuses_what_does_not_run(self, gateway: Gateway, running: Harness) -> None:
+        task_id = ended(gateway, running.enqueue("succeed", 1), running.outcomes["succeed"])[0].task_id
+        asked = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
+        assert final_answer(gateway, asked)[0] == ("refused" if is_declared(running, "terminate_task") else "unsupported")
+
+    # -- what runs now -------------------------------------------------------------------------------------------------
+    def test_heartbeats_tell_what_runs(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("wait", 1.5)
+
+        def entry() -> list[Any]:
+            beats = worker_link(gateway).heartbeats
+            return [task for task in (beats[-1]["running"] or [] if beats else []) if task[1] == task_id and task[5]]
+
+        engine, _id, attempt, name, queue, started_at, pid = wait_for(entry, "a heartbeat names the running task")[0]
+        assert (engine, attempt, name, queue) == (running.adapter.engine, 0, running.name_of("wait"), running.queue)
+        began = next(record for record in gateway.records(task_id) if record.kind == "started")
+        assert abs(started_at - began.at) < 500_000
+        assert pid == began.pid
+        ended(gateway, task_id, running.outcomes["wait"])
+        wait_for(lambda: not entry(), "a heartbeat does not name it any more")
+
+    # -- odd values ----------------------------------------------------------------------------------------------------
+    @pytest.mark.parametrize("value", ["\0", "\ud800", "line\nline", "‮🙂"], ids=["nul", "surrogate", "newline", "unicode"])
+    def test_odd_text_is_reported(self, gateway: Gateway, running: Harness, value: str) -> None:
+        records = ended(gateway, running.enqueue("succeed", value), running.outcomes["succeed"])
+        assert payload_of(gateway, records[0].task_id)
+        assert json.loads(records[-1].rest["result"]) == value
+
+    def test_large_arguments_are_cut_not_dropped(self, gateway: Gateway, running: Harness) -> None:
+        records = ended(gateway, running.enqueue("succeed", "x" * 1_000_000), running.outcomes["succeed"])
+        payload = payload_of(gateway, records[0].task_id)
+        assert len(payload.rest["args"]) <= 2_000
+        assert payload.rest["original_state"] in ("plain", "too_large")
+        assert len(records[-1].rest["result"]) <= 2_000
+
+    # -- all that was said, once the above has run ---------------------------------------------------------------------
+    def test_every_record_is_well_formed(self, gateway: Gateway, running: Harness) -> None:
+        settle(gateway, running)
+        boots = {fields[1] for fields in gateway.decoded() if fields[0] == "origin"}
+        seen = 0
+        for entry, fields in zip(list(gateway.raw), gateway.decoded(), strict=False):
+            assert len(entry) <= wire.MAX_RECORD
+            if fields[0] in wire.TASK_RECORDS:
+                seen += 1
+                check_record(Record.of(fields), running.adapter.engine, boots)
+            else:
+                assert len(fields) == len(wire.OTHER_RECORDS[fields[0]]) + 1, fields
+        assert seen > 0
+
+    def test_nothing_went_wrong_inside(self, gateway: Gateway, running: Harness) -> None:
+        settle(gateway, running)
+        beat = wait_for(lambda: worker_link(gateway).heartbeats, "a heartbeat")[-1]
+        assert (beat["faults"], beat["dropped"]) == (0, 0), running.log("worker")[-3000:]
+        assert not [fields for fields in gateway.decoded() if fields[0] in ("gap", "fault")]
+
+    # -- bad days: each with a worker of its own -----------------------------------------------------------------------
+    def test_without_a_server_tasks_run_and_are_told_later(self, alone: Harness, lonely_gateway: Gateway) -> None:
+        alone.start_worker()
+        tasks = [alone.enqueue("succeed", number) for number in range(20)]
+        wait_for(lambda: spooled(alone.spool, "succeeded") >= len(tasks), "all tasks run while nobody listens")
+        lonely_gateway.start()
+        for task_id in tasks:
+            ended(lonely_gateway, task_id, alone.outcomes["succeed"], seconds=40)
+
+    def test_what_was_not_acked_is_sent_again(self, alone: Harness, lonely_gateway: Gateway) -> None:
+        lonely_gateway.is_acking = False
+        lonely_gateway.start()
+        alone.start_worker()
+        task_id = alone.enqueue("succeed", 1)
+        wait_for(lambda: spooled(alone.spool, "succeeded") >= 1, "the task runs")
+        lonely_gateway.stop()
+        lonely_gateway.is_acking = True
+        assert lonely_gateway.raw == []
+        lonely_gateway.start()
+        ended(lonely_gateway, task_id, alone.outcomes["succeed"])
+
+    def test_a_refused_token_does_not_disturb_tasks(self, alone: Harness, lonely_gateway: Gateway) -> None:
+        lonely_gateway.is_refusing = True
+        lonely_gateway.start()
+        worker = alone.start_worker()
+        for number in range(5):
+            alone.enqueue("succeed", number)
+        wait_for(lambda: spooled(alone.spool, "succeeded") >= 5, "tasks run though the server refuses the agent")
+        assert worker.poll() is None
+        assert lonely_gateway.refused >= 1
+
+    def test_a_killed_worker_loses_no_captured_event(self, alone: Harness, lonely_gateway: Gateway) -> None:
+        first = alone.start_worker()
+        task_id = alone.enqueue("succeed", 1)
+        wait_for(lambda: spooled(alone.spool, "succeeded") >= 1, "the task runs")
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(10)
+        lonely_gateway.start()
+        alone.start_worker()
+        ended(lonely_gateway, task_id, alone.outcomes["succeed"])
+
+    def test_a_worker_that_ends_says_goodbye_and_leaves_nothing_behind(self, alone: Harness, lonely_gateway: Gateway) -> None:
+        lonely_gateway.start()
+        worker = alone.start_worker()
+        task_id = alone.enqueue("succeed", 1)
+        wait_for(lambda: [r for r in lonely_gateway.records(task_id) if r.kind == "succeeded"], "the task runs")
+        link = worker_link(lonely_gateway)
+        began = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+        assert time.monotonic() - began < 15
+        wait_for(lambda: link.goodbye is not None, "the goodbye")
+
+    def test_without_a_connection_string_nothing_happens(self, alone: Harness, lonely_gateway: Gateway) -> None:
+        lonely_gateway.start()
+        alone.url = ""
+        worker = alone.start_worker()
+        alone.enqueue("succeed", 1)
+        time.sleep(0.5)
+        assert worker.poll() is None
+        assert lonely_gateway.links == []
+        assert not alone.spool.exists()
+
+
+# -- reading what was told ---------------------------------------------------------------------------------------------
+def worker_link(gateway: Gateway) -> Link:
+    """The newest open connection of a worker. AssertionError when there is none within ten seconds."""
+
+    def find() -> list[Link]:
+        return [link for link in gateway.open_links() if link.hello["role"] == "worker"]
+
+    return wait_for(find, "a worker is connected", seconds=10)[-1]
+
+
+def payload_of(gateway: Gateway, task_id: str) -> Record:
+    found = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "payload"], f"the arguments of {task_id}")
+    return max(found, key=lambda record: record.rest["rank"])
+
+
+def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 30) -> list[Record]:
+    """The records of a task in the order of their times, from the moment its expected last attempt has ended."""
+    last = outcome.attempts - 1
+
+    def find() -> list[Record]:
+        records = gateway.records(task_id)
+        is_over = any(r.kind in ENDS and r.attempt >= last for r in records)
+        is_told = not outcome.is_received or any(r.kind == "payload" for r in records)
+        return sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at)) if is_over and is_told else []
+
+    try:
+        return wait_for(find, "", seconds=seconds)
+    except AssertionError:
+        told = [(record.kind, record.attempt) for record in gateway.records(task_id)]
+        raise AssertionError(f"task {task_id} has not ended within {seconds} s; told was {told}") from None
+
+
+def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[Record]) -> None:
+    kinds = [(record.kind, record.attempt) for record in records]
+    ends = {(r.kind, reason_of(r), r.attempt) for r in records if r.kind in ENDS}
+    assert ends == {(outcome.end, outcome.reason, outcome.attempts - 1)}, kinds
+    for attempt in range(outcome.attempts):
+        told = [k for k, a in kinds if a == attempt]
+        assert told.count("enqueued") == 1, kinds
+        assert ("received" in told) == outcome.is_received, kinds
+        assert ("started" in told) == outcome.is_started, kinds
+        assert ("retried" in told) == (attempt < outcome.attempts - 1), kinds
+        check_order([record for record in records if record.attempt == attempt])
+    assert {record.name for record in records} == {harness.name_of(kind)}
+    assert {record.queue for record in records} == {harness.queue}
+    end = next(record for record in records if record.kind in ENDS)
+    if outcome.error_type:
+        assert end.rest["error_type"] == outcome.error_type
+    if outcome.is_timed and outcome.is_started:
+        started = next(r for r in records if r.kind == "started" and r.attempt == end.attempt)
+        assert end.rest["started_at"] == started.at
+        assert 0 <= end.rest["runtime"] <= end.at - started.at + 50_000
+
+
+def reason_of(record: Record) -> str:
+    """Why the end is what it is; a success has a reason only when it is an unusual one."""
+    return str(record.meta.get("reason", "") if record.kind == "succeeded" else record.rest.get("reason", ""))
+
+
+def check_order(records: list[Record]) -> None:
+    """enqueued, received, started, end: in that order of their times, whatever the order of arrival."""
+    at = {record.kind: record.at for record in records}
+    end = max((record.at for record in records if record.kind in ENDS or record.kind == "retried"), default=None)
+    steps = [at.get("enqueued"), at.get("received"), at.get("started"), end]
+    known = [step for step in steps if step is not None]
+    # The producer is told of its own sending only after the broker has the message: a fast worker may come before it.
+    for earlier, later in zip(known, known[1:], strict=False):
+        assert earlier <= later + 100 * CLOCK_TOLERANCE_US, [(record.kind, record.at) for record in records]
+    if "started" in at and end is not None:
+        assert at["started"] <= end
+
+
+def check_record(record: Record, engine: str, boots: set[str]) -> None:
+    assert record.kind not in wire.SERVER_ONLY, record
+    assert record.engine == engine
+    assert record.task_id
+    assert isinstance(record.attempt, int)
+    assert record.attempt >= 0
+    assert abs(record.at - time.time() * 1_000_000) < 900 * 1_000_000, "times are microseconds UTC"
+    assert record.boot in boots, f"{record.run}: its boot has no origin"
+    assert record.pid > 0
+    assert set(record.meta) <= set(wire.META_KEYS)
+    for key in ("received_at", "started_at", "eta"):
+        value = record.rest.get(key)
+        assert value is None or (isinstance(value, int) and value > 10**15), (key, value)
+    runtime = record.rest.get("runtime")
+    assert runtime is None or (isinstance(runtime, int) and runtime >= 0)
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+def is_declared(harness: Harness, action: str) -> bool:
+    return action in {able.action for able in harness.adapter.capabilities}
+
+
+def ask_retry(
+    gateway: Gateway, harness: Harness, task_id: str, *, new_id: str = "", id: str = "", expires_in_s: float = 60
+) -> tuple[str, str]:
+    """(command id, id of the new task)."""
+    payload = payload_of(gateway, task_id)
+    key_id, original = payload.rest["original"] or (None, "")
+    new_id = new_id or f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}"
+    params = {
+        "task_id": task_id, "new_id": new_id, "name": payload.name, "queue": payload.queue, "original": original, "key_id": key_id,
+    }  # fmt: skip
+    link = worker_link(gateway)
+    return gateway.ask(link, "retry_task", harness.adapter.engine, params, id=id, expires_in_s=expires_in_s), new_id
+
+
+def final_answer(gateway: Gateway, command_id: str) -> tuple[str, dict[str, Any]]:
+    """The last word on a command; one that was carried out was `accepted` before."""
+    status, facts = wait_for(
+        lambda: [answer for answer in gateway.answers(command_id) if answer[0] != "accepted"], f"command {command_id} is answered"
+    )[-1]
+    if status in ("done", "failed"):
+        assert gateway.answers(command_id)[0][0] == "accepted"
+    return status, facts
+
+
+def settle(gateway: Gateway, harness: Harness) -> None:
+    """One more task from end to end: whatever was written before it has arrived."""
+    ended(gateway, harness.enqueue("succeed", "settle"), harness.outcomes["succeed"])
+
+
+def proof_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+def spooled(spool: Path, kind: str) -> int:
+    """How many records of this kind stand in the spool folder, sent or not."""
+    mark = b'\x1e["' + kind.encode() + b'"'
+    return sum(path.read_bytes().count(mark) for path in spool.rglob("*.seg"))
+
+
+def keep_trace(gateway: Gateway, harness: Harness) -> None:
+    """With Z4J_TRACES=<folder>: what was told, one record a line, for tests that need real histories."""
+    folder = os.environ.get("Z4J_TRACES")
+    if folder:
+        lines = [json.dumps(fields) for fields in gateway.decoded() if fields[0] in wire.TASK_RECORDS and len(json.dumps(fields)) < 4_000]
+        Path(folder, f"{harness.adapter.engine}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")

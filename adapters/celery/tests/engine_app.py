@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Celery application of the contract: one task per way a task can end. `python engine_app.py` enqueues what it reads on stdin:
+a line of JSON `[kind, args, kwargs, options]` is answered with the task id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from celery import Celery, Task
+from celery.exceptions import Ignore, Reject
+
+import z4j_celery
+
+app = Celery("contract", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
+app.conf.update(
+    task_default_queue="work",
+    worker_prefetch_multiplier=4,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    result_expires=600,
+)
+z4j_celery.install(app)
+
+
+@app.task(name="contract.succeed")
+def succeed(value: Any) -> Any:
+    return value
+
+
+@app.task(name="contract.fail")
+def fail(value: str) -> None:
+    raise ValueError(value)
+
+
+@app.task(name="contract.retry", bind=True)
+def retry(self: Task) -> str:
+    if self.request.retries == 0:
+        raise self.retry(countdown=0.1, exc=ConnectionError("mail host refused"))
+    return "second"
+
+
+@app.task(name="contract.autoretry", autoretry_for=(OSError,), retry_backoff=False, default_retry_delay=0, max_retries=1)
+def autoretry() -> None:
+    raise OSError(28, "No space left on device")
+
+
+@app.task(name="contract.wait")
+def wait(seconds: float) -> float:
+    """Waits as long as it is told."""
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(name="contract.secret")
+def secret(user: str, password: str) -> dict[str, str]:
+    return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
+
+
+@app.task(name="contract.spawn")
+def spawn() -> str:
+    return str(succeed.delay("child").id)
+
+
+@app.task(name="contract.ignore")
+def ignore() -> None:
+    raise Ignore
+
+
+@app.task(name="contract.reject")
+def reject() -> None:
+    raise Reject("not for me", requeue=False)
+
+
+@app.task(name="contract.crash")
+def crash() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="contract.leave")
+def leave() -> None:
+    os._exit(3)
+
+
+@app.task(name="contract.hard_limit", time_limit=1)
+def hard_limit() -> None:
+    time.sleep(30)
+
+
+@app.task(name="contract.soft_limit", soft_time_limit=1, time_limit=20)
+def soft_limit() -> None:
+    time.sleep(30)
+
+
+@app.task(name="contract.soft_limit_survived", soft_time_limit=1, time_limit=20)
+def soft_limit_survived() -> str:
+    from celery.exceptions import SoftTimeLimitExceeded
+
+    try:
+        time.sleep(30)
+    except SoftTimeLimitExceeded:
+        return "cleaned up"
+    return "never"
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        kind, args, kwargs, options = json.loads(line)
+        name = f"contract.{kind}"
+        task = app.tasks.get(name)
+        sent = task.apply_async(args, kwargs, **options) if task is not None else app.send_task(name, args, kwargs, **options)
+        print(sent.id, flush=True)
+
+
+if __name__ == "__main__":
+    serve()

