@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The proof that an adapter tells z4j the truth and does its host no harm. For authors of adapters; needs pytest and psutil.
+"""The suite every adapter passes: real workers of the engine, a real gateway, no fakes.
 
-An engine's test file subclasses `AdapterContract` and gives it a fixture `harness`::
+    from z4j_agent.conformance import AdapterContract, Harness, Outcome
 
-    import pytest
-    pytest.register_assert_rewrite("z4j_agent.conformance")
-    from z4j_agent.conformance import AdapterContract, Harness
-
+    class MyHarness(Harness): ...
     class TestMyEngine(AdapterContract):
-        @pytest.fixture(scope="class")
-        @classmethod
-        def harness(cls): ...
+        harness_class = MyHarness
 
-Everything is real: the engine's own worker and producer processes, the agent inside them, and a gateway that speaks the wire.
-What an adapter declares is demanded; what it does not declare must be answered with `unsupported`.
+A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. Add
+`pytest.register_assert_rewrite("z4j_agent.conformance.contract")` to the conftest, so that failures print their values.
 """
 
-from __future__ import annotations
-
 from z4j_agent.conformance.contract import AdapterContract
-from z4j_agent.conformance.gateway import Gateway, Told
-from z4j_agent.conformance.harness import Harness, Process, Stack
+from z4j_agent.conformance.gateway import Gateway, Link, Record
+from z4j_agent.conformance.harness import Harness, Outcome, wait_for
 
-__all__ = ["AdapterContract", "Gateway", "Harness", "Process", "Stack", "Told"]
+__all__ = ["AdapterContract", "Gateway", "Harness", "Link", "Outcome", "Record", "wait_for"]

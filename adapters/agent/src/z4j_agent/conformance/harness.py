@@ -1,213 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an engine must bring: how to start a worker and a producer. Everything else the suite does itself."""
+"""What an adapter's tests bring along: how its engine is started, how a task is enqueued, and how each kind of task ends."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-import psutil
+from z4j_agent.adapter import Adapter
 
-from z4j_agent.adapter import Capability
-from z4j_agent.conformance.gateway import Gateway, wait_for
+T = TypeVar("T")
 
 
-@dataclass
-class Process:
-    """A process of the host application, leading a group of its own."""
+def wait_for(probe: Callable[[], T], what: str, *, seconds: float = 20) -> T:
+    """Asks until the answer is true. Raises AssertionError naming `what` after `seconds`."""
+    ends = time.monotonic() + seconds
+    while True:
+        if answer := probe():
+            return answer
+        assert time.monotonic() < ends, f"not within {seconds} s: {what}"
+        time.sleep(0.03)
 
-    popen: subprocess.Popen[bytes]
-    log: Path
 
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What must be told of a task of some kind, from `enqueued` to its end."""
 
-    def tree(self) -> list[psutil.Process]:
-        """This process and all below it that are alive."""
-        try:
-            main = psutil.Process(self.pid)
-            return [main, *main.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+    end: str
+    """Kind of the last record, as in `wire.TASK_RECORDS`."""
+    reason: str = ""
+    attempts: int = 1
+    is_received: bool = True
+    is_started: bool = True
+    is_timed: bool = True
+    """Whether the end must carry `started_at` and `runtime`: no, where the process that ran it could not report it."""
+    error_type: str = ""
+    args: tuple[Any, ...] = ()
+    options: Mapping[str, Any] | None = None
+    """For `Harness.enqueue`; the meaning is the harness's own."""
 
-    def cpu_s(self) -> float:
-        """Seconds of CPU the tree has used, dead children included."""
-        used = 0.0
-        for process in self.tree():
-            times = process.cpu_times()
-            used += times.user + times.system
-        return used
 
-    def stop(self, seconds: float = 20.0) -> int:
-        """Asks it to end (SIGTERM) and returns its exit status; whatever is left of its group is killed."""
-        if self.popen.poll() is None:
-            self.popen.terminate()
-        try:
-            status = self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            status = -signal.SIGKILL
-        self.kill_group()
-        return status
+BASIC = ("succeed", "fail", "retry", "wait", "secret", "spawn")
+"""Kinds of task that every test application has. Their behaviour:
 
-    def kill(self) -> None:
-        """SIGKILL to this one process, as the kernel does when memory runs out."""
-        self.popen.kill()
-        self.popen.wait(10)
-
-    def kill_group(self) -> None:
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        if self.popen.poll() is None:
-            self.popen.wait(10)
-
-    def said(self) -> str:
-        return self.log.read_text("utf-8", "replace")
+* ``succeed(value)`` returns `value`.
+* ``fail(value)`` raises `ValueError(value)` in a function whose name is in the traceback.
+* ``retry()`` fails once with `ConnectionError`, is tried again by the engine, and returns "second".
+* ``wait(seconds)`` sleeps and returns.
+* ``secret(user, password)`` returns {"user": user, "password": password, "proof": first 8 hex digits of sha256(password)}.
+* ``spawn()`` enqueues one ``succeed`` and returns its task id.
+"""
 
 
 class Harness:
-    """Subclass it for an engine.
+    """One engine in a folder of its own. A subclass starts real processes with `self.start`, nothing in-process."""
 
-    The worker knows these tasks, whatever the engine calls them (`name_of`):
-
-    `succeed(value)` returns value · `fail(message)` raises ValueError(message) · `flaky()` asks once to be retried, then returns "ok" ·
-    `wait(seconds)` sleeps · `crash()` kills its own process with SIGKILL · `login(user, password)` returns whether the password is the one
-    in the environment variable SECRET · `ignore()` where the engine has such an outcome.
-
-    The producer reads one JSON object per line from standard input and answers each with one line. `{"send": role, "args": [...],
-    "kwargs": {...}, "options": {...}}` → `{"id": task id}`; options are `delay` and `expires` in seconds. `{"send": "unreadable"}` sends
-    `succeed` with an argument whose `__repr__` raises, `{"send": "unknown"}` a task no worker knows, and `{"lookup": id}` → what the
-    adapter's `lookup_task` returns. `{"many": role, "count": n}` sends n at once → `{"ids": [...]}`.
-    """
-
-    engine: ClassVar[str]
-    capabilities: ClassVar[tuple[Capability, ...]] = ()
+    adapter: ClassVar[type[Adapter]]
+    outcomes: ClassVar[Mapping[str, Outcome]]
+    """Every kind of task the test application has, the `BASIC` ones and all others the engine can end in."""
+    names: ClassVar[Mapping[str, str]] = {}
+    """Task name per kind, where it is not the kind itself."""
     queue: ClassVar[str] = ""
-    """Where the tasks go; "" when the engine has no queues."""
-    can_expire: ClassVar[bool] = True
-    can_delay: ClassVar[bool] = True
-    can_lookup: ClassVar[bool] = True
-    can_tell_received: ClassVar[bool] = True
-    survives_crash: ClassVar[bool] = True
-    """Whether a worker outlives a task that kills its own process (it runs tasks in children)."""
+    runs_in_children: ClassVar[bool] = False
+    """Whether tasks run in other processes than the worker's main one."""
 
-    def name_of(self, role: str) -> str:
-        """The engine's name of a role."""
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    # -- to be written per engine --------------------------------------------------------------------------------------
+    def set_up(self) -> None:
+        """Starts what the engine needs besides workers, such as its broker."""
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """A worker that is ready to take tasks when this returns."""
         raise NotImplementedError
 
-    def worker_command(self) -> list[str]:
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        """Enqueues through the engine's own API in another process than the worker's, and returns the task id."""
         raise NotImplementedError
 
-    def producer_command(self) -> list[str]:
-        raise NotImplementedError
-
-    def environment(self, stack: Stack) -> dict[str, str]:
-        """What its processes need beside z4j's own variables; each stack should have queues of its own."""
-        raise NotImplementedError
-
-    def is_ready(self, worker: Process) -> bool:
-        """Whether the worker takes tasks, for runs without z4j."""
-        raise NotImplementedError
-
-
-@dataclass
-class Stack:
-    """One gateway, one spool, one producer and the workers of one test or class."""
-
-    harness: Harness
-    folder: Path
-    gateway: Gateway
-    env: dict[str, str] = field(default_factory=dict)
-    processes: list[Process] = field(default_factory=list)
-    _producer: Process | None = None
-
-    SECRET: ClassVar[str] = "correct-horse-battery-7f3a91"
-
+    # -- for subclasses ------------------------------------------------------------------------------------------------
     @property
     def spool(self) -> Path:
         return self.folder / "spool"
 
-    def start(self, name: str, command: list[str], *, is_piped: bool = False, **env: str) -> Process:
-        log = self.folder / f"{name}-{len(self.processes)}.log"
-        own = {
-            "Z4J_URL": self.gateway.url, "Z4J_SPOOL": str(self.spool), "Z4J_ENVIRONMENT": "conformance", "Z4J_ALLOW": "all",
-            "Z4J_RELEASE": "1", "SECRET": self.SECRET,
-        }  # fmt: skip
-        pipe = subprocess.PIPE if is_piped else subprocess.DEVNULL
-        with log.open("wb") as out:
-            popen = subprocess.Popen(
-                command,
-                env={**os.environ, **own, **self.harness.environment(self), **self.env, **env},
-                stdin=pipe, stdout=pipe if is_piped else out, stderr=out, start_new_session=True, cwd=self.folder,
+    def environment(self) -> dict[str, str]:
+        """For every process that is to be watched."""
+        return {**os.environ, "Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
+
+    def start(
+        self, name: str, command: Sequence[str | Path], *, stdin: int = subprocess.DEVNULL, stdout: int | None = None, cwd: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A process group of its own, its output in `<name>.log`; ended by `tear_down`."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [str(part) for part in command], env=self.environment(), cwd=cwd, stdin=stdin,
+                stdout=log if stdout is None else stdout, stderr=log, start_new_session=True,
             )  # fmt: skip
-        process = Process(popen, log)
         self.processes.append(process)
         return process
 
-    def start_worker(self, *, is_told: bool = True, **env: str) -> Process:
-        """Starts a worker; waits until it has connected, or (`is_told` false) until the engine says it is ready."""
-        known = len(self.gateway.links)
-        worker = self.start("worker", self.harness.worker_command(), **env)
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
-        def is_up() -> bool:
-            assert worker.popen.poll() is None, f"the worker ended: {worker.said()[-3000:]}"
-            return not is_told or any(link.is_worker and link.discoveries for link in self.gateway.links[known:])
+    def name_of(self, kind: str) -> str:
+        return self.names.get(kind, kind)
 
-        wait_for(is_up, "the worker connects", 30)
-        wait_for(lambda: self.harness.is_ready(worker), "the worker is ready", 30)
-        return worker
-
-    # -- the producer --------------------------------------------------------------------------------------------------
-    def send(self, role: str, *args: Any, options: dict[str, Any] | None = None, **kwargs: Any) -> str:
-        """Enqueues a task in the producer process and returns its id."""
-        return str(self._say({"send": role, "args": args, "kwargs": kwargs, "options": options or {}})["id"])
-
-    def send_many(self, role: str, count: int) -> list[str]:
-        return list(self._say({"many": role, "count": count})["ids"])
-
-    def lookup(self, task_id: str) -> dict[str, Any]:
-        return self._say({"lookup": task_id})
-
-    def _say(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._producer is None:
-            self._producer = self.start("producer", self.harness.producer_command(), is_piped=True)
-        producer = self._producer.popen
-        stdin, stdout = _piped(producer.stdin), _piped(producer.stdout)
-        stdin.write(json.dumps(request).encode() + b"\n")
-        stdin.flush()
-        line = stdout.readline()
-        assert line, f"the producer ended: {self._producer.said()[-3000:]}"
-        answer: dict[str, Any] = json.loads(line)
-        assert "error" not in answer, answer["error"]
-        return answer
-
-    def close(self) -> None:
+    def tear_down(self) -> None:
+        """Ends everything, the youngest first; what does not end in time is killed with its group."""
         for process in reversed(self.processes):
-            if process is self._producer:
-                _piped(process.popen.stdin).close()
-                try:
-                    process.popen.wait(5)
-                except subprocess.TimeoutExpired:
-                    process.kill_group()
-                _piped(process.popen.stdout).close()
-            else:
-                process.stop()
-        self.gateway.stop()
-
-
-def _piped(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe is not None
-    return pipe
-
-
-def settle(seconds: float) -> None:
-    """Gives something that must not happen the time to happen."""
-    time.sleep(seconds)
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
