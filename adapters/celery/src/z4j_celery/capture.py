@@ -303,11 +303,8 @@ class Capture:
         agent, at, task_id = self._agent, now(), request.id
         attempt, queue = int(request.retries or 0), queue_in(request.delivery_info)
         run: Run | None = getattr(request, "z4j_run", None)
-        if run is not None:
-            token, started_at, runtime, meta = agent.run, run.started_at, run.runtime(), run.meta
-        else:
-            token, started_at, runtime = self._ran_elsewhere(task_id)
-            meta = records.NO_META
+        token, started_at, runtime = self._ran_elsewhere(task_id) if run is None else (agent.run, run.started_at, run.runtime())
+        meta = records.NO_META if run is None else run.meta
         cause = getattr(reason, "exc", None)
         why = "child_killed" if isinstance(cause, WorkerLostError) else "" if reason is not None else "shutdown"
         agent.append(
