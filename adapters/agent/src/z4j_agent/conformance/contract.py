@@ -40,16 +40,18 @@ class AdapterContract:
             metafunc.parametrize("kind", sorted(self.harness_class.outcomes))
 
     @pytest.fixture(scope="class")
-    def gateway(self) -> Iterator[Gateway]:
+    @classmethod
+    def gateway(cls) -> Iterator[Gateway]:
         gateway = Gateway()
         gateway.start()
         yield gateway
         gateway.stop()
 
     @pytest.fixture(scope="class")
-    def running(self, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    @classmethod
+    def running(cls, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
         """An engine with one worker, watched and connected."""
-        harness = self.harness_class(tmp_path_factory.mktemp("running"), gateway.url)
+        harness = cls.harness_class(tmp_path_factory.mktemp("running"), gateway.url)
         try:
             harness.set_up()
             harness.start_worker()
