@@ -124,7 +124,7 @@ class Store:
             db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             db.execute("PRAGMA foreign_keys = 1")
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA cache_size = -65536")
+            db.execute("PRAGMA cache_size = -32768")
             # Housekeeping checkpoints between commits; this is the net under it.
             db.execute("PRAGMA wal_autocheckpoint = 4000")
             db.execute("PRAGMA temp_store = MEMORY")

@@ -347,6 +347,7 @@ def test_what_is_not_said_is_nothing() -> None:
 
 def test_nothing_is_the_summary_of_no_events() -> None:
     assert fold(None, []) is None
+    assert delta(Event("started", 0, 0)).last_at == 0
     some = delta(ev("enqueued"))
     assert fold(some, []) == some
     assert fold(some, [ev("started", T + 1)]) == join(some, delta(ev("started", T + 1)))
