@@ -2,7 +2,7 @@
 """Changes `rules/fold.py` in one place at a time and sees whether a test of the fold notices.
 
     python tests/mutation.py            # prints killed/total and every survivor
-    python tests/mutation.py 17         # shows mutant 17 only
+    python tests/mutation.py 17 18      # tries only these
 
 Each mutant runs in a forked child that has pytest imported already; nothing is written to the source tree.
 """
@@ -144,21 +144,19 @@ def main() -> int:
     import pytest  # noqa: F401
 
     made = mutants()
-    if len(sys.argv) > 1:
-        line, what, module = made[int(sys.argv[1])]
-        print(f"line {line}: {what}\n{ast.unparse(module)}")
-        return 0
+    wanted = [int(number) for number in sys.argv[1:]] or range(len(made))
     unchanged = ast.parse(TARGET.read_text("utf-8"))
     if not survives(unchanged):
         print("the tests fail without any mutant")
         return 1
     survivors = []
-    for number, (line, what, module) in enumerate(made):
+    for number in wanted:
+        line, what, module = made[number]
         if survives(module):
             survivors.append(number)
             print(f"survived {number}: line {line}: {what}", flush=True)
-    killed = len(made) - len(survivors)
-    print(f"{killed} of {len(made)} mutants killed ({100 * killed / len(made):.1f} %)")
+    killed = len(wanted) - len(survivors)
+    print(f"{killed} of {len(wanted)} mutants killed ({100 * killed / len(wanted):.1f} %)")
     return 0
 
 

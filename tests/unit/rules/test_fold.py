@@ -114,6 +114,7 @@ def test_a_retry_waits_as_retrying_until_it_starts() -> None:
     assert state(again, ev("received", T + 3, 1, eta=T + SECOND)) == "retrying"
     assert state(again, ev("received", T + 3, 1)) == "received"
     assert state(again, ev("started", T + 4, 1)) == "running"
+    assert state(ev("received", T, 1, eta=T)) == "received"
     assert state(ev("enqueued", T, 1)) == "retrying"
     assert state(retried, again, ev("started", T + SECOND, 1)) == "running"
 
