@@ -95,8 +95,8 @@ def make_page(shell: Shell) -> PatternsPage:
         ),
         numbers=(
             Number("finished / min", "1,000,000", "/patterns", "+6\u202f%"),
-            Number("failed, last hour", "1,204", "/patterns", "usual 31", "failed"),
-            Number("oldest waiting", "6\u202fm\u202f12\u202fs", "/patterns", LONG),
+            Number("failed / hour", "1,204", "/patterns", "usual 31", "failed"),
+            Number("longest wait", "6\u202fm\u202f12\u202fs", "/patterns", LONG),
             Number("silent agents", "0", "/patterns"),
         ),
         notices=(

@@ -42,13 +42,13 @@ def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]
     return (
         Number("finished / min", number(round(numbers.finished_per_min)), scope.but(state=("succeeded",)).href(), _change(numbers)),
         Number(
-            "failed, last hour", number(numbers.failed_hour), scope.but(state=BAD, since="1h").href(), failed_usual,
+            "failed / hour", number(numbers.failed_hour), scope.but(state=BAD, since="1h").href(), failed_usual,
             "failed" if is_worse else "",
         ),
         Number("running", number(numbers.running), scope.but(state=("running",)).href()),
         Number("waiting", number(numbers.waiting), waiting.href()),
         Number(
-            "oldest waiting", duration(oldest), waiting.but(queue=numbers.oldest_waiting_queue).href(), numbers.oldest_waiting_queue
+            "longest wait", duration(oldest), waiting.but(queue=numbers.oldest_waiting_queue).href(), numbers.oldest_waiting_queue
         ),
         Number("retrying", number(numbers.retrying), scope.but(state=("retrying",)).href()),
         Number(

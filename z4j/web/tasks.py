@@ -193,7 +193,8 @@ def says(row: TaskRow, now: int) -> str:
     if row.state == "succeeded":
         return row.result[:SAYS]
     if row.state in ("scheduled", "retrying"):
-        due = f"next try {relative(row.eta_at, now)}" if row.state == "retrying" else f"due {relative(row.eta_at, now)}"
+        due = "next try " if row.state == "retrying" and row.eta_at is not None and row.eta_at > now else "due "
+        due += relative(row.eta_at, now)
         return " · ".join(part for part in (due if row.eta_at is not None else "", error) if part)[:SAYS]
     if row.state == "running" and row.started_at is not None:
         return f"running for {duration(now - row.started_at)}"

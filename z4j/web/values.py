@@ -29,10 +29,18 @@ def pairs(args: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def pretty(value: Any) -> str:
-    """JSON on one line when it is short, indented when it is not."""
+def pretty(value: Any, depth: int = 0) -> str:
+    """JSON on one line when it is short; else indented, with plain lists still on one line."""
     line = json.dumps(value, ensure_ascii=False)
-    return line if len(line) <= SHORT else json.dumps(value, ensure_ascii=False, indent=2)
+    if len(line) + 2 * depth <= SHORT or not isinstance(value, (dict, list)) or not value:
+        return line
+    inner, outer = "  " * (depth + 1), "  " * depth
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(name, ensure_ascii=False)}: {pretty(item, depth + 1)}" for name, item in value.items()]
+        return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{outer}}}"
+    if not any(isinstance(item, (dict, list)) for item in value):
+        return line
+    return "[\n" + ",\n".join(inner + pretty(item, depth + 1) for item in value) + f"\n{outer}]"
 
 
 def pretty_text(text: str) -> str:

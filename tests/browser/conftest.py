@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One server with seeded data and one Chromium for all browser tests. Every page that is opened is watched: an error on the
+console, an exception of a script or a violation of the content security policy fails the test that met it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.seed import Shop
+from tests.support.stack import Stack, stack
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update",
+]  # fmt: skip
+SHOTS = Path(__file__).parent / "shots"
+WATCH = """
+document.addEventListener("securitypolicyviolation", (e) => console.error("CSP " + e.violatedDirective + " " + e.blockedURI));
+window.shifted = 0;
+new PerformanceObserver((list) => { for (const e of list.getEntries()) window.shifted += e.value; }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@dataclass
+class Site:
+    """The server under test, the agents that talk to it, and how to open its pages."""
+
+    stack: Stack
+    shop: Shop
+    browser: Browser
+    ids: dict[str, int]
+    """Row ids of one task per state."""
+    cookies: list[dict[str, object]] = field(default_factory=list)
+
+    @contextmanager
+    def context(self, *, width: int = 1440, height: int = 900, theme: str = "light", scripts: bool = True) -> Iterator[BrowserContext]:
+        made = self.browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light",
+            java_script_enabled=scripts, base_url=self.stack.address,
+        )  # fmt: skip
+        made.add_cookies(self.cookies)  # type: ignore[arg-type]
+        try:
+            yield made
+        finally:
+            made.close()
+
+    @contextmanager
+    def page(self, path: str, *, width: int = 1440, height: int = 900, theme: str = "light", expect: int = 200) -> Iterator[Page]:
+        """One page, opened and settled; what goes wrong in it raises at the end."""
+        with self.context(width=width, height=height, theme=theme) as context:
+            context.add_init_script(WATCH)
+            page = context.new_page()
+            errors: list[str] = []
+            page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == expect, f"{path} answered {answer.status}"
+            if page.locator("[data-air]").count():
+                page.locator("html.live").wait_for(state="attached")
+            page.wait_for_timeout(150)
+            yield page
+            assert errors == [], f"{path}: {errors}"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with stack(tmp_path_factory.mktemp("site")) as made:
+        made.command("migrate")
+        url = made.add_app()
+        made.command("user", "add", "ada", "--role", "admin", "--password-stdin", stdin="a long enough passphrase\n")
+        made.start_server()
+        link = made.command("user", "link", "ada", "--port", str(made.port)).strip()
+        with Shop(url) as shop:
+            found = shop.fill()
+            ids = {end: _row_id(made, task_id) for end, task_id in found.items()}
+            context = browser.new_context(base_url=made.address)
+            context.new_page().goto(link)
+            yield Site(made, shop, browser, ids, [dict(cookie) for cookie in context.cookies()])
+            context.close()
+
+
+def _row_id(made: Stack, task_id: str) -> int:
+    from uuid import UUID
+
+    [(id,)] = made.rows("SELECT id FROM task WHERE task_id = ?", UUID(task_id).bytes)
+    return int(id)
+
+
+@pytest.fixture
+def shot() -> Callable[[Page, str], None]:
+    """Keeps a picture for the eye; tests/browser/shots is not committed."""
+    SHOTS.mkdir(exist_ok=True)
+
+    def take(page: Page, name: str) -> None:
+        page.screenshot(path=SHOTS / f"{name}.png")
+
+    return take

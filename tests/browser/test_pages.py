@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every page in both themes on a desk and on a phone: it opens clean, nothing scrolls sideways, axe has nothing serious."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_core_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+PAGES = (
+    "/tasks", "/tasks?state=failed&since=24h", "/tasks?name=no.such_task", "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
+    "/tasks/masked", "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",
+    "/settings/users", "/patterns",
+)  # fmt: skip
+DESK, PHONE = (1440, 900), (390, 844)
+SIZES, WEIGHTS = 7, 3
+STYLES = """
+() => {
+  const sizes = new Set(), weights = new Set(), colours = new Map();
+  const add = (value, where) => { if (!colours.has(value)) colours.set(value, where); };
+  for (const el of document.querySelectorAll("body, body *")) {
+    if (el.closest("head") || !el.checkVisibility()) continue;
+    const style = getComputedStyle(el);
+    const says = [...el.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || el.matches("input");
+    const where = el.tagName + "." + el.className;
+    if (says) { sizes.add(style.fontSize); weights.add(style.fontWeight); add(style.color, where); }
+    add(style.backgroundColor, where);
+    for (const side of ["Top", "Right", "Bottom", "Left"])
+      if (parseFloat(style["border" + side + "Width"]) > 0) add(style["border" + side + "Color"], where);
+    if (el.namespaceURI.endsWith("svg") && el.tagName === "rect") add(style.fill, where);
+  }
+  const probe = document.createElement("i");
+  document.body.append(probe);
+  const tokens = new Set(["rgba(0, 0, 0, 0)"]);
+  for (const sheet of document.styleSheets) for (const rule of sheet.cssRules) if (rule.selectorText === ":root")
+    for (const name of rule.style) if (name.startsWith("--")) {
+      const value = rule.style.getPropertyValue(name);
+      if (!value.includes("light-dark")) continue;
+      for (const scheme of ["light", "dark"]) { probe.style.colorScheme = scheme; probe.style.color = `var(${name})`; tokens.add(getComputedStyle(probe).color); }
+    }
+  probe.remove();
+  return { sizes: [...sizes], weights: [...weights], strangers: [...colours].filter(([c]) => !tokens.has(c)) };
+}
+"""
+
+
+def path_of(site: Site, page: str) -> str:
+    kind = page.removeprefix("/tasks/")
+    return f"/tasks/{site.ids[kind]}" if page.startswith("/tasks/") else page
+
+
+def serious_findings(page: Page) -> list[Any]:
+    found: dict[str, Any] = Axe().run(page)
+    return [
+        (of["id"], [node["html"][:160] for node in of["nodes"][:3]], of["nodes"][0]["any"][:1])
+        for of in found["violations"]
+        if of["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_opens_clean(site: Site, page: str, theme: str, shot: Callable[[Page, str], None]) -> None:
+    name = page.strip("/").replace("/", "-").replace("?", "-").replace("&", "-").replace("=", "-")
+    for width, height in (DESK, PHONE):
+        with site.page(path_of(site, page), width=width, height=height, theme=theme) as open_page:
+            shot(open_page, f"{name}-{theme}-{width}")
+            assert open_page.evaluate("document.documentElement.scrollWidth") <= width
+            # Each theme and each layout once: the rules look at the page, not at their combination.
+            if (theme, width) in (("light", PHONE[0]), ("dark", DESK[0])):
+                assert serious_findings(open_page) == []
+            if width == PHONE[0]:
+                open_page.set_viewport_size({"width": 360, "height": 780})
+                assert open_page.evaluate("document.documentElement.scrollWidth") <= 360
+                continue
+            styles = open_page.evaluate(STYLES)
+            assert styles["strangers"] == []
+            assert len(styles["sizes"]) <= SIZES, styles["sizes"]
+            assert len(styles["weights"]) <= WEIGHTS, styles["weights"]
+
+
+@pytest.mark.parametrize(
+    ("page", "size", "at_least"), [("/tasks", DESK, 14), ("/workers", DESK, 20), ("/queues", DESK, 20), ("/tasks", PHONE, 8)]
+)
+def test_lists_are_dense(site: Site, page: str, size: tuple[int, int], at_least: int) -> None:
+    with site.page(page, width=size[0], height=size[1]) as open_page:
+        whole = open_page.evaluate(
+            """() => {
+              const bar = document.querySelector(".rail").getBoundingClientRect();
+              const bottom = bar.top > 0 ? bar.top : innerHeight;
+              return [...document.querySelectorAll("tbody tr")].filter((row) => row.getBoundingClientRect().bottom <= bottom).length;
+            }"""
+        )
+        assert whole >= at_least
+
+
+@pytest.mark.parametrize("page", ["/tasks", "/tasks/failed", "/workers", "/queues", "/changes", "/settings/tokens"])
+def test_targets_on_a_phone_are_large(site: Site, page: str) -> None:
+    with site.page(path_of(site, page), width=390, height=844) as open_page:
+        small = open_page.evaluate(
+            """() => [...document.querySelectorAll("a, button, summary, input, select")]
+              .filter((el) => el.checkVisibility({ visibilityProperty: true }) && !el.closest(".skip, p, dd") && el.type !== "hidden")
+              .map((el) => {
+                let box = el.getBoundingClientRect();
+                if (el.matches(".through")) box = el.closest("tr").getBoundingClientRect();
+                if (el.matches(".query input")) box = el.closest(".query").getBoundingClientRect();
+                return [el.outerHTML.slice(0, 120), Math.round(box.width), Math.round(box.height)];
+              })
+              .filter(([, width, height]) => height < 40 || width < 40)"""
+        )
+        assert small == []
+
+
+@pytest.mark.parametrize("page", ["/tasks", "/tasks/failed", "/queues", "/settings/users"])
+def test_focus_is_visible_on_every_control(site: Site, page: str) -> None:
+    with site.page(path_of(site, page)) as open_page:
+        seen = set()
+        for _ in range(90):
+            open_page.keyboard.press("Tab")
+            found = open_page.evaluate(
+                """() => {
+                  const el = document.activeElement;
+                  if (!el || el === document.body) return null;
+                  const shown = [el, el.closest("tr"), el.closest(".query")].filter(Boolean)
+                    .some((of) => getComputedStyle(of).outlineStyle !== "none" && parseFloat(getComputedStyle(of).outlineWidth) >= 2);
+                  return [el.outerHTML.slice(0, 120), shown];
+                }"""
+            )
+            if found is None:
+                break
+            assert found[1], f"no visible focus: {found[0]}"
+            seen.add(found[0])
+        assert len(seen) >= 15
+
+
+def test_themes_differ_in_tokens_only(site: Site) -> None:
+    boxes = []
+    script = """() => [...document.querySelectorAll("body *")].filter((el) => el.checkVisibility() && !el.closest("[data-ago], .strip"))
+      .map((el) => { const b = el.getBoundingClientRect(); return [el.tagName, Math.round(b.x), Math.round(b.width), Math.round(b.height)]; })"""
+    for theme in ("light", "dark"):
+        with site.page(f"/tasks/{site.ids['failed']}", theme=theme) as page:
+            boxes.append(page.evaluate(script))
+    assert boxes[0] == boxes[1]
+
+
+def test_first_load_is_light(site: Site) -> None:
+    with site.context() as context:
+        page = context.new_page()
+        client = context.new_cdp_session(page)
+        client.send("Network.enable")
+        sizes: dict[str, int] = {}
+        urls: dict[str, str] = {}
+        client.on("Network.responseReceived", lambda event: urls.update({event["requestId"]: event["response"]["url"]}))
+        client.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
+        page.goto("/tasks")
+        page.wait_for_timeout(600)
+        loaded = {urls[id]: size for id, size in sizes.items() if id in urls}
+        assert sum("/static/" in url for url in loaded) >= 7
+        assert sum(loaded.values()) <= 60 * 1024, loaded

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What people do with the pages: by keyboard, without scripts, on a phone; signing in, filtering, acting, making secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+
+def test_signing_in_and_out(site: Site, shot: Callable[[Page, str], None]) -> None:
+    context = site.browser.new_context(base_url=site.stack.address, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto("/tasks?state=failed")
+    expect(page).to_have_url(re.compile("/login"))
+    shot(page, "login")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill("wrong wrong wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Name or password is wrong")
+    assert page.get_by_label("Name").input_value() == "ada"
+    page.get_by_label("Password").fill("a long enough passphrase")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(re.compile(r"/tasks\?state=failed$"))
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/login"))
+    page.goto("/tasks")
+    expect(page).to_have_url(re.compile("/login"))
+    context.close()
+
+
+def test_a_used_up_setup_link_says_so(site: Site, shot: Callable[[Page, str], None]) -> None:
+    context = site.browser.new_context(base_url=site.stack.address, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto("/setup?code=nothing")
+    shot(page, "setup-used")
+    expect(page.get_by_role("alert")).to_contain_text("used already")
+    context.close()
+
+
+def test_keys(site: Site) -> None:
+    with site.page("/tasks") as page:
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        first = page.locator("tbody tr .through").first
+        assert first.evaluate("of => of === document.activeElement")
+        page.keyboard.press("x")
+        expect(page.locator("[data-ticks]")).to_contain_text("1 ticked")
+        page.keyboard.press("x")
+        expect(page.locator("[data-ticks]")).to_be_hidden()
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"/tasks/\d+$"))
+        page.keyboard.press("g")
+        page.keyboard.press("q")
+        expect(page).to_have_url(re.compile("/queues$"))
+
+
+def test_the_query_box_becomes_filters_in_the_url(site: Site) -> None:
+    with site.page("/tasks") as page:
+        page.keyboard.press("/")
+        page.keyboard.type("state:failed queue:emails since:24h")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"/tasks\?state=failed&queue=emails&since=24h$"))
+        for row in page.locator("tbody tr").all():
+            assert "failed" in row.inner_text()
+        assert page.locator("input[name=q]").input_value() == "state:failed queue:emails since:24h"
+
+
+def test_paging_both_ways(site: Site) -> None:
+    with site.page("/tasks") as page:
+        first = page.locator("tbody tr").first.get_attribute("id")
+        page.keyboard.press("n")
+        expect(page).to_have_url(re.compile("older="))
+        assert page.locator("tbody tr").first.get_attribute("id") != first
+        page.keyboard.press("p")
+        expect(page).to_have_url(re.compile("newer="))
+        expect(page.locator(f"#{first}")).to_have_count(1)
+
+
+def test_a_stop_needs_its_word(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page(f"/tasks/{site.ids['running']}") as page:
+        page.locator("summary", has_text="Stop").click()
+        page.wait_for_timeout(250)
+        shot(page, "drawer")
+        page.get_by_label("Type stop to confirm").fill("nope")
+        page.get_by_role("button", name="Stop 1 task").click()
+        expect(page.get_by_role("button", name="Stop 1 task")).to_be_visible()  # the browser itself holds it back
+        page.get_by_label("Type stop to confirm").fill("stop")
+        page.get_by_role("button", name="Stop 1 task").click()
+        expect(page.locator(".notice.good")).to_contain_text("Stop asked")
+        page.keyboard.press("g")
+        page.keyboard.press("c")
+        expect(page.locator(".changes tbody tr").first).to_contain_text("terminate task")
+
+
+def test_a_connection_string_is_shown_once(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page("/settings/apps") as page:
+        page.locator("summary", has_text="Connect an app").click()
+        page.locator(".sheet input[name=name]").fill("newsletter")
+        page.get_by_role("button", name="Make a connection string").click()
+        shown = page.locator("#made").inner_text()
+        assert re.fullmatch(rf"Z4J_URL=z4j\+ws://z4a_[\w-]{{43}}\.[\w-]{{43}}@127\.0\.0\.1:{site.stack.port}", shown)
+        shot(page, "settings-made")
+        page.goto("/settings/apps")
+        assert shown not in page.content()
+        page.locator("summary", has_text="Connect an app").click()
+        page.locator(".sheet input[name=name]").fill("newsletter")
+        page.get_by_role("button", name="Make a connection string").click()
+        again = page.locator("#made").inner_text()
+        assert re.fullmatch(r"Z4J_URL=z4j\+ws://z4a_[\w-]{43}@\S+", again)
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.get_by_label("Existing connection string").fill(shown)
+        key = shown.partition(".")[2].partition("@")[0]
+        assert page.locator("#made").inner_text() == again.replace("@", f".{key}@")
+        assert not any(key in url for url in requests)
+
+
+def test_an_api_token_reads_and_dies(site: Site) -> None:
+    import httpx2 as httpx
+
+    with site.page("/settings/tokens") as page:
+        page.locator("summary", has_text="New API token").click()
+        page.get_by_label("What is it for").fill("nightly report")
+        page.get_by_role("button", name="Make the token").click()
+        token = page.locator(".secret code").first.inner_text()
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(f"{site.stack.address}/tasks.json?state=failed&engine=celery", headers=headers)
+        assert answer.status_code == 200
+        assert {row["state"] for row in answer.json()["tasks"]} == {"failed"}
+        page.goto("/settings/tokens")
+        page.locator("tr", has_text="nightly report").locator("summary").click()
+        page.get_by_role("button", name="Revoke 1 token").click()
+        expect(page.locator(".notice.good")).to_contain_text("does not work any more")
+        assert httpx.get(f"{site.stack.address}/tasks.json", headers=headers).status_code == 401
+
+
+def test_everything_reads_and_acts_without_scripts(site: Site) -> None:
+    with site.context(scripts=False) as context:
+        page = context.new_page()
+        page.goto("/tasks")
+        assert page.locator("tbody tr").count() == 50
+        page.locator("[data-facet-state=failed]").click()
+        expect(page).to_have_url(re.compile("state=failed"))
+        page.goto(f"/tasks/{site.ids['masked']}")
+        assert "•••" in page.locator(".pairs").inner_text()
+        page.get_by_role("button", name="Retry").click()
+        expect(page.locator(".notice.good")).to_contain_text("Retry asked")
+        page.locator(".menu summary").click()
+        page.get_by_role("button", name="Dark").click()
+        assert page.locator("html").get_attribute("data-theme") == "dark"
+        page.locator(".menu summary").click()
+        page.get_by_role("button", name="System").click()
+        assert page.locator("html").get_attribute("data-theme") is None
+
+
+def test_filters_open_on_a_phone(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page("/tasks", width=390, height=844) as page:
+        expect(page.locator(".facets")).to_be_hidden()
+        page.get_by_role("link", name="Filter").click()
+        expect(page.locator(".facets")).to_be_visible()
+        shot(page, "tasks-filter-390")
+        page.locator("[data-facet-state=failed]").click()
+        expect(page).to_have_url(re.compile("state=failed"))
+
+
+def test_errors_are_pages(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.context() as context:
+        page = context.new_page()
+        for path, status, says in (
+            ("/nowhere", 404, "no such page"),
+            ("/tasks/999999999", 404, "no such task"),
+            ("/tasks?state=sleepy", 400, "no state"),
+            ("/tasks?since=yesterday", 400, "not a time"),
+        ):
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == status
+            expect(page.locator("main")).to_contain_text(says)
+        shot(page, "error")
+
+
+def test_a_viewer_is_told_why_not(site: Site) -> None:
+    site.stack.command("user", "add", "vera", "--role", "viewer", "--password-stdin", stdin="a long enough passphrase\n")
+    link = site.stack.command("user", "link", "vera", "--port", str(site.stack.port)).strip()
+    context = site.browser.new_context(base_url=site.stack.address)
+    page = context.new_page()
+    page.goto(link)
+    page.goto(f"/tasks/{site.ids['retried']}")
+    expect(page.locator("main")).to_contain_text("Retry is not possible: your role is viewer")
+    assert page.get_by_role("link", name="Settings").count() == 0
+    answer = page.goto("/settings/users")
+    assert answer is not None
+    assert answer.status == 403
+    expect(page.locator("main")).to_contain_text("Your role, viewer, may not do this")
+    context.close()
