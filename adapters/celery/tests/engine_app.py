@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# mypy: disable-error-code="untyped-decorator"
 """The Celery application of the contract: one task per way a task can end. `python engine_app.py` enqueues what it reads on stdin:
 a line of JSON `[kind, args, kwargs, options]` is answered with the task id.
 """

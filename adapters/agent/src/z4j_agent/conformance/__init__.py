@@ -7,8 +7,8 @@
     class TestMyEngine(AdapterContract):
         harness_class = MyHarness
 
-A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. Add
-`pytest.register_assert_rewrite("z4j_agent.conformance.contract")` to the conftest, so that failures print their values.
+A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. In the conftest, let
+`pytest.register_assert_rewrite` rewrite `z4j_agent.conformance.contract` and `….reading`, so that failures print their values.
 """
 
 from z4j_agent.conformance.contract import AdapterContract

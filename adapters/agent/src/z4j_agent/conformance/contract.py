@@ -6,7 +6,6 @@ The first half shares one worker and one gateway per class; the second half kill
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -20,12 +19,23 @@ import pytest
 
 from z4j_agent import wire
 from z4j_agent.adapter import ACTION_LEVEL
-from z4j_agent.conformance.gateway import Gateway, Link, Record
-from z4j_agent.conformance.harness import BASIC, Harness, Outcome, wait_for
-
-ENDS = frozenset({"succeeded", "failed", "cancelled", "expired", "rejected", "lost"})
-CLOCK_TOLERANCE_US = 2_000
-"""The enqueueing and the working process read the clock a little before or after the broker moves the message."""
+from z4j_agent.conformance.gateway import Gateway, Record
+from z4j_agent.conformance.harness import BASIC, Harness, wait_for
+from z4j_agent.conformance.reading import (
+    ENDS,
+    ask_retry,
+    check_outcome,
+    check_record,
+    ended,
+    final_answer,
+    is_declared,
+    keep_trace,
+    payload_of,
+    proof_of,
+    settle,
+    spooled,
+    worker_link,
+)
 
 
 class AdapterContract:
@@ -163,9 +173,7 @@ class AdapterContract:
     @pytest.mark.parametrize("is_by_name", [True, False], ids=["by name", "by position"])
     def test_a_secret_never_leaves_in_clear(self, gateway: Gateway, running: Harness, is_by_name: bool) -> None:
         secret = f"hunter-{secrets.token_hex(8)}"
-        task_id = (
-            running.enqueue("secret", user="eve", password=secret) if is_by_name else running.enqueue("secret", "eve", secret)
-        )
+        task_id = running.enqueue("secret", user="eve", password=secret) if is_by_name else running.enqueue("secret", "eve", secret)
         end = ended(gateway, task_id, running.outcomes["secret"])[-1]
         payload = payload_of(gateway, task_id)
         assert payload.rest["masked"] is True
@@ -287,7 +295,7 @@ class AdapterContract:
         wait_for(lambda: not entry(), "a heartbeat does not name it any more")
 
     # -- odd values ----------------------------------------------------------------------------------------------------
-    @pytest.mark.parametrize("value", ["\0", "\ud800", "line\nline", "‮🙂"], ids=["nul", "surrogate", "newline", "unicode"])
+    @pytest.mark.parametrize("value", ["\0", "\ud800", "line\nline", "\u202e\U0001f642"], ids=["nul", "surrogate", "newline", "unicode"])
     def test_odd_text_is_reported(self, gateway: Gateway, running: Harness, value: str) -> None:
         records = ended(gateway, running.enqueue("succeed", value), running.outcomes["succeed"])
         assert payload_of(gateway, records[0].task_id)
@@ -327,7 +335,7 @@ class AdapterContract:
         wait_for(lambda: spooled(alone.spool, "succeeded") >= len(tasks), "all tasks run while nobody listens")
         lonely_gateway.start()
         for task_id in tasks:
-            ended(lonely_gateway, task_id, alone.outcomes["succeed"], seconds=40)
+            ended(lonely_gateway, task_id, alone.outcomes["succeed"])
 
     def test_what_was_not_acked_is_sent_again(self, alone: Harness, lonely_gateway: Gateway) -> None:
         lonely_gateway.is_acking = False
@@ -382,144 +390,3 @@ class AdapterContract:
         assert worker.poll() is None
         assert lonely_gateway.links == []
         assert not alone.spool.exists()
-
-
-# -- reading what was told ---------------------------------------------------------------------------------------------
-def worker_link(gateway: Gateway) -> Link:
-    """The newest open connection of a worker. AssertionError when there is none within ten seconds."""
-
-    def find() -> list[Link]:
-        return [link for link in gateway.open_links() if link.hello["role"] == "worker"]
-
-    return wait_for(find, "a worker is connected", seconds=10)[-1]
-
-
-def payload_of(gateway: Gateway, task_id: str) -> Record:
-    found = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "payload"], f"the arguments of {task_id}")
-    return max(found, key=lambda record: record.rest["rank"])
-
-
-def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 30) -> list[Record]:
-    """The records of a task in the order of their times, from the moment its expected last attempt has ended."""
-    last = outcome.attempts - 1
-
-    def find() -> list[Record]:
-        records = gateway.records(task_id)
-        is_over = any(r.kind in ENDS and r.attempt >= last for r in records)
-        is_told = not outcome.is_received or any(r.kind == "payload" for r in records)
-        return sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at)) if is_over and is_told else []
-
-    try:
-        return wait_for(find, "", seconds=seconds)
-    except AssertionError:
-        told = [(record.kind, record.attempt) for record in gateway.records(task_id)]
-        raise AssertionError(f"task {task_id} has not ended within {seconds} s; told was {told}") from None
-
-
-def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[Record]) -> None:
-    kinds = [(record.kind, record.attempt) for record in records]
-    ends = {(r.kind, reason_of(r), r.attempt) for r in records if r.kind in ENDS}
-    assert ends == {(outcome.end, outcome.reason, outcome.attempts - 1)}, kinds
-    for attempt in range(outcome.attempts):
-        told = [k for k, a in kinds if a == attempt]
-        assert told.count("enqueued") == 1, kinds
-        assert ("received" in told) == outcome.is_received, kinds
-        assert ("started" in told) == outcome.is_started, kinds
-        assert ("retried" in told) == (attempt < outcome.attempts - 1), kinds
-        check_order([record for record in records if record.attempt == attempt])
-    assert {record.name for record in records} == {harness.name_of(kind)}
-    assert {record.queue for record in records} == {harness.queue}
-    end = next(record for record in records if record.kind in ENDS)
-    if outcome.error_type:
-        assert end.rest["error_type"] == outcome.error_type
-    if outcome.is_timed and outcome.is_started:
-        started = next(r for r in records if r.kind == "started" and r.attempt == end.attempt)
-        assert end.rest["started_at"] == started.at
-        assert 0 <= end.rest["runtime"] <= end.at - started.at + 50_000
-
-
-def reason_of(record: Record) -> str:
-    """Why the end is what it is; a success has a reason only when it is an unusual one."""
-    return str(record.meta.get("reason", "") if record.kind == "succeeded" else record.rest.get("reason", ""))
-
-
-def check_order(records: list[Record]) -> None:
-    """enqueued, received, started, end: in that order of their times, whatever the order of arrival."""
-    at = {record.kind: record.at for record in records}
-    end = max((record.at for record in records if record.kind in ENDS or record.kind == "retried"), default=None)
-    steps = [at.get("enqueued"), at.get("received"), at.get("started"), end]
-    known = [step for step in steps if step is not None]
-    # The producer is told of its own sending only after the broker has the message: a fast worker may come before it.
-    for earlier, later in zip(known, known[1:], strict=False):
-        assert earlier <= later + 100 * CLOCK_TOLERANCE_US, [(record.kind, record.at) for record in records]
-    if "started" in at and end is not None:
-        assert at["started"] <= end
-
-
-def check_record(record: Record, engine: str, boots: set[str]) -> None:
-    assert record.kind not in wire.SERVER_ONLY, record
-    assert record.engine == engine
-    assert record.task_id
-    assert isinstance(record.attempt, int)
-    assert record.attempt >= 0
-    assert abs(record.at - time.time() * 1_000_000) < 900 * 1_000_000, "times are microseconds UTC"
-    assert record.boot in boots, f"{record.run}: its boot has no origin"
-    assert record.pid > 0
-    assert set(record.meta) <= set(wire.META_KEYS)
-    for key in ("received_at", "started_at", "eta"):
-        value = record.rest.get(key)
-        assert value is None or (isinstance(value, int) and value > 10**15), (key, value)
-    runtime = record.rest.get("runtime")
-    assert runtime is None or (isinstance(runtime, int) and runtime >= 0)
-
-
-# -- asking ------------------------------------------------------------------------------------------------------------
-def is_declared(harness: Harness, action: str) -> bool:
-    return action in {able.action for able in harness.adapter.capabilities}
-
-
-def ask_retry(
-    gateway: Gateway, harness: Harness, task_id: str, *, new_id: str = "", id: str = "", expires_in_s: float = 60
-) -> tuple[str, str]:
-    """(command id, id of the new task)."""
-    payload = payload_of(gateway, task_id)
-    key_id, original = payload.rest["original"] or (None, "")
-    new_id = new_id or f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}"
-    params = {
-        "task_id": task_id, "new_id": new_id, "name": payload.name, "queue": payload.queue, "original": original, "key_id": key_id,
-    }  # fmt: skip
-    link = worker_link(gateway)
-    return gateway.ask(link, "retry_task", harness.adapter.engine, params, id=id, expires_in_s=expires_in_s), new_id
-
-
-def final_answer(gateway: Gateway, command_id: str) -> tuple[str, dict[str, Any]]:
-    """The last word on a command; one that was carried out was `accepted` before."""
-    status, facts = wait_for(
-        lambda: [answer for answer in gateway.answers(command_id) if answer[0] != "accepted"], f"command {command_id} is answered"
-    )[-1]
-    if status in ("done", "failed"):
-        assert gateway.answers(command_id)[0][0] == "accepted"
-    return status, facts
-
-
-def settle(gateway: Gateway, harness: Harness) -> None:
-    """One more task from end to end: whatever was written before it has arrived."""
-    ended(gateway, harness.enqueue("succeed", "settle"), harness.outcomes["succeed"])
-
-
-def proof_of(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()[:8]
-
-
-def spooled(spool: Path, kind: str) -> int:
-    """How many records of this kind stand in the spool folder, sent or not."""
-    mark = b'\x1e["' + kind.encode() + b'"'
-    return sum(path.read_bytes().count(mark) for path in spool.rglob("*.seg"))
-
-
-def keep_trace(gateway: Gateway, harness: Harness) -> None:
-    """With Z4J_TRACES=<folder>: what was told, one record a line, for tests that need real histories."""
-    folder = os.environ.get("Z4J_TRACES")
-    if folder:
-        lines = [json.dumps(fields) for fields in gateway.decoded() if fields[0] in wire.TASK_RECORDS and len(json.dumps(fields)) < 4_000]
-        Path(folder, f"{harness.adapter.engine}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")

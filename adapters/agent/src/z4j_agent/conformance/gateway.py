@@ -39,8 +39,8 @@ class Record:
     @classmethod
     def of(cls, fields: list[Any]) -> Record:
         """From a decoded record. Raises ValueError when it has another length than its kind."""
-        names = wire.TASK_RECORDS[fields[0]]
-        return cls(*fields[:8], dict(zip(names, fields[8:], strict=True)))
+        kind, engine, task_id, attempt, at, run, name, queue, *rest = fields
+        return cls(kind, engine, task_id, attempt, at, run, name, queue, dict(zip(wire.TASK_RECORDS[kind], rest, strict=True)))
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -110,9 +110,7 @@ class Gateway:
 
     def records(self, task_id: str = "") -> list[Record]:
         """Task records in order of arrival, of one task or of all."""
-        return [
-            Record.of(fields) for fields in self.decoded() if fields[0] in wire.TASK_RECORDS and task_id in ("", fields[2])
-        ]
+        return [Record.of(fields) for fields in self.decoded() if fields[0] in wire.TASK_RECORDS and task_id in ("", fields[2])]
 
     def answers(self, command_id: str) -> list[tuple[str, dict[str, Any]]]:
         """(status, facts) of a command, in order."""

@@ -18,7 +18,11 @@ from z4j_agent.adapter import Adapter
 T = TypeVar("T")
 
 
-def wait_for(probe: Callable[[], T], what: str, *, seconds: float = 20) -> T:
+PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "20"))
+"""How long anything may take before a test fails; short where failing is what is expected."""
+
+
+def wait_for(probe: Callable[[], T], what: str, *, seconds: float = PATIENCE_S) -> T:
     """Asks until the answer is true. Raises AssertionError naming `what` after `seconds`."""
     ends = time.monotonic() + seconds
     while True:
@@ -97,7 +101,13 @@ class Harness:
         return {**os.environ, "Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
 
     def start(
-        self, name: str, command: Sequence[str | Path], *, stdin: int = subprocess.DEVNULL, stdout: int | None = None, cwd: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """A process group of its own, its output in `<name>.log`; ended by `tear_down`."""
         with (self.folder / f"{name}.log").open("ab") as log:
