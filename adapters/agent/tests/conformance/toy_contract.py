@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The toy engine under the contract. Run by `test_contract.py`, whole and broken; not collected by itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from toy import ToyAdapter
+
+from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+
+TOY = Path(__file__).with_name("toy.py")
+
+
+class ToyHarness(Harness):
+    adapter = ToyAdapter
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
+        "succeed": Outcome("succeeded", args=(1,)),
+        "fail": Outcome("failed", args=("no",), error_type="ValueError"),
+        "retry": Outcome("succeeded", attempts=2),
+        "wait": Outcome("succeeded", args=(0.01,)),
+        "secret": Outcome("succeeded", args=("eve", "hunter2")),
+        "spawn": Outcome("succeeded"),
+        "crash": Outcome("lost", "child_killed", is_timed=False),
+    }
+    queue = "toys"
+    runs_in_children = True
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, url)
+        self.producers: dict[str, subprocess.Popen[bytes]] = {}
+
+    def set_up(self) -> None:
+        (self.folder / "toy").mkdir()
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"TOY": str(self.folder / "toy")}
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        said = self.log("worker").count("ready")
+        worker = self.start("worker", [sys.executable, TOY, "worker"])
+        wait_for(lambda: self.log("worker").count("ready") > said, "the worker is ready")
+        return worker
+
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        producer = self.producers.get(self.url)
+        if producer is None:
+            command = [sys.executable, TOY, "producer"]
+            producer = self.producers[self.url] = self.start("producer", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert producer.stdin is not None
+        assert producer.stdout is not None
+        producer.stdin.write(json.dumps([kind, args, options, delay_s]).encode() + b"\n")
+        producer.stdin.flush()
+        return producer.stdout.readline().decode().strip()
+
+
+class TestToy(AdapterContract):
+    harness_class = ToyHarness
