@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`docs/engines.md` says what every engine can do and what becomes of every task, and is checked against the code that does it.
+
+`python -m tests.contract.test_engines_doc` writes the generated tables anew.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from z4j.rules.states import STATES
+from z4j_agent.adapter import ACTION_LEVEL
+
+ROOT = Path(__file__).resolve().parents[2]
+DOC = ROOT / "docs/engines.md"
+ENGINES = ("celery",)
+ROW = re.compile(r"^\| [^|]+ \| `(\w+)`(?: / `(\w+)`)? \|", re.M)
+BEGIN, END = "<!-- capabilities of {}: begin -->", "<!-- capabilities of {}: end -->"
+TITLES = {"retry_task": "Retry", "cancel_task": "Cancel", "terminate_task": "Stop"}
+WHO = {"any": "any process of the app", "worker": "the worker itself", "scheduler": "the scheduler"}
+
+
+def source(engine: str) -> dict[str, ast.Module]:
+    """The adapter's modules, parsed: the server's environment has no engine to import them with."""
+    folder = ROOT / f"adapters/{engine}/src/z4j_{engine}"
+    return {path.stem: ast.parse(path.read_text()) for path in sorted(folder.glob("*.py"))}
+
+
+def capabilities(engine: str) -> list[dict[str, object]]:
+    """What the adapter declares, in its own order."""
+    fields = ("action", "scope", "certainty", "states", "note")
+    found = []
+    for node in ast.walk(source(engine)["adapter"]):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Capability":
+            given: dict[str, object] = {"states": (), "note": ""}
+            given |= {name: ast.literal_eval(value) for name, value in zip(fields, node.args, strict=False)}
+            given |= {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg}
+            found.append(given)
+    return found
+
+
+def reasons(engine: str) -> set[str]:
+    """Every reason the adapter can give: the constants of `reason=`, `why` and `"reason":` in its capture."""
+    found: set[str] = set()
+    for node in ast.walk(source(engine)["capture"]):
+        is_assigned = isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id in ("reason", "why") for to in node.targets)
+        is_passed = isinstance(node, ast.keyword) and node.arg == "reason"
+        if isinstance(node, ast.Assign | ast.keyword) and (is_assigned or is_passed):
+            leaves = _results(node.value)
+            found |= {leaf.value for leaf in leaves if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and (told := re.search(r'"reason":"(\w+)"', node.value)):
+            found.add(told[1])
+    return found - {""}
+
+
+def _results(value: ast.expr) -> list[ast.expr]:
+    """The expressions an expression can come out as: both branches of `a if b else c`."""
+    return [*_results(value.body), *_results(value.orelse)] if isinstance(value, ast.IfExp) else [value]
+
+
+def ends(engine: str) -> set[str]:
+    """The kinds of record its capture writes."""
+    return {
+        node.func.attr
+        for node in ast.walk(source(engine)["capture"])
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "records"
+    }
+
+
+def table(engine: str) -> str:
+    """The generated table of an engine's capabilities."""
+    lines = ["| Action | Carried out by | Sure? | In which states | Owner must allow | Good to know |", "|---|---|---|---|---|---|"]
+    for able in capabilities(engine):
+        states = able["states"]
+        assert isinstance(states, tuple)
+        action = str(able["action"])
+        lines.append(
+            f"| {TITLES[action]} | {WHO[str(able['scope'])]} | {str(able['certainty']).replace('_', ' ')} "
+            f"| {', '.join(states) or 'any'} | `{ACTION_LEVEL[action]}` | {able['note'] or '–'} |"
+        )
+    lines += [
+        f"| {TITLES[name]} | not offered | | | | |" for name in sorted(ACTION_LEVEL.keys() - {a["action"] for a in capabilities(engine)})
+    ]
+    return "\n".join(lines)
+
+
+def section(engine: str, text: str) -> str:
+    """The outcomes of one engine, as written by hand."""
+    return re.split(r"^## ", text.partition(f"## {engine.capitalize()}\n")[2], flags=re.M)[0]
+
+
+def test_capabilities_are_as_declared() -> None:
+    text = DOC.read_text()
+    for engine in ENGINES:
+        shown = text.partition(BEGIN.format(engine))[2].partition(END.format(engine))[0].strip()
+        assert shown == table(engine), "run `python -m tests.contract.test_engines_doc`"
+
+
+def test_every_reason_has_a_row_and_every_row_a_reason() -> None:
+    text = DOC.read_text()
+    for engine in ENGINES:
+        rows = ROW.findall(section(engine, text))
+        assert len(rows) >= 20
+        assert {reason for _, reason in rows if reason} == reasons(engine)
+
+
+def test_every_state_of_a_row_exists_and_every_end_has_a_row() -> None:
+    text = DOC.read_text()
+    for engine in ENGINES:
+        states = {state for state, _ in ROW.findall(section(engine, text))}
+        assert states <= set(STATES)
+        assert ends(engine) & set(STATES) <= states
+
+
+def write() -> None:
+    """Puts the generated tables into the document."""
+    text = DOC.read_text()
+    for engine in ENGINES:
+        begin, end = BEGIN.format(engine), END.format(engine)
+        head, _, rest = text.partition(begin)
+        text = f"{head}{begin}\n{table(engine)}\n{end}{rest.partition(end)[2]}"
+    DOC.write_text(text)
+
+
+if __name__ == "__main__":
+    write()
