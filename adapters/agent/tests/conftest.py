@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import Server, ServerConnection, serve
+
+import z4j_agent
+from z4j_agent import guard, wire
+from z4j_agent.settings import Settings
+
+TOKEN = "z4a_" + "t" * 43
+SEAL = "A" * 43
+
+
+def wait_until(is_so: Callable[[], Any], seconds: float = 8.0) -> Any:
+    """Polls until `is_so()` is true and returns it; fails after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not (found := is_so()):
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.01)
+    return found
+
+
+class Gateway:
+    """A real WebSocket server that speaks the server's side of the wire and remembers everything."""
+
+    def __init__(self, **options: Any) -> None:
+        self.hellos: list[dict[str, Any]] = []
+        self.frames: list[dict[str, Any]] = []
+        self.batches: list[bytes] = []
+        self.tokens: list[str] = []
+        self.closes: list[int] = []
+        self.sockets: list[ServerConnection] = []
+        self.is_acking = True
+        self.refuse: dict[str, Any] | None = None
+        self.close_at_once: tuple[int, str] | None = None
+        self.answer_hello: str | None = None
+        self.heartbeat_s = 0.5
+        self.server: Server = serve(self._talk, "127.0.0.1", 0, compression=None, **options)
+        self.port = self.server.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"z4j+ws://{TOKEN}.{SEAL}@127.0.0.1:{self.port}"
+
+    @property
+    def records(self) -> list[list[Any]]:
+        return [json.loads(record) for batch in list(self.batches) for record in wire.split_records(batch)]
+
+    def said(self, kind: str) -> list[dict[str, Any]]:
+        return [frame for frame in list(self.frames) if frame["type"] == kind]
+
+    def say(self, frame: dict[str, Any] | str) -> None:
+        self.sockets[-1].send(frame if isinstance(frame, str) else json.dumps(frame))
+
+    def command(self, command_id: str, action: str, engine: str = "fake", *, expires_in: float = 60, **params: Any) -> None:
+        at = time.time_ns() // 1000 + int(expires_in * 1e6)
+        self.say({"type": "command", "id": command_id, "action": action, "engine": engine, "expires_at": at, "params": params})
+
+    def answers(self, command_id: str) -> list[str]:
+        return [record[3] for record in self.records if record[0] == "command" and record[1] == command_id]
+
+    def _talk(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        self.tokens.append(socket.request.headers["Authorization"])
+        if self.close_at_once is not None:
+            socket.close(*self.close_at_once)
+            return
+        if self.refuse is not None:
+            socket.recv()
+            socket.send(json.dumps({"type": "error", **self.refuse}))
+            socket.close(self.refuse["code"], self.refuse["message"])
+            return
+        with contextlib.suppress(ConnectionClosed):
+            self.hellos.append(json.loads(socket.recv()))
+            self.sockets.append(socket)
+            welcome = {"type": "welcome", "protocol": 1, "server_version": "0", "session": "s", "at": 1, "window": 4}
+            socket.send(self.answer_hello or json.dumps({**welcome, "heartbeat_s": self.heartbeat_s}))
+            for frame in socket:
+                if isinstance(frame, str):
+                    self.frames.append(json.loads(frame))
+                    continue
+                seq, data = wire.unpack_batch(frame)
+                if self.is_acking:
+                    self.batches.append(data)
+                    socket.send(json.dumps({"type": "ack", "seq": seq}))
+        with contextlib.suppress(AttributeError):
+            self.closes.append(socket.close_code or 0)
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        for socket in self.sockets:
+            socket.close_timeout = 0.1
+        self.thread.join(5)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    made = Gateway()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    def make(url: str = f"z4j+ws://{TOKEN}.{SEAL}@127.0.0.1:9", environ: dict[str, str] | None = None, **options: Any) -> Settings:
+        made = Settings.from_environment(environ or {}, url=url, spool=tmp_path / "spool", **options)
+        assert made is not None
+        return made
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("URL", "APP", "ENVIRONMENT", "RELEASE", "SPOOL", "ALLOW", "DENIED", "SEAL_KEYS", "SPOOL_LIMIT_MB", "REDACT"):
+        monkeypatch.delenv(f"Z4J_{name}", raising=False)
+    monkeypatch.setattr(guard, "faults", guard.faults)
+    guard.faults.by_place.clear()
+    guard.faults._logged_at.clear()
+    guard.faults.total = 0
+    yield
+    z4j_agent.stop(0.5)
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    return wait_until
+
+
+@pytest.fixture
+def segments(tmp_path: Path) -> Callable[[], list[bytes]]:
+    """The contents of every segment below tmp_path, oldest first."""
+    return lambda: [path.read_bytes() for path in sorted(tmp_path.rglob("*.seg"))]

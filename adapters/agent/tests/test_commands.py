@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from z4j_agent import originals
+from z4j_agent.adapter import Adapter, Original, Refused, Unsupported
+from z4j_agent.commands import KEEP_BYTES, Commands, Ledger
+from z4j_agent.originals import MAX_ORIGINAL, MAX_TEXT, CannotOpen, close_original, open_original
+from z4j_agent.session import Command
+from z4j_agent.settings import SealKey, Settings
+from z4j_agent.wire import split_records
+
+KEY = SealKey("k1", bytes(32))
+OLD = SealKey("k0", bytes(range(32)))
+Make = Callable[..., Settings]
+
+
+class Fake(Adapter):
+    engine: ClassVar[str] = "fake"
+
+    def __init__(self) -> None:
+        self.did: list[Any] = []
+        self.error: BaseException | None = None
+
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        self.did.append((original, new_id))
+        return {"task_id": new_id, "queue": original.queue}
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        self.did.append(task_id)
+        if self.error is not None:
+            raise self.error
+        return {"asked": True}
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+def answers() -> list[list[Any]]:
+    return []
+
+
+@pytest.fixture
+def commands(make_settings: Make, tmp_path: Path, fake: Fake, answers: list[list[Any]]) -> Commands:
+    def append(record: bytes) -> bool:
+        answers.append(json.loads(split_records(record)[0]))
+        return True
+
+    return Commands(make_settings(allow="all", denied=("purge",)), tmp_path, lambda: [fake], append)
+
+
+def ask(action: str = "cancel_task", *, id: str = "c1", engine: str = "fake", expires_at: int = 100, **params: Any) -> Command:
+    return Command(id, action, engine, expires_at, {"task_id": "t", **params})
+
+
+def statuses(answers: list[list[Any]]) -> list[str]:
+    return [answer[3] for answer in answers]
+
+
+def test_carried_out_once(commands: Commands, fake: Fake, answers: list[list[Any]], tmp_path: Path) -> None:
+    commands.handle(ask(), 1)
+    assert statuses(answers) == ["accepted", "done"]
+    commands.handle(ask(), 1)
+    assert statuses(answers)[2:] == ["done"]
+    assert fake.did == ["t"]
+    assert (tmp_path / "commands.ledger").read_text() == "c1 accepted\nc1 done\n"
+
+
+def test_a_crash_in_between_is_answered_honestly(commands: Commands, fake: Fake, answers: list[list[Any]], tmp_path: Path) -> None:
+    Ledger(tmp_path).write("c1", "accepted")
+    commands.handle(ask(), 1)
+    assert statuses(answers) == ["unknown"]
+    assert fake.did == []
+
+
+def test_what_is_not_carried_out(commands: Commands, fake: Fake, answers: list[list[Any]]) -> None:
+    commands.handle(ask(id="a", expires_at=1), 1)
+    commands.handle(ask("dance", id="b"), 1)
+    commands.handle(ask(id="c", engine="other"), 1)
+    commands.handle(ask("terminate_task", id="d"), 1)
+    assert [a[3] for a in answers if a[3] != "accepted"] == ["expired", "refused", "unsupported", "unsupported"]
+    assert fake.did == []
+
+
+@pytest.mark.parametrize(("error", "status", "words"), [
+    (Refused("too late"), "refused", "too late"),
+    (Unsupported("no broker"), "unsupported", "no broker"),
+    (ValueError("odd"), "failed", "ValueError: odd"),
+])  # fmt: skip
+def test_what_the_adapter_answers(commands: Commands, fake: Fake, answers: list[list[Any]], error: Exception, status: str, words: str) -> None:
+    fake.error = error
+    commands.handle(ask(), 1)
+    assert answers[-1][3] == status
+    assert words in answers[-1][4]["error"]
+
+
+def test_the_owner_has_the_last_word(make_settings: Make, tmp_path: Path, fake: Fake) -> None:
+    def why(action: str, **options: Any) -> str | None:
+        return Commands(make_settings(**options), tmp_path, lambda: [fake], lambda _: True).why_not(action)
+
+    assert why("cancel_task") is None
+    assert "only 'read'" in str(why("retry_task", allow="read"))
+    assert "only 'operate'" in str(why("terminate_task"))
+    assert why("terminate_task", allow="all") is None
+    assert "denies" in str(why("retry_task", allow="all", denied=("retry_task",)))
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_command(commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any) -> None:
+    true_write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: true_write(fd, data[:2]))
+    commands.handle(ask(), 1)
+    assert fake.did == []
+    assert statuses(answers) == ["failed"]
+
+
+def test_a_ledger_that_fails_afterwards_changes_no_answer(commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any) -> None:
+    true_write = Ledger.write
+
+    def write(self: Ledger, command_id: str, status: str) -> None:
+        if status != "accepted":
+            raise OSError("full")
+        true_write(self, command_id, status)
+
+    monkeypatch.setattr(Ledger, "write", write)
+    commands.handle(ask(), 1)
+    assert statuses(answers) == ["accepted", "done"]
+
+
+def test_ledger_in_memory_and_shortened(tmp_path: Path) -> None:
+    memory = Ledger(None)
+    memory.write("a", "done")
+    assert (memory.status("a"), memory.status("b")) == ("done", None)
+    ledger = Ledger(tmp_path)
+    assert ledger.status("x") is None
+    (tmp_path / "commands.ledger").write_text("old accepted\n" * (KEEP_BYTES // 12))
+    ledger.write("new", "done")
+    assert (tmp_path / "commands.ledger").stat().st_size < KEEP_BYTES
+    assert ledger.status("new") == "done"
+
+
+def test_retry_opens_the_sealed_original(commands: Commands, fake: Fake, answers: list[list[Any]], make_settings: Make) -> None:
+    key = make_settings().seal_key
+    held, state = close_original({"body": "secret"}, "fake", "t", is_masked=True, key=key)
+    assert state == "sealed"
+    assert held is not None
+    assert b"secret" not in held[1]
+    blob = base64.b64encode(held[1]).decode()
+    commands.handle(ask("retry_task", original=blob, key_id=held[0], new_id="n", name="f", queue="q"), 1)
+    assert answers[-1][4] == {"task_id": "n", "queue": "q"}
+    assert fake.did == [(Original("t", "f", "q", {"body": "secret"}), "n")]
+    commands.handle(ask("retry_task", id="c2", original="%%%", new_id="n"), 1)
+    commands.handle(ask("retry_task", id="c3", original=blob, key_id="other", new_id="n"), 1)
+    assert [answer[3] for answer in answers if answer[1] in ("c2", "c3") and answer[3] != "accepted"] == ["refused", "refused"]
+    assert "Z4J_SEAL_KEYS" in answers[-1][4]["error"]
+
+
+# -- originals ---------------------------------------------------------------------------------------------------------
+def test_plain_original_round_trip() -> None:
+    for data in ({"body": "x"}, {"body": "x" * 10_000}):
+        held, state = close_original(data, "e", "t", is_masked=False, key=KEY)
+        assert state == "plain"
+        assert held is not None
+        assert held[0] is None
+        assert open_original(held[1], "e", "t", key_id=None, keys=()) == data
+
+
+def test_an_original_is_bound_to_its_task_and_key() -> None:
+    held, _ = close_original({"body": "x"}, "e", "t", is_masked=True, key=OLD)
+    assert held is not None
+    assert open_original(held[1], "e", "t", key_id="k0", keys=(KEY, OLD)) == {"body": "x"}
+    for engine, task, keys in (("e", "other", (OLD,)), ("f", "t", (OLD,)), ("e", "t", (KEY,))):
+        with pytest.raises(CannotOpen):
+            open_original(held[1], engine, task, key_id="k0", keys=keys)
+
+
+def test_what_is_not_kept() -> None:
+    assert close_original({"body": "x"}, "e", "t", is_masked=True, key=None) == (None, "no_key")
+    assert close_original({"body": os.urandom(MAX_ORIGINAL).hex()}, "e", "t", is_masked=False, key=None) == (None, "too_large")
+    assert close_original({"body": "x" * (MAX_TEXT + 1)}, "e", "t", is_masked=False, key=None) == (None, "too_large")
+    assert close_original({"body": ["x" * MAX_TEXT]}, "e", "t", is_masked=False, key=None) == (None, "too_large")
+    assert close_original({"body": object()}, "e", "t", is_masked=False, key=None) == (None, "none")
+
+
+@pytest.mark.parametrize("blob", [
+    b"", b"\x07x", b"\x00{", b"\x00[]", b"\x01nonsense", b"\x01" + zlib.compress(b"[1]")[:-3], b"\x02short",
+    b"\x01" + zlib.compress(b" " * (originals.MAX_TEXT + 10)), b"\x00" + b"[" * 100_000,
+])  # fmt: skip
+def test_damaged_originals(blob: bytes) -> None:
+    with pytest.raises(CannotOpen):
+        open_original(blob, "e", "t", key_id="k1", keys=(KEY,))
