@@ -103,12 +103,13 @@ class Capture:
     @guard("before_task_publish")
     def on_before_publish(self, body: Any = None, headers: Any = None, properties: Any = None, **_: Any) -> None:
         sending = self._sending
-        sending.at, sending.priority = now(), (properties or {}).get("priority")
+        sending.at, sending.priority, sending.message = now(), (properties or {}).get("priority"), None
         if not isinstance(headers, dict) or "id" not in headers:
             return  # protocol 1: the id is in the body, and the worker reports the arguments
         headers.pop(RECEIVED_AT, None)  # a retry repeats every header its task was received with
         headers.pop(MARK, None)
-        if originals.is_plain_json(self.app, str(headers.get("task", ""))):
+        sending.message = originals.message_of_publish(self.app, headers, body)
+        if sending.message is not None:
             headers[MARK] = 1
 
     @guard("after_task_publish")
@@ -124,8 +125,9 @@ class Capture:
         meta = sent_meta(said, task_id, getattr(sending, "priority", None), code=calling_code())
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))
-        if said.get(MARK) == 1:
-            agent.append(originals.payload_of_publish(agent, self.app, task_id, attempt, name, queue, said, body, exchange, routing_key))
+        message, sending.message = getattr(sending, "message", None), None
+        if message is not None:
+            agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
         agent.connect()
 
     # -- the worker's main process -------------------------------------------------------------------------------------

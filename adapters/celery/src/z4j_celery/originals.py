@@ -13,9 +13,10 @@ import functools
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, prepare_accept_content
 
 from z4j_agent import display, records
@@ -83,23 +84,29 @@ def parameter_names(app: Any, name: str) -> tuple[str, ...]:
 
 
 # -- the three places a message is met -----------------------------------------------------------------------------------
-def payload_of_publish(
-    agent: Agent,
-    app: Any,
-    task_id: str,
-    attempt: int,
-    name: str,
-    queue: str,
-    headers: Mapping[str, Any],
-    body: Any,
-    exchange: Any,
-    key: Any,
-) -> bytes:
-    """At the producer, where the body is still objects; it is encoded by kombu, so that it is what the broker got."""
+def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any) -> Message | None:
+    """At the producer, before sending, where the body is still objects; it is encoded by kombu, so that it is what the broker gets.
+
+    None where the producer cannot know what travels (pickled, signed, or of a task it does not have): then the worker keeps it.
+    """
+    if not is_plain_json(app, str(headers.get("task", ""))):
+        return None
     args, kwargs, embed = body
     has_more = any(embed.values())
-    text = None if _is_large(headers, body, has_more=has_more) else dumps(body, serializer="json")[2]
-    message = Message(args, kwargs, headers, text, has_more, exchange=str(getattr(exchange, "name", exchange) or ""), key=str(key or ""))
+    if _is_large(headers, body, has_more=has_more):
+        return Message(args, kwargs, headers, None, has_more)
+    try:
+        return Message(args, kwargs, headers, dumps(body, serializer="json")[2], has_more)
+    except EncodeError:  # another serializer was chosen for this one message, or Celery is about to say so itself
+        return None
+
+
+def payload_of_publish(
+    agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str, exchange: Any, key: Any
+) -> bytes:
+    """At the producer, after the broker took the message."""
+    if exchange:
+        message = replace(message, exchange=str(getattr(exchange, "name", exchange)), key=str(key or ""))
     return _payload(agent, app, message, task_id, attempt, name, queue, BY_PRODUCER)
 
 
