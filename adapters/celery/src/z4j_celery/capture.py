@@ -308,7 +308,9 @@ class Capture:
         token, started_at, runtime = self._ran_elsewhere(task_id) if run is None else (agent.run, run.started_at, run.runtime())
         meta = records.NO_META if run is None else run.meta
         cause = getattr(reason, "exc", None)
-        why = "child_killed" if isinstance(cause, WorkerLostError) else "" if reason is not None else "shutdown"
+        why = "child_killed" if isinstance(cause, WorkerLostError) else ""
+        if reason is None:  # main has stopped it: at a cold shutdown, or, acknowledged late, because the broker went away
+            why = "requeued" if sender.acks_late else "shutdown"
         agent.append(
             records.retried(
                 ENGINE, task_id, attempt, at, token, sender.name, queue, started_at=started_at, runtime=runtime,
@@ -317,7 +319,7 @@ class Capture:
                 error=display.show_error(_text_of(cause)) if cause is not None else "", traceback=_traceback_of(einfo), meta=meta,
             )
         )  # fmt: skip
-        if why == "shutdown" and not sender.acks_late:
+        if why == "shutdown":
             # The message was acknowledged before it ran: nobody will run it again, whatever the backend says.
             error = "the worker was shut down while it ran"
             agent.append(records.lost(ENGINE, task_id, attempt, at + 1, token, sender.name, queue, reason="shutdown", error=error))
