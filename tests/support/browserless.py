@@ -21,6 +21,7 @@ class Person:
     def sign_in(cls, stack: Stack, name: str = "ada", role: str = "admin") -> Person:
         stack.command("user", "add", name, "--role", role, "--password-stdin", stdin=PASSWORD + "\n")
         client = httpx.Client(base_url=stack.address, headers={"Origin": stack.address}, follow_redirects=True)
+        stack.at_end.append(client.close)
         answer = client.post("/login", data={"name": name, "password": PASSWORD})
         assert answer.status_code == 200, answer.text
         assert "/login" not in str(answer.url), answer.text

@@ -68,6 +68,8 @@ class Stack:
 
     folder: Path
     children: list[Child] = field(default_factory=list)
+    at_end: list[Callable[[], object]] = field(default_factory=list)
+    """What else has to be closed when the test is over."""
     port: int = field(default_factory=free_port)
     broker_port: int = field(default_factory=free_port)
     url: str = ""
@@ -174,6 +176,8 @@ class Stack:
         return done.stdout.split()
 
     def end(self) -> None:
+        for close in self.at_end:
+            close()
         for child in reversed(self.children):
             child.end()
 
