@@ -182,7 +182,7 @@ def _texts(headers: Mapping[str, Any]) -> str:
 def _kept(message: Message) -> dict[str, Any]:
     kept = {}
     for name, value in message.headers.items():
-        if name in LEFT_OUT or value in (None, 0, [], {}, [None, None], (None, None)):
+        if not value or name in LEFT_OUT or (name == "timelimit" and not any(value)):
             continue
         try:
             json.dumps(value)
