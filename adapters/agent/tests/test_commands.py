@@ -99,7 +99,9 @@ def test_what_is_not_carried_out(commands: Commands, fake: Fake, answers: list[l
     (Unsupported("no broker"), "unsupported", "no broker"),
     (ValueError("odd"), "failed", "ValueError: odd"),
 ])  # fmt: skip
-def test_what_the_adapter_answers(commands: Commands, fake: Fake, answers: list[list[Any]], error: Exception, status: str, words: str) -> None:
+def test_what_the_adapter_answers(
+    commands: Commands, fake: Fake, answers: list[list[Any]], error: Exception, status: str, words: str
+) -> None:
     fake.error = error
     commands.handle(ask(), 1)
     assert answers[-1][3] == status
@@ -117,7 +119,9 @@ def test_the_owner_has_the_last_word(make_settings: Make, tmp_path: Path, fake: 
     assert "denies" in str(why("retry_task", allow="all", denied=("retry_task",)))
 
 
-def test_a_ledger_that_cannot_be_written_stops_the_command(commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any) -> None:
+def test_a_ledger_that_cannot_be_written_stops_the_command(
+    commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any
+) -> None:
     true_write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: true_write(fd, data[:2]))
     commands.handle(ask(), 1)
@@ -125,7 +129,9 @@ def test_a_ledger_that_cannot_be_written_stops_the_command(commands: Commands, f
     assert statuses(answers) == ["failed"]
 
 
-def test_a_ledger_that_fails_afterwards_changes_no_answer(commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any) -> None:
+def test_a_ledger_that_fails_afterwards_changes_no_answer(
+    commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any
+) -> None:
     true_write = Ledger.write
 
     def write(self: Ledger, command_id: str, status: str) -> None:

@@ -308,9 +308,7 @@ def certificate(tmp_path: Path) -> tuple[Path, bytes]:
     signed = made.not_valid_before(at).not_valid_after(at.replace(year=2036)).sign(key, hashes.SHA256())
     path = tmp_path / "server.pem"
     form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(
-        signed.public_bytes(serialization.Encoding.PEM) + key.private_bytes(serialization.Encoding.PEM, form, plain)
-    )
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + key.private_bytes(serialization.Encoding.PEM, form, plain))
     info = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     assert public_key_info(signed.public_bytes(serialization.Encoding.DER)) == info
     return path, hashlib.sha256(info).digest()

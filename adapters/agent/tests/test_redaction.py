@@ -34,7 +34,9 @@ def test_keys_that_sound_secret(key: Any) -> None:
     assert redact({key: "hunter2"}) == ({str(redact(key)[0]) if isinstance(key, bytes) else key: MASK}, True)
 
 
-@pytest.mark.parametrize("key", ["name", "keyboard", "key", "sort_key", "cacheKey", "max_tokens", "passenger", "compass", "opinion", "author", 7, None])
+@pytest.mark.parametrize(
+    "key", ["name", "keyboard", "key", "sort_key", "cacheKey", "max_tokens", "passenger", "compass", "opinion", "author", 7, None]
+)
 def test_keys_that_do_not(key: Any) -> None:
     assert not is_secret_key(key)
 

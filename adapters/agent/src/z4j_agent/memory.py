@@ -61,7 +61,7 @@ class MemorySpool:
     def new_segment(self) -> None:
         """The present origin; in a forked child that is to have a connection of its own, also a pair of its own."""
         if not self._is_reader:
-            self._writer.close()
+            self.close()
             self._open()
             self.bytes = 0
         self.append(self._origin())
@@ -72,7 +72,9 @@ class MemorySpool:
         self._reader.close()
 
     def close(self) -> None:
-        """Nothing to give up: the pair lives as long as the process."""
+        """The end of the process: what comes later is refused and counted."""
+        self._reader.close()
+        self._writer.close()
 
     # -- the reading half ----------------------------------------------------------------------------------------------
     def try_take(self) -> bool:

@@ -20,7 +20,7 @@ NO_META = "null"
 
 def meta(facts: Mapping[str, Any]) -> str:
     """The facts that are not empty as JSON text, or "null" when none is left."""
-    kept = {key: value for key, value in facts.items() if value is not None and value not in ("", False)}
+    kept = {key: value for key, value in facts.items() if value is not None and value != "" and value is not False}
     return json.dumps(kept, separators=(",", ":")) if kept else NO_META
 
 

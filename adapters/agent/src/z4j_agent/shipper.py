@@ -43,7 +43,7 @@ class Shipper:
         self.folder = folder
         self.limit = limit
         self.bytes = 0
-        """What the folder held at the last look."""
+        """What the folder held unacked when it was last tidied."""
         self.lock_fd = -1
         self.is_holder = False
         self.is_elsewhere = False
@@ -110,16 +110,11 @@ class Shipper:
 
     def next_batch(self) -> Batch | None:
         """The oldest unsent records, up to MAX_BATCH bytes, or None. Raises OSError only when the folder is unreadable."""
-        self.bytes = 0
-        found: Batch | None = None
         for path in self._segments():
-            size = self._size(path)
-            self.bytes += max(0, size - self._acked.get(path.name, 0))
-            if found is None and size > self._read.get(path.name, 0):
-                found = self._cut(path)
-        if found is not None:
-            self._read[found.segment] = found.end
-        return found
+            if self._size(path) > self._read.get(path.name, 0) and (found := self._cut(path)) is not None:
+                self._read[found.segment] = found.end
+                return found
+        return None
 
     def acked(self, batch: Batch) -> None:
         """The server has committed everything up to the end of this batch."""
@@ -138,13 +133,15 @@ class Shipper:
         if not self._is_lock_current():
             self.give_up()
             return
-        total = 0
+        total = unacked = 0
         segments = self._segments()
         for path in segments:
             size = self._size(path)
             if self._rest(path, self._acked.get(path.name, 0)) == 0 and self._delete_if_free(path):
                 continue
             total += size
+            unacked += max(0, size - self._acked.get(path.name, 0))
+        self.bytes = unacked
         for path in segments:
             if total <= self.limit:
                 break

@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import z4j_agent
+from z4j_agent import agent as module
+from z4j_agent import guard, native, places, records, wire
+from z4j_agent.adapter import Adapter, Unsupported
+from z4j_agent.agent import Agent
+from z4j_agent.guard import Faults, faults
+from z4j_agent.memory import MAX_DATAGRAM, MemorySpool
+from z4j_agent.settings import Settings
+from z4j_agent.spool import SpoolUnusable
+
+Make = Callable[..., Settings]
+URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
+HEAD = ("fake", "t1", 0, 5, "b.1", "shop.ship", "work")
+
+
+def decoded(data: bytes) -> list[list[Any]]:
+    return [json.loads(part) for part in wire.split_records(data)]
+
+
+# -- start -------------------------------------------------------------------------------------------------------------
+def test_off_without_a_connection_string(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert z4j_agent.start() is None
+    assert caplog.messages == ["z4j is off: Z4J_URL is not set"]
+    assert z4j_agent.current() is None
+    z4j_agent.stop()
+
+
+def test_a_mistake_is_one_line_and_no_exception(caplog: pytest.LogCaptureFixture) -> None:
+    assert z4j_agent.start(url="z4j//typo") is None
+    assert len(caplog.messages) == 1
+    assert "paste the connection string" in caplog.text
+
+
+def test_a_second_start_adds_its_adapters(tmp_path: Path) -> None:
+    class Broken(Adapter):
+        engine = "broken"
+
+        def install(self) -> None:
+            raise ValueError("odd")
+
+    class Plain(Adapter):
+        engine = "plain"
+
+        def install(self) -> None:
+            """Nothing to hook."""
+
+        def uninstall(self) -> None:
+            raise ValueError("odd")
+
+    first = z4j_agent.start(url=URL, spool=tmp_path)
+    assert first is not None
+    assert z4j_agent.start(Plain(), url=URL, spool=tmp_path) is first
+    assert [adapter.engine for adapter in first.adapters] == ["plain"]
+    assert z4j_agent.start(Broken(), url=URL, spool=tmp_path) is first
+    assert "start" in faults.by_place
+    z4j_agent.stop()
+    assert "uninstalling plain" in faults.by_place
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, time; b = time.process_time(); import z4j_agent; import z4j_agent.agent; c = time.process_time() - b;"
+        "print(c, [m for m in ('websockets', 'cryptography', 'ssl', 'asyncio') if m in sys.modules])"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split(" ", 1) for _ in range(3)]
+    assert {run[1].strip() for run in runs} == {"[]"}
+    assert min(float(run[0]) for run in runs) < 0.2  # 20 ms are the budget; coverage and a busy machine take their part
+
+
+# -- the agent ---------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def agent(make_settings: Make) -> Agent:
+    return Agent(make_settings(), ())
+
+
+def test_payload_is_redacted_and_sealed(agent: Agent) -> None:
+    [plain] = decoded(agent.payload("fake", "t", 0, "n", "q", 2, [1], {"k": "v"}, {"body": "b"}))
+    assert plain[8:11] == [2, '[1] {"k": "v"}', False]
+    assert (plain[11][0], plain[12]) == (None, "plain")
+    data = agent.payload("fake", "t", 0, "n", "q", 1, ["ada", "hunter2"], {}, {"body": "hunter2"}, ("name", "password"))
+    [sealed] = decoded(data)
+    assert b"hunter2" not in data
+    assert sealed[9:11] == ['["ada", "•••"]', True]
+    assert (len(sealed[11][0]), sealed[12]) == (8, "sealed")
+    assert decoded(agent.payload("fake", "t", 0, "n", "q", 1, [], {}, None))[0][11:] == [None, "none"]
+    assert agent.show({"token": "x"}) == '{"token": "•••"}'
+
+
+def test_too_long_a_record_is_refused_and_the_gap_is_told(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
+    assert not agent.append(b"\x1e" + b"x" * wire.MAX_RECORD + b"\n")
+    assert agent.append(records.started(*HEAD))
+    kinds = [record[0] for record in decoded(segments()[0])]
+    assert kinds == ["origin", "started", "gap"]
+    assert decoded(segments()[0])[2][3]["count"] == 1
+
+
+def test_a_refused_write_returns_false(agent: Agent, monkeypatch: Any) -> None:
+    monkeypatch.setattr(agent.spool, "append", lambda record: False)
+    assert not agent.append(b"x")
+
+
+def test_offered_jobs_are_bounded(agent: Agent, monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "OFFERED_AT_MOST", 2)
+    agent._connection = object()  # type: ignore[assignment]
+    agent._offered = type(agent._offered)(maxlen=2)
+    for _ in range(3):
+        agent.offer(lambda: None)
+    agent._connection = None
+    assert (len(agent._offered), agent.spool.dropped_total) == (2, 1)
+    assert not agent.flush(0.1)
+    assert agent.drain_offered()
+    assert not agent.drain_offered()
+
+
+def test_faults_are_told_as_records(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
+    faults.report("testing", ValueError("secret"))
+    faults.report("testing", ValueError("secret"))
+    agent.append(records.started(*HEAD))
+    told = [record for record in decoded(segments()[0]) if record[0] == "fault"]
+    assert [record[3] for record in told] == [{"where": "testing", "error": "ValueError", "count": 1}]
+    assert b"secret" not in segments()[0]
+
+
+# -- guard -------------------------------------------------------------------------------------------------------------
+class SoftLimit(Exception):
+    pass
+
+
+def test_guard_keeps_ours_and_passes_the_engines() -> None:
+    def act(error: BaseException | None) -> int:
+        if error is not None:
+            raise error
+        return 7
+
+    guarded = guard.guard("acting", (SoftLimit,))(act)
+    assert guarded(None) == 7
+    assert guarded(ValueError()) is None
+    assert faults.by_place["acting"] == (1, "ValueError")
+    for error in (SoftLimit(), KeyboardInterrupt(), SystemExit()):
+        with pytest.raises(type(error)):
+            guarded(error)
+    before = guard._host_exceptions
+    guard.never_swallow(SoftLimit)
+    try:
+        with pytest.raises(SoftLimit):
+            guard.guard("acting")(act)(SoftLimit())
+    finally:
+        guard._host_exceptions = before
+
+
+def test_faults_without_anybody_to_tell(caplog: pytest.LogCaptureFixture) -> None:
+    own = Faults()
+    own.report("a", ValueError())
+    own.report("a", ValueError())
+
+    def full(where: str, kind: str, count: int) -> None:
+        raise OSError("full")
+
+    own.attach(full)
+    own.report("b", ValueError())
+    assert (own.total, len(caplog.messages)) == (3, 2)
+
+
+# -- places ------------------------------------------------------------------------------------------------------------
+MOUNTS = """22 1 0:20 / / rw - ext4 /dev/root rw
+30 22 0:30 / /mnt/share\\040one rw shared:1 - nfs4 server:/x rw
+31 22 0:31 / /srv rw - cifs //server/x rw
+32 22 0:32 / /srv rw - tmpfs none rw
+nonsense
+"""
+
+
+def test_network_file_systems_are_found(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    for folder, kind in (("/mnt/share one/x", "nfs4"), ("/mnt/share", "ext4"), ("/srv/a", "tmpfs"), ("/", "ext4")):
+        assert places.file_system_of(Path(folder), mounts) == kind
+    assert places.is_network(Path("/mnt/share one"), mounts)
+    assert places.file_system_of(Path("/"), tmp_path / "absent") == ""
+    assert places.file_system_of(tmp_path) != ""
+
+
+def test_a_folder_keeps_its_name(tmp_path: Path, monkeypatch: Any) -> None:
+    first = places.folder_name(tmp_path)
+    assert places.folder_name(tmp_path) == first
+    (tmp_path / "other").mkdir()
+    true_link = os.link
+
+    def link(source: Path, target: Path) -> None:
+        target.write_text("firstcame")
+        true_link(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    assert places.folder_name(tmp_path / "other") == "firstcame"
+
+
+def test_steps_down_are_noted(make_settings: Make, tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    monkeypatch.setattr(module, "SHARED_MEMORY", tmp_path / "shm")
+    monkeypatch.setattr(module, "is_network", lambda folder: "spool" in str(folder.relative_to(tmp_path)))
+    made = Agent(make_settings(), ())
+    assert made.spool.folder is not None
+    assert made.spool.folder.parent == tmp_path / "shm"
+    assert made.settings.spool.name in made.spool.folder.name
+    assert len(made.notes) == 2
+    assert "network file system" in made.notes[0]
+    assert made.notes == caplog.messages
+
+    def unusable(folder: Path) -> None:
+        raise SpoolUnusable(f"{folder} is read-only")
+
+    monkeypatch.setattr(module, "prepare_folder", unusable)
+    last = Agent(make_settings(), ())
+    assert isinstance(last.spool, MemorySpool)
+    assert last.spool_name == last.boot
+    assert "in memory" in last.notes[-1]
+    last.stop()
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+def test_memory_ships_acks_and_sends_again() -> None:
+    memory = MemorySpool(lambda: b"\x1eO\n")
+    assert memory.try_take()
+    assert memory.next_batch() is None
+    assert memory.is_empty()
+    memory.rewind()
+    assert memory.append(b"\x1e1\n")
+    assert not memory.is_empty()
+    first = memory.next_batch()
+    assert first is not None
+    assert first.data == b"\x1eO\n\x1e1\n"
+    assert not memory.is_empty()
+    memory.rewind()
+    again = memory.next_batch()
+    assert again is not None
+    assert again.data == b"\x1eO\n\x1eO\n\x1e1\n"
+    memory.acked(again)
+    memory.acked(again)
+    assert memory.is_empty()
+    assert memory.bytes == 0
+    memory.give_up()
+    memory.close()
+    assert not memory.append(b"x")
+
+
+def test_memory_is_bounded(monkeypatch: Any) -> None:
+    from z4j_agent import memory as memory_module
+
+    memory = MemorySpool(lambda: b"\x1eO\n")
+    assert not memory.append(b"x" * (MAX_DATAGRAM + 1))
+    for n in range(20_000):
+        if not memory.append(b"%d" % n * 200):
+            break
+    else:
+        pytest.fail("a pair that is never read cannot take everything")
+    assert memory.take_dropped() == 2
+    monkeypatch.setattr(memory_module, "KEEP_BYTES", 1_000)
+    memory._receive()
+    memory.tidy()
+    assert memory.bytes <= 1_000
+    assert memory.dropped == memory.dropped_total - 2 > 0
+    memory._waiting.clear()
+    memory._waiting.extend([b"a" * 200_000, b"b" * 200_000])
+    first = memory.next_batch()
+    assert first is not None
+    assert len(first.data) == 200_000
+    memory.close()
+
+
+def test_memory_across_a_fork() -> None:
+    memory = MemorySpool(lambda: b"\x1eO\n")
+    if (pid := os.fork()) == 0:
+        memory.after_fork_in_child()
+        is_right = memory.append(b"\x1echild\n") and memory.is_empty() and memory.next_batch() is None
+        memory.new_segment()  # a producer's child that dials in itself reads for itself
+        memory.append(b"\x1eown\n")
+        batch = memory.next_batch()
+        is_right = is_right and batch is not None and batch.data == b"\x1eO\n\x1eown\n"
+        os._exit(0 if is_right else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    batch = memory.next_batch()
+    assert batch is not None
+    assert batch.data == b"\x1echild\n"
+    memory.close()
+
+
+def test_without_any_folder_events_still_arrive(gateway: Any, make_settings: Make, monkeypatch: Any, until: Any) -> None:
+    def unusable(folder: Path) -> None:
+        raise SpoolUnusable("read-only")
+
+    monkeypatch.setattr(module, "prepare_folder", unusable)
+    made = z4j_agent.start(url=gateway.url)
+    assert made is not None
+    made.become_worker("w")
+    made.connect()
+    until(lambda: gateway.hellos)
+    if (pid := os.fork()) == 0:
+        made.append(records.started(*HEAD))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    until(lambda: [record for record in gateway.records if record[0] == "started"])
+    assert made.flush(5)
+    assert any("in memory" in sentence for sentence in gateway.hellos[0]["notes"])
+    gateway.command("c1", "cancel_task", task_id="t")
+    until(lambda: gateway.answers("c1") == ["accepted", "unsupported"])
+
+
+# -- records -----------------------------------------------------------------------------------------------------------
+END = {"started_at": 1, "runtime": None, "reason": "r", "error": 'e"\n'}
+MADE = {
+    "enqueued": records.enqueued(*HEAD, eta=9, meta=records.meta({"parent_id": "p", "eager": False, "priority": 0})),
+    "received": records.received(*HEAD),
+    "started": records.started(*HEAD),
+    "succeeded": records.succeeded(*HEAD, received_at=None, started_at=1, runtime=2, result="é"),
+    "failed": records.failed(*HEAD, received_at=1, error_type="E", traceback="t", **END),  # type: ignore[arg-type]
+    "retried": records.retried(*HEAD, eta=3, error_type="E", traceback="t", **END),  # type: ignore[arg-type]
+    "cancelled": records.cancelled(*HEAD, **END),  # type: ignore[arg-type]
+    "expired": records.expired(*HEAD),
+    "rejected": records.rejected(*HEAD, **END),  # type: ignore[arg-type]
+    "lost": records.lost(*HEAD, reason="child_killed"),
+    "payload": records.payload(*HEAD, rank=2, args="[]", is_masked=True, original=("k", b"x"), original_state="sealed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_records_have_the_layout_of_the_wire(kind: str) -> None:
+    [found] = decoded(MADE[kind])
+    assert MADE[kind].startswith(wire.RECORD_START)
+    assert MADE[kind].endswith(wire.RECORD_END)
+    assert found[:8] == [kind, *HEAD]
+    assert len(found) == 8 + len(wire.TASK_RECORDS[kind])
+    assert MADE[kind] == wire.encode_record(found)
+
+
+def test_meta_leaves_out_what_is_empty() -> None:
+    assert records.meta({"a": None, "b": "", "c": False}) == "null"
+    assert json.loads(records.meta({"a": 0, "b": True})) == {"a": 0, "b": True}
+
+
+def test_batches_carry_their_number() -> None:
+    assert wire.unpack_batch(wire.pack_batch(3, b"x")) == (3, b"x")
+    with pytest.raises(ValueError, match="eight bytes"):
+        wire.unpack_batch(b"short")
+
+
+# -- small ones --------------------------------------------------------------------------------------------------------
+def test_what_an_adapter_does_not_implement() -> None:
+    bare = Adapter()
+    for act in (bare.engine_version, bare.install, bare.uninstall):
+        with pytest.raises(NotImplementedError):
+            act()
+    assert (bare.list_tasks(), bare.list_queues(), bare.worker(), bare.list_running()) == ([], [], None, [])
+    for ask in (bare.cancel_task, bare.terminate_task, bare.lookup_task):
+        with pytest.raises(Unsupported):
+            ask("t")
+    with pytest.raises(Unsupported):
+        bare.retry_task(None, new_id="n")  # type: ignore[arg-type]
+
+
+def test_native_primitives_where_python_is_patched(monkeypatch: Any) -> None:
+    """Stand-ins for gevent and eventlet: only the two functions of theirs that are called."""
+    started: list[Any] = []
+
+    class Patched(types.ModuleType):
+        @staticmethod
+        def get_original(module_name: str, name: str) -> Any:
+            return lambda *args: started.append((module_name, name, args))
+
+        @staticmethod
+        def original(module_name: str) -> Any:
+            return types.SimpleNamespace(start_new_thread=lambda *args: started.append(("eventlet", *args)))
+
+    assert native.native("time", "sleep") is time.sleep
+    for name in ("gevent.monkey", "eventlet.patcher"):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, name, Patched(name))
+            native.start_native_thread(print)
+    assert started == [("_thread", "start_new_thread", (print, ())), ("eventlet", print, ())]
+
+
+def test_close_codes_have_sentences() -> None:
+    assert all(4400 <= code < 4600 and re.fullmatch(r"[a-z0-9 ]+", text) for code, text in wire.CLOSE.items())
