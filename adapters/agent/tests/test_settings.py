@@ -94,7 +94,8 @@ def test_default_spool(monkeypatch: Any, tmp_path: Path) -> None:
 
 
 def git(folder: Path, *words: str) -> str:
-    made = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}  # fmt: skip
+    made = {"GIT_CONFIG_GLOBAL": "/dev/null"}
+    made |= {f"GIT_{role}_{fact}": "a@b" for role in ("AUTHOR", "COMMITTER") for fact in ("NAME", "EMAIL")}
     return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True, env=os.environ | made).stdout.strip()
 
 
