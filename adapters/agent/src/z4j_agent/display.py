@@ -9,7 +9,6 @@ from typing import Any
 
 from z4j_agent.redaction import MASK, MAX_TEXT, is_secret_key, redact, redact_text
 
-
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(", ", ": ")).encode  # once: making an encoder costs 2 µs
 
 
