@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from z4j.rules.access import ROLES, is_allowed, may_act
+from z4j.rules.commands import ENDED, EXPIRES_US, OFFERED, WAITING, why_not
+from z4j.rules.states import STATES
+
+
+@pytest.mark.parametrize(
+    ("role", "reads", "audits", "acts", "administers"),
+    [
+        ("viewer", True, False, False, False),
+        ("auditor", True, True, False, False),
+        ("operator", True, False, True, False),
+        ("admin", True, True, True, True),
+        ("", False, False, False, False),
+        ("root", False, False, False, False),
+    ],
+)
+def test_roles(role: str, reads: bool, audits: bool, acts: bool, administers: bool) -> None:
+    found = [is_allowed(role, needed) for needed in ("viewer", "auditor", "operator", "admin")]
+    assert found == [reads, audits, acts, administers]
+    assert is_allowed(role, "public")
+    assert not is_allowed(role, "emperor")
+    assert may_act(role, "retry_task") is acts
+    assert not may_act(role, "launch_rocket")
+
+
+def test_every_role_is_known() -> None:
+    assert ROLES == ("viewer", "auditor", "operator", "admin")
+
+
+@pytest.mark.parametrize("state", sorted(STATES))
+def test_every_state_offers_at_most_what_makes_sense(state: str) -> None:
+    offered = {action for action in OFFERED if why_not(action, state, "plain") is None}
+    expected: set[str] = set()
+    if state in ENDED:
+        expected = {"retry_task"}
+    elif state in WAITING:
+        expected = {"cancel_task"}
+    elif state == "running":
+        expected = {"terminate_task"}
+    assert offered == expected
+
+
+@pytest.mark.parametrize(("kept", "word"), [("none", "not kept"), ("too_large", "64 KB"), ("no_key", "seal key")])
+def test_retry_needs_the_original(kept: str, word: str) -> None:
+    assert word in (why_not("retry_task", "failed", kept) or "")
+    assert why_not("cancel_task", "queued", kept) is None
+
+
+def test_unknown_actions_are_refused_and_known_ones_expire() -> None:
+    assert why_not("launch_rocket", "failed", "plain") == "there is no action launch_rocket"
+    assert set(EXPIRES_US) == set(OFFERED)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Every way to tamper with the log is found, at the row where it happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from z4j.rules.audit import GENESIS, AuditRow, Head, canonical, sign, verify
+
+KEY = b"k" * 32
+KEYS = {"k1": KEY}
+
+
+def chain(length: int = 6) -> list[AuditRow]:
+    rows, before = [], GENESIS
+    for seq in range(1, length + 1):
+        row = AuditRow(seq, seq * 1000, "ada", "admin", "retry_task", f"celery:{seq}", "done", "{}", "::1", "k1", b"")
+        row = replace(row, mac=sign(KEY, before, row))
+        rows.append(row)
+        before = row.mac
+    return rows
+
+
+def test_an_untouched_log_is_intact() -> None:
+    rows = chain()
+    verdict = verify(rows, KEYS, Head(3, rows[2].mac))
+    assert verdict.is_intact
+    assert verdict.rows == 6
+    assert verdict.head == Head(6, rows[-1].mac)
+    assert verify([], KEYS).is_intact
+    assert verify([], KEYS, Head(0, GENESIS)).is_intact
+
+
+@pytest.mark.parametrize(
+    "field", ["at", "actor", "role", "action", "target", "outcome", "detail", "address", "mac"]
+)  # fmt: skip
+def test_an_edited_row_is_found(field: str) -> None:
+    rows = chain()
+    old = getattr(rows[3], field)
+    rows[3] = replace(rows[3], **{field: old + 1 if isinstance(old, int) else old + type(old)(b"x" if isinstance(old, bytes) else "x")})
+    assert verify(rows, KEYS).broken_at == 4
+
+
+def test_deletion_insertion_and_reordering_are_found() -> None:
+    rows = chain()
+    assert verify(rows[:2] + rows[3:], KEYS).broken_at == 3
+    assert "missing" in verify(rows[:2] + rows[3:], KEYS).why
+    assert verify(rows[:3] + [replace(rows[2], seq=4)] + rows[3:], KEYS).broken_at == 4
+    swapped = [rows[0], replace(rows[2], seq=2), replace(rows[1], seq=3), *rows[3:]]
+    assert verify(swapped, KEYS).broken_at == 2
+
+
+def test_truncation_is_found_by_a_head_kept_elsewhere() -> None:
+    rows = chain()
+    assert verify(rows[:4], KEYS).is_intact
+    verdict = verify(rows[:4], KEYS, Head(6, rows[5].mac))
+    assert verdict.broken_at == 5
+    assert "cut off" in verdict.why
+
+
+def test_a_rewritten_log_is_found_by_a_head_kept_elsewhere() -> None:
+    rows = chain()
+    other = [replace(row, actor="eve") for row in rows]
+    before = GENESIS
+    for number, row in enumerate(other):
+        other[number] = replace(row, mac=sign(KEY, before, row))
+        before = other[number].mac
+    assert verify(other, KEYS).is_intact
+    verdict = verify(other, KEYS, Head(2, rows[1].mac))
+    assert verdict.broken_at == 2
+    assert "rewritten" in verdict.why
+
+
+def test_an_unknown_key_is_found() -> None:
+    assert verify(chain(), {}).broken_at == 1
+
+
+def test_the_canonical_form_is_unambiguous() -> None:
+    row = chain()[0]
+    assert canonical(replace(row, actor="a", role="b")) != canonical(replace(row, actor='a","b', role=""))
