@@ -15,8 +15,8 @@ check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
 	$(SERVER) -m mypy -p z4j -p z4j_agent
 	MYPYPATH=adapters/celery/src:adapters/agent/src $(SERVER) -m mypy -p z4j_celery
-	$(SERVER) -m mypy tests bench
-	.venvs/server/bin/lint-imports
+	$(SERVER) -m mypy tests bench hatch_build.py
+	PYTHONPATH=adapters/celery/src .venvs/server/bin/lint-imports
 
 test: environments
 	$(SERVER) tests/run.py

@@ -31,9 +31,7 @@ were measured side by side in one run, before the bare figures. A missed budget 
 
 
 def commit() -> str:
-    return subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
@@ -51,8 +49,7 @@ def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
         sign = "≥" if budget.better == "more" else "≤"
         verdict = budget.verdict(None if figure is None else float(str(figure)))
         lines.append(
-            f"| `{budget.name}` {budget.what} | {shown} | {sign} {budget.limit:g} | {verdict} "
-            f"| `{command}` | {entry.get('commit', '–')} |"
+            f"| `{budget.name}` {budget.what} | {shown} | {sign} {budget.limit:g} | {verdict} | `{command}` | {entry.get('commit', '–')} |"
         )
     causes = [f"- `{name}`: {text}" for name, text in notes.items()]
     return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"

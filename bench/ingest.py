@@ -48,9 +48,7 @@ def events_per_second(url: str, connections: int, tasks: int, first: int) -> flo
     context = multiprocessing.get_context("spawn")
     ready, go = context.Semaphore(0), context.Event()
     share = tasks // connections
-    senders = [
-        context.Process(target=send, args=(url, first + number * share, share, ready, go)) for number in range(connections)
-    ]
+    senders = [context.Process(target=send, args=(url, first + number * share, share, ready, go)) for number in range(connections)]
     for sender in senders:
         sender.start()
     for _ in senders:

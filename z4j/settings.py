@@ -17,7 +17,7 @@ from z4j.exceptions import BadInput
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def _setting(default: Any, text: str) -> Any:
+def setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
@@ -25,17 +25,17 @@ def _setting(default: Any, text: str) -> Any:
 class Settings:
     """Flag `--days-kept` and variable `Z4J_DAYS_KEPT` are both the field `days_kept`."""
 
-    data: Path = _setting(Path(".z4j"), "Folder of the database, the keys and the lock. Made with mode 0700 when missing.")
-    host: str = _setting("127.0.0.1", "Address to listen on. Any other than loopback needs `--behind-proxy`.")
-    port: int = _setting(7700, "Port of the pages and of the gateway.")
-    behind_proxy: bool = _setting(
+    data: Path = setting(Path(".z4j"), "Folder of the database, the keys and the lock. Made with mode 0700 when missing.")
+    host: str = setting("127.0.0.1", "Address to listen on. Any other than loopback needs `--behind-proxy`.")
+    port: int = setting(7700, "Port of the pages and of the gateway.")
+    behind_proxy: bool = setting(
         False, "A proxy in front ends TLS and sets `X-Forwarded-For` and `X-Forwarded-Proto`; cookies are marked Secure."
     )
-    days_kept: int = _setting(30, "Days a finished task is kept.")
-    gigabytes_kept: float = _setting(10.0, "Size the database may reach before the oldest tasks are deleted.")
-    originals_days_kept: int = _setting(7, "Days the original of a succeeded task is kept; without it, it cannot be retried.")
-    log_json: bool = _setting(False, "Write log lines as JSON instead of key=value.")
-    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
+    days_kept: int = setting(30, "Days a finished task is kept.")
+    gigabytes_kept: float = setting(10.0, "Size the database may reach before the oldest tasks are deleted.")
+    originals_days_kept: int = setting(7, "Days the original of a succeeded task is kept; without it, it cannot be retried.")
+    log_json: bool = setting(False, "Write log lines as JSON instead of key=value.")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
 
     @property
     def database(self) -> Path:
@@ -49,11 +49,11 @@ class Settings:
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from flags (only those given) and environment. Raises BadInput naming the setting that is wrong."""
     values: dict[str, Any] = {}
-    for setting in fields(Settings):
-        if flags.get(setting.name) is not None:
-            values[setting.name] = _parse(setting, str(flags[setting.name]))
-        elif (text := environ.get(variable(setting.name))) is not None:
-            values[setting.name] = _parse(setting, text)
+    for known in fields(Settings):
+        if flags.get(known.name) is not None:
+            values[known.name] = _parse(known, str(flags[known.name]))
+        elif (text := environ.get(variable(known.name))) is not None:
+            values[known.name] = _parse(known, text)
     loaded = Settings(**values)
     if not loaded.is_loopback and not loaded.behind_proxy:
         raise BadInput(
@@ -75,9 +75,9 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _parse(setting: Field[Any], text: str) -> Any:
+def _parse(known: Field[Any], text: str) -> Any:
     try:
-        match setting.default:
+        match known.default:
             case bool():
                 if text.lower() not in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
                     raise ValueError(text)
@@ -90,7 +90,7 @@ def _parse(setting: Field[Any], text: str) -> Any:
                 return Path(text).expanduser()
         return text
     except ValueError as error:
-        raise BadInput(f"{variable(setting.name)} (or {flag(setting.name)}) is {text!r}, which cannot be read.") from error
+        raise BadInput(f"{variable(known.name)} (or {flag(known.name)}) is {text!r}, which cannot be read.") from error
 
 
 def describe() -> str:
@@ -99,14 +99,15 @@ def describe() -> str:
         "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->",
         "# Settings",
         "",
-        "Written by `make docs` from the definitions in `z4j/settings.py`. A flag beats the environment, the environment beats the default.",
+        "Written by `make docs` from the definitions in `z4j/settings.py`.",
+        "A flag beats the environment, the environment beats the default.",
         "",
         "| flag | variable | default | |",
         "|---|---|---|---|",
     ]
-    for setting in fields(Settings):
-        text = setting.metadata["help"]
-        lines.append(f"| `{flag(setting.name)}` | `{variable(setting.name)}` | `{setting.default}` | {text} |")
+    for known in fields(Settings):
+        text = known.metadata["help"]
+        lines.append(f"| `{flag(known.name)}` | `{variable(known.name)}` | `{known.default}` | {text} |")
     return "\n".join(lines) + "\n"
 
 

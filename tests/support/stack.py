@@ -152,9 +152,7 @@ class Stack:
         wait_for(is_up, what=f"the broker answers, see {broker.log}")
         return broker
 
-    def start_worker(
-        self, *words: str, name: str = "worker", env: dict[str, str] | None = None, log_says: bytes = b" ready."
-    ) -> Child:
+    def start_worker(self, *words: str, name: str = "worker", env: dict[str, str] | None = None, log_says: bytes = b" ready.") -> Child:
         """A prefork worker of two; returns once its log says `log_says` (empty: at once)."""
         worker = self.start(
             name,

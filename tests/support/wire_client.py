@@ -69,7 +69,10 @@ class WireClient:
             pass
 
     def origin(self) -> bytes:
-        facts = {"host": "test", "pid": 1, "role": "worker", "worker": "raw@test", "app": "", "environment": "production", "release": "r1", "engines": {}}  # fmt: skip
+        facts = {
+            "host": "test", "pid": 1, "role": "worker", "worker": "raw@test", "app": "", "environment": "production", "release": "r1",
+            "engines": {},
+        }  # fmt: skip
         return wire.encode_record(["origin", self.boot, now(), facts])
 
     def __enter__(self) -> WireClient:

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from z4j_agent import wire
 
 from z4j.gateway.session import Batch, ProtocolError, Session, State
 from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello
+from z4j_agent import wire
 
 AT = 1_760_000_000_000_000
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,9 @@ def test_an_untouched_log_is_intact() -> None:
 )  # fmt: skip
 def test_an_edited_row_is_found(field: str) -> None:
     rows = chain()
-    old = getattr(rows[3], field)
-    rows[3] = replace(rows[3], **{field: old + 1 if isinstance(old, int) else old + type(old)(b"x" if isinstance(old, bytes) else "x")})
+    old: Any = getattr(rows[3], field)
+    other: Any = old + 1 if isinstance(old, int) else old + (b"x" if isinstance(old, bytes) else "x")
+    rows[3] = replace(rows[3], **{field: other})
     assert verify(rows, KEYS).broken_at == 4
 
 
@@ -47,7 +49,7 @@ def test_deletion_insertion_and_reordering_are_found() -> None:
     rows = chain()
     assert verify(rows[:2] + rows[3:], KEYS).broken_at == 3
     assert "missing" in verify(rows[:2] + rows[3:], KEYS).why
-    assert verify(rows[:3] + [replace(rows[2], seq=4)] + rows[3:], KEYS).broken_at == 4
+    assert verify([*rows[:3], replace(rows[2], seq=4), *rows[3:]], KEYS).broken_at == 4
     swapped = [rows[0], replace(rows[2], seq=2), replace(rows[1], seq=3), *rows[3:]]
     assert verify(swapped, KEYS).broken_at == 2
 
