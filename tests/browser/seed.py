@@ -19,7 +19,7 @@ NAMES = (
     ("metrics.rollup", "periodic"), ("users.sync_crm", "default"), ("inventory.reserve", "default"),
     ("warehouse.replenishment.suppliers.request_quotation_from_every_supplier", "warehouse"),
 )  # fmt: skip
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/venv/lib/python3.11/site-packages/celery/app/trace.py", line 479, in trace_task
     R = retval = fun(*args, **kwargs)
   File "/srv/shop/tasks.py", line 88, in send_campaign
@@ -27,7 +27,7 @@ TRACEBACK = '''Traceback (most recent call last):
   File "/srv/shop/mail.py", line 44, in deliver
     raise ConnectionError("smtp.internal:587 refused")
 ConnectionError: smtp.internal:587 refused
-'''
+"""
 CAPABILITIES = [["celery", action, "any", "exact", [], ""] for action in ("retry_task", "cancel_task", "terminate_task")]
 
 
@@ -71,9 +71,7 @@ class Shop:
             }
         )  # fmt: skip
         running = [["celery", f"held-{number}-{n}", 0, "thumbs.make", "thumbs", now(), 1] for n in range(number % 5)]
-        worker.say(
-            {"type": "heartbeat", "at": now(), "running": running, "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True}
-        )
+        worker.say({"type": "heartbeat", "at": now(), "running": running, "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True})
         facts_of_origin = {
             "host": f"host-{number}", "pid": 7, "role": "worker", "worker": name, "app": "", "environment": environment,
             "release": "a1b2c3d", "engines": {"celery": "5.7.0"},

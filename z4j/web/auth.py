@@ -20,8 +20,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from z4j import clock
+from z4j.attempts import Attempts
 from z4j.exceptions import BadInput, NotAllowed, TooMany
-from z4j.gateway.auth import Attempts
 from z4j.store import sessions, tokens, users
 from z4j.store.audit import AuditLog
 from z4j.store.db import Connection, Store

@@ -19,8 +19,8 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z4j import clock, logs
+from z4j.attempts import bearer
 from z4j.exceptions import NotAllowed, NotFound, Z4jError
-from z4j.gateway.auth import bearer
 from z4j.rules.access import is_allowed
 from z4j.web.auth import COOKIE, NOBODY
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,8 @@ from z4j.web.icons import look
 
 NOTICE_COOKIE: Final = "z4j_notice"
 THEME_COOKIE: Final = "z4j_theme"
+SMALL: Final = 1_400
+GZIP_LEVEL: Final = 3
 Theme = Literal["system", "light", "dark"]
 
 
@@ -117,11 +120,19 @@ def to_html(template: str, page: Any) -> str:
 
 def render(request: Request, template: str, page: Any, status: int = 200) -> Response:
     """A whole page as a response; the notice it shows is shown once."""
-    response = HTMLResponse(to_html(template, page), status)
-    response.headers["Cache-Control"] = "no-store"
+    response = respond(request, to_html(template, page), status)
     if NOTICE_COOKIE in request.cookies and not is_refresh(request):
         response.delete_cookie(NOTICE_COOKIE, httponly=True, samesite="lax")
     return response
+
+
+def respond(request: Request, html: str, status: int = 200) -> Response:
+    """HTML, compressed where the browser takes it. What answers a POST may show a secret once and is left as it is."""
+    body, headers = html.encode(), {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if request.method == "GET" and len(body) > SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+    return HTMLResponse(body, status, headers)
 
 
 def is_refresh(request: Request) -> bool:

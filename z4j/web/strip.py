@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from z4j import clock
 from z4j.store.minutes import StripNumbers, strip_numbers
 from z4j.web.filters import Filters
 from z4j.web.formats import duration, number
-from z4j.web.render import Number, to_html
+from z4j.web.render import Number, respond, to_html
 from z4j.web.services import services
 
 BAD = ("lost", "expired", "rejected", "failed")
@@ -69,4 +69,4 @@ async def region(request: Request) -> Response:
     """GET /strip: the numbers alone, for a page that is open already."""
     now, scope = clock.now(), scope_of(request)
     numbers = await strip_numbers(services(request).store, scope.for_store(now))
-    return HTMLResponse(to_html("_strip.html", StripRegion(cells(numbers, scope, now))), headers={"Cache-Control": "no-store"})
+    return respond(request, to_html("_strip.html", StripRegion(cells(numbers, scope, now))))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
@@ -21,7 +21,7 @@ from z4j.store.tasks import TaskFilter, TaskPage, TaskRow, list_tasks
 from z4j.web import export
 from z4j.web.filters import Filters, from_query, from_text
 from z4j.web.formats import duration, middle, number, relative
-from z4j.web.render import Choice, ChoiceGroup, Shell, is_refresh, render, to_html
+from z4j.web.render import Choice, ChoiceGroup, Shell, is_refresh, render, respond, to_html
 from z4j.web.services import services
 from z4j.web.shell import make_shell
 
@@ -117,7 +117,7 @@ async def list_page(request: Request) -> Response:
     filters = filters_of(request)
     region = await make_region(services(request).store, filters, query.get("older"), query.get("newer"), query.get("top"), able(request))
     if is_refresh(request):
-        return HTMLResponse(to_html("tasks/_region.html", TasksRegion(region)), headers={"Cache-Control": "no-store"})
+        return respond(request, to_html("tasks/_region.html", TasksRegion(region)))
     shell = await make_shell(request, "tasks", filters)
     page = TasksPage(shell, filters.text(), region, filters.href("/tasks.json"), filters.href("/tasks.csv"))
     return render(request, "tasks/list.html", page)
