@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import shutil
 import socket
-import sqlite3
 import stat
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from z4j import __version__, assets
 from z4j.cli.offline import offline
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings
+from z4j.store.db import SQLITE_NAME, SQLITE_VERSION
 
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables came with 3.37."""
@@ -33,15 +33,15 @@ class Finding(NamedTuple):
 def doctor(words: argparse.Namespace, settings: Settings) -> int:
     """Exit code 0 when nothing is bad."""
     findings = [*_machine(settings), *_data(settings), *asyncio.run(_audit(settings))]
-    print(f"z4j {__version__}, SQLite {sqlite3.sqlite_version}, data in {settings.data}")
+    print(f"z4j {__version__}, SQLite {SQLITE_NAME}, data in {settings.data}")
     for finding in findings:
         print(f"{finding.state:<8}{finding.what}" + (f"\n        {finding.remedy}" if finding.remedy else ""))
     return 1 if any(finding.state == "bad" for finding in findings) else 0
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        yield Finding("bad", f"SQLite {sqlite3.sqlite_version} is too old.", "Use the executable, or a Python with SQLite 3.37 or newer.")
+    if SQLITE_VERSION < OLDEST_SQLITE:
+        yield Finding("bad", f"SQLite {SQLITE_NAME} is too old.", "Use the executable, or a Python with SQLite 3.37 or newer.")
     else:
         yield Finding("ok", "SQLite is new enough.")
     if time.time() < EARLIEST_NOW:

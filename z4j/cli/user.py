@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sqlite3
 from collections.abc import Callable
 
 from z4j import clock
@@ -35,10 +34,7 @@ def add(words: argparse.Namespace, settings: Settings) -> int:
         async with offline(settings) as parts:
             hashed = await parts.auth.hash_password(password)
             at = clock.now()
-            try:
-                await parts.store.write(lambda db: users.add_user(db, name, hashed, role, at), durable=True)
-            except sqlite3.IntegrityError as error:
-                raise WrongState(f"There is a {name} already. Nothing was changed.") from error
+            await parts.store.write(lambda db: users.add_user(db, name, hashed, role, at), durable=True)
             await parts.record("add_user", f"user:{name}", role=role)
             print(f"{name} may sign in as {role}.")
             return 0

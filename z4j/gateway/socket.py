@@ -16,9 +16,10 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from z4j import __version__, clock, ingest, logs
+from z4j.attempts import Attempts, bearer
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError
-from z4j.gateway.auth import AgentToken, Attempts, bearer, find_token
+from z4j.gateway.auth import AgentToken, find_token
 from z4j.gateway.session import Batch, ProtocolError, Session
 from z4j.hub import AgentLink, Hub
 from z4j.live import Live

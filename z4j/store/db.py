@@ -24,6 +24,9 @@ import aiosqlite
 from z4j.exceptions import StoreError
 from z4j.store import migrate
 
+SQLITE_NAME: Final = sqlite3.sqlite_version
+SQLITE_VERSION: Final = sqlite3.sqlite_version_info
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
 

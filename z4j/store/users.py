@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from z4j.exceptions import WrongState
 from z4j.store import sql
 from z4j.store.db import Connection, Store
 
@@ -24,7 +25,9 @@ class UserRow:
 
 
 def add_user(db: Connection, name: str, password_hash: str, role: str, at: int) -> int:
-    """A new person. Raises sqlite3.IntegrityError when the name is taken."""
+    """A new person. Raises WrongState when the name is taken."""
+    if find_user(db, name) is not None:
+        raise WrongState(f"There is a {name} already. Nothing was changed.")
     params = {"name": name, "password_hash": password_hash, "role": role, "at": at}
     return int(db.execute(SQL["add_user"], params).fetchone()[0])
 
