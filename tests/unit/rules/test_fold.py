@@ -274,6 +274,7 @@ def test_the_first_attempts_producer_says_where_a_task_came_from() -> None:
     assert second(told(ev("enqueued", sent=SENT), ev("received", sent=other)).sent) == SENT
     assert second(told(ev("enqueued", sent=SENT), ev("enqueued", T, 1, sent=other)).sent) == SENT
     assert second(told(ev("received", sent=SENT), ev("started", sent=other)).sent) == SENT
+    assert second(told(ev("enqueued", T, 1, sent=SENT), ev("enqueued", T, 2, sent=other)).sent) == SENT
     assert second(told(ev("received", T, 4_095, sent=SENT), ev("started", sent=other)).sent) == SENT
     assert told(ev("enqueued")).sent == ()
 
