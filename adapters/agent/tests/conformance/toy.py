@@ -94,15 +94,15 @@ def enqueue(name: str, args: list[Any], kwargs: dict[str, Any], *, delay_s: floa
 
 
 def work() -> None:
-    """Until SIGTERM."""
-    is_over: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: is_over.append(number))
+    """Until SIGTERM, and a second more for what runs then."""
+    is_over: list[float] = []
+    signal.signal(signal.SIGTERM, lambda *_: is_over.append(time.time()))
     agent = z4j_agent.current()
     if agent is not None:
         agent.become_worker(f"toy-{os.getpid()}")
         agent.connect()
     print("ready", flush=True)
-    while not is_over or RUNNING:
+    while not is_over or (RUNNING and time.time() < is_over[0] + 1):
         reap()
         for path in sorted(FOLDER.glob("due-*")):
             if is_over or len(RUNNING) >= CHILDREN or int(path.name[4:24]) > time.time_ns():
@@ -189,12 +189,17 @@ def tell_enqueued(message: dict[str, Any], facts: dict[str, str], delay_s: float
     meta = records.meta({"parent_id": facts.get("parent"), "retry_of": facts.get("retry_of")})
     tell(records.enqueued, message, eta=now() + int(delay_s * 1_000_000) if delay_s else None, meta=meta)
     original = {"name": message["name"], "args": message["args"], "kwargs": message["kwargs"]}
-    name, args, kwargs = message["name"], message["args"], message["kwargs"]
+    head = ("toy", message["id"], message["retries"])
     if BROKEN == "shows_secrets":
-        name, kwargs = "", {}
-        args = [json.dumps([message["args"], message["kwargs"]])]
-    head = ("toy", message["id"], message["retries"], message["name"], QUEUE)
-    agent.append(agent.payload(*head, 2, args, kwargs, original, NAMES.get(name, ())))
+        text = json.dumps([message["args"], message["kwargs"]])
+        agent.append(
+            records.payload(
+                *head, now(), agent.run, message["name"], QUEUE, rank=2, args=text, is_masked=False, original=None, original_state="none"
+            )
+        )
+        return
+    names = NAMES.get(message["name"], ())
+    agent.append(agent.payload(*head, message["name"], QUEUE, 2, message["args"], message["kwargs"], original, names))
 
 
 @guard("toy received")

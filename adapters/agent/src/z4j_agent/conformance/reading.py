@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import secrets
 import time
 from pathlib import Path
@@ -153,8 +154,9 @@ def spooled(spool: Path, kind: str) -> int:
 
 
 def keep_trace(gateway: Gateway, harness: Harness) -> None:
-    """With Z4J_TRACES=<folder>: what was told, one record a line, for tests that need real histories."""
+    """With Z4J_TRACES=<folder>: what was told, one record a line, for tests that need real histories. Paths become file names."""
     folder = os.environ.get("Z4J_TRACES")
     if folder:
-        lines = [json.dumps(fields) for fields in gateway.decoded() if fields[0] in wire.TASK_RECORDS and len(json.dumps(fields)) < 4_000]
-        Path(folder, f"{harness.adapter.engine}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+        lines = [json.dumps(fields) for fields in gateway.decoded() if fields[0] in wire.TASK_RECORDS]
+        short = [re.sub(r'File \\"/[^"\\]*/', r'File \\"', line) for line in lines if len(line) < 4_000]
+        Path(folder, f"{harness.adapter.engine}.jsonl").write_text("\n".join(short) + "\n", "utf-8")
