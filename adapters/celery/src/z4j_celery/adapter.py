@@ -30,7 +30,12 @@ class CeleryAdapter(Adapter):
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self.capture = Capture(app)
+        self.capture = Capture(app, self._is_ready)
+
+    def _is_ready(self, consumer: Any) -> None:
+        """Called before the agent connects: what this worker's pool cannot do is not declared."""
+        if not commands.can_terminate(consumer.pool):
+            type(self).capabilities = tuple(able for able in self.capabilities if able.action != "terminate_task")
 
     def engine_version(self) -> str:
         return str(celery.__version__)

@@ -55,8 +55,9 @@ class Run:
 class Capture:
     """The receivers of one app, and what they must remember between two signals of one task."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, on_ready: Callable[[Any], None]) -> None:
         self.app = app
+        self._on_ready = on_ready
         self.consumer: Any = None
         """The worker's consumer once it is ready; None in producers and children."""
         self._agent: Agent
@@ -332,6 +333,7 @@ class Capture:
     @guard("worker_ready")
     def on_worker_ready(self, sender: Any = None, **_: Any) -> None:
         self.consumer = sender
+        self._on_ready(sender)
         self._agent.connect()
 
     @guard("worker_shutdown")

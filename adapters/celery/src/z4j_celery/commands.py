@@ -91,14 +91,18 @@ def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
     """Ends the child process that runs the task."""
     if consumer is None:
         raise Unsupported("only the worker that runs it can stop a task")
-    pool = type(consumer.pool).__module__
-    if not pool.endswith(("prefork", "gevent", "eventlet")):
-        raise Unsupported(f"the pool {pool.rpartition('.')[2]} cannot stop a running task")
+    if not can_terminate(consumer.pool):
+        raise Unsupported("this worker's pool cannot stop a running task")
     held = worker_state.requests.get(task_id)
     if held is None or not held.time_start:
         raise Refused("it does not run in this worker (any more)")
     Panel.data["revoke"](_state(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
     return {"signal": "SIGTERM"}
+
+
+def can_terminate(pool: Any) -> bool:
+    """Whether this kind of pool can stop one task: prefork by a signal, greenlets by an exception, the others not at all."""
+    return type(pool).__module__.endswith(("prefork", "gevent", "eventlet"))
 
 
 def _state(app: Any, consumer: Any) -> Any:
