@@ -100,3 +100,16 @@ class CeleryHarness(Harness):
 
 class TestPrefork(AdapterContract):
     harness_class = CeleryHarness
+
+
+class SoloHarness(CeleryHarness):
+    """Everything in the worker's one process: nothing can be stopped, and limits and crashes have nobody to report them."""
+
+    outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
+    runs_in_children = False
+    unable = frozenset({"terminate_task"})
+    pool = ("--pool", "solo")
+
+
+class TestSolo(AdapterContract):
+    harness_class = SoloHarness

@@ -111,7 +111,7 @@ def check_record(record: Record, engine: str, boots: set[str]) -> None:
 
 # -- asking ------------------------------------------------------------------------------------------------------------
 def is_declared(harness: Harness, action: str) -> bool:
-    return action in {able.action for able in harness.adapter.capabilities}
+    return action in {able.action for able in harness.adapter.capabilities} - harness.unable
 
 
 def ask_retry(
