@@ -15,7 +15,7 @@ check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
 	$(SERVER) -m mypy -p z4j -p z4j_agent
 	MYPYPATH=adapters/celery/src:adapters/agent/src $(SERVER) -m mypy -p z4j_celery
-	$(SERVER) -m mypy tests bench hatch_build.py
+	$(SERVER) -m mypy tests bench
 	PYTHONPATH=adapters/celery/src .venvs/server/bin/lint-imports
 
 test: environments

@@ -58,9 +58,7 @@ BAD_FRAMES: list[tuple[str, Callable[[WireClient], Any], set[int]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("send", "codes"), [(send, codes) for _, send, codes in BAD_FRAMES], ids=[name for name, _, _ in BAD_FRAMES]
-)
+@pytest.mark.parametrize(("send", "codes"), [(send, codes) for _, send, codes in BAD_FRAMES], ids=[name for name, _, _ in BAD_FRAMES])
 def test_bad_frame_ends_its_session_only(server: Stack, send: Callable[[WireClient], Any], codes: set[int]) -> None:
     with WireClient(server.url) as neighbour:
         with WireClient(server.url, say_hello=False) as client:

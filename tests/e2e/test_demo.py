@@ -33,10 +33,8 @@ def link(tmp_path: Path) -> Iterator[str]:
             cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
-        found = wait_for(
-            lambda: re.search(r"http://\S+/login\S+", log.read_text()), seconds=60, what=f"the demo prints its link: {log}"
-        )
-        yield found[0]
+        links = wait_for(lambda: re.findall(r"http://\S+/login\S+", log.read_text()), seconds=60, what=f"the demo's link in {log}")
+        yield links[0]
     finally:
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.wait(30) in (0, 130, -signal.SIGINT), log.read_text()[-2000:]
