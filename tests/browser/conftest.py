@@ -24,7 +24,8 @@ SHOTS = Path(__file__).parent / "shots"
 WATCH = """
 document.addEventListener("securitypolicyviolation", (e) => console.error("CSP " + e.violatedDirective + " " + e.blockedURI));
 window.shifted = 0;
-new PerformanceObserver((list) => { for (const e of list.getEntries()) window.shifted += e.value; }).observe({ type: "layout-shift", buffered: true });
+new PerformanceObserver((list) => { for (const e of list.getEntries()) window.shifted += e.value; })
+  .observe({ type: "layout-shift", buffered: true });
 """
 
 

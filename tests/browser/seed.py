@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,7 @@ TRACEBACK = """Traceback (most recent call last):
     raise ConnectionError("smtp.internal:587 refused")
 ConnectionError: smtp.internal:587 refused
 """
-CAPABILITIES = [["celery", action, "any", "exact", [], ""] for action in ("retry_task", "cancel_task", "terminate_task")]
+CAPABILITIES: list[list[Any]] = [["celery", action, "any", "exact", [], ""] for action in ("retry_task", "cancel_task", "terminate_task")]
 
 
 class Shop:
@@ -40,12 +41,25 @@ class Shop:
         self.count = 0
         self.stack = ExitStack()
         self.workers: list[WireClient] = []
+        self.is_over = threading.Event()
+        self.pulse = threading.Thread(target=self.beat, daemon=True)
 
     def __enter__(self) -> Shop:
+        self.pulse.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.is_over.set()
+        self.pulse.join()
         self.stack.close()
+
+    def beat(self) -> None:
+        """What keeps a worker from being taken for silent."""
+        while not self.is_over.wait(5):
+            for worker in list(self.workers):
+                worker.say(
+                    {"type": "heartbeat", "at": now(), "running": None, "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True}
+                )
 
     def connect(self, number: int, *, environment: str = "production", **facts: Any) -> WireClient:
         """One more worker, with what it would tell."""
@@ -53,7 +67,8 @@ class Shop:
         name = f"celery@host-{number}"
         worker.say(
             worker.hello(
-                worker=name, host=f"host-{number}", environment=environment, capabilities=CAPABILITIES, allow="all", spool=f"spool-{number}",
+                worker=name,
+                host=f"host-{number}", environment=environment, capabilities=CAPABILITIES, allow="all", spool=f"spool-{number}",
                 release="a1b2c3d", shipper=True,
             )
             | facts
@@ -67,7 +82,9 @@ class Shop:
             {
                 "type": "discovery", "engine": "celery", "tasks": [[name, "(batch, size=500)", "", queue] for name, queue in NAMES],
                 "queues": found,
-                "worker": {"name": name, "pool": "prefork", "concurrency": 8, "queues": queues[number % 3 :: 3], "pids": [1, 2], "notes": []},
+                "worker": {
+                    "name": name, "pool": "prefork", "concurrency": 8, "queues": queues[number % 3 :: 3], "pids": [1, 2], "notes": [],
+                },
             }
         )  # fmt: skip
         running = [["celery", f"held-{number}-{n}", 0, "thumbs.make", "thumbs", now(), 1] for n in range(number % 5)]
@@ -91,17 +108,18 @@ class Shop:
         """Everything the agents would report of one task that ended (or did not) as `end`. Returns its task id."""
         task_id = self.new_id()
         name, queue = NAMES[self.random.randrange(len(NAMES)) if which is None else which]
-        at = now() - int(ago_s * SECOND)
         run = f"{worker.boot}.7"
         waited, ran = self.random.randrange(2_000, 14 * SECOND), self.random.randrange(3_000, 6 * SECOND)
+        at = now() - int(ago_s * SECOND) - (0 if ago_s else waited + ran)
         started = at + waited
 
         def record(kind: str, attempt: int, when: int, *rest: Any) -> list[Any]:
             return [kind, "celery", task_id, attempt, when, run, name, queue, *rest]
 
         args = json.dumps([f"c_{8000 + self.count}", 500]) + (' {"token": "•••"}' if masked else "")
+        eta = at + 3600 * SECOND if end == "scheduled" else None
         records = [
-            record("enqueued", 0, at, at + 3600 * SECOND if end == "scheduled" else None, {"code": "shop.views:41", "route": "POST /orders"}),
+            record("enqueued", 0, at, eta, {"code": "shop.views:41", "route": "POST /orders"}),
             record("payload", 0, at, 2, args, masked, [None, "AFsxLCAyXQ=="], "plain"),
         ]  # fmt: skip
         error = ["ConnectionError", "smtp.internal:587 refused", TRACEBACK]

@@ -15,7 +15,8 @@ from tests.browser.conftest import Site
 pytestmark = pytest.mark.browser
 
 PAGES = (
-    "/tasks", "/tasks?state=failed&since=24h", "/tasks?name=no.such_task", "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
+    "/tasks", "/tasks?state=failed&since=24h", "/tasks?name=no.such_task",
+    "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
     "/tasks/masked", "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",
     "/settings/users", "/patterns",
 )  # fmt: skip
@@ -43,7 +44,11 @@ STYLES = """
     for (const name of rule.style) if (name.startsWith("--")) {
       const value = rule.style.getPropertyValue(name);
       if (!value.includes("light-dark")) continue;
-      for (const scheme of ["light", "dark"]) { probe.style.colorScheme = scheme; probe.style.color = `var(${name})`; tokens.add(getComputedStyle(probe).color); }
+      for (const scheme of ["light", "dark"]) {
+        probe.style.colorScheme = scheme;
+        probe.style.color = `var(${name})`;
+        tokens.add(getComputedStyle(probe).color);
+      }
     }
   probe.remove();
   return { sizes: [...sizes], weights: [...weights], strangers: [...colours].filter(([c]) => !tokens.has(c)) };
@@ -143,7 +148,7 @@ def test_focus_is_visible_on_every_control(site: Site, page: str) -> None:
 def test_themes_differ_in_tokens_only(site: Site) -> None:
     boxes = []
     script = """() => [...document.querySelectorAll("body *")].filter((el) => el.checkVisibility() && !el.closest("[data-ago], .strip"))
-      .map((el) => { const b = el.getBoundingClientRect(); return [el.tagName, Math.round(b.x), Math.round(b.width), Math.round(b.height)]; })"""
+      .map((el) => [el.tagName, ...["x", "width", "height"].map((of) => Math.round(el.getBoundingClientRect()[of]))])"""
     for theme in ("light", "dark"):
         with site.page(f"/tasks/{site.ids['failed']}", theme=theme) as page:
             boxes.append(page.evaluate(script))

@@ -182,5 +182,5 @@ class ErrorPage:
 
 async def error_page(connection: HTTPConnection, status: int, title: str, message: str, hint: str, request_id: str) -> Response:
     """What happened, what was not lost, what to do. Needs neither the database nor a known person."""
-    page = ErrorPage(theme_of(connection), title, status, message, hint, request_id)
+    page = ErrorPage(theme_of(connection), title.capitalize(), status, message, hint, request_id)
     return HTMLResponse(to_html("error.html", page), status, headers={"Cache-Control": "no-store"})
