@@ -38,7 +38,6 @@ FOLDERS = (
     Folder("tests/e2e", SERVER, is_fast=False, is_covered=False),
     Folder("tests/browser", SERVER, is_fast=False, is_covered=False),
 )
-SOAK = Folder("tests/soak", SERVER, is_fast=False, is_covered=False)
 
 
 def run(folder: Folder, marks: list[str]) -> tuple[bool, float, list[str]]:
@@ -81,7 +80,7 @@ def coverage_is_enough() -> bool:
 def main() -> int:
     is_fast, is_long = "--fast" in sys.argv, "--long" in sys.argv
     marks = [] if is_long else ["-m", "not long"]
-    folders = [f for f in FOLDERS if f.is_fast or not is_fast] + ([SOAK] if is_long else [])
+    folders = [f for f in FOLDERS if f.is_fast or not is_fast]
     for stale in ROOT.glob(".coverage*"):
         stale.unlink()
     results = {f.name: run(f, marks) for f in folders}
