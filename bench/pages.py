@@ -35,7 +35,8 @@ def fill(made: Stack, tasks: int) -> None:
                 life(client.boot, n, start + n * 1000, name=NAMES[n % 40], queue=f"work{n % 7}")
                 for n in range(first, min(first + TASKS_PER_BATCH, tasks + 1))
             )
-            while client.send(batch) - acked >= wire.WINDOW:
+            sent = client.send(batch)
+            while sent - acked >= wire.WINDOW:
                 acked = client.hear(60)["seq"]
         while acked < client.seq:
             acked = client.hear(60)["seq"]
