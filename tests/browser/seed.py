@@ -41,6 +41,7 @@ class Shop:
         self.count = 0
         self.stack = ExitStack()
         self.workers: list[WireClient] = []
+        self.held: dict[str, list[list[Any]]] = {}
         self.is_over = threading.Event()
         self.pulse = threading.Thread(target=self.beat, daemon=True)
 
@@ -57,9 +58,12 @@ class Shop:
         """What keeps a worker from being taken for silent."""
         while not self.is_over.wait(5):
             for worker in list(self.workers):
-                worker.say(
-                    {"type": "heartbeat", "at": now(), "running": None, "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True}
-                )
+                self.say_alive(worker)
+
+    def say_alive(self, worker: WireClient) -> None:
+        """A heartbeat with what this worker holds: what it does not name any more would be taken for lost."""
+        held = self.held.get(worker.boot, [])
+        worker.say({"type": "heartbeat", "at": now(), "running": list(held), "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True})
 
     def connect(self, number: int, *, environment: str = "production", **facts: Any) -> WireClient:
         """One more worker, with what it would tell."""
@@ -87,8 +91,7 @@ class Shop:
                 },
             }
         )  # fmt: skip
-        running = [["celery", f"held-{number}-{n}", 0, "thumbs.make", "thumbs", now(), 1] for n in range(number % 5)]
-        worker.say({"type": "heartbeat", "at": now(), "running": running, "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True})
+        self.say_alive(worker)
         facts_of_origin = {
             "host": f"host-{number}", "pid": 7, "role": "worker", "worker": name, "app": "", "environment": environment,
             "release": "a1b2c3d", "engines": {"celery": "5.7.0"},
@@ -110,6 +113,8 @@ class Shop:
         name, queue = NAMES[self.random.randrange(len(NAMES)) if which is None else which]
         run = f"{worker.boot}.7"
         waited, ran = self.random.randrange(2_000, 14 * SECOND), self.random.randrange(3_000, 6 * SECOND)
+        if not ago_s:  # just now, and newer than whatever stands on a page
+            waited, ran = 1_500, 2_500
         at = now() - int(ago_s * SECOND) - (0 if ago_s else waited + ran)
         started = at + waited
 
@@ -127,6 +132,8 @@ class Shop:
             records.append(record("received", 0, at + 900, None, None))
         if end not in ("scheduled", "queued", "received", "expired", "rejected", "cancelled"):
             records.append(record("started", 0, started, None))
+        if end == "running":
+            self.held.setdefault(worker.boot, []).append(["celery", task_id, 0, name, queue, started, 7])
         match end:
             case "succeeded":
                 records.append(record("succeeded", 0, started + ran, at + 900, started, ran, '{"sent": 500, "skipped": []}', None))

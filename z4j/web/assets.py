@@ -50,14 +50,20 @@ def load(folder: Path) -> dict[str, Asset]:
     return found
 
 
+@cache
+def _folder() -> Path:
+    return assets.static()
+
+
+@cache
 def url(name: str) -> str:
     """The URL of a static file for a template. Raises KeyError for a file that is not there: a broken build."""
-    return load(assets.static())[name].url
+    return load(_folder())[name].url
 
 
 async def static_file(request: Request) -> Response:
     """GET /static/<hash>/<path>: kept by the browser for ever, because other content has another URL."""
-    asset = load(assets.static()).get(request.path_params["path"])
+    asset = load(_folder()).get(request.path_params["path"])
     if asset is None or asset.url != request.url.path:
         raise NotFound("This file does not exist, or is of another release.", "Reload the page.")
     headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding"}

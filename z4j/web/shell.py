@@ -11,6 +11,7 @@ from z4j import __version__, clock
 from z4j.rules.access import is_allowed
 from z4j.store import agents
 from z4j.store.counters import Counts, Facet, count_tasks
+from z4j.store.db import Store
 from z4j.store.minutes import strip_numbers
 from z4j.store.tasks import TaskFilter
 from z4j.web import strip
@@ -21,6 +22,7 @@ from z4j.web.services import services
 
 CHIPS: Final = 5
 """More values than this of one filter are not chips any more but stay in the query box and the facets."""
+HEARD_US: Final = 3_000_000
 RAIL: Final = (
     ("Tasks", "tasks", "/tasks", "t", "viewer"),
     ("Queues", "queues", "/queues", "q", "viewer"),
@@ -38,8 +40,6 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
     path = request.url.path
     is_scoped = section in ("tasks", "queues", "workers")
     known = await count_tasks(store, TaskFilter())
-    seen = await agents.list_agents(store, since=now - HOUR)
-    heard = sum(1 for agent in seen if agent.left_at is None)
     return Shell(
         now=now,
         theme=theme_of(request),
@@ -54,10 +54,21 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
         chips=chips(known or Counts(), mine, path) if is_scoped else (),
         strip=strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now),
         strip_href=scope.href("/strip"),
-        heard=f"{number(heard)} of {number(len(seen))} agents connected" if seen else "no agent in the last hour",
+        heard=await _heard(store, now),
         version=__version__.partition("+")[0],
         notice=notice_of(request),
     )
+
+
+async def _heard(store: Store, now: int) -> str:
+    """How many agents are there, of those seen within the hour. Read at most every few seconds: it stands on every page."""
+    until, text = store.memo.get("heard", (0, ""))
+    if clock.ticks() >= until:
+        seen = await agents.list_agents(store, since=now - HOUR)
+        connected = sum(1 for agent in seen if agent.left_at is None)
+        text = f"{number(connected)} of {number(len(seen))} agents connected" if seen else "no agent in the last hour"
+        store.memo["heard"] = (clock.ticks() + HEARD_US, text)
+    return str(text)
 
 
 def chips(known: Counts, filters: Filters, path: str) -> tuple[ChoiceGroup, ...]:
