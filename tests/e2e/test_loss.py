@@ -13,6 +13,8 @@ import pytest
 from tests.support.stack import Stack, wait_for
 from tests.support.witness import disagreements, expected_states, unstarted
 
+pytestmark = pytest.mark.timeout(400)
+
 
 def run_server_kills(shop: Stack, rounds: int) -> None:
     """A stream of tasks while the server is killed at random moments; everything must be there in the end."""
