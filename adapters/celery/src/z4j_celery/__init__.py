@@ -9,11 +9,9 @@ Without `Z4J_URL` in the environment it does nothing. It never raises.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-import z4j_agent
-from z4j_agent.guard import faults, let_through
+from z4j_agent import hooks
 
 if TYPE_CHECKING:
     from z4j_celery.adapter import CeleryAdapter
@@ -21,30 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (5, 3)
-_log = logging.getLogger("z4j_agent")
 _adapters: dict[int, CeleryAdapter] = {}
 
 
 def install(app: Any, **settings: Any) -> None:
     """Watches this app. `settings` are those of `z4j_agent.start`. Calling it twice for one app does nothing more."""
-    try:
-        if id(app) in _adapters:
-            return
+
+    def version() -> str:
         import celery
 
-        found = tuple(int(part) for part in celery.__version__.split(".")[:2])
-        if found < OLDEST:
-            _log.error("z4j is off: Celery %s is older than the oldest supported version %d.%d", celery.__version__, *OLDEST)
-            return
+        return str(celery.__version__)
+
+    def make() -> CeleryAdapter:
         from z4j_celery.adapter import CeleryAdapter
 
-        adapter = CeleryAdapter(app)
-        agent = z4j_agent.start(adapter, **settings)
-        if agent is not None:
+        return CeleryAdapter(app)
+
+    if id(app) not in _adapters:
+        adapter = hooks.install("Celery", version, OLDEST, make, settings)
+        if adapter is not None:
             _adapters[id(app)] = adapter
-    except Exception as error:
-        let_through(error)
-        faults.report("install", error)
 
 
 def uninstall(app: Any) -> None:

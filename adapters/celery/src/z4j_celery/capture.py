@@ -24,10 +24,10 @@ import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
+from z4j_agent.hooks import TRACEBACK_LIMIT, text_of
 from z4j_celery import originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
 
-TRACEBACK_LIMIT = 16_000
 EXIT_WAIT_S = 1.0
 REDELIVERED = '{"redelivered":true}'
 
@@ -193,7 +193,7 @@ class Capture:
             body = message.body
             data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) else str(body).encode("utf-8", "replace")
             task_id = f"malformed-{hashlib.sha256(data).hexdigest()[:24]}"
-        error = display.show_error(_text_of(exc)) if exc is not None else "this is no message of Celery's"
+        error = display.show_error(text_of(exc)) if exc is not None else "this is no message of Celery's"
         agent.append(
             records.rejected(
                 ENGINE, task_id, 0, now(), agent.run, name if isinstance(name, str) else "", queue_in(message.delivery_info),
@@ -242,7 +242,7 @@ class Capture:
     def _rejected_itself(self, run: Run, task_id: str, reject: Any, runtime: int) -> None:
         """The task raised Reject: back into the queue, or dropped for good."""
         agent, why = self._agent, getattr(reject, "reason", None)
-        error = "" if why is None else display.show_error(_text_of(why))
+        error = "" if why is None else display.show_error(text_of(why))
         head = (ENGINE, task_id, run.attempt, now(), agent.run, run.name, run.queue)
         if getattr(reject, "requeue", False):
             record = records.retried(
@@ -268,7 +268,7 @@ class Capture:
                 ENGINE, task_id, run.attempt, now(), agent.run, run.name, run.queue,
                 received_at=run.received_at, started_at=run.started_at, runtime=run.runtime(),
                 reason="soft_time_limit" if isinstance(exception, SoftTimeLimitExceeded) else "",
-                error_type=type(exception).__name__, error=display.show_error(_text_of(exception)),
+                error_type=type(exception).__name__, error=display.show_error(text_of(exception)),
                 traceback=_traceback_of(einfo), meta=run.meta,
             )
         )  # fmt: skip
@@ -287,7 +287,7 @@ class Capture:
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)
         head = (ENGINE, task_id, attempt, now(), run, task.name, queue)
-        error = display.show_error(_text_of(exception))
+        error = display.show_error(text_of(exception))
         if isinstance(exception, WorkerLostError):
             agent.append(records.lost(*head, reason="child_killed", error=error))
             return
@@ -317,7 +317,7 @@ class Capture:
                 ENGINE, task_id, attempt, at, token, sender.name, queue, started_at=started_at, runtime=runtime,
                 eta=due(getattr(reason, "when", None), at), reason=why,
                 error_type=type(cause).__name__ if cause is not None else "",
-                error=display.show_error(_text_of(cause)) if cause is not None else "", traceback=_traceback_of(einfo), meta=meta,
+                error=display.show_error(text_of(cause)) if cause is not None else "", traceback=_traceback_of(einfo), meta=meta,
             )
         )  # fmt: skip
         if why == "shutdown":
@@ -346,16 +346,6 @@ class Capture:
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
-
-
-def _text_of(error: Any) -> str:
-    """An exception's message; its `__str__` is the host's and may raise."""
-    try:
-        return str(error)[:TRACEBACK_LIMIT]
-    except SoftTimeLimitExceeded:
-        raise
-    except Exception:  # the class name stands beside it, and nothing more can be known
-        return "(its message cannot be shown)"
 
 
 def _traceback_of(einfo: Any) -> str:

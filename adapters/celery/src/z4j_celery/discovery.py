@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from celery.worker import state as worker_state
 
 from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.hooks import signature_of
 from z4j_celery.facts import queue_of, to_us
 
 T = TypeVar("T")
@@ -21,12 +21,8 @@ def list_tasks(app: Any) -> list[TaskInfo]:
     for name, task in sorted(app.tasks.items()):
         if name.startswith("celery."):
             continue
-        try:
-            signature = str(inspect.signature(task.run))
-        except (TypeError, ValueError):
-            signature = "(…)"
-        doc = (inspect.getdoc(task.run) or "").strip().partition("\n")[0]
-        found.append(TaskInfo(name, signature[:500], doc[:300], str(getattr(task, "queue", None) or "")))
+        signature, doc = signature_of(task.run)
+        found.append(TaskInfo(name, signature, doc, str(getattr(task, "queue", None) or "")))
     return found
 
 

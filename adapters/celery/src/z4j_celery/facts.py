@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from z4j_agent import records
+from z4j_agent import hooks, records
+from z4j_agent.hooks import now
+
+__all__ = ["ENGINE", "MARK", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_in", "queue_of", "sent_meta", "to_us"]
 
 ENGINE = "celery"
 MARK = "z4j"
@@ -21,13 +22,8 @@ RETRY_OF = "z4j_retry_of"
 
 DELAYED_BITS = 28
 """Levels of native delayed delivery: a routing key begins with that many bits (kombu, transport/native_delayed_delivery.py)."""
-_SKIPPED = frozenset({"celery", "kombu", "z4j_celery", "z4j_agent", "billiard", "vine", "click", "contextlib", "functools", "threading"})
-_COMMANDS = ("/celery", "/celery/__main__.py", "<frozen runpy>")
-
-
-def now() -> int:
-    """Microseconds UTC."""
-    return time.time_ns() // 1000
+_SKIPPED = frozenset({"celery", "kombu", "z4j_celery", "billiard", "vine", "click"})
+_COMMANDS = ("/celery", "/celery/__main__.py")
 
 
 def to_us(moment: Any) -> int | None:
@@ -67,15 +63,8 @@ def queue_in(info: Any) -> str:
 
 
 def calling_code() -> str:
-    """`module:line` of the first frame that is neither Celery's nor ours; "" when a worker itself sends (a chain going on)."""
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.partition(".")[0] not in _SKIPPED:
-            is_command = module in ("__main__", "runpy") and frame.f_code.co_filename.endswith(_COMMANDS)
-            return "" if is_command else f"{module}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""
+    """`module:line` that enqueued; "" when a worker itself sends (a chain going on)."""
+    return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)
 
 
 def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, **more: Any) -> str:

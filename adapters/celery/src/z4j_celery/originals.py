@@ -9,8 +9,6 @@ arguments was masked, and no further task (callbacks, chain, chord) and no heade
 from __future__ import annotations
 
 import base64
-import functools
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +17,7 @@ from typing import Any
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, prepare_accept_content
 
-from z4j_agent import display, records
+from z4j_agent import display, hooks, records
 from z4j_agent.adapter import Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL, close_original
@@ -70,17 +68,10 @@ def is_plain_json(app: Any, name: str) -> bool:
     return task is not None and (task.serializer or app.conf.task_serializer) == "json"
 
 
-@functools.lru_cache(maxsize=1024)
 def parameter_names(app: Any, name: str) -> tuple[str, ...]:
     """The names of a task's positional parameters, () when it is not registered here."""
     task = app.tasks.get(name)
-    if task is None:
-        return ()
-    try:
-        parameters = inspect.signature(task.run).parameters.values()
-    except (TypeError, ValueError):
-        return ()
-    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    return () if task is None else hooks.parameter_names(task.run)
 
 
 # -- the three places a message is met -----------------------------------------------------------------------------------

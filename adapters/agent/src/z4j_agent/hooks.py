@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of every adapter need: the time, the code that enqueued, an exception's words, the names of parameters.
+
+Everything here may run inside the host's own calls: it takes no lock, opens nothing, and does not trust the host's `__str__`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable, Collection
+from typing import Any
+
+import z4j_agent
+from z4j_agent.display import show_error
+from z4j_agent.guard import faults, let_through
+
+TRACEBACK_LIMIT = 16_000
+"""Characters of a traceback that are kept; its end, which says what happened."""
+_ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
+
+_log = logging.getLogger("z4j_agent")
+
+
+def now() -> int:
+    """Microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
+    """`module:line` of the first frame whose top-level package is not in `skipped`.
+
+    "" when there is none, or when it is a `__main__` whose file ends with one of `commands`: the engine itself is the caller then.
+    """
+    frame: Any = sys._getframe(depth)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        package = module.partition(".")[0]
+        if package not in skipped and package not in _ALWAYS_SKIPPED:
+            is_command = module in ("__main__", "runpy") and frame.f_code.co_filename.endswith(("<frozen runpy>", *commands))
+            return "" if is_command else f"{module}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def text_of(error: Any) -> str:
+    """An exception's message, unmasked; its `__str__` is the host's and may raise."""
+    try:
+        return str(error)[:TRACEBACK_LIMIT]
+    except Exception as failed:
+        let_through(failed)
+        return "(its message cannot be shown)"  # the class name stands beside it, and nothing more can be known
+
+
+def error_of(error: BaseException) -> tuple[str, str, str]:
+    """(class name, masked message, masked traceback) of an exception that is at hand."""
+    try:
+        lines = "".join(traceback.format_exception(error))
+    except Exception as failed:
+        let_through(failed)
+        lines = ""
+    return type(error).__name__, show_error(text_of(error)), show_error(lines, TRACEBACK_LIMIT) if lines else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's positional parameters, () when it has no readable signature. A secret may be passed by position."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+
+
+def signature_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks."""
+    try:
+        text = str(inspect.signature(function))
+    except (TypeError, ValueError):
+        text = "(…)"
+    return text[:500], (inspect.getdoc(function) or "").strip().partition("\n")[0][:300]
+
+
+def is_supported(engine: str, version: str, oldest: tuple[int, int]) -> bool:
+    """Whether the installed version is one the adapter knows; if not, one log line says so."""
+    found = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if found >= oldest:
+        return True
+    _log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
+    return False
+
+
+def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], make: Callable[[], Any], settings: dict[str, Any]) -> Any:
+    """Starts the agent with the adapter `make` gives, unless the engine is too old. Never raises.
+
+    Returns the adapter, or None when z4j is off. `settings` are those of `z4j_agent.start`.
+    """
+    try:
+        if not is_supported(engine, version(), oldest):
+            return None
+        adapter = make()
+        return adapter if z4j_agent.start(adapter, **settings) is not None else None
+    except Exception as error:
+        let_through(error)
+        faults.report("install", error)
+        return None
+
+
+__all__ = [
+    "TRACEBACK_LIMIT", "calling_code", "error_of", "install", "is_supported", "now", "parameter_names", "signature_of", "text_of",
+]  # fmt: skip
