@@ -100,6 +100,17 @@ class Original:
     """JSON-able: body (base64 text when binary), headers, content type, encoding, routing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the doctor has to say about an engine or the agent in this environment."""
+
+    level: Literal["ok", "warning", "error"]
+    what: str
+    """One sentence: what was found, and what it leads to."""
+    remedy: str = ""
+    """One sentence: what to do."""
+
+
 class Adapter:
     """What an engine must tell z4j, and what z4j may ask of it. Command methods run in the agent's thread."""
 
@@ -130,6 +141,10 @@ class Adapter:
         return None
 
     def list_running(self) -> list[RunningTask]:
+        return []
+
+    def findings(self) -> list[Finding]:
+        """The known traps of this engine that this process has fallen into. Shown by the doctor and beside the worker."""
         return []
 
     # -- commands: return a JSON-able account; raise Unsupported or Refused --------------------------------------------
