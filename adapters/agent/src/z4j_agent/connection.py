@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from z4j_agent.agent import Agent
     from z4j_agent.shipper import Batch
 
-POLL_MIN_S, POLL_MAX_S = 0.05, 0.5
+POLL_MIN_S, POLL_MAX_S = 0.2, 0.5
+"""How often the spool is looked at. Every look takes the interpreter away from the host a few dozen times; a page refreshes twice a second."""
+OFFERED_EVERY_S = 0.05
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 REFUSED_BACKOFF_S = (60.0, 300.0)
 """A token that was refused will be refused again; asking every second would only hide it in a log."""
@@ -107,7 +109,7 @@ class Connection:
         ends = time.monotonic() + seconds
         tidied_at = 0.0
         while not self._stopping and (left := ends - time.monotonic()) > 0:
-            self._sleep(min(left, POLL_MIN_S))
+            self._sleep(min(left, OFFERED_EVERY_S))
             self._agent.drain_offered()
             if time.monotonic() - tidied_at >= 1.0:
                 self._guarded("looking after the spool", self._look_after_spool)
@@ -241,6 +243,8 @@ class _Exchange:
         self._heartbeat_s = 5.0
         self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0}
         self._poll_s = POLL_MIN_S
+        self._is_held_back = False
+        """Whether the window closed before the spool was empty."""
 
     def run(self) -> None:
         """Until the connection ends or the process does. Raises what the socket raises."""
@@ -274,6 +278,8 @@ class _Exchange:
             case Acked(seq):
                 for number in [number for number in self._sent if number <= seq]:
                     self._agent.shipper.acked(self._sent.pop(number))
+                if self._is_held_back:
+                    self._next["scan"] = 0.0
             case Command() as command:
                 self._commands.handle(command, time.time_ns() // 1000)
                 self._next["scan"] = 0.0
@@ -298,6 +304,7 @@ class _Exchange:
             seq, frame = self._session.send_batch(batch.data)
             self._sent[seq] = batch
             self._socket.send(frame)
+        self._is_held_back = not self._session.may_send_batch
         return did
 
     def _tell(self, now: float) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from billiard.exceptions import Terminated
 from celery import signals
@@ -29,6 +29,7 @@ from z4j_celery import originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
 
 EXIT_WAIT_S = 1.0
+SWEEP_AT = 512
 REDELIVERED = '{"redelivered":true}'
 
 
@@ -62,8 +63,12 @@ class Capture:
         """The worker's consumer once it is ready; None in producers and children."""
         self._agent: Agent
         self._sending = threading.local()
-        self._held: WeakValueDictionary[str, Any] = WeakValueDictionary()
-        """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when."""
+        self._held: dict[str, ref[Any]] = {}
+        """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
+
+        Swept now and then: a `WeakValueDictionary` tidies after every single task, at 15 µs of main's time each.
+        """
+        self._sweep_at = SWEEP_AT
         self._receivers: list[tuple[Any, Callable[..., Any]]] = [
             (signals.before_task_publish, self.on_before_publish),
             (signals.after_task_publish, self.on_after_publish),
@@ -139,7 +144,10 @@ class Capture:
         agent, headers, info = self._agent, request.request_dict, request.delivery_info
         at, task_id = now(), request.id
         headers[RECEIVED_AT] = at  # travels to the child, so that an end can tell it
-        self._held[task_id] = request
+        held = self._held
+        held[task_id] = ref(request)
+        if len(held) > self._sweep_at:
+            self._sweep()
         attempt, queue, name = int(headers.get("retries") or 0), queue_in(info), request.type
         if MARK in headers:
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
@@ -148,6 +156,16 @@ class Capture:
             agent.offer(lambda: originals.payload_of_request(agent, self.app, request, attempt, queue))
         eta = to_us(request.eta) if request.eta else None
         agent.append(records.received(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=eta, meta=meta))
+
+    def _sweep(self) -> None:
+        """Forgets the requests that Celery has forgotten; the next sweep comes when their number has doubled."""
+        self._held = {task_id: request for task_id, request in self._held.items() if request() is not None}
+        self._sweep_at = max(SWEEP_AT, 2 * len(self._held))
+
+    def _request(self, task_id: str) -> Any:
+        """The worker's request of this task, or None when Celery has forgotten it."""
+        held = self._held.get(task_id)
+        return held() if held is not None else None
 
     @guard("task_revoked")
     def on_revoked(self, sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
@@ -166,7 +184,7 @@ class Capture:
 
     def _ran_elsewhere(self, task_id: str) -> tuple[str, int | None, int | None]:
         """Run token, start and runtime of a task that a child of this process had, as far as main knows them."""
-        held = self._held.get(task_id)
+        held = self._request(task_id)
         if held is None or held.time_start is None or held.worker_pid is None:
             return self._agent.run, None, None
         started_at = to_us(held.time_start) or 0
@@ -275,7 +293,7 @@ class Capture:
 
     def _failed_elsewhere(self, task: Any, context: Any, task_id: str, exception: Any) -> None:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
-        agent, held = self._agent, self._held.get(task_id)
+        agent, held = self._agent, self._request(task_id)
         attempt, queue, meta = int(context.retries or 0), queue_in(context.delivery_info), records.NO_META
         received_at: int | None = None
         if held is not None:
