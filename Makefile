@@ -6,7 +6,9 @@
 UV := .venvs/uv/bin/uv
 SERVER := .venvs/server/bin/python
 ENGINES := celery rq dramatiq huey arq taskiq
+FRAMEWORKS := django flask fastapi
 ENGINE_STAMPS := $(ENGINES:%=.venvs/%/.stamp)
+FRAMEWORK_STAMPS := $(FRAMEWORKS:%=.venvs/%/.stamp)
 LOCK := uv.lock pyproject.toml $(wildcard adapters/*/pyproject.toml) hatch_build.py package-lock.json
 
 demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
@@ -15,9 +17,9 @@ demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
 check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .
 	$(SERVER) -m mypy -p z4j -p z4j_agent
-	$(SERVER) -m mypy $(ENGINES:%=-p z4j_%)
+	$(SERVER) -m mypy $(ENGINES:%=-p z4j_%) $(FRAMEWORKS:%=-p z4j_%)
 	$(SERVER) -m mypy tests bench
-	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src)) .venvs/server/bin/lint-imports
+	PYTHONPATH=$(subst $(eval) ,:,$(ENGINES:%=adapters/%/src) $(FRAMEWORKS:%=adapters/%/src)) .venvs/server/bin/lint-imports
 
 test: environments
 	$(SERVER) tests/run.py
@@ -28,7 +30,7 @@ test-fast: environments
 test-long: environments
 	$(SERVER) tests/run.py --long
 
-bench: environments
+bench: environments .venvs/flower/.stamp
 	$(SERVER) -m bench
 
 build: environments
@@ -37,7 +39,7 @@ build: environments
 docs: environments
 	$(SERVER) -m z4j.settings > docs/settings.md
 
-environments: .venvs/server/.stamp $(ENGINE_STAMPS)
+environments: .venvs/server/.stamp $(ENGINE_STAMPS) $(FRAMEWORK_STAMPS)
 
 $(UV):
 	python3 -m venv .venvs/uv && .venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
@@ -48,8 +50,11 @@ $(UV):
 .venvs/demo/.stamp: $(UV) $(LOCK)
 	UV_PROJECT_ENVIRONMENT=.venvs/demo $(UV) sync --quiet --frozen && .venvs/demo/bin/python hatch_build.py && touch $@
 
-$(ENGINE_STAMPS): .venvs/%/.stamp: $(UV) $(LOCK)
+$(ENGINE_STAMPS) $(FRAMEWORK_STAMPS): .venvs/%/.stamp: $(UV) $(LOCK)
 	UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --package z4j-$* --group engine --group test && touch $@
+
+.venvs/flower/.stamp: $(UV) $(LOCK)
+	UV_PROJECT_ENVIRONMENT=.venvs/flower $(UV) sync --quiet --frozen --package z4j-celery --group engine --group compare && touch $@
 
 clean:
 	rm -rf .venvs build dist .demo

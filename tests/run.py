@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = str(ROOT / ".venvs/server/bin/python")
 ENGINES = ("celery", "rq", "dramatiq", "huey", "arq", "taskiq")
+FRAMEWORKS = ("django", "flask", "fastapi")
 COVERED = "z4j/rules/*,z4j/gateway/session.py,adapters/agent/src/z4j_agent/*"
 COVERED_BUT = "*/conformance/*,*/__main__.py"
 FLOOR = 95
@@ -34,7 +35,7 @@ FOLDERS = (
     Folder("tests/unit", SERVER, is_fast=True, is_covered=True),
     Folder("tests/contract", SERVER, is_fast=True, is_covered=True),
     Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True),
-    *(Folder(f"adapters/{engine}/tests", str(ROOT / f".venvs/{engine}/bin/python"), is_fast=False, is_covered=False) for engine in ENGINES),
+    *(Folder(f"adapters/{engine}/tests", str(ROOT / f".venvs/{engine}/bin/python"), is_fast=False, is_covered=False) for engine in ENGINES + FRAMEWORKS),
     Folder("tests/e2e", SERVER, is_fast=False, is_covered=False),
     Folder("tests/browser", SERVER, is_fast=False, is_covered=False),
 )
