@@ -15,7 +15,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from bench.budgets import BUDGETS
+from bench.budgets import BUDGETS, YARDSTICKS, Budget
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results.json"
@@ -41,18 +41,18 @@ def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
         "| measure | figure | budget | | command | commit |",
         "|---|--:|--:|---|---|---|",
     ]
-    for budget in BUDGETS:
-        command = f"python -m {budget.how.replace('.', ' ')}"
-        entry = results.get(budget.name, {})
-        figure = entry.get("figure")
-        shown = "–" if figure is None else f"{float(str(figure)):,.2f}".rstrip("0").rstrip(".")
-        sign = "≥" if budget.better == "more" else "≤"
-        verdict = budget.verdict(None if figure is None else float(str(figure)))
-        lines.append(
-            f"| `{budget.name}` {budget.what} | {shown} | {sign} {budget.limit:g} | {verdict} | `{command}` | {entry.get('commit', '–')} |"
-        )
+    lines += [row(budget, results.get(budget.name, {}), is_budget=budget in BUDGETS) for budget in (*BUDGETS, *YARDSTICKS)]
     causes = [f"- `{name}`: {text}" for name, text in notes.items()]
     return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"
+
+
+def row(budget: Budget, entry: dict[str, object], *, is_budget: bool) -> str:
+    command = f"python -m {budget.how.replace('.', ' ')}"
+    figure = None if entry.get("figure") is None else float(str(entry["figure"]))
+    shown = "–" if figure is None else f"{figure:,.2f}".rstrip("0").rstrip(".")
+    limit = f"{'≥' if budget.better == 'more' else '≤'} {budget.limit:g}" if is_budget else ""
+    verdict = budget.verdict(figure) if is_budget else "for comparison"
+    return f"| `{budget.name}` {budget.what} | {shown} | {limit} | {verdict} | `{command}` | {entry.get('commit', '–')} |"
 
 
 def main() -> None:

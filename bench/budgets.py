@@ -47,3 +47,9 @@ BUDGETS: tuple[Budget, ...] = (
     Budget("executable_mb", "MB on disk", 45, "less", "bench.appliance"),
     Budget("page_weight_kb", "KB compressed, first page load with all assets", 60, "less", "bench.appliance"),
 )
+
+YARDSTICKS: tuple[Budget, ...] = (
+    Budget("flower_cpu_ratio", "worker CPU per no-op task with `-E` and Flower, to unmonitored", 0, "less", "bench.worker"),
+    Budget("flower_throughput_ratio", "no-op tasks per second with `-E` and Flower, to unmonitored", 0, "more", "bench.worker"),
+)
+"""What the same run measured of others: no budget, only something to hold the figures above against."""

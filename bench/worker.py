@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What watching costs a real Celery worker: no-op tasks, prefork of two, interleaved pairs in random order."""
+"""What watching costs a real Celery worker: no-op tasks, prefork of two, interleaved with the same
+worker unwatched and with Flower, in random order."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import cpu_s, median, tree
-from tests.support.stack import Stack, stack, wait_for
+from tests.support.stack import ROOT, Child, Stack, free_port, stack, wait_for
+
+FLOWER = ROOT / ".venvs/flower/bin/python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,14 @@ class Broker:
         return self.ask("LLEN work") == 0 and self.ask("HLEN unacked") == 0
 
 
-def run(made: Stack, tasks: int, *, is_watched: bool, number: int) -> Run:
+def run(made: Stack, tasks: int, *, how: str, number: int) -> Run:
     """Tasks wait in the broker before the stopped worker may go on; what is timed is the draining alone."""
     broker = Broker(made.broker_port)
+    is_watched = how == "watched"
+    words = ("-E",) if how == "flower" else ()
     env = {} if is_watched else {"Z4J_URL": ""}
-    worker = made.start_worker("--loglevel", "WARNING", name=f"w{number}", env=env, log_says=b"")
+    worker = made.start_worker("--loglevel", "WARNING", *words, name=f"w{number}", env=env, log_says=b"")
+    flower = start_flower(made) if how == "flower" else None
     produce(made, 200, is_watched=is_watched)
     wait_for(broker.is_drained, seconds=60, what="the worker is warm")
     pids = tree(worker.process.pid)
@@ -56,7 +62,32 @@ def run(made: Stack, tasks: int, *, is_watched: bool, number: int) -> Run:
     took = time.monotonic() - began
     used += cpu_s(pids)
     worker.end()
+    if flower is not None:
+        flower.end()
     return Run(took, used / tasks * 1_000_000)
+
+
+def start_flower(made: Stack) -> Child:
+    """Flower, listening to the events of every worker, in an environment of its own."""
+    port = free_port()
+    command: list[str | Path] = [
+        FLOWER,
+        "-m",
+        "celery",
+        "-A",
+        "tests.support.witness_app",
+        "flower",
+        f"--port={port}",
+        "--address=127.0.0.1",
+    ]
+    flower = made.start("flower", command, {"Z4J_URL": ""})
+
+    def is_up() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(is_up, seconds=30, what=f"Flower answers, see {flower.log}")
+    return flower
 
 
 def produce(made: Stack, tasks: int, *, is_watched: bool) -> None:
@@ -69,23 +100,29 @@ def produce(made: Stack, tasks: int, *, is_watched: bool) -> None:
         made.url = url
 
 
-def measure(tasks: int = 2_000, pairs: int = 8) -> dict[str, float]:
-    throughput, cpu, extra = [], [], []
+def measure(tasks: int = 2_000, rounds: int = 8) -> dict[str, float]:
+    """Every round runs bare, watched and (where it is installed) with Flower, in random order; ratios are within a round."""
+    ways = ["bare", "watched", *(["flower"] if FLOWER.exists() else [])]
+    found: dict[str, list[float]] = {}
     dice = random.Random(11)
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as made:
         made.start_broker()
         made.command("migrate")
         made.add_app()
         made.start_server()
-        for pair in range(pairs):
-            order = [True, False]
-            dice.shuffle(order)
-            runs = {is_watched: run(made, tasks, is_watched=is_watched, number=pair * 2 + is_watched) for is_watched in order}
-            throughput.append(runs[False].seconds / runs[True].seconds)
-            cpu.append(runs[True].cpu_us_per_task / runs[False].cpu_us_per_task)
-            extra.append(runs[True].cpu_us_per_task - runs[False].cpu_us_per_task)
-    return {
-        "worker_us_per_task": median(extra),
-        "worker_cpu_ratio": median(cpu),
-        "celery_throughput_ratio": median(throughput),
+        for number in range(rounds):
+            order = dice.sample(ways, len(ways))
+            runs = {how: run(made, tasks, how=how, number=number * len(ways) + ways.index(how)) for how in order}
+            bare = runs["bare"]
+            for how in ways[1:]:
+                found.setdefault(f"{how}_throughput", []).append(bare.seconds / runs[how].seconds)
+                found.setdefault(f"{how}_cpu", []).append(runs[how].cpu_us_per_task / bare.cpu_us_per_task)
+            found.setdefault("extra", []).append(runs["watched"].cpu_us_per_task - bare.cpu_us_per_task)
+    results = {
+        "worker_us_per_task": median(found["extra"]),
+        "worker_cpu_ratio": median(found["watched_cpu"]),
+        "celery_throughput_ratio": median(found["watched_throughput"]),
     }
+    if "flower_cpu" in found:
+        results |= {"flower_cpu_ratio": median(found["flower_cpu"]), "flower_throughput_ratio": median(found["flower_throughput"])}
+    return results
