@@ -165,7 +165,7 @@ def test_retry_opens_the_sealed_original(commands: Commands, fake: Fake, answers
     blob = base64.b64encode(held[1]).decode()
     commands.handle(ask("retry_task", original=blob, key_id=held[0], new_id="n", name="f", queue="q"), 1)
     assert answers[-1][4] == {"task_id": "n", "queue": "q"}
-    assert fake.did == [(Original("t", "f", "q", {"body": "secret"}), "n")]
+    assert fake.did == [(Original("t", "f", "q", {"body": "secret"}, is_sealed=True), "n")]
     commands.handle(ask("retry_task", id="c2", original="%%%", new_id="n"), 1)
     commands.handle(ask("retry_task", id="c3", original=blob, key_id="other", new_id="n"), 1)
     assert [answer[3] for answer in answers if answer[1] in ("c2", "c3") and answer[3] != "accepted"] == ["refused", "refused"]

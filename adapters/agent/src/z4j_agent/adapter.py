@@ -98,6 +98,9 @@ class Original:
     queue: str
     data: dict[str, Any] = field(default_factory=dict)
     """JSON-able: body (base64 text when binary), headers, content type, encoding, routing."""
+    is_sealed: bool = False
+    """Whether it was sealed with this application's key. What was not can have been made by anyone who reaches the server, so an
+    adapter hands no pickle on that came unsealed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from z4j_agent.adapter import ACTION_LEVEL, Adapter, Original, Refused, Unsupported
 from z4j_agent.guard import faults, let_through
-from z4j_agent.originals import CannotOpen, open_original
+from z4j_agent.originals import CannotOpen, is_sealed, open_original
 from z4j_agent.session import Command
 from z4j_agent.settings import LEVELS, SealKey, Settings
 from z4j_agent.wire import encode_record
@@ -154,7 +154,7 @@ class Commands:
         except (KeyError, binascii.Error) as error:
             raise CannotOpen("the command carried no readable original") from error
         data = open_original(blob, adapter.engine, task_id, key_id=params.get("key_id"), keys=self._keys())
-        original = Original(task_id, str(params.get("name", "")), str(params.get("queue", "")), data)
+        original = Original(task_id, str(params.get("name", "")), str(params.get("queue", "")), data, is_sealed(blob))
         return adapter.retry_task(original, new_id=str(params["new_id"]))
 
     def _keys(self) -> tuple[SealKey, ...]:

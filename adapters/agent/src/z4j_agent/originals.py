@@ -83,9 +83,14 @@ def close_original(
     return (key.key_id, _SEALED + nonce + sealed), "sealed"
 
 
+def is_sealed(blob: bytes) -> bool:
+    """Whether opening this blob proves that an agent with the application's key made it."""
+    return blob[:1] == _SEALED
+
+
 def open_original(blob: bytes, engine: str, task_id: str, *, key_id: str | None, keys: tuple[SealKey, ...]) -> dict[str, Any]:
     """The message again. Raises CannotOpen with a sentence for the operator."""
-    if blob[:1] != _SEALED:
+    if not is_sealed(blob):
         return _unpack(blob)
     key = next((key for key in keys if key.key_id == key_id), None)
     if key is None:
