@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+"""taskiq's hooks as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+
+An exception out of a hook breaks the user's task in taskiq: an aborted send, a dropped message, a lost result. So each is guarded, and
+none of them waits for anything. Ends are told when `Receiver.run_task` returns: only then has every `on_error` had its say, and a retry
+middleware has either sent the task again or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hashlib
+import multiprocessing
+import os
+from contextvars import ContextVar
+from typing import Any
+
+from taskiq.abc.middleware import TaskiqMiddleware
+from taskiq.exceptions import NoResultError, TaskRejectedError
+from taskiq.message import TaskiqMessage
+from taskiq.result import TaskiqResult
+
+import z4j_agent
+from z4j_agent import display, records
+from z4j_agent.agent import Agent
+from z4j_agent.guard import faults, guard, let_through
+from z4j_agent.hooks import error_of, now, text_of
+from z4j_taskiq import originals, receiver
+from z4j_taskiq.commands import SkipList
+from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, queue_of, requeues, sent_meta
+from z4j_taskiq.run import CURRENT, Run, watched
+
+EXIT_WAIT_S = 1.0
+REDELIVERED = '{"redelivered":true}'
+EAGER = '{"eager":true}'
+
+_sending: ContextVar[tuple[str, int, bool]] = ContextVar("z4j_taskiq_sending", default=("", 0, False))
+"""Id of the task being sent, since when, and whether its producer will write the arguments."""
+
+
+class Capture:
+    """The hooks of one broker, and what they must remember between two of one task."""
+
+    def __init__(self, broker: Any) -> None:
+        self.broker = broker
+        self.receiver: Any = None
+        """The receiver once this process is a worker; None in producers."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that last used the broker: whatever is to be done with the broker is done there."""
+        self.worker_name = ""
+        self.concurrency = 1
+        """How many tasks at once; without a limit of taskiq's own, how many threads."""
+        self.running: dict[str, Run] = {}
+        self.is_eager = is_in_memory(broker)
+        self._agent: Agent
+        self._middleware = Middleware(self)
+        self.skips: SkipList
+
+    def connect(self) -> None:
+        agent = z4j_agent.current()
+        if agent is None:
+            return
+        self._agent = agent
+        self.skips = SkipList(agent.settings.spool)
+        self.broker.add_middlewares(self._middleware)
+        receiver.watch(self)
+        atexit.register(self._at_exit)
+
+    def disconnect(self) -> None:
+        receiver.unwatch(self)
+        if self._middleware in self.broker.middlewares:
+            self.broker.middlewares.remove(self._middleware)
+        atexit.unregister(self._at_exit)
+
+    # -- the producer --------------------------------------------------------------------------------------------------
+    @guard("pre_send")
+    def on_sending(self, message: TaskiqMessage) -> None:
+        """The label tells the worker that it need not report the arguments. A retry repeats the label with all others."""
+        labels = message.labels
+        was_told = MARK in labels and attempt_of(labels) > 0
+        is_told = not was_told and self.broker.find_task(message.task_name) is not None
+        if is_told:
+            labels[MARK] = "1"
+        elif not was_told:
+            labels.pop(MARK, None)
+        _sending.set((message.task_id, now(), is_told))
+
+    @guard("post_send")
+    def on_sent(self, message: TaskiqMessage) -> None:
+        agent, broker, labels = self._agent, self.broker, message.labels
+        task_id, at, is_told = _sending.get()
+        if task_id != message.task_id:
+            at, is_told = now(), False
+        attempt, queue = attempt_of(labels), queue_of(broker, labels)
+        eta, parent = due(broker, labels, at), CURRENT.get()
+        parent_id = None
+        if parent is not None and parent.task_id == message.task_id:
+            if attempt > parent.attempt:
+                parent.next_attempt, parent.next_eta = attempt, eta
+        elif parent is not None:
+            parent_id = parent.task_id
+        meta = sent_meta(labels, parent_id=parent_id, code=calling_code())
+        agent.append(
+            records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta)
+        )
+        if is_told:
+            names = originals.parameter_names(broker, message.task_name) or ()
+            agent.append(originals.payload_of_send(agent, broker, message, attempt, queue, names))
+        if self.receiver is None:
+            self.loop = _running_loop()
+            agent.connect()
+
+    # -- the worker: a message -----------------------------------------------------------------------------------------
+    @guard("Receiver.listen")
+    def on_listen(self, receiver: Any) -> None:
+        """This process is a worker. A manager restarts its children under their names, so the manager's id is part of ours."""
+        agent = self._agent
+        if agent.role != "worker":
+            agent.become_worker(f"{multiprocessing.current_process().name}@{agent.host}.{os.getppid()}")
+        self.receiver, self.loop, self.worker_name = receiver, _running_loop(), agent.worker
+        free, executor = getattr(receiver, "sem", None), getattr(receiver, "executor", None)
+        self.concurrency = int(getattr(free, "_value", 0) or getattr(executor, "_max_workers", 1))
+        agent.connect()
+
+    @guard("Receiver.callback")
+    def on_delivery(self, message: Any) -> Run:
+        is_ackable = hasattr(message, "ack")
+        run = Run(message.data if is_ackable else message, is_ackable=is_ackable)
+        run.token = CURRENT.set(run)
+        return run
+
+    @guard("Receiver.run_task")
+    def on_run(self, receiver: Any, target: Any, message: TaskiqMessage, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        agent, labels = self._agent, message.labels
+        run = CURRENT.get()
+        if run is None or run.message is not None:  # a receiver of the user's own, which has a `callback` of its own too
+            run = Run(b"", is_ackable=False)
+        run.message, run.ack = message, kwargs.get("ack_controller") or next(iter(args), None)
+        self._name(run, message)
+        if MARK not in labels and run.raw:
+            shown, raw = (list(message.args), dict(message.kwargs), dict(labels)), run.raw
+            head = (run.task_id, run.name, run.attempt, run.queue)
+            agent.offer(lambda: originals.payload_of_delivery(agent, self.broker, raw, *head, shown))
+        meta = sent_meta(labels, redelivered=run.requeues > 0) if MARK not in labels else run.meta
+        eta = None
+        agent.append(
+            records.received(
+                ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, eta=eta, meta=meta,
+            )
+        )  # fmt: skip
+        run.is_cancelled = self.skips.take(run.task_id)
+        run.target = watched(run, target, getattr(receiver, "executor", None), self._begin)
+        run.task = asyncio.current_task()
+        self.running[run.task_id] = run
+        return run
+
+    def _name(self, run: Run, message: TaskiqMessage) -> None:
+        labels = message.labels
+        run.task_id, run.name, run.queue = message.task_id, message.task_name, queue_of(self.broker, labels)
+        run.attempt, run.requeues = attempt_of(labels), requeues(labels)
+        run.meta = EAGER if self.is_eager else records.NO_META
+
+    @guard("starting a task")
+    def _begin(self, run: Run) -> None:
+        """Right before the function is called, in the thread that calls it."""
+        run.begin()
+        agent = self._agent
+        agent.append(
+            records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue, meta=run.meta)
+        )
+
+    # -- the worker: an end --------------------------------------------------------------------------------------------
+    @guard("a cancelled task")
+    def on_cancelled(self, run: Run) -> TaskiqResult[Any]:
+        """What the task is answered with instead of being run: taskiq's own error, which any process can load from a result store."""
+        answer: TaskiqResult[Any] = TaskiqResult(
+            is_err=True, log=None, return_value=None, execution_time=0.0, error=TaskRejectedError(), labels=run.message.labels
+        )
+        self._forget(run)
+        agent = self._agent
+        agent.append(
+            records.cancelled(ENGINE, run.task_id, run.attempt, now(), agent.run, run.name, run.queue, reason="revoked")
+        )
+        return answer
+
+    @guard("on_error")
+    def on_error(self, message: TaskiqMessage, error: BaseException) -> None:
+        run = CURRENT.get()
+        if run is not None and run.task_id == message.task_id:
+            run.error = error
+
+    @guard("an ended task")
+    def on_result(self, run: Run, result: TaskiqResult[Any]) -> None:
+        """`run_task` has returned: the function and all `on_error` hooks are through."""
+        runtime, at = run.runtime(), now()
+        self._forget(run)
+        agent, error = self._agent, run.error or result.error
+        head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
+        ran = {"started_at": run.started_at, "runtime": runtime}
+        if run.next_attempt is not None and error is not None:
+            kind, text, trace = error_of(error)
+            agent.append(
+                records.retried(*head, **ran, eta=run.next_eta, reason="", error_type=kind, error=text, traceback=trace, meta=run.meta)
+            )
+        elif error is None:
+            shown = "null" if result.return_value is None else agent.show(result.return_value)
+            agent.append(records.succeeded(*head, **ran, received_at=run.received_at, result=shown, meta=run.meta))
+        elif isinstance(error, NoResultError):
+            self._ended_without_result(run, head, ran)
+        elif isinstance(result.error, NoResultError):  # a retry middleware has left the next attempt to a schedule source
+            kind, text, trace = error_of(error)
+            agent.append(
+                records.retried(*head, **ran, eta=None, reason="", error_type=kind, error=text, traceback=trace, meta=run.meta)
+            )
+        elif run.is_stopped and isinstance(error, asyncio.CancelledError):
+            agent.append(records.cancelled(*head, **ran, reason="stopped", meta=run.meta))
+        elif isinstance(error, TaskRejectedError):
+            _kind, text, trace = error_of(error)
+            agent.append(records.rejected(*head, **ran, reason="rejected", error=text, traceback=trace, meta=run.meta))
+        else:
+            self._failed(run, head, ran, error, reason="time_limit" if _is_time_limit(run, error, runtime) else "")
+
+    def _ended_without_result(self, run: Run, head: tuple[Any, ...], ran: dict[str, Any]) -> None:
+        """`Context.requeue` sends the message past every hook and raises NoResultError, which a task may also raise itself."""
+        agent, labels = self._agent, run.message.labels
+        if requeues(labels) <= run.requeues:
+            meta = '{"reason":"ignored"}' if run.meta == records.NO_META else f'{run.meta[:-1]},"reason":"ignored"}}'
+            agent.append(records.succeeded(*head, **ran, received_at=run.received_at, result="", meta=meta))
+            return
+        agent.append(
+            records.retried(*head, **ran, eta=None, reason="requeued", error_type="", error="", traceback="", meta=run.meta)
+        )
+        agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, head[3] + 1, agent.run, run.name, run.queue))
+
+    def _failed(self, run: Run, head: tuple[Any, ...], ran: dict[str, Any], error: BaseException, *, reason: str) -> None:
+        kind, text, trace = error_of(error)
+        self._agent.append(
+            records.failed(
+                *head, **ran, received_at=run.received_at, reason=reason, error_type=kind, error=text, traceback=trace, meta=run.meta
+            )
+        )
+
+    @guard("a broken hook")
+    def on_broken(self, run: Run, error: BaseException) -> None:
+        """`run_task` raised: arguments that do not fit, an `on_error` of another middleware, or the end of the loop."""
+        if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
+            return  # the process is being ended; `shutdown` says what becomes of it
+        runtime = run.runtime()
+        self._forget(run)
+        head = (ENGINE, run.task_id, run.attempt, now(), self._agent.run, run.name, run.queue)
+        self._failed(run, head, {"started_at": run.started_at, "runtime": runtime}, error, reason="hook_raised")
+
+    @guard("Receiver.callback")
+    def on_escaped(self, run: Run | None, error: BaseException) -> None:
+        """Another middleware raised before the task could run: taskiq drops it without a result."""
+        if run is None or run.message is not None or isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
+            return
+        message = self.broker.formatter.loads(message=run.raw)
+        message.parse_labels()
+        run.message = message
+        self._name(run, message)
+        head = (ENGINE, run.task_id, run.attempt, now(), self._agent.run, run.name, run.queue)
+        self._failed(run, head, {"started_at": None, "runtime": None}, error, reason="hook_raised")
+
+    @guard("Receiver.callback")
+    def on_delivered(self, run: Run | None) -> None:
+        """`callback` is through. When it never came to `run_task`, the message was unreadable or its task unknown."""
+        if run is None:
+            return
+        CURRENT.reset(run.token)
+        if run.message is None:
+            self._dropped(run)
+
+    def _dropped(self, run: Run) -> None:
+        agent, at = self._agent, now()
+        try:
+            message = self.broker.formatter.loads(message=run.raw)
+            message.parse_labels()
+        except Exception as error:
+            let_through(error)
+            task_id, queue = f"malformed-{hashlib.sha256(run.raw).hexdigest()[:24]}", queue_of(self.broker, {})
+            text = display.show_error(text_of(error))
+            agent.append(records.rejected(ENGINE, task_id, 0, at, agent.run, "", queue, reason="malformed", error=text))
+            return
+        self._name(run, message)
+        labels, head = message.labels, (run.task_id, run.name, run.attempt, run.queue)
+        meta = run.meta
+        if MARK not in labels:
+            shown, raw = (message.args, message.kwargs, dict(labels)), run.raw
+            meta = sent_meta(labels)
+            agent.offer(lambda: originals.payload_of_delivery(agent, self.broker, raw, *head, shown))
+        error_text = f"no task {run.name} is registered in this worker; the message was dropped"
+        agent.append(
+            records.rejected(
+                ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue, reason="unknown_task", error=error_text, meta=meta
+            )
+        )
+
+    def _forget(self, run: Run) -> None:
+        run.is_told = True
+        if self.running.get(run.task_id) is run:
+            del self.running[run.task_id]
+
+    # -- the life of a worker ------------------------------------------------------------------------------------------
+    @guard("shutdown")
+    def on_shutdown(self) -> None:
+        """The broker is closed. What still runs will not be answered: its loop ends with this process."""
+        if self.receiver is None:
+            return
+        agent, at = self._agent, now()
+        for run in list(self.running.values()):
+            if not run.will_be_delivered_again():
+                error = "the worker was shut down while it ran"
+                head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
+                agent.append(records.lost(*head, reason="shutdown", error=error))
+
+    @guard("shutdown")
+    def say_goodbye(self) -> None:
+        """Children of `taskiq worker` leave by os._exit, so this is their only chance; other processes have atexit."""
+        if self.receiver is None:
+            return
+        self._agent.flush(EXIT_WAIT_S)
+        if multiprocessing.parent_process() is not None:
+            self._agent.stop(EXIT_WAIT_S)
+
+    @guard("atexit")
+    def _at_exit(self) -> None:
+        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
+        agent = self._agent
+        if agent.is_connected_process:
+            agent.flush(EXIT_WAIT_S)
+            agent.stop(EXIT_WAIT_S)
+
+
+class Middleware(TaskiqMiddleware):
+    """The hooks taskiq has, looked up on the class. Nothing here raises."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__()
+        self._capture = capture
+
+    def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
+        self._capture.on_sending(message)
+        return message
+
+    def post_send(self, message: TaskiqMessage) -> None:
+        self._capture.on_sent(message)
+
+    def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
+        self._capture.on_error(message, exception)
+
+    async def shutdown(self) -> None:
+        capture = self._capture
+        capture.on_shutdown()
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, capture.say_goodbye)
+        except Exception as error:
+            let_through(error)
+            faults.report("shutdown", error)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_time_limit(run: Run, error: BaseException, runtime: int | None) -> bool:
+    """taskiq raises a plain TimeoutError at the limit of the label `timeout`; a task may raise one itself, earlier."""
+    limit = run.message.labels.get("timeout")
+    if limit is None or not isinstance(error, TimeoutError) or runtime is None:
+        return False
+    try:
+        return runtime >= float(limit) * 1_000_000 * 0.99
+    except (TypeError, ValueError):
+        return False
+
+

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The known traps of taskiq that can be seen from inside a process."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from z4j_agent.adapter import Finding
+from z4j_taskiq.queues import redis_kind
+
+if TYPE_CHECKING:
+    from z4j_taskiq.capture import Capture
+
+
+def findings(capture: Capture) -> list[Finding]:
+    """Each trap this process has fallen into, with its remedy."""
+    broker = capture.broker
+    found = []
+    match redis_kind(broker):
+        case "list":
+            found += _of_a_list(broker)
+        case "stream":
+            found += _of_a_stream(broker)
+    if type(broker.result_backend).__name__ == "DummyResultBackend":
+        found.append(
+            Finding(
+                "warning",
+                "This broker has no result backend: taskiq calls every task ready, and z4j cannot ask what became of a lost one.",
+                "Give the broker one: broker.with_result_backend(RedisAsyncResultBackend(url, result_ex_time=3600)).",
+            )
+        )
+    return found
+
+
+def _of_a_list(broker: Any) -> list[Finding]:
+    found = [
+        Finding(
+            "warning",
+            "A list has no acknowledgement: the tasks of a killed worker are gone.",
+            "Use RedisStreamBroker where a task must not be lost.",
+        )
+    ]
+    if _limits_reads(broker.connection_pool.connection_kwargs):
+        found.append(
+            Finding(
+                "error",
+                "The worker's wait for a message is cut off by redis-py's socket timeout: an idle worker crashes every few seconds "
+                "and takes its running tasks with it.",
+                "Make the broker with ListQueueBroker(url, socket_timeout=None).",
+            )
+        )
+    return found
+
+
+def _limits_reads(given: dict[str, Any]) -> bool:
+    """redis-py 8 waits 5 s at most unless told otherwise; older ones wait for ever unless told otherwise."""
+    if "socket_timeout" in given:
+        return given["socket_timeout"] is not None
+    try:
+        return int(version("redis").partition(".")[0]) >= 8
+    except (PackageNotFoundError, ValueError):
+        return False
+
+
+def _of_a_stream(broker: Any) -> list[Finding]:
+    found = []
+    if broker.maxlen is None:
+        found.append(
+            Finding(
+                "warning",
+                "This stream is never trimmed: it keeps every message it ever had.",
+                "Make the broker with RedisStreamBroker(url, maxlen=100_000) or more than ever waits.",
+            )
+        )
+    if getattr(broker, "unacknowledged_lock_timeout", 0) is None:
+        found.append(
+            Finding(
+                "warning",
+                "A worker killed while it takes over messages of another leaves a lock behind that never ends: none are taken over any more.",
+                "Make the broker with RedisStreamBroker(url, unacknowledged_lock_timeout=60).",
+            )
+        )
+    return found

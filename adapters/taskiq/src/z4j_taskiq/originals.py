@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
+
+With taskiq's own JSON an original holds what the message says, field by field: arguments, labels and their types. With any other
+serialiser or formatter it holds the bytes as they travel. It is kept in clear only when nothing in its arguments or labels was masked.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from taskiq.formatters.json_formatter import JSONFormatter
+from taskiq.formatters.proxy_formatter import ProxyFormatter
+from taskiq.message import TaskiqMessage
+from taskiq.serializers.json_serializer import JSONSerializer
+
+from z4j_agent import display, hooks, records
+from z4j_agent.adapter import Original, Refused
+from z4j_agent.agent import Agent
+from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_agent.redaction import redact
+from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbitmq
+
+BY_PRODUCER, BY_WORKER = 2, 1
+"""Whose word on arguments counts more when both report them."""
+LARGE = 8 * MAX_ORIGINAL
+"""Compression may still make it small enough; what is larger is not even encoded."""
+LEFT_OUT = frozenset({MARK, RETRY_OF, RETRIES, REQUEUES})
+"""Labels that belong to one life of a task."""
+
+
+def is_plain_json(broker: Any) -> bool:
+    """Whether a message is JSON on the wire, so that its fields say all of it."""
+    formatter = type(broker.formatter)
+    if formatter is JSONFormatter:
+        return True
+    serializer = broker.serializer
+    return formatter is ProxyFormatter and type(serializer) is JSONSerializer and getattr(serializer, "default", None) is None
+
+
+def parameter_names(broker: Any, name: str) -> tuple[str, ...] | None:
+    """The names of a task's positional parameters; None when this process does not know the task."""
+    task = broker.find_task(name)
+    return None if task is None else hooks.parameter_names(task.original_func)
+
+
+# -- the two places a message is met -------------------------------------------------------------------------------------
+def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: int, queue: str, names: tuple[str, ...]) -> bytes:
+    """At the producer, after the broker took the message."""
+    shown = (message.args, message.kwargs, message.labels)
+    data: dict[str, Any] | None = None
+    if not is_large(shown):
+        if not is_plain_json(broker):
+            data = _opaque(broker.formatter.dumps(message).message)
+        elif all(_is_json(value) for value in (*message.args, *message.kwargs.values())):
+            data = _fields(vars(message))
+        else:  # dates and the like: as pydantic writes them on the wire
+            data = _fields(json.loads(broker.formatter.dumps(message).message))
+    return _payload(agent, message.task_id, message.task_name, attempt, queue, BY_PRODUCER, shown, names, data)
+
+
+def payload_of_delivery(
+    agent: Agent, broker: Any, raw: bytes, task_id: str, name: str, attempt: int, queue: str, shown: tuple[Any, Any, Any]
+) -> bytes:
+    """At the worker, in the agent's thread. `shown` are arguments and labels as taskiq read them, before it converted any."""
+    data: dict[str, Any] | None = None
+    if len(raw) <= LARGE:
+        data = _fields(json.loads(raw)) if is_plain_json(broker) else _opaque(raw)
+    return _payload(agent, task_id, name, attempt, queue, BY_WORKER, shown, parameter_names(broker, name) or (), data)
+
+
+def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message says beside its id and its name."""
+    labels, types = said["labels"], said.get("labels_types")
+    kept: dict[str, Any] = {"args": said["args"], "kwargs": said["kwargs"]}
+    kept["labels"] = {key: value for key, value in labels.items() if key not in LEFT_OUT}
+    if types is not None:
+        kept["types"] = {key: value for key, value in types.items() if key not in LEFT_OUT}
+    return kept
+
+
+def _opaque(raw: bytes) -> dict[str, Any]:
+    return {"body64": base64.b64encode(raw).decode("ascii")}
+
+
+def _is_json(value: Any) -> bool:
+    """Whether an argument surely travels as it is."""
+    return value is None or isinstance(value, str | int | float | bool) or (type(value) in (list, dict) and _encodes(value))
+
+
+def _encodes(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def is_large(value: Any) -> bool:
+    """Whether plain data is surely beyond what is kept, without serialising it."""
+    size, waiting = 0, [value]
+    while waiting and size <= LARGE:
+        value = waiting.pop()
+        size += 3
+        if isinstance(value, str | bytes | bytearray):
+            size += len(value)
+        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+            size += 2 * len(value)
+            if size <= LARGE:
+                waiting += [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+    return size > LARGE
+
+
+def _payload(
+    agent: Agent, task_id: str, name: str, attempt: int, queue: str, rank: int,
+    shown: tuple[Any, Any, Any], names: tuple[str, ...], data: dict[str, Any] | None,
+) -> bytes:  # fmt: skip
+    args, kwargs, labels = shown
+    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
+    held, state = None, "too_large"
+    if data is not None:
+        is_secret = is_masked or redact(labels, agent.settings.redact)[1]
+        held, state = close_original(data, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
+    return records.payload(
+        ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,
+        original=held, original_state=state,
+    )  # fmt: skip
+
+
+# -- reading one back ----------------------------------------------------------------------------------------------------
+def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage:
+    """The kept message under a new id, as if sent for the first time. Raises Refused when there is none or it cannot be read."""
+    data = original.data
+    if "body64" in data:
+        try:
+            message = broker.formatter.loads(message=base64.b64decode(str(data["body64"])))
+        except Exception as error:
+            raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
+        args, kwargs, labels, types = message.args, message.kwargs, message.labels, message.labels_types
+    elif "args" in data:
+        args, kwargs, labels, types = data["args"], data["kwargs"], data["labels"], data.get("types")
+    else:
+        raise Refused("the kept message has no arguments")
+    left_out = LEFT_OUT | {"delay"} if is_rabbitmq(broker) else LEFT_OUT  # there it would wait once more
+    return TaskiqMessage(
+        task_id=new_id,
+        task_name=original.name,
+        labels={**{key: value for key, value in labels.items() if key not in left_out}, RETRY_OF: original.task_id},
+        labels_types=None if types is None else {key: value for key, value in types.items() if key not in left_out},
+        args=args,
+        kwargs=kwargs,
+    )

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much waits in each queue, asked of the broker without changing it; and the ways to reach a broker from the agent's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from z4j_agent.adapter import QueueInfo, Refused
+from z4j_taskiq.facts import is_rabbitmq, queue_of, rabbitmq_queues
+
+if TYPE_CHECKING:
+    from z4j_taskiq.capture import Capture
+
+T = TypeVar("T")
+
+LOOP_WAIT_S = 5.0
+"""How long the agent's thread waits for the host's loop: a task that blocks the loop must not block the agent for ever."""
+REDIS_WAIT_S = 3.0
+_CONNECTION = frozenset({"host", "port", "db", "username", "password", "path", "protocol"})
+
+
+def redis_kind(broker: Any) -> str:
+    """`list`, `stream` or "": how a broker of taskiq-redis on one Redis keeps its messages. Sentinel and cluster are not reached."""
+    if not hasattr(broker, "connection_pool"):
+        return ""
+    names = {kind.__name__ for kind in type(broker).__mro__ if kind.__module__.startswith("taskiq_redis")}
+    return "list" if "ListQueueBroker" in names else "stream" if "RedisStreamBroker" in names else ""
+
+
+@contextlib.contextmanager
+def redis_of(broker: Any) -> Iterator[Any]:
+    """A short-lived connection to the broker's Redis, made as the broker's own pool makes its connections but synchronous."""
+    import redis
+
+    pool = broker.connection_pool
+    given = pool.connection_kwargs
+    kinds = {"SSLConnection": redis.SSLConnection, "UnixDomainSocketConnection": redis.UnixDomainSocketConnection}
+    kind = kinds.get(pool.connection_class.__name__, redis.Connection)
+    own = {key: value for key, value in given.items() if key in _CONNECTION or key.startswith("ssl")}
+    client = redis.Redis(
+        connection_pool=redis.ConnectionPool(connection_class=kind, **own, socket_timeout=REDIS_WAIT_S, max_connections=1)
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+        client.connection_pool.disconnect()
+
+
+def in_loop(capture: Capture, call: Callable[[], Awaitable[T]]) -> T:
+    """Awaits `call()` in the loop that uses the broker. Raises Refused when there is none, or it does not answer in time."""
+    loop = capture.loop
+    if loop is None or not loop.is_running():
+        raise Refused("this process has no event loop at work just now; ask again while a worker is connected")
+
+    async def ask() -> T:
+        return await call()
+
+    asked = asyncio.run_coroutine_threadsafe(ask(), loop)
+    try:
+        return asked.result(LOOP_WAIT_S)
+    except TimeoutError:
+        asked.cancel()
+        raise Refused("the event loop of this process did not answer in time; whether it was done is not known") from None
+
+
+def names_of(broker: Any) -> list[str]:
+    """The queues a worker of this broker takes messages from."""
+    if is_rabbitmq(broker):
+        return rabbitmq_queues(broker)
+    more = getattr(broker, "additional_streams", None) or {}
+    own = queue_of(broker, {})
+    return [name for name in (own, *more) if name]
+
+
+def list_queues(capture: Capture) -> list[QueueInfo]:
+    """Every queue of this broker; where the broker cannot be asked from here, without its depth."""
+    broker = capture.broker
+    names = names_of(broker)
+    match redis_kind(broker):
+        case "list":
+            with redis_of(broker) as client:
+                return [QueueInfo(name, int(client.llen(name))) for name in names]
+        case "stream":
+            with redis_of(broker) as client:
+                return [_stream(client, name, broker.consumer_group_name) for name in names]
+    if is_rabbitmq(broker) and capture.loop is not None and capture.loop.is_running():
+        return in_loop(capture, lambda: _rabbitmq(broker, names))
+    return [QueueInfo(name, None) for name in names]
+
+
+def _stream(client: Any, name: str, group: str) -> QueueInfo:
+    """What no consumer has read yet and what they hold unacknowledged. XLEN would count what is long done: nothing trims a stream."""
+    import redis
+
+    try:
+        found = next((entry for entry in client.xinfo_groups(name) if entry["name"] in (group, group.encode())), None)
+    except redis.ResponseError:  # no such stream yet
+        return QueueInfo(name, 0)
+    if found is None:
+        return QueueInfo(name, None)
+    lag = found.get("lag")  # None after an XDEL of an unread message
+    return QueueInfo(name, None if lag is None else int(lag) + int(found["pending"]), int(found["consumers"]))
+
+
+async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
+    """On a channel of our own: a passive declaration of a queue that does not exist closes the channel."""
+    found = []
+    for name in names:
+        channel = await broker.write_conn.channel()
+        try:
+            result = (await channel.declare_queue(name, passive=True)).declaration_result
+            found.append(QueueInfo(name, int(result.message_count or 0), int(result.consumer_count or 0)))
+        finally:
+            await channel.close()
+    return found

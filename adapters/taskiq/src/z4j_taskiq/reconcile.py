@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What taskiq itself knows of a task whose end was not reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from z4j_agent.adapter import Unsupported
+from z4j_taskiq.commands import find_waiting
+from z4j_taskiq.queues import in_loop
+
+if TYPE_CHECKING:
+    from z4j_taskiq.capture import Capture
+
+
+def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
+    """What this worker runs, then the result store, then the queue itself. Raises Unsupported or Refused where it cannot be asked."""
+    run = capture.running.get(task_id)
+    if run is not None:
+        return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
+    stored = _stored(capture, task_id)
+    if stored is not None:
+        return stored
+    waiting = find_waiting(capture, task_id)
+    if waiting:
+        return {"state": "queued", "engine_state": waiting}
+    return {"state": "unknown", "engine_state": "no result" if waiting is None else "no result, and not in the queue"}
+
+
+def _stored(capture: Capture, task_id: str) -> dict[str, Any] | None:
+    backend = capture.broker.result_backend
+    kind = type(backend).__name__
+    if kind == "DummyResultBackend":  # it calls every task ready
+        return None
+    if getattr(backend, "keep_results", True) is False:
+        raise Unsupported("asking this result backend would take the result from whoever waits for it (keep_results=False)")
+
+    async def ask() -> Any:
+        return await backend.get_result(task_id) if await backend.is_result_ready(task_id) else None
+
+    result = in_loop(capture, ask)
+    if result is None:
+        return None
+    return {"state": "failed" if result.is_err else "succeeded", "engine_state": "error" if result.is_err else "success"}

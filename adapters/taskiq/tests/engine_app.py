@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The taskiq application of the contract: one task per way a task can end. `python engine_app.py` enqueues what it reads on stdin: a
+line of JSON `[kind, args, kwargs, options]` is answered with the task id. BROKER says which broker: list, stream or rabbitmq.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from taskiq import AsyncBroker, Context, SimpleRetryMiddleware, SmartRetryMiddleware, TaskiqDepends, TaskiqEvents, TaskiqState
+from taskiq.exceptions import NoResultError
+from taskiq.kicker import AsyncKicker
+
+import z4j_taskiq
+
+KIND, URL = os.environ.get("BROKER", "list"), os.environ["BROKER_URL"]
+QUEUE = "work"
+
+
+def make_broker() -> AsyncBroker:
+    if KIND == "rabbitmq":
+        from taskiq_aio_pika import AioPikaBroker, Queue
+
+        return AioPikaBroker(URL, task_queues=[Queue(name=QUEUE)], delay_queue=Queue(name="work.delayed"), qos=4)
+    from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
+
+    results: Any = RedisAsyncResultBackend(URL, result_ex_time=600)
+    if KIND == "stream":
+        stream = RedisStreamBroker(URL, queue_name=QUEUE, consumer_id="0", xread_block=200, xread_count=1)
+        return stream.with_result_backend(results)
+    return ListQueueBroker(URL, queue_name=QUEUE, socket_timeout=None).with_result_backend(results)
+
+
+broker = make_broker()
+broker.add_middlewares(SmartRetryMiddleware(default_delay=0.1) if os.environ.get("RETRY") == "smart" else SimpleRetryMiddleware())
+z4j_taskiq.install(broker)
+
+
+@broker.on_event(TaskiqEvents.WORKER_STARTUP)
+async def stay_awake(state: TaskiqState) -> None:
+    """A worker that waits for a message does not see its own signals; a loop that wakes now and then does."""
+
+    async def wake() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+
+    state.waker = asyncio.create_task(wake())
+
+
+@broker.task("contract.succeed")
+async def succeed(value: Any) -> Any:
+    return value
+
+
+@broker.task("contract.sync_succeed")
+def sync_succeed(value: Any) -> Any:
+    return value
+
+
+@broker.task("contract.fail")
+async def fail(value: str) -> None:
+    raise ValueError(value)
+
+
+@broker.task("contract.sync_fail")
+def sync_fail(value: str) -> None:
+    raise KeyError(value)
+
+
+@broker.task("contract.retry", retry_on_error=True, max_retries=3)
+async def retry(context: Context = TaskiqDepends()) -> str:
+    if not int(context.message.labels.get("_retries", 0)):
+        raise ConnectionError("mail host refused")
+    return "second"
+
+
+@broker.task("contract.give_up", retry_on_error=True, max_retries=2)
+def give_up() -> None:
+    raise OSError(28, "No space left on device")
+
+
+@broker.task("contract.wait")
+async def wait(seconds: float) -> float:
+    """Waits as long as it is told."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@broker.task("contract.sync_wait")
+def sync_wait(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@broker.task("contract.stubborn_wait", retry_on_error=True)
+async def stubborn_wait(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@broker.task("contract.secret")
+async def secret(user: str, password: str) -> dict[str, str]:
+    return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
+
+
+@broker.task("contract.spawn")
+async def spawn() -> str:
+    return (await succeed.kiq("child")).task_id
+
+
+@broker.task("contract.ignore")
+async def ignore() -> None:
+    raise NoResultError
+
+
+@broker.task("contract.reject")
+async def reject(context: Context = TaskiqDepends()) -> None:
+    context.reject()
+
+
+@broker.task("contract.requeue")
+async def requeue(context: Context = TaskiqDepends()) -> str:
+    if not int(context.message.labels.get("X-Taskiq-requeue", 0)):
+        await context.requeue()
+    return "not the first time"
+
+
+@broker.task("contract.limit", timeout=0.3)
+async def limit() -> None:
+    await asyncio.sleep(30)
+
+
+@broker.task("contract.own_timeout", timeout=10)
+async def own_timeout() -> None:
+    raise TimeoutError("the mail host's, not taskiq's")
+
+
+@broker.task("contract.leave_loop")
+async def leave_loop() -> None:
+    raise asyncio.CancelledError
+
+
+async def send(kind: str, args: list[Any], kwargs: dict[str, Any], labels: dict[str, Any]) -> str:
+    name = f"contract.{kind}"
+    task = broker.find_task(name)
+    kicker: Any = AsyncKicker(name, broker, {}) if task is None else task.kicker()
+    return str((await kicker.with_labels(**labels).kiq(*args, **kwargs)).task_id)
+
+
+async def serve() -> None:
+    await broker.startup()
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        print(await send(*json.loads(line)), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""taskiq passes the contract: a Redis list in full, a Redis stream and RabbitMQ likewise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_taskiq.adapter import TaskiqAdapter
+
+HERE = Path(__file__).resolve().parent
+SLOTS = 2
+OUTCOMES: dict[str, Outcome] = {
+    "succeed": Outcome("succeeded", args=("value",)),
+    "sync_succeed": Outcome("succeeded", args=("value",)),
+    "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
+    "sync_fail": Outcome("failed", args=("no such key",), error_type="KeyError"),
+    "retry": Outcome("succeeded", attempts=2),
+    "give_up": Outcome("failed", attempts=2, error_type="OSError"),
+    "wait": Outcome("succeeded", args=(0.05,)),
+    "sync_wait": Outcome("succeeded", args=(0.05,)),
+    "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "spawn": Outcome("succeeded"),
+    "ignore": Outcome("succeeded", "ignored"),
+    "reject": Outcome("rejected", "rejected"),
+    "requeue": Outcome("succeeded", attempts=2),
+    "unknown": Outcome("rejected", "unknown_task", is_received=False, is_started=False),
+    "limit": Outcome("failed", "time_limit", error_type="TimeoutError"),
+    "own_timeout": Outcome("failed", error_type="TimeoutError"),
+    "leave_loop": Outcome("failed", error_type="CancelledError"),
+}
+
+
+class ListHarness(Harness):
+    adapter = TaskiqAdapter
+    outcomes: ClassVar[Mapping[str, Outcome]] = OUTCOMES
+    names: ClassVar[Mapping[str, str]] = {kind: f"contract.{kind}" for kind in OUTCOMES}
+    queue = "work"
+    broker: ClassVar[str] = "list"
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, url)
+        self.broker_url = ""
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"BROKER": self.broker, "BROKER_URL": self.broker_url, "PYTHONPATH": str(HERE)}
+
+    def set_up(self) -> None:
+        self.broker_url = f"redis://127.0.0.1:{self.start_valkey()}/0"
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        said = self.log("worker").count("Listening started")
+        taskiq = [sys.executable, "-m", "taskiq", "worker", "engine_app:broker", "--workers", "1", "--max-async-tasks", str(SLOTS)]
+        worker = self.start("worker", taskiq, cwd=HERE)
+        wait_for(lambda: self.log("worker").count("Listening started") > said, "the worker is ready", seconds=30)
+        return worker
+
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        """Redis knows no delay: a task waits in its queue because the worker's slots are taken."""
+        for _ in range(SLOTS if delay_s else 0):
+            self.send("wait", (delay_s,), {}, {})
+        return self.send(kind, args, options, {})
+
+    def send(self, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any], labels: dict[str, Any]) -> str:
+        return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, kwargs, labels])
+
+
+class TestList(AdapterContract):
+    harness_class = ListHarness
