@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What z4j may know of and ask of arq in this process."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from arq.version import VERSION
+
+from z4j_agent.adapter import Adapter, Capability, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
+from z4j_arq import commands, discovery, queues, reconcile
+from z4j_arq.capture import Capture
+
+
+class ArqAdapter(Adapter):
+    """`capture` holds the hooks; everything else is asked in the agent's thread."""
+
+    engine: ClassVar[str] = "arq"
+    capabilities: ClassVar[tuple[Capability, ...]] = (
+        Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
+        Capability("cancel_task", "any", "exact", ("scheduled", "queued", "retrying"), "Takes the job out of its queue at once."),
+        Capability(
+            "terminate_task",
+            "worker",
+            "best_effort",
+            ("running",),
+            "Raises asyncio.CancelledError in the task at its next await; a task that never awaits cannot be stopped.",
+        ),
+    )
+
+    def __init__(self) -> None:
+        self.capture = Capture()
+
+    def engine_version(self) -> str:
+        return str(VERSION)
+
+    def install(self) -> None:
+        self.capture.connect()
+
+    def uninstall(self) -> None:
+        self.capture.disconnect()
+
+    def list_tasks(self) -> list[TaskInfo]:
+        return discovery.list_tasks(self.capture)
+
+    def list_queues(self) -> list[QueueInfo]:
+        return queues.list_queues(self.capture)
+
+    def worker(self) -> WorkerInfo | None:
+        return discovery.describe_worker(self.capture, self.findings())
+
+    def list_running(self) -> list[RunningTask]:
+        return discovery.list_running(self.capture)
+
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        return commands.retry_task(self.capture, original, new_id)
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        return commands.cancel_task(self.capture, task_id)
+
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        return commands.terminate_task(self.capture, task_id)
+
+    def lookup_task(self, task_id: str) -> dict[str, Any]:
+        return reconcile.lookup_task(self.capture, task_id)

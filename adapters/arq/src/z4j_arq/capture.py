@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""arq's life of a job as records (`docs/engines.md` has a row per outcome).
+
+Everything here is called by the wrappers of `wrappers.py`, in the worker's or the producer's event loop, and is guarded. How a run ended
+is known in two places: the task's function has the value or the exception with its traceback, and `finish_job` has arq's own verdict on
+it: done, or once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+from arq.worker import Retry
+
+import z4j_agent
+from z4j_agent import records
+from z4j_agent.adapter import Refused
+from z4j_agent.agent import Agent
+from z4j_agent.guard import guard
+from z4j_agent.hooks import error_of
+from z4j_arq import originals
+from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
+from z4j_arq.runs import UNTOLD, Run, Sending, current
+from z4j_arq.wrappers import Wrappers
+
+EXIT_WAIT_S = 1.0
+OWN_ARGUMENTS = frozenset({"_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
+"""Keywords of `enqueue_job` that are arq's and not the job's."""
+
+
+class Capture:
+    """What is remembered between two calls of arq's, and the records made of them."""
+
+    def __init__(self) -> None:
+        self.workers: WeakSet[Any] = WeakSet()
+        """The workers whose `main` has begun in this process."""
+        self.running: dict[str, Run] = {}
+        """By job id: what the workers of this process hold."""
+        self.pools: dict[str, Any] = {}
+        """Queue name → the ArqRedis last used for it."""
+        self.worker_name = ""
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._settings: list[Any] = []
+        self._wrappers = Wrappers(self)
+        self._agent: Agent
+
+    def connect(self) -> None:
+        agent = z4j_agent.current()
+        if agent is None:
+            return
+        self._agent = agent
+        self._wrappers.put()
+        atexit.register(self._at_exit)
+
+    def disconnect(self) -> None:
+        self._wrappers.undo()
+        atexit.unregister(self._at_exit)
+
+    def know(self, settings: Any) -> None:
+        """A WorkerSettings whose functions a producer may name. They are looked up when they are first needed."""
+        self._settings.append(settings)
+
+    def coroutine_of(self, name: str) -> Callable[..., Any] | None:
+        """The function behind a name, as far as this process has it."""
+        while self._settings:
+            self._functions.update(functions_in(self._settings.pop()))
+        return self._functions.get(name)
+
+    def functions(self) -> dict[str, tuple[Callable[..., Any], str]]:
+        """Name → (function, queue): what the workers run, or else what a producer was told of."""
+        self.coroutine_of("")
+        found = {name: (coroutine, "") for name, coroutine in list(self._functions.items())}
+        for worker in list(self.workers):
+            found |= {name: (function.coroutine, str(worker.queue_name)) for name, function in list(worker.functions.items())}
+        return found
+
+    def queues(self) -> dict[str, Any]:
+        """Queue name → an ArqRedis that reaches it: the workers' queues first, then those enqueued to."""
+        own = {str(worker.queue_name): worker.pool for worker in list(self.workers) if worker.pool is not None}
+        return own | {name: pool for name, pool in list(self.pools.items()) if name not in own}
+
+    def pool_of(self, queue: str) -> Any:
+        """The ArqRedis for a queue. Raises Refused where this process has none yet."""
+        known = self.queues()
+        if not known:
+            raise Refused("this process has not reached arq's Redis yet")
+        return known.get(queue) or next(iter(known.values()))
+
+    # -- the producer --------------------------------------------------------------------------------------------------
+    @guard("enqueue_job")
+    def on_enqueue(self, pool: Any, name: Any) -> Sending:
+        """Before arq serialises. Marked are only arq's own pickles: another serialiser may not take a key it does not know."""
+        run = current.get()
+        sending = Sending(calling_code(), run.task_id if run is not None else "")
+        coroutine = self.coroutine_of(str(name))
+        sending.names = None if coroutine is None else parameter_names(coroutine)
+        sending.is_marked = coroutine is not None and pool.job_serializer is None
+        return sending
+
+    @guard("enqueue_job")
+    def on_enqueued(self, sending: Sending, pool: Any, job: Any, name: Any, args: Any, options: dict[str, Any]) -> None:
+        agent, name = self._agent, str(name)
+        task_id, queue = task_id_of(job.job_id, sending.enqueued_ms), str(options.get("_queue_name") or pool.default_queue_name)
+        attempt = attempt_of(options.get("_job_try"))
+        expires = options.get("_expires")
+        meta = records.meta(
+            {
+                "code": sending.code,
+                "parent_id": sending.parent_id,
+                "expires": sending.at + ms_of(expires) * 1000 if expires else None,
+            }
+        )
+        eta = due(sending.at, options.get("_defer_until"), options.get("_defer_by"))
+        agent.append(records.enqueued(ENGINE, task_id, attempt, sending.at, agent.run, name, queue, eta=eta, meta=meta))
+        if sending.names is not None:
+            kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
+            rank = originals.BY_PRODUCER
+            agent.append(originals.payload(agent, task_id, attempt, name, queue, rank, args, kwargs, sending.body, sending.names))
+        self.pools[queue] = pool
+        agent.connect()
+
+    # -- the worker ----------------------------------------------------------------------------------------------------
+    @guard("main")
+    def on_main(self, worker: Any) -> None:
+        """A worker begins; with `--watch` it does so again after every change."""
+        if not self.workers:
+            self.worker_name = f"{worker.queue_name}@{self._agent.host}:{os.getpid()}"
+            self._agent.become_worker(self.worker_name)
+        self.workers.add(worker)
+        self._agent.connect()
+
+    @guard("run_job")
+    def on_taken(self, worker: Any, job_id: str, score: int) -> Run:
+        self.workers.add(worker)
+        run = self.running[job_id] = Run(worker, job_id, score)
+        return run
+
+    @guard("deserialize_job")
+    def on_message(self, run: Run, body: bytes, message: Any) -> None:
+        run.read(body, message)
+        function = run.worker.functions.get(run.name)
+        if function is None:
+            return
+        run.limit_s = run.worker.job_timeout_s if function.timeout_s is None else function.timeout_s
+        self._wrappers.adopt(run.worker, run.name, function)
+
+    @guard("on_job_start")
+    def on_job_start(self, run: Run | None, job_try: Any) -> None:
+        if run is not None:
+            self._tell_received(run, attempt_of(job_try))
+
+    def _tell_received(self, run: Run, attempt: int) -> None:
+        if run.attempt != UNTOLD:
+            return
+        run.attempt = attempt
+        agent = self._agent
+        agent.append(records.received(*run.head(run.received_at, agent.run)))
+        if run.has_message and not run.is_marked and attempt == run.first_attempt:
+            function = run.worker.functions.get(run.name)
+            names = () if function is None else parameter_names(function.coroutine)
+            rank = originals.BY_WORKER
+            agent.append(originals.payload(agent, run.task_id, attempt, run.name, run.queue, rank, run.args, run.kwargs, run.body, names))
+
+    @guard("start of a task")
+    def on_start(self, run: Run | None, ctx: Any) -> None:
+        if run is None:
+            return
+        self._tell_received(run, attempt_of(ctx["job_try"]))
+        agent = self._agent
+        agent.append(records.started(*run.head(run.begin(), agent.run)))
+
+    @guard("end of a task")
+    def on_returned(self, run: Run | None, value: Any) -> None:
+        if run is None:
+            return
+        run.stop_clock()
+        run.did_return = True
+        run.result = "null" if value is None else self._agent.show(value)
+
+    @guard("end of a task")
+    def on_raised(self, run: Run | None, error: BaseException) -> None:
+        """In the task's function still: later the traceback would begin with arq's own frames, and the abortion be forgotten."""
+        if run is None:
+            return
+        run.stop_clock()
+        run.error = error
+        if isinstance(error, asyncio.CancelledError):
+            run.is_aborted = run.job_id in run.worker.aborting_tasks
+            run.is_stopping = is_stopping(run.worker)
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            error.__traceback__ = error.__traceback__.tb_next  # without our own frame
+        run.told = error_of(_cause(error))
+
+    @guard("serialize_result")
+    def on_result(self, run: Run, data: Any) -> None:
+        """arq says what it will keep: the only place that knows the try of a job that never began."""
+        if run.has_verdict:
+            return  # a second writing, of a text instead of what could not be serialised
+        run.has_verdict = True
+        if not data["s"]:
+            run.failure = data["r"]
+        self._tell_received(run, attempt_of(data["t"]))
+
+    # -- how it ended --------------------------------------------------------------------------------------------------
+    @guard("finish_job")
+    def on_finished(self, run: Run | None, finish: bool) -> None:
+        """arq has stored its verdict on a job it ran."""
+        if run is None or run.has_ended:
+            return
+        run.has_ended = True
+        if run.is_asked_to_stop:
+            run.worker.aborting_tasks.discard(run.job_id)  # a task that caught it and ended otherwise would leave it behind
+        if not finish:
+            self._tell_retried(run)
+        elif run.did_return and run.failure is None:
+            self._tell_succeeded(run)
+        elif run.is_aborted or (run.started_at is None and isinstance(run.failure, asyncio.CancelledError | None)):
+            self._tell_cancelled(run, reason="stopped")
+        else:
+            self._tell_failed(run)
+
+    @guard("finish_failed_job")
+    def on_failed(self, run: Run | None) -> None:
+        """arq has dropped a job without running it. Its reasons are told apart by what arq had got to, not by their wording."""
+        if run is None or run.has_ended:
+            return
+        run.has_ended = True
+        agent, head = self._agent, run.head(now(), self._agent.run)
+        _, error, traceback = error_of(run.failure) if run.failure is not None else ("", "", "")
+        if run.malformed is not None:
+            agent.append(records.rejected(*head, reason="malformed", error=error, traceback=traceback))
+        elif not run.has_message:
+            agent.append(records.expired(*head, error="its message was gone from Redis when a worker came to it"))
+        elif isinstance(run.failure, asyncio.CancelledError):
+            self._tell_cancelled(run, reason="revoked")
+        elif run.name not in run.worker.functions:
+            agent.append(records.rejected(*head, reason="unknown_task", error=error))
+        else:
+            self._tell_tries_used_up(run, error)
+
+    @guard("run_job")
+    def on_broken(self, run: Run | None, error: BaseException) -> None:
+        """arq did not get to a verdict: a hook of the application raised, Redis went away, or the worker was stopped in between.
+
+        The job is in its queue still; arq runs it again when its in-progress key has expired.
+        """
+        if run is None or run.has_ended or run.attempt == UNTOLD:
+            return
+        if run.is_finishing and isinstance(error, asyncio.CancelledError):
+            return  # the verdict is being stored all the same (asyncio.shield)
+        run.has_ended = True
+        reason = "shutdown" if isinstance(error, asyncio.CancelledError) else "interrupted"
+        at = now()
+        self._tell_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))
+
+    def on_left(self, run: Run | None) -> None:
+        if run is not None and self.running.get(run.job_id) is run:
+            del self.running[run.job_id]
+
+    def _tell_succeeded(self, run: Run) -> None:
+        agent = self._agent
+        meta = records.NO_META if run.is_kept else '{"reason":"unserializable_result"}'
+        agent.append(
+            records.succeeded(
+                *run.head(now(), agent.run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime,
+                result=run.result, meta=meta,
+            )
+        )  # fmt: skip
+
+    def _tell_cancelled(self, run: Run, reason: str) -> None:
+        agent = self._agent
+        agent.append(records.cancelled(*run.head(now(), agent.run), started_at=run.started_at, runtime=run.runtime, reason=reason))
+
+    def _tell_failed(self, run: Run) -> None:
+        agent, failure = self._agent, run.failure
+        error_type, error, traceback = run.told
+        reason = ""
+        if isinstance(run.error, asyncio.CancelledError):
+            is_late = run.limit_s is not None and run.runtime is not None and run.runtime >= run.limit_s * 990_000
+            if is_late and not run.is_stopping:
+                reason, error_type, error = "time_limit", "TimeoutError", f"it ran longer than its limit of {run.limit_s:g} s"
+            elif run.is_stopping:
+                reason = "shutdown"
+        elif run.error is None and failure is not None:
+            error_type, error, traceback = error_of(failure)
+        agent.append(
+            records.failed(
+                *run.head(now(), agent.run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime,
+                reason=reason, error_type=error_type, error=error, traceback=traceback,
+            )
+        )  # fmt: skip
+
+    def _tell_tries_used_up(self, run: Run, error: str) -> None:
+        agent = self._agent
+        agent.append(
+            records.failed(
+                *run.head(now(), agent.run), received_at=run.received_at, started_at=None, runtime=None, reason="max_tries",
+                error_type=type(run.failure).__name__, error=error, traceback="",
+            )
+        )  # fmt: skip
+
+    def _tell_retried(self, run: Run) -> None:
+        at, error = now(), run.error
+        defer_ms = (error.defer_score or 0) if isinstance(error, Retry) else 0
+        reason = "shutdown" if run.is_stopping or (run.started_at is None and is_stopping(run.worker)) else ""
+        self._tell_again(run, at, at + defer_ms * 1000 if defer_ms else None, reason, run.told)
+
+    def _tell_again(self, run: Run, at: int, eta: int | None, reason: str, told: tuple[str, str, str]) -> None:
+        """This try is over, and the job stands in its queue for the next."""
+        agent = self._agent
+        error_type, error, traceback = told
+        agent.append(
+            records.retried(
+                *run.head(at, agent.run), started_at=run.started_at, runtime=run.runtime, eta=eta, reason=reason,
+                error_type=error_type, error=error, traceback=traceback,
+            )
+        )  # fmt: skip
+        agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, at, agent.run, run.name, run.queue, eta=eta))
+
+    @guard("the end of the process")
+    def _at_exit(self) -> None:
+        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
+        agent = self._agent
+        if agent.is_connected_process:
+            agent.flush(EXIT_WAIT_S)
+            agent.stop(EXIT_WAIT_S)
+
+
+def is_stopping(worker: Any) -> bool:
+    """Whether arq is cancelling everything it runs (worker.py:handle_sig)."""
+    main: asyncio.Task[None] | None = worker.main_task
+    return main is not None and (main.done() or main.cancelling() > 0)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What made a task ask for another try: the exception it handles while it raises Retry, or Retry itself."""
+    if isinstance(error, Retry):
+        cause: BaseException | None = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return cause or error
+    return error

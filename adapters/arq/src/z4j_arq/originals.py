@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job's arguments for display, and the original that can be enqueued again.
+
+The original of a job whose arguments are plain JSON is those arguments. Of any other it is arq's own message, byte for byte: pickle,
+or what the application's serialiser made. Such bytes run code when a worker reads them, so they are always sealed, whatever is in
+them, and only what was sealed is ever enqueued again: nobody without the application's key can hand a pickle to a worker.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from z4j_agent import display, records
+from z4j_agent.adapter import Original, Refused
+from z4j_agent.agent import Agent
+from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_arq.facts import ENGINE, now
+
+BY_PRODUCER, BY_WORKER = 2, 1
+"""Whose word on arguments counts more when both report them."""
+_LARGE = 8 * MAX_ORIGINAL
+"""Originals are compressed before they are measured; a message larger than this will not fit however well that goes."""
+_MAX_DEPTH = 32
+
+
+def payload(
+    agent: Agent,
+    task_id: str,
+    attempt: int,
+    name: str,
+    queue: str,
+    rank: int,
+    args: Any,
+    kwargs: Any,
+    body: bytes,
+    names: tuple[str, ...],
+) -> bytes:
+    """The record of a job's arguments. `body` is arq's serialised message."""
+    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
+    held, state = None, "too_large"
+    if len(body) <= _LARGE:
+        is_json = is_plain(args) and is_plain(kwargs)
+        data = {"args": list(args), "kwargs": kwargs} if is_json else {"body64": base64.b64encode(body).decode("ascii")}
+        held, state = close_original(data, ENGINE, task_id, is_masked=is_masked or not is_json, key=agent.settings.seal_key)
+    return records.payload(
+        ENGINE, task_id, attempt, now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,
+        original=held, original_state=state,
+    )  # fmt: skip
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether JSON gives this value back as it was: exactly these types, and only text for keys. A job's own tuple may be a list."""
+    kind = type(value)
+    if kind in (str, int, bool, type(None)):
+        return True
+    if kind is float:
+        return bool(value - value == 0.0)  # neither infinite nor NaN
+    if depth >= _MAX_DEPTH:
+        return False
+    if kind is list or (kind is tuple and depth == 0):
+        return all(is_plain(item, depth + 1) for item in value)
+    return kind is dict and all(type(key) is str and is_plain(item, depth + 1) for key, item in value.items())
+
+
+def arguments_of(original: Original) -> tuple[list[Any], dict[str, Any]] | None:
+    """(args, kwargs) of an original that holds them; None where it holds arq's message. Raises Refused where it holds neither."""
+    args, kwargs = original.data.get("args"), original.data.get("kwargs")
+    if isinstance(args, list) and isinstance(kwargs, Mapping):
+        return args, dict(kwargs)
+    if "body64" not in original.data:
+        raise Refused("the kept job has no arguments")
+    return None
+
+
+def body_of(original: Original) -> bytes:
+    """arq's own message. Raises Refused unless it was sealed by this application."""
+    if not original.is_sealed:
+        raise Refused("the kept job is a pickle that this application has not sealed; it is not handed to a worker")
+    return base64.b64decode(str(original.data["body64"]))

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wrappers around arq's methods, put into its classes, so that it does not matter which instances exist already.
+
+No public hook will do: arq's five (`on_startup`, `on_shutdown`, `on_job_start`, `on_job_end`, `after_job_end`) know neither a job's name
+nor its arguments, result or exception, and none of them is called for a job that expired, is unknown, cannot be read, was aborted
+before it began or has used up its tries (arq, worker.py:run_job). Every wrapper calls what it wraps exactly as it was called and lets
+its result or exception through; what it adds is guarded in `capture.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import pickle
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import arq.connections
+import arq.worker
+
+from z4j_arq.facts import MARK
+from z4j_arq.runs import current, sent
+
+if TYPE_CHECKING:
+    from z4j_arq.capture import Capture
+
+Wrapped = Callable[..., Any]
+
+
+class Wrappers:
+    """What is replaced while the adapter is installed."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self._adopted: list[tuple[Any, str, Any, Any]] = []
+
+    def put(self) -> None:
+        for owner, name, make in (
+            (arq.connections.ArqRedis, "enqueue_job", self._enqueue_job),
+            (arq.connections, "serialize_job", self._serialize_job),
+            (arq.worker.Worker, "main", self._main),
+            (arq.worker.Worker, "run_job", self._run_job),
+            (arq.worker, "deserialize_job_raw", self._deserialize_job_raw),
+            (arq.worker, "serialize_result", self._serialize_result),
+            (arq.worker.Worker, "finish_job", self._finish_job),
+            (arq.worker.Worker, "finish_failed_job", self._finish_failed_job),
+        ):
+            original = getattr(owner, name)
+            wrapper = functools.wraps(original)(make(original))
+            setattr(owner, name, wrapper)
+            self._replaced.append((owner, name, original, wrapper))
+
+    def undo(self) -> None:
+        """Puts the originals back. What somebody else has wrapped since is left to him: his wrapper holds ours, which does nothing."""
+        while self._replaced:
+            owner, name, original, wrapper = self._replaced.pop()
+            if getattr(owner, name) is wrapper:
+                setattr(owner, name, original)
+        while self._adopted:
+            worker, name, original, wrapper = self._adopted.pop()
+            if name:
+                worker.functions[name] = original
+            elif worker.on_job_start is wrapper:
+                worker.on_job_start = original
+
+    # -- the producer --------------------------------------------------------------------------------------------------
+    def _enqueue_job(self, original: Wrapped) -> Wrapped:
+        capture = self._capture
+
+        async def enqueue_job(pool: Any, /, *args: Any, **options: Any) -> Any:
+            name = args[0] if args else options.get("function")
+            sending = capture.on_enqueue(pool, name) if self._replaced else None
+            sent.set(sending)
+            try:
+                job = await original(pool, *args, **options)
+            finally:
+                sent.set(None)
+            if sending is not None and job is not None:  # None: a job or a result of that id exists, and nothing was enqueued
+                capture.on_enqueued(sending, pool, job, name, args[1:], options)
+            return job
+
+        return enqueue_job
+
+    def _serialize_job(self, original: Wrapped) -> Wrapped:
+        def serialize_job(*args: Any, serializer: Any = None, **kwargs: Any) -> Any:
+            sending = sent.get()
+            if sending is None:
+                return original(*args, serializer=serializer, **kwargs)
+            inner = serializer or pickle.dumps
+
+            def write(message: dict[str, Any]) -> Any:
+                sending.enqueued_ms = message.get("et") or 0
+                return inner({**message, MARK: 1} if sending.is_marked else message)
+
+            body = original(*args, serializer=write, **kwargs)
+            sending.body = body
+            return body
+
+        return serialize_job
+
+    # -- the worker ----------------------------------------------------------------------------------------------------
+    def _main(self, original: Wrapped) -> Wrapped:
+        async def main(worker: Any, /) -> Any:
+            self._capture.on_main(worker)
+            return await original(worker)
+
+        return main
+
+    def _run_job(self, original: Wrapped) -> Wrapped:
+        capture = self._capture
+
+        async def run_job(worker: Any, /, job_id: str, score: int) -> Any:
+            run = capture.on_taken(worker, job_id, score) if self._replaced else None
+            current.set(run)  # for the asyncio task arq made for this job, and for what that starts
+            try:
+                return await original(worker, job_id, score)
+            except BaseException as error:
+                capture.on_broken(run, error)
+                raise
+            finally:
+                capture.on_left(run)
+
+        return run_job
+
+    def _deserialize_job_raw(self, original: Wrapped) -> Wrapped:
+        def deserialize_job_raw(body: bytes, /, *, deserializer: Any = None) -> Any:
+            run = current.get()
+            if run is None:
+                return original(body, deserializer=deserializer)
+            inner = deserializer or pickle.loads
+
+            def read(data: bytes) -> Any:
+                message = inner(data)
+                self._capture.on_message(run, data, message)
+                return message
+
+            try:
+                return original(body, deserializer=read)
+            except Exception as error:
+                run.malformed = error
+                raise
+
+        return deserialize_job_raw
+
+    def _serialize_result(self, original: Wrapped) -> Wrapped:
+        def serialize_result(*args: Any, serializer: Any = None, **kwargs: Any) -> Any:
+            run = current.get()
+            if run is None:
+                return original(*args, serializer=serializer, **kwargs)
+            inner = serializer or pickle.dumps
+
+            def write(result: dict[str, Any]) -> Any:
+                self._capture.on_result(run, result)
+                try:
+                    return inner(result)
+                except Exception:
+                    run.is_kept = False
+                    raise
+
+            return original(*args, serializer=write, **kwargs)
+
+        return serialize_result
+
+    def _finish_job(self, original: Wrapped) -> Wrapped:
+        async def finish_job(worker: Any, /, job_id: str, finish: bool, *args: Any, **kwargs: Any) -> Any:
+            run = current.get()
+            if run is not None:
+                run.is_finishing = True
+            done = await original(worker, job_id, finish, *args, **kwargs)
+            self._capture.on_finished(run, finish)
+            return done
+
+        return finish_job
+
+    def _finish_failed_job(self, original: Wrapped) -> Wrapped:
+        async def finish_failed_job(worker: Any, /, job_id: str, *args: Any, **kwargs: Any) -> Any:
+            run = current.get()
+            if run is not None:
+                run.is_finishing = True
+            done = await original(worker, job_id, *args, **kwargs)
+            self._capture.on_failed(run)
+            return done
+
+        return finish_failed_job
+
+    # -- the application's functions -----------------------------------------------------------------------------------
+    def adopt(self, worker: Any, name: str, function: Any) -> None:
+        """Sees to it that this function of this worker, and its hook before every job, tell when they are called.
+
+        arq looks both up for every job, after it has read the message; its own `Function` and `CronJob` objects are the application's
+        and stay as they are.
+        """
+        if not getattr(function.coroutine, "is_watched_by_z4j", False):
+            watched = copy.copy(function)
+            watched.coroutine = self._watched(function.coroutine)
+            worker.functions[name] = watched
+            self._adopted.append((worker, name, function, watched))
+        hook = worker.on_job_start
+        if not getattr(hook, "is_watched_by_z4j", False):
+            worker.on_job_start = self._before_job(hook)
+            self._adopted.append((worker, "", hook, worker.on_job_start))
+
+    def _watched(self, coroutine: Wrapped) -> Wrapped:
+        capture = self._capture
+
+        @functools.wraps(coroutine)
+        async def watched(ctx: Any, /, *args: Any, **kwargs: Any) -> Any:
+            run = current.get()
+            capture.on_start(run, ctx)
+            try:
+                value = await coroutine(ctx, *args, **kwargs)
+            except BaseException as error:
+                capture.on_raised(run, error)
+                raise
+            capture.on_returned(run, value)
+            return value
+
+        watched.is_watched_by_z4j = True  # type: ignore[attr-defined]
+        return watched
+
+    def _before_job(self, hook: Wrapped | None) -> Wrapped:
+        async def on_job_start(ctx: Any) -> None:
+            self._capture.on_job_start(current.get(), ctx["job_try"])
+            if hook is not None:
+                await hook(ctx)
+
+        on_job_start.is_watched_by_z4j = True  # type: ignore[attr-defined]
+        return on_job_start

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arq application of the contract: one function per way a job can end. `python engine_app.py` enqueues what it reads on stdin:
+a line of JSON `[kind, args, kwargs, options]` is answered with the task id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+from typing import Any, ClassVar
+
+from arq import Retry, create_pool, func
+from arq.connections import RedisSettings
+
+import z4j_arq
+
+REDIS = RedisSettings.from_dsn(os.environ["BROKER_URL"])
+QUEUE = "work"
+
+
+async def succeed(ctx: dict[str, Any], value: Any) -> Any:
+    return value
+
+
+async def fail(ctx: dict[str, Any], value: str) -> None:
+    raise ValueError(value)
+
+
+async def retry(ctx: dict[str, Any]) -> str:
+    if ctx["job_try"] == 1:
+        try:
+            raise ConnectionError("mail host refused")
+        except ConnectionError as error:
+            raise Retry(defer=0.1) from error
+    return "second"
+
+
+async def wait(ctx: dict[str, Any], seconds: float) -> float:
+    """Waits as long as it is told."""
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+async def secret(ctx: dict[str, Any], user: str, password: str) -> dict[str, str]:
+    return {"user": user, "password": password, "proof": hashlib.sha256(password.encode()).hexdigest()[:8]}
+
+
+async def spawn(ctx: dict[str, Any]) -> str:
+    job = await ctx["redis"].enqueue_job("contract.succeed", "child")
+    return str(job.job_id)
+
+
+async def limit(ctx: dict[str, Any]) -> None:
+    await asyncio.sleep(30)
+
+
+async def unkept(ctx: dict[str, Any]) -> Any:
+    return lambda: None
+
+
+FUNCTIONS = (succeed, fail, retry, wait, secret, spawn, unkept)
+
+
+class WorkerSettings:
+    functions: ClassVar = [
+        *(func(function, name=f"contract.{function.__name__}") for function in FUNCTIONS),
+        func(limit, name="contract.limit", timeout=0.3),
+    ]
+    redis_settings = REDIS
+    queue_name = QUEUE
+    poll_delay = 0.05
+
+
+if "unknowing" not in sys.argv:
+    z4j_arq.install(WorkerSettings)
+else:
+    z4j_arq.install()
+
+
+async def serve() -> None:
+    pool = await create_pool(REDIS, default_queue_name=QUEUE)
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        kind, args, kwargs, options = json.loads(line)
+        job = await pool.enqueue_job(f"contract.{kind}", *args, **kwargs, **options)
+        print(job.job_id if job else "none", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
