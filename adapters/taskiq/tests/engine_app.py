@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from typing import Any
+from typing import Annotated, Any
 
 from taskiq import AsyncBroker, Context, SimpleRetryMiddleware, SmartRetryMiddleware, TaskiqDepends, TaskiqEvents, TaskiqState
 from taskiq.exceptions import NoResultError
@@ -46,11 +46,12 @@ z4j_taskiq.install(broker)
 async def stay_awake(state: TaskiqState) -> None:
     """A worker that waits for a message does not see its own signals; a loop that wakes now and then does."""
 
-    async def wake() -> None:
-        while True:
-            await asyncio.sleep(0.1)
+    loop = asyncio.get_running_loop()
 
-    state.waker = asyncio.create_task(wake())
+    def wake() -> None:
+        state.waker = loop.call_later(0.1, wake)
+
+    wake()
 
 
 @broker.task("contract.succeed")
@@ -74,7 +75,7 @@ def sync_fail(value: str) -> None:
 
 
 @broker.task("contract.retry", retry_on_error=True, max_retries=3)
-async def retry(context: Context = TaskiqDepends()) -> str:
+async def retry(context: Annotated[Context, TaskiqDepends()]) -> str:
     if not int(context.message.labels.get("_retries", 0)):
         raise ConnectionError("mail host refused")
     return "second"
@@ -120,12 +121,12 @@ async def ignore() -> None:
 
 
 @broker.task("contract.reject")
-async def reject(context: Context = TaskiqDepends()) -> None:
+async def reject(context: Annotated[Context, TaskiqDepends()]) -> None:
     context.reject()
 
 
 @broker.task("contract.requeue")
-async def requeue(context: Context = TaskiqDepends()) -> str:
+async def requeue(context: Annotated[Context, TaskiqDepends()]) -> str:
     if not int(context.message.labels.get("X-Taskiq-requeue", 0)):
         await context.requeue()
     return "not the first time"

@@ -71,3 +71,13 @@ class ListHarness(Harness):
 
 class TestList(AdapterContract):
     harness_class = ListHarness
+
+
+class StreamHarness(ListHarness):
+    """Acknowledged when the result is saved, so a killed worker loses nothing."""
+
+    broker = "stream"
+
+
+class TestStream(AdapterContract):
+    harness_class = StreamHarness

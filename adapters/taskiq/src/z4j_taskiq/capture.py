@@ -62,7 +62,7 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
-        self.skips = SkipList(agent.settings.spool)
+        self.skips = SkipList(getattr(agent.spool, "folder", agent.settings.spool))
         self.broker.add_middlewares(self._middleware)
         receiver.watch(self)
         atexit.register(self._at_exit)
@@ -101,9 +101,7 @@ class Capture:
         elif parent is not None:
             parent_id = parent.task_id
         meta = sent_meta(labels, parent_id=parent_id, code=calling_code())
-        agent.append(
-            records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta)
-        )
+        agent.append(records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta))
         if is_told:
             names = originals.parameter_names(broker, message.task_name) or ()
             agent.append(originals.payload_of_send(agent, broker, message, attempt, queue, names))
@@ -137,6 +135,8 @@ class Capture:
         if run is None or run.message is not None:  # a receiver of the user's own, which has a `callback` of its own too
             run = Run(b"", is_ackable=False)
         run.message, run.ack = message, kwargs.get("ack_controller") or next(iter(args), None)
+        if run.ack is None and getattr(getattr(receiver, "ack_time", None), "value", "") == "when_received":  # before taskiq 0.12
+            run.is_ackable = False
         self._name(run, message)
         if MARK not in labels and run.raw:
             shown, raw = (list(message.args), dict(message.kwargs), dict(labels)), run.raw
@@ -149,7 +149,7 @@ class Capture:
                 ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, eta=eta, meta=meta,
             )
         )  # fmt: skip
-        run.is_cancelled = self.skips.take(run.task_id)
+        run.is_cancelled = run.task_id in self.skips
         run.target = watched(run, target, getattr(receiver, "executor", None), self._begin)
         run.task = asyncio.current_task()
         self.running[run.task_id] = run
@@ -166,9 +166,7 @@ class Capture:
         """Right before the function is called, in the thread that calls it."""
         run.begin()
         agent = self._agent
-        agent.append(
-            records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue, meta=run.meta)
-        )
+        agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue, meta=run.meta))
 
     # -- the worker: an end --------------------------------------------------------------------------------------------
     @guard("a cancelled task")
@@ -179,9 +177,7 @@ class Capture:
         )
         self._forget(run)
         agent = self._agent
-        agent.append(
-            records.cancelled(ENGINE, run.task_id, run.attempt, now(), agent.run, run.name, run.queue, reason="revoked")
-        )
+        agent.append(records.cancelled(ENGINE, run.task_id, run.attempt, now(), agent.run, run.name, run.queue, reason="revoked"))
         return answer
 
     @guard("on_error")
@@ -197,7 +193,7 @@ class Capture:
         self._forget(run)
         agent, error = self._agent, run.error or result.error
         head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
-        ran = {"started_at": run.started_at, "runtime": runtime}
+        ran: dict[str, Any] = {"started_at": run.started_at, "runtime": runtime}
         if run.next_attempt is not None and error is not None:
             kind, text, trace = error_of(error)
             agent.append(
@@ -210,9 +206,7 @@ class Capture:
             self._ended_without_result(run, head, ran)
         elif isinstance(result.error, NoResultError):  # a retry middleware has left the next attempt to a schedule source
             kind, text, trace = error_of(error)
-            agent.append(
-                records.retried(*head, **ran, eta=None, reason="", error_type=kind, error=text, traceback=trace, meta=run.meta)
-            )
+            agent.append(records.retried(*head, **ran, eta=None, reason="", error_type=kind, error=text, traceback=trace, meta=run.meta))
         elif run.is_stopped and isinstance(error, asyncio.CancelledError):
             agent.append(records.cancelled(*head, **ran, reason="stopped", meta=run.meta))
         elif isinstance(error, TaskRejectedError):
@@ -228,9 +222,7 @@ class Capture:
             meta = '{"reason":"ignored"}' if run.meta == records.NO_META else f'{run.meta[:-1]},"reason":"ignored"}}'
             agent.append(records.succeeded(*head, **ran, received_at=run.received_at, result="", meta=meta))
             return
-        agent.append(
-            records.retried(*head, **ran, eta=None, reason="requeued", error_type="", error="", traceback="", meta=run.meta)
-        )
+        agent.append(records.retried(*head, **ran, eta=None, reason="requeued", error_type="", error="", traceback="", meta=run.meta))
         agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, head[3] + 1, agent.run, run.name, run.queue))
 
     def _failed(self, run: Run, head: tuple[Any, ...], ran: dict[str, Any], error: BaseException, *, reason: str) -> None:
@@ -376,5 +368,3 @@ def _is_time_limit(run: Run, error: BaseException, runtime: int | None) -> bool:
         return runtime >= float(limit) * 1_000_000 * 0.99
     except (TypeError, ValueError):
         return False
-
-

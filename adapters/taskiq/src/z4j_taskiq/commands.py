@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any
 import z4j_agent
 from z4j_agent import hooks, records
 from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.guard import faults, let_through
-from z4j_taskiq import originals
+from z4j_agent.guard import faults
+from z4j_taskiq import originals, reconcile
 from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
-from z4j_taskiq.queues import LOOP_WAIT_S, in_loop, redis_kind, redis_of
+from z4j_taskiq.queues import LOOP_WAIT_S, in_loop, read, redis_kind, redis_of, waiting_in
 
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
     from z4j_taskiq.run import Run
 
-LOOKED_AT = 10_000
-"""Messages of a queue that are read in search of one task; the nearest to their turn first."""
-PAGE = 500
+KEEP_BYTES = 1024 * 1024
+
 
 class SkipList:
-    """Ids of tasks that no worker of this spool folder shall run: one id a line, shared by the children of a worker.
+    """Ids of tasks that no worker of this spool folder shall run, one a line, shared by the children of a worker.
 
-    taskiq has no way to revoke a task. Asking the file costs one `stat` per task, and nothing more while nobody cancels.
+    taskiq has no way to revoke a task. Asking the file costs one `stat` per task, and nothing more while nobody cancels. Old ids may
+    be forgotten: z4j repeats a cancellation to every worker that connects for as long as it is open.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,21 +39,39 @@ class SkipList:
 
     def add(self, task_id: str) -> None:
         """Raises OSError when it cannot be written: then this process alone knows it."""
+        if task_id in self:
+            return
         self._ids.add(task_id)
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(fd, (task_id.encode("utf-8", "backslashreplace").hex() + "\n").encode())
+            os.write(fd, _line(task_id))
+            size = os.fstat(fd).st_size
         finally:
             os.close(fd)
+        if size > KEEP_BYTES:
+            fresh = self._path.with_suffix(".new")
+            fresh.write_bytes(self._path.read_bytes()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
+            fresh.replace(self._path)
 
-    def take(self, task_id: str) -> bool:
-        """Whether this task is not to be run."""
-        with contextlib.suppress(OSError):
+    def __contains__(self, task_id: str) -> bool:
+        with contextlib.suppress(OSError):  # no such file: nobody has cancelled anything
             facts = os.stat(self._path)
             if (stamp := (facts.st_mtime_ns, facts.st_size)) != self._stamp:
                 self._stamp = stamp
-                self._ids |= {bytes.fromhex(line).decode() for line in self._path.read_text("ascii").split()}
-        return bool(self._ids) and task_id in self._ids
+                self._ids |= {_id(line) for line in self._path.read_bytes().splitlines()}
+        return task_id in self._ids
+
+
+def _line(task_id: str) -> bytes:
+    """An id may hold anything, also a line feed."""
+    return json.dumps(task_id).encode("ascii") + b"\n"
+
+
+def _id(line: bytes) -> str:
+    try:
+        return str(json.loads(line))
+    except ValueError:  # torn by a full disk
+        return ""
 
 
 # -- retry ---------------------------------------------------------------------------------------------------------------
@@ -96,6 +114,8 @@ def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
         if agent is not None:
             agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
         return {"note": "it was taken out of the queue"}
+    if reconcile.has_ended(capture, task_id):
+        raise Refused("it has ended already")
     try:
         capture.skips.add(task_id)
     except OSError as error:
@@ -108,70 +128,11 @@ def _taken_out(broker: Any, task_id: str) -> tuple[str, int, str] | None:
     """(name, attempt, queue) of a task that was in a list and is not any more; LREM says for certain whether we were first."""
     queue = queue_of(broker, {})
     with redis_of(broker) as client:
-        for raw in _waiting(client, queue):
-            message = _read(broker, raw)
+        for raw in waiting_in(client, queue):
+            message = read(broker, raw)
             if message is not None and message.task_id == task_id and client.lrem(queue, 1, raw):
                 return message.task_name, attempt_of(message.labels), queue
     return None
-
-
-def _waiting(client: Any, queue: str) -> Iterator[bytes]:
-    """The messages of a list, those first that are next (it is filled from the left and read from the right)."""
-    for begin in range(0, LOOKED_AT, PAGE):
-        page = client.lrange(queue, -(begin + PAGE), -(begin + 1))
-        yield from reversed(page)
-        if len(page) < PAGE:
-            return
-
-
-def _read(broker: Any, raw: bytes) -> Any:
-    try:
-        return broker.formatter.loads(message=raw)
-    except Exception as error:
-        let_through(error)
-        return None  # nothing of taskiq's, or not readable here: a worker will say so when it comes to it
-
-
-def find_waiting(capture: Capture, task_id: str) -> str | None:
-    """Where the task waits, "" when it does not, None where the broker cannot be asked."""
-    broker = capture.broker
-    queue = queue_of(broker, {})
-    match redis_kind(broker):
-        case "list":
-            with redis_of(broker) as client:
-                found = any(_is_task(broker, raw, task_id) for raw in _waiting(client, queue))
-                return f"in list {queue}" if found else ""
-        case "stream":
-            with redis_of(broker) as client:
-                return _in_stream(client, broker, queue, task_id)
-    return None
-
-
-def _in_stream(client: Any, broker: Any, queue: str, task_id: str) -> str:
-    """Unread, or handed to a consumer that has not acknowledged it."""
-    import redis
-
-    try:
-        groups = client.xinfo_groups(queue)
-    except redis.ResponseError:  # no such stream yet
-        return ""
-    group = broker.consumer_group_name
-    last = next((entry["last-delivered-id"] for entry in groups if entry["name"] in (group, group.encode())), b"0-0")
-    text = last.decode() if isinstance(last, bytes) else str(last)
-    for _id, fields in client.xrange(queue, f"({text}", "+", count=LOOKED_AT):
-        if _is_task(broker, fields.get(b"data", b""), task_id):
-            return f"in stream {queue}"
-    for entry in client.xpending_range(queue, group, "-", "+", PAGE):
-        for _id, fields in client.xrange(queue, entry["message_id"], entry["message_id"]):
-            if _is_task(broker, fields.get(b"data", b""), task_id):
-                consumer = entry["consumer"]
-                return f"handed to consumer {consumer.decode() if isinstance(consumer, bytes) else consumer}, not acknowledged"
-    return ""
-
-
-def _is_task(broker: Any, raw: bytes, task_id: str) -> bool:
-    message = _read(broker, raw)
-    return message is not None and message.task_id == task_id
 
 
 # -- stop ----------------------------------------------------------------------------------------------------------------

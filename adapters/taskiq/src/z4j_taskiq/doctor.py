@@ -77,7 +77,7 @@ def _of_a_stream(broker: Any) -> list[Finding]:
         found.append(
             Finding(
                 "warning",
-                "A worker killed while it takes over messages of another leaves a lock behind that never ends: none are taken over any more.",
+                "A worker that is killed while it takes over messages leaves a lock that never ends: nobody takes over any more.",
                 "Make the broker with RedisStreamBroker(url, unacknowledged_lock_timeout=60).",
             )
         )

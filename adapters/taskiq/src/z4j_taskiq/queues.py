@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from z4j_agent.adapter import QueueInfo, Refused
+from z4j_agent.guard import let_through
 from z4j_taskiq.facts import is_rabbitmq, queue_of, rabbitmq_queues
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ T = TypeVar("T")
 LOOP_WAIT_S = 5.0
 """How long the agent's thread waits for the host's loop: a task that blocks the loop must not block the agent for ever."""
 REDIS_WAIT_S = 3.0
+LOOKED_AT = 10_000
+"""Messages of a queue that are read in search of one task; of a list those first that are next."""
+PAGE = 500
 _CONNECTION = frozenset({"host", "port", "db", "username", "password", "path", "protocol"})
 
 
@@ -40,9 +44,7 @@ def redis_of(broker: Any) -> Iterator[Any]:
     kinds = {"SSLConnection": redis.SSLConnection, "UnixDomainSocketConnection": redis.UnixDomainSocketConnection}
     kind = kinds.get(pool.connection_class.__name__, redis.Connection)
     own = {key: value for key, value in given.items() if key in _CONNECTION or key.startswith("ssl")}
-    client = redis.Redis(
-        connection_pool=redis.ConnectionPool(connection_class=kind, **own, socket_timeout=REDIS_WAIT_S, max_connections=1)
-    )
+    client = redis.Redis(connection_pool=redis.ConnectionPool(connection_class=kind, **own, socket_timeout=REDIS_WAIT_S, max_connections=1))
     try:
         yield client
     finally:
@@ -117,3 +119,63 @@ async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
         finally:
             await channel.close()
     return found
+
+
+# -- in search of one task -----------------------------------------------------------------------------------------------
+def waiting_in(client: Any, queue: str) -> Iterator[bytes]:
+    """The messages of a list, those first that are next (it is filled from the left and read from the right)."""
+    for begin in range(0, LOOKED_AT, PAGE):
+        page = client.lrange(queue, -(begin + PAGE), -(begin + 1))
+        yield from reversed(page)
+        if len(page) < PAGE:
+            return
+
+
+def read(broker: Any, raw: bytes) -> Any:
+    try:
+        return broker.formatter.loads(message=raw)
+    except Exception as error:
+        let_through(error)
+        return None  # nothing of taskiq's, or not readable here: a worker will say so when it comes to it
+
+
+def find_waiting(capture: Capture, task_id: str) -> str | None:
+    """Where the task waits, "" when it does not, None where the broker cannot be asked."""
+    broker = capture.broker
+    queue = queue_of(broker, {})
+    match redis_kind(broker):
+        case "list":
+            with redis_of(broker) as client:
+                found = any(_is_task(broker, raw, task_id) for raw in waiting_in(client, queue))
+                return f"in list {queue}" if found else ""
+        case "stream":
+            with redis_of(broker) as client:
+                return _in_stream(client, broker, queue, task_id)
+    return None
+
+
+def _in_stream(client: Any, broker: Any, queue: str, task_id: str) -> str:
+    """Unread, or handed to a consumer that has not acknowledged it."""
+    import redis
+
+    try:
+        groups = client.xinfo_groups(queue)
+    except redis.ResponseError:  # no such stream yet
+        return ""
+    group = broker.consumer_group_name
+    last = next((entry["last-delivered-id"] for entry in groups if entry["name"] in (group, group.encode())), b"0-0")
+    text = last.decode() if isinstance(last, bytes) else str(last)
+    for _id, fields in client.xrange(queue, f"({text}", "+", count=LOOKED_AT):
+        if _is_task(broker, fields.get(b"data", b""), task_id):
+            return f"in stream {queue}"
+    for entry in client.xpending_range(queue, group, "-", "+", PAGE):
+        for _id, fields in client.xrange(queue, entry["message_id"], entry["message_id"]):
+            if _is_task(broker, fields.get(b"data", b""), task_id):
+                consumer = entry["consumer"]
+                return f"handed to consumer {consumer.decode() if isinstance(consumer, bytes) else consumer}, not acknowledged"
+    return ""
+
+
+def _is_task(broker: Any, raw: bytes, task_id: str) -> bool:
+    message = read(broker, raw)
+    return message is not None and message.task_id == task_id

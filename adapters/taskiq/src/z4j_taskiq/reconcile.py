@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent.adapter import Unsupported
-from z4j_taskiq.commands import find_waiting
-from z4j_taskiq.queues import in_loop
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_taskiq.queues import find_waiting, in_loop
 
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
@@ -42,3 +41,11 @@ def _stored(capture: Capture, task_id: str) -> dict[str, Any] | None:
     if result is None:
         return None
     return {"state": "failed" if result.is_err else "succeeded", "engine_state": "error" if result.is_err else "success"}
+
+
+def has_ended(capture: Capture, task_id: str) -> bool:
+    """Whether a result proves it; where none can be asked for, nothing does."""
+    try:
+        return _stored(capture, task_id) is not None
+    except (Refused, Unsupported):
+        return False
