@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A RabbitMQ node of a test's own: everything on the loopback, everything in the harness's folder, nothing left behind.
+
+Needs a RabbitMQ that is installed but need not run (Debian: `rabbitmq-server`). The node is started past the packaged wrapper, which
+would change the user, with its own `epmd` in the foreground: the one Erlang starts by itself listens on every interface and outlives
+the test. It is ready when the AMQP header is answered, which is seconds sooner than any of its own tools could say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from z4j_agent.conformance.harness import Harness, free_port, is_open, wait_for
+
+SERVER = Path(os.environ.get("Z4J_RABBITMQ", "/usr/lib/rabbitmq/bin/rabbitmq-server"))
+HEADER = b"AMQP\x00\x00\x09\x01"
+START = b"\x01\x00\x00"
+"""A method frame on channel 0: the server's answer to the header, connection.start."""
+BOOT_S = 60.0
+ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+
+
+def start_rabbitmq(harness: Harness, name: str = "rabbitmq") -> int:
+    """A node whose guest account may do everything from this machine; its AMQP port, once it answers there.
+
+    It ends with the harness. Raises AssertionError when RabbitMQ is not installed or does not start; then `<name>.log` says why.
+    """
+    assert SERVER.exists(), f"{SERVER} is missing: install rabbitmq-server, or say in Z4J_RABBITMQ where its start script is"
+    epmd = shutil.which("epmd")
+    assert epmd is not None, "epmd is missing: it comes with Erlang"
+    folder = harness.folder / name
+    folder.mkdir()
+    port, names_port, distribution_port = free_port(), free_port(), free_port()
+    (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\nlog.console = true\nlog.console.level = warning\n")
+    (folder / "enabled_plugins").write_text("[].\n")
+    (folder / "home").mkdir()
+    surroundings = {
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(names_port),
+        "HOME": str(folder / "home"),
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_DIST_PORT": str(distribution_port),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_NODENAME": f"z4j{port}@localhost",
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG,
+    }
+    with _in(surroundings):
+        harness.start(f"{name}-epmd", [epmd, "-port", str(names_port), "-address", "127.0.0.1"])
+        wait_for(lambda: is_open(names_port), "the Erlang port mapper listens")
+        node = harness.start(name, [SERVER], cwd=folder)
+
+    def answers() -> bool:
+        assert node.poll() is None, harness.log(name)[-3000:]
+        return _is_amqp(port)
+
+    wait_for(answers, "RabbitMQ answers", seconds=BOOT_S)
+    return port
+
+
+def _is_amqp(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as probe:
+        probe.settimeout(2)
+        probe.sendall(HEADER)
+        return probe.recv(len(START)) == START
+    return False
+
+
+@contextlib.contextmanager
+def _in(surroundings: dict[str, str]) -> Iterator[None]:
+    """The environment of what is started meanwhile; `Harness.start` builds on this process's own."""
+    before = {name: os.environ.get(name) for name in surroundings}
+    os.environ.update(surroundings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
