@@ -13,13 +13,11 @@ import atexit
 import os
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
 
 from arq.worker import Retry
 
 import z4j_agent
 from z4j_agent import records
-from z4j_agent.adapter import Refused
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_agent.hooks import error_of
@@ -37,12 +35,12 @@ class Capture:
     """What is remembered between two calls of arq's, and the records made of them."""
 
     def __init__(self) -> None:
-        self.workers: WeakSet[Any] = WeakSet()
-        """The workers whose `main` has begun in this process."""
+        self.workers: list[Any] = []
+        """The workers whose `main` runs in this process; almost always one."""
         self.running: dict[str, Run] = {}
         """By job id: what the workers of this process hold."""
         self.pools: dict[str, Any] = {}
-        """Queue name → the ArqRedis last used for it."""
+        """Queue name → the ArqRedis this process last enqueued to it with."""
         self.worker_name = ""
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []
@@ -69,7 +67,9 @@ class Capture:
         """The function behind a name, as far as this process has it."""
         while self._settings:
             self._functions.update(functions_in(self._settings.pop()))
-        return self._functions.get(name)
+        if name in self._functions:
+            return self._functions[name]
+        return next((worker.functions[name].coroutine for worker in self.workers if name in worker.functions), None)
 
     def functions(self) -> dict[str, tuple[Callable[..., Any], str]]:
         """Name → (function, queue): what the workers run, or else what a producer was told of."""
@@ -78,18 +78,6 @@ class Capture:
         for worker in list(self.workers):
             found |= {name: (function.coroutine, str(worker.queue_name)) for name, function in list(worker.functions.items())}
         return found
-
-    def queues(self) -> dict[str, Any]:
-        """Queue name → an ArqRedis that reaches it: the workers' queues first, then those enqueued to."""
-        own = {str(worker.queue_name): worker.pool for worker in list(self.workers) if worker.pool is not None}
-        return own | {name: pool for name, pool in list(self.pools.items()) if name not in own}
-
-    def pool_of(self, queue: str) -> Any:
-        """The ArqRedis for a queue. Raises Refused where this process has none yet."""
-        known = self.queues()
-        if not known:
-            raise Refused("this process has not reached arq's Redis yet")
-        return known.get(queue) or next(iter(known.values()))
 
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("enqueue_job")
@@ -119,8 +107,8 @@ class Capture:
         agent.append(records.enqueued(ENGINE, task_id, attempt, sending.at, agent.run, name, queue, eta=eta, meta=meta))
         if sending.names is not None:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
-            rank = originals.BY_PRODUCER
-            agent.append(originals.payload(agent, task_id, attempt, name, queue, rank, args, kwargs, sending.body, sending.names))
+            sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names)
+            originals.tell(agent, sent_job, originals.BY_PRODUCER)
         self.pools[queue] = pool
         agent.connect()
 
@@ -128,15 +116,18 @@ class Capture:
     @guard("main")
     def on_main(self, worker: Any) -> None:
         """A worker begins; with `--watch` it does so again after every change."""
-        if not self.workers:
+        if not self.worker_name:
             self.worker_name = f"{worker.queue_name}@{self._agent.host}:{os.getpid()}"
             self._agent.become_worker(self.worker_name)
-        self.workers.add(worker)
+        self.workers.append(worker)
         self._agent.connect()
+
+    def on_main_ended(self, worker: Any) -> None:
+        if worker in self.workers:
+            self.workers.remove(worker)
 
     @guard("run_job")
     def on_taken(self, worker: Any, job_id: str, score: int) -> Run:
-        self.workers.add(worker)
         run = self.running[job_id] = Run(worker, job_id, score)
         return run
 
@@ -160,11 +151,11 @@ class Capture:
         run.attempt = attempt
         agent = self._agent
         agent.append(records.received(*run.head(run.received_at, agent.run)))
-        if run.has_message and not run.is_marked and attempt == run.first_attempt:
+        if run.has_message and not run.is_marked:
             function = run.worker.functions.get(run.name)
             names = () if function is None else parameter_names(function.coroutine)
-            rank = originals.BY_WORKER
-            agent.append(originals.payload(agent, run.task_id, attempt, run.name, run.queue, rank, run.args, run.kwargs, run.body, names))
+            job = originals.Job(run.task_id, attempt, run.name, run.queue, run.args, run.kwargs, run.body, names)
+            originals.tell(agent, job, originals.BY_WORKER)
 
     @guard("start of a task")
     def on_start(self, run: Run | None, ctx: Any) -> None:

@@ -7,15 +7,15 @@ import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
 import redis
-from arq.constants import expires_extra_ms, in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.jobs import deserialize_job_raw, serialize_job
 
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_arq import originals
-from z4j_arq.facts import ENGINE, job_id_of, life_of, now
-from z4j_arq.queues import connection_to
+from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now
+from z4j_arq.queues import Broker, broker_of, find
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
@@ -25,15 +25,16 @@ LOOP_TIMEOUT_S = 5.0
 
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
     """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
-    queue, at = original.queue, now()
-    pool = capture.pool_of(queue)
+    at = now()
+    queue, broker = broker_of(capture, original.queue)
     arguments = originals.arguments_of(original)
     if arguments is not None:
-        body = serialize_job(original.name, tuple(arguments[0]), arguments[1], None, at // 1000, serializer=pool.job_serializer)
+        args, kwargs = arguments
+        body = serialize_job(original.name, tuple(args), kwargs, None, at // 1000, serializer=broker.serializer)
     else:
         body = originals.body_of(original)
-    with connection_to(pool) as client, client.pipeline(transaction=True) as pipe:
-        pipe.psetex(job_key_prefix + new_id, int(getattr(pool, "expires_extra_ms", expires_extra_ms)), body)
+    with broker.connect() as client, client.pipeline(transaction=True) as pipe:
+        pipe.psetex(job_key_prefix + new_id, broker.expires_extra_ms, body)
         pipe.zadd(queue, {new_id: at // 1000})
         pipe.execute()
     agent = z4j_agent.current()
@@ -49,40 +50,41 @@ def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
     arq has no word for that, so the cancellation is told here. Raises Refused where the job runs or is not there.
     """
     job_id = job_id_of(task_id)
-    for queue, pool in capture.queues().items():
-        with connection_to(pool) as client:
-            if client.zscore(queue, job_id) is None:
-                continue
-            name = _remove(client, pool, queue, job_id, task_id)
-            agent = z4j_agent.current()
-            if agent is not None:
-                run = records.cancelled(ENGINE, task_id, 0, now(), agent.run, name, queue, reason="revoked")
-                agent.append(run)
-            return {"queue": queue}
-    raise Refused("it does not wait in a queue this process knows")
+    found = find(capture, job_id)
+    if found is None:
+        raise Refused("it does not wait in any queue (any more)")
+    queue, broker = found
+    with broker.connect() as client:
+        name, attempt = _remove(client, broker, queue, job_id, task_id)
+    agent = z4j_agent.current()
+    if agent is not None:
+        agent.append(records.cancelled(ENGINE, task_id, attempt, now(), agent.run, name, queue, reason="revoked"))
+    return {"queue": queue}
 
 
-def _remove(client: Any, pool: Any, queue: str, job_id: str, task_id: str) -> str:
-    claim, job = in_progress_key_prefix + job_id, job_key_prefix + job_id
+def _remove(client: Any, broker: Broker, queue: str, job_id: str, task_id: str) -> tuple[str, int]:
+    """Its name and the attempt that will not be."""
+    claim, job, tries = in_progress_key_prefix + job_id, job_key_prefix + job_id, retry_key_prefix + job_id
     with client.pipeline(transaction=True) as pipe:
         pipe.watch(claim)
         if pipe.exists(claim):
             raise Refused("a worker has it already; stop it instead")
-        body = pipe.get(job)
+        body, tried = pipe.get(job), int(pipe.get(tries) or 0)
         name = ""
         if body is not None:
-            name, _, _, _, enqueued_ms = deserialize_job_raw(body, deserializer=pool.job_deserializer)
+            name, _, _, first_try, enqueued_ms = deserialize_job_raw(body, deserializer=broker.deserializer)
             if life_of(task_id) not in (0, enqueued_ms):
-                raise Refused("a later job waits under the same id")
+                raise Refused("another job waits under the same id")
+            tried = max(tried, attempt_of(first_try))
         pipe.multi()
         pipe.psetex(claim, 1000, b"1")  # whoever is about to claim it finds his WATCH broken
         pipe.zrem(queue, job_id)
-        pipe.delete(job, retry_key_prefix + job_id, claim)
+        pipe.delete(job, tries, claim)
         try:
             pipe.execute()
         except redis.WatchError as error:
             raise Refused("a worker took it at this moment; stop it instead") from error
-    return str(name)
+    return str(name), tried
 
 
 def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
@@ -115,5 +117,5 @@ def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
         answer.cancel()
         raise Refused(f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks it cannot be stopped") from error
     if not is_stopped:
-        raise Refused("it has ended at this moment")
+        raise Refused("it is not inside its function now: it has just ended, or waits for on_job_start")
     return {"note": "the task sees it as asyncio.CancelledError"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from z4j_agent import display, records
@@ -20,32 +21,50 @@ from z4j_arq.facts import ENGINE, now
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
+SMALL = 32 * 1024
+"""Bytes of a message whose original is made at once: JSON of it takes a fraction of a millisecond."""
 _LARGE = 8 * MAX_ORIGINAL
 """Originals are compressed before they are measured; a message larger than this will not fit however well that goes."""
 _MAX_DEPTH = 32
 
 
-def payload(
-    agent: Agent,
-    task_id: str,
-    attempt: int,
-    name: str,
-    queue: str,
-    rank: int,
-    args: Any,
-    kwargs: Any,
-    body: bytes,
-    names: tuple[str, ...],
-) -> bytes:
-    """The record of a job's arguments. `body` is arq's serialised message."""
-    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job whose arguments are at hand. `body` is arq's serialised message, `names` are its positional parameters."""
+
+    task_id: str
+    attempt: int
+    name: str
+    queue: str
+    args: Any
+    kwargs: Any
+    body: bytes
+    names: tuple[str, ...]
+
+
+def tell(agent: Agent, job: Job, rank: int) -> None:
+    """Appends the record of a job's arguments.
+
+    They are read at once, because the task may change them as soon as it runs. Only what is large goes on in the agent's thread, which
+    packs the bytes that travelled.
+    """
+    text, is_masked = display.show_arguments(job.args, job.kwargs, agent.settings.redact, job.names)
+    if len(job.body) > SMALL:
+        agent.offer(lambda: _payload(agent, job, rank, text, is_masked, None))
+        return
+    data = {"args": list(job.args), "kwargs": job.kwargs} if is_plain(job.args) and is_plain(job.kwargs) else None
+    agent.append(_payload(agent, job, rank, text, is_masked, data))
+
+
+def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data: dict[str, Any] | None) -> bytes:
     held, state = None, "too_large"
-    if len(body) <= _LARGE:
-        is_json = is_plain(args) and is_plain(kwargs)
-        data = {"args": list(args), "kwargs": kwargs} if is_json else {"body64": base64.b64encode(body).decode("ascii")}
-        held, state = close_original(data, ENGINE, task_id, is_masked=is_masked or not is_json, key=agent.settings.seal_key)
+    if data is not None:
+        held, state = close_original(data, ENGINE, job.task_id, is_masked=is_masked, key=agent.settings.seal_key)
+    elif len(job.body) <= _LARGE:
+        data = {"body64": base64.b64encode(job.body).decode("ascii")}
+        held, state = close_original(data, ENGINE, job.task_id, is_masked=True, key=agent.settings.seal_key)
     return records.payload(
-        ENGINE, task_id, attempt, now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,
+        ENGINE, job.task_id, job.attempt, now(), agent.run, job.name, job.queue, rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
     )  # fmt: skip
 

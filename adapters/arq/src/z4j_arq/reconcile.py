@@ -10,7 +10,7 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_pre
 from arq.jobs import deserialize_job_raw, deserialize_result
 
 from z4j_arq.facts import job_id_of, life_of
-from z4j_arq.queues import connection_to
+from z4j_arq.queues import brokers, find
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
@@ -23,26 +23,17 @@ def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
     outlive its worker by the longest time limit and ten seconds; the job is in its queue then and runs again.
     """
     job_id, life = job_id_of(task_id), life_of(task_id)
-    for queue, pool in capture.queues().items():
-        with connection_to(pool) as client:
-            pipe = client.pipeline(transaction=True)
-            pipe.get(result_key_prefix + job_id)
-            pipe.exists(in_progress_key_prefix + job_id)
-            pipe.zscore(queue, job_id)
-            pipe.get(job_key_prefix + job_id)
-            result, is_claimed, score, job = pipe.execute()
+    found = find(capture, job_id)
+    for broker in [found[1]] if found else {id(broker.pool): broker for broker in brokers(capture).values()}.values():
+        with broker.connect() as client:
+            result, is_claimed, job = client.mget(result_key_prefix + job_id, in_progress_key_prefix + job_id, job_key_prefix + job_id)
         if result is not None:
-            ended = deserialize_result(result, deserializer=pool.job_deserializer)
-            if life not in (0, round(ended.enqueue_time.timestamp() * 1000)):
-                continue
-            return {"state": _state(ended), "engine_state": "complete"}
-        if score is None:
-            continue
-        if job is not None and life not in (0, deserialize_job_raw(job, deserializer=pool.job_deserializer)[4]):
-            continue
-        if is_claimed:
-            return {"state": "running", "engine_state": "in_progress", "queue": queue}
-        return {"state": "queued", "engine_state": "queued", "queue": queue}
+            ended = deserialize_result(result, deserializer=broker.deserializer)
+            if life in (0, round(ended.enqueue_time.timestamp() * 1000)):
+                return {"state": _state(ended), "engine_state": "complete"}
+        elif found and job is not None and life in (0, deserialize_job_raw(job, deserializer=broker.deserializer)[4]):
+            state = ("running", "in_progress") if is_claimed else ("queued", "queued")
+            return {"state": state[0], "engine_state": state[1], "queue": found[0]}
     return {"state": "unknown", "engine_state": "not_found"}
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from z4j_arq.facts import ENGINE, MARK, attempt_of, now, task_id_of
+from z4j_arq.facts import ENGINE, MARK, now, task_id_of
 
 UNTOLD = -1
 _KEYS = frozenset({"t", "f", "a", "k", "et"})
@@ -35,7 +35,7 @@ class Run:
     """From the moment a worker took the job to its end. `attempt` is UNTOLD until arq has said which try it is."""
 
     __slots__ = (
-        "args", "attempt", "began_ns", "body", "did_return", "enqueued_ms", "error", "failure", "first_attempt", "has_ended",
+        "args", "attempt", "began_ns", "body", "did_return", "enqueued_ms", "error", "failure", "has_ended",
         "has_message", "has_verdict", "is_aborted", "is_asked_to_stop", "is_finishing", "is_kept", "is_marked", "is_stopping",
         "job_id", "kwargs", "limit_s", "malformed", "name", "queue", "received_at", "result", "runtime", "started_at", "told",
         "worker",
@@ -47,7 +47,6 @@ class Run:
         self.queue = str(worker.queue_name)
         self.received_at = now()
         self.attempt = UNTOLD
-        self.first_attempt = 0
         self.name = ""
         self.args: Any = ()
         self.kwargs: Any = {}
@@ -87,8 +86,7 @@ class Run:
         self.body = body
         if isinstance(message, Mapping) and message.keys() >= _KEYS:
             self.name, self.args, self.kwargs = str(message["f"]), message["a"], message["k"]
-            self.enqueued_ms, self.first_attempt = int(message["et"] or 0), attempt_of(message["t"])
-            self.is_marked, self.has_message = MARK in message, True
+            self.enqueued_ms, self.is_marked, self.has_message = int(message["et"] or 0), MARK in message, True
 
     def begin(self) -> int:
         """The function is about to be called: sets the start by both clocks and returns it."""

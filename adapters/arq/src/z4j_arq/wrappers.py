@@ -19,6 +19,7 @@ import arq.connections
 import arq.worker
 
 from z4j_arq.facts import MARK
+from z4j_arq.originals import SMALL, is_plain
 from z4j_arq.runs import current, sent
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ class Wrappers:
 
             def write(message: dict[str, Any]) -> Any:
                 sending.enqueued_ms = message.get("et") or 0
-                return inner({**message, MARK: 1} if sending.is_marked else message)
+                if sending.is_marked and is_plain(message.get("a")) and is_plain(message.get("k")):
+                    marked = inner({**message, MARK: 1})
+                    if len(marked) <= SMALL:
+                        return marked
+                return inner(message)  # its bytes may be enqueued again, and the worker shall tell the arguments then
 
             body = original(*args, serializer=write, **kwargs)
             sending.body = body
@@ -102,8 +107,12 @@ class Wrappers:
     # -- the worker ----------------------------------------------------------------------------------------------------
     def _main(self, original: Wrapped) -> Wrapped:
         async def main(worker: Any, /) -> Any:
-            self._capture.on_main(worker)
-            return await original(worker)
+            if self._replaced:
+                self._capture.on_main(worker)
+            try:
+                return await original(worker)
+            finally:
+                self._capture.on_main_ended(worker)
 
         return main
 
