@@ -13,7 +13,18 @@ import sys
 import time
 from typing import Annotated, Any
 
-from taskiq import AsyncBroker, Context, SimpleRetryMiddleware, SmartRetryMiddleware, TaskiqDepends, TaskiqEvents, TaskiqState
+from taskiq import (
+    AsyncBroker,
+    Context,
+    ScheduleSource,
+    SimpleRetryMiddleware,
+    SmartRetryMiddleware,
+    TaskiqDepends,
+    TaskiqEvents,
+    TaskiqMiddleware,
+    TaskiqScheduler,
+    TaskiqState,
+)
 from taskiq.exceptions import NoResultError
 from taskiq.kicker import AsyncKicker
 
@@ -37,9 +48,23 @@ def make_broker() -> AsyncBroker:
     return ListQueueBroker(URL, queue_name=QUEUE, socket_timeout=None).with_result_backend(results)
 
 
+def make_retries() -> tuple[TaskiqMiddleware, list[ScheduleSource]]:
+    """RETRY=smart: RabbitMQ delays the message itself, on Redis the scheduler sends it when it is due."""
+    if os.environ.get("RETRY") != "smart":
+        return SimpleRetryMiddleware(), []
+    if KIND == "rabbitmq":
+        return SmartRetryMiddleware(default_delay=0.2), []
+    from taskiq_redis import ListRedisScheduleSource
+
+    source = ListRedisScheduleSource(URL)
+    return SmartRetryMiddleware(default_delay=0.2, schedule_source=source), [source]
+
+
 broker = make_broker()
-broker.add_middlewares(SmartRetryMiddleware(default_delay=0.1) if os.environ.get("RETRY") == "smart" else SimpleRetryMiddleware())
+retries, sources = make_retries()
+broker.add_middlewares(retries)
 z4j_taskiq.install(broker)
+scheduler = TaskiqScheduler(broker, sources)
 
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
@@ -154,11 +179,18 @@ async def send(kind: str, args: list[Any], kwargs: dict[str, Any], labels: dict[
     return str((await kicker.with_labels(**labels).kiq(*args, **kwargs)).task_id)
 
 
+def look_up(task_id: str) -> str:
+    """What the adapter of this process knows of a task; asked in a thread of its own, as the agent does."""
+    return json.dumps(z4j_taskiq._adapters[id(broker)].lookup_task(task_id))
+
+
 async def serve() -> None:
     await broker.startup()
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        print(await send(*json.loads(line)), flush=True)
+        asked = json.loads(line)
+        answer = await loop.run_in_executor(None, look_up, asked[1]) if asked[0] == "look up" else await send(*asked)
+        print(answer, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is taskiq's alone: unreadable messages, retries that a scheduler sends, threads and processes, and how a worker's children end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import valkey
+
+from z4j_agent.conformance.gateway import Gateway, Link, Record
+from z4j_agent.conformance.harness import Harness, wait_for
+
+HERE = Path(__file__).resolve().parent
+ENDS = ("succeeded", "failed", "cancelled", "expired", "rejected", "lost")
+
+
+class Shop(Harness):
+    """`broker` and `retry` are the switches of `engine_app.py`."""
+
+    def __init__(self, folder: Path, url: str, *, broker: str = "list", retry: str = "simple") -> None:
+        super().__init__(folder, url)
+        self.port = self.start_valkey()
+        self.switches = {"BROKER": broker, "RETRY": retry, "BROKER_URL": f"redis://127.0.0.1:{self.port}/0", "PYTHONPATH": str(HERE)}
+
+    def environment(self) -> dict[str, str]:
+        switches = getattr(self, "switches", {})
+        return super().environment() | switches
+
+    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        said = self.log("worker").count("Listening started")
+        taskiq = [sys.executable, "-m", "taskiq", "worker", "engine_app:broker", *(options or ("--workers", "1"))]
+        children = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
+        worker = self.start("worker", taskiq, cwd=HERE)
+        wait_for(lambda: self.log("worker").count("Listening started") >= said + children, "the worker is ready", seconds=30)
+        return worker
+
+    def send(self, kind: str, *args: Any, **labels: Any) -> str:
+        return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, {}, labels])
+
+    def look_up(self, task_id: str) -> str:
+        found = json.loads(self.ask_producer([sys.executable, HERE / "engine_app.py"], ["look up", task_id]))
+        return str(found["state"])
+
+
+@dataclass
+class Scene:
+    gateway: Gateway
+    shop: Shop
+    shops: list[Shop] = field(default_factory=list)
+
+    def of(self, task_id: str, *kinds: str) -> list[Record]:
+        return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
+
+    def one(self, task_id: str, kind: str) -> Record:
+        return wait_for(lambda: self.of(task_id, kind), f"{kind} of {task_id}: {[r.kind for r in self.of(task_id)]}")[0]
+
+    def end(self, task_id: str, attempt: int = 0) -> Record:
+        def find() -> list[Record]:
+            return [record for record in self.of(task_id, *ENDS) if record.attempt >= attempt]
+
+        return wait_for(find, f"the end of {task_id}: {[r.kind for r in self.of(task_id)]}")[-1]
+
+    def workers(self) -> list[Link]:
+        return [link for link in self.gateway.open_links() if link.hello["role"] == "worker"]
+
+    def ask(self, action: str, link: Link | None = None, **params: Any) -> tuple[str, dict[str, Any]]:
+        asked = self.gateway.ask(link or wait_for(self.workers, "a worker")[-1], action, "taskiq", params)
+        return wait_for(lambda: [answer for answer in self.gateway.answers(asked) if answer[0] != "accepted"], f"an answer to {action}")[0]
+
+    def retry(self, task_id: str) -> str:
+        payload, new_id = self.one(task_id, "payload"), str(uuid.uuid4())
+        key_id, blob = payload.rest["original"]
+        status, facts = self.ask(
+            "retry_task", task_id=task_id, name=payload.name, queue=payload.queue, new_id=new_id, original=blob, key_id=key_id
+        )
+        assert status == "done", facts
+        return new_id
+
+
+def make_scene(folder: Path, **switches: str) -> Iterator[Scene]:
+    gateway = Gateway()
+    gateway.start()
+    shop = Shop(folder, gateway.url, **switches)
+    try:
+        yield Scene(gateway, shop)
+    finally:
+        shop.tear_down()
+        gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A list, one worker with processes for plain functions, and the scheduler that sends what is to be tried again."""
+    for made in make_scene(tmp_path_factory.mktemp("list"), retry="smart"):
+        made.shop.start_worker("--workers", "1", "--use-process-pool", "--max-process-pool-processes", "1")
+        made.shop.start(
+            "scheduler", [sys.executable, "-m", "taskiq", "scheduler", "engine_app:scheduler", "--update-interval", "1"], cwd=HERE
+        )
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A stream and two children, two tasks each."""
+    for made in make_scene(tmp_path_factory.mktemp("stream"), broker="stream"):
+        made.shop.start_worker("--workers", "2", "--max-async-tasks", "2")
+        yield made
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Scene]:
+    yield from make_scene(tmp_path)
+
+
+def test_a_message_taskiq_cannot_read_is_rejected(scene: Scene) -> None:
+    with valkey.Valkey(port=scene.shop.port) as client:
+        client.lpush("work", b"\xff no message of taskiq's")
+    found = wait_for(lambda: [r for r in scene.of("", "rejected") if r.rest["reason"] == "malformed"], "the malformed message")
+    assert found[0].task_id.startswith("malformed-")
+    assert found[0].queue == "work"
+    assert "decode" in found[0].rest["error"]
+
+
+def test_an_unknown_task_keeps_its_message(scene: Scene) -> None:
+    task_id = scene.shop.send("nowhere", 1, "two")
+    end = scene.end(task_id)
+    assert (end.kind, end.rest["reason"], end.name) == ("rejected", "unknown_task", "contract.nowhere")
+    payload = scene.one(task_id, "payload")
+    assert (payload.rest["args"], payload.rest["rank"], payload.rest["original_state"]) == ('[1, "two"]', 1, "plain")
+    again = scene.retry(task_id)
+    assert scene.end(again).rest["reason"] == "unknown_task"
+
+
+def test_the_scheduler_sends_the_next_attempt(scene: Scene) -> None:
+    task_id = scene.shop.send("retry")
+    end = scene.end(task_id, attempt=1)
+    assert (end.kind, end.attempt, end.rest["result"]) == ("succeeded", 1, '"second"')
+    retried = scene.one(task_id, "retried")
+    assert (retried.attempt, retried.rest["error_type"], retried.rest["error"]) == (0, "ConnectionError", "mail host refused")
+    assert "ConnectionError" in retried.rest["traceback"]
+    sent = {record.attempt: record for record in scene.of(task_id, "enqueued")}
+    assert sorted(sent) == [0, 1]
+    assert sent[0].meta["code"].startswith("__main__:")
+    assert "code" not in sent[1].meta, "nobody's code sent it"
+    assert sent[0].boot != sent[1].boot != end.boot
+    assert len(scene.of(task_id, "payload")) == 1, "its arguments are told once"
+
+
+def test_a_plain_function_in_a_process_is_reported(scene: Scene) -> None:
+    end = scene.end(scene.shop.send("sync_succeed", "from afar"))
+    assert (end.kind, end.rest["result"]) == ("succeeded", '"from afar"')
+    failed = scene.end(scene.shop.send("sync_fail", "key"))
+    assert failed.rest["error_type"] == "KeyError"
+    assert "sync_fail" in failed.rest["traceback"]
+    worker = scene.workers()[-1].discoveries[-1]["worker"]
+    assert worker["pool"] == "async + processes"
+
+
+def test_stopping_a_task_keeps_it_from_being_tried_again(scene: Scene) -> None:
+    task_id = scene.shop.send("stubborn_wait", 30)
+    scene.one(task_id, "started")
+    assert scene.ask("terminate_task", task_id=task_id)[0] == "done"
+    end = scene.end(task_id)
+    assert (end.kind, end.rest["reason"]) == ("cancelled", "stopped")
+    scene.end(scene.shop.send("succeed", 1))
+    assert not scene.of(task_id, "retried")
+
+
+def test_a_plain_function_cannot_be_stopped(scene: Scene) -> None:
+    task_id = scene.shop.send("sync_wait", 1)
+    scene.one(task_id, "started")
+    status, facts = scene.ask("terminate_task", task_id=task_id)
+    assert status == "refused"
+    assert "cannot be stopped" in facts["error"]
+    assert scene.end(task_id).kind == "succeeded"
+
+
+def test_what_taskiq_itself_knows_of_a_task(scene: Scene) -> None:
+    succeeded, failed = scene.shop.send("succeed", 1), scene.shop.send("fail", "no")
+    scene.end(succeeded)
+    scene.end(failed)
+    wait_for(lambda: scene.shop.look_up(succeeded) == "succeeded", "its result is stored")
+    wait_for(lambda: scene.shop.look_up(failed) == "failed", "its error is stored")
+    assert scene.shop.look_up("nobody") == "unknown"
+    assert scene.ask("cancel_task", task_id=succeeded)[0] == "refused"
+
+
+def test_no_hook_had_a_fault(scene: Scene) -> None:
+    beats = wait_for(scene.workers, "the worker")[-1].heartbeats
+    seen = len(beats)
+    wait_for(lambda: len(beats) > seen + 1, "the next heartbeats")
+    assert beats[-1]["faults"] == 0, scene.shop.log("worker")[-3000:]
+    assert not [entry for entry in scene.gateway.decoded() if entry[0] == "fault"]
+
+
+def test_a_cancellation_reaches_the_child_that_was_not_asked(stream: Scene) -> None:
+    """Two children are busy; one is asked to cancel what waits, and the other is the first to come to it."""
+    busy = [stream.one(stream.shop.send("wait", 30), "started") for _ in range(4)]
+    asked, other = wait_for(lambda: len(stream.workers()) == 2 and stream.workers(), "both children")
+    waiting = [stream.shop.send("succeed", number) for number in range(4)]
+    assert {stream.shop.look_up(task_id) for task_id in waiting} == {"queued"}
+    for task_id in waiting:
+        assert stream.ask("cancel_task", asked, task_id=task_id)[0] == "done"
+    for link in (other, asked):
+        for started in busy:
+            if started.boot == link.hello["boot"]:
+                assert stream.ask("terminate_task", link, task_id=started.task_id)[0] == "done"
+        ends = [stream.end(task_id) for task_id in waiting]
+    assert {(end.kind, end.rest["reason"], end.boot) for end in ends} == {("cancelled", "revoked", other.hello["boot"])}
+    assert not [task_id for task_id in waiting if stream.of(task_id, "started")]
+
+
+def test_the_depth_of_a_stream_is_what_is_not_done(stream: Scene) -> None:
+    for number in range(3):
+        stream.end(stream.shop.send("succeed", number))
+
+    def depths() -> set[int | None]:
+        return {found["queues"][0][1] for link in stream.workers() for found in link.discoveries[-1:]}
+
+    wait_for(lambda: depths() == {0}, "the stream is empty though it keeps every message")
+
+
+def test_a_killed_child_is_followed_by_one_of_its_name(fresh: Scene) -> None:
+    fresh.shop.start_worker()
+    link = wait_for(fresh.workers, "the worker")[-1]
+    task_id = fresh.shop.send("wait", 60)
+    started = fresh.one(task_id, "started")
+    os.kill(started.pid, signal.SIGKILL)
+    after = wait_for(lambda: [new for new in fresh.workers() if new.hello["boot"] != link.hello["boot"]], "the next child")[-1]
+    assert after.hello["worker"] == link.hello["worker"]
+    assert not fresh.of(task_id, *ENDS), "taskiq does not know, and the server has to find out"
+    assert fresh.shop.look_up(task_id) == "unknown"
+
+
+def test_what_runs_at_a_shutdown_is_told_as_lost(fresh: Scene) -> None:
+    worker = fresh.shop.start_worker("--workers", "1", "--wait-tasks-timeout", "0.2")
+    task_id = fresh.shop.send("wait", 60)
+    started = fresh.one(task_id, "started")
+    worker.send_signal(signal.SIGTERM)
+    end = fresh.end(task_id)
+    assert (end.kind, end.rest["reason"], end.run) == ("lost", "shutdown", started.run)
+    began = time.monotonic()
+    assert worker.wait(20) == 0
+    assert time.monotonic() - began < 10
