@@ -16,11 +16,12 @@ from importlib import import_module
 from pathlib import Path
 
 from bench.budgets import BUDGETS, YARDSTICKS, Budget
+from bench.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results.json"
 NOTES = ROOT / "bench/notes.json"
-PARTS = ("ingest", "worker", "pages", "commands", "appliance")
+PARTS = ("ingest", "worker", "pages", "commands", "appliance", "engines")
 HEAD = """<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->
 # Benchmarks
 
@@ -42,8 +43,27 @@ def report(results: dict[str, dict[str, object]], notes: dict[str, str]) -> str:
         "|---|--:|--:|---|---|---|",
     ]
     lines += [row(budget, results.get(budget.name, {}), is_budget=budget in BUDGETS) for budget in (*BUDGETS, *YARDSTICKS)]
+    lines += engine_table(results)
     causes = [f"- `{name}`: {text}" for name, text in notes.items()]
     return "\n".join(lines) + ("\n\n## Notes\n\n" + "\n".join(causes) if causes else "") + "\n"
+
+
+def engine_table(results: dict[str, dict[str, object]]) -> list[str]:
+    """What watching costs each engine; only engines that were measured stand in it."""
+    columns = ("producer_us_per_task", "worker_us_per_task", "worker_cpu_ratio", "throughput_ratio")
+    lines = [
+        "\n## Engines\n",
+        "Each engine's own worker and broker, the tasks of its conformance tests, with z4j and without it in interleaved pairs; the server",
+        "runs on the same two cores. µs are CPU added for each task in the process that enqueues and in the worker's processes together.\n",
+        "| engine | µs in the producer | µs in the worker | worker CPU | throughput | command | commit |",
+        "|---|--:|--:|--:|--:|---|---|",
+    ]
+    for engine in ENGINES:
+        known = [entry for column in columns if (entry := results.get(f"{engine}_{column}")) is not None]
+        if len(known) == len(columns):
+            figures = " | ".join(f"{float(str(entry['figure'])):.4g}" for entry in known)
+            lines.append(f"| {engine} | {figures} | `python -m bench engines` | {known[0]['commit']} |")
+    return lines
 
 
 def row(budget: Budget, entry: dict[str, object], *, is_budget: bool) -> str:

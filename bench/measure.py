@@ -18,9 +18,12 @@ def resident_mb(pid: int) -> float:
 def tree(pid: int) -> list[int]:
     """The process and all its descendants that live now."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += tree(int(child))
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += tree(int(child))
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        pass
     return found
 
 
@@ -30,6 +33,18 @@ def cpu_s(pids: list[int]) -> float:
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
         total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def family_cpu_s(pid: int) -> float:
+    """User and system seconds of a process, of its living descendants, and of those they have waited for."""
+    total = 0
+    for each in tree(pid):
+        try:
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(") ")[2].split()
+        except FileNotFoundError:  # it ended while we counted; its parent has its time
+            continue
+        total += sum(int(field) for field in fields[11:15])
     return total / TICKS
 
 
