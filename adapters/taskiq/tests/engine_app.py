@@ -6,6 +6,7 @@ line of JSON `[kind, args, kwargs, options]` is answered with the task id. BROKE
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import os
@@ -179,9 +180,10 @@ async def send(kind: str, args: list[Any], kwargs: dict[str, Any], labels: dict[
     return str((await kicker.with_labels(**labels).kiq(*args, **kwargs)).task_id)
 
 
-def look_up(task_id: str) -> str:
-    """What the adapter of this process knows of a task; asked in a thread of its own, as the agent does."""
-    return json.dumps(z4j_taskiq._adapters[id(broker)].lookup_task(task_id))
+def ask_adapter(method: str, *args: str) -> str:
+    """What the adapter of this process answers; asked in a thread of its own, as the agent does."""
+    found = getattr(z4j_taskiq._adapters[id(broker)], method)(*args)
+    return json.dumps([dataclasses.astuple(entry) for entry in found] if isinstance(found, list) else found)
 
 
 async def serve() -> None:
@@ -189,8 +191,10 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         asked = json.loads(line)
-        answer = await loop.run_in_executor(None, look_up, asked[1]) if asked[0] == "look up" else await send(*asked)
-        print(answer, flush=True)
+        if asked[0].startswith("adapter."):
+            print(await loop.run_in_executor(None, ask_adapter, asked[0].removeprefix("adapter."), *asked[1:]), flush=True)
+        else:
+            print(await send(*asked), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import valkey
 
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 HERE = Path(__file__).resolve().parent
 ENDS = ("succeeded", "failed", "cancelled", "expired", "rejected", "lost")
@@ -30,12 +31,13 @@ class Shop(Harness):
 
     def __init__(self, folder: Path, url: str, *, broker: str = "list", retry: str = "simple") -> None:
         super().__init__(folder, url)
-        self.port = self.start_valkey()
-        self.switches = {"BROKER": broker, "RETRY": retry, "BROKER_URL": f"redis://127.0.0.1:{self.port}/0", "PYTHONPATH": str(HERE)}
+        self.switches: dict[str, str] = {}
+        self.port = start_rabbitmq(self) if broker == "rabbitmq" else self.start_valkey()
+        broker_url = f"amqp://guest:guest@127.0.0.1:{self.port}/" if broker == "rabbitmq" else f"redis://127.0.0.1:{self.port}/0"
+        self.switches = {"BROKER": broker, "RETRY": retry, "BROKER_URL": broker_url, "PYTHONPATH": str(HERE)}
 
     def environment(self) -> dict[str, str]:
-        switches = getattr(self, "switches", {})
-        return super().environment() | switches
+        return super().environment() | self.switches
 
     def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
         said = self.log("worker").count("Listening started")
@@ -48,16 +50,20 @@ class Shop(Harness):
     def send(self, kind: str, *args: Any, **labels: Any) -> str:
         return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, {}, labels])
 
+    def ask_adapter(self, method: str, *args: str) -> Any:
+        return json.loads(self.ask_producer([sys.executable, HERE / "engine_app.py"], [f"adapter.{method}", *args]))
+
     def look_up(self, task_id: str) -> str:
-        found = json.loads(self.ask_producer([sys.executable, HERE / "engine_app.py"], ["look up", task_id]))
-        return str(found["state"])
+        return str(self.ask_adapter("lookup_task", task_id)["state"])
+
+    def queues(self) -> Any:
+        return self.ask_adapter("list_queues")
 
 
 @dataclass
 class Scene:
     gateway: Gateway
     shop: Shop
-    shops: list[Shop] = field(default_factory=list)
 
     def of(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
@@ -115,6 +121,14 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A stream and two children, two tasks each."""
     for made in make_scene(tmp_path_factory.mktemp("stream"), broker="stream"):
         made.shop.start_worker("--workers", "2", "--max-async-tasks", "2")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """RabbitMQ, which delays messages itself, and no result backend."""
+    for made in make_scene(tmp_path_factory.mktemp("rabbit"), broker="rabbitmq", retry="smart"):
+        made.shop.start_worker("--workers", "1", "--max-async-tasks", "2")
         yield made
 
 
@@ -224,11 +238,9 @@ def test_a_cancellation_reaches_the_child_that_was_not_asked(stream: Scene) -> N
 def test_the_depth_of_a_stream_is_what_is_not_done(stream: Scene) -> None:
     for number in range(3):
         stream.end(stream.shop.send("succeed", number))
-
-    def depths() -> set[int | None]:
-        return {found["queues"][0][1] for link in stream.workers() for found in link.discoveries[-1:]}
-
-    wait_for(lambda: depths() == {0}, "the stream is empty though it keeps every message")
+    with valkey.Valkey(port=stream.shop.port) as client:
+        assert client.xlen("work") >= 3
+    wait_for(lambda: stream.shop.queues() == [["work", 0, 2, None]], "nothing waits, and two consumers stand ready")
 
 
 def test_a_killed_child_is_followed_by_one_of_its_name(fresh: Scene) -> None:
@@ -253,3 +265,67 @@ def test_what_runs_at_a_shutdown_is_told_as_lost(fresh: Scene) -> None:
     began = time.monotonic()
     assert worker.wait(20) == 0
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.rabbitmq
+class TestRabbitMQ:
+    """The nine steps on the broker whose messages cannot be looked at."""
+
+    def test_results_and_tracebacks(self, rabbit: Scene) -> None:
+        assert rabbit.end(rabbit.shop.send("succeed", "value")).rest["result"] == '"value"'
+        failed = rabbit.end(rabbit.shop.send("fail", "no such door"))
+        assert (failed.kind, failed.rest["error_type"], failed.rest["error"]) == ("failed", "ValueError", "no such door")
+        assert failed.rest["traceback"].rstrip().endswith("ValueError: no such door")
+
+    def test_a_delayed_retry_says_when(self, rabbit: Scene) -> None:
+        task_id = rabbit.shop.send("retry")
+        end = rabbit.end(task_id, attempt=1)
+        assert (end.kind, end.rest["result"], end.queue) == ("succeeded", '"second"', "work")
+        retried = rabbit.one(task_id, "retried")
+        (sent,) = [record for record in rabbit.of(task_id, "enqueued") if record.attempt == 1]
+        assert retried.rest["eta"] == sent.rest["eta"] == sent.at + 200_000
+        assert rabbit.one(task_id, "started").at < sent.rest["eta"] <= end.rest["started_at"] + 50_000
+
+    def test_a_delayed_task_is_scheduled_and_can_be_cancelled(self, rabbit: Scene) -> None:
+        task_id = rabbit.shop.send("succeed", 1, delay=1)
+        sent = rabbit.one(task_id, "enqueued")
+        assert sent.rest["eta"] == sent.at + 1_000_000
+        assert rabbit.ask("cancel_task", task_id=task_id)[0] == "done"
+        end = rabbit.end(task_id)
+        assert (end.kind, end.rest["reason"]) == ("cancelled", "revoked")
+        assert not rabbit.of(task_id, "started")
+
+    def test_a_replay_waits_for_nothing(self, rabbit: Scene) -> None:
+        task_id = rabbit.shop.send("succeed", "again", delay=0.5)
+        rabbit.end(task_id)
+        again = rabbit.retry(task_id)
+        end = rabbit.end(again)
+        assert end.rest["result"] == '"again"'
+        sent = rabbit.one(again, "enqueued")
+        assert (sent.meta["retry_of"], sent.rest["eta"]) == (task_id, None)
+
+    def test_stop(self, rabbit: Scene) -> None:
+        task_id = rabbit.shop.send("wait", 30)
+        rabbit.one(task_id, "started")
+        assert rabbit.ask("cancel_task", task_id=task_id)[0] == "refused"
+        assert rabbit.ask("terminate_task", task_id=task_id)[0] == "done"
+        assert rabbit.end(task_id).rest["reason"] == "stopped"
+
+    def test_a_requeued_task_is_tried_again(self, rabbit: Scene) -> None:
+        task_id = rabbit.shop.send("requeue")
+        assert rabbit.end(task_id, attempt=1).rest["result"] == '"not the first time"'
+        assert rabbit.one(task_id, "retried").rest["reason"] == "requeued"
+
+    def test_what_nobody_can_know_is_unknown(self, rabbit: Scene) -> None:
+        task_id = rabbit.shop.send("succeed", 1)
+        rabbit.end(task_id)
+        assert rabbit.shop.look_up(task_id) == "unknown", "without a result backend every task is called ready"
+
+    def test_depth_and_consumers(self, rabbit: Scene) -> None:
+        assert rabbit.shop.queues() == [["work", 0, 1, None]]
+
+    def test_no_hook_had_a_fault(self, rabbit: Scene) -> None:
+        beats = wait_for(rabbit.workers, "the worker")[-1].heartbeats
+        seen = len(beats)
+        wait_for(lambda: len(beats) > seen + 1, "the next heartbeats")
+        assert beats[-1]["faults"] == 0, rabbit.shop.log("worker")[-3000:]
