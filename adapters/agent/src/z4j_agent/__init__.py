@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,47 @@ if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
     from z4j_agent.agent import Agent
 
-__all__ = ["current", "start", "stop"]
+__all__ = ["configure", "current", "start", "stop"]
 
 _log = logging.getLogger("z4j_agent")
 _agent: Agent | None = None
 _is_fork_watched = False
+_configured: dict[str, str] = {}
+_is_plaintext_allowed = False
+
+
+def configure(values: Mapping[str, str], *, is_plaintext_allowed: bool = False) -> None:
+    """Settings from elsewhere than the environment, by the environment's names; for every `start` after it. The environment wins.
+
+    A second call replaces the first. Nothing is started, and nothing is checked before `start`.
+    """
+    global _is_plaintext_allowed
+    _configured.clear()
+    _configured.update({name: value for name, value in values.items() if value})
+    _is_plaintext_allowed = is_plaintext_allowed
+
+
+def settings_of(
+    *,
+    app: str = "",
+    environment: str = "",
+    allow: str | None = None,
+    denied: tuple[str, ...] = (),
+    url: str | None = None,
+    spool: str | Path | None = None,
+    is_plaintext_allowed: bool = False,
+) -> Settings | None:
+    """What `start` would use. None without a connection string; raises BadSettings."""
+    return Settings.from_environment(
+        {**_configured, **os.environ},
+        url=url,
+        app=app,
+        environment=environment,
+        allow=allow,
+        denied=denied,
+        spool=Path(spool) if spool else None,
+        is_plaintext_allowed=is_plaintext_allowed or _is_plaintext_allowed,
+    )
 
 
 def start(
@@ -41,14 +78,8 @@ def start(
     """
     global _agent
     try:
-        settings = Settings.from_environment(
-            url=url,
-            app=app,
-            environment=environment,
-            allow=allow,
-            denied=denied,
-            spool=Path(spool) if spool else None,
-            is_plaintext_allowed=is_plaintext_allowed,
+        settings = settings_of(
+            app=app, environment=environment, allow=allow, denied=denied, url=url, spool=spool, is_plaintext_allowed=is_plaintext_allowed
         )
         if settings is None:
             _log.info("z4j is off: Z4J_URL is not set")

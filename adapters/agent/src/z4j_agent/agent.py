@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,8 @@ class Agent:
         self.spool, self.shipper = self._open_spool()
         self._offered: collections.deque[Callable[[], bytes | None]] = collections.deque(maxlen=OFFERED_AT_MOST)
         self._connection: Connection | None = None
+        self._connecting = threading.Lock()
+        """Only ever tried, never waited for: two threads that serve their first request at once get one connection."""
         self._is_worker_child = False
         faults.attach(self._tell_fault)
 
@@ -132,15 +135,21 @@ class Agent:
 
     def connect(self) -> None:
         """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""
-        if self._is_worker_child or self._connection is not None:
+        if self._is_worker_child or self._connection is not None or not self._connecting.acquire(blocking=False):
             return
-        if self._boot_pid != os.getpid():
-            self._new_boot()
-            self.spool.new_segment()
-        from z4j_agent.connection import Connection
+        try:
+            if self._connection is not None:
+                return
+            if self._boot_pid != os.getpid():
+                self._new_boot()
+                self.spool.new_segment()
+            from z4j_agent.connection import Connection
 
-        self._connection = Connection(self)
-        self._connection.start()
+            connection = Connection(self)
+            connection.start()
+            self._connection = connection
+        finally:
+            self._connecting.release()
 
     @property
     def is_connected_process(self) -> bool:
@@ -225,6 +234,7 @@ class Agent:
         self.spool.after_fork_in_child()
         self.shipper.after_fork_in_child()
         self._offered = collections.deque(maxlen=OFFERED_AT_MOST)
+        self._connecting = threading.Lock()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.after_fork_in_child()

@@ -18,6 +18,7 @@ from typing import Any
 import z4j_agent
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, let_through
+from z4j_agent.route import get_route
 
 TRACEBACK_LIMIT = 16_000
 """Characters of a traceback that are kept; its end, which says what happened."""
@@ -45,6 +46,11 @@ def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[st
             return "" if is_command else f"{module}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
+
+
+def route() -> str:
+    """The web route this is enqueued from, for the `route` of an `enqueued` record's meta; "" outside of a request. Never raises."""
+    return get_route()
 
 
 def text_of(error: Any) -> str:
@@ -111,5 +117,6 @@ def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], ma
 
 
 __all__ = [
-    "TRACEBACK_LIMIT", "calling_code", "error_of", "install", "is_supported", "now", "parameter_names", "signature_of", "text_of",
+    "TRACEBACK_LIMIT", "calling_code", "error_of", "install", "is_supported", "now", "parameter_names", "route", "signature_of",
+    "text_of",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import TRACEBACK_LIMIT, text_of
+from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
 from z4j_celery import originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
 
@@ -227,7 +227,7 @@ class Capture:
         agent, request = self._agent, task.request
         run = request.z4j_run = Run(request, task.name)
         if request.is_eager:
-            run.meta = records.meta({"eager": True, "code": calling_code(), "parent_id": request.parent_id})
+            run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
         agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
         if request.is_eager:  # nobody published it and nobody received it: its arguments are here or nowhere
             agent.append(originals.payload_of_call(agent, self.app, request.id, run.attempt, run.name, args, kwargs))

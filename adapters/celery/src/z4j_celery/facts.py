@@ -78,6 +78,7 @@ def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, **
             "retry_of": headers.get(RETRY_OF),
             "expires": to_us(headers.get("expires")),
             "priority": priority if isinstance(priority, int) else None,
+            "route": hooks.route(),
             **more,
         }
     )
