@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from arq.version import VERSION
 
-from z4j_agent.adapter import Adapter, Capability, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_arq import commands, discovery, queues, reconcile
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
+from z4j_arq import commands, discovery, doctor, queues, reconcile
 from z4j_arq.capture import Capture
 
 
@@ -51,6 +51,9 @@ class ArqAdapter(Adapter):
 
     def list_running(self) -> list[RunningTask]:
         return discovery.list_running(self.capture)
+
+    def findings(self) -> list[Finding]:
+        return doctor.findings(self.capture)
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
         return commands.retry_task(self.capture, original, new_id)

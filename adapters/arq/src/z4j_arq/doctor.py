@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The known traps of arq, as far as this process can see whether it has fallen into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from z4j_agent.adapter import Finding
+from z4j_arq.queues import brokers
+
+if TYPE_CHECKING:
+    from z4j_arq.capture import Capture
+
+LONG_CLAIM_S = 900.0
+SHORT_WAIT_MS = 3_600_000
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
+
+
+def findings(capture: Capture) -> list[Finding]:
+    """What is amiss with the workers of this process and with the Redis it uses."""
+    found = [finding for worker in list(capture.workers) for finding in _of_worker(worker)]
+    if any(_is_open(broker) for broker in brokers(capture).values()):
+        found.append(
+            Finding(
+                "warning",
+                "Jobs are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
+                "Give Redis a password, or the workers a serialiser that is not pickle (job_serializer, job_deserializer).",
+            )
+        )
+    return found
+
+
+def _of_worker(worker: Any) -> Iterator[Finding]:
+    functions = list(worker.functions.items())
+    once = [name for name, each in functions if (worker.max_tries if each.max_tries is None else each.max_tries) == 1]
+    if once and not getattr(worker, "_job_completion_wait", 0):
+        yield Finding(
+            "warning",
+            f"A worker that is stopped cancels what runs at once, and what may be tried only once is lost by that: {_some(once)}.",
+            "Let it finish first (job_completion_wait), or allow a second try (max_tries; a cron job has one unless told otherwise).",
+        )
+    if worker.in_progress_timeout_s > LONG_CLAIM_S:
+        yield Finding(
+            "warning",
+            f"A job whose worker was killed runs again only after {worker.in_progress_timeout_s:g} s: the longest time limit and 10 s.",
+            "Give the few functions that take long a limit of their own on a worker and a queue of their own.",
+        )
+    if not worker.retry_jobs:
+        yield Finding(
+            "warning",
+            "With retry_jobs off, what a stopped worker cancels has failed, and Retry is a failure like any other.",
+            "Leave retry_jobs on and set max_tries=1 where nothing may run twice.",
+        )
+    if 0 < worker.expires_extra_ms < SHORT_WAIT_MS:
+        yield Finding(
+            "warning",
+            f"A job that waits {worker.expires_extra_ms / 1000:g} s longer than it was meant to expires, and arq keeps nothing of it.",
+            "Raise expires_extra_ms, here and in create_pool.",
+        )
+    everywhere = [job.name for job in worker.cron_jobs if not job.unique and not job.job_id]
+    if everywhere:
+        yield Finding(
+            "warning",
+            f"Every worker of this queue runs these cron jobs, each for itself: {_some(everywhere)}.",
+            "Leave unique on, unless that is what you want.",
+        )
+    if not worker.keep_result_s and not worker.keep_result_forever:
+        yield Finding(
+            "warning",
+            "arq keeps no results here: what became of a task whose end was not reported cannot be found out.",
+            "Keep them for some minutes (keep_result).",
+        )
+
+
+def _is_open(broker: Any) -> bool:
+    """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
+    kept = broker.pool.connection_kwargs
+    is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
+    return broker.deserializer is None and not is_local and not kept.get("password") and not kept.get("credential_provider")
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the adapter answers: the engine's own truth about a task, how much waits, what is amiss. Real Redis, real workers, one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import arq.connections
+import arq.worker
+import pytest
+from arq import ArqRedis, Worker, create_pool, cron, func
+from arq.connections import RedisSettings
+
+import z4j_arq
+from z4j_agent import hooks
+from z4j_agent.adapter import Original, QueueInfo, Refused, Unsupported
+from z4j_agent.conformance.harness import VALKEY, free_port, is_open, wait_for
+from z4j_arq.adapter import ArqAdapter
+from z4j_arq.facts import task_id_of
+from z4j_arq.queues import Broker
+
+Ask = Callable[[ArqAdapter, ArqRedis], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-c", VALKEY, str(port)])
+    try:
+        wait_for(lambda: is_open(port), "the broker answers")
+        yield port
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+async def succeed(ctx: dict[str, Any]) -> str:
+    return "done"
+
+
+async def fail(ctx: dict[str, Any]) -> None:
+    raise ValueError("no")
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int) -> AsyncIterator[ArqRedis]:
+    pool = await create_pool(RedisSettings(port=port), default_queue_name="work")
+    await pool.flushall()
+    try:
+        yield pool
+    finally:
+        await pool.connection_pool.disconnect(inuse_connections=True)
+
+
+def ask(port: int, questions: Ask) -> None:
+    async def run() -> None:
+        async with connected(port) as pool:
+            adapter = ArqAdapter()
+            adapter.capture.pools["work"] = pool
+            await questions(adapter, pool)
+
+    asyncio.run(run())
+
+
+async def burst(pool: ArqRedis, **settings: Any) -> None:
+    await Worker([succeed, fail], queue_name="work", redis_pool=pool, burst=True, handle_signals=False, **settings).async_run()
+
+
+async def state_of(adapter: ArqAdapter, task_id: str) -> tuple[str, str]:
+    told = await asyncio.to_thread(adapter.lookup_task, task_id)
+    return told["state"], told["engine_state"]
+
+
+async def enqueue(pool: ArqRedis, name: str, **options: Any) -> str:
+    job = await pool.enqueue_job(name, **options)
+    assert job is not None
+    info = await job.info()
+    assert info is not None
+    return task_id_of(job.job_id, round(info.enqueue_time.timestamp() * 1000))
+
+
+def test_the_engines_own_truth(port: int) -> None:
+    async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
+        good, bad = await enqueue(pool, "succeed"), await enqueue(pool, "fail", _job_id="nightly")
+        assert await state_of(adapter, good) == ("queued", "queued")
+        assert await state_of(adapter, "0" * 32) == ("unknown", "not_found")
+        await burst(pool, max_tries=1)
+        assert await state_of(adapter, good) == ("succeeded", "complete")
+        assert await state_of(adapter, bad) == ("failed", "complete")
+        assert await state_of(adapter, bad[:-1] + "0") == ("unknown", "not_found"), "that was another life of the id"
+
+    ask(port, questions)
+
+
+def test_a_claimed_job_runs_as_far_as_arq_knows(port: int) -> None:
+    async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
+        task_id = await enqueue(pool, "succeed", _queue_name="elsewhere")
+        assert await state_of(adapter, task_id) == ("queued", "queued"), "in a queue this process has not heard of"
+        await pool.set(f"arq:in-progress:{task_id}", b"1")
+        assert await state_of(adapter, task_id) == ("running", "in_progress")
+        with pytest.raises(Refused, match="stop it instead"):
+            await asyncio.to_thread(adapter.cancel_task, task_id)
+        with pytest.raises(Unsupported):
+            adapter.terminate_task(task_id)
+
+    ask(port, questions)
+
+
+def test_a_queue_is_what_waits_for_a_worker(port: int) -> None:
+    async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
+        assert await asyncio.to_thread(adapter.list_queues) == [QueueInfo("work", 0)]
+        running = await enqueue(pool, "succeed")
+        waiting = await enqueue(pool, "succeed")
+        await enqueue(pool, "succeed", _defer_by=60)
+        await pool.zadd("work", {running: 1_700_000_000_000, waiting: 1_700_000_000_001})
+        await pool.set(f"arq:in-progress:{running}", b"1")
+        found = await asyncio.to_thread(adapter.list_queues)
+        assert found == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000)]
+
+    ask(port, questions)
+
+
+def test_a_cancelled_job_is_gone_and_a_worker_that_wanted_it_too_finds_nothing(port: int) -> None:
+    async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
+        task_id = await enqueue(pool, "succeed")
+        async with pool.pipeline(transaction=True) as worker:  # as far as start_jobs gets before it claims
+            await worker.watch(f"arq:in-progress:{task_id}")
+            assert await worker.zscore("work", task_id)
+            await asyncio.to_thread(adapter.cancel_task, task_id)
+            worker.multi()
+            worker.psetex(f"arq:in-progress:{task_id}", 1000, b"1")
+            with pytest.raises(arq.connections.WatchError):
+                await worker.execute()
+        assert await pool.keys("*") == []
+
+    ask(port, questions)
+
+
+def test_a_process_without_redis_says_so() -> None:
+    adapter = ArqAdapter()
+    assert (adapter.list_queues(), adapter.worker(), adapter.list_running()) == ([], None, [])
+    with pytest.raises(Refused, match="not reached"):
+        adapter.retry_task(Original("t", "f", "", {"args": [], "kwargs": {}}), new_id="n")
+    adapter.capture.pools["work"] = create_lazily(1)
+    with pytest.raises(Refused, match="no arguments"):
+        adapter.retry_task(Original("t", "f", "work", {}), new_id="n")
+
+
+def create_lazily(port: int) -> ArqRedis:
+    return ArqRedis(host="10.9.8.7", port=port)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, []),
+        ({"max_tries": 1}, ["tried only once"]),
+        ({"cron_jobs": [cron(succeed)]}, ["tried only once"]),
+        ({"cron_jobs": [cron(succeed)], "job_completion_wait": 60}, []),
+        ({"cron_jobs": [cron(succeed, max_tries=2, unique=False)]}, ["Every worker"]),
+        ({"functions": [func(succeed, timeout=3600)]}, ["killed runs again only after 3610 s"]),
+        ({"retry_jobs": False}, ["retry_jobs"]),
+        ({"expires_extra_ms": 60_000}, ["waits 60 s longer"]),
+        ({"keep_result": 0}, ["keeps no results"]),
+    ],
+)
+def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], told: list[str]) -> None:
+    async def findings() -> list[str]:
+        adapter = ArqAdapter()
+        adapter.capture.workers.append(Worker(**{"functions": [succeed], "handle_signals": False, **settings}))
+        worker = adapter.worker()
+        assert worker is not None
+        assert len(worker.notes) == len(adapter.findings())
+        return [finding.what for finding in adapter.findings()]
+
+    found = asyncio.run(findings())
+    assert len(found) == len(told), found
+    assert all(part in what for part, what in zip(told, found, strict=True))
+
+
+def test_the_doctor_knows_an_open_redis() -> None:
+    adapter = ArqAdapter()
+    adapter.capture.pools["work"] = create_lazily(6379)
+    assert [finding.level for finding in adapter.findings()] == ["warning"]
+    for safe in (ArqRedis(host="10.9.8.7", password="x"), ArqRedis(host="localhost"), ArqRedis(unix_socket_path="/run/redis")):
+        adapter.capture.pools["work"] = safe
+        assert adapter.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("pool", "kind", "kept"),
+    [
+        (
+            ArqRedis(host="h", port=1, db=2, username="u", password="p", ssl=True, ssl_ca_certs="/ca"),
+            "SSLConnection",
+            {"host": "h", "db": 2},
+        ),
+        (ArqRedis(unix_socket_path="/run/redis", db=3), "UnixDomainSocketConnection", {"path": "/run/redis", "db": 3}),
+        (ArqRedis(host="h", port=1), "Connection", {"host": "h", "port": 1}),
+    ],
+)
+def test_our_own_connection_goes_where_the_applications_goes(pool: ArqRedis, kind: str, kept: dict[str, Any]) -> None:
+    with Broker(pool.connection_pool).connect() as client:
+        made = client.connection_pool.make_connection()
+    assert type(made).__name__ == kind
+    assert {name: getattr(made, name) for name in kept} == kept
+
+
+def test_an_older_arq_stays_unwatched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    monkeypatch.setattr("arq.version.VERSION", "0.25.0")
+    before = ArqRedis.enqueue_job
+    z4j_arq.install(url="z4j+ws://z4a_x@127.0.0.1:1", spool=str(tmp_path / "spool"))
+    assert ArqRedis.enqueue_job is before
+    assert [record.getMessage() for record in caplog.records] == ["z4j is off: arq 0.25.0 is older than the oldest supported version 0.26"]
+    assert hooks.is_supported("arq", "0.26.0", z4j_arq.OLDEST)
+
+
+def test_after_uninstalling_arq_is_as_it_was(tmp_path: Path) -> None:
+    """In a process of its own: an agent belongs to its process."""
+    code = """
+import arq.connections, arq.worker, z4j_arq, z4j_agent
+PLACES = [(arq.connections.ArqRedis, "enqueue_job"), (arq.connections, "serialize_job"), (arq.worker, "deserialize_job_raw"),
+          (arq.worker, "serialize_result"), *((arq.worker.Worker, n) for n in ("main", "run_job", "finish_job", "finish_failed_job"))]
+before = [getattr(*place) for place in PLACES]
+z4j_arq.install(url="z4j+ws://z4a_x@127.0.0.1:1", spool=SPOOL)
+assert all(getattr(*place) is not was for place, was in zip(PLACES, before))
+z4j_arq.install()
+z4j_arq.uninstall()
+assert all(getattr(*place) is was for place, was in zip(PLACES, before))
+z4j_agent.stop()
+print("as it was")
+"""
+    command = [sys.executable, "-c", code.replace("SPOOL", repr(str(tmp_path / "spool")))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("as it was\n", "", 0)
