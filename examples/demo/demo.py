@@ -41,9 +41,10 @@ class Stopped(Exception):
 class Demo:
     """Starts the parts in order and ends them in the reverse."""
 
-    def __init__(self, data: Path, port: int) -> None:
+    def __init__(self, data: Path, port: int, engines: list[str]) -> None:
         self.data = data
         self.port = port
+        self.engines = engines
         self.parts: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.environment = dict(os.environ)
 
@@ -57,9 +58,10 @@ class Demo:
         self.environment |= {"Z4J_URL": url, "Z4J_SPOOL": str(self.data / "spool"), "Z4J_ALLOW": "all", "PYTHONPATH": str(HERE)}
         # Each engine keeps to a database of its own, as if they were strangers.
         self.environment |= {f"{engine.upper()}_URL": f"{broker}/{number}" for number, engine in enumerate(WORKERS)}
-        for engine, words in WORKERS.items():
-            self.start(f"{engine}-worker", [python(engine), "-m", *(word.format(**self.environment) for word in words)])
-        for engine in WORKERS:
+        for engine in self.engines:
+            words = [word.format(**self.environment) for word in WORKERS[engine]]
+            self.start(f"{engine}-worker", [python(engine), "-m", *words])
+        for engine in self.engines:
             producer = "celery_produce.py" if engine == "celery" else f"{engine}_shop.py"
             self.start(f"{engine}-producer", [python(engine), HERE / producer])
         print(f"\nOpen   {link}\n\nIt signs you in, once. Ctrl-C ends everything. Logs are in {self.data}.\n", flush=True)
@@ -142,13 +144,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=ROOT / ".demo")
     parser.add_argument("--port", type=int, default=7700)
+    parser.add_argument("--engines", nargs="+", choices=WORKERS, default=list(WORKERS), help="all of them, unless told otherwise")
     words = parser.parse_args()
     if is_open(words.port):
         print(f"Something answers on port {words.port} already; stop it, or say --port.", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    demo = Demo(words.data.resolve(), words.port)
+    demo = Demo(words.data.resolve(), words.port, words.engines)
     try:
         demo.run()
     except Stopped as reason:
