@@ -76,6 +76,13 @@ async def unshowable(ctx: dict[str, Any]) -> Unshowable:
     return Unshowable()
 
 
+async def ask_in_vain(ctx: dict[str, Any]) -> None:
+    try:
+        raise ConnectionError("mail host refused")
+    except ConnectionError:
+        raise Retry  # noqa: B904 -- as it is often written
+
+
 async def leave(ctx: dict[str, Any]) -> None:
     raise SystemExit(3)
 
@@ -85,7 +92,7 @@ async def tick(ctx: dict[str, Any]) -> str:
 
 
 FUNCTIONS: list[Function] = [
-    *(func(function) for function in (echo, kind_of, login, spend, wait, stubborn, cancel_itself, unshowable, leave)),
+    *(func(function) for function in (echo, kind_of, login, spend, wait, stubborn, cancel_itself, unshowable, ask_in_vain, leave)),
     func(again, max_tries=2),
     func(echo, name="once", keep_result=0),
     func(wait, name="brief", timeout=0.2, keep_result=0),
@@ -119,6 +126,14 @@ class HookSettings:
     queue_name = "hooked"
     poll_delay = 0.05
     on_job_start = refuse_to_start
+
+
+class OnceSettings:
+    functions = FUNCTIONS
+    redis_settings = REDIS
+    queue_name = "once"
+    poll_delay = 0.05
+    retry_jobs = False
 
 
 def write_json(message: dict[str, Any]) -> bytes:

@@ -325,6 +325,37 @@ def test_a_stopped_worker_gives_its_jobs_back(scene: Scene) -> None:
     assert second.wait(10) == 0
 
 
+def test_a_worker_that_does_not_retry_fails_what_it_cancels(scene: Scene) -> None:
+    worker = scene.shop.start_arq("OnceSettings")
+    end = scene.end(scene.shop.send("ask_in_vain", _queue_name="once"))
+    assert (end.kind, end.rest["reason"], end.rest["error_type"]) == ("failed", "", "Retry")
+    assert "mail host refused" in end.rest["traceback"]
+    task_id = scene.shop.send("wait", 30, _queue_name="once")
+    scene.one(task_id, "started")
+    worker.terminate()
+    assert worker.wait(10) == 0
+    end = scene.end(task_id)
+    assert (end.kind, end.rest["reason"], end.rest["error_type"]) == ("failed", "shutdown", "CancelledError")
+
+
+def test_a_killed_worker_leaves_its_job_to_the_next(scene: Scene) -> None:
+    first = scene.shop.start_arq("HookSettings")
+    task_id = scene.shop.send("wait", 1.5, _queue_name="hooked")
+    scene.one(task_id, "started")
+    first.kill()
+    first.wait(10)
+    with scene.shop.redis as client:  # instead of waiting for it to expire
+        assert client.pttl(f"arq:in-progress:{task_id}") > 300_000
+        client.delete(f"arq:in-progress:{task_id}")
+    second = scene.shop.start_arq("HookSettings")
+    assert scene.end(task_id).rest["result"] == '"try 2"'
+    assert scene.story(task_id) == [
+        ("enqueued", 0), ("received", 0), ("started", 0), ("received", 1), ("started", 1), ("succeeded", 1),
+    ]  # fmt: skip
+    second.terminate()
+    assert second.wait(10) == 0
+
+
 def test_a_hook_that_raises_ends_the_worker_and_the_job_runs_again(scene: Scene) -> None:
     mark = scene.shop.folder / "refuse"
     mark.touch()

@@ -185,7 +185,7 @@ class Capture:
             run.is_stopping = is_stopping(run.worker)
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             error.__traceback__ = error.__traceback__.tb_next  # without our own frame
-        run.told = error_of(_cause(error))
+        run.told = error_of(_cause(error) if run.worker.retry_jobs else error)
 
     @guard("serialize_result")
     def on_result(self, run: Run, data: Any) -> None:
@@ -274,7 +274,8 @@ class Capture:
         if isinstance(run.error, asyncio.CancelledError):
             is_late = run.limit_s is not None and run.runtime is not None and run.runtime >= run.limit_s * 990_000
             if is_late and not run.is_stopping:
-                reason, error_type, error = "time_limit", "TimeoutError", f"it ran longer than its limit of {run.limit_s:g} s"
+                reason = "time_limit"
+                error_type, error = "TimeoutError", f"it ran longer than its limit of {run.limit_s:g} s"
             elif run.is_stopping:
                 reason = "shutdown"
         elif run.error is None and failure is not None:
