@@ -17,11 +17,19 @@ def findings(capture: Capture) -> list[Finding]:
     """Each trap this process has fallen into, with its remedy."""
     broker = capture.broker
     found = []
-    match redis_kind(broker):
-        case "list":
-            found += _of_a_list(broker)
-        case "stream":
-            found += _of_a_stream(broker)
+    kind = redis_kind(broker)
+    if kind == "list":
+        found += _of_a_list(broker)
+    elif kind == "stream":
+        found += _of_a_stream(broker)
+    if kind and capture.receiver is not None and not _wakes_up(capture.loop):
+        found.append(
+            Finding(
+                "warning",
+                "This worker does not hear a signal to stop while it waits for a message.",
+                "Wake its loop now and then: in a WORKER_STARTUP handler, call a function that calls loop.call_later(0.5, itself).",
+            )
+        )
     if type(broker.result_backend).__name__ == "DummyResultBackend":
         found.append(
             Finding(
@@ -82,3 +90,11 @@ def _of_a_stream(broker: Any) -> list[Finding]:
             )
         )
     return found
+
+
+def _wakes_up(loop: Any) -> bool:
+    """Whether something is due in the loop within a second. A loop that is not asyncio's own keeps that to itself."""
+    timers = getattr(loop, "_scheduled", None)
+    if timers is None:
+        return True
+    return any(timer.when() - loop.time() < 1.0 for timer in list(timers) if not timer.cancelled())
