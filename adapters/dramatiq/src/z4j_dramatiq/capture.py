@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dramatiq's middleware hooks as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+
+Hooks called `before_*` run from the first middleware to the last, `after_*` from the last to the first. So it takes two: `Capture` is
+the first, sees a message before anybody can skip it and its end after Retries has decided; `Fence` is the last, closest around the
+task's own function, and says when that began and ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from dramatiq.middleware import Interrupt, Middleware, Shutdown, SkipMessage, TimeLimitExceeded
+
+import z4j_agent
+from z4j_agent import records
+from z4j_agent.agent import Agent
+from z4j_agent.guard import guard, never_swallow
+from z4j_agent.hooks import error_of, now
+from z4j_dramatiq import originals
+from z4j_dramatiq.facts import ENGINE, MARK, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
+from z4j_dramatiq.run import Run, Running, Stopped, current
+from z4j_dramatiq.skips import Skips
+
+EXIT_WAIT_S = 1.0
+
+
+class Capture(Middleware):
+    """The hooks of one broker. `running` and `worker` are what commands and discovery look at."""
+
+    def __init__(self, broker: Any, on_ready: Callable[[], None]) -> None:
+        self.broker = broker
+        self.running = Running()
+        self.worker: Any = None
+        """Dramatiq's Worker once it boots; None in producers."""
+        self.is_booted = False
+        """Whether the `dramatiq` command started this process."""
+        self.skips: Skips
+        self._agent: Agent
+        self._on_ready = on_ready
+        self._fence = Fence(self.running)
+        self._local = threading.local()
+
+    def connect(self) -> None:
+        """Puts itself in front of every other middleware."""
+        agent = z4j_agent.current()
+        if agent is None:
+            return
+        self._agent = agent
+        self.skips = Skips(agent.settings.spool)
+        never_swallow(Interrupt)
+        first = self.broker.middleware[0] if self.broker.middleware else None
+        self.broker.add_middleware(self, before=type(first) if first is not None else None)
+        atexit.register(self._at_exit)
+
+    def disconnect(self) -> None:
+        kept = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
+        self.broker.middleware[:] = kept
+        atexit.unregister(self._at_exit)
+
+    # -- whoever enqueues ----------------------------------------------------------------------------------------------
+    @guard("before_enqueue")
+    def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
+        local = self._local
+        if getattr(local, "is_consumer", False):
+            return  # a delay has elapsed: the same message goes on to its queue
+        local.at, local.has_payload = now(), False
+        run = current.get()
+        if run is not None and run.task_id == message.message_id:
+            message.options[MARK] = 1  # the next attempt of what runs here: its arguments are known
+        elif actor_of(broker, message.actor_name) is not None:
+            message.options[MARK] = 1
+            local.has_payload = True
+        else:  # only the signature tells which positional argument is a secret: the worker, which has it, writes them
+            message.options.pop(MARK, None)
+
+    @guard("after_enqueue")
+    def after_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
+        local = self._local
+        if getattr(local, "is_consumer", False):
+            return
+        agent, task_id, options = self._agent, message.message_id, message.options
+        options.pop(MARK, None)  # it has travelled; the sender sees its message as it made it
+        attempt, queue, eta = attempt_of(options), queue_of(message.queue_name), eta_of(options) if delay is not None else None
+        run = current.get()
+        parent_id = None
+        if run is not None and run.task_id == task_id:
+            run.is_sent_again, run.retry_eta = True, eta
+        elif run is not None:
+            parent_id = run.task_id
+        meta = sent_meta(broker, message, code=calling_code(), parent_id=parent_id)
+        agent.append(records.enqueued(ENGINE, task_id, attempt, local.at, agent.run, message.actor_name, queue, eta=eta, meta=meta))
+        if local.has_payload:
+            agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_PRODUCER))
+        agent.connect()
+
+    # -- the worker's threads ------------------------------------------------------------------------------------------
+    @guard("after_consumer_thread_boot")
+    def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
+        self._local.is_consumer = True
+
+    @guard("before_process_message", passthrough=(SkipMessage,))
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        run = Run(message)
+        current.set(run)
+        self._received(run, message)
+        if run.task_id in self.skips:
+            run.is_skipped = True
+            raise SkipMessage("cancelled from z4j")
+
+    def _received(self, run: Run, message: Any) -> None:
+        agent, meta = self._agent, run.meta
+        if MARK not in message.options:
+            meta = sent_meta(self.broker, message, redelivered=run.meta != records.NO_META)
+            agent.append(originals.payload_of(agent, self.broker, message, run.attempt, originals.BY_WORKER))
+        agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, meta=meta))
+
+    @guard("after_process_message")
+    def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
+        run = current.get()
+        current.set(None)
+        if run is None or run.task_id != message.message_id:
+            return
+        if exception is not None:
+            self._raised(run, message, exception)
+        elif message.failed:
+            self._dead_lettered(run)
+        else:
+            agent = self._agent
+            agent.append(
+                records.succeeded(
+                    *self._head(run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime,
+                    result="null" if result is None else agent.show(result), meta=run.meta,
+                )
+            )  # fmt: skip
+
+    def _head(self, run: Run) -> tuple[str, str, int, int, str, str, str]:
+        return ENGINE, run.task_id, run.attempt, run.ended_at or now(), self._agent.run, run.name, run.queue
+
+    def _raised(self, run: Run, message: Any, exception: BaseException) -> None:
+        kind, error, traceback = error_of(exception)
+        head, agent = self._head(run), self._agent
+        reason = ""
+        if isinstance(exception, TimeLimitExceeded):
+            reason = "time_limit"
+        elif isinstance(exception, Shutdown):
+            reason = "shutdown"
+        if run.is_sent_again:
+            agent.append(
+                records.retried(
+                    *head, started_at=run.started_at, runtime=run.runtime, eta=run.retry_eta, reason=reason,
+                    error_type=kind, error=error, traceback=traceback, meta=run.meta,
+                )
+            )  # fmt: skip
+        elif isinstance(exception, Stopped) or _is_abort(exception):
+            reason = "stopped"
+            agent.append(records.cancelled(*head, started_at=run.started_at, runtime=run.runtime, reason=reason, error=error))
+        else:  # without the Retries middleware the message counts as done; the task has failed all the same
+            agent.append(
+                records.failed(
+                    *head, received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, reason=reason,
+                    error_type=kind, error=error, traceback=traceback, meta=run.meta,
+                )
+            )  # fmt: skip
+
+    def _dead_lettered(self, run: Run) -> None:
+        error = "a middleware of the application failed the message without running it"
+        self._agent.append(records.rejected(*self._head(run), reason="skipped", error=error, meta=run.meta))
+
+    @guard("after_skip_message")
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        run = current.get()
+        current.set(None)
+        if run is None or run.task_id != message.message_id:
+            return
+        agent, head = self._agent, self._head(run)
+        if run.is_skipped:
+            agent.append(records.cancelled(*head, reason="revoked"))
+        elif message.failed and is_too_old(broker, message, run.received_at):
+            agent.append(records.expired(*head, meta=run.meta))
+        elif message.failed:
+            self._dead_lettered(run)
+        else:
+            error = "a middleware of the application skipped the message; it counts as done"
+            agent.append(records.cancelled(*head, reason="skipped", error=error))
+
+    @guard("after_nack")
+    def after_nack(self, broker: Any, message: Any) -> None:
+        """Dead-lettered. Of what never ran, because its name means nothing here, this is the only word."""
+        if not getattr(self._local, "is_consumer", False) or actor_of(broker, message.actor_name) is not None:
+            return
+        agent, task_id, name, at = self._agent, message.message_id, message.actor_name, now()
+        attempt, queue = attempt_of(message.options), queue_of(message.queue_name)
+        error = f"no actor {name} is declared in this worker; the message was moved to the dead letters"
+        meta = records.NO_META
+        if MARK not in message.options:
+            meta = sent_meta(broker, message)
+            agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_WORKER))
+        agent.append(records.rejected(ENGINE, task_id, attempt, at, agent.run, name, queue, reason="unknown_task", error=error, meta=meta))
+
+    # -- the life of a worker ------------------------------------------------------------------------------------------
+    @guard("after_process_boot")
+    def after_process_boot(self, broker: Any) -> None:
+        self.is_booted = True
+
+    @guard("before_worker_boot")
+    def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        """The process that is about to run tasks; the `dramatiq` command's main process never comes here."""
+        self.worker = worker
+        broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
+        self._agent.become_worker(worker_name(self._agent.host))
+        self._on_ready()
+
+    @guard("after_worker_boot")
+    def after_worker_boot(self, broker: Any, worker: Any) -> None:
+        self._agent.connect()
+
+    @guard("after_worker_shutdown")
+    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
+        """The last hook in a worker process of the command, which runs no `atexit`."""
+        self.worker = None
+        self._at_exit()
+
+    @guard("exit")
+    def _at_exit(self) -> None:
+        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
+        agent = self._agent
+        if agent.is_connected_process:
+            agent.flush(EXIT_WAIT_S)
+            agent.stop(EXIT_WAIT_S)
+
+
+class Fence(Middleware):
+    """The last middleware: its hooks stand right before and right after the task's own function."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    @guard("start")
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        run, agent = current.get(), z4j_agent.current()
+        if run is None or agent is None or message.failed:
+            return
+        run.begins()
+        agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue, meta=run.meta))
+        self._running.begin(run, message)
+
+    @guard("end")
+    def after_process_message(self, broker: Any, message: Any, *, result: Any = None, exception: Any = None) -> None:
+        run = current.get()
+        if run is None:
+            return
+        try:
+            self._running.end(run)
+        except Stopped:  # it struck after the task's function had ended
+            self._running.end(run)
+        run.ends()
+        if run.is_stopped and not isinstance(exception, Stopped):
+            # The task has caught it or was faster. The next attempt's message must be encodable again.
+            if run.throws is None:
+                message.options.pop("throws", None)
+            else:
+                message.options["throws"] = run.throws
+
+
+def worker_name(host: str) -> str:
+    """Worker processes of one `dramatiq` command are told apart by their number, commands by their process id."""
+    parent = multiprocessing.parent_process()
+    return f"{multiprocessing.current_process().name}@{host}.{os.getpid() if parent is None else parent.pid}"
+
+
+def _is_abort(exception: BaseException) -> bool:
+    """The package dramatiq-abort stops a task with an exception of its own."""
+    return type(exception).__name__ == "Abort" and type(exception).__module__.startswith("dramatiq_abort")

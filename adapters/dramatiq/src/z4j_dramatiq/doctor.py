@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The known traps of Dramatiq that can be seen from inside a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dramatiq.encoder import PickleEncoder
+from dramatiq.message import get_encoder
+from dramatiq.middleware import Retries, TimeLimit
+
+from z4j_agent.adapter import Finding
+from z4j_dramatiq.queues import kind_of
+
+if TYPE_CHECKING:
+    from z4j_dramatiq.capture import Capture
+
+
+def findings(capture: Capture) -> list[Finding]:
+    """Each trap this process has fallen into, with its remedy."""
+    return [*_of_middleware(capture), *_of_broker(capture.broker), *_of_encoder()]
+
+
+def _of_middleware(capture: Capture) -> Iterator[Finding]:
+    middleware = capture.broker.middleware
+    if middleware and middleware[0] is not capture:
+        yield Finding(
+            "error",
+            f"{type(middleware[0]).__name__} stands before z4j's middleware: what it skips or fails is not reported.",
+            "Call z4j_dramatiq.install(broker) after every add_middleware(..., before=...).",
+        )
+    if not any(isinstance(each, Retries) for each in middleware):
+        yield Finding(
+            "warning",
+            "Without the Retries middleware Dramatiq acknowledges a failed message as done: there is no dead letter of it.",
+            "Add Retries(max_retries=0) where nothing shall be tried again.",
+        )
+    if not any(isinstance(each, TimeLimit) for each in middleware):
+        yield Finding(
+            "warning", "No TimeLimit middleware: a task that hangs occupies its thread for ever.", "Add TimeLimit(time_limit=600_000)."
+        )
+    elif capture.worker is not None and not capture.is_booted:
+        yield Finding(
+            "warning",
+            "This worker was not started by the dramatiq command, so its time limits are not watched.",
+            'Call broker.emit_after("process_boot") before worker.start(), or use the command.',
+        )
+
+
+def _of_broker(broker: Any) -> Iterator[Finding]:
+    match kind_of(broker):
+        case "redis":
+            if not broker.maintenance_chance:
+                yield Finding(
+                    "error",
+                    "Maintenance is off: the messages of a worker that was killed never come back.",
+                    "Make the broker without maintenance_chance=0 in at least one process.",
+                )
+        case "rabbitmq":
+            if not broker.confirm_delivery:
+                yield Finding(
+                    "warning",
+                    "RabbitMQ does not confirm what is enqueued: a message it refused is shown as queued and never runs.",
+                    "Make the broker with RabbitmqBroker(..., confirm_delivery=True).",
+                )
+        case "stub":
+            yield Finding("warning", "The stub broker keeps its messages in this process's memory.", "Use it in tests only.")
+
+
+def _of_encoder() -> Iterator[Finding]:
+    if isinstance(get_encoder(), PickleEncoder):
+        yield Finding(
+            "warning",
+            "This worker reads pickle: whoever can write to the broker can run code here.",
+            "Use Dramatiq's JSONEncoder, its default.",
+        )

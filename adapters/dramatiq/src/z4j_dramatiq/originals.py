@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
+
+With Dramatiq's own JSON an original holds arguments and options, field by field; with any other encoder the bytes as they travel. It is
+kept in clear only when nothing in its arguments was masked, it is JSON, and neither a further message (the rest of a pipeline,
+callbacks) nor an option of the sender's own hides in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from dramatiq.encoder import Encoder, JSONEncoder
+from dramatiq.errors import DecodeError
+from dramatiq.message import Message, get_encoder
+
+from z4j_agent import display, records
+from z4j_agent.adapter import Original, Refused
+from z4j_agent.agent import Agent
+from z4j_agent.hooks import now
+from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_dramatiq.facts import ENGINE, MARK, RETRY_OF, parameter_names, queue_of
+
+BY_PRODUCER, BY_WORKER = 2, 1
+"""Whose word on arguments counts more when both report them."""
+LARGE = 8 * MAX_ORIGINAL
+"""Compression may still make it small enough; what is larger is not even encoded."""
+
+#: Options that belong to one life of a message.
+LEFT_OUT = frozenset({"retries", "traceback", "requeue_timestamp", "eta", "delay", "redis_message_id", MARK, RETRY_OF})
+#: Options of a group: sent again, its member would count twice.
+OF_A_GROUP = frozenset({"group_completion_uuid", "group_completion_callbacks"})
+#: Dramatiq's own options that hold numbers, names and switches, never the sender's data.
+DRAMATIQS_OWN = frozenset(
+    {"broker_priority", "max_age", "max_backoff", "max_retries", "min_backoff", "notify_shutdown", "on_failure", "on_success",
+     "on_retry_exhausted", "pipe_ignore", "store_results", "result_ttl", "time_limit"}
+)  # fmt: skip
+
+
+def is_plain_json() -> bool:
+    """Whether messages are JSON on the wire, so that their fields say all of them."""
+    return type(get_encoder()) is JSONEncoder
+
+
+def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int) -> bytes:
+    """The record of a message's arguments and original, in the producer or, where that is not watched, in the worker."""
+    names = parameter_names(broker, message.actor_name)
+    args, is_masked = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
+    held, state = None, "too_large"
+    if not _is_large((message.args, message.kwargs, message.options)):
+        kept = {key: value for key, value in message.options.items() if key not in LEFT_OUT}
+        is_secret = is_masked or not kept.keys() <= DRAMATIQS_OWN or not is_plain_json()
+        data = _original(message, kept)
+        held, state = close_original(data, ENGINE, message.message_id, is_masked=is_secret, key=agent.settings.seal_key)
+    return records.payload(
+        ENGINE, message.message_id, attempt, now(), agent.run, message.actor_name, queue_of(message.queue_name), rank=rank, args=args,
+        is_masked=is_masked, original=held, original_state=state,
+    )  # fmt: skip
+
+
+def _original(message: Any, kept: dict[str, Any]) -> dict[str, Any]:
+    if is_plain_json():
+        data: dict[str, Any] = {"args": list(message.args), "kwargs": message.kwargs}
+        return data | {"options": kept} if kept else data
+    again = message.copy(queue_name=queue_of(message.queue_name))
+    for key in LEFT_OUT & again.options.keys():
+        del again.options[key]
+    return {"body64": base64.b64encode(again.encode()).decode("ascii"), "encoder": _name_of(get_encoder())}
+
+
+def _name_of(encoder: Encoder) -> str:
+    return f"{type(encoder).__module__}.{type(encoder).__qualname__}"
+
+
+def _is_large(value: Any) -> bool:
+    """Whether a message is surely beyond what is kept, without encoding it."""
+    size, waiting = 0, [value]
+    while waiting and size <= LARGE:
+        value = waiting.pop()
+        size += 3
+        if isinstance(value, str | bytes | bytearray):
+            size += len(value)
+        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+            size += 2 * len(value)
+            if size <= LARGE:
+                waiting += [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+    return size > LARGE
+
+
+# -- reading one back ----------------------------------------------------------------------------------------------------
+def message_again(original: Original, new_id: str) -> tuple[Message[Any], str]:
+    """The message under a new id, and a note for the operator where something was left out of it. Raises Refused."""
+    data = original.data
+    if "body64" in data:
+        read = _decode(original)
+        args, kwargs, options = tuple(read.args), dict(read.kwargs), dict(read.options)
+    else:
+        args, kwargs, options = tuple(data.get("args", ())), dict(data.get("kwargs", {})), dict(data.get("options", {}))
+    note = ""
+    if OF_A_GROUP & options.keys():
+        note = "It was a member of a group and runs again by itself: the group's callbacks are not called a second time."
+    options = {key: value for key, value in options.items() if key not in LEFT_OUT | OF_A_GROUP}
+    if "pipe_target" in options:
+        options["pipe_target"] = _renamed(options["pipe_target"])
+    options[RETRY_OF] = original.task_id
+    return Message(
+        queue_name=original.queue, actor_name=original.name, args=args, kwargs=kwargs, options=options, message_id=new_id
+    ), note  # fmt: skip
+
+
+def _renamed(target: Any) -> Any:
+    """The rest of a pipeline under new ids: with its old ones it would be taken for tasks that have run already."""
+    if not isinstance(target, dict):
+        return target
+    options = dict(target.get("options", {}))
+    if "pipe_target" in options:
+        options["pipe_target"] = _renamed(options["pipe_target"])
+    return {**target, "message_id": str(uuid.uuid4()), "options": options}
+
+
+def _decode(original: Original) -> Message[Any]:
+    """A message of another encoder than JSON. That may be pickle: only what this application itself sealed is read."""
+    if not original.is_sealed:
+        raise Refused("the kept message is not JSON and was not sealed by this application, so it is not decoded")
+    encoder = _name_of(get_encoder())
+    if original.data.get("encoder") != encoder:
+        raise Refused(f"the kept message was encoded by {original.data.get('encoder')}, this process has {encoder}")
+    try:
+        return Message.decode(base64.b64decode(str(original.data["body64"])))
+    except (DecodeError, ValueError) as error:
+        raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error

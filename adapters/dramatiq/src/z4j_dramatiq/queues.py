@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much waits in each queue, asked of the broker without changing it; and how to find one message in it.
+
+Beside every queue Dramatiq keeps two more, and so they are listed: `<queue>.DQ` with messages whose eta is ahead, `<queue>.XQ` with the
+dead letters of the last seven days.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from dramatiq.errors import DecodeError
+from dramatiq.message import Message
+
+from z4j_agent.adapter import QueueInfo
+from z4j_dramatiq.facts import DEAD, DELAYED
+
+PAGE = 500
+LOOKED_AT = 20_000
+"""Messages of a broker that are read in search of one task."""
+
+
+def kind_of(broker: Any) -> str:
+    """`redis`, `rabbitmq`, `stub` or "" for a broker this adapter cannot look into; its tasks are told all the same."""
+    for kind in type(broker).__mro__:
+        if kind.__module__.startswith("dramatiq.brokers."):
+            return kind.__module__.rpartition(".")[2]
+    return ""
+
+
+def list_queues(broker: Any) -> list[QueueInfo]:
+    """Every declared queue with the two beside it."""
+    names = sorted(broker.get_declared_queues())
+    match kind_of(broker):
+        case "redis":
+            return [info for name in names for info in _in_redis(broker, name)]
+        case "rabbitmq":
+            return _in_rabbitmq(broker, [name + beside for name in names for beside in ("", DELAYED, DEAD)])
+        case "stub":
+            return [info for name in names if not name.endswith(DELAYED) for info in _in_memory(broker, name)]
+    return [QueueInfo(name, None) for name in names]
+
+
+# -- Redis ---------------------------------------------------------------------------------------------------------------
+def key_of(broker: Any, queue: str) -> str:
+    return f"{broker.namespace}:{queue}"
+
+
+def _in_redis(broker: Any, name: str) -> Iterator[QueueInfo]:
+    """A delayed message leaves its list for a worker's memory long before it is due, so the hash of the messages is counted."""
+    key, client = key_of(broker, name), broker.client
+    with client.pipeline(transaction=False) as asked:
+        asked.llen(key).lindex(key, 0).hlen(f"{key}{DELAYED}.msgs").zcard(f"{key}{DEAD}").zrange(f"{key}{DEAD}", 0, 0, withscores=True)
+        waiting, first, delayed, dead, oldest_dead = asked.execute()
+    raw = client.hget(f"{key}.msgs", first) if first is not None else None
+    message = read(raw) if raw is not None else None
+    yield QueueInfo(name, int(waiting), oldest_at=message.message_timestamp * 1000 if message is not None else None)
+    yield QueueInfo(name + DELAYED, int(delayed))
+    yield QueueInfo(name + DEAD, int(dead), oldest_at=int(oldest_dead[0][1]) * 1000 if oldest_dead else None)
+
+
+def find_in_redis(broker: Any, task_id: str) -> Iterator[tuple[str, Any, Message[Any]]]:
+    """(queue, Dramatiq's id of the delivery, message) of a task in the queues, the delayed ones and the dead letters."""
+    left = LOOKED_AT
+    for name in sorted(broker.get_declared_queues()):
+        for beside in ("", DELAYED, DEAD):
+            for delivery, raw in broker.client.hscan_iter(f"{key_of(broker, name + beside)}.msgs", count=PAGE):
+                message = read(raw) if task_id.encode("utf-8", "replace") in _bytes(raw) else None
+                if message is not None and message.message_id == task_id:
+                    yield name + beside, delivery, message
+                left -= 1
+                if left <= 0:
+                    return
+
+
+def read(raw: Any) -> Message[Any] | None:
+    """A message as a worker would read it; None when it cannot be."""
+    try:
+        return Message.decode(_bytes(raw))
+    except DecodeError:
+        return None  # a worker will say so when it comes to it
+
+
+def _bytes(raw: Any) -> bytes:
+    """A client with decode_responses gives text."""
+    return raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogatepass")
+
+
+# -- RabbitMQ ------------------------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def _connection(broker: Any) -> Iterator[Any]:
+    """A short-lived connection: one kept by the agent's thread would die unserved between two looks."""
+    import pika
+
+    connection = pika.BlockingConnection(broker.parameters)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _in_rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
+    """Declared passively, so that nothing is created; what does not exist yet closes the channel and is empty."""
+    import pika.exceptions
+
+    found = []
+    with _connection(broker) as connection:
+        channel = connection.channel()
+        for name in names:
+            try:
+                told = channel.queue_declare(name, passive=True).method
+                found.append(QueueInfo(name, int(told.message_count), int(told.consumer_count)))
+            except pika.exceptions.ChannelClosedByBroker:
+                found.append(QueueInfo(name, 0, 0))
+                channel = connection.channel()
+    return found
+
+
+@contextlib.contextmanager
+def lent_connection(broker: Any) -> Iterator[None]:
+    """Dramatiq keeps a RabbitMQ connection for each thread that enqueues; the agent's thread gives its own back."""
+    try:
+        yield
+    finally:
+        if kind_of(broker) == "rabbitmq":
+            del broker.connection
+
+
+# -- the stub broker, in this process alone --------------------------------------------------------------------------------
+def _in_memory(broker: Any, name: str) -> Iterator[QueueInfo]:
+    yield QueueInfo(name, broker.queues[name].qsize())
+    yield QueueInfo(name + DELAYED, broker.queues[name + DELAYED].qsize())
+    yield QueueInfo(name + DEAD, len(broker.dead_letters_by_queue[name]))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dramatiq passes the contract: on Redis in full, on RabbitMQ what differs there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_dramatiq.adapter import DramatiqAdapter
+
+HERE = Path(__file__).resolve().parent
+
+
+class DramatiqHarness(Harness):
+    adapter = DramatiqAdapter
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
+        "succeed": Outcome("succeeded", args=("value",)),
+        "succeed_async": Outcome("succeeded", args=("value",)),
+        "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
+        "fail_async": Outcome("failed", args=("no such door",), error_type="ValueError"),
+        "retry": Outcome("succeeded", attempts=2),
+        "give_up": Outcome("failed", attempts=2, error_type="OSError"),
+        "asks_to_be_retried": Outcome("succeeded", attempts=2),
+        "throws": Outcome("failed", error_type="KeyError"),
+        "wait": Outcome("succeeded", args=(0.05,)),
+        "secret": Outcome("succeeded", args=("eve", "hunter2")),
+        "spawn": Outcome("succeeded"),
+        "spawn_async": Outcome("succeeded"),
+        "time_limit": Outcome("failed", "time_limit", error_type="TimeLimitExceeded"),
+        "time_limit_survived": Outcome("succeeded"),
+        "unknown": Outcome("rejected", "unknown_task", is_received=False, is_started=False),
+        "late": Outcome("expired", is_started=False, options={"as": "succeed", "max_age": 1, "delay_s": 0.1}, args=("too late",)),
+    }
+    names: ClassVar[Mapping[str, str]] = {"late": "succeed"}
+    queue = "work"
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, url)
+        self.broker_url = ""
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"BROKER_URL": self.broker_url, "PYTHONPATH": str(HERE)}
+
+    def set_up(self) -> None:
+        self.broker_url = f"redis://127.0.0.1:{self.start_valkey()}/0"
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        said = self.log("worker").count("ready for action")
+        command = [sys.executable, "-m", "dramatiq", "engine_app", "--processes", "1", "--threads", "4"]
+        worker = self.start("worker", command, cwd=self.folder)
+        wait_for(lambda: self.log("worker").count("ready for action") > said, "the worker is ready", seconds=30)
+        return worker
+
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        keys = {"as", "max_age"} & options.keys()
+        send = {key: options.pop(key) for key in keys}
+        kind = send.pop("as", kind)
+        if delay_s:
+            send["delay"] = int(delay_s * 1000)
+        return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, options, send])
+
+
+class TestRedis(AdapterContract):
+    harness_class = DramatiqHarness
