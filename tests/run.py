@@ -35,7 +35,10 @@ FOLDERS = (
     Folder("tests/unit", SERVER, is_fast=True, is_covered=True),
     Folder("tests/contract", SERVER, is_fast=True, is_covered=True),
     Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True),
-    *(Folder(f"adapters/{engine}/tests", str(ROOT / f".venvs/{engine}/bin/python"), is_fast=False, is_covered=False) for engine in ENGINES + FRAMEWORKS),
+    *(
+        Folder(f"adapters/{engine}/tests", str(ROOT / f".venvs/{engine}/bin/python"), is_fast=False, is_covered=False)
+        for engine in ENGINES + FRAMEWORKS
+    ),
     Folder("tests/e2e", SERVER, is_fast=False, is_covered=False),
     Folder("tests/browser", SERVER, is_fast=False, is_covered=False),
 )
