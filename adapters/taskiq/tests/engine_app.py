@@ -19,7 +19,6 @@ from taskiq import (
     Context,
     ScheduleSource,
     SimpleRetryMiddleware,
-    SmartRetryMiddleware,
     TaskiqDepends,
     TaskiqEvents,
     TaskiqMiddleware,
@@ -40,10 +39,12 @@ def make_broker() -> AsyncBroker:
         from taskiq_aio_pika import AioPikaBroker, Queue
 
         return AioPikaBroker(URL, task_queues=[Queue(name=QUEUE)], delay_queue=Queue(name="work.delayed"), qos=4)
-    from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
+    from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
     results: Any = RedisAsyncResultBackend(URL, result_ex_time=600)
     if KIND == "stream":
+        from taskiq_redis import RedisStreamBroker
+
         stream = RedisStreamBroker(URL, queue_name=QUEUE, consumer_id="0", xread_block=200, xread_count=1)
         return stream.with_result_backend(results)
     return ListQueueBroker(URL, queue_name=QUEUE, socket_timeout=None).with_result_backend(results)
@@ -53,6 +54,8 @@ def make_retries() -> tuple[TaskiqMiddleware, list[ScheduleSource]]:
     """RETRY=smart: RabbitMQ delays the message itself, on Redis the scheduler sends it when it is due."""
     if os.environ.get("RETRY") != "smart":
         return SimpleRetryMiddleware(), []
+    from taskiq import SmartRetryMiddleware
+
     if KIND == "rabbitmq":
         return SmartRetryMiddleware(default_delay=0.2), []
     from taskiq_redis import ListRedisScheduleSource

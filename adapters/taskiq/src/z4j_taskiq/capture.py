@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import hashlib
 import multiprocessing
+import multiprocessing.util
 import os
 from contextvars import ContextVar
 from typing import Any
@@ -24,8 +25,8 @@ from taskiq.result import TaskiqResult
 import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.agent import Agent
-from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import error_of, now, text_of
+from z4j_agent.guard import guard, let_through
+from z4j_agent.hooks import error_of, now, route, text_of
 from z4j_taskiq import originals, receiver
 from z4j_taskiq.commands import SkipList
 from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, queue_of, requeues, sent_meta
@@ -53,6 +54,7 @@ class Capture:
         """How many tasks at once; without a limit of taskiq's own, how many threads."""
         self.running: dict[str, Run] = {}
         self.is_eager = is_in_memory(broker)
+        self._finalizer: multiprocessing.util.Finalize | None = None
         self._agent: Agent
         self._middleware = Middleware(self)
         self.skips: SkipList
@@ -72,6 +74,8 @@ class Capture:
         if self._middleware in self.broker.middlewares:
             self.broker.middlewares.remove(self._middleware)
         atexit.unregister(self._at_exit)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
 
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("pre_send")
@@ -100,7 +104,7 @@ class Capture:
                 parent.next_attempt, parent.next_eta = attempt, eta
         elif parent is not None:
             parent_id = parent.task_id
-        meta = sent_meta(labels, parent_id=parent_id, code=calling_code())
+        meta = sent_meta(labels, parent_id=parent_id, code=calling_code(), route=route())
         agent.append(records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta))
         if is_told:
             names = originals.parameter_names(broker, message.task_name) or ()
@@ -112,10 +116,15 @@ class Capture:
     # -- the worker: a message -----------------------------------------------------------------------------------------
     @guard("Receiver.listen")
     def on_listen(self, receiver: Any) -> None:
-        """This process is a worker. A manager restarts its children under their names, so the manager's id is part of ours."""
+        """This process is a worker. A manager restarts its children under their names, so the manager's id is part of ours.
+
+        The manager's children leave by os._exit, past atexit; what multiprocessing itself does at their end is done.
+        """
         agent = self._agent
         if agent.role != "worker":
             agent.become_worker(f"{multiprocessing.current_process().name}@{agent.host}.{os.getppid()}")
+            if multiprocessing.parent_process() is not None:
+                self._finalizer = multiprocessing.util.Finalize(None, self._at_exit, exitpriority=10)
         self.receiver, self.loop, self.worker_name = receiver, _running_loop(), agent.worker
         free, executor = getattr(receiver, "sem", None), getattr(receiver, "executor", None)
         self.concurrency = int(getattr(free, "_value", 0) or getattr(executor, "_max_workers", 1))
@@ -237,7 +246,7 @@ class Capture:
     def on_broken(self, run: Run, error: BaseException) -> None:
         """`run_task` raised: arguments that do not fit, an `on_error` of another middleware, or the end of the loop."""
         if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
-            return  # the process is being ended; `shutdown` says what becomes of it
+            return  # the process is being ended; `_at_exit` says what becomes of it
         runtime = run.runtime()
         self._forget(run)
         head = (ENGINE, run.task_id, run.attempt, now(), self._agent.run, run.name, run.queue)
@@ -294,32 +303,15 @@ class Capture:
         if self.running.get(run.task_id) is run:
             del self.running[run.task_id]
 
-    # -- the life of a worker ------------------------------------------------------------------------------------------
-    @guard("shutdown")
-    def on_shutdown(self) -> None:
-        """The broker is closed. What still runs will not be answered: its loop ends with this process."""
-        if self.receiver is None:
-            return
+    # -- the end of a process ------------------------------------------------------------------------------------------
+    @guard("exit")
+    def _at_exit(self) -> None:
+        """The loop has ended. Also when nobody listens the process ends within seconds; what was not sent goes with the next."""
         agent, at = self._agent, now()
         for run in list(self.running.values()):
             if not run.will_be_delivered_again():
-                error = "the worker was shut down while it ran"
                 head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
-                agent.append(records.lost(*head, reason="shutdown", error=error))
-
-    @guard("shutdown")
-    def say_goodbye(self) -> None:
-        """Children of `taskiq worker` leave by os._exit, so this is their only chance; other processes have atexit."""
-        if self.receiver is None:
-            return
-        self._agent.flush(EXIT_WAIT_S)
-        if multiprocessing.parent_process() is not None:
-            self._agent.stop(EXIT_WAIT_S)
-
-    @guard("atexit")
-    def _at_exit(self) -> None:
-        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
-        agent = self._agent
+                agent.append(records.lost(*head, reason="shutdown", error="the worker was shut down while it ran"))
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
@@ -341,15 +333,6 @@ class Middleware(TaskiqMiddleware):
 
     def on_error(self, message: TaskiqMessage, result: TaskiqResult[Any], exception: BaseException) -> None:
         self._capture.on_error(message, exception)
-
-    async def shutdown(self) -> None:
-        capture = self._capture
-        capture.on_shutdown()
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, capture.say_goodbye)
-        except Exception as error:
-            let_through(error)
-            faults.report("shutdown", error)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -2,7 +2,9 @@
 """The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
 
 With taskiq's own JSON an original holds what the message says, field by field: arguments, labels and their types. With any other
-serialiser or formatter it holds the bytes as they travel. It is kept in clear only when nothing in its arguments or labels was masked.
+serialiser or formatter it holds the bytes as they travel. Reading such bytes may run code (a pickle), so they are always sealed, and only
+what was sealed is read again: nobody without the application's key can hand a pickle to the agent or to a worker. Fields are kept in
+clear when nothing in the arguments or labels was masked.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbi
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
+BYTES = "body64"
+"""The field of an original that holds a message as it travels."""
 LARGE = 8 * MAX_ORIGINAL
 """Compression may still make it small enough; what is larger is not even encoded."""
 LEFT_OUT = frozenset({MARK, RETRY_OF, RETRIES, REQUEUES})
@@ -83,7 +87,7 @@ def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _opaque(raw: bytes) -> dict[str, Any]:
-    return {"body64": base64.b64encode(raw).decode("ascii")}
+    return {BYTES: base64.b64encode(raw).decode("ascii")}
 
 
 def _is_json(value: Any) -> bool:
@@ -122,7 +126,7 @@ def _payload(
     text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
     held, state = None, "too_large"
     if data is not None:
-        is_secret = is_masked or redact(labels, agent.settings.redact)[1]
+        is_secret = is_masked or BYTES in data or redact(labels, agent.settings.redact)[1]
         held, state = close_original(data, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
     return records.payload(
         ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,
@@ -134,9 +138,11 @@ def _payload(
 def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage:
     """The kept message under a new id, as if sent for the first time. Raises Refused when there is none or it cannot be read."""
     data = original.data
-    if "body64" in data:
+    if BYTES in data:
+        if not original.is_sealed:
+            raise Refused("the kept message is one that this application has not sealed; it is not read again")
         try:
-            message = broker.formatter.loads(message=base64.b64decode(str(data["body64"])))
+            message = broker.formatter.loads(message=base64.b64decode(str(data[BYTES])))
         except Exception as error:
             raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
         args, kwargs, labels, types = message.args, message.kwargs, message.labels, message.labels_types

@@ -61,7 +61,7 @@ async def _callback(self: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
     run = capture.on_delivery(message)
     try:
         return await original(self, message, *args, **kwargs)
-    except GeneratorExit:  # the loop is gone; `shutdown` has said what there was to say
+    except GeneratorExit:  # the loop is gone; what becomes of the task is said at the end of the process
         raise
     except BaseException as error:
         capture.on_escaped(run, error)
