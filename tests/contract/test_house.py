@@ -28,9 +28,8 @@ def sources() -> list[Path]:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_names_its_licence(path: Path) -> None:
-    wanted = (
-        "Apache-2.0" if path.is_relative_to(ROOT / "adapters") or path.is_relative_to(ROOT / "examples/celery") else "AGPL-3.0-or-later"
-    )
+    is_example = path.is_relative_to(ROOT / "examples") and not path.is_relative_to(ROOT / "examples/demo")
+    wanted = "Apache-2.0" if path.is_relative_to(ROOT / "adapters") or is_example else "AGPL-3.0-or-later"
     head = path.read_text("utf-8")[:400]
     assert f"SPDX-License-Identifier: {wanted}" in head
 
