@@ -10,10 +10,11 @@ import datetime
 import json
 import logging
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from taskiq import (
@@ -90,6 +91,10 @@ class Watched:
         return Original(payload.task_id, payload.name, payload.queue, data, is_sealed(base64.b64decode(blob)))
 
 
+async def no_database() -> str:
+    raise ConnectionError("no database")
+
+
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     before = faults.total
@@ -147,6 +152,27 @@ def test_a_task_dropped_for_another_middleware_has_failed(watched: Watched, hook
     ends = watched.records("failed", "succeeded", "lost")
     assert [(end.rest["reason"], end.rest["error"]) for end in ends] == [("hook_raised", f"{hook} of somebody else")]
     assert len(watched.records("started")) == (hook == "on_error")
+
+
+def test_a_dependency_that_raises_fails_the_task_before_it_runs(watched: Watched) -> None:
+    @watched.broker.task("query")
+    async def query(where: Annotated[str, TaskiqDepends(no_database)]) -> str:
+        return where
+
+    watched.run(lambda _: query.kiq())
+    (end,) = watched.records("failed")
+    assert (end.rest["error_type"], end.rest["error"], end.rest["started_at"]) == ("ConnectionError", "no database", None)
+    assert watched.records("started") == []
+
+
+def test_a_task_that_exits_has_failed(watched: Watched) -> None:
+    @watched.broker.task("leave")
+    async def leave() -> None:
+        sys.exit(3)
+
+    watched.run(lambda _: leave.kiq())
+    (end,) = watched.records("failed")
+    assert (end.rest["error_type"], end.rest["error"]) == ("SystemExit", "3")
 
 
 def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:

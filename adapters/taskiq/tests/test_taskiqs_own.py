@@ -128,7 +128,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """RabbitMQ, which delays messages itself, and no result backend."""
     for made in make_scene(tmp_path_factory.mktemp("rabbit"), broker="rabbitmq", retry="smart"):
-        made.shop.start_worker("--workers", "1", "--max-async-tasks", "2")
+        made.shop.start_worker("--workers", "1", "--max-async-tasks", "2", "--wait-tasks-timeout", "0.2")
         yield made
 
 
@@ -329,3 +329,13 @@ class TestRabbitMQ:
         seen = len(beats)
         wait_for(lambda: len(beats) > seen + 1, "the next heartbeats")
         assert beats[-1]["faults"] == 0, rabbit.shop.log("worker")[-3000:]
+
+    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
+    def test_what_was_not_acknowledged_runs_again(self, rabbit: Scene, how: signal.Signals) -> None:
+        task_id = rabbit.shop.send("wait", 1.5)
+        first = rabbit.one(task_id, "started")
+        os.kill(first.pid, how)
+        end = rabbit.end(task_id)
+        assert (end.kind, end.attempt) == ("succeeded", 0)
+        assert end.boot != first.boot
+        assert not rabbit.of(task_id, "lost")
