@@ -23,7 +23,7 @@ settings.configure(
 django.setup()
 
 
-@celery.task
+@celery.task(name="ship")
 def ship(number: int) -> str:
     return f"order {number} is on its way"
 
