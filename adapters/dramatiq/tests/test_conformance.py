@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pika
+import pytest
+
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_agent.conformance.harness import BASIC
+from z4j_agent.conformance.rabbitmq import start_rabbitmq
 from z4j_dramatiq.adapter import DramatiqAdapter
 
 HERE = Path(__file__).resolve().parent
@@ -66,3 +71,37 @@ class DramatiqHarness(Harness):
 
 class TestRedis(AdapterContract):
     harness_class = DramatiqHarness
+
+
+class RabbitmqHarness(DramatiqHarness):
+    """All harnesses share one node, since one takes seconds to start; each finds its queues empty."""
+
+    outcomes: ClassVar[Mapping[str, Outcome]] = {
+        kind: outcome for kind, outcome in DramatiqHarness.outcomes.items() if kind in (*BASIC, "give_up", "unknown", "late")
+    }
+    port: ClassVar[int] = 0
+
+    def set_up(self) -> None:
+        self.broker_url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
+        connection = pika.BlockingConnection(pika.URLParameters(self.broker_url))
+        for beside in ("", ".DQ", ".XQ"):
+            connection.channel().queue_delete(self.queue + beside)
+        connection.close()
+
+
+@pytest.mark.long
+@pytest.mark.rabbitmq
+class TestRabbitmq(AdapterContract):
+    """What could differ there; the other kinds of task never touch the broker in between."""
+
+    harness_class = RabbitmqHarness
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def node(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        holder = Harness(tmp_path_factory.mktemp("rabbitmq"), "")
+        try:
+            RabbitmqHarness.port = start_rabbitmq(holder)
+            yield
+        finally:
+            holder.tear_down()

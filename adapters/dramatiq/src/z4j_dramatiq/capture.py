@@ -15,14 +15,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from dramatiq.errors import DecodeError
 from dramatiq.middleware import Interrupt, Middleware, Shutdown, SkipMessage, TimeLimitExceeded
 
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.agent import Agent
+from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import error_of, now
-from z4j_dramatiq import originals
+from z4j_agent.hooks import error_of, now, text_of
+from z4j_dramatiq import decoding, originals
+from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import ENGINE, MARK, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.run import Run, Running, Stopped, current
 from z4j_dramatiq.skips import Skips
@@ -59,6 +62,7 @@ class Capture(Middleware):
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
+        decoding.unwatch(self.on_malformed)
         kept = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
         self.broker.middleware[:] = kept
         atexit.unregister(self._at_exit)
@@ -102,7 +106,15 @@ class Capture(Middleware):
     # -- the worker's threads ------------------------------------------------------------------------------------------
     @guard("after_consumer_thread_boot")
     def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
-        self._local.is_consumer = True
+        self._local.is_consumer, self._local.queue = True, queue_of(thread.queue_name)
+
+    @guard("decoding")
+    def on_malformed(self, data: bytes, error: DecodeError) -> None:
+        """A consumer took what is no message. Dramatiq only logs that."""
+        if getattr(self._local, "is_consumer", False):
+            agent, (task_id, name) = self._agent, identity_of(data)
+            why = show_error(text_of(error.error or error))
+            agent.append(records.rejected(ENGINE, task_id, 0, now(), agent.run, name, self._local.queue, reason="malformed", error=why))
 
     @guard("before_process_message", passthrough=(SkipMessage,))
     def before_process_message(self, broker: Any, message: Any) -> None:
@@ -213,6 +225,7 @@ class Capture(Middleware):
         """The process that is about to run tasks; the `dramatiq` command's main process never comes here."""
         self.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
+        decoding.watch(self.on_malformed)
         self._agent.become_worker(worker_name(self._agent.host))
         self._on_ready()
 

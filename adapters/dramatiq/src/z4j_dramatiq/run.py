@@ -26,8 +26,22 @@ class Run:
     """Made before any middleware has decided about the message. The attempt is read at once: Retries changes it in the message."""
 
     __slots__ = (
-        "attempt", "began_ns", "ended_at", "is_skipped", "is_sent_again", "is_stopped", "meta", "name", "queue", "received_at",
-        "retry_eta", "runtime", "started_at", "task_id", "thread", "throws",
+        "attempt",
+        "began_ns",
+        "ended_at",
+        "is_sent_again",
+        "is_skipped",
+        "is_stopped",
+        "meta",
+        "name",
+        "queue",
+        "received_at",
+        "retry_eta",
+        "runtime",
+        "started_at",
+        "task_id",
+        "thread",
+        "throws",
     )  # fmt: skip
 
     def __init__(self, message: Any) -> None:
