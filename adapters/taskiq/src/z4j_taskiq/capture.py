@@ -29,7 +29,7 @@ from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
 from z4j_taskiq import originals, receiver
 from z4j_taskiq.commands import SkipList
-from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, queue_of, requeues, sent_meta
+from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, is_rabbitmq, queue_of, requeues, sent_meta
 from z4j_taskiq.run import CURRENT, Run, watched
 
 EXIT_WAIT_S = 1.0
@@ -54,6 +54,10 @@ class Capture:
         """How many tasks at once; without a limit of taskiq's own, how many threads."""
         self.running: dict[str, Run] = {}
         self.is_eager = is_in_memory(broker)
+        self.delays = is_rabbitmq(broker)
+        """Whether the broker honours the label `delay`. The Redis brokers send at once, whatever it says."""
+        self._queue = ""
+        """The one queue of this broker, once that is known."""
         self._finalizer: multiprocessing.util.Finalize | None = None
         self._agent: Agent
         self._middleware = Middleware(self)
@@ -96,9 +100,9 @@ class Capture:
         task_id, at, is_told = _sending.get()
         if task_id != message.task_id:
             at, is_told = now(), False
-        attempt, queue = attempt_of(labels), queue_of(broker, labels)
-        eta, parent = due(broker, labels, at), CURRENT.get()
-        parent_id = None
+        attempt, queue = attempt_of(labels), self._queue_of(labels)
+        eta, parent = due(labels, at) if self.delays else None, CURRENT.get()
+        parent_id = ""
         if parent is not None and parent.task_id == message.task_id:
             if attempt > parent.attempt:
                 parent.next_attempt, parent.next_eta = attempt, eta
@@ -151,7 +155,7 @@ class Capture:
             shown, raw = (list(message.args), dict(message.kwargs), dict(labels)), run.raw
             head = (run.task_id, run.name, run.attempt, run.queue)
             agent.offer(lambda: originals.payload_of_delivery(agent, self.broker, raw, *head, shown))
-        meta = sent_meta(labels, redelivered=run.requeues > 0) if MARK not in labels else run.meta
+        meta = sent_meta(labels, is_redelivered=run.requeues > 0) if MARK not in labels else run.meta
         eta = None
         agent.append(
             records.received(
@@ -159,14 +163,22 @@ class Capture:
             )
         )  # fmt: skip
         run.is_cancelled = run.task_id in self.skips
-        run.target = watched(run, target, getattr(receiver, "executor", None), self._begin)
+        is_known = message.task_name in getattr(receiver, "known_tasks", ())
+        run.target = watched(run, target, getattr(receiver, "executor", None), self._begin, is_known=is_known)
         run.task = asyncio.current_task()
         self.running[run.task_id] = run
         return run
 
+    def _queue_of(self, labels: dict[str, Any]) -> str:
+        """As `facts.queue_of`, which asks the broker: an application may still add queues until the first task is sent or taken."""
+        if "queue_name" in labels or self.delays:
+            return queue_of(self.broker, labels)
+        self._queue = self._queue or queue_of(self.broker, labels)
+        return self._queue
+
     def _name(self, run: Run, message: TaskiqMessage) -> None:
         labels = message.labels
-        run.task_id, run.name, run.queue = message.task_id, message.task_name, queue_of(self.broker, labels)
+        run.task_id, run.name, run.queue = message.task_id, message.task_name, self._queue_of(labels)
         run.attempt, run.requeues = attempt_of(labels), requeues(labels)
         run.meta = EAGER if self.is_eager else records.NO_META
 
@@ -280,7 +292,7 @@ class Capture:
             message.parse_labels()
         except Exception as error:
             let_through(error)
-            task_id, queue = f"malformed-{hashlib.sha256(run.raw).hexdigest()[:24]}", queue_of(self.broker, {})
+            task_id, queue = f"malformed-{hashlib.sha256(run.raw).hexdigest()[:24]}", self._queue_of({})
             text = display.show_error(text_of(error))
             agent.append(records.rejected(ENGINE, task_id, 0, at, agent.run, "", queue, reason="malformed", error=text))
             return

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from z4j_agent import hooks, records
+from z4j_agent.wire import quote
 
 ENGINE = "taskiq"
 MARK = "z4j"
@@ -70,13 +71,10 @@ def queue_of(broker: Any, labels: Mapping[str, Any]) -> str:
     return str(labels.get("queue_name") or own or ("memory" if is_in_memory(broker) else ""))
 
 
-def due(broker: Any, labels: Mapping[str, Any], at: int) -> int | None:
-    """When a message may run, microseconds UTC. The Redis brokers know no delay and send at once, whatever the label says."""
-    delay = labels.get("delay")
-    if delay is None or not is_rabbitmq(broker):
-        return None
+def due(labels: Mapping[str, Any], at: int) -> int | None:
+    """When a message sent `at` may run, microseconds UTC, by the label `delay` in seconds."""
     try:
-        return at + int(float(delay) * 1_000_000)
+        return at + int(float(labels["delay"]) * 1_000_000) if "delay" in labels else None
     except (TypeError, ValueError):
         return None
 
@@ -86,7 +84,10 @@ def calling_code() -> str:
     return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)
 
 
-def sent_meta(labels: Mapping[str, Any], **more: Any) -> str:
+def sent_meta(labels: Mapping[str, Any], *, code: str = "", route: str = "", parent_id: str = "", is_redelivered: bool = False) -> str:
     """Where a task comes from, as the meta of an `enqueued` or `received` record."""
-    priority = labels.get("priority")
-    return records.meta({"retry_of": labels.get(RETRY_OF), "priority": number(priority) if priority is not None else None, **more})
+    if not (route or parent_id or is_redelivered or "priority" in labels or RETRY_OF in labels):
+        return f'{{"code":{quote(code)}}}' if code else records.NO_META
+    priority = number(labels["priority"]) if "priority" in labels else None
+    facts = {"code": code, "route": route, "parent_id": parent_id, "redelivered": is_redelivered, "priority": priority}
+    return records.meta({"retry_of": labels.get(RETRY_OF), **facts})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from taskiq.formatters.json_formatter import JSONFormatter
@@ -28,12 +28,15 @@ from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbi
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
+SCALARS = frozenset({str, int, float, bool, type(None)})
 BYTES = "body64"
 """The field of an original that holds a message as it travels."""
 LARGE = 8 * MAX_ORIGINAL
 """Compression may still make it small enough; what is larger is not even encoded."""
 LEFT_OUT = frozenset({MARK, RETRY_OF, RETRIES, REQUEUES})
 """Labels that belong to one life of a task."""
+TASKIQS_OWN = LEFT_OUT | {"retry_on_error", "max_retries", "timeout", "delay", "queue_name", "priority", "schedule_id", "ack_type"}
+"""Labels that hold no secret: numbers, and names that are shown anyway."""
 
 
 def is_plain_json(broker: Any) -> bool:
@@ -56,7 +59,7 @@ def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: 
     """At the producer, after the broker took the message."""
     shown = (message.args, message.kwargs, message.labels)
     data: dict[str, Any] | None = None
-    if not is_large(shown):
+    if not is_large((*message.args, message.kwargs, message.labels)):
         if not is_plain_json(broker):
             data = _opaque(broker.formatter.dumps(message).message)
         elif all(_is_json(value) for value in (*message.args, *message.kwargs.values())):
@@ -92,7 +95,7 @@ def _opaque(raw: bytes) -> dict[str, Any]:
 
 def _is_json(value: Any) -> bool:
     """Whether an argument surely travels as it is."""
-    return value is None or isinstance(value, str | int | float | bool) or (type(value) in (list, dict) and _encodes(value))
+    return type(value) in SCALARS or (type(value) in (list, dict) and _encodes(value))
 
 
 def _encodes(value: Any) -> bool:
@@ -103,19 +106,27 @@ def _encodes(value: Any) -> bool:
     return True
 
 
-def is_large(value: Any) -> bool:
-    """Whether plain data is surely beyond what is kept, without serialising it."""
-    size, waiting = 0, [value]
+def is_large(values: Iterable[Any]) -> bool:
+    """Whether these, as plain data, are surely beyond what is kept, without serialising it."""
+    size, waiting = 0, list(values)
     while waiting and size <= LARGE:
         value = waiting.pop()
         size += 3
-        if isinstance(value, str | bytes | bytearray):
+        kind = type(value)
+        if kind is int or kind is float or kind is bool or value is None:
+            continue
+        if isinstance(value, (str, bytes, bytearray)):
             size += len(value)
-        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+        elif isinstance(value, (dict, list, tuple, set, frozenset)):
             size += 2 * len(value)
             if size <= LARGE:
-                waiting += [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+                waiting += [*value.keys(), *value.values()] if isinstance(value, dict) else value
     return size > LARGE
+
+
+def is_clear(labels: Mapping[str, Any], extra: Iterable[str]) -> bool:
+    """Whether nothing in labels of the application's own has to be masked."""
+    return not redact(labels, extra)[1]
 
 
 def _payload(
@@ -126,7 +137,7 @@ def _payload(
     text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
     held, state = None, "too_large"
     if data is not None:
-        is_secret = is_masked or BYTES in data or redact(labels, agent.settings.redact)[1]
+        is_secret = is_masked or BYTES in data or not (labels.keys() <= TASKIQS_OWN or is_clear(labels, agent.settings.redact))
         held, state = close_original(data, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
     return records.payload(
         ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,

@@ -74,30 +74,29 @@ def is_coroutine_function(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None) is not None
 
 
-def watched(run: Run, target: Callable[..., Any], executor: Any, begin: Callable[[Run], object]) -> Callable[..., Any]:
+def watched(run: Run, target: Callable[..., Any], executor: Any, begin: Callable[[Run], object], *, is_known: bool) -> Callable[..., Any]:
     """`target`, calling `begin(run)` right before it is called. A coroutine's own frames stay as they were.
 
-    In a process pool the function travels to another process and must stay what it is: there `begin` is called now.
+    In a process pool the function travels to another process and must stay what it is: there `begin` is called now. `is_known` says that
+    the receiver has read the signature already; a function it has not met must show the one it wraps.
     """
     if is_coroutine_function(target):
 
-        @functools.wraps(target)
         def start(*args: Any, **kwargs: Any) -> Any:
             begin(run)
             run.coroutine = target(*args, **kwargs)
             return run.coroutine
 
-        return _marked(start)
+        return _marked(start if is_known else functools.wraps(target)(start))
     if isinstance(executor, ProcessPoolExecutor):
         begin(run)
         return target
 
-    @functools.wraps(target)
     def call(*args: Any, **kwargs: Any) -> Any:
         begin(run)
         return target(*args, **kwargs)
 
-    return call
+    return call if is_known else functools.wraps(target)(call)
 
 
 def _marked(function: Callable[..., Any]) -> Callable[..., Any]:
