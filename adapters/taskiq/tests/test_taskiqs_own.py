@@ -163,6 +163,7 @@ def test_the_scheduler_sends_the_next_attempt(scene: Scene) -> None:
     retried = scene.one(task_id, "retried")
     assert (retried.attempt, retried.rest["error_type"], retried.rest["error"]) == (0, "ConnectionError", "mail host refused")
     assert "ConnectionError" in retried.rest["traceback"]
+    wait_for(lambda: len(scene.of(task_id, "enqueued")) == 2, "both were sent")
     sent = {record.attempt: record for record in scene.of(task_id, "enqueued")}
     assert sorted(sent) == [0, 1]
     assert sent[0].meta["code"].startswith("__main__:")
@@ -282,7 +283,7 @@ class TestRabbitMQ:
         end = rabbit.end(task_id, attempt=1)
         assert (end.kind, end.rest["result"], end.queue) == ("succeeded", '"second"', "work")
         retried = rabbit.one(task_id, "retried")
-        (sent,) = [record for record in rabbit.of(task_id, "enqueued") if record.attempt == 1]
+        (sent,) = wait_for(lambda: [r for r in rabbit.of(task_id, "enqueued") if r.attempt == 1], "the next attempt was sent")
         assert retried.rest["eta"] == sent.rest["eta"] == sent.at + 200_000
         assert rabbit.one(task_id, "started").at < sent.rest["eta"] <= end.rest["started_at"] + 50_000
 
