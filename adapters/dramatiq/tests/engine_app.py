@@ -41,7 +41,7 @@ dramatiq.set_broker(broker)
 
 
 def actor(**options: Any) -> Any:
-    return dramatiq.actor(queue_name="work", **{"max_retries": 0, "min_backoff": 100, **options})
+    return dramatiq.actor(**{"queue_name": "work", "max_retries": 0, "min_backoff": 100, **options})
 
 
 @actor()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -59,6 +61,13 @@ class DramatiqHarness(Harness):
         worker = self.start("worker", command, cwd=self.folder)
         wait_for(lambda: self.log("worker").count("ready for action") > said, "the worker is ready", seconds=30)
         return worker
+
+    def tear_down(self) -> None:
+        """At once: a worker that is asked to end takes seconds, and how it ends has a test of its own."""
+        for process in self.processes:
+            if process.poll() is None and isinstance(process.args, list) and "dramatiq" in process.args:
+                os.killpg(process.pid, signal.SIGKILL)
+        super().tear_down()
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
         keys = {"as", "max_age"} & options.keys()
