@@ -15,7 +15,6 @@ import time
 from typing import Annotated, Any
 
 from taskiq import (
-    AsyncBroker,
     Context,
     ScheduleSource,
     SimpleRetryMiddleware,
@@ -34,11 +33,15 @@ KIND, URL = os.environ.get("BROKER", "list"), os.environ["BROKER_URL"]
 QUEUE = "work"
 
 
-def make_broker() -> AsyncBroker:
+def make_broker() -> Any:
     if KIND == "rabbitmq":
-        from taskiq_aio_pika import AioPikaBroker, Queue
+        import taskiq_aio_pika
 
-        return AioPikaBroker(URL, task_queues=[Queue(name=QUEUE)], delay_queue=Queue(name="work.delayed"), qos=4)
+        rabbit: Any = taskiq_aio_pika.AioPikaBroker
+        if not hasattr(taskiq_aio_pika, "Queue"):  # before 0.6
+            return rabbit(URL, queue_name=QUEUE, delay_queue_name="work.delayed", qos=4)
+        queue = taskiq_aio_pika.Queue
+        return rabbit(URL, task_queues=[queue(name=QUEUE)], delay_queue=queue(name="work.delayed"), qos=4)
     from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
     results: Any = RedisAsyncResultBackend(URL, result_ex_time=600)
