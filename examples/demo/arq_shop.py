@@ -17,7 +17,7 @@ import z4j_arq
 REDIS = RedisSettings.from_dsn(os.environ["ARQ_URL"])
 
 
-async def deliver_webhook(ctx: dict[str, Any], endpoint: str, event: str, signature: str) -> int:
+async def deliver_webhook(ctx: dict[str, Any], endpoint: str, event: str, webhook_secret: str) -> int:
     """Calls a customer's address; it is tried three times."""
     await asyncio.sleep(seconds(20, 150))
     if happens(0.2) and ctx["job_try"] < 3:
@@ -44,6 +44,7 @@ class WorkerSettings:
     functions: ClassVar[list[Any]] = [deliver_webhook, enrich_lead]
     cron_jobs: ClassVar[list[Any]] = [cron(sweep_drafts, second={0, 30})]
     max_tries = 3
+    job_completion_wait = 5
 
 
 z4j_arq.install(WorkerSettings)
@@ -53,7 +54,7 @@ async def main() -> None:
     pool = await create_pool(REDIS)
     for number in range(1, 1_000_000_000):
         event = random.choice(("order.paid", "order.sent", "refund.created"))
-        await pool.enqueue_job("deliver_webhook", f"https://hooks.example/{number % 40}", event, signature=token())
+        await pool.enqueue_job("deliver_webhook", f"https://hooks.example/{number % 40}", event, webhook_secret=token())
         if number % 2:
             await pool.enqueue_job("enrich_lead", number)
         if number % 7 == 0:

@@ -15,7 +15,9 @@ import z4j_taskiq
 
 URL = os.environ["TASKIQ_URL"]
 results: RedisAsyncResultBackend[Any] = RedisAsyncResultBackend(URL, result_ex_time=300)
-broker = ListQueueBroker(URL, queue_name="recommend").with_result_backend(results).with_middlewares(SimpleRetryMiddleware(2))
+# Without the socket timeout of redis-py, which would end an idle worker's wait for work.
+queue = ListQueueBroker(URL, queue_name="recommend", socket_timeout=None)
+broker = queue.with_result_backend(results).with_middlewares(SimpleRetryMiddleware(2))
 z4j_taskiq.install(broker)
 
 

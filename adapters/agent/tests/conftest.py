@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,17 @@ from z4j_agent.settings import Settings
 
 TOKEN = "z4a_" + "t" * 43
 SEAL = "A" * 43
+
+
+def _free_coverage() -> None:
+    """In a forked child: the measuring tool's lock may have been held by a thread that does not exist here, and never be released."""
+    coverage = sys.modules.get("coverage")
+    collector = getattr(coverage.Coverage.current(), "_collector", None) if coverage is not None else None
+    if collector is not None:
+        collector.data_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_free_coverage)  # before the agent's own, which is measured
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 8.0) -> Any:

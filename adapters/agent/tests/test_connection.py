@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import faulthandler
 import os
 import socket
 import ssl
@@ -83,6 +84,17 @@ def start(gateway: Any, tmp_path: Path) -> Callable[..., Agent]:
         return agent
 
     return started
+
+
+def test_an_unanswered_question_is_null_not_an_empty_list(gateway: Any, start: Any, until: Until) -> None:
+    fake = Fake()
+    agent = start(fake)
+    agent.become_worker("w@host")
+    agent.connect()
+    until(lambda: [frame for frame in gateway.said("heartbeat") if frame["running"]])
+    fake.error = OSError("the broker is away")
+    beat = until(lambda: [frame for frame in gateway.said("heartbeat") if frame["running"] is None])[0]
+    assert beat["faults"] >= 1
 
 
 def note(agent: Agent, number: int) -> None:
@@ -267,6 +279,7 @@ def test_a_forked_producer_dials_in_itself(gateway: Any, start: Any, until: Unti
     agent.connect()
     until(lambda: gateway.hellos)
     if (pid := os.fork()) == 0:
+        faulthandler.dump_traceback_later(30, exit=True)  # should a lock have come along, this says which
         agent.connect()
         note(agent, 7)
         is_sent = agent.flush(5)

@@ -190,3 +190,7 @@ def test_lone_surrogates_become_visible() -> None:
     for shown in (display.show("a\ud800é")[0], display.show_error("a\ud800é"), display.show_arguments(["a\ud800é"], {})[0]):
         assert "a\\ud800é" in shown
         json.dumps(shown).encode()
+
+
+def test_a_scheme_before_a_key_does_not_hide_the_key() -> None:
+    assert redact_text("BEARER client_secret: hunter2") == "•••: •••"

@@ -125,12 +125,20 @@ _KEY_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
 
 
 def _mask(text: str) -> str:
+    """Every shape is sought in the text as it was: masking one first could hide the words by which another is known."""
+    found: list[tuple[int, int]] = []
     if _SUSPICIOUS.search(text):
-        for shape in VALUE_SHAPES:
-            text = shape.sub(MASK, text)
+        found = [match.span() for shape in VALUE_SHAPES for match in shape.finditer(text)]
     if ("=" in text or ":" in text) and _ASSIGNS.search(text):
-        text = ASSIGNMENT.sub(rf"\1{MASK}", text)
-    return text
+        found += [(match.end(1), match.end()) for match in ASSIGNMENT.finditer(text)]
+    if not found:
+        return text
+    parts, shown_to = [], 0
+    for start, end in sorted(found):
+        if start >= shown_to:
+            parts += [text[shown_to:start], MASK]
+        shown_to = max(shown_to, end)
+    return "".join((*parts, text[shown_to:]))
 
 
 def redact(value: Any, extra: Iterable[str] = ()) -> tuple[Any, bool]:
