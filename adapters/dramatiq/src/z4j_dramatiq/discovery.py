@@ -11,6 +11,7 @@ from dramatiq.middleware.threading import is_gevent_active
 import z4j_agent
 from z4j_agent.adapter import Finding, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.hooks import signature_of
+from z4j_dramatiq.queues import declared
 
 if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
@@ -30,12 +31,11 @@ def describe_worker(capture: Capture, findings: list[Finding]) -> WorkerInfo | N
     worker, agent = capture.worker, z4j_agent.current()
     if worker is None or agent is None:
         return None
-    queues = worker.consumer_whitelist or capture.broker.get_declared_queues()
     return WorkerInfo(
         name=agent.worker,
         pool="gevent" if is_gevent_active() else "threads",
         concurrency=int(worker.worker_threads),
-        queues=tuple(sorted(queues)),
+        queues=tuple(sorted(worker.consumer_whitelist or declared(capture.broker))),
         pids=(os.getpid(),),
         notes=tuple(f"{finding.what} {finding.remedy}".rstrip() for finding in findings if finding.level != "ok"),
     )

@@ -15,7 +15,7 @@ from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
 from z4j_agent.adapter import QueueInfo
-from z4j_dramatiq.facts import DEAD, DELAYED
+from z4j_dramatiq.facts import DEAD, DELAYED, queue_of
 
 PAGE = 500
 LOOKED_AT = 20_000
@@ -30,16 +30,21 @@ def kind_of(broker: Any) -> str:
     return ""
 
 
+def declared(broker: Any) -> list[str]:
+    """The queues themselves; the stub broker names the delayed ones too."""
+    return sorted({queue_of(name) for name in broker.get_declared_queues()})
+
+
 def list_queues(broker: Any) -> list[QueueInfo]:
     """Every declared queue with the two beside it."""
-    names = sorted(broker.get_declared_queues())
+    names = declared(broker)
     match kind_of(broker):
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":
             return _in_rabbitmq(broker, [name + beside for name in names for beside in ("", DELAYED, DEAD)])
         case "stub":
-            return [info for name in names if not name.endswith(DELAYED) for info in _in_memory(broker, name)]
+            return [info for name in names for info in _in_memory(broker, name)]
     return [QueueInfo(name, None) for name in names]
 
 
@@ -64,7 +69,7 @@ def _in_redis(broker: Any, name: str) -> Iterator[QueueInfo]:
 def find_in_redis(broker: Any, task_id: str) -> Iterator[tuple[str, Any, Message[Any]]]:
     """(queue, Dramatiq's id of the delivery, message) of a task in the queues, the delayed ones and the dead letters."""
     left = LOOKED_AT
-    for name in sorted(broker.get_declared_queues()):
+    for name in declared(broker):
         for beside in ("", DELAYED, DEAD):
             for delivery, raw in broker.client.hscan_iter(f"{key_of(broker, name + beside)}.msgs", count=PAGE):
                 message = read(raw) if task_id.encode("utf-8", "replace") in _bytes(raw) else None
