@@ -59,7 +59,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def deaf(broker: AsyncBroker, loop: asyncio.AbstractEventLoop) -> bool:
     adapter = TaskiqAdapter(broker)
-    adapter.capture.receiver, adapter.capture.loop = object(), loop
+    (capture,) = adapter.captures
+    capture.receiver, capture.loop = object(), loop
     return any("does not hear" in finding.what for finding in adapter.findings())
 
 

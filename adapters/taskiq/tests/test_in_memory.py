@@ -177,7 +177,8 @@ def test_a_task_that_exits_has_failed(watched: Watched) -> None:
 
 def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     """Everything of ours that taskiq calls finds its agent gone."""
-    capture = z4j_taskiq._adapters[id(watched.broker)].capture
+    assert z4j_taskiq._adapter is not None
+    (capture,) = z4j_taskiq._adapter.captures
     del capture._agent
 
     @watched.broker.task("inner")
@@ -261,6 +262,36 @@ def test_uninstalled_nothing_of_ours_is_left(tmp_path: Path) -> None:
     z4j_taskiq.uninstall(other)
     assert {name: Receiver.__dict__[name] for name in METHODS} == before
     z4j_agent.stop(0.1)
+
+
+def test_each_broker_of_a_process_is_asked_for_its_own(watched: Watched) -> None:
+    other = InPlace()
+    other.queue_name = "elsewhere"  # type: ignore[attr-defined]
+    z4j_taskiq.install(other)
+
+    @watched.broker.task("here")
+    async def here() -> None: ...
+
+    @other.task("there")
+    async def there() -> int:
+        return 1
+
+    watched.run(lambda _: here.kiq())
+    watched.run(lambda _: there.kiq())
+    assert {(record.name, record.queue) for record in watched.records("succeeded")} == {("here", "memory"), ("there", "elsewhere")}
+    adapter = z4j_taskiq._adapter
+    assert adapter is not None
+    assert {(task.name, task.queue) for task in adapter.list_tasks()} == {("here", "memory"), ("there", "elsewhere")}
+    (payload,) = [record for record in watched.records("payload") if record.name == "there"]
+
+    async def again(_: InMemoryBroker) -> None:
+        adapter.captures[1].loop = loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, lambda: adapter.retry_task(watched.original(payload), new_id="again"))
+
+    watched.run(again)
+    told = [record for record in watched.records("enqueued", "succeeded") if record.task_id == "again"]
+    assert [(record.kind, record.queue) for record in told] == [("succeeded", "elsewhere"), ("enqueued", "elsewhere")]
+    z4j_taskiq.uninstall(other)
 
 
 def test_an_older_taskiq_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
+from z4j_agent.guard import guard
 
 if TYPE_CHECKING:
     from z4j_taskiq.adapter import TaskiqAdapter
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (0, 11)
-_adapters: dict[int, TaskiqAdapter] = {}
+_adapter: TaskiqAdapter | None = None
+"""One for all brokers of this process, so that a command finds the right one."""
 
 
 def install(broker: Any, **settings: Any) -> None:
     """Watches this broker. `settings` are those of `z4j_agent.start`. Calling it twice for one broker does nothing more."""
+    global _adapter
 
     def version() -> str:
         from importlib.metadata import version as installed
@@ -35,14 +38,18 @@ def install(broker: Any, **settings: Any) -> None:
 
         return TaskiqAdapter(broker)
 
-    if id(broker) not in _adapters:
-        adapter = hooks.install("taskiq", version, OLDEST, make, settings)
-        if adapter is not None:
-            _adapters[id(broker)] = adapter
+    if _adapter is not None and _adapter.is_installed:
+        _watch_too(_adapter, broker)
+    else:
+        _adapter = hooks.install("taskiq", version, OLDEST, make, settings)
+
+
+@guard("install")
+def _watch_too(adapter: TaskiqAdapter, broker: Any) -> None:
+    adapter.watch(broker)
 
 
 def uninstall(broker: Any) -> None:
     """taskiq behaves again as if this package had never been there."""
-    adapter = _adapters.pop(id(broker), None)
-    if adapter is not None:
-        adapter.uninstall()
+    if _adapter is not None:
+        _adapter.unwatch(broker)

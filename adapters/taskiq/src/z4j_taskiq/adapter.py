@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of one taskiq broker."""
+"""What z4j may know of and ask of the taskiq brokers of one process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from z4j_taskiq.capture import Capture
 
 
 class TaskiqAdapter(Adapter):
-    """`capture` holds the hooks; everything else is asked in the agent's thread."""
+    """A capture holds the hooks of one broker; everything else is asked in the agent's thread."""
 
     engine: ClassVar[str] = "taskiq"
     capabilities: ClassVar[tuple[Capability, ...]] = (
@@ -30,41 +30,59 @@ class TaskiqAdapter(Adapter):
     )
 
     def __init__(self, broker: Any) -> None:
-        self.broker = broker
-        self.capture = Capture(broker)
+        self.captures = [Capture(broker)]
+        self.is_installed = False
+
+    def watch(self, broker: Any) -> None:
+        """Another broker of this process. Nothing happens when it is watched already."""
+        if all(capture.broker is not broker for capture in self.captures):
+            capture = Capture(broker)
+            capture.connect()
+            self.captures.append(capture)
+
+    def unwatch(self, broker: Any) -> None:
+        for capture in [capture for capture in self.captures if capture.broker is broker]:
+            capture.disconnect()
+            self.captures.remove(capture)
 
     def engine_version(self) -> str:
         return version("taskiq")
 
     def install(self) -> None:
-        self.capture.connect()
+        self.is_installed = True
+        for capture in self.captures:
+            capture.connect()
 
     def uninstall(self) -> None:
-        self.capture.disconnect()
+        self.is_installed = False
+        for capture in self.captures:
+            capture.disconnect()
 
     def list_tasks(self) -> list[TaskInfo]:
-        return discovery.list_tasks(self.broker)
+        found = {task.name: task for capture in self.captures for task in discovery.list_tasks(capture.broker)}
+        return [found[name] for name in sorted(found)]
 
     def list_queues(self) -> list[QueueInfo]:
-        return queues.list_queues(self.capture)
+        found = {queue.name: queue for capture in self.captures for queue in queues.list_queues(capture)}
+        return [found[name] for name in sorted(found)]
 
     def worker(self) -> WorkerInfo | None:
-        return discovery.describe_worker(self.capture, self.findings())
+        return discovery.describe_worker(self.captures, self.findings())
 
     def list_running(self) -> list[RunningTask]:
-        return discovery.list_running(self.capture)
+        return [run for capture in self.captures for run in discovery.list_running(capture)]
 
     def findings(self) -> list[Finding]:
-        return doctor.findings(self.capture)
+        return [found for capture in self.captures for found in doctor.findings(capture)]
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return commands.retry_task(self.capture, original, new_id)
+        return commands.retry_task(commands.sender_of(self.captures, original), original, new_id)
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return commands.cancel_task(self.capture, task_id)
+        return commands.cancel_task(self.captures, task_id)
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        return commands.terminate_task(self.capture, task_id)
+        return commands.terminate_task(self.captures, task_id)
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return reconcile.lookup_task(self.capture, task_id)
+        return reconcile.lookup_task(self.captures, task_id)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.guard import faults
 from z4j_taskiq import originals, reconcile
 from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
-from z4j_taskiq.queues import LOOP_WAIT_S, in_loop, read, redis_kind, redis_of, waiting_in
+from z4j_taskiq.queues import LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
 
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
@@ -75,6 +76,15 @@ def _id(line: bytes) -> str:
 
 
 # -- retry ---------------------------------------------------------------------------------------------------------------
+def sender_of(captures: Sequence[Capture], original: Original) -> Capture:
+    """The broker to send it with: one whose queue it was in, best one that knows the task. Raises Refused when there is none."""
+    able = [capture for capture in captures if original.queue in names_of(capture.broker)] or list(captures)
+    knowing = [capture for capture in able if capture.broker.find_task(original.name) is not None]
+    if not able:
+        raise Refused("no broker is watched in this process any more")
+    return (knowing or able)[0]
+
+
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
     """Sends the kept message under `new_id`, past the middlewares it has been through already.
 
@@ -101,23 +111,25 @@ def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, A
 
 
 # -- cancel --------------------------------------------------------------------------------------------------------------
-def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def cancel_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
     """Takes the task out of its queue where that is possible, else has the workers of this folder drop it. Raises Refused."""
-    if capture.receiver is None:
+    listening = [capture for capture in captures if capture.receiver is not None]
+    if not listening:
         raise Unsupported("only a worker can cancel, and this process is none")
-    if task_id in capture.running:
+    if any(task_id in capture.running for capture in listening):
         raise Refused("it runs already; stop it instead")
-    broker = capture.broker
-    if redis_kind(broker) == "list" and (labels := _taken_out(broker, task_id)) is not None:
-        name, attempt, queue = labels
-        agent = z4j_agent.current()
-        if agent is not None:
-            agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
-        return {"note": "it was taken out of the queue"}
-    if reconcile.has_ended(capture, task_id):
+    for capture in captures:
+        if redis_kind(capture.broker) == "list" and (found := _taken_out(capture.broker, task_id)) is not None:
+            name, attempt, queue = found
+            agent = z4j_agent.current()
+            if agent is not None:
+                agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
+            return {"note": "it was taken out of the queue"}
+    if any(reconcile.has_ended(capture, task_id) for capture in captures):
         raise Refused("it has ended already")
     try:
-        capture.skips.add(task_id)
+        for capture in listening:
+            capture.skips.add(task_id)
     except OSError as error:
         faults.report("telling the other workers of a cancellation", error)
         return {"note": "this worker will not run it; the others could not be told"}
@@ -136,17 +148,18 @@ def _taken_out(broker: Any, task_id: str) -> tuple[str, int, str] | None:
 
 
 # -- stop ----------------------------------------------------------------------------------------------------------------
-def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def terminate_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
     """Cancels the task's coroutine in its loop. A retry middleware does not send it again. Raises Refused."""
-    if capture.receiver is None:
+    if all(capture.receiver is None for capture in captures):
         raise Unsupported("only the worker that runs it can stop a task")
-    run, loop = capture.running.get(task_id), capture.loop
-    if run is None or loop is None:
+    capture = next((capture for capture in captures if task_id in capture.running), None)
+    run = None if capture is None else capture.running.get(task_id)
+    if capture is None or run is None or capture.loop is None:
         raise Refused("it does not run in this worker (any more)")
     if run.started_at is not None and run.coroutine is None:
         raise Refused("it is a plain function in a thread or process of its own, which cannot be stopped")
     answer: Future[bool] = Future()
-    loop.call_soon_threadsafe(_stop, run, answer)
+    capture.loop.call_soon_threadsafe(_stop, run, answer)
     try:
         if not answer.result(LOOP_WAIT_S):
             raise Refused("it was just ending by itself")

@@ -26,18 +26,19 @@ def list_tasks(broker: Any) -> list[TaskInfo]:
     return found
 
 
-def describe_worker(capture: Capture, findings: Iterable[Finding]) -> WorkerInfo | None:
-    """This process as a worker, with the notes an operator should read."""
-    receiver = capture.receiver
-    if receiver is None:
+def describe_worker(captures: Iterable[Capture], findings: Iterable[Finding]) -> WorkerInfo | None:
+    """This process as a worker of those brokers it listens to, with the notes an operator should read."""
+    listening = [capture for capture in captures if capture.receiver is not None]
+    if not listening:
         return None
-    executor = getattr(receiver, "executor", None)
+    executors = [getattr(capture.receiver, "executor", None) for capture in listening]
+    pools = [executor for executor in executors if isinstance(executor, ProcessPoolExecutor)]
     return WorkerInfo(
-        name=capture.worker_name,
-        pool="async + processes" if isinstance(executor, ProcessPoolExecutor) else "async + threads",
-        concurrency=capture.concurrency,
-        queues=tuple(names_of(capture.broker)),
-        pids=tuple(getattr(executor, "_processes", None) or ()),
+        name=listening[0].worker_name,
+        pool="async + processes" if pools else "async + threads",
+        concurrency=sum(capture.concurrency for capture in listening),
+        queues=tuple(name for capture in listening for name in names_of(capture.broker)),
+        pids=tuple(pid for pool in pools for pid in getattr(pool, "_processes", None) or ()),
         notes=tuple(f"{found.what} {found.remedy}".strip() for found in findings if found.level != "ok"),
     )
 

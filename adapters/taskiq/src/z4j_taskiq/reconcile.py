@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent.adapter import Refused, Unsupported
@@ -12,18 +13,20 @@ if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
 
 
-def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """What this worker runs, then the result store, then the queue itself. Raises Unsupported or Refused where it cannot be asked."""
-    run = capture.running.get(task_id)
-    if run is not None:
-        return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
-    stored = _stored(capture, task_id)
-    if stored is not None:
-        return stored
-    waiting = find_waiting(capture, task_id)
-    if waiting:
-        return {"state": "queued", "engine_state": waiting}
-    return {"state": "unknown", "engine_state": "no result" if waiting is None else "no result, and not in the queue"}
+def lookup_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
+    """What this worker runs, then the result stores, then the queues. Raises Unsupported or Refused where one cannot be asked."""
+    for capture in captures:
+        run = capture.running.get(task_id)
+        if run is not None:
+            return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
+    for capture in captures:
+        stored = _stored(capture, task_id)
+        if stored is not None:
+            return stored
+    waiting = [find_waiting(capture, task_id) for capture in captures]
+    if any(waiting):
+        return {"state": "queued", "engine_state": next(where for where in waiting if where)}
+    return {"state": "unknown", "engine_state": "no result" if None in waiting else "no result, and not in the queue"}
 
 
 def _stored(capture: Capture, task_id: str) -> dict[str, Any] | None:
