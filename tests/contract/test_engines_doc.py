@@ -15,7 +15,7 @@ from z4j_agent.adapter import ACTION_LEVEL
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs/engines.md"
-ENGINES = ("celery", "arq", "taskiq")
+ENGINES = ("celery", "arq", "taskiq", "dramatiq")
 ROW = re.compile(r"^\| [^|]+ \| `(\w+)`(?: / `(\w+)`)? \|", re.M)
 BEGIN, END = "<!-- capabilities of {}: begin -->", "<!-- capabilities of {}: end -->"
 TITLES = {"retry_task": "Retry", "cancel_task": "Cancel", "terminate_task": "Stop"}
