@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
-from z4j import __version__, logs
+from z4j import __version__, clock, logs
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError, Z4jError
 from z4j.gateway.socket import Gateway
@@ -80,7 +80,7 @@ class Server:
         self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
         self.gateway = Gateway(self.store, self.hub, self.live, self.dispatch, is_behind_proxy=settings.behind_proxy)
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
-        self.housekeeping = Housekeeping(self.store, self.live.changed, keep)
+        self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
@@ -110,6 +110,7 @@ class Server:
             duties.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await duties
+            await self.audit.sign_head(self.store, clock.now())
             await self.store.close()
 
     async def _greet(self) -> None:

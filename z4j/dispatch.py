@@ -20,9 +20,10 @@ from z4j.hub import AgentLink, Hub
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.live import Live
 from z4j.rules.access import may_act
+from z4j.rules.audit import SignedHead
 from z4j.rules.commands import EXPIRES_US, OFFERED, why_not
 from z4j.rules.fold import Event
-from z4j.store import audit, commands, originals
+from z4j.store import commands, heads, originals
 from z4j.store.audit import AuditLog
 from z4j.store.commands import CommandRow
 from z4j.store.db import Store
@@ -30,6 +31,8 @@ from z4j.store.tasks import TaskDetail, get_task
 
 LEVEL_NEEDED = {"retry_task": "operate", "cancel_task": "operate", "terminate_task": "all"}
 LEVELS = ("read", "operate", "all")
+MISSING_AT_MOST = 1_000
+"""Alarms about a log that was cut are remembered, so that each is written once; more say nothing new."""
 
 
 class Asker(Protocol):
@@ -65,6 +68,7 @@ class Dispatch:
         self.hub = hub
         self.live = live
         self.audit_log = audit_log
+        self._missing_heads: set[tuple[str, int, str]] = set()
 
     async def offers(self, role: str, task: TaskDetail) -> list[Offer]:
         """What the page of this task offers a person of this role, with the reason where it cannot be done."""
@@ -121,9 +125,27 @@ class Dispatch:
                     link.send(self._frame(dataclasses.replace(command, id=f"{command.id}.{link.boot}"), {}))
 
     async def audit_head(self) -> dict[str, Any] | None:
-        """What agents are shown of the audit log, so that they can witness it."""
-        head = await audit.last_head(self.store)
-        return {"seq": head.seq, "mac": head.mac.hex()} if head else None
+        """What agents are shown of the audit log, so that they can witness it: the newest signed head."""
+        return _shown(await heads.newest_head(self.store))
+
+    def newer_head(self, after: int) -> dict[str, Any] | None:
+        """The newest signed head if it covers more than row `after`; reads nothing, for it is asked with every ack."""
+        head = self.audit_log.newest
+        return _shown(head) if head is not None and head.seq > after else None
+
+    async def check_witness(self, app: str, host: str, spool: str, seq: int, digest: str) -> bool:
+        """Whether the log still holds the head an agent was shown. If not, that is audited, once for each spool and head."""
+        if await heads.holds_head(self.store, seq, bytes.fromhex(digest)):
+            return True
+        if (spool, seq, digest) not in self._missing_heads and len(self._missing_heads) < MISSING_AT_MOST:
+            self._missing_heads.add((spool, seq, digest))
+            logs.audit_head_missing(app, host, seq)
+            await self.audit_log.record(
+                self.store, at=clock.now(), actor=f"agent on {host}", role="", action="audit_head_missing", outcome="failed",
+                target=f"app:{app}", detail={"row": seq, "digest": digest, "spool": spool},
+            )  # fmt: skip
+            self.live.changed(("changes",))
+        return False
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     def _make(self, asker: Asker, action: str, task: TaskDetail, reason: str) -> CommandRow:
@@ -199,6 +221,12 @@ class Dispatch:
             self.store, at=clock.now(), actor=asker.name, role=asker.role, action=action, outcome="refused",
             target=f"{task.row.engine}:{task.row.task_id}", detail={"why": error.message}, address=asker.address,
         )  # fmt: skip
+
+
+def _shown(head: SignedHead | None) -> dict[str, Any] | None:
+    if head is None:
+        return None
+    return {"seq": head.seq, "at": head.at, "digest": head.digest.hex(), "key_id": head.key_id, "signature": head.signature.hex()}
 
 
 async def find_task(store: Store, id: int) -> TaskDetail:

@@ -17,6 +17,7 @@ from z4j.exceptions import StoreError
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.rules.fold import Event
 from z4j.store import agents, commands, retention, watch
+from z4j.store.audit import AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
 from z4j.store.watch import Held
@@ -41,10 +42,13 @@ _log = logging.getLogger("z4j.housekeeping")
 class Housekeeping:
     """The duties, each to be called by itself in tests. `changed` is told the topics of `live` that changed."""
 
-    def __init__(self, store: Store, changed: Callable[[Iterable[str]], None], keep: Retention | None = None) -> None:
+    def __init__(
+        self, store: Store, changed: Callable[[Iterable[str]], None], keep: Retention | None = None, log: AuditLog | None = None
+    ) -> None:
         self.store = store
         self.changed = changed
         self.keep = keep or Retention()
+        self.log = log
         self._missing: set[Held] = set()
 
     async def run(self) -> None:
@@ -58,6 +62,7 @@ class Housekeeping:
             (5, self.find_lost),
             (30, self.checkpoint),
             (60, self.delete_old),
+            (60, self.sign_head),
         ]
         second = 0
         while True:
@@ -117,6 +122,11 @@ class Housekeeping:
         if deleted:
             self.changed(("tasks", "queues", "strip"))
         return deleted
+
+    async def sign_head(self, at: int) -> None:
+        """A signed head over the rows that were added to the audit log."""
+        if self.log is not None:
+            await self.log.sign_head(self.store, at)
 
     async def checkpoint(self, at: int) -> None:
         """Keep the write-ahead log short."""

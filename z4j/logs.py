@@ -92,6 +92,17 @@ def records_refused(app_id: int, refused: dict[str, int]) -> None:
     _gateway.warning("records refused, their neighbours were taken", extra={"facts": facts})
 
 
+def audit_cut(ends_at: int, signed_to: int) -> None:
+    _server.error(
+        "the audit log ends before its last signed head: rows were deleted", extra={"facts": {"ends": ends_at, "signed": signed_to}}
+    )
+
+
+def audit_head_missing(app: str, host: str, seq: int) -> None:
+    facts = {"app": app, "host": host, "row": seq}
+    _gateway.error("the audit log does not hold the head this agent was shown; run `z4j audit verify`", extra={"facts": facts})
+
+
 def command_sent(command_id: str, action: str, boot: str) -> None:
     _commands.info("command sent", extra={"facts": {"id": command_id, "action": action, "boot": boot}})
 

@@ -100,5 +100,8 @@ def _parser() -> argparse.ArgumentParser:
 
     checks = add("audit", "The audit log.").add_subparsers(required=True, metavar="ACTION")
     verify = add("verify", "Walk the whole log and say whether it is what was written.", audit.verify, checks)
-    verify.add_argument("--head", metavar="SEQ:MAC", help="A head kept elsewhere; it must still be part of the log.")
+    verify.add_argument("--head", metavar="ROW:DIGEST", help="A head kept elsewhere; it must still be part of the log.")
+    add("key", "Print the public key that signed heads are checked with.", audit.key, checks)
+    out = add("export", "Write the log with its signed heads as JSON lines, to be checked elsewhere.", audit.export, checks)
+    out.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")
     return parser

@@ -21,7 +21,7 @@ def backup(words: argparse.Namespace, settings: Settings) -> int:
         async with offline(settings, creates=False) as parts:
             await parts.store.backup(target)
             await parts.record("backup", f"file:{target.name}")
-        keys = ", ".join(str(settings.data / name) for name in ("audit.key", "audit.head", "cookie.key"))
+        keys = ", ".join(str(settings.data / name) for name in ("audit.key", "audit.ed25519", "audit.head", "totp.key", "cookie.key"))
         print(f"{target} holds a complete copy of the database.\nKeep the keys with it, apart from it: {keys}")
         return 0
 

@@ -86,6 +86,8 @@ class _Peer:
         self.link: AgentLink | None = None
         self.reason = "connection lost"
         self.is_orderly = False
+        self.shown_seq = 0
+        """Of the newest signed head this agent was shown."""
 
     async def run(self) -> None:
         """Until one of the three ends; then the others are ended too."""
@@ -165,7 +167,10 @@ class _Peer:
                 self.batches.task_done()
             if done.refused:
                 logs.records_refused(self.token.app_id, done.refused)
-            self.out.put_nowait(self.session.send_ack(batch.seq))
+            newer = self.gateway.dispatch.newer_head(self.shown_seq)
+            if newer is not None:
+                self.shown_seq = newer["seq"]
+            self.out.put_nowait(self.session.send_ack(batch.seq, newer))
             self.gateway.live.changed(done.topics)
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
@@ -195,12 +200,21 @@ class _Peer:
             "at": at,
             "heartbeat_s": HEARTBEAT_S,
             "seal_key": self.token.seal_key_id or None,
-            "audit_head": await self.gateway.dispatch.audit_head(),
+            "audit_head": await self._audit_head(hello),
         }
         self.out.put_nowait(self.session.send_welcome(facts))
         logs.agent_connected(self.token.app, hello.boot, hello.host, hello.pid, hello.worker or "")
         self.gateway.live.changed(("workers", "strip"))
         await self.gateway.dispatch.agent_connected(self.link)
+
+    async def _audit_head(self, hello: Hello) -> dict[str, Any] | None:
+        """The newest signed head, and whether the log extends the one this agent kept."""
+        dispatch, kept, extends = self.gateway.dispatch, hello.audit_head, None
+        if kept is not None:
+            extends = await dispatch.check_witness(self.token.app, hello.host, hello.spool, kept.seq, kept.digest)
+        head = await dispatch.audit_head()
+        self.shown_seq = head["seq"] if head else 0
+        return {**(head or {"seq": 0}), "extends": extends} if head or kept else None
 
     def _came_by_tls(self) -> bool:
         return self.gateway.is_behind_proxy and self.websocket.headers.get("x-forwarded-proto", "") in ("https", "wss")

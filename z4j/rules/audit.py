@@ -3,6 +3,10 @@
 
 Each row's MAC is HMAC-SHA256 over the MAC before it and the row in one canonical form, so that an edited, deleted, inserted or
 reordered row breaks everything behind it. A log cut off at its end is found by the head that is kept apart from it.
+
+The MAC needs our secret to be checked. Beside it runs a digest that anybody can compute: SHA-256 over the digest before it, the row
+and its MAC. A signed head is the digest up to a row with an Ed25519 signature (`store/heads.py`); whoever has the public key can check
+an export with it, and whoever kept a head can say later whether the log still holds it.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 GENESIS = b"\0" * 32
@@ -35,20 +39,34 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last row as it was seen some time: a log that does not contain it has been cut or rewritten."""
+    """A row as it was seen some time, by its MAC or by its digest: a log that does not contain it has been cut or rewritten."""
 
     seq: int
-    mac: bytes
+    mark: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """The digest up to row `seq`, signed at `at` (microseconds UTC) with the Ed25519 key `key_id`."""
+
+    seq: int
+    at: int
+    digest: bytes
+    key_id: str
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`broken_at` is the first row that cannot be trusted, 0 when all can."""
+    """`broken_at` is the first row that cannot be trusted, 0 when all can. `heads` signed heads were checked; `head` is the end of
+    what can be trusted, by its MAC, and `digest` the same by its digest."""
 
     rows: int
     broken_at: int
     why: str
     head: Head
+    digest: bytes = GENESIS
+    heads: int = 0
 
     @property
     def is_intact(self) -> bool:
@@ -66,22 +84,55 @@ def sign(key: bytes, before: bytes, row: AuditRow) -> bytes:
     return hmac.digest(key, b"z4j audit v1\0" + before + canonical(row), hashlib.sha256)
 
 
-def verify(rows: Iterable[AuditRow], keys: dict[str, bytes], known: Head | None = None) -> Verdict:
-    """Walks the whole log in order. `known` is a head kept elsewhere; it must still be part of the log."""
-    before, expected = GENESIS, 1
-    is_known_seen = known is None or known.seq == 0
+def add_to_digest(before: bytes, row: AuditRow) -> bytes:
+    """The digest up to `row`, which comes behind a row whose digest was `before`."""
+    return hashlib.sha256(b"z4j audit digest v1\0" + before + row.mac + canonical(row)).digest()
+
+
+def head_text(seq: int, at: int, digest: bytes, key_id: str) -> bytes:
+    """The bytes of a head that are signed."""
+    return b"z4j audit head v1\0" + json.dumps([seq, at, digest.hex(), key_id], separators=(",", ":")).encode("ascii")
+
+
+def verify(
+    rows: Iterable[AuditRow],
+    keys: dict[str, bytes],
+    known: Iterable[Head] = (),
+    signed: Iterable[SignedHead] = (),
+    why_not_ours: Callable[[SignedHead], str] = lambda _: "",
+) -> Verdict:
+    """Walks the whole log in order. `known` are heads kept elsewhere and `signed` those of the log: all must be part of it.
+
+    `why_not_ours` answers what is wrong with a signature, or an empty text.
+    """
+    marks = _marks(known)
+    heads = {head.seq: head for head in signed}
+    last = max([0, *marks, *heads])
+    before, digest, seq, checked = GENESIS, GENESIS, 0, 0
     for row in rows:
-        why = _flaw(row, expected, before, keys)
-        if why is None and known is not None and row.seq == known.seq:
-            is_known_seen = hmac.compare_digest(row.mac, known.mac)
-            why = None if is_known_seen else "the row is not the one that was seen here before: the log was rewritten"
+        why = _flaw(row, seq + 1, before, keys)
+        if why is None:
+            after = add_to_digest(digest, row)
+            if any(mark not in (row.mac, after) for mark in marks.get(row.seq, ())):
+                why = "the row is not the one that was seen here before: the log was rewritten"
+            elif (head := heads.get(row.seq)) is not None:
+                checked += 1
+                why = "the row is not the one whose head was signed" if head.digest != after else why_not_ours(head) or None
         if why is not None:
-            return Verdict(expected - 1, expected, why, Head(expected - 1, before))
-        before, expected = row.mac, expected + 1
-    head = Head(expected - 1, before)
-    if not is_known_seen and known is not None:
-        return Verdict(head.seq, expected, f"the log ends at row {head.seq}, but row {known.seq} was seen: its end was cut off", head)
-    return Verdict(head.seq, 0, "", head)
+            return Verdict(seq, seq + 1, why, Head(seq, before), digest, checked)
+        before, digest, seq = row.mac, after, row.seq
+    end = Head(seq, before)
+    if last > seq:
+        return Verdict(seq, seq + 1, f"the log ends at row {seq}, but row {last} was seen: its end was cut off", end, digest, checked)
+    return Verdict(seq, 0, "", end, digest, checked)
+
+
+def _marks(known: Iterable[Head]) -> dict[int, list[bytes]]:
+    found: dict[int, list[bytes]] = {}
+    for head in known:
+        if head.seq:
+            found.setdefault(head.seq, []).append(head.mark)
+    return found
 
 
 def _flaw(row: AuditRow, expected: int, before: bytes, keys: dict[str, bytes]) -> str | None:

@@ -27,6 +27,13 @@ class CapabilityItem(Struct, array_like=True, frozen=True):
     note: Text = ""
 
 
+class KeptHead(Struct, frozen=True):
+    """The last head of the audit log an agent was shown."""
+
+    seq: Annotated[int, Meta(ge=1, lt=1 << 53)]
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
 class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     """First frame of a connection: who dials in, what it can do, what its owner allows."""
 
@@ -49,6 +56,7 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     release: Name | None = None
     seal_key: Name | None = None
     notes: Notes | None = None
+    audit_head: KeptHead | None = None
 
 
 class TaskItem(Struct, array_like=True, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from z4j.rules.audit import GENESIS, AuditRow, Head, canonical, sign, verify
+from z4j.rules.audit import GENESIS, AuditRow, Head, SignedHead, add_to_digest, canonical, head_text, sign, verify
 
 KEY = b"k" * 32
 KEYS = {"k1": KEY}
@@ -24,14 +24,26 @@ def chain(length: int = 6) -> list[AuditRow]:
     return rows
 
 
+def digests(rows: list[AuditRow]) -> list[bytes]:
+    found, digest = [], GENESIS
+    for row in rows:
+        digest = add_to_digest(digest, row)
+        found.append(digest)
+    return found
+
+
+def head(seq: int, digest: bytes) -> SignedHead:
+    return SignedHead(seq, 9, digest, "e1", b"s")
+
+
 def test_an_untouched_log_is_intact() -> None:
     rows = chain()
-    verdict = verify(rows, KEYS, Head(3, rows[2].mac))
+    verdict = verify(rows, KEYS, [Head(3, rows[2].mac)])
     assert verdict.is_intact
     assert verdict.rows == 6
     assert verdict.head == Head(6, rows[-1].mac)
     assert verify([], KEYS).is_intact
-    assert verify([], KEYS, Head(0, GENESIS)).is_intact
+    assert verify([], KEYS, [Head(0, GENESIS)]).is_intact
 
 
 @pytest.mark.parametrize(
@@ -57,7 +69,7 @@ def test_deletion_insertion_and_reordering_are_found() -> None:
 def test_truncation_is_found_by_a_head_kept_elsewhere() -> None:
     rows = chain()
     assert verify(rows[:4], KEYS).is_intact
-    verdict = verify(rows[:4], KEYS, Head(6, rows[5].mac))
+    verdict = verify(rows[:4], KEYS, [Head(6, rows[5].mac)])
     assert verdict.broken_at == 5
     assert "cut off" in verdict.why
 
@@ -70,9 +82,35 @@ def test_a_rewritten_log_is_found_by_a_head_kept_elsewhere() -> None:
         other[number] = replace(row, mac=sign(KEY, before, row))
         before = other[number].mac
     assert verify(other, KEYS).is_intact
-    verdict = verify(other, KEYS, Head(2, rows[1].mac))
+    verdict = verify(other, KEYS, [Head(2, rows[1].mac)])
     assert verdict.broken_at == 2
     assert "rewritten" in verdict.why
+
+
+def test_the_end_is_known_by_its_mac_and_by_its_digest() -> None:
+    rows = chain()
+    ends = digests(rows)
+    verdict = verify(rows, KEYS, [Head(4, ends[3]), Head(4, rows[3].mac)], [head(2, ends[1]), head(6, ends[5])])
+    assert verdict.is_intact
+    assert (verdict.digest, verdict.heads) == (ends[5], 2)
+    assert verify(rows, KEYS, [Head(4, ends[2])]).broken_at == 4
+
+
+def test_signed_heads_must_fit_their_rows_and_be_ours() -> None:
+    rows = chain()
+    ends = digests(rows)
+    assert verify(rows, KEYS, signed=[head(3, ends[2])], why_not_ours=lambda _: "not ours").why == "not ours"
+    verdict = verify(rows, KEYS, signed=[head(3, ends[3])])
+    assert (verdict.broken_at, verdict.heads) == (3, 1)
+    assert "signed" in verdict.why
+    assert "cut off" in verify(rows[:5], KEYS, signed=[head(6, ends[5])]).why
+
+
+def test_the_digest_covers_the_mac_and_the_row_and_what_came_before() -> None:
+    row = chain()[0]
+    other = {add_to_digest(GENESIS, row), add_to_digest(GENESIS, replace(row, mac=b"m")), add_to_digest(b"1" * 32, row)}
+    assert len(other | {add_to_digest(GENESIS, replace(row, actor="eve"))}) == 4
+    assert head_text(1, 2, b"d", "k") == b'z4j audit head v1\0[1,2,"64","k"]'
 
 
 def test_an_unknown_key_is_found() -> None:

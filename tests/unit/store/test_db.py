@@ -153,9 +153,9 @@ async def test_a_long_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # -- migrations --------------------------------------------------------------------------------------------------------
 def test_migrating_twice_does_nothing_the_second_time(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "z4j.db"
-    assert migrate.migrate(path) == 1
+    assert migrate.migrate(path) == migrate.newest()
     assert migrate.migrate(path) == 0
-    assert migrate.version(path) == migrate.newest() == 1
+    assert migrate.version(path) == migrate.newest()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     migrate.check(path)
 
@@ -182,16 +182,17 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_a_copy_is_made_before_a_database_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "z4j.db"
     migrate.migrate(path)
-    known = migrate.migrations()
-    monkeypatch.setattr(migrate, "migrations", lambda: [*known, (2, "CREATE TABLE more (id INTEGER) STRICT;")])
+    known, old = migrate.migrations(), migrate.newest()
+    new = old + 1
+    monkeypatch.setattr(migrate, "migrations", lambda: [*known, (new, "CREATE TABLE more (id INTEGER) STRICT;")])
     assert migrate.migrate(path) == 1
-    copies = list(tmp_path.glob("z4j.db.before-2-*"))
-    assert [migrate.version(copy) for copy in copies] == [1]
-    assert migrate.version(path) == 2
-    monkeypatch.setattr(migrate, "migrations", lambda: [*known, (2, ""), (3, "CREATE TABLE a (x); CREATE TABLE more (id);")])
+    copies = list(tmp_path.glob(f"z4j.db.before-{new}-*"))
+    assert [migrate.version(copy) for copy in copies] == [old]
+    assert migrate.version(path) == new
+    monkeypatch.setattr(migrate, "migrations", lambda: [*known, (new, ""), (new + 1, "CREATE TABLE a (x); CREATE TABLE more (id);")])
     with pytest.raises(StoreError, match="undone"):
         migrate.migrate(path)
-    assert migrate.version(path) == 2
+    assert migrate.version(path) == new
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'a'").fetchone() == (0,)
     db.close()

@@ -22,15 +22,19 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.native import native, start_native_thread
 from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
 from z4j_agent.settings import agent_version
+from z4j_agent.turns import Turns
+from z4j_agent.witness import Witness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from websockets.sync.client import ClientConnection
 
     from z4j_agent.agent import Agent
     from z4j_agent.shipper import Batch
 
 POLL_MIN_S, POLL_MAX_S = 0.2, 0.5
-"""How often the spool is looked at. Every look takes the interpreter away from the host a few dozen times; a page refreshes twice a second."""
+"""How often the spool is looked at. Every look takes the interpreter from the host a few dozen times; a page shows two a second."""
 OFFERED_EVERY_S = 0.05
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 REFUSED_BACKOFF_S = (60.0, 300.0)
@@ -52,7 +56,9 @@ class Connection:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._commands = Commands(agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append)
+        self._witness = Witness(agent.shipper.folder)
         # Plain flags and short sleeps: locks and events may be greenlet ones here, and this is a real thread.
+        self.turns = Turns(agent.shipper.folder)
         self._stopping = False
         self._stopped = False
         self._woken = False
@@ -83,7 +89,8 @@ class Connection:
             time.sleep(0.005)
 
     def after_fork_in_child(self) -> None:
-        """Closes the inherited descriptor and nothing else: a close frame would end the parent's connection."""
+        """Closes the inherited descriptors and nothing else: a close frame would end the parent's connection."""
+        self.turns.give_up()
         inherited, self._socket = self._socket, None
         if inherited is not None:
             with contextlib.suppress(OSError):
@@ -102,6 +109,7 @@ class Connection:
                 self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter, no secret
         finally:
             self._agent.shipper.give_up()
+            self.turns.give_up()
             self._stopped = True
 
     def _wait(self, seconds: float) -> None:
@@ -202,6 +210,7 @@ class Connection:
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
             "notes": agent.notes[:50],
+            **self._witness.in_hello(),
         }
 
     def refused(self, refusal: Refusal) -> None:
@@ -216,6 +225,11 @@ class Connection:
 
     def welcomed(self) -> None:
         self._opened_at, self.state = time.monotonic(), "connected"
+
+    def witness(self, head: dict[str, Any] | None) -> None:
+        """The server shows the end of its audit log, which must extend what it has shown before."""
+        if wrong := self._witness.see(head):
+            faults.tell("audit head", wrong, f"the audit log of the z4j server was cut or rewritten: {wrong}; tell whoever runs it")
 
     def take_wake(self) -> bool:
         woken, self._woken = self._woken, False
@@ -243,6 +257,7 @@ class _Exchange:
         self._heartbeat_s = 5.0
         self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0}
         self._poll_s = POLL_MIN_S
+        self._turns = connection.turns
         self._is_held_back = False
         """Whether the window closed before the spool was empty."""
 
@@ -275,7 +290,9 @@ class _Exchange:
         match self._session.receive(frame):
             case Welcomed() as welcome:
                 self._welcomed(welcome)
-            case Acked(seq):
+            case Acked(seq, head):
+                if head is not None:
+                    self._connection.witness(head)
                 for number in [number for number in self._sent if number <= seq]:
                     self._agent.shipper.acked(self._sent.pop(number))
                 if self._is_held_back:
@@ -288,6 +305,7 @@ class _Exchange:
 
     def _welcomed(self, welcome: Welcomed) -> None:
         self._connection.welcomed()
+        self._connection.witness(welcome.audit_head)
         self._heartbeat_s = max(0.5, welcome.heartbeat_s)
         self._agent.shipper.rewind()
 
@@ -343,19 +361,21 @@ class _Exchange:
         self._socket.send(frame)
 
     def _heartbeat(self, now: float) -> dict[str, Any]:
-        running: list[list[Any]] = []
+        """`running` is null when an engine could not be asked: an incomplete list would make the server call tasks lost."""
+        running: list[list[Any]] | None = []
         queues: list[list[Any]] = []
-        is_queue_time = self._agent.shipper.is_holder and now >= self._next["queues"]
+        is_queue_time = self._agent.role == "worker" and now >= self._next["queues"]
         if is_queue_time:
             self._next["queues"] = now + QUEUES_EVERY_S
         for adapter in self._agent.adapters:
-            try:
-                running += [[adapter.engine, *_clipped(astuple(task))] for task in adapter.list_running()[:MAX_RUNNING]]
-                if is_queue_time:
-                    queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in adapter.list_queues()[:MAX_QUEUES]]
-            except Exception as error:
-                let_through(error)
-                faults.report(f"heartbeat of {adapter.engine}", error)
+            found = self._asked(f"what runs in {adapter.engine}", adapter.list_running)
+            if found is None:
+                running = None
+            elif running is not None:
+                running += [[adapter.engine, *_clipped(astuple(task))] for task in found[:MAX_RUNNING]]
+            if is_queue_time and self._turns.take(adapter.engine):
+                waiting = self._asked(f"what waits in {adapter.engine}", adapter.list_queues) or []
+                queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in waiting[:MAX_QUEUES]]
         facts = {
             "at": time.time_ns() // 1000,
             "running": running,
@@ -365,6 +385,16 @@ class _Exchange:
             "shipper": self._agent.shipper.is_holder,
         }
         return facts | ({"queues": queues} if is_queue_time else {})
+
+    @staticmethod
+    def _asked(what: str, ask: Callable[[], list[Any]]) -> list[Any] | None:
+        """An adapter's answer, or None when it could not give one, which is counted."""
+        try:
+            return ask()
+        except Exception as error:
+            let_through(error)
+            faults.report(f"finding out {what}", error)
+            return None
 
 
 def _clipped(item: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -60,6 +60,16 @@ class Faults:
                 with contextlib.suppress(OSError):
                     self._tell(where, kind, count + 1)
 
+    def tell(self, where: str, what: str, sentence: str) -> None:
+        """Something the operators must know that is no error of ours: always logged, counted and told. Never raises."""
+        self.total += 1
+        count, _ = self.by_place.get(where, (0, ""))
+        self.by_place[where] = (count + 1, what)
+        _log.error("%s", sentence)
+        if self._tell is not None:
+            with contextlib.suppress(OSError):
+                self._tell(where, what, count + 1)
+
 
 faults = Faults()
 

@@ -39,9 +39,10 @@ class Welcomed:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The batch with this sequence number, and all before it, are committed."""
+    """The batch with this sequence number, and all before it, are committed. `audit_head` when the server has a newer one."""
 
     seq: int
+    audit_head: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,26 +139,30 @@ class Session:
         if kind == "welcome" and self.state is State.HELLO_SENT:
             self.state = State.OPEN
             self.window = max(1, int(said["window"]))
-            head = said.get("audit_head")
             return Welcomed(
                 float(said["heartbeat_s"]),
                 self.window,
                 said.get("seal_key"),
                 int(said["at"]),
-                head if isinstance(head, dict) else None,
+                _head(said),
             )
         if kind == "ack" and self.state is State.OPEN:
             seq = int(said["seq"])
             if not self.acked <= seq <= self.seq:
                 raise ProtocolError(f"ack of batch {seq}, which was never sent")
             self.acked = seq
-            return Acked(seq)
+            return Acked(seq, _head(said))
         if kind == "command" and self.state is State.OPEN:
             params = said["params"]
             if not isinstance(params, dict):
                 raise TypeError("params is an object")
             return Command(str(said["id"]), str(said["action"]), str(said["engine"]), int(said["expires_at"]), params)
         raise ProtocolError(f"frame {kind!r} is not expected while {self.state.value}")
+
+
+def _head(said: dict[str, Any]) -> dict[str, Any] | None:
+    head = said.get("audit_head")
+    return head if isinstance(head, dict) else None
 
 
 def _frame(kind: str, facts: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ COMMAND_STATUS: Final = ("accepted", "done", "failed", "refused", "unsupported",
 AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     "hello": (
         "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "app?", "environment", "release?",
-        "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?",
+        "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?",
     ),
     "discovery": ("engine", "tasks", "queues", "worker?"),
     "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper"),
@@ -103,7 +103,7 @@ AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
 #: type → fields, server to agent.
 SERVER_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     "welcome": ("protocol", "server_version", "session", "at", "heartbeat_s", "window", "seal_key?", "audit_head?"),
-    "ack": ("seq",),
+    "ack": ("seq", "audit_head?"),
     "command": ("id", "action", "engine", "expires_at", "params"),
     "error": ("code", "message", "hint?"),
 }
