@@ -56,7 +56,7 @@ class DramatiqAdapter(Adapter):
         return discovery.list_tasks(self.broker)
 
     def list_queues(self) -> list[QueueInfo]:
-        return queues.list_queues(self.broker)
+        return queues.list_queues(self.capture)
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.capture, self.findings())

@@ -27,6 +27,7 @@ from z4j_agent.hooks import error_of, now, text_of
 from z4j_dramatiq import decoding, originals
 from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import ENGINE, MARK, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
+from z4j_dramatiq.queues import Lookout
 from z4j_dramatiq.run import Run, Running, Stopped, current
 from z4j_dramatiq.skips import Skips
 
@@ -43,6 +44,7 @@ class Capture(Middleware):
         """Dramatiq's Worker once it boots; None in producers."""
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
+        self.lookout = Lookout(broker)
         self.skips: Skips
         self._agent: Agent
         self._on_ready = on_ready
@@ -246,6 +248,7 @@ class Capture(Middleware):
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
+        self.lookout.close()
 
 
 class Fence(Middleware):

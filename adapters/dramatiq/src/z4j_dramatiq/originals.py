@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 from dramatiq.encoder import Encoder, JSONEncoder
@@ -81,12 +80,12 @@ def _is_large(value: Any) -> bool:
     while waiting and size <= LARGE:
         value = waiting.pop()
         size += 3
-        if isinstance(value, str | bytes | bytearray):
+        if isinstance(value, (str, bytes, bytearray)):  # plain classes on purpose: this stands in every call of send()
             size += len(value)
-        elif isinstance(value, Mapping | list | tuple | set | frozenset):
+        elif isinstance(value, (dict, list, tuple, set, frozenset)):
             size += 2 * len(value)
             if size <= LARGE:
-                waiting += [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+                waiting += [*value, *value.values()] if isinstance(value, dict) else value
     return size > LARGE
 
 

@@ -8,8 +8,9 @@ dead letters of the last seven days.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
@@ -17,9 +18,13 @@ from dramatiq.message import Message
 from z4j_agent.adapter import QueueInfo
 from z4j_dramatiq.facts import DEAD, DELAYED, queue_of
 
+if TYPE_CHECKING:
+    from z4j_dramatiq.capture import Capture
+
 PAGE = 500
 LOOKED_AT = 20_000
 """Messages of a broker that are read in search of one task."""
+HEARTBEAT_S = 60
 
 
 def kind_of(broker: Any) -> str:
@@ -35,14 +40,15 @@ def declared(broker: Any) -> list[str]:
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
-def list_queues(broker: Any) -> list[QueueInfo]:
+def list_queues(capture: Capture) -> list[QueueInfo]:
     """Every declared queue with the two beside it."""
+    broker = capture.broker
     names = declared(broker)
     match kind_of(broker):
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":
-            return _in_rabbitmq(broker, [name + beside for name in names for beside in ("", DELAYED, DEAD)])
+            return _in_rabbitmq(capture, [name + beside for name in names for beside in ("", DELAYED, DEAD)])
         case "stub":
             return [info for name in names for info in _in_memory(broker, name)]
     return [QueueInfo(name, None) for name in names]
@@ -94,24 +100,56 @@ def _bytes(raw: Any) -> bytes:
 
 
 # -- RabbitMQ ------------------------------------------------------------------------------------------------------------
-@contextlib.contextmanager
-def _connection(broker: Any) -> Iterator[Any]:
-    """A short-lived connection: one kept by the agent's thread would die unserved between two looks."""
-    import pika
+class Lookout:
+    """The agent's own connection to RabbitMQ. A worker looks every few seconds and keeps it; a producer opens one for each look."""
 
-    connection = pika.BlockingConnection(broker.parameters)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    def __init__(self, broker: Any) -> None:
+        self._broker = broker
+        self._connection: Any = None
+
+    @contextlib.contextmanager
+    def connection(self, *, is_kept: bool) -> Iterator[Any]:
+        """What the last look has left behind if it still lives. Raises what pika raises."""
+        import pika.exceptions
+
+        try:
+            if self._connection is not None:
+                self._connection.process_data_events(0)  # heartbeats, and whether the server has closed it
+        except pika.exceptions.AMQPError:
+            self._connection = None
+        if self._connection is None:
+            self._connection = pika.BlockingConnection(_unhurried(self._broker.parameters))
+        try:
+            yield self._connection
+        finally:
+            if not is_kept:
+                self.close()
+
+    def close(self) -> None:
+        """Also when it is broken already. From whichever thread, once the agent's has ended."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            import pika.exceptions
+
+            with contextlib.suppress(pika.exceptions.AMQPError):
+                connection.close()
 
 
-def _in_rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
+def _unhurried(parameters: Any) -> Any:
+    """The broker's parameters with heartbeats that a look every few seconds can keep."""
+    if isinstance(parameters, list):
+        return [_unhurried(each) for each in parameters]
+    own = copy.copy(parameters)
+    own.heartbeat = HEARTBEAT_S
+    return own
+
+
+def _in_rabbitmq(capture: Capture, names: list[str]) -> list[QueueInfo]:
     """Declared passively, so that nothing is created; what does not exist yet closes the channel and is empty."""
     import pika.exceptions
 
     found = []
-    with _connection(broker) as connection:
+    with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
         channel = connection.channel()
         for name in names:
             try:
@@ -120,6 +158,7 @@ def _in_rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
             except pika.exceptions.ChannelClosedByBroker:
                 found.append(QueueInfo(name, 0, 0))
                 channel = connection.channel()
+        channel.close()
     return found
 
 
