@@ -117,6 +117,7 @@ def test_a_task_in_its_own_process_is_eager(watched: Watched) -> None:
     assert watched.run(lambda _: outer.kiq()) is not None
     told = {(record.kind, record.name): record for record in watched.records()}
     assert {kind for kind, _ in told} == {"enqueued", "payload", "received", "started", "succeeded"}
+    assert {name for kind, name in told if kind == "payload"} == {"inner", "outer"}
     assert told["succeeded", "outer"].meta["eager"] is True
     assert told["succeeded", "inner"].rest["result"] == "42"
     assert told["enqueued", "inner"].meta["parent_id"] == told["succeeded", "outer"].task_id

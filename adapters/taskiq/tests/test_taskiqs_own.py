@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -49,6 +50,13 @@ class Shop(Harness):
 
     def send(self, kind: str, *args: Any, **labels: Any) -> str:
         return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, {}, labels])
+
+    def tear_down(self) -> None:
+        """At once: nothing is to be learnt from how each of them would end."""
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        super().tear_down()
 
     def ask_adapter(self, method: str, *args: str) -> Any:
         return json.loads(self.ask_producer([sys.executable, HERE / "engine_app.py"], [f"adapter.{method}", *args]))

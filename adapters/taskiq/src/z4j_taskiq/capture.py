@@ -36,8 +36,10 @@ EXIT_WAIT_S = 1.0
 REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'
 
-_sending: ContextVar[tuple[str, int, bool]] = ContextVar("z4j_taskiq_sending", default=("", 0, False))
-"""Id of the task being sent, since when, and whether its producer will write the arguments."""
+_sending: ContextVar[tuple[tuple[str, int, bool], ...]] = ContextVar("z4j_taskiq_sending", default=())
+"""What is being sent in this context, the newest first: id, since when, and whether its producer will write the arguments. More than one
+where a broker in memory runs a task that sends before its own sending returns, or where a broker refused what was sent."""
+NESTED_AT_MOST = 8
 
 
 class Capture:
@@ -92,14 +94,15 @@ class Capture:
             labels[MARK] = "1"
         elif not was_told:
             labels.pop(MARK, None)
-        _sending.set((message.task_id, now(), is_told))
+        _sending.set(((message.task_id, now(), is_told), *_sending.get()[: NESTED_AT_MOST - 1]))
 
     @guard("post_send")
     def on_sent(self, message: TaskiqMessage) -> None:
         agent, broker, labels = self._agent, self.broker, message.labels
-        task_id, at, is_told = _sending.get()
-        if task_id != message.task_id:
-            at, is_told = now(), False
+        sending = _sending.get()
+        mine = next((entry for entry in sending if entry[0] == message.task_id), None)
+        _, at, is_told = mine or ("", now(), False)
+        _sending.set(tuple(entry for entry in sending if entry is not mine))
         attempt, queue = attempt_of(labels), self._queue_of(labels)
         eta, parent = due(labels, at) if self.delays else None, CURRENT.get()
         parent_id = ""
