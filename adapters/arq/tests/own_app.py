@@ -116,6 +116,9 @@ class CronSettings(WorkerSettings):
 
 
 async def refuse_to_start(ctx: dict[str, Any]) -> None:
+    if (FOLDER / "hold").exists():
+        (FOLDER / "held").touch()
+        await asyncio.sleep(30)
     if (FOLDER / "refuse").exists():
         raise LookupError("the database is away")
 

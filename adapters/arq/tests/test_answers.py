@@ -248,21 +248,34 @@ def test_an_older_arq_stays_unwatched(monkeypatch: pytest.MonkeyPatch, caplog: p
     assert hooks.is_supported("arq", "0.26.0", z4j_arq.OLDEST)
 
 
-def test_after_uninstalling_arq_is_as_it_was(tmp_path: Path) -> None:
+def test_after_uninstalling_arq_is_as_it_was(port: int, tmp_path: Path) -> None:
     """In a process of its own: an agent belongs to its process."""
     code = """
-import arq.connections, arq.worker, z4j_arq, z4j_agent
+import asyncio, arq.connections, arq.worker, z4j_arq, z4j_agent
 PLACES = [(arq.connections.ArqRedis, "enqueue_job"), (arq.connections, "serialize_job"), (arq.worker, "deserialize_job_raw"),
           (arq.worker, "serialize_result"), *((arq.worker.Worker, n) for n in ("main", "run_job", "finish_job", "finish_failed_job"))]
 before = [getattr(*place) for place in PLACES]
 z4j_arq.install(url="z4j+ws://z4a_x@127.0.0.1:1", spool=SPOOL)
 assert all(getattr(*place) is not was for place, was in zip(PLACES, before))
 z4j_arq.install()
+async def work(ctx):
+    return 1
+async def main():
+    pool = await arq.connections.create_pool(arq.connections.RedisSettings(port=PORT), default_queue_name="apart")
+    job = await pool.enqueue_job("work")
+    worker = arq.worker.Worker([work], queue_name="apart", redis_pool=pool, burst=True, handle_signals=False)
+    await worker.async_run()
+    assert await job.result() == 1
+    await pool.connection_pool.disconnect(inuse_connections=True)
+    return worker
+worker = asyncio.run(main())
+assert worker.functions["work"].coroutine is not work and worker.on_job_start and worker.on_stop
 z4j_arq.uninstall()
 assert all(getattr(*place) is was for place, was in zip(PLACES, before))
-z4j_agent.stop()
+assert worker.functions["work"].coroutine is work and (worker.on_job_start, worker.on_stop) == (None, None)
+z4j_agent.stop(0.1)
 print("as it was")
 """
-    command = [sys.executable, "-c", code.replace("SPOOL", repr(str(tmp_path / "spool")))]
+    command = [sys.executable, "-c", code.replace("SPOOL", repr(str(tmp_path / "spool"))).replace("PORT", str(port))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("as it was\n", "", 0)

@@ -37,6 +37,8 @@ class Capture:
     def __init__(self) -> None:
         self.workers: list[Any] = []
         """The workers whose `main` runs in this process; almost always one."""
+        self.stopping: set[int] = set()
+        """Those, by `id`, that are cancelling everything they run (arq, worker.py:handle_sig)."""
         self.running: dict[str, Run] = {}
         """By job id: what the workers of this process hold."""
         self.pools: dict[str, Any] = {}
@@ -118,8 +120,11 @@ class Capture:
         """A worker begins; with `--watch` it does so again after every change."""
         if not self.worker_name:
             self.worker_name = f"{worker.queue_name}@{self._agent.host}:{os.getpid()}"
-            self._agent.become_worker(self.worker_name)
+            if not self._agent.is_connected_process:  # else the server knows it already, as who it was when it connected
+                self._agent.become_worker(self.worker_name)
         self.workers.append(worker)
+        self.stopping.discard(id(worker))
+        self._wrappers.hear_stop(worker)
         self._agent.connect()
 
     def on_main_ended(self, worker: Any) -> None:
@@ -182,7 +187,7 @@ class Capture:
         run.error = error
         if isinstance(error, asyncio.CancelledError):
             run.is_aborted = run.job_id in run.worker.aborting_tasks
-            run.is_stopping = is_stopping(run.worker)
+            run.is_stopping = id(run.worker) in self.stopping
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             error.__traceback__ = error.__traceback__.tb_next  # without our own frame
         run.told = error_of(_cause(error) if run.worker.retry_jobs else error)
@@ -299,7 +304,7 @@ class Capture:
     def _tell_retried(self, run: Run) -> None:
         at, error = now(), run.error
         defer_ms = (error.defer_score or 0) if isinstance(error, Retry) else 0
-        reason = "shutdown" if run.is_stopping or (run.started_at is None and is_stopping(run.worker)) else ""
+        reason = "shutdown" if run.is_stopping or (run.started_at is None and id(run.worker) in self.stopping) else ""
         self._tell_again(run, at, at + defer_ms * 1000 if defer_ms else None, reason, run.told)
 
     def _tell_again(self, run: Run, at: int, eta: int | None, reason: str, told: tuple[str, str, str]) -> None:
@@ -321,12 +326,6 @@ class Capture:
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
-
-
-def is_stopping(worker: Any) -> bool:
-    """Whether arq is cancelling everything it runs (worker.py:handle_sig)."""
-    main: asyncio.Task[None] | None = worker.main_task
-    return main is not None and (main.done() or main.cancelling() > 0)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from z4j_arq.capture import Capture
 
 Wrapped = Callable[..., Any]
+HOOKS = ("on_job_start", "on_stop")
 
 
 class Wrappers:
@@ -60,10 +61,11 @@ class Wrappers:
                 setattr(owner, name, original)
         while self._adopted:
             worker, name, original, wrapper = self._adopted.pop()
-            if name:
+            if name in HOOKS:
+                if getattr(worker, name) is wrapper:
+                    setattr(worker, name, original)
+            else:
                 worker.functions[name] = original
-            elif worker.on_job_start is wrapper:
-                worker.on_job_start = original
 
     # -- the producer --------------------------------------------------------------------------------------------------
     def _enqueue_job(self, original: Wrapped) -> Wrapped:
@@ -205,10 +207,30 @@ class Wrappers:
             watched.coroutine = self._watched(function.coroutine)
             worker.functions[name] = watched
             self._adopted.append((worker, name, function, watched))
-        hook = worker.on_job_start
+        self._put_hook(worker, "on_job_start", self._before_job)
+
+    def hear_stop(self, worker: Any) -> None:
+        """arq calls `on_stop` right after it has cancelled what runs and before that runs on: the only sure sign of why it is cancelled.
+
+        Whether the worker's own asyncio task is being cancelled says nothing: redis-py's timeouts do that to it all the time.
+        """
+        self._put_hook(worker, "on_stop", lambda hook: self._at_stop(worker, hook))
+
+    def _put_hook(self, worker: Any, name: str, make: Callable[[Wrapped | None], Wrapped]) -> None:
+        hook = getattr(worker, name)
         if not getattr(hook, "is_watched_by_z4j", False):
-            worker.on_job_start = self._before_job(hook)
-            self._adopted.append((worker, "", hook, worker.on_job_start))
+            wrapper = make(hook)
+            wrapper.is_watched_by_z4j = True  # type: ignore[attr-defined]
+            setattr(worker, name, wrapper)
+            self._adopted.append((worker, name, hook, wrapper))
+
+    def _at_stop(self, worker: Any, hook: Wrapped | None) -> Wrapped:
+        def on_stop(signum: Any) -> None:
+            self._capture.stopping.add(id(worker))
+            if hook is not None:
+                hook(signum)
+
+        return on_stop
 
     def _watched(self, coroutine: Wrapped) -> Wrapped:
         capture = self._capture
@@ -234,5 +256,4 @@ class Wrappers:
             if hook is not None:
                 await hook(ctx)
 
-        on_job_start.is_watched_by_z4j = True  # type: ignore[attr-defined]
         return on_job_start
