@@ -23,7 +23,7 @@ from z4j_agent import hooks
 from z4j_agent.adapter import Original, QueueInfo, Refused, Unsupported
 from z4j_agent.conformance.harness import VALKEY, free_port, is_open, wait_for
 from z4j_arq.adapter import ArqAdapter
-from z4j_arq.facts import task_id_of
+from z4j_arq.facts import life_of, task_id_of
 from z4j_arq.queues import Broker
 
 Ask = Callable[[ArqAdapter, ArqRedis], Coroutine[Any, Any, None]]
@@ -63,7 +63,7 @@ def ask(port: int, questions: Ask) -> None:
     async def run() -> None:
         async with connected(port) as pool:
             adapter = ArqAdapter()
-            adapter.capture.pools["work"] = pool
+            use(adapter, pool)
             await questions(adapter, pool)
 
     asyncio.run(run())
@@ -94,7 +94,7 @@ def test_the_engines_own_truth(port: int) -> None:
         await burst(pool, max_tries=1)
         assert await state_of(adapter, good) == ("succeeded", "complete")
         assert await state_of(adapter, bad) == ("failed", "complete")
-        assert await state_of(adapter, bad[:-1] + "0") == ("unknown", "not_found"), "that was another life of the id"
+        assert await state_of(adapter, f"nightly@{life_of(bad) - 1}") == ("unknown", "not_found"), "that was another life of the id"
 
     ask(port, questions)
 
@@ -148,9 +148,14 @@ def test_a_process_without_redis_says_so() -> None:
     assert (adapter.list_queues(), adapter.worker(), adapter.list_running()) == ([], None, [])
     with pytest.raises(Refused, match="not reached"):
         adapter.retry_task(Original("t", "f", "", {"args": [], "kwargs": {}}), new_id="n")
-    adapter.capture.pools["work"] = create_lazily(1)
+    use(adapter, create_lazily(1))
     with pytest.raises(Refused, match="no arguments"):
         adapter.retry_task(Original("t", "f", "work", {}), new_id="n")
+
+
+def use(adapter: ArqAdapter, pool: ArqRedis) -> None:
+    """As if it had enqueued with this."""
+    adapter.capture.brokers["work"] = id(pool), Broker.of(pool)
 
 
 def create_lazily(port: int) -> ArqRedis:
@@ -187,10 +192,10 @@ def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], told: list[str]) 
 
 def test_the_doctor_knows_an_open_redis() -> None:
     adapter = ArqAdapter()
-    adapter.capture.pools["work"] = create_lazily(6379)
+    use(adapter, create_lazily(6379))
     assert [finding.level for finding in adapter.findings()] == ["warning"]
     for safe in (ArqRedis(host="10.9.8.7", password="x"), ArqRedis(host="localhost"), ArqRedis(unix_socket_path="/run/redis")):
-        adapter.capture.pools["work"] = safe
+        use(adapter, safe)
         assert adapter.findings() == []
 
 
@@ -207,7 +212,7 @@ def test_the_doctor_knows_an_open_redis() -> None:
     ],
 )
 def test_our_own_connection_goes_where_the_applications_goes(pool: ArqRedis, kind: str, kept: dict[str, Any]) -> None:
-    with Broker(pool.connection_pool).connect() as client:
+    with Broker.of(pool).connect() as client:
         made = client.connection_pool.make_connection()
     assert type(made).__name__ == kind
     assert {name: getattr(made, name) for name in kept} == kept
@@ -224,7 +229,7 @@ def test_behind_sentinel_the_master_is_asked(port: int, tmp_path: Path) -> None:
         await pool.flushall()
         await enqueue(pool, "succeed")
         adapter = ArqAdapter()
-        adapter.capture.pools["work"] = pool
+        use(adapter, pool)
         found = await asyncio.to_thread(adapter.list_queues)
         await pool.connection_pool.disconnect(inuse_connections=True)
         for each in pool.connection_pool.sentinel_manager.sentinels:

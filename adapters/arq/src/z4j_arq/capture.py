@@ -23,6 +23,7 @@ from z4j_agent.guard import guard
 from z4j_agent.hooks import error_of
 from z4j_arq import originals
 from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
+from z4j_arq.queues import Broker
 from z4j_arq.runs import UNTOLD, Run, Sending, current
 from z4j_arq.wrappers import Wrappers
 
@@ -41,8 +42,8 @@ class Capture:
         """Those, by `id`, that are cancelling everything they run (arq, worker.py:handle_sig)."""
         self.running: dict[str, Run] = {}
         """By job id: what the workers of this process hold."""
-        self.pools: dict[str, Any] = {}
-        """Queue name → the ArqRedis this process last enqueued to it with."""
+        self.brokers: dict[str, tuple[int, Broker]] = {}
+        """Queue name → where this process last enqueued to it, and the `id` of the ArqRedis it used."""
         self.worker_name = ""
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []
@@ -111,7 +112,8 @@ class Capture:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
             sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names)
             originals.tell(agent, sent_job, originals.BY_PRODUCER)
-        self.pools[queue] = pool
+        if queue not in self.brokers or self.brokers[queue][0] != id(pool):
+            self.brokers[queue] = id(pool), Broker.of(pool)
         agent.connect()
 
     # -- the worker ----------------------------------------------------------------------------------------------------

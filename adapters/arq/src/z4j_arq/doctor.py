@@ -75,7 +75,7 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
 
 def _is_open(broker: Any) -> bool:
     """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
-    kept = broker.pool.connection_kwargs
+    kept = broker.settings
     is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
     return broker.deserializer is None and not is_local and not kept.get("password") and not kept.get("credential_provider")
 

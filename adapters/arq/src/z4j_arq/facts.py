@@ -14,14 +14,13 @@ from z4j_agent import hooks
 from z4j_agent.hooks import now
 
 __all__ = [
-    "CRON_PREFIX", "ENGINE", "MARK", "attempt_of", "calling_code", "due", "functions_in", "job_id_of", "life_of", "ms_of", "now",
+    "ENGINE", "MARK", "attempt_of", "calling_code", "due", "functions_in", "job_id_of", "life_of", "ms_of", "now",
     "parameter_names", "setting", "task_id_of",
 ]  # fmt: skip
 
 ENGINE = "arq"
 MARK = "z4j"
 """Key in a job's message whose producer has written its arguments and original already. arq reads only the keys it knows."""
-CRON_PREFIX = "cron:"
 
 _SKIPPED = frozenset({"arq", "z4j_arq", "click"})
 _COMMANDS = ("/arq", "/arq/__main__.py")

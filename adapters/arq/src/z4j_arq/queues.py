@@ -34,52 +34,61 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a queue is, and how jobs are written there. `pool` is the connection pool of an ArqRedis."""
+    """Where a queue is, and how jobs are written there: facts only, so that no pool of the application's is kept alive by us."""
 
-    pool: Any
+    kind: str
+    """Name of redis-py's connection class."""
+    settings: dict[str, Any]
+    sentinels: tuple[tuple[str, int], ...] = ()
+    master: str = ""
     serializer: Any = None
     deserializer: Any = None
     expires_extra_ms: int = expires_extra_ms
 
+    @classmethod
+    def of(cls, redis_pool: Any, writer: Any = None) -> Broker:
+        """What an ArqRedis says; `writer`, a Worker, has serialisers of its own."""
+        source, writer = redis_pool.connection_pool, writer or redis_pool
+        manager = getattr(source, "sentinel_manager", None)
+        kept = [each.connection_pool.connection_kwargs for each in manager.sentinels] if manager is not None else []
+        return cls(
+            kind=source.connection_class.__name__,
+            settings={name: source.connection_kwargs[name] for name in _KEPT if name in source.connection_kwargs},
+            sentinels=tuple((str(each["host"]), int(each["port"])) for each in kept),
+            master=str(getattr(source, "service_name", "")),
+            serializer=writer.job_serializer,
+            deserializer=writer.job_deserializer,
+            expires_extra_ms=int(writer.expires_extra_ms),
+        )
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Equal for two ways to the same database."""
+        return (*(self.settings.get(name) for name in ("host", "port", "path", "db")), self.sentinels, self.master)
+
     @contextlib.contextmanager
     def connect(self) -> Iterator[Any]:
         """A short-lived connection of our own. Raises redis.RedisError where there is none to be had."""
-        client = redis.Redis(connection_pool=_pool_like(self.pool))
+        client = redis.Redis(connection_pool=self._pool())
         try:
             yield client
         finally:
             client.close()
             client.connection_pool.disconnect()
 
-
-def _pool_like(source: Any) -> ConnectionPool:
-    settings = {name: source.connection_kwargs[name] for name in _KEPT if name in source.connection_kwargs}
-    kind = source.connection_class.__name__
-    made: type[Any] = SSLConnection if "SSL" in kind else UnixDomainSocketConnection if "Unix" in kind else Connection
-    if hasattr(source, "sentinel_manager"):
-        settings["host"], settings["port"] = _master(source)
-    limits = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "max_connections": 1}
-    return ConnectionPool(connection_class=made, **limits, **settings)
-
-
-def _master(source: Any) -> tuple[str, int]:
-    """The address behind Sentinel, asked of the same sentinels. Raises redis.RedisError where they name none."""
-    kept = [sentinel.connection_pool.connection_kwargs for sentinel in source.sentinel_manager.sentinels]
-    host, port = Sentinel([(each["host"], each["port"]) for each in kept], socket_timeout=TIMEOUT_S).discover_master(source.service_name)
-    return str(host), int(port)
+    def _pool(self) -> ConnectionPool:
+        kind: type[Any] = SSLConnection if "SSL" in self.kind else UnixDomainSocketConnection if "Unix" in self.kind else Connection
+        settings = dict(self.settings)
+        if self.sentinels:
+            settings["host"], settings["port"] = Sentinel(self.sentinels, socket_timeout=TIMEOUT_S).discover_master(self.master)
+        limits = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S, "max_connections": 1}
+        return ConnectionPool(connection_class=kind, **limits, **settings)
 
 
 def brokers(capture: Capture) -> dict[str, Broker]:
     """By queue name: the queues of this process's workers first, then those it has enqueued to."""
-    found = {}
-    for worker in list(capture.workers):
-        if worker.pool is not None:
-            pool = worker.pool.connection_pool
-            found[str(worker.queue_name)] = Broker(pool, worker.job_serializer, worker.job_deserializer, worker.expires_extra_ms)
-    for queue, used in list(capture.pools.items()):
-        if queue not in found:
-            found[queue] = Broker(used.connection_pool, used.job_serializer, used.job_deserializer, used.expires_extra_ms)
-    return found
+    own = {str(each.queue_name): Broker.of(each.pool, each) for each in list(capture.workers) if each.pool is not None}
+    return own | {queue: broker for queue, (_, broker) in list(capture.brokers.items()) if queue not in own}
 
 
 def broker_of(capture: Capture, queue: str) -> tuple[str, Broker]:
@@ -98,7 +107,7 @@ def find(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
         with broker.connect() as client:
             if client.zscore(queue, job_id) is not None:
                 return queue, broker
-    servers = {id(broker.pool): broker for broker in known.values()}
+    servers = {broker.place: broker for broker in known.values()}
     for broker in servers.values():
         ends = time.monotonic() + SEARCH_S
         with broker.connect() as client:

@@ -24,7 +24,7 @@ def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
     """
     job_id, life = job_id_of(task_id), life_of(task_id)
     found = find(capture, job_id)
-    for broker in [found[1]] if found else {id(broker.pool): broker for broker in brokers(capture).values()}.values():
+    for broker in [found[1]] if found else {broker.place: broker for broker in brokers(capture).values()}.values():
         with broker.connect() as client:
             result, is_claimed, job = client.mget(result_key_prefix + job_id, in_progress_key_prefix + job_id, job_key_prefix + job_id)
         if result is not None:
