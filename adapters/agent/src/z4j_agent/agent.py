@@ -133,6 +133,13 @@ class Agent:
         self._new_boot()
         self.spool.new_segment()
 
+    def become_child(self, worker: str, boot: str) -> None:
+        """This process was spawned, not forked, by the worker of that boot: it writes in its name and never connects."""
+        self.role, self.worker, self._is_worker_child = "worker", worker, True
+        self.boot, self._boot_pid = boot, os.getpid()
+        self.run = f"{boot}.{self._boot_pid}"
+        self.spool.new_segment()
+
     def connect(self) -> None:
         """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""
         if self._is_worker_child or self._connection is not None or not self._connecting.acquire(blocking=False):

@@ -20,6 +20,7 @@ MAX_TEXT = 1024 * 1024
 """Characters of a message that is worth compressing at all: what is larger would cost the host time and not fit anyway."""
 _JSON, _ZLIB, _SEALED = b"\x00", b"\x01", b"\x02"
 _SMALL = 256
+MAX_PLAIN_DEPTH = 32
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # once: making an encoder costs 2 µs
 
 
@@ -103,3 +104,17 @@ def open_original(blob: bytes, engine: str, task_id: str, *, key_id: str | None,
     except (InvalidTag, ValueError) as error:
         raise CannotOpen("the original does not belong to this task, or is damaged") from error
     return _unpack(packed)
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether JSON gives this value back as it was: exactly these types, and only text for keys. The outermost tuple may be a list."""
+    kind = type(value)
+    if kind in (str, int, bool, type(None)):
+        return True
+    if kind is float:
+        return bool(value - value == 0.0)  # neither infinite nor NaN
+    if depth >= MAX_PLAIN_DEPTH:
+        return False
+    if kind is list or (kind is tuple and depth == 0):
+        return all(is_plain(item, depth + 1) for item in value)
+    return kind is dict and all(type(key) is str and is_plain(item, depth + 1) for key, item in value.items())

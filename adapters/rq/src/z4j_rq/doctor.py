@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The known traps of RQ, as far as this process can see whether it has fallen into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rq.serializers import DefaultSerializer
+from rq.worker import SimpleWorker
+
+from z4j_agent.adapter import Finding
+
+if TYPE_CHECKING:
+    from z4j_rq.capture import Capture
+
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
+
+
+def findings(capture: Capture) -> list[Finding]:
+    """What is amiss with the worker of this process and with the Redis it uses."""
+    worker = capture.worker
+    return list(_of_worker(worker)) if worker is not None else []
+
+
+def _of_worker(worker: Any) -> Iterator[Finding]:
+    if worker.serializer is DefaultSerializer and _is_open(worker.connection):
+        yield Finding(
+            "warning",
+            "Jobs are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
+            "Give Redis a password, or queues and workers the JSONSerializer.",
+        )
+    if isinstance(worker, SimpleWorker):
+        yield Finding(
+            "warning",
+            "This worker runs tasks in its own process: a task that crashes takes it along, and a running one cannot be stopped.",
+            "Use a worker that forks, unless starting a process for every task costs too much.",
+        )
+    if worker.default_result_ttl == 0:
+        yield Finding(
+            "warning",
+            "RQ keeps no results here: what became of a task whose end was not reported cannot be found out.",
+            "Keep them for some minutes (--results-ttl).",
+        )
+    if getattr(worker, "disable_default_exception_handler", False):
+        yield Finding(
+            "warning",
+            "RQ's own exception handler is off: failed jobs are in no registry, and only z4j knows of them.",
+            "Leave it on and add yours beside it.",
+        )
+
+
+def _is_open(connection: Any) -> bool:
+    """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
+    kept = connection.connection_pool.connection_kwargs
+    is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
+    return not is_local and not kept.get("password") and not kept.get("credential_provider")

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Redis itself says of a task whose end was not reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rq.job import JobStatus
+
+from z4j_rq.queues import find_job
+
+if TYPE_CHECKING:
+    from z4j_rq.capture import Capture
+
+STATES = {
+    JobStatus.FINISHED: "succeeded",
+    JobStatus.FAILED: "failed",
+    JobStatus.STOPPED: "cancelled",
+    JobStatus.CANCELED: "cancelled",
+    JobStatus.QUEUED: "queued",
+    JobStatus.SCHEDULED: "queued",
+    JobStatus.DEFERRED: "queued",
+    JobStatus.STARTED: "running",
+}
+
+
+def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
+    """A job without a hash has ended long ago, or had `result_ttl=0`, or was deleted: RQ cannot tell which. `started` may be stale."""
+    job = find_job(capture, task_id)
+    if job is None:
+        return {"state": "unknown", "engine_state": "gone"}
+    status = job.get_status(refresh=False)
+    return {"state": STATES.get(status, "unknown"), "engine_state": str(getattr(status, "value", status))}

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RQ passes the contract: the ordinary worker that forks, the simple one that does not, and the one that spawns."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_rq.adapter import RqAdapter
+
+HERE = Path(__file__).resolve().parent
+ANYWHERE: dict[str, Outcome] = {
+    "succeed": Outcome("succeeded", args=("value",)),
+    "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
+    "retry": Outcome("succeeded", attempts=2),
+    "again": Outcome("succeeded", attempts=2),
+    "never_enough": Outcome("failed", "retries_exhausted", attempts=2, error_type="Retry"),
+    "wait": Outcome("succeeded", args=(0.05,)),
+    "secret": Outcome("succeeded", args=("eve", "hunter2")),
+    "spawn": Outcome("succeeded"),
+    "limit": Outcome("failed", "time_limit", error_type="JobTimeoutException"),
+    "unkept": Outcome("succeeded"),
+    "unknown": Outcome("rejected", "unknown_task"),
+}
+IN_CHILDREN: dict[str, Outcome] = {
+    "crash": Outcome("lost", "child_killed", is_timed=False),
+    "leave": Outcome("lost", "child_killed", is_timed=False),
+}
+
+
+class RqHarness(Harness):
+    adapter = RqAdapter
+    outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE | IN_CHILDREN
+    names: ClassVar[Mapping[str, str]] = {kind: f"engine_app.{kind}" for kind in ANYWHERE | IN_CHILDREN}
+    queue = "work"
+    runs_in_children = True
+    kind: ClassVar[str] = "rq.worker.Worker"
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, url)
+        self.broker_port = 0
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"BROKER_URL": f"redis://127.0.0.1:{self.broker_port}/0", "PYTHONPATH": str(HERE)}
+
+    def set_up(self) -> None:
+        self.broker_port = self.start_valkey()
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        said = self.log("worker").count("Listening on")
+        command = [sys.executable, "-m", "rq.cli", "worker", "-c", "engine_app", "-w", self.kind, "--url", self.environment()["BROKER_URL"]]
+        worker = self.start("worker", [*command, "--with-scheduler", self.queue], cwd=self.folder)
+        wait_for(lambda: self.log("worker").count("Listening on") > said, "the worker is ready", seconds=30)
+        return worker
+
+    def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
+        send = {"delay_s": delay_s} if delay_s else {}
+        return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, options, send])
+
+
+class TestFork(AdapterContract):
+    harness_class = RqHarness
+
+
+class SimpleHarness(RqHarness):
+    """Everything in the worker's one process: nothing can be stopped, and a crash has nobody to report it."""
+
+    outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
+    runs_in_children = False
+    unable = frozenset({"terminate_task"})
+    kind = "rq.worker.SimpleWorker"
+
+
+class TestSimple(AdapterContract):
+    harness_class = SimpleHarness
