@@ -36,6 +36,10 @@ class Attempts:
         while len(self._wrong) > ADDRESSES:
             self._wrong.popitem(last=False)
 
+    def was_right(self, address: str) -> None:
+        """Begins anew."""
+        self._wrong.pop(address, None)
+
 
 def bearer(header: str | None) -> str:
     """The token of an Authorization header, or nothing. What stands behind a dot is the seal key, which no agent sends."""

@@ -18,7 +18,7 @@ PAGES = (
     "/tasks", "/tasks?state=failed&since=24h", "/tasks?name=no.such_task",
     "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
     "/tasks/masked", "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",
-    "/settings/users", "/patterns",
+    "/settings/users", "/settings/account", "/patterns",
 )  # fmt: skip
 DESK, PHONE = (1440, 900), (390, 844)
 SIZES, WEIGHTS = 7, 3

@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         ("password", "Give a person another password and sign them out everywhere.", user.set_password),
         ("disable", "Keep a person from signing in, now.", user.disable),
         ("enable", "Let a person sign in again.", user.enable),
+        ("reset-totp", "Let a person who lost the phone sign in with the password alone.", user.reset_totp),
         ("link", "Print a link that signs a person in once.", user.link),
     ):
         made = add(name, text, command, people)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`z4j user add | list | role | password | disable | enable | link`."""
+"""`z4j user add | list | role | password | disable | enable | reset-totp | link`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.rules.access import ROLES
 from z4j.settings import Settings
-from z4j.store import sessions, users
+from z4j.store import sessions, totp, users
 from z4j.store.db import Connection
 from z4j.store.users import UserRow
 from z4j.web.auth import check_name, check_password
@@ -137,6 +137,17 @@ def enable(words: argparse.Namespace, settings: Settings) -> int:
         return f"{user.name} may sign in again."
 
     return _change(settings, words.name, "enable_user", change)
+
+
+def reset_totp(words: argparse.Namespace, settings: Settings) -> int:
+    """For somebody who lost phone and recovery codes: the password is enough again."""
+
+    def change(db: Connection, user: UserRow) -> str:
+        if not totp.delete_totp(db, user.id):
+            raise WrongState(f"{user.name} has no second step. Nothing was changed.")
+        return f"{user.name} signs in with the password alone now, and can turn a second step on again."
+
+    return _change(settings, words.name, "reset_totp", change)
 
 
 def link(words: argparse.Namespace, settings: Settings) -> int:

@@ -26,6 +26,7 @@ from z4j.store import sessions, tokens, users
 from z4j.store.audit import AuditLog
 from z4j.store.db import Connection, Store
 from z4j.store.users import UserRow
+from z4j.web.second_step import SecondStep
 
 COOKIE: Final = "z4j_session"
 DAY_US: Final = 24 * 3_600_000_000
@@ -33,6 +34,7 @@ SESSION_US: Final = 7 * DAY_US
 IDLE_US: Final = 12 * 3_600_000_000
 TOUCH_US: Final = 60_000_000
 SETUP_US: Final = 15 * 60_000_000
+TICKET_US: Final = 5 * 60_000_000
 SHORTEST_PASSWORD: Final = 12
 FLOOR_S: Final = 0.3
 """Every sign-in takes at least this long, so that its time says nothing about whether the name exists."""
@@ -54,6 +56,21 @@ class Identity:
 
 
 NOBODY: Final = Identity("", "", "none")
+
+
+class CodeNeeded(Exception):
+    """The password was right; `ticket` says so for a few minutes, and a code has to follow."""
+
+    def __init__(self, ticket: str) -> None:
+        super().__init__("a code is needed")
+        self.ticket = ticket
+
+
+class TicketOver(NotAllowed):
+    """It took too long between password and code, or the account was changed meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("That took too long, or the account was changed meanwhile.", "Sign in again.")
 
 
 def hash_secret(secret: str) -> bytes:
@@ -89,6 +106,8 @@ class Auth:
         self._signer = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j session")
         self._hasher = PasswordHasher()
         self._attempts = Attempts()
+        self.second_step = SecondStep(store, audit, folder)
+        self._tickets = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j second step")
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
 
     # -- who -----------------------------------------------------------------------------------------------------------
@@ -122,7 +141,8 @@ class Auth:
 
     # -- in and out ----------------------------------------------------------------------------------------------------
     async def sign_in(self, name: str, password: str, address: str, client: str) -> str:
-        """The value of the session cookie. Raises NotAllowed (with one sentence for every cause) or TooMany."""
+        """The value of the session cookie. Raises NotAllowed (with one sentence for every cause), TooMany, or CodeNeeded when the
+        password is right and a second step is on."""
         began = time.monotonic()
         try:
             return await self._sign_in(name, password, address, client)
@@ -138,7 +158,31 @@ class Auth:
             self._attempts.was_wrong(address)
             await self._record(name.strip()[:60] or "?", "", "sign_in", "refused", address)
             raise NotAllowed("Name or password is wrong.", "After ten wrong attempts a minute this address has to wait.")
+        if await self.second_step.is_on(user.id):
+            raise CodeNeeded(str(self._tickets.dumps([user.id, clock.now() + TICKET_US, _mark(user)])))
         return await self._begin(user, address, client, "sign_in")
+
+    async def sign_in_with_code(self, ticket: str, code: str, address: str, client: str) -> str:
+        """The value of the session cookie, for the ticket of `CodeNeeded` and a code. Raises NotAllowed, TooMany, or TicketOver."""
+        if self._attempts.is_over(address):
+            raise TooMany("Too many wrong attempts from this address.", "Wait a minute and try again.")
+        user = await self._owner_of(ticket)
+        try:
+            kind = await self.second_step.check(user, code, address)
+        except NotAllowed:
+            self._attempts.was_wrong(address)
+            raise
+        return await self._begin(user, address, client, "sign_in", second_step=kind)
+
+    async def _owner_of(self, ticket: str) -> UserRow:
+        try:
+            user_id, until, mark = self._tickets.loads(ticket[:500])
+        except BadSignature as error:
+            raise TicketOver from error
+        user = await self.store.write(lambda db: users.get_user(db, user_id))
+        if user is None or user.disabled_at is not None or until < clock.now() or mark != _mark(user):
+            raise TicketOver
+        return user
 
     async def sign_out(self, cookie: str | None, identity: Identity) -> None:
         """Ends the session on the server; the cookie is worth nothing afterwards."""
@@ -162,14 +206,14 @@ class Auth:
             raise NotAllowed("This link was used already or has run out.", "Sign in with your password, or make a new link.")
         return await self._begin(user, address, client, "sign_in_by_link")
 
-    async def _begin(self, user: UserRow, address: str, client: str, action: str) -> str:
+    async def _begin(self, user: UserRow, address: str, client: str, action: str, **detail: str) -> str:
         secret, at = secrets.token_urlsafe(32), clock.now()
 
         def begin(db: Connection) -> None:
             sessions.add_session(db, hash_secret(secret), user.id, at, at + SESSION_US, address, client)
 
         await self.store.write(begin, durable=True)
-        await self._record(user.name, user.role, action, "done", address)
+        await self._record(user.name, user.role, action, "done", address, **detail)
         return str(self._signer.dumps(secret))
 
     # -- setup ---------------------------------------------------------------------------------------------------------
@@ -211,10 +255,16 @@ class Auth:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _record(self, actor: str, role: str, action: str, outcome: str, address: str) -> None:
+    async def _record(self, actor: str, role: str, action: str, outcome: str, address: str, **detail: str) -> None:
         await self.audit.record(
-            self.store, at=clock.now(), actor=actor, role=role, action=action, target="appliance", outcome=outcome, address=address
-        )
+            self.store, at=clock.now(), actor=actor, role=role, action=action, target="appliance", outcome=outcome, address=address,
+            detail=detail,
+        )  # fmt: skip
+
+
+def _mark(user: UserRow) -> str:
+    """Another password makes tickets of the old one worthless."""
+    return hashlib.sha256(user.password_hash.encode()).hexdigest()[:16]
 
 
 def _cookie_key(path: Path) -> str:

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from z4j.exceptions import BadInput
 from z4j.rules.access import is_allowed
-from z4j.rules.audit import AuditRow
-from z4j.store import audit, commands
+from z4j.rules.audit import AuditRow, SignedHead
+from z4j.store import audit, commands, heads
 from z4j.store.commands import NEWEST, CommandRow
 from z4j.web import export
 from z4j.web.render import Shell, render
@@ -54,6 +54,9 @@ class AuditPage:
     shell: Shell
     lines: tuple[AuditLine, ...]
     older_href: str
+    public_key: str = ""
+    key_id: str = ""
+    signed: SignedHead | None = None
 
 
 async def list_page(request: Request) -> Response:
@@ -77,6 +80,9 @@ async def audit_page(request: Request) -> Response:
         shell=await make_shell(request, "changes"),
         lines=tuple(AuditLine(row, _detail(row.detail)) for row in rows[:PAGE]),
         older_href=f"/changes/audit?before={rows[PAGE - 1].seq}" if len(rows) > PAGE else "",
+        public_key=services(request).audit.signer.public_text,
+        key_id=services(request).audit.signer.key_id,
+        signed=await heads.newest_head(services(request).store),
     )
     return render(request, "changes/audit.html", page)
 

@@ -15,7 +15,8 @@ from z4j.web.services import services
 
 @dataclass(frozen=True, slots=True)
 class GatePage:
-    """The context of login.html and setup.html. `code` is the secret of the setup link, `back` where to go afterwards."""
+    """The context of login.html, login_code.html and setup.html. `code` is the secret of the setup link or the ticket of the first
+    step, `back` where to go afterwards."""
 
     theme: Theme
     title: str

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.rules.access import Needed
-from z4j.web import assets, changes, health, live, login, patterns, queues, settings, setup, strip, task, tasks, theme, workers
+from z4j.web import account, assets, changes, health, live, login, patterns, queues, settings, setup, strip, task, tasks, theme, workers
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -32,6 +32,7 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/setup", setup.create, "public"),
     R("GET", "/login", login.show, "public"),
     R("POST", "/login", login.sign_in, "public"),
+    R("POST", "/login/code", login.check_code, "public"),
     R("POST", "/logout", login.sign_out, "public"),
     R("POST", "/theme", theme.choose, "public"),
     # tasks
@@ -70,6 +71,11 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/settings/users/{id:int}/role", settings.set_role, "admin"),
     R("POST", "/settings/users/{id:int}/disable", settings.disable_user, "admin"),
     R("POST", "/settings/users/{id:int}/enable", settings.enable_user, "admin"),
+    R("GET", "/settings/account", account.show, "viewer"),
+    R("POST", "/settings/account/totp", account.begin, "viewer"),
+    R("POST", "/settings/account/totp/confirm", account.confirm, "viewer"),
+    R("POST", "/settings/account/totp/codes", account.renew_codes, "viewer"),
+    R("POST", "/settings/account/totp/off", account.turn_off, "viewer"),
     # pieces of pages
     R("GET", "/strip", strip.region, "viewer"),
     R("GET", "/events", live.events, "viewer"),

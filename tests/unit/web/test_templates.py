@@ -11,7 +11,7 @@ import pytest
 
 from z4j import assets
 from z4j.dispatch import Offer
-from z4j.rules.audit import AuditRow
+from z4j.rules.audit import AuditRow, SignedHead
 from z4j.store.agents import AgentRow
 from z4j.store.apps import AppRow
 from z4j.store.commands import CommandRow
@@ -22,6 +22,7 @@ from z4j.store.tasks import Link, TaskRow
 from z4j.store.tokens import TokenRow
 from z4j.store.workers import WorkerRow
 from z4j.web import queues, task, tasks, tracebacks, workers
+from z4j.web.account import AccountPage, qr_code
 from z4j.web.changes import AuditLine, AuditPage, CommandsPage
 from z4j.web.connect import Connect
 from z4j.web.filters import Filters
@@ -246,6 +247,14 @@ BARE = dataclasses.replace(
     flags=frozenset(),
 )
 
+
+SIGNED = SignedHead(7, NOW, b"d" * 32, "k", b"s")
+
+
+def account(**more: Any) -> AccountPage:
+    return dataclasses.replace(AccountPage(SHELL, "account", 30, 10.0, has_tabs=True), **more)
+
+
 PAGES: tuple[tuple[str, str, Any], ...] = (
     ("tasks", "tasks/list.html", TASKS),
     ("tasks region", "tasks/_region.html", tasks.TasksRegion(region())),
@@ -297,7 +306,8 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
         CommandsPage(SHELL, (COMMAND, dataclasses.replace(COMMAND, task=None)), "/changes?before=1", "/changes", True),
     ),
     ("changes none", "changes/list.html", CommandsPage(SHELL, (), "", "/changes", False)),
-    ("audit", "changes/audit.html", AuditPage(SHELL, (AuditLine(AUDIT, EVIL),), "/changes/audit?before=1")),
+    ("audit", "changes/audit.html", AuditPage(SHELL, (AuditLine(AUDIT, EVIL),), "/changes/audit?before=1", EVIL, EVIL, SIGNED)),
+    ("audit none", "changes/audit.html", AuditPage(SHELL, (), "")),
     ("apps", "settings/apps.html", settings("apps", apps=(AppRow(1, EVIL, NOW, "", 2),), made=MADE)),
     ("apps none", "settings/apps.html", settings("apps", made=dataclasses.replace(MADE, has_seal_key=True))),
     (
@@ -326,6 +336,10 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
             ),
         ),
     ),
+    ("account", "settings/account.html", account()),
+    ("account enrolling", "settings/account.html", account(has_tabs=False, secret=EVIL, qr=qr_code("otpauth://x"), error=EVIL)),
+    ("account on", "settings/account.html", account(on_since=NOW, codes_left=3, codes=(EVIL, "b"))),
+    ("login code", "login_code.html", GatePage("dark", "Enter your code", EVIL, EVIL, code=EVIL, back=EVIL)),
     ("login", "login.html", GatePage("dark", "Sign in", EVIL, EVIL, EVIL, back=EVIL)),
     ("setup", "setup.html", GatePage("light", "Make the first administrator", code=EVIL)),
     ("setup used up", "setup.html", GatePage("system", "Make the first administrator", EVIL, is_usable=False)),

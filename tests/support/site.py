@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The whole application in this process: a real data folder and database, the real ASGI app, and a client that keeps cookies."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from z4j import clock
+from z4j.app import Server, prepare_data
+from z4j.settings import Settings
+from z4j.store import users
+from z4j.store.audit import list_audit
+from z4j.store.migrate import migrate
+
+PASSWORD = "a long enough passphrase"
+ORIGIN = {"Origin": "http://testserver", "Accept": "text/html"}
+
+
+class Site:
+    """One browser in front of one server."""
+
+    def __init__(self, server: Server, client: TestClient) -> None:
+        self.server = server
+        self.client = client
+
+    def call(self, function: Any, *args: Any, **options: Any) -> Any:
+        """A coroutine function of the server, in its own loop."""
+        assert self.client.portal is not None
+        return self.client.portal.call(lambda: function(*args, **options))
+
+    def write(self, fn: Any) -> Any:
+        return self.call(self.server.store.write, fn, durable=True)
+
+    def add_user(self, name: str = "ada", role: str = "admin", password: str = PASSWORD) -> int:
+        hashed = self.call(self.server.auth.hash_password, password)
+        return int(self.write(lambda db: users.add_user(db, name, hashed, role, clock.now())))
+
+    def get(self, path: str, **headers: str) -> Response:
+        return self.client.get(path, headers={"Accept": "text/html"} | headers, follow_redirects=False)
+
+    def post(self, path: str, **form: str) -> Response:
+        return self.client.post(path, data=form, headers=ORIGIN, follow_redirects=False)
+
+    def sign_in(self, name: str = "ada", password: str = PASSWORD, back: str = "/tasks") -> Response:
+        return self.post("/login", name=name, password=password, back=back)
+
+    def forget(self) -> None:
+        """Another browser."""
+        self.client.cookies.clear()
+
+    def audit(self) -> list[tuple[str, str, str, str, dict[str, Any]]]:
+        """(actor, action, target, outcome, detail), oldest first."""
+        rows = self.call(list_audit, self.server.store, limit=1_000)
+        return [(row.actor, row.action, row.target, row.outcome, json.loads(row.detail)) for row in reversed(rows)]
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[Site]:
+    prepare_data(folder)
+    settings = Settings(data=folder)
+    migrate(settings.database)
+    server = Server(settings)
+    with TestClient(server.asgi, raise_server_exceptions=False) as client:
+        yield Site(server, client)
+
+
+def text_of(answer: Response) -> str:
+    """What a person reads on the page."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+
+
+def hidden(answer: Response, name: str) -> str:
+    """A hidden field of the page's form."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', answer.text)
+    assert found is not None, f"the page has no field {name}"
+    return html.unescape(found[1])

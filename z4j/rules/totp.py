@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Codes of an authenticator app (RFC 6238: HMAC-SHA1, six digits, thirty seconds) and the recovery codes beside them. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import struct
+from typing import Final
+from urllib.parse import quote
+
+DIGITS: Final = 6
+STEP_US: Final = 30_000_000
+DRIFT: Final = 1
+"""Steps a phone's clock may be off, either way."""
+SECRET_BYTES: Final = 20
+RECOVERY_CODES: Final = 10
+RECOVERY_BYTES: Final = 10
+"""Eighty random bits: as good as a token, so SHA-256 is enough to keep them by."""
+
+
+def code_at(secret: bytes, step: int) -> str:
+    """The code of one step of thirty seconds since 1970."""
+    digest = hmac.digest(secret, struct.pack(">Q", step), hashlib.sha1)
+    offset = digest[-1] & 0x0F
+    number = struct.unpack_from(">I", digest, offset)[0] & 0x7FFF_FFFF
+    return str(number % 10**DIGITS).zfill(DIGITS)
+
+
+def find_step(secret: bytes, code: str, at: int, last_step: int) -> int | None:
+    """The step `code` belongs to, if it is near `at` (microseconds UTC) and behind `last_step`, the one that was used last."""
+    now = at // STEP_US
+    right = None
+    for step in range(now - DRIFT, now + DRIFT + 1):
+        if hmac.compare_digest(code_at(secret, step), code) and step > last_step:
+            right = step
+    return right
+
+
+def clean(code: str) -> str:
+    """A code as it was typed, without spaces and dashes, in small letters; '' when it cannot be one."""
+    found = code.replace(" ", "").replace("-", "").lower()
+    return found if found.isascii() and found.isalnum() and len(found) <= 32 else ""
+
+
+def is_app_code(code: str) -> bool:
+    """Whether it looks like a code of the app; everything else is taken for a recovery code."""
+    return len(code) == DIGITS and code.isdigit()
+
+
+def base32(secret: bytes) -> str:
+    """As apps take it by hand."""
+    return base64.b32encode(secret).decode("ascii").rstrip("=")
+
+
+def in_groups(text: str) -> str:
+    """Four by four, for the eye."""
+    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
+
+
+def recovery_code(random: bytes) -> str:
+    """Random bytes as a code to be written down: four groups of four."""
+    return in_groups(base32(random).lower()).replace(" ", "-")
+
+
+def hash_recovery_code(code: str) -> bytes:
+    """How a recovery code is kept; `code` is cleaned."""
+    return hashlib.sha256(b"z4j recovery code\0" + code.encode()).digest()
+
+
+def enrol_uri(secret: bytes, name: str, host: str) -> str:
+    """What the QR code says: the otpauth URI that authenticator apps read."""
+    issuer = f"z4j {host}".strip()
+    return f"otpauth://totp/{quote(issuer, safe='')}:{quote(name, safe='')}?secret={base32(secret)}&issuer={quote(issuer, safe='')}"
