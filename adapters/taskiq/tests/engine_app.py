@@ -48,7 +48,7 @@ def make_broker() -> Any:
     if KIND == "stream":
         from taskiq_redis import RedisStreamBroker
 
-        stream = RedisStreamBroker(URL, queue_name=QUEUE, consumer_id="0", xread_block=200, xread_count=1)
+        stream = RedisStreamBroker(URL, queue_name=QUEUE, consumer_id="0", xread_block=200, xread_count=1, socket_timeout=None)
         return stream.with_result_backend(results)
     return ListQueueBroker(URL, queue_name=QUEUE, socket_timeout=None).with_result_backend(results)
 

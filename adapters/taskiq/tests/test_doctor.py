@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 from taskiq import AsyncBroker, InMemoryBroker
@@ -17,17 +18,15 @@ from z4j_taskiq.adapter import TaskiqAdapter
 URL = "redis://127.0.0.1:9"
 RESULTS: RedisAsyncResultBackend[object] = RedisAsyncResultBackend(URL)
 TRAPS = {
-    "crash": (
-        ListQueueBroker(URL).with_result_backend(RESULTS),
-        ListQueueBroker(URL, socket_timeout=None).with_result_backend(RESULTS),
-        "error",
-        "socket timeout",
-    ),
     "results": (RedisStreamBroker(URL), RedisStreamBroker(URL).with_result_backend(RESULTS), "warning", "no result backend"),
     "trimming": (RedisStreamBroker(URL), RedisStreamBroker(URL, maxlen=1000), "warning", "never trimmed"),
     "takeover": (RedisStreamBroker(URL), RedisStreamBroker(URL, unacknowledged_lock_timeout=60), "warning", "a lock that never ends"),
     "loss": (ListQueueBroker(URL), RedisStreamBroker(URL), "warning", "no acknowledgement"),
+    "crash": (ListQueueBroker(URL, socket_timeout=5), ListQueueBroker(URL, socket_timeout=None), "error", "socket timeout"),
+    "stopping": (RedisStreamBroker(URL, socket_timeout=5), RedisStreamBroker(URL, socket_timeout=None), "warning", "may not end"),
 }
+if int(version("redis").partition(".")[0]) >= 8:  # it has a timeout of its own; older ones wait for ever
+    TRAPS["crash unasked"] = (ListQueueBroker(URL), ListQueueBroker(URL, socket_timeout=None), "error", "socket timeout")
 
 
 @pytest.mark.parametrize("trap", TRAPS)
@@ -40,7 +39,7 @@ def test_a_trap_is_found_and_its_remedy_works(trap: str) -> None:
 
 
 def test_a_broker_without_traps_has_no_findings() -> None:
-    stream = RedisStreamBroker(URL, maxlen=1000, unacknowledged_lock_timeout=60).with_result_backend(RESULTS)
+    stream = RedisStreamBroker(URL, maxlen=1000, unacknowledged_lock_timeout=60, socket_timeout=None).with_result_backend(RESULTS)
     assert TaskiqAdapter(stream).findings() == []
     assert TaskiqAdapter(InMemoryBroker()).findings() == []
 

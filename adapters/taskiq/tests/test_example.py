@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,8 +103,9 @@ def test_the_example_runs(broker: Broker) -> None:
         assert (told[0].name, told[0].rest["result"]) == ("app:add", "5")
         code = next(r.meta["code"] for r in gateway.records(told[0].task_id) if r.kind == "enqueued")
         assert re.fullmatch(r"__main__:\d+", code)
+        worker.terminate()
+        assert worker.wait(20) == 0
     finally:
-        os.killpg(worker.pid, signal.SIGKILL)  # idle, it would not hear a gentler one
         gateway.stop()
 
 

@@ -22,7 +22,7 @@ def findings(capture: Capture) -> list[Finding]:
         found += _of_a_list(broker)
     elif kind == "stream":
         found += _of_a_stream(broker)
-    if kind and capture.receiver is not None and not _wakes_up(capture.loop):
+    if kind == "list" and capture.receiver is not None and not _wakes_up(capture.loop):
         found.append(
             Finding(
                 "warning",
@@ -73,6 +73,14 @@ def _limits_reads(given: dict[str, Any]) -> bool:
 
 def _of_a_stream(broker: Any) -> list[Finding]:
     found = []
+    if _limits_reads(broker.connection_pool.connection_kwargs):
+        found.append(
+            Finding(
+                "warning",
+                "redis-py's socket timeout swallows the word to stop: a worker that waits for a message may not end.",
+                "Make the broker with RedisStreamBroker(url, socket_timeout=None).",
+            )
+        )
     if broker.maxlen is None:
         found.append(
             Finding(
