@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import ssl
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 import z4j_agent
 from z4j_agent import guard, wire
 from z4j_agent.settings import Settings
+from z4j_agent.tls import public_key_info
 
 TOKEN = "z4a_" + "t" * 43
 SEAL = "A" * 43
@@ -156,3 +158,35 @@ def until() -> Callable[..., Any]:
 def segments(tmp_path: Path) -> Callable[[], list[bytes]]:
     """The contents of every segment below tmp_path, oldest first."""
     return lambda: [path.read_bytes() for path in sorted(tmp_path.rglob("*.seg"))]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, bytes]:
+    """A self-signed certificate with its key, and the pin of that key."""
+    import datetime
+    import hashlib
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "z4j")])
+    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(5)
+    signed = made.not_valid_before(at).not_valid_after(at.replace(year=2036)).sign(key, hashes.SHA256())
+    path = tmp_path / "server.pem"
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + key.private_bytes(serialization.Encoding.PEM, form, plain))
+    info = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    assert public_key_info(signed.public_bytes(serialization.Encoding.DER)) == info
+    return path, hashlib.sha256(info).digest()
+
+
+@pytest.fixture
+def tls_gateway(gateway: Any, certificate: tuple[Path, bytes]) -> Iterator[Any]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate[0])
+    made = type(gateway)(ssl=context)
+    yield made
+    made.stop()

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import logging
 import faulthandler
+import logging
 import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from z4j_agent import connection as module
 from z4j_agent import records, wire
 from z4j_agent.adapter import Adapter, Capability, QueueInfo, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.agent import Agent
-from z4j_agent.tls import PinMismatch, make_context, public_key_info
+from z4j_agent.tls import PinMismatch, make_context
 
 Until = Callable[..., Any]
 
@@ -304,38 +304,6 @@ def test_the_next_process_adopts_what_was_left(gateway: Any, start: Any, until: 
 
 
 # -- TLS ---------------------------------------------------------------------------------------------------------------
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, bytes]:
-    """A self-signed certificate with its key, and the pin of that key."""
-    import datetime
-    import hashlib
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "z4j")])
-    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(5)
-    signed = made.not_valid_before(at).not_valid_after(at.replace(year=2036)).sign(key, hashes.SHA256())
-    path = tmp_path / "server.pem"
-    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + key.private_bytes(serialization.Encoding.PEM, form, plain))
-    info = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    assert public_key_info(signed.public_bytes(serialization.Encoding.DER)) == info
-    return path, hashlib.sha256(info).digest()
-
-
-@pytest.fixture
-def tls_gateway(gateway: Any, certificate: tuple[Path, bytes]) -> Iterator[Any]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate[0])
-    made = type(gateway)(ssl=context)
-    yield made
-    made.stop()
-
-
 def test_the_right_key_is_trusted_without_a_ca(tls_gateway: Any, certificate: Any, start: Any) -> None:
     import base64
 

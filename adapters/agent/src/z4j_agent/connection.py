@@ -17,7 +17,9 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
+from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
+from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
 from z4j_agent.native import native, start_native_thread
 from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
@@ -43,7 +45,6 @@ STABLE_AFTER_S = 5.0
 """A connection that ends sooner counts as a failed one: a server that welcomes and closes is not asked ten times a second."""
 DISCOVERY_EVERY_S = 60.0
 QUEUES_EVERY_S = 5.0
-CONNECT_TIMEOUT_S = 10.0
 MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
 """Items of one discovery or heartbeat: a frame has a size limit, and a page would not list more either."""
 
@@ -163,27 +164,7 @@ class Connection:
             _log.info("z4j is not reachable (%s); events wait in the spool and nothing is lost", type(error).__name__)
 
     def _open(self) -> ClientConnection:
-        from websockets.sync.client import connect
-
-        settings = self._agent.settings
-        options: dict[str, Any] = {}
-        if settings.is_tls:
-            from z4j_agent.tls import make_context
-
-            options["ssl"] = make_context(settings.pin)
-        socket: ClientConnection = connect(
-            settings.uri,
-            additional_headers={"Authorization": f"Bearer {settings.token}"},
-            compression=None,
-            max_size=wire.MAX_FRAME,
-            open_timeout=CONNECT_TIMEOUT_S,
-            close_timeout=1,
-            ping_interval=20,
-            ping_timeout=20,
-            user_agent_header=f"z4j-agent/{agent_version()}",
-            **options,
-        )
-        return socket
+        return dial(self._agent.settings)
 
     def _hello(self) -> dict[str, Any]:
         agent, settings = self._agent, self._agent.settings
@@ -209,7 +190,7 @@ class Connection:
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
-            "notes": agent.notes[:50],
+            "notes": [*agent.notes, *notes_of(settings, is_in_folder=agent.shipper.folder == settings.spool)][:50],
             **self._witness.in_hello(),
         }
 
@@ -282,9 +263,11 @@ class _Exchange:
 
     def _listen(self) -> None:
         """Waits for one frame, at most until the next thing to do."""
-        timeout = max(0.0, min(self._next["scan"], self._next["heartbeat"]) - time.monotonic())
-        try:
-            frame = self._socket.recv(timeout=min(timeout, POLL_MAX_S))
+        timeout = min(self._next["scan"], self._next["heartbeat"]) - time.monotonic()
+        if self._session.state is not State.OPEN:
+            timeout = POLL_MAX_S  # nothing to do before the welcome
+        try:  # never without waiting: where gevent has replaced threads, the one that reads the socket runs only meanwhile
+            frame = self._socket.recv(timeout=min(max(timeout, 0.001), POLL_MAX_S))
         except TimeoutError:
             return
         match self._session.receive(frame):

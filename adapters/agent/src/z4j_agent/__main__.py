@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `python -m z4j_agent doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 all is well, 1 there are warnings, 2 there are errors."""
+    parser = argparse.ArgumentParser(prog="python -m z4j_agent", description="The z4j agent's own commands.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    doctor = commands.add_parser("doctor", help="say whether this application's agent reaches its server, and what is amiss")
+    doctor.add_argument("--json", action="store_true", help="write JSON instead of text")
+    doctor.add_argument("target", nargs="?", default="", metavar="module:object", help="the application, imported as it is when it runs")
+    asked = parser.parse_args(arguments)
+    from z4j_agent.doctor import as_json, as_text, examine, exit_code
+
+    report = examine(asked.target)
+    sys.stdout.write((as_json(report) if asked.json else as_text(report)) + "\n")
+    return exit_code(report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
