@@ -29,10 +29,11 @@ from z4j_agent.hooks import now
 from z4j_rq import originals
 from z4j_rq.facts import (
     ENGINE,
-    MARK,
     NEW,
     attempt_of,
+    function_of,
     is_import_error,
+    is_told,
     job_in,
     mark_of,
     mark_sent,
@@ -423,4 +424,4 @@ def _will_retry(job: Job) -> bool:
     return bool(job.retries_left and job.retries_left > 0)
 
 
-__all__ = ["BOOT", "MARK", "Capture", "Held"]
+__all__ = ["BOOT", "Capture", "Held"]

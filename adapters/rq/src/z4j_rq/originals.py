@@ -30,7 +30,7 @@ WISHES = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry_
 
 
 def payload_of(agent: Agent, job: Job, rank: int, *, is_known: bool = True) -> bytes:
-    """The record of a job's arguments and original. Where the function never became known its arguments are not shown: any may be secret."""
+    """The record of a job's arguments and original. Of a function that never became known nothing is shown: any argument may be secret."""
     name, data = name_of(job), job.data
     body: dict[str, Any] | None = None
     try:
