@@ -357,6 +357,19 @@ def test_mistakes(module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "AttributeError" in capsys.readouterr().out
 
 
+def test_without_a_connection_string_and_without_an_application(
+    gateway: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor"]) == 2
+    assert "there is no connection string" in " ".join(capsys.readouterr().out.split())
+    gateway.answer_hello = welcome(seal_key="deadbeef")
+    monkeypatch.setenv("Z4J_URL", gateway.url)
+    monkeypatch.setenv("Z4J_SPOOL", str(tmp_path))
+    assert main(["doctor"]) == 1
+    assert main(["doctor", "--json"]) == 1
+    assert '"exit_code": 1' in capsys.readouterr().out
+
+
 def test_faults_of_the_agent_are_told(gateway: Any, module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     gateway.answer_hello = welcome()
     monkeypatch.setenv("Z4J_URL", gateway.url)

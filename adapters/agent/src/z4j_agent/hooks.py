@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import re
 import sys
 import time
 import traceback
@@ -93,7 +94,7 @@ def signature_of(function: Callable[..., Any]) -> tuple[str, str]:
 
 def is_supported(engine: str, version: str, oldest: tuple[int, int]) -> bool:
     """Whether the installed version is one the adapter knows; if not, one log line says so."""
-    found = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
     if found >= oldest:
         return True
     _log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)

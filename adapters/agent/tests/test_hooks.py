@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of every adapter share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import z4j_agent
+from z4j_agent import hooks
+from z4j_agent.adapter import Adapter
+from z4j_agent.guard import faults
+
+URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
+
+
+class Shop(Adapter):
+    engine = "shop"
+
+    def install(self) -> None:
+        pass
+
+    def uninstall(self) -> None:
+        pass
+
+
+def test_now_is_microseconds() -> None:
+    assert abs(hooks.now() - time.time() * 1_000_000) < 1_000_000
+
+
+def test_the_calling_code_is_the_first_that_is_not_skipped() -> None:
+    def here(skipped: set[str], **options: Any) -> str:
+        return hooks.calling_code(skipped, **options)
+
+    package = __name__.partition(".")[0]
+    assert here(set()).startswith(f"{__name__}:")
+    assert not here({package}).startswith(f"{package}.")
+    assert (
+        here({package, "_pytest", "pluggy", "pytest", "runpy", "coverage"}, commands=("/pytest/__main__.py", "/coverage/__main__.py")) == ""
+    )
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_errors_in_words() -> None:
+    assert hooks.text_of(ValueError("x" * 20_000)) == "x" * hooks.TRACEBACK_LIMIT
+    assert hooks.text_of(Mute()) == "(its message cannot be shown)"
+
+    def sink(error: Exception) -> tuple[str, str, str]:
+        try:
+            raise error
+        except Exception as caught:
+            return hooks.error_of(caught)
+
+    kind, message, lines = sink(ValueError("password=hunter2 is wrong"))
+    assert kind == "ValueError"
+    assert "hunter2" not in message + lines
+    assert "in sink" in lines
+    assert sink(Mute())[:2] == ("Mute", "(its message cannot be shown)")
+
+
+def test_a_traceback_that_cannot_be_made_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: BaseException) -> list[str]:
+        raise RecursionError
+
+    monkeypatch.setattr(hooks.traceback, "format_exception", fail)
+    assert hooks.error_of(ValueError("odd")) == ("ValueError", "odd", "")
+
+
+def test_names_and_signatures() -> None:
+    def ship(order: int, /, user: str, *rest: str, password: str = "") -> None:
+        """Sends it.
+
+        And more.
+        """
+
+    assert hooks.parameter_names(ship) == ("order", "user")
+    assert hooks.signature_of(ship)[0].startswith("(order: ")
+    assert hooks.signature_of(ship)[1] == "Sends it."
+    assert hooks.parameter_names(dict.fromkeys.__call__) in ((), ("args",), ("self",))
+    unreadable: Callable[..., Any] = type("Odd", (), {"__call__": None, "__signature__": "none"})()
+    assert hooks.parameter_names(unreadable) == ()
+    assert hooks.signature_of(unreadable)[0] == "(…)"
+
+
+def test_an_engine_that_is_too_old_stays_unwatched(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    assert hooks.install("Shop", lambda: "1.9.4", (2, 0), Shop, {"url": URL}) is None
+    assert "Shop 1.9.4 is older than the oldest supported version 2.0" in caplog.text
+    assert z4j_agent.current() is None
+
+
+def test_install(tmp_path: Path) -> None:
+    def broken() -> str:
+        raise LookupError("no version")
+
+    assert hooks.install("Shop", lambda: "2.0", (2, 0), Shop, {}) is None  # z4j is off
+    assert hooks.install("Shop", broken, (2, 0), Shop, {"url": URL}) is None
+    assert faults.by_place["install"] == (1, "LookupError")
+    adapter = hooks.install("Shop", lambda: "2.0rc1", (2, 0), Shop, {"url": URL, "spool": tmp_path})
+    assert isinstance(adapter, Shop)
+    agent = z4j_agent.current()
+    assert agent is not None
+    assert agent.adapters == (adapter,)
