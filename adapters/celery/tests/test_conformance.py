@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Celery passes the contract: prefork of two, and solo for what differs there."""
+"""Celery passes the contract in every pool."""
 
 from __future__ import annotations
 
@@ -84,5 +84,24 @@ class SoloHarness(CeleryHarness):
     pool = ("--pool", "solo")
 
 
+class ThreadsHarness(SoloHarness):
+    pool = ("--pool", "threads", "--concurrency", "3")
+
+
+class GeventHarness(SoloHarness):
+    """Python's sockets, threads and locks are gevent's; the agent's thread is a real one all the same. A greenlet can be stopped."""
+
+    unable = frozenset()
+    pool = ("--pool", "gevent", "--concurrency", "3")
+
+
 class TestSolo(AdapterContract):
     harness_class = SoloHarness
+
+
+class TestThreads(AdapterContract):
+    harness_class = ThreadsHarness
+
+
+class TestGevent(AdapterContract):
+    harness_class = GeventHarness

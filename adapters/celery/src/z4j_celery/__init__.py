@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
+from z4j_agent.guard import guard
 
 if TYPE_CHECKING:
     from z4j_celery.adapter import CeleryAdapter
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (5, 3)
-_adapters: dict[int, CeleryAdapter] = {}
+_apps: dict[int, Any] = {}
+_adapter: CeleryAdapter | None = None
 
 
 def install(app: Any, **settings: Any) -> None:
-    """Watches this app. `settings` are those of `z4j_agent.start`. Calling it twice for one app does nothing more."""
+    """Watches this app. `settings` are those of `z4j_agent.start`; the first app of a process decides them.
+
+    Calling it twice for one app does nothing more.
+    """
 
     def version() -> str:
         import celery
@@ -33,16 +38,35 @@ def install(app: Any, **settings: Any) -> None:
     def make() -> CeleryAdapter:
         from z4j_celery.adapter import CeleryAdapter
 
-        return CeleryAdapter(app)
+        return CeleryAdapter(_real(app))
 
-    if id(app) not in _adapters:
-        adapter = hooks.install("Celery", version, OLDEST, make, settings)
-        if adapter is not None:
-            _adapters[id(app)] = adapter
+    global _adapter
+    if id(app) in _apps:
+        return
+    if _adapter is None:
+        _adapter = hooks.install("Celery", version, OLDEST, make, settings)
+    else:
+        _watch(_adapter, app)
+    if _adapter is not None:
+        _apps[id(app)] = app
 
 
 def uninstall(app: Any) -> None:
     """Celery behaves again as if this package had never been there."""
-    adapter = _adapters.pop(id(app), None)
-    if adapter is not None:
-        adapter.uninstall()
+    global _adapter
+    if _apps.pop(id(app), None) is not None and _adapter is not None:
+        _adapter.unwatch(_real(app))
+        if not _apps:
+            _adapter.uninstall()
+            _adapter = None
+
+
+@guard("watching another app")
+def _watch(adapter: CeleryAdapter, app: Any) -> None:
+    adapter.watch(_real(app))
+
+
+def _real(app: Any) -> Any:
+    from z4j_celery import apps
+
+    return apps.real(app)

@@ -25,7 +25,7 @@ from z4j_agent import display, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
-from z4j_celery import originals
+from z4j_celery import apps, green, originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
 
 EXIT_WAIT_S = 1.0
@@ -61,6 +61,8 @@ class Capture:
         self._on_ready = on_ready
         self.consumer: Any = None
         """The worker's consumer once it is ready; None in producers and children."""
+        self.hub: Any = None
+        """gevent's hub in whose greenlets this app is used; None without gevent."""
         self._agent: Agent
         self._sending = threading.local()
         self._held: dict[str, ref[Any]] = {}
@@ -101,14 +103,17 @@ class Capture:
             signal.disconnect(receiver)
         atexit.unregister(self._at_exit)
 
-    def _is_ours(self, task: Any) -> bool:
-        """Signals are global; a process may hold several apps."""
-        return getattr(task, "app", self.app) is self.app
+    def _is_ours(self, sender: Any) -> bool:
+        """Signals are global; a process may hold several apps. `sender` is a task, a consumer or a worker."""
+        return getattr(sender, "app", self.app) is self.app
 
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("before_task_publish")
     def on_before_publish(self, body: Any = None, headers: Any = None, properties: Any = None, **_: Any) -> None:
         sending = self._sending
+        sending.is_ours = apps.is_sending(self.app)
+        if not sending.is_ours:
+            return
         sending.at, sending.priority, sending.message = now(), (properties or {}).get("priority"), None
         if not isinstance(headers, dict) or "id" not in headers:
             return  # protocol 1: the id is in the body, and the worker reports the arguments
@@ -123,6 +128,8 @@ class Capture:
         self, sender: Any = None, body: Any = None, exchange: Any = None, routing_key: Any = None, headers: Any = None, **_: Any
     ) -> None:
         agent, sending = self._agent, self._sending
+        if not getattr(sending, "is_ours", True):
+            return
         said = headers if isinstance(headers, dict) and "id" in headers else body
         if not isinstance(said, dict) or not said.get("id"):
             return
@@ -134,7 +141,9 @@ class Capture:
         message, sending.message = getattr(sending, "message", None), None
         if message is not None:
             agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
-        agent.connect()
+        if not agent.is_connected_process:
+            self.hub = self.hub or green.current_hub()
+            agent.connect()
 
     # -- the worker's main process -------------------------------------------------------------------------------------
     @guard("task_received")
@@ -169,6 +178,8 @@ class Capture:
 
     @guard("task_revoked")
     def on_revoked(self, sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
+        if not self._is_ours(sender):
+            return
         agent, at = self._agent, now()
         task_id, attempt, queue = request.id, int(request.retries or 0), queue_in(request.delivery_info)
         if expired:
@@ -188,11 +199,13 @@ class Capture:
         if held is None or held.time_start is None or held.worker_pid is None:
             return self._agent.run, None, None
         started_at = to_us(held.time_start) or 0
+        if self.consumer is not None and self.consumer.pool.is_green:  # its "process ids" are addresses of greenlets
+            return self._agent.run, started_at, max(0, now() - started_at)
         return f"{self._agent.boot}.{held.worker_pid}", started_at, max(0, now() - started_at)
 
     @guard("task_unknown")
-    def on_unknown(self, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
-        if not id:
+    def on_unknown(self, sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
+        if not id or not self._is_ours(sender):
             return
         agent, headers, queue = self._agent, message.headers or {}, queue_in(message.delivery_info)
         error = f"no task {name} is registered in this worker; the message was dropped"
@@ -203,8 +216,10 @@ class Capture:
         )
 
     @guard("task_rejected")
-    def on_rejected(self, message: Any = None, exc: Any = None, **_: Any) -> None:
+    def on_rejected(self, sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
         """A message Celery cannot read. Without an id of its own it gets one from its bytes: the same message, the same task."""
+        if not self._is_ours(sender):
+            return
         agent, headers = self._agent, getattr(message, "headers", None) or {}
         task_id, name = headers.get("id"), headers.get("task")
         if not isinstance(task_id, str) or not task_id:
@@ -235,7 +250,7 @@ class Capture:
 
     @guard("task_postrun")
     def on_postrun(self, task: Any = None, state: Any = None, retval: Any = None, **_: Any) -> None:
-        if state not in ("SUCCESS", "IGNORED", "REJECTED"):
+        if state not in ("SUCCESS", "IGNORED", "REJECTED") or not self._is_ours(task):
             return  # failures and retries have signals of their own; no state is no end
         request = task.request
         run: Run | None = getattr(request, "z4j_run", None)
@@ -346,11 +361,14 @@ class Capture:
     # -- the life of a worker ------------------------------------------------------------------------------------------
     @guard("worker_init")
     def on_worker_init(self, sender: Any = None, **_: Any) -> None:
-        self._agent.become_worker(str(getattr(sender, "hostname", "") or f"celery@{self._agent.host}"))
+        if self._is_ours(sender):
+            self._agent.become_worker(str(getattr(sender, "hostname", "") or f"celery@{self._agent.host}"))
 
     @guard("worker_ready")
     def on_worker_ready(self, sender: Any = None, **_: Any) -> None:
-        self.consumer = sender
+        if not self._is_ours(sender):
+            return
+        self.consumer, self.hub = sender, green.current_hub()
         self._on_ready(sender)
         self._agent.connect()
 

@@ -17,6 +17,9 @@ from z4j_agent.guard import faults, let_through
 from z4j_celery import originals
 from z4j_celery.facts import ENGINE, RETRY_OF, now, sent_meta
 
+SAFE_TYPES = (originals.JSON, "application/data")
+"""What reading cannot run code: JSON, and what is signed, which the worker checks before it reads."""
+
 
 def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
     """Publishes the kept message again under `new_id`, without decoding it, so a signature over the body stays valid.
@@ -24,6 +27,8 @@ def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
     The worker that takes it reports its arguments, as of any message whose producer is not watched.
     """
     data = original.data
+    if data.get("type", originals.JSON) not in SAFE_TYPES and not original.is_sealed:
+        raise Refused("the kept message is no JSON and was not sealed, so nobody can say that this application made it")
     if originals.is_chord_member(app, data):
         return _retry_without_chord(app, original, new_id)
     body = originals.body_of(data)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from celery.worker import state as worker_state
 
-from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.adapter import Finding, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.hooks import signature_of
 from z4j_celery.facts import queue_of, to_us
 
@@ -26,8 +27,8 @@ def list_tasks(app: Any) -> list[TaskInfo]:
     return found
 
 
-def describe_worker(app: Any, consumer: Any) -> WorkerInfo | None:
-    """This process as a worker, with the notes an operator should read."""
+def describe_worker(consumer: Any, findings: Iterable[Finding]) -> WorkerInfo | None:
+    """This process as a worker, with the notes an operator should read: what the doctor found amiss."""
     if consumer is None:
         return None
     pool = consumer.pool
@@ -39,22 +40,13 @@ def describe_worker(app: Any, consumer: Any) -> WorkerInfo | None:
         concurrency=int(info.get("max-concurrency") or getattr(pool, "limit", 1) or 1),
         queues=queues,
         pids=tuple(info.get("processes") or ()),
-        notes=tuple(_notes(app)),
+        notes=tuple(f"{each.what} {each.remedy}".strip() for each in findings if each.level != "ok"),
     )
 
 
-def _notes(app: Any) -> Iterable[str]:
-    conf = app.conf
-    if "pickle" in (conf.accept_content or ()):
-        yield "This worker accepts pickle: whoever can write to the broker can run code here."
-    if conf.task_acks_late and not conf.task_reject_on_worker_lost:
-        yield "acks_late without reject_on_worker_lost: the task of a killed child is acknowledged and does not run again."
-    if conf.task_time_limit is None:
-        yield "No time limit: a task that hangs occupies its process for ever."
-
-
-def list_running() -> list[RunningTask]:
+def list_running(consumer: Any) -> list[RunningTask]:
     """What this worker holds: running, and reserved with `started_at` 0."""
+    is_green = consumer.pool.is_green  # its "process ids" are addresses of greenlets
     running: list[Any] = _read(lambda: list(worker_state.active_requests), [])
     known: list[Any] = _read(lambda: list(worker_state.requests.values()), [])
     active = {request.id for request in running}
@@ -68,7 +60,7 @@ def list_running() -> list[RunningTask]:
                 name=request.name,
                 queue=queue_of(info.get("exchange"), info.get("routing_key")),
                 started_at=(to_us(request.time_start) or 0) if request.id in active else 0,
-                pid=int(request.worker_pid or 0),
+                pid=(os.getpid() if is_green else int(request.worker_pid)) if request.worker_pid else 0,
             )
         )
     return held

@@ -22,6 +22,7 @@ from z4j_agent.adapter import Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL, close_original
 from z4j_agent.redaction import redact_text
+from z4j_celery import apps
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, RETRY_OF, now
 
 JSON, UTF8 = "application/json", "utf-8"
@@ -140,6 +141,8 @@ def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: in
         kept = _kept(message)
         is_secret = is_masked or message.has_more or not kept.keys() <= CELERYS_OWN
         original = _original(message, kept, queue)
+        if name_of_app := apps.name_of(app):
+            original["app"] = name_of_app
         held, state = close_original(original, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
     return records.payload(
         ENGINE, task_id, attempt, now(), agent.run, name, queue, rank=rank, args=args, is_masked=is_masked,

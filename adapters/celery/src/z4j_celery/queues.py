@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from z4j_agent.adapter import QueueInfo
@@ -20,8 +21,18 @@ def list_queues(app: Any, consumer: Any) -> list[QueueInfo]:
 
 
 def _depth(connection: Any, name: str) -> int | None:
-    """Messages that wait; an empty queue on Redis does not exist and answers 404, which is 0."""
-    try:
-        return int(connection.default_channel.queue_declare(name, passive=True).message_count)
-    except connection.channel_errors as error:
-        return 0 if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND or "NOT_FOUND" in str(error) else None
+    """Messages that wait; an empty queue on Redis does not exist and answers 404, which is 0. RabbitMQ closes the channel with it."""
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(name, passive=True).message_count)
+        except connection.channel_errors as error:
+            return 0 if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND or "NOT_FOUND" in str(error) else None
+
+
+def together(queues: Iterable[QueueInfo]) -> list[QueueInfo]:
+    """Queues of one name in several brokers as one, with the messages of all."""
+    depths: dict[str, int | None] = {}
+    for queue in queues:
+        known = depths.get(queue.name)
+        depths[queue.name] = queue.depth if known is None else known + (queue.depth or 0)
+    return [QueueInfo(name, depth) for name, depth in depths.items()]

@@ -8,12 +8,16 @@ the test. It is ready when the AMQP header is answered, which is seconds sooner 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from z4j_agent.conformance.harness import Harness, free_port, is_open, wait_for
 
@@ -25,10 +29,11 @@ BOOT_S = 60.0
 ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
 
 
-def start_rabbitmq(harness: Harness, name: str = "rabbitmq") -> int:
+def start_rabbitmq(harness: Harness, name: str = "rabbitmq", vhosts: Sequence[str] = ()) -> int:
     """A node whose guest account may do everything from this machine; its AMQP port, once it answers there.
 
-    It ends with the harness. Raises AssertionError when RabbitMQ is not installed or does not start; then `<name>.log` says why.
+    `vhosts` are made beside "/". It ends with the harness.
+    Raises AssertionError when RabbitMQ is not installed or does not start; then `<name>.log` says why.
     """
     assert SERVER.exists(), f"{SERVER} is missing: install rabbitmq-server, or say in Z4J_RABBITMQ where its start script is"
     epmd = shutil.which("epmd")
@@ -37,6 +42,10 @@ def start_rabbitmq(harness: Harness, name: str = "rabbitmq") -> int:
     folder.mkdir()
     port, names_port, distribution_port = free_port(), free_port(), free_port()
     (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\nlog.console = true\nlog.console.level = warning\n")
+    if vhosts:
+        (folder / "definitions.json").write_text(json.dumps(_definitions(["/", *vhosts])))
+        with (folder / "rabbitmq.conf").open("a") as configuration:
+            configuration.write(f"load_definitions = {folder / 'definitions.json'}\n")
     (folder / "enabled_plugins").write_text("[].\n")
     (folder / "home").mkdir()
     surroundings = {
@@ -65,6 +74,15 @@ def start_rabbitmq(harness: Harness, name: str = "rabbitmq") -> int:
 
     wait_for(answers, "RabbitMQ answers", seconds=BOOT_S)
     return port
+
+
+def _definitions(vhosts: Sequence[str]) -> dict[str, Any]:
+    """What the node is to have from its start; with definitions it makes no guest account by itself."""
+    salt = b"z4j."
+    secret = base64.b64encode(salt + hashlib.sha256(salt + b"guest").digest()).decode("ascii")
+    guest = {"name": "guest", "password_hash": secret, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator"}
+    everything = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+    return {"users": [guest], "vhosts": [{"name": each} for each in vhosts], "permissions": [{**everything, "vhost": v} for v in vhosts]}
 
 
 def _is_amqp(port: int) -> bool:
