@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from argon2 import PasswordHasher
 from httpx2 import Response
 from starlette.testclient import TestClient
 
@@ -20,6 +22,7 @@ from z4j.settings import Settings
 from z4j.store import users
 from z4j.store.audit import list_audit
 from z4j.store.migrate import migrate
+from z4j.web import auth
 
 PASSWORD = "a long enough passphrase"
 ORIGIN = {"Origin": "http://testserver", "Accept": "text/html"}
@@ -63,12 +66,19 @@ class Site:
         return [(row.actor, row.action, row.target, row.outcome, json.loads(row.detail)) for row in reversed(rows)]
 
 
+def hash_cheaply(patch: pytest.MonkeyPatch) -> None:
+    """The same Argon2id, at a price a suite of a hundred sign-ins can pay."""
+    patch.setattr(auth, "PasswordHasher", lambda: PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+
+
 @contextmanager
 def site(folder: Path) -> Iterator[Site]:
     prepare_data(folder)
     settings = Settings(data=folder)
     migrate(settings.database)
-    server = Server(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        hash_cheaply(patch)
+        server = Server(settings)
     with TestClient(server.asgi, raise_server_exceptions=False) as client:
         yield Site(server, client)
 

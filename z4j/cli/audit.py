@@ -96,6 +96,9 @@ def _line(kind: str, facts: dict[str, Any]) -> str:
 def _parse(text: str) -> Head:
     seq, _, mark = text.partition(":")
     try:
-        return Head(int(seq), bytes.fromhex(mark))
+        head = Head(int(seq), bytes.fromhex(mark))
+        if head.seq < 1 or len(head.mark) != 32:
+            raise ValueError(text)
+        return head
     except ValueError as error:
         raise BadInput(f"{text!r} is no head.", "A head is printed by `z4j audit verify` as ROW:DIGEST.") from error
