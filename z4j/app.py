@@ -102,6 +102,7 @@ class Server:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
+        await self.audit.sign_head(self.store, clock.now())  # what the command line added meanwhile, before the first agent comes
         duties = asyncio.create_task(self.housekeeping.run())
         try:
             await self._greet()
