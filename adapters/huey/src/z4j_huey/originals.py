@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task's arguments for display, and the original that can be enqueued again.
+
+The original of a task whose arguments are plain JSON is those arguments and its options. Of any other it is Huey's own message, byte for
+byte: that is pickle unless the application says otherwise, so it is always sealed, and only what was sealed is ever enqueued again.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from z4j_agent import display, records
+from z4j_agent.adapter import Original, Refused
+from z4j_agent.agent import Agent
+from z4j_agent.hooks import now, parameter_names
+from z4j_agent.originals import MAX_ORIGINAL, close_original, is_plain
+from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
+
+BY_PRODUCER, BY_WORKER = 2, 1
+"""Whose word on arguments counts more when both report them: the worker always does, for a message says nothing of its producer."""
+_LARGE = 8 * MAX_ORIGINAL
+#: What else of a task is its sender's wish.
+WISHES = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
+
+
+def payload_of(agent: Agent, huey: Any, task: Any, rank: int) -> bytes:
+    """The record of a task's arguments and original."""
+    function = function_of(type(task))
+    args, kwargs = task.args, {key: value for key, value in task.kwargs.items() if value is not task}
+    names = parameter_names(function) if function is not None else ()
+    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
+    has_more = task.on_complete is not None or task.on_error is not None or task.chord_config is not None
+    data: dict[str, Any] | None = None
+    if not has_more and is_plain(args) and is_plain(kwargs):
+        wishes = {key: value for key in WISHES if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
+        data, is_secret = {"args": list(args), "kwargs": kwargs} | ({"task": wishes} if wishes else {}), is_masked
+    else:
+        body = huey.serialize_task(task)
+        is_secret = True
+        if len(body) <= _LARGE:
+            data = {"body64": base64.b64encode(body).decode("ascii")}
+    held, state = None, "too_large"
+    if data is not None:
+        held, state = close_original(data, ENGINE, task.id, is_masked=is_secret, key=agent.settings.seal_key)
+    return records.payload(
+        ENGINE, task.id, attempt_of(task), now(), agent.run, name_of(task), huey.name, rank=rank, args=text, is_masked=is_masked,
+        original=held, original_state=state,
+    )  # fmt: skip
+
+
+def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
+    """The kept task under a new id, and a note for the operator where something was left out of it. Raises Refused."""
+    registry = huey._registry
+    data = original.data
+    if "body64" in data:
+        if not original.is_sealed:
+            raise Refused("the kept task is a pickle that this application has not sealed; it is not read")
+        message = huey.serializer.deserialize(base64.b64decode(str(data["body64"])))
+        note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if message.chord_config else ""
+        try:
+            task = registry.create_task(message._replace(id=new_id, eta=None, chord_config=None, expires_resolved=None))
+        except Exception as error:
+            raise Refused(f"this application does not know {message.name} (any more)") from error
+        for first in (task.on_complete, task.on_error):
+            _rename(first)
+        return task, note
+    if not isinstance(data.get("args"), list) or not isinstance(data.get("kwargs"), dict):
+        raise Refused("the kept task has no arguments")
+    if original.name not in registry._registry:
+        raise Refused(f"this application does not know {original.name} (any more)")
+    wishes = {key: value for key, value in (data.get("task") or {}).items() if key in WISHES}
+    return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **wishes), ""
+
+
+def _rename(further: Any) -> None:
+    """The rest of a pipeline under new ids: with its old ones it would be taken for tasks that have run already."""
+    while further is not None:
+        further.id = further.create_id()
+        further.revoke_id = f"r:{further.id}"
+        further = further.on_complete
