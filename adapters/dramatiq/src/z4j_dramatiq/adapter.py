@@ -39,14 +39,17 @@ class DramatiqAdapter(Adapter):
         self.capture = Capture(broker, self._is_ready)
 
     def _is_ready(self) -> None:
-        """Called before the agent connects: what this worker's threads cannot do is not declared."""
-        if not commands.can_terminate():
+        """Called before the agent connects: what this process cannot do is not declared."""
+        if not commands.can_reach_broker():
+            type(self).capabilities = ()
+        elif not commands.can_terminate():
             type(self).capabilities = tuple(able for able in self.capabilities if able.action != "terminate_task")
 
     def engine_version(self) -> str:
         return str(dramatiq.__version__)
 
     def install(self) -> None:
+        self._is_ready()
         self.capture.connect()
 
     def uninstall(self) -> None:

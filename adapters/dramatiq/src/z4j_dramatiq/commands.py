@@ -19,11 +19,25 @@ if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
 
 
+def can_reach_broker() -> bool:
+    """Whether the agent's thread may use the broker's connections.
+
+    Under gevent they belong to the greenlets of other threads, and the agent's is a real thread: it would hang or break them.
+    """
+    return not is_gevent_active()
+
+
+def _need_broker() -> None:
+    if not can_reach_broker():
+        raise Unsupported("under gevent the broker's connections cannot be used by the agent's own thread")
+
+
 def retry_task(broker: Any, original: Original, new_id: str) -> dict[str, Any]:
     """Enqueues the kept message again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused.
 
     The actor need not be declared in this process. A queue that RabbitMQ does not know yet is declared on the way, as Dramatiq does.
     """
+    _need_broker()
     message, note = originals.message_again(original, new_id)
     with lent_connection(broker):
         broker.enqueue(message)
@@ -33,6 +47,7 @@ def retry_task(broker: Any, original: Original, new_id: str) -> dict[str, Any]:
 # -- cancel --------------------------------------------------------------------------------------------------------------
 def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
     """Takes the message out of Redis where no worker has it yet; else has the workers of this host and user skip it. Raises Refused."""
+    _need_broker()
     if capture.worker is None:
         raise Unsupported("only a worker can cancel, and this process is none")
     if capture.running.get(task_id) is not None:

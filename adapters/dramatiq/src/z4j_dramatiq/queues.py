@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
+from dramatiq.middleware.threading import is_gevent_active
 
 from z4j_agent.adapter import QueueInfo
 from z4j_dramatiq.facts import DEAD, DELAYED, queue_of
@@ -44,7 +45,7 @@ def list_queues(capture: Capture) -> list[QueueInfo]:
     """Every declared queue with the two beside it."""
     broker = capture.broker
     names = declared(broker)
-    match kind_of(broker):
+    match "" if is_gevent_active() else kind_of(broker):  # there the broker's connections are not the agent's to use
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dramatiq.message import Message
+from dramatiq.middleware.threading import is_gevent_active
 from dramatiq.results import ResultError, ResultMissing, Results
 
+from z4j_agent.adapter import Unsupported
 from z4j_dramatiq.facts import DEAD
 from z4j_dramatiq.queues import find_in_redis, kind_of
 
@@ -23,6 +25,8 @@ def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
     if capture.running.get(task_id) is not None:
         return {"state": "running", "engine_state": "a thread of this worker runs it"}
     broker = capture.broker
+    if is_gevent_active():
+        raise Unsupported("under gevent the broker's connections cannot be used by the agent's own thread")
     stored = _stored(broker, task_id)
     if stored is not None:
         return stored
