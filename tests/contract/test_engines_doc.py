@@ -15,7 +15,7 @@ from z4j_agent.adapter import ACTION_LEVEL
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs/engines.md"
-ENGINES = ("celery", "arq", "taskiq", "dramatiq")
+ENGINES = ("celery", "arq", "taskiq", "dramatiq", "rq")
 ROW = re.compile(r"^\| [^|]+ \| `(\w+)`(?: / `(\w+)`)? \|", re.M)
 BEGIN, END = "<!-- capabilities of {}: begin -->", "<!-- capabilities of {}: end -->"
 TITLES = {"retry_task": "Retry", "cancel_task": "Cancel", "terminate_task": "Stop"}
@@ -91,7 +91,7 @@ def table(engine: str) -> str:
 
 def section(engine: str, text: str) -> str:
     """The outcomes of one engine, as written by hand."""
-    return re.split(r"^## ", text.partition(f"## {engine.capitalize()}\n")[2], flags=re.M)[0]
+    return re.split(r"^## ", re.split(rf"(?i)^## {engine}\n", text, flags=re.M)[1], flags=re.M)[0]
 
 
 def test_capabilities_are_as_declared() -> None:

@@ -18,11 +18,12 @@ from typing import Any
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job, JobStatus, Retry
 from rq.queue import Queue
+from rq.registry import StartedJobRegistry
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
 from rq.worker import BaseWorker
 
 import z4j_agent
-from z4j_agent import display, hooks, records
+from z4j_agent import hooks, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import now
@@ -30,6 +31,7 @@ from z4j_rq import originals
 from z4j_rq.facts import (
     ENGINE,
     NEW,
+    WAITING,
     attempt_of,
     function_of,
     is_import_error,
@@ -46,7 +48,7 @@ from z4j_rq.patches import Look, Patches
 
 EXIT_WAIT_S = 1.0
 RUN = "z4j_run"
-WAITING = frozenset({JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED})
+ABANDONED = "no worker has renewed its claim on the task"
 BOOT = "Z4J_RQ_BOOT"
 """Environment of a spawned horse: the boot of the worker in whose name it writes."""
 
@@ -94,6 +96,7 @@ class Capture:
         self.names: dict[str, str] = {}
         """Names of tasks that were seen here, and their queue: RQ registers none."""
         self._inline: Job | None = None
+        self._is_cleaning = False
         self._agent: Agent
         self._patches = Patches()
 
@@ -105,12 +108,16 @@ class Capture:
         never_swallow(BaseTimeoutException)
         patches = self._patches
         patches.wrap(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue)
+        patches.wrap(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue)
+        patches.wrap(Queue, "enqueue_many", after=self.after_many)
         patches.wrap(Queue, "schedule_job", before=self.before_enqueue, after=self.after_schedule)
         patches.wrap(Queue, "setup_dependencies", before=self.before_enqueue, after=self.after_dependencies)
         patches.wrap(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
         patches.wrap(Job, "cancel", before=self.before_removal, after=self.after_cancel)
         patches.wrap(Job, "delete", before=self.before_removal, after=self.after_delete)
         patches.wrap(Job, "_handle_failure", before=self.before_recorded_failure)
+        patches.wrap(StartedJobRegistry, "cleanup", before=self.before_cleaning, always=self.always_cleaned)
+        patches.wrap(Job, "retry", before=self.before_retry)
         patches.watch_errors(Job, "fetch", NoSuchJobError, self.on_gone)
         looked_at: dict[str, dict[str, Look]] = {
             "register_birth": {"before": self.before_birth, "after": self.after_birth},
@@ -159,6 +166,14 @@ class Capture:
         """A job that must wait for others is told when it is sent; when its turn comes it is enqueued by whoever ended the last one."""
         if job._status == JobStatus.DEFERRED:
             self._sent(queue, job, seen or now(), None)
+
+    @guard("enqueueing many")
+    def after_many(self, queue: Queue, _seen: Any, jobs: list[Job], *_args: Any, **_kwargs: Any) -> None:
+        """Those of many that must wait for others are written without `setup_dependencies`; all others were told already."""
+        for job in jobs:
+            if job._status == JobStatus.DEFERRED:
+                mark_sent(job)
+                self._sent(queue, job, now(), None)
 
     def _sent(self, queue: Queue, job: Job, at: int, eta: int | None) -> None:
         agent, name = self._agent, name_of(job)
@@ -377,9 +392,29 @@ class Capture:
         """A worker's maintenance found a job whose worker is gone (`StartedJobRegistry.cleanup`)."""
         if "AbandonedJobError" in exc_string:
             agent = self._agent
-            error = display.shorten("no worker has renewed its claim; RQ moved it to the failed jobs")
             head = (ENGINE, job.id, attempt_of(job), now(), agent.run, name_of(job), job.origin or "")
-            agent.append(records.lost(*head, reason="worker_gone", error=error))
+            agent.append(records.lost(*head, reason="worker_gone", error=ABANDONED))
+
+    @guard("before a registry's cleaning")
+    def before_cleaning(self, _registry: Any, *_args: Any, **_kwargs: Any) -> None:
+        self._is_cleaning = True
+
+    @guard("a registry's cleaning")
+    def always_cleaned(self, _registry: Any) -> None:
+        self._is_cleaning = False
+
+    @guard("an abandoned job that is tried again")
+    def before_retry(self, job: Job, *_args: Any, **_kwargs: Any) -> None:
+        """Elsewhere the attempt's end was told before RQ comes to this."""
+        if self._is_cleaning:
+            agent, wait_s = self._agent, job.get_retry_interval()
+            agent.append(
+                records.retried(
+                    ENGINE, job.id, attempt_of(job), now(), agent.run, name_of(job), job.origin or "", started_at=None, runtime=None,
+                    eta=now() + int(wait_s * 1_000_000) if wait_s else None, reason="worker_gone",
+                    error_type="", error=ABANDONED, traceback="",
+                )
+            )  # fmt: skip
 
     @guard("before a removal")
     def before_removal(self, job: Job, *_args: Any, **_kwargs: Any) -> bool:
@@ -387,13 +422,13 @@ class Capture:
 
     @guard("a cancellation")
     def after_cancel(self, job: Job, was_waiting: bool | None, _result: Any, *_args: Any, **_kwargs: Any) -> None:
-        self._removed(job, was_waiting, "revoked")
+        self._removed(job, was_waiting, reason="revoked")
 
     @guard("a deletion")
     def after_delete(self, job: Job, was_waiting: bool | None, _result: Any, *_args: Any, **_kwargs: Any) -> None:
-        self._removed(job, was_waiting, "deleted")
+        self._removed(job, was_waiting, reason="deleted")
 
-    def _removed(self, job: Job, was_waiting: bool | None, reason: str) -> None:
+    def _removed(self, job: Job, was_waiting: bool | None, *, reason: str) -> None:
         if was_waiting:
             agent = self._agent
             head = (ENGINE, job.id, attempt_of(job), now(), agent.run, name_of(job), job.origin or "")

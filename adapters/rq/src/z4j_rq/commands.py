@@ -13,6 +13,7 @@ from rq.worker import SimpleWorker
 
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_rq import originals
+from z4j_rq.facts import WAITING
 from z4j_rq.queues import find_job, queue_named
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
     if job is None:
         raise Refused("RQ does not know this task (any more)")
     status = job.get_status(refresh=False)
-    if status not in (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.DEFERRED):
+    if status not in WAITING:
         raise Refused(f"it does not wait: RQ says {getattr(status, 'value', status)}")
     if status == JobStatus.QUEUED and job.get_position() is None:
         raise Refused("a worker has taken it already")

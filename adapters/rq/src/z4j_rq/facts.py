@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rq.exceptions import DeserializationError
-from rq.job import Job, get_current_job
+from rq.job import Job, JobStatus, get_current_job
 
 from z4j_agent import hooks, records
 
@@ -24,6 +24,9 @@ MARK = "z4j"
 """Key in a job's meta: {"n": attempt, "after": start of the run before, "of": the task it repeats, "told": by its producer}."""
 NEW = "z4j_is_new"
 """Attribute of a job object whose arguments this process is about to tell."""
+_WAITING_STATUS = ("QUEUED", "SCHEDULED", "DEFERRED", "RATE_LIMITED", "READY_TO_ENQUEUE")
+WAITING = frozenset(status for status in JobStatus if status.name in _WAITING_STATUS)
+"""What RQ calls a job that no worker has yet; RQ 2 knows no rate limits."""
 _SKIPPED = frozenset({"rq", "redis", "z4j_rq", "click", "rq_scheduler", "flask_rq2", "django_rq"})
 _COMMANDS = ("/rq", "/rq/cli/__main__.py", "/rqscheduler")
 

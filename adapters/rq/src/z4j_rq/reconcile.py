@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rq.job import JobStatus
 
+from z4j_rq.facts import WAITING
 from z4j_rq.queues import find_job
 
 if TYPE_CHECKING:
@@ -17,11 +18,8 @@ STATES = {
     JobStatus.FAILED: "failed",
     JobStatus.STOPPED: "cancelled",
     JobStatus.CANCELED: "cancelled",
-    JobStatus.QUEUED: "queued",
-    JobStatus.SCHEDULED: "queued",
-    JobStatus.DEFERRED: "queued",
     JobStatus.STARTED: "running",
-}
+} | dict.fromkeys(WAITING, "queued")
 
 
 def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
