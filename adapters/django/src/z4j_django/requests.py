@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction  # type: ignore[import-not-found]
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.signals import request_finished, request_started
 from django.urls import Resolver404, resolve
