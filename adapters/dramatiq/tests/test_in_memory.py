@@ -68,7 +68,7 @@ def test_a_failure_is_raised_where_the_test_waits(stub: Stub) -> None:
 
     sent = stub.actor(fail, max_retries=1).send()
     with pytest.raises(ZeroDivisionError):
-        stub.broker.join("default", timeout=5_000)
+        stub.broker.join("default", timeout=5_000, fail_fast=True)
     assert stub.of(sent.message_id, "retried").attempt == 0
     failed = stub.of(sent.message_id, "failed")
     assert (failed.attempt, failed.rest["error_type"]) == (1, "ZeroDivisionError")
