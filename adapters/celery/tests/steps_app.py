@@ -67,6 +67,7 @@ def make(name: str, broker: str) -> Any:
             "task_serializer": "auth",
             "event_serializer": "auth",
             "accept_content": ["auth"],
+            "result_accept_content": ["json"],
         }
     if CONFIGURATION == "pickle":
         settings |= {"task_serializer": "pickle", "result_serializer": "pickle", "accept_content": ["pickle", "json"]}

@@ -197,8 +197,8 @@ def test_1_succeed(apps: list[Steps]) -> None:
     for steps in apps:
         end = steps.end("succeeded")
         assert (end.kind, end.rest["result"], end.name, end.queue) == ("succeeded", '"a word"', f"{steps.app}.succeed", "work")
-        steps.one("succeeded", "enqueued")
-        assert {record.kind for record in steps.of("succeeded")} >= {"enqueued", "received", "started", "payload"}
+        for kind in ("enqueued", "received", "started", "payload"):
+            steps.one("succeeded", kind)
         assert end.boot == steps.link().hello["boot"], "its own worker ran it"
         assert "a word" in max(steps.of("succeeded", "payload"), key=lambda record: record.rest["rank"]).rest["args"]
         senders = {record.run for record in steps.of("succeeded", "enqueued")}
