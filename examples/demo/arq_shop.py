@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's arq application: webhooks. `python arq_shop.py` enqueues for ever; `arq arq_shop.WorkerSettings` works."""
+"""The demo's arq application: webhooks. `main()` enqueues for ever; `arq arq_shop.WorkerSettings` works."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WorkerSettings:
 z4j_arq.install(WorkerSettings)
 
 
-async def main() -> None:
+async def produce() -> None:
     pool = await create_pool(REDIS)
     for number in range(1, 1_000_000_000):
         event = random.choice(("order.paid", "order.sent", "refund.created"))
@@ -62,5 +62,5 @@ async def main() -> None:
         await asyncio.sleep(0.9)
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def main() -> None:
+    asyncio.run(produce())

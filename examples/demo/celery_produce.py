@@ -68,7 +68,3 @@ def main() -> None:
         if number % 4 == 0:
             order(number)
         time.sleep(0.12 * (1.2 + math.sin(number / 150)))
-
-
-if __name__ == "__main__":
-    main()

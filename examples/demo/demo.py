@@ -62,8 +62,9 @@ class Demo:
             words = [word.format(**self.environment) for word in WORKERS[engine]]
             self.start(f"{engine}-worker", [python(engine), "-m", *words])
         for engine in self.engines:
-            producer = "celery_produce.py" if engine == "celery" else f"{engine}_shop.py"
-            self.start(f"{engine}-producer", [python(engine), HERE / producer])
+            # Imported, not run as a script: some engines name a task after its module, and a worker knows no `__main__`.
+            module = "celery_produce" if engine == "celery" else f"{engine}_shop"
+            self.start(f"{engine}-producer", [python(engine), "-c", f"import {module}; {module}.main()"])
         print(f"\nOpen   {link}\n\nIt signs you in, once. Ctrl-C ends everything. Logs are in {self.data}.\n", flush=True)
         while True:
             for name, process in self.parts:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's Dramatiq application: notifications. `python dramatiq_shop.py` enqueues for ever; `dramatiq dramatiq_shop` works."""
+"""The demo's Dramatiq application: notifications. `main()` enqueues for ever; `dramatiq dramatiq_shop` works."""
 
 from __future__ import annotations
 
@@ -45,7 +45,3 @@ def main() -> None:
             write_digest.send(9_000 + number % 400)
         if number % 5 == 0:
             fetch_rates.send_with_options(args=(("EUR", "GBP", "JPY")[number % 3],), delay=2_000)
-
-
-if __name__ == "__main__":
-    main()

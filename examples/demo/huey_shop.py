@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's Huey application: housekeeping. `python huey_shop.py` enqueues for ever; `huey_consumer huey_shop.huey` works."""
+"""The demo's Huey application: housekeeping. `main()` enqueues for ever; `huey_consumer huey_shop.huey` works."""
 
 from __future__ import annotations
 
@@ -53,7 +53,3 @@ def main() -> None:
             compress_logs(number % 365)
         if number % 10 == 0:
             warm_cache.schedule((f"/seasonal/{number}",), delay=15)
-
-
-if __name__ == "__main__":
-    main()

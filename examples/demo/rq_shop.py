@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's RQ application: documents and partners. `python rq_shop.py` enqueues for ever; a worker runs it with `rq worker`."""
+"""The demo's RQ application: documents and partners. `main()` enqueues for ever; a worker runs it with `rq worker`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,3 @@ def main() -> None:
         if number % 2:
             retry = Retry(max=2, interval=[1, 3])
             partners.enqueue("rq_shop.push_partner", "northwind", number, api_key=token(), retry=retry, depends_on=scan_upload_later)
-
-
-if __name__ == "__main__":
-    main()

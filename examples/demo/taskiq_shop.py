@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The demo's taskiq application: recommendations. `python taskiq_shop.py` enqueues for ever; `taskiq worker taskiq_shop:broker` works."""
+"""The demo's taskiq application: recommendations. `main()` enqueues for ever; `taskiq worker taskiq_shop:broker` works."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def forget(customer: int) -> None:
     await asyncio.sleep(seconds(5, 20))
 
 
-async def main() -> None:
+async def produce() -> None:
     await broker.startup()
     for number in range(1, 1_000_000_000):
         await rank.kiq(70_000 + number, limit=2)
@@ -54,5 +54,5 @@ async def main() -> None:
         await asyncio.sleep(1.0)
 
 
-if __name__ == "__main__":
-    asyncio.run(main())
+def main() -> None:
+    asyncio.run(produce())
