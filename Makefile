@@ -9,7 +9,7 @@ ENGINES := celery rq dramatiq huey arq taskiq
 FRAMEWORKS := django flask fastapi
 ENGINE_STAMPS := $(ENGINES:%=.venvs/%/.stamp)
 FRAMEWORK_STAMPS := $(FRAMEWORKS:%=.venvs/%/.stamp)
-LOCK := uv.lock pyproject.toml $(wildcard adapters/*/pyproject.toml) hatch_build.py package-lock.json
+LOCK := uv.lock pyproject.toml $(wildcard adapters/*/pyproject.toml) examples/third_party_adapter/pyproject.toml hatch_build.py package-lock.json
 
 demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
 	exec .venvs/demo/bin/python examples/demo/demo.py
@@ -39,7 +39,7 @@ build: environments
 docs: environments
 	$(SERVER) -m z4j.settings > docs/settings.md
 
-environments: .venvs/server/.stamp $(ENGINE_STAMPS) $(FRAMEWORK_STAMPS)
+environments: .venvs/server/.stamp $(ENGINE_STAMPS) $(FRAMEWORK_STAMPS) .venvs/saq/.stamp
 
 $(UV):
 	python3 -m venv .venvs/uv && .venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
@@ -52,6 +52,9 @@ $(UV):
 
 $(ENGINE_STAMPS) $(FRAMEWORK_STAMPS): .venvs/%/.stamp: $(UV) $(LOCK)
 	UV_PROJECT_ENVIRONMENT=.venvs/$* $(UV) sync --quiet --frozen --package z4j-$* --group engine --group test && touch $@
+
+.venvs/saq/.stamp: $(UV) $(LOCK)
+	UV_PROJECT_ENVIRONMENT=.venvs/saq $(UV) sync --quiet --frozen --package saq-for-z4j --all-groups && touch $@
 
 .venvs/flower/.stamp: $(UV) $(LOCK)
 	UV_PROJECT_ENVIRONMENT=.venvs/flower $(UV) sync --quiet --frozen --package z4j-celery --group engine --group compare && touch $@

@@ -24,6 +24,7 @@ COVERED = "z4j/rules/*,z4j/gateway/session.py,adapters/agent/src/z4j_agent/*"
 COVERED_BUT = "*/conformance/*,*/__main__.py"
 FLOOR = 95
 AT_ONCE = 3
+OTHERS = "examples/third_party_adapter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Folder:
     is_covered: bool = False
     is_shared: bool = False
     """Whether it may run beside others: suites of real workers mostly wait."""
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ FOLDERS = (
     Folder("tests/contract", SERVER, is_fast=True, is_covered=True),
     Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True),
     *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES + FRAMEWORKS),
+    Folder(OTHERS, str(ROOT / ".venvs/saq/bin/python"), is_shared=True, words=("-c", f"{OTHERS}/pyproject.toml")),
     Folder("tests/e2e", SERVER),
     Folder("tests/browser", SERVER),
 )
@@ -56,7 +59,7 @@ FOLDERS = (
 def run(folder: Folder, marks: list[str]) -> Result:
     """Runs one folder. Alone it prints as it goes; beside others it prints when it is done."""
     tool = ["-m", "coverage", "run", "-p", "--source=z4j,z4j_agent"] if folder.is_covered else []
-    command = [folder.python, *tool, "-m", "pytest", "-q", *marks, folder.name]
+    command = [folder.python, *tool, "-m", "pytest", "-q", *marks, *folder.words, folder.name]
     if not folder.is_shared:
         print(f"\n== {folder.name}", flush=True)
     began = time.monotonic()
