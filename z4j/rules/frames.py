@@ -75,6 +75,8 @@ class QueueItem(Struct, array_like=True, frozen=True):
     depth: Count | None = None
     consumers: Count | None = None
     oldest_at: At | None = None
+    delayed: Count | None = None
+    dead: Count | None = None
 
 
 class EngineQueueItem(Struct, array_like=True, frozen=True):
@@ -85,6 +87,8 @@ class EngineQueueItem(Struct, array_like=True, frozen=True):
     depth: Count | None = None
     consumers: Count | None = None
     oldest_at: At | None = None
+    delayed: Count | None = None
+    dead: Count | None = None
 
 
 class WorkerFacts(Struct, frozen=True):

@@ -14,7 +14,7 @@ SQL = sql.load("queues")
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One queue. `depth`, `consumers`, `oldest_at` and `seen_at` come from the broker, None where it cannot tell."""
+    """One queue. `depth`, `consumers`, `oldest_at`, `delayed`, `dead` and `seen_at` come from the broker, None where it cannot tell."""
 
     app: str
     environment: str
@@ -23,6 +23,8 @@ class QueueRow:
     depth: int | None
     consumers: int | None
     oldest_at: int | None
+    delayed: int | None
+    dead: int | None
     seen_at: int | None
     scheduled: int
     waiting: int
@@ -35,10 +37,10 @@ def record(
     db: Connection,
     app_id: int,
     environment_id: int,
-    seen: Iterable[tuple[str, str, int | None, int | None, int | None]],
+    seen: Iterable[tuple[str, str, int | None, int | None, int | None, int | None, int | None]],
     at: int,
 ) -> None:
-    """Note queues as (engine, name, depth, consumers, oldest_at)."""
+    """Note queues as (engine, name, depth, consumers, oldest_at, delayed, dead)."""
     db.executemany(
         SQL["put_queue"],
         [
@@ -51,4 +53,4 @@ def record(
 async def list_queues(store: Store) -> list[QueueRow]:
     """Every queue a broker told about or a task named, by app, environment, engine and name."""
     rows = await store.fetch_all(SQL["list_queues"])
-    return [QueueRow(row[0], row[1] or "", row[2] or "", row[3], *row[4:8], *(count or 0 for count in row[8:])) for row in rows]
+    return [QueueRow(row[0], row[1] or "", row[2] or "", row[3], *row[4:10], *(count or 0 for count in row[10:])) for row in rows]

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- put_queue --
 -- A queue as its broker sees it now.
-INSERT INTO queue (app_id, environment_id, engine_id, queue_id, depth, consumers, oldest_at, seen_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO queue (app_id, environment_id, engine_id, queue_id, depth, consumers, oldest_at, delayed, dead, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET depth = excluded.depth, consumers = excluded.consumers, oldest_at = excluded.oldest_at,
-  seen_at = excluded.seen_at;
+  delayed = excluded.delayed, dead = excluded.dead, seen_at = excluded.seen_at;
 
 -- list_queues --
 -- Every queue that a broker told about or a task named, with what the counters know of it. Scans counters only.
@@ -20,7 +20,7 @@ known AS (
   SELECT app_id, environment_id, engine_id, queue_id FROM queue
   UNION SELECT app_id, environment_id, engine_id, queue_id FROM counted
 )
-SELECT a.name, e.text, g.text, n.text, q.depth, q.consumers, q.oldest_at, q.seen_at, c.scheduled, c.waiting, c.running,
+SELECT a.name, e.text, g.text, n.text, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead, q.seen_at, c.scheduled, c.waiting, c.running,
   c.retrying, c.failed
 FROM known AS k JOIN app AS a ON a.id = k.app_id JOIN name AS n ON n.id = k.queue_id
   LEFT JOIN name AS e ON e.id = k.environment_id LEFT JOIN name AS g ON g.id = k.engine_id

@@ -129,7 +129,7 @@ def test_hello_events_and_goodbye(gateway: Any, start: Any, until: Until) -> Non
     until(lambda: gateway.said("discovery"))
     [found] = gateway.said("discovery")
     assert len(found["tasks"]) == module.MAX_TASKS
-    assert found["queues"] == [["q" * 255, 3, None, None]]
+    assert found["queues"] == [["q" * 255, 3, None, None, None, None]]
     assert found["worker"]["pool"] == "solo"
     beat = until(lambda: [frame for frame in gateway.said("heartbeat") if "queues" in frame])[0]
     assert beat["running"] == [["fake", "t", 0, "n", "q", 5, 0]]

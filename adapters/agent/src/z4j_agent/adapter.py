@@ -61,7 +61,11 @@ class QueueInfo:
     depth: int | None
     consumers: int | None = None
     oldest_at: int | None = None
-    """Microseconds UTC."""
+    """When what has waited longest was put there, microseconds UTC."""
+    delayed: int | None = None
+    """How many wait for their time, where the engine keeps them apart; they are not in `depth`."""
+    dead: int | None = None
+    """How many the engine has given up and still keeps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,10 +134,11 @@ def _measure(client: Any, queue: str) -> QueueInfo:
     pipe = client.pipeline(transaction=False)
     pipe.zcount(queue, "-inf", ms)
     pipe.zrangebyscore(queue, "-inf", ms, start=0, num=OLDEST_LOOKED_AT, withscores=True)
-    due, oldest = pipe.execute()
+    pipe.zcount(queue, f"({ms}", "+inf")
+    due, oldest, delayed = pipe.execute()
     if not oldest:
-        return QueueInfo(queue, 0)
+        return QueueInfo(queue, 0, delayed=int(delayed))
     running = client.mget([in_progress_key_prefix.encode() + job_id for job_id, _ in oldest])
     waiting = [score for (_, score), is_running in zip(oldest, running, strict=True) if not is_running]
     depth = max(due - (len(oldest) - len(waiting)), 0)
-    return QueueInfo(queue, depth, oldest_at=int(waiting[0]) * 1000 if waiting and waiting[0] > 1 else None)
+    return QueueInfo(queue, depth, oldest_at=int(waiting[0]) * 1000 if waiting and waiting[0] > 1 else None, delayed=int(delayed))

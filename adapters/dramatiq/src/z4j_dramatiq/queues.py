@@ -68,7 +68,8 @@ def _in_redis(broker: Any, name: str) -> Iterator[QueueInfo]:
         waiting, first, delayed, dead, oldest_dead = asked.execute()
     raw = client.hget(f"{key}.msgs", first) if first is not None else None
     message = read(raw) if raw is not None else None
-    yield QueueInfo(name, int(waiting), oldest_at=message.message_timestamp * 1000 if message is not None else None)
+    oldest_at = message.message_timestamp * 1000 if message is not None else None
+    yield QueueInfo(name, int(waiting), oldest_at=oldest_at, delayed=int(delayed), dead=int(dead))
     yield QueueInfo(name + DELAYED, int(delayed))
     yield QueueInfo(name + DEAD, int(dead), oldest_at=int(oldest_dead[0][1]) * 1000 if oldest_dead else None)
 

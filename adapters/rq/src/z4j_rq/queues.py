@@ -38,7 +38,14 @@ def queue_named(capture: Capture, name: str) -> Queue:
 
 def list_queues(capture: Capture) -> list[QueueInfo]:
     """Each queue's length, its oldest job's age, and the workers that listen."""
-    return [QueueInfo(queue.name, int(queue.count), int(Worker.count(queue=queue)), _oldest_at(queue)) for queue in known_queues(capture)]
+    return [_info(queue) for queue in known_queues(capture)]
+
+
+def _info(queue: Queue) -> QueueInfo:
+    """The registries are counted without their own cleaning, which would fail other workers' jobs."""
+    delayed = queue.connection.zcard(queue.scheduled_job_registry.key)
+    dead = queue.connection.zcard(queue.failed_job_registry.key)
+    return QueueInfo(queue.name, int(queue.count), int(Worker.count(queue=queue)), _oldest_at(queue), int(delayed), int(dead))
 
 
 def _oldest_at(queue: Queue) -> int | None:
