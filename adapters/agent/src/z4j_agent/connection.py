@@ -239,6 +239,8 @@ class _Exchange:
         self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0}
         self._poll_s = POLL_MIN_S
         self._turns = connection.turns
+        self._offered_until = 0.0
+        """Until when more work is expected to be offered: it is not on disk yet, so it is looked for more often."""
         self._is_held_back = False
         """Whether the window closed before the spool was empty."""
 
@@ -252,6 +254,8 @@ class _Exchange:
                 continue
             did = self._agent.drain_offered()
             now = time.monotonic()
+            if did:
+                self._offered_until = now + 1.0
             if now >= self._next["scan"] or self._connection.take_wake():
                 did = self._ship() or did
                 self._poll_s = POLL_MIN_S if did else min(POLL_MAX_S, self._poll_s * 2)
@@ -263,7 +267,10 @@ class _Exchange:
 
     def _listen(self) -> None:
         """Waits for one frame, at most until the next thing to do."""
-        timeout = min(self._next["scan"], self._next["heartbeat"]) - time.monotonic()
+        now = time.monotonic()
+        timeout = min(self._next["scan"], self._next["heartbeat"]) - now
+        if now < self._offered_until:
+            timeout = min(timeout, OFFERED_EVERY_S)
         if self._session.state is not State.OPEN:
             timeout = POLL_MAX_S  # nothing to do before the welcome
         try:  # never without waiting: where gevent has replaced threads, the one that reads the socket runs only meanwhile

@@ -235,7 +235,7 @@ class Capture:
         held.is_told = is_told(job)
         if not held.is_told and function_of(held.name) is not None:
             held.is_told = True
-            agent.offer(lambda: originals.payload_of(agent, job, originals.BY_WORKER))
+            agent.append(originals.payload_of(agent, job, originals.BY_WORKER))  # at once: a task costs a fork anyway
 
     @guard("before a horse")
     def before_fork(self, _worker: Any, *_args: Any, **_kwargs: Any) -> None:
@@ -254,7 +254,7 @@ class Capture:
     def before_killed(self, _worker: Any, job: Job, _pid: Any = None, returned: int | None = None, *_args: Any, **_kwargs: Any) -> None:
         job.__dict__["z4j_killed"] = status_text(returned)
         if self.held is not None and not self.held.is_told:
-            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, is_known=False))
+            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER))
 
     # -- where the task runs -------------------------------------------------------------------------------------------
     @guard("a task's start")

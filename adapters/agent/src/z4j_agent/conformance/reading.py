@@ -37,14 +37,19 @@ def payload_of(gateway: Gateway, task_id: str) -> Record:
 
 
 def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = PATIENCE_S) -> list[Record]:
-    """The records of a task in the order of their times, from the moment its expected last attempt has ended."""
+    """The records of a task in the order of their times, from the moment its expected last attempt has ended.
+
+    Every attempt's `enqueued` is waited for as well: its producer may be another process than the one that ran it.
+    """
     last = outcome.attempts - 1
 
     def find() -> list[Record]:
         records = gateway.records(task_id)
         is_over = any(r.kind in ENDS and r.attempt >= last for r in records)
         is_told = not outcome.is_received or any(r.kind == "payload" for r in records)
-        return sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at)) if is_over and is_told else []
+        is_sent = {r.attempt for r in records if r.kind == "enqueued"} >= set(range(outcome.attempts))
+        found = sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at))
+        return found if is_over and is_told and is_sent else []
 
     try:
         return wait_for(find, "", seconds=seconds)
