@@ -2,29 +2,46 @@
 # mypy: disable-error-code="untyped-decorator"
 """The Huey application of the contract: one task per way a task can end. `python engine_app.py` enqueues what it reads on stdin:
 a line of JSON `[kind, args, kwargs, options]` is answered with the task id. `huey_consumer engine_app.huey` runs it.
+
+`HUEY_STORAGE` says where tasks wait (redis, priority, sqlite or file), `HUEY_AT` at which port or path.
 """
 
 from __future__ import annotations
 
+import os
+
+if os.environ.get("HUEY_WORKERS") == "greenlet":
+    from gevent import monkey
+
+    monkey.patch_all()
+
 import hashlib
 import json
-import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from huey import RedisHuey
+import huey as engine
 from huey.api import Task
 from huey.exceptions import CancelExecution, RetryTask
 
 import z4j_huey
 
-huey = RedisHuey("work", url=os.environ["BROKER_URL"])
+
+def make_huey(storage: str, at: str) -> Any:
+    if storage in ("redis", "priority"):
+        make = engine.RedisHuey if storage == "redis" else engine.PriorityRedisHuey
+        return make("work", host="127.0.0.1", port=int(at))
+    if storage == "sqlite":
+        return engine.SqliteHuey("work", filename=at)
+    return engine.FileHuey("work", path=at)
+
+
+huey = make_huey(os.environ["HUEY_STORAGE"], os.environ["HUEY_AT"])
 z4j_huey.install(huey)
-if __name__ == "__main__":
-    sys.modules["engine_app"] = sys.modules["__main__"]
-NAMED = {"__module__": "engine_app"}
+HAS_TIMEOUT = hasattr(Task, "default_timeout")
 
 
 def task(**options: Any) -> Any:
@@ -48,17 +65,22 @@ def fail(value: str) -> None:
 
 
 @task(retries=1, context=True)
-def retry(task: Task) -> str:
+def retry(task: Any) -> str:
     if task.retries:
         raise ConnectionError("mail host refused")
     return "second"
 
 
 @task(retries=1, retry_delay=1, context=True)
-def later(task: Task) -> str:
+def later(task: Any) -> str:
     if task.retries:
         raise ConnectionError("mail host refused")
     return "second"
+
+
+@task(retries=1)
+def give_up() -> None:
+    raise OSError(28, "No space left on device")
 
 
 @task()
@@ -80,9 +102,27 @@ def spawn() -> str:
     return str(succeed("child").id)
 
 
+@task(retries=3)
+def cancels_itself() -> None:
+    raise CancelExecution(retry=False)
+
+
+@task(retries=1, context=True)
+def cancels_and_retries(task: Any) -> str:
+    if task.retries:
+        raise CancelExecution()
+    return "second"
+
+
 @task()
-def give_up() -> None:
-    raise CancelExecution("not today")
+def vetoed() -> None:
+    """`veto` does not let it run."""
+
+
+@huey.pre_execute()
+def veto(task: Any) -> None:
+    if task.name == "vetoed":
+        raise CancelExecution
 
 
 @task()
@@ -91,9 +131,24 @@ def locked() -> None:
         pass
 
 
-@task(timeout=1)
-def limit() -> None:
-    time.sleep(30)
+@task(retries=1)
+def locked_twice() -> None:
+    with huey.lock_task("taken"):
+        pass
+
+
+@task()
+def unstorable() -> Any:
+    return lambda: "no pickle holds this"
+
+
+@task(retries=1)
+def asks_again(mark: str) -> str:
+    """Asks to be tried again, which costs none of its retries."""
+    if not Path(mark).exists():
+        Path(mark).touch()
+        raise RetryTask("not yet")
+    return "second"
 
 
 @task()
@@ -101,25 +156,38 @@ def crash() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+if HAS_TIMEOUT:
+
+    @task(timeout=1)
+    def limit() -> None:
+        time.sleep(30)
+
+    @task(timeout=1, retries=1, context=True)
+    def limit_once(task: Any) -> str:
+        time.sleep(30 if task.retries else 0)
+        return "second"
+
+
 def enqueue(kind: str, args: list[Any], kwargs: dict[str, Any], options: dict[str, Any]) -> str:
-    if kind == "locked":
+    if kind.startswith("locked"):
         huey.put_if_empty("work.lock.taken", "1")
     if kind == "unknown":
-        function = succeed.func
-        stranger = type("unknown", (Task,), {"__module__": "engine_app", "execute": function})
+        stranger = type("unknown", (Task,), {"__module__": "engine_app", "execute": succeed.func})
         huey._registry.register(stranger)
         made = stranger()
         huey.enqueue(made)
         huey._registry.unregister(stranger)
         return str(made.id)
-    wrapper = globals()[kind]
+    if kind == "malformed":
+        huey.storage.enqueue(b"no message of Huey's")
+        return "sent"
+    wrapper = globals()[options.pop("as", kind)]
     made = wrapper.s(*args, **kwargs, **options)
     huey.enqueue(made)
     return str(made.id)
 
 
 if __name__ == "__main__":
+    sys.modules["engine_app"] = sys.modules["__main__"]
     for line in sys.stdin:
         print(enqueue(*json.loads(line)), flush=True)
-
-__all__ = ["RetryTask", "huey"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Huey passes the contract: worker threads, and worker processes for what differs there."""
+"""Huey passes the contract: with threads in full; with processes, greenlets and the other storages what differs there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+from huey.api import Task
+
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
+from z4j_agent.conformance.harness import BASIC
 from z4j_huey.adapter import HueyAdapter
 
 HERE = Path(__file__).resolve().parent
@@ -18,57 +22,87 @@ ANYWHERE: dict[str, Outcome] = {
     "fail": Outcome("failed", args=("no such door",), error_type="ValueError"),
     "retry": Outcome("succeeded", attempts=2),
     "later": Outcome("succeeded", attempts=2),
+    "give_up": Outcome("failed", attempts=2, error_type="OSError"),
     "wait": Outcome("succeeded", args=(0.05,)),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
     "spawn": Outcome("succeeded"),
-    "give_up": Outcome("cancelled", "by_itself"),
+    "cancels_itself": Outcome("cancelled", "by_itself"),
+    "cancels_and_retries": Outcome("succeeded", attempts=2),
+    "vetoed": Outcome("cancelled", "vetoed", is_started=False),
     "locked": Outcome("rejected", "locked"),
+    "locked_twice": Outcome("rejected", "locked", attempts=2),
+    "unstorable": Outcome("failed", "not_stored"),
+    "late": Outcome("expired", is_received=False, is_started=False, options={"as": "succeed", "expires": -1}, args=("late",)),
     "unknown": Outcome("rejected", "unknown_task", is_received=False, is_started=False),
 }
-IN_PROCESSES: dict[str, Outcome] = {
+TIMED: dict[str, Outcome] = {
     "limit": Outcome("failed", "time_limit", error_type="TaskTimeout"),
-    "crash": Outcome("lost", "child_killed", is_timed=False),
+    "limit_once": Outcome("succeeded", attempts=2),
 }
+IN_PROCESSES: dict[str, Outcome] = {
+    "crash": Outcome("lost", "child_killed", is_timed=False),
+    **(TIMED if hasattr(Task, "default_timeout") else {}),
+}
+NAMES = {kind: f"engine_app.{kind}" for kind in ANYWHERE | IN_PROCESSES | TIMED}
 
 
-class ThreadHarness(Harness):
+class HueyHarness(Harness):
     adapter = HueyAdapter
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
-    names: ClassVar[Mapping[str, str]] = {kind: f"engine_app.{kind}" for kind in ANYWHERE | IN_PROCESSES}
+    names: ClassVar[Mapping[str, str]] = NAMES | {"late": "engine_app.succeed"}
     queue = "work"
-    workers: ClassVar[tuple[str, ...]] = ("-k", "thread", "-w", "2")
+    storage: ClassVar[str] = "redis"
+    workers: ClassVar[str] = "thread"
 
     def __init__(self, folder: Path, url: str) -> None:
         super().__init__(folder, url)
-        self.broker_port = 0
+        self.at = ""
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | {"BROKER_URL": f"redis://127.0.0.1:{self.broker_port}/0", "PYTHONPATH": str(HERE)}
+        ours = {"HUEY_STORAGE": self.storage, "HUEY_AT": self.at, "HUEY_WORKERS": self.workers, "PYTHONPATH": str(HERE)}
+        return super().environment() | ours
 
     def set_up(self) -> None:
-        self.broker_port = self.start_valkey()
+        is_redis = self.storage in ("redis", "priority")
+        self.at = str(self.start_valkey()) if is_redis else str(self.folder / f"tasks.{self.storage}")
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         said = self.log("worker").count("commands are available")
-        consumer = [sys.executable, "-m", "huey.bin.huey_consumer", "engine_app.huey", *self.workers, "-c", "1"]
+        options = ["-k", self.workers, "-w", "2", "-c", "1", "-d", "0.02", "-m", "0.05"]
+        consumer = [sys.executable, "-m", "huey.bin.huey_consumer", "engine_app.huey", *options]
         worker = self.start("worker", consumer, cwd=self.folder)
         wait_for(lambda: self.log("worker").count("commands are available") > said, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
-        send = {"delay": delay_s} if delay_s else {}
+        send: dict[str, Any] = {key: options.pop(key) for key in ("as", "expires", "retries") if key in options}
+        if delay_s:
+            send["delay"] = delay_s
         return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, options, send])
 
 
 class TestThreads(AdapterContract):
-    harness_class = ThreadHarness
+    harness_class = HueyHarness
 
 
-class ProcessHarness(ThreadHarness):
+class ProcessHarness(HueyHarness):
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE | IN_PROCESSES
     runs_in_children = True
-    workers = ("-k", "process", "-w", "2")
+    workers = "process"
+    storage = "priority"
 
 
 class TestProcesses(AdapterContract):
     harness_class = ProcessHarness
+
+
+class GreenletHarness(HueyHarness):
+    outcomes: ClassVar[Mapping[str, Outcome]] = {kind: ANYWHERE[kind] for kind in (*BASIC, "later")} | (
+        TIMED if hasattr(Task, "default_timeout") else {}
+    )
+    workers = "greenlet"
+
+
+@pytest.mark.long
+class TestGreenlets(AdapterContract):
+    harness_class = GreenletHarness

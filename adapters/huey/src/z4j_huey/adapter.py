@@ -19,21 +19,24 @@ class HueyAdapter(Adapter):
     capabilities: ClassVar[tuple[Capability, ...]] = (
         Capability("retry_task", "any", "exact", note="Enqueues the kept task again under a new id, linked to this task."),
         Capability(
-            "cancel_task", "any", "exact", ("scheduled", "queued", "retrying"), "Huey drops it when its turn comes, and only then says so."
+            "cancel_task",
+            "any",
+            "best_effort",
+            ("scheduled", "queued", "retrying"),
+            "Huey drops it when a worker comes to it, which may be as late as its eta.",
         ),
         Capability(
-            "terminate_task", "worker", "best_effort", ("running",), "Threads and processes only; the worker goes on with its next task."
+            "terminate_task",
+            "worker",
+            "best_effort",
+            ("running",),
+            "A process is interrupted; in a thread or greenlet an exception is raised, which a system call may hold up.",
         ),
     )
 
     def __init__(self, huey: Any) -> None:
         self.huey = huey
-        self.capture = Capture(huey, self._is_ready)
-
-    def _is_ready(self) -> None:
-        """Called before the agent connects: what this consumer's workers cannot do is not declared."""
-        if not commands.can_terminate(self.capture.consumer):
-            type(self).capabilities = tuple(able for able in self.capabilities if able.action != "terminate_task")
+        self.capture = Capture(huey)
 
     def engine_version(self) -> str:
         return str(engine.__version__)
@@ -45,10 +48,10 @@ class HueyAdapter(Adapter):
         self.capture.disconnect()
 
     def list_tasks(self) -> list[TaskInfo]:
-        return discovery.list_tasks(self.huey)
+        return discovery.list_tasks(self.capture)
 
     def list_queues(self) -> list[QueueInfo]:
-        return queues.list_queues(self.huey)
+        return queues.list_queues(self.capture)
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.capture, self.findings())
@@ -69,4 +72,4 @@ class HueyAdapter(Adapter):
         return commands.terminate_task(self.capture, task_id)
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return reconcile.lookup_task(self.huey, task_id)
+        return reconcile.lookup_task(self.capture, task_id)

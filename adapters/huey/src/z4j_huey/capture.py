@@ -1,347 +1,348 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Huey's signals and hooks as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+"""Huey's signals and methods as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
 
-One receiver hears every signal; the value of a success and the exception of a failure come by a post-execute hook, which some outcomes
-do not reach. Three methods of the one Huey object are wrapped, because no signal says that a message was really stored, that one could
-not be read, or that one comes from the schedule and not from a producer.
+Signals alone do not do: `enqueued` comes before the broker has the task, and again whenever the scheduler moves one on; `complete` has
+no value; a task that a worker cannot read, or whose result cannot be stored, has no signal at all. So Huey's own methods are replaced on
+this one object where it decides, and its hooks and signals are listened to in between.
 """
 
 from __future__ import annotations
 
-import atexit
-import hashlib
-import os
-import sys
+import datetime
 import threading
-import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
-from huey import signals
+from huey import exceptions, signals
 from huey.api import Task
-from huey.exceptions import CancelExecution, RetryTask, TaskLockedException, TaskTimeout
+from huey.consumer import Consumer
 
 import z4j_agent
-from z4j_agent import hooks, records
+from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import now
-from z4j_huey import originals, stops
+from z4j_agent.hooks import error_of, now
+from z4j_huey import green, originals
 from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us
-from z4j_huey.slots import Slots
+from z4j_huey.life import Life
+from z4j_huey.patches import Patches
+from z4j_huey.run import InFlight, Run, Running, Stopped, current
 
-try:
-    from huey.exceptions import RateLimitExceeded
-except ImportError:  # before Huey 2.6 nothing is rate-limited
-    RateLimitExceeded = None
-
-EXIT_WAIT_S = 1.0
 HOOK = "z4j"
-
-
-class Run:
-    """One run: when it began by both clocks, and in which thread."""
-
-    __slots__ = ("attempt", "began_ns", "meta", "name", "started_at", "thread")
-
-    def __init__(self, task: Any, *, is_eager: bool) -> None:
-        self.began_ns, self.started_at = time.perf_counter_ns(), now()
-        self.attempt, self.name = attempt_of(task), name_of(task)
-        self.meta = '{"eager":true}' if is_eager else records.NO_META
-        self.thread = threading.get_ident()
-
-    def runtime(self) -> int:
-        """Microseconds since the start, by this process's monotonic clock."""
-        return (time.perf_counter_ns() - self.began_ns) // 1000
+retry_of: ContextVar[str] = ContextVar("z4j_huey_retry_of", default="")
+"""The task that a task enqueued here repeats, set by the command that repeats it."""
 
 
 class Capture:
-    """The hooks of one Huey object, and what they must remember between two of them."""
+    """The hooks of one Huey object. `running` and `life` are what commands and discovery look at."""
 
-    def __init__(self, huey: Any, on_ready: Callable[[], None]) -> None:
+    def __init__(self, huey: Any) -> None:
         self.huey = huey
-        self._on_ready = on_ready
-        self.consumer: Any = None
-        """Huey's consumer once this process is one; also in its children, which are forked from it."""
-        self.slots: Slots | None = None
-        """What the children of a consumer of processes run."""
-        self.runs: dict[str, Run] = {}
-        """What runs in this process, by task id."""
-        self.retry_of: dict[str, str] = {}
-        """New id → the task it repeats, between making and enqueueing it."""
-        self._due: set[str] = set()
-        """Ids that were read from the schedule and are about to be enqueued once more."""
-        self._retrying: set[str] = set()
-        self._local = threading.local()
+        self.running = Running()
+        self.life: Life
+        self.hub: Any = None
+        """gevent's hub in whose greenlets this object is used; None without gevent."""
         self._agent: Agent
+        self._patches = Patches(huey)
+        self._local = threading.local()
 
     def connect(self) -> None:
         agent = z4j_agent.current()
         if agent is None:
             return
-        self._agent = agent
-        never_swallow(TaskTimeout, stops.Stopped)
-        huey = self.huey
+        self._agent, huey, patches = agent, self.huey, self._patches
+        self.life = Life(huey, agent, self.running, self.on_child_killed)
+        never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
+        patches.replace("enqueue", self.around_enqueue)
+        patches.replace("execute", self.around_execute)
+        patches.replace("_requeue_task", self.around_requeue)
+        patches.replace("read_schedule", self.around_read_schedule)
+        patches.replace("dequeue", self.around_dequeue)
+        patches.replace("deserialize_task", self.around_deserialize)
+        patches.replace("notify_interrupted_tasks", self.life.around_end)
+        patches.wrap_class(Consumer, "start", self.around_start)
+        patches.wrap_class(Consumer, "check_worker_health", self.life.around_health_check)
+        huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
         huey.signal()(self.on_signal)
         huey.post_execute(HOOK)(self.on_executed)
-        for name, wrapped in {
-            "enqueue": self._wrap_enqueue(huey.enqueue),
-            "read_schedule": self._wrap_read_schedule(huey.read_schedule),
-            "deserialize_task": self._wrap_deserialize(huey.deserialize_task),
-            "create_consumer": self._wrap_create_consumer(huey.create_consumer),
-        }.items():
-            setattr(huey, name, wrapped)  # on this object alone; `uninstall` gives the class's own back
-        atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
+        self._patches.restore()
+        self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
         self.huey.disconnect_signal(self.on_signal)
         self.huey.unregister_post_execute(HOOK)
-        for name in ("enqueue", "read_schedule", "deserialize_task", "create_consumer"):
-            self.huey.__dict__.pop(name, None)
-        atexit.unregister(self._at_exit)
+        self.life.forget()
 
-    # -- enqueueing: in producers, in workers (retries, pipelines) and in the scheduler --------------------------------
-    def _wrap_enqueue(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def enqueue(task: Any) -> Any:
-            at = now()
-            result = original(task)
-            self.on_enqueued(task, at)
-            return result
+    # -- whoever enqueues ----------------------------------------------------------------------------------------------
+    def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
+        """Told once the broker has it; of a task that Huey runs at once, before."""
+        told = self._before_enqueue(task)
+        if told is not None and self.huey._immediate:
+            self._tell(told)
+            told = None
+        result = enqueue(task)
+        if told is not None:
+            self._tell(told)
+        return result
 
-        return enqueue
+    @guard("before enqueueing")
+    def _before_enqueue(self, task: Any) -> list[bytes] | None:
+        """What to tell; None of what is no task but several, or was enqueued before and only goes on to a worker."""
+        if not isinstance(task, Task) or vars(task).pop("z4j_is_due", False):
+            return None
+        run = current.get()
+        if run is not None and run.task is task:
+            return None  # the next attempt of what runs here, which `around_requeue` tells
+        agent, is_eager = self._agent, bool(self.huey._immediate)
+        parent_id = run.task_id if run is not None else ""
+        meta = sent_meta(task, is_utc=self.huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
+        eta = to_us(task.eta, is_utc=self.huey.utc)
+        told = [self._enqueued(task, eta, meta)]
+        if not is_eager:
+            told.append(originals.payload_of(agent, self.huey, task, originals.BY_PRODUCER))
+        return told
 
-    @guard("enqueueing")
-    def on_enqueued(self, task: Any, at: int) -> None:
-        """After the storage has the message. Groups and chords come here again, task by task."""
-        if not isinstance(task, Task):
-            return
-        if task.id in self._due:
-            self._due.discard(task.id)  # the schedule moved it; it was told when it was put there
-            return
-        self._retrying.discard(task.id)
-        self._sent(task, at, None if not task.eta else to_us(task.eta, is_utc=self.huey.utc))
-
-    def _sent(self, task: Any, at: int, eta: int | None) -> None:
-        agent, huey = self._agent, self.huey
-        eta = eta if eta is not None and eta > at else None  # a retry keeps the eta of the attempt before
-        parent = getattr(self._local, "running", "")
-        meta = sent_meta(task, is_utc=huey.utc, parent_id=parent, retry_of=self.retry_of.pop(task.id, ""))
-        attempt = attempt_of(task)
-        agent.append(records.enqueued(ENGINE, task.id, attempt, at, agent.run, name_of(task), huey.name, eta=eta, meta=meta))
-        if attempt == 0:
-            agent.append(originals.payload_of(agent, huey, task, originals.BY_PRODUCER))
-        agent.connect()
-
-    def _wrap_read_schedule(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def read_schedule(*args: Any, **kwargs: Any) -> Any:
-            found = original(*args, **kwargs)
-            self.on_due(found)
-            return found
-
-        return read_schedule
-
-    @guard("reading the schedule")
-    def on_due(self, found: Any) -> None:
-        self._due = {task.id for task in found}
-
-    # -- a message nobody can read -------------------------------------------------------------------------------------
-    def _wrap_deserialize(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def deserialize_task(data: Any) -> Any:
-            try:
-                return original(data)
-            except Exception as error:
-                self.on_unreadable(data, error, sys._getframe(1).f_code.co_name)
-                raise
-
-        return deserialize_task
-
-    @guard("an unreadable message")
-    def on_unreadable(self, data: Any, error: Exception, caller: str) -> None:
-        """Taken from the queue it is lost: Huey logs it. Looking through the queue meets it too, and takes nothing."""
-        if caller != "dequeue":
-            return
-        agent, huey = self._agent, self.huey
-        try:
-            message = huey.serializer.deserialize(data)
-            task_id, name, reason = str(message.id), str(message.name), "unknown_task"
-        except Exception:  # the same that Huey has just met, told below
-            digest = hashlib.sha256(bytes(data)).hexdigest()[:24]
-            task_id, name, reason = f"malformed-{digest}", "", "malformed"
-        kind, text, _ = hooks.error_of(error)
-        agent.append(
-            records.rejected(ENGINE, task_id, 0, now(), agent.run, name, huey.name, reason=reason, error=f"{kind}: {text}", meta="null")
+    def _enqueued(self, task: Any, eta: int | None, meta: str = records.NO_META) -> bytes:
+        return records.enqueued(
+            ENGINE, task.id, attempt_of(task), now(), self._agent.run, name_of(task), self.huey.name, eta=eta, meta=meta
         )
 
-    # -- where the task runs -------------------------------------------------------------------------------------------
-    @guard("a signal")
-    def on_signal(self, signal: str, task: Any, *_args: Any, **_kwargs: Any) -> None:
-        if signal == signals.SIGNAL_EXECUTING:
-            self._started(task)
-        elif signal == signals.SIGNAL_RETRYING:
-            self._retrying.add(task.id)
-        elif signal == signals.SIGNAL_SCHEDULED and task.id in self._retrying:
-            self._retrying.discard(task.id)
-            self._sent(task, now(), to_us(task.eta, is_utc=self.huey.utc))
-        elif signal in (signals.SIGNAL_REVOKED, signals.SIGNAL_EXPIRED):
-            self._refused(signal, task)
-        elif signal == signals.SIGNAL_CANCELED:
-            self._cancelled_before(task)
-        elif signal == signals.SIGNAL_INTERRUPTED:
-            self._interrupted(task)
+    @guard("enqueueing")
+    def _tell(self, told: list[bytes]) -> None:
+        agent = self._agent
+        for record in told:
+            agent.append(record)
+        if not agent.is_connected_process:
+            self.hub = self.hub or green.current_hub()
+            agent.connect()
 
-    def _started(self, task: Any) -> None:
-        agent, huey = self._agent, self.huey
-        is_eager = bool(huey.immediate)
-        run = self.runs[task.id] = Run(task, is_eager=is_eager)
-        self._local.running = task.id
-        head = (ENGINE, task.id, run.attempt, run.started_at, agent.run, run.name, huey.name)
-        if not is_eager:
-            agent.append(records.received(*head, meta=records.NO_META))
-        agent.append(records.started(*head, meta=run.meta))
-        if run.attempt == 0:
-            self._tell_arguments(task)
-        if self.slots is not None:
-            self.slots.write([task.id, run.attempt, run.name, run.started_at])
+    def around_read_schedule(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The scheduler takes what is due, and enqueues it next."""
+        self._local.is_taking = True
+        try:
+            due = read(*args, **kwargs)
+        finally:
+            self._local.is_taking = False
+        for task in due:
+            task.z4j_is_due = True
+        return due
 
-    def _tell_arguments(self, task: Any) -> None:
-        """A message does not say whether its producer is watched. Read at once, for the task may change what it was given."""
-        self._agent.append(originals.payload_of(self._agent, self.huey, task, originals.BY_WORKER))
+    # -- a worker ------------------------------------------------------------------------------------------------------
+    def around_dequeue(self, dequeue: Callable[[], Any]) -> Any:
+        self._local.is_taking = True
+        try:
+            return dequeue()
+        finally:
+            self._local.is_taking = False
 
-    def _ended(self, task: Any) -> Run | None:
-        self._local.running = ""
-        if self.slots is not None:
-            self.slots.write(None)
-        return self.runs.pop(task.id, None)
+    def around_deserialize(self, deserialize: Callable[[bytes], Any], data: bytes) -> Any:
+        """What cannot be read when it was taken out of the queue or the schedule is gone: Huey logs it, and no signal tells of it."""
+        try:
+            return deserialize(data)
+        except Exception as error:
+            if getattr(self._local, "is_taking", False):
+                self._unreadable(data, error)
+            raise
 
-    @guard("an end")
-    def on_executed(self, task: Any, value: Any, error: BaseException | None) -> None:
-        run = self._ended(task)
-        if run is None:
+    @guard("an unreadable task")
+    def _unreadable(self, data: bytes, error: Exception) -> None:
+        agent, (payload, task_id, attempt, name) = self._agent, originals.of_unknown(self._agent, self.huey, data)
+        reason = "unknown_task" if name else "malformed"
+        if payload is not None:
+            agent.append(payload)
+        _, text, _ = error_of(error)
+        agent.append(records.rejected(ENGINE, task_id, attempt, now(), agent.run, name, self.huey.name, reason=reason, error=text))
+
+    def around_execute(self, execute: Callable[..., Any], task: Any, *args: Any, **kwargs: Any) -> Any:
+        """Whatever Huey does with a task that a worker has taken."""
+        run = Run(task, self.huey.name)
+        token = current.set(run)
+        try:
+            result = execute(task, *args, **kwargs)
+        except BaseException as error:
+            self._left(run, error)
+            raise
+        else:
+            self._left(run, None)
+        finally:
+            current.reset(token)
+        return result
+
+    @guard("the end of a task")
+    def _left(self, run: Run, error: BaseException | None) -> None:
+        """Huey is done with it. What was not told on the way ended in a manner it has no hook for."""
+        if run.started_at is not None:
+            self.life.left()
+        if run.is_told:
             return
-        agent, runtime = self._agent, run.runtime()
-        head = (ENGINE, task.id, run.attempt, now(), agent.run, run.name, self.huey.name)
-        times: dict[str, Any] = {"started_at": run.started_at, "runtime": runtime}
         if error is None:
-            result = "null" if value is None else agent.show(value)
-            agent.append(records.succeeded(*head, received_at=run.started_at, **times, result=result, meta=run.meta))
+            if run.outcome == signals.SIGNAL_CANCELED:  # no `post_execute` follows then
+                self._tell_cancelled(run, "vetoed", "a pre_execute hook of the application cancelled it")
+        elif run.ended_at is not None:
+            reason = "not_requeued" if run.error is not None else "not_stored"
+            self._tell_failed(run, reason, run.error or error)
+
+    @guard("signal")
+    def on_signal(self, signal: str, task: Any, *args: Any) -> None:
+        run = current.get()
+        if signal == signals.SIGNAL_ENQUEUED:
             return
-        kind, text, trace = hooks.error_of(error)
-        if task.retries:  # Huey decides by this number alone (huey/api.py, _execute)
-            eta = _retry_eta(task, error, is_utc=self.huey.utc)
-            reason = _reason(error) or ("requeued" if isinstance(error, RetryTask) else "")
-            agent.append(
-                records.retried(*head, **times, eta=eta, reason=reason, error_type=kind, error=text, traceback=trace, meta=run.meta)
-            )
-        elif isinstance(error, CancelExecution):
-            reason = "stopped" if isinstance(error, stops.Stopped) else "by_itself"
-            agent.append(records.cancelled(*head, **times, reason=reason, error=text, meta=run.meta))
-        elif isinstance(error, TaskLockedException) or _is_rate_limit(error):
-            agent.append(records.rejected(*head, **times, reason=_reason(error), error=text, traceback=trace, meta=run.meta))
-        else:
-            agent.append(
-                records.failed(
-                    *head, received_at=run.started_at, **times, reason=_reason(error), error_type=kind, error=text, traceback=trace,
-                    meta=run.meta,
+        if run is None or run.task is not task:
+            if signal == signals.SIGNAL_INTERRUPTED:  # by main, of what its threads still run
+                held = self.running.get(task.id)
+                if held is not None:
+                    self._tell_interrupted(held)
+            return
+        if signal == signals.SIGNAL_EXECUTING:
+            self._payload(run)
+            self._agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue))
+        elif signal == signals.SIGNAL_REVOKED:
+            self._payload(run)
+            self._tell_cancelled(run, "revoked")
+        elif signal == signals.SIGNAL_EXPIRED:
+            self._payload(run)
+            run.is_told = True
+            self._agent.append(records.expired(*self._head(run)))
+        elif signal == signals.SIGNAL_INTERRUPTED:
+            self._tell_interrupted(run)
+        elif signal in OUTCOMES:
+            run.outcome = signal
+
+    def _payload(self, run: Run) -> None:
+        """A message says nothing of who sent it, so a worker tells the arguments too; the producer's word counts more."""
+        self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER))
+
+    @guard("the start of a task")
+    def on_begin(self, task: Any) -> None:
+        run, agent = current.get(), self._agent
+        if run is None or run.task is not task:
+            return
+        run.begins()
+        agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue))
+        self.life.begins(run)
+
+    @guard("the end of a task's function")
+    def on_end(self, task: Any) -> None:
+        run = current.get()
+        if run is not None and run.task is task:
+            run.ends()
+            self.life.ends(run)
+
+    @guard("post_execute")
+    def on_executed(self, task: Any, value: Any, exception: BaseException | None) -> None:
+        run = current.get()
+        if run is None or run.task is not task:
+            return
+        if exception is None:
+            run.is_told = True
+            shown = "null" if value is None else self._agent.show(value)
+            self._agent.append(
+                records.succeeded(
+                    *self._head(run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, result=shown
                 )
-            )  # fmt: skip
-
-    # -- ends without a run, or without a hook -------------------------------------------------------------------------
-    def _refused(self, signal: str, task: Any) -> None:
-        agent = self._agent
-        head = (ENGINE, task.id, attempt_of(task), now(), agent.run, name_of(task), self.huey.name)
-        if attempt_of(task) == 0:
-            self._tell_arguments(task)
-        if signal == signals.SIGNAL_EXPIRED:
-            agent.append(records.expired(*head))
-        else:
-            agent.append(records.cancelled(*head, reason="revoked"))
-
-    def _cancelled_before(self, task: Any) -> None:
-        """A pre-execute hook of the application said no. A task that cancels itself comes to `on_executed` as well."""
-        trace = getattr(sys.exc_info()[1], "__traceback__", None)
-        while trace is not None:
-            if trace.tb_frame.f_code.co_name == "_run_pre_execute":
-                run = self._ended(task)
-                if run is not None:
-                    head = (ENGINE, task.id, run.attempt, now(), self._agent.run, run.name, self.huey.name)
-                    self._agent.append(records.cancelled(*head, started_at=None, runtime=None, reason="vetoed", meta=run.meta))
-                return
-            trace = trace.tb_next
-
-    def _interrupted(self, task: Any) -> None:
-        """The worker is ending, or an operator has stopped it. Huey does not enqueue it again: nobody will finish it."""
-        run = self._ended(task)
-        if run is None:
+            )
             return
-        agent = self._agent
-        head = (ENGINE, task.id, run.attempt, now(), agent.run, run.name, self.huey.name)
-        if stops.was_asked(agent, task.id):
-            agent.append(
-                records.cancelled(*head, started_at=run.started_at, runtime=run.runtime(), reason="stopped", meta=run.meta)
-            )  # fmt: skip
+        run.error = exception
+        if task.retries:
+            return  # Huey is about to requeue it
+        reason = OUTCOMES.get(run.outcome, "")
+        if isinstance(exception, Stopped):
+            self._tell_cancelled(run, "stopped", "it was stopped from z4j")
+        elif run.outcome == signals.SIGNAL_CANCELED:
+            self._tell_cancelled(run, "by_itself", error_of(exception)[1])
+        elif run.outcome in REFUSED:
+            run.is_told = True
+            _, error, traceback = error_of(exception)
+            self._agent.append(
+                records.rejected(
+                    *self._head(run), started_at=run.started_at, runtime=run.runtime, reason=reason, error=error, traceback=traceback
+                )
+            )
         else:
-            agent.append(records.lost(*head, reason="shutdown", error="the worker was shut down while it ran"))
+            self._tell_failed(run, reason, exception)
 
-    # -- the life of a consumer ----------------------------------------------------------------------------------------
-    def _wrap_create_consumer(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def create_consumer(*args: Any, **kwargs: Any) -> Any:
-            consumer = original(*args, **kwargs)
-            self.on_consumer(consumer)
-            return consumer
+    def around_requeue(self, requeue: Callable[..., Any], task: Any, timestamp: Any, retry_eta: Any = None) -> Any:
+        """Huey has promised another attempt; it counts down in the task itself."""
+        if self.huey._immediate:  # the next attempt runs in here
+            self._tell_retried(task, timestamp, retry_eta)
+            return requeue(task, timestamp, retry_eta)
+        delay = task.retry_delay
+        result = requeue(task, timestamp, retry_eta)
+        self._tell_retried(task, timestamp, retry_eta, delay)
+        return result
 
-        return create_consumer
+    @guard("a retry")
+    def _tell_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None) -> None:
+        run, agent = current.get(), self._agent
+        if run is None or run.task is not task or run.error is None:
+            return
+        run.is_told = True
+        if retry_eta is None and delay:
+            retry_eta = timestamp + datetime.timedelta(seconds=delay)
+        eta = to_us(retry_eta, is_utc=self.huey.utc)
+        kind, error, traceback = error_of(run.error)
+        reason = OUTCOMES.get(run.outcome, "")
+        agent.append(
+            records.retried(
+                *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=eta, reason=reason,
+                error_type=kind, error=error, traceback=traceback,
+            )
+        )  # fmt: skip
+        agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, now(), agent.run, run.name, run.queue, eta=eta))
 
-    @guard("a consumer's start")
-    def on_consumer(self, consumer: Any) -> None:
-        """Its workers exist, its children do not yet: they are forked when it starts."""
+    # -- ends ----------------------------------------------------------------------------------------------------------
+    def _head(self, run: Run) -> tuple[str, str, int, int, str, str, str]:
+        return ENGINE, run.task_id, run.attempt, run.ended_at or now(), self._agent.run, run.name, run.queue
+
+    def _tell_failed(self, run: Run, reason: str, error: BaseException) -> None:
+        run.is_told = True
+        kind, text, traceback = error_of(error)
+        self._agent.append(
+            records.failed(
+                *self._head(run), received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, reason=reason,
+                error_type=kind, error=text, traceback=traceback,
+            )
+        )  # fmt: skip
+
+    def _tell_cancelled(self, run: Run, reason: str, error: str = "") -> None:
+        run.is_told = True
+        self._agent.append(records.cancelled(*self._head(run), started_at=run.started_at, runtime=run.runtime, reason=reason, error=error))
+
+    def _tell_interrupted(self, run: Run) -> None:
+        """Huey neither requeues what it interrupts nor stores a result: it is gone, unless an operator wanted it so."""
+        run.ends()
+        if self.life.is_stop_asked():
+            self._tell_cancelled(run, "stopped", "it was stopped from z4j")
+            return
+        run.is_told = True
+        error = "the consumer was told to end at once while it ran; Huey does not run it again"
+        self._agent.append(records.lost(*self._head(run), reason="shutdown", error=error))
+
+    @guard("a killed child")
+    def on_child_killed(self, pid: int, task_id: str, attempt: int, name: str) -> None:
         agent = self._agent
-        self.consumer = consumer
-        if consumer.environment.__class__.__name__.startswith("Process"):
-            self.slots = Slots(consumer.workers)
-        self._on_ready()
-        agent.become_worker(f"{self.huey.name}@{agent.host}:{os.getpid()}")
-        start = consumer.start
+        error = "the worker's child process died while it ran; Huey does not run it again"
+        agent.append(
+            records.lost(ENGINE, task_id, attempt, now(), f"{agent.boot}.{pid}", name, self.huey.name, reason="child_killed", error=error)
+        )
 
-        def started(*args: Any, **kwargs: Any) -> Any:
-            result = start(*args, **kwargs)
-            self.on_consumer_started()
-            return result
-
-        consumer.start = started
-
-    @guard("a consumer's start")
-    def on_consumer_started(self) -> None:
-        self._agent.connect()
-
-    def worker_name(self) -> str:
-        return self._agent.worker
-
-    def _at_exit(self) -> None:
-        """The process ends within seconds also when nobody listens; what was not sent is in the spool and goes with the next."""
-        agent = self._agent
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
+    # -- the consumer --------------------------------------------------------------------------------------------------
+    def around_start(self, start: Callable[[Any], Any], consumer: Any) -> Any:
+        if consumer.huey is not self.huey:
+            return start(consumer)
+        self.hub = self.hub or green.current_hub()
+        self.life.before_start(consumer)
+        result = start(consumer)
+        self.life.after_start()
+        return result
 
 
-def _is_rate_limit(error: BaseException) -> bool:
-    return RateLimitExceeded is not None and isinstance(error, RateLimitExceeded)
-
-
-def _reason(error: BaseException) -> str:
-    """Why an end is unusual."""
-    if isinstance(error, TaskTimeout):
-        return "time_limit"
-    if isinstance(error, TaskLockedException):
-        return "locked"
-    return "rate_limited" if _is_rate_limit(error) else ""
-
-
-def _retry_eta(task: Any, error: BaseException, *, is_utc: bool) -> int | None:
-    """When Huey will try again, in microseconds UTC; None for at once."""
-    if isinstance(error, RetryTask):
-        if error.eta is not None:
-            return to_us(error.eta, is_utc=False)  # the task gave it, in its own local time
-        return now() + int(error.delay * 1_000_000) if error.delay is not None else None
-    delay_s = task.retry_delay or getattr(error, "delay", 0) or 0
-    return now() + int(delay_s * 1_000_000) if delay_s else None
+OUTCOMES = {
+    signals.SIGNAL_CANCELED: "by_itself",
+    signals.SIGNAL_LOCKED: "locked",
+    "timeout": "time_limit",
+    "rate-limited": "rate_limited",
+}
+"""Signals that say why an attempt ended, and the reason they become. The last two are newer than Huey 2.5."""
+REFUSED = frozenset({signals.SIGNAL_LOCKED, "rate-limited"})

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from huey.serializer import Serializer, SignedSerializer
+from huey.serializer import Serializer
 
 from z4j_agent.adapter import Finding
 
@@ -17,49 +19,80 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
 def findings(capture: Capture) -> list[Finding]:
-    """What is amiss with this Huey object and, in a consumer, with how it runs."""
-    return [*_of_object(capture.huey), *(_of_consumer(capture) if capture.consumer is not None else ())]
+    """What is amiss with this Huey object, and with the consumer this process may be."""
+    consumer = capture.life.consumer
+    return [*_of_huey(capture.huey), *(_of_consumer(capture.huey, consumer) if consumer is not None else ())]
 
 
-def _of_object(huey: Any) -> Iterator[Finding]:
-    is_pickle = isinstance(huey.serializer, Serializer) and not isinstance(huey.serializer, SignedSerializer)
-    if is_pickle and _is_open(huey.storage):
+def _of_huey(huey: Any) -> Iterator[Finding]:
+    if huey._immediate:
         yield Finding(
             "warning",
-            "Messages are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
-            "Give Redis a password, or use SignedSerializer.",
+            "Huey's immediate mode is on: tasks run inside the call that enqueues them, and no consumer sees them.",
+            "Turn it off outside of tests (immediate=False; Django turns it on with DEBUG).",
         )
-    if huey.immediate:
-        yield Finding("warning", "Immediate mode is on: tasks run in their caller.", "Turn it off where there are workers.")
-
-
-def _of_consumer(capture: Capture) -> Iterator[Finding]:
-    consumer, registry = capture.consumer, capture.huey._registry._registry
-    timed = [name for name, task in registry.items() if getattr(task, "default_timeout", None)]
-    if timed and consumer.worker_type == "thread":
+    if type(huey.serializer) is Serializer and _is_open(huey.storage):
         yield Finding(
             "warning",
-            f"Worker threads ignore time limits, and these tasks have one: {', '.join(sorted(timed)[:5])}.",
-            "Use worker processes (-k process) where a limit must hold.",
+            "Tasks are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
+            "Give Redis a password, or the Huey object a SignedSerializer.",
         )
-    if consumer.periodic and capture.huey._registry._periodic_tasks:
+    if not huey.results:
         yield Finding(
             "warning",
-            "This consumer enqueues periodic tasks: a second one that does so too makes every one of them run twice.",
+            "Huey keeps no results here: what became of a task whose end was not reported cannot be found out.",
+            "Leave results on (results=True), with a storage that lets them expire.",
+        )
+
+
+def _of_consumer(huey: Any, consumer: Any) -> Iterator[Finding]:
+    classes = dict(huey._registry._registry)
+    limited = sorted(name for name, each in classes.items() if getattr(each, "default_timeout", None))
+    if limited and consumer.worker_type == "thread":
+        yield Finding(
+            "warning",
+            f"Threads do not keep to a task's timeout, and say nothing of it: {_some(limited)}.",
+            "Use process or greenlet workers (-k), or ask task.check_timeout() inside the task.",
+        )
+    if huey._registry._periodic_tasks and consumer.periodic:
+        yield Finding(
+            "ok",
+            "This consumer enqueues the periodic tasks. Every further one does so too, and each of them runs once more then.",
             "Start all consumers but one with --no-periodic.",
         )
-    yield Finding(
-        "warning",
-        "Huey does not acknowledge: the tasks of a killed worker are gone and are not run again.",
-        "Retry them here; let them bear to be run twice.",
-    )
+    if not consumer._health_check:
+        yield Finding(
+            "warning",
+            "The health check is off: a worker that dies is not replaced, and a dead scheduler enqueues nothing more.",
+            "Leave it on (no --disable-health-check).",
+        )
+    if consumer.worker_type in ("greenlet", "gevent"):
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None or not monkey.is_module_patched("socket"):
+            yield Finding(
+                "warning",
+                "Greenlets without gevent's patches run one after the other: each waits for the network alone.",
+                "Patch first thing (from gevent import monkey; monkey.patch_all()).",
+            )
+    path = str(getattr(huey.storage, "filename", "") or "")
+    if path == ":memory:" or type(huey.storage).__name__ == "MemoryStorage":
+        yield Finding(
+            "warning",
+            f"This storage lives in the memory of process {os.getpid()}: no other process can enqueue here, and it ends with it.",
+            "Use Redis, SQLite or files.",
+        )
 
 
 def _is_open(storage: Any) -> bool:
-    """Whether anyone who reaches this Redis can write pickles into it. Files and socket files have the rights of files."""
+    """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
     pool = getattr(storage, "pool", None)
     kept = getattr(pool, "connection_kwargs", None)
     if kept is None:
         return False
     is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
     return not is_local and not kept.get("password") and not kept.get("credential_provider")
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -48,9 +48,9 @@ def function_of(task_class: Any) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
-def sent_meta(task: Any, *, is_utc: bool, parent_id: str, retry_of: str) -> str:
+def sent_meta(task: Any, *, is_utc: bool, parent_id: str = "", retry_of: str = "", is_eager: bool = False) -> str:
     """Where a task comes from, as the meta of a record."""
-    chord = task.chord_config
+    chord = getattr(task, "chord_config", None)  # newer than Huey 2.5
     return records.meta(
         {
             "parent_id": parent_id if parent_id != task.id else None,
@@ -58,6 +58,7 @@ def sent_meta(task: Any, *, is_utc: bool, parent_id: str, retry_of: str) -> str:
             "retry_of": retry_of,
             "code": hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS),
             "route": hooks.route(),
+            "eager": is_eager,
             "expires": to_us(task.expires_resolved, is_utc=is_utc),
             "priority": task.priority if isinstance(task.priority, int) else None,
         }

@@ -8,13 +8,17 @@ byte: that is pickle unless the application says otherwise, so it is always seal
 from __future__ import annotations
 
 import base64
+import hashlib
+from datetime import datetime
 from typing import Any
 
 from z4j_agent import display, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
+from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, close_original, is_plain
+from z4j_agent.redaction import MASK
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -30,7 +34,7 @@ def payload_of(agent: Agent, huey: Any, task: Any, rank: int) -> bytes:
     args, kwargs = task.args, {key: value for key, value in task.kwargs.items() if value is not task}
     names = parameter_names(function) if function is not None else ()
     text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
-    has_more = task.on_complete is not None or task.on_error is not None or task.chord_config is not None
+    has_more = task.on_complete is not None or task.on_error is not None or getattr(task, "chord_config", None) is not None
     data: dict[str, Any] | None = None
     if not has_more and is_plain(args) and is_plain(kwargs):
         wishes = {key: value for key in WISHES if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
@@ -57,13 +61,16 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
         if not original.is_sealed:
             raise Refused("the kept task is a pickle that this application has not sealed; it is not read")
         message = huey.serializer.deserialize(base64.b64decode(str(data["body64"])))
-        note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if message.chord_config else ""
-        try:
-            task = registry.create_task(message._replace(id=new_id, eta=None, chord_config=None, expires_resolved=None))
-        except Exception as error:
-            raise Refused(f"this application does not know {message.name} (any more)") from error
-        for first in (task.on_complete, task.on_error):
-            _rename(first)
+        is_member = getattr(message, "chord_config", None) is not None
+        note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if is_member else ""
+        if message.name not in registry._registry:
+            raise Refused(f"this application does not know {message.name} (any more)")
+        changes: dict[str, Any] = {"id": new_id, "eta": None, "expires_resolved": None} | ({"chord_config": None} if is_member else {})
+        if isinstance(message.expires, datetime):
+            changes["expires"] = None  # a moment, which has passed or soon will; a span begins anew
+        task = registry.create_task(message._replace(**changes))
+        _rename(task.on_complete)
+        _rename(task.on_error)
         return task, note
     if not isinstance(data.get("args"), list) or not isinstance(data.get("kwargs"), dict):
         raise Refused("the kept task has no arguments")
@@ -73,9 +80,34 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
     return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **wishes), ""
 
 
-def _rename(further: Any) -> None:
-    """The rest of a pipeline under new ids: with its old ones it would be taken for tasks that have run already."""
-    while further is not None:
-        further.id = further.create_id()
-        further.revoke_id = f"r:{further.id}"
-        further = further.on_complete
+def _rename(task: Any) -> None:
+    """What follows a task gets ids of its own: with their old ones they would be taken for tasks that have run already."""
+    if task is not None:
+        task.id = task.create_id()
+        task.revoke_id = f"r:{task.id}"
+        _rename(task.on_complete)
+        _rename(task.on_error)
+
+
+def of_unknown(agent: Agent, huey: Any, data: bytes) -> tuple[bytes | None, str, int, str]:
+    """What can be said of a message without its task class: (record of its arguments, task id, attempt, name).
+
+    Only the signature tells which positional argument is a secret, so here none of them is shown. What is no message of Huey's at all
+    is named by a hash, and has neither name nor arguments.
+    """
+    try:
+        message = huey.serializer.deserialize(data)
+        task_id, name, args, kwargs = str(message.id), str(message.name), message.args, message.kwargs
+    except Exception as error:
+        let_through(error)
+        return None, f"malformed-{hashlib.sha256(data).hexdigest()[:32]}", 0, ""
+    text, _ = display.show_arguments([MASK] * len(args), kwargs, agent.settings.redact)
+    held, state = None, "too_large"
+    if len(data) <= _LARGE:
+        body = {"body64": base64.b64encode(data).decode("ascii")}
+        held, state = close_original(body, ENGINE, task_id, is_masked=True, key=agent.settings.seal_key)
+    record = records.payload(
+        ENGINE, task_id, 0, now(), agent.run, name, huey.name, rank=BY_WORKER, args=text, is_masked=True, original=held,
+        original_state=state,
+    )  # fmt: skip
+    return record, task_id, 0, name

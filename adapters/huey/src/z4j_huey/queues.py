@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits, asked of the storage without changing it."""
+"""How much waits. Huey's messages do not say when they were enqueued, so the oldest one's age cannot be told."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from z4j_agent.adapter import QueueInfo
+from z4j_huey import green
 
-LOOKED_THROUGH = 5_000
-"""Messages that are looked through for one task: Huey cannot be asked for an id."""
-
-
-def list_queues(huey: Any) -> list[QueueInfo]:
-    """One Huey object is one queue. Its messages do not say when they were put there."""
-    return [QueueInfo(huey.name, int(huey.pending_count()))]
+if TYPE_CHECKING:
+    from z4j_huey.capture import Capture
 
 
-def is_waiting(huey: Any, task_id: str) -> bool:
-    """Whether a task is among the first LOOKED_THROUGH of the queue or of the schedule."""
-    return any(task.id == task_id for each in (huey.pending, huey.scheduled) for task in each(LOOKED_THROUGH))
+def list_queues(capture: Capture) -> list[QueueInfo]:
+    """The one queue of this Huey object, and the schedule beside it. Huey keeps no list of consumers, and nothing that has failed."""
+    huey = capture.huey
+    depth, delayed = green.ask(capture.hub, lambda: (int(huey.pending_count()), int(huey.scheduled_count())))
+    return [QueueInfo(huey.name, depth, delayed=delayed)]

@@ -1,25 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Huey itself knows of a task whose end was not reported."""
+"""What Huey itself knows of a task. Everything is read in ways that change nothing: an ordinary read of a result deletes it."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from huey.constants import EmptyData
 from huey.utils import Error
 
-from z4j_huey.queues import is_waiting
+from z4j_agent.guard import let_through
+from z4j_huey import green
+
+if TYPE_CHECKING:
+    from z4j_huey.capture import Capture
+
+LOOKED_THROUGH = 5_000
+"""Messages of the queue, and of the schedule, that are looked through for one task."""
 
 
-def lookup_task(huey: Any, task_id: str) -> dict[str, Any]:
-    """Looks at the result without taking it: reading one the ordinary way would take it from whoever waits for it.
+def is_waiting(huey: Any, task_id: str) -> bool:
+    """Whether the task is in the queue or the schedule, as far as those are looked through."""
+    return any(found == task_id for found in _ids(huey))
 
-    A task that returned None, was read already, or is periodic leaves nothing: then Huey cannot know.
-    """
-    held = huey.get_raw(task_id, peek=True)
-    if held is not EmptyData:
-        is_error = isinstance(huey.serializer.deserialize(held), Error)
-        return {"state": "failed" if is_error else "succeeded", "engine_state": "result"}
+
+def _ids(huey: Any) -> Iterator[str]:
+    for read in (huey.storage.enqueued_items, huey.storage.scheduled_items):
+        for data in islice(read(LOOKED_THROUGH), LOOKED_THROUGH):
+            try:
+                yield str(huey.serializer.deserialize(data).id)
+            except Exception as error:  # another application's, or of another serialiser: none that we could name
+                let_through(error)
+
+
+def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
+    """Huey stores no result of a task that returned None (unless told to), of a periodic one, and none that was read already."""
+    if capture.running.get(task_id) is not None:
+        return {"state": "running", "engine_state": "in flight"}
+    return green.ask(capture.hub, lambda: _look(capture.huey, task_id))
+
+
+def _look(huey: Any, task_id: str) -> dict[str, Any]:
     if is_waiting(huey, task_id):
-        return {"state": "queued", "engine_state": "pending"}
-    return {"state": "unknown", "engine_state": "no result"}
+        return {"state": "queued", "engine_state": "revoked" if huey.is_revoked(task_id) else "waiting"}
+    data = huey.get_raw(task_id, peek=True)
+    if data is EmptyData:
+        return {"state": "unknown", "engine_state": "gone"}
+    value = huey.serializer.deserialize(data)
+    if not isinstance(value, Error):
+        return {"state": "succeeded", "engine_state": "result"}
+    if value.metadata.get("retries"):  # of an earlier attempt: the next one may run anywhere
+        return {"state": "unknown", "engine_state": "retrying"}
+    return {"state": "failed", "engine_state": "error"}
