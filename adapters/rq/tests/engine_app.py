@@ -21,7 +21,7 @@ from rq.decorators import job
 import z4j_rq
 
 connection = Redis.from_url(os.environ["BROKER_URL"])
-SERIALIZER = os.environ.get("ENGINE_SERIALIZER", "pickle")
+SERIALIZER = os.environ.get("ENGINE_SERIALIZER", "rq.serializers.DefaultSerializer")  # RQ 2 takes no short names
 queue = Queue("work", connection=connection, serializer=SERIALIZER)
 z4j_rq.install()
 

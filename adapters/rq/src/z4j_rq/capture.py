@@ -31,6 +31,7 @@ from z4j_rq import originals
 from z4j_rq.facts import (
     ENGINE,
     NEW,
+    RUN,
     WAITING,
     attempt_of,
     function_of,
@@ -47,7 +48,6 @@ from z4j_rq.facts import (
 from z4j_rq.patches import Look, Patches
 
 EXIT_WAIT_S = 1.0
-RUN = "z4j_run"
 ABANDONED = "no worker has renewed its claim on the task"
 BOOT = "Z4J_RQ_BOOT"
 """Environment of a spawned horse: the boot of the worker in whose name it writes."""

@@ -24,9 +24,12 @@ MARK = "z4j"
 """Key in a job's meta: {"n": attempt, "after": start of the run before, "of": the task it repeats, "told": by its producer}."""
 NEW = "z4j_is_new"
 """Attribute of a job object whose arguments this process is about to tell."""
+RUN = "z4j_run"
+"""Attribute of a job object that is run in this process: its `capture.Run`."""
 _WAITING_STATUS = ("QUEUED", "SCHEDULED", "DEFERRED", "RATE_LIMITED", "READY_TO_ENQUEUE")
 WAITING = frozenset(status for status in JobStatus if status.name in _WAITING_STATUS)
 """What RQ calls a job that no worker has yet; RQ 2 knows no rate limits."""
+ENDED = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 _SKIPPED = frozenset({"rq", "redis", "z4j_rq", "click", "rq_scheduler", "flask_rq2", "django_rq"})
 _COMMANDS = ("/rq", "/rq/cli/__main__.py", "/rqscheduler")
 
@@ -63,8 +66,11 @@ def mark_sent(job: Job) -> None:
     if not isinstance(job.meta, dict):
         return
     ran = job.started_at.isoformat() if job.started_at else ""
-    mark = dict(mark_of(job)) or {"n": attempt_of(job), "after": ran}
-    if mark.get("after", "") != ran:
+    run = job.__dict__.get(RUN)
+    mark = dict(mark_of(job)) or {"n": run.attempt if run is not None else attempt_of(job), "after": ""}
+    # `requeue` forgets when the job ran, so that alone does not tell
+    is_sent_again = job._status in ENDED or (job.enqueued_at is not None and not ran)
+    if is_sent_again or mark.get("after", "") != ran:
         mark |= {"n": attempt_of(job) + 1, "after": ran}
     if not is_told(job) and function_of(name_of(job)) is not None:
         mark["told"] = 1

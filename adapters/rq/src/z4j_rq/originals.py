@@ -29,17 +29,17 @@ _LARGE = 8 * MAX_ORIGINAL
 WISHES = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry_intervals")
 
 
-def payload_of(agent: Agent, job: Job, rank: int, *, is_known: bool = True) -> bytes:
-    """The record of a job's arguments and original. Of a function that never became known nothing is shown: any argument may be secret."""
+def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
+    """The record of a job's arguments and original. Of a function that is not known here nothing is shown: any argument may be secret."""
     name, data = name_of(job), job.data
     body: dict[str, Any] | None = None
     try:
         args, kwargs = job.args, job.kwargs
-        function = function_of(name)
-        names = parameter_names(function) if function is not None else ()
-        text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
-        if not is_known:
+        function = function_of(name) if job.instance is None else getattr(job.instance, name, None)
+        if function is None:
             text, is_masked = "…", True
+        else:
+            text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, parameter_names(function))
         if job.instance is None and is_plain(args) and is_plain(kwargs):
             body = {"args": list(args), "kwargs": dict(kwargs)}
     except DeserializationError:  # the description is always plain text
