@@ -29,7 +29,8 @@ from z4j_agent.conformance.reading import ENDS, final_answer
 
 HERE = Path(__file__).resolve().parent
 PARKED = 3
-VHOSTS = ("first", "second")
+VHOSTS = ("first", "second", "quorum")
+"""Of RabbitMQ: two for the two apps, and one for quorum queues, which other configurations declare as ordinary ones."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def apps(request: pytest.FixtureRequest, brokers: dict[str, int], tmp_path_facto
     redis = f"redis://127.0.0.1:{brokers['redis']}/{CONFIGURATIONS.index(configuration) % 15}"
     if configuration.is_rabbit:
         vhosts = [f"amqp://guest:guest@127.0.0.1:{brokers['rabbitmq']}/{each}" for each in VHOSTS]
-        place.brokers = {"FIRST_URL": vhosts[0], "OTHER_URL": vhosts[1], "BACKEND_URL": redis}
+        place.brokers = {"FIRST_URL": vhosts[2 if configuration.name == "quorum" else 0], "OTHER_URL": vhosts[1], "BACKEND_URL": redis}
     else:
         place.brokers = {"FIRST_URL": redis}
     (place.folder / "results").mkdir()
