@@ -71,7 +71,7 @@ def mark_sent(job: Job) -> None:
     # `requeue` forgets when the job ran, so that alone does not tell
     is_sent_again = job._status in ENDED or (job.enqueued_at is not None and not ran)
     if is_sent_again or mark.get("after", "") != ran:
-        mark |= {"n": attempt_of(job) + 1, "after": ran}
+        mark |= {"n": int(mark["n"]) + 1, "after": ran}
     if not is_told(job) and function_of(name_of(job)) is not None:
         mark["told"] = 1
         setattr(job, NEW, True)
