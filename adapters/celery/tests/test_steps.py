@@ -129,7 +129,7 @@ def send_all(steps: Steps) -> None:
         send("succeed", number, queue="parked")
     sent["parked"] = send("succeed", "parked", queue="parked")
     sent["running"] = send("wait", 60)
-    sent["cancelled"] = send("succeed", "never", in_s=12)
+    sent["cancelled"] = send("succeed", "never", in_s=20)
     sent["eta"] = send("succeed", "later", in_s=3)
     sent["succeeded"] = send("succeed", "a word")
     sent["failed"] = send("fail", "no such door")
