@@ -15,7 +15,7 @@ from z4j_agent.adapter import ACTION_LEVEL
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs/engines.md"
-ENGINES = ("celery", "arq", "taskiq", "dramatiq", "rq")
+ENGINES = ("celery", "arq", "taskiq", "dramatiq", "rq", "huey")
 ROW = re.compile(r"^\| [^|]+ \| `(\w+)`(?: / `(\w+)`)? \|", re.M)
 BEGIN, END = "<!-- capabilities of {}: begin -->", "<!-- capabilities of {}: end -->"
 TITLES = {"retry_task": "Retry", "cancel_task": "Cancel", "terminate_task": "Stop"}
@@ -42,10 +42,13 @@ def capabilities(engine: str) -> list[dict[str, object]]:
 
 
 def reasons(engine: str) -> set[str]:
-    """Every reason the adapter can give: the constants of `reason=`, `why` and `"reason":` in its capture."""
+    """Every reason the adapter can give: the constants of `reason=`, `why` and `"reason":` in its capture, and what `REASONS` holds."""
     found: set[str] = set()
     for node in ast.walk(source(engine)["capture"]):
-        is_assigned = isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id in ("reason", "why") for to in node.targets)
+        named = [to.id for to in node.targets if isinstance(to, ast.Name)] if isinstance(node, ast.Assign) else []
+        is_assigned = any(name in ("reason", "why") for name in named)
+        if isinstance(node, ast.Assign) and "REASONS" in named:
+            found |= set(ast.literal_eval(ast.List(node.value.values))) if isinstance(node.value, ast.Dict) else set()
         is_passed = isinstance(node, ast.keyword) and node.arg == "reason"
         if isinstance(node, ast.Assign | ast.keyword) and (is_assigned or is_passed):
             leaves = _results(node.value)

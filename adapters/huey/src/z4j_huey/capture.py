@@ -178,7 +178,7 @@ class Capture:
             return
         if error is None:
             if run.outcome == signals.SIGNAL_CANCELED:  # no `post_execute` follows then
-                self._tell_cancelled(run, "vetoed", "a pre_execute hook of the application cancelled it")
+                self._tell_cancelled(run, reason="vetoed", error="a pre_execute hook of the application cancelled it")
         elif run.ended_at is not None:
             reason = "not_requeued" if run.error is not None else "not_stored"
             self._tell_failed(run, reason, run.error or error)
@@ -199,14 +199,14 @@ class Capture:
             self._agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue))
         elif signal == signals.SIGNAL_REVOKED:
             self._payload(run)
-            self._tell_cancelled(run, "revoked")
+            self._tell_cancelled(run, reason="revoked")
         elif signal == signals.SIGNAL_EXPIRED:
             self._payload(run)
             run.is_told = True
             self._agent.append(records.expired(*self._head(run)))
         elif signal == signals.SIGNAL_INTERRUPTED:
             self._tell_interrupted(run)
-        elif signal in OUTCOMES:
+        elif signal in REASONS:
             run.outcome = signal
 
     def _payload(self, run: Run) -> None:
@@ -246,11 +246,11 @@ class Capture:
         run.error = exception
         if task.retries:
             return  # Huey is about to requeue it
-        reason = OUTCOMES.get(run.outcome, "")
+        reason = REASONS.get(run.outcome, "")
         if isinstance(exception, Stopped):
-            self._tell_cancelled(run, "stopped", "it was stopped from z4j")
+            self._tell_cancelled(run, reason="stopped", error="it was stopped from z4j")
         elif run.outcome == signals.SIGNAL_CANCELED:
-            self._tell_cancelled(run, "by_itself", error_of(exception)[1])
+            self._tell_cancelled(run, reason="by_itself", error=error_of(exception)[1])
         elif run.outcome in REFUSED:
             run.is_told = True
             _, error, traceback = error_of(exception)
@@ -282,7 +282,7 @@ class Capture:
             retry_eta = timestamp + datetime.timedelta(seconds=delay)
         eta = to_us(retry_eta, is_utc=self.huey.utc)
         kind, error, traceback = error_of(run.error)
-        reason = OUTCOMES.get(run.outcome, "")
+        reason = REASONS.get(run.outcome, "")
         agent.append(
             records.retried(
                 *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=eta, reason=reason,
@@ -313,7 +313,7 @@ class Capture:
         """Huey neither requeues what it interrupts nor stores a result: it is gone, unless an operator wanted it so."""
         run.ends()
         if self.life.is_stop_asked():
-            self._tell_cancelled(run, "stopped", "it was stopped from z4j")
+            self._tell_cancelled(run, reason="stopped", error="it was stopped from z4j")
             return
         run.is_told = True
         error = "the consumer was told to end at once while it ran; Huey does not run it again"
@@ -338,7 +338,7 @@ class Capture:
         return result
 
 
-OUTCOMES = {
+REASONS = {
     signals.SIGNAL_CANCELED: "by_itself",
     signals.SIGNAL_LOCKED: "locked",
     "timeout": "time_limit",
