@@ -16,7 +16,7 @@ from typing import Any
 from z4j_agent import display, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_agent.originals import MAX_ORIGINAL, close_original, is_plain
 from z4j_arq.facts import ENGINE, now
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -25,7 +25,6 @@ SMALL = 32 * 1024
 """Bytes of a message whose original is made at once: JSON of it takes a fraction of a millisecond."""
 _LARGE = 8 * MAX_ORIGINAL
 """Originals are compressed before they are measured; a message larger than this will not fit however well that goes."""
-_MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +66,6 @@ def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data
         ENGINE, job.task_id, job.attempt, now(), agent.run, job.name, job.queue, rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
     )  # fmt: skip
-
-
-def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether JSON gives this value back as it was: exactly these types, and only text for keys. A job's own tuple may be a list."""
-    kind = type(value)
-    if kind in (str, int, bool, type(None)):
-        return True
-    if kind is float:
-        return bool(value - value == 0.0)  # neither infinite nor NaN
-    if depth >= _MAX_DEPTH:
-        return False
-    if kind is list or (kind is tuple and depth == 0):
-        return all(is_plain(item, depth + 1) for item in value)
-    return kind is dict and all(type(key) is str and is_plain(item, depth + 1) for key, item in value.items())
 
 
 def arguments_of(original: Original) -> tuple[list[Any], dict[str, Any]] | None:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import arq.connections
 import arq.worker
 
+from z4j_agent.originals import is_plain
 from z4j_arq.facts import MARK
-from z4j_arq.originals import SMALL, is_plain
+from z4j_arq.originals import SMALL
 from z4j_arq.runs import current, sent
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import celery
 
+from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_celery import apps, commands, discovery, doctor, green, queues, reconcile
+from z4j_celery import apps, commands, discovery, doctor, queues, reconcile
 from z4j_celery.capture import Capture
 
 

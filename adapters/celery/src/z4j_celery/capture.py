@@ -21,11 +21,11 @@ from celery import signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 import z4j_agent
-from z4j_agent import display, records
+from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
-from z4j_celery import apps, green, originals
+from z4j_celery import apps, originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
 
 EXIT_WAIT_S = 1.0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking Celery where gevent has replaced Python's sockets.
+"""Asking an engine where gevent has replaced Python's sockets.
 
-The agent has a real thread of its own, with a hub of its own. A connection out of Celery's pools belongs to the hub it was opened in,
-and a greenlet can be ended only from its own: both are used by a greenlet of the host, while the agent waits.
+The agent has a real thread of its own, with a hub of its own. A connection out of an engine's pool belongs to the hub it was opened
+in, and a greenlet can be ended only from its own: both are used by a greenlet of the host, while the agent waits.
 """
 
 from __future__ import annotations
