@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from engine_app import connection
-from rq import Queue, Repeat, Retry
+from rq import Queue, Retry
 from rq.exceptions import InvalidJobOperation
 from rq.job import Job
 
@@ -42,9 +42,12 @@ def whoami(value: Any) -> str:
 
 def send(name: str, args: list[Any], options: dict[str, Any]) -> str:
     delay_s, at = options.pop("delay_s", 0), name if "." in name else f"engine_app.{name}"
-    for key, wish in (("retry", Retry), ("repeat", Repeat)):
-        if key in options:
-            options[key] = wish(**options[key])
+    if "retry" in options:
+        options["retry"] = Retry(**options["retry"])
+    if "repeat" in options:
+        from rq import Repeat
+
+        options["repeat"] = Repeat(**options["repeat"])
     if options.pop("is_eager", False):
         return str(Queue("work", connection=connection, is_async=False).enqueue(at, args=args, **options).id)
     if delay_s:

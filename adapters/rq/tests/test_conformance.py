@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RQ passes the contract: the ordinary worker that forks, the simple one that does not, and the one that spawns."""
+"""RQ passes the contract: the ordinary worker that forks, and the simple one that does not."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
-
-from rq.version import VERSION
 
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
 from z4j_rq.adapter import RqAdapter

@@ -25,6 +25,7 @@ from rq.version import VERSION
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
 
+RQ = tuple(int(part) for part in VERSION.split(".")[:2])
 HERE = Path(__file__).resolve().parent
 ENDS = ("succeeded", "failed", "cancelled", "expired", "rejected", "lost", "retried")
 OF_JSON = ("-S", "json", "-j", "own_app.OwnJob")
@@ -153,6 +154,7 @@ def test_the_scheduler_s_process_enqueues_what_is_due(scene: Scene) -> None:
     assert {record.attempt for record in scene.of(task_id)} == {0}
 
 
+@pytest.mark.skipif(RQ < (2, 3), reason="RQ repeats since 2.3")
 def test_every_run_of_a_repeated_job_is_an_attempt(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", "again", repeat={"times": 2, "interval": 0})
     assert [scene.ends(task_id, attempt) for attempt in (0, 1, 2)] == [("succeeded", "")] * 3
@@ -174,7 +176,7 @@ def test_a_pipeline_that_is_never_executed_has_sent_nothing(scene: Scene) -> Non
     assert scene.one(task_id, "enqueued").queue == "nowhere"
 
 
-@pytest.mark.skipif(VERSION < "3", reason="RQ 2 knows no rate limits")
+@pytest.mark.skipif(RQ < (3, 0), reason="RQ 2 knows no rate limits")
 def test_jobs_held_back_by_a_rate_limit_are_told_when_they_are_sent(scene: Scene) -> None:
     made = scene.shop.say("limited", 3)
     assert [len(wait_for(lambda task_id=task_id: scene.of(task_id, "enqueued"), "it is told")) for task_id in made] == [1, 1, 1]
@@ -343,6 +345,27 @@ def test_a_job_that_another_worker_finds_abandoned(fresh: Scene, retries: int) -
     assert fresh.ends(task_id) == (("retried", "worker_gone") if retries else ("lost", "worker_gone"))
     if retries:
         assert fresh.ends(task_id, 1) == ("succeeded", "")
+
+
+@pytest.mark.skipif(RQ < (2, 2), reason="RQ spawns since 2.2")
+def test_a_spawned_horse_tells_what_a_forked_one_does(fresh: Scene) -> None:
+    worker = fresh.shop.start_worker("-w", "rq.worker.SpawnWorker")
+    boot = wait_for(fresh.workers, "the worker")[0].hello["boot"]
+    good, bad, dead = fresh.shop.send("succeed", "spawned"), fresh.shop.send("retry", retry={"max": 1}), fresh.shop.send("crash")
+    password = uuid.uuid4().hex
+    stranger = Queue("work", connection=fresh.shop.redis).enqueue("engine_app.secret", "eve", password).id
+    for task_id in (good, bad, dead, stranger):
+        started = fresh.one(task_id, "started")
+        assert started.boot == boot
+        assert started.pid != worker.pid
+    assert fresh.end(good).rest["result"] == '"spawned"'
+    assert [fresh.ends(bad, attempt) for attempt in (0, 1)] == [("retried", ""), ("succeeded", "")]
+    assert "ConnectionError: mail host refused" in fresh.end(bad).rest["traceback"]
+    assert fresh.ends(dead) == ("lost", "child_killed")
+    assert fresh.ends(stranger) == ("succeeded", "")
+    assert "eve" in fresh.one(stranger, "payload").rest["args"]
+    assert password.encode() not in b"".join(fresh.gateway.raw)
+    assert len(fresh.workers()) == 1, "a horse never connects"
 
 
 def test_every_worker_of_a_pool_is_a_worker(fresh: Scene) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rq.exceptions import DeserializationError, NoSuchJobError
-from rq.job import Job, JobStatus, Retry
+from rq.job import Job, JobStatus, Retry, get_current_job
 from rq.queue import Queue
 from rq.registry import StartedJobRegistry
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
@@ -27,7 +27,7 @@ from z4j_agent import hooks, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import now
-from z4j_rq import originals
+from z4j_rq import originals, spawned
 from z4j_rq.facts import (
     ENGINE,
     NEW,
@@ -36,6 +36,7 @@ from z4j_rq.facts import (
     attempt_of,
     function_of,
     is_import_error,
+    is_spawning,
     is_told,
     job_in,
     mark_of,
@@ -49,8 +50,6 @@ from z4j_rq.patches import Look, Patches
 
 EXIT_WAIT_S = 1.0
 ABANDONED = "no worker has renewed its claim on the task"
-BOOT = "Z4J_RQ_BOOT"
-"""Environment of a spawned horse: the boot of the worker in whose name it writes."""
 
 
 @dataclass(slots=True)
@@ -135,9 +134,13 @@ class Capture:
         for name, looks in looked_at.items():
             patches.wrap_all(BaseWorker, name, **looks)
         atexit.register(self._at_exit)
+        self._join_worker()
 
     def disconnect(self) -> None:
         self._patches.restore()
+        handlers = getattr(self.worker, "_exc_handlers", [])
+        if spawned.pass_on in handlers:
+            handlers.remove(spawned.pass_on)
         atexit.unregister(self._at_exit)
 
     # -- enqueueing: in producers, horses, and the scheduler's process -------------------------------------------------
@@ -212,6 +215,8 @@ class Capture:
         self.worker = worker
         self._on_ready()
         self._agent.become_worker(str(worker.name))
+        if is_spawning(worker) and spawned.pass_on not in worker._exc_handlers:
+            worker.push_exc_handler(spawned.pass_on)
 
     @guard("a worker's start")
     def after_birth(self, _worker: Any, _seen: Any, _result: Any) -> None:
@@ -238,8 +243,9 @@ class Capture:
             agent.append(originals.payload_of(agent, job, originals.BY_WORKER))  # at once: a task costs a fork anyway
 
     @guard("before a horse")
-    def before_fork(self, _worker: Any, *_args: Any, **_kwargs: Any) -> None:
-        os.environ[BOOT] = self._agent.boot  # a spawned horse inherits nothing else
+    def before_fork(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
+        if is_spawning(worker):
+            os.environ[spawned.BOOT] = self._agent.run
 
     @guard("a horse")
     def before_monitor(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
@@ -257,6 +263,16 @@ class Capture:
             self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER))
 
     # -- where the task runs -------------------------------------------------------------------------------------------
+    @guard("a spawned horse")
+    def _join_worker(self) -> None:
+        """RQ 2 gives a spawned horse nothing of ours: there it is the task's own module that installs us, when RQ loads it to call it."""
+        boot = spawned.parent_boot()
+        if boot:
+            self._agent.become_child(os.environ.get("RQ_WORKER_ID", ""), boot)
+            job = get_current_job()
+            if job is not None:
+                self.before_perform(None, job)
+
     @guard("a task's start")
     def before_perform(self, _worker: Any, *args: Any, **kwargs: Any) -> None:
         job = job_in(args, kwargs)
@@ -459,4 +475,4 @@ def _will_retry(job: Job) -> bool:
     return bool(job.retries_left and job.retries_left > 0)
 
 
-__all__ = ["BOOT", "Capture", "Held"]
+__all__ = ["Capture", "Held"]

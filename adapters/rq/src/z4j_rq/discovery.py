@@ -12,7 +12,7 @@ from rq.worker import SimpleWorker
 
 from z4j_agent.adapter import Finding, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.hooks import signature_of
-from z4j_rq.facts import function_of
+from z4j_rq.facts import function_of, is_spawning
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture
@@ -50,7 +50,7 @@ def describe_worker(capture: Capture, findings: list[Finding]) -> WorkerInfo | N
     held = capture.held
     return WorkerInfo(
         name=str(worker.name),
-        pool="simple" if isinstance(worker, SimpleWorker) else "spawn" if "Spawn" in type(worker).__name__ else "fork",
+        pool="simple" if isinstance(worker, SimpleWorker) else "spawn" if is_spawning(worker) else "fork",
         concurrency=1,
         queues=tuple(worker.queue_names()),
         pids=(held.pid,) if held is not None and held.pid else (os.getpid(),),

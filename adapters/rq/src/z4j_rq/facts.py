@@ -133,6 +133,11 @@ def is_import_error(error: BaseException) -> bool:
     return False
 
 
+def is_spawning(worker: Any) -> bool:
+    """Whether this worker's horses are new interpreters and not forks of it. By name: RQ 2.0 and 2.1 have no such worker."""
+    return any(owner.__name__ == "SpawnWorker" for owner in type(worker).__mro__)
+
+
 def status_text(returned: int | None) -> str:
     """What became of a child, from the number `wait4` gave."""
     if returned is None:
