@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
 from tests.browser.seed import Shop
 from tests.support.stack import Stack, stack
@@ -111,6 +111,14 @@ def shot() -> Callable[[Page, str], None]:
     SHOTS.mkdir(exist_ok=True)
 
     def take(page: Page, name: str) -> None:
-        page.screenshot(path=SHOTS / f"{name}.png")
+        for is_last in (False, False, True):
+            try:
+                page.screenshot(path=SHOTS / f"{name}.png")
+            except Error:  # Chromium on a busy machine has no frame to give now and then
+                if is_last:
+                    raise
+                page.wait_for_timeout(500)
+            else:
+                return
 
     return take
