@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rq.version import VERSION
+
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
 from z4j_rq.adapter import RqAdapter
 
