@@ -23,8 +23,8 @@ class OwnJob(Job):
     """A job class of the application's."""
 
 
-is_json = os.environ.get("ENGINE_SERIALIZER") == "json"
-queue = Queue("work", connection=connection, serializer="json" if is_json else None, job_class=OwnJob if is_json else None)
+SERIALIZER = os.environ.get("ENGINE_SERIALIZER")
+queue = Queue("work", connection=connection, serializer=SERIALIZER, job_class=OwnJob if SERIALIZER else None)
 
 
 def leave_politely() -> None:
