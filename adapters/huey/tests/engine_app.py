@@ -152,6 +152,45 @@ def asks_again(mark: str) -> str:
 
 
 @task()
+def add(one: int, other: int) -> int:
+    return one + other
+
+
+@task()
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@task()
+def note(error: Any) -> str:
+    return f"seen {type(error).__name__}"
+
+
+def pipeline() -> list[Any]:
+    first = add.s(0, 1).then(add, 2).then(add, 3)
+    return [first, first.on_complete, first.on_complete.on_complete]
+
+
+def chord() -> list[Any]:
+    members, callback = [add.s(0, 1), add.s(1, 1)], total.s()
+    huey.enqueue(engine.chord(members, callback))
+    return [*members, callback]
+
+
+def handled() -> list[Any]:
+    failing = fail.s("on purpose").error(note)
+    return [failing, failing.on_error]
+
+
+def every_minute() -> None:
+    """The scheduler enqueues it when it starts, and every minute."""
+
+
+every_minute.__module__ = "engine_app"
+huey.periodic_task(engine.crontab(minute="*"))(every_minute)
+
+
+@task()
 def crash() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -178,6 +217,11 @@ def enqueue(kind: str, args: list[Any], kwargs: dict[str, Any], options: dict[st
         huey.enqueue(made)
         huey._registry.unregister(stranger)
         return str(made.id)
+    if kind in ("pipeline", "chord", "handled"):
+        made = globals()[kind]()
+        if kind != "chord":
+            huey.enqueue(made[0])
+        return json.dumps([each.id for each in made])
     if kind == "malformed":
         huey.storage.enqueue(b"no message of Huey's")
         return "sent"

@@ -86,7 +86,7 @@ class TestThreads(AdapterContract):
 
 
 class ProcessHarness(HueyHarness):
-    outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE | IN_PROCESSES
+    outcomes: ClassVar[Mapping[str, Outcome]] = {kind: ANYWHERE[kind] for kind in (*BASIC, "give_up", "unstorable")} | IN_PROCESSES
     runs_in_children = True
     workers = "process"
     storage = "priority"

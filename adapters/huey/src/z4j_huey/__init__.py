@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
+from z4j_agent.guard import guard
 
 if TYPE_CHECKING:
     from z4j_huey.adapter import HueyAdapter
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (2, 5)
-_adapters: dict[int, HueyAdapter] = {}
+_hueys: dict[int, Any] = {}
+_adapter: HueyAdapter | None = None
 
 
 def install(huey: Any, **settings: Any) -> None:
-    """Watches this Huey object. `settings` are those of `z4j_agent.start`. Calling it twice for one object does nothing more."""
+    """Watches this Huey object. `settings` are those of `z4j_agent.start`; the first object of a process decides them.
+
+    Before or after the tasks are declared makes no difference. Calling it twice for one object does nothing more.
+    """
 
     def version() -> str:
         import huey as engine
@@ -35,14 +40,26 @@ def install(huey: Any, **settings: Any) -> None:
 
         return HueyAdapter(huey)
 
-    if id(huey) not in _adapters:
-        adapter = hooks.install("Huey", version, OLDEST, make, settings)
-        if adapter is not None:
-            _adapters[id(huey)] = adapter
+    global _adapter
+    if _adapter is not None and not _adapter.is_installed:  # the agent was stopped, and has taken everything off
+        _adapter = None
+        _hueys.clear()
+    if id(huey) in _hueys:
+        return
+    if _adapter is None:
+        _adapter = hooks.install("Huey", version, OLDEST, make, settings)
+    else:
+        _watch(_adapter, huey)
+    if _adapter is not None:
+        _hueys[id(huey)] = huey
 
 
 def uninstall(huey: Any) -> None:
     """Huey behaves again as if this package had never been there."""
-    adapter = _adapters.pop(id(huey), None)
-    if adapter is not None:
-        adapter.uninstall()
+    if _hueys.pop(id(huey), None) is not None and _adapter is not None:
+        _adapter.unwatch(huey)
+
+
+@guard("watching another Huey object")
+def _watch(adapter: HueyAdapter, huey: Any) -> None:
+    adapter.watch(huey)

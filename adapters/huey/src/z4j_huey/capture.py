@@ -24,7 +24,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now
 from z4j_huey import green, originals
-from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us
+from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us, with_attempt
 from z4j_huey.life import Life
 from z4j_huey.patches import Patches
 from z4j_huey.run import InFlight, Run, Running, Stopped, current
@@ -57,6 +57,7 @@ class Capture:
         patches.replace("enqueue", self.around_enqueue)
         patches.replace("execute", self.around_execute)
         patches.replace("_requeue_task", self.around_requeue)
+        patches.replace("add_schedule", self.around_add_schedule)
         patches.replace("read_schedule", self.around_read_schedule)
         patches.replace("dequeue", self.around_dequeue)
         patches.replace("deserialize_task", self.around_deserialize)
@@ -77,30 +78,37 @@ class Capture:
     # -- whoever enqueues ----------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
         """Told once the broker has it; of a task that Huey runs at once, before."""
+        eta = getattr(task, "eta", None)
         told = self._before_enqueue(task)
-        if told is not None and self.huey._immediate:
+        if told is None:
+            return enqueue(task)
+        try:
+            if self.huey._immediate:
+                self._tell(told)
+                return enqueue(task)
+            result = enqueue(task)
             self._tell(told)
-            told = None
-        result = enqueue(task)
-        if told is not None:
-            self._tell(told)
-        return result
+            return result
+        finally:
+            task.eta = eta  # it may have carried the attempt; the sender sees its task as it made it
 
     @guard("before enqueueing")
     def _before_enqueue(self, task: Any) -> list[bytes] | None:
         """What to tell; None of what is no task but several, or was enqueued before and only goes on to a worker."""
         if not isinstance(task, Task) or vars(task).pop("z4j_is_due", False):
             return None
-        run = current.get()
+        run, is_eager = current.get(), bool(self.huey._immediate)
         if run is not None and run.task is task:
+            self._count_attempt(task, run.attempt + 1)
             return None  # the next attempt of what runs here, which `around_requeue` tells
-        agent, is_eager = self._agent, bool(self.huey._immediate)
         parent_id = run.task_id if run is not None else ""
         meta = sent_meta(task, is_utc=self.huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
         eta = to_us(task.eta, is_utc=self.huey.utc)
+        if not is_eager:
+            self._count_attempt(task, 0)
         told = [self._enqueued(task, eta, meta)]
         if not is_eager:
-            told.append(originals.payload_of(agent, self.huey, task, originals.BY_PRODUCER))
+            told.append(originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER))
         return told
 
     def _enqueued(self, task: Any, eta: int | None, meta: str = records.NO_META) -> bytes:
@@ -267,13 +275,25 @@ class Capture:
         if self.huey._immediate:  # the next attempt runs in here
             self._tell_retried(task, timestamp, retry_eta)
             return requeue(task, timestamp, retry_eta)
-        delay = task.retry_delay
+        delay, at = task.retry_delay, now()  # another worker may end the next attempt before this one goes on
         result = requeue(task, timestamp, retry_eta)
-        self._tell_retried(task, timestamp, retry_eta, delay)
+        self._tell_retried(task, timestamp, retry_eta, delay, at)
         return result
 
+    def around_add_schedule(self, add: Callable[[Any], Any], task: Any) -> Any:
+        run = current.get()
+        if run is not None and run.task is task and run.error is not None:
+            self._count_attempt(task, run.attempt + 1)
+        return add(task)
+
+    @guard("counting attempts")
+    def _count_attempt(self, task: Any, attempt: int) -> None:
+        if self.huey.utc and attempt_of(task) != attempt:  # in local time the mark has a meaning of its own
+            past = self.huey._get_timestamp() - datetime.timedelta(hours=1)  # for another host's clock, too
+            task.eta = with_attempt(task, attempt, past)
+
     @guard("a retry")
-    def _tell_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None) -> None:
+    def _tell_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None, at: int | None = None) -> None:
         run, agent = current.get(), self._agent
         if run is None or run.task is not task or run.error is None:
             return
@@ -289,7 +309,7 @@ class Capture:
                 error_type=kind, error=error, traceback=traceback,
             )
         )  # fmt: skip
-        agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, now(), agent.run, run.name, run.queue, eta=eta))
+        agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, at or now(), agent.run, run.name, run.queue, eta=eta))
 
     # -- ends ----------------------------------------------------------------------------------------------------------
     def _head(self, run: Run) -> tuple[str, str, int, int, str, str, str]:

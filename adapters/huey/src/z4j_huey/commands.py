@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
     """Enqueues the kept task again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused."""
     huey = capture.huey
+    if huey._immediate:
+        raise Refused("Huey's immediate mode is on here: the task would run inside the agent")
     task, note = originals.task_again(huey, original, new_id)
 
     def send() -> None:

@@ -31,26 +31,32 @@ WISHES = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
 def payload_of(agent: Agent, huey: Any, task: Any, rank: int) -> bytes:
     """The record of a task's arguments and original."""
     function = function_of(type(task))
-    args, kwargs = task.args, {key: value for key, value in task.kwargs.items() if value is not task}
     names = parameter_names(function) if function is not None else ()
-    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
-    has_more = task.on_complete is not None or task.on_error is not None or getattr(task, "chord_config", None) is not None
-    data: dict[str, Any] | None = None
-    if not has_more and is_plain(args) and is_plain(kwargs):
-        wishes = {key: value for key in WISHES if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
-        data, is_secret = {"args": list(args), "kwargs": kwargs} | ({"task": wishes} if wishes else {}), is_masked
-    else:
-        body = huey.serialize_task(task)
-        is_secret = True
-        if len(body) <= _LARGE:
-            data = {"body64": base64.b64encode(body).decode("ascii")}
+    text, is_masked = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
+    data, is_pickle = payload_data(huey, task)
     held, state = None, "too_large"
     if data is not None:
-        held, state = close_original(data, ENGINE, task.id, is_masked=is_secret, key=agent.settings.seal_key)
+        held, state = close_original(data, ENGINE, task.id, is_masked=is_masked or is_pickle, key=agent.settings.seal_key)
     return records.payload(
         ENGINE, task.id, attempt_of(task), now(), agent.run, name_of(task), huey.name, rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
     )  # fmt: skip
+
+
+def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
+    """(what `task_again` can make the task of, None when that is too large; whether it may be a pickle)."""
+    args, kwargs = task.args, _keywords(task)
+    has_more = task.on_complete is not None or task.on_error is not None or getattr(task, "chord_config", None) is not None
+    if not has_more and is_plain(args) and is_plain(kwargs):
+        wishes = {key: value for key in WISHES if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
+        return {"args": list(args), "kwargs": kwargs} | ({"task": wishes} if wishes else {}), False
+    body = huey.serialize_task(task)
+    return ({"body64": base64.b64encode(body).decode("ascii")} if len(body) <= _LARGE else None), True
+
+
+def _keywords(task: Any) -> dict[str, Any]:
+    """Without the task itself, which older Hueys leave among them once it ran."""
+    return {key: value for key, value in task.kwargs.items() if value is not task}
 
 
 def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:

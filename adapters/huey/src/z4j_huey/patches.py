@@ -9,11 +9,12 @@ from typing import Any
 
 
 class Patches:
-    """What was replaced on one object."""
+    """What was replaced on one object, and on classes for its sake."""
 
     def __init__(self, huey: Any) -> None:
         self._huey = huey
-        self._undo: list[tuple[Any, str, Any]] = []
+        self._is_on = True
+        self._undo: list[tuple[Any, str, Any, Any]] = []
 
     def replace(self, name: str, around: Callable[..., Any]) -> None:
         """From now on `huey.<name>(…)` calls `around(original, …)`. Does nothing where this version of Huey has no such method.
@@ -27,9 +28,9 @@ class Patches:
         @functools.wraps(own or getattr(type(huey), name))
         def replaced(*args: Any, **kwargs: Any) -> Any:
             original = own if own is not None else getattr(type(huey), name).__get__(huey)
-            return around(original, *args, **kwargs)
+            return around(original, *args, **kwargs) if self._is_on else original(*args, **kwargs)
 
-        self._undo.append((huey, name, own))
+        self._undo.append((huey, name, own, replaced))
         setattr(huey, name, replaced)
 
     def wrap_class(self, owner: type, name: str, around: Callable[..., Any]) -> None:
@@ -38,15 +39,18 @@ class Patches:
 
         @functools.wraps(original)
         def replaced(*args: Any, **kwargs: Any) -> Any:
-            return around(original, *args, **kwargs)
+            return around(original, *args, **kwargs) if self._is_on else original(*args, **kwargs)
 
-        self._undo.append((owner, name, original))
+        self._undo.append((owner, name, original, replaced))
         setattr(owner, name, replaced)
 
     def restore(self) -> None:
-        """As it was. The last replaced is restored first."""
+        """As it was. What another has wrapped in the meantime stays in between and does nothing any more."""
+        self._is_on = False
         while self._undo:
-            owner, name, original = self._undo.pop()
+            owner, name, original, replaced = self._undo.pop()
+            if vars(owner).get(name) is not replaced:
+                continue
             if original is None:
                 delattr(owner, name)
             else:
