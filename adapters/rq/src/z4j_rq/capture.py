@@ -18,7 +18,7 @@ from typing import Any
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job, JobStatus, Retry, get_current_job
 from rq.queue import Queue
-from rq.registry import StartedJobRegistry
+from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
 from rq.worker import BaseWorker
 
@@ -114,7 +114,7 @@ class Capture:
         patches.wrap(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
         patches.wrap(Job, "cancel", before=self.before_removal, after=self.after_cancel)
         patches.wrap(Job, "delete", before=self.before_removal, after=self.after_delete)
-        patches.wrap(Job, "_handle_failure", before=self.before_recorded_failure)
+        patches.wrap(FailedJobRegistry, "add", before=self.before_failed)
         patches.wrap(StartedJobRegistry, "cleanup", before=self.before_cleaning, always=self.always_cleaned)
         patches.wrap(Job, "retry", before=self.before_retry)
         patches.watch_errors(Job, "fetch", NoSuchJobError, self.on_gone)
@@ -404,9 +404,10 @@ class Capture:
 
     # -- ends that are nobody's run ------------------------------------------------------------------------------------
     @guard("an abandoned job")
-    def before_recorded_failure(self, job: Job, exc_string: str = "", *_args: Any, **_kwargs: Any) -> None:
-        """A worker's maintenance found a job whose worker is gone (`StartedJobRegistry.cleanup`)."""
-        if "AbandonedJobError" in exc_string:
+    def before_failed(self, _registry: Any, *args: Any, **kwargs: Any) -> None:
+        """A worker's maintenance found a job whose worker is gone. Elsewhere a failure was told before RQ comes to this."""
+        job = job_in(args, kwargs)
+        if self._is_cleaning and job is not None:
             agent = self._agent
             head = (ENGINE, job.id, attempt_of(job), now(), agent.run, name_of(job), job.origin or "")
             agent.append(records.lost(*head, reason="worker_gone", error=ABANDONED))
