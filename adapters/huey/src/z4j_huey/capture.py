@@ -194,8 +194,6 @@ class Capture:
     @guard("signal")
     def on_signal(self, signal: str, task: Any, *args: Any) -> None:
         run = current.get()
-        if signal == signals.SIGNAL_ENQUEUED:
-            return
         if run is None or run.task is not task:
             if signal == signals.SIGNAL_INTERRUPTED:  # by main, of what its threads still run
                 held = self.running.get(task.id)
