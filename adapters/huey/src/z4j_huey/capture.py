@@ -19,11 +19,11 @@ from huey.api import Task
 from huey.consumer import Consumer
 
 import z4j_agent
-from z4j_agent import records
+from z4j_agent import green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now
-from z4j_huey import green, originals
+from z4j_huey import originals
 from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us, with_attempt
 from z4j_huey.life import Life
 from z4j_huey.patches import Patches

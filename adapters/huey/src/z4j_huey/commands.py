@@ -7,8 +7,9 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+from z4j_agent import green
 from z4j_agent.adapter import Original, Refused
-from z4j_huey import green, originals, reconcile
+from z4j_huey import originals, reconcile
 from z4j_huey.capture import retry_of
 
 if TYPE_CHECKING:

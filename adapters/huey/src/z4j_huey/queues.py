@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from z4j_agent import green
 from z4j_agent.adapter import QueueInfo
-from z4j_huey import green
 
 if TYPE_CHECKING:
     from z4j_huey.capture import Capture

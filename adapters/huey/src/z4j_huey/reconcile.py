@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from huey.constants import EmptyData
 from huey.utils import Error
 
+from z4j_agent import green
 from z4j_agent.guard import let_through
-from z4j_huey import green
 
 if TYPE_CHECKING:
     from z4j_huey.capture import Capture
