@@ -352,7 +352,7 @@ def test_a_job_that_another_worker_finds_abandoned(fresh: Scene, retries: int) -
         assert fresh.ends(task_id, 1) == ("succeeded", "")
 
 
-@pytest.mark.skipif(RQ < (2, 12), reason="older RQ, where it spawns, cannot hand a connection of this redis-py over")
+@pytest.mark.skipif(RQ < (2, 12), reason="spawned horses are supported from RQ 2.12")
 def test_a_spawned_horse_tells_what_a_forked_one_does(fresh: Scene) -> None:
     worker = fresh.shop.start_worker("-w", "rq.worker.SpawnWorker")
     boot = wait_for(fresh.workers, "the worker")[0].hello["boot"]
