@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from huey.api import Huey, Task
+from huey.utils import FileLock
 
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness, wait_for
@@ -150,6 +151,8 @@ def test_an_unknown_task_shows_no_argument_by_position(threads: Scene) -> None:
     "storage", ["file", pytest.param("sqlite", marks=pytest.mark.long), pytest.param("priority", marks=pytest.mark.long)]
 )
 def test_other_storages(tmp_path: Path, storage: str) -> None:
+    if storage == "file" and "_local" not in FileLock.__init__.__code__.co_names:
+        pytest.skip("the threads of an older Huey lock each other out of its files")
     with scene(tmp_path, storage) as made:
         tasks = {kind: made.shop.send(kind, *args) for kind, args in (("succeed", (1,)), ("fail", ("no",)), ("later", ()))}
         waiting = made.shop.send("succeed", "never", delay=2)

@@ -37,6 +37,12 @@ def _of_huey(huey: Any) -> Iterator[Finding]:
             "Tasks are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
             "Give Redis a password, or the Huey object a SignedSerializer.",
         )
+    if hasattr(getattr(huey.storage, "lock", None), "fd"):  # one descriptor for all threads (huey/utils.py, FileLock)
+        yield Finding(
+            "warning",
+            "In this version of Huey the threads of one process can lock each other out of FileHuey's folder for ever.",
+            "Upgrade Huey, or use SqliteHuey.",
+        )
     if not huey.results:
         yield Finding(
             "warning",
