@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Celery's tasks belong together, and that what was acknowledged late comes back when its child was killed, marked as delivered again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from z4j_agent.conformance.gateway import Gateway, Record
+from z4j_agent.conformance.harness import Harness, wait_for
+
+HERE = Path(__file__).resolve().parent
+
+
+class Studio(Harness):
+    port = 0
+
+    def environment(self) -> dict[str, str]:
+        own = {"PYTHONPATH": str(HERE), "C_FORCE_ROOT": "1", "BEGUN": str(self.folder)}
+        return super().environment() | own | {"BROKER_URL": f"redis://127.0.0.1:{self.port}/0"}
+
+    def start_worker(self, name: str = "w1") -> subprocess.Popen[bytes]:
+        celery = [sys.executable, "-m", "celery", "-A", "canvas_app", "worker", "--loglevel", "INFO", "-n", f"{name}@test", "-c", "2"]
+        worker = self.start(name, celery, cwd=self.folder)
+        wait_for(lambda: " ready." in self.log(name), f"{name} is ready", seconds=40)
+        return worker
+
+    def send(self, what: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import json, canvas_app; print(json.dumps(canvas_app.send({what!r})))"],
+            env=self.environment(), capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        found: list[str] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    made = Gateway()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory, gateway: Gateway) -> Iterator[Studio]:
+    made = Studio(tmp_path_factory.mktemp("studio"), gateway.url)
+    try:
+        made.port = made.start_valkey()
+        made.start_worker()
+        yield made
+    finally:
+        made.tear_down()
+
+
+def of(gateway: Gateway, task_id: str, kind: str, count: int = 1) -> list[Record]:
+    def find() -> list[Record]:
+        found = [record for record in gateway.records(task_id) if record.kind == kind]
+        return found if len(found) >= count else []
+
+    return wait_for(find, f"{count} {kind} of {task_id}", seconds=20)
+
+
+def belongs(gateway: Gateway, task_id: str) -> dict[str, str]:
+    """What the producer, or the child that let the canvas go on, said of it; the worker that received it must say the same."""
+    keys = ("parent_id", "root_id", "group_id")
+    sent, received = of(gateway, task_id, "enqueued")[0].meta, of(gateway, task_id, "received")[0].meta
+    told = {key: sent[key] for key in keys if key in sent}
+    assert all(received[key] == told.get(key) for key in keys if key in received)
+    return told
+
+
+def test_a_chain(studio: Studio, gateway: Gateway) -> None:
+    first, second, third = studio.send("chain")
+    assert of(gateway, third, "succeeded")[0].rest["result"] == "7"
+    assert belongs(gateway, first) == {}
+    assert belongs(gateway, second) == {"parent_id": first, "root_id": first}
+    assert belongs(gateway, third) == {"parent_id": second, "root_id": first}
+
+
+def test_a_group(studio: Studio, gateway: Gateway) -> None:
+    group_id, *members = studio.send("group")
+    assert [of(gateway, member, "succeeded")[0].rest["result"] for member in members] == ["1", "2", "3"]
+    told = [belongs(gateway, member) for member in members]
+    assert [each["group_id"] for each in told] == [group_id] * 3
+    assert not any("parent_id" in each for each in told)
+
+
+def test_a_chord(studio: Studio, gateway: Gateway) -> None:
+    body, *members = studio.send("chord")
+    assert of(gateway, body, "succeeded")[0].rest["result"] == "6"
+    told = [belongs(gateway, member) for member in members]
+    assert len({each["group_id"] for each in told}) == 1
+    assert belongs(gateway, body)["parent_id"] in members
+
+
+def test_what_a_killed_child_had_is_delivered_again(studio: Studio, gateway: Gateway) -> None:
+    task_id = studio.send("child")[0]
+    os.kill(of(gateway, task_id, "started")[0].pid, signal.SIGKILL)
+    comes_back(gateway, task_id)
+
+
+def comes_back(gateway: Gateway, task_id: str) -> None:
+    """A second run of the same attempt, marked; nobody says that the task had ended before."""
+    end = of(gateway, task_id, "succeeded")[0]
+    first, second = sorted(of(gateway, task_id, "started", 2), key=lambda record: record.at)
+    assert (first.meta.get("redelivered"), second.meta["redelivered"], end.meta["redelivered"]) == (None, True, True)
+    assert (first.attempt, second.attempt, end.attempt, end.rest["result"]) == (0, 0, 0, '"again"')
+    assert first.run != second.run == end.run
+    assert not [record for record in gateway.records(task_id) if record.kind in ("lost", "failed")]
