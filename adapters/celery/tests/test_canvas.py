@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Celery's tasks belong together, and that what was acknowledged late comes back when its child was killed, marked as delivered again."""
+"""How Celery's tasks belong together, and that what was acknowledged late comes back, marked, when its child was killed."""
 
 from __future__ import annotations
 
