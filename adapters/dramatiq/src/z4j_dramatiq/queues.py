@@ -176,6 +176,8 @@ def lent_connection(broker: Any) -> Iterator[None]:
 
 # -- the stub broker, in this process alone --------------------------------------------------------------------------------
 def _in_memory(broker: Any, name: str) -> Iterator[QueueInfo]:
-    yield QueueInfo(name, broker.queues[name].qsize())
-    yield QueueInfo(name + DELAYED, broker.queues[name + DELAYED].qsize())
-    yield QueueInfo(name + DEAD, len(broker.dead_letters_by_queue[name]))
+    """A queue is declared in three steps, and we may look in between."""
+    for each in (name, name + DELAYED):
+        held = broker.queues.get(each)
+        yield QueueInfo(each, held.qsize() if held is not None else 0)
+    yield QueueInfo(name + DEAD, len(broker.dead_letters_by_queue.get(name, ())))
