@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Huey passes the contract: with threads in full; with processes, greenlets and the other storages what differs there."""
+"""Huey passes the contract: with threads, and at length with processes and greenlets, of which `test_hueys_own` has the essence."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ class ProcessHarness(HueyHarness):
     storage = "priority"
 
 
+@pytest.mark.long
 class TestProcesses(AdapterContract):
     harness_class = ProcessHarness
 

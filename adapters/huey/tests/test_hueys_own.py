@@ -219,6 +219,34 @@ def test_a_stopped_child_goes_on_with_the_next_task(processes: Scene) -> None:
     assert began.run in {processes.end(each).run for each in tasks}
 
 
+def test_a_killed_child_loses_its_task_and_nothing_else(processes: Scene) -> None:
+    task_id = processes.shop.send("crash")
+    end = processes.end(task_id)
+    assert (end.kind, end.rest["reason"]) == ("lost", "child_killed")
+    assert end.run == processes.of(task_id, "started")[0].run
+    assert processes.end(processes.shop.send("succeed", 1)).kind == "succeeded"
+
+
+def test_a_child_s_task_is_told_in_heartbeats(processes: Scene) -> None:
+    task_id = processes.shop.send("wait", 2)
+
+    def entry() -> list[Any]:
+        beats = worker_link(processes.gateway).heartbeats
+        return [task for task in (beats[-1]["running"] or [] if beats else []) if task[1] == task_id]
+
+    _, _, attempt, name, queue, started_at, pid = wait_for(entry, "a heartbeat names it")[0]
+    began = wait_for(lambda: processes.of(task_id, "started"), "its start arrives")[0]
+    assert (attempt, name, queue, pid) == (0, "engine_app.wait", "work", began.pid)
+    assert abs(started_at - began.at) < 500_000
+    assert pid != worker_link(processes.gateway).hello["pid"]
+
+
+@pytest.mark.skipif(not HAS_TIMEOUT, reason="timeouts came with Huey 3")
+def test_a_child_keeps_to_time_limits(processes: Scene) -> None:
+    end = processes.end(processes.shop.send("limit"))
+    assert (end.kind, end.rest["reason"], end.rest["error_type"]) == ("failed", "time_limit", "TaskTimeout")
+
+
 # -- what belongs together ---------------------------------------------------------------------------------------------
 def test_a_pipeline_names_its_parents(threads: Scene) -> None:
     first, second, third = json.loads(threads.shop.send("pipeline"))
