@@ -251,7 +251,7 @@ def test_the_depth_of_a_stream_is_what_is_not_done(stream: Scene) -> None:
         stream.end(stream.shop.send("succeed", number))
     with valkey.Valkey(port=stream.shop.port) as client:
         assert client.xlen("work") >= 3
-    wait_for(lambda: stream.shop.queues() == [["work", 0, 2, None]], "nothing waits, and two consumers stand ready")
+    wait_for(lambda: stream.shop.queues() == [["work", 0, 2, None, None, None]], "nothing waits, and two consumers stand ready")
 
 
 def test_a_killed_child_is_followed_by_one_of_its_name(fresh: Scene) -> None:
@@ -333,7 +333,7 @@ class TestRabbitMQ:
         assert rabbit.shop.look_up(task_id) == "unknown", "without a result backend every task is called ready"
 
     def test_depth_and_consumers(self, rabbit: Scene) -> None:
-        assert rabbit.shop.queues() == [["work", 0, 1, None]]
+        assert rabbit.shop.queues() == [["work", 0, 1, None, None, None]]
 
     def test_no_hook_had_a_fault(self, rabbit: Scene) -> None:
         beats = wait_for(rabbit.workers, "the worker")[-1].heartbeats
