@@ -333,7 +333,8 @@ class TestRabbitMQ:
         assert rabbit.shop.look_up(task_id) == "unknown", "without a result backend every task is called ready"
 
     def test_depth_and_consumers(self, rabbit: Scene) -> None:
-        assert rabbit.shop.queues() == [["work", 0, 1, None, None, None]]
+        rabbit.end(rabbit.shop.send("succeed", 1))  # a producer knows a broker once it has sent
+        wait_for(lambda: rabbit.shop.queues() == [["work", 0, 1, None, None, None]], "the worker listens and nothing waits")
 
     def test_no_hook_had_a_fault(self, rabbit: Scene) -> None:
         beats = wait_for(rabbit.workers, "the worker")[-1].heartbeats
