@@ -110,12 +110,16 @@ def _stream(client: Any, name: str, group: str) -> QueueInfo:
 
 async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
     """On a channel of our own: a passive declaration of a queue that does not exist closes the channel."""
+    from aiormq.exceptions import ChannelNotFoundEntity
+
     found = []
     for name in names:
         channel = await broker.write_conn.channel()
         try:
             result = (await channel.declare_queue(name, passive=True)).declaration_result
             found.append(QueueInfo(name, int(result.message_count or 0), int(result.consumer_count or 0)))
+        except ChannelNotFoundEntity:  # a worker that has just started declares it in a moment
+            found.append(QueueInfo(name, 0, 0))
         finally:
             await channel.close()
     return found
