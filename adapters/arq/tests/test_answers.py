@@ -115,14 +115,14 @@ def test_a_claimed_job_runs_as_far_as_arq_knows(port: int) -> None:
 
 def test_a_queue_is_what_waits_for_a_worker(port: int) -> None:
     async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
-        assert await asyncio.to_thread(adapter.list_queues) == [QueueInfo("work", 0)]
+        assert await asyncio.to_thread(adapter.list_queues) == [QueueInfo("work", 0, delayed=0)]
         running = await enqueue(pool, "succeed")
         waiting = await enqueue(pool, "succeed")
         await enqueue(pool, "succeed", _defer_by=60)
         await pool.zadd("work", {running: 1_700_000_000_000, waiting: 1_700_000_000_001})
         await pool.set(f"arq:in-progress:{running}", b"1")
         found = await asyncio.to_thread(adapter.list_queues)
-        assert found == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000)]
+        assert found == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000, delayed=1)]
 
     ask(port, questions)
 
