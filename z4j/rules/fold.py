@@ -36,10 +36,13 @@ FACTS: Final = {
     "enqueued": QUEUED, "received": RECEIVED, "started": RUNNING, "retried": RETRYING,
     "due": QUEUED, "lost": LOST, "alive": RUNNING,
 }  # fmt: skip
-"""What each kind says about the state. `payload` and `cancel_asked` say nothing: a task known only by them is queued."""
+"""What each kind says about the state. `payload`, `cancel_asked` and `moved` say nothing: a task known only by them is queued."""
 
 SOURCE: Final = {"enqueued": 3, "received": 2}
 """Whose word on name, queue and environment counts: the producer's, then the receiver's, then anybody's (1)."""
+MOVED: Final = 1 << 44
+"""Added to the milliseconds of a move: the last one tells the queue, whoever else says what before or after. A retry that the
+application itself sends to a third queue is shown in the one it was moved to."""
 
 
 Sent = tuple[str, str, str, str, str, str, int, int]
@@ -179,6 +182,10 @@ def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
         if kind == "cancel_asked":
             cancel_asked_at = min(cancel_asked_at, at)
             continue
+        if kind == "moved":
+            if of_queue:
+                queue = max(queue, (MOVED + at // 1000, of_queue))
+            continue
         attempt = min(attempt, MAX_ATTEMPT)
         source = SOURCE.get(kind, 1)
         place = attempt << 2 | source
@@ -294,7 +301,7 @@ def run_join(a: RunSummary, b: RunSummary) -> RunSummary:
     )
 
 
-NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "due"})
+NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "moved", "due"})
 """Kinds that belong to the attempt or to the task, never to a run."""
 PLAIN: Final = frozenset({"started", "succeeded", "alive"})
 """Kinds that the task's row tells completely while there is one attempt, delivered once."""

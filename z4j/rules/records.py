@@ -278,6 +278,15 @@ class CancelAsked(TaskRecord, array_like=True, tag="cancel_asked", gc=False, fro
         return self._event(worker, environment, None)
 
 
+class Moved(TaskRecord, array_like=True, tag="moved", gc=False, frozen=True):
+    command_id: Name | None
+
+    kind: ClassVar[str] = "moved"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, None)
+
+
 class Lost(TaskRecord, array_like=True, tag="lost", gc=False, frozen=True):
     reason: str | None
     error: str | None
@@ -343,7 +352,9 @@ class Fault(Struct, array_like=True, tag="fault", gc=False, frozen=True):
     facts: FaultFacts
 
 
-AnyTask = Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Lost
+AnyTask = (
+    Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Moved | Lost
+)
 AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault
 
 

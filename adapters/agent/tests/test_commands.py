@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent import originals
-from z4j_agent.adapter import Adapter, Original, Refused, Unsupported
+from z4j_agent.adapter import Adapter, Capability, Original, Refused, Unsupported
 from z4j_agent.commands import KEEP_BYTES, Commands, Ledger
 from z4j_agent.originals import MAX_ORIGINAL, MAX_TEXT, CannotOpen, close_original, open_original
 from z4j_agent.session import Command
@@ -26,6 +26,9 @@ Make = Callable[..., Settings]
 
 class Fake(Adapter):
     engine: ClassVar[str] = "fake"
+    capabilities: ClassVar[tuple[Capability, ...]] = tuple(
+        Capability(action, "any", "exact") for action in ("retry_task", "cancel_task", "terminate_task")
+    )
 
     def __init__(self) -> None:
         self.did: list[Any] = []

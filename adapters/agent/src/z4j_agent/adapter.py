@@ -10,7 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-Action = Literal["retry_task", "cancel_task", "terminate_task"]
+Action = Literal[
+    "retry_task", "edit_task", "restore_task", "run_task", "cancel_task", "terminate_task", "move_task", "prioritise_task",
+    "release_task", "lookup_task", "peek_queue", "purge_queue", "pause_queue", "resume_queue", "shutdown_worker", "restart_worker",
+    "resize_worker", "consume_queue", "leave_queue", "limit_name",
+]  # fmt: skip
 """What an operator can ask of an engine. Names are imperative and equal to the method names of `Adapter`."""
 
 Scope = Literal["any", "worker", "scheduler"]
@@ -18,8 +22,24 @@ Scope = Literal["any", "worker", "scheduler"]
 
 Certainty = Literal["exact", "best_effort"]
 
-ACTION_LEVEL: dict[str, str] = {"retry_task": "operate", "cancel_task": "operate", "terminate_task": "all"}
+ACTION_LEVEL: dict[str, str] = {
+    "lookup_task": "read", "peek_queue": "read",
+    "retry_task": "operate", "edit_task": "operate", "restore_task": "operate", "run_task": "operate", "cancel_task": "operate",
+    "move_task": "operate", "prioritise_task": "operate", "release_task": "operate",
+    "pause_queue": "operate", "resume_queue": "operate", "consume_queue": "operate", "leave_queue": "operate",
+    "terminate_task": "all", "purge_queue": "all", "shutdown_worker": "all", "restart_worker": "all", "resize_worker": "all",
+    "limit_name": "all",
+}  # fmt: skip
 """The `allow` level an owner must have granted (`read` < `operate` < `all`) before the agent carries out an action."""
+
+Level = Literal["next", "high", "normal", "low"]
+"""How soon a waiting task shall run: before all that waits now, or on one scale over every engine. An engine with fewer steps takes
+the nearest; one that can only put a task in front knows `next` alone and refuses the others with that reason."""
+LEVELS: tuple[Level, ...] = ("next", "high", "normal", "low")
+
+Place = Literal["waiting", "delayed", "dead"]
+"""Where a queue holds tasks: those that may run now, those whose time has not come, those the engine has given up."""
+PLACES: tuple[Place, ...] = ("waiting", "delayed", "dead")
 
 
 class Unsupported(Exception):
@@ -94,6 +114,19 @@ class RunningTask:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingTask:
+    """A task as it stands in its queue; what the broker does not tell is empty or None. `args` is redacted text for display."""
+
+    task_id: str
+    name: str
+    args: str = ""
+    enqueued_at: int | None = None
+    due_at: int | None = None
+    priority: int | None = None
+    """On the engine's own scale."""
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """The engine's own message, opaque to everyone but the adapter that made it."""
 
@@ -159,6 +192,24 @@ class Adapter:
         """Enqueue the original again under `new_id`. Returns at least {"task_id": new_id, "queue": ...}."""
         raise Unsupported
 
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of an original as JSON-able values, unmasked; they stay in this process. Raises Refused where the message is
+        a pickle that was not sealed, or holds what JSON cannot."""
+        raise Unsupported
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with these arguments instead of the original's."""
+        raise Unsupported
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """Put back what was cancelled or purged: like `retry_task`, but it waits for `eta_at` and has its `priority` (the engine's own
+        scale) again. It goes behind what waits, so that many put back in their order keep it."""
+        raise Unsupported
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        """Enqueue a registered task under `new_id`; an empty `queue` is the task's own. Returns like `retry_task`."""
+        raise Unsupported
+
     def cancel_task(self, task_id: str) -> dict[str, Any]:
         """Keep a queued task from running. The task is `cancelled` only when the engine reports it."""
         raise Unsupported
@@ -167,6 +218,65 @@ class Adapter:
         """Stop a running task."""
         raise Unsupported
 
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        """Put a waiting task behind those of another queue. It is in one of the two at every moment, or the answer says otherwise.
+        The adapter reports it with `records.moved`. Raises Refused when it does not wait."""
+        raise Unsupported
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """Give a waiting task another place in its queue, see `Level`. Raises Refused when it does not wait."""
+        raise Unsupported
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        """Have a delayed task run now. The adapter reports it as `enqueued` anew, of the same attempt. Raises Refused."""
+        raise Unsupported
+
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """What the engine itself knows: {"state": "succeeded|failed|cancelled|queued|unknown", ...}."""
+        """What the engine itself knows: {"state": "succeeded|failed|cancelled|queued|running|unknown", ...}."""
+        raise Unsupported
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """The first `limit` tasks of a place of a queue in the order they would run. Changes nothing."""
+        raise Unsupported
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Take everything out of a place of a queue. Each task is first reported with its arguments and original (`agent.payload`) and
+        as `cancelled`, reason `purged` (dead letters: with the payload alone), in the order they would have run. Returns at least
+        {"tasks": how many}."""
+        raise Unsupported
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        """This worker takes nothing more from the queue until `resume_queue`; what runs or was prefetched goes on. Twice is once."""
+        raise Unsupported
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        """The reverse of `pause_queue`; of a queue that is not paused, nothing happens."""
+        raise Unsupported
+
+    def list_paused(self) -> list[str]:
+        """The queues this worker does not take from because of `pause_queue`."""
+        return []
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        """This worker finishes what it runs and ends, by its engine's own warm shutdown."""
+        raise Unsupported
+
+    def restart_worker(self) -> dict[str, Any]:
+        """This worker finishes what it runs and begins anew with fresh code or processes."""
+        raise Unsupported
+
+    def resize_worker(self, by: int) -> dict[str, Any]:
+        """So many more processes or threads, or fewer. Returns {"concurrency": n}."""
+        raise Unsupported
+
+    def consume_queue(self, queue: str) -> dict[str, Any]:
+        """This worker also takes from this queue."""
+        raise Unsupported
+
+    def leave_queue(self, queue: str) -> dict[str, Any]:
+        """This worker does not take from this queue any more."""
+        raise Unsupported
+
+    def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
+        """Limits of a task name in this worker: `rate` like "10/m" ("0" lifts it), seconds a task may run. None leaves one as it is."""
         raise Unsupported

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter.
+"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter (`actions`).
 
 A command's id stands in the ledger (a file in the spool folder) before anything happens, so a redelivered command never runs twice,
 also not after a crash in between: then the honest answer is `unknown`. Every answer travels through the spool like any event.
@@ -8,8 +8,6 @@ Used by the agent's thread alone.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import errno
 import os
 import time
@@ -17,9 +15,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from z4j_agent.adapter import ACTION_LEVEL, Adapter, Original, Refused, Unsupported
+from z4j_agent.actions import CARRIED_OUT, Asked
+from z4j_agent.adapter import ACTION_LEVEL, Adapter, Refused, Unsupported
 from z4j_agent.guard import faults, let_through
-from z4j_agent.originals import CannotOpen, is_sealed, open_original
+from z4j_agent.originals import CannotOpen
 from z4j_agent.session import Command
 from z4j_agent.settings import LEVELS, SealKey, Settings
 from z4j_agent.wire import encode_record
@@ -29,27 +28,48 @@ KEEP_BYTES = 1024 * 1024
 
 
 class Ledger:
-    """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder."""
+    """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder.
+
+    What was read once is remembered; only what others have added since is read, so a plan of many thousand commands costs no more each.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / "commands.ledger"
-        self._memory: dict[str, str] = {}
-        """Where there is no folder: then a command comes again to this process only."""
+        self._known: dict[str, str] = {}
+        self._file = 0
+        """Inode of the file that was read; another one has taken its place when it was shortened."""
+        self._read = 0
 
     def status(self, command_id: str) -> str | None:
         """The last status written for this id, or None when it was never begun here."""
-        if self._path is None:
-            return self._memory.get(command_id)
+        if self._path is not None:
+            self._read_on(self._path)
+        return self._known.get(command_id)
+
+    def _read_on(self, path: Path) -> None:
         try:
-            lines = self._path.read_text("utf-8", "replace").splitlines()
+            file = path.open("rb")
         except FileNotFoundError:
-            return None
-        return next((line.partition(" ")[2] for line in reversed(lines) if line.partition(" ")[0] == command_id), None)
+            self._known, self._file, self._read = {}, 0, 0
+            return
+        with file:
+            facts = os.fstat(file.fileno())
+            if facts.st_ino != self._file or facts.st_size < self._read:
+                self._known, self._file, self._read = {}, facts.st_ino, 0
+            if facts.st_size == self._read:
+                return
+            file.seek(self._read)
+            data = file.read()
+        whole = data.rfind(b"\n") + 1  # a line may be being written
+        for line in data[:whole].decode("utf-8", "replace").splitlines():
+            command_id, _, status = line.partition(" ")
+            self._known[command_id] = status
+        self._read += whole
 
     def write(self, command_id: str, status: str) -> None:
         """Raises OSError when it cannot be written; then the command must not be carried out."""
-        if self._path is None:
-            self._memory[command_id] = status
+        if self._path is None:  # then a command comes again to this process only
+            self._known[command_id] = status
             return
         line = f"{command_id} {status}\n".encode()
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -64,7 +84,7 @@ class Ledger:
 
     @staticmethod
     def _shorten(path: Path) -> None:
-        """Keeps the newer half: a command expires within hours, a megabyte is some twenty thousand of them."""
+        """Keeps the newer half: a command expires within hours, and a plan waits for the answers of a few hundred at most."""
         data = path.read_bytes()[-KEEP_BYTES // 2 :]
         fresh = path.with_suffix(".new")
         fresh.write_bytes(data[data.find(b"\n") + 1 :])
@@ -130,15 +150,10 @@ class Commands:
         adapter = next((adapter for adapter in self._adapters() if adapter.engine == command.engine), None)
         if adapter is None:
             return "unsupported", {"error": f"no adapter for {command.engine} in this process"}
-        task_id = str(command.params.get("task_id", ""))
+        if all(able.action != command.action for able in adapter.capabilities):
+            return "unsupported", {"error": f"{command.engine} cannot do that in this process"}
         try:
-            match command.action:
-                case "retry_task":
-                    return "done", self._retry(adapter, command, task_id)
-                case "cancel_task":
-                    return "done", adapter.cancel_task(task_id)
-                case _:
-                    return "done", adapter.terminate_task(task_id)
+            return "done", CARRIED_OUT[command.action](adapter, Asked(command, self._keys()))
         except Unsupported as error:
             return "unsupported", {"error": str(error) or f"{command.engine} cannot do that"}
         except (Refused, CannotOpen) as error:
@@ -146,16 +161,6 @@ class Commands:
         except Exception as error:
             let_through(error)
             return "failed", {"error": f"{type(error).__name__}: {error}"[:500]}
-
-    def _retry(self, adapter: Adapter, command: Command, task_id: str) -> dict[str, Any]:
-        params = command.params
-        try:
-            blob = base64.b64decode(str(params["original"]), validate=True)
-        except (KeyError, binascii.Error) as error:
-            raise CannotOpen("the command carried no readable original") from error
-        data = open_original(blob, adapter.engine, task_id, key_id=params.get("key_id"), keys=self._keys())
-        original = Original(task_id, str(params.get("name", "")), str(params.get("queue", "")), data, is_sealed(blob))
-        return adapter.retry_task(original, new_id=str(params["new_id"]))
 
     def _keys(self) -> tuple[SealKey, ...]:
         own = (self._settings.seal_key,) if self._settings.seal_key else ()

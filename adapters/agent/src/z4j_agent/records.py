@@ -211,6 +211,11 @@ def lost(engine: str, task_id: str, attempt: int, at: int, run: str, name: str, 
     return f"{_head('lost', engine, task_id, attempt, at, run, name, queue)}{quote(reason)},{quote(error)}]\n".encode("ascii")
 
 
+def moved(engine: str, task_id: str, attempt: int, at: int, run: str, name: str, queue: str) -> bytes:
+    """An operator had the waiting task put into `queue`."""
+    return f"{_head('moved', engine, task_id, attempt, at, run, name, queue)}null]\n".encode("ascii")
+
+
 def payload(
     engine: str,
     task_id: str,

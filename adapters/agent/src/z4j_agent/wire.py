@@ -50,6 +50,8 @@ TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "rejected": ("started_at", "runtime", "reason", "error", "traceback", "meta"),
     "payload": ("rank", "args", "masked", "original", "original_state"),
     "cancel_asked": ("command_id",),
+    # An operator had it put into another queue, the one in its head; says nothing else about the task.
+    "moved": ("command_id",),
     # An agent says `lost` only of a process whose death it saw (a killed prefork child); the server says it of vanished ones.
     "lost": ("reason", "error"),
     # Facts only the server adds to the set; an agent that sends them is refused.

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which queues are paused, for engines that cannot pause by themselves: a file in the spool folder, shared by every process of the app
+on this host, so that it holds for children, for workers that start later, and while the server is away.
+
+Asking costs one `stat`, and nothing more while nothing is paused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+MAX_HELD = 1_000
+
+
+class Holds:
+    """`folder` is the spool's; None where there is none, then this process alone knows."""
+
+    def __init__(self, folder: Path | None, engine: str) -> None:
+        self._path = None if folder is None else folder / f"{engine}.paused"
+        self._stamp: tuple[int, int, int] = (0, 0, 0)
+        self._queues: frozenset[str] = frozenset()
+
+    def is_held(self, queue: str) -> bool:
+        """Whether nothing shall be taken from this queue."""
+        return queue in self.queues()
+
+    def queues(self) -> frozenset[str]:
+        """All that are paused, as they stand in the file now."""
+        if self._path is None:
+            return self._queues
+        try:
+            facts = os.stat(self._path)
+        except OSError:  # no such file: nothing is paused
+            self._stamp, self._queues = (0, 0, 0), frozenset()
+            return self._queues
+        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        if stamp != self._stamp:
+            with contextlib.suppress(OSError, ValueError):  # being replaced at this moment: asked again the next time
+                found = json.loads(self._path.read_bytes())
+                if isinstance(found, list):
+                    self._queues, self._stamp = frozenset(str(name) for name in found[:MAX_HELD]), stamp
+        return self._queues
+
+    def hold(self, queue: str) -> None:
+        """Raises OSError when it cannot be written."""
+        self._put(self.queues() | {queue})
+
+    def release(self, queue: str) -> None:
+        """Raises OSError when it cannot be written."""
+        self._put(self.queues() - {queue})
+
+    def _put(self, queues: frozenset[str]) -> None:
+        self._queues = queues
+        if self._path is None:
+            return
+        if not queues:
+            self._path.unlink(missing_ok=True)
+            return
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(json.dumps(sorted(queues)).encode())
+        fresh.replace(self._path)
