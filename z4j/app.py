@@ -25,6 +25,7 @@ from z4j.gateway.socket import Gateway
 from z4j.housekeeping import Housekeeping
 from z4j.hub import Hub
 from z4j.live import Live
+from z4j.plans import Plans
 from z4j.settings import Settings
 from z4j.store import migrate, users
 from z4j.store.audit import AuditLog
@@ -35,6 +36,7 @@ from z4j.web.auth import Auth
 from z4j.web.middleware import Guard, RequestEnvelope, role_finder
 from z4j.web.routes import ROUTES
 from z4j.web.services import Services
+from z4j.witnesses import Witnesses
 from z4j_agent import wire
 
 PARENT_CHECK_S = 1.0
@@ -78,7 +80,9 @@ class Server:
         self.audit = AuditLog(settings.data)
         self.auth = Auth(self.store, self.audit, settings.data)
         self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
-        self.gateway = Gateway(self.store, self.hub, self.live, self.dispatch, is_behind_proxy=settings.behind_proxy)
+        self.plans = Plans(self.store, self.hub, self.live, self.audit)
+        witnesses = Witnesses(self.store, self.live, self.audit)
+        self.gateway = Gateway(self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, is_behind_proxy=settings.behind_proxy)
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
         self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit)
         self.asgi = self._make_asgi()
@@ -96,13 +100,14 @@ class Server:
             exception_handlers={Z4jError: answers.on_expected, HTTPException: answers.on_http, Exception: answers.on_unexpected},
             lifespan=self._lifespan,
         )
-        asgi.state.services = Services(self.store, self.hub, self.live, self.dispatch, self.settings, self.audit, self.auth)
+        asgi.state.services = Services(self.store, self.hub, self.live, self.dispatch, self.plans, self.settings, self.audit, self.auth)
         return asgi
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
         await self.audit.sign_head(self.store, clock.now())  # what the command line added meanwhile, before the first agent comes
+        await self.plans.start()
         duties = asyncio.create_task(self.housekeeping.run())
         try:
             await self._greet()
@@ -111,6 +116,7 @@ class Server:
             duties.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await duties
+            await self.plans.stop()
             await self.audit.sign_head(self.store, clock.now())
             await self.store.close()
 

@@ -2,7 +2,7 @@
 """From a click to an agent: role, state and capability; command row and audit row in one durable transaction; then the hub.
 
 Once handed over, a command is handed again only to the same spool folder, where the ledger of its id lies. Results come back as
-records, through `ingest`.
+records, through `ingest`. Many at once are a plan, see `plans`.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ import base64
 import dataclasses
 import secrets
 import uuid
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from z4j import clock, logs
 from z4j.exceptions import AgentGone, NotAllowed, NotFound, Unsupported, WrongState, Z4jError
-from z4j.hub import AgentLink, Hub
+from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.live import Live
 from z4j.rules.access import may_act
-from z4j.rules.audit import SignedHead
-from z4j.rules.commands import EXPIRES_US, OFFERED, why_not
+from z4j.rules.commands import RULES, TASK_ACTIONS, why_not
 from z4j.rules.fold import Event
-from z4j.store import commands, heads, originals
+from z4j.store import commands, holds, originals, plans
 from z4j.store.audit import AuditLog
 from z4j.store.commands import CommandRow
-from z4j.store.db import Store
+from z4j.store.db import Connection, Store
 from z4j.store.tasks import TaskDetail, get_task
 
-LEVEL_NEEDED = {"retry_task": "operate", "cancel_task": "operate", "terminate_task": "all"}
-LEVELS = ("read", "operate", "all")
-MISSING_AT_MOST = 1_000
-"""Alarms about a log that was cut are remembered, so that each is written once; more say nothing new."""
+NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
+"""Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
+HOLD_MEMORY_US: Final = 7 * 24 * 3_600_000_000
+"""How long a worker that was away is told, when it comes back, that a queue goes on."""
 
 
 class Asker(Protocol):
@@ -60,6 +60,17 @@ class Offer:
         return not self.why_not
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants of which agents. `about` is what the audit log calls it: `celery:<task id>`, `queue celery:emails`."""
+
+    need: Need
+    about: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    task: TaskDetail | None = None
+    reason: str = ""
+
+
 class Dispatch:
     """One per server."""
 
@@ -68,165 +79,202 @@ class Dispatch:
         self.hub = hub
         self.live = live
         self.audit_log = audit_log
-        self._missing_heads: set[tuple[str, int, str]] = set()
 
     async def offers(self, role: str, task: TaskDetail) -> list[Offer]:
         """What the page of this task offers a person of this role, with the reason where it cannot be done."""
-        row = task.row
-        offered = []
-        for action, (label, states) in OFFERED.items():
-            if row.state not in states:
+        row, offered = task.row, []
+        for action in TASK_ACTIONS:
+            rule = RULES[action]
+            if row.state not in rule.states or action == "lookup_task":
                 continue
             reason = why_not(action, row.state, task.original_state) or ""
             if not reason and not may_act(role, action):
                 reason = f"your role is {role}"
             if not reason:
-                _, reason = self._find(task.app_id, row.engine, action, row.worker if action == "terminate_task" else "")
-            offered.append(Offer(action, label, reason))
+                _, reason = self.hub.find(_need(task, action))
+            offered.append(Offer(action, rule.label, reason))
         return offered
 
-    async def ask(self, asker: Asker, action: str, task: TaskDetail, reason: str = "") -> CommandRow:
-        """Writes the command and hands it to an agent. Raises NotAllowed, WrongState, Unsupported or AgentGone; a refusal is
-        audited like anything else."""
-        try:
-            command = self._make(asker, action, task, reason)
-        except Z4jError as error:
-            await self._audit_refusal(asker, action, task, error)
-            raise
-        facts = {"command": command.id, "task": task.row.id, "task_id": command.task_id, "name": task.row.name, "reason": reason}
+    async def ask(
+        self, asker: Asker, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Any] | None = None
+    ) -> CommandRow:
+        """An action on one task. Writes the command and hands it to an agent. Raises NotAllowed, WrongState, Unsupported or AgentGone;
+        a refusal is audited like anything else."""
+        row = task.row
+        facts = {"task_id": row.task_id, "name": row.name, "queue": row.queue, **(params or {})}
+        if action == "restore_task":
+            facts |= {"eta_at": row.eta_at, "priority": task.sent.get("priority")}
+        wish = Wish(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
+        return (await self.wish(asker, wish))[0]
 
-        def write(db: Any) -> Any:
-            commands.add_command(db, command)
+    async def wish(self, asker: Asker, wish: Wish) -> list[CommandRow]:
+        """Any action: one command, or one for each worker it concerns. Raises like `ask`."""
+        try:
+            made = self._make(asker, wish)
+        except Z4jError as error:
+            await self.audit_log.record(
+                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=wish.need.action, outcome="refused",
+                target=wish.about, detail={"why": error.message}, address=asker.address,
+            )  # fmt: skip
+            raise
+        at = clock.now()
+
+        def write(db: Connection) -> Any:
+            for command in made:
+                commands.add_command(db, command)
+            self._note_hold(db, asker, wish, at)
             return self.audit_log.append(
-                db, at=command.created_at, actor=asker.name, role=asker.role, action=action,
-                target=f"{task.row.engine}:{command.task_id}", detail=facts, address=asker.address,
+                db, at=at, actor=asker.name, role=asker.role, action=wish.need.action, target=wish.about, address=asker.address,
+                detail=_audited(wish, made),
             )  # fmt: skip
 
         self.audit_log.keep_head(await self.store.write(write, durable=True))
-        if action == "cancel_task":
-            event = Event("cancel_asked", task.row.attempt, command.created_at)
-            await ingest_facts(self.store, task.app_id, [ServerFact(task.row.engine, task.row.task_id, event)])
-        await self._hand_over(command)
-        self.live.changed(("changes", "tasks"))
-        return command
+        if wish.need.action == "cancel_task" and wish.task is not None:
+            row = wish.task.row
+            event = Event("cancel_asked", row.attempt, at)
+            await ingest_facts(self.store, wish.task.app_id, [ServerFact(row.engine, row.task_id, event)])
+        for command in made:
+            await self._hand_over(command)
+        self.live.changed(("changes", "tasks", "queues"))
+        return made
 
     async def agent_connected(self, link: AgentLink) -> None:
-        """Tells a new connection what waits for it, what it may have missed, and every cancellation that is still open."""
+        """Tells a new connection what waits for it, what it may have missed, every open cancellation, and which queues are paused."""
         at = clock.now()
         for command in await commands.list_open(self.store, link.app_id, at):
             if command.status == "waiting":
                 await self._hand_over(command)
             elif command.spool == link.spool and command.status == "sent":
                 await self._send(command, link)
-        if link.role == "worker":
+        if link.role == "worker" and link.is_secure:
             for command in await commands.list_cancellations(self.store, link.app_id, at):
-                if (command.engine, command.action) in link.capabilities and link.is_secure:
+                if (command.engine, command.action) in link.capabilities:
                     # A new id for each boot: this process has never been told, whatever stands in its ledger.
-                    link.send(self._frame(dataclasses.replace(command, id=f"{command.id}.{link.boot}"), {}))
-
-    async def audit_head(self) -> dict[str, Any] | None:
-        """What agents are shown of the audit log, so that they can witness it: the newest signed head."""
-        return _shown(await heads.newest_head(self.store))
-
-    def newer_head(self, after: int) -> dict[str, Any] | None:
-        """The newest signed head if it covers more than row `after`; reads nothing, for it is asked with every ack."""
-        head = self.audit_log.newest
-        return _shown(head) if head is not None and head.seq > after else None
-
-    async def check_witness(self, app: str, host: str, spool: str, seq: int, digest: str) -> bool:
-        """Whether the log still holds the head an agent was shown. If not, that is audited, once for each spool and head."""
-        if await heads.holds_head(self.store, seq, bytes.fromhex(digest)):
-            return True
-        if (spool, seq, digest) not in self._missing_heads and len(self._missing_heads) < MISSING_AT_MOST:
-            self._missing_heads.add((spool, seq, digest))
-            logs.audit_head_missing(app, host, seq)
-            await self.audit_log.record(
-                self.store, at=clock.now(), actor=f"agent on {host}", role="", action="audit_head_missing", outcome="failed",
-                target=f"app:{app}", detail={"row": seq, "digest": digest, "spool": spool},
-            )  # fmt: skip
-            self.live.changed(("changes",))
-        return False
+                    link.send(frame(dataclasses.replace(command, id=f"{command.id}.{link.boot}"), {}))
+            expires_us = RULES["cancel_task"].expires_us
+            for id, task_id, engine in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
+                if (engine, "cancel_task") in link.capabilities:
+                    link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, {"task_id": task_id}))
+            await self._tell_holds(link, at)
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    def _make(self, asker: Asker, action: str, task: TaskDetail, reason: str) -> CommandRow:
-        row = task.row
-        if not may_act(asker.role, action):
+    def _make(self, asker: Asker, wish: Wish) -> list[CommandRow]:
+        need, rule = wish.need, RULES.get(wish.need.action)
+        if rule is None:
+            raise Unsupported(f"There is no action {need.action}. Nothing was changed.")
+        if not may_act(asker.role, need.action):
             raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
-        if (wrong := why_not(action, row.state, task.original_state)) is not None:
-            kind = WrongState if row.state not in OFFERED.get(action, ("", frozenset()))[1] else Unsupported
-            raise kind(f"{OFFERED[action][0]} is not possible: {wrong}. Nothing was changed.")
-        target = row.worker if action == "terminate_task" else ""
-        link, missing = self._find(task.app_id, row.engine, action, target)
-        if link is None:
+        if wish.task is not None:
+            state = wish.task.row.state
+            if (wrong := why_not(need.action, state, wish.task.original_state)) is not None:
+                kind = WrongState if state not in rule.states else Unsupported
+                raise kind(f"{rule.label} is not possible: {wrong}. Nothing was changed.")
+        found, missing = self.hub.find(need)
+        if not found and not (need.action in ("pause_queue", "resume_queue") and not self.hub.able(need.app_id, need.engine, need.action)):
             raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", "Start a worker of this app and try again.")
-        at = clock.now()
-        params: dict[str, Any] = {"task_id": row.task_id, "name": row.name, "queue": row.queue}
-        if action == "retry_task":
+        return [self._row(asker, wish, link) for link in (found if rule.is_everywhere else found[:1])]
+
+    def _row(self, asker: Asker, wish: Wish, link: AgentLink) -> CommandRow:
+        need, rule, at = wish.need, RULES[wish.need.action], clock.now()
+        params = dict(wish.params)
+        if need.action in NEW_ID:
             params["new_id"] = str(uuid.uuid4())
         return CommandRow(
-            id=secrets.token_hex(16), app_id=task.app_id, engine=row.engine, action=action, task=row.id, task_id=row.task_id,
-            params=params, target=target, status="waiting", detail={}, asked_by=asker.name, reason=reason[:500], created_at=at,
-            expires_at=at + EXPIRES_US[action], sent_at=None, spool="", ended_at=None,
+            id=secrets.token_hex(16), app_id=need.app_id, engine=need.engine, action=need.action,
+            task=wish.task.row.id if wish.task else None, task_id=wish.task.row.task_id if wish.task else "", params=params,
+            target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=asker.name,
+            reason=wish.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
+            environment=need.environment, queue=need.queue if wish.task is None else "",
         )  # fmt: skip
 
-    def _find(self, app_id: int, engine: str, action: str, worker: str) -> tuple[AgentLink | None, str]:
-        """An agent that can and may, or the reason why there is none."""
-        able = self.hub.able(app_id, engine, action)
-        if worker:
-            able = [link for link in able if link.worker == worker or link.capabilities[engine, action] == "any"]
-        if not able:
-            return None, f"no agent that can do this for {engine} is connected" + (f" on {worker}" if worker else "")
-        secure = [link for link in able if link.is_secure]
-        if not secure:
-            return None, "its agents are connected in plaintext over a network, where commands are refused"
-        willing = [link for link in secure if action not in link.denied and LEVELS.index(link.allow) >= LEVELS.index(LEVEL_NEEDED[action])]
-        if not willing:
-            return None, f"the application's owner does not allow it (Z4J_ALLOW={secure[0].allow}); it needs {LEVEL_NEEDED[action]!r}"
-        return willing[0], ""
+    def _note_hold(self, db: Connection, asker: Asker, wish: Wish, at: int) -> None:
+        need = wish.need
+        if need.action == "pause_queue":
+            holds.begin_hold(db, need.app_id, need.environment, need.engine, need.queue, at, asker.name, wish.reason[:500])
+        elif need.action == "resume_queue":
+            holds.end_hold(db, need.app_id, need.environment, need.engine, need.queue, at, asker.name)
+
+    async def _tell_holds(self, link: AgentLink, at: int) -> None:
+        """The newest word on each queue, for this process has heard none of them; its engine may have forgotten."""
+        newest = {}
+        for hold in await holds.list_for_agent(self.store, link.app_id, at - HOLD_MEMORY_US):
+            if hold.environment in ("", link.environment):
+                newest[hold.engine, hold.queue] = hold
+        for (engine, queue), hold in newest.items():
+            action = "pause_queue" if hold.ended_at is None else "resume_queue"
+            if (engine, action) in link.capabilities:
+                id = f"{action}.{hold.id}.{link.boot}"
+                link.send(command_frame(id, action, engine, at + RULES[action].expires_us, {"queue": queue}))
 
     async def _hand_over(self, command: CommandRow) -> None:
-        link, _ = self._find(command.app_id, command.engine, command.action, command.target)
-        if link is not None:
-            await self._send(command, link)
+        found, _ = self.hub.find(need_of(command))
+        if not found:
+            return
+        await self._send(command, found[0])
+        if command.action == "cancel_task":
+            # Where an engine keeps cancellations in its workers or their host, everybody else has to know too.
+            for other in {link.spool: link for link in found[1:] if link.capabilities[command.engine, command.action] == "worker"}.values():
+                if other.spool != found[0].spool:
+                    other.send(frame(dataclasses.replace(command, id=f"{command.id}.{other.boot}"), {}))
 
     async def _send(self, command: CommandRow, link: AgentLink) -> None:
         extra: dict[str, Any] = {}
-        if command.action == "retry_task" and command.task is not None:
+        if RULES[command.action].needs_original and command.task is not None:
             kept = await originals.get_original(self.store, command.task)
             if kept is None:
                 at = clock.now()
                 facts = {"error": "the original was deleted meanwhile"}
                 await self.store.write(lambda db: commands.finish_command(db, command.id, at, "failed", facts), durable=True)
                 return
-            blob, key_id = kept
-            extra = {"original": base64.b64encode(blob).decode("ascii"), "key_id": key_id}
+            extra = original_params(*kept)
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
-        link.send(self._frame(command, extra))
+        link.send(frame(command, extra))
         logs.command_sent(command.id, command.action, link.boot)
 
-    @staticmethod
-    def _frame(command: CommandRow, extra: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "type": "command",
-            "id": command.id,
-            "action": command.action,
-            "engine": command.engine,
-            "expires_at": command.expires_at,
-            "params": command.params | extra,
-        }
 
-    async def _audit_refusal(self, asker: Asker, action: str, task: TaskDetail, error: Z4jError) -> None:
-        await self.audit_log.record(
-            self.store, at=clock.now(), actor=asker.name, role=asker.role, action=action, outcome="refused",
-            target=f"{task.row.engine}:{task.row.task_id}", detail={"why": error.message}, address=asker.address,
-        )  # fmt: skip
+def _need(task: TaskDetail, action: str) -> Need:
+    row = task.row
+    worker = row.worker if action == "terminate_task" else ""
+    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue)
 
 
-def _shown(head: SignedHead | None) -> dict[str, Any] | None:
-    if head is None:
-        return None
-    return {"seq": head.seq, "at": head.at, "digest": head.digest.hex(), "key_id": head.key_id, "signature": head.signature.hex()}
+def need_of(command: CommandRow) -> Need:
+    """What an agent must be to get a command that waits."""
+    queue = command.queue or str(command.params.get("queue", ""))
+    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
+
+
+def original_params(blob: bytes, key_id: str | None) -> dict[str, Any]:
+    """The kept message as parameters of a command."""
+    return {"original": base64.b64encode(blob).decode("ascii"), "key_id": key_id}
+
+
+def frame(command: CommandRow, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """A command as it goes to an agent."""
+    return command_frame(command.id, command.action, command.engine, command.expires_at, {**command.params, **extra})
+
+
+def command_frame(id: str, action: str, engine: str, expires_at: int, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of its pieces."""
+    return {"type": "command", "id": id, "action": action, "engine": engine, "expires_at": expires_at, "params": dict(params)}
+
+
+def _audited(wish: Wish, made: list[CommandRow]) -> dict[str, Any]:
+    """What the log keeps of a wish: never the arguments, which may be secret."""
+    found: dict[str, Any] = {"command": made[0].id if made else "", "reason": wish.reason}
+    if len(made) > 1:
+        found["workers"] = len(made)
+    if wish.task is not None:
+        found |= {"task": wish.task.row.id, "task_id": wish.task.row.task_id, "name": wish.task.row.name}
+    kept = {
+        key: value
+        for key, value in wish.params.items()
+        if key in ("level", "place", "by", "rate", "soft_s", "hard_s") and value is not None
+    }
+    if wish.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
+        kept["queue"] = wish.params.get("queue", "")
+    return found | kept
 
 
 async def find_task(store: Store, id: int) -> TaskDetail:

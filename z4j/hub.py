@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from z4j.rules.commands import RULES
+
+LEVELS: Final = ("read", "operate", "all")
 
 
 @dataclass(eq=False, slots=True)
@@ -26,6 +30,21 @@ class AgentLink:
     close: Callable[[int, str], None]
     capabilities: dict[tuple[str, str], str] = field(default_factory=dict)
     """(engine, action) → scope."""
+    environment: str = ""
+    queues: dict[str, frozenset[str]] = field(default_factory=dict)
+    """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an agent must be for a command: of this app and engine, of this environment and this worker unless they are empty."""
+
+    app_id: int
+    engine: str
+    action: str
+    environment: str = ""
+    worker: str = ""
+    queue: str = ""
 
 
 class Hub:
@@ -57,3 +76,27 @@ class Hub:
         """Agents that declared the action for the engine, whatever their owner allows; workers first."""
         found = [link for link in self.of_app(app_id) if (engine, action) in link.capabilities]
         return sorted(found, key=lambda link: link.role != "worker")
+
+    def find(self, need: Need) -> tuple[list[AgentLink], str]:
+        """The agents that can and may, the best first; or none, and the reason as half a sentence."""
+        able = self.able(need.app_id, need.engine, need.action)
+        if need.environment:
+            able = [link for link in able if link.environment == need.environment]
+        where = f" in {need.environment}" if need.environment else ""
+        if need.worker:
+            able = [link for link in able if link.worker == need.worker]
+            where = f" as {need.worker}"
+        if not able:
+            return [], f"no agent that can do this for {need.engine} is connected{where}"
+        secure = [link for link in able if link.is_secure]
+        if not secure:
+            return [], "its agents are connected in plaintext over a network, where commands are refused"
+        level = RULES[need.action].level
+        willing = [link for link in secure if need.action not in link.denied and LEVELS.index(link.allow) >= LEVELS.index(level)]
+        if not willing:
+            if all(need.action in link.denied for link in secure):
+                return [], f"the application's owner denies {need.action.replace('_', ' ')} (Z4J_DENIED)"
+            return [], f"the application's owner does not allow it (Z4J_ALLOW={secure[0].allow}); it needs {level!r}"
+        if need.queue:
+            willing.sort(key=lambda link: need.queue not in link.queues.get(need.engine, ()))
+        return willing, ""

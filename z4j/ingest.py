@@ -14,7 +14,7 @@ from typing import NamedTuple
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
-from z4j.store import boots, commands, gaps, merge, originals, runs
+from z4j.store import boots, commands, gaps, merge, originals, plans, runs
 from z4j.store.db import Connection, Store
 
 
@@ -27,6 +27,8 @@ class Ingested:
     refused: dict[str, int] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     """Ids of the commands whose result was in the batch."""
+    plans: frozenset[str] = frozenset()
+    """Keys of the plans that something became of."""
 
 
 class ServerFact(NamedTuple):
@@ -91,6 +93,7 @@ class _Batch:
         self.originals: list[tuple[merge.Key, int, bytes, str]] = []
         self.links: set[tuple[merge.Key, str, str]] = set()
         self.commands: list[str] = []
+        self.plans: set[str] = set()
         self.topics: set[str] = set()
 
     def add(self, key: merge.Key, event: Event) -> None:
@@ -124,7 +127,11 @@ class _Batch:
             gaps.record_fault(self.db, self.app_id, record)
             self.topics.add("workers")
         else:
-            commands.finish_command(self.db, record.command_id, record.at, record.status, record.facts or {})
+            facts = record.facts or {}
+            if (plan := plans.finish_item(self.db, record.command_id, record.at, record.status, facts)) is not None:
+                self.plans.add(plan)
+                return
+            commands.finish_command(self.db, record.command_id, record.at, record.status, facts)
             self.commands.append(record.command_id)
             self.topics.add("changes")
 
@@ -143,4 +150,4 @@ class _Batch:
             self.topics.add("workers")
         if is_changed:
             self.topics.update(("tasks", "queues", "strip"))
-        return Ingested(frozenset(self.topics), len(ids), refused, self.commands)
+        return Ingested(frozenset(self.topics), len(ids), refused, self.commands, frozenset(self.plans))

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-TOPICS: Final = ("tasks", "workers", "queues", "changes", "strip")
+TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "strip")
 QUIET_S: Final = 0.5
 """A page hears of changes at most this often."""
 

@@ -107,5 +107,9 @@ def command_sent(command_id: str, action: str, boot: str) -> None:
     _commands.info("command sent", extra={"facts": {"id": command_id, "action": action, "boot": boot}})
 
 
+def plan_stopped(plan_id: int, why: str) -> None:
+    _commands.error("a plan stands still and will go on by itself", extra={"facts": {"plan": plan_id, "why": why}})
+
+
 def live_dropped(topic_count: int) -> None:
     _server.debug("a slow page skipped changes", extra={"facts": {"topics": topic_count}})

@@ -23,10 +23,12 @@ from z4j.gateway.auth import AgentToken, find_token
 from z4j.gateway.session import Batch, ProtocolError, Session
 from z4j.hub import AgentLink, Hub
 from z4j.live import Live
+from z4j.plans import Plans
 from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello
 from z4j.settings import LOOPBACK
 from z4j.store import agents, gaps
 from z4j.store.db import Store
+from z4j.witnesses import Witnesses
 from z4j_agent import wire
 
 HELLO_WITHIN_S = 10.0
@@ -37,11 +39,15 @@ _encode = msgspec.json.Encoder().encode
 class Gateway:
     """The endpoint is `serve`, one call per connection."""
 
-    def __init__(self, store: Store, hub: Hub, live: Live, dispatch: Dispatch, *, is_behind_proxy: bool = False) -> None:
+    def __init__(
+        self, store: Store, hub: Hub, live: Live, dispatch: Dispatch, witnesses: Witnesses, plans: Plans, *, is_behind_proxy: bool = False
+    ) -> None:
         self.store = store
         self.hub = hub
         self.live = live
         self.dispatch = dispatch
+        self.witnesses = witnesses
+        self.plans = plans
         self.is_behind_proxy = is_behind_proxy
         self.attempts = Attempts()
 
@@ -138,6 +144,8 @@ class _Peer:
             case Discovery() as found:
                 at = clock.now()
                 boot = self._linked().boot
+                of_worker = found.worker.queues if found.worker is not None else []
+                self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
                 await self.gateway.store.write(lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at))
                 self.gateway.live.changed(("workers", "queues"))
             case Goodbye() as goodbye:
@@ -167,11 +175,12 @@ class _Peer:
                 self.batches.task_done()
             if done.refused:
                 logs.records_refused(self.token.app_id, done.refused)
-            newer = self.gateway.dispatch.newer_head(self.shown_seq)
+            newer = self.gateway.witnesses.newer_head(self.shown_seq)
             if newer is not None:
                 self.shown_seq = newer["seq"]
             self.out.put_nowait(self.session.send_ack(batch.seq, newer))
             self.gateway.live.changed(done.topics)
+            self.gateway.plans.wake(done.plans)
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
     async def _greeted(self, hello: Hello) -> None:
@@ -190,6 +199,7 @@ class _Peer:
             send=self.out.put_nowait,
             close=lambda code, reason: self.out.put_nowait((code, reason)),
             capabilities={(item.engine, item.action): item.scope for item in hello.capabilities},
+            environment=hello.environment,
         )
         replaced = self.gateway.hub.connect(self.link)
         if replaced is not None:
@@ -206,13 +216,14 @@ class _Peer:
         logs.agent_connected(self.token.app, hello.boot, hello.host, hello.pid, hello.worker or "")
         self.gateway.live.changed(("workers", "strip"))
         await self.gateway.dispatch.agent_connected(self.link)
+        await self.gateway.plans.agent_connected(self.link)
 
     async def _audit_head(self, hello: Hello) -> dict[str, Any] | None:
         """The newest signed head, and whether the log extends the one this agent kept."""
-        dispatch, kept, extends = self.gateway.dispatch, hello.audit_head, None
+        witnesses, kept, extends = self.gateway.witnesses, hello.audit_head, None
         if kept is not None:
-            extends = await dispatch.check_witness(self.token.app, hello.host, hello.spool, kept.seq, kept.digest)
-        head = await dispatch.audit_head()
+            extends = await witnesses.check(self.token.app, hello.host, hello.spool, kept.seq, kept.digest)
+        head = await witnesses.audit_head()
         self.shown_seq = head["seq"] if head else 0
         return {**(head or {"seq": 0}), "extends": extends} if head or kept else None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from z4j.rules.commands import RULES
+
 Role = Literal["viewer", "auditor", "operator", "admin"]
 ROLES: Final = ("viewer", "auditor", "operator", "admin")
 Needed = Literal["public", "viewer", "auditor", "operator", "admin"]
@@ -17,8 +19,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     "admin": frozenset({"admin"}),
 }
 
-#: Actions on tasks → what they need.
-ACTIONS: Final[dict[str, str]] = {"retry_task": "operator", "cancel_task": "operator", "terminate_task": "operator"}
+#: Actions → what they need: those of agents, and those of plans that the server carries out itself.
+ACTIONS: Final[dict[str, str]] = dict.fromkeys((*RULES, "delete_task", "undelete_task"), "operator")
 
 
 def is_allowed(role: str, needed: str) -> bool:

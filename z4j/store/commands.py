@@ -38,16 +38,20 @@ class CommandRow:
     sent_at: int | None
     spool: str
     ended_at: int | None
+    environment: str = ""
+    """Of the agents it is for; empty means any."""
+    queue: str = ""
+    """The queue it is about, of a command that is about one."""
 
 
 def _row(row: Row) -> CommandRow:
     (
         id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at,
-        sent_at, spool, ended_at,
+        sent_at, spool, ended_at, environment, queue,
     ) = row  # fmt: skip
     return CommandRow(
         id, app_id, engine, action, task, task_id, json.loads(params), target, status, json.loads(detail), asked_by, reason,
-        created_at, expires_at, sent_at, spool, ended_at,
+        created_at, expires_at, sent_at, spool, ended_at, environment, queue,
     )  # fmt: skip
 
 
@@ -59,6 +63,7 @@ def add_command(db: Connection, command: CommandRow) -> None:
             "id": command.id, "app_id": command.app_id, "engine": command.engine, "action": command.action,
             "task": command.task, "task_id": command.task_id, "params": json.dumps(command.params), "target": command.target,
             "asked_by": command.asked_by, "reason": command.reason, "at": command.created_at, "expires_at": command.expires_at,
+            "environment": command.environment, "queue": command.queue,
         },
     )  # fmt: skip
 
@@ -86,6 +91,23 @@ async def list_commands(store: Store, *, before: int = NEWEST, limit: int = 100)
 async def list_of_task(store: Store, task: int) -> list[CommandRow]:
     """What was asked about one task, newest first."""
     return [_row(row) for row in await store.fetch_all(SQL["list_of_task"], {"task": task})]
+
+
+async def list_of_queue(store: Store, app_id: int, environment: str, engine: str, queue: str) -> list[CommandRow]:
+    """What was asked about one queue, newest first."""
+    params = {"app_id": app_id, "environment": environment, "engine": engine, "queue": queue}
+    return [_row(row) for row in await store.fetch_all(SQL["list_of_queue"], params)]
+
+
+async def list_of_worker(store: Store, app_id: int, worker: str, since: int) -> list[CommandRow]:
+    """What was asked of one worker since then, newest first."""
+    return [_row(row) for row in await store.fetch_all(SQL["list_of_worker"], {"app_id": app_id, "target": worker, "since": since})]
+
+
+async def get_command(store: Store, id: str) -> CommandRow | None:
+    """One command by its id, or None."""
+    row = await store.fetch_one(SQL["get_command"], {"id": id})
+    return None if row is None else _row(row)
 
 
 def finish_command(db: Connection, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:

@@ -12,8 +12,10 @@ WHERE ended_at IS NULL AND status IN ('waiting', 'sent') AND expires_at < :at RE
 
 -- add_command --
 -- What somebody asked for.
-INSERT INTO command (id, app_id, engine, action, task, task_id, params, target, status, asked_by, reason, created_at, expires_at)
-VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'waiting', :asked_by, :reason, :at, :expires_at);
+INSERT INTO command (id, app_id, engine, action, task, task_id, params, target, status, asked_by, reason, created_at, expires_at,
+  environment, queue)
+VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'waiting', :asked_by, :reason, :at, :expires_at,
+  :environment, :queue);
 
 -- mark_sent --
 -- Handed to an agent: from now on only its spool folder may see it again.
@@ -22,13 +24,13 @@ UPDATE command SET status = 'sent', sent_at = :at, spool = :spool WHERE id = :id
 -- list_open --
 -- What an app's agents still have to be told. Index: command_open.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
-  coalesce(spool, ''), ended_at
+  coalesce(spool, ''), ended_at, environment, queue
 FROM command WHERE app_id = :app_id AND ended_at IS NULL AND expires_at > :at ORDER BY created_at;
 
 -- list_cancellations --
 -- Cancellations whose task still waits: an engine forgets them when its worker restarts.
 SELECT c.id, c.app_id, c.engine, c.action, c.task, c.task_id, c.params, c.target, c.status, c.detail, c.asked_by, c.reason,
-  c.created_at, c.expires_at, c.sent_at, coalesce(c.spool, ''), c.ended_at
+  c.created_at, c.expires_at, c.sent_at, coalesce(c.spool, ''), c.ended_at, c.environment, c.queue
 FROM command AS c JOIN task AS t ON t.id = c.task
 WHERE c.app_id = :app_id AND c.action = 'cancel_task' AND c.status = 'done' AND c.expires_at > :at
   AND c.created_at > :at - 86400000000 AND t.state IN (1, 2, 3, 5) ORDER BY c.created_at LIMIT 1000;
@@ -36,11 +38,30 @@ WHERE c.app_id = :app_id AND c.action = 'cancel_task' AND c.status = 'done' AND 
 -- list_commands --
 -- Newest first, before a time. Index: command_created.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
-  coalesce(spool, ''), ended_at
+  coalesce(spool, ''), ended_at, environment, queue
 FROM command WHERE created_at < :before ORDER BY created_at DESC LIMIT :limit;
 
 -- list_of_task --
 -- What was asked about one task. Index: command_task.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
-  coalesce(spool, ''), ended_at
+  coalesce(spool, ''), ended_at, environment, queue
 FROM command WHERE task = :task ORDER BY created_at DESC LIMIT 50;
+
+-- list_of_queue --
+-- What was asked about a queue. Index: command_queue.
+SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
+  coalesce(spool, ''), ended_at, environment, queue
+FROM command WHERE queue = :queue AND app_id = :app_id AND engine = :engine AND environment = :environment
+ORDER BY created_at DESC LIMIT 50;
+
+-- list_of_worker --
+-- What was asked of a worker, newest first of the latest commands. Index: command_created.
+SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
+  coalesce(spool, ''), ended_at, environment, queue
+FROM command WHERE created_at > :since AND target = :target AND app_id = :app_id ORDER BY created_at DESC LIMIT 50;
+
+-- get_command --
+-- One command. Index: the primary key.
+SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
+  coalesce(spool, ''), ended_at, environment, queue
+FROM command WHERE id = :id;

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from z4j.store import merge, sql
+from z4j.store import merge, plans, sql
 from z4j.store.db import Connection
 from z4j.store.merge import MINUTE_US
 
@@ -34,7 +34,7 @@ def delete_slice(db: Connection, keep: Retention, at: int, limit: int = 500) -> 
     if not rows and used_bytes(db) > keep.max_bytes:
         rows = db.execute(SQL["list_old"], {"before": EVER, "limit": limit}).fetchall()
     if rows:
-        _delete(db, rows)
+        delete_tasks(db, rows)
     return len(rows)
 
 
@@ -58,6 +58,7 @@ def delete_details(db: Connection, keep: Retention, at: int) -> None:
     for block in ("delete_gaps", "delete_faults", "delete_agents"):
         db.execute(SQL[block], {"before": before})
     db.execute(SQL["delete_empty_counters"])
+    plans.forget_plans(db, before)
     # One at a time, because Python's driver stops this statement after its first step, which is one page.
     for _ in range(min(db.execute(SQL["read_used"]).fetchone()[1], PAGES_AT_ONCE)):
         db.execute(SQL["return_page"])
@@ -68,7 +69,8 @@ def used_bytes(db: Connection) -> int:
     return int(db.execute(SQL["read_used"]).fetchone()[0])
 
 
-def _delete(db: Connection, rows: list[tuple[Any, ...]]) -> None:
+def delete_tasks(db: Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Delete tasks given as (row id, app, environment, engine, queue, name, state), the last six as the counters count them."""
     ids = [(row[0],) for row in rows]
     for block in ("delete_runs", "delete_original", "delete_links", "delete_task"):
         db.executemany(SQL[block], ids)

@@ -10,12 +10,12 @@ from z4j.exceptions import BadInput
 FIELD_LIMIT = 4_000
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, limit: int = FIELD_LIMIT) -> dict[str, str]:
     """The fields of a form as texts, trimmed but for passwords. Raises BadInput for files and for what is too long."""
     found = {}
     async with request.form(max_files=0, max_fields=50, max_part_size=64 * 1024) as form:
         for name, value in form.items():
-            if not isinstance(value, str) or len(value) > FIELD_LIMIT:
+            if not isinstance(value, str) or len(value) > limit:
                 raise BadInput("The form holds something that does not belong there. Nothing was changed.")
             found[name] = value if name == "password" else value.strip()
     return found

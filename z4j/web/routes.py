@@ -10,7 +10,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.rules.access import Needed
-from z4j.web import account, assets, changes, health, live, login, patterns, queues, settings, setup, strip, task, tasks, theme, workers
+from z4j.web import (
+    account,
+    assets,
+    changes,
+    health,
+    live,
+    login,
+    patterns,
+    queues,
+    settings,
+    setup,
+    strip,
+    task,
+    task_actions,
+    tasks,
+    theme,
+    workers,
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -42,9 +59,14 @@ ROUTES: Final[tuple[R, ...]] = (
     R("GET", "/tasks.csv", tasks.list_csv, "viewer"),
     R("GET", "/tasks/{id:int}", task.detail_page, "viewer"),
     R("GET", "/tasks/{id:int}.json", task.detail_json, "viewer"),
-    R("POST", "/tasks/{id:int}/retry", task.retry, "operator"),
-    R("POST", "/tasks/{id:int}/cancel", task.cancel, "operator"),
-    R("POST", "/tasks/{id:int}/terminate", task.terminate, "operator"),
+    R("POST", "/tasks/{id:int}/retry", task_actions.retry, "operator"),
+    R("POST", "/tasks/{id:int}/edit", task_actions.edit, "operator"),
+    R("POST", "/tasks/{id:int}/restore", task_actions.restore, "operator"),
+    R("POST", "/tasks/{id:int}/cancel", task_actions.cancel, "operator"),
+    R("POST", "/tasks/{id:int}/release", task_actions.release, "operator"),
+    R("POST", "/tasks/{id:int}/prioritise", task_actions.prioritise, "operator"),
+    R("POST", "/tasks/{id:int}/move", task_actions.move, "operator"),
+    R("POST", "/tasks/{id:int}/terminate", task_actions.terminate, "operator"),
     # what the apps are made of
     R("GET", "/workers", workers.list_page, "viewer"),
     R("GET", "/workers.json", workers.list_json, "viewer"),

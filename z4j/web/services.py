@@ -10,6 +10,7 @@ from starlette.requests import Request
 from z4j.dispatch import Dispatch
 from z4j.hub import Hub
 from z4j.live import Live
+from z4j.plans import Plans
 from z4j.settings import Settings
 from z4j.store.audit import AuditLog
 from z4j.store.db import Store
@@ -24,6 +25,7 @@ class Services:
     hub: Hub
     live: Live
     dispatch: Dispatch
+    plans: Plans
     settings: Settings
     audit: AuditLog
     auth: Auth

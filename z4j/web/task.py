@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.dispatch import Offer, find_task
-from z4j.exceptions import AgentGone, NotAllowed, Unsupported, WrongState
+from z4j.dispatch import find_task
 from z4j.rules.states import FINAL
 from z4j.store import commands
 from z4j.store.commands import CommandRow
@@ -20,17 +19,11 @@ from z4j.store.tasks import Link, TaskDetail, TaskRow
 from z4j.web import export, tracebacks, values
 from z4j.web.filters import Filters
 from z4j.web.formats import duration
-from z4j.web.forms import local_path, read_form
-from z4j.web.render import Notice, Shell, is_refresh, render, see_other
+from z4j.web.render import Shell, is_refresh, render
 from z4j.web.services import services
 from z4j.web.shell import make_shell
+from z4j.web.task_actions import Action, actions_of
 
-STOP_WORD: Final = "stop"
-ASKED: Final = {
-    "retry_task": "Retry asked. It runs again under a new task id, linked below.",
-    "cancel_task": "Cancel asked. The task is cancelled when the engine says so.",
-    "terminate_task": "Stop asked. The task has ended when its worker says so.",
-}
 ORIGINALS: Final = {
     "plain": "kept as it was sent",
     "sealed": "kept, sealed with the app's key",
@@ -79,17 +72,6 @@ class LinkGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """An offer and where its form goes; `word` must be typed when it cannot be undone."""
-
-    offer: Offer
-    href: str
-    key: str
-    word: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
 class DetailPage:
     """The context of tasks/detail.html."""
 
@@ -135,7 +117,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         row=row,
         is_bad=row.state in ("failed", "lost", "rejected", "expired"),
         is_masked=task.masked,
-        actions=tuple(action(offer, row.id) for offer in offers),
+        actions=await actions_of(request, task, offers),
         arguments=values.pairs(row.args),
         args=row.args,
         result=values.pretty_text(row.result) if row.result else "",
@@ -159,13 +141,6 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         queue_href=Filters(queue=row.queue, environment=row.environment).href(),
         worker_href=Filters(worker=row.worker).href(),
     )
-
-
-def action(offer: Offer, id: int) -> Action:
-    """What a button needs beside its offer."""
-    path, key = {"retry_task": ("retry", "r"), "cancel_task": ("cancel", "c"), "terminate_task": ("terminate", "s")}[offer.action]
-    note = "The process that runs it is told to stop at once; what it has done so far stays done." if path == "terminate" else ""
-    return Action(offer, f"/tasks/{id}/{path}", key, STOP_WORD if path == "terminate" else "", offer.note or note)
 
 
 def trace_of(run: RunRow) -> tracebacks.Trace | None:
@@ -208,34 +183,3 @@ def timeline(row: TaskRow, runs: list[RunRow], now: int) -> Timeline | None:
 async def detail_json(request: Request) -> Response:
     """GET /tasks/{id}.json."""
     return export.to_json(export.plain(await find_task(services(request).store, request.path_params["id"])))
-
-
-# -- actions ---------------------------------------------------------------------------------------------------------------
-
-
-async def retry(request: Request) -> Response:
-    """POST /tasks/{id}/retry."""
-    return await _ask(request, "retry_task")
-
-
-async def cancel(request: Request) -> Response:
-    """POST /tasks/{id}/cancel."""
-    return await _ask(request, "cancel_task")
-
-
-async def terminate(request: Request) -> Response:
-    """POST /tasks/{id}/terminate; the word must have been typed."""
-    return await _ask(request, "terminate_task", STOP_WORD)
-
-
-async def _ask(request: Request, action: str, word: str = "") -> Response:
-    found, form = services(request), await read_form(request)
-    task = await find_task(found.store, request.path_params["id"])
-    page = local_path(form.get("back", ""), f"/tasks/{task.row.id}")
-    if word and form.get("confirm", "") != word:
-        return see_other(page, Notice("warn", f"Nothing was changed: type “{word}” to confirm."))
-    try:
-        await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""))
-    except (WrongState, Unsupported, AgentGone, NotAllowed) as error:
-        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
-    return see_other(page, Notice("good", ASKED[action], "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))

@@ -29,6 +29,26 @@ def pairs(args: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def arguments(args: str) -> tuple[list[Any], dict[str, Any]] | None:
+    """The shown arguments as values, positional ones and those by name; None when the text was cut or is no JSON."""
+    decoder, rest = json.JSONDecoder(), args.strip()
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    while rest:
+        try:
+            value, end = decoder.raw_decode(rest)
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(value, list):
+            positional += value
+        elif isinstance(value, dict):
+            named |= value
+        else:
+            return None
+        rest = rest[end:].strip()
+    return positional, named
+
+
 def pretty(value: Any, depth: int = 0) -> str:
     """JSON on one line when it is short; else indented, with plain lists still on one line."""
     line = json.dumps(value, ensure_ascii=False)

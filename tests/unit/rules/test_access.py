@@ -4,8 +4,9 @@ from __future__ import annotations
 import pytest
 
 from z4j.rules.access import ROLES, is_allowed, may_act
-from z4j.rules.commands import ENDED, EXPIRES_US, OFFERED, WAITING, why_not
+from z4j.rules.commands import ENDED, RULES, TASK_ACTIONS, WAITING, why_not
 from z4j.rules.states import STATES
+from z4j_agent.adapter import ACTION_LEVEL
 
 
 @pytest.mark.parametrize(
@@ -34,15 +35,18 @@ def test_every_role_is_known() -> None:
 
 @pytest.mark.parametrize("state", sorted(STATES))
 def test_every_state_offers_at_most_what_makes_sense(state: str) -> None:
-    offered = {action for action in OFFERED if why_not(action, state, "plain") is None}
+    offered = {action for action in TASK_ACTIONS if why_not(action, state, "plain") is None}
     expected: set[str] = set()
     if state in ENDED:
-        expected = {"retry_task"}
+        expected = {"retry_task", "edit_task"} | ({"restore_task"} if state == "cancelled" else set())
     elif state in WAITING:
         expected = {"cancel_task"}
+        expected |= {"release_task"} if state in ("scheduled", "retrying") else set()
+        expected |= {"move_task"} if state in ("scheduled", "queued") else set()
+        expected |= {"prioritise_task"} if state == "queued" else set()
     elif state == "running":
         expected = {"terminate_task"}
-    assert offered == expected
+    assert offered == expected | {"lookup_task"}
 
 
 @pytest.mark.parametrize(("kept", "word"), [("none", "not kept"), ("too_large", "64 KB"), ("no_key", "seal key")])
@@ -53,4 +57,9 @@ def test_retry_needs_the_original(kept: str, word: str) -> None:
 
 def test_unknown_actions_are_refused_and_known_ones_expire() -> None:
     assert why_not("launch_rocket", "failed", "plain") == "there is no action launch_rocket"
-    assert set(EXPIRES_US) == set(OFFERED)
+    assert why_not("pause_queue", "failed", "plain") == "there is no action pause_queue"
+    assert all(rule.expires_us > 0 and rule.said and rule.level in ("read", "operate", "all") for rule in RULES.values())
+
+
+def test_rules_are_those_of_the_agents() -> None:
+    assert {action: rule.level for action, rule in RULES.items()} == ACTION_LEVEL

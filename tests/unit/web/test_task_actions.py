@@ -11,9 +11,9 @@ import pytest
 from tests.support.database import T, life, origin
 from tests.support.site import Site, site
 from z4j.ingest import ingest_batch
+from z4j.rules.commands import RULES
 from z4j.web import auth
 from z4j.web.connect import connect_app
-from z4j.web.task import STOP_WORD
 from z4j_agent import wire
 
 
@@ -32,7 +32,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.mark.parametrize("action", ["retry", "cancel", "terminate"])
 def test_a_refused_action_is_told_and_audited_with_its_reason(shop: Site, action: str) -> None:
     shop.sign_in("olga")
-    assert shop.post(f"/tasks/1/{action}", reason="because", confirm=STOP_WORD).status_code == 303
+    assert shop.post(f"/tasks/1/{action}", reason="because", confirm=RULES["terminate_task"].word).status_code == 303
     actor, name, target, outcome, detail = shop.audit()[-1]
     assert (actor, name, outcome) == ("olga", f"{action}_task", "refused")
     assert target == "celery:00000000-0000-4000-8000-000000000001"

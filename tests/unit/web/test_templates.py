@@ -31,6 +31,7 @@ from z4j.web.patterns import TRACE, make_page
 from z4j.web.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, Shell, to_html
 from z4j.web.settings import Person, SettingsPage
 from z4j.web.strip import StripRegion
+from z4j.web.task_actions import Action, Field
 
 NOW = 1_795_410_901_204_512
 EVIL = "<script>alert(1)</script>\"'"
@@ -197,9 +198,12 @@ def detail(**changes: Any) -> task.DetailPage:
         is_bad=True,
         is_masked=True,
         actions=(
-            task.action(Offer("retry_task", "Retry", ""), 7),
-            task.action(Offer("terminate_task", "Stop", ""), 7),
-            task.action(Offer("cancel_task", "Cancel", EVIL), 7),
+            Action(Offer("retry_task", "Retry", ""), "/tasks/7/retry", "r", "plain", "", ""),
+            Action(Offer("terminate_task", "Stop", ""), "/tasks/7/terminate", "s", "word", "stop", EVIL),
+            Action(Offer("cancel_task", "Cancel", EVIL), "/tasks/7/cancel", "c", "plain", "", ""),
+            Action(Offer("edit_task", "Edit", ""), "/tasks/7/edit", "e", "edit", "", EVIL, (Field(f"kw.{EVIL}", EVIL, EVIL),)),
+            Action(Offer("move_task", "Move", ""), "/tasks/7/move", "m", "queue", "", EVIL, (), ((EVIL, EVIL),)),
+            Action(Offer("prioritise_task", "Priority", ""), "/tasks/7/prioritise", "o", "level", "", "", (), (("next", EVIL),)),
         ),
         arguments=(("0", EVIL),),
         args=EVIL,

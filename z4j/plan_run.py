@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Carrying a plan out: item by item re-checked, handed over at the chosen pace, and accounted for to the last.
+
+Everything that must survive is in the database; a run can be dropped at any moment and made again. An item is marked as sent before its
+frame leaves, and its command has always the same id, so the ledger of the agent keeps it from running twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable
+from typing import Any, Final
+
+from z4j import clock, logs
+from z4j.dispatch import NEW_ID, command_frame, original_params
+from z4j.exceptions import StoreError
+from z4j.hub import AgentLink, Hub, Need
+from z4j.ingest import ServerFact, ingest_facts
+from z4j.live import Live
+from z4j.rules import plans as rules
+from z4j.rules.commands import RULES
+from z4j.rules.fold import Event
+from z4j.rules.plans import ACTIONS, OURS, Item, Pace
+from z4j.rules.records import NO_PRIORITY
+from z4j.rules.states import FINAL_CODES, ORIGINAL_NAMES, STATE_NAMES, STATES
+from z4j.store import history, plans, task_ids
+from z4j.store.audit import AuditLog
+from z4j.store.db import Connection, Store
+from z4j.store.merge import unpack_sent
+from z4j.store.plans import GroupRow, Next, PlanRow, SentItem
+
+LOOK_S: Final = 0.25
+"""How often a run looks by itself; news wake it at once."""
+OURS_AT_ONCE: Final = 500
+SILENT_US: Final = 60_000_000
+"""After its command has expired an item waits so long for the agent's word, then it is unknown."""
+OUTCOME_US: Final = 300_000_000
+"""How long a canary waits for the tasks it made; one that has not ended by then counts as not failed."""
+BAD_CODES: Final = frozenset(STATES[word] for word in ("failed", "lost", "rejected", "expired"))
+
+
+class PlanRun:
+    """One plan while it is carried out."""
+
+    def __init__(self, id: int, store: Store, hub: Hub, live: Live, audit_log: AuditLog) -> None:
+        self.id = id
+        self.store = store
+        self.hub = hub
+        self.live = live
+        self.audit_log = audit_log
+        self._news = asyncio.Event()
+        self._groups: dict[int, GroupRow] = {}
+        self._judged: set[int] = set()
+        self._began = clock.ticks()
+        self._already: int | None = None
+        """Items begun before this run: the pace counts from here."""
+
+    def wake(self) -> None:
+        self._news.set()
+
+    @property
+    def is_woken(self) -> bool:
+        return self._news.is_set()
+
+    async def run(self) -> None:
+        """Until nothing is left to do for now: done, or paused or aborted and everything answered."""
+        while True:
+            self._news.clear()
+            try:
+                if await self._step():
+                    return
+            except StoreError as error:  # a full disk: what is marked stays marked, and it goes on when there is room
+                logs.plan_stopped(self.id, error.message)
+                await asyncio.sleep(5)
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass  # nothing new came; look anyway, for paces and expiries
+
+    async def _step(self) -> bool:
+        plan = await plans.get_plan(self.store, self.id)
+        if plan is None:
+            return True
+        if not self._groups:
+            self._groups = {group.number: group for group in await plans.list_groups(self.store, self.id)}
+        counts = await plans.account(self.store, self.id)
+        waiting, in_flight = counts["waiting"], counts["sent"]
+        if in_flight:
+            await self._give_up(plan)
+        if plan.status != "running":
+            return not in_flight
+        if not waiting and not in_flight:
+            await self._end(plan, counts)
+            return True
+        pace, begun = rules.unpack_pace(plan.pace), plan.items - waiting
+        self._already = begun if self._already is None else self._already
+        if rules.is_stage_over(pace, begun) and begun not in self._judged and waiting:
+            if in_flight or not await self._is_judged_well(plan, pace, begun, counts):
+                return False
+            self._judged.add(begun)
+        room = rules.allowance(pace, begun, in_flight, clock.ticks() - self._began, self._already)
+        if room and waiting:
+            await (self._do_ours(plan, room) if plan.action in OURS else self._hand_over(plan, room, in_flight))
+            self.live.changed(("plans",))
+            if plan.action in OURS:
+                self._news.set()
+        return False
+
+    # -- handing over --------------------------------------------------------------------------------------------------
+    async def _hand_over(self, plan: PlanRow, room: int, in_flight: int) -> None:
+        blocked = {number: why for number, group in self._groups.items() if (why := self._why_blocked(plan, group))}
+        items = await plans.list_waiting(self.store, plan.id, blocked, room)
+        if not items and not in_flight and blocked:
+            note = f"It waits for an agent: {next(iter(blocked.values()))}."
+            await self.store.write(lambda db: plans.put_note(db, plan.id, note))
+            return
+        at, gone, going = clock.now(), [], []
+        originals = await plans.read_originals(self.store, [item.task for item in items]) if RULES[plan.action].needs_original else {}
+        for item in items:
+            changed = _why_changed(plan.action, item)
+            if changed is None and RULES[plan.action].needs_original and item.task not in originals:
+                changed = "its original was deleted meanwhile"
+            link = None if changed else self._link(plan, item)
+            if link is None:
+                gone.append((item.seq, Item.CHANGED if changed else Item.REFUSED, changed or "nobody can do that for this worker now"))
+            else:
+                going.append((item, link))
+
+        def write(db: Connection) -> None:
+            for seq, status, why in gone:
+                plans.end_item(db, plan.id, seq, status, at, why)
+            plans.mark_sent(db, plan.id, [(item.seq, link.spool) for item, link in going], at)
+            plans.put_note(db, plan.id, "")
+
+        await self.store.write(write, durable=True)
+        if plan.action == "cancel_task":
+            await self._say_asked(going, at)
+        for item, link in going:
+            extra = original_params(*originals[item.task]) if item.task in originals else {}
+            link.send(self._frame(plan, item.seq, item.task_id, item.number, at, extra | self._restored(plan, item)))
+
+    def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
+        return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
+
+    def _link(self, plan: PlanRow, item: Next) -> AgentLink | None:
+        group = self._groups[item.number]
+        worker = item.worker if plan.action == "terminate_task" else ""
+        found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue))
+        return found[0] if found else None
+
+    def _frame(self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any]) -> dict[str, Any]:
+        group = self._groups[number]
+        params = {"task_id": task_ids.decode(task_id), "name": group.name, "queue": group.queue, **plan.params, **extra}
+        if plan.action in NEW_ID:
+            params["new_id"] = new_id(plan.key, seq)
+        return command_frame(f"{plan.key}.{seq}", plan.action, group.engine, at + RULES[plan.action].expires_us, params)
+
+    @staticmethod
+    def _restored(plan: PlanRow, item: Next) -> dict[str, Any]:
+        if plan.action != "restore_task":
+            return {}
+        priority = unpack_sent(item.sent)[7] if item.sent else NO_PRIORITY
+        return {"eta_at": item.eta_at, "priority": None if priority == NO_PRIORITY else priority}
+
+    async def _say_asked(self, going: Iterable[tuple[Next, AgentLink]], at: int) -> None:
+        by_app: dict[int, list[ServerFact]] = {}
+        for item, link in going:
+            fact = ServerFact(self._groups[item.number].engine, task_ids.decode(item.task_id), Event("cancel_asked", 0, at))
+            by_app.setdefault(link.app_id, []).append(fact)
+        for app_id, facts in by_app.items():
+            await ingest_facts(self.store, app_id, facts)
+
+    async def send_again(self, link: AgentLink) -> None:
+        """To an agent that is connected anew: what its spool folder has and has not answered."""
+        plan = await plans.get_plan(self.store, self.id)
+        if plan is None or plan.action in OURS:
+            return
+        sent = [item for item in await plans.list_sent(self.store, self.id) if item.spool == link.spool and item.number in self._groups]
+        needs = RULES[plan.action].needs_original
+        originals = await plans.read_originals(self.store, [item.task for item in sent]) if needs else {}
+        for item in sent:
+            extra = original_params(*originals[item.task]) if item.task in originals else {}
+            link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra))
+
+    # -- what the server does itself -------------------------------------------------------------------------------------
+    async def _do_ours(self, plan: PlanRow, room: int) -> None:
+        items = await plans.list_waiting(self.store, plan.id, (), min(room, OURS_AT_ONCE))
+        at, states = clock.now(), ACTIONS[plan.action][1]
+
+        def write(db: Connection) -> None:
+            if plan.action == "delete_task":
+                able = [item for item in items if item.state is not None and STATE_NAMES[item.state] in states]
+                done = history.delete_tasks(db, plan.id, [(item.seq, item.task) for item in able])
+            else:
+                done = history.put_back(db, int(plan.params["of"]), [item.task for item in items])
+            for item in items:
+                is_done = item.task in done
+                plans.end_item(db, plan.id, item.seq, Item.DONE if is_done else Item.CHANGED, at, "" if is_done else "it was not as it was")
+
+        await self.store.write(write)
+        self.live.changed(("tasks", "queues", "strip"))
+
+    # -- ends ------------------------------------------------------------------------------------------------------------
+    async def _give_up(self, plan: PlanRow) -> None:
+        """Whose agent does not come back is unknown, and the account says so; a later word of the agent still counts."""
+        if plan.action in OURS:
+            return
+        at = clock.now()
+        late = at - RULES[plan.action].expires_us - SILENT_US
+        old: list[SentItem] = [item for item in await plans.list_sent(self.store, plan.id) if item.sent_at < late]
+        if old:
+            why = "it was handed to an agent that has not answered"
+
+            def write(db: Connection) -> None:
+                for item in old:
+                    plans.end_item(db, plan.id, item.seq, Item.UNKNOWN, at, why)
+
+            await self.store.write(write)
+
+    async def _is_judged_well(self, plan: PlanRow, pace: Pace, begun: int, counts: dict[str, int]) -> bool:
+        """Whether a canary may go on: False while tasks it made still run, and when it has stopped itself."""
+        bad = counts["refused"] + counts["failed"] + counts["unknown"] + counts["expired"]
+        ended = begun - counts["changed"]
+        if plan.action in NEW_ID:
+            done = await plans.list_items(self.store, plan.id, status=Item.DONE, limit=begun)
+            states = [await self._outcome(plan, item.seq) for item in done]
+            is_over = all(state in FINAL_CODES for state in states)
+            newest = max((item.ended_at or 0 for item in done), default=0)
+            if not is_over and clock.now() - newest < OUTCOME_US:
+                note = f"Looking at what becomes of the first {begun}."
+                await self.store.write(lambda db: plans.put_note(db, plan.id, note))
+                return False
+            bad += sum(state in BAD_CODES for state in states)
+        if rules.is_over_limit(pace, bad, ended):
+            note = f"Stopped by itself: {bad} of {ended} failed, and the limit is {pace.limit} %."
+            await self.store.write(lambda db: plans.change_plan(db, plan.id, "paused", ["running"], note=note), durable=True)
+            await self._audit("pause_plan", {"why": note})
+            self.live.changed(("plans", "changes"))
+            return False
+        return True
+
+    async def _outcome(self, plan: PlanRow, seq: int) -> int | None:
+        """The state of the task an item made; its group is that of any app, for ids of ours are unique."""
+        for app_id in {group.app_id for group in self._groups.values()}:
+            state = await plans.outcome(self.store, app_id, new_id(plan.key, seq))
+            if state is not None:
+                return state
+        return None
+
+    async def _end(self, plan: PlanRow, counts: dict[str, int]) -> None:
+        at = clock.now()
+        if await self.store.write(lambda db: plans.change_plan(db, plan.id, "done", ["running"], ended_at=at), durable=True):
+            await self._audit("end_plan", {"account": {word: items for word, items in counts.items() if items}})
+            self.live.changed(("plans", "changes", "tasks"))
+
+    async def _audit(self, word: str, detail: dict[str, Any]) -> None:
+        await self.audit_log.record(
+            self.store, at=clock.now(), actor="system", role="", action=word, target=f"plan {self.id}", detail={"plan": self.id, **detail}
+        )
+
+
+def new_id(key: str, seq: int) -> str:
+    """The id of the task an item makes: always the same, so that no item can make two."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"z4j:plan:{key}.{seq}"))
+
+
+def _why_changed(action: str, item: Next) -> str | None:
+    if item.state is None:
+        return "it was deleted meanwhile"
+    state = STATE_NAMES[item.state]
+    if state not in ACTIONS[action][1]:
+        return f"it is {state} now"
+    if RULES[action].needs_original and ORIGINAL_NAMES[item.original_state] not in ("plain", "sealed"):
+        return "its original is not kept any more"
+    return None

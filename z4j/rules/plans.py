@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Plans: what may be frozen, what is left out and why, how fast one goes, and when one stops by itself. Pure."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from z4j.exceptions import BadInput
+from z4j.rules.commands import ENDED, RULES, why_not
+
+MAX_ITEMS: Final = 200_000
+UNDO_US: Final = 7 * 24 * 3_600_000_000
+STAGES: Final = (5, 50)
+"""Of a canary: after so many items it waits for what became of them."""
+CANARY_LIMIT: Final = 20
+"""Failures in a hundred at which a canary stops, unless it is told another share."""
+WINDOW: Final = 200
+"""Items handed over and not answered yet, at most."""
+
+#: action → (its button, states of a task in which it makes sense)
+ACTIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
+    **{
+        action: (RULES[action].label, RULES[action].states)
+        for action in ("cancel_task", "release_task", "prioritise_task", "move_task", "terminate_task", "restore_task")
+    },
+    # One that succeeded is run again from its own page: nobody means it who says "retry all of these".
+    "retry_task": (RULES["retry_task"].label, ENDED - {"succeeded"}),
+    "delete_task": ("Delete from history", ENDED),
+    "undelete_task": ("Put back into history", frozenset()),
+}
+OURS: Final = frozenset({"delete_task", "undelete_task"})
+"""Carried out by the server itself."""
+LEVELS: Final = ("next", "high", "normal", "low")
+
+
+class Item(enum.IntEnum):
+    """What became of an item. An account is complete when every item has one of those from DONE on."""
+
+    WAITING = 0
+    SENT = 1
+    DONE = 2
+    CHANGED = 3
+    """The task was in another state by then; nothing was done."""
+    REFUSED = 4
+    """The agent or the engine said no."""
+    FAILED = 5
+    EXPIRED = 6
+    """It reached an agent too late and was not carried out."""
+    UNKNOWN = 7
+    """Handed to an agent that ended in between; whether it was carried out nobody can say."""
+    ABORTED = 8
+    """The plan was aborted before its turn."""
+
+
+ITEM_OF: Final = {
+    "done": Item.DONE, "refused": Item.REFUSED, "unsupported": Item.REFUSED, "failed": Item.FAILED, "expired": Item.EXPIRED,
+    "unknown": Item.UNKNOWN,
+}  # fmt: skip
+"""An agent's word on a command → what became of the item."""
+
+CAN_EXECUTE: Final = frozenset({"frozen"})
+CAN_PAUSE: Final = frozenset({"running"})
+CAN_RESUME: Final = frozenset({"paused"})
+CAN_ABORT: Final = frozenset({"frozen", "running", "paused"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast: `per_minute` items (0: all at once), as a canary or not. `limit` is the share of failures in a hundred that stops it."""
+
+    per_minute: int = 0
+    is_canary: bool = False
+    limit: int = CANARY_LIMIT
+
+
+def read_pace(text: str, limit: str = "") -> Pace:
+    """`all`, `canary`, or `60/m`. Raises BadInput."""
+    share = CANARY_LIMIT
+    if limit:
+        if not (limit.isascii() and limit.isdigit() and 0 <= int(limit[:4]) <= 100):
+            raise BadInput("The failure limit is a number from 0 to 100.")
+        share = int(limit)
+    if text in ("", "all"):
+        return Pace(limit=share)
+    if text == "canary":
+        return Pace(is_canary=True, limit=share)
+    found = re.fullmatch(r"(\d{1,6})/m(in)?", text)
+    if found is None or not int(found[1]):
+        raise BadInput(f"“{text[:20]}” is no pace.", "Write all, canary, or a number per minute such as 60/m.")
+    return Pace(int(found[1]), limit=share)
+
+
+def pack_pace(pace: Pace) -> str:
+    """As it stands in the database."""
+    return json.dumps(asdict(pace))
+
+
+def unpack_pace(text: str) -> Pace:
+    """The reverse of `pack_pace`."""
+    return Pace(**json.loads(text))
+
+
+def allowance(pace: Pace, begun: int, in_flight: int, elapsed_us: int, already: int) -> int:
+    """How many items may go now: `begun` of this plan went before, `already` of them before the present stretch of `elapsed_us`."""
+    room = WINDOW - in_flight
+    if pace.per_minute:
+        room = min(room, pace.per_minute * elapsed_us // 60_000_000 + 1 - (begun - already))
+    if pace.is_canary:
+        stage = next((stage for stage in STAGES if begun < stage), None)
+        if stage is not None:
+            room = min(room, stage - begun)
+    return max(room, 0)
+
+
+def is_stage_over(pace: Pace, begun: int) -> bool:
+    """Whether a canary has to wait for what became of the items so far."""
+    return pace.is_canary and begun in STAGES
+
+
+def is_over_limit(pace: Pace, failures: int, ended: int) -> bool:
+    """Whether so many failures among the items that have ended stop the plan."""
+    return ended > 0 and failures * 100 > pace.limit * ended
+
+
+def why_excluded(action: str, state: str, original_state: str, *, is_retried: bool, can: str) -> str | None:
+    """The reason why a task is left out of a plan, or None. `can` is the reason why no agent could do it, empty when one can."""
+    if state not in ACTIONS[action][1]:
+        return f"it is {state}"
+    if action in OURS:
+        return None
+    if action in ("retry_task", "restore_task") and is_retried:
+        return "it was run again already"
+    return why_not(action, state, original_state) or can or None
+
+
+def digest_of(action: str, params: Mapping[str, Any], nonce: str) -> hashlib._Hash:
+    """The beginning of a plan's digest; every item is then added with `add_item`, in order."""
+    return hashlib.sha256(json.dumps([nonce, action, params], sort_keys=True).encode())
+
+
+def add_item(digest: hashlib._Hash, seq: int, task: int, task_id: bytes) -> None:
+    digest.update(b"%d %d %d " % (seq, task, len(task_id)) + task_id)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The signature of a registered task, as its agent told it: what a form asks for, and whether arguments fit. Pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter. `default` is its source text, None when it must be given."""
+
+    name: str
+    kind: Literal["positional", "either", "keyword", "rest", "named_rest"]
+    default: str | None = None
+    annotation: str = ""
+
+    @property
+    def is_needed(self) -> bool:
+        return self.default is None and self.kind not in ("rest", "named_rest")
+
+
+def parse(text: str) -> tuple[Parameter, ...] | None:
+    """The parameters of `(user, *, delay: int = 3) -> None`; None when it cannot be read, e.g. for a default that is no source code."""
+    try:
+        made = ast.parse(f"def f{text}: ...").body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if not isinstance(made, ast.FunctionDef):
+        return None
+    of = made.args
+    plain = [*of.posonlyargs, *of.args]
+    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(of.defaults)), *of.defaults]
+    found = [
+        Parameter(arg.arg, "positional" if arg in of.posonlyargs else "either", _source(default), _source(arg.annotation) or "")
+        for arg, default in zip(plain, defaults, strict=True)
+    ]
+    if of.vararg:
+        found.append(Parameter(of.vararg.arg, "rest"))
+    found += [
+        Parameter(arg.arg, "keyword", _source(default), _source(arg.annotation) or "")
+        for arg, default in zip(of.kwonlyargs, of.kw_defaults, strict=True)
+    ]
+    if of.kwarg:
+        found.append(Parameter(of.kwarg.arg, "named_rest"))
+    return tuple(found)
+
+
+def why_not(parameters: Sequence[Parameter], args: Sequence[Any], kwargs: Sequence[str]) -> str | None:
+    """Why a call with so many positional arguments and these keywords would fail, as a sentence; None when it fits."""
+    takes = [of for of in parameters if of.kind in ("positional", "either")]
+    has_rest = any(of.kind == "rest" for of in parameters)
+    if len(args) > len(takes) and not has_rest:
+        return f"It takes {len(takes)} positional arguments, and {len(args)} were given."
+    given = {of.name for of in takes[: len(args)]}
+    twice = [name for name in kwargs if name in given]
+    if twice:
+        return f"{twice[0]} was given twice."
+    by_name = {of.name for of in parameters if of.kind in ("either", "keyword")}
+    if not any(of.kind == "named_rest" for of in parameters):
+        unknown = [name for name in kwargs if name not in by_name]
+        if unknown:
+            return f"It has no parameter {unknown[0]}."
+    missing = [of.name for of in parameters if of.is_needed and of.name not in given and of.name not in kwargs]
+    return f"{missing[0]} is missing." if missing else None
+
+
+def _source(node: ast.expr | None) -> str | None:
+    return None if node is None else ast.unparse(node)

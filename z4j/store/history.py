@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Deleting tasks from the history on request, and putting them back. Runs in the writer's transaction; `plans` is the only caller.
+
+What is deleted is kept whole beside the item of its plan for as long as the plan is: every column, runs, original, links.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import Any
+
+from z4j.store import merge, retention, sql
+from z4j.store.db import Connection
+
+SQL = sql.load("history")
+
+PLACE = ("app_id", "environment_id", "engine_id", "queue_id", "name_id", "state")
+
+
+def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> set[int]:
+    """Delete tasks, given as (seq, task row). Returns the rows that were there."""
+    found: set[int] = set()
+    places: list[tuple[Any, ...]] = []
+    for seq, task in items:
+        cursor = db.execute(SQL["read_task"], {"id": task})
+        names = [column[0] for column in cursor.description]
+        row = cursor.fetchone()
+        if row is None:
+            continue
+        kept = {
+            "task": row,
+            "runs": db.execute(SQL["read_runs"], {"id": task}).fetchall(),
+            "original": db.execute(SQL["read_original"], {"id": task}).fetchall(),
+            "links": db.execute(SQL["read_links"], {"id": task}).fetchall(),
+        }
+        db.execute(SQL["put_kept"], (zlib.compress(json.dumps(kept, default=_blob).encode(), 1), plan_id, seq))
+        of = dict(zip(names, row, strict=True))
+        places.append((task, *(of[name] for name in PLACE)))
+        found.add(task)
+    if places:
+        retention.delete_tasks(db, places)
+    return found
+
+
+def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
+    """Put tasks that `plan_id` deleted back. Returns those that are there again; another may have taken a place meanwhile."""
+    back: set[int] = set()
+    for task in tasks:
+        row = db.execute(SQL["get_kept"], {"id": plan_id, "task": task}).fetchone()
+        if row is None or row[0] is None:
+            continue
+        kept = json.loads(zlib.decompress(row[0]), object_hook=_unblob)
+        if not db.execute(SQL["put_task"], kept["task"]).fetchall():
+            continue
+        for part, block in (("runs", "put_run"), ("original", "put_original"), ("links", "put_link")):
+            db.executemany(SQL[block], kept[part])
+        _, app_id, engine_id, _, state, *_ = kept["task"]
+        names = dict(zip(_columns(db, task), kept["task"], strict=True))
+        merge.remove(db, [(app_id, names["environment_id"], engine_id, names["queue_id"], names["name_id"], state, -1)])
+        back.add(task)
+    return back
+
+
+def _columns(db: Connection, task: int) -> list[str]:
+    return [column[0] for column in db.execute(SQL["read_task"], {"id": task}).description]
+
+
+def _blob(value: object) -> dict[str, str]:
+    assert isinstance(value, bytes)
+    return {"b": base64.b64encode(value).decode()}
+
+
+def _unblob(found: dict[str, Any]) -> Any:
+    return base64.b64decode(found["b"]) if found.keys() == {"b"} else found
