@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from z4j.rules.states import STATES
@@ -41,10 +42,16 @@ def capabilities(engine: str) -> list[dict[str, object]]:
     return found
 
 
+def nodes(engine: str) -> Iterator[ast.AST]:
+    """All of the adapter's code: hooks and the rules behind them are modules of their own."""
+    for module in source(engine).values():
+        yield from ast.walk(module)
+
+
 def reasons(engine: str) -> set[str]:
-    """Every reason the adapter can give: the constants of `reason=`, `why` and `"reason":` in its capture, and what `REASONS` holds."""
+    """Every reason the adapter can give: the constants of `reason=`, `why` and `"reason":`, and what `REASONS` holds."""
     found: set[str] = set()
-    for node in ast.walk(source(engine)["capture"]):
+    for node in nodes(engine):
         named = [to.id for to in node.targets if isinstance(to, ast.Name)] if isinstance(node, ast.Assign) else []
         is_assigned = any(name in ("reason", "why") for name in named)
         if isinstance(node, ast.Assign) and "REASONS" in named:
@@ -64,15 +71,29 @@ def _results(value: ast.expr) -> list[ast.expr]:
 
 
 def ends(engine: str) -> set[str]:
-    """The kinds of record its capture writes."""
+    """The kinds of record the adapter writes."""
     return {
         node.func.attr
-        for node in ast.walk(source(engine)["capture"])
+        for node in nodes(engine)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
         and node.func.value.id == "records"
     }
+
+
+def outcomes(engine: str) -> set[tuple[str, str]]:
+    """(state, reason) of every way a task ends in the adapter's harnesses, which run for real; "retrying" where one attempt is not all."""
+    found: set[tuple[str, str]] = set()
+    for path in sorted((ROOT / f"adapters/{engine}/tests").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Outcome":
+                given = dict(zip(("end", "reason", "attempts"), (ast.literal_eval(value) for value in node.args), strict=False))
+                given |= {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg in ("end", "reason", "attempts")}
+                found.add((str(given["end"]), str(given.get("reason", ""))))
+                if given.get("attempts", 1) != 1:
+                    found.add(("retrying", ""))
+    return found
 
 
 def table(engine: str) -> str:
@@ -118,6 +139,14 @@ def test_every_state_of_a_row_exists_and_every_end_has_a_row() -> None:
         states = {state for state, _ in ROW.findall(section(engine, text))}
         assert states <= set(STATES)
         assert ends(engine) & set(STATES) <= states
+
+
+def test_every_outcome_of_a_harness_has_a_row() -> None:
+    text = DOC.read_text()
+    for engine in ENGINES:
+        proved = outcomes(engine)
+        assert {("succeeded", ""), ("failed", ""), ("retrying", "")} <= proved
+        assert proved - set(ROW.findall(section(engine, text))) == set(), engine
 
 
 def write() -> None:

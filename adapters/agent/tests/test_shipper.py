@@ -148,6 +148,21 @@ def test_size_limit_drops_the_oldest_and_says_so(spool: Spool, shipper: Shipper,
     assert all(0 < gap[3]["first_at"] <= gap[3]["last_at"] for gap in gaps)
 
 
+def test_later_losses_do_not_hide_the_first(spool: Spool, shipper: Shipper, folder: Path) -> None:
+    written: set[str] = set()
+    for n in range(90):
+        spool.append(record(n, 60_000))
+        written |= {path.name for path in folder.glob("*.seg")}
+        spool.close()
+        if n % 30 == 29:
+            shipper.tidy()
+            spool.close()  # the segment with the reports is given up as well, the next time
+    kept = {path.name for path in folder.glob("*.seg")}
+    gaps = [found for found in ship_all(shipper) if found[0] == "gap"]
+    assert len(written - kept) > 60
+    assert {gap[1] for gap in gaps} >= written - kept
+
+
 def test_size_limit_spares_what_is_being_written(spool: Spool, folder: Path) -> None:
     spool.append(record(1, 5_000))
     small = Shipper(folder, 1_000, spool.append)

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_agent.spool import SEGMENT_SUFFIX
-from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, encode_record
+from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, RECORD_START, encode_record
 
 LOCK = "ship.lock"
+GAP = RECORD_START + b'["gap",'
 CURSOR_EVERY_S = 0.1
 """Other processes of the folder read the cursor to learn what is acked (`is_empty`)."""
 
@@ -239,14 +240,15 @@ class Shipper:
             if fd < 0:
                 return 0
             offset, size = self._acked.get(path.name, 0), os.fstat(fd).st_size
-            count, at = 0, offset
-            while data := os.pread(fd, MAX_BATCH, at):
-                count += data.count(RECORD_END)
-                at += len(data)
-            is_told = self._gap(path.name, count, size - offset, "the spool was full")
+            count, gaps = _count(fd, offset)
+            facts = (path.name, count, size - offset, "the spool was full")
+            untold = [gap for gap in gaps if not self._report(gap)]  # what was lost before must not be forgotten with this
+            is_told = self._gap(*facts)
             path.unlink(missing_ok=True)
             if not is_told:  # the disk was full for the report as well; now there is room
-                self._gap(path.name, count, size - offset, "the spool was full")
+                self._gap(*facts)
+            for gap in untold:
+                self._report(gap)
             return size
 
     def _gap(self, key: str, count: int, size: int, cause: str) -> bool:
@@ -277,3 +279,15 @@ class Shipper:
         except OSError:
             return  # a full disk: the cursor is a convenience, not a promise
         self._is_cursor_stale = False
+
+
+def _count(fd: int, offset: int) -> tuple[int, list[bytes]]:
+    """How many records stand behind `offset`, and those among them that report earlier losses, which are not counted."""
+    count, torn = 0, b""
+    gaps: list[bytes] = []
+    while data := os.pread(fd, MAX_BATCH, offset):
+        *records, torn = (torn + data).split(RECORD_END)
+        whole = [record[max(0, record.rfind(RECORD_START)) :] for record in records]  # a torn one may stand before it
+        told = [record + RECORD_END for record in whole if record.startswith(GAP)]
+        count, gaps, offset = count + len(records) - len(told), gaps + told, offset + len(data)
+    return count, gaps

@@ -186,6 +186,10 @@ def tell_enqueued(message: dict[str, Any], facts: dict[str, str], delay_s: float
     agent = z4j_agent.current()
     if agent is None:
         return
+    if BROKEN == "wastes_time":
+        ends = time.process_time() + 0.005
+        while time.process_time() < ends:
+            pass
     meta = records.meta({"parent_id": facts.get("parent"), "retry_of": facts.get("retry_of")})
     tell(records.enqueued, message, eta=now() + int(delay_s * 1_000_000) if delay_s else None, meta=meta)
     original = {"name": message["name"], "args": message["args"], "kwargs": message["kwargs"]}

@@ -21,6 +21,7 @@ from z4j_agent import wire
 from z4j_agent.adapter import ACTION_LEVEL
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import BASIC, Harness, wait_for
+from z4j_agent.conformance.limits import Limits
 from z4j_agent.conformance.reading import (
     ENDS,
     ask_retry,
@@ -38,7 +39,7 @@ from z4j_agent.conformance.reading import (
 )
 
 
-class AdapterContract:
+class AdapterContract(Limits):
     """Subclass it with a `harness_class`; the name must begin with `Test`."""
 
     harness_class: ClassVar[type[Harness]]

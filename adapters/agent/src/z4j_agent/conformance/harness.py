@@ -100,6 +100,8 @@ class Harness:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
+        self.variables: dict[str, str] = {}
+        """More of the environment of what is started from now on, such as a small `Z4J_SPOOL_LIMIT_MB`."""
         self.processes: list[subprocess.Popen[bytes]] = []
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -122,7 +124,8 @@ class Harness:
 
     def environment(self) -> dict[str, str]:
         """For every process that is to be watched."""
-        return {**os.environ, "Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
+        ours = {"Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
+        return {**os.environ, **ours, **self.variables}
 
     def start(
         self,

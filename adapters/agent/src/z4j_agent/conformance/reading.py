@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -154,8 +155,11 @@ def proof_of(secret: str) -> str:
 
 def spooled(spool: Path, kind: str) -> int:
     """How many records of this kind stand in the spool folder, sent or not."""
-    mark = b'\x1e["' + kind.encode() + b'"'
-    return sum(path.read_bytes().count(mark) for path in spool.rglob("*.seg"))
+    mark, found = b'\x1e["' + kind.encode() + b'"', 0
+    for path in spool.rglob("*.seg"):
+        with contextlib.suppress(FileNotFoundError):  # sent or given up meanwhile
+            found += path.read_bytes().count(mark)
+    return found
 
 
 def keep_trace(gateway: Gateway, harness: Harness) -> None:
