@@ -19,7 +19,7 @@ DOC = ROOT / "docs/engines.md"
 ENGINES = ("celery", "arq", "taskiq", "dramatiq", "rq", "huey")
 ROW = re.compile(r"^\| [^|]+ \| `(\w+)`(?: / `(\w+)`)? \|", re.M)
 BEGIN, END = "<!-- capabilities of {}: begin -->", "<!-- capabilities of {}: end -->"
-TITLES = {"retry_task": "Retry", "cancel_task": "Cancel", "terminate_task": "Stop"}
+TITLES = {action: action.replace("_", " ").capitalize() for action in ACTION_LEVEL}
 WHO = {"any": "any process of the app", "worker": "the worker itself", "scheduler": "the scheduler"}
 
 

@@ -61,7 +61,7 @@ class AuditPage:
 
 async def list_page(request: Request) -> Response:
     """GET /changes: commands, newest first."""
-    before = _before(request)
+    before = before_of(request)
     rows = await commands.list_commands(services(request).store, before=before, limit=PAGE + 1)
     page = CommandsPage(
         shell=await make_shell(request, "changes"),
@@ -75,7 +75,7 @@ async def list_page(request: Request) -> Response:
 
 async def audit_page(request: Request) -> Response:
     """GET /changes/audit: the log, newest first."""
-    rows = await audit.list_audit(services(request).store, before=_before(request), limit=PAGE + 1)
+    rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE + 1)
     page = AuditPage(
         shell=await make_shell(request, "changes"),
         lines=tuple(AuditLine(row, _detail(row.detail)) for row in rows[:PAGE]),
@@ -91,7 +91,8 @@ def _detail(text: str) -> str:
     return ", ".join(f"{name} {value}" for name, value in json.loads(text).items() if value not in ("", None))
 
 
-def _before(request: Request) -> int:
+def before_of(request: Request) -> int:
+    """Where the page before ended. Raises BadInput."""
     text = request.query_params.get("before", "")
     if not text:
         return NEWEST
@@ -102,7 +103,7 @@ def _before(request: Request) -> int:
 
 async def list_json(request: Request) -> Response:
     """GET /changes.json: `before` is the created_at of the last one of the page before."""
-    rows = await commands.list_commands(services(request).store, before=_before(request), limit=PAGE)
+    rows = await commands.list_commands(services(request).store, before=before_of(request), limit=PAGE)
     return export.to_json({"commands": [export.plain(row) for row in rows]})
 
 
@@ -114,7 +115,7 @@ async def list_csv(request: Request) -> Response:
 
 async def audit_json(request: Request) -> Response:
     """GET /changes/audit.json: with each row's code, so that the chain can be checked elsewhere."""
-    rows = await audit.list_audit(services(request).store, before=_before(request), limit=PAGE)
+    rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE)
     return export.to_json({"audit": [{**export.plain(row), "mac": row.mac.hex()} for row in rows]})
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -22,18 +23,21 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 def plain(row: Any) -> dict[str, Any]:
     """A row as JSON holds it: field names as in the code, times (`*_at`) in microseconds UTC, sets sorted."""
     assert is_dataclass(row)
-    return {of.name: _plain(getattr(row, of.name)) for of in fields(row)}
+    return {of.name: plain_value(getattr(row, of.name)) for of in fields(row)}
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Any value of a row as JSON holds it."""
     if is_dataclass(value):
         return plain(value)
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_value(item) for key, item in value.items()}
     return value
 
 

@@ -114,7 +114,7 @@ class Guard:
         if is_allowed(identity.role, needed):
             return None
         if not identity.is_known:
-            if token or path.endswith((".json", ".csv")) or method not in SAFE:
+            if token or path.startswith("/api/") or path.endswith((".json", ".csv")) or method not in SAFE:
                 raise SignInNeeded("You are not signed in, or not any more. Nothing was changed.", "Sign in and try again.")
             asked = path + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
             return RedirectResponse("/login" if asked == "/" else f"/login?next={quote(asked, safe='')}", status_code=303)

@@ -28,6 +28,7 @@ from z4j.web import (
     theme,
     workers,
 )
+from z4j.web.api.document import OPERATIONS
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -81,6 +82,8 @@ ROUTES: Final[tuple[R, ...]] = (
     R("GET", "/changes/audit", changes.audit_page, "auditor"),
     R("GET", "/changes/audit.json", changes.audit_json, "auditor"),
     R("GET", "/changes/audit.csv", changes.audit_csv, "auditor"),
+    # programs
+    *(R(of.method, of.path, of.endpoint, of.role) for of in OPERATIONS),
     # settings
     R("GET", "/settings", settings.home, "auditor"),
     R("GET", "/settings/apps", settings.apps_page, "auditor"),

@@ -261,7 +261,7 @@ async def list_json(request: Request) -> Response:
     query, filters = request.query_params, filters_of(request)
     found = await list_tasks(
         services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
-        limit=_limit(query.get("limit", "")),
+        limit=limit_of(query.get("limit", "")),
     )  # fmt: skip
     path = "/tasks.json"
     return export.to_json(
@@ -274,7 +274,8 @@ async def list_json(request: Request) -> Response:
     )
 
 
-def _limit(text: str) -> int:
+def limit_of(text: str) -> int:
+    """How many rows were asked for. Raises BadInput."""
     if not text:
         return PAGE
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= JSON_LIMIT):

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The OpenAPI document, made from the table of operations: what stands in it exists, and what exists stands in it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import __version__
+from z4j.web import export
+from z4j.web.api import places, plans, tasks
+from z4j.web.api.operations import Operation
+
+PROBLEM: Final = "application/problem+json"
+
+
+class Problem(Struct):
+    """RFC 9457. `detail` says what happened and what was not lost, `hint` what to do, `request` is the id in the server's log."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str
+    request: str
+
+
+async def show(request: Request) -> Response:
+    """GET /api/v1/openapi.json."""
+    return export.to_json(document())
+
+
+OPERATIONS: Final = (
+    *tasks.OPERATIONS,
+    *plans.OPERATIONS,
+    *places.OPERATIONS,
+    Operation("GET", "/api/v1/openapi.json", show, "viewer", "This document.", dict[str, Any]),
+)
+
+
+@cache
+def document() -> dict[str, Any]:
+    """OpenAPI 3.1."""
+    types = [kind for of in OPERATIONS for kind in (of.answer, of.body) if kind is not None]
+    schemas, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
+    by_type = dict(zip(map(id, types), schemas, strict=False))
+    problem = schemas[-1]
+    paths: dict[str, Any] = {}
+    for of in OPERATIONS:
+        path = re.sub(r"\{(\w+):int\}", r"{\1}", of.path)
+        paths.setdefault(path, {})[of.method.lower()] = _operation(of, by_type, problem)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "z4j",
+            "version": __version__.partition("+")[0],
+            "description": "Times are integer microseconds UTC. Durations end in _us. Send a token as `Authorization: Bearer …`.",
+            "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
+        },
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _operation(of: Operation, by_type: dict[int, Any], problem: Any) -> dict[str, Any]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if kind else "string"}}
+        for name, kind in re.findall(r"\{(\w+)(:int)?\}", of.path)
+    ]
+    in_query = [{"name": name, "in": "query", "description": text, "schema": {"type": "string"}} for name, text in of.query]
+    made: dict[str, Any] = {
+        "operationId": f"{of.method.lower()}_{re.sub(r'[^a-z]+', '_', of.path.removeprefix('/api/v1/').replace(':int', '')).strip('_')}",
+        "summary": of.summary,
+        "description": f"Needs the role {of.role}.",
+        "parameters": [*in_path, *in_query],
+        "responses": {
+            str(of.status): {"description": of.summary, "content": {"application/json": {"schema": by_type[id(of.answer)]}}},
+            "default": {"description": "What went wrong.", "content": {PROBLEM: {"schema": problem}}},
+        },
+    }
+    if of.body is not None:
+        made["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_type[id(of.body)]}}}
+    return made

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The API of queues and workers, of what was asked, and of the audit log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.exceptions import BadInput, NotFound
+from z4j.rules.commands import RULES
+from z4j.store import audit, commands
+from z4j.store.commands import CommandRow
+from z4j.store.holds import HoldRow, list_holds
+from z4j.store.queues import QueueRow, list_queues
+from z4j.store.workers import WorkerRow, list_workers
+from z4j.web import export, wishes
+from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.api.plans import BEFORE, PlanState, plan_state
+from z4j.web.changes import before_of
+from z4j.web.formats import DAY
+from z4j.web.services import services
+
+PAGE: Final = 100
+
+
+class QueueList(Struct):
+    """Every queue, and those that are paused."""
+
+    queues: list[QueueRow]
+    paused: list[HoldRow]
+
+
+class WorkerList(Struct):
+    """Workers seen within a day."""
+
+    workers: list[WorkerRow]
+
+
+class CommandList(Struct):
+    """Newest first; `before` is the `created_at` to go on with."""
+
+    commands: list[CommandRow]
+    before: int | None
+
+
+class Commands(Struct):
+    """What was asked: one command for each agent it concerns."""
+
+    commands: list[CommandRow]
+
+
+class AuditRows(Struct):
+    """Newest first, each with the code of the chain; `before` is the number to go on with."""
+
+    audit: list[dict[str, Any]]
+    before: int | None
+
+
+class QueueAction(Struct, forbid_unknown_fields=True):
+    """`place` (waiting, delayed, dead) and `limit` for peek_queue; `place`, and `confirm` with the word "purge", for purge_queue."""
+
+    action: str
+    app: str
+    engine: str
+    queue: str
+    environment: str = ""
+    place: str | None = None
+    limit: int | None = None
+    confirm: str = ""
+    reason: str = ""
+
+
+class WorkerAction(Struct, forbid_unknown_fields=True):
+    """`by` for resize_worker, `queue` for consume_queue and leave_queue; `confirm` with the action's word where it ends something."""
+
+    action: str
+    app: str
+    worker: str
+    by: int | None = None
+    queue: str | None = None
+    confirm: str = ""
+    reason: str = ""
+
+
+class NameLimit(Struct, forbid_unknown_fields=True):
+    """Limits of a task name: `rate` such as "10/m" ("0" lifts it), seconds for the time limits; what is null stays as it is."""
+
+    app: str
+    engine: str
+    name: str
+    environment: str = ""
+    rate: str | None = None
+    soft_s: float | None = None
+    hard_s: float | None = None
+    reason: str = ""
+
+
+async def queues(request: Request) -> Response:
+    """GET /api/v1/queues."""
+    store = services(request).store
+    return answer({"queues": await list_queues(store), "paused": await list_holds(store)})
+
+
+async def act_on_queue(request: Request) -> Response:
+    """POST /api/v1/queues/actions."""
+    found, body = services(request), await read_body(request, QueueAction)
+    _check_word(body.action, body.confirm)
+    params = {"place": body.place, "limit": body.limit}
+    wish = await wishes.queue_wish(found.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason)
+    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+
+
+async def workers(request: Request) -> Response:
+    """GET /api/v1/workers."""
+    return answer({"workers": await list_workers(services(request).store, since=clock.now() - DAY)})
+
+
+async def act_on_worker(request: Request) -> Response:
+    """POST /api/v1/workers/actions."""
+    found, body = services(request), await read_body(request, WorkerAction)
+    _check_word(body.action, body.confirm)
+    wish = await wishes.worker_wish(found.store, body.action, body.app, body.worker, {"by": body.by, "queue": body.queue}, body.reason)
+    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+
+
+async def limit_name(request: Request) -> Response:
+    """POST /api/v1/task-names/limits."""
+    found, body = services(request), await read_body(request, NameLimit)
+    params = {"rate": body.rate, "soft_s": body.soft_s, "hard_s": body.hard_s}
+    wish = await wishes.limit_wish(found.store, body.app, body.environment, body.engine, body.name, params, body.reason)
+    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+
+
+def _check_word(action: str, confirm: str) -> None:
+    rule = RULES.get(action)
+    if rule is not None and rule.word and confirm != rule.word:
+        raise BadInput(f"`confirm` must hold the word “{rule.word}”. Nothing was changed.")
+
+
+async def list_commands(request: Request) -> Response:
+    """GET /api/v1/commands."""
+    rows = await commands.list_commands(services(request).store, before=before_of(request), limit=PAGE)
+    return answer({"commands": rows, "before": rows[-1].created_at if len(rows) == PAGE else None})
+
+
+async def find_command(request: Request) -> CommandRow:
+    """The command in the path. Raises NotFound."""
+    found = await commands.get_command(services(request).store, request.path_params["id"])
+    if found is None:
+        raise NotFound("There is no such command, or it is older than what is kept.")
+    return found
+
+
+async def show_command(request: Request) -> Response:
+    """GET /api/v1/commands/{id}."""
+    return answer(await find_command(request))
+
+
+async def undo_command(request: Request) -> Response:
+    """POST /api/v1/commands/{id}/undo."""
+    plan = await services(request).plans.undo_purge(request.scope["identity"], await find_command(request))
+    return await plan_state(request, plan, 201)
+
+
+async def audit_rows(request: Request) -> Response:
+    """GET /api/v1/audit."""
+    rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE)
+    told = [{**export.plain(row), "mac": row.mac.hex()} for row in rows]
+    return answer({"audit": told, "before": rows[-1].seq if len(rows) == PAGE else None})
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/queues", queues, "viewer", "Queues, and which are paused.", QueueList),
+    Operation("POST", "/api/v1/queues/actions", act_on_queue, "operator", "Ask about a queue.", Commands, QueueAction, status=202),
+    Operation("GET", "/api/v1/workers", workers, "viewer", "Workers and what they run.", WorkerList),
+    Operation("POST", "/api/v1/workers/actions", act_on_worker, "operator", "Ask a worker.", Commands, WorkerAction, status=202),
+    Operation("POST", "/api/v1/task-names/limits", limit_name, "operator", "Limit a task name.", Commands, NameLimit, status=202),
+    Operation("GET", "/api/v1/commands", list_commands, "viewer", "What was asked, newest first.", CommandList, query=BEFORE),
+    Operation("GET", "/api/v1/commands/{id}", show_command, "viewer", "One command and its answer.", CommandRow),
+    Operation("POST", "/api/v1/commands/{id}/undo", undo_command, "operator", "Put a purge back, as a plan.", PlanState, status=201),
+    Operation("GET", "/api/v1/audit", audit_rows, "auditor", "The audit log, newest first.", AuditRows, query=BEFORE),
+)  # fmt: skip

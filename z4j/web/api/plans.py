@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The API of plans: freeze, look, execute what was looked at, pause, resume, abort, undo."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.exceptions import BadInput
+from z4j.plans import Source
+from z4j.rules.plans import Item, read_pace
+from z4j.store import plans
+from z4j.store.plans import GroupRow, ItemRow, PlanRow
+from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.filters import Filters, from_query
+from z4j.web.services import services
+
+MAX_IDS: Final = 5_000
+ITEMS: Final = 500
+
+
+class PlanFreeze(Struct, forbid_unknown_fields=True):
+    """What shall be done with which tasks: everything that matches `filter` (as in the URL of the list), or the rows `ids`."""
+
+    action: str
+    filter: dict[str, str] = {}
+    ids: list[int] = []
+    level: str | None = None
+    queue: str | None = None
+    reason: str = ""
+
+
+class PlanExecute(Struct, forbid_unknown_fields=True):
+    """`digest` is that of the plan that was looked at; `pace` is all, canary or a number per minute such as 60/m; `limit` is the
+    share of failures in a hundred that stops a canary."""
+
+    digest: str
+    pace: str = "all"
+    limit: int | None = None
+
+
+class PlanState(Struct):
+    """A plan, its split, and how many of its items have which status."""
+
+    plan: PlanRow
+    groups: list[GroupRow]
+    account: dict[str, int]
+
+
+class PlanList(Struct):
+    """Newest first; `before` is the `created_at` to go on with."""
+
+    plans: list[PlanRow]
+    before: int | None
+
+
+class ItemList(Struct):
+    """Items in order; `after` is the number to go on with."""
+
+    items: list[ItemRow]
+    after: int | None
+
+
+def source_of(filters: Filters, ids: list[int], now: int) -> Source:
+    """What a plan is made from. Raises BadInput where nothing narrows it."""
+    if ids:
+        if len(ids) > MAX_IDS:
+            raise BadInput(f"At most {MAX_IDS:,} tasks can be named one by one; use a filter for more.")
+        return Source(f"{len(ids)} chosen tasks", ids=tuple(sorted(set(ids), reverse=True)))
+    if filters.is_any:
+        raise BadInput("A plan over every task there is would be a mistake. Nothing was frozen.", "Narrow the list, at least to a state.")
+    return Source(filters.href("")[1:], wanted=filters.for_store(now))
+
+
+async def freeze(request: Request) -> Response:
+    """POST /api/v1/plans."""
+    found, body = services(request), await read_body(request, PlanFreeze)
+    source = source_of(from_query(body.filter, [body.filter.get("state", "")]), body.ids, clock.now())
+    params = {name: value for name, value in (("level", body.level), ("queue", body.queue)) if value is not None}
+    plan = await found.plans.freeze(request.scope["identity"], body.action, params, source, body.reason)
+    return await plan_state(request, plan, 201)
+
+
+async def list_all(request: Request) -> Response:
+    """GET /api/v1/plans."""
+    before = _number(request, "before", plans.NEWEST)
+    rows = await plans.list_plans(services(request).store, before=before)
+    return answer({"plans": rows, "before": rows[-1].created_at if len(rows) == 50 else None})
+
+
+async def show(request: Request) -> Response:
+    """GET /api/v1/plans/{id}."""
+    return await plan_state(request, await services(request).plans.get(request.path_params["id"]))
+
+
+async def items(request: Request) -> Response:
+    """GET /api/v1/plans/{id}/items."""
+    word, found = request.query_params.get("status", ""), services(request)
+    if word and word.upper() not in Item.__members__:
+        raise BadInput(f"A status is one of {', '.join(status.name.lower() for status in Item)}.")
+    plan = await found.plans.get(request.path_params["id"])
+    rows = await plans.list_items(
+        found.store, plan.id, status=Item[word.upper()] if word else None, after=_number(request, "after", 0), limit=ITEMS
+    )
+    return answer({"items": rows, "after": rows[-1].seq if len(rows) == ITEMS else None})
+
+
+async def execute(request: Request) -> Response:
+    """POST /api/v1/plans/{id}/execute."""
+    body = await read_body(request, PlanExecute)
+    pace = read_pace(body.pace, "" if body.limit is None else str(body.limit))
+    found = services(request)
+    return await plan_state(
+        request, await found.plans.execute(request.scope["identity"], request.path_params["id"], body.digest, pace), 202
+    )
+
+
+async def pause(request: Request) -> Response:
+    """POST /api/v1/plans/{id}/pause."""
+    return await plan_state(request, await services(request).plans.pause(request.scope["identity"], request.path_params["id"]))
+
+
+async def resume(request: Request) -> Response:
+    """POST /api/v1/plans/{id}/resume."""
+    return await plan_state(request, await services(request).plans.resume(request.scope["identity"], request.path_params["id"]))
+
+
+async def abort(request: Request) -> Response:
+    """POST /api/v1/plans/{id}/abort."""
+    return await plan_state(request, await services(request).plans.abort(request.scope["identity"], request.path_params["id"]))
+
+
+async def undo(request: Request) -> Response:
+    """POST /api/v1/plans/{id}/undo."""
+    return await plan_state(request, await services(request).plans.undo(request.scope["identity"], request.path_params["id"]), 201)
+
+
+async def plan_state(request: Request, plan: PlanRow, status: int = 200) -> Response:
+    """A plan as every operation on plans answers."""
+    store = services(request).store
+    groups, account = await plans.list_groups(store, plan.id), await plans.account(store, plan.id)
+    return answer({"plan": plan, "groups": groups, "account": account}, status)
+
+
+def _number(request: Request, name: str, otherwise: int) -> int:
+    text = request.query_params.get(name, "")
+    if not text:
+        return otherwise
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise BadInput(f"`{name}` is a number.")
+    return int(text)
+
+
+BEFORE: Final = (("before", "Where the page before ended."),)
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/plans", list_all, "viewer", "Plans, newest first.", PlanList, query=BEFORE),
+    Operation("POST", "/api/v1/plans", freeze, "operator", "Freeze a bulk action; nothing is done yet.", PlanState, PlanFreeze, status=201),
+    Operation("GET", "/api/v1/plans/{id:int}", show, "viewer", "A plan and its account.", PlanState),
+    Operation(
+        "GET", "/api/v1/plans/{id:int}/items", items, "viewer", "Its items, in order.", ItemList,
+        query=(("status", "Only those of this status."), ("after", "Where the page before ended.")),
+    ),
+    Operation("POST", "/api/v1/plans/{id:int}/execute", execute, "operator", "Do what was frozen.", PlanState, PlanExecute, status=202),
+    Operation("POST", "/api/v1/plans/{id:int}/pause", pause, "operator", "Hand nothing more over.", PlanState),
+    Operation("POST", "/api/v1/plans/{id:int}/resume", resume, "operator", "Go on.", PlanState),
+    Operation("POST", "/api/v1/plans/{id:int}/abort", abort, "operator", "End it; what waits is never done.", PlanState),
+    Operation("POST", "/api/v1/plans/{id:int}/undo", undo, "operator", "Freeze a plan that puts back what it took.", PlanState, status=201),
+)  # fmt: skip

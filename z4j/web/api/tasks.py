@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The API of tasks: the list, one of them, what may be asked of it, and running one by its name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.dispatch import find_task
+from z4j.exceptions import BadInput
+from z4j.rules.commands import RULES
+from z4j.rules.plans import LEVELS
+from z4j.store.agents import TaskNameRow, list_task_names
+from z4j.store.commands import CommandRow
+from z4j.store.tasks import TaskDetail, TaskRow, list_tasks
+from z4j.web import wishes
+from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.services import services
+from z4j.web.tasks import PAGE, filters_of, limit_of
+
+FILTERS: Final = (
+    ("state", "States, joined by commas."), ("name", "Task name."), ("queue", "Queue."), ("engine", "Engine."), ("worker", "Worker."),
+    ("app", "App."), ("environment", "Environment."), ("since", "15m, 24h, 7d, or a date."), ("until", "The same."),
+    ("task_id", "The engine's own id."),
+)  # fmt: skip
+PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the page before."), ("limit", "Rows, at most 500."))
+
+
+class TaskList(Struct):
+    """One page, newest first; `searched_to` is set when the search stopped there and goes on with `older`."""
+
+    tasks: list[TaskRow]
+    older: str | None
+    newer: str | None
+    searched_to: int | None
+
+
+class TaskNames(Struct):
+    """What the apps have registered."""
+
+    names: list[TaskNameRow]
+
+
+class TaskAction(Struct, forbid_unknown_fields=True):
+    """`edit`: {"args": {"0": value}, "kwargs": {name: value}} for `edit_task`; `level` for `prioritise_task`; `queue` for `move_task`."""
+
+    action: str
+    reason: str = ""
+    edit: dict[str, dict[str, Any]] | None = None
+    level: str | None = None
+    queue: str | None = None
+
+
+class TaskRun(Struct, forbid_unknown_fields=True):
+    """A registered task and its arguments. An empty queue is the task's own."""
+
+    app: str
+    engine: str
+    name: str
+    environment: str = ""
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    queue: str = ""
+    reason: str = ""
+
+
+async def list_all(request: Request) -> Response:
+    """GET /api/v1/tasks."""
+    query, filters = request.query_params, filters_of(request)
+    found = await list_tasks(
+        services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
+        limit=limit_of(query.get("limit", "")) if query.get("limit") else PAGE,
+    )  # fmt: skip
+    return answer({"tasks": found.rows, "older": found.older, "newer": found.newer, "searched_to": found.searched_to})
+
+
+async def show(request: Request) -> Response:
+    """GET /api/v1/tasks/{id}."""
+    return answer(await find_task(services(request).store, request.path_params["id"]))
+
+
+async def act(request: Request) -> Response:
+    """POST /api/v1/tasks/{id}/actions."""
+    found, body = services(request), await read_body(request, TaskAction)
+    task = await find_task(found.store, request.path_params["id"])
+    if (rule := RULES.get(body.action)) is None or rule.subject != "task":
+        raise BadInput(f"There is no action {body.action[:40]} on tasks. Nothing was changed.")
+    params: dict[str, Any] = {}
+    if body.action == "edit_task":
+        if not body.edit or not set(body.edit) <= {"args", "kwargs"}:
+            raise BadInput('`edit` is an object such as {"args": {"0": 1}, "kwargs": {"name": "value"}}. Nothing was changed.')
+        params["edit"] = body.edit
+    elif body.action == "prioritise_task":
+        if body.level not in LEVELS:
+            raise BadInput(f"`level` is one of {', '.join(LEVELS)}. Nothing was changed.")
+        params["level"] = body.level
+    elif body.action == "move_task":
+        if not body.queue:
+            raise BadInput("`queue` names the queue to move it to. Nothing was changed.")
+        params["queue"] = body.queue
+    return answer(await found.dispatch.ask(request.scope["identity"], body.action, task, body.reason, params), 202)
+
+
+async def run(request: Request) -> Response:
+    """POST /api/v1/tasks."""
+    found, body = services(request), await read_body(request, TaskRun)
+    wish = await wishes.run_wish(
+        found.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason
+    )
+    return answer((await found.dispatch.wish(request.scope["identity"], wish))[0], 202)
+
+
+async def names(request: Request) -> Response:
+    """GET /api/v1/task-names."""
+    return answer({"names": await list_task_names(services(request).store)})
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/tasks", list_all, "viewer", "Tasks, newest first.", TaskList, query=FILTERS + PAGING),
+    Operation("POST", "/api/v1/tasks", run, "operator", "Run a registered task.", CommandRow, TaskRun, status=202),
+    Operation("GET", "/api/v1/tasks/{id:int}", show, "viewer", "Everything about one task.", TaskDetail),
+    Operation("POST", "/api/v1/tasks/{id:int}/actions", act, "operator", "Ask something of one task.", CommandRow, TaskAction, status=202),
+    Operation("GET", "/api/v1/task-names", names, "viewer", "Registered tasks with their signatures.", TaskNames),
+)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""From the words of a form or of the API to a wish: which queue, worker or task name is meant, and whether the parameters make sense.
+
+Pages and API ask through the same functions, so that neither can do what the other cannot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from z4j.dispatch import Wish
+from z4j.exceptions import BadInput, NotFound
+from z4j.hub import Need
+from z4j.rules import signatures
+from z4j.rules.commands import RULES
+from z4j.store import agents, apps, queues, workers
+from z4j.store.db import Store
+
+PLACES: Final = ("waiting", "delayed", "dead")
+PEEK: Final = 50
+RATE: Final = re.compile(r"\d{1,6}(/[smh])?")
+
+
+async def app_id_of(store: Store, app: str) -> int:
+    """Raises NotFound."""
+    found = next((row.id for row in await apps.list_apps(store) if row.name == app), None)
+    if found is None:
+        raise NotFound(f"There is no app “{app[:60]}”.", "Settings lists the apps there are.")
+    return found
+
+
+async def queue_wish(
+    store: Store, action: str, app: str, environment: str, engine: str, queue: str, params: Mapping[str, Any], reason: str = ""
+) -> Wish:
+    """An action on a queue. Raises NotFound or BadInput."""
+    if (rule := RULES.get(action)) is None or rule.subject != "queue":
+        raise BadInput(f"There is no action {action[:40]} on queues.")
+    known = await queues.list_queues(store)
+    if not any((row.app, row.environment, row.engine, row.name) == (app, environment, engine, queue) for row in known):
+        raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]} in {environment[:40]} of {app[:60]}.", "Queues lists them all.")
+    given: dict[str, Any] = {"queue": queue}
+    if action in ("peek_queue", "purge_queue"):
+        place = params.get("place") or "waiting"
+        if place not in PLACES:
+            raise BadInput(f"A place is one of {', '.join(PLACES)}.")
+        given["place"] = place
+        if action == "peek_queue":
+            given["limit"] = min(max(integer(params.get("limit"), "limit") or PEEK, 1), 200)
+    need = Need(await app_id_of(store, app), engine, action, environment, queue=queue)
+    return Wish(need, f"queue {engine}:{queue}", given, reason=reason)
+
+
+async def worker_wish(store: Store, action: str, app: str, worker: str, params: Mapping[str, Any], reason: str = "") -> Wish:
+    """An action on a worker. Raises NotFound or BadInput."""
+    if (rule := RULES.get(action)) is None or rule.subject != "worker":
+        raise BadInput(f"There is no action {action[:40]} on workers.")
+    row = next((row for row in await workers.list_workers(store) if (row.app, row.name) == (app, worker)), None)
+    if row is None:
+        raise NotFound(f"There is no worker “{worker[:60]}” of {app[:60]}.", "Workers lists them all.")
+    given: dict[str, Any] = {}
+    if action == "resize_worker":
+        by = integer(params.get("by"), "by") or 0
+        if not by or abs(by) > 100:
+            raise BadInput("A worker grows or shrinks by 1 to 100. Nothing was changed.")
+        given["by"] = by
+    elif action in ("consume_queue", "leave_queue"):
+        queue = params.get("queue")
+        if not isinstance(queue, str) or not queue or len(queue) > 255 or not queue.isprintable():
+            raise BadInput("Name a queue. Nothing was changed.")
+        given["queue"] = queue
+    able = [item.engine for item in row.agent.capabilities if item.action == action]
+    engine = able[0] if able else next(iter(sorted(row.agent.engines)), "")
+    need = Need(row.agent.app_id, engine, action, row.environment, worker)
+    return Wish(need, f"worker {worker}", given, reason=reason)
+
+
+async def run_wish(
+    store: Store, app: str, environment: str, engine: str, name: str, args: list[Any], kwargs: dict[str, Any], queue: str, reason: str
+) -> Wish:
+    """Running a registered task. Raises NotFound, or BadInput where the arguments cannot fit its signature."""
+    parameters = await parameters_of(store, app, engine, name)
+    if parameters is None:
+        raise NotFound(
+            f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}.", "Tasks are registered where a worker has imported them."
+        )
+    if parameters and (wrong := signatures.why_not(parameters, args, list(kwargs))) is not None:
+        raise BadInput(f"{wrong} Nothing was run.")
+    need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue)
+    return Wish(need, f"{engine}:{name}", {"name": name, "args": args, "kwargs": kwargs, "queue": queue}, reason=reason)
+
+
+async def limit_wish(store: Store, app: str, environment: str, engine: str, name: str, params: Mapping[str, Any], reason: str) -> Wish:
+    """Limits of a task name in every worker. Raises NotFound or BadInput."""
+    if await parameters_of(store, app, engine, name) is None:
+        raise NotFound(f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}.")
+    rate = params.get("rate")
+    given: dict[str, Any] = {"name": name}
+    if rate not in (None, ""):
+        if not isinstance(rate, str) or not RATE.fullmatch(rate):
+            raise BadInput("A rate is a number per second, minute or hour: 10/s, 100/m, 1000/h; 0 lifts it. Nothing was changed.")
+        given["rate"] = rate
+    for key in ("soft_s", "hard_s"):
+        if params.get(key) not in (None, ""):
+            given[key] = seconds(params[key])
+    if len(given) == 1:
+        raise BadInput("Give a rate or a time limit. Nothing was changed.")
+    return Wish(Need(await app_id_of(store, app), engine, "limit_name", environment), f"{engine}:{name}", given, reason=reason)
+
+
+async def parameters_of(store: Store, app: str, engine: str, name: str) -> tuple[signatures.Parameter, ...] | None:
+    """Of a registered task; () when its signature cannot be read, None when it is not registered."""
+    for row in await agents.list_task_names(store):
+        if (row.app, row.engine, row.name) == (app, engine, name):
+            return signatures.parse(row.signature) or ()
+    return None
+
+
+def integer(value: Any, name: str) -> int | None:
+    """A whole number of a form or of JSON; None when there is none. Raises BadInput."""
+    if value in (None, ""):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise BadInput(f"{name} is a whole number. Nothing was changed.") from None
+
+
+def seconds(value: Any) -> float:
+    """A positive number of seconds. Raises BadInput."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = 0.0
+    if not 0 < found < 10_000_000:
+        raise BadInput("A time limit is a number of seconds. Nothing was changed.")
+    return found
