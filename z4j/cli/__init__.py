@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import __version__, logs
-from z4j.cli import audit, backup, doctor, serve, token, user
+from z4j.cli import audit, backup, doctor, operate, serve, token, user
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, flag, load
 
@@ -98,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument("role")
         if name == "password":
             made.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
+
+    operate.add_commands(add)
 
     checks = add("audit", "The audit log.").add_subparsers(required=True, metavar="ACTION")
     verify = add("verify", "Walk the whole log and say whether it is what was written.", audit.verify, checks)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A client of the API for the command line: one request, one answer, and errors as the exceptions every command ends with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
+from z4j.settings import Settings
+
+TIMEOUT_S: Final = 30
+POLL_S: Final = 0.3
+BY_STATUS: Final[dict[int, type[Z4jError]]] = {
+    400: BadInput, 401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: WrongState, 422: Unsupported, 429: TooMany, 503: AgentGone,
+}  # fmt: skip
+ENDED: Final = {"done": 0, "refused": 6, "unsupported": 6, "failed": 10, "expired": 7, "unknown": 11}
+"""What became of a command → exit code."""
+
+
+class Client:
+    """`server` is the address of the pages, `token` an API token."""
+
+    def __init__(self, server: str, token: str) -> None:
+        if urlsplit(server).scheme not in ("http", "https"):
+            raise BadInput(f"{server} is no address of a server.", "Write http://127.0.0.1:7700 or https://….")
+        if not token:
+            raise NotAllowed(
+                "No API token is given.", "Put one into Z4J_API_TOKEN; `z4j token create --api LABEL --role operator` makes one."
+            )
+        self._base = f"{server.rstrip('/')}/api/v1"
+        self._token = token
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """Raises Z4jError."""
+        asked = {name: value for name, value in query.items() if value not in (None, "")}
+        return self._send("GET", path + (f"?{urlencode(asked)}" if asked else ""), None)
+
+    def post(self, path: str, **body: Any) -> Any:
+        """Raises Z4jError."""
+        return self._send("POST", path, {name: value for name, value in body.items() if value is not None})
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": "application/json"}
+        request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310 -- the scheme was checked
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise _told(error) from error
+        except (urllib.error.URLError, TimeoutError, json.JSONDecodeError) as error:
+            reason = getattr(error, "reason", error)
+            raise StoreError(
+                f"The server at {self._base} does not answer: {reason}.", "Give its address with --server or Z4J_SERVER."
+            ) from error
+
+    def wait(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The command once it has ended, by its agent's word or by its expiry."""
+        found = command
+        while found["status"] not in ENDED:
+            time.sleep(POLL_S)
+            found = self.get(f"/commands/{command['id']}")
+        return found
+
+
+def _told(error: urllib.error.HTTPError) -> Z4jError:
+    kind = BY_STATUS.get(error.code, StoreError)
+    try:
+        problem = json.load(error)
+        return kind(str(problem["detail"]), str(problem.get("hint", "")))
+    except (ValueError, KeyError, TypeError):
+        return kind(f"The server answered {error.code} {error.reason}.")
+
+
+def client_of(words: argparse.Namespace, settings: Settings) -> Client:
+    """From the command line and the environment. Raises BadInput or NotAllowed."""
+    server = words.server or os.environ.get("Z4J_SERVER") or f"http://{settings.host}:{settings.port}"
+    return Client(server, words.token or os.environ.get("Z4J_API_TOKEN", ""))
+
+
+def print_json(found: Any) -> None:
+    """For other programs."""
+    print(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def tell_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
+    """Waits for a command unless told not to, and says what became of it. Returns the exit code."""
+    found = command if words.no_wait else client.wait(command)
+    if words.json:
+        print_json(found)
+    else:
+        detail = found["detail"]
+        said = detail.get("error") or detail.get("note") or ""
+        made = f", task {detail['task_id']}" if detail.get("task_id") else ""
+        print(f"{found['action'].replace('_', ' ')}: {found['status']}{made}{f'. {said}' if said else ''}")
+    return 0 if words.no_wait else ENDED[found["status"]]

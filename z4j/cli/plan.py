@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`z4j plan …`: freeze, look, execute, and watch it until it has ended."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from z4j.cli.client import Client, client_of, print_json
+from z4j.cli.remote import FILTERS
+from z4j.cli.table import print_table, when
+from z4j.settings import Settings
+
+POLL_S = 0.5
+BAR = 30
+OVER = ("done", "aborted", "paused")
+
+
+def list_plans(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j plan list`."""
+    found = client_of(words, settings).get("/plans")
+    if words.json:
+        print_json(found)
+        return 0
+    rows = [
+        (
+            str(of["id"]),
+            of["status"],
+            of["action"].replace("_", " "),
+            f"{of['items']:,}",
+            of["author"],
+            when(of["created_at"]),
+            of["source"],
+        )
+        for of in found["plans"]
+    ]
+    print_table(("plan", "status", "action", "items", "author", "frozen", "over"), rows)
+    return 0
+
+
+def show_plan(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j plan show`."""
+    _tell(client_of(words, settings).get(f"/plans/{words.id}"), words)
+    return 0
+
+
+def freeze(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j plan freeze`."""
+    asked = {name: getattr(words, name) for name in FILTERS if getattr(words, name)}
+    found = client_of(words, settings).post(
+        "/plans", action=words.what, filter=asked, ids=words.id or None, level=words.level, queue=words.to, reason=words.reason
+    )
+    _tell(found, words)
+    if not words.json:
+        plan = found["plan"]
+        print(f"\nNothing was done yet. To do it: z4j plan execute {plan['id']} {plan['digest'][:12]}")
+    return 0
+
+
+def execute(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j plan execute`: needs at least twelve digits of the digest that was shown."""
+    client = client_of(words, settings)
+    plan = client.get(f"/plans/{words.id}")["plan"]
+    is_same = len(words.digest) >= 12 and plan["digest"].startswith(words.digest)
+    client.post(f"/plans/{words.id}/execute", digest=plan["digest"] if is_same else words.digest, pace=words.pace, limit=words.limit)
+    return _watch(client, words)
+
+
+def change(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j plan pause | resume | abort | undo`."""
+    client = client_of(words, settings)
+    found = client.post(f"/plans/{words.id}/{words.change}")
+    if words.change == "resume":
+        return _watch(client, words)
+    _tell(found, words)
+    return 0
+
+
+def _watch(client: Client, words: argparse.Namespace) -> int:
+    """Until it has ended, with a bar on a terminal. 0 when every item is done, 1 when some are not."""
+    while True:
+        found = client.get(f"/plans/{words.id}")
+        plan, account = found["plan"], found["account"]
+        is_over = plan["status"] in OVER and not account["sent"]
+        if sys.stderr.isatty() and not words.json:
+            ended = plan["items"] - account["waiting"] - account["sent"]
+            full = BAR * ended // max(plan["items"], 1)
+            print(
+                f"\r{'█' * full}{'░' * (BAR - full)} {ended:,} of {plan['items']:,} {plan['note']}\x1b[K",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+        if is_over or words.no_wait:
+            break
+        time.sleep(POLL_S)
+    if sys.stderr.isatty() and not words.json:
+        print(file=sys.stderr)
+    _tell(found, words)
+    return 0 if account["done"] == plan["items"] or words.no_wait else 1
+
+
+def _tell(found: dict[str, Any], words: argparse.Namespace) -> None:
+    if words.json:
+        print_json(found)
+        return
+    plan = found["plan"]
+    print(f"plan {plan['id']}: {plan['action'].replace('_', ' ')}, {plan['items']:,} tasks, {plan['status']}. {plan['note']}".rstrip())
+    print(f"hash {plan['digest']}")
+    if plan["excluded"]:
+        print("left out: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
+    told = {word: count for word, count in found["account"].items() if count}
+    print("account: " + ", ".join(f"{count:,} {word}" for word, count in told.items()))
+    groups = [(of["engine"], of["queue"], of["name"], f"{of['items']:,}") for of in found["groups"][:20]]
+    if groups:
+        print_table(("engine", "queue", "task name", "tasks"), groups)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`z4j task | queue | worker …`: the API on the command line. Plans: see plan.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from z4j.cli.client import client_of, print_json, tell_command
+from z4j.cli.table import print_table, when
+from z4j.exceptions import BadInput, NotFound
+from z4j.settings import Settings
+
+FILTERS = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id")
+
+
+def list_tasks(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j task list`."""
+    found = client_of(words, settings).get("/tasks", limit=words.limit, **{name: getattr(words, name) for name in FILTERS})
+    if words.json:
+        print_json(found)
+        return 0
+    rows = [
+        (str(row["id"]), row["state"], row["engine"], row["queue"], row["name"], row["task_id"], when(row["last_at"]))
+        for row in found["tasks"]
+    ]
+    print_table(("row", "state", "engine", "queue", "task name", "task id", "last news"), rows)
+    return 0
+
+
+def show_task(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j task show`."""
+    client = client_of(words, settings)
+    print_json(client.get(f"/tasks/{_row_of(client, words.task)}"))
+    return 0
+
+
+def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j task retry | cancel | stop | …`."""
+    client = client_of(words, settings)
+    body: dict[str, Any] = {"action": words.action, "reason": words.reason}
+    for name in ("level", "queue"):
+        if getattr(words, name, None):
+            body[name] = getattr(words, name)
+    if words.action == "edit_task":
+        body["edit"] = {"args": _pairs(words.arg), "kwargs": _pairs(words.kwarg)}
+    return tell_command(client, client.post(f"/tasks/{_row_of(client, words.task)}/actions", **body), words)
+
+
+def run_task(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j task run`."""
+    client = client_of(words, settings)
+    made = client.post(
+        "/tasks", app=words.app, engine=words.engine, environment=words.environment or "", name=words.name,
+        args=[_value(text) for text in words.arg], kwargs=_pairs(words.kwarg), queue=words.queue or "", reason=words.reason,
+    )  # fmt: skip
+    return tell_command(client, made, words)
+
+
+def _row_of(client: Any, text: str) -> int:
+    """The row of a task given by it, or by the engine's own id. Raises NotFound, or BadInput where several apps have the id."""
+    if text.isascii() and text.isdecimal() and len(text) < 19:
+        return int(text)
+    found = client.get("/tasks", task_id=text)["tasks"]
+    if not found:
+        raise NotFound(f"No task has the id {text}.")
+    if len(found) > 1:
+        raise BadInput(f"{len(found)} tasks have the id {text}.", "Give the row instead, as `z4j task list --task-id` shows it.")
+    return int(found[0]["id"])
+
+
+def _value(text: str) -> Any:
+    """JSON, or the text itself where it is none: `5` is a number, `five` a text, `"5"` a text too."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadInput(f"{text} is not NAME=VALUE.")
+        found[name] = _value(value)
+    return found
+
+
+def list_queues(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j queue list`."""
+    found = client_of(words, settings).get("/queues")
+    if words.json:
+        print_json(found)
+        return 0
+    paused = {(of["app"], of["environment"], of["engine"], of["queue"]) for of in found["paused"]}
+    rows = [
+        (of["app"], of["environment"], of["engine"], of["name"], *(_shown(of[key]) for key in ("depth", "delayed", "dead", "consumers")),
+         "paused" if (of["app"], of["environment"], of["engine"], of["name"]) in paused else "")
+        for of in found["queues"]
+    ]  # fmt: skip
+    print_table(("app", "environment", "engine", "queue", "in broker", "delayed", "dead", "consumers", ""), rows)
+    return 0
+
+
+def _shown(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j queue pause | resume | peek | purge`."""
+    client = client_of(words, settings)
+    place = next(
+        (of for of in client.get("/queues")["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
+         and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])), None,
+    )  # fmt: skip
+    if place is None:
+        raise NotFound(f"There is no queue {words.queue}.", "`z4j queue list` shows them all.")
+    made = client.post(
+        "/queues/actions", action=words.action, app=place["app"], environment=place["environment"], engine=place["engine"],
+        queue=place["name"], place=getattr(words, "place", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
+    )["commands"]  # fmt: skip
+    if not made:
+        print("Noted. No worker is connected now; each is told when it connects.")
+        return 0
+    if words.action == "peek_queue" and not words.json:
+        found = client.wait(made[0])
+        tasks = found["detail"].get("tasks", [])
+        print_table(
+            ("task id", "task name", "arguments", "due"), [(of["task_id"], of["name"], of["args"][:60], when(of["due_at"])) for of in tasks]
+        )
+        return 0
+    return max(tell_command(client, command, words) for command in made)
+
+
+def list_workers(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j worker list`."""
+    found = client_of(words, settings).get("/workers")
+    if words.json:
+        print_json(found)
+        return 0
+    rows = [
+        (of["name"], of["state"], of["app"], of["environment"], str(len(of["agent"]["running"])), _shown(of["agent"]["concurrency"]),
+         " ".join(of["agent"]["queues"]), when(of["agent"]["seen_at"]))
+        for of in found["workers"]
+    ]  # fmt: skip
+    print_table(("worker", "state", "app", "environment", "holds", "of", "queues", "heard"), rows)
+    return 0
+
+
+def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j worker shutdown | restart | resize | consume | leave`."""
+    client = client_of(words, settings)
+    worker = next((of for of in client.get("/workers")["workers"] if of["name"] == words.worker and words.app in (None, of["app"])), None)
+    if worker is None:
+        raise NotFound(f"No worker {words.worker} was seen within a day.", "`z4j worker list` shows them all.")
+    made = client.post(
+        "/workers/actions", action=words.action, app=worker["app"], worker=words.worker, by=getattr(words, "by", None),
+        queue=getattr(words, "queue", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
+    )["commands"]  # fmt: skip
+    return max(tell_command(client, command, words) for command in made)
