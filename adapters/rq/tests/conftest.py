@@ -4,3 +4,12 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.reading")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest itself looks at marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A class that repeats another's proof says which of its tests are worth it every time; the others are long."""
+    for item in items:
+        essentials = getattr(getattr(item, "cls", None), "essentials", None)
+        if essentials is not None and item.name not in essentials:
+            item.add_marker(pytest.mark.long)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RQ passes the contract: the ordinary worker that forks, and the simple one that does not."""
+"""RQ passes the contract: the ordinary worker that forks, and at length the one that spawns and the one that does neither.
+
+Of those two only what could differ there is short (`essentials`, see conftest); the rest of them is marked long.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+import redis
+import rq.worker
 from rq.version import VERSION
 
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
@@ -28,7 +34,10 @@ ANYWHERE: dict[str, Outcome] = {
     "unkept": Outcome("succeeded"),
     "unknown": Outcome("rejected", "unknown_task"),
 }
-if tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 1):  # there a task that returns Retry has just returned something
+RQ = tuple(int(part) for part in VERSION.split(".")[:2])
+IS_SPAWNING = hasattr(rq.worker, "SpawnWorker") and (RQ >= (2, 12) or redis.__version__ < "8")
+"""Why not before: see `test_rqs_own`."""
+if RQ < (2, 1):  # there a task that returns Retry has just returned something
     del ANYWHERE["again"], ANYWHERE["never_enough"]
 IN_CHILDREN: dict[str, Outcome] = {
     "crash": Outcome("lost", "child_killed", is_timed=False),
@@ -81,3 +90,28 @@ class SimpleHarness(RqHarness):
 
 class TestSimple(AdapterContract):
     harness_class = SimpleHarness
+    essentials: ClassVar[frozenset[str]] = frozenset(
+        {
+            "test_outcome[succeed]", "test_outcome[retry]", "test_outcome[limit]", "test_outcome[unknown]",
+            "test_hello_says_who_and_what", "test_ends_name_the_process_that_ran_the_task", "test_heartbeats_tell_what_runs",
+            "test_terminate_stops_a_running_task", "test_a_killed_worker_loses_no_captured_event", "test_nothing_went_wrong_inside",
+        }
+    )  # fmt: skip
+
+
+class SpawnHarness(RqHarness):
+    """Every horse is an interpreter of its own, which knows nothing of its worker but what the environment says."""
+
+    kind = "rq.worker.SpawnWorker"
+
+
+@pytest.mark.skipif(not IS_SPAWNING, reason="this RQ spawns no horses")
+class TestSpawn(AdapterContract):
+    harness_class = SpawnHarness
+    essentials: ClassVar[frozenset[str]] = frozenset(
+        {
+            "test_outcome[succeed]", "test_outcome[retry]", "test_outcome[crash]", "test_outcome[unknown]",
+            "test_a_child_names_its_parent", "test_ends_name_the_process_that_ran_the_task",
+            "test_a_secret_never_leaves_in_clear[by position]", "test_terminate_stops_a_running_task", "test_nothing_went_wrong_inside",
+        }
+    )  # fmt: skip

@@ -25,7 +25,9 @@ MARK = "z4j"
 NEW = "z4j_is_new"
 """Attribute of a job object whose arguments this process is about to tell."""
 RUN = "z4j_run"
-"""Attribute of a job object that is run in this process: its `capture.Run`."""
+"""Attribute of a job object that is run in this process: its `ends.Run`."""
+KILLED = "z4j_killed"
+"""Attribute of a job object whose horse was killed: how."""
 _WAITING_STATUS = ("QUEUED", "SCHEDULED", "DEFERRED", "RATE_LIMITED", "READY_TO_ENQUEUE")
 WAITING = frozenset(status for status in JobStatus if status.name in _WAITING_STATUS)
 """What RQ calls a job that no worker has yet; RQ 2 knows no rate limits."""
