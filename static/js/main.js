@@ -99,15 +99,23 @@ function move(step) {
 }
 
 function tick(row) {
-  if (!row) return;
-  row.toggleAttribute("data-ticked");
-  const ids = [...document.querySelectorAll("[data-ticked]")].map((of) => of.dataset.task);
+  const box = row?.querySelector(".tick");
+  if (!box) return;
+  box.checked = !box.checked;
+  ticked();
+}
+
+function ticked() {
+  const boxes = [...document.querySelectorAll(".tick:checked")];
+  const ids = boxes.map((of) => of.closest("[data-task]").dataset.task);
   const bar = document.querySelector("[data-ticks]");
   if (!bar) return;
   bar.hidden = !ids.length;
   bar.querySelector("[data-copy]").dataset.copy = ids.join("\n");
   bar.querySelector("span").textContent = `${ids.length} ticked`;
 }
+
+document.addEventListener("change", (event) => { if (event.target.matches(".tick")) ticked(); });
 
 function press(key) {
   const found = [...document.querySelectorAll("[data-key]")].find((of) => of.dataset.key === key && of.checkVisibility());

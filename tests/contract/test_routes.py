@@ -33,7 +33,7 @@ class Site:
         self.tokens = tokens
 
     def ask(self, row: R, role: str, **headers: str) -> tuple[int, str]:
-        path = row.path.replace("{id:int}", "999").replace("{path:path}", "nothing.css")
+        path = row.path.replace("{id:int}", "999").replace("{path:path}", "nothing.css").replace("{name:path}", "none").replace("{id}", "0")
         sent = ORIGIN | headers
         if role:
             sent["Cookie"] = f"{COOKIE}={self.cookies[role]}"

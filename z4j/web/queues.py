@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.store.holds import list_holds
 from z4j.store.queues import QueueRow, list_queues
 from z4j.web import export
 from z4j.web.filters import Filters
@@ -30,7 +32,9 @@ class QueueLine:
     is_stale: bool
     is_unserved: bool
     """Something waits and no consumer is there."""
+    is_paused: bool
     href: str
+    page_href: str
     waiting_href: str
     running_href: str
     retrying_href: str
@@ -53,7 +57,9 @@ async def list_page(request: Request) -> Response:
     """GET /queues."""
     scope = scope_of(request)
     shell = await make_shell(request, "queues")
-    lines = tuple(line(row, shell.now) for row in await _rows(request, scope))
+    paused = {(of.app, of.environment, of.engine, of.queue) for of in await list_holds(services(request).store)}
+    rows = await _rows(request, scope)
+    lines = tuple(line(row, shell.now, is_paused=(row.app, row.environment, row.engine, row.name) in paused) for row in rows)
     waiting = sum(of.row.waiting for of in lines)
     summary = f"{plural(len(lines), 'queue')}, {number(waiting)} waiting"
     page = QueuesPage(shell, lines, summary, scope.href("/queues"), not scope.is_any)
@@ -70,14 +76,22 @@ async def _rows(request: Request, scope: Filters) -> list[QueueRow]:
     ]
 
 
-def line(row: QueueRow, now: int) -> QueueLine:
+def href_of(row: QueueRow, **more: str) -> str:
+    """The page of a queue: a name alone may stand for several."""
+    query = urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, **more})
+    return f"/queues/{quote(row.name, safe='')}?{query}"
+
+
+def line(row: QueueRow, now: int, *, is_paused: bool = False) -> QueueLine:
     """A row of the store as a row of the page."""
     here = Filters(queue=row.name, engine=row.engine, app=row.app, environment=row.environment)
     return QueueLine(
         row=row,
         is_stale=row.seen_at is not None and now - row.seen_at > STALE,
         is_unserved=row.consumers == 0 and (row.depth or row.waiting) > 0,
+        is_paused=is_paused,
         href=here.href(),
+        page_href=href_of(row) if row.name else here.href(),
         waiting_href=here.but(state=("queued", "received")).href(),
         running_href=here.but(state=("running",)).href(),
         retrying_href=here.but(state=("retrying",)).href(),

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
-from z4j.rules.access import may_act
+from z4j.rules.access import is_allowed, may_act
 from z4j.rules.states import FINAL, STATES
 from z4j.store import apps, pages
 from z4j.store.counters import Counts, Facet, count_tasks
@@ -95,6 +95,9 @@ class TasksPage:
     region: Region
     json_href: str
     csv_href: str
+    may_plan: bool
+    pairs: tuple[tuple[str, str], ...]
+    """The filters as a form sends them along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,10 @@ async def list_page(request: Request) -> Response:
     if is_refresh(request):
         return respond(request, to_html("tasks/_region.html", TasksRegion(region)))
     shell = await make_shell(request, "tasks", filters)
-    page = TasksPage(shell, filters.text(), region, filters.href("/tasks.json"), filters.href("/tasks.csv"))
+    may_plan = is_allowed(request.scope["identity"].role, "operator")
+    page = TasksPage(
+        shell, filters.text(), region, filters.href("/tasks.json"), filters.href("/tasks.csv"), may_plan, tuple(filters.pairs())
+    )
     return render(request, "tasks/list.html", page)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,6 +46,7 @@ class WorkerLine:
     seen_at: int
     notes: tuple[str, ...]
     href: str
+    page_href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def line(row: WorkerRow) -> WorkerLine:
         engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())), release=agent.release,
         pool=agent.pool, held=sum(1 for task in agent.running if task.started_at) if row.state == "connected" else 0,
         capacity=agent.concurrency, queues=tuple(agent.queues), seen_at=agent.seen_at, notes=notes(row),
-        href=Filters(worker=row.name).href(),
+        href=Filters(worker=row.name).href(), page_href=f"/workers/{quote(row.name, safe='')}?{urlencode({'app': row.app})}",
     )  # fmt: skip
 
 
@@ -145,5 +147,5 @@ async def list_json(request: Request) -> Response:
 async def list_csv(request: Request) -> Response:
     """GET /workers.csv."""
     rows = [line(row) for row in await _rows(request, scope_of(request), clock.now())]
-    columns = tuple(name for name in WorkerLine.__dataclass_fields__ if name != "href")
+    columns = tuple(name for name in WorkerLine.__dataclass_fields__ if not name.endswith("href"))
     return await export.to_csv(request, "workers", columns, export.each(rows))

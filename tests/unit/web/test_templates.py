@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.web import operating
 from z4j import assets
 from z4j.dispatch import Offer
 from z4j.rules.audit import AuditRow, SignedHead
@@ -229,8 +230,9 @@ def settings(tab: str, **more: Any) -> SettingsPage:
 TOKEN = TokenRow(1, "api", EVIL, "z4k_abcd", "", "viewer", NOW, "ada", None, None, None)
 MADE = Connect(EVIL, "z4j+ws://z4a_x@127.0.0.1:7700", 1, False)
 AUDIT = AuditRow(1, NOW, EVIL, "admin", "retry_task", EVIL, "refused", "{}", "127.0.0.1", "k", b"m")
-WORKER = workers.line(WorkerRow(EVIL, "shop", "production", "connected", AGENT, 2))
-TASKS = tasks.TasksPage(SHELL, EVIL, region(), "/tasks.json", "/tasks.csv")
+WORKER_ROW = WorkerRow(EVIL, "shop", "production", "connected", AGENT, 2)
+WORKER = workers.line(WORKER_ROW)
+TASKS = tasks.TasksPage(SHELL, EVIL, region(), "/tasks.json", "/tasks.csv", True, (("name", EVIL),))
 BARE = dataclasses.replace(
     ROW,
     name="",
@@ -262,6 +264,7 @@ def account(**more: Any) -> AccountPage:
 
 
 PAGES: tuple[tuple[str, str, Any], ...] = (
+    *operating.pages(SHELL, EVIL, NOW, queues.line(QUEUE, NOW, is_paused=True), WORKER_ROW, COMMAND),
     ("tasks", "tasks/list.html", TASKS),
     ("tasks region", "tasks/_region.html", tasks.TasksRegion(region())),
     ("tasks new", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=(), is_new=True, has_app=False))),

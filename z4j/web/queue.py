@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One queue: what waits in it, in its order, and what may be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
+from z4j.hub import Need
+from z4j.rules.access import may_act
+from z4j.rules.commands import RULES
+from z4j.store import commands, holds, plans
+from z4j.store.commands import CommandRow
+from z4j.store.holds import HoldRow
+from z4j.store.queues import QueueRow, list_queues
+from z4j.web import wishes
+from z4j.web.filters import Filters
+from z4j.web.forms import read_form
+from z4j.web.queues import QueueLine, href_of, line
+from z4j.web.render import Choice, Notice, Shell, render, see_other
+from z4j.web.services import services
+from z4j.web.shell import make_shell
+
+PLACES: Final = (("waiting", "Waiting"), ("delayed", "Delayed"), ("dead", "Dead"))
+ACTIONS: Final = ("pause_queue", "resume_queue", "peek_queue", "purge_queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What the broker answered. `tasks` are as the adapter told them; `is_open` while it has not answered."""
+
+    place: str
+    at: int
+    is_open: bool
+    error: str
+    tasks: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command about the queue; `undo` is the plan that put a purge back, `can_undo` whether one could be made."""
+
+    row: CommandRow
+    can_undo: bool
+    undo: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """The context of queues/detail.html."""
+
+    shell: Shell
+    line: QueueLine
+    hold: HoldRow | None
+    places: tuple[Choice, ...]
+    place: str
+    peeked: Peeked | None
+    asked: tuple[Asked, ...]
+    why_not: dict[str, str]
+    """action → why it is not possible, "" when it is."""
+    hidden: tuple[tuple[str, str], ...]
+    here: str
+    plan_href: str
+
+
+async def find_queue(request: Request) -> QueueRow:
+    """The queue a URL means. Raises NotFound."""
+    name, query = request.path_params["name"], request.query_params
+    for row in await list_queues(services(request).store):
+        wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine"))
+        if row.name == name and wanted:
+            return row
+    raise NotFound(f"There is no queue “{name[:80]}” there.", "Queues lists them all.")
+
+
+async def detail_page(request: Request) -> Response:
+    """GET /queues/{name}."""
+    found, row = services(request), await find_queue(request)
+    shell = await make_shell(request, "queues", Filters(app=row.app, environment=row.environment, engine=row.engine))
+    app_id = await wishes.app_id_of(found.store, row.app)
+    asked = await commands.list_of_queue(found.store, app_id, row.environment, row.engine, row.name)
+    place = request.query_params.get("place", "waiting")
+    place = place if place in dict(PLACES) else "waiting"
+    looked = next((of for of in asked if of.action == "peek_queue" and of.params.get("place") == place), None)
+    open_holds = await holds.list_holds(found.store)
+    hold = next(
+        (of for of in open_holds if (of.app_id, of.environment, of.engine, of.queue) == (app_id, row.environment, row.engine, row.name)),
+        None,
+    )
+    role = request.scope["identity"].role
+    page = QueuePage(
+        shell=shell,
+        line=line(row, shell.now, is_paused=hold is not None),
+        hold=hold,
+        places=tuple(Choice(word, href_of(row, place=key), key == place) for key, word in PLACES),
+        place=place,
+        peeked=_peeked(looked) if looked else None,
+        asked=tuple([await _asked(request, of) for of in asked if of.action != "peek_queue"][:20]),
+        why_not={action: _why_not(request, role, app_id, row, action) for action in ACTIONS},
+        hidden=(("app", row.app), ("environment", row.environment), ("engine", row.engine), ("queue", row.name)),
+        here=href_of(row, place=place),
+        plan_href=Filters(state=("queued",), queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
+            "/plans/new"
+        ),
+    )
+    return render(request, "queues/detail.html", page)
+
+
+def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: str) -> str:
+    if not may_act(role, action):
+        return f"your role is {role}"
+    return services(request).hub.find(Need(app_id, row.engine, action, row.environment, queue=row.name))[1]
+
+
+def _peeked(row: CommandRow) -> Peeked:
+    tasks = row.detail.get("tasks")
+    shown = tuple(of for of in tasks if isinstance(of, dict)) if isinstance(tasks, list) else ()
+    return Peeked(
+        row.params.get("place", "waiting"), row.ended_at or row.created_at, row.ended_at is None, str(row.detail.get("error") or ""), shown
+    )
+
+
+async def _asked(request: Request, row: CommandRow) -> Asked:
+    if row.action != "purge_queue" or row.status != "done":
+        return Asked(row, False, None)
+    undo = await plans.find_undo(services(request).store, f"command {row.id}")
+    return Asked(row, undo is None and bool(row.detail.get("tasks")), undo)
+
+
+async def act(request: Request) -> Response:
+    """POST /queues/act: what the forms of the page send."""
+    found, form = services(request), await read_form(request)
+    action = form.get("action", "")
+    names = {key: form.get(key, "") for key in ("app", "environment", "engine")}
+    place = form.get("place", "waiting")
+    page = f"/queues/{quote(form.get('queue', ''), safe='')}?{urlencode(names | {'place': place})}"
+    rule = RULES.get(action)
+    if rule is not None and rule.word and form.get("confirm") != rule.word:
+        return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
+    try:
+        wish = await wishes.queue_wish(
+            found.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", "")
+        )
+        await found.dispatch.wish(request.scope["identity"], wish)
+    except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
+        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(page, None if action == "peek_queue" else Notice("good", RULES[action].said))
+
+
+async def undo(request: Request) -> Response:
+    """POST /commands/{id}/undo: a purge is put back by a plan, which is looked at first."""
+    found = services(request)
+    command = await commands.get_command(found.store, request.path_params["id"])
+    if command is None:
+        raise NotFound("There is no such command, or it is older than what is kept.")
+    try:
+        plan = await found.plans.undo_purge(request.scope["identity"], command)
+    except (WrongState, NotAllowed) as error:
+        return see_other("/changes", Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(f"/plans/{plan.id}")

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Running a registered task by its name: a form built from its signature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.dispatch import Wish
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported
+from z4j.hub import Need
+from z4j.rules.commands import RULES
+from z4j.rules.signatures import Parameter
+from z4j.store.agents import TaskNameRow, list_task_names
+from z4j.web import wishes
+from z4j.web.filters import Filters
+from z4j.web.forms import read_form
+from z4j.web.render import Notice, Shell, render, see_other
+from z4j.web.services import services
+from z4j.web.shell import make_shell
+from z4j.web.task_actions import LONGEST, read_value
+
+SHOWN: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A registered task and where its form is."""
+
+    row: TaskNameRow
+    href: str
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """The context of tasks/run.html. `parameters` is None while no task is chosen."""
+
+    shell: Shell
+    choices: tuple[Choice, ...]
+    more: int
+    wanted: str
+    chosen: TaskNameRow | None
+    parameters: tuple[Parameter, ...] | None
+    environments: tuple[tuple[str, str], ...]
+    why_not: str
+    values: dict[str, str]
+
+
+def href_of(row: TaskNameRow) -> str:
+    """The form of a registered task."""
+    return "/tasks/run?" + urlencode({"app": row.app, "engine": row.engine, "name": row.name})
+
+
+async def page(request: Request) -> Response:
+    """GET /tasks/run: every registered task, and the form of the chosen one."""
+    return await _page(request, {})
+
+
+async def _page(request: Request, values: dict[str, str], notice: Notice | None = None) -> Response:
+    found, query = services(request), values or dict(request.query_params)
+    wanted = query.get("q", "").strip().lower()
+    known = await list_task_names(found.store)
+    chosen = next(
+        (row for row in known if (row.app, row.engine, row.name) == tuple(query.get(key) for key in ("app", "engine", "name"))), None
+    )
+    shown = [row for row in known if wanted in row.name.lower()]
+    why_not, parameters, environments = "", None, []
+    if chosen is not None:
+        parameters = await wishes.parameters_of(found.store, chosen.app, chosen.engine, chosen.name)
+        app_id = await wishes.app_id_of(found.store, chosen.app)
+        able = found.hub.able(app_id, chosen.engine, "run_task")
+        environments = sorted({link.environment for link in able})
+        why_not = found.hub.find(Need(app_id, chosen.engine, "run_task"))[1]
+    shell = await make_shell(request, "tasks", Filters())
+    made = RunPage(
+        shell=shell,
+        choices=tuple(Choice(row, href_of(row), row is chosen) for row in shown[:SHOWN]),
+        more=len(shown[SHOWN:]),
+        wanted=query.get("q", ""),
+        chosen=chosen,
+        parameters=parameters,
+        environments=tuple((word, word or "any") for word in environments),
+        why_not=why_not,
+        values=values | ({"notice": notice.text} if notice else {}),
+    )
+    return render(request, "tasks/run.html", made, 400 if notice else 200)
+
+
+async def run(request: Request) -> Response:
+    """POST /tasks/run: shows the form again, as it was filled in, when something does not fit."""
+    found, form = services(request), await read_form(request, LONGEST)
+    try:
+        wish = await _wish(request, form)
+        command = (await found.dispatch.wish(request.scope["identity"], wish))[0]
+    except (BadInput, NotFound, AgentGone, Unsupported, NotAllowed) as error:
+        return await _page(request, form, Notice("bad", f"{error.message} {error.hint}".strip()))
+    href = Filters(task_id=str(command.params["new_id"]), engine=command.engine).href()
+    return see_other(href, Notice("good", RULES["run_task"].said))
+
+
+async def _wish(request: Request, form: dict[str, str]) -> Wish:
+    store = services(request).store
+    app, engine, name = form.get("app", ""), form.get("engine", ""), form.get("name", "")
+    parameters = await wishes.parameters_of(store, app, engine, name)
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for of in parameters or ():
+        text = form.get(f"of.{of.name}", "")
+        if of.kind not in ("rest", "named_rest") and text:
+            value = read_value(of.name, text)
+            if of.kind == "positional":
+                args.append(value)
+            else:
+                kwargs[of.name] = value
+    more, named = form.get("args", ""), form.get("kwargs", "")
+    if more:
+        found = read_value("the positional arguments", more)
+        if not isinstance(found, list):
+            raise BadInput("Positional arguments are a JSON list. Nothing was run.")
+        args += found
+    if named:
+        found = read_value("the named arguments", named)
+        if not isinstance(found, dict):
+            raise BadInput("Named arguments are a JSON object. Nothing was run.")
+        kwargs |= found
+    return await wishes.run_wish(
+        store, app, form.get("environment", ""), engine, name, args, kwargs, form.get("queue", ""), form.get("reason", "")
+    )
