@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+from z4j import clock
+
 TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "strip")
 QUIET_S: Final = 0.5
 """A page hears of changes at most this often."""
@@ -17,18 +19,27 @@ class Live:
 
     def __init__(self) -> None:
         self._waiting: set[_Subscriber] = set()
+        self._changed_at: dict[str, int] = {}
         self._is_ended = False
 
     def changed(self, topics: Iterable[str]) -> None:
         """These topics have news. Call it after the commit."""
+        at, topics = clock.now(), tuple(topics)
+        self._changed_at.update((topic, at) for topic in topics)
         for subscriber in self._waiting:
             subscriber.topics.update(topics)
             if subscriber.topics:
                 subscriber.woken.set()
 
-    async def subscribe(self) -> AsyncIterator[set[str]]:
-        """Sets of topics as they change; an empty set now and then, so that a dead connection is noticed."""
+    async def subscribe(self, since: int | None = None) -> AsyncIterator[set[str]]:
+        """Sets of topics as they change; an empty set now and then, so that a dead connection is noticed.
+
+        `since` is when the page was made (microseconds UTC): what changed between then and now is told first.
+        """
         subscriber = _Subscriber()
+        if since is not None and (missed := {topic for topic, at in self._changed_at.items() if at >= since}):
+            subscriber.topics |= missed
+            subscriber.woken.set()
         self._waiting.add(subscriber)
         try:
             while not self._is_ended:

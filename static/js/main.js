@@ -143,5 +143,5 @@ document.addEventListener("keydown", (event) => {
 
 // A sheet takes the focus when it opens.
 document.addEventListener("toggle", (event) => {
-  if (event.target.matches?.("details.drawer") && event.target.open) event.target.querySelector(".sheet input:not([type=hidden]), .sheet select, .sheet .btn:not([data-shut])")?.focus();
+  if (event.target.matches?.("details.drawer") && event.target.open) event.target.querySelector(".sheet textarea, .sheet input:not([type=hidden]), .sheet select, .sheet .btn:not([data-shut])")?.focus();
 }, true);

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
+from tests.browser.responder import Responder
 from tests.browser.seed import Shop
 from tests.support.stack import Stack, stack
 
@@ -37,7 +39,8 @@ class Site:
     shop: Shop
     browser: Browser
     ids: dict[str, int]
-    """Row ids of one task per state."""
+    """Row ids of one task per state, and of two plans."""
+    responder: Responder
     cookies: list[dict[str, object]] = field(default_factory=list)
 
     @contextmanager
@@ -89,13 +92,28 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         made.command("user", "add", "ada", "--role", "admin", "--password-stdin", stdin="a long enough passphrase\n")
         made.start_server()
         link = made.command("user", "link", "ada", "--port", str(made.port)).strip()
+        responder = Responder(url)  # first: what any agent may do is asked of it
         with Shop(url) as shop:
             found = shop.fill()
             ids = {end: _row_id(made, task_id) for end, task_id in found.items()}
+            ids["plan"], ids["frozen"] = _make_plans(made)
             context = browser.new_context(base_url=made.address)
             context.new_page().goto(link)
-            yield Site(made, shop, browser, ids, [dict(cookie) for cookie in context.cookies()])
+            yield Site(made, shop, browser, ids, responder, [dict(cookie) for cookie in context.cookies()])
             context.close()
+        responder.close()
+
+
+def _make_plans(made: Stack) -> tuple[int, int]:
+    """One that was carried out, one that is only frozen."""
+    token = made.command("token", "create", "--api", "seed", "--role", "operator").strip()
+    with httpx2.Client(base_url=f"{made.address}/api/v1", headers={"Authorization": f"Bearer {token}"}) as client:
+        asked = {"action": "retry_task", "filter": {"state": "failed"}, "reason": "mail host is back"}
+        frozen, plan = (client.post("/plans", json=asked).json()["plan"] for _ in range(2))
+        client.post(f"/plans/{plan['id']}/execute", json={"digest": plan["digest"]}).raise_for_status()
+        place = {"app": "shop", "engine": "celery", "environment": "production", "queue": "emails"}
+        client.post("/queues/actions", json=place | {"action": "peek_queue"}).raise_for_status()
+        return plan["id"], frozen["id"]
 
 
 def _row_id(made: Stack, task_id: str) -> int:

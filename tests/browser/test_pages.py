@@ -19,6 +19,10 @@ PAGES = (
     "/tasks/failed", "/tasks/retried", "/tasks/running", "/tasks/queued",
     "/tasks/masked", "/workers", "/queues", "/queues?app=nobody", "/changes", "/changes/audit", "/settings/apps", "/settings/tokens",
     "/settings/users", "/settings/account", "/patterns",
+    "/plans", "/plans/plan", "/plans/frozen", "/plans/new?state=failed", "/tasks/run",
+    "/tasks/run?app=shop&engine=celery&name=billing.charge",
+    "/queues/emails?app=shop&environment=production&engine=celery", "/queues/tenant-03?app=shop&environment=production&engine=celery",
+    "/workers/celery@host-0?app=shop", "/workers/celery@host-1?app=shop",
 )  # fmt: skip
 DESK, PHONE = (1440, 900), (390, 844)
 SIZES, WEIGHTS = 7, 3
@@ -57,8 +61,8 @@ STYLES = """
 
 
 def path_of(site: Site, page: str) -> str:
-    kind = page.removeprefix("/tasks/")
-    return f"/tasks/{site.ids[kind]}" if page.startswith("/tasks/") else page
+    section, _, kind = page.strip("/").partition("/")
+    return f"/{section}/{site.ids[kind]}" if kind in site.ids else page
 
 
 def serious_findings(page: Page) -> list[Any]:
@@ -107,7 +111,23 @@ def test_lists_are_dense(site: Site, page: str, size: tuple[int, int], at_least:
         assert whole >= at_least
 
 
-@pytest.mark.parametrize("page", ["/tasks", "/tasks/failed", "/workers", "/queues", "/changes", "/settings/tokens"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "/tasks",
+        "/tasks/failed",
+        "/workers",
+        "/queues",
+        "/changes",
+        "/settings/tokens",
+        "/plans/plan",
+        "/plans/frozen",
+        "/plans/new?state=failed",
+        "/queues/emails",
+        "/workers/celery@host-0",
+        "/tasks/run",
+    ],
+)
 def test_targets_on_a_phone_are_large(site: Site, page: str) -> None:
     with site.page(path_of(site, page), width=390, height=844) as open_page:
         small = open_page.evaluate(
@@ -117,6 +137,7 @@ def test_targets_on_a_phone_are_large(site: Site, page: str) -> None:
                 let box = el.getBoundingClientRect();
                 if (el.matches(".through")) box = el.closest("tr").getBoundingClientRect();
                 if (el.matches(".query input")) box = el.closest(".query").getBoundingClientRect();
+                if (el.matches(".choice input[type=radio]")) box = el.closest("label").getBoundingClientRect();
                 return [el.outerHTML.slice(0, 120), Math.round(box.width), Math.round(box.height)];
               })
               .filter(([, width, height]) => height < 40 || width < 40)"""

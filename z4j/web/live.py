@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""GET /events: server-sent events named after topics. They say that something changed, never what."""
+"""GET /events: server-sent events named after topics. They say that something changed, never what. `since` is when the page was made:
+what changed before it listened, or while it did not, is told first."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ RETRY_MS = 2_000
 
 async def events(request: Request) -> Response:
     """Open until the page goes or the server stops."""
-    live = services(request).live
+    live, since = services(request).live, request.query_params.get("since", "")
 
     async def stream() -> AsyncIterator[str]:
         yield f"retry: {RETRY_MS}\n\n"
-        async for topics in live.subscribe():
+        async for topics in live.subscribe(int(since) if since.isascii() and since.isdecimal() and len(since) < 19 else None):
             if not topics:
                 yield ": still here\n\n"
             for topic in sorted(topics):

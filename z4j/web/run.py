@@ -88,7 +88,7 @@ async def _page(request: Request, values: dict[str, str], notice: Notice | None 
         why_not=why_not,
         values=values | ({"notice": notice.text} if notice else {}),
     )
-    return render(request, "tasks/run.html", made, 400 if notice else 200)
+    return render(request, "tasks/run.html", made)
 
 
 async def run(request: Request) -> Response:

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Operating as a person would, by mouse and by keyboard: editing, plans, queues, workers, running by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+EMAILS = "/queues/emails?app=shop&environment=production&engine=celery"
+
+
+def last_asked(site: Site, action: str) -> dict[str, object]:
+    return [frame for frame in site.responder.asked if frame["action"] == action][-1]["params"]  # type: ignore[no-any-return]
+
+
+def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page(f"/tasks/{site.ids['masked']}") as page:
+        page.keyboard.press("e")
+        expect(page.locator(".sheet form.edit")).to_be_visible()
+        page.wait_for_timeout(250)
+        shot(page, "edit-1440")
+        assert page.locator("textarea[name='kw.token']").input_value() == '"•••"'
+        page.locator("textarea[name='arg.1']").fill("250")
+        page.get_by_role("button", name="Run 1 task").click()
+        expect(page.locator(".notice.good")).to_contain_text("other arguments")
+        assert last_asked(site, "edit_task")["edit"] == {"args": {"1": 250}, "kwargs": {}}
+        page.keyboard.press("e")
+        page.locator("textarea[name='arg.1']").fill("{broken")
+        page.get_by_role("button", name="Run 1 task").click()
+        expect(page.locator(".notice.bad")).to_contain_text("is no JSON at character 2")
+
+
+def test_a_place_in_the_queue_and_another_queue(site: Site) -> None:
+    with site.page(f"/tasks/{site.ids['queued']}") as page:
+        page.keyboard.press("o")
+        page.get_by_label("Place in its queue").select_option("next")
+        page.get_by_role("button", name="Change its place").click()
+        expect(page.locator(".notice.good")).to_contain_text("another place")
+        assert last_asked(site, "prioritise_task")["level"] == "next"
+        page.keyboard.press("m")
+        page.locator(".sheet:visible input[name=queue]").fill("exports")
+        page.get_by_role("button", name="Move 1 task").click()
+        expect(page.locator(".notice.good")).to_contain_text("other queue")
+        assert last_asked(site, "move_task")["queue"] == "exports"
+
+
+def test_a_plan_from_ticked_rows_by_keyboard(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page("/tasks?state=failed") as page:
+        for _ in range(2):
+            page.keyboard.press("j")
+            page.keyboard.press("x")
+        expect(page.locator("[data-ticks]")).to_contain_text("2 ticked")
+        page.keyboard.press("b")
+        expect(page).to_have_url(re.compile("/plans/new"))
+        expect(page.locator(".head .sub")).to_contain_text("2 ticked tasks")
+        page.get_by_label("Reason, for the log").fill("by hand")
+        page.get_by_role("button", name="Freeze and show").click()
+        expect(page.locator("h1")).to_contain_text("tasks")
+        shot(page, "plan-frozen-1440")
+
+
+def test_a_plan_from_the_filter_to_its_account(site: Site, shot: Callable[[Page, str], None]) -> None:
+    for _ in range(3):
+        site.shop.task(site.shop.workers[0], "failed", which=4)
+    with site.page("/tasks?state=failed&name=thumbs.make&environment=production") as page:
+        page.get_by_role("button", name="Plan…").click()
+        expect(page.locator(".head .sub")).to_contain_text("state:failed")
+        page.get_by_role("button", name="Freeze and show").click()
+        title = page.locator("h1").inner_text()
+        number = re.search(r"\d+", title)
+        assert number is not None
+        assert int(number[0]) >= 3
+        expect(page.locator("main")).to_contain_text("Nothing was done yet")
+        before = len(site.responder.asked)
+        page.get_by_label("all at once").check()
+        page.get_by_role("button", name=re.compile(title)).click()
+        expect(page.locator(".plan-head .st")).to_contain_text("done")
+        assert len(site.responder.asked) - before == int(number[0])
+        page.locator(".account a", has_text="done").click()
+        expect(page).to_have_url(re.compile("status=done"))
+        page.keyboard.press("g")
+        page.keyboard.press("c")
+        page.get_by_role("link", name="Plans").click()
+        expect(page.locator(".plans tbody tr").first).to_contain_text(title)
+        shot(page, "plans-1440")
+
+
+def test_a_plan_over_everything_is_refused(site: Site) -> None:
+    with site.page("/tasks") as page:
+        page.get_by_role("button", name="Plan…").click()
+        expect(page.locator(".notice.warn")).to_contain_text("Narrow the list first")
+
+
+def test_deleting_from_history_and_putting_back(site: Site) -> None:
+    site.shop.task(site.shop.workers[0], "failed", which=6)
+    with site.page("/tasks?state=failed&name=hooks.deliver") as page:
+        count = page.locator("tbody tr").count()
+        page.get_by_role("button", name="Plan…").click()
+        page.get_by_label("Delete from history").check()
+        page.get_by_role("button", name="Freeze and show").click()
+        page.get_by_label("all at once").check()
+        page.locator("main").focus()
+        page.keyboard.press("y")
+        expect(page.locator(".plan-head .st")).to_contain_text("done")
+        plan = page.url
+        page.goto("/tasks?state=failed&name=hooks.deliver")
+        assert page.locator("tbody tr").count() == 0
+        page.goto(plan)
+        page.get_by_role("button", name="Put back…").click()
+        page.get_by_label("all at once").check()
+        page.locator("main").focus()
+        page.keyboard.press("y")
+        expect(page.locator(".plan-head .st")).to_contain_text("done")
+        page.goto("/tasks?state=failed&name=hooks.deliver")
+        assert page.locator("tbody tr").count() == count
+
+
+def test_a_queue_is_looked_into_paused_and_purged(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page(EMAILS) as page:
+        page.keyboard.press("l")
+        expect(page.locator(".peek tbody tr")).to_have_count(12)
+        shot(page, "queue-1440")
+        page.keyboard.press("p")
+        expect(page.locator(".place-head")).to_contain_text("paused by ada")
+        assert last_asked(site, "pause_queue") == {"queue": "emails"}
+        page.goto("/queues")
+        expect(page.locator("tr", has_text="emails").first).to_contain_text("paused")
+        page.goto(EMAILS)
+        page.keyboard.press("p")
+        expect(page.locator(".place-head")).not_to_contain_text("paused by")
+        page.keyboard.press("d")
+        page.get_by_label("Type purge to confirm").fill("purge")
+        page.get_by_role("button", name="Purge what is waiting").click()
+        expect(page.locator(".asked li", has_text="purge").first).to_contain_text("3 tasks")
+        page.get_by_role("button", name="Put back…").first.click()
+        expect(page.locator("main")).to_contain_text("undo of the purge of emails")
+
+
+def test_a_worker_is_resized_and_shut_down(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page("/workers/celery@host-0?app=shop") as page:
+        expect(page.locator(".holds-now tbody tr")).to_have_count(1)
+        shot(page, "worker-1440")
+        page.keyboard.press("z")
+        page.locator(".sheet:visible input[name=by]").fill("2")
+        page.locator(".sheet:visible").get_by_role("button", name="Resize").click()
+        expect(page.locator(".notice.good")).to_contain_text("change its size")
+        assert last_asked(site, "resize_worker") == {"by": 2}
+        page.locator("summary", has_text="Shut down").click()
+        page.get_by_label("Type shutdown to confirm").fill("shutdown")
+        page.get_by_role("button", name="Shut down 1 worker").click()
+        expect(page.locator(".asked li", has_text="shutdown worker").first).to_contain_text("ada")
+
+
+def test_what_a_worker_cannot_is_said_one_click_away(site: Site) -> None:
+    with site.page("/workers/celery@host-1?app=shop") as page:
+        page.locator("summary", has_text="not possible").click()
+        expect(page.locator(".reasons")).to_contain_text("celery cannot do that in this worker")
+
+
+def test_a_task_is_run_by_its_name(site: Site, shot: Callable[[Page, str], None]) -> None:
+    with site.page("/tasks") as page:
+        page.get_by_role("link", name="Run a task").click()
+        page.keyboard.press("/")
+        page.keyboard.type("charge")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name=re.compile("billing.charge")).click()
+        page.locator("textarea[name='of.batch']").fill("oops")
+        page.get_by_role("button", name="Run 1 task").click()
+        expect(page.locator(".notice.bad")).to_contain_text("batch is no JSON")
+        shot(page, "run-1440")
+        assert page.locator("textarea[name='of.batch']").input_value() == "oops"
+        page.locator("textarea[name='of.batch']").fill('["c_1"]')
+        page.locator("textarea[name='of.size']").fill("20")
+        page.get_by_role("button", name="Run 1 task").click()
+        expect(page.locator(".notice.good")).to_contain_text("Asked to run it")
+        asked = last_asked(site, "run_task")
+        assert (asked["name"], asked["kwargs"]) == ("billing.charge", {"batch": ["c_1"], "size": 20})
