@@ -144,7 +144,8 @@ class Dispatch:
         for command in await commands.list_open(self.store, link.app_id, at):
             if command.status == "waiting":
                 await self._hand_over(command)
-            elif command.spool == link.spool and command.status == "sent":
+            elif command.spool == link.spool and command.status == "sent" and (command.engine, command.action) in link.capabilities:
+                # Of the same folder, where the ledger is, but not an agent of another engine that shares it.
                 await self._send(command, link)
         if link.role == "worker" and link.is_secure:
             for command in await commands.list_cancellations(self.store, link.app_id, at):

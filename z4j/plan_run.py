@@ -83,8 +83,7 @@ class PlanRun:
         plan = await plans.get_plan(self.store, self.id)
         if plan is None:
             return True
-        if not self._groups:
-            self._groups = {group.number: group for group in await plans.list_groups(self.store, self.id)}
+        await self._know_groups()
         counts = await plans.account(self.store, self.id)
         waiting, in_flight = counts["waiting"], counts["sent"]
         if in_flight:
@@ -107,6 +106,10 @@ class PlanRun:
             if plan.action in OURS:
                 self._news.set()
         return False
+
+    async def _know_groups(self) -> None:
+        if not self._groups:
+            self._groups = {group.number: group for group in await plans.list_groups(self.store, self.id)}
 
     # -- handing over --------------------------------------------------------------------------------------------------
     async def _hand_over(self, plan: PlanRow, room: int, in_flight: int) -> None:
@@ -173,11 +176,14 @@ class PlanRun:
             await ingest_facts(self.store, app_id, facts)
 
     async def send_again(self, link: AgentLink) -> None:
-        """To an agent that is connected anew: what its spool folder has and has not answered."""
+        """To an agent that is connected anew: what its spool folder has and has not answered, if it is of an engine it is about. Agents of
+        several engines may share a folder."""
         plan = await plans.get_plan(self.store, self.id)
         if plan is None or plan.action in OURS:
             return
-        sent = [item for item in await plans.list_sent(self.store, self.id) if item.spool == link.spool and item.number in self._groups]
+        await self._know_groups()
+        able = {number for number, group in self._groups.items() if (group.engine, plan.action) in link.capabilities}
+        sent = [item for item in await plans.list_sent(self.store, self.id) if item.spool == link.spool and item.number in able]
         needs = RULES[plan.action].needs_original
         originals = await plans.read_originals(self.store, [item.task for item in sent]) if needs else {}
         for item in sent:

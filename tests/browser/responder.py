@@ -26,7 +26,8 @@ class Responder:
         self.client = WireClient(url, say_hello=False)
         self.client.say(self.client.hello(worker="celery@host-0", host="host-0", capabilities=CAPABILITIES, allow="all", spool="spool-0"))
         self.client.hear()
-        worker = {"name": "celery@host-0", "pool": "prefork", "concurrency": 8, "queues": sorted({queue for _, queue in NAMES}), "pids": [1], "notes": []}
+        queues = sorted({queue for _, queue in NAMES})
+        worker = {"name": "celery@host-0", "pool": "prefork", "concurrency": 8, "queues": queues, "pids": [1], "notes": []}
         found = {"type": "discovery", "engine": "celery", "tasks": [], "queues": [["emails", 3, 1, None]], "worker": worker}
         self.client.say(found)
         self.beat()
@@ -50,7 +51,7 @@ class Responder:
                     acked = said["seq"]
                 elif said["type"] == "command":
                     self.asked.append(said)
-                    told = (("accepted", {}), ("done", facts_of(said)))
+                    told: tuple[tuple[str, dict[str, Any]], ...] = (("accepted", {}), ("done", facts_of(said)))
                     waiting += [wire.encode_record(["command", said["id"], now(), status, facts]) for status, facts in told]
                 if waiting and self.client.seq - acked < wire.WINDOW:
                     self.client.send(b"".join(waiting))

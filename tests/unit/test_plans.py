@@ -252,6 +252,8 @@ async def test_a_restart_goes_on_and_hands_the_same_commands_to_the_same_spool_o
         stranger = again.link("b2", "another-spool")
         hub.connect(stranger)
         await other.agent_connected(stranger)
+        other_engine = again.link("b4", capabilities={("rq", "retry_task"): "any"})
+        await other.agent_connected(other_engine)
         assert again.frames == []
         link = again.link("b3")
         hub.connect(link)

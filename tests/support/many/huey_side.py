@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Orders with Huey: `huey_consumer tests.support.many.huey_side.huey`; `python -m tests.support.many.huey_produce QUEUE N` enqueues."""
+
+from __future__ import annotations
+
+import os
+
+from huey import RedisHuey
+
+import z4j_huey
+from tests.support.many.orders import carry_out
+
+huey = RedisHuey(os.environ.get("HUEY_QUEUE", "orders"), url=os.environ["BROKER_URL"])
+z4j_huey.install(huey)
+
+
+@huey.task()
+def huey_order(number: int) -> int:
+    return carry_out("huey", number)
