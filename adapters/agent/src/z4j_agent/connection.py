@@ -184,6 +184,7 @@ class Connection:
                 [adapter.engine, able.action, able.scope, able.certainty, list(able.states), able.note]
                 for adapter in agent.adapters
                 for able in adapter.capabilities
+                if able.scope != "worker" or agent.role == "worker"
             ],
             "allow": settings.allow,
             "denied": list(settings.denied),

@@ -7,14 +7,26 @@ from typing import Any, ClassVar
 
 from rq.version import VERSION
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_rq import commands, discovery, doctor, queues, reconcile
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_rq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_rq.capture import Capture
 
 ABLE = (
     Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
     Capability("cancel_task", "any", "exact", ("scheduled", "queued", "retrying"), "Takes the job out of its queue or registry at once."),
     Capability("terminate_task", "worker", "best_effort", ("running",), "Needs a worker that forks: the work horse is killed."),
+    Capability("edit_task", "any", "exact", note="Enqueues the kept job again with other arguments, under a new id."),
+    Capability("restore_task", "any", "exact", note="Puts the kept job back behind what waits, or back to wait for its time."),
+    Capability("run_task", "any", "exact", note="RQ registers no tasks: any importable function of the workers can be named."),
+    Capability("release_task", "any", "exact", ("scheduled", "retrying"), "Takes it out of the schedule and puts it behind what waits."),
+    Capability("move_task", "any", "exact", ("queued",), "In one step, unless a worker was first."),
+    Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front: RQ knows no other order."),
+    Capability("lookup_task", "any", "exact"),
+    Capability("peek_queue", "any", "exact"),
+    Capability("purge_queue", "any", "exact", note="What a worker has already is not touched."),
+    Capability("pause_queue", "worker", "exact", note="Every worker of the host and user that reports to this app holds."),
+    Capability("resume_queue", "worker", "exact"),
+    Capability("shutdown_worker", "worker", "exact", note="A warm shutdown: it finishes what it runs."),
 )
 
 
@@ -67,3 +79,42 @@ class RqAdapter(Adapter):
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
         return reconcile.lookup_task(self.capture, task_id)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        return commands.read_arguments(self.capture, original)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        return commands.edit_task(self.capture, original, args, kwargs, new_id)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        return commands.restore_task(self.capture, original, new_id, eta_at)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        return commands.run_task(self.capture, name, args, kwargs, new_id, queue)
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        return commands.release_task(self.capture, task_id)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        return commands.prioritise_task(self.capture, task_id, level)
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        return commands.move_task(self.capture, task_id, queue)
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        return waiting.peek_queue(self.capture, queue, place, limit)
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        return waiting.purge_queue(self.capture, queue, place)
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        return control.pause_queue(self.capture, queue)
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        return control.resume_queue(self.capture, queue)
+
+    def list_paused(self) -> list[str]:
+        return sorted(self.capture.pausing.holds.queues())
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        return control.shutdown_worker(self.capture)

@@ -23,6 +23,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import now
 from z4j_rq import originals, spawned
+from z4j_rq.control import Pausing
 from z4j_rq.ends import Hands, Held
 from z4j_rq.facts import ENGINE, KILLED, attempt_of, function_of, is_spawning, is_told, job_in, mark_of, name_of, sent_meta, status_text
 from z4j_rq.patches import Look, Patches
@@ -44,6 +45,7 @@ class Capture:
         """The queues this process has enqueued to, by name."""
         self.names: dict[str, str] = {}
         """Names of tasks that were seen here, and their queue: RQ registers none."""
+        self.pausing = Pausing()
         self._hands = Hands()
         self._agent: Agent
         self._patches = Patches()
@@ -75,11 +77,13 @@ class Capture:
             patches.wrap_all(BaseWorker, name, **looks)
         running = Running(agent, self._hands)
         running.connect(patches)
+        self.pausing.connect()
         atexit.register(self._at_exit)
         running.join_worker()
 
     def disconnect(self) -> None:
         self._patches.restore()
+        self.pausing.disconnect()
         handlers = getattr(self.worker, "_exc_handlers", [])
         if spawned.pass_on in handlers:
             handlers.remove(spawned.pass_on)

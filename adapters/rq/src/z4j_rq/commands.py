@@ -4,20 +4,32 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
+from rq.queue import Queue
 from rq.worker import SimpleWorker
 
+import z4j_agent
+from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
+from z4j_agent.hooks import now
 from z4j_rq import originals
-from z4j_rq.facts import WAITING
-from z4j_rq.queues import find_job, queue_named
+from z4j_rq.facts import ENGINE, WAITING, attempt_of, name_of
+from z4j_rq.queues import find_job, known_queues, queue_named
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture
+
+TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"
+"""LREM says for certain whether a worker was first."""
+TO_OTHER = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[3], 'origin', ARGV[2]) redis.call('SADD', KEYS[4], KEYS[2]) redis.call('RPUSH', KEYS[2], ARGV[1]) return 1
+"""
 
 
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
@@ -25,6 +37,79 @@ def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, A
     queue = queue_named(capture, original.queue)
     queue.enqueue_job(originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class))
     return {"task_id": new_id, "queue": queue.name}
+
+
+def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Like `retry_task`, with other arguments. Raises Refused, Unsupported."""
+    return retry_task(capture, originals.edited(original, args, kwargs), new_id)
+
+
+def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
+    """Raises Refused, Unsupported."""
+    queue = queue_named(capture, original.queue)
+    return originals.read_arguments(original, queue.serializer, queue.job_class)
+
+
+def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
+    """Like `retry_task`, and a job whose time has not come waits for it again. Raises Refused, Unsupported."""
+    if eta_at is None or eta_at <= now():
+        return retry_task(capture, original, new_id)
+    queue = queue_named(capture, original.queue)
+    job = originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class)
+    queue.schedule_job(job, datetime.fromtimestamp(eta_at / 1_000_000, UTC))
+    return {"task_id": new_id, "queue": queue.name}
+
+
+def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+    """Enqueues a function by its import path, on the queue it was seen in last unless one is given. Raises Unsupported."""
+    first = next((known.name for known in known_queues(capture)), "default")
+    chosen = queue_named(capture, queue or capture.names.get(name) or first)
+    chosen.enqueue_call(name, args=tuple(args), kwargs=kwargs, job_id=new_id)
+    return {"task_id": new_id, "queue": chosen.name}
+
+
+def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
+    """Has a scheduled job, or one that waits to be tried again, run now. Raises Refused."""
+    job, queue = _waiting(capture, task_id)
+    if not queue.connection.zrem(queue.scheduled_job_registry.key, task_id):
+        raise Refused("it does not wait for its time (any more)")
+    queue._enqueue_job(job)
+    return {"queue": queue.name}
+
+
+def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any]:
+    """To the front of its queue; RQ knows no other order. Raises Refused."""
+    if level != "next":
+        raise Refused("RQ knows one order only: a job can be put in front of its queue, and nowhere else")
+    _, queue = _waiting(capture, task_id)
+    if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
+        raise Refused("a worker has taken it already")
+    return {"queue": queue.name}
+
+
+def move_task(capture: Capture, task_id: str, name: str) -> dict[str, Any]:
+    """Behind what waits in another queue of the same Redis. Raises Refused."""
+    job, queue = _waiting(capture, task_id)
+    other = queue_named(capture, name)
+    if other.name == queue.name:
+        raise Refused("it is in that queue already")
+    keys = (queue.key, other.key, job.key, Queue.redis_queues_keys)
+    if not queue.connection.eval(TO_OTHER, len(keys), *keys, task_id, other.name):
+        raise Refused("a worker has taken it already, or it waits for its time: move it when that has come")
+    agent = z4j_agent.current()
+    if agent is not None:
+        agent.append(records.moved(ENGINE, task_id, attempt_of(job), now(), agent.run, name_of(job), other.name))
+    return {"queue": other.name}
+
+
+def _waiting(capture: Capture, task_id: str) -> tuple[Job, Queue]:
+    job = find_job(capture, task_id)
+    if job is None:
+        raise Refused("RQ does not know this task (any more)")
+    status = job.get_status(refresh=False)
+    if status not in WAITING:
+        raise Refused(f"it does not wait: RQ says {getattr(status, 'value', status)}")
+    return job, queue_named(capture, job.origin or "")
 
 
 def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:

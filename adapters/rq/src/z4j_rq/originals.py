@@ -8,6 +8,7 @@ that is pickle unless the application says otherwise, so it is always sealed, an
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 from rq.exceptions import DeserializationError
@@ -29,21 +30,32 @@ _LARGE = 8 * MAX_ORIGINAL
 WISHES = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry_intervals")
 
 
+def show_job(agent: Agent, job: Job) -> tuple[str, bool]:
+    """A job's arguments for display, and whether any was masked. Of a function that is not known here nothing is shown: any argument
+    may be secret. Raises DeserializationError."""
+    name = name_of(job)
+    function = function_of(name) if job.instance is None else getattr(job.instance, name, None)
+    if function is None:
+        return "…", True
+    return display.show_arguments(job.args, job.kwargs, agent.settings.redact, parameter_names(function))
+
+
+def show_unread(job: Job) -> str:
+    """Of a job that cannot be read here: its description is always plain text."""
+    return display.shorten(redact_text(str(job.description or "…")))
+
+
 def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
-    """The record of a job's arguments and original. Of a function that is not known here nothing is shown: any argument may be secret."""
+    """The record of a job's arguments and original."""
     name, data = name_of(job), job.data
     body: dict[str, Any] | None = None
     try:
         args, kwargs = job.args, job.kwargs
-        function = function_of(name) if job.instance is None else getattr(job.instance, name, None)
-        if function is None:
-            text, is_masked = "…", True
-        else:
-            text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, parameter_names(function))
+        text, is_masked = show_job(agent, job)
         if job.instance is None and is_plain(args) and is_plain(kwargs):
             body = {"args": list(args), "kwargs": dict(kwargs)}
-    except DeserializationError:  # the description is always plain text
-        text, is_masked = display.shorten(redact_text(str(job.description or "…"))), True
+    except DeserializationError:
+        text, is_masked = show_unread(job), True
     is_secret = is_masked or body is None
     held, state = None, "too_large"
     if len(data) <= _LARGE:
@@ -58,6 +70,30 @@ def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
         ENGINE, job.id, attempt_of(job), now(), agent.run, name, job.origin or "", rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
     )  # fmt: skip
+
+
+def read_arguments(original: Original, serializer: Any, job_class: type[Job]) -> tuple[list[Any], dict[str, Any]]:
+    """The kept job's arguments as JSON holds them. Raises Refused where they are no JSON, or a pickle nobody has sealed."""
+    data = original.data
+    if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
+        return data["args"], data["kwargs"]
+    if not original.is_sealed:
+        raise Refused("the kept job is a pickle that this application has not sealed; it is not opened")
+    job = job_class(original.task_id, connection=None, serializer=serializer)
+    job.data = base64.b64decode(str(data.get("body64", "")))
+    try:
+        args, kwargs = job.args, job.kwargs
+    except DeserializationError as error:
+        raise Refused("the kept job cannot be read here") from error
+    if job.instance is not None or not is_plain(args) or not is_plain(kwargs):
+        raise Refused("its arguments are objects that cannot be written as JSON")
+    return list(args), dict(kwargs)
+
+
+def edited(original: Original, args: list[Any], kwargs: dict[str, Any]) -> Original:
+    """The kept job with other arguments."""
+    rest = {key: value for key, value in original.data.items() if key in ("job", "meta")}
+    return replace(original, data={"args": args, "kwargs": kwargs, **rest})
 
 
 def job_again(original: Original, new_id: str, connection: Any, serializer: Any, job_class: type[Job]) -> Job:

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits in a queue: shown in its order, and taken out of it. Called in the agent's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rq.exceptions import DeserializationError
+from rq.job import Job
+from rq.queue import Queue
+
+import z4j_agent
+from z4j_agent import records
+from z4j_agent.adapter import WaitingTask
+from z4j_agent.agent import Agent
+from z4j_agent.hooks import now
+from z4j_rq import originals
+from z4j_rq.facts import ENGINE, attempt_of, name_of, to_us
+from z4j_rq.queues import queue_named
+
+if TYPE_CHECKING:
+    from z4j_rq.capture import Capture
+
+AT_ONCE = 100
+
+
+def peek_queue(capture: Capture, name: str, place: str, limit: int) -> list[WaitingTask]:
+    """The first jobs of a place, as they would run. Changes nothing."""
+    queue, agent = queue_named(capture, name), z4j_agent.current()
+    return [_shown(agent, id, job, due) for id, job, due in _first(queue, place, limit)]
+
+
+def _first(queue: Queue, place: str, limit: int) -> Iterator[tuple[str, Job | None, int | None]]:
+    """(id, job or None where its hash is gone, due) of the first of a place."""
+    due: dict[str, int] = {}
+    if place == "waiting":
+        ids = [str(id) for id in queue.get_job_ids(0, limit)]
+    else:
+        registry = queue.scheduled_job_registry if place == "delayed" else queue.failed_job_registry
+        scored = queue.connection.zrange(registry.key, 0, limit - 1, withscores=True)
+        due = {_text(id): int(score) * 1_000_000 for id, score in scored}
+        ids = list(due)
+    jobs = queue.job_class.fetch_many(ids, connection=queue.connection, serializer=queue.serializer) if ids else []
+    for id, job in zip(ids, jobs, strict=True):
+        yield id, job, due.get(id) if place == "delayed" else None
+
+
+def _shown(agent: Agent | None, id: str, job: Job | None, due: int | None) -> WaitingTask:
+    if job is None or agent is None:
+        return WaitingTask(id, "")
+    try:
+        args = originals.show_job(agent, job)[0]
+    except DeserializationError:
+        args = originals.show_unread(job)
+    return WaitingTask(id, name_of(job), args, to_us(job.enqueued_at), due)
+
+
+def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
+    """Takes everything out of a place. What is told of a job stands in the spool before the job is gone; ZREM and LREM say for certain
+    whether a worker was first, and then it is the worker's. Jobs that come while this runs are left alone."""
+    queue, agent = queue_named(capture, name), z4j_agent.current()
+    left = int(queue.connection.llen(queue.key) if place == "waiting" else queue.connection.zcard(_registry(queue, place)))
+    taken, first_at, last_at = 0, 0, 0
+    while left > 0:
+        found = list(_first(queue, place, min(AT_ONCE, left)))
+        if not found:
+            break
+        left -= len(found)
+        for id, job, _ in found:
+            if job is not None and agent is not None:
+                agent.append(originals.payload_of(agent, job, originals.BY_WORKER))
+            if not _take(queue, place, id, job):
+                continue
+            taken += 1
+            if job is not None and agent is not None and place != "dead":
+                last_at = now()
+                first_at = first_at or last_at
+                agent.append(records.cancelled(ENGINE, id, attempt_of(job), last_at, agent.run, name_of(job), queue.name, reason="purged"))
+    return {"tasks": taken, "queue": queue.name} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+
+
+def _take(queue: Queue, place: str, id: str, job: Job | None) -> bool:
+    connection = queue.connection
+    if place == "waiting":
+        is_ours = bool(connection.lrem(queue.key, 1, id))
+    else:
+        is_ours = bool(connection.zrem(_registry(queue, place), id))
+    if is_ours and job is not None:
+        connection.delete(job.key)
+    return is_ours
+
+
+def _registry(queue: Queue, place: str) -> str:
+    return str((queue.scheduled_job_registry if place == "delayed" else queue.failed_job_registry).key)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
