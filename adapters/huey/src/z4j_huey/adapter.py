@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import huey as engine
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WorkerInfo
-from z4j_huey import commands, discovery, doctor, queues, reconcile
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_huey import commands, control, discovery, doctor, originals, queues, reconcile, waiting
 from z4j_huey.capture import Capture
 
 
@@ -33,6 +33,19 @@ class HueyAdapter(Adapter):
             ("running",),
             "A process is interrupted; in a thread or greenlet an exception is raised, which a system call may hold up.",
         ),
+        Capability("edit_task", "any", "exact", note="Enqueues the kept task again with other arguments, under a new id."),
+        Capability("restore_task", "any", "exact", note="Puts the kept task back with the time and the priority it had."),
+        Capability("run_task", "any", "exact", note="Any task the application has registered."),
+        Capability(
+            "release_task", "any", "exact", ("scheduled", "retrying"), "Redis and SQLite storages; out of the schedule in one step."
+        ),
+        Capability("prioritise_task", "any", "exact", ("queued",), "PriorityRedisHuey and SqliteHuey; the others know no priorities."),
+        Capability("lookup_task", "any", "best_effort", note="Huey keeps no result of a task that returned None."),
+        Capability("peek_queue", "any", "exact"),
+        Capability("purge_queue", "any", "exact", note="Redis and SQLite storages. What a worker has already is not touched."),
+        Capability("pause_queue", "worker", "best_effort", note="A worker that was waiting at that moment may still take one task."),
+        Capability("resume_queue", "worker", "exact"),
+        Capability("shutdown_worker", "worker", "exact", note="A graceful end: it finishes what it runs."),
     )
 
     def __init__(self, huey: Any) -> None:
@@ -86,11 +99,53 @@ class HueyAdapter(Adapter):
         return list(dict.fromkeys(finding for capture in self._serving() for finding in doctor.findings(capture)))
 
     # -- what operators ask --------------------------------------------------------------------------------------------
-    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+    def _of(self, queue: str) -> Capture:
+        """The watched object of this name. Raises Refused."""
         for capture in list(self.captures):
-            if capture.huey.name == original.queue:
-                return commands.retry_task(capture, original, new_id)
-        raise Refused(f"it belongs to the Huey object {original.queue!r}, which this process does not have")
+            if capture.huey.name == queue:
+                return capture
+        raise Refused(f"it belongs to the Huey object {queue!r}, which this process does not have")
+
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        return commands.retry_task(self._of(original.queue), original, new_id)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        return originals.read_arguments(self._of(original.queue).huey, original)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        return commands.edit_task(self._of(original.queue), original, args, kwargs, new_id)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        return commands.restore_task(self._of(original.queue), original, new_id, eta_at, priority)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        if queue:
+            return commands.run_task(self._of(queue), name, args, kwargs, new_id)
+        return self._first(lambda capture, _: commands.run_task(capture, name, args, kwargs, new_id), "")
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        return self._first(commands.release_task, task_id)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        return self._first(lambda capture, id: commands.prioritise_task(capture, id, level), task_id)
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        return waiting.peek_queue(self._of(queue), place, limit)
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        return waiting.purge_queue(self._of(queue), place)
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        return control.pause_queue(self._of(queue))
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        return control.resume_queue(self._of(queue))
+
+    def list_paused(self) -> list[str]:
+        return sorted({queue for capture in self.captures for queue in capture.pausing.holds.queues()})
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        return control.shutdown_worker(self._serving()[0])
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
         return self._first(commands.cancel_task, task_id)

@@ -24,6 +24,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now
 from z4j_huey import originals
+from z4j_huey.control import Pausing
 from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us, with_attempt
 from z4j_huey.life import Life
 from z4j_huey.patches import Patches
@@ -41,6 +42,7 @@ class Capture:
         self.huey = huey
         self.running = Running()
         self.life: Life
+        self.pausing = Pausing(huey)
         self.hub: Any = None
         """gevent's hub in whose greenlets this object is used; None without gevent."""
         self._agent: Agent
@@ -138,6 +140,8 @@ class Capture:
 
     # -- a worker ------------------------------------------------------------------------------------------------------
     def around_dequeue(self, dequeue: Callable[[], Any]) -> Any:
+        if self.pausing.is_held():
+            return None
         self._local.is_taking = True
         try:
             return dequeue()

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent import green
+import z4j_agent
+from z4j_agent import green, records
 from z4j_agent.adapter import Original, Refused
-from z4j_huey import originals, reconcile
+from z4j_agent.hooks import now
+from z4j_huey import originals, reconcile, waiting
 from z4j_huey.capture import retry_of
+from z4j_huey.facts import ENGINE, attempt_of, name_of, with_attempt
 
 if TYPE_CHECKING:
     from z4j_huey.capture import Capture
@@ -18,13 +22,80 @@ if TYPE_CHECKING:
 
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
     """Enqueues the kept task again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused."""
-    huey = capture.huey
+    task, note = originals.task_again(capture.huey, original, new_id)
+    return _send(capture, task, original.task_id, note)
+
+
+def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Like `retry_task`, with other arguments. Raises Refused."""
+    task, note = originals.task_again(capture.huey, original, new_id)
+    task.args, task.kwargs = tuple(args), kwargs
+    return _send(capture, task, original.task_id, note)
+
+
+def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+    """Like `retry_task`, with the time and the priority it had. Raises Refused."""
+    task, note = originals.task_again(capture.huey, original, new_id)
+    if eta_at is not None and eta_at > now():
+        moment = datetime.fromtimestamp(eta_at / 1_000_000, UTC)
+        task.eta = (moment if capture.huey.utc else moment.astimezone()).replace(tzinfo=None)
+    if priority is not None:
+        task.priority = priority
+    return _send(capture, task, original.task_id, note)
+
+
+def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Enqueues a registered task. Raises Refused for one this application does not know."""
+    registry = capture.huey._registry
+    if name not in registry._registry:
+        raise Refused(f"this application does not know {name}")
+    return _send(capture, registry.string_to_task(name)(tuple(args), kwargs, id=new_id), "", "")
+
+
+def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
+    """Takes a task out of the schedule and puts it behind what waits, as the scheduler does when its time has come. Raises Refused."""
+    return green.ask(capture.hub, lambda: _release(capture, task_id))
+
+
+def _release(capture: Capture, task_id: str) -> dict[str, Any]:
+    try:
+        place, held, task = waiting.find(capture, "delayed", task_id)
+    except Refused:  # before the first worker has looked at it, a delayed task waits in the queue
+        place, held, task = waiting.find(capture, "waiting", task_id)
+    attempt, huey, agent = attempt_of(task), capture.huey, z4j_agent.current()
+    if not place.take(held):
+        raise Refused("a worker has taken it already, or this storage cannot give one task out")
+    past = (datetime.now(UTC) if huey.utc else datetime.now(UTC).astimezone()).replace(tzinfo=None) - timedelta(seconds=1)
+    task.eta = None
+    task.eta = with_attempt(task, attempt, past)
+    task.z4j_is_due = True
+    huey.enqueue(task)
+    if agent is not None:
+        agent.append(records.enqueued(ENGINE, task_id, attempt, now(), agent.run, name_of(task), huey.name))
+    return {"queue": huey.name}
+
+
+def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any]:
+    """Another place in the queue, in storages that have priorities. Raises Refused."""
+
+    def put() -> dict[str, Any]:
+        place, held, _ = waiting.find(capture, "waiting", task_id)
+        if not place.can_order:
+            raise Refused("this storage of Huey's knows no priorities")
+        if not place.put(held, level):
+            raise Refused("a worker has taken it already")
+        return {"queue": capture.huey.name}
+
+    return green.ask(capture.hub, put)
+
+
+def _send(capture: Capture, task: Any, of: str, note: str) -> dict[str, Any]:
+    huey, new_id = capture.huey, task.id
     if huey._immediate:
         raise Refused("Huey's immediate mode is on here: the task would run inside the agent")
-    task, note = originals.task_again(huey, original, new_id)
 
     def send() -> None:
-        token = retry_of.set(original.task_id)
+        token = retry_of.set(of)
         try:
             huey.enqueue(task)
         finally:

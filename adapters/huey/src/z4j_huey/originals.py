@@ -86,6 +86,19 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
     return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **wishes), ""
 
 
+def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
+    """The kept task's arguments as JSON holds them. Raises Refused where they are no JSON, or a pickle nobody has sealed."""
+    data = original.data
+    if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
+        return data["args"], data["kwargs"]
+    if not original.is_sealed:
+        raise Refused("the kept task is a pickle that this application has not sealed; it is not read")
+    message = huey.serializer.deserialize(base64.b64decode(str(data.get("body64", ""))))
+    if not is_plain(message.args) or not is_plain(message.kwargs):
+        raise Refused("its arguments are objects that cannot be written as JSON")
+    return list(message.args), dict(message.kwargs)
+
+
 def _rename(task: Any) -> None:
     """What follows a task gets ids of its own: with their old ones they would be taken for tasks that have run already."""
     if task is not None:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a consumer itself: to pause, and to end. Huey has no pause of its own; a consumer that is held takes nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.holds import Holds
+from z4j_huey.facts import ENGINE
+
+if TYPE_CHECKING:
+    from z4j_huey.capture import Capture
+
+HELD_S = 0.2
+"""How often a worker that is held looks whether it still is."""
+ANSWER_S = 0.3
+"""So long the answer to a command has before the process it came from begins to end."""
+
+
+class Pausing:
+    """Asked before every task is taken: one `stat` while nothing is paused. Children of a consumer read the same file."""
+
+    def __init__(self, huey: Any) -> None:
+        self._huey = huey
+        self._holds: Holds | None = None
+
+    @property
+    def holds(self) -> Holds:
+        """Those of this process's spool folder."""
+        if self._holds is None:
+            agent = z4j_agent.current()
+            self._holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
+        return self._holds
+
+    def is_held(self) -> bool:
+        """Waits a moment where it is, so that a worker does not spin."""
+        if not self.holds.is_held(self._huey.name):
+            return False
+        time.sleep(HELD_S)
+        return True
+
+
+def pause_queue(capture: Capture) -> dict[str, Any]:
+    """Raises Unsupported in a process that runs no consumer."""
+    _need_consumer(capture)
+    capture.pausing.holds.hold(capture.huey.name)
+    return {"note": "a worker that was waiting for a task at this moment may still take one"}
+
+
+def resume_queue(capture: Capture) -> dict[str, Any]:
+    """Raises Unsupported in a process that runs no consumer."""
+    _need_consumer(capture)
+    capture.pausing.holds.release(capture.huey.name)
+    return {}
+
+
+def shutdown_worker(capture: Capture) -> dict[str, Any]:
+    """By the signal that Huey takes for a graceful end (huey/consumer.py). Raises Unsupported, Refused."""
+    _need_consumer(capture)
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler):
+        raise Refused("this consumer does not listen to signals")
+    threading.Timer(ANSWER_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
+
+
+def _need_consumer(capture: Capture) -> None:
+    if capture.life.consumer is None:
+        raise Unsupported("this process runs no consumer")

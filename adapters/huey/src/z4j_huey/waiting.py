@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits for a Huey object's consumers: shown in its order, and taken out. Called in the agent's thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent import display, green, records
+from z4j_agent.adapter import Refused, WaitingTask
+from z4j_agent.agent import Agent
+from z4j_agent.guard import let_through
+from z4j_agent.hooks import now, parameter_names
+from z4j_huey import originals
+from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of, to_us
+from z4j_huey.places import Held, Place, place_of
+
+if TYPE_CHECKING:
+    from z4j_huey.capture import Capture
+
+LOOKED_THROUGH = 20_000
+"""Messages of a place that are looked through for one task."""
+
+
+def place_named(capture: Capture, place: str) -> Place:
+    """`waiting` or `delayed`. Raises Refused for the dead, which Huey does not keep."""
+    if place == "dead":
+        raise Refused("Huey keeps no failed tasks in a place of their own")
+    return place_of(capture.huey, is_schedule=place == "delayed")
+
+
+def find(capture: Capture, place: str, task_id: str) -> tuple[Place, Held, Any]:
+    """A waiting task: its place, what it is held by, and the task itself. Raises Refused when it is not there."""
+    there = place_named(capture, place)
+    for held in there.first(LOOKED_THROUGH):
+        task = read(capture, held.data)
+        if task is not None and task.id == task_id:
+            return there, held, task
+    raise Refused("it does not wait there: a worker has taken it already, or it is over")
+
+
+def read(capture: Capture, data: bytes) -> Any:
+    """The task in a message; None where it is of a task this application does not know, or no message of Huey's."""
+    try:
+        return capture.huey.deserialize_task(data)
+    except Exception as error:
+        let_through(error)
+        return None
+
+
+def peek_queue(capture: Capture, place: str, limit: int) -> list[WaitingTask]:
+    """The first of a place. Changes nothing. Huey's messages do not say when they were sent."""
+
+    def look() -> list[WaitingTask]:
+        agent = z4j_agent.current()
+        return [_shown(capture, agent, held.data) for held in place_named(capture, place).first(limit)] if agent is not None else []
+
+    return green.ask(capture.hub, look)
+
+
+def _shown(capture: Capture, agent: Agent, data: bytes) -> WaitingTask:
+    task = read(capture, data)
+    if task is None:
+        _, task_id, _, name = originals.of_unknown(agent, capture.huey, data)
+        return WaitingTask(task_id, name, "…")
+    function = function_of(type(task))
+    names = parameter_names(function) if function is not None else ()
+    text, _ = display.show_arguments(task.args, task.kwargs, agent.settings.redact, names)
+    priority = task.priority if isinstance(task.priority, int) else None
+    return WaitingTask(task.id, name_of(task), text, None, to_us(task.eta, is_utc=capture.huey.utc), priority)
+
+
+def purge_queue(capture: Capture, place: str) -> dict[str, Any]:
+    """Takes everything out that is there now. What is told of a task stands in the spool before it is gone. Raises Refused."""
+    return green.ask(capture.hub, lambda: _purge(capture, place))
+
+
+def _purge(capture: Capture, place: str) -> dict[str, Any]:
+    there, agent = place_named(capture, place), z4j_agent.current()
+    assert agent is not None  # the command came through it
+    taken, first_at, last_at = 0, 0, 0
+    for held in there.first(max(there.size(), 1)):
+        task = read(capture, held.data)
+        if task is None:
+            payload, task_id, attempt, name = originals.of_unknown(agent, capture.huey, held.data)
+        else:
+            payload = originals.payload_of(agent, capture.huey, task, originals.BY_WORKER)
+            task_id, attempt, name = task.id, attempt_of(task), name_of(task)
+        if payload is not None:
+            agent.append(payload)
+        is_ours = there.take(held)
+        if is_ours is None:
+            raise Refused("from this storage tasks cannot be taken one by one, so none was")
+        if not is_ours:
+            continue
+        taken, last_at = taken + 1, now()
+        first_at = first_at or last_at
+        agent.append(records.cancelled(ENGINE, task_id, attempt, last_at, agent.run, name, capture.huey.name, reason="purged"))
+    return {"tasks": taken, "queue": capture.huey.name} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
