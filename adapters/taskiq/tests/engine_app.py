@@ -30,7 +30,7 @@ from taskiq.kicker import AsyncKicker
 import z4j_taskiq
 
 KIND, URL = os.environ.get("BROKER", "list"), os.environ["BROKER_URL"]
-QUEUE = "work"
+QUEUE = os.environ.get("QUEUE_NAME", "work")
 
 
 def make_broker() -> Any:

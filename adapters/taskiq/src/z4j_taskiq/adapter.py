@@ -6,8 +6,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_taskiq import commands, discovery, doctor, queues, reconcile
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_taskiq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_taskiq.capture import Capture
 
 
@@ -27,6 +27,17 @@ class TaskiqAdapter(Adapter):
         Capability(
             "terminate_task", "worker", "best_effort", ("running",), "Needs an async task: a plain function runs in a thread to its end."
         ),
+        Capability("edit_task", "any", "exact", note="Sends the kept message again with other arguments, under a new id."),
+        Capability("restore_task", "any", "exact", note="Sends the kept message again, behind what waits."),
+        Capability("run_task", "any", "exact", note="Any task the application has registered."),
+        Capability("move_task", "any", "exact", ("queued",), "From one Redis list to another of the same Redis, in one step."),
+        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a Redis list: it knows no other order."),
+        Capability("lookup_task", "any", "best_effort"),
+        Capability("peek_queue", "any", "exact", note="Redis lists and streams."),
+        Capability("purge_queue", "any", "exact", note="Redis lists and streams. What a worker has already is not touched."),
+        Capability("pause_queue", "worker", "best_effort", note="Tasks that a worker has fetched in advance still run."),
+        Capability("resume_queue", "worker", "exact"),
+        Capability("shutdown_worker", "worker", "exact", note="The manager ends with all its worker processes."),
     )
 
     def __init__(self, broker: Any) -> None:
@@ -86,3 +97,39 @@ class TaskiqAdapter(Adapter):
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
         return reconcile.lookup_task(self.captures, task_id)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        return commands.read_arguments(commands.sender_of(self.captures, original), original)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        return commands.edit_task(commands.sender_of(self.captures, original), original, args, kwargs, new_id)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        return commands.retry_task(commands.sender_of(self.captures, original), original, new_id)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        return commands.run_task(self.captures, name, args, kwargs, new_id, queue)
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        return commands.move_task(self.captures, task_id, queue)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        return commands.prioritise_task(self.captures, task_id, level)
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        return waiting.peek_queue(self.captures, queue, place, limit)
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        return waiting.purge_queue(self.captures, queue, place)
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        return control.pause_queue(self.captures, queue)
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        return control.resume_queue(self.captures, queue)
+
+    def list_paused(self) -> list[str]:
+        return sorted({queue for capture in self.captures for queue in capture.gate.holds.queues()})
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        return control.shutdown_worker(self.captures)

@@ -29,6 +29,7 @@ from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
 from z4j_taskiq import originals, receiver
 from z4j_taskiq.commands import SkipList
+from z4j_taskiq.control import Gate
 from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, is_rabbitmq, queue_of, requeues, sent_meta
 from z4j_taskiq.run import CURRENT, Run, watched
 
@@ -63,6 +64,7 @@ class Capture:
         self._finalizer: multiprocessing.util.Finalize | None = None
         self._agent: Agent
         self._middleware = Middleware(self)
+        self.gate = Gate(broker)
         self.skips: SkipList
 
     def connect(self) -> None:
@@ -73,10 +75,12 @@ class Capture:
         self.skips = SkipList(getattr(agent.spool, "folder", agent.settings.spool))
         self.broker.add_middlewares(self._middleware)
         receiver.watch(self)
+        self.gate.connect()
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         receiver.unwatch(self)
+        self.gate.disconnect()
         if self._middleware in self.broker.middlewares:
             self.broker.middlewares.remove(self._middleware)
         atexit.unregister(self._at_exit)

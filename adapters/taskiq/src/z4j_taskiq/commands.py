@@ -15,15 +15,19 @@ import z4j_agent
 from z4j_agent import hooks, records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.guard import faults
-from z4j_taskiq import originals, reconcile
+from z4j_agent.originals import is_plain
+from z4j_taskiq import originals, reconcile, waiting
 from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
-from z4j_taskiq.queues import LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
+from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
 
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
     from z4j_taskiq.run import Run
 
 KEEP_BYTES = 1024 * 1024
+TO_FRONT = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('RPUSH', KEYS[1], ARGV[1]) return 1"
+TO_OTHER = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[2], ARGV[1]) return 1"
+"""LREM says for certain whether a worker was first; a list is filled from the left and read from the right."""
 
 
 class SkipList:
@@ -91,8 +95,82 @@ def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, A
     To a Redis by a connection of our own, so that any process can; to any other broker in the loop that uses it. The worker that
     takes it reports its arguments. Raises Refused.
     """
-    broker = capture.broker
-    message = originals.message_again(broker, original, new_id)
+    return _send(capture, original.name, originals.message_again(capture.broker, original, new_id))
+
+
+def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
+    """The kept message's arguments as JSON holds them. Raises Refused."""
+    message = originals.message_again(capture.broker, original, "read")
+    if not is_plain(message.args) or not is_plain(message.kwargs):
+        raise Refused("its arguments are objects that cannot be written as JSON")
+    return list(message.args), dict(message.kwargs)
+
+
+def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Like `retry_task`, with other arguments. Raises Refused."""
+    message = originals.message_again(capture.broker, original, new_id)
+    return _send(capture, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}))
+
+
+def run_task(captures: Sequence[Capture], name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+    """Sends a registered task. Raises Refused for one that no broker of this process knows, or for a queue that is not the broker's."""
+    for capture in captures:
+        task = capture.broker.find_task(name)
+        if task is None:
+            continue
+        if queue and queue not in names_of(capture.broker):
+            raise Refused(f"{name} is sent to {', '.join(names_of(capture.broker))}; this broker has no queue {queue}")
+        message = task.kicker().with_task_id(new_id)._prepare_message(*args, **kwargs)
+        return _send(capture, name, message)
+    raise Refused(f"this application does not know {name}")
+
+
+def prioritise_task(captures: Sequence[Capture], task_id: str, level: str) -> dict[str, Any]:
+    """To the front of a Redis list; it knows no other order. Raises Refused."""
+    if level != "next":
+        raise Refused("a Redis list knows one order only: a task can be put in front, and nowhere else")
+    _, queue, held, client = _find(captures, task_id)
+    with client:
+        if not client.eval(TO_FRONT, 1, queue, held.raw):
+            raise Refused("a worker has taken it already")
+    return {"queue": queue}
+
+
+def move_task(captures: Sequence[Capture], task_id: str, other: str) -> dict[str, Any]:
+    """Behind what waits in another list of the same Redis, in one step. Raises Refused."""
+    capture, queue, held, client = _find(captures, task_id)
+    with client:
+        if other == queue:
+            raise Refused("it is in that queue already")
+        if client.type(other) not in (b"list", "list", b"none", "none"):
+            raise Refused(f"{other} is no list on that Redis")
+        if not client.eval(TO_OTHER, 2, queue, other, held.raw):
+            raise Refused("a worker has taken it already")
+    message, agent = read(capture.broker, held.raw), z4j_agent.current()
+    if agent is not None:
+        agent.append(records.moved(ENGINE, task_id, attempt_of(message.labels), hooks.now(), agent.run, message.task_name, other))
+    return {"queue": other}
+
+
+def _find(captures: Sequence[Capture], task_id: str) -> tuple[Capture, str, waiting.Held, Any]:
+    """A task that waits in a Redis list, and an open connection to it. Raises Refused."""
+    is_looked_into = False
+    for capture in captures:
+        if redis_kind(capture.broker) != "list":
+            continue
+        is_looked_into = True
+        queue, lent = queue_of(capture.broker, {}), redis_of(capture.broker)
+        client = lent.__enter__()
+        for held in waiting.first(client, capture.broker, queue, LOOKED_AT):
+            message = read(capture.broker, held.raw)
+            if message is not None and message.task_id == task_id:
+                return capture, queue, held, client
+        lent.__exit__(None, None, None)
+    raise Refused("it does not wait there (any more)" if is_looked_into else "only Redis lists give a single task out")
+
+
+def _send(capture: Capture, name: str, message: Any) -> dict[str, Any]:
+    broker, new_id = capture.broker, message.task_id
     sent, at = broker.formatter.dumps(message), hooks.now()
     queue = queue_of(broker, message.labels)
     match redis_kind(broker):
@@ -106,7 +184,7 @@ def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, A
             in_loop(capture, lambda: broker.kick(sent))
     agent = z4j_agent.current()
     if agent is not None:
-        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, original.name, queue, meta=sent_meta(message.labels)))
+        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, meta=sent_meta(message.labels)))
     return {"task_id": new_id, "queue": queue}
 
 

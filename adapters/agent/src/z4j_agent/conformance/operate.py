@@ -87,8 +87,10 @@ class OperateContract:
 
     # -- asking --------------------------------------------------------------------------------------------------------
     def ask(self, gateway: Gateway, running: Harness, action: str, **params: Any) -> tuple[str, dict[str, Any]]:
-        """The final answer of the newest worker."""
-        asked = gateway.ask(worker_link(gateway), action, running.adapter.engine, params)
+        """The final answer of the harness's own worker, the first that connected."""
+        worker_link(gateway)
+        first = next(link for link in gateway.open_links() if link.hello["role"] == "worker")
+        asked = gateway.ask(first, action, running.adapter.engine, params)
         return final_answer(gateway, asked)
 
     def done(self, gateway: Gateway, running: Harness, action: str, **params: Any) -> dict[str, Any]:
@@ -295,6 +297,8 @@ class OperateContract:
 
     def test_next_is_before_high(self, gateway: Gateway, running: Harness) -> None:
         self.need(running, "prioritise_task", "pause_queue")
+        if not self.levels:
+            pytest.skip("this broker knows no order but that of sending, and says so")
         self.paused(gateway, running)
         tasks = self.waiting(gateway, running, 3)
         self.done(gateway, running, "prioritise_task", task_id=tasks[1], level="high" if "high" in self.levels else "next")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a worker itself: to pause a queue, and to end. taskiq has no pause of its own; so the messages a broker hands to
+its receiver pass through a gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.guard import faults, let_through
+from z4j_agent.holds import Holds
+from z4j_taskiq.facts import ENGINE, queue_of
+from z4j_taskiq.queues import redis_kind
+
+if TYPE_CHECKING:
+    from z4j_taskiq.capture import Capture
+
+LOOK_S = 0.2
+ANSWER_S = 0.3
+"""So long the answer to a command has before the processes it came from begin to end."""
+
+
+class Gate:
+    """Stands in front of `broker.listen`. Costs one `stat` for each message while nothing is paused."""
+
+    def __init__(self, broker: Any) -> None:
+        self._broker = broker
+        self._holds: Holds | None = None
+
+    @property
+    def holds(self) -> Holds:
+        """Those of this process's spool folder."""
+        if self._holds is None:
+            agent = z4j_agent.current()
+            self._holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
+        return self._holds
+
+    def connect(self) -> None:
+        self._broker.listen = self._listen
+
+    def disconnect(self) -> None:
+        vars(self._broker).pop("listen", None)
+
+    def _is_held(self) -> bool:
+        try:
+            held = self.holds.queues()
+        except Exception as error:
+            let_through(error)
+            faults.report("asking whether a queue is paused", error)
+            return False
+        return bool(held) and queue_of(self._broker, {}) in held
+
+    async def _listen(self) -> AsyncIterator[Any]:
+        """As the broker's own. A message that arrives while its queue is paused goes back to where a Redis list has it next; any other
+        broker keeps it as handed out and not acknowledged, until the queue goes on."""
+        await self._until_resumed()
+        async for message in type(self._broker).listen(self._broker):
+            if not self._is_held():
+                yield message
+                continue
+            if redis_kind(self._broker) != "list":
+                await self._until_resumed()
+                yield message
+                continue
+            await self._put_back(message)
+            await self._until_resumed()
+
+    async def _until_resumed(self) -> None:
+        while self._is_held():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
+            await asyncio.sleep(LOOK_S)
+
+    async def _put_back(self, raw: bytes) -> None:
+        from redis.asyncio import Redis
+
+        async with Redis(connection_pool=self._broker.connection_pool) as client:
+            await client.rpush(queue_of(self._broker, {}), raw)
+
+
+def pause_queue(captures: Sequence[Capture], queue: str) -> dict[str, Any]:
+    """Raises Unsupported in a process that is no worker."""
+    _of(captures, queue).gate.holds.hold(queue)
+    return {"note": "what a worker had taken before goes on; tasks that were fetched in advance still run"}
+
+
+def resume_queue(captures: Sequence[Capture], queue: str) -> dict[str, Any]:
+    """Raises Unsupported in a process that is no worker."""
+    _of(captures, queue).gate.holds.release(queue)
+    return {}
+
+
+def _of(captures: Sequence[Capture], queue: str) -> Capture:
+    listening = [capture for capture in captures if capture.receiver is not None]
+    if not listening:
+        raise Unsupported("this process is no taskiq worker")
+    return next((capture for capture in listening if queue_of(capture.broker, {}) == queue), listening[0])
+
+
+def shutdown_worker(captures: Sequence[Capture]) -> dict[str, Any]:
+    """The manager ends all its worker processes: one alone it would start again. Raises Unsupported, Refused."""
+    if all(capture.receiver is None for capture in captures):
+        raise Unsupported("this process is no taskiq worker")
+    manager = multiprocessing.parent_process()
+    if manager is None or manager.pid != os.getppid():
+        raise Refused("this worker has no manager of taskiq's above it, so nobody could end it in order")
+    threading.Timer(ANSWER_S, os.kill, (os.getppid(), signal.SIGTERM)).start()
+    return {"note": "its manager ends with all its worker processes; each finishes what it runs within its own time limit"}

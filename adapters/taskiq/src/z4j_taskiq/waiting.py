@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits in a queue: shown in its order, and taken out of it. Called in the agent's thread, by a synchronous connection of its own.
+
+Redis lists and streams alone: RabbitMQ gives nothing out without handing it over, which marks every message as redelivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import z4j_agent
+from z4j_agent import display, hooks, records
+from z4j_agent.adapter import Refused, WaitingTask
+from z4j_taskiq import originals
+from z4j_taskiq.facts import ENGINE, attempt_of
+from z4j_taskiq.queues import LOOKED_AT, names_of, read, redis_kind, redis_of, waiting_in
+
+if TYPE_CHECKING:
+    from z4j_taskiq.capture import Capture
+
+#: Deletes an entry that no consumer was ever given: it is beyond the last one delivered, in the same step.
+TAKE_UNREAD = """
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local facts = {}
+  for i = 1, #group, 2 do facts[group[i]] = group[i + 1] end
+  local a, b = string.match(facts['last-delivered-id'], '(%d+)-(%d+)')
+  local c, d = string.match(ARGV[1], '(%d+)-(%d+)')
+  if tonumber(a) > tonumber(c) or (tonumber(a) == tonumber(c) and tonumber(b) >= tonumber(d)) then return 0 end
+end
+return redis.call('XDEL', KEYS[1], ARGV[1])
+"""
+
+
+class Held(NamedTuple):
+    """A message: the id of its stream's entry, "" in a list, and taskiq's bytes."""
+
+    id: str
+    raw: bytes
+
+
+def of_queue(captures: Sequence[Capture], queue: str, place: str) -> Capture:
+    """The broker that has this queue and can be looked into. Raises Refused."""
+    if place != "waiting":
+        raise Refused("taskiq keeps no delayed and no failed tasks in a queue of their own")
+    for capture in captures:
+        if queue in names_of(capture.broker):
+            if not redis_kind(capture.broker):
+                raise Refused("this broker gives nothing out without handing it over; only Redis lists and streams can be looked into")
+            return capture
+    raise Refused(f"no broker of this process has the queue {queue}")
+
+
+def first(client: Any, broker: Any, queue: str, limit: int) -> list[Held]:
+    """The first messages of a queue, in the order they would run."""
+    if redis_kind(broker) == "list":
+        return [Held("", raw) for raw in islice(waiting_in(client, queue), limit)]
+    import redis
+
+    try:
+        groups = client.xinfo_groups(queue)
+    except redis.ResponseError:  # no such stream yet
+        return []
+    group = broker.consumer_group_name
+    last = next((_text(entry["last-delivered-id"]) for entry in groups if entry["name"] in (group, group.encode())), "0-0")
+    return [Held(_text(id), fields.get(b"data", b"")) for id, fields in client.xrange(queue, f"({last}", "+", count=limit)]
+
+
+def take(client: Any, broker: Any, queue: str, held: Held) -> bool:
+    """Whether it was ours to take: Redis says for certain."""
+    if redis_kind(broker) == "list":
+        return bool(client.lrem(queue, -1, held.raw))
+    return bool(client.eval(TAKE_UNREAD, 1, queue, held.id))
+
+
+def peek_queue(captures: Sequence[Capture], queue: str, place: str, limit: int) -> list[WaitingTask]:
+    """Changes nothing. taskiq's messages do not say when they were sent. Raises Refused."""
+    capture = of_queue(captures, queue, place)
+    with redis_of(capture.broker) as client:
+        return [_shown(capture.broker, held.raw) for held in first(client, capture.broker, queue, limit)]
+
+
+def _shown(broker: Any, raw: bytes) -> WaitingTask:
+    message, agent = read(broker, raw), z4j_agent.current()
+    if message is None or agent is None:
+        return WaitingTask("", "")
+    names = originals.parameter_names(broker, message.task_name)
+    if names is None:
+        return WaitingTask(message.task_id, message.task_name, "…")
+    text, _ = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
+    return WaitingTask(message.task_id, message.task_name, text)
+
+
+def purge_queue(captures: Sequence[Capture], queue: str, place: str) -> dict[str, Any]:
+    """Takes out what is there now. What is told of a task stands in the spool before it is gone. Raises Refused."""
+    capture, agent = of_queue(captures, queue, place), z4j_agent.current()
+    assert agent is not None  # the command came through it
+    broker, taken, first_at, last_at = capture.broker, 0, 0, 0
+    with redis_of(broker) as client:
+        for held in first(client, broker, queue, LOOKED_AT):
+            message = read(broker, held.raw)
+            if message is not None:
+                shown = (message.args, message.kwargs, message.labels)
+                attempt = attempt_of(message.labels)
+                agent.append(
+                    originals.payload_of_delivery(agent, broker, held.raw, message.task_id, message.task_name, attempt, queue, shown)
+                )
+            if not take(client, broker, queue, held):
+                continue
+            taken += 1
+            if message is not None:
+                last_at = hooks.now()
+                first_at = first_at or last_at
+                head = (ENGINE, message.task_id, attempt, last_at, agent.run, message.task_name, queue)
+                agent.append(records.cancelled(*head, reason="purged"))
+    return {"tasks": taken, "queue": queue} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
