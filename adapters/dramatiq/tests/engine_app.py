@@ -112,6 +112,11 @@ async def spawn_async() -> str:
     return str(succeed.send("child").message_id)
 
 
+@actor(queue_name="other")
+def elsewhere() -> None:
+    """So that there is another queue."""
+
+
 @actor(time_limit=300)
 def time_limit() -> None:
     wait.fn(30)

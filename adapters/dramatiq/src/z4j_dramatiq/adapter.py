@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import dramatiq
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_dramatiq import commands, discovery, doctor, queues, reconcile
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_dramatiq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_dramatiq.capture import Capture
 
 
@@ -32,6 +32,20 @@ class DramatiqAdapter(Adapter):
             ("running",),
             "An exception is raised in the task's thread; what waits in a system call ends when that returns.",
         ),
+        Capability("edit_task", "any", "exact", note="Sends the kept message again with other arguments, under a new id."),
+        Capability("restore_task", "any", "exact", note="Sends the kept message again, with the delay that is left of its time."),
+        Capability("run_task", "any", "exact", note="Any actor the application declares."),
+        Capability(
+            "release_task", "worker", "best_effort", ("scheduled", "retrying"), "Not where another worker process has it in memory."
+        ),
+        Capability("move_task", "any", "exact", ("queued",), "Between queues in Redis, in one step."),
+        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a queue in Redis: it knows no other order."),
+        Capability("lookup_task", "any", "best_effort"),
+        Capability("peek_queue", "any", "exact", note="On RabbitMQ what was looked at is marked as redelivered."),
+        Capability("purge_queue", "any", "exact", note="What a worker has fetched already is not touched."),
+        Capability("pause_queue", "worker", "best_effort", note="What a worker has fetched in advance still runs."),
+        Capability("resume_queue", "worker", "exact"),
+        Capability("shutdown_worker", "worker", "exact", note="The `dramatiq` command ends with all its worker processes."),
     )
 
     def __init__(self, broker: Any) -> None:
@@ -81,3 +95,42 @@ class DramatiqAdapter(Adapter):
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
         return reconcile.lookup_task(self.capture, task_id)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        return commands.read_arguments(original)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        return commands.edit_task(self.broker, original, args, kwargs, new_id)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        return commands.restore_task(self.broker, original, new_id, eta_at, priority)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        return commands.run_task(self.broker, name, args, kwargs, new_id, queue)
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        return commands.release_task(self.capture, task_id)
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        return commands.move_task(self.broker, task_id, queue)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        return commands.prioritise_task(self.broker, task_id, level)
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        return waiting.peek_queue(self.capture, queue, place, limit)
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        return waiting.purge_queue(self.capture, queue, place)
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        return control.pause_queue(self.capture, queue)
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        return control.resume_queue(self.capture, queue)
+
+    def list_paused(self) -> list[str]:
+        return sorted(control.holds_of(self.capture).queues())
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        return control.shutdown_worker(self.capture)

@@ -23,8 +23,9 @@ from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
+from z4j_agent.holds import Holds
 from z4j_agent.hooks import error_of, now, text_of
-from z4j_dramatiq import decoding, originals
+from z4j_dramatiq import control, decoding, originals
 from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import ENGINE, MARK, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.queues import Lookout
@@ -46,6 +47,7 @@ class Capture(Middleware):
         """Whether the `dramatiq` command started this process."""
         self.lookout = Lookout(broker)
         self.skips: Skips
+        self.holds: Holds | None = None
         self._agent: Agent
         self._on_ready = on_ready
         self._fence = Fence(self.running)
@@ -233,6 +235,7 @@ class Capture(Middleware):
 
     @guard("after_worker_boot")
     def after_worker_boot(self, broker: Any, worker: Any) -> None:
+        control.hold_again(self)
         self._agent.connect()
 
     @guard("after_worker_shutdown")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import heapq
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dramatiq.middleware.threading import current_platform, is_gevent_active, supported_platforms
@@ -11,12 +13,20 @@ import z4j_agent
 from z4j_agent import hooks, records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.guard import faults
-from z4j_dramatiq import originals
+from z4j_agent.originals import is_plain
+from z4j_dramatiq import originals, waiting
 from z4j_dramatiq.facts import DEAD, ENGINE, attempt_of, queue_of
 from z4j_dramatiq.queues import find_in_redis, key_of, kind_of, lent_connection
 
 if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
+
+TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"
+TO_OTHER = """
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1]) redis.call('HSET', KEYS[4], ARGV[1], ARGV[2]) redis.call('RPUSH', KEYS[3], ARGV[1]) return 1
+"""
+"""LREM says for certain whether a worker was first."""
 
 
 def can_reach_broker() -> bool:
@@ -42,6 +52,114 @@ def retry_task(broker: Any, original: Original, new_id: str) -> dict[str, Any]:
     with lent_connection(broker):
         broker.enqueue(message)
     return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+
+def read_arguments(original: Original) -> tuple[list[Any], dict[str, Any]]:
+    """The kept message's arguments as JSON holds them. Raises Refused."""
+    message, _ = originals.message_again(original, "read")
+    if not is_plain(message.args) or not is_plain(message.kwargs):
+        raise Refused("its arguments are objects that cannot be written as JSON")
+    return list(message.args), dict(message.kwargs)
+
+
+def edit_task(broker: Any, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Like `retry_task`, with other arguments. Raises Refused."""
+    _need_broker()
+    message, note = originals.message_again(original, new_id)
+    with lent_connection(broker):
+        broker.enqueue(message.copy(args=tuple(args), kwargs=kwargs))
+    return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+
+def restore_task(broker: Any, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+    """Like `retry_task`, with the time and the priority it had. Raises Refused."""
+    _need_broker()
+    message, note = originals.message_again(original, new_id)
+    if priority is not None:
+        message.options["broker_priority"] = priority
+    delay = max(0, (eta_at - hooks.now()) // 1000) if eta_at is not None else 0
+    with lent_connection(broker):
+        broker.enqueue(message, delay=delay or None)
+    return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+
+def run_task(broker: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+    """Sends a declared actor's message. Raises Refused."""
+    _need_broker()
+    actor = broker.actors.get(name)
+    if actor is None:
+        raise Refused(f"this application declares no actor {name}")
+    message = actor.message_with_options(args=tuple(args), kwargs=kwargs).copy(message_id=new_id)
+    if queue:
+        message = message.copy(queue_name=queue)
+    with lent_connection(broker):
+        broker.enqueue(message)
+    return {"task_id": new_id, "queue": message.queue_name}
+
+
+def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
+    """Has a delayed task run now, wherever it waits: in Redis, or in the memory of this worker. Raises Refused."""
+    _need_broker()
+    if (message := _due_at_once(capture, task_id)) is not None:
+        agent, queue, attempt = z4j_agent.current(), queue_of(message.queue_name), attempt_of(message.options)
+        if agent is not None:
+            agent.append(records.enqueued(ENGINE, task_id, attempt, hooks.now(), agent.run, message.actor_name, queue))
+        return {"queue": queue}
+    _need_redis(capture.broker)
+    name, held, found = waiting.find(capture.broker, task_id, "delayed")
+    if not waiting.take(capture.broker, name, "delayed", held):
+        raise Refused("another worker has it in its memory and keeps it until its time")
+    options = {key: value for key, value in found.options.items() if key not in ("eta", "redis_message_id")}
+    capture.broker.enqueue(replace(found, queue_name=name, options=options))
+    return {"queue": name}
+
+
+def _due_at_once(capture: Capture, task_id: str) -> Any:
+    """The message, if a consumer of this process has it in memory: it is moved to the head of what waits for its time there."""
+    for consumer in list(capture.worker.consumers.values()) if capture.worker is not None else ():
+        delayed = consumer.delay_queue
+        with delayed.mutex:
+            for place, entry in enumerate(delayed.queue):
+                is_pair = isinstance(entry, tuple)  # before Dramatiq 2: (eta, message)
+                message: Any = entry[-1] if is_pair else entry.message
+                if message.message_id == task_id:
+                    delayed.queue[place] = (0, *entry[1:]) if is_pair else replace(entry, priority=0)
+                    heapq.heapify(delayed.queue)
+                    return message
+    return None
+
+
+def prioritise_task(broker: Any, task_id: str, level: str) -> dict[str, Any]:
+    """To the front of its queue in Redis; it knows no other order. Raises Refused."""
+    _need_broker()
+    _need_redis(broker)
+    if level != "next":
+        raise Refused("Dramatiq's queues in Redis know one order only: a task can be put in front, and nowhere else")
+    name, held, _ = waiting.find(broker, task_id, "waiting")
+    if not broker.client.eval(TO_FRONT, 1, key_of(broker, name), held.delivery):
+        raise Refused("a worker has taken it already")
+    return {"queue": name}
+
+
+def move_task(broker: Any, task_id: str, other: str) -> dict[str, Any]:
+    """Behind what waits in another queue of the same Redis, in one step. Raises Refused."""
+    _need_broker()
+    _need_redis(broker)
+    name, held, message = waiting.find(broker, task_id, "waiting")
+    if other == name:
+        raise Refused("it is in that queue already")
+    keys = (key_of(broker, name), f"{key_of(broker, name)}.msgs", key_of(broker, other), f"{key_of(broker, other)}.msgs")
+    if not broker.client.eval(TO_OTHER, len(keys), *keys, held.delivery, message.copy(queue_name=other).encode()):
+        raise Refused("a worker has taken it already")
+    agent = z4j_agent.current()
+    if agent is not None:
+        agent.append(records.moved(ENGINE, task_id, attempt_of(message.options), hooks.now(), agent.run, message.actor_name, other))
+    return {"queue": other}
+
+
+def _need_redis(broker: Any) -> None:
+    if kind_of(broker) != "redis":
+        raise Refused("only queues in Redis give a single message out")
 
 
 # -- cancel --------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a worker itself: to pause a queue, and to end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.holds import Holds
+from z4j_dramatiq.facts import ENGINE
+
+if TYPE_CHECKING:
+    from z4j_dramatiq.capture import Capture
+
+ANSWER_S = 0.3
+"""So long the answer to a command has before the processes it came from begin to end."""
+
+
+def holds_of(capture: Capture) -> Holds:
+    """Which queues are paused, in the spool folder: a worker process that starts later pauses them too."""
+    if capture.holds is None:
+        agent = z4j_agent.current()
+        capture.holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
+    return capture.holds
+
+
+def hold_again(capture: Capture) -> None:
+    """A worker has just begun: what was paused stays so."""
+    for queue in holds_of(capture).queues():
+        consumer = capture.worker.consumers.get(queue)
+        if consumer is not None:
+            consumer.pause()
+
+
+def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """By the consumer's own pause (dramatiq/worker.py). Raises Unsupported, Refused."""
+    consumer = _consumer(capture, queue)
+    holds_of(capture).hold(queue)
+    consumer.pause()
+    return {"note": "what this worker has fetched in advance still runs"}
+
+
+def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    consumer = _consumer(capture, queue)
+    holds_of(capture).release(queue)
+    consumer.resume()
+    return {}
+
+
+def _consumer(capture: Capture, queue: str) -> Any:
+    if capture.worker is None:
+        raise Unsupported("this process is no Dramatiq worker")
+    consumer = capture.worker.consumers.get(queue)
+    if consumer is None:
+        raise Refused(f"this worker does not take from {queue}")
+    return consumer
+
+
+def shutdown_worker(capture: Capture) -> dict[str, Any]:
+    """The `dramatiq` command ends all its worker processes: one alone it would take for a crash. Raises Unsupported, Refused."""
+    if capture.worker is None:
+        raise Unsupported("this process is no Dramatiq worker")
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid != os.getppid():
+        raise Refused("no `dramatiq` command stands above this worker, so nobody could end it in order")
+    threading.Timer(ANSWER_S, os.kill, (os.getppid(), signal.SIGTERM)).start()
+    return {"note": "the command ends with all its worker processes, which finish what they run"}

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits in a queue: shown in its order, and taken out of it. Called in the agent's thread.
+
+In Redis a message is an id in a list and its bytes in a hash beside it; whoever takes the id has the message. RabbitMQ hands messages
+over one by one; those that are only looked at go back to where they were, marked as redelivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import z4j_agent
+from z4j_agent import display, records
+from z4j_agent.adapter import Refused, WaitingTask
+from z4j_agent.agent import Agent
+from z4j_agent.hooks import now
+from z4j_dramatiq import originals
+from z4j_dramatiq.decoding import identity_of
+from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names, queue_of
+from z4j_dramatiq.queues import declared, key_of, kind_of, read
+
+if TYPE_CHECKING:
+    from z4j_dramatiq.capture import Capture
+
+BESIDE = {"waiting": "", "delayed": DELAYED, "dead": DEAD}
+AT_ONCE = 500
+TAKE = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('HDEL', KEYS[2], ARGV[1]) return 1"
+TAKE_DEAD = "if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end redis.call('HDEL', KEYS[2], ARGV[1]) return 1"
+"""LREM and ZREM say for certain whether a worker was first."""
+
+
+class Held(NamedTuple):
+    """Dramatiq's id of the delivery, and the message's bytes."""
+
+    delivery: Any
+    raw: bytes
+
+
+def need(capture: Capture, queue: str) -> Any:
+    """The broker, if it has this queue. Raises Refused."""
+    if queue not in declared(capture.broker):
+        raise Refused(f"this process declares no queue {queue}")
+    return capture.broker
+
+
+def in_redis(broker: Any, name: str, place: str, limit: int) -> list[Held]:
+    """The first of a place, as they would run; of the delayed those no worker has in its memory yet."""
+    key, client = key_of(broker, name + BESIDE[place]), broker.client
+    ids = client.zrange(key, 0, limit - 1) if place == "dead" else client.lrange(key, 0, limit - 1)
+    raws = client.hmget(f"{key}.msgs", ids) if ids else []
+    return [Held(id, _bytes(raw)) for id, raw in zip(ids, raws, strict=True) if raw is not None]
+
+
+def take(broker: Any, name: str, place: str, held: Held) -> bool:
+    """Whether it was ours to take."""
+    key = key_of(broker, name + BESIDE[place])
+    return bool(broker.client.eval(TAKE_DEAD if place == "dead" else TAKE, 2, key, f"{key}.msgs", held.delivery))
+
+
+def find(broker: Any, task_id: str, place: str) -> tuple[str, Held, Any]:
+    """(queue, what it is held by, message) of a waiting task in Redis. Raises Refused."""
+    for name in declared(broker):
+        for held in in_redis(broker, name, place, 20_000):
+            message = read(held.raw) if task_id.encode("utf-8", "replace") in held.raw else None
+            if message is not None and message.message_id == task_id:
+                return name, held, message
+    raise Refused("it does not wait there: a worker has taken it already, or it is over")
+
+
+# -- what operators ask --------------------------------------------------------------------------------------------------
+def peek_queue(capture: Capture, name: str, place: str, limit: int) -> list[WaitingTask]:
+    """Changes nothing but, on RabbitMQ, the mark of being redelivered. Raises Refused."""
+    broker, agent = need(capture, name), z4j_agent.current()
+    assert agent is not None  # the command came through it
+    match kind_of(broker):
+        case "redis":
+            found = _delayed(broker, name, limit) if place == "delayed" else in_redis(broker, name, place, limit)
+            return [_shown(agent, broker, held.raw) for held in found]
+        case "rabbitmq":
+            return [_shown(agent, broker, raw) for raw in _looked_at(capture, name + BESIDE[place], limit)]
+    raise Refused("this broker cannot be looked into")
+
+
+def _delayed(broker: Any, name: str, limit: int) -> list[Held]:
+    """Also those a worker has in its memory: their bytes stay in Redis until they are due."""
+    found = [Held(id, _bytes(raw)) for id, raw in broker.client.hscan_iter(f"{key_of(broker, name + DELAYED)}.msgs", count=AT_ONCE)]
+    messages = [(eta_of(message.options) or 0, held) for held in found if (message := read(held.raw)) is not None]
+    return [held for _, held in sorted(messages, key=lambda of: of[0])[:limit]]
+
+
+def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
+    message = read(raw)
+    if message is None:
+        return WaitingTask(*identity_of(raw), "…")
+    text = "…"
+    if message.actor_name in broker.actors:  # only its signature tells which argument is a secret
+        text, _ = display.show_arguments(message.args, message.kwargs, agent.settings.redact, parameter_names(broker, message.actor_name))
+    priority = message.options.get("broker_priority")
+    return WaitingTask(
+        message.message_id, message.actor_name, text, message.message_timestamp * 1000, eta_of(message.options),
+        priority if isinstance(priority, int) else None,
+    )  # fmt: skip
+
+
+def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
+    """Takes out what is there now. What is told of a task stands in the spool before it is gone. Raises Refused."""
+    broker, agent = need(capture, name), z4j_agent.current()
+    assert agent is not None  # the command came through it
+    match kind_of(broker):
+        case "redis":
+            taken = _purged_from_redis(agent, broker, name, place)
+        case "rabbitmq":
+            taken = _purged_from_rabbitmq(agent, capture, name, place)
+        case _:
+            raise Refused("this broker cannot be looked into")
+    tasks, first_at, last_at = 0, 0, 0
+    for at in taken:
+        tasks, first_at, last_at = tasks + 1, first_at or at, at
+    return {"tasks": tasks, "queue": name} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+
+
+def _purged_from_redis(agent: Agent, broker: Any, name: str, place: str) -> Iterator[int]:
+    left = int(
+        broker.client.zcard(key_of(broker, name + DEAD)) if place == "dead" else broker.client.llen(key_of(broker, name + BESIDE[place]))
+    )
+    while left > 0:
+        found = in_redis(broker, name, place, min(left, AT_ONCE))
+        if not found:
+            return
+        left -= len(found)
+        for held in found:
+            message = read(held.raw)
+            _tell_payload(agent, broker, message)
+            if take(broker, name, place, held):
+                yield _tell_purged(agent, message, name, place)
+
+
+def _purged_from_rabbitmq(agent: Agent, capture: Capture, name: str, place: str) -> Iterator[int]:
+    with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
+        channel = connection.channel()
+        left = int(channel.queue_declare(name + BESIDE[place], passive=True).method.message_count)
+        while left > 0:
+            method, _, body = channel.basic_get(name + BESIDE[place])
+            if method is None:
+                break
+            message, left = read(body), left - 1
+            _tell_payload(agent, capture.broker, message)
+            channel.basic_ack(method.delivery_tag)
+            yield _tell_purged(agent, message, name, place)
+        channel.close()
+
+
+def _looked_at(capture: Capture, queue: str, limit: int) -> list[bytes]:
+    """Taken and given back together, so that they keep their order."""
+    import pika.exceptions
+
+    found: list[bytes] = []
+    with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
+        channel = connection.channel()
+        try:
+            while len(found) < limit:
+                method, _, body = channel.basic_get(queue)
+                if method is None:
+                    break
+                found.append(body)
+            if found:
+                channel.basic_nack(0, multiple=True, requeue=True)
+            channel.close()
+        except pika.exceptions.ChannelClosedByBroker:
+            return []  # there is no such queue yet
+    return found
+
+
+def _tell_payload(agent: Agent, broker: Any, message: Any) -> None:
+    if message is not None:
+        agent.append(originals.payload_of(agent, broker, message, attempt_of(message.options), originals.BY_WORKER))
+
+
+def _tell_purged(agent: Agent, message: Any, name: str, place: str) -> int:
+    at = now()
+    if message is not None and place != "dead":
+        head = (ENGINE, message.message_id, attempt_of(message.options), at, agent.run, message.actor_name, queue_of(name))
+        agent.append(records.cancelled(*head, reason="purged"))
+    return at
+
+
+def _bytes(raw: Any) -> bytes:
+    """A client with decode_responses gives text."""
+    return raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogatepass")
