@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
-pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.reading")
+sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
+
+pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.operate", "z4j_agent.conformance.reading")

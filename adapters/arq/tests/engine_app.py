@@ -72,6 +72,10 @@ class WorkerSettings:
     redis_settings = REDIS
     queue_name = QUEUE
     poll_delay = 0.05
+    max_jobs = int(os.environ.get("MAX_JOBS", "10"))
+
+
+OTHER_SETTINGS = {"functions": WorkerSettings.functions, "redis_settings": REDIS, "queue_name": "other", "poll_delay": 0.05}
 
 
 if "unknowing" not in sys.argv:

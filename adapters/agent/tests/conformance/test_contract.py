@@ -32,7 +32,6 @@ DEFECTS = {
     "cancels_nothing": "test_cancel_keeps_a_waiting_task_from_running",
     "cancels_what_runs": "test_a_running_task_cannot_be_cancelled_as_if_it_waited",
     "stops_nothing": "test_terminate_stops_a_running_task",
-    "hides_what_it_can": "test_undeclared_actions_are_unsupported",
     "wastes_time": "test_watching_stays_below_its_ceiling",
     "leaves_silently": "test_a_worker_that_ends_says_goodbye_and_leaves_nothing_behind",
 }

@@ -223,11 +223,7 @@ class ToyAdapter(Adapter):
     """Honest unless $TOY_BREAKS says otherwise."""
 
     engine = "toy"
-    capabilities = tuple(
-        Capability(action, "worker", "exact")
-        for action in ("retry_task", "cancel_task", "terminate_task")
-        if not (BROKEN == "hides_what_it_can" and action == "terminate_task")
-    )
+    capabilities = tuple(Capability(action, "worker", "exact") for action in ("retry_task", "cancel_task", "terminate_task"))
 
     def engine_version(self) -> str:
         return "1"

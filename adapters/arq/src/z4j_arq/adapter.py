@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from arq.version import VERSION
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_arq import commands, discovery, doctor, queues, reconcile
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_arq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_arq.capture import Capture
 
 
@@ -18,7 +18,19 @@ class ArqAdapter(Adapter):
     engine: ClassVar[str] = "arq"
     capabilities: ClassVar[tuple[Capability, ...]] = (
         Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
+        Capability("edit_task", "any", "exact"),
+        Capability("restore_task", "any", "exact"),
+        Capability("run_task", "any", "exact"),
         Capability("cancel_task", "any", "exact", ("scheduled", "queued", "retrying"), "Takes the job out of its queue at once."),
+        Capability("release_task", "any", "exact", ("scheduled", "retrying")),
+        Capability("prioritise_task", "any", "exact", ("queued",), "In front of everything that waits; arq knows no other order."),
+        Capability("move_task", "any", "exact", ("scheduled", "queued", "retrying"), "Within one Redis."),
+        Capability("lookup_task", "any", "best_effort", note="A result is kept for an hour, unless the application says otherwise."),
+        Capability("peek_queue", "any", "exact"),
+        Capability("purge_queue", "any", "exact"),
+        Capability("pause_queue", "worker", "exact", note="What runs goes on; cron jobs are still enqueued, and wait."),
+        Capability("resume_queue", "worker", "exact"),
+        Capability("shutdown_worker", "worker", "exact", note="Finishes what it runs, whatever `job_completion_wait` says."),
         Capability(
             "terminate_task",
             "worker",
@@ -58,11 +70,50 @@ class ArqAdapter(Adapter):
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
         return commands.retry_task(self.capture, original, new_id)
 
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        return commands.read_arguments(self.capture, original)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        return commands.edit_task(self.capture, original, args, kwargs, new_id)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        return commands.restore_task(self.capture, original, new_id, eta_at)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        return commands.run_task(self.capture, name, args, kwargs, new_id, queue)
+
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return commands.cancel_task(self.capture, task_id)
+        return waiting.cancel_task(self.capture, task_id)
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        return waiting.move_task(self.capture, task_id, queue)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        return waiting.prioritise_task(self.capture, task_id, level)
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        return waiting.release_task(self.capture, task_id)
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
         return commands.terminate_task(self.capture, task_id)
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
         return reconcile.lookup_task(self.capture, task_id)
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        return waiting.peek_queue(self.capture, queue, place, limit)
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        return waiting.purge_queue(self.capture, queue, place)
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        return control.pause_queue(self.capture, queue)
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        return control.resume_queue(self.capture, queue)
+
+    def list_paused(self) -> list[str]:
+        return sorted(control.holds_of(self.capture).queues())
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        return control.shutdown_worker(self.capture)

@@ -20,8 +20,9 @@ import z4j_agent
 from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
+from z4j_agent.holds import Holds
 from z4j_agent.hooks import error_of
-from z4j_arq import originals
+from z4j_arq import control, originals
 from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
 from z4j_arq.queues import Broker
 from z4j_arq.runs import UNTOLD, Run, Sending, current
@@ -44,6 +45,9 @@ class Capture:
         """By job id: what the workers of this process hold."""
         self.brokers: dict[str, tuple[int, Broker]] = {}
         """Queue name → where this process last enqueued to it, and the `id` of the ArqRedis it used."""
+        self.ending: dict[int, asyncio.Task[None] | None] = {}
+        """Those, by `id`, that end when they have finished what they run, and what waits for that in their loop."""
+        self.holds: Holds | None = None
         self.worker_name = ""
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []
@@ -126,6 +130,8 @@ class Capture:
                 self._agent.become_worker(self.worker_name)
         self.workers.append(worker)
         self.stopping.discard(id(worker))
+        self.ending.pop(id(worker), None)
+        control.hold_again(self, worker)
         self._wrappers.hear_stop(worker)
         self._agent.connect()
 

@@ -1,90 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask, done in arq's Redis over a connection of our own, or in the worker's loop."""
+"""What operators ask of a single task: to be enqueued once more, or stopped. Done in arq's Redis over a connection of our own, or in the
+worker's loop.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
-import redis
-from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.constants import job_key_prefix
 from arq.jobs import deserialize_job_raw, serialize_job
 
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
+from z4j_agent.originals import is_plain
 from z4j_arq import originals
-from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now
-from z4j_arq.queues import Broker, broker_of, find
+from z4j_arq.facts import ENGINE, now
+from z4j_arq.queues import Broker, broker_of
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
 
 LOOP_TIMEOUT_S = 5.0
+STEP_MS = 1 / 2048
+"""What a float of the size of arq's scores can hold apart."""
+_last = [0.0]
 
 
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
     """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
-    at = now()
     queue, broker = broker_of(capture, original.queue)
+    return _enqueue(broker, queue, original.name, new_id, _message(broker, original), of=original.task_id)
+
+
+def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
+    """The same, to run at its time. arq has no priorities."""
+    queue, broker = broker_of(capture, original.queue)
+    return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, of=original.task_id)
+
+
+def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
+    """The kept job's arguments as JSON holds them. Raises Refused."""
     arguments = originals.arguments_of(original)
-    if arguments is not None:
-        args, kwargs = arguments
-        body = serialize_job(original.name, tuple(args), kwargs, None, at // 1000, serializer=broker.serializer)
-    else:
-        body = originals.body_of(original)
+    if arguments is None:
+        _, broker = broker_of(capture, original.queue)
+        _, args, kwargs, _, _ = deserialize_job_raw(originals.body_of(original), deserializer=broker.deserializer)
+        arguments = list(args), dict(kwargs)
+    if not is_plain(arguments[0]) or not is_plain(arguments[1]):
+        raise Refused("its arguments are objects that cannot be written as JSON")
+    return arguments
+
+
+def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Like `retry_task`, with other arguments."""
+    queue, broker = broker_of(capture, original.queue)
+    body = _serialized(broker, original.name, args, kwargs)
+    return _enqueue(broker, queue, original.name, new_id, body, of=original.task_id)
+
+
+def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+    """Enqueues a function of this application. Raises Refused for one it does not have: arq itself would take any name."""
+    functions = capture.functions()
+    if name not in functions:
+        raise Refused(f"this application does not know {name}")
+    queue, broker = broker_of(capture, queue or functions[name][1])
+    return _enqueue(broker, queue, name, new_id, _serialized(broker, name, args, kwargs))
+
+
+def _message(broker: Broker, original: Original) -> bytes:
+    arguments = originals.arguments_of(original)
+    return originals.body_of(original) if arguments is None else _serialized(broker, original.name, *arguments)
+
+
+def _serialized(broker: Broker, name: str, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+    body: bytes = serialize_job(name, tuple(args), kwargs, None, now() // 1000, serializer=broker.serializer)
+    return body
+
+
+def _enqueue(broker: Broker, queue: str, name: str, new_id: str, body: bytes, eta_at: int | None = None, *, of: str = "") -> dict[str, Any]:
+    """As `ArqRedis.enqueue_job` does it (arq, connections.py), and tells it. `eta_at` in microseconds UTC, `of` is the task it
+    repeats."""
+    at = now()
     with broker.connect() as client, client.pipeline(transaction=True) as pipe:
-        pipe.psetex(job_key_prefix + new_id, broker.expires_extra_ms, body)
-        pipe.zadd(queue, {new_id: at // 1000})
+        pipe.psetex(job_key_prefix + new_id, broker.expires_extra_ms + max((eta_at or at) - at, 0) // 1000, body)
+        pipe.zadd(queue, {new_id: score_of(at) if eta_at is None else eta_at // 1000})
         pipe.execute()
     agent = z4j_agent.current()
     if agent is not None:
-        meta = records.meta({"retry_of": original.task_id})
-        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, original.name, queue, meta=meta))
+        meta = records.meta({"retry_of": of}) if of else records.NO_META
+        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, eta=eta_at, meta=meta))
     return {"task_id": new_id, "queue": queue}
 
 
-def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Takes a waiting job out of its queue, exactly: as a worker does it, by being the first to claim it (worker.py:start_jobs).
-
-    arq has no word for that, so the cancellation is told here. Raises Refused where the job runs or is not there.
+def score_of(at: int) -> float:
+    """A score behind all that were given out before. arq's are milliseconds, and of equal ones the smaller id runs first: a hundred
+    jobs put back within one would lose their order.
     """
-    job_id = job_id_of(task_id)
-    found = find(capture, job_id)
-    if found is None:
-        raise Refused("it does not wait in any queue (any more)")
-    queue, broker = found
-    with broker.connect() as client:
-        name, attempt = _remove(client, broker, queue, job_id, task_id)
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.cancelled(ENGINE, task_id, attempt, now(), agent.run, name, queue, reason="revoked"))
-    return {"queue": queue}
-
-
-def _remove(client: Any, broker: Broker, queue: str, job_id: str, task_id: str) -> tuple[str, int]:
-    """Its name and the attempt that will not be."""
-    claim, job, tries = in_progress_key_prefix + job_id, job_key_prefix + job_id, retry_key_prefix + job_id
-    with client.pipeline(transaction=True) as pipe:
-        pipe.watch(claim)
-        if pipe.exists(claim):
-            raise Refused("a worker has it already; stop it instead")
-        body, tried = pipe.get(job), int(pipe.get(tries) or 0)
-        name = ""
-        if body is not None:
-            name, _, _, first_try, enqueued_ms = deserialize_job_raw(body, deserializer=broker.deserializer)
-            if life_of(task_id) not in (0, enqueued_ms):
-                raise Refused("another job waits under the same id")
-            tried = max(tried, attempt_of(first_try))
-        pipe.multi()
-        pipe.psetex(claim, 1000, b"1")  # whoever is about to claim it finds his WATCH broken
-        pipe.zrem(queue, job_id)
-        pipe.delete(job, tries, claim)
-        try:
-            pipe.execute()
-        except redis.WatchError as error:
-            raise Refused("a worker took it at this moment; stop it instead") from error
-    return str(name), tried
+    _last[0] = max(at / 1000, _last[0] + STEP_MS)
+    return _last[0]
 
 
 def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:

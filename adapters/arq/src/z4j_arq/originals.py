@@ -55,6 +55,13 @@ def tell(agent: Agent, job: Job, rank: int) -> None:
     agent.append(_payload(agent, job, rank, text, is_masked, data))
 
 
+def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
+    """The record itself, however large; only in the agent's own thread."""
+    text, is_masked = display.show_arguments(job.args, job.kwargs, agent.settings.redact, job.names)
+    data = {"args": list(job.args), "kwargs": job.kwargs} if is_plain(job.args) and is_plain(job.kwargs) else None
+    return _payload(agent, job, rank, text, is_masked, data)
+
+
 def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data: dict[str, Any] | None) -> bytes:
     held, state = None, "too_large"
     if data is not None:

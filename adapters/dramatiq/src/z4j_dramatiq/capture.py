@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dramatiq.errors import DecodeError
@@ -25,7 +26,7 @@ from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.holds import Holds
 from z4j_agent.hooks import error_of, now, text_of
-from z4j_dramatiq import control, decoding, originals
+from z4j_dramatiq import control, decoding, gate, originals
 from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import ENGINE, MARK, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.queues import Lookout
@@ -67,6 +68,7 @@ class Capture(Middleware):
 
     def disconnect(self) -> None:
         decoding.unwatch(self.on_malformed)
+        gate.step_aside(self.broker)
         kept = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
         self.broker.middleware[:] = kept
         atexit.unregister(self._at_exit)
@@ -230,6 +232,7 @@ class Capture(Middleware):
         self.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
+        gate.stand_before(broker, partial(control.holds_of, self))
         self._agent.become_worker(worker_name(self._agent.host))
         self._on_ready()
 

@@ -13,6 +13,7 @@ import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import Holds
 from z4j_dramatiq.facts import ENGINE
+from z4j_dramatiq.queues import kind_of
 
 if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
@@ -33,15 +34,16 @@ def hold_again(capture: Capture) -> None:
     """A worker has just begun: what was paused stays so."""
     for queue in holds_of(capture).queues():
         consumer = capture.worker.consumers.get(queue)
-        if consumer is not None:
+        if consumer is not None and not _has_gate(capture):
             consumer.pause()
 
 
 def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """By the consumer's own pause (dramatiq/worker.py). Raises Unsupported, Refused."""
+    """By the consumer's own pause (dramatiq/worker.py), on RabbitMQ by a gate of ours. Raises Unsupported, Refused."""
     consumer = _consumer(capture, queue)
     holds_of(capture).hold(queue)
-    consumer.pause()
+    if not _has_gate(capture):
+        consumer.pause()
     return {"note": "what this worker has fetched in advance still runs"}
 
 
@@ -49,8 +51,13 @@ def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
     consumer = _consumer(capture, queue)
     holds_of(capture).release(queue)
-    consumer.resume()
+    if not _has_gate(capture):
+        consumer.resume()
     return {}
+
+
+def _has_gate(capture: Capture) -> bool:
+    return kind_of(capture.broker) == "rabbitmq"
 
 
 def _consumer(capture: Capture, queue: str) -> Any:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from z4j_agent.holds import Holds
+
+
+def test_every_process_of_the_spool_folder_knows(tmp_path: Path) -> None:
+    one, other = Holds(tmp_path, "huey"), Holds(tmp_path, "huey")
+    one.hold("mail")
+    one.hold("video")
+    one.hold("mail")
+    assert other.queues() == {"mail", "video"}
+    other.release("video")
+    assert one.is_held("mail")
+    assert not one.is_held("video")
+    one.release("mail")
+    assert not other.queues()
+    assert not list(tmp_path.iterdir())
+
+
+def test_engines_hold_their_own(tmp_path: Path) -> None:
+    Holds(tmp_path, "huey").hold("mail")
+    assert not Holds(tmp_path, "taskiq").is_held("mail")
+
+
+def test_without_a_folder_this_process_alone_knows() -> None:
+    holds = Holds(None, "huey")
+    holds.hold("mail")
+    assert holds.is_held("mail")
+    holds.release("mail")
+    assert not holds.is_held("mail")
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"{}", b"\xff"])
+def test_a_file_that_cannot_be_read_changes_nothing(tmp_path: Path, content: bytes) -> None:
+    holds = Holds(tmp_path, "huey")
+    holds.hold("mail")
+    assert holds.is_held("mail")
+    (tmp_path / "huey.paused").write_bytes(content)
+    assert holds.queues() == {"mail"}
+    holds.hold("video")
+    assert Holds(tmp_path, "huey").queues() == {"mail", "video"}
+
+
+def test_what_is_held_is_the_owners_to_read(tmp_path: Path) -> None:
+    Holds(tmp_path, "huey").hold("mail")
+    assert (tmp_path / "huey.paused").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    holds = Holds(tmp_path / "gone", "huey")
+    with pytest.raises(FileNotFoundError):
+        holds.hold("mail")
+    assert os.listdir(tmp_path) == []

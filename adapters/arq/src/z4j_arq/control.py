@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a worker itself: to pause its queue, and to end when it has finished."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.holds import Holds
+from z4j_arq.facts import ENGINE
+
+if TYPE_CHECKING:
+    from z4j_arq.capture import Capture
+
+LOOK_S = 0.1
+ANSWER_S = 0.3
+"""So long the answer to a command has before the process it came from begins to end."""
+
+
+def holds_of(capture: Capture) -> Holds:
+    """Which queues are paused, in the spool folder: a worker that starts later begins paused."""
+    if capture.holds is None:
+        agent = z4j_agent.current()
+        capture.holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
+    return capture.holds
+
+
+def hold_again(capture: Capture, worker: Any) -> None:
+    """A worker has just begun: what was paused stays so."""
+    if holds_of(capture).is_held(str(worker.queue_name)):
+        worker.allow_pick_jobs = False
+
+
+def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """By arq's own switch, which its worker reads before each look into the queue. Raises Unsupported, Refused."""
+    workers = _of(capture, queue)
+    holds_of(capture).hold(queue)
+    for worker in workers:
+        worker.allow_pick_jobs = False
+    return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
+
+
+def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    workers = _of(capture, queue)
+    holds_of(capture).release(queue)
+    for worker in workers:
+        if id(worker) not in capture.stopping and id(worker) not in capture.ending:
+            worker.allow_pick_jobs = True
+    return {}
+
+
+def _of(capture: Capture, queue: str) -> list[Any]:
+    if not capture.workers:
+        raise Unsupported("this process is no arq worker")
+    found = [worker for worker in capture.workers if worker.queue_name == queue]
+    if not found:
+        raise Refused(f"this worker does not take from {queue}")
+    return found
+
+
+def shutdown_worker(capture: Capture) -> dict[str, Any]:
+    """arq's own answer to a signal is to cancel what runs, unless `job_completion_wait` says otherwise; so the signal is given when
+    nothing runs any more. Raises Unsupported.
+    """
+    if not capture.workers:
+        raise Unsupported("this process is no arq worker")
+    for worker in list(capture.workers):
+        if id(worker) not in capture.ending:
+            capture.ending[id(worker)] = None
+            worker.loop.call_soon_threadsafe(_begin_to_end, capture, worker)
+    return {"note": "the worker takes no more jobs and ends when those it runs are over"}
+
+
+def _begin_to_end(capture: Capture, worker: Any) -> None:
+    """In the worker's loop, which keeps only weak references to its tasks."""
+    worker.allow_pick_jobs = False
+    capture.ending[id(worker)] = worker.loop.create_task(_end(worker))
+
+
+async def _end(worker: Any) -> None:
+    await asyncio.sleep(ANSWER_S)
+    while any(not task.done() for task in worker.tasks.values()):  # noqa: ASYNC110 -- arq has no event for it
+        await asyncio.sleep(LOOK_S)
+    worker.handle_sig(signal.SIGTERM)
