@@ -247,7 +247,7 @@ def test_concurrent_batches_through_the_store_give_the_same(tmp_path: Path, empt
 
 
 @pytest.mark.long
-@given(several, st.randoms(use_true_random=False), st.integers(1, 6))
+@given(several, st.randoms(use_true_random=True), st.integers(1, 6))
 @settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_database_is_a_function_of_the_set_at_length(empty: bytes, records: list[list[Any]], chance: random.Random, size: int) -> None:
     expected = ingested(empty, [records])

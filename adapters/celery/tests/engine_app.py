@@ -16,10 +16,11 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
+from kombu import Queue
 
 import z4j_celery
 
-app = Celery("contract", broker=os.environ["BROKER_URL"], backend=os.environ["BROKER_URL"])
+app = Celery("contract", broker=os.environ["BROKER_URL"], backend=os.environ.get("RESULTS_URL", os.environ["BROKER_URL"]))
 app.conf.update(
     task_default_queue="work",
     worker_prefetch_multiplier=4,
@@ -27,6 +28,10 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     result_expires=600,
 )
+if "HIGHEST" in os.environ:
+    ORDERED = {"queue_arguments": {"x-max-priority": int(os.environ["HIGHEST"])}} if os.environ["HIGHEST"] else {}
+    app.conf.task_queues = [Queue(name, routing_key=name, **ORDERED) for name in ("work", "other")]
+    app.conf.worker_prefetch_multiplier = 1
 z4j_celery.install(app)
 
 

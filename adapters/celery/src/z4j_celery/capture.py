@@ -24,6 +24,7 @@ import z4j_agent
 from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
+from z4j_agent.holds import Holds
 from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
 from z4j_celery import apps, originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
@@ -61,6 +62,7 @@ class Capture:
         self._on_ready = on_ready
         self.consumer: Any = None
         """The worker's consumer once it is ready; None in producers and children."""
+        self.holds: Holds | None = None
         self.hub: Any = None
         """gevent's hub in whose greenlets this app is used; None without gevent."""
         self._agent: Agent

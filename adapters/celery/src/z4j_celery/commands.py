@@ -4,34 +4,88 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime
 from typing import Any
 
 from celery.utils.collections import AttributeDict
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
+from kombu.serialization import dumps
 
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.guard import faults, let_through
+from z4j_agent.originals import is_plain
 from z4j_celery import originals
 from z4j_celery.facts import ENGINE, RETRY_OF, now, sent_meta
 
 SAFE_TYPES = (originals.JSON, "application/data")
 """What reading cannot run code: JSON, and what is signed, which the worker checks before it reads."""
+NO_CHORD = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
 
 
 def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
     """Publishes the kept message again under `new_id`, without decoding it, so a signature over the body stays valid.
 
-    The worker that takes it reports its arguments, as of any message whose producer is not watched.
+    The worker that takes it reports its arguments, as of any message whose producer is not watched. Raises Refused.
     """
+    _check_type(original)
+    if originals.is_chord_member(app, original.data):
+        return _send_by_name(app, original, new_id, *originals.decode(app, original.data)[:2], note=NO_CHORD)
+    return _publish(app, original, new_id, originals.body_of(original.data))
+
+
+def restore_task(app: Any, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+    """The same, at its time and with its priority; a member of a chord counts, as it has not yet. Raises Refused."""
+    _check_type(original)
+    return _publish(app, original, new_id, originals.body_of(original.data), eta_at, priority)
+
+
+def read_arguments(app: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
+    """The kept message's arguments as JSON holds them. Raises Refused."""
+    _check_type(original)
+    args, kwargs, _ = originals.decode(app, original.data)
+    if not is_plain(args) or not is_plain(kwargs):
+        raise Refused("its arguments are objects that cannot be written as JSON")
+    return list(args), dict(kwargs)
+
+
+def edit_task(app: Any, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+    """Like `retry_task`, with other arguments: what was to run after the task still does. Raises Refused."""
+    _check_type(original)
     data = original.data
-    if data.get("type", originals.JSON) not in SAFE_TYPES and not original.is_sealed:
-        raise Refused("the kept message is no JSON and was not sealed, so nobody can say that this application made it")
     if originals.is_chord_member(app, data):
-        return _retry_without_chord(app, original, new_id)
-    body = originals.body_of(data)
+        return _send_by_name(app, original, new_id, args, kwargs, note=NO_CHORD)
+    if data.get("type", originals.JSON) != originals.JSON:
+        return _send_by_name(app, original, new_id, args, kwargs, note="What was to run after it is not called.")
+    body = dumps((args, kwargs, originals.decode(app, data)[2] or originals.NO_CALLBACKS), serializer="json")[2]
+    return _publish(app, original, new_id, body)
+
+
+def run_task(app: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+    """Sends a task this application knows, by its own rules where the queue is not given. Raises Refused."""
+    task = app.tasks.get(name)
+    if task is None:
+        raise Refused(f"this application does not know {name}")
+    if app.conf.task_always_eager:
+        raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+    if queue and queue not in app.amqp.queues:
+        raise Refused(f"this application declares no queue {queue}")
+    sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
+    return {"task_id": str(sent.id), "queue": queue}
+
+
+def _check_type(original: Original) -> None:
+    if original.data.get("type", originals.JSON) not in SAFE_TYPES and not original.is_sealed:
+        raise Refused("the kept message is no JSON and was not sealed, so nobody can say that this application made it")
+
+
+def _publish(
+    app: Any, original: Original, new_id: str, body: str | bytes, eta_at: int | None = None, priority: int | None = None
+) -> dict[str, Any]:
+    """`eta_at` in microseconds UTC, `priority` on the broker's own scale."""
+    data = original.data
     queue = original.queue or str(data.get("key", "")) or str(app.conf.task_default_queue)
     headers = {
         "timelimit": [None, None],
@@ -42,7 +96,7 @@ def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
         "root_id": new_id,
         "parent_id": None,
         "retries": 0,
-        "eta": None,
+        "eta": None if eta_at is None else datetime.fromtimestamp(eta_at / 1_000_000, UTC).isoformat(),
         "expires": None,
         RETRY_OF: original.task_id,
     }
@@ -59,19 +113,20 @@ def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
             delivery_mode=2,
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},
+            **({} if priority is None else {"priority": priority}),
         )
     agent = z4j_agent.current()
     if agent is not None:
-        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, original.name, queue, meta=sent_meta(headers, new_id)))
+        meta = sent_meta(headers, new_id, priority)
+        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, original.name, queue, eta=eta_at, meta=meta))
     return {"task_id": new_id, "queue": queue}
 
 
-def _retry_without_chord(app: Any, original: Original, new_id: str) -> dict[str, Any]:
-    args, kwargs, _ = originals.decode(app, original.data)
+def _send_by_name(app: Any, original: Original, new_id: str, args: Any, kwargs: Any, *, note: str) -> dict[str, Any]:
+    """As a message of its own; the hooks of publishing report it."""
     app.send_task(
         original.name, args, kwargs, task_id=new_id, root_id=new_id, queue=original.queue or None, headers={RETRY_OF: original.task_id}
     )
-    note = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
     return {"task_id": new_id, "queue": original.queue, "note": note}
 
 
@@ -82,7 +137,7 @@ def cancel_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
     held = worker_state.requests.get(task_id)
     if held is not None and held.time_start:
         raise Refused("it runs already; stop it instead")
-    Panel.data["revoke"](_state(app, consumer), task_id=task_id, terminate=False)
+    Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
     try:  # any worker of that queue may come to it first
         app.control.revoke(task_id)
     except Exception as error:
@@ -101,7 +156,7 @@ def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
     held = worker_state.requests.get(task_id)
     if held is None or not held.time_start:
         raise Refused("it does not run in this worker (any more)")
-    Panel.data["revoke"](_state(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
+    Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
     return {"signal": "SIGTERM"}
 
 
@@ -110,5 +165,6 @@ def can_terminate(pool: Any) -> bool:
     return type(pool).__module__.endswith(("prefork", "gevent", "eventlet"))
 
 
-def _state(app: Any, consumer: Any) -> Any:
+def state_of(app: Any, consumer: Any) -> Any:
+    """What Celery's own commands of remote control take."""
     return AttributeDict(app=app, hostname=consumer.hostname, consumer=consumer, tset=set)

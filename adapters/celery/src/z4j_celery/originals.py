@@ -30,6 +30,8 @@ BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
 NO_CALLBACKS: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _NOTHING_FURTHER = '"callbacks": null, "errbacks": null, "chain": null, "chord": null'
+LARGEST = 8 * MAX_ORIGINAL
+"""Characters or bytes of a body that is kept at all: it is compressed before it is measured."""
 _SHORT = 900
 """Celery cuts its own texts of the arguments at 1,024 characters: shorter ones prove that the arguments are small."""
 
@@ -116,10 +118,15 @@ def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue
     has_more = content_type != JSON or _NOTHING_FURTHER not in body
     info = request.delivery_info
     message = Message(
-        request.args, request.kwargs, request.message.headers or {}, body if len(body) <= 8 * MAX_ORIGINAL else None, has_more,
+        request.args, request.kwargs, request.message.headers or {}, body if len(body) <= LARGEST else None, has_more,
         content_type, request.content_encoding or "binary", str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
     )  # fmt: skip
     return _payload(agent, app, message, request.id, attempt, request.type, queue, BY_WORKER)
+
+
+def payload_of_waiting(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str) -> bytes:
+    """Of a message that lies in its queue, by whoever is about to take it out."""
+    return _payload(agent, app, message, task_id, attempt, name, queue, BY_WORKER)
 
 
 def payload_of_call(agent: Agent, app: Any, task_id: str, attempt: int, name: str, args: Any, kwargs: Any) -> bytes:
@@ -156,16 +163,16 @@ def _is_large(headers: Mapping[str, Any], body: Any, *, has_more: bool) -> bool:
     if not has_more and all(isinstance(text, str) and len(text) < _SHORT for text in texts):
         return False
     size, waiting = 0, [body]
-    while waiting and size <= 8 * MAX_ORIGINAL:  # it is compressed before it is measured
+    while waiting and size <= LARGEST:
         value = waiting.pop()
         size += 3
         if isinstance(value, str | bytes | bytearray):
             size += len(value)
         elif isinstance(value, Mapping | list | tuple | set | frozenset):
             size += 2 * len(value)
-            if size <= 8 * MAX_ORIGINAL:
+            if size <= LARGEST:
                 waiting += [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
-    return size > 8 * MAX_ORIGINAL
+    return size > LARGEST
 
 
 def _texts(headers: Mapping[str, Any]) -> str:

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be asked of a worker itself: its queues, its end, its size, its limits. Done by Celery's own commands of remote control,
+called in this process, so they work where remote control is switched off and where the broker has no broadcast.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from celery.worker import state as worker_state
+from celery.worker.control import Panel
+
+import z4j_agent
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.holds import Holds
+from z4j_agent.native import native
+from z4j_celery.commands import state_of
+from z4j_celery.facts import ENGINE, now, queue_in
+from z4j_celery.waiting import tell_released
+
+if TYPE_CHECKING:
+    from z4j_celery.capture import Capture
+
+LOOP_S = 5.0
+
+
+def holds_of(capture: Capture) -> Holds:
+    """Which queues are paused, in the spool folder: Celery itself forgets it at the next restart."""
+    if capture.holds is None:
+        agent = z4j_agent.current()
+        capture.holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
+    return capture.holds
+
+
+def hold_again(capture: Capture) -> None:
+    """A worker has just begun: what was paused stays so."""
+    for queue in holds_of(capture).queues() & set(_consumed(capture.consumer)):
+        _ask(capture, "cancel_consumer", queue=queue)
+
+
+# -- queues --------------------------------------------------------------------------------------------------------------
+def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    holds = holds_of(capture)
+    if queue not in _consumed(_worker(capture)) and not holds.is_held(queue):
+        raise Refused(f"this worker does not take from {queue}")
+    holds.hold(queue)
+    _ask(capture, "cancel_consumer", queue=queue)
+    return {"note": "what this worker has fetched in advance still runs"}
+
+
+def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    holds = holds_of(capture)
+    _worker(capture)
+    if holds.is_held(queue):
+        holds.release(queue)
+        _ask(capture, "add_consumer", queue=queue)
+    return {}
+
+
+def consume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    if queue not in _worker(capture).app.amqp.queues:
+        raise Refused(f"this application declares no queue {queue}")
+    _ask(capture, "add_consumer", queue=queue)
+    return {"note": "until the worker is restarted"}
+
+
+def leave_queue(capture: Capture, queue: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    if queue not in _consumed(_worker(capture)):
+        raise Refused(f"this worker does not take from {queue}")
+    _ask(capture, "cancel_consumer", queue=queue)
+    return {"note": "until the worker is restarted; what it has fetched in advance still runs"}
+
+
+def release_held(capture: Capture, task_id: str) -> dict[str, Any] | None:
+    """A task that waits for its eta in this worker's timer is handed to the pool now. None where it does not wait here."""
+    consumer = capture.consumer
+    if consumer is None or task_id not in worker_state.requests:
+        return None
+    found: list[Any] = []
+    consumer.call_soon(_apply, consumer, task_id, found)
+    ends, sleep = time.monotonic() + LOOP_S, native("time", "sleep")
+    while not found:
+        if time.monotonic() > ends:
+            found.append(TimeoutError())  # whoever comes to it now leaves it alone
+            raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s")
+        sleep(0.01)
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    if found[0] is None:
+        return None
+    request = found[0]
+    queue = queue_in(request.delivery_info)
+    tell_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
+    return {"queue": queue}
+
+
+def _apply(consumer: Any, task_id: str, found: list[Any]) -> None:
+    """In the worker's own thread, where nobody else takes the entry from the timer. `found` gets the request, None or an exception."""
+    if found:
+        return
+    try:
+        found.append(_taken_from_timer(consumer, task_id))
+    except BaseException as error:
+        found.append(error)
+
+
+def _taken_from_timer(consumer: Any, task_id: str) -> Any:
+    for _, _, entry in list(consumer.timer.schedule.queue):
+        request = entry.args[0] if entry.args else None
+        if not entry.canceled and getattr(request, "id", None) == task_id:
+            entry.cancel()
+            entry.fun(*entry.args, **entry.kwargs)
+            return request
+    return None
+
+
+# -- the worker ----------------------------------------------------------------------------------------------------------
+def shutdown_worker(capture: Capture) -> dict[str, Any]:
+    """Celery's warm shutdown, as at SIGTERM. Raises Unsupported."""
+    _worker(capture)
+    worker_state.should_stop = os.EX_OK  # looked at between two messages
+    return {"note": "the worker finishes what it runs and ends"}
+
+
+def restart_worker(capture: Capture) -> dict[str, Any]:
+    """The pool alone where `worker_pool_restarts` allows it, else the whole worker, as at SIGHUP. Raises Unsupported."""
+    if _worker(capture).app.conf.worker_pool_restarts:
+        _ask(capture, "pool_restart")
+        return {"note": "the pool's processes begin anew; code is not loaded again"}
+    handler = signal.getsignal(signal.SIGHUP)
+    if "restart_worker" not in getattr(handler, "__qualname__", ""):
+        raise Unsupported("this worker runs at a terminal or within another program, so it cannot begin itself anew")
+    if sys.argv[0].endswith("__main__.py"):  # found by experiment: Celery runs its own arguments again, and that file runs with -m only
+        raise Unsupported("this worker was started as `python -m celery`, and Celery can only start its `celery` command anew")
+    os.kill(os.getpid(), signal.SIGHUP)  # its handler stops the worker as above
+    return {"note": "the worker finishes what it runs and begins anew with the code as it is now"}
+
+
+def resize_worker(capture: Capture, by: int) -> dict[str, Any]:
+    """Raises Unsupported, Refused."""
+    pool = _worker(capture).pool
+    if not can_resize(pool):
+        raise Unsupported("this worker's pool cannot grow or shrink")
+    size = _size(pool)
+    if size + by < 1:
+        raise Refused(f"it has {size}; at least one must remain")
+    if by < 0 and (idle := _idle(pool)) is not None and idle < -by:
+        raise Refused(f"only {idle} of its processes have nothing to do now; a process that runs a task is not ended")
+    if by:
+        _ask(capture, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
+    return {"concurrency": size + by}
+
+
+def can_resize(pool: Any) -> bool:
+    return hasattr(pool, "grow") and hasattr(pool, "shrink") and hasattr(pool, "limit")
+
+
+def _idle(pool: Any) -> int | None:
+    """Processes that can go; None where they are greenlets. Found by experiment: asked for more, billiard ends those and then raises."""
+    look = getattr(getattr(pool, "_pool", None), "_iterinactive", None)
+    return None if look is None else sum(1 for _ in look())
+
+
+def _size(pool: Any) -> int:
+    return int(getattr(getattr(pool, "_pool", None), "_processes", 0) or pool.limit)
+
+
+def limit_name(capture: Capture, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
+    """In this worker, until it is restarted. Raises Unsupported, Refused."""
+    _worker(capture)
+    if rate is not None:
+        _ask(capture, "rate_limit", task_name=name, rate_limit=rate)
+    if soft_s is not None or hard_s is not None:
+        task = capture.app.tasks.get(name)
+        soft, hard = (
+            getattr(task, "soft_time_limit", None) if soft_s is None else soft_s or None,
+            getattr(task, "time_limit", None) if hard_s is None else hard_s or None,
+        )
+        _ask(capture, "time_limit", task_name=name, soft=soft, hard=hard)
+        capture.consumer.call_soon(_look_again, capture.consumer, name)
+    return {"note": "in this worker, until it is restarted"}
+
+
+def _look_again(consumer: Any, name: str) -> None:
+    """Found by experiment: what hands a task to the pool has looked at its limits once, when the worker began."""
+    task = consumer.app.tasks[name]
+    consumer.strategies[name] = task.start_strategy(consumer.app, consumer)
+
+
+def _worker(capture: Capture) -> Any:
+    if capture.consumer is None:
+        raise Unsupported("this process is no Celery worker")
+    return capture.consumer
+
+
+def _consumed(consumer: Any) -> list[str]:
+    return [queue.name for queue in consumer.task_consumer.queues] if consumer.task_consumer is not None else []
+
+
+def _ask(capture: Capture, command: str, **params: Any) -> None:
+    """Raises Refused with Celery's own words."""
+    try:
+        answer = Panel.data[command](state_of(capture.app, _worker(capture)), **params)
+    except (ValueError, AttributeError, NotImplementedError) as error:
+        raise Refused(str(error) or f"Celery refused {command}") from error
+    if isinstance(answer, dict) and "error" in answer:
+        raise Refused(str(answer["error"]))

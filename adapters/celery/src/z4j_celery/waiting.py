@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits in a queue of the broker: shown in its order, taken out of it, moved, put in front. Called in the agent's thread.
+
+The broker alone is asked. What a worker has fetched in advance, or holds until its time, is out of its reach, and the answer says so.
+Redis and RabbitMQ can be looked into; for other brokers none of this is declared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kombu.exceptions import KombuError
+from kombu.serialization import loads
+
+import z4j_agent
+from z4j_agent import display, records
+from z4j_agent.adapter import Refused, Unsupported, WaitingTask
+from z4j_celery import originals
+from z4j_celery.facts import ENGINE, now, to_us
+
+LEVELS = ("next", "high", "normal", "low")
+PAGE = 500
+MOST = 1_000_000
+"""Messages that one purge takes out."""
+TAKEN = "it does not wait in the broker (any more); a worker may have fetched it already"
+CANNOT_READ = (KombuError, ValueError, TypeError, KeyError, LookupError)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message as it lies in a queue. `raw` is the broker's own, for whoever took it out."""
+
+    task_id: str
+    name: str
+    attempt: int
+    headers: Mapping[str, Any]
+    body: str | bytes
+    content_type: str
+    encoding: str
+    exchange: str
+    key: str
+    priority: int | None
+    due_at: int | None
+    raw: Any = None
+
+
+class Place(Protocol):
+    """A broker that can be looked into, over a connection of its own."""
+
+    def first(self, queue: str, most: int) -> Iterator[Waiting]:
+        """The messages in the order they would be delivered. Nothing changes once the place is closed."""
+
+    def take(self, queue: str, waiting: Waiting) -> bool:
+        """Whether this message was still there, and now is not."""
+
+    def find(self, task_id: str, queues: list[str]) -> tuple[str, Waiting] | None:
+        """The queue a task waits in, and its message."""
+
+    def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
+        """Moves a found message, with this priority (None: its own), in one step. False where somebody else was first."""
+
+    def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
+        """(priority, whether in front of its equals) of one of LEVELS. Raises Refused where there is nothing beyond."""
+
+
+def driver_of(app: Any) -> str:
+    """`redis`, `amqp` or another transport's own word, without a connection."""
+    with app.connection_for_write() as connection:
+        kind = str(connection.transport.driver_type)
+        return "" if connection.transport.__class__.__module__.endswith("redis_cluster") else kind
+
+
+def open_place(app: Any) -> AbstractContextManager[Place]:
+    """Raises Unsupported for a broker that gives no message out."""
+    from z4j_celery import rabbitmq, redis_lists
+
+    match driver_of(app):
+        case "redis":
+            return redis_lists.open_place(app)
+        case "amqp":
+            return rabbitmq.open_place(app)
+        case other:
+            raise Unsupported(f"a broker of the kind {other} cannot be looked into")
+
+
+def message_of(
+    headers: Mapping[str, Any], body: str | bytes, content_type: str, encoding: str, properties: Mapping[str, Any],
+    info: Mapping[str, Any], raw: Any,
+) -> Waiting:  # fmt: skip
+    """A message as kombu has it. Of protocol 1 the body says what protocol 2 has in its headers."""
+    said = headers
+    if isinstance(body, bytes) and content_type == originals.JSON:
+        body = body.decode("utf-8", "replace")
+    if "task" not in headers and content_type == originals.JSON:
+        found = _decoded(body)
+        said = found if isinstance(found, dict) else {}
+    priority = properties.get("priority")
+    return Waiting(
+        str(said.get("id") or properties.get("correlation_id") or ""), str(said.get("task") or ""), int(said.get("retries") or 0),
+        headers, body, content_type, encoding, str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
+        priority if isinstance(priority, int) else None, to_us(said.get("eta")), raw,
+    )  # fmt: skip
+
+
+def _decoded(body: str | bytes) -> Any:
+    try:
+        return loads(body, originals.JSON, originals.UTF8, accept={originals.JSON})
+    except CANNOT_READ:
+        return None
+
+
+def _arguments(waiting: Waiting) -> tuple[Any, Any, bool] | None:
+    """(args, kwargs, whether further tasks are in it) of a JSON message; None of any other, which is not ours to read."""
+    found = _decoded(waiting.body) if waiting.content_type == originals.JSON else None
+    if isinstance(found, dict):  # protocol 1
+        return found.get("args") or [], found.get("kwargs") or {}, bool(found.get("callbacks") or found.get("chord"))
+    if isinstance(found, list) and len(found) == 3 and isinstance(found[2], dict):
+        return found[0], found[1], any(found[2].values())
+    return None
+
+
+# -- one task ------------------------------------------------------------------------------------------------------------
+def move_task(app: Any, task_id: str, other: str) -> dict[str, Any]:
+    """Behind what waits in another queue of the same broker. Raises Refused."""
+    with open_place(app) as place:
+        queue, found = _find(app, place, task_id)
+        if queue == other:
+            raise Refused("it is in that queue already")
+        if other not in app.amqp.queues:
+            raise Refused(f"this application declares no queue {other}")
+        if not place.put(found, queue, other, priority=None, in_front=False, is_due=False):
+            raise Refused(TAKEN)
+    agent = z4j_agent.current()
+    if agent is not None:
+        agent.append(records.moved(ENGINE, task_id, found.attempt, now(), agent.run, found.name, other))
+    return {"queue": other}
+
+
+def prioritise_task(app: Any, task_id: str, level: str) -> dict[str, Any]:
+    """Another place in the same queue. Raises Refused."""
+    with open_place(app) as place:
+        queue, found = _find(app, place, task_id)
+        priority, in_front = place.level(app, queue, level)
+        if not place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False):
+            raise Refused(TAKEN)
+    return {"queue": queue, "priority": priority}
+
+
+def release_task(app: Any, task_id: str) -> dict[str, Any]:
+    """Of a delayed task no worker has fetched yet: its eta is taken away. Raises Refused."""
+    at = now()
+    with open_place(app) as place:
+        queue, found = _find(app, place, task_id)
+        if found.due_at is None or found.due_at <= at:
+            raise Refused("it is due already and waits for a worker")
+        if "task" not in found.headers:
+            raise Refused("its eta stands inside its body (message protocol 1), which may be signed")
+        if not place.put(found, queue, queue, priority=None, in_front=False, is_due=True):
+            raise Refused(TAKEN)
+    tell_released(task_id, found.attempt, at, found.name, queue)
+    return {"queue": queue}
+
+
+def tell_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:
+    agent = z4j_agent.current()
+    if agent is not None:
+        agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue))
+
+
+def _find(app: Any, place: Place, task_id: str) -> tuple[str, Waiting]:
+    found = place.find(task_id, sorted(app.amqp.queues))
+    if found is None:
+        raise Refused(TAKEN)
+    return found
+
+
+# -- a whole queue -------------------------------------------------------------------------------------------------------
+def _check(app: Any, queue: str, place: str) -> None:
+    if place != "waiting":
+        raise Refused("Celery keeps no failed tasks in a queue, and its workers hold what is delayed")
+    if queue not in app.amqp.queues:
+        raise Refused(f"this application declares no queue {queue}")
+
+
+def peek_queue(app: Any, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    """Changes nothing but RabbitMQ's mark of what has been looked at. Raises Refused."""
+    _check(app, queue, place)
+    with open_place(app) as broker:
+        return [_shown(app, waiting) for waiting in broker.first(queue, limit)]
+
+
+def _shown(app: Any, waiting: Waiting) -> WaitingTask:
+    agent, arguments, text = z4j_agent.current(), _arguments(waiting), "…"
+    if agent is not None and arguments is not None and waiting.name in app.tasks:  # else nothing says which one is a secret
+        names = originals.parameter_names(app, waiting.name)
+        text, _ = display.show_arguments(arguments[0], arguments[1], agent.settings.redact, names)
+    return WaitingTask(waiting.task_id, waiting.name, text, None, waiting.due_at, waiting.priority)
+
+
+def purge_queue(app: Any, queue: str, place: str) -> dict[str, Any]:
+    """Takes out what is there now, page by page. What is told of a task stands in the spool before its message is gone.
+    Raises Refused.
+    """
+    _check(app, queue, place)
+    taken, times = 0, [0, 0]
+    with open_place(app) as broker:
+        for _ in range(MOST // PAGE):
+            count = sum(_take_out(app, queue, broker, waiting, times) for waiting in broker.first(queue, PAGE))
+            taken += count
+            if not count:
+                break
+    return {"tasks": taken, "queue": queue} | ({"first_at": times[0], "last_at": times[1]} if times[0] else {})
+
+
+def _take_out(app: Any, queue: str, broker: Place, waiting: Waiting, times: list[int]) -> bool:
+    """One task of a purge; `times` are those of the first and the last record."""
+    agent = z4j_agent.current()
+    assert agent is not None  # the command came through it
+    if waiting.task_id:
+        agent.append(_payload(agent, app, queue, waiting))
+    if not broker.take(queue, waiting):
+        return False
+    if waiting.task_id:
+        times[1] = now()
+        times[0] = times[0] or times[1]
+        head = (ENGINE, waiting.task_id, waiting.attempt, times[1], agent.run, waiting.name, queue)
+        agent.append(records.cancelled(*head, reason="purged"))
+    return True
+
+
+def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
+    arguments = _arguments(waiting)
+    args, kwargs, has_more = arguments if arguments is not None else ((), {}, True)
+    body, headers = waiting.body, waiting.headers
+    if "task" not in headers and arguments is not None:  # protocol 1: kept as protocol 2 would send it again
+        body, headers = json.dumps([args, kwargs, originals.NO_CALLBACKS]), {}
+    message = originals.Message(
+        args, kwargs, headers, body if len(body) <= originals.LARGEST else None, has_more, waiting.content_type, waiting.encoding,
+        waiting.exchange, waiting.key,
+    )  # fmt: skip
+    return originals.payload_of_waiting(agent, app, message, waiting.task_id, waiting.attempt, waiting.name, queue)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators may ask of Celery, proved by what its own workers then do: on Redis and on RabbitMQ."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from test_conformance import CeleryHarness
+
+from z4j_agent.conformance import Harness, OperateContract, wait_for
+from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.rabbitmq import start_rabbitmq
+from z4j_agent.conformance.reading import ended, worker_link
+
+
+class OneHarness(CeleryHarness):
+    """One child, one message fetched in advance, so that the order of execution is the order of the queue."""
+
+    pool: ClassVar[tuple[str, ...]] = ("--pool", "prefork", "--concurrency", "1")
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"HIGHEST": ""}
+
+    def start(self, name: str, command: Sequence[str | Path], **more: Any) -> subprocess.Popen[bytes]:
+        """By the `celery` command: the one that can begin itself anew."""
+        words = [str(word) for word in command]
+        if words[1:3] == ["-m", "celery"]:
+            words = [str(Path(sys.executable).with_name("celery")), *words[3:]]
+        return super().start(name, words, **more)
+
+    def start_other(self) -> None:
+        celery = [sys.executable, "-m", "celery", "-A", "engine_app", "worker", "--loglevel", "INFO", "-Q", "other", "-n", "other@test"]
+        self.start("other-worker", [*celery, *self.pool], cwd=self.folder)
+        wait_for(lambda: " ready." in self.log("other-worker"), "the other worker is ready", seconds=30)
+
+
+class CeleryContract(OperateContract):
+    """With what Celery alone has."""
+
+    other_queue: ClassVar[str] = "other"
+
+    def start_other_worker(self, running: Harness) -> None:
+        assert isinstance(running, OneHarness)
+        running.start_other()
+
+    def test_a_worker_grows_and_shrinks(self, gateway: Gateway, running: Harness) -> None:
+        assert self.done(gateway, running, "resize_worker", by=2)["concurrency"] == 3
+        wait_for(lambda: self.ask(gateway, running, "resize_worker", by=-2) == ("done", {"concurrency": 1}), "the new ones are up, and go")
+        status, facts = self.ask(gateway, running, "resize_worker", by=-1)
+        assert (status, "at least one" in facts["error"]) == ("refused", True)
+
+    def test_a_worker_leaves_a_queue_and_comes_back(self, gateway: Gateway, running: Harness) -> None:
+        self.done(gateway, running, "leave_queue", queue="work")
+        wait_for(lambda: "Canceling queue work" in running.log("worker"), "it leaves")
+        self.done(gateway, running, "consume_queue", queue="work")
+        task_id = running.enqueue("succeed", "back again")
+        ended(gateway, task_id, running.outcomes["succeed"])
+        for action in ("leave_queue", "pause_queue", "consume_queue"):
+            assert self.ask(gateway, running, action, queue="nowhere")[0] == "refused"
+
+    def test_limits_of_a_name(self, gateway: Gateway, running: Harness) -> None:
+        self.done(gateway, running, "limit_name", name=running.name_of("wait"), hard_s=1)
+        task_id = running.enqueue("wait", 20)
+        end = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "failed"], "it hits its new limit", seconds=30)
+        assert end[0].rest["reason"] == "time_limit"
+        self.done(gateway, running, "limit_name", name=running.name_of("wait"), hard_s=0)
+        self.done(gateway, running, "limit_name", name=running.name_of("succeed"), rate="10/m")
+        self.done(gateway, running, "limit_name", name=running.name_of("succeed"), rate="0")
+        assert self.ask(gateway, running, "limit_name", name=running.name_of("succeed"), rate="often")[0] == "refused"
+        assert self.ask(gateway, running, "limit_name", name="nobody.knows", rate="1/m")[0] == "refused"
+
+    def test_a_worker_begins_anew(self, alone: Harness, own_gateway: Gateway) -> None:
+        worker = alone.start_worker()
+        link = worker_link(own_gateway)
+        asked = own_gateway.ask(link, "restart_worker", alone.adapter.engine, {})
+        wait_for(lambda: alone.log("worker").count(" ready.") == 2, "it is ready again", seconds=30)
+        wait_for(lambda: any(other is not link for other in own_gateway.open_links()), "it connects again", seconds=30)
+        wait_for(lambda: own_gateway.answers(asked)[-1:] and own_gateway.answers(asked)[-1][0] == "done", "the answer is not lost")
+        assert worker.poll() is None
+        ended(own_gateway, alone.enqueue("succeed", 1), alone.outcomes["succeed"])
+
+    def test_a_pause_outlives_the_worker(self, alone: Harness, own_gateway: Gateway) -> None:
+        worker = alone.start_worker()
+        self.done(own_gateway, alone, "pause_queue", queue="work")
+        worker.terminate()
+        assert worker.wait(30) == 0
+        alone.start_worker()
+        wait_for(lambda: "Canceling queue work" in alone.log("worker").rpartition(" ready.")[2], "the next one pauses it, too")
+        task_id = alone.enqueue("succeed", 1)
+        with pytest.raises(AssertionError, match="starts"):
+            wait_for(lambda: [r for r in own_gateway.records(task_id) if r.kind == "started"], "it starts", seconds=2)
+        self.done(own_gateway, alone, "resume_queue", queue="work")
+        ended(own_gateway, task_id, alone.outcomes["succeed"])
+
+
+class TestRedis(CeleryContract):
+    harness_class = OneHarness
+    levels: ClassVar[Sequence[str]] = ("next", "low")
+
+
+class RabbitHarness(OneHarness):
+    """Queues that know priorities, and results in files: RabbitMQ keeps none that can be asked for."""
+
+    port: ClassVar[int] = 0
+    free: ClassVar[list[str]] = []
+
+    def set_up(self) -> None:
+        """The broker is the class's, and each harness has a part of it for itself."""
+        self.vhost = self.free.pop()
+
+    def environment(self) -> dict[str, str]:
+        url = f"amqp://guest:guest@127.0.0.1:{self.port}/{self.vhost}"
+        return super().environment() | {"BROKER_URL": url, "RESULTS_URL": f"file://{self.folder}", "HIGHEST": "10"}
+
+
+@pytest.mark.rabbitmq
+class TestRabbitmq(CeleryContract):
+    harness_class = RabbitHarness
+    essentials: ClassVar[Sequence[str]] = (
+        "test_shows_what_waits_in_its_order",
+        "test_a_purge_is_told_and_can_be_put_back_in_order",
+        "test_a_task_moves_to_another_queue",
+        "test_next_is_before_high",
+    )
+    """What RabbitMQ does otherwise than Redis."""
+    levels: ClassVar[Sequence[str]] = ("next", "high")
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def node(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        holder = Harness(tmp_path_factory.mktemp("rabbitmq"), "")
+        try:
+            RabbitHarness.free = [f"part{number}" for number in range(8)]
+            RabbitHarness.port = start_rabbitmq(holder, vhosts=RabbitHarness.free)
+            yield
+        finally:
+            holder.tear_down()
