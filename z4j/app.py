@@ -26,6 +26,7 @@ from z4j.housekeeping import Housekeeping
 from z4j.hub import Hub
 from z4j.live import Live
 from z4j.plans import Plans
+from z4j.reconcile import Reconcile
 from z4j.settings import Settings
 from z4j.store import migrate, users
 from z4j.store.audit import AuditLog
@@ -82,9 +83,12 @@ class Server:
         self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
         self.plans = Plans(self.store, self.hub, self.live, self.audit)
         witnesses = Witnesses(self.store, self.live, self.audit)
-        self.gateway = Gateway(self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, is_behind_proxy=settings.behind_proxy)
+        reconcile = Reconcile(self.store, self.hub, self.live.changed)
+        self.gateway = Gateway(
+            self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, reconcile, is_behind_proxy=settings.behind_proxy
+        )
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
-        self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit)
+        self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:

@@ -172,7 +172,9 @@ class Dispatch:
                 raise kind(f"{rule.label} is not possible: {wrong}. Nothing was changed.")
         found, missing = self.hub.find(need)
         if not found and not (need.action in ("pause_queue", "resume_queue") and not self.hub.able(need.app_id, need.engine, need.action)):
-            raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", "Start a worker of this app and try again.")
+            is_forbidden = missing.startswith("the application's owner")
+            hint = "It is set where the application is configured." if is_forbidden else "Start a worker of this app and try again."
+            raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", hint)
         return [self._row(asker, wish, link) for link in (found if rule.is_everywhere else found[:1])]
 
     def _row(self, asker: Asker, wish: Wish, link: AgentLink) -> CommandRow:
@@ -237,7 +239,7 @@ class Dispatch:
 def _need(task: TaskDetail, action: str) -> Need:
     row = task.row
     worker = row.worker if action == "terminate_task" else ""
-    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue)
+    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, row.worker)
 
 
 def need_of(command: CommandRow) -> Need:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from z4j import clock
 from z4j.exceptions import StoreError
 from z4j.ingest import ServerFact, ingest_facts
+from z4j.reconcile import Reconcile
 from z4j.rules.fold import Event
 from z4j.store import agents, commands, retention, watch
 from z4j.store.audit import AuditLog
@@ -43,12 +45,18 @@ class Housekeeping:
     """The duties, each to be called by itself in tests. `changed` is told the topics of `live` that changed."""
 
     def __init__(
-        self, store: Store, changed: Callable[[Iterable[str]], None], keep: Retention | None = None, log: AuditLog | None = None
+        self,
+        store: Store,
+        changed: Callable[[Iterable[str]], None],
+        keep: Retention | None = None,
+        log: AuditLog | None = None,
+        reconcile: Reconcile | None = None,
     ) -> None:
         self.store = store
         self.changed = changed
         self.keep = keep or Retention()
         self.log = log
+        self.reconcile = reconcile
         self._missing: set[Held] = set()
 
     async def run(self) -> None:
@@ -80,11 +88,21 @@ class Housekeeping:
         return await self._add("due", await watch.list_due(self.store, at), 0)
 
     async def find_lost(self, at: int) -> int:
-        """Say `lost` of tasks whose process is gone, and `alive` of lost ones that turn out to run. Returns how many."""
+        """Say `lost` of tasks whose process is gone, and `alive` of lost ones that turn out to run. Returns how many.
+
+        Their engine is asked first, see `reconcile`; also about tasks whose process has left without proof that it is gone.
+        """
+        why = dict.fromkeys(await watch.list_unheard(self.store, at - ASSUMED_US), ASSUMED)
+        why |= dict.fromkeys(await self._find_dropped(), DROPPED)
+        why |= dict.fromkeys(await watch.list_gone(self.store, SETTLE_US), GONE)
+        lost = [(of, "") for of in why]
+        if self.reconcile is not None:
+            left = [of for of in await watch.list_left(self.store, at - SETTLE_US) if of not in why]
+            self.reconcile.forget_settled([*why, *left])
+            lost = self.reconcile.sift(at, list(why))
+            self.reconcile.look_after(at, left)
         return (
-            await self._add("lost", await watch.list_gone(self.store, SETTLE_US), 1, GONE)
-            + await self._add("lost", await self._find_dropped(), 1, DROPPED)
-            + await self._add("lost", await watch.list_unheard(self.store, at - ASSUMED_US), 1, ASSUMED)
+            await self._add("lost", [of for of, _ in lost], 1, {of: _evidence(of, why[of], said) for of, said in lost})
             # A whole millisecond later, because that is what the fold compares.
             + await self._add("alive", await watch.list_found(self.store, at - ASSUMED_US), 1_000)
         )
@@ -132,12 +150,22 @@ class Housekeeping:
         """Keep the write-ahead log short."""
         await self.store.checkpoint()
 
-    async def _add(self, kind: str, found: list[Held], later_us: int, error: str = "") -> int:
+    async def _add(self, kind: str, found: list[Held], later_us: int, errors: Mapping[Held, str] | None = None) -> int:
         by_app: dict[int, list[ServerFact]] = {}
         for of in found:
             reason = "worker_gone" if kind == "lost" else ""
-            event = Event(kind, of.attempt, of.at + later_us, of.run, of.worker, reason=reason, error=error)
+            event = Event(kind, of.attempt, of.at + later_us, of.run, of.worker, reason=reason, error=(errors or {}).get(of, ""))
             by_app.setdefault(of.app_id, []).append(ServerFact(of.engine, of.task_id, event))
         for app_id, facts in by_app.items():
             self.changed((await ingest_facts(self.store, app_id, facts)).topics)
         return len(found)
+
+
+def _evidence(of: Held, why: str, said: str) -> str:
+    """What is known of a lost task's process, in sentences."""
+    heard = f"Last heard of {_clock(of.left_at)} on {of.host}: {of.left_reason or 'no goodbye'}." if of.left_at else ""
+    return " ".join(part for part in (why, heard, said) if part)
+
+
+def _clock(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -45,6 +45,8 @@ class Need:
     environment: str = ""
     worker: str = ""
     queue: str = ""
+    near: str = ""
+    """The worker that holds it as far as is known: asked first, where another one may do as well."""
 
 
 class Hub:
@@ -99,4 +101,6 @@ class Hub:
             return [], f"the application's owner does not allow it (Z4J_ALLOW={secure[0].allow}); it needs {level!r}"
         if need.queue:
             willing.sort(key=lambda link: need.queue not in link.queues.get(need.engine, ()))
+        if need.near:
+            willing.sort(key=lambda link: link.worker != need.near)
         return willing, ""

@@ -17,6 +17,9 @@ from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_del
 from z4j.store import boots, commands, gaps, merge, originals, plans, runs
 from z4j.store.db import Connection, Store
 
+LOOKUP = "lookup."
+"""How the ids of the server's own questions begin; they are no commands of anybody's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
@@ -29,10 +32,12 @@ class Ingested:
     """Ids of the commands whose result was in the batch."""
     plans: frozenset[str] = frozenset()
     """Keys of the plans that something became of."""
+    lookups: list[records.CommandResult] = field(default_factory=list)
+    """Answers to what the server itself has asked an engine, see `reconcile`."""
 
 
 class ServerFact(NamedTuple):
-    """An event only the server can know: `due`, `lost`, `alive`, `cancel_asked`."""
+    """An event the server adds: `due`, `lost`, `alive`, `cancel_asked`, or an end it has found out by asking the engine."""
 
     engine: str
     task_id: str
@@ -94,6 +99,7 @@ class _Batch:
         self.links: set[tuple[merge.Key, str, str]] = set()
         self.commands: list[str] = []
         self.plans: set[str] = set()
+        self.lookups: list[records.CommandResult] = []
         self.topics: set[str] = set()
 
     def add(self, key: merge.Key, event: Event) -> None:
@@ -126,6 +132,8 @@ class _Batch:
         elif isinstance(record, records.Fault):
             gaps.record_fault(self.db, self.app_id, record)
             self.topics.add("workers")
+        elif record.command_id.startswith(LOOKUP):
+            self.lookups.append(record)
         else:
             facts = record.facts or {}
             if (plan := plans.finish_item(self.db, record.command_id, record.at, record.status, facts)) is not None:
@@ -150,4 +158,4 @@ class _Batch:
             self.topics.add("workers")
         if is_changed:
             self.topics.update(("tasks", "queues", "strip"))
-        return Ingested(frozenset(self.topics), len(ids), refused, self.commands, frozenset(self.plans))
+        return Ingested(frozenset(self.topics), len(ids), refused, self.commands, frozenset(self.plans), self.lookups)

@@ -3,84 +3,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
-from tests.support.stack import ROOT, Stack, stack, wait_for
+from tests.support.operator import Orders
+from tests.support.stack import stack, wait_for
 
 pytestmark = pytest.mark.timeout(900)
 ENGINES = ("celery", "rq", "huey")
-SIDE = "tests.support.many"
 ENDED = ("done", "changed", "refused", "failed", "expired", "unknown", "aborted")
-
-
-class Orders:
-    """The three applications in one app, and a client of the API."""
-
-    def __init__(self, shop: Stack) -> None:
-        self.shop = shop
-        self.unlock = shop.folder / "unlock"
-        token = shop.command("token", "create", "--api", "test", "--role", "operator").strip()
-        self.client = httpx2.Client(base_url=f"{shop.address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60)
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return {**os.environ, **self.shop.environment(), "UNLOCK": str(self.unlock), **more}
-
-    def python(self, engine: str) -> Path:
-        return ROOT / f".venvs/{engine}/bin/python"
-
-    def start_workers(self) -> None:
-        words: dict[str, tuple[str, ...]] = {
-            "celery": ("-m", "celery", "-A", f"{SIDE}.celery_side", "worker", "-Q", "orders", "-c", "2", "--loglevel", "WARNING"),
-            "rq": ("-m", f"{SIDE}.rq_side", "worker"),
-            "huey": ("-m", "huey.bin.huey_consumer", f"{SIDE}.huey_side.huey", "-w", "2", "-n", "-q"),
-        }
-        for engine in ENGINES:
-            self.shop.start(f"{engine}-worker", [self.python(engine), *words[engine]], {"UNLOCK": str(self.unlock)})
-        wait_for(lambda: len(self.get("/workers")["workers"]) >= 3, seconds=60, what="the workers of three engines are connected")
-
-    def produce(self, engine: str, queue: str, amount: int) -> None:
-        module = f"{SIDE}.huey_produce" if engine == "huey" else f"{SIDE}.{engine}_side"
-        done = subprocess.run(
-            [self.python(engine), "-m", module, queue, str(amount)], cwd=ROOT, env=self.environment(HUEY_QUEUE=queue), capture_output=True,
-            text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    def get(self, path: str, **query: Any) -> Any:
-        return self.client.get(path, params=query).raise_for_status().json()
-
-    def post(self, path: str, **body: Any) -> Any:
-        answer = self.client.post(path, json=body)
-        assert answer.status_code < 300, answer.text
-        return answer.json()
-
-    def count(self, state: int) -> int:
-        return int(self.shop.rows("SELECT coalesce(sum(tasks), 0) FROM counter WHERE state = ?", state)[0][0])
-
-    def account(self, id: int) -> dict[str, int]:
-        found = self.get(f"/plans/{id}")
-        account = {word: items for word, items in found["account"].items() if items}
-        assert sum(account.values()) == found["plan"]["items"]
-        return account
-
-    def ran(self) -> Counter[str]:
-        return Counter(" ".join(line) for line in self.shop.testimony())
-
-    def wait(self, id: int, *status: str) -> dict[str, Any]:
-        def look() -> Any:
-            found = self.get(f"/plans/{id}")
-            return found["plan"] if found["plan"]["status"] in status and not found["account"]["sent"] else None
-
-        return wait_for(look, seconds=300, what=f"plan {id} is {status}")
 
 
 @pytest.fixture
@@ -90,7 +25,7 @@ def orders(tmp_path: Path) -> Iterator[Orders]:
         shop.command("migrate")
         shop.add_app()
         shop.start_server()
-        yield Orders(shop)
+        yield Orders(shop, ENGINES)
 
 
 def run_plans(orders: Orders, failing: int, waiting: int) -> None:

@@ -24,6 +24,7 @@ from z4j.gateway.session import Batch, ProtocolError, Session
 from z4j.hub import AgentLink, Hub
 from z4j.live import Live
 from z4j.plans import Plans
+from z4j.reconcile import Reconcile
 from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello
 from z4j.settings import LOOPBACK
 from z4j.store import agents, gaps
@@ -40,7 +41,16 @@ class Gateway:
     """The endpoint is `serve`, one call per connection."""
 
     def __init__(
-        self, store: Store, hub: Hub, live: Live, dispatch: Dispatch, witnesses: Witnesses, plans: Plans, *, is_behind_proxy: bool = False
+        self,
+        store: Store,
+        hub: Hub,
+        live: Live,
+        dispatch: Dispatch,
+        witnesses: Witnesses,
+        plans: Plans,
+        reconcile: Reconcile,
+        *,
+        is_behind_proxy: bool = False,
     ) -> None:
         self.store = store
         self.hub = hub
@@ -48,6 +58,7 @@ class Gateway:
         self.dispatch = dispatch
         self.witnesses = witnesses
         self.plans = plans
+        self.reconcile = reconcile
         self.is_behind_proxy = is_behind_proxy
         self.attempts = Attempts()
 
@@ -181,6 +192,8 @@ class _Peer:
             self.out.put_nowait(self.session.send_ack(batch.seq, newer))
             self.gateway.live.changed(done.topics)
             self.gateway.plans.wake(done.plans)
+            for answer in done.lookups:
+                await self.gateway.reconcile.answered(self.token.app_id, answer.command_id, answer.status, answer.facts or {})
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
     async def _greeted(self, hello: Hello) -> None:

@@ -31,6 +31,11 @@ class Held:
     at: int
     run: str
     worker: str
+    environment: str = ""
+    host: str = ""
+    left_at: int | None = None
+    """When the connection of its process ended; None while it stands."""
+    left_reason: str = ""
 
 
 async def list_due(store: Store, at: int) -> list[Held]:
@@ -41,6 +46,11 @@ async def list_due(store: Store, at: int) -> list[Held]:
 async def list_gone(store: Store, settle_us: int) -> list[Held]:
     """Tasks whose process is proven gone and has nothing more to tell; `settle_us` after its connection ended."""
     return _held(await store.fetch_all(SQL["list_gone"], {"settle": settle_us, "rest": REST_BYTES, "limit": LIMIT}))
+
+
+async def list_left(store: Store, before: int) -> list[Held]:
+    """Tasks whose process left before then, proven gone or not; the longest away first."""
+    return _held(await store.fetch_all(SQL["list_left"], {"before": before, "limit": LIMIT}))
 
 
 async def list_unheard(store: Store, since: int) -> list[Held]:
@@ -85,9 +95,13 @@ async def list_running(store: Store) -> list[Held]:
 
 def _held(rows: list[tuple[Any, ...]]) -> list[Held]:
     return [
-        Held(app_id, engine, task_ids.decode(task_id), attempt_of(key), at, _token(boot, pid), worker or "")
-        for app_id, engine, task_id, key, at, boot, pid, worker in rows
+        Held(app_id, engine, task_ids.decode(task_id), attempt_of(key), at, _token(boot, pid), worker or "", *_about_agent(*about))
+        for app_id, engine, task_id, key, at, boot, pid, worker, *about in rows
     ]
+
+
+def _about_agent(environment: str | None = "", host: str = "", left_at: int | None = None, left_reason: str = "") -> tuple[Any, ...]:
+    return (environment or "", host, left_at, left_reason)
 
 
 def _token(boot: str | None, pid: int) -> str:

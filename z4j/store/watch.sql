@@ -9,10 +9,10 @@ WHERE t.state = 1 AND t.eta_at <= :at ORDER BY t.eta_at LIMIT :limit;
 -- list_gone --
 -- Tasks held by a process that is gone, where that is proven: it is not connected, a newer process bears its worker's
 -- name, and whoever ships its spool since has (next to) nothing left to send. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text
+SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
-  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id
+  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
 WHERE t.state IN (3, 4) AND a.left_at IS NOT NULL
   AND EXISTS (SELECT 1 FROM boot AS n WHERE n.app_id = b.app_id AND n.worker_id = b.worker_id AND n.worker_id != 0
     AND n.at > b.at)
@@ -22,20 +22,29 @@ LIMIT :limit;
 
 -- list_unheard --
 -- Tasks held by a process that left so long ago that nobody waits for it any more. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text
+SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
-  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id
+  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
 WHERE t.state IN (3, 4) AND a.left_at < :since AND t.last_at < :since
 LIMIT :limit;
+
+-- list_left --
+-- Tasks held by a process that is not connected any more, whether or not it is proven gone. Index: task_held.
+SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
+FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
+  JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
+  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
+WHERE t.state IN (3, 4) AND a.left_at < :before
+ORDER BY a.left_at LIMIT :limit;
 
 -- list_held --
 -- Tasks that a connected worker once took and was not heard of since; whether it still lists them is for the caller to
 -- see. Its spool is being shipped. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text
+SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
-  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id
+  JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
 WHERE t.state IN (3, 4) AND a.left_at IS NULL AND a.pool != ''
   AND t.last_at < a.seen_at - a.clock_skew_us - :settle AND a.seen_at > a.connected_at + :settle
   AND EXISTS (SELECT 1 FROM agent AS s WHERE s.app_id = a.app_id AND s.spool = a.spool AND s.is_shipper = 1

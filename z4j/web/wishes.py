@@ -39,7 +39,8 @@ async def queue_wish(
         raise BadInput(f"There is no action {action[:40]} on queues.")
     known = await queues.list_queues(store)
     if not any((row.app, row.environment, row.engine, row.name) == (app, environment, engine, queue) for row in known):
-        raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]} in {environment[:40]} of {app[:60]}.", "Queues lists them all.")
+        where = f" in {environment[:40]}" if environment else " without an environment"
+        raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]}{where} of {app[:60]}.", "Queues lists them all.")
     given: dict[str, Any] = {"queue": queue}
     if action in ("peek_queue", "purge_queue"):
         place = params.get("place") or "waiting"

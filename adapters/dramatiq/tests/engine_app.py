@@ -113,7 +113,7 @@ async def spawn_async() -> str:
 
 
 @actor(queue_name="other")
-def elsewhere() -> None:
+def nowhere_else() -> None:
     """So that there is another queue."""
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 
-from huey import RedisHuey
+from huey import PriorityRedisHuey, RedisHuey
 
 import z4j_huey
 from tests.support.many.orders import carry_out
 
-huey = RedisHuey(os.environ.get("HUEY_QUEUE", "orders"), url=os.environ["BROKER_URL"])
+kind = PriorityRedisHuey if os.environ.get("HUEY_KIND") == "priority" else RedisHuey
+huey = kind(os.environ.get("HUEY_QUEUE", "orders"), url=os.environ["BROKER_URL"])
 z4j_huey.install(huey)
 
 
