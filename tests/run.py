@@ -23,7 +23,7 @@ FRAMEWORKS = ("django", "flask", "fastapi")
 COVERED = "z4j/rules/*,z4j/gateway/session.py,adapters/agent/src/z4j_agent/*"
 COVERED_BUT = "*/conformance/*,*/__main__.py,*/z4j_agent/green.py"  # gevent: in the suites of Celery and Huey
 FLOOR = 95
-AT_ONCE = 3
+AT_ONCE = 4
 FEW = 6
 """So many failures of one folder may be bad luck; more are not."""
 OTHERS = "examples/third_party_adapter"
@@ -36,7 +36,7 @@ class Folder:
     is_fast: bool = False
     is_covered: bool = False
     is_shared: bool = False
-    """Whether it may run beside others: suites of real workers mostly wait."""
+    """Whether it may run beside others: suites of real workers and browsers mostly wait."""
     words: tuple[str, ...] = ()
 
     def command(self, marks: list[str]) -> list[str]:
@@ -57,11 +57,13 @@ class Result:
 FOLDERS = (
     Folder("tests/unit", SERVER, is_fast=True, is_covered=True),
     Folder("tests/contract", SERVER, is_fast=True, is_covered=True),
-    Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True),
-    *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES + FRAMEWORKS),
+    # The longest first, so that none is left for the end.
+    Folder("tests/e2e", SERVER, is_shared=True),
+    *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES),
+    Folder("tests/browser", SERVER, is_shared=True),
+    Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True, is_shared=True),
+    *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in FRAMEWORKS),
     Folder(OTHERS, str(ROOT / ".venvs/saq/bin/python"), is_shared=True, words=("-c", f"{OTHERS}/pyproject.toml")),
-    Folder("tests/e2e", SERVER),
-    Folder("tests/browser", SERVER),
 )
 
 
@@ -99,7 +101,7 @@ def run_again(folder: Folder, marks: list[str], first: Result) -> Result:
 
 
 def run_all(folders: list[Folder], marks: list[str]) -> dict[str, Result]:
-    """One after another, but suites of engines and frameworks AT_ONCE at a time. In the order of FOLDERS."""
+    """One after another, but those that are shared AT_ONCE at a time. In the order of FOLDERS."""
     results: dict[str, Result] = {}
     for is_shared, group in itertools.groupby(folders, key=lambda folder: folder.is_shared):
         with ThreadPoolExecutor(AT_ONCE if is_shared else 1) as pool:
@@ -138,7 +140,7 @@ def main() -> int:
     print("\n== minutes per folder")
     for name, result in results.items():
         print(f"{result.minutes:6.1f}  {name}{'' if result.passed else '   FAILED'}")
-    print(f"{(time.monotonic() - began) / 60:6.1f}  all, engines and frameworks {AT_ONCE} at a time")
+    print(f"{(time.monotonic() - began) / 60:6.1f}  all, those with real workers {AT_ONCE} at a time")
     if again := [line for result in results.values() if result.passed for line in result.failed]:
         print("\n== passed at the second try only, alone")
         print("\n".join(again))

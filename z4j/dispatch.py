@@ -134,7 +134,7 @@ class Dispatch:
             event = Event("cancel_asked", row.attempt, at)
             await ingest_facts(self.store, wish.task.app_id, [ServerFact(row.engine, row.task_id, event)])
         for command in made:
-            await self._hand_over(command)
+            await self._hand_over(command, wish.need.near)
         self.live.changed(("changes", "tasks", "queues"))
         return made
 
@@ -209,8 +209,8 @@ class Dispatch:
                 id = f"{action}.{hold.id}.{link.boot}"
                 link.send(command_frame(id, action, engine, at + RULES[action].expires_us, {"queue": queue}))
 
-    async def _hand_over(self, command: CommandRow) -> None:
-        found, _ = self.hub.find(need_of(command))
+    async def _hand_over(self, command: CommandRow, near: str = "") -> None:
+        found, _ = self.hub.find(dataclasses.replace(need_of(command), near=near))
         if not found:
             return
         await self._send(command, found[0])

@@ -150,7 +150,7 @@ class PlanRun:
     def _link(self, plan: PlanRow, item: Next) -> AgentLink | None:
         group = self._groups[item.number]
         worker = item.worker if plan.action == "terminate_task" else ""
-        found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue))
+        found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, item.worker))
         return found[0] if found else None
 
     def _frame(self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any]) -> dict[str, Any]:

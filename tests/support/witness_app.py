@@ -23,6 +23,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
     result_expires=600,
+    task_acks_late="ACKS_LATE" in os.environ,
 )
 if os.environ.get("Z4J_URL"):
     z4j_celery.install(app)

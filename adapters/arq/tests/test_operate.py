@@ -7,9 +7,10 @@ import sys
 import time
 from typing import Any, ClassVar
 
+import pytest
 from test_conformance import ArqHarness
 
-from z4j_agent.conformance import Harness, OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wait_for
 
 
 class OneHarness(ArqHarness):
@@ -34,3 +35,9 @@ class TestOperate(OperateContract):
     def start_other_worker(self, running: Harness) -> None:
         assert isinstance(running, OneHarness)
         running.start_other()
+
+
+@pytest.mark.long
+class TestFailures(FailuresContract):
+    harness_class = OneHarness
+    other_queue: ClassVar[str] = "other"

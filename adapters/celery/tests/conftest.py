@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
 
-pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.operate", "z4j_agent.conformance.reading")
+pytest.register_assert_rewrite(*(f"z4j_agent.conformance.{name}" for name in ("contract", "failures", "operate", "operating", "reading")))
 
 RARE = ("signed", "pickle", "protocol-1", "namespaced", "own-backend", "threads", "green")
 """Configurations, and in `BAD_DAYS` classes, whose tests wait for the long run: each differs from one that is always tested in a little."""

@@ -80,7 +80,7 @@ class SoloHarness(CeleryHarness):
 
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
     runs_in_children = False
-    unable = frozenset({"terminate_task"})
+    unable = frozenset({"terminate_task", "resize_worker"})
     pool = ("--pool", "solo")
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from test_conformance import CeleryHarness
 
-from z4j_agent.conformance import Harness, OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.reading import ended, worker_link
@@ -140,3 +140,8 @@ class TestRabbitmq(CeleryContract):
             yield
         finally:
             holder.tear_down()
+
+
+class TestFailures(FailuresContract):
+    harness_class = OneHarness
+    other_queue: ClassVar[str] = "other"

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 from test_conformance import DramatiqHarness, RabbitmqHarness
 
-from z4j_agent.conformance import Harness, OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wait_for
 from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 
@@ -62,3 +62,9 @@ class TestRabbitmq(OperateContract):
     @pytest.mark.skip(reason="RabbitMQ gives no single message out, and says so")
     def test_a_task_moves_to_another_queue(self) -> None:  # type: ignore[override]
         """Proved on Redis."""
+
+
+@pytest.mark.long
+class TestFailures(FailuresContract):
+    harness_class = OneHarness
+    other_queue: ClassVar[str] = "other"

@@ -8,4 +8,4 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
 
-pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.operate", "z4j_agent.conformance.reading")
+pytest.register_assert_rewrite(*(f"z4j_agent.conformance.{name}" for name in ("contract", "failures", "operate", "operating", "reading")))

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 from test_conformance import HueyHarness
 
-from z4j_agent.conformance import OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, OperateContract, wait_for
 
 LEVELS = ("next", "high", "normal", "low")
 
@@ -53,3 +53,8 @@ class ListHarness(PriorityHarness):
 class TestRedisList(OperateContract):
     harness_class = ListHarness
     levels: ClassVar[Sequence[str]] = ()
+
+
+@pytest.mark.long
+class TestFailures(FailuresContract):
+    harness_class = PriorityHarness

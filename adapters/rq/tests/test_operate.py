@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from test_conformance import RqHarness
 
-from z4j_agent.conformance import OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, OperateContract, wait_for
 
 
 class OperateHarness(RqHarness):
@@ -26,3 +26,8 @@ class TestOperate(OperateContract):
     harness_class = OperateHarness
     other_queue: ClassVar[str] = "other"
     keeps_dead: ClassVar[bool] = True
+
+
+class TestFailures(FailuresContract):
+    harness_class = OperateHarness
+    other_queue: ClassVar[str] = "other"

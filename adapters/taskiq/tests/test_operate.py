@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from test_conformance import HERE, ListHarness
 
-from z4j_agent.conformance import Gateway, Harness, OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, Gateway, Harness, OperateContract, wait_for
 
 
 class OneHarness(ListHarness):
@@ -70,3 +71,9 @@ def test_a_stream_is_looked_into_and_purged(tmp_path: Path) -> None:
     finally:
         harness.tear_down()
         gateway.stop()
+
+
+@pytest.mark.long
+class TestFailures(FailuresContract):
+    harness_class = OneHarness
+    other_queue: ClassVar[str] = "other"

@@ -7,15 +7,18 @@
     class TestMyEngine(AdapterContract):
         harness_class = MyHarness
 
-What operators may ask is proved by `OperateContract` in the same way.
+What operators may ask is proved by `OperateContract` in the same way, and what must become of it where it cannot be done by
+`FailuresContract`.
 
 A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. In the conftest, let
-`pytest.register_assert_rewrite` rewrite `z4j_agent.conformance.contract`, `….operate` and `….reading`, so that failures print their values.
+`pytest.register_assert_rewrite` rewrite `z4j_agent.conformance.contract`, `….operate`, `….failures` and `….reading`, so that failures print
+their values.
 """
 
 from z4j_agent.conformance.contract import AdapterContract
+from z4j_agent.conformance.failures import FailuresContract
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, Outcome, wait_for
 from z4j_agent.conformance.operate import OperateContract
 
-__all__ = ["AdapterContract", "Gateway", "Harness", "Link", "OperateContract", "Outcome", "Record", "wait_for"]
+__all__ = ["AdapterContract", "FailuresContract", "Gateway", "Harness", "Link", "OperateContract", "Outcome", "Record", "wait_for"]

