@@ -78,7 +78,7 @@ def run(folder: Folder, marks: list[str]) -> Result:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "COLUMNS": "160", **({} if folder.is_covered else {"Z4J_PATIENCE": "60"})},
+        env={**os.environ, "COLUMNS": "160", **({"Z4J_PATIENCE": "60"} if folder.is_shared else {})},
     ) as process:
         assert process.stdout is not None
         lines = []

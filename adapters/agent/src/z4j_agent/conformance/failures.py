@@ -70,8 +70,8 @@ class FailuresContract(Operating):
         finally:
             os.kill(broker, signal.SIGCONT)
         alone.start_worker()
-        other = wait_for(lambda: next((each for each in own_gateway.open_links() if each is not link), None), "the next one connects")
-        own_gateway.ask(other, "run_task", alone.adapter.engine, params, id=asked)
+        others = wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "the next one connects")
+        own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=asked)
         assert final_answer(own_gateway, asked)[0] == "unknown"
         time.sleep(REPEATED_S)
         assert len(started(own_gateway, id)) <= 1
