@@ -111,12 +111,12 @@ def _shown(value: int | None) -> str:
 def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue pause | resume | peek | purge`."""
     client = client_of(words, settings)
-    place = next(
-        (of for of in client.get("/queues")["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
-         and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])), None,
+    place = _only(
+        [
+            of for of in client.get("/queues")["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
+            and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])
+        ], f"queue {words.queue}", "`z4j queue list` shows them all; --app, --engine and --environment tell them apart.",
     )  # fmt: skip
-    if place is None:
-        raise NotFound(f"There is no queue {words.queue}.", "`z4j queue list` shows them all.")
     made = client.post(
         "/queues/actions", action=words.action, app=place["app"], environment=place["environment"], engine=place["engine"],
         queue=place["name"], place=getattr(words, "place", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
@@ -124,8 +124,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     if not made:
         print("Noted. No worker is connected now; each is told when it connects.")
         return 0
-    if words.action == "peek_queue" and not words.json:
-        found = client.wait(made[0])
+    if words.action == "peek_queue" and not words.json and (found := client.wait(made[0]))["status"] == "done":
         tasks = found["detail"].get("tasks", [])
         print_table(
             ("task id", "task name", "arguments", "due"), [(of["task_id"], of["name"], of["args"][:60], when(of["due_at"])) for of in tasks]
@@ -152,11 +151,19 @@ def list_workers(words: argparse.Namespace, settings: Settings) -> int:
 def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j worker shutdown | restart | resize | consume | leave`."""
     client = client_of(words, settings)
-    worker = next((of for of in client.get("/workers")["workers"] if of["name"] == words.worker and words.app in (None, of["app"])), None)
-    if worker is None:
-        raise NotFound(f"No worker {words.worker} was seen within a day.", "`z4j worker list` shows them all.")
+    known = [of for of in client.get("/workers")["workers"] if of["name"] == words.worker and words.app in (None, of["app"])]
+    worker = _only(known, f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app tells them apart.")
     made = client.post(
         "/workers/actions", action=words.action, app=worker["app"], worker=words.worker, by=getattr(words, "by", None),
         queue=getattr(words, "queue", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
     )["commands"]  # fmt: skip
     return max(tell_command(client, command, words) for command in made)
+
+
+def _only(found: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
+    """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
+    if not found:
+        raise NotFound(f"There is no {what}.", hint)
+    if len(found) > 1:
+        raise BadInput(f"There is more than one {what}. Nothing was changed.", hint)
+    return found[0]
