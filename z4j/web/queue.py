@@ -27,6 +27,8 @@ from z4j.web.services import services
 from z4j.web.shell import make_shell
 
 PLACES: Final = (("waiting", "Waiting"), ("delayed", "Delayed"), ("dead", "Dead"))
+STATES_IN: Final = {"waiting": ("queued",), "delayed": ("scheduled", "retrying"), "dead": ("failed",)}
+"""What a plan over a place of a queue begins with."""
 ACTIONS: Final = ("pause_queue", "resume_queue", "peek_queue", "purge_queue")
 
 
@@ -104,7 +106,7 @@ async def detail_page(request: Request) -> Response:
         why_not={action: _why_not(request, role, app_id, row, action) for action in ACTIONS},
         hidden=(("app", row.app), ("environment", row.environment), ("engine", row.engine), ("queue", row.name)),
         here=href_of(row, place=place),
-        plan_href=Filters(state=("queued",), queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
+        plan_href=Filters(state=STATES_IN[place], queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
             "/plans/new"
         ),
     )
