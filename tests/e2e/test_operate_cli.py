@@ -99,6 +99,7 @@ def test_an_operator_needs_no_browser(orders: Orders) -> None:
     assert "done" in shell.ok("worker", "resize", worker, "1")
     assert "done" in shell.ok("worker", "shutdown", worker, "--confirm", "shutdown")
     wait_for(lambda: next(c for c in orders.shop.children if c.name == "celery-worker").process.poll() == 0, seconds=30, what="it ends")
+    assert shell.z4j("task", "retry", task_id)[0] == 7, "nobody of Celery is there"
     assert shell.z4j("worker", "shutdown", "nobody", "--confirm", "shutdown")[0] == 4
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import time
@@ -10,7 +11,7 @@ import time
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
 from z4j_agent.conformance.operating import Operating, end_of, new_id, started
-from z4j_agent.conformance.reading import final_answer, is_declared, worker_link
+from z4j_agent.conformance.reading import final_answer, is_declared, payload_of, worker_link
 
 REPEATED_S = 2.0
 
@@ -38,6 +39,20 @@ class FailuresContract(Operating):
             if is_declared(running, action):
                 assert self.ask(gateway, running, action, task_id=task_id, **params)[0] == "refused", action
         assert len(started(gateway, task_id)) == 1
+
+    def test_what_was_too_large_to_keep_is_refused(self, gateway: Gateway, running: Harness) -> None:
+        task_id = running.enqueue("succeed", base64.b64encode(os.urandom(120_000)).decode())
+        wait_for(lambda: end_of(gateway, task_id), "it ends")
+        payload = payload_of(gateway, task_id)
+        assert (payload.rest["original_state"], payload.rest["original"]) == ("too_large", None)
+        for action, params in {"retry_task": {}, "edit_task": {"edit": {"args": {"0": "small"}}}}.items():
+            if is_declared(running, action):
+                id = new_id()
+                status, facts = self.ask(
+                    gateway, running, action, task_id=task_id, name=payload.name, queue=payload.queue, original="", new_id=id, **params
+                )
+                assert (status, bool(facts["error"])) == ("refused", True), action
+                assert gateway.records(id) == []
 
     def test_the_owner_has_the_last_word(self, alone: Harness, own_gateway: Gateway) -> None:
         self.need(alone, "run_task")
