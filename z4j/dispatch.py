@@ -21,7 +21,7 @@ from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.live import Live
 from z4j.rules.access import may_act
-from z4j.rules.commands import RULES, TASK_ACTIONS, why_not
+from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
 from z4j.rules.fold import Event
 from z4j.store import commands, holds, originals, plans
 from z4j.store.audit import AuditLog
@@ -239,7 +239,8 @@ class Dispatch:
 def _need(task: TaskDetail, action: str) -> Need:
     row = task.row
     worker = row.worker if action == "terminate_task" else ""
-    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, row.worker)
+    near = row.worker if action in HELD else ""
+    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near)
 
 
 def need_of(command: CommandRow) -> Need:

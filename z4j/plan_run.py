@@ -19,7 +19,7 @@ from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.live import Live
 from z4j.rules import plans as rules
-from z4j.rules.commands import RULES
+from z4j.rules.commands import HELD, RULES
 from z4j.rules.fold import Event
 from z4j.rules.plans import ACTIONS, OURS, Item, Pace
 from z4j.rules.records import NO_PRIORITY
@@ -150,7 +150,8 @@ class PlanRun:
     def _link(self, plan: PlanRow, item: Next) -> AgentLink | None:
         group = self._groups[item.number]
         worker = item.worker if plan.action == "terminate_task" else ""
-        found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, item.worker))
+        near = item.worker if plan.action in HELD else ""
+        found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near))
         return found[0] if found else None
 
     def _frame(self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any]) -> dict[str, Any]:
