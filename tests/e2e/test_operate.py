@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.operator import Orders
-from tests.support.stack import stack, wait_for
+from tests.support.stack import Stack, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 ENGINES = ("celery", "rq", "huey", "arq")
@@ -19,16 +17,11 @@ RUNS = 12
 
 
 @pytest.fixture
-def orders(tmp_path: Path) -> Iterator[Orders]:
-    with stack(tmp_path) as shop:
-        shop.start_broker()
-        shop.command("migrate")
-        shop.add_app()
-        shop.start_server()
-        orders = Orders(shop, ENGINES, is_single=True)
-        orders.unlock.touch()
-        orders.start_workers()
-        yield orders
+def orders(shop: Stack) -> Orders:
+    orders = Orders(shop, ENGINES, is_single=True)
+    orders.unlock.touch()
+    orders.start_workers()
+    return orders
 
 
 def pause(orders: Orders) -> None:

@@ -6,14 +6,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.operator import Orders
-from tests.support.stack import ROOT, SERVER_PYTHON, stack, wait_for
+from tests.support.stack import ROOT, SERVER_PYTHON, Stack, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 QUEUED, FAILED, SUCCEEDED = 2, 11, 12
@@ -44,15 +42,10 @@ class Terminal:
 
 
 @pytest.fixture
-def orders(tmp_path: Path) -> Iterator[Orders]:
-    with stack(tmp_path) as shop:
-        shop.start_broker()
-        shop.command("migrate")
-        shop.add_app()
-        shop.start_server()
-        orders = Orders(shop, ("celery", "rq"), is_single=True)
-        orders.start_workers()
-        yield orders
+def orders(shop: Stack) -> Orders:
+    orders = Orders(shop, ("celery", "rq"), is_single=True)
+    orders.start_workers()
+    return orders
 
 
 def test_an_operator_needs_no_browser(orders: Orders) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.operator import Orders
-from tests.support.stack import stack, wait_for
+from tests.support.stack import Stack, wait_for
 
 pytestmark = pytest.mark.timeout(900)
 ENGINES = ("celery", "rq", "huey")
@@ -19,13 +17,8 @@ ENDED = ("done", "changed", "refused", "failed", "expired", "unknown", "aborted"
 
 
 @pytest.fixture
-def orders(tmp_path: Path) -> Iterator[Orders]:
-    with stack(tmp_path) as shop:
-        shop.start_broker()
-        shop.command("migrate")
-        shop.add_app()
-        shop.start_server()
-        yield Orders(shop, ENGINES)
+def orders(shop: Stack) -> Orders:
+    return Orders(shop, ENGINES)
 
 
 def run_plans(orders: Orders, failing: int, waiting: int) -> None:

@@ -5,25 +5,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.stack import Stack, stack, wait_for
+from tests.support.stack import Stack, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 QUEUED, RUNNING, SUCCEEDED = 2, 4, 12
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Stack]:
-    with stack(tmp_path) as shop:
-        shop.start_broker()
-        shop.command("migrate")
-        shop.add_app()
-        shop.start_server()
-        yield shop
 
 
 @pytest.mark.long

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from z4j_agent.holds import Holds
+from z4j_agent import holds as module
+from z4j_agent.holds import Holds, own_holds
 
 
 def test_every_process_of_the_spool_folder_knows(tmp_path: Path) -> None:
@@ -57,3 +58,10 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         holds.hold("mail")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_process_has_one_for_each_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_own", {})
+    own_holds("huey").hold("mail")
+    assert own_holds("huey").is_held("mail")
+    assert not own_holds("rq").is_held("mail")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from celery.concurrency import gevent
+
 from z4j_agent.conformance import AdapterContract, Harness, Outcome, wait_for
 from z4j_celery.adapter import CeleryAdapter
 
@@ -91,7 +93,7 @@ class ThreadsHarness(SoloHarness):
 class GeventHarness(SoloHarness):
     """Python's sockets, threads and locks are gevent's; the agent's thread is a real one all the same. A greenlet can be stopped."""
 
-    unable = frozenset()
+    unable = frozenset() if "terminate_job" in vars(gevent.TaskPool) else frozenset({"terminate_task"})
     pool = ("--pool", "gevent", "--concurrency", "3")
 
 

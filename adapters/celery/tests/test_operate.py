@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +17,7 @@ from test_conformance import CeleryHarness
 
 from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wait_for
 from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.operating import new_id
 from z4j_agent.conformance.rabbitmq import start_rabbitmq
 from z4j_agent.conformance.reading import ended, worker_link
 
@@ -47,6 +51,21 @@ class CeleryContract(OperateContract):
     def start_other_worker(self, running: Harness) -> None:
         assert isinstance(running, OneHarness)
         running.start_other()
+
+    def test_a_pickle_that_was_not_sealed_is_not_handed_to_a_worker(self, gateway: Gateway, running: Harness) -> None:
+        """Whoever reaches the server could have made it, and reading it runs code."""
+        kept = {
+            "body64": base64.b64encode(pickle.dumps(((), {}, {}))).decode(),
+            "type": "application/x-python-serialize",
+            "encoding": "binary",
+        }
+        original = base64.b64encode(b"\x00" + json.dumps(kept).encode()).decode()
+        for action in ("retry_task", "restore_task", "edit_task"):
+            id = new_id()
+            params = {"task_id": "t", "name": running.name_of("succeed"), "queue": "work", "original": original, "new_id": id}
+            status, facts = self.ask(gateway, running, action, **params)
+            assert (status, "not sealed" in facts["error"]) == ("refused", True), action
+            assert gateway.records(id) == []
 
     def test_a_worker_grows_and_shrinks(self, gateway: Gateway, running: Harness) -> None:
         assert self.done(gateway, running, "resize_worker", by=2)["concurrency"] == 3
@@ -100,6 +119,18 @@ class CeleryContract(OperateContract):
 
 class TestRedis(CeleryContract):
     harness_class = OneHarness
+    levels: ClassVar[Sequence[str]] = ("next", "low")
+
+
+class GreenHarness(OneHarness):
+    pool: ClassVar[tuple[str, ...]] = ("--pool", "gevent", "--concurrency", "1")
+
+
+@pytest.mark.long
+class TestGevent(CeleryContract):
+    """Greenlets hold what is delayed in a timer of their own."""
+
+    harness_class = GreenHarness
     levels: ClassVar[Sequence[str]] = ("next", "low")
 
 

@@ -12,7 +12,10 @@ import json
 import os
 from pathlib import Path
 
+import z4j_agent
+
 MAX_HELD = 1_000
+_own: dict[str, Holds] = {}
 
 
 class Holds:
@@ -64,3 +67,11 @@ class Holds:
         with os.fdopen(fd, "wb") as file:
             file.write(json.dumps(sorted(queues)).encode())
         fresh.replace(self._path)
+
+
+def own_holds(engine: str) -> Holds:
+    """Those of this process's spool folder; while it has no agent, of this process alone."""
+    if engine not in _own:
+        agent = z4j_agent.current()
+        _own[engine] = Holds(agent.shipper.folder if agent is not None else None, engine)
+    return _own[engine]

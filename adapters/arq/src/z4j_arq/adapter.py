@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from arq.version import VERSION
 
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_agent.holds import own_holds
 from z4j_arq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_arq.capture import Capture
 
@@ -113,7 +114,7 @@ class ArqAdapter(Adapter):
         return control.resume_queue(self.capture, queue)
 
     def list_paused(self) -> list[str]:
-        return sorted(control.holds_of(self.capture).queues())
+        return sorted(own_holds(self.engine).queues())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

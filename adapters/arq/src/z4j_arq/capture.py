@@ -20,7 +20,6 @@ import z4j_agent
 from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
-from z4j_agent.holds import Holds
 from z4j_agent.hooks import error_of
 from z4j_arq import control, originals
 from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
@@ -47,7 +46,6 @@ class Capture:
         """Queue name → where this process last enqueued to it, and the `id` of the ArqRedis it used."""
         self.ending: dict[int, asyncio.Task[None] | None] = {}
         """Those, by `id`, that end when they have finished what they run, and what waits for that in their loop."""
-        self.holds: Holds | None = None
         self.worker_name = ""
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []

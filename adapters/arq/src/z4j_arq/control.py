@@ -7,9 +7,8 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Any
 
-import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import Holds
+from z4j_agent.holds import own_holds
 from z4j_arq.facts import ENGINE
 
 if TYPE_CHECKING:
@@ -20,24 +19,16 @@ ANSWER_S = 0.3
 """So long the answer to a command has before the process it came from begins to end."""
 
 
-def holds_of(capture: Capture) -> Holds:
-    """Which queues are paused, in the spool folder: a worker that starts later begins paused."""
-    if capture.holds is None:
-        agent = z4j_agent.current()
-        capture.holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
-    return capture.holds
-
-
 def hold_again(capture: Capture, worker: Any) -> None:
     """A worker has just begun: what was paused stays so."""
-    if holds_of(capture).is_held(str(worker.queue_name)):
+    if own_holds(ENGINE).is_held(str(worker.queue_name)):
         worker.allow_pick_jobs = False
 
 
 def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """By arq's own switch, which its worker reads before each look into the queue. Raises Unsupported, Refused."""
     workers = _of(capture, queue)
-    holds_of(capture).hold(queue)
+    own_holds(ENGINE).hold(queue)
     for worker in workers:
         worker.allow_pick_jobs = False
     return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
@@ -46,7 +37,7 @@ def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
 def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
     workers = _of(capture, queue)
-    holds_of(capture).release(queue)
+    own_holds(ENGINE).release(queue)
     for worker in workers:
         if id(worker) not in capture.stopping and id(worker) not in capture.ending:
             worker.allow_pick_jobs = True

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["install", "uninstall"]
 
-OLDEST = (5, 7)
-"""The lowest version that passes every test: 5.3 tells a cold shutdown as a killed child."""
+OLDEST = (5, 5)
+"""The lowest version that passes every test: 5.4 tells a cold shutdown as a killed child, and has no native delayed delivery."""
 _apps: dict[int, Any] = {}
 _adapter: CeleryAdapter | None = None
 

@@ -10,6 +10,7 @@ import celery
 
 from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_agent.holds import own_holds
 from z4j_celery import apps, commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_celery.capture import Capture
 
@@ -185,7 +186,7 @@ class CeleryAdapter(Adapter):
         return control.resume_queue(self._first, queue)
 
     def list_paused(self) -> list[str]:
-        return sorted(control.holds_of(self._first).queues())
+        return sorted(own_holds(self.engine).queues())
 
     def consume_queue(self, queue: str) -> dict[str, Any]:
         return control.consume_queue(self._first, queue)

@@ -24,7 +24,6 @@ import z4j_agent
 from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.holds import Holds
 from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
 from z4j_celery import apps, originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
@@ -62,7 +61,6 @@ class Capture:
         self._on_ready = on_ready
         self.consumer: Any = None
         """The worker's consumer once it is ready; None in producers and children."""
-        self.holds: Holds | None = None
         self.hub: Any = None
         """gevent's hub in whose greenlets this app is used; None without gevent."""
         self._agent: Agent
@@ -97,13 +95,17 @@ class Capture:
         self._agent = agent
         never_swallow(SoftTimeLimitExceeded, TimeLimitExceeded, Terminated)
         for signal, receiver in self._receivers:
-            signal.connect(receiver, weak=False)
+            signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         for signal, receiver in self._receivers:
-            signal.disconnect(receiver)
+            signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
         atexit.unregister(self._at_exit)
+
+    def _uid(self, receiver: Callable[..., Any]) -> str:
+        """Until 5.6 Celery takes one method of two captures for the same receiver (utils/dispatch/signal.py: `_make_id`)."""
+        return f"z4j-{id(self)}-{receiver.__name__}"
 
     def _is_ours(self, sender: Any) -> bool:
         """Signals are global; a process may hold several apps. `sender` is a task, a consumer or a worker."""

@@ -7,6 +7,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
+from celery.concurrency.base import BasePool
 from celery.utils.collections import AttributeDict
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
@@ -161,8 +162,8 @@ def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
 
 
 def can_terminate(pool: Any) -> bool:
-    """Whether this kind of pool can stop one task: prefork by a signal, greenlets by an exception, the others not at all."""
-    return type(pool).__module__.endswith(("prefork", "gevent", "eventlet"))
+    """Whether this pool can stop one task: prefork by a signal, greenlets by an exception (gevent's from 5.4 on), the others not at all."""
+    return getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
 
 
 def state_of(app: Any, consumer: Any) -> Any:

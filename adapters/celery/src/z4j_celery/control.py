@@ -9,16 +9,17 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
 
-import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import Holds
+from z4j_agent.holds import own_holds
 from z4j_agent.native import native
 from z4j_celery.commands import state_of
+from z4j_celery.discovery import read_steadily
 from z4j_celery.facts import ENGINE, now, queue_in
 from z4j_celery.waiting import tell_released
 
@@ -28,24 +29,16 @@ if TYPE_CHECKING:
 LOOP_S = 5.0
 
 
-def holds_of(capture: Capture) -> Holds:
-    """Which queues are paused, in the spool folder: Celery itself forgets it at the next restart."""
-    if capture.holds is None:
-        agent = z4j_agent.current()
-        capture.holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
-    return capture.holds
-
-
 def hold_again(capture: Capture) -> None:
     """A worker has just begun: what was paused stays so."""
-    for queue in holds_of(capture).queues() & set(_consumed(capture.consumer)):
+    for queue in own_holds(ENGINE).queues() & set(_consumed(capture.consumer)):
         _ask(capture, "cancel_consumer", queue=queue)
 
 
 # -- queues --------------------------------------------------------------------------------------------------------------
 def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
-    holds = holds_of(capture)
+    holds = own_holds(ENGINE)
     if queue not in _consumed(_worker(capture)) and not holds.is_held(queue):
         raise Refused(f"this worker does not take from {queue}")
     holds.hold(queue)
@@ -55,7 +48,7 @@ def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
 
 def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
-    holds = holds_of(capture)
+    holds = own_holds(ENGINE)
     _worker(capture)
     if holds.is_held(queue):
         holds.release(queue)
@@ -82,7 +75,7 @@ def leave_queue(capture: Capture, queue: str) -> dict[str, Any]:
 def release_held(capture: Capture, task_id: str) -> dict[str, Any] | None:
     """A task that waits for its eta in this worker's timer is handed to the pool now. None where it does not wait here."""
     consumer = capture.consumer
-    if consumer is None or task_id not in worker_state.requests:
+    if consumer is None or _find_in_timer(consumer, task_id) is None:
         return None
     found: list[Any] = []
     consumer.call_soon(_apply, consumer, task_id, found)
@@ -113,12 +106,22 @@ def _apply(consumer: Any, task_id: str, found: list[Any]) -> None:
 
 
 def _taken_from_timer(consumer: Any, task_id: str) -> Any:
-    for _, _, entry in list(consumer.timer.schedule.queue):
-        request = entry.args[0] if entry.args else None
-        if not entry.canceled and getattr(request, "id", None) == task_id:
-            entry.cancel()
-            entry.fun(*entry.args, **entry.kwargs)
-            return request
+    found = _find_in_timer(consumer, task_id)
+    if found is None:
+        return None
+    entry, cancel = found
+    cancel()
+    entry.fun(*entry.args, **entry.kwargs)
+    return entry.args[0]
+
+
+def _find_in_timer(consumer: Any, task_id: str) -> tuple[Any, Callable[[], object]] | None:
+    """(entry, how it is called off): kombu's timer holds tuples, that of gevent and eventlet greenlets."""
+    queue: list[Any] = read_steadily(lambda: list(consumer.timer.schedule.queue), [])
+    for waits in queue:
+        entry = waits[2] if isinstance(waits, tuple) else waits.entry
+        if not entry.canceled and entry.args and getattr(entry.args[0], "id", None) == task_id:
+            return entry, entry.cancel if isinstance(waits, tuple) else waits.cancel
     return None
 
 
@@ -185,7 +188,7 @@ def limit_name(capture: Capture, name: str, rate: str | None, soft_s: float | No
             getattr(task, "time_limit", None) if hard_s is None else hard_s or None,
         )
         _ask(capture, "time_limit", task_name=name, soft=soft, hard=hard)
-        capture.consumer.call_soon(_look_again, capture.consumer, name)
+        _look_again(capture.consumer, name)
     return {"note": "in this worker, until it is restarted"}
 
 

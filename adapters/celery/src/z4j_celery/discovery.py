@@ -32,7 +32,7 @@ def describe_worker(consumer: Any, findings: Iterable[Finding]) -> WorkerInfo | 
     if consumer is None:
         return None
     pool = consumer.pool
-    info: dict[str, Any] = _read(lambda: dict(pool.info or {}), {})
+    info: dict[str, Any] = read_steadily(lambda: dict(pool.info or {}), {})
     queues = tuple(sorted(queue.name for queue in consumer.task_consumer.queues)) if consumer.task_consumer is not None else ()
     return WorkerInfo(
         name=consumer.hostname,
@@ -47,8 +47,8 @@ def describe_worker(consumer: Any, findings: Iterable[Finding]) -> WorkerInfo | 
 def list_running(consumer: Any) -> list[RunningTask]:
     """What this worker holds: running, and reserved with `started_at` 0."""
     is_green = consumer.pool.is_green  # its "process ids" are addresses of greenlets
-    running: list[Any] = _read(lambda: list(worker_state.active_requests), [])
-    known: list[Any] = _read(lambda: list(worker_state.requests.values()), [])
+    running: list[Any] = read_steadily(lambda: list(worker_state.active_requests), [])
+    known: list[Any] = read_steadily(lambda: list(worker_state.requests.values()), [])
     active = {request.id for request in running}
     held = []
     for request in known:
@@ -66,7 +66,7 @@ def list_running(consumer: Any) -> list[RunningTask]:
     return held
 
 
-def _read(read: Callable[[], T], otherwise: T) -> T:
+def read_steadily(read: Callable[[], T], otherwise: T) -> T:
     """Main changes these sets while we look; then the next look is as good."""
     for _ in range(5):
         try:

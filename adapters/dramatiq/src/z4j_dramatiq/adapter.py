@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import dramatiq
 
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_agent.holds import own_holds
 from z4j_dramatiq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_dramatiq.capture import Capture
 
@@ -130,7 +131,7 @@ class DramatiqAdapter(Adapter):
         return control.resume_queue(self.capture, queue)
 
     def list_paused(self) -> list[str]:
-        return sorted(control.holds_of(self.capture).queues())
+        return sorted(own_holds(self.engine).queues())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

@@ -24,7 +24,7 @@ from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.holds import Holds
+from z4j_agent.holds import own_holds
 from z4j_agent.hooks import error_of, now, text_of
 from z4j_dramatiq import control, decoding, gate, originals
 from z4j_dramatiq.decoding import identity_of
@@ -48,7 +48,6 @@ class Capture(Middleware):
         """Whether the `dramatiq` command started this process."""
         self.lookout = Lookout(broker)
         self.skips: Skips
-        self.holds: Holds | None = None
         self._agent: Agent
         self._on_ready = on_ready
         self._fence = Fence(self.running)
@@ -232,7 +231,7 @@ class Capture(Middleware):
         self.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
-        gate.stand_before(broker, partial(control.holds_of, self))
+        gate.stand_before(broker, partial(own_holds, ENGINE))
         self._agent.become_worker(worker_name(self._agent.host))
         self._on_ready()
 

@@ -9,9 +9,8 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import Holds
+from z4j_agent.holds import own_holds
 from z4j_dramatiq.facts import ENGINE
 from z4j_dramatiq.queues import kind_of
 
@@ -22,17 +21,9 @@ ANSWER_S = 0.3
 """So long the answer to a command has before the processes it came from begin to end."""
 
 
-def holds_of(capture: Capture) -> Holds:
-    """Which queues are paused, in the spool folder: a worker process that starts later pauses them too."""
-    if capture.holds is None:
-        agent = z4j_agent.current()
-        capture.holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
-    return capture.holds
-
-
 def hold_again(capture: Capture) -> None:
     """A worker has just begun: what was paused stays so."""
-    for queue in holds_of(capture).queues():
+    for queue in own_holds(ENGINE).queues():
         consumer = capture.worker.consumers.get(queue)
         if consumer is not None and not _has_gate(capture):
             consumer.pause()
@@ -41,7 +32,7 @@ def hold_again(capture: Capture) -> None:
 def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """By the consumer's own pause (dramatiq/worker.py), on RabbitMQ by a gate of ours. Raises Unsupported, Refused."""
     consumer = _consumer(capture, queue)
-    holds_of(capture).hold(queue)
+    own_holds(ENGINE).hold(queue)
     if not _has_gate(capture):
         consumer.pause()
     return {"note": "what this worker has fetched in advance still runs"}
@@ -50,7 +41,7 @@ def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
 def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
     consumer = _consumer(capture, queue)
-    holds_of(capture).release(queue)
+    own_holds(ENGINE).release(queue)
     if not _has_gate(capture):
         consumer.resume()
     return {}

@@ -9,9 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import Holds
+from z4j_agent.holds import Holds, own_holds
 from z4j_huey.facts import ENGINE
 
 if TYPE_CHECKING:
@@ -28,15 +27,11 @@ class Pausing:
 
     def __init__(self, huey: Any) -> None:
         self._huey = huey
-        self._holds: Holds | None = None
 
     @property
     def holds(self) -> Holds:
         """Those of this process's spool folder."""
-        if self._holds is None:
-            agent = z4j_agent.current()
-            self._holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
-        return self._holds
+        return own_holds(ENGINE)
 
     def is_held(self) -> bool:
         """Waits a moment where it is, so that a worker does not spin."""

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from rq.exceptions import DequeueTimeout
 from rq.queue import Queue
 
-import z4j_agent
 from z4j_agent.adapter import Unsupported
-from z4j_agent.holds import Holds
+from z4j_agent.holds import Holds, own_holds
 from z4j_rq.facts import ENGINE
 
 if TYPE_CHECKING:
@@ -32,16 +31,12 @@ class Pausing:
     """Stands around `Queue.dequeue_any`, by which every worker takes its jobs. Costs one `stat` for each job while nothing is paused."""
 
     def __init__(self) -> None:
-        self._holds: Holds | None = None
         self._original: Any = None
 
     @property
     def holds(self) -> Holds:
         """Those of this process's spool folder."""
-        if self._holds is None:
-            agent = z4j_agent.current()
-            self._holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
-        return self._holds
+        return own_holds(ENGINE)
 
     def connect(self) -> None:
         self._original = Queue.__dict__["dequeue_any"]

@@ -13,10 +13,9 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
-from z4j_agent.holds import Holds
+from z4j_agent.holds import Holds, own_holds
 from z4j_taskiq.facts import ENGINE, queue_of
 from z4j_taskiq.queues import redis_kind
 
@@ -33,15 +32,11 @@ class Gate:
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
-        self._holds: Holds | None = None
 
     @property
     def holds(self) -> Holds:
         """Those of this process's spool folder."""
-        if self._holds is None:
-            agent = z4j_agent.current()
-            self._holds = Holds(agent.shipper.folder if agent is not None else None, ENGINE)
-        return self._holds
+        return own_holds(ENGINE)
 
     def connect(self) -> None:
         self._broker.listen = self._listen

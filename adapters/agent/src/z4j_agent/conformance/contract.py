@@ -263,11 +263,11 @@ class AdapterContract(Limits):
         task_id = running.enqueue("wait", 30 if is_able else 1)
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs")
         asked = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
-        status, _ = final_answer(gateway, asked)
+        status, facts = final_answer(gateway, asked)
         if not is_able:
             assert status == "unsupported"
             return
-        assert status == "done"
+        assert status == "done", facts
         end = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind in ENDS], "the engine reports the end")
         assert {(record.kind, record.rest["reason"]) for record in end} == {("cancelled", "stopped")}
         assert end[0].run == next(r.run for r in gateway.records(task_id) if r.kind == "started")
