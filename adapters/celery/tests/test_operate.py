@@ -19,7 +19,7 @@ from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wa
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.operating import new_id
 from z4j_agent.conformance.rabbitmq import start_rabbitmq
-from z4j_agent.conformance.reading import ended, worker_link
+from z4j_agent.conformance.reading import ended
 
 
 class OneHarness(CeleryHarness):
@@ -92,16 +92,6 @@ class CeleryContract(OperateContract):
         self.done(gateway, running, "limit_name", name=running.name_of("succeed"), rate="0")
         assert self.ask(gateway, running, "limit_name", name=running.name_of("succeed"), rate="often")[0] == "refused"
         assert self.ask(gateway, running, "limit_name", name="nobody.knows", rate="1/m")[0] == "refused"
-
-    def test_a_worker_begins_anew(self, alone: Harness, own_gateway: Gateway) -> None:
-        worker = alone.start_worker()
-        link = worker_link(own_gateway)
-        asked = own_gateway.ask(link, "restart_worker", alone.adapter.engine, {})
-        wait_for(lambda: alone.log("worker").count(" ready.") == 2, "it is ready again", seconds=30)
-        wait_for(lambda: any(other is not link for other in own_gateway.open_links()), "it connects again", seconds=30)
-        wait_for(lambda: own_gateway.answers(asked)[-1:] and own_gateway.answers(asked)[-1][0] == "done", "the answer is not lost")
-        assert worker.poll() is None
-        ended(own_gateway, alone.enqueue("succeed", 1), alone.outcomes["succeed"])
 
     def test_a_pause_outlives_the_worker(self, alone: Harness, own_gateway: Gateway) -> None:
         worker = alone.start_worker()

@@ -165,6 +165,7 @@ def test_the_scheduler_s_process_enqueues_what_is_due(scene: Scene) -> None:
 def test_every_run_of_a_repeated_job_is_an_attempt(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", "again", repeat={"times": 2, "interval": 0})
     assert [scene.ends(task_id, attempt) for attempt in (0, 1, 2)] == [("succeeded", "")] * 3
+    wait_for(lambda: scene.of(task_id, "payload"), "its arguments are told, by another process than its ends")
     assert len(scene.of(task_id, "payload")) == 1
 
 

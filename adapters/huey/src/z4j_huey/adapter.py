@@ -46,6 +46,7 @@ class HueyAdapter(Adapter):
         Capability("pause_queue", "worker", "best_effort", note="A worker that was waiting at that moment may still take one task."),
         Capability("resume_queue", "worker", "exact"),
         Capability("shutdown_worker", "worker", "exact", note="A graceful end: it finishes what it runs."),
+        Capability("restart_worker", "worker", "exact", note="A graceful end, and its own command again."),
     )
 
     def __init__(self, huey: Any) -> None:
@@ -143,6 +144,9 @@ class HueyAdapter(Adapter):
 
     def list_paused(self) -> list[str]:
         return sorted({queue for capture in self.captures for queue in capture.pausing.holds.queues()})
+
+    def restart_worker(self) -> dict[str, Any]:
+        return control.restart_worker(self._serving()[0])
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self._serving()[0])

@@ -57,11 +57,25 @@ def resume_queue(capture: Capture) -> dict[str, Any]:
 
 def shutdown_worker(capture: Capture) -> dict[str, Any]:
     """By the signal that Huey takes for a graceful end (huey/consumer.py). Raises Unsupported, Refused."""
-    _need_consumer(capture)
-    if signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler):
-        raise Refused("this consumer does not listen to signals")
-    threading.Timer(ANSWER_S, os.kill, (os.getpid(), signal.SIGINT)).start()
+    consumer = _listening(capture)
+    threading.Timer(ANSWER_S, os.kill, (os.getpid(), getattr(consumer, "_graceful_sig", signal.SIGINT))).start()
     return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
+
+
+def restart_worker(capture: Capture) -> dict[str, Any]:
+    """By SIGHUP: the consumer ends gracefully and runs its own command again (huey/consumer.py). Raises Unsupported, Refused."""
+    _listening(capture)
+    threading.Timer(ANSWER_S, os.kill, (os.getpid(), signal.SIGHUP)).start()
+    return {"note": "it finishes what it runs and begins anew, with the code as it is now"}
+
+
+def _listening(capture: Capture) -> Any:
+    """Until 3.1 the consumer takes SIGINT as KeyboardInterrupt; the handler of SIGTERM says whether it listens at all."""
+    _need_consumer(capture)
+    is_deaf = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is not capture.life.consumer
+    if is_deaf or signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN):
+        raise Refused("this consumer does not listen to signals")
+    return capture.life.consumer
 
 
 def _need_consumer(capture: Capture) -> None:

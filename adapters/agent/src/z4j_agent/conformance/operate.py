@@ -219,3 +219,13 @@ class OperateContract(Operating):
         wait_for(lambda: link.goodbye is not None, "the goodbye")
         assert final_answer(own_gateway, asked)[0] == "done"
         assert ended(own_gateway, task_id, alone.outcomes["wait"])[-1].kind == "succeeded"
+
+    def test_a_worker_begins_anew(self, alone: Harness, own_gateway: Gateway) -> None:
+        self.need(alone, "restart_worker")
+        worker = alone.start_worker()
+        link = worker_link(own_gateway)
+        asked = own_gateway.ask(link, "restart_worker", alone.adapter.engine, {})
+        wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "it connects again", seconds=30)
+        wait_for(lambda: own_gateway.answers(asked)[-1:] and own_gateway.answers(asked)[-1][0] == "done", "the answer is not lost")
+        assert worker.poll() is None
+        ended(own_gateway, alone.enqueue("succeed", 1), alone.outcomes["succeed"])
