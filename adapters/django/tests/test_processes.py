@@ -47,7 +47,7 @@ def test_the_application_is_the_same_without_a_server(site: Any, gateway: Gatewa
         server = site.serve("gunicorn", "-w", "1", "-b", "127.0.0.1:{port}", "shop.wsgi:application", is_asked=False)
         began = time.monotonic()
         answers = [site.ask("/"), site.ask("/broken/")[0], site.ask("/nowhere/")[0], site.ask("/shop/orders/7/")[0]]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15, "it waits for a server that is not there"
         return answers, site.end(server)
 
     site.variables["WITHOUT_Z4J"] = "1"
