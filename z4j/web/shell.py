@@ -20,7 +20,7 @@ from z4j.web.formats import HOUR, number
 from z4j.web.render import Choice, ChoiceGroup, RailItem, Shell, notice_of, theme_of
 from z4j.web.services import services
 
-CHIPS: Final = 5
+CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
 """More values than this of one filter are not chips any more but stay in the query box and the facets."""
 HEARD_US: Final = 3_000_000
 RAIL: Final = (
@@ -75,15 +75,15 @@ def chips(known: Counts, filters: Filters, path: str) -> tuple[ChoiceGroup, ...]
     """Environment, app and engine as chips: a click narrows to one, a second click widens again."""
     groups = (("environment", known.by_environment), ("app", known.by_app), ("engine", known.by_engine))
     return tuple(
-        ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(found, getattr(filters, title))))
+        ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(found, getattr(filters, title), CHIPS[title])))
         for title, found in groups
         if len(found) > 1 or getattr(filters, title)
     )
 
 
-def _words(found: Facet, chosen: str) -> list[str]:
+def _words(found: Facet, chosen: str, most: int) -> list[str]:
     words = [word for word, _ in found if word]
-    shown = sorted(words[:CHIPS])
+    shown = sorted(words[:most])
     return shown if not chosen or chosen in shown else [*shown, chosen]
 
 
