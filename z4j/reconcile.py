@@ -88,6 +88,12 @@ class Reconcile:
             elif at >= max(question.again_at, question.asked_at + ANSWER_US * question.times):
                 self._ask(of, at, question)
 
+    def forget_settled(self, held: Iterable[Held]) -> None:
+        """Forgets what nobody looks for any more: it ended, was run again, or was deleted."""
+        open_keys = {_key(of) for of in held}
+        for key in self._questions.keys() - open_keys:
+            self._forget(key)
+
     async def answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Any]) -> None:
         """What an agent of this app found out. Answers nobody waits for are ignored."""
         key = self._by_id.pop(id, None)
@@ -140,12 +146,6 @@ class Reconcile:
         question = self._questions.pop(key, None)
         if question is not None:
             self._by_id.pop(question.id, None)
-
-    def forget_settled(self, held: Iterable[Held]) -> None:
-        """Forgets what nobody looks for any more: it ended, was run again, or was deleted."""
-        open_keys = {_key(of) for of in held}
-        for key in self._questions.keys() - open_keys:
-            self._forget(key)
 
 
 def _key(of: Held) -> Key:
