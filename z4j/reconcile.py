@@ -96,12 +96,11 @@ class Reconcile:
 
     async def answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Any]) -> None:
         """What an agent of this app found out. Answers nobody waits for are ignored."""
-        key = self._by_id.pop(id, None)
-        question = self._questions.get(key) if key is not None else None
-        if question is None or key is None or key[0] != app_id or status == "accepted":
-            if key is not None and status == "accepted":
-                self._by_id[id] = key  # the first of its two answers
+        key = self._by_id.get(id)
+        if key is None or key[0] != app_id or status == "accepted":
             return
+        del self._by_id[id]
+        question = self._questions[key]
         question.id, of, at = "", question.of, clock.now()
         state, said = str(facts.get("state", "unknown")), str(facts.get("engine_state") or facts.get("error") or "unknown")[:200]
         if status == "done" and state in ENDS:
