@@ -93,6 +93,11 @@ def test_an_operator_needs_no_browser(orders: Orders) -> None:
     assert "done" in shell.ok("worker", "shutdown", worker, "--confirm", "shutdown")
     wait_for(lambda: next(c for c in orders.shop.children if c.name == "celery-worker").process.poll() == 0, seconds=30, what="it ends")
     assert shell.z4j("task", "retry", task_id)[0] == 7, "nobody of Celery is there"
+    other = next(row["name"] for row in shell.json("worker", "list")["workers"] if row["name"] != worker)
+    assert "done" in shell.ok("worker", "shutdown", other, "--confirm", "shutdown")
+    wait_for(lambda: next(c for c in orders.shop.children if c.name == "rq-worker").process.poll() is not None, seconds=30, what="it ends")
+    failed = next(row["task_id"] for row in shell.json("task", "list", "--engine", "rq", "--state", "failed")["tasks"])
+    assert shell.z4j("task", "retry", failed)[0] == 7, "nor of RQ"
     assert shell.z4j("worker", "shutdown", "nobody", "--confirm", "shutdown")[0] == 4
 
 

@@ -91,6 +91,24 @@ class FailuresContract(Operating):
         time.sleep(REPEATED_S)
         assert len(started(own_gateway, id)) <= 1
 
+    def test_what_a_dead_worker_never_read_is_done_once_by_the_next(self, alone: Harness, own_gateway: Gateway) -> None:
+        self.need(alone, "run_task")
+        worker = alone.start_worker()
+        link = worker_link(own_gateway)
+        os.killpg(worker.pid, signal.SIGSTOP)
+        id = new_id()
+        params = {"name": alone.name_of("succeed"), "args": ["once"], "kwargs": {}, "new_id": id, "queue": ""}
+        asked = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(10)
+        alone.start_worker()
+        others = wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "the next one connects")
+        own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=asked)
+        assert final_answer(own_gateway, asked)[0] == "done"
+        wait_for(lambda: end_of(own_gateway, id), "it runs")
+        time.sleep(REPEATED_S)
+        assert len(started(own_gateway, id)) == 1
+
 
 def _ledger(running: Harness) -> str:
     return "".join(path.read_text() for path in running.spool.rglob("commands.ledger"))
