@@ -5,7 +5,7 @@
 
 UV := .venvs/uv/bin/uv
 SERVER := .venvs/server/bin/python
-ENGINES := celery rq dramatiq huey arq taskiq
+ENGINES := celery rq dramatiq huey arq taskiq apscheduler
 FRAMEWORKS := django flask fastapi
 ENGINE_STAMPS := $(ENGINES:%=.venvs/%/.stamp)
 FRAMEWORK_STAMPS := $(FRAMEWORKS:%=.venvs/%/.stamp)

@@ -18,6 +18,7 @@ from z4j_agent.settings import BadSettings, Settings
 if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
     from z4j_agent.agent import Agent
+    from z4j_agent.schedules import Scheduler
 
 __all__ = ["configure", "current", "start", "stop"]
 
@@ -63,7 +64,7 @@ def settings_of(
 
 
 def start(
-    *adapters: Adapter,
+    *parts: Adapter | Scheduler,
     app: str = "",
     environment: str = "",
     allow: str | None = None,
@@ -72,9 +73,9 @@ def start(
     spool: str | Path | None = None,
     is_plaintext_allowed: bool = False,
 ) -> Agent | None:
-    """Installs the adapters and returns the agent of this process tree, or None when there is nothing to report to.
+    """Installs adapters, or schedulers that stand alone. Returns the agent of this process tree, None when there is nothing to report to.
 
-    A second call adds its adapters to the first agent. Mistakes in the settings are one log line, never an exception.
+    A second call adds its parts to the first agent. Mistakes in the settings are one log line, never an exception.
     """
     global _agent
     try:
@@ -89,9 +90,17 @@ def start(
 
             _agent = Agent(settings, ())
             _watch_forks()
-        for adapter in adapters:
-            adapter.install()
-            _agent.adapters = (*_agent.adapters, adapter)
+        from z4j_agent.schedules import Scheduler
+
+        for part in parts:
+            part.install()
+            if isinstance(part, Scheduler):
+                _agent.schedulers = (*_agent.schedulers, part)
+                continue
+            _agent.adapters = (*_agent.adapters, part)
+            for scheduler in part.schedulers:
+                scheduler.install()
+                _agent.schedulers = (*_agent.schedulers, scheduler)
     except BadSettings as error:
         _log.error("z4j is off: %s", error)
     except Exception as error:
@@ -111,12 +120,13 @@ def stop(timeout_s: float = 2.0) -> None:
     agent, _agent = _agent, None
     if agent is None:
         return
-    for adapter in agent.adapters:
+    parts: list[Adapter | Scheduler] = [*agent.schedulers, *agent.adapters]
+    for part in parts:
         try:
-            adapter.uninstall()
+            part.uninstall()
         except Exception as error:
             let_through(error)
-            faults.report(f"uninstalling {adapter.engine}", error)
+            faults.report(f"uninstalling {part.engine}", error)
     agent.stop(timeout_s)
 
 

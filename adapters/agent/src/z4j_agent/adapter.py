@@ -8,7 +8,10 @@ Declared means the conformance suite demands it; undeclared means the method ans
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from z4j_agent.schedules import Scheduler
 
 Action = Literal[
     "retry_task", "edit_task", "restore_task", "run_task", "cancel_task", "terminate_task", "move_task", "prioritise_task",
@@ -156,6 +159,8 @@ class Adapter:
 
     engine: ClassVar[str]
     capabilities: ClassVar[tuple[Capability, ...]] = ()
+    schedulers: tuple[Scheduler, ...] = ()
+    """The engine's own schedulers, see `schedules`; installed with the adapter."""
 
     def engine_version(self) -> str:
         """The installed version of the engine, for the hello."""

@@ -30,6 +30,7 @@ from z4j_agent.wire import MAX_RECORD, encode_record
 if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
     from z4j_agent.connection import Connection
+    from z4j_agent.schedules import Scheduler
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
@@ -44,6 +45,7 @@ class Agent:
     def __init__(self, settings: Settings, adapters: tuple[Adapter, ...]) -> None:
         self.settings = settings
         self.adapters = adapters
+        self.schedulers: tuple[Scheduler, ...] = ()
         self.role = "producer"
         self.worker = ""
         self.host = socket.gethostname()
@@ -139,6 +141,18 @@ class Agent:
         self.boot, self._boot_pid = boot, os.getpid()
         self.run = f"{boot}.{self._boot_pid}"
         self.spool.new_segment()
+
+    def become_scheduler(self, name: str) -> None:
+        """This process makes tasks by the clock and connects by itself, also where a worker has forked it."""
+        self.role, self.worker, self._is_worker_child = "scheduler", name, False
+        self._new_boot()
+        self.spool.new_segment()
+        self.connect()
+
+    def fired(self, scheduler: str, key: str, due_at: int | None, *, task_id: str = "", outcome: str = "sent", error: str = "") -> None:
+        """A schedule was due and this came of it; see `schedules.Outcome`. `due_at` is None where the scheduler does not know it."""
+        facts = {"scheduler": scheduler, "schedule": key, "due_at": due_at, "task_id": task_id, "outcome": outcome, "error": error[:500]}
+        self.append(encode_record(["fired", self.run, time.time_ns() // 1000, facts]))
 
     def connect(self) -> None:
         """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""

@@ -19,6 +19,8 @@ from z4j_agent.actions import CARRIED_OUT, Asked
 from z4j_agent.adapter import ACTION_LEVEL, Adapter, Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.originals import CannotOpen
+from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
+from z4j_agent.schedules import Scheduler
 from z4j_agent.session import Command
 from z4j_agent.settings import LEVELS, SealKey, Settings
 from z4j_agent.wire import encode_record
@@ -95,12 +97,20 @@ class Commands:
     """`adapters` tells those of this process, `append` is the spool's append; answers are records."""
 
     def __init__(
-        self, settings: Settings, folder: Path | None, adapters: Callable[[], Iterable[Adapter]], append: Callable[[bytes], bool]
+        self,
+        settings: Settings,
+        folder: Path | None,
+        adapters: Callable[[], Iterable[Adapter]],
+        append: Callable[[bytes], bool],
+        schedulers: Callable[[], Iterable[Scheduler]] = tuple,
+        schedule: Callable[[Scheduler, Command], dict[str, Any]] | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = Ledger(folder)
         self._adapters = adapters
         self._append = append
+        self._schedulers = schedulers
+        self._schedule = schedule
 
     def handle(self, command: Command, now: int) -> None:
         """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
@@ -137,7 +147,7 @@ class Commands:
 
     def why_not(self, action: str) -> str | None:
         """The owner's objection, or None. The server cannot override it."""
-        needed = ACTION_LEVEL.get(action)
+        needed = ACTION_LEVEL.get(action) or SCHEDULE_LEVEL.get(action)
         if needed is None:
             return f"this agent does not know {action}"
         if action in self._settings.denied:
@@ -147,13 +157,8 @@ class Commands:
         return None
 
     def _carry_out(self, command: Command) -> tuple[str, dict[str, Any]]:
-        adapter = next((adapter for adapter in self._adapters() if adapter.engine == command.engine), None)
-        if adapter is None:
-            return "unsupported", {"error": f"no adapter for {command.engine} in this process"}
-        if all(able.action != command.action for able in adapter.capabilities):
-            return "unsupported", {"error": f"{command.engine} cannot do that in this process"}
         try:
-            return "done", CARRIED_OUT[command.action](adapter, Asked(command, self._keys()))
+            return "done", self._act(command)
         except Unsupported as error:
             return "unsupported", {"error": str(error) or f"{command.engine} cannot do that"}
         except (Refused, CannotOpen) as error:
@@ -161,6 +166,19 @@ class Commands:
         except Exception as error:
             let_through(error)
             return "failed", {"error": f"{type(error).__name__}: {error}"[:500]}
+
+    def _act(self, command: Command) -> dict[str, Any]:
+        """By the adapter or the scheduler of that name."""
+        if command.action in SCHEDULE_LEVEL and self._schedule is not None:
+            for scheduler in self._schedulers():
+                if scheduler.scheduler == command.engine:
+                    return self._schedule(scheduler, command)
+        adapter = next((adapter for adapter in self._adapters() if adapter.engine == command.engine), None)
+        if adapter is None:
+            raise Unsupported(f"no adapter for {command.engine} in this process")
+        if all(able.action != command.action for able in adapter.capabilities):
+            raise Unsupported(f"{command.engine} cannot do that in this process")
+        return CARRIED_OUT[command.action](adapter, Asked(command, self._keys()))
 
     def _keys(self) -> tuple[SealKey, ...]:
         own = (self._settings.seal_key,) if self._settings.seal_key else ()

@@ -22,6 +22,8 @@ from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
 from z4j_agent.native import native, start_native_thread
+from z4j_agent.schedules import capabilities
+from z4j_agent.scheduling import Scheduling
 from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
 from z4j_agent.settings import agent_version
 from z4j_agent.turns import Turns
@@ -45,6 +47,8 @@ STABLE_AFTER_S = 5.0
 """A connection that ends sooner counts as a failed one: a server that welcomes and closes is not asked ten times a second."""
 DISCOVERY_EVERY_S = 60.0
 QUEUES_EVERY_S = 5.0
+SCHEDULES_EVERY_S = 0.5
+"""How often a scheduler is asked whether it is time to list its entries; each says how often that is."""
 MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
 """Items of one discovery or heartbeat: a frame has a size limit, and a page would not list more either."""
 
@@ -56,10 +60,13 @@ class Connection:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._commands = Commands(agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append)
+        self.turns = Turns(agent.shipper.folder)
+        self.scheduling = Scheduling(agent, self.turns)
+        self._commands = Commands(
+            agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append, lambda: agent.schedulers, self.scheduling.carry_out
+        )
         self._witness = Witness(agent.shipper.folder)
         # Plain flags and short sleeps: locks and events may be greenlet ones here, and this is a real thread.
-        self.turns = Turns(agent.shipper.folder)
         self._stopping = False
         self._stopped = False
         self._woken = False
@@ -185,6 +192,11 @@ class Connection:
                 for adapter in agent.adapters
                 for able in adapter.capabilities
                 if able.scope != "worker" or agent.role == "worker"
+            ]
+            + [
+                [scheduler.scheduler, able.action, able.scope, able.certainty, [], ""]
+                for scheduler in agent.schedulers
+                for able in capabilities(scheduler)
             ],
             "allow": settings.allow,
             "denied": list(settings.denied),
@@ -237,7 +249,7 @@ class _Exchange:
         self._socket = socket
         self._sent: dict[int, Batch] = {}
         self._heartbeat_s = 5.0
-        self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0}
+        self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0, "schedules": 0.0}
         self._poll_s = POLL_MIN_S
         self._turns = connection.turns
         self._offered_until = 0.0
@@ -290,7 +302,7 @@ class _Exchange:
                     self._next["scan"] = 0.0
             case Command() as command:
                 self._commands.handle(command, time.time_ns() // 1000)
-                self._next["scan"] = 0.0
+                self._next["scan"] = self._next["schedules"] = 0.0
             case Refusal() as refusal:
                 self._connection.refused(refusal)
 
@@ -298,6 +310,7 @@ class _Exchange:
         self._connection.welcomed()
         self._connection.witness(welcome.audit_head)
         self._heartbeat_s = max(0.5, welcome.heartbeat_s)
+        self._connection.scheduling.forget()
         self._agent.shipper.rewind()
 
     def _ship(self) -> bool:
@@ -322,6 +335,10 @@ class _Exchange:
             self._next["queues"] = now + QUEUES_EVERY_S
             for adapter in self._agent.adapters:
                 self._guarded_discovery(adapter)
+        if now >= self._next["schedules"]:
+            for facts in self._connection.scheduling.frames(now):
+                self._send_schedules(facts)
+            self._next["schedules"] = now + SCHEDULES_EVERY_S
         if now >= self._next["heartbeat"]:
             self._next["heartbeat"] = now + self._heartbeat_s
             self._socket.send(self._session.send_heartbeat(self._heartbeat(now)))
@@ -349,6 +366,14 @@ class _Exchange:
         if len(frame) > wire.MAX_FRAME // 2:
             found["tasks"] = [(name, "", "", queue) for name, _, _, queue in found["tasks"]]
             frame = self._session.send_discovery(found)
+        self._socket.send(frame)
+
+    def _send_schedules(self, facts: dict[str, Any]) -> None:
+        """As many entries as fit into a frame; a longer list says so."""
+        frame = self._session.send_schedules(facts)
+        while len(frame) > wire.MAX_FRAME and facts["entries"]:
+            facts = {**facts, "entries": facts["entries"][: len(facts["entries"]) // 2], "is_cut": True}
+            frame = self._session.send_schedules(facts)
         self._socket.send(frame)
 
     def _heartbeat(self, now: float) -> dict[str, Any]:

@@ -36,6 +36,11 @@ def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any])
     return new_args, new_kwargs
 
 
+def keep_masked(args: list[Any], kwargs: dict[str, Any], old_args: Any, old_kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """Whole new arguments, with the old value wherever the new one still holds the mask. Raises Refused where there was none."""
+    return _unmasked(args, list(old_args or ()), "args"), _unmasked(kwargs, dict(old_kwargs or {}), "kwargs")
+
+
 def _mapping(edit: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = edit.get(key, {})
     if not isinstance(found, dict):

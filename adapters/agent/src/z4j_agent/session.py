@@ -103,6 +103,9 @@ class Session:
     def send_discovery(self, facts: dict[str, Any]) -> str:
         return self._open_frame("discovery", facts)
 
+    def send_schedules(self, facts: dict[str, Any]) -> str:
+        return self._open_frame("schedules", facts)
+
     def send_goodbye(self, reason: str) -> str:
         frame = self._open_frame("goodbye", {"reason": reason})
         self.state = State.CLOSED

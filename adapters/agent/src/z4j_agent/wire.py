@@ -83,11 +83,13 @@ META_KEYS: Final = (
 #: ["gap", key, at, {count, bytes, first_at, last_at, cause}]: what was dropped; idempotent by key.
 #: ["command", command_id, at, status, {detail}]: what became of a command; status is one of COMMAND_STATUS.
 #: ["fault", key, at, {where, error, count}]: a fault of the agent itself, never of the host.
+#: ["fired", run, at, {scheduler, schedule, due_at, task_id, outcome, error}]: a schedule was due; outcome is one of schedules.Outcome.
 OTHER_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "origin": ("boot", "at", "facts"),
     "gap": ("key", "at", "facts"),
     "command": ("command_id", "at", "status", "facts"),
     "fault": ("key", "at", "facts"),
+    "fired": ("run", "at", "facts"),
 }
 COMMAND_STATUS: Final = ("accepted", "done", "failed", "refused", "unsupported", "expired", "unknown")
 
@@ -100,6 +102,9 @@ AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "discovery": ("engine", "tasks", "queues", "worker?"),
     "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper"),
+    "schedules": (
+        "scheduler", "engine", "store", "is_firing", "tick_us", "timezone", "can_create", "applied", "failed", "notes", "is_cut", "entries",
+    ),
     "goodbye": ("reason",),
 }  # fmt: skip
 #: type → fields, server to agent.

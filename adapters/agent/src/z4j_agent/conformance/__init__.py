@@ -7,7 +7,7 @@
     class TestMyEngine(AdapterContract):
         harness_class = MyHarness
 
-What operators may ask is proved by `OperateContract` in the same way, and what must become of it where it cannot be done by
+A scheduler's adapter is proved by `ScheduleContract`. What operators may ask is proved by `OperateContract` in the same way, and what must become of it where it cannot be done by
 `FailuresContract`.
 
 A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. In the conftest, let
@@ -20,5 +20,9 @@ from z4j_agent.conformance.failures import FailuresContract
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, Outcome, wait_for
 from z4j_agent.conformance.operate import OperateContract
+from z4j_agent.conformance.scheduling import ScheduleContract, ScheduleHarness
 
-__all__ = ["AdapterContract", "FailuresContract", "Gateway", "Harness", "Link", "OperateContract", "Outcome", "Record", "wait_for"]
+__all__ = [
+    "AdapterContract", "FailuresContract", "Gateway", "Harness", "Link", "OperateContract", "Outcome", "Record", "ScheduleContract",
+    "ScheduleHarness", "wait_for",
+]  # fmt: skip

@@ -63,6 +63,7 @@ class Link:
     hello: dict[str, Any]
     discoveries: list[dict[str, Any]] = field(default_factory=list)
     heartbeats: list[dict[str, Any]] = field(default_factory=list)
+    schedules: list[dict[str, Any]] = field(default_factory=list)
     goodbye: str | None = None
     is_open: bool = True
 
@@ -115,6 +116,11 @@ class Gateway:
     def answers(self, command_id: str) -> list[tuple[str, dict[str, Any]]]:
         """(status, facts) of a command, in order."""
         return [(fields[3], fields[4]) for fields in self.decoded() if fields[0] == "command" and fields[1] == command_id]
+
+    def fires(self, schedule: str = "") -> list[dict[str, Any]]:
+        """What was told of fires, of one schedule or of all, in order: the facts with `run` and `at`."""
+        told = [{**fields[3], "run": fields[1], "at": fields[2]} for fields in self.decoded() if fields[0] == "fired"]
+        return [fire for fire in told if schedule in ("", fire["schedule"])]
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def ask(self, link: Link, action: str, engine: str, params: dict[str, Any], *, id: str = "", expires_in_s: float = 60) -> str:
@@ -171,5 +177,7 @@ class Gateway:
                     link.discoveries.append(said)
                 case "heartbeat":
                     link.heartbeats.append(said)
+                case "schedules":
+                    link.schedules.append(said)
                 case "goodbye":
                     link.goodbye = str(said["reason"])

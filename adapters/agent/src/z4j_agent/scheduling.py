@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's side of schedules: tells what the schedulers of this process hold, and keeps the overrides of code-defined ones.
+
+The overrides lie in the spool folder as the server sent them last. A scheduler reads them there before its first fire, and another
+process of the same tree (Huey's forked scheduler) sees by one `stat` that they have changed. Nothing here runs in the host's threads
+but `kept`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import z4j_agent
+from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.guard import faults, let_through
+from z4j_agent.schedules import Override, Scheduler, digest_of, overrides_of, spec_of
+
+if TYPE_CHECKING:
+    from z4j_agent.agent import Agent
+    from z4j_agent.session import Command
+    from z4j_agent.turns import Turns
+
+MAX_SCHEDULES: Final = 2_000
+TELL_EVERY_S: Final = 20.0
+"""The same list is told again this often, so that the server knows that it still holds."""
+
+
+class Kept:
+    """The overrides of one scheduler in this spool folder; where there is no folder, of this process alone."""
+
+    def __init__(self, folder: Path | None, environment: str, scheduler: str) -> None:
+        self._path = None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json"
+        self._stamp = (0, 0, 0)
+        self.digest = ""
+        """Of the list as it was sent; "" when none ever was."""
+        self.overrides: list[Override] = []
+
+    def changed(self) -> bool:
+        """Whether another list lies there than when this was asked before. Costs one `stat`."""
+        if self._path is None:
+            return False
+        try:
+            facts = os.stat(self._path)
+        except OSError:
+            return False
+        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        if stamp == self._stamp:
+            return False
+        with contextlib.suppress(OSError, ValueError, Refused):  # being replaced at this moment: read the next time
+            said = json.loads(self._path.read_bytes())
+            self.overrides, self.digest, self._stamp = overrides_of(said), digest_of(said), stamp
+            return True
+        return False
+
+    def put(self, said: list[Any]) -> None:
+        """Raises Refused when they are not overrides, OSError when they cannot be written."""
+        self.overrides, self.digest = overrides_of(said), digest_of(said)
+        if self._path is None:
+            return
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(json.dumps(said).encode())
+        fresh.replace(self._path)
+
+
+_kept: dict[str, Kept] = {}
+
+
+def kept(scheduler: str) -> Kept:
+    """Those of this process's spool folder and environment."""
+    if scheduler not in _kept:
+        agent = z4j_agent.current()
+        _kept[scheduler] = Kept(None if agent is None else agent.shipper.folder, agent.settings.environment if agent else "", scheduler)
+    return _kept[scheduler]
+
+
+class Scheduling:
+    """What one connection tells of the schedulers of its process."""
+
+    def __init__(self, agent: Agent, turns: Turns) -> None:
+        self._agent = agent
+        self._turns = turns
+        self._listed_at: dict[str, float] = {}
+        self._told: dict[str, tuple[str, float]] = {}
+        self._failed: dict[str, dict[str, str]] = {}
+
+    def forget(self) -> None:
+        """A new connection: everything is told again."""
+        self._listed_at, self._told = {}, {}
+
+    def hurry(self) -> None:
+        """Something was changed: look again at once."""
+        self._listed_at = {}
+
+    def frames(self, now: float) -> list[dict[str, Any]]:
+        """What has to be told now; `now` is seconds of the monotonic clock."""
+        found = []
+        for scheduler in self._agent.schedulers:
+            name = scheduler.scheduler
+            if now - self._listed_at.get(name, -1e9) < scheduler.list_every_s:
+                continue
+            self._listed_at[name] = now
+            try:
+                facts = self._facts(scheduler)
+            except Exception as error:
+                let_through(error)
+                faults.report(f"listing the schedules of {name}", error)
+                continue
+            if facts is None:
+                continue
+            digest, told_at = self._told.get(name, ("", -1e9))
+            if (fresh := digest_of(facts)) != digest or now - told_at >= TELL_EVERY_S:
+                self._told[name] = (fresh, now)
+                found.append(facts)
+        return found
+
+    def _facts(self, scheduler: Scheduler) -> dict[str, Any] | None:
+        if not scheduler.is_here():
+            return None
+        is_firing = scheduler.is_firing()
+        if not is_firing and not self._turns.take(f"schedules-{scheduler.scheduler}"):
+            return None
+        entries = [asdict(item) for item in scheduler.list_schedules()]
+        return {
+            "scheduler": scheduler.scheduler,
+            "engine": scheduler.engine,
+            "store": scheduler.store,
+            "is_firing": is_firing,
+            "tick_us": int(scheduler.tick_s() * 1_000_000),
+            "timezone": scheduler.zone(),
+            "can_create": scheduler.can_create,
+            "applied": kept(scheduler.scheduler).digest,
+            "failed": self._failed.get(scheduler.scheduler, {}),
+            "notes": [finding.what for finding in scheduler.findings()][:20],
+            "is_cut": len(entries) > MAX_SCHEDULES,
+            "entries": entries[:MAX_SCHEDULES],
+        }
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+    def carry_out(self, scheduler: Scheduler, command: Command) -> dict[str, Any]:
+        """One of `schedules.ACTIONS`. Raises Unsupported or Refused."""
+        self.hurry()
+        params = command.params
+        if command.action == "save_schedule":
+            return scheduler.save_schedule(spec_of(params))
+        if command.action == "apply_overrides":
+            said = params.get("overrides")
+            store = kept(scheduler.scheduler)
+            store.put(said if isinstance(said, list) else [])
+            failed = self._failed[scheduler.scheduler] = scheduler.apply_overrides(store.overrides)
+            of = params.get("key")
+            if isinstance(of, str) and of in failed:
+                raise Refused(failed[of])
+            return {"failed": failed} if failed else {}
+        key = params.get("key")
+        if not isinstance(key, str) or not key:
+            raise Refused("the command lacks key")
+        methods: dict[str, Callable[[str], dict[str, Any]]] = {
+            "delete_schedule": scheduler.delete_schedule,
+            "enable_schedule": scheduler.enable_schedule,
+            "disable_schedule": scheduler.disable_schedule,
+            "fire_schedule": scheduler.fire_schedule,
+        }
+        if command.action not in methods:
+            raise Unsupported(f"{scheduler.scheduler} cannot do that")
+        return methods[command.action](key)
