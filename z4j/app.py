@@ -27,6 +27,8 @@ from z4j.hub import Hub
 from z4j.live import Live
 from z4j.plans import Plans
 from z4j.reconcile import Reconcile
+from z4j.scheduler import Scheduler
+from z4j.schedules import ScheduleDesk
 from z4j.settings import Settings
 from z4j.store import migrate, users
 from z4j.store.audit import AuditLog
@@ -84,9 +86,12 @@ class Server:
         self.plans = Plans(self.store, self.hub, self.live, self.audit)
         witnesses = Witnesses(self.store, self.live, self.audit)
         reconcile = Reconcile(self.store, self.hub, self.live.changed)
+        self.scheduler = Scheduler(self.store, self.hub, self.live.changed)
+        self.schedules = ScheduleDesk(self.store, self.dispatch, self.scheduler)
         self.gateway = Gateway(
-            self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, reconcile, is_behind_proxy=settings.behind_proxy
-        )
+            self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, reconcile, self.schedules,
+            is_behind_proxy=settings.behind_proxy,
+        )  # fmt: skip
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
         self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile)
         self.asgi = self._make_asgi()
@@ -104,7 +109,9 @@ class Server:
             exception_handlers={Z4jError: answers.on_expected, HTTPException: answers.on_http, Exception: answers.on_unexpected},
             lifespan=self._lifespan,
         )
-        asgi.state.services = Services(self.store, self.hub, self.live, self.dispatch, self.plans, self.settings, self.audit, self.auth)
+        asgi.state.services = Services(
+            self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth
+        )
         return asgi
 
     @contextlib.asynccontextmanager
@@ -112,6 +119,7 @@ class Server:
         await self.store.start()
         await self.audit.sign_head(self.store, clock.now())  # what the command line added meanwhile, before the first agent comes
         await self.plans.start()
+        self.scheduler.start()
         duties = asyncio.create_task(self.housekeeping.run())
         try:
             await self._greet()
@@ -120,6 +128,7 @@ class Server:
             duties.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await duties
+            await self.scheduler.stop()
             await self.plans.stop()
             await self.audit.sign_head(self.store, clock.now())
             await self.store.close()

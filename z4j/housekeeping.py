@@ -18,7 +18,7 @@ from z4j.exceptions import StoreError
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.reconcile import Reconcile
 from z4j.rules.fold import Event
-from z4j.store import agents, commands, retention, watch
+from z4j.store import agents, commands, fires, overdue, retention, schedules, watch
 from z4j.store.audit import AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
@@ -58,6 +58,7 @@ class Housekeeping:
         self.log = log
         self.reconcile = reconcile
         self._missing: set[Held] = set()
+        self._began = clock.now()
 
     async def run(self) -> None:
         """Everything at its own pace, until cancelled. A failed round is logged and tried again: the disk may be full."""
@@ -68,6 +69,7 @@ class Housekeeping:
             (1, self.expire_commands),
             (5, self.find_silent),
             (5, self.find_lost),
+            (5, self.find_missed),
             (30, self.checkpoint),
             (60, self.delete_old),
             (60, self.sign_head),
@@ -120,10 +122,21 @@ class Housekeeping:
             self.changed(("workers", "strip"))
         return found
 
+    async def find_missed(self, at: int) -> int:
+        """Due times that no scheduler has told of. Returns how many. Not before agents had time to come back after a restart."""
+        if at - self._began < SETTLE_US:
+            return 0
+        found = await self.store.write(lambda db: overdue.write_missed(db, at))
+        if found:
+            self.changed(("schedules",))
+        return found
+
     async def expire_commands(self, at: int) -> None:
-        """Commands nobody carried out in time."""
+        """Commands, and fires of z4j's own schedules, that nobody carried out in time."""
         if await self.store.write(lambda db: commands.expire_commands(db, at)):
             self.changed(("changes", "tasks"))
+        if await self.store.write(lambda db: fires.expire_own(db, at)):
+            self.changed(("schedules",))
 
     async def delete_old(self, at: int) -> int:
         """Retention. Returns how many tasks were deleted."""
@@ -137,6 +150,8 @@ class Housekeeping:
             if not await self.store.write(lambda db: retention.sweep_originals(db, keep, at)):
                 break
         await self.store.write(lambda db: retention.delete_details(db, keep, at))
+        await self.store.write(lambda db: fires.delete_old(db, at - keep.days * retention.DAY_US))
+        await self.store.write(lambda db: schedules.delete_old_schedulers(db, at - retention.DAY_US))
         if deleted:
             self.changed(("tasks", "queues", "strip"))
         return deleted

@@ -14,11 +14,15 @@ from typing import NamedTuple
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
-from z4j.store import boots, commands, gaps, merge, originals, plans, runs
+from z4j.store import boots, commands, fires, gaps, merge, originals, plans, runs
 from z4j.store.db import Connection, Store
 
 LOOKUP = "lookup."
 """How the ids of the server's own questions begin; they are no commands of anybody's."""
+
+
+FIRE = "fire."
+"""How the ids of the own scheduler's commands begin; what follows is the row of the fire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
                 batch.originals.append((key, original_key(event), data, key_id or ""))
+        elif isinstance(record, records.Fired):
+            fires.record_fired(db, app_id, record, at)
+            batch.topics.add("schedules")
         else:
             batch.add_other(record)
             runs_seen.clear()  # it may have been the origin of a boot
@@ -134,6 +141,10 @@ class _Batch:
             self.topics.add("workers")
         elif record.command_id.startswith(LOOKUP):
             self.lookups.append(record)
+        elif record.command_id.startswith(FIRE) and record.command_id[len(FIRE) :].isdecimal():
+            error = str((record.facts or {}).get("error") or "")
+            if fires.finish_own(self.db, int(record.command_id[len(FIRE) :]), record.status, error):
+                self.topics.add("schedules")
         else:
             facts = record.facts or {}
             if (plan := plans.finish_item(self.db, record.command_id, record.at, record.status, facts)) is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from z4j import clock
 
-TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "strip")
+TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "schedules", "strip")
 QUIET_S: Final = 0.5
 """A page hears of changes at most this often."""
 

@@ -11,11 +11,11 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, decode_frame
+from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, Schedules, decode_frame
 from z4j_agent import wire
 
 OLDEST_PROTOCOL = max(1, wire.PROTOCOL - 1)
-ROLES = ("worker", "producer")
+ROLES = ("worker", "producer", "scheduler")
 LEVELS = ("read", "operate", "all")
 
 
@@ -42,7 +42,7 @@ class Batch:
     records: bytes
 
 
-Event = Hello | Discovery | Heartbeat | Goodbye | Batch
+Event = Hello | Discovery | Heartbeat | Schedules | Goodbye | Batch
 
 
 class Session:

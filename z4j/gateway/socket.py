@@ -25,7 +25,8 @@ from z4j.hub import AgentLink, Hub
 from z4j.live import Live
 from z4j.plans import Plans
 from z4j.reconcile import Reconcile
-from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello
+from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, Schedules
+from z4j.schedules import ScheduleDesk
 from z4j.settings import LOOPBACK
 from z4j.store import agents, gaps
 from z4j.store.db import Store
@@ -49,6 +50,7 @@ class Gateway:
         witnesses: Witnesses,
         plans: Plans,
         reconcile: Reconcile,
+        schedules: ScheduleDesk,
         *,
         is_behind_proxy: bool = False,
     ) -> None:
@@ -59,6 +61,7 @@ class Gateway:
         self.witnesses = witnesses
         self.plans = plans
         self.reconcile = reconcile
+        self.schedules = schedules
         self.is_behind_proxy = is_behind_proxy
         self.attempts = Attempts()
 
@@ -159,6 +162,8 @@ class _Peer:
                 self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
                 await self.gateway.store.write(lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at))
                 self.gateway.live.changed(("workers", "queues"))
+            case Schedules() as told:
+                await self.gateway.schedules.agent_listed(self._linked(), told)
             case Goodbye() as goodbye:
                 self.reason, self.is_orderly = goodbye.reason or "goodbye", True
                 await self.batches.join()
@@ -230,6 +235,7 @@ class _Peer:
         self.gateway.live.changed(("workers", "strip"))
         await self.gateway.dispatch.agent_connected(self.link)
         await self.gateway.plans.agent_connected(self.link)
+        await self.gateway.schedules.scheduler.agent_connected(self.link)
 
     async def _audit_head(self, hello: Hello) -> dict[str, Any] | None:
         """The newest signed head, and whether the log extends the one this agent kept."""

@@ -76,6 +76,8 @@ def _has_nul(record: AnyRecord) -> bool:
         names = [record.boot, of.host, of.role, of.worker, of.app, of.environment, of.release]
     elif isinstance(record, records.CommandResult):
         names = [record.command_id, record.status]
+    elif isinstance(record, records.Fired):
+        names = [record.run, record.facts.scheduler, record.facts.schedule, record.facts.task_id, record.facts.error]
     elif isinstance(record, records.Gap):
         names = [record.key, record.facts.cause]
     else:

@@ -19,7 +19,7 @@ class Rule:
     """One action. `level` is what the application's owner must allow; `word` must be typed where nothing brings it back by itself."""
 
     label: str
-    subject: Literal["task", "queue", "worker", "name"]
+    subject: Literal["task", "queue", "worker", "name", "schedule"]
     level: Literal["read", "operate", "all"]
     said: str
     """What a page says once it was asked."""
@@ -78,6 +78,11 @@ RULES: Final[dict[str, Rule]] = {
     "resize_worker": Rule("Resize", "worker", "all", "Asked it to change its size.", expires_us=5 * MINUTE_US),
     "consume_queue": Rule("Consume", "worker", "operate", "Asked it to take from this queue too."),
     "leave_queue": Rule("Leave", "worker", "operate", "Asked it to take no more from this queue."),
+    "save_schedule": Rule("Save", "schedule", "operate", "Asked its scheduler to save it."),
+    "delete_schedule": Rule("Delete", "schedule", "operate", "Asked its scheduler to delete it.", word="delete"),
+    "enable_schedule": Rule("Switch on", "schedule", "operate", "Asked its scheduler to switch it on."),
+    "disable_schedule": Rule("Switch off", "schedule", "operate", "Asked its scheduler to switch it off."),
+    "fire_schedule": Rule("Run now", "schedule", "operate", "Asked to run it now. Its next time stays.", expires_us=MINUTE_US),
 }
 
 #: Of a task, in the order its page offers them.

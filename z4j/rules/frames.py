@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -136,13 +136,55 @@ class Heartbeat(Struct, tag_field="type", tag="heartbeat", frozen=True):
     queues: Annotated[list[EngineQueueItem], Meta(max_length=1_000)] | None = None
 
 
+Short60 = Annotated[str, Meta(max_length=60)]
+Json = Annotated[str, Meta(max_length=8_000)]
+
+
+class ScheduleItem(Struct, frozen=True):
+    """An entry of a scheduler, see `z4j_agent.schedules.ScheduleInfo`."""
+
+    key: Id
+    name: Name
+    kind: Literal["cron", "interval", "once", "other"]
+    expression: Annotated[str, Meta(max_length=500)]
+    timezone: Name
+    task_name: Name
+    args: Json = "[]"
+    kwargs: Json = "{}"
+    queue: Name = ""
+    priority: Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
+    is_enabled: bool = True
+    next_at: At | None = None
+    last_at: At | None = None
+    is_code: bool = False
+    unable: dict[Short60, Text] = {}
+    note: Text = ""
+
+
+class Schedules(Struct, tag_field="type", tag="schedules", frozen=True):
+    """Everything a scheduler holds, as one process tells it."""
+
+    scheduler: Id
+    engine: Id
+    store: Name
+    is_firing: bool
+    tick_us: Count
+    timezone: Name
+    can_create: bool
+    entries: Annotated[list[ScheduleItem], Meta(max_length=2_000)]
+    applied: Name = ""
+    failed: dict[Name, Text] = {}
+    notes: Notes = []
+    is_cut: bool = False
+
+
 class Goodbye(Struct, tag_field="type", tag="goodbye", frozen=True):
     """The last frame of an orderly end."""
 
     reason: Name = ""
 
 
-Frame = Hello | Discovery | Heartbeat | Goodbye
+Frame = Hello | Discovery | Heartbeat | Schedules | Goodbye
 
 _decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 

@@ -352,10 +352,27 @@ class Fault(Struct, array_like=True, tag="fault", gc=False, frozen=True):
     facts: FaultFacts
 
 
+class FiredFacts(Struct, gc=False, frozen=True):
+    """What came of a due time, see `z4j_agent.agent.Agent.fired`."""
+
+    scheduler: Id
+    schedule: Id
+    due_at: At | None = None
+    task_id: Name = ""
+    outcome: Name = "sent"
+    error: Annotated[str, Meta(max_length=4_000)] = ""
+
+
+class Fired(Struct, array_like=True, tag="fired", gc=False, frozen=True):
+    run: Id
+    at: At
+    facts: FiredFacts
+
+
 AnyTask = (
     Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Moved | Lost
 )
-AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault
+AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault | Fired
 
 
 def text(value: str | None, limit: int) -> str:

@@ -11,6 +11,7 @@ from z4j.dispatch import Dispatch
 from z4j.hub import Hub
 from z4j.live import Live
 from z4j.plans import Plans
+from z4j.schedules import ScheduleDesk
 from z4j.settings import Settings
 from z4j.store.audit import AuditLog
 from z4j.store.db import Store
@@ -26,6 +27,7 @@ class Services:
     live: Live
     dispatch: Dispatch
     plans: Plans
+    schedules: ScheduleDesk
     settings: Settings
     audit: AuditLog
     auth: Auth

@@ -7,6 +7,7 @@ from z4j.rules.access import ROLES, is_allowed, may_act
 from z4j.rules.commands import ENDED, RULES, TASK_ACTIONS, WAITING, why_not
 from z4j.rules.states import STATES
 from z4j_agent.adapter import ACTION_LEVEL
+from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
 
 
 @pytest.mark.parametrize(
@@ -62,4 +63,5 @@ def test_unknown_actions_are_refused_and_known_ones_expire() -> None:
 
 
 def test_rules_are_those_of_the_agents() -> None:
-    assert {action: rule.level for action, rule in RULES.items()} == ACTION_LEVEL
+    of_agents = ACTION_LEVEL | {action: level for action, level in SCHEDULE_LEVEL.items() if action != "apply_overrides"}
+    assert {action: rule.level for action, rule in RULES.items()} == of_agents

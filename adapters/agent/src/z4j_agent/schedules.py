@@ -9,7 +9,6 @@ next start. All methods but the scheduler's own hooks run in the agent's thread.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from z4j_agent.adapter import Capability, Finding, Refused, Unsupported
 from z4j_agent.redaction import MASK, is_secret_key, redact
+from z4j_agent.wire import digest_of
 
 Kind = Literal["cron", "interval", "once", "other"]
 KINDS: Final[tuple[Kind, ...]] = ("cron", "interval", "once", "other")
@@ -223,6 +223,7 @@ def _json(value: Any, secret: Iterable[str]) -> str:
     return text if len(text) <= MAX_SHOWN else '"…"'
 
 
-def digest_of(overrides: Any) -> str:
-    """Names a list of overrides as it was sent, so that server and agent can tell whether they agree."""
-    return hashlib.sha256(json.dumps(overrides, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+__all__ = [
+    "ACTIONS", "EDITS", "KINDS", "LEVEL", "MAX_SHOWN", "Kind", "Outcome", "Override", "ScheduleInfo", "ScheduleSpec", "Scheduler",
+    "capabilities", "digest_of", "overrides_of", "show_arguments", "spec_of",
+]  # fmt: skip

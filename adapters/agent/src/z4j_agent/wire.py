@@ -137,6 +137,13 @@ def encode_record(record: list[Any]) -> bytes:
     return RECORD_START + json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii") + RECORD_END
 
 
+def digest_of(value: Any) -> str:
+    """Names a JSON value, so that both ends can tell whether they hold the same."""
+    import hashlib  # costs the host a millisecond, and few processes need it
+
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
 def split_records(data: bytes) -> list[bytes]:
     """The complete records inside `data`, without their framing. Torn records are left out: they were never finished."""
     return [part[:-1] for part in data.split(RECORD_START) if part.endswith(RECORD_END)]
@@ -157,6 +164,6 @@ def unpack_batch(frame: bytes) -> tuple[int, bytes]:
 __all__ = [
     "AGENT_FRAMES", "BAD_PROTOCOL", "BAD_TOKEN", "CLOSE", "COMMAND_STATUS", "DUPLICATE", "FORBIDDEN", "MALFORMED",
     "MAX_BATCH", "MAX_FRAME", "MAX_RECORD", "META_KEYS", "NO_HELLO", "OTHER_RECORDS", "PROTOCOL", "SERVER_FRAMES",
-    "SERVER_ONLY", "STOPPING", "TASK_RECORDS", "TOO_BIG", "TOO_MANY", "WINDOW", "encode_record", "pack_batch", "quote",
+    "SERVER_ONLY", "STOPPING", "TASK_RECORDS", "TOO_BIG", "TOO_MANY", "WINDOW", "digest_of", "encode_record", "pack_batch", "quote",
     "split_records", "unpack_batch",
 ]  # fmt: skip

@@ -7,8 +7,8 @@
     class TestMyEngine(AdapterContract):
         harness_class = MyHarness
 
-A scheduler's adapter is proved by `ScheduleContract`. What operators may ask is proved by `OperateContract` in the same way, and what must become of it where it cannot be done by
-`FailuresContract`.
+What operators may ask is proved by `OperateContract` in the same way, what must become of it where it cannot be done by
+`FailuresContract`, and the adapter of a scheduler by `ScheduleContract`.
 
 A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. In the conftest, let
 `pytest.register_assert_rewrite` rewrite `z4j_agent.conformance.contract`, `….operate`, `….failures` and `….reading`, so that failures print

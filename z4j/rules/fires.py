@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What became of what was due, and what that says of a schedule. Pure; times are microseconds UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+SECOND: Final = 1_000_000
+OUTCOMES: Final = ("waiting", "handed", "sent", "failed", "missed", "skipped", "unknown")
+"""`waiting` for an agent, `handed` to one that has not answered: of z4j's own alone. `unknown`: it never answered."""
+TOLD: Final = frozenset({"sent", "failed", "missed", "skipped"})
+"""What an agent may say."""
+GRACE: Final = 10 * SECOND
+MOST_GRACE: Final = 45 * SECOND
+NEAR: Final = 0.9
+"""Two processes that fire the same schedule within this part of its period fire it double."""
+
+
+def grace_of(tick_us: int) -> int:
+    """How late a fire may be told: its scheduler sleeps for a tick, and its agent needs a moment."""
+    return min(max(GRACE, tick_us + 5 * SECOND), max(MOST_GRACE, tick_us + 5 * SECOND))
+
+
+@dataclass(frozen=True, slots=True)
+class FireFacts:
+    """One fire as a strip shows it."""
+
+    due_at: int
+    fired_at: int | None
+    outcome: str
+    is_double: bool
+    grace: int
+
+    @property
+    def state(self) -> str:
+        """One word: on time, late, double, missed, failed, skipped, waiting or unknown."""
+        if self.is_double:
+            return "double"
+        if self.outcome == "sent":
+            return "late" if self.lateness is not None and self.lateness > self.grace else "on time"
+        return "waiting" if self.outcome == "handed" else self.outcome
+
+    @property
+    def lateness(self) -> int | None:
+        """From due to fired; None where it was not."""
+        return None if self.fired_at is None else max(0, self.fired_at - self.due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`state`: on time, late, missed, failed, double, skipped, silent, off, ended or unknown. `why` is a sentence."""
+
+    state: str
+    why: str
+
+
+def health(
+    now: int, *, is_enabled: bool, next_at: int | None, grace: int, is_own: bool, is_heard: bool, silent_since: int | None,
+    latest: Sequence[FireFacts],
+) -> Health:  # fmt: skip
+    """What an operator should think of a schedule. `is_heard`: a process that fires it has told of it at some time; `silent_since`: when
+    the last of those went, None while one is connected. `latest` is newest first."""
+    if not is_enabled:
+        return Health("off", "It is switched off.")
+    if not is_own and not is_heard:
+        return Health("unknown", "No process that fires it has ever told of it, so whether it ran cannot be known.")
+    late_by = None if next_at is None else now - next_at
+    if late_by is not None and late_by > grace:
+        return Health("missed", "It is past its time and nobody has told of it.")
+    newest = latest[0] if latest else None
+    if any(of.state == "double" for of in latest[:2]):
+        return Health("double", "Two processes fire it.")
+    if newest is not None and newest.state in ("missed", "failed", "unknown"):
+        said = {"missed": "Its last time was missed.", "failed": "Its last fire failed.", "unknown": "Nobody knows whether it last ran."}
+        return Health("failed" if newest.state == "unknown" else newest.state, said[newest.state])
+    if late_by is not None and late_by > 0:
+        return Health("late", "It is due now.")
+    if silent_since is not None:
+        return Health("silent", "Its scheduler is not connected; until it is due, that says nothing.")
+    if newest is not None and newest.state == "late":
+        return Health("late", "Its last fire was late.")
+    if next_at is None:
+        return Health("ended" if is_own else "unknown", "It is not due again." if is_own else "Its scheduler does not say when it is due.")
+    return Health("on time", "")
+
+
+def percentile(values: Sequence[int], share: float) -> int | None:
+    """The smallest value that at least this share of them does not exceed."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(len(ordered) * share * 1000) // 1000) - 1))]

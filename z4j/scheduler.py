@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""z4j's own scheduler: decides each due time once, and hands what is to run to an agent as a `run_task` command.
+
+A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. A fire is
+marked as handed over, durably, before its frame leaves, and goes to no other spool folder after that; the ledger there keeps it from
+running twice. The clock is read again each time: one that jumps makes due times late, which the catch-up policy decides, or early,
+which changes nothing, because they are decided already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+from z4j import clock
+from z4j.dispatch import command_frame
+from z4j.exceptions import StoreError
+from z4j.hub import AgentLink, Hub, Need
+from z4j.ingest import FIRE
+from z4j.store import fires, schedules
+from z4j.store.db import Connection, Store
+from z4j.store.fires import OpenFire
+from z4j.store.schedules import Due
+
+SECOND: Final = 1_000_000
+AT_ONCE: Final = 200
+"""Schedules decided in one transaction: enough to share a commit, few enough that ingest does not wait."""
+SKIP_AFTER: Final = 60 * SECOND
+"""Later than this, a schedule that skips does not run any more."""
+WAIT: Final = 24 * 3_600 * SECOND
+"""How long a fire of a schedule that catches up waits for an agent."""
+ANSWER: Final = 15 * 60 * SECOND
+"""How long a fire may take from being handed over to the agent's answer."""
+LISTED: Final = 200
+"""Missed due times that are written one by one; of more, the last says how many there were."""
+SLEEP_S: Final = 1.0
+_log = logging.getLogger("z4j.scheduler")
+
+
+class Scheduler:
+    """One per server. `changed` is told the topics of `live`."""
+
+    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None]) -> None:
+        self.store = store
+        self.hub = hub
+        self.changed = changed
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins; what became due while no server ran is decided first."""
+        self._task = asyncio.create_task(self.run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """A schedule was changed: look when the next one is due."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. A database that takes nothing is tried again; what is due stays due."""
+        while True:
+            self._woken.clear()
+            pause = SLEEP_S
+            try:
+                is_more = True
+                while is_more:
+                    is_more = await self.fire_due(clock.now())
+                next_at = await schedules.next_wake(self.store)
+                if next_at is not None:
+                    pause = min(SLEEP_S, max(0.0, (next_at - clock.now()) / SECOND))
+            except StoreError as error:
+                _log.error("due schedules could not be written and are tried again: %s", error)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass  # it is time to look
+
+    async def fire_due(self, at: int) -> bool:
+        """Decides what is due and hands it over. True when there may be more."""
+        if (next_at := await schedules.next_wake(self.store)) is None or next_at > at:
+            return False
+        decided, made = await self.store.write(lambda db: decide(db, at), durable=True)
+        await self._hand_over(made)
+        self.changed(("schedules",))
+        return decided == AT_ONCE
+
+    async def agent_connected(self, link: AgentLink) -> None:
+        """What waits for an agent like this, and what its spool folder was handed and has not answered."""
+        mine, again = [], []
+        for fire in await fires.list_open(self.store, link.app_id):
+            if fire.outcome == "handed" and fire.spool == link.spool and (fire.engine, "run_task") in link.capabilities:
+                again.append(fire)
+            elif fire.outcome == "waiting":
+                mine.append((link.app_id, fire))
+        for fire in again:
+            link.send(frame_of(fire, fire.expires_at))
+        if mine:
+            await self._hand_over(mine)
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    async def _hand_over(self, waiting: list[tuple[int, OpenFire]]) -> None:
+        """To one agent that can, each; what nobody can take waits."""
+        found: dict[Need, AgentLink | None] = {}
+        by_link: dict[tuple[int, str], tuple[AgentLink, list[OpenFire]]] = {}
+        for app_id, fire in waiting:
+            need = Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue)
+            if need not in found:
+                able, _ = self.hub.find(need)
+                found[need] = able[0] if able else None
+            link = found[need]
+            if link is not None:
+                by_link.setdefault((link.app_id, link.boot), (link, []))[1].append(fire)
+        for link, handed in by_link.values():
+            at = clock.now()
+            ids = [fire.id for fire in handed]
+            hand = partial(fires.hand_over, ids=ids, spool=link.spool, at=at, expires_at=at + ANSWER)
+            await self.store.write(hand, durable=True)
+            for fire in handed:
+                link.send(frame_of(fire, at + ANSWER))
+
+
+def frame_of(fire: OpenFire, expires_at: int) -> dict[str, Any]:
+    """A fire as an agent is told it."""
+    params = {
+        "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
+        "queue": fire.queue,
+    }  # fmt: skip
+    return command_frame(f"{FIRE}{fire.id}", "run_task", fire.engine, expires_at, params)
+
+
+def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:
+    """When a due time is acted on: later by a part of the jitter that is the same for the same due time, also after a restart."""
+    if due_at is None or not jitter_us:
+        return due_at
+    draw = int.from_bytes(hashlib.sha256(f"{id}:{due_at}".encode()).digest()[:6])
+    return due_at + draw % jitter_us
+
+
+def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]]]:
+    """Decides the due times of up to `AT_ONCE` schedules. Returns how many schedules, and what is to be handed over with its app."""
+    made: list[tuple[int, OpenFire]] = []
+    due = schedules.list_due(db, at, AT_ONCE)
+    for of in due:
+        times, following = _times(of, at)
+        taken = _taken(of, times, at)
+        fired = [fire for due_at in taken if (fire := _fire(db, of, due_at, at)) is not None]
+        made += [(of.app_id, fire) for fire in fired]
+        _write_missed(db, of, times[: len(times) - len(taken)])
+        last_at = at if fired else None
+        schedules.advance_own(db, of.id, following, wake_of(of.id, following, of.jitter_us), last_at)
+    return len(due), made
+
+
+def _times(of: Due, at: int) -> tuple[list[int], int | None]:
+    """The due times that have come, oldest first, and the one after them. A jitter keeps the newest waiting for its moment."""
+    times: list[int] = []
+    due_at = of.next_at
+    while due_at <= at:
+        wake = wake_of(of.id, due_at, of.jitter_us)
+        if wake is not None and wake > at:
+            return times, due_at
+        times.append(due_at)
+        following = of.timing.after(due_at)
+        if following is None:
+            return times, None
+        due_at = following
+    return times, due_at
+
+
+def _fire(db: Connection, of: Due, due_at: int, at: int) -> OpenFire | None:
+    """A row for this due time; None where it was decided before, or is skipped."""
+    if of.overlap == "skip" and (before := fires.is_running(db, of.id, of.app_id, of.engine, due_at)):
+        fires.add_own(db, of.id, due_at, "skipped", error=f"the task of the fire before, {before}, has not ended")
+        return None
+    task_id = str(uuid.uuid4())
+    expires_at = due_at + SKIP_AFTER + of.jitter_us if of.catch_up == "skip" else at + WAIT
+    id = fires.add_own(db, of.id, due_at, "waiting", task_id=task_id, expires_at=expires_at)
+    if id is None:
+        return None
+    if of.catch_up != "all":
+        fires.supersede(db, of.id, due_at)
+    return OpenFire(
+        id, of.id, due_at, "waiting", task_id, "", expires_at, of.environment, of.engine, of.task_name, of.args, of.kwargs, of.queue,
+        of.catch_up,
+    )  # fmt: skip
+
+
+def _taken(of: Due, times: list[int], at: int) -> list[int]:
+    """Of the due times that have come, those that are run: all, or at most the newest."""
+    if of.catch_up == "all" or not times:
+        return times
+    is_too_late = of.catch_up == "skip" and at - times[-1] > SKIP_AFTER + of.jitter_us
+    return [] if is_too_late else times[-1:]
+
+
+def _write_missed(db: Connection, of: Due, missed: list[int]) -> None:
+    """Those that came and are not run."""
+    late = "only the newest is caught up" if of.catch_up == "once" else "it was too late to run it, and it does not catch up"
+    more = len(missed) - LISTED
+    for number, due_at in enumerate(missed[-LISTED:]):
+        said = f"{late}; so were {more:,} before it" if more > 0 and number == 0 else late
+        fires.put_missed(db, of.id, due_at, said)

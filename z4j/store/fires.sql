@@ -1,0 +1,84 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- put_fire --
+-- What a scheduler's process told of a due time; a later word of the same process wins.
+INSERT INTO fire (schedule_id, due_at, boot, fired_at, outcome, is_late, is_double, task_id, error)
+VALUES (:schedule_id, :due_at, :boot, :fired_at, :outcome, :is_late, :is_double, :task_id, :error)
+ON CONFLICT (schedule_id, due_at, boot) DO UPDATE SET outcome = excluded.outcome, error = excluded.error,
+  task_id = CASE WHEN excluded.task_id = '' THEN task_id ELSE excluded.task_id END;
+
+-- find_other --
+-- Another process that fired the same within less than a period, and its connection. Index: the unique one.
+SELECT f.boot, f.due_at, a.left_at IS NULL AND a.id IS NOT NULL FROM fire AS f LEFT JOIN agent AS a ON a.app_id = :app_id AND a.boot = f.boot
+WHERE f.schedule_id = :schedule_id AND f.due_at > :after AND f.due_at < :before AND f.boot NOT IN ('', :boot) AND f.outcome = 'sent' LIMIT 1;
+
+-- drop_missed --
+-- It was told after all, only later. Index: the unique one.
+DELETE FROM fire WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'missed' AND due_at > :after AND due_at < :before;
+
+-- put_missed --
+-- Nobody told of it, or it was let go; what was fired stays.
+INSERT INTO fire (schedule_id, due_at, outcome, error) VALUES (:schedule_id, :due_at, 'missed', :error) ON CONFLICT DO NOTHING;
+
+-- add_own --
+-- A due time of z4j's own is decided, once.
+INSERT INTO fire (schedule_id, due_at, fired_at, outcome, task_id, error, spool, expires_at)
+VALUES (:schedule_id, :due_at, :fired_at, :outcome, :task_id, :error, :spool, :expires_at) ON CONFLICT DO NOTHING RETURNING id;
+
+-- list_open --
+-- Own fires that wait for an agent of this app, or for its answer, in order of their due times. Index: fire_open.
+SELECT f.id, f.schedule_id, f.due_at, f.outcome, f.task_id, coalesce(f.spool, ''), f.expires_at, s.environment, s.engine, s.task_name, s.args,
+  s.kwargs, s.queue, s.catch_up FROM fire AS f JOIN schedule AS s ON s.id = f.schedule_id
+WHERE f.outcome IN ('waiting', 'handed') AND s.app_id = :app_id ORDER BY f.due_at LIMIT :limit;
+
+-- hand_over --
+-- From now on only this spool folder may see it again.
+UPDATE fire SET outcome = 'handed', spool = :spool, fired_at = coalesce(fired_at, :at), expires_at = :expires_at WHERE id = :id AND outcome IN ('waiting', 'handed');
+
+-- supersede --
+-- Of a schedule that catches up once, an older one that still waits is let go for the newer. Index: the unique one.
+UPDATE fire SET outcome = 'missed', error = :error
+WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'waiting' AND due_at < :due_at;
+
+-- finish_own --
+-- What the agent says became of it.
+UPDATE fire SET outcome = :outcome, error = :error
+WHERE id = :id AND outcome IN ('waiting', 'handed') RETURNING schedule_id;
+
+-- expire_own --
+-- Nobody took it in time, or nobody answered. Index: fire_open.
+UPDATE fire SET outcome = CASE outcome WHEN 'waiting' THEN 'missed' ELSE 'unknown' END, error = CASE outcome WHEN 'waiting'
+  THEN 'no agent that could run it was connected in time' ELSE 'it was handed to an agent, which never answered' END
+WHERE outcome IN ('waiting', 'handed') AND expires_at < :at RETURNING schedule_id;
+
+-- list_fires --
+-- Of one schedule, newest due first. Index: the unique one.
+SELECT id, schedule_id, due_at, boot, fired_at, outcome, is_late, is_double, task_id, error FROM fire
+WHERE schedule_id = :schedule_id AND due_at < :before ORDER BY due_at DESC, id DESC LIMIT :limit;
+
+-- list_latest --
+-- The last few of every schedule. Index: the unique one, one search for each schedule.
+SELECT f.id, f.schedule_id, f.due_at, f.boot, f.fired_at, f.outcome, f.is_late, f.is_double, f.task_id, f.error
+FROM schedule AS s JOIN fire AS f ON f.schedule_id = s.id AND f.id IN (
+  SELECT id FROM fire AS x WHERE x.schedule_id = s.id ORDER BY x.due_at DESC, x.id DESC LIMIT :each)
+WHERE s.gone_at IS NULL ORDER BY f.schedule_id, f.due_at DESC, f.id DESC;
+
+-- last_task --
+-- The task of the newest fire before a due time. Index: the unique one.
+SELECT task_id, outcome FROM fire WHERE schedule_id = :schedule_id AND due_at < :due_at AND task_id != '' ORDER BY due_at DESC LIMIT 1;
+
+-- task_state --
+-- The state of a task. Index: task_identity.
+SELECT t.state FROM task AS t JOIN name AS g ON g.id = t.engine_id WHERE t.task_id = :task_id AND t.app_id = :app_id AND g.text = :engine;
+
+-- schedule_of_task --
+-- Which schedule made a task, of the app's schedules. Index: fire_task.
+SELECT f.schedule_id, s.name, f.due_at FROM fire AS f JOIN schedule AS s ON s.id = f.schedule_id
+WHERE f.task_id = :task_id AND s.app_id = :app_id LIMIT 1;
+
+-- delete_old --
+-- Retention, a slice at a time. Index: fire_due.
+DELETE FROM fire WHERE id IN (SELECT id FROM fire WHERE due_at < :before AND outcome NOT IN ('waiting', 'handed') ORDER BY due_at LIMIT :limit);
+
+-- tick_of --
+-- How long a scheduler's process sleeps. Index: the primary key.
+SELECT tick_us FROM scheduler WHERE app_id = :app_id AND scheduler = :scheduler AND boot = :boot;
