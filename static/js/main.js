@@ -33,6 +33,10 @@ function growOld() {
 setInterval(growOld, 1000);
 document.addEventListener("visibilitychange", growOld);
 
+// -- the viewer's zone, so that pages can show times in it -----------------------------------------------------------
+const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "");
+if (zone && !document.cookie.split("; ").includes(`z4j_zone=${zone}`)) document.cookie = `z4j_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+
 // -- live: whether the stream of news is open; the dot of what runs moves only then ----------------------------------
 const air = document.querySelector("[data-air]");
 let heardAt = 0;

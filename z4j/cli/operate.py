@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The words of `z4j task | queue | worker | plan`: clients of the API of a server that runs, here or elsewhere."""
+"""The words of `z4j task | queue | worker | plan | schedule`: clients of the API of a server that runs, here or elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from z4j.cli import plan, remote
+from z4j.cli import plan, remote, schedule
 
 Add = Callable[..., argparse.ArgumentParser]
 LEVELS = ("next", "high", "normal", "low")
@@ -16,11 +16,12 @@ PLANS = ("retry_task", "cancel_task", "move_task", "prioritise_task", "release_t
 
 
 def add_commands(add: Add) -> None:
-    """The four commands and their actions."""
+    """The five commands and their actions."""
     _tasks(add)
     _queues(add)
     _workers(add)
     _plans(add)
+    _schedules(add)
 
 
 def _remote(made: argparse.ArgumentParser, *, asks: bool = False) -> argparse.ArgumentParser:
@@ -142,3 +143,60 @@ def _plans(add: Add) -> None:
         made = _remote(add(word, text, plan.change, actions), asks=True)
         made.set_defaults(change=word)
         made.add_argument("id", type=int)
+
+
+def _schedules(add: Add) -> None:
+    actions = add("schedule", "Schedules of every scheduler.").add_subparsers(required=True, metavar="ACTION")
+    made = _remote(add("list", "List schedules, those due next first.", schedule.list_schedules, actions))
+    for name in ("app", "environment", "scheduler"):
+        made.add_argument(f"--{name}")
+    _remote(add("show", "One schedule with its fires and edits, as JSON.", schedule.show, actions)).add_argument(
+        "schedule", help="Row or name."
+    )
+    made = _remote(add("create", "Make a schedule of z4j's own, or of another scheduler.", schedule.create, actions), asks=True)
+    made.add_argument("name")
+    made.add_argument("--app", required=True)
+    made.add_argument("--task", required=True)
+    for name in ("engine", "environment", "scheduler"):
+        made.add_argument(f"--{name}")
+    made.add_argument("--catch-up", choices=("skip", "once", "all"))
+    made.add_argument("--overlap", choices=("allow", "skip"))
+    made.add_argument("--jitter", type=float, metavar="SECONDS")
+    _rules(made)
+    made = _remote(add("edit", "Change a schedule; what is not given stays.", schedule.edit, actions), asks=True)
+    made.add_argument("schedule", help="Row or name.")
+    made.add_argument("--name")
+    made.add_argument("--task")
+    _rules(made)
+    for word, action, text in (
+        ("enable", "enable", "Switch it on."),
+        ("disable", "disable", "Switch it off; --reason is needed."),
+        ("run", "fire", "Run it now; its next time stays."),
+        ("delete", "delete", "Delete it."),
+        ("revert", "revert", "Go back to what the application's code says."),
+    ):
+        made = _remote(add(word, text, schedule.act, actions), asks=True)
+        made.set_defaults(action=action)
+        made.add_argument("schedule", help="Row or name.")
+        if word == "delete":
+            made.add_argument("--confirm", metavar="delete", required=True, help="The word delete.")
+    made = _remote(add("export", "Write z4j's own schedules as JSON.", schedule.export, actions))
+    made.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")
+    made.add_argument("--app")
+    made = _remote(add("import", "Make schedules of z4j's own from elsewhere.", schedule.import_, actions), asks=True)
+    made.add_argument("format", choices=("crontab", "json", "scheduler"))
+    made.add_argument("source", help="A file, - for standard input, or the name of a scheduler.")
+    for name in ("app", "environment", "engine", "task"):
+        made.add_argument(f"--{name}")
+    made.add_argument("--with-user", action="store_true", help="The crontab has a user before each command, as /etc/crontab has.")
+    made.add_argument("--dry-run", action="store_true", help="Say what would be taken, and take nothing.")
+
+
+def _rules(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--cron", metavar="EXPRESSION", help="Five fields, or six with the second in front.")
+    made.add_argument("--every", metavar="INTERVAL", help="Seconds, or 5m, 2h, 1d.")
+    made.add_argument("--at", metavar="TIME", help="Once, such as 2026-12-24T18:00.")
+    made.add_argument("--timezone")
+    made.add_argument("--queue")
+    made.add_argument("--arg", action="append", default=[], metavar="JSON", help="A positional argument; repeat it.")
+    made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")

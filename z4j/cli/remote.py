@@ -44,7 +44,7 @@ def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
         if getattr(words, name, None):
             body[name] = getattr(words, name)
     if words.action == "edit_task":
-        body["edit"] = {"args": _pairs(words.arg), "kwargs": _pairs(words.kwarg)}
+        body["edit"] = {"args": pairs(words.arg), "kwargs": pairs(words.kwarg)}
     return tell_command(client, client.post(f"/tasks/{_row_of(client, words.task)}/actions", **body), words)
 
 
@@ -53,7 +53,7 @@ def run_task(words: argparse.Namespace, settings: Settings) -> int:
     client = client_of(words, settings)
     made = client.post(
         "/tasks", app=words.app, engine=words.engine, environment=words.environment or "", name=words.name,
-        args=[_value(text) for text in words.arg], kwargs=_pairs(words.kwarg), queue=words.queue or "", reason=words.reason,
+        args=[value_of(text) for text in words.arg], kwargs=pairs(words.kwarg), queue=words.queue or "", reason=words.reason,
     )  # fmt: skip
     return tell_command(client, made, words)
 
@@ -70,7 +70,7 @@ def _row_of(client: Any, text: str) -> int:
     return int(found[0]["id"])
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """JSON, or the text itself where it is none: `5` is a number, `five` a text, `"5"` a text too."""
     try:
         return json.loads(text)
@@ -78,13 +78,14 @@ def _value(text: str) -> Any:
         return text
 
 
-def _pairs(texts: list[str]) -> dict[str, Any]:
+def pairs(texts: list[str]) -> dict[str, Any]:
+    """NAME=JSON, each. Raises BadInput."""
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadInput(f"{text} is not NAME=VALUE.")
-        found[name] = _value(value)
+        found[name] = value_of(value)
     return found
 
 
@@ -111,7 +112,7 @@ def _shown(value: int | None) -> str:
 def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue pause | resume | peek | purge`."""
     client = client_of(words, settings)
-    place = _only(
+    place = only(
         [
             of for of in client.get("/queues")["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
             and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])
@@ -152,7 +153,7 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j worker shutdown | restart | resize | consume | leave`."""
     client = client_of(words, settings)
     known = [of for of in client.get("/workers")["workers"] if of["name"] == words.worker and words.app in (None, of["app"])]
-    worker = _only(known, f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app tells them apart.")
+    worker = only(known, f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app tells them apart.")
     made = client.post(
         "/workers/actions", action=words.action, app=worker["app"], worker=words.worker, by=getattr(words, "by", None),
         queue=getattr(words, "queue", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
@@ -160,7 +161,7 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     return max(tell_command(client, command, words) for command in made)
 
 
-def _only(found: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
+def only(found: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
     """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
     if not found:
         raise NotFound(f"There is no {what}.", hint)

@@ -50,7 +50,7 @@ class FireFacts:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`state`: on time, late, missed, failed, double, skipped, silent, off, ended or unknown. `why` is a sentence."""
+    """`state`: on time, late, missed, failed, double, skipped, gone, off, ended or unknown. `why` is a sentence."""
 
     state: str
     why: str
@@ -78,7 +78,7 @@ def health(
     if late_by is not None and late_by > 0:
         return Health("late", "It is due now.")
     if silent_since is not None:
-        return Health("silent", "Its scheduler is not connected; until it is due, that says nothing.")
+        return Health("gone", "Its scheduler is not connected; until it is due, that says nothing.")
     if newest is not None and newest.state == "late":
         return Health("late", "Its last fire was late.")
     if next_at is None:

@@ -35,6 +35,16 @@ LOOKS: Final[dict[str, Look]] = {
     "connected": Look("running", "s-connected", "connected"),
     "silent": Look("lost", "s-silent", "silent"),
     "left": Look("cancelled", "s-left", "left"),
+    # of a schedule and of what came of its due times
+    "on time": Look("succeeded", "s-done", "on time"),
+    "late": Look("scheduled", "s-late", "late"),
+    "missed": Look("failed", "s-failed", "missed"),
+    "double": Look("copy", "s-failed", "double"),
+    "skipped": Look("cancelled", "s-cancelled", "skipped"),
+    "handed": Look("received", "s-sent", "handed over"),
+    "off": Look("paused", "s-paused", "off"),
+    "gone": Look("lost", "s-late", "silent"),
+    "ended": Look("cancelled", "s-left", "ended"),
 }  # fmt: skip
 UNKNOWN: Final = LOOKS["unknown"]
 

@@ -22,11 +22,14 @@ from z4j.web.services import services
 
 CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
 """More values than this of one filter are not chips any more but stay in the query box and the facets."""
+SCOPED: Final = ("tasks", "queues", "workers", "schedules")
+"""Sections whose pages can be narrowed to an environment, an app or an engine."""
 HEARD_US: Final = 3_000_000
 RAIL: Final = (
     ("Tasks", "tasks", "/tasks", "t", "viewer"),
     ("Queues", "queues", "/queues", "q", "viewer"),
     ("Workers", "workers", "/workers", "w", "viewer"),
+    ("Schedules", "schedules", "/schedules", "d", "viewer"),
     ("Changes", "changes", "/changes", "c", "viewer"),
     ("Settings", "settings", "/settings", "s", "auditor"),
 )
@@ -38,7 +41,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
     mine = filters if filters is not None else strip.scope_of(request)
     scope = mine.scope()
     path = request.url.path
-    is_scoped = section in ("tasks", "queues", "workers")
+    is_scoped = section in SCOPED
     known = await count_tasks(store, TaskFilter())
     return Shell(
         now=now,
@@ -47,7 +50,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
         user=identity.name,
         role=identity.role,
         rail=tuple(
-            RailItem(word, icon, scope.href(href) if icon in ("tasks", "queues", "workers") else href, icon == section, key)
+            RailItem(word, icon, scope.href(href) if icon in SCOPED else href, icon == section, key)
             for word, icon, href, key, role in RAIL
             if is_allowed(identity.role, role)
         ),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web import operating
+from tests.unit.web import operating, scheduling
 from z4j import assets
 from z4j.dispatch import Offer
 from z4j.rules.audit import AuditRow, SignedHead
@@ -265,6 +265,7 @@ def account(**more: Any) -> AccountPage:
 
 PAGES: tuple[tuple[str, str, Any], ...] = (
     *operating.pages(SHELL, EVIL, NOW, queues.line(QUEUE, NOW, is_paused=True), WORKER_ROW, COMMAND),
+    *scheduling.pages(SHELL, EVIL, NOW),
     ("tasks", "tasks/list.html", TASKS),
     ("tasks region", "tasks/_region.html", tasks.TasksRegion(region())),
     ("tasks new", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=(), is_new=True, has_app=False))),
@@ -363,7 +364,7 @@ def test_page_renders_from_its_dataclass_and_escapes(template: str, page: Any) -
     html = to_html(template, page)
     assert "<script>alert" not in html
     assert "None" not in html.replace("data-none", "")
-    if not template.startswith(("_", "tasks/_")):
+    if not template.startswith(("_", "tasks/_", "schedules/_")):
         assert html.lstrip().lower().startswith("<!doctype html>")
         assert html.count("<h1") == 1
         assert html.count("<main") == 1

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from z4j import __version__
 from z4j.web import export
-from z4j.web.api import places, plans, tasks
+from z4j.web.api import places, plans, schedules, tasks
 from z4j.web.api.operations import Operation
 
 PROBLEM: Final = "application/problem+json"
@@ -40,6 +40,7 @@ OPERATIONS: Final = (
     *tasks.OPERATIONS,
     *plans.OPERATIONS,
     *places.OPERATIONS,
+    *schedules.OPERATIONS,
     Operation("GET", "/api/v1/openapi.json", show, "viewer", "This document.", dict[str, Any]),
 )
 

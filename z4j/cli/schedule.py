@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`z4j schedule …`: schedules of every scheduler by the API; import from crontab files, from JSON and from other schedulers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from z4j.cli.client import Client, client_of, print_json
+from z4j.cli.remote import only, pairs, value_of
+from z4j.cli.table import print_table, when
+from z4j.exceptions import BadInput, Z4jError
+from z4j.rules.crontab import read_crontab
+from z4j.rules.dialects import DIALECTS
+from z4j.settings import Settings
+from z4j_agent import cron
+from z4j_agent.redaction import MASK
+
+KEPT: Final = (
+    "app", "environment", "engine", "name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "is_enabled",
+    "catch_up", "overlap", "jitter_s", "starts_at", "ends_at",
+)  # fmt: skip
+"""What an export holds of a schedule of z4j's own, and what an import takes."""
+
+
+def list_schedules(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule list`."""
+    found = client_of(words, settings).get("/schedules", app=words.app, environment=words.environment)
+    rows = [of for of in found["schedules"] if words.scheduler in (None, of["scheduler"])]
+    if words.json:
+        print_json({"schedules": rows})
+        return 0
+    print_table(
+        ("row", "state", "scheduler", "app", "name", "when", "task name", "last", "next"),
+        [
+            (str(of["id"]), of["state"], of["scheduler"], of["app"], of["name"], of["says"], of["task_name"], when(of["last_at"]),
+             when(of["next_at"]))
+            for of in rows
+        ],
+    )  # fmt: skip
+    return 0
+
+
+def show(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule show`."""
+    client = client_of(words, settings)
+    print_json(client.get(f"/schedules/{_row_of(client, words)}"))
+    return 0
+
+
+def create(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule create`."""
+    client = client_of(words, settings)
+    kind, expression = _rule(words)
+    made = client.post(
+        "/schedules", app=words.app, environment=words.environment or "", scheduler=words.scheduler or "z4j", engine=words.engine or "",
+        name=words.name, kind=kind, expression=expression, timezone=words.timezone or "UTC", task_name=words.task,
+        args=[value_of(text) for text in words.arg], kwargs=pairs(words.kwarg), queue=words.queue or "", catch_up=words.catch_up,
+        overlap=words.overlap, jitter_s=words.jitter, reason=words.reason,
+    )  # fmt: skip
+    return _tell(made, words, f"{words.name} was created, row {made['id']}." if made["id"] else f"Asked the scheduler for {words.name}.")
+
+
+def edit(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule edit`."""
+    client = client_of(words, settings)
+    kind, expression = _rule(words, is_needed=False)
+    made = client.post(
+        f"/schedules/{_row_of(client, words)}", kind=kind or None, expression=expression or None, timezone=words.timezone, name=words.name,
+        task_name=words.task, queue=words.queue, args=[value_of(text) for text in words.arg] or None, kwargs=pairs(words.kwarg) or None,
+        reason=words.reason,
+    )  # fmt: skip
+    return _tell(made, words, "Changed.")
+
+
+def act(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule enable | disable | run | delete | revert`."""
+    client = client_of(words, settings)
+    body = {"action": words.action, "reason": words.reason, "confirm": getattr(words, "confirm", None) or ""}
+    made = client.post(f"/schedules/{_row_of(client, words)}/actions", **body)
+    return _tell(made, words, f"Done{', task ' + made['task_id'] if made['task_id'] else ''}.")
+
+
+def export(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule export`: z4j's own, as an import takes them."""
+    rows = client_of(words, settings).get("/schedules", app=words.app)["schedules"]
+    found = json.dumps({"schedules": [_kept(of) for of in rows if of["scheduler"] == "z4j"]}, indent=2, ensure_ascii=False)
+    if words.target == "-":
+        print(found)
+    elif (target := Path(words.target)).exists():
+        raise BadInput(f"{target} exists already; nothing was written.", "Choose another name.")
+    else:
+        target.write_text(found + "\n", "utf-8")
+    return 0
+
+
+def _kept(of: dict[str, Any]) -> dict[str, Any]:
+    of = of | {"args": json.loads(of["args"]), "kwargs": json.loads(of["kwargs"]), "jitter_s": of["jitter_us"] / 1_000_000}
+    return {name: of[name] for name in KEPT}
+
+
+def import_(words: argparse.Namespace, settings: Settings) -> int:
+    """`z4j schedule import`: from a crontab file, a JSON export, or another scheduler. Exit code 10 when some could not be taken."""
+    client = client_of(words, settings)
+    if words.format == "crontab":
+        found = _from_crontab(words)
+    elif words.format == "json":
+        found = [(of.get("name", "?"), of, "") for of in _json_of(words)]
+    else:
+        found = _from_scheduler(client, words)
+    known = {(of["app"], of["name"]) for of in client.get("/schedules")["schedules"] if of["scheduler"] == "z4j"}
+    refused = 0
+    for name, wanted, wrong in found:
+        said = wrong or ("there is one of this name already" if (wanted.get("app"), name) in known else "")
+        if not said:
+            try:
+                if not words.dry_run:
+                    client.post("/schedules", **wanted, reason=words.reason or f"imported from {words.source}")
+            except Z4jError as error:
+                said = error.message
+        refused += bool(said)
+        print(f"{'not taken' if said else 'would take' if words.dry_run else 'taken'}  {name}{': ' + said if said else ''}")
+    print(f"{len(found) - refused} of {len(found)} schedules.")
+    return 10 if refused else 0
+
+
+def _read(source: str) -> str:
+    try:
+        return sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{source} cannot be read: {error}.") from error
+
+
+def _json_of(words: argparse.Namespace) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(_read(words.source))["schedules"]
+        return [{name: of[name] for name in KEPT if name in of} | ({"app": words.app} if words.app else {}) for of in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{words.source} is no export of schedules: {error}. Nothing was taken.") from None
+
+
+def _from_crontab(words: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
+    if not words.task or not words.app or not words.engine:
+        raise BadInput(
+            "A crontab names commands, not tasks. Nothing was taken.",
+            "Give --app, --engine and --task: the task gets the command as its argument.",
+        )
+    found = []
+    for line in read_crontab(_read(words.source), has_user=words.with_user):
+        name = line.command[:120] or line.text[:120]
+        wanted = {
+            "app": words.app, "environment": words.environment or "", "engine": words.engine, "name": name, "kind": "cron",
+            "expression": line.expression, "timezone": line.zone, "task_name": words.task, "args": [line.command],
+        }  # fmt: skip
+        found.append((name, wanted, f"line {line.number}: {line.wrong}" if line.wrong else ""))
+    return found
+
+
+def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
+    """What another scheduler holds, as schedules of z4j's own: those that mean the same there."""
+    dialect = DIALECTS.get(words.source)
+    if dialect is None or words.source == "z4j":
+        others = ", ".join(name for name in DIALECTS if name != "z4j")
+        raise BadInput(f"There is no scheduler {words.source}. Nothing was taken.", f"Those are {others}.")
+    found = []
+    for of in client.get("/schedules", app=words.app, environment=words.environment)["schedules"]:
+        if of["scheduler"] == words.source:
+            wanted = {name: of[name] for name in KEPT if name in of and name not in ("args", "kwargs", "catch_up", "overlap")}
+            args, kwargs = json.loads(of["args"]), json.loads(of["kwargs"])
+            found.append((of["name"], wanted | {"args": args, "kwargs": kwargs}, _why_not(of, args, kwargs, is_either=dialect.is_either)))
+    return found
+
+
+def _why_not(of: dict[str, Any], args: Any, kwargs: Any, *, is_either: bool) -> str:
+    if of["kind"] == "other":
+        return f"“{of['expression']}” is a rule of that scheduler alone"
+    if MASK in of["args"] + of["kwargs"] or not isinstance(args, list) or not isinstance(kwargs, dict):
+        return "its arguments are masked or too long to be told; make it by hand"
+    if of["engine"] not in ("celery", "rq", "dramatiq", "huey", "arq", "taskiq"):
+        return "it runs functions, not tasks of an engine"
+    if of["kind"] == "cron" and not is_either:
+        rule = cron.parse(of["expression"])
+        if not (rule.is_any_day or rule.is_any_weekday):
+            return "it needs its day and its weekday both; z4j takes either"
+    return ""
+
+
+def _rule(words: argparse.Namespace, *, is_needed: bool = True) -> tuple[str, str]:
+    given = [(kind, text) for kind, text in (("cron", words.cron), ("interval", words.every), ("once", words.at)) if text]
+    if len(given) > 1 or (is_needed and not given):
+        raise BadInput("Give one of --cron, --every and --at. Nothing was changed.")
+    return given[0] if given else ("", "")
+
+
+def _row_of(client: Client, words: argparse.Namespace) -> int:
+    """The row given by its number or its name. Raises NotFound or BadInput."""
+    if words.schedule.isdecimal() and len(words.schedule) < 18:
+        return int(words.schedule)
+    known = [of for of in client.get("/schedules")["schedules"] if words.schedule in (of["name"], of["key"])]
+    return int(only(known, f"schedule {words.schedule}", "`z4j schedule list` shows them all; its row tells two apart.")["id"])
+
+
+def _tell(made: dict[str, Any], words: argparse.Namespace, said: str) -> int:
+    if words.json:
+        print_json(made)
+    else:
+        print(said)
+    return 0

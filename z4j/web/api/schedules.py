@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The API of schedules: of every scheduler, with the same words."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.exceptions import BadInput
+from z4j.rules import signatures
+from z4j.store import schedules
+from z4j.store.schedules import OWN, ScheduleRow, SchedulerRow
+from z4j.wanted import Wanted
+from z4j.web import wishes
+from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.schedule import facts, find_schedule
+from z4j.web.schedules import list_lines, told
+from z4j.web.services import services
+from z4j.web.strip import scope_of
+
+
+class ScheduleList(Struct):
+    """Every schedule, those due next first: `scheduler` says whose, `state` and `why` what to think of it."""
+
+    schedules: list[dict[str, Any]]
+
+
+class SchedulerList(Struct):
+    """The processes that told about a scheduler; `left_at` is null while one is connected."""
+
+    schedulers: list[SchedulerRow]
+
+
+class ScheduleFacts(Struct):
+    """One schedule with its next five due times (`upcoming`), its last fifty fires and who changed it."""
+
+    schedule: dict[str, Any]
+    fires: list[dict[str, Any]]
+    edits: list[dict[str, Any]]
+
+
+class NewSchedule(Struct, forbid_unknown_fields=True):
+    """`kind`: cron, interval (seconds, or "5m") or once (ISO 8601). `scheduler` is z4j, or one that /schedulers lists, then in its
+    `environment`. The last five fields are of z4j's own alone."""
+
+    app: str
+    name: str
+    kind: str
+    expression: str
+    task_name: str
+    scheduler: str = OWN
+    environment: str = ""
+    engine: str = ""
+    timezone: str = "UTC"
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    queue: str = ""
+    priority: int | None = None
+    is_enabled: bool = True
+    reason: str = ""
+    catch_up: str = "skip"
+    overlap: str = "allow"
+    jitter_s: float = 0.0
+    starts_at: int | None = None
+    ends_at: int | None = None
+
+
+class ScheduleChange(Struct, forbid_unknown_fields=True):
+    """What is null stays as it is."""
+
+    name: str | None = None
+    kind: str | None = None
+    expression: str | None = None
+    timezone: str | None = None
+    task_name: str | None = None
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    queue: str | None = None
+    priority: int | None = None
+    catch_up: str | None = None
+    overlap: str | None = None
+    jitter_s: float | None = None
+    starts_at: int | None = None
+    ends_at: int | None = None
+    reason: str = ""
+
+
+class ScheduleAction(Struct, forbid_unknown_fields=True):
+    """`action`: enable, disable (with a reason), fire, delete (with `confirm` holding the word "delete") or revert."""
+
+    action: str
+    reason: str = ""
+    confirm: str = ""
+
+
+class ScheduleAsked(Struct):
+    """`id` of a new schedule of z4j's own; of others it is null until they are listed. `task_id` of what was run, where it is known."""
+
+    id: int | None = None
+    task_id: str = ""
+
+
+async def show_list(request: Request) -> Response:
+    """GET /api/v1/schedules."""
+    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
+    return answer({"schedules": [told(of) for of in lines]})
+
+
+async def show_schedulers(request: Request) -> Response:
+    """GET /api/v1/schedulers."""
+    return answer({"schedulers": await schedules.list_schedulers(services(request).store)})
+
+
+async def create(request: Request) -> Response:
+    """POST /api/v1/schedules."""
+    body = await read_body(request, NewSchedule)
+    wanted = Wanted(**{name: getattr(body, name) for name in Wanted.__dataclass_fields__})
+    await _check_arguments(request, wanted)
+    id = await services(request).schedules.create(request.scope["identity"], wanted, body.reason)
+    return answer({"id": id, "task_id": ""}, 201 if id is not None else 202)
+
+
+async def show(request: Request) -> Response:
+    """GET /api/v1/schedules/{id}."""
+    return answer(await facts(request))
+
+
+async def change(request: Request) -> Response:
+    """POST /api/v1/schedules/{id}."""
+    body, row = await read_body(request, ScheduleChange), await find_schedule(request)
+    wanted = changed(row, body)
+    await _check_arguments(request, wanted)
+    await services(request).schedules.edit(request.scope["identity"], row, wanted, body.reason)
+    return answer({"id": row.id, "task_id": ""}, 202)
+
+
+def changed(row: ScheduleRow, body: ScheduleChange) -> Wanted:
+    """The schedule as it would be."""
+    given = {name: getattr(body, name) for name in ScheduleChange.__struct_fields__ if name not in ("reason", "args", "kwargs")}
+    kept = {name: getattr(row, name) for name in Wanted.__dataclass_fields__ if name not in ("args", "kwargs", "jitter_s")}
+    kept["jitter_s"] = row.jitter_us / 1_000_000
+    return Wanted(**kept | {name: value for name, value in given.items() if value is not None}, args=body.args, kwargs=body.kwargs)
+
+
+async def _check_arguments(request: Request, wanted: Wanted) -> None:
+    if wanted.args is None or wanted.kwargs is None:
+        return
+    known = await wishes.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name)
+    if known and (wrong := signatures.why_not(known, wanted.args, list(wanted.kwargs))) is not None:
+        raise BadInput(f"{wrong} Nothing was changed.")
+
+
+async def act(request: Request) -> Response:
+    """POST /api/v1/schedules/{id}/actions."""
+    body, row, desk = await read_body(request, ScheduleAction), await find_schedule(request), services(request).schedules
+    who, task_id = request.scope["identity"], ""
+    match body.action:
+        case "enable" | "disable":
+            await desk.switch(who, row, on=body.action == "enable", reason=body.reason)
+        case "fire":
+            task_id = await desk.fire(who, row, body.reason)
+        case "revert":
+            await desk.revert(who, row, body.reason)
+        case "delete":
+            if body.confirm != "delete":
+                raise BadInput("`confirm` must hold the word “delete”. Nothing was changed.")
+            await desk.delete(who, row, body.reason)
+        case _:
+            raise BadInput("`action` is enable, disable, fire, delete or revert. Nothing was changed.")
+    return answer({"id": row.id, "task_id": task_id}, 202)
+
+
+SCOPE: Final = (("app", "Only this app's."), ("environment", "Only this environment's."), ("engine", "Only this engine's."))
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/schedules", show_list, "viewer", "Schedules of every scheduler.", ScheduleList, query=SCOPE),
+    Operation("POST", "/api/v1/schedules", create, "operator", "A new schedule.", ScheduleAsked, NewSchedule, status=201),
+    Operation("GET", "/api/v1/schedules/{id:int}", show, "viewer", "One schedule, its fires and its edits.", ScheduleFacts),
+    Operation("POST", "/api/v1/schedules/{id:int}", change, "operator", "Change a schedule.", ScheduleAsked, ScheduleChange, status=202),
+    Operation(
+        "POST", "/api/v1/schedules/{id:int}/actions", act, "operator", "On, off, run now, delete, back to code.", ScheduleAsked,
+        ScheduleAction, status=202,
+    ),
+    Operation("GET", "/api/v1/schedulers", show_schedulers, "viewer", "Who makes tasks by the clock.", SchedulerList),
+)  # fmt: skip
