@@ -41,6 +41,7 @@ BUDGETS: tuple[Budget, ...] = (
     Budget("list_p99_ms_1m", "ms, p99 of a task list page over 1 M tasks, in the server", 20, "less", "bench.pages"),
     Budget("search_p99_ms_1m", "ms, p99 of a search by task name and state over 1 M tasks", 100, "less", "bench.pages"),
     Budget("command_p50_ms", "ms, p50 from click to the end of the engine call", 50, "less", "bench.commands"),
+    Budget("fire_p99_ms", "ms, p99 from due to the command at an agent, 10,000 schedules in a minute", 500, "less", "bench.schedules"),
     Budget("start_s", "s from start to the first answer, executable", 1.0, "less", "bench.appliance"),
     Budget("idle_rss_mb", "MB resident, idle", 60, "less", "bench.appliance"),
     Budget("loaded_rss_mb", "MB resident at most, under full ingest", 200, "less", "bench.ingest"),
@@ -49,6 +50,9 @@ BUDGETS: tuple[Budget, ...] = (
 )
 
 YARDSTICKS: tuple[Budget, ...] = (
+    Budget("fire_lost", "fires lost of 10,000 in a minute and 10,000 due at once", 0, "less", "bench.schedules"),
+    Budget("fire_out_of_order", "fires that came before an earlier one, of 10,000 due at once", 0, "less", "bench.schedules"),
+    Budget("fires_at_once_per_s", "fires per second, 10,000 due at once", 0, "more", "bench.schedules"),
     Budget("flower_cpu_ratio", "worker CPU per no-op task with `-E` and Flower, to unmonitored", 0, "less", "bench.worker"),
     Budget("flower_throughput_ratio", "no-op tasks per second with `-E` and Flower, to unmonitored", 0, "more", "bench.worker"),
 )
