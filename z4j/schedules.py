@@ -131,7 +131,7 @@ class ScheduleDesk:
                 "at": clock.now(),
             }  # fmt: skip
             await self._write_own(asker, row, action, word, reason, lambda db: schedules.change_own(db, values), changes)
-        elif row.is_code and (row.scheduler, action) not in self._capabilities(row):
+        elif row.is_code:
             before = await self._override_of(row)
             spec, is_new = (before.spec, before.is_new) if before is not None else (None, False)
             made = None if on and spec is None else OverrideRow(row.key, is_new, False, on, _with(spec, on), clock.now(), asker.name)
@@ -310,23 +310,13 @@ class ScheduleDesk:
 
     async def _is_by_override(self, app_id: int, environment: str, scheduler: str) -> bool:
         """Whether a new entry can only stand beside the code. Raises Unsupported where nobody can make one."""
-        able = {
-            action
-            for link in self.hub.of_app(app_id)
-            if link.environment == environment
-            for name, action in link.capabilities
-            if name == scheduler
-        }
         told = [
             row for row in await schedules.list_schedulers(self.store)
             if (row.app_id, row.environment, row.scheduler) == (app_id, environment, scheduler)
         ]  # fmt: skip
         if told and not any(row.can_create for row in told):
             raise Unsupported(f"{DIALECTS[scheduler].word} takes no new schedule here. Nothing was changed.")
-        return "save_schedule" not in able and (APPLY in able or any(row.store == "code" for row in told))
-
-    def _capabilities(self, row: ScheduleRow) -> set[tuple[str, str]]:
-        return {able for link in self.hub.of_app(row.app_id) if link.environment == row.environment for able in link.capabilities}
+        return any(row.store == "code" for row in told)
 
 
 def _with(spec: dict[str, Any] | None, is_enabled: bool) -> dict[str, Any] | None:

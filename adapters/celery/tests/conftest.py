@@ -8,7 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
 
-pytest.register_assert_rewrite(*(f"z4j_agent.conformance.{name}" for name in ("contract", "failures", "operate", "operating", "reading")))
+WORDS = ("contract", "failures", "operate", "operating", "reading", "scheduling")
+pytest.register_assert_rewrite(*(f"z4j_agent.conformance.{name}" for name in WORDS))
 
 RARE = ("signed", "pickle", "protocol-1", "namespaced", "own-backend", "threads", "green")
 """Configurations, and in `BAD_DAYS` classes, whose tests wait for the long run: each differs from one that is always tested in a little."""

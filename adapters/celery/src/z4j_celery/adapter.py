@@ -13,6 +13,7 @@ from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo,
 from z4j_agent.holds import own_holds
 from z4j_celery import apps, commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_celery.capture import Capture
+from z4j_celery.schedules import CeleryBeat
 
 
 class CeleryAdapter(Adapter):
@@ -56,6 +57,7 @@ class CeleryAdapter(Adapter):
 
     def __init__(self, app: Any) -> None:
         self.captures = [self._capture_of(app)]
+        self.schedulers = (CeleryBeat(lambda: [capture.app for capture in self.captures]),)
         self._is_installed = False
 
     def _capture_of(self, app: Any) -> Capture:

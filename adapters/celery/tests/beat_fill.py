@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two entries of the contract in a store: `beat_fill.py`, with $STORE as for beat_app."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from beat_app import STORE, app
+from celery.schedules import crontab, schedule
+
+
+def fill_django() -> None:
+    from django.core.management import call_command
+    from django_celery_beat.models import SECONDS, CrontabSchedule, IntervalSchedule, PeriodicTask
+
+    call_command("migrate", verbosity=0)
+    second = IntervalSchedule.objects.create(every=1, period=SECONDS)
+    night = CrontabSchedule.objects.create(minute="30", hour="2", timezone=ZoneInfo("Europe/Berlin"))
+    PeriodicTask.objects.create(name="every", task="succeed", interval=second, args="[1]")
+    PeriodicTask.objects.create(name="nightly", task="succeed", crontab=night, kwargs='{"value": 2}')
+
+
+def fill_redbeat() -> None:
+    from redbeat import RedBeatSchedulerEntry
+
+    RedBeatSchedulerEntry("every", "succeed", schedule(timedelta(seconds=1)), args=[1], app=app).save()
+    RedBeatSchedulerEntry("nightly", "succeed", crontab(hour="2", minute="30"), kwargs={"value": 2}, app=app).save()
+
+
+def fill_sqlalchemy() -> None:
+    from sqlalchemy_celery_beat.models import CrontabSchedule, IntervalSchedule, Period, PeriodicTask
+    from sqlalchemy_celery_beat.session import SessionManager
+
+    manager = SessionManager()
+    engine, session_of = manager.create_session(app.conf.beat_dburi)
+    manager.prepare_models(engine)
+    with session_of() as session:
+        second = IntervalSchedule(every=1, period=Period.SECONDS)
+        night = CrontabSchedule(minute="30", hour="2", timezone="Europe/Berlin")
+        session.add_all([second, night])
+        session.flush()
+        session.add(PeriodicTask(name="every", task="succeed", schedule_model=second, args="[1]"))
+        session.add(PeriodicTask(name="nightly", task="succeed", schedule_model=night, kwargs='{"value": 2}'))
+        session.commit()
+
+
+{"django": fill_django, "redbeat": fill_redbeat, "sqlalchemy": fill_sqlalchemy, "code": lambda: None}[STORE]()
