@@ -136,6 +136,44 @@ class TestDjango(ScheduleContract):
         assert (status, "already" in facts["error"]) == ("refused", True)
 
 
+class RedbeatHarness(DjangoHarness):
+    store: ClassVar[str] = "redbeat"
+    zones: ClassVar[bool] = False
+    kinds: ClassVar[tuple[str, ...]] = ("cron", "interval")
+
+
+ESSENTIALS: Sequence[str] = (
+    "test_lists_its_entries_in_the_common_form",
+    "test_tells_its_fires_with_what_was_due_and_the_task",
+    "test_off_and_on_again",
+    "test_an_entry_is_made_changed_and_deleted",
+)
+"""Of the stores that are used less, every time; the others are long."""
+
+
+class TestRedbeat(ScheduleContract):
+    harness_class = RedbeatHarness
+    essentials: ClassVar[Sequence[str]] = (*ESSENTIALS, "test_what_stands_in_the_settings_is_shown_and_left_alone")
+
+    def test_what_stands_in_the_settings_is_shown_and_left_alone(self, gateway: Gateway, running: RedbeatHarness) -> None:
+        assert "every start" in self.listed(gateway, running, "fixed")["unable"]["save"]
+        assert self.ask(gateway, running, "disable_schedule", key="fixed")[0] == "refused"
+        assert self.ask(gateway, running, "delete_schedule", key="fixed")[0] == "refused"
+        status, facts = self.ask(
+            gateway, running, "save_schedule", **self.spec(running, kind="once", expression="2030-01-01T00:00:00+00:00")
+        )
+        assert (status, "no one-offs" in facts["error"]) == ("refused", True)
+
+
+class SqlalchemyHarness(DjangoHarness):
+    store: ClassVar[str] = "sqlalchemy"
+
+
+class TestSqlalchemy(ScheduleContract):
+    harness_class = SqlalchemyHarness
+    essentials: ClassVar[Sequence[str]] = ESSENTIALS
+
+
 # -- rules -----------------------------------------------------------------------------------------------------------------
 def spec(kind: str, expression: str, zone: str = "UTC") -> ScheduleSpec:
     return ScheduleSpec("", "n", kind, expression, zone, "t", [], {}, "", None, True)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ REMEMBERED: Final = 2_000
 class Store(Protocol):
     """Where the entries are."""
 
-    name: str
+    name: ClassVar[str]
 
     def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]: ...
     def save(self, spec: ScheduleSpec) -> dict[str, Any]: ...
@@ -159,7 +159,11 @@ class CeleryBeat(Scheduler):
         return self._reachable() is not None
 
     def is_firing(self) -> bool:
-        return self._service is not None and self._store is not None
+        """Not while another beat holds redbeat's lock: this one only waits then."""
+        if self._service is None or self._store is None:
+            return False
+        scheduler = self._service.scheduler
+        return getattr(scheduler, "lock_key", None) is None or scheduler.lock is not None
 
     def tick_s(self) -> float:
         return MAX_SLEEP_S
