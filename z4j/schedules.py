@@ -25,7 +25,7 @@ from z4j.scheduler import Scheduler, wake_of
 from z4j.store import apps, schedules
 from z4j.store.db import Connection, Store
 from z4j.store.schedules import OWN, OverrideRow, ScheduleRow
-from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn
+from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn, unmasked
 from z4j_agent.wire import digest_of
 
 APPLY: Final = "apply_overrides"
@@ -88,8 +88,10 @@ class ScheduleDesk:
         elif row.is_code:
             before = await self._override_of(row)
             spec = spec_of(wanted, row.key)
-            if before is not None and before.spec is not None:  # what was overridden before and stays as it is
-                spec |= {name: before.spec.get(name) for name in ("args", "kwargs") if spec[name] is None}
+            if before is not None and before.spec is not None:  # what was overridden before and stays as it is, or shows the mask
+                for name in ("args", "kwargs"):
+                    old = before.spec.get(name)
+                    spec[name] = old if spec[name] is None else unmasked(spec[name], old)
             made = OverrideRow(row.key, before is not None and before.is_new, False, wanted.is_enabled, spec, clock.now(), asker.name)
             await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "edited", reason, changes, made)
         else:

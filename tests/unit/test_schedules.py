@@ -177,6 +177,10 @@ async def test_a_new_one_stands_beside_the_code_and_every_process_that_connects_
         assert of.sent == [], "it has them already, from its own disk"
         await of.desk.agent_listed(other, listing("celery_beat", entry()))
         assert [frame["params"]["overrides"] for frame in of.sent] == [made]
+        change = dataclasses.replace(wanted(), scheduler="celery_beat", args=["•••", 2], kwargs={"fast": "•••"})
+        await of.desk.edit(Person(), await by_key(of, "z4j:report"), change)
+        spec = of.sent[-1]["params"]["overrides"][0]["spec"]
+        assert (spec["args"], spec["kwargs"]) == ([1, 2], {"fast": True}), "what shows the mask is kept, for the next start too"
         await of.desk.delete(Person(), await by_key(of, "z4j:report"), "enough")
         assert of.sent[-1]["params"]["overrides"] == []
         await of.desk.delete(Person(), await by_key(of, "nightly"), "enough")

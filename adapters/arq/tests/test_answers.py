@@ -258,7 +258,8 @@ def test_after_uninstalling_arq_is_as_it_was(port: int, tmp_path: Path) -> None:
     code = """
 import asyncio, arq.connections, arq.worker, z4j_arq, z4j_agent
 PLACES = [(arq.connections.ArqRedis, "enqueue_job"), (arq.connections, "serialize_job"), (arq.worker, "deserialize_job_raw"),
-          (arq.worker, "serialize_result"), *((arq.worker.Worker, n) for n in ("main", "run_job", "finish_job", "finish_failed_job"))]
+          (arq.worker, "serialize_result"),
+          *((arq.worker.Worker, n) for n in ("main", "run_cron", "run_job", "finish_job", "finish_failed_job"))]
 before = [getattr(*place) for place in PLACES]
 z4j_arq.install(url="z4j+ws://z4a_x@127.0.0.1:1", spool=SPOOL)
 assert all(getattr(*place) is not was for place, was in zip(PLACES, before))

@@ -11,6 +11,7 @@ from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo,
 from z4j_agent.holds import own_holds
 from z4j_arq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_arq.capture import Capture
+from z4j_arq.schedules import ArqCron
 
 
 class ArqAdapter(Adapter):
@@ -43,6 +44,7 @@ class ArqAdapter(Adapter):
 
     def __init__(self) -> None:
         self.capture = Capture()
+        self.schedulers = (ArqCron(self.capture),)
 
     def engine_version(self) -> str:
         return str(VERSION)

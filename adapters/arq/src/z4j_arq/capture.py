@@ -22,6 +22,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_agent.hooks import error_of
 from z4j_arq import control, originals
+from z4j_arq.crons import Crons
 from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
 from z4j_arq.queues import Broker
 from z4j_arq.runs import UNTOLD, Run, Sending, current
@@ -49,6 +50,7 @@ class Capture:
         self.worker_name = ""
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []
+        self.crons = Crons()
         self._wrappers = Wrappers(self)
         self._agent: Agent
 
@@ -62,6 +64,7 @@ class Capture:
 
     def disconnect(self) -> None:
         self._wrappers.undo()
+        self.crons.forget()
         atexit.unregister(self._at_exit)
 
     def know(self, settings: Any) -> None:
@@ -126,6 +129,7 @@ class Capture:
             self.worker_name = f"{worker.queue_name}@{self._agent.host}:{os.getpid()}"
             if not self._agent.is_connected_process:  # else the server knows it already, as who it was when it connected
                 self._agent.become_worker(self.worker_name)
+        self.crons.table_of(worker)  # before the agent's thread asks for it
         self.workers.append(worker)
         self.stopping.discard(id(worker))
         self.ending.pop(id(worker), None)
@@ -134,6 +138,7 @@ class Capture:
         self._agent.connect()
 
     def on_main_ended(self, worker: Any) -> None:
+        self.crons.on_end(worker)
         if worker in self.workers:
             self.workers.remove(worker)
 

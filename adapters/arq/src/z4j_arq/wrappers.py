@@ -13,12 +13,14 @@ import copy
 import functools
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import arq.connections
 import arq.worker
 
 from z4j_agent.originals import is_plain
+from z4j_arq.crons import around_run_cron
 from z4j_arq.facts import MARK
 from z4j_arq.originals import SMALL
 from z4j_arq.runs import current, sent
@@ -43,6 +45,7 @@ class Wrappers:
             (arq.connections.ArqRedis, "enqueue_job", self._enqueue_job),
             (arq.connections, "serialize_job", self._serialize_job),
             (arq.worker.Worker, "main", self._main),
+            (arq.worker.Worker, "run_cron", partial(around_run_cron, self._capture.crons, lambda: bool(self._replaced))),
             (arq.worker.Worker, "run_job", self._run_job),
             (arq.worker, "deserialize_job_raw", self._deserialize_job_raw),
             (arq.worker, "serialize_result", self._serialize_result),
@@ -73,13 +76,22 @@ class Wrappers:
         capture = self._capture
 
         async def enqueue_job(pool: Any, /, *args: Any, **options: Any) -> Any:
+            fired = capture.crons.on_enqueue(args, options) if self._replaced else None
+            if fired is not None:
+                fire, args, options = fired
             name = args[0] if args else options.get("function")
             sending = capture.on_enqueue(pool, name) if self._replaced else None
             sent.set(sending)
             try:
                 job = await original(pool, *args, **options)
+            except BaseException as error:
+                if fired is not None:
+                    capture.crons.tell(fire, None, 0, error)
+                raise
             finally:
                 sent.set(None)
+            if fired is not None:
+                capture.crons.tell(fire, job, sending.enqueued_ms if sending is not None else 0, None)
             if sending is not None and job is not None:  # None: a job or a result of that id exists, and nothing was enqueued
                 capture.on_enqueued(sending, pool, job, name, args[1:], options)
             return job

@@ -11,6 +11,7 @@ import huey as engine
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_huey import commands, control, discovery, doctor, originals, queues, reconcile, waiting
 from z4j_huey.capture import Capture
+from z4j_huey.schedules import HueyPeriodic
 
 
 class HueyAdapter(Adapter):
@@ -52,6 +53,7 @@ class HueyAdapter(Adapter):
     def __init__(self, huey: Any) -> None:
         self.captures = [Capture(huey)]
         self.is_installed = False
+        self.schedulers = (HueyPeriodic(lambda: list(self.captures)),)
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
     def install(self) -> None:

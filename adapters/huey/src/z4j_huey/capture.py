@@ -12,6 +12,7 @@ import datetime
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from huey import exceptions, signals
@@ -28,6 +29,7 @@ from z4j_huey.control import Pausing
 from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us, with_attempt
 from z4j_huey.life import Life
 from z4j_huey.patches import Patches
+from z4j_huey.periodic import Periodic
 from z4j_huey.run import InFlight, Run, Running, Stopped, current
 
 HOOK = "z4j"
@@ -43,6 +45,7 @@ class Capture:
         self.running = Running()
         self.life: Life
         self.pausing = Pausing(huey)
+        self.periodic = Periodic(self)
         self.hub: Any = None
         """gevent's hub in whose greenlets this object is used; None without gevent."""
         self._agent: Agent
@@ -56,11 +59,12 @@ class Capture:
         self._agent, huey, patches = agent, self.huey, self._patches
         self.life = Life(huey, agent, self.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
-        patches.replace("enqueue", self.around_enqueue)
+        patches.replace("enqueue", lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task))
         patches.replace("execute", self.around_execute)
         patches.replace("_requeue_task", self.around_requeue)
         patches.replace("add_schedule", self.around_add_schedule)
         patches.replace("read_schedule", self.around_read_schedule)
+        patches.replace("read_periodic", self.periodic.around_read_periodic)
         patches.replace("dequeue", self.around_dequeue)
         patches.replace("deserialize_task", self.around_deserialize)
         patches.replace("notify_interrupted_tasks", self.life.around_end)
@@ -128,7 +132,7 @@ class Capture:
             agent.connect()
 
     def around_read_schedule(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The scheduler takes what is due, and enqueues it next."""
+        """The scheduler takes what is due, and enqueues it next; also what operators have set beside it."""
         self._local.is_taking = True
         try:
             due = read(*args, **kwargs)
@@ -136,7 +140,7 @@ class Capture:
             self._local.is_taking = False
         for task in due:
             task.z4j_is_due = True
-        return due
+        return [*due, *(self.periodic.due() or ())]
 
     # -- a worker ------------------------------------------------------------------------------------------------------
     def around_dequeue(self, dequeue: Callable[[], Any]) -> Any:

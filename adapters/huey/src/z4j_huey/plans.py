@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators want a Huey object's scheduler to do otherwise than the code says: checked, and with its next time. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from z4j_agent import cron
+from z4j_agent.adapter import Refused
+from z4j_agent.cron import BadCron
+from z4j_agent.edits import keep_masked
+from z4j_agent.schedules import Override, ScheduleSpec
+from z4j_huey.facts import ENGINE
+from z4j_huey.timing import Sets, is_zone, next_match, sets_of, zone_of_host
+
+if TYPE_CHECKING:
+    from z4j_huey.capture import Capture
+
+SECOND = 1_000_000
+_UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Universal", "Etc/Zulu"})
+
+
+class Planned:
+    """An entry that is new or changed, as it is to fire. The scheduler's loop moves `next_at` on."""
+
+    def __init__(self, spec: ScheduleSpec, task_class: Any, args: list[Any], kwargs: dict[str, Any], *, is_utc: bool) -> None:
+        """Raises Refused where the expression cannot be held."""
+        self.key = spec.key
+        self.spec = spec
+        self.task_class = task_class
+        self.args, self.kwargs = args, kwargs
+        self.is_enabled = spec.is_enabled
+        self.expression = spec.expression
+        self.next_at: int | None = None
+        """Microseconds UTC; None where it is not due again."""
+        self._is_utc = is_utc
+        self._sets: Sets | None = None
+        self._every = self._at = 0
+        if spec.kind == "cron":
+            self._sets, self.expression = _read_cron(spec.expression)
+        elif spec.kind == "interval":
+            self._every = _read_interval(spec.expression)
+        else:
+            self._at = _read_time(spec.expression)
+
+    def after(self, at: int) -> int | None:
+        """The first due time after `at`. Intervals count from 1970, so that neither a restart nor a second consumer moves them."""
+        if self._sets is not None:
+            return next_match(self._sets, at, is_utc=self._is_utc)
+        if self._every:
+            return (at // self._every + 1) * self._every
+        return self._at if self._at > at else None
+
+    def pass_by(self, at: int) -> None:
+        self.next_at = self.after(at)
+
+    def latest(self, due_at: int, at: int) -> int:
+        """Of the due times from `due_at` to `at`, the one that is fired."""
+        return at // self._every * self._every if self._every else due_at
+
+    def make(self) -> Any:
+        return self.task_class(tuple(self.args), dict(self.kwargs), priority=self.spec.priority)
+
+    def is_like(self, other: Planned) -> bool:
+        """Whether it is due at the same times."""
+        return (self.spec.kind, self.expression) == (other.spec.kind, other.expression)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The overrides that hold. Replaced whole."""
+
+    plan: dict[str, Planned] = field(default_factory=dict)
+    """What fires otherwise than Huey would do it, and what does not for the present."""
+    hidden: frozenset[str] = frozenset()
+    """Keys of code whose own pass is left out."""
+    deleted: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
+    """Those of code that are switched off and not otherwise changed."""
+
+
+def state_of(capture: Capture, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
+    """From the code and these overrides, and key → why of those that cannot hold. What has not changed keeps its next time."""
+    coded = {task_name(of) for of in list(capture.huey._registry._periodic_tasks)}
+    plan: dict[str, Planned] = {}
+    failed: dict[str, str] = {}
+    deleted, off = set(), set()
+    for override in overrides:
+        key = override.key
+        try:
+            if not override.is_new and key not in coded:
+                raise Refused("the code has no such periodic task any more")
+            if override.is_deleted:
+                deleted.add(key)
+            elif override.spec is not None:
+                plan[key] = _planned(capture, override, override.spec, before.plan.get(key))
+            elif override.is_new:
+                raise Refused("a new schedule says what it is")
+            elif not override.is_enabled:
+                off.add(key)
+        except Refused as error:
+            failed[key] = str(error)
+    for key, planned in plan.items():
+        old = before.plan.get(key)
+        is_going_on = old is not None and old.is_enabled and planned.is_enabled and planned.is_like(old)
+        planned.next_at = old.next_at if old is not None and is_going_on else planned.after(at)
+    hidden = frozenset(coded & (deleted | off | set(plan)))
+    return State(plan, hidden, frozenset(deleted), frozenset(off)), failed
+
+
+def task_name(task_class: Any) -> str:
+    """As `Registry.task_to_string` (huey/registry.py)."""
+    return f"{task_class.__module__}.{task_class.__name__}"
+
+
+# -- what Huey can hold ------------------------------------------------------------------------------------------------
+def _planned(capture: Capture, override: Override, spec: ScheduleSpec, before: Planned | None) -> Planned:
+    huey = capture.huey
+    name = spec.task_name or ("" if override.is_new else override.key)
+    task_class = huey._registry._registry.get(name)
+    if task_class is None:
+        raise Refused(f"this application does not know {name or 'a task without a name'}")
+    if spec.queue and spec.queue != huey.name:
+        raise Refused(f"this consumer sends to {huey.name} only")
+    _check_priority(huey, spec.priority)
+    own_zone = zone_of(huey)
+    if spec.kind == "cron" and not _is_same_zone(spec.timezone, own_zone):
+        if not is_zone(spec.timezone):
+            raise Refused(f"there is no zone {spec.timezone[:60]}")
+        raise Refused(f"Huey has one zone for all its schedules, {own_zone}")
+    least_s = max(1, int(capture.life.consumer.scheduler_interval)) if capture.life.consumer is not None else 1
+    old_args, old_kwargs = (before.args, before.kwargs) if before is not None else ([], {})
+    args = old_args if spec.args is None else spec.args
+    kwargs = old_kwargs if spec.kwargs is None else spec.kwargs
+    args, kwargs = keep_masked(args, kwargs, old_args, old_kwargs)
+    planned = Planned(spec, task_class, args, kwargs, is_utc=huey.utc)
+    if spec.kind == "interval" and float(spec.expression) < least_s:
+        raise Refused(f"this consumer's scheduler looks every {least_s} s; that is the shortest interval")
+    planned.key = override.key
+    planned.is_enabled = override.is_enabled and spec.is_enabled
+    return planned
+
+
+def zone_of(huey: Any) -> str:
+    """The zone in which this object compares times."""
+    return "UTC" if huey.utc else zone_of_host()
+
+
+def _is_same_zone(name: str, own: str) -> bool:
+    return name in ("", own) or (name in _UTC and own in _UTC)
+
+
+def _check_priority(huey: Any, priority: int | None) -> None:
+    """As the storages do when they are given one (huey/storage.py, `enqueue`)."""
+    most = getattr(huey.storage, "MAX_PRIORITY", None)
+    if priority and not getattr(huey.storage, "priority", True):
+        raise Refused("this storage of Huey's knows no priorities")
+    if priority is not None and most is not None and not 0 <= priority <= most:
+        raise Refused(f"this storage has priorities from 0 to {most}")
+
+
+def _read_cron(text: str) -> tuple[Sets, str]:
+    try:
+        found = cron.parse(text)
+    except BadCron as error:
+        raise Refused(str(error)) from None
+    if found.seconds is not None:
+        raise Refused(f"{ENGINE} has no seconds; the nearest is {' '.join(found.fields)}")
+    return sets_of(found), found.text
+
+
+def _read_interval(text: str) -> int:
+    try:
+        every = int(float(text) * SECOND)
+    except (ValueError, OverflowError):
+        raise Refused(f"“{text[:40]}” is no number of seconds") from None
+    if every <= 0:
+        raise Refused("an interval is longer than nothing; the shortest is 1")
+    return every
+
+
+def _read_time(text: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
+    if found.tzinfo is None:
+        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
+    return int(found.timestamp() * SECOND)
