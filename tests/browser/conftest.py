@@ -14,9 +14,10 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
+from tests.browser.beats import Beat, start_beats
 from tests.browser.responder import Responder
 from tests.browser.seed import Shop
-from tests.support.stack import Stack, stack
+from tests.support.stack import Stack, stack, wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -41,6 +42,8 @@ class Site:
     ids: dict[str, int]
     """Row ids of one task per state, and of two plans."""
     responder: Responder
+    beats: dict[str, Beat]
+    """One invented process of each scheduler."""
     cookies: list[dict[str, object]] = field(default_factory=list)
 
     @contextmanager
@@ -97,10 +100,14 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             found = shop.fill()
             ids = {end: _row_id(made, task_id) for end, task_id in found.items()}
             ids["plan"], ids["frozen"] = _make_plans(made)
+            beats = {beat.scheduler: beat for beat in start_beats(url)}
+            ids["nightly"] = _schedule_id(made, "nightly-export")
             context = browser.new_context(base_url=made.address)
             context.new_page().goto(link)
-            yield Site(made, shop, browser, ids, responder, [dict(cookie) for cookie in context.cookies()])
+            yield Site(made, shop, browser, ids, responder, beats, [dict(cookie) for cookie in context.cookies()])
             context.close()
+            for beat in beats.values():
+                beat.close()
         responder.close()
 
 
@@ -114,6 +121,11 @@ def _make_plans(made: Stack) -> tuple[int, int]:
         place = {"app": "shop", "engine": "celery", "environment": "production", "queue": "emails"}
         client.post("/queues/actions", json=place | {"action": "peek_queue"}).raise_for_status()
         return plan["id"], frozen["id"]
+
+
+def _schedule_id(made: Stack, name: str) -> int:
+    [(id,)] = wait_for(lambda: made.rows("SELECT id FROM schedule WHERE name = ?", name), what=f"{name} is listed")
+    return int(id)
 
 
 def _row_id(made: Stack, task_id: str) -> int:
