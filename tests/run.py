@@ -64,6 +64,7 @@ FOLDERS = (
     Folder("tests/e2e", SERVER, is_shared=True, words=("--ignore", LOSS)),
     Folder(LOSS, SERVER, is_shared=True),
     *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES[1:]),
+    Folder("adapters/apscheduler/tests", str(ROOT / ".venvs/apscheduler/bin/python"), is_shared=True),
     Folder("tests/browser", SERVER, is_shared=True),
     Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True, is_shared=True),
     *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in FRAMEWORKS),

@@ -33,6 +33,8 @@ class AgentLink:
     environment: str = ""
     queues: dict[str, frozenset[str]] = field(default_factory=dict)
     """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
+    schedulers: dict[str, bool] = field(default_factory=dict)
+    """scheduler → whether this process fires it: those it has listed. What concerns schedules is asked of no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Hub:
         if need.worker:
             able = [link for link in able if link.worker == need.worker]
             where = f" as {need.worker}"
+        if RULES[need.action].subject == "schedule":
+            able = sorted((link for link in able if need.engine in link.schedulers), key=lambda link: not link.schedulers[need.engine])
         if not able:
             return [], f"no agent that can do this for {need.engine} is connected{where}"
         secure = [link for link in able if link.is_secure]

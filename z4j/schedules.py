@@ -45,6 +45,7 @@ class ScheduleDesk:
     async def agent_listed(self, link: AgentLink, told: Told) -> None:
         """Takes in a list; a process that does not have the overrides as they are now is told them."""
         at = clock.now()
+        link.schedulers[told.scheduler] = told.is_firing
         await self.store.write(lambda db: schedules.record_schedules(db, link.app_id, link.boot, told, at))
         self.dispatch.live.changed(("schedules",))
         if told.is_firing and (told.scheduler, APPLY) in link.capabilities:
@@ -85,7 +86,7 @@ class ScheduleDesk:
         changes = changes_of(row, wanted)
         if row.is_own:
             await self._save_own(asker, row.app_id, wanted, row, row.key, "edited", reason)
-        elif row.is_code:
+        elif row.is_by_override:
             before = await self._override_of(row)
             spec = spec_of(wanted, row.key)
             if before is not None and before.spec is not None:  # what was overridden before and stays as it is, or shows the mask
@@ -107,7 +108,7 @@ class ScheduleDesk:
                 schedules.delete_own(db, row.id)
 
             await self._write_own(asker, row, "delete_schedule", "deleted", reason, write)
-        elif row.is_code:
+        elif row.is_by_override:
             before = await self._override_of(row)
             if before is not None and before.is_new:
                 await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, None)
@@ -133,7 +134,7 @@ class ScheduleDesk:
                 "at": clock.now(),
             }  # fmt: skip
             await self._write_own(asker, row, action, word, reason, lambda db: schedules.change_own(db, values), changes)
-        elif row.is_code:
+        elif row.is_by_override:
             before = await self._override_of(row)
             spec, is_new = (before.spec, before.is_new) if before is not None else (None, False)
             made = None if on and spec is None else OverrideRow(row.key, is_new, False, on, _with(spec, on), clock.now(), asker.name)

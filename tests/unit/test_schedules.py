@@ -166,7 +166,7 @@ async def test_a_new_one_stands_beside_the_code_and_every_process_that_connects_
         link = await connect(of, "beat", BEAT)
         await of.desk.agent_listed(link, listing("celery_beat", entry()))
         await of.desk.create(Person(), dataclasses.replace(wanted(), scheduler="celery_beat"))
-        await of.desk.agent_listed(link, listing("celery_beat", entry(), entry("z4j:report")))
+        await of.desk.agent_listed(link, listing("celery_beat", entry(), entry("z4j:report", is_code=False)))
         with pytest.raises(WrongState, match="already"):
             await of.desk.create(Person(), dataclasses.replace(wanted(), scheduler="celery_beat"))
         made = of.sent[-1]["params"]["overrides"]

@@ -42,7 +42,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "rq_cron": Dialect("RQ's cron", kinds=("cron", "interval"), has_zones=False, is_either=True),
     "huey_periodic": Dialect("Huey", has_zones=False),
     "arq_cron": Dialect("arq", kinds=("cron",), has_seconds=True, has_zones=False),
-    "taskiq_scheduler": Dialect("taskiq"),
+    "taskiq_scheduler": Dialect("taskiq", is_either=True),
     "apscheduler": Dialect("APScheduler", has_seconds=True),
 }
 """scheduler → what it can hold. The adapters' own tests find out the rules by running each library."""

@@ -89,6 +89,11 @@ class ScheduleRow:
         return self.scheduler == OWN
 
     @property
+    def is_by_override(self) -> bool:
+        """Whether a change to it is kept by z4j: it stands in code, or beside it."""
+        return self.is_code or self.is_overridden
+
+    @property
     def timing(self) -> Timing:
         """When it is due, by the rule of its scheduler."""
         return timing_of(self.scheduler, self.kind, self.expression, self.timezone, self.anchor, self.starts_at, self.ends_at)

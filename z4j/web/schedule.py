@@ -133,7 +133,7 @@ def why_not(request: Request, row: ScheduleRow, word: str) -> str:
     hub = services(request).hub
     if row.is_own:
         return hub.find(Need(row.app_id, row.engine, "run_task", row.environment))[1] if word == "fire" else ""
-    if row.is_code and word != "fire":
+    if row.is_by_override and word != "fire":
         return ""
     return hub.find(Need(row.app_id, row.scheduler, action, row.environment))[1]
 
@@ -187,14 +187,13 @@ async def act(request: Request) -> Response:
                 return see_other(page, Notice("good", RULES["fire_schedule"].said, href))
             case "enable" | "disable":
                 await desk.switch(who, row, on=word == "enable", reason=reason)
-                said = (
-                    RULES[ACTS[word]].said if not (row.is_own or row.is_code) else f"It is switched {'on' if word == 'enable' else 'off'}."
-                )
+                is_ours = row.is_own or row.is_by_override
+                said = f"It is switched {'on' if word == 'enable' else 'off'}." if is_ours else RULES[ACTS[word]].said
             case "delete":
                 if form.get("confirm") != "delete":
                     return see_other(page, Notice("warn", "Nothing was changed: type “delete” to confirm."))
                 await desk.delete(who, row, reason)
-                page, said = "/schedules", f"{row.name} was deleted." if row.is_own or row.is_code else RULES["delete_schedule"].said
+                page, said = "/schedules", f"{row.name} was deleted." if row.is_own or row.is_by_override else RULES["delete_schedule"].said
             case "revert":
                 await desk.revert(who, row, reason)
                 said = "It is again what the code says."

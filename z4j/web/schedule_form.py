@@ -134,7 +134,7 @@ async def edit(request: Request) -> Response:
         await services(request).schedules.edit(request.scope["identity"], row, wanted, form.get("reason", ""))
     except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState) as error:
         return render(request, "schedules/form.html", await _page(request, row, form, notice=_notice(error)))
-    said = f"{wanted.name} was changed." if row.is_own or row.is_code else "Asked its scheduler to change it."
+    said = f"{wanted.name} was changed." if row.is_own or row.is_by_override else "Asked its scheduler to change it."
     return see_other(f"/schedules/{row.id}", Notice("good", said))
 
 

@@ -12,6 +12,7 @@ from taskiq.receiver import Receiver
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_taskiq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_taskiq.capture import Capture
+from z4j_taskiq.schedules import Schedules
 
 WAITS = "wait_tasks_timeout" in inspect.signature(Receiver.__init__).parameters
 """Whether a worker that ends waits for what it runs. Found by experiment: taskiq 0.11.0 does not, 0.11.20 does."""
@@ -48,6 +49,8 @@ class TaskiqAdapter(Adapter):
 
     def __init__(self, broker: Any) -> None:
         self.captures = [Capture(broker)]
+        self._schedules = Schedules(lambda asked: any(capture.broker is asked for capture in self.captures))
+        self.schedulers = (self._schedules,)
         self.is_installed = False
 
     def watch(self, broker: Any) -> None:
@@ -56,11 +59,15 @@ class TaskiqAdapter(Adapter):
             capture = Capture(broker)
             capture.connect()
             self.captures.append(capture)
+            self._schedules.install()
 
     def unwatch(self, broker: Any) -> None:
         for capture in [capture for capture in self.captures if capture.broker is broker]:
             capture.disconnect()
             self.captures.remove(capture)
+            self._schedules.unwatch(broker)
+        if not self.captures:
+            self._schedules.uninstall()
 
     def engine_version(self) -> str:
         return version("taskiq")

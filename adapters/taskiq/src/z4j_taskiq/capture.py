@@ -31,6 +31,7 @@ from z4j_taskiq import originals, receiver
 from z4j_taskiq.commands import SkipList
 from z4j_taskiq.control import Gate
 from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, is_rabbitmq, queue_of, requeues, sent_meta
+from z4j_taskiq.firing import SENT, connects_later
 from z4j_taskiq.run import CURRENT, Run, watched
 
 EXIT_WAIT_S = 1.0
@@ -104,6 +105,9 @@ class Capture:
     def on_sent(self, message: TaskiqMessage) -> None:
         agent, broker, labels = self._agent, self.broker, message.labels
         sending = _sending.get()
+        fired = SENT.get()
+        if fired is not None:
+            fired.append(message.task_id)
         mine = next((entry for entry in sending if entry[0] == message.task_id), None)
         _, at, is_told = mine or ("", now(), False)
         _sending.set(tuple(entry for entry in sending if entry is not mine))
@@ -122,7 +126,8 @@ class Capture:
             agent.append(originals.payload_of_send(agent, broker, message, attempt, queue, names))
         if self.receiver is None:
             self.loop = _running_loop()
-            agent.connect()
+            if not connects_later(self.broker):
+                agent.connect()
 
     # -- the worker: a message -----------------------------------------------------------------------------------------
     @guard("Receiver.listen")

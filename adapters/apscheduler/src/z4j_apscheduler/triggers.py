@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triggers as kinds and expressions, and back. No I/O.
+
+Facts of APScheduler 3 (triggers/cron, and found by running it): day and weekday must both match; number 0 is Monday; a range by name
+takes no step, `jan-jun/2` is read as `jan-jun`; a step longer than its range is refused. So weekdays and months are told by name or
+as plain numbers, and what was made is read again before it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.cron.expressions import AllExpression, MonthRangeExpression, RangeExpression, WeekdayRangeExpression
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from z4j_agent import cron
+from z4j_agent.adapter import Refused
+from z4j_agent.cron import BadCron, Cron
+from z4j_agent.schedules import Kind, ScheduleSpec
+
+BOUNDS = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "day_of_week": (0, 6)}
+ORDER = ("minute", "hour", "day", "month", "day_of_week", "second")
+"""As `cron.expression` takes them."""
+MAX_WORDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When something is due, as z4j writes it. `timezone` is "" for intervals."""
+
+    kind: Kind
+    expression: str
+    timezone: str
+
+
+def rule_of(trigger: Any, own_zone: str) -> Rule:
+    """Of kind `other`, in the trigger's own words, where no expression says the same. `own_zone` is the scheduler's."""
+    if type(trigger) is CronTrigger:
+        zone, text = zone_name(trigger.timezone), expression_of(trigger)
+        if zone is not None and text is not None:
+            return Rule("cron", text, zone)
+    if type(trigger) is IntervalTrigger:
+        return Rule("interval", f"{trigger.interval.total_seconds():f}".rstrip("0").rstrip("."), "")
+    if type(trigger) is DateTrigger:
+        return Rule("once", trigger.run_date.isoformat(), zone_name(trigger.run_date.tzinfo) or own_zone)
+    return Rule("other", str(trigger)[:MAX_WORDS], own_zone)
+
+
+def limits_of(trigger: Any) -> list[str]:
+    """What narrows a trigger beside its expression, in words."""
+    jitter, start, end = (getattr(trigger, of, None) for of in ("jitter", "start_date", "end_date"))
+    said = [f"up to {jitter} s later, at random"] if jitter else []
+    if start is not None and (type(trigger) is CronTrigger or start > datetime.now(UTC)):
+        said.append(f"not before {start.isoformat(' ', 'seconds')}")
+    return said + ([f"not after {end.isoformat(' ', 'seconds')}"] if end is not None else [])
+
+
+# -- cron ------------------------------------------------------------------------------------------------------------------
+def expression_of(trigger: Any) -> str | None:
+    """None where a cron expression cannot say it: a year, a week, the last day, the first Monday."""
+    sets = sets_of(trigger)
+    if sets is None:
+        return None
+    minutes, hours, days, months, weekdays, seconds = (sets[name] for name in ORDER)
+    found = cron.expression(minutes, hours, days, months, weekdays, None if seconds == {0} else seconds)
+    fields = {field.name: str(field) for field in trigger.fields}
+    written = " ".join([*(fields[name] for name in ("minute", "hour", "day", "month")), cron.text_of_weekdays(sets["day_of_week"])])
+    if seconds == {0} and " " not in "".join(fields[name] for name in ("minute", "hour", "day", "month")):
+        try:
+            typed = cron.parse(written)
+        except BadCron:  # APScheduler takes more than z4j does
+            return found
+        if _five(typed) == (minutes, hours, days, months, weekdays):
+            return typed.text
+    return found
+
+
+def sets_of(trigger: Any) -> dict[str, frozenset[int]] | None:
+    """What matches, by APScheduler's names; weekdays count from Monday, 0."""
+    found: dict[str, frozenset[int]] = {}
+    for field in trigger.fields:
+        if field.name in ("year", "week"):
+            if str(field) != "*":
+                return None
+            continue
+        numbers: set[int] = set()
+        for part in field.expressions:
+            of_part = _numbers(part, *BOUNDS[field.name])
+            if of_part is None:
+                return None
+            numbers |= of_part
+        found[field.name] = frozenset(numbers)
+    return found if all(found.get(name) for name in ORDER) else None
+
+
+def _numbers(part: Any, low: int, high: int) -> set[int] | None:
+    if type(part) is AllExpression:
+        return set(range(low, high + 1, part.step or 1))
+    if type(part) in (RangeExpression, MonthRangeExpression, WeekdayRangeExpression):
+        return set(range(part.first, (high if part.last is None else part.last) + 1, part.step or 1))
+    return None
+
+
+def cron_trigger(found: Cron, zone: str, old: Any = None) -> Any:
+    """With the jitter and the limits of an older one."""
+    kept: dict[str, Any] = {"timezone": zone}
+    if type(old) is CronTrigger:
+        kept |= {"jitter": old.jitter, "start_date": old.start_date, "end_date": old.end_date}
+    seconds = found.seconds if found.seconds is not None else frozenset({0})
+    wanted = dict(zip(ORDER, (*_five(found), seconds), strict=True))
+    listed = cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays, seconds).split(" ")
+    plain = dict(zip(("second", *ORDER[:5]), listed, strict=True))
+    typed = plain | dict(zip(("minute", "hour", "day"), found.fields[:3], strict=True))
+    try:
+        made = CronTrigger(**typed, **kept)
+        if sets_of(made) == wanted:
+            return made
+    except ValueError:
+        pass  # a step longer than its range, or the like: the list of the numbers says the same
+    return CronTrigger(**plain, **kept)
+
+
+def _five(found: Cron) -> tuple[frozenset[int], ...]:
+    return found.minutes, found.hours, found.days, found.months, found.weekdays
+
+
+# -- what operators want ---------------------------------------------------------------------------------------------------
+def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
+    """A new trigger, with the jitter and the end of the old one of the same kind. Raises Refused where it cannot be held."""
+    if spec.kind == "interval":
+        kept = {"jitter": old.jitter, "end_date": old.end_date} if type(old) is IntervalTrigger else {}
+        return IntervalTrigger(seconds=_read_interval(spec.expression), timezone=own_zone, **kept)
+    zone = spec.timezone or own_zone
+    if not is_zone(zone):
+        raise Refused(f"there is no zone {zone[:60]}")
+    if spec.kind == "once":
+        return DateTrigger(_read_time(spec.expression).astimezone(ZoneInfo(zone)))
+    try:
+        return cron_trigger(cron.parse(spec.expression), zone, old)
+    except BadCron as error:
+        raise Refused(str(error)) from None
+
+
+def _read_interval(text: str) -> float:
+    try:
+        seconds = float(text)
+        every = timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise Refused(f"“{text[:40]}” is no number of seconds") from None
+    if every <= timedelta(0):
+        raise Refused("an interval is longer than nothing; an ordinary short one is 1")
+    return seconds
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
+    if found.tzinfo is None:
+        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
+    if found <= datetime.now(UTC):
+        raise Refused("that time has passed; it can be run now instead")
+    return found
+
+
+# -- zones -----------------------------------------------------------------------------------------------------------------
+def is_zone(name: str) -> bool:
+    """Whether the IANA database has it."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def zone_name(zone: tzinfo | None) -> str | None:
+    """The IANA name of a zone of zoneinfo, pytz or the standard library; None where it has none."""
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if isinstance(name, str) and is_zone(name):
+        return name
+    if not isinstance(zone, timezone):
+        return None
+    hours, rest = divmod(zone.utcoffset(None), timedelta(hours=1))
+    if rest or not -14 <= hours <= 12:
+        return None
+    return f"Etc/GMT{-hours:+d}" if hours else "UTC"

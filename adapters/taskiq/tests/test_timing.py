@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is handed to taskiq is due when the expression says so, by taskiq's own reckoning: of day and weekday ONE is enough."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from taskiq.cli.scheduler.run import is_cron_task_now
+
+from z4j_agent import cron
+from z4j_taskiq.timing import MINUTE, SECOND, next_cron, read_cron, sets_of, to_pycron, zone_of
+
+SEED = 20_261_123
+COUNT = 200
+SOUGHT_DAYS = 12
+START = datetime(2026, 11, 23, 17, 41, 12, tzinfo=UTC)
+
+
+def field(source: random.Random, low: int, high: int, names: tuple[str, ...] = ()) -> str:
+    def word(number: int) -> str:
+        return names[number - low] if names and source.random() < 0.5 else str(number)
+
+    def piece() -> str:
+        first, last = sorted(source.sample(range(low, high + 1), 2))
+        span = f"{word(first)}-{word(last)}"
+        return source.choice((word(first), span, f"{span}/{source.randint(2, 9)}", f"{first}-{first}", f"{first}/{source.randint(2, 70)}"))
+
+    kind = source.randrange(6)
+    if kind < 2:
+        return "*"
+    if kind == 2:
+        return f"*/{source.randint(2, high + 5)}"
+    return ",".join(piece() for _ in range(source.randint(1, 3)))
+
+
+def expressions(count: int) -> Iterator[cron.Cron]:
+    source = random.Random(SEED)
+    weekdays = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+    while count:
+        parts = [field(source, 0, 59), field(source, 0, 23), field(source, 1, 31), field(source, 1, 12, cron.MONTHS)]
+        parts.append(field(source, 0, 6, weekdays) if source.random() < 0.7 else "fri-mon")
+        try:
+            found = cron.parse(" ".join(parts))
+        except cron.BadCron:
+            continue
+        count -= 1
+        yield found
+
+
+def is_due(found: cron.Cron, at: datetime) -> bool:
+    """By hand, with taskiq's rule."""
+    is_day, is_weekday = at.day in found.days, at.weekday() in found.weekdays
+    is_either = not found.is_any_day and not found.is_any_weekday
+    return (
+        at.minute in found.minutes and at.hour in found.hours and at.month in found.months
+        and ((is_day or is_weekday) if is_either else (is_day and is_weekday))
+    )  # fmt: skip
+
+
+def test_taskiq_is_due_when_the_expression_says_so() -> None:
+    seen = 0
+    for found in expressions(COUNT):
+        text = to_pycron(found)
+        read = read_cron(text)
+        assert read.sets == sets_of(found), (found.text, text)
+        assert read.expression is not None, text
+        again = cron.parse(read.expression)
+        assert (again.minutes, again.hours, again.days, again.months, again.weekdays) == (
+            found.minutes, found.hours, found.days, found.months, found.weekdays,
+        ), (found.text, text)  # fmt: skip
+        due = next_cron(sets_of(found), int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
+        at = START.replace(second=0)
+        for _ in range(SOUGHT_DAYS * 24 * 60):
+            at += timedelta(minutes=1)
+            by_hand = is_due(found, at)
+            # Asking taskiq for every minute of a month that is ruled out says nothing; of the others every one is asked.
+            if by_hand or at.month in found.months:
+                assert is_cron_task_now(text, at) == by_hand, (found.text, text, at)
+            if by_hand:
+                assert due == int(at.timestamp()) * SECOND, (found.text, at)
+                seen += 1
+                break
+        else:
+            assert due is None or due > int(at.timestamp()) * SECOND, found.text
+    assert seen > COUNT * 0.4, "many of them are due within the days looked at"
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [
+        ("30 2 * * *", "30 2 * * *"),
+        ("*/15 * * * *", "*/15 * * * *"),
+        ("0 12 * * 0", "0 12 * * sun"),
+        ("0 12 * * 1-5", "0 12 * * mon-fri"),
+        ("0 12 * * 7", None),  # never compared with
+        ("0 12 * * mon-sun", "0 12 * * mon-sat"),
+        ("0 12 * * fri-mon", "0 12 * * fri,sat"),
+        ("0 12 13 * fri", "0 12 13 * fri"),
+        ("0 12 */10 * fri", None),
+        ("0 12 1-31 * fri", "0 12 * * *"),
+        ("0 12 1 jan *", None),
+        ("5/15 * * * *", None),
+        ("0  12 * * *", None),
+        ("*/0 * * * *", None),
+        ("@daily", None),
+        ("61 * * * *", None),
+    ],
+)
+def test_what_is_written_in_code_is_read(text: str, expression: str | None) -> None:
+    assert read_cron(text).expression == expression
+
+
+def test_when_the_clocks_change() -> None:
+    """A time that is skipped does not come, and one that is repeated comes twice."""
+    new_york = ZoneInfo("America/New_York")
+
+    def asked(text: str, start: datetime, days: int) -> list[datetime]:
+        minutes = (start + timedelta(minutes=of) for of in range(days * 24 * 60))
+        return [at for at in minutes if is_cron_task_now(text, at, "America/New_York")]
+
+    def ours(text: str, start: datetime, count: int) -> list[datetime]:
+        at, found = int(start.timestamp()) * SECOND - MINUTE, []
+        for _ in range(count):
+            at = next_cron(read_cron(text).sets, at, new_york)  # type: ignore[arg-type,assignment]
+            found.append(datetime.fromtimestamp(at / SECOND, UTC))
+        return found
+
+    for text, start in (
+        ("30 2 * * *", datetime(2027, 3, 13, 5, tzinfo=UTC)),
+        ("30 1 * * *", datetime(2027, 11, 6, 4, tzinfo=UTC)),
+        ("*/30 * * * *", datetime(2027, 11, 7, 0, tzinfo=UTC)),
+    ):
+        due = asked(text, start, 4)
+        assert due == ours(text, start, len(due)), text
+    assert len(asked("30 2 * * *", datetime(2027, 3, 13, 5, tzinfo=UTC), 3)) == 2
+    assert len(asked("30 1 * * *", datetime(2027, 11, 6, 4, tzinfo=UTC), 3)) == 4
+
+
+def test_offsets_are_zones_where_there_is_one() -> None:
+    assert zone_of(None) == (ZoneInfo("UTC"), "UTC")
+    assert zone_of("Asia/Kolkata") == (ZoneInfo("Asia/Kolkata"), "Asia/Kolkata")
+    assert zone_of(timedelta(hours=-5))[1] == "Etc/GMT+5"
+    assert zone_of(timedelta(hours=5, minutes=30)) == (timedelta(hours=5, minutes=30), None)
+    assert zone_of("Mars/Olympus") == (None, None)
+    due = next_cron(read_cron("30 2 * * *").sets, int(START.timestamp()) * SECOND, timedelta(hours=5, minutes=30))  # type: ignore[arg-type]
+    assert datetime.fromtimestamp((due or 0) / SECOND, UTC) == datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
+    assert is_cron_task_now("30 2 * * *", datetime(2026, 11, 23, 21, 0, tzinfo=UTC), timedelta(hours=5, minutes=30))
+
+
+def test_a_day_that_never_comes_is_not_waited_for() -> None:
+    assert next_cron(sets_of(cron.parse("0 0 29 2 *")), int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
+    assert next_cron(read_cron("0 0 31 2 *").sets, int(START.timestamp()) * SECOND, ZoneInfo("UTC")) is None  # type: ignore[arg-type]
