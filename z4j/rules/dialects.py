@@ -38,8 +38,8 @@ class Dialect:
 DIALECTS: Final[dict[str, Dialect]] = {
     "z4j": Dialect("z4j", has_seconds=True, is_either=True),
     "celery_beat": Dialect("Celery Beat"),
-    "rq_scheduler": Dialect("RQ Scheduler", has_zones=False),
-    "rq_cron": Dialect("RQ's cron", kinds=("cron", "interval"), has_zones=False, is_either=True),
+    "rq_scheduler": Dialect("RQ Scheduler", has_seconds=True, has_zones=False),
+    "rq_cron": Dialect("RQ's cron", kinds=("cron", "interval"), has_seconds=True, has_zones=False, is_either=True),
     "huey_periodic": Dialect("Huey", has_zones=False),
     "arq_cron": Dialect("arq", kinds=("cron",), has_seconds=True, has_zones=False),
     "taskiq_scheduler": Dialect("taskiq", is_either=True),

@@ -10,6 +10,7 @@ from rq.version import VERSION
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_rq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_rq.capture import Capture
+from z4j_rq.schedules import schedulers
 
 ABLE = (
     Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
@@ -38,6 +39,7 @@ class RqAdapter(Adapter):
 
     def __init__(self) -> None:
         self.capture = Capture(self._is_ready)
+        self.schedulers = schedulers(self.capture)
 
     def _is_ready(self) -> None:
         """Called before the agent connects: a worker without horses cannot stop a task, so it does not say it could."""
@@ -51,6 +53,8 @@ class RqAdapter(Adapter):
         self.capture.connect()
 
     def uninstall(self) -> None:
+        for scheduler in self.schedulers:
+            scheduler.uninstall()
         self.capture.disconnect()
 
     def list_tasks(self) -> list[TaskInfo]:

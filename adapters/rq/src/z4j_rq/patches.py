@@ -49,6 +49,23 @@ class Patches:
         for owner in (base, *_below(base)):
             self.wrap(owner, name, **looks)
 
+    def around(self, owner: type, name: str, call: Callable[..., Any]) -> None:
+        """`call(original, self, *args)` instead of `owner.name`, in `owner` and in every class below it with a method of that name. What
+        `call` raises goes to the host, so that it raises only what `original` does."""
+        for of in (owner, *_below(owner)):
+            original = vars(of).get(name)
+            if original is not None and not hasattr(original, _MARK):
+                self._surround(of, name, original, call)
+
+    def _surround(self, owner: type, name: str, original: Any, call: Callable[..., Any]) -> None:
+        @functools.wraps(original)
+        def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return call(original, self, *args, **kwargs)
+
+        setattr(wrapped, _MARK, original)
+        self._undo.append((owner, name, original))
+        setattr(owner, name, wrapped)
+
     def watch_errors(self, owner: type, name: str, error: type[BaseException], look: Look) -> None:
         """Calls `look(*args)` when the class method `owner.name` raises `error`, which it goes on doing."""
         held = vars(owner)[name]

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RQ's own cron (`rq cron cfg.py`): its entries are code, in a list of the process that runs it; what lies in Redis is a copy to look at.
+
+Operators' changes are overrides, put into that list between two looks of the scheduler's loop (`cronplans`). The loop sleeps until its
+next entry is due, a minute at most; while it runs, the waiting is done by us, so that a change ends it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from rq.queue import Queue
+
+import z4j_agent
+from z4j_agent.adapter import Refused
+from z4j_agent.guard import faults, guard, let_through
+from z4j_agent.hooks import now, text_of
+from z4j_agent.schedules import Override, ScheduleInfo, Scheduler
+from z4j_agent.scheduling import kept
+from z4j_rq.cronplans import Entry, Plan, due_of, is_usable, last_of, task_of, zone_of_cron
+from z4j_rq.dialects import Croniter, shown
+from z4j_rq.facts import ENGINE
+from z4j_rq.patches import Patches
+from z4j_rq.schedules import begin, shown_arguments
+
+if TYPE_CHECKING:
+    from z4j_rq.capture import Capture
+
+SCHEDULER: Final = "rq_cron"
+
+
+class RqCron(Scheduler):
+    """The `CronScheduler` whose `start` goes on in this process."""
+
+    scheduler: ClassVar[str] = SCHEDULER
+    engine: ClassVar[str] = ENGINE
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._patches = Patches()
+        self._running: Any = None
+        self._loop = 0
+        """The thread of its loop."""
+        self._plan = Plan()
+        self._in_hand: Any = None
+        self._changed = threading.Event()
+        self._applying = threading.Lock()
+
+    @property
+    def store(self) -> str:
+        return "code"
+
+    # -- hooks ---------------------------------------------------------------------------------------------------------
+    def install(self) -> None:
+        try:
+            from rq.cron import CronJob, CronScheduler
+        except ImportError:
+            return  # RQ before 2.4
+        if not is_usable(CronJob):
+            return
+        self._patches.around(CronScheduler, "start", self._around_start)
+        self._patches.around(CronJob, "enqueue", self._around_enqueue)
+
+    def uninstall(self) -> None:
+        self._patches.restore()
+        self._release(self._running)
+
+    def _around_start(self, start: Any, cron: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._running is not None:  # a subclass calls its base's
+            return start(cron, *args, **kwargs)
+        self._running, self._loop = cron, threading.get_ident()
+        try:
+            self._prepare(cron)
+            self._begin()
+            return start(cron, *args, **kwargs)
+        finally:
+            self._release(cron)
+            self._running = None
+
+    @guard("the start of the scheduler")
+    def _begin(self) -> None:
+        begin(self._capture, SCHEDULER)
+
+    @guard("the kept overrides")
+    def _prepare(self, cron: Any) -> None:
+        """The overrides that are kept on disk hold before the first look."""
+        self._plan = Plan()
+        original = cron.calculate_sleep_interval
+
+        def calculate_sleep_interval() -> float:
+            return self._wait(original())
+
+        cron.calculate_sleep_interval = calculate_sleep_interval
+        kept(SCHEDULER).changed()
+        self._apply(kept(SCHEDULER).overrides)
+
+    def _release(self, cron: Any) -> None:
+        """The loop sleeps by itself again."""
+        if cron is not None:
+            vars(cron).pop("calculate_sleep_interval", None)
+            self._changed.set()
+
+    def _wait(self, seconds: float) -> float:
+        """Waits for as long as the loop would sleep, or until there is a change. Returns what is left to sleep: nothing, where this is
+        the loop. Signals interrupt it as they do `time.sleep`."""
+        if threading.get_ident() != self._loop or seconds <= 0:
+            return seconds
+        self._changed.wait(seconds)
+        self._changed.clear()
+        return 0.0
+
+    def _around_enqueue(self, enqueue: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
+        """Of the loop's own entries. What an application or an operator enqueues with it was not made by the clock."""
+        entry = None if self._in_hand is job or threading.get_ident() != self._loop else self._plan.entry_of(job)
+        if entry is None:
+            return enqueue(job, *args, **kwargs)
+        self._in_hand, due_at = job, due_of(job) or now()
+        try:
+            made = enqueue(job, *args, **kwargs)
+        except Exception as error:
+            self._tell(entry, due_at, "", error)
+            raise
+        finally:
+            self._in_hand = None
+        self._tell(entry, due_at, getattr(made, "id", ""), None)
+        return made
+
+    @guard("a fire")
+    def _tell(self, entry: Entry, due_at: int, task_id: str, error: Exception | None) -> None:
+        agent = z4j_agent.current()
+        if agent is None:
+            return
+        if error is None:
+            agent.fired(SCHEDULER, entry.key, due_at, task_id=task_id)
+        else:
+            agent.fired(SCHEDULER, entry.key, due_at, outcome="failed", error=f"{type(error).__name__}: {text_of(error)}")
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+    def is_firing(self) -> bool:
+        return self._running is not None
+
+    def _need(self) -> Any:
+        if self._running is None:
+            raise Refused("this process runs no cron of RQ's")
+        return self._running
+
+    def zone(self) -> str:
+        return zone_of_cron()
+
+    # -- the list ------------------------------------------------------------------------------------------------------
+    def list_schedules(self) -> list[ScheduleInfo]:
+        cron, zone = self._need(), self.zone()
+        with self._applying:
+            self._plan.meet(cron)
+            return [self._info(entry, zone) for entry in self._plan.entries if not entry.is_deleted]
+
+    def _info(self, entry: Entry, zone: str) -> ScheduleInfo:
+        job = entry.job
+        task_name = task_of(job)
+        args, kwargs = shown_arguments(task_name, job.args, job.kwargs)
+        expression = str(job.interval) if job.interval else shown(Croniter, job.cron)
+        next_at = due_of(job)
+        return ScheduleInfo(
+            key=entry.key,
+            name=entry.name,
+            kind="interval" if job.interval else "cron" if expression else "other",
+            expression=expression or str(job.cron),
+            timezone="" if job.interval else zone,
+            task_name=task_name,
+            args=args,
+            kwargs=kwargs,
+            queue=job.queue_name,
+            is_enabled=entry.is_enabled,
+            next_at=(next_at or now()) if entry.is_enabled else None,
+            last_at=last_of(job),
+            is_code=entry.coded is not None,
+        )
+
+    # -- what operators ask --------------------------------------------------------------------------------------------
+    def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
+        cron = self._need()
+        failed, is_other = self._apply(overrides)
+        if is_other:
+            self._changed.set()
+            self._save(cron)
+        return failed
+
+    def _apply(self, overrides: list[Override]) -> tuple[dict[str, str], bool]:
+        cron = self._need()
+        with self._applying:
+            self._plan.meet(cron)
+            failed = self._plan.change(overrides, self._capture)
+            fresh = self._plan.jobs()
+            is_other = [id(job) for job in fresh] != [id(job) for job in cron._cron_jobs]
+            if is_other:
+                cron._cron_jobs = fresh  # the loop goes through the old list to its end
+        return failed, is_other
+
+    def _save(self, cron: Any) -> None:
+        """RQ's copy in Redis, for whoever looks there; the loop writes it again at its next fire."""
+        if not hasattr(cron, "save"):
+            return
+        try:
+            cron.save()
+        except Exception as error:
+            let_through(error)
+            faults.report("saving RQ's copy of the schedules", error)
+
+    def fire_schedule(self, key: str) -> dict[str, Any]:
+        """Enqueues its task. Raises Refused for one that is not there."""
+        cron = self._need()
+        entry = next((of for of in self._plan.entries if of.key == key and not of.is_deleted), None)
+        if entry is None:
+            raise Refused("there is no such schedule here")
+        job = entry.job
+        queue = Queue(job.queue_name, connection=cron.connection)
+        made = queue.enqueue_call(job.func, args=job.args, kwargs=job.kwargs, **entry.call_options())
+        return {"task_id": made.id, "queue": queue.name}

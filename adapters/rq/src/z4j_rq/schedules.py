@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schedulers that make RQ's tasks: the package `rq_scheduler`, and RQ's own cron. Each has a file; here is what they share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent.hooks import parameter_names
+from z4j_agent.schedules import Scheduler, show_arguments
+from z4j_rq.facts import function_of
+
+if TYPE_CHECKING:
+    from z4j_rq.capture import Capture
+
+HIDDEN = '"…"'
+
+
+def schedulers(capture: Capture) -> tuple[Scheduler, ...]:
+    """All of them; each finds out at `install` whether its library is there."""
+    from z4j_rq.rqcron import RqCron
+    from z4j_rq.rqscheduler import RqScheduler
+
+    return RqScheduler(capture), RqCron(capture)
+
+
+def begin(capture: Capture, name: str) -> None:
+    """This process has become a scheduler. One that is a worker or connected already stays what it is."""
+    agent = z4j_agent.current()
+    if agent is None:
+        return
+    if capture.worker is None and not agent.is_connected_process:
+        agent.become_scheduler(f"{name}@{agent.host}")
+    else:
+        agent.connect()
+
+
+def shown_arguments(name: str, args: Any, kwargs: Any) -> tuple[str, str]:
+    """As `schedules.show_arguments`. Of a function that is not loaded here positions have no names, and any may be a secret."""
+    agent, function = z4j_agent.current(), function_of(name)
+    secret = agent.settings.redact if agent is not None else ()
+    positional, named = show_arguments(args, kwargs, secret, parameter_names(function) if function is not None else ())
+    return (positional if function is not None or not args else HIDDEN), named

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which zone this host is in: RQ's schedulers compare with its clock, and neither says what it is called."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from z4j_agent.adapter import Refused
+
+_UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Universal", "Etc/Zulu"})
+
+
+def zone_of_host() -> str:
+    """The IANA name of this host's zone; where it has none, its offset now, as `UTC+05:30`."""
+    try:
+        linked = os.readlink("/etc/localtime").partition("zoneinfo/")[2]
+    except OSError:
+        linked = ""
+    for name in (os.environ.get("TZ", "").lstrip(":"), linked, _text_of("/etc/timezone")):
+        if name and is_zone(name) and _is_now_here(name):
+            return name
+    offset = datetime.now().astimezone().strftime("%z")
+    return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
+
+
+def is_zone(name: str) -> bool:
+    """Whether the IANA database has it."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def check_zone(name: str, own: str, whose: str) -> None:
+    """Raises Refused unless `name` is the scheduler's only zone, or "" for it."""
+    if name in ("", own) or (name in _UTC and own in _UTC):
+        return
+    if not is_zone(name):
+        raise Refused(f"there is no zone {name[:60]}")
+    raise Refused(f"{whose} has one zone for all its schedules, {own}")
+
+
+def _is_now_here(name: str) -> bool:
+    """A link can be older than what the process was started with."""
+    now = datetime.now(UTC)
+    return now.astimezone(ZoneInfo(name)).utcoffset() == now.astimezone().utcoffset()
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""  # not every host has it
