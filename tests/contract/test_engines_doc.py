@@ -62,7 +62,7 @@ def reasons(engine: str) -> set[str]:
             found |= {leaf.value for leaf in leaves if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)}
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and (told := re.search(r'"reason":"(\w+)"', node.value)):
             found.add(told[1])
-    return found - {""}
+    return {reason for reason in found if re.fullmatch(r"\w+", reason)}  # a sentence is why an operator's wish is refused
 
 
 def _results(value: ast.expr) -> list[ast.expr]:

@@ -13,7 +13,8 @@ import pytest
 from huey import crontab
 
 from z4j_agent import cron
-from z4j_huey.timing import MINUTE, is_foreseeable, next_foreseen, next_match, sets_in, sets_of, zone_of_host
+from z4j_agent.zones import zone_of_host
+from z4j_huey.timing import MINUTE, is_foreseeable, next_foreseen, next_match, sets_in, sets_of
 
 SEED = 20_261_123
 SOUGHT_DAYS = 40

@@ -22,9 +22,9 @@ from z4j_agent.adapter import Refused
 from z4j_agent.conformance.harness import Harness, free_port
 from z4j_agent.redaction import MASK
 from z4j_agent.schedules import ScheduleInfo, ScheduleSpec
+from z4j_agent.zones import zone_of_host
 from z4j_rq.capture import Capture
 from z4j_rq.rqscheduler import RqScheduler
-from z4j_rq.zones import zone_of_host
 
 ZSET = rq_scheduler.Scheduler.scheduled_jobs_key
 LOCK = rq_scheduler.Scheduler.scheduler_lock_key

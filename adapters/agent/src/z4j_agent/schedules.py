@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal
 
 from z4j_agent.adapter import Capability, Finding, Refused, Unsupported
@@ -26,6 +27,7 @@ because it was too late, or because an earlier run still went on."""
 ACTIONS: Final = ("save_schedule", "delete_schedule", "enable_schedule", "disable_schedule", "fire_schedule", "apply_overrides")
 LEVEL: Final = dict.fromkeys(ACTIONS, "operate")
 MAX_SHOWN: Final = 4_000
+MAX_INTERVAL_S: Final = 1e9
 EDITS: Final = ("save", "delete", "enable", "disable", "fire")
 """What an entry may allow. Each that is missing in `ScheduleInfo.unable` is possible."""
 
@@ -192,6 +194,36 @@ def spec_of(said: dict[str, Any]) -> ScheduleSpec:
     )  # fmt: skip
 
 
+def read_interval(text: str) -> float:
+    """Seconds, of a spec of kind `interval`. Raises Refused."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise Refused(f"“{text[:40]}” is no number of seconds") from None
+    if not 0 < seconds < MAX_INTERVAL_S:
+        raise Refused("an interval is longer than nothing; the shortest is 1")
+    return seconds
+
+
+def read_whole_interval(text: str, whose: str) -> int:
+    """For those that count whole seconds; `whose` begins the sentence. Raises Refused with the nearest."""
+    seconds = read_interval(text)
+    if seconds != int(seconds):
+        raise Refused(f"{whose} intervals are whole seconds; the nearest is {max(1, round(seconds))}")
+    return int(seconds)
+
+
+def read_time(text: str) -> datetime:
+    """UTC, of a spec of kind `once`. Raises Refused."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
+    if found.tzinfo is None:
+        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
+    return found.astimezone(UTC)
+
+
 def overrides_of(said: Any) -> list[Override]:
     """From a command's parameters, or from the copy on disk. Raises Refused."""
     if not isinstance(said, list):
@@ -224,6 +256,7 @@ def _json(value: Any, secret: Iterable[str]) -> str:
 
 
 __all__ = [
-    "ACTIONS", "EDITS", "KINDS", "LEVEL", "MAX_SHOWN", "Kind", "Outcome", "Override", "ScheduleInfo", "ScheduleSpec", "Scheduler",
-    "capabilities", "digest_of", "overrides_of", "show_arguments", "spec_of",
+    "ACTIONS", "EDITS", "KINDS", "LEVEL", "MAX_INTERVAL_S", "MAX_SHOWN", "Kind", "Outcome", "Override", "ScheduleInfo", "ScheduleSpec",
+    "Scheduler", "capabilities", "digest_of", "overrides_of", "read_interval", "read_time", "read_whole_interval", "show_arguments",
+    "spec_of",
 ]  # fmt: skip

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.cron.expressions import AllExpression, MonthRangeExpression, RangeExpression, WeekdayRangeExpression
@@ -21,7 +20,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron, Cron
-from z4j_agent.schedules import Kind, ScheduleSpec
+from z4j_agent.schedules import Kind, ScheduleSpec, read_interval, read_time
+from z4j_agent.zones import find_zone, is_zone
 
 BOUNDS = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "day_of_week": (0, 6)}
 ORDER = ("minute", "hour", "day", "month", "day_of_week", "second")
@@ -134,49 +134,18 @@ def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
     """A new trigger, with the jitter and the end of the old one of the same kind. Raises Refused where it cannot be held."""
     if spec.kind == "interval":
         kept = {"jitter": old.jitter, "end_date": old.end_date} if type(old) is IntervalTrigger else {}
-        return IntervalTrigger(seconds=_read_interval(spec.expression), timezone=own_zone, **kept)
+        return IntervalTrigger(seconds=read_interval(spec.expression), timezone=own_zone, **kept)
     zone = spec.timezone or own_zone
-    if not is_zone(zone):
-        raise Refused(f"there is no zone {zone[:60]}")
+    found = find_zone(zone)
     if spec.kind == "once":
-        return DateTrigger(_read_time(spec.expression).astimezone(ZoneInfo(zone)))
+        at = read_time(spec.expression)
+        if at <= datetime.now(UTC):
+            raise Refused("that time has passed; it can be run now instead")
+        return DateTrigger(at.astimezone(found))
     try:
         return cron_trigger(cron.parse(spec.expression), zone, old)
     except BadCron as error:
         raise Refused(str(error)) from None
-
-
-def _read_interval(text: str) -> float:
-    try:
-        seconds = float(text)
-        every = timedelta(seconds=seconds)
-    except (ValueError, OverflowError):
-        raise Refused(f"“{text[:40]}” is no number of seconds") from None
-    if every <= timedelta(0):
-        raise Refused("an interval is longer than nothing; an ordinary short one is 1")
-    return seconds
-
-
-def _read_time(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
-    if found.tzinfo is None:
-        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
-    if found <= datetime.now(UTC):
-        raise Refused("that time has passed; it can be run now instead")
-    return found
-
-
-# -- zones -----------------------------------------------------------------------------------------------------------------
-def is_zone(name: str) -> bool:
-    """Whether the IANA database has it."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
 
 
 def zone_name(zone: tzinfo | None) -> str | None:

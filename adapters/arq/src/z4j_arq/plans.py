@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from arq.cron import next_cron
 
@@ -19,11 +18,11 @@ from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron, Cron
 from z4j_agent.schedules import ScheduleSpec
+from z4j_agent.zones import check_only_zone, offset_name
 
 FIELDS: Final = ("minute", "hour", "day", "month", "weekday")
 _BOUNDS: Final = {**cron.BOUNDS, "weekday": (0, 6)}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UTC: Final = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Universal", "Etc/Zulu"})
 MOST_DAYS: Final = 15_000
 """The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
 
@@ -70,10 +69,7 @@ def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
         raise Refused(f"arq has cron expressions only; the nearest is {_nearest(spec.expression)}")
     if spec.kind != "cron":
         raise Refused("arq's cron jobs have no year, so that a one-off would come again every year")
-    if not _is_same_zone(spec.timezone, own_zone):
-        if not is_zone(spec.timezone):
-            raise Refused(f"there is no zone {spec.timezone[:60]}")
-        raise Refused(f"an arq worker has one zone for all its cron jobs, {own_zone}")
+    check_only_zone(spec.timezone, own_zone, "an arq worker")
     try:
         found = cron.parse(spec.expression)
     except BadCron as error:
@@ -123,8 +119,7 @@ def zone_of(zone: tzinfo) -> str:
     for name in (getattr(zone, "key", None), getattr(zone, "zone", None)):
         if isinstance(name, str) and name:
             return name
-    offset = datetime.now(tz=zone).strftime("%z")
-    return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
+    return offset_name(datetime.now(tz=zone).strftime("%z"))
 
 
 def is_frozen(zone: tzinfo) -> bool:
@@ -137,16 +132,3 @@ def is_frozen(zone: tzinfo) -> bool:
     year = datetime.now(UTC).year
     here = {datetime(year, month, 15, tzinfo=UTC).astimezone().utcoffset() for month in range(1, 13)}
     return len(here) > 1 and zone.utcoffset(None) in here
-
-
-def is_zone(name: str) -> bool:
-    """Whether the IANA database has it."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
-
-
-def _is_same_zone(name: str, own: str) -> bool:
-    return name in ("", own) or (name in _UTC and own in _UTC)

@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
 from z4j_agent.edits import keep_masked
-from z4j_agent.schedules import Override, ScheduleSpec
+from z4j_agent.schedules import Override, ScheduleSpec, read_interval, read_time
+from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_huey.facts import ENGINE
-from z4j_huey.timing import Sets, is_zone, next_match, sets_of, zone_of_host
+from z4j_huey.timing import Sets, next_match, sets_of
 
 if TYPE_CHECKING:
     from z4j_huey.capture import Capture
 
 SECOND = 1_000_000
-_UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Universal", "Etc/Zulu"})
 
 
 class Planned:
@@ -41,9 +40,9 @@ class Planned:
         if spec.kind == "cron":
             self._sets, self.expression = _read_cron(spec.expression)
         elif spec.kind == "interval":
-            self._every = _read_interval(spec.expression)
+            self._every = int(read_interval(spec.expression) * SECOND)
         else:
-            self._at = _read_time(spec.expression)
+            self._at = int(read_time(spec.expression).timestamp() * SECOND)
 
     def after(self, at: int) -> int | None:
         """The first due time after `at`. Intervals count from 1970, so that neither a restart nor a second consumer moves them."""
@@ -126,10 +125,8 @@ def _planned(capture: Capture, override: Override, spec: ScheduleSpec, before: P
         raise Refused(f"this consumer sends to {huey.name} only")
     _check_priority(huey, spec.priority)
     own_zone = zone_of(huey)
-    if spec.kind == "cron" and not _is_same_zone(spec.timezone, own_zone):
-        if not is_zone(spec.timezone):
-            raise Refused(f"there is no zone {spec.timezone[:60]}")
-        raise Refused(f"Huey has one zone for all its schedules, {own_zone}")
+    if spec.kind == "cron":
+        check_only_zone(spec.timezone, own_zone, "Huey")
     least_s = max(1, int(capture.life.consumer.scheduler_interval)) if capture.life.consumer is not None else 1
     old_args, old_kwargs = (before.args, before.kwargs) if before is not None else ([], {})
     args = old_args if spec.args is None else spec.args
@@ -146,10 +143,6 @@ def _planned(capture: Capture, override: Override, spec: ScheduleSpec, before: P
 def zone_of(huey: Any) -> str:
     """The zone in which this object compares times."""
     return "UTC" if huey.utc else zone_of_host()
-
-
-def _is_same_zone(name: str, own: str) -> bool:
-    return name in ("", own) or (name in _UTC and own in _UTC)
 
 
 def _check_priority(huey: Any, priority: int | None) -> None:
@@ -169,23 +162,3 @@ def _read_cron(text: str) -> tuple[Sets, str]:
     if found.seconds is not None:
         raise Refused(f"{ENGINE} has no seconds; the nearest is {' '.join(found.fields)}")
     return sets_of(found), found.text
-
-
-def _read_interval(text: str) -> int:
-    try:
-        every = int(float(text) * SECOND)
-    except (ValueError, OverflowError):
-        raise Refused(f"“{text[:40]}” is no number of seconds") from None
-    if every <= 0:
-        raise Refused("an interval is longer than nothing; the shortest is 1")
-    return every
-
-
-def _read_time(text: str) -> int:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
-    if found.tzinfo is None:
-        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
-    return int(found.timestamp() * SECOND)

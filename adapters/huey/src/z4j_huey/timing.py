@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a periodic task is due: what can be read out of its declaration, and its next time. Times are microseconds UTC. No I/O but
-`zone_of_host`.
+"""When a periodic task is due: what can be read out of its declaration, and its next time. Times are microseconds UTC. No I/O.
 
 Huey asks a function of the application once a minute whether a task is due. One that `crontab()` made has five sets in its closure, all
 of which must match: of day and weekday, where both are given, both (huey/api.py, crontab). Any other function is opaque.
@@ -9,12 +8,9 @@ of which must match: of day and weekday, where both are given, both (huey/api.py
 from __future__ import annotations
 
 import dis
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from z4j_agent import cron
 from z4j_agent.guard import let_through
@@ -154,39 +150,3 @@ def _instants(sets: Sets, day: date, *, is_utc: bool) -> Iterator[int]:
                 at = int(local.replace(fold=fold).timestamp()) * 1_000_000
                 if _naive(at, is_utc=False).replace(fold=0) == local:
                     yield at
-
-
-# -- zones -------------------------------------------------------------------------------------------------------------
-def zone_of_host() -> str:
-    """The IANA name of this host's zone; where it has none, its offset now, as `UTC+05:30`."""
-    try:
-        linked = os.readlink("/etc/localtime").partition("zoneinfo/")[2]
-    except OSError:
-        linked = ""
-    for name in (os.environ.get("TZ", "").lstrip(":"), linked, _text_of("/etc/timezone")):
-        if name and is_zone(name) and _is_now_here(name):
-            return name
-    offset = datetime.now().astimezone().strftime("%z")
-    return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
-
-
-def is_zone(name: str) -> bool:
-    """Whether the IANA database has it."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
-
-
-def _is_now_here(name: str) -> bool:
-    """A link can be older than what the process was started with."""
-    now = datetime.now(UTC)
-    return now.astimezone(ZoneInfo(name)).utcoffset() == now.astimezone().utcoffset()
-
-
-def _text_of(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8").strip()
-    except (OSError, ValueError):
-        return ""  # not every host has it

@@ -17,10 +17,10 @@ from rq.version import VERSION
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.guard import let_through
-from z4j_agent.schedules import Override, ScheduleSpec
-from z4j_rq.dialects import Croniter, check_priority, handed, read_cron, read_interval
+from z4j_agent.schedules import Override, ScheduleSpec, read_whole_interval
+from z4j_agent.zones import check_only_zone, zone_of_host
+from z4j_rq.dialects import Croniter, check_priority, handed, read_cron
 from z4j_rq.facts import function_of, to_us
-from z4j_rq.zones import check_zone, zone_of_host
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture
@@ -181,10 +181,10 @@ def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, capture: 
         raise Refused("RQ's cron has no one-offs; run the task, or give it a time of rq-scheduler's")
     times: dict[str, Any]
     if spec.kind == "cron":
-        check_zone(spec.timezone, zone_of_cron(), "RQ's cron")
+        check_only_zone(spec.timezone, zone_of_cron(), "RQ's cron")
         times = {"cron": handed(Croniter, read_cron(spec.expression))}
     else:
-        times = {"interval": read_interval(spec.expression)}
+        times = {"interval": read_whole_interval(spec.expression, "RQ's")}
     source = old.job if old is not None else coded
     old_args, old_kwargs = (list(source.args), dict(source.kwargs)) if source is not None else ([], {})
     args, kwargs = keep_masked(

@@ -8,10 +8,8 @@ was typed if the library reads the same sets out of it, and plain lists otherwis
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from z4j_agent import cron
@@ -158,32 +156,6 @@ def read_cron(text: str) -> cron.Cron:
         return cron.parse(text)
     except BadCron as error:
         raise Refused(str(error)) from None
-
-
-def read_interval(text: str) -> int:
-    """Whole seconds. Raises Refused."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise Refused(f"“{text[:40]}” is no number of seconds")
-    if seconds <= 0:
-        raise Refused("an interval is longer than nothing; the shortest is 1")
-    if seconds != int(seconds):
-        raise Refused(f"an interval of RQ's is whole seconds; the nearest is {max(1, round(seconds))}")
-    return int(seconds)
-
-
-def read_time(text: str) -> int:
-    """Microseconds UTC. Raises Refused."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
-    if found.tzinfo is None:
-        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
-    return int(found.timestamp() * 1_000_000)
 
 
 def check_priority(priority: int | None) -> None:

@@ -22,9 +22,9 @@ from z4j_agent.adapter import Refused
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import now
 from z4j_agent.redaction import redact_text
-from z4j_agent.schedules import Kind, ScheduleSpec
+from z4j_agent.schedules import Kind, ScheduleSpec, read_time, read_whole_interval
 from z4j_agent.scheduling import MAX_SCHEDULES
-from z4j_rq.dialects import Crontab, handed, read_cron, read_interval, read_time
+from z4j_rq.dialects import Crontab, handed, read_cron
 from z4j_rq.facts import MARK, name_of
 
 SECOND: Final = 1_000_000
@@ -56,12 +56,12 @@ class Times:
     @classmethod
     def of(cls, spec: ScheduleSpec) -> Times:
         if spec.kind == "interval":
-            return cls(spec, read_interval(spec.expression))
+            return cls(spec, read_whole_interval(spec.expression, "RQ's"))
         if spec.kind == "cron":
             given = handed(Crontab, read_cron(spec.expression))
             next_match(given, is_local=True)
             return cls(spec, given)
-        at = read_time(spec.expression)
+        at = int(read_time(spec.expression).timestamp() * 1_000_000)
         if at < now():
             raise Refused("that time has passed")
         return cls(spec, at)

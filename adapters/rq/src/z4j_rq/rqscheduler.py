@@ -22,6 +22,7 @@ from z4j_agent.guard import guard
 from z4j_agent.hooks import now, text_of
 from z4j_agent.originals import is_plain
 from z4j_agent.schedules import ScheduleInfo, Scheduler, ScheduleSpec
+from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_rq import entries
 from z4j_rq.dialects import Crontab, check_priority, shown
 from z4j_rq.entries import Held, Times
@@ -29,7 +30,6 @@ from z4j_rq.facts import ENGINE, name_of, to_us
 from z4j_rq.late import when_imported
 from z4j_rq.patches import Patches
 from z4j_rq.schedules import begin, shown_arguments
-from z4j_rq.zones import check_zone, zone_of_host
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture
@@ -202,7 +202,7 @@ class RqScheduler(Scheduler):
         made = self._need()
         check_priority(spec.priority)
         if spec.kind == "cron":
-            check_zone(spec.timezone, self.zone(), "rq-scheduler")
+            check_only_zone(spec.timezone, self.zone(), "rq-scheduler")
         times = Times.of(spec)
         if not spec.key:
             return {"key": self._create(made, spec, times)}

@@ -20,10 +20,11 @@ from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
 from z4j_agent.edits import keep_masked
 from z4j_agent.originals import is_plain
-from z4j_agent.schedules import Kind, Override, ScheduleSpec, digest_of
+from z4j_agent.schedules import Kind, Override, ScheduleSpec, digest_of, read_time, read_whole_interval
+from z4j_agent.zones import find_zone
 from z4j_taskiq.facts import RETRIES, is_rabbitmq, number, queue_of
 from z4j_taskiq.queues import names_of
-from z4j_taskiq.timing import SECOND, is_zone, next_cron, read_cron, to_pycron, zone_of
+from z4j_taskiq.timing import SECOND, next_cron, read_cron, to_pycron, zone_of
 
 HAS_INTERVALS = "interval" in ScheduledTask.model_fields
 """An older taskiq knows cron and one-offs only."""
@@ -163,9 +164,11 @@ def _put_queue(broker: Any, labels: dict[str, Any], queue: str) -> None:
 
 def _timing(spec: ScheduleSpec) -> dict[str, Any]:
     if spec.kind == "interval":
-        return {"interval": _read_interval(spec.expression)}
+        if not HAS_INTERVALS:
+            raise Refused("this taskiq has no intervals")
+        return {"interval": read_whole_interval(spec.expression, "taskiq's")}
     if spec.kind == "once":
-        return {"time": _read_time(spec.expression)}
+        return {"time": read_time(spec.expression)}
     try:
         found = cron.parse(spec.expression)
     except BadCron as error:
@@ -173,32 +176,8 @@ def _timing(spec: ScheduleSpec) -> dict[str, Any]:
     if found.seconds is not None:
         raise Refused(f"taskiq has no seconds; the nearest is {' '.join(found.fields)}")
     zone = spec.timezone or "UTC"
-    if not is_zone(zone):
-        raise Refused(f"there is no zone {zone[:60]}")
+    find_zone(zone)
     return {"cron": to_pycron(found), "cron_offset": None if zone == "UTC" else zone}
-
-
-def _read_interval(text: str) -> int:
-    try:
-        seconds = float(text)
-        whole = int(seconds)
-    except (ValueError, OverflowError):
-        raise Refused(f"“{text[:40]}” is no number of seconds") from None
-    if not HAS_INTERVALS:
-        raise Refused("this taskiq has no intervals")
-    if seconds != whole or whole < 1:
-        raise Refused(f"taskiq's intervals are whole seconds; the nearest is {max(1, round(seconds))}")
-    return whole
-
-
-def _read_time(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
-    if found.tzinfo is None:
-        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
-    return found.astimezone(UTC)
 
 
 # -- the code, as overrides change it --------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import pycron
 
 from z4j_agent import cron
 from z4j_agent.cron import BadCron, Cron
+from z4j_agent.zones import is_zone
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -164,15 +165,6 @@ def _instants(sets: Sets, day: date, zone: ZoneInfo | timedelta) -> Iterator[int
 
 
 # -- zones -------------------------------------------------------------------------------------------------------------
-def is_zone(name: str) -> bool:
-    """Whether the IANA database has it."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
-
-
 def zone_of(offset: str | timedelta | None) -> tuple[ZoneInfo | timedelta | None, str | None]:
     """(what times are reckoned in, its IANA name) of a `cron_offset`; None where there is none such."""
     if not offset:

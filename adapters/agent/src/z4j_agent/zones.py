@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which zone this host is in: RQ's schedulers compare with its clock, and neither says what it is called."""
+"""Names of time zones. Many schedulers compare with the host's clock, and none of them says what its zone is called."""
 
 from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from z4j_agent.adapter import Refused
 
-_UTC = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Universal", "Etc/Zulu"})
+_UTC: Final = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Universal", "Etc/Zulu"})
 
 
 def zone_of_host() -> str:
@@ -22,7 +23,11 @@ def zone_of_host() -> str:
     for name in (os.environ.get("TZ", "").lstrip(":"), linked, _text_of("/etc/timezone")):
         if name and is_zone(name) and _is_now_here(name):
             return name
-    offset = datetime.now().astimezone().strftime("%z")
+    return offset_name(datetime.now().astimezone().strftime("%z"))
+
+
+def offset_name(offset: str) -> str:
+    """`+0530`, as `strftime("%z")` writes it → `UTC+05:30`."""
     return "UTC" if offset == "+0000" else f"UTC{offset[:3]}:{offset[3:5]}"
 
 
@@ -35,12 +40,18 @@ def is_zone(name: str) -> bool:
     return True
 
 
-def check_zone(name: str, own: str, whose: str) -> None:
-    """Raises Refused unless `name` is the scheduler's only zone, or "" for it."""
-    if name in ("", own) or (name in _UTC and own in _UTC):
-        return
+def find_zone(name: str) -> ZoneInfo:
+    """Raises Refused where there is none of this name."""
     if not is_zone(name):
         raise Refused(f"there is no zone {name[:60]}")
+    return ZoneInfo(name)
+
+
+def check_only_zone(name: str, own: str, whose: str) -> None:
+    """Raises Refused unless `name` is the scheduler's only zone, or "" for it. `whose` begins the sentence."""
+    if name in ("", own) or (name in _UTC and own in _UTC):
+        return
+    find_zone(name)
     raise Refused(f"{whose} has one zone for all its schedules, {own}")
 
 
