@@ -73,7 +73,7 @@ SELECT t.state FROM task AS t JOIN name AS g ON g.id = t.engine_id WHERE t.task_
 -- schedule_of_task --
 -- Which schedule made a task, of the app's schedules. Index: fire_task.
 SELECT f.schedule_id, s.name, f.due_at FROM fire AS f JOIN schedule AS s ON s.id = f.schedule_id
-WHERE f.task_id = :task_id AND s.app_id = :app_id LIMIT 1;
+WHERE f.task_id = :task_id AND f.task_id != '' AND s.app_id = :app_id LIMIT 1;
 
 -- delete_old --
 -- Retention, a slice at a time. Index: fire_due.

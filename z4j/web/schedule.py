@@ -32,6 +32,7 @@ from z4j.web.zones import TwoTimes, two_times, viewer_zone
 
 SHOWN: Final = 50
 NEXT: Final = 5
+AMISS: Final = frozenset({"late", "missed", "failed", "double", "unknown"})
 ACTS: Final = {"save": "save_schedule", "enable": "enable_schedule", "disable": "disable_schedule", "delete": "delete_schedule",
                "fire": "fire_schedule"}  # fmt: skip
 
@@ -57,6 +58,8 @@ class SchedulePage:
     older_href: str
     p50: int | None
     p95: int | None
+    amiss: int
+    """Of the fires in the strip: neither on time nor skipped by its own rule."""
     next_times: tuple[TwoTimes, ...]
     viewer_zone: str
     args: tuple[tuple[str, str], ...]
@@ -88,15 +91,17 @@ async def detail_page(request: Request) -> Response:
         page_of = await fires.list_fires(found.store, row.id, before=int(before), limit=SHOWN)
     grace = known.grace(row)
     late = [facts.lateness for facts in (facts_of(fire, grace) for fire in latest) if facts.lateness is not None]
+    strip = bars(latest[::-1], grace, SHOWN, hrefs=True)
     viewer = viewer_zone(request)
     page = SchedulePage(
         shell=await make_shell(request, "schedules", Filters(app=row.app, environment=row.environment, engine=row.engine)),
         line=line(row, known.health(row, latest, now), ()),
-        strip=bars(latest[::-1], grace, SHOWN, hrefs=True),
+        strip=strip,
         fires=tuple(_fire_line(fire, row, grace) for fire in page_of),
         older_href=f"/schedules/{row.id}?before={page_of[-1].due_at}" if len(page_of) == SHOWN else "",
         p50=percentile(late, 0.5),
         p95=percentile(late, 0.95),
+        amiss=sum(of.state in AMISS for of in strip),
         next_times=next_times(row, now, viewer),
         viewer_zone=viewer,
         args=values.pairs(f"{row.args} {row.kwargs}"),

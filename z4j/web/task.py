@@ -12,7 +12,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.dispatch import find_task
 from z4j.rules.states import FINAL
-from z4j.store import commands
+from z4j.store import commands, fires
 from z4j.store.commands import CommandRow
 from z4j.store.runs import RunRow
 from z4j.store.tasks import Link, TaskDetail, TaskRow
@@ -91,6 +91,8 @@ class DetailPage:
     commands: tuple[CommandRow, ...]
     original: str
     sent: tuple[tuple[str, str], ...]
+    schedule: tuple[int, str, int] | None
+    """(row id, name, due time) of the one that made it."""
     name_href: str
     queue_href: str
     worker_href: str
@@ -137,6 +139,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         commands=tuple(await commands.list_of_task(found.store, row.id)),
         original=ORIGINALS.get(task.original_state, task.original_state),
         sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
+        schedule=await fires.schedule_of_task(found.store, task.app_id, row.task_id),
         name_href=Filters(name=row.name, environment=row.environment).href(),
         queue_href=Filters(queue=row.queue, environment=row.environment).href(),
         worker_href=Filters(worker=row.worker).href(),

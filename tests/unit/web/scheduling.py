@@ -33,7 +33,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         schedule.FireLine(FireRow(2, 3, now, "", None, "missed", False, False, "", evil), "missed", None, ""),
     )
     detail = schedule.SchedulePage(
-        shell, line, (bar,), fires, "/schedules/3?before=1", 5, None, times, "UTC", ((evil, evil),),
+        shell, line, (bar,), fires, "/schedules/3?before=1", 5, None, 1, times, "UTC", ((evil, evil),),
         (EditRow(now, evil, "edited", evil, {"expression": [evil, evil]}), EditRow(now, evil, "created", "", {})), (process,),
         dict.fromkeys(schedule.ACTS, ""), "/tasks?name=x", evil,
     )  # fmt: skip

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.database import task
 from tests.support.site import Site, site, text_of
 from tests.unit.test_schedules import entry, fired, listing
 from z4j import clock
 from z4j.hub import AgentLink
+from z4j.ingest import ingest_batch
 from z4j.rules.frames import Discovery, Hello, TaskItem
 from z4j.store import agents, schedules
 from z4j.web import auth
@@ -216,14 +218,17 @@ def test_what_came_of_its_due_times_stands_on_its_page(shop: Any) -> None:
     records = [
         fired("beat", "in-code", at - 60 * SECOND, at - 58 * SECOND), fired("beat", "in-code", at, at, outcome="failed", error="refused"),
     ]  # fmt: skip
-    from z4j.ingest import ingest_batch
-
-    payload = b"".join(map(wire.encode_record, [["origin", "beat", at, {"environment": "production"}], *records]))
+    sent = task("enqueued", f"t{at - 60 * SECOND}", at - 58 * SECOND, run="beat.7")
+    payload = b"".join(map(wire.encode_record, [["origin", "beat", at, {"environment": "production"}], *records, sent]))
     shop.call(ingest_batch, shop.server.store, 1, payload, at=at)
-    page = text_of(shop.get(f"/schedules/{row.id}"))
+    answer = shop.get(f"/schedules/{row.id}")
+    page = text_of(answer)
     assert "refused" in page
     assert "2.0 s" in page.replace("\u202f", " ")
+    assert '<a class="link" href="#fires">1</a>' in answer.text
     assert shop.get(f"/schedules/{row.id}?before={at}").status_code == 200
+    made = shop.get("/tasks.json").json()["tasks"][0]
+    assert f'<a class="link" href="/schedules/{row.id}">in-code</a>' in shop.get(f"/tasks/{made['id']}").text
 
 
 def test_the_next_24_hours(shop: Any) -> None:

@@ -216,6 +216,7 @@ def detail(**changes: Any) -> task.DetailPage:
         commands=(COMMAND,),
         original="not kept",
         sent=(("route", EVIL),),
+        schedule=(3, EVIL, NOW),
         name_href="/tasks",
         queue_href="/tasks",
         worker_href="/tasks",
