@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = str(ROOT / ".venvs/server/bin/python")
+CELERY = str(ROOT / ".venvs/celery/bin/python")
 ENGINES = ("celery", "rq", "dramatiq", "huey", "arq", "taskiq")
 FRAMEWORKS = ("django", "flask", "fastapi")
 COVERED = "z4j/rules/*,z4j/gateway/session.py,adapters/agent/src/z4j_agent/*"
@@ -27,7 +28,8 @@ AT_ONCE = 4
 FEW = 6
 """So many failures of one folder may be bad luck; more are not."""
 LOSS = "tests/e2e/test_loss.py"
-"""As long as the rest of its folder, and mostly waiting."""
+BEAT = "adapters/celery/tests/test_schedules.py"
+"""As long as the rest of their folders, and mostly waiting."""
 OTHERS = "examples/third_party_adapter"
 
 
@@ -60,9 +62,10 @@ FOLDERS = (
     Folder("tests/unit", SERVER, is_fast=True, is_covered=True),
     Folder("tests/contract", SERVER, is_fast=True, is_covered=True),
     # The longest first, so that none is left for the end.
-    *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES[:1]),
+    Folder("adapters/celery/tests", CELERY, is_shared=True, words=("--ignore", BEAT)),
     Folder("tests/e2e", SERVER, is_shared=True, words=("--ignore", LOSS)),
     Folder(LOSS, SERVER, is_shared=True),
+    Folder(BEAT, CELERY, is_shared=True),
     *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES[1:]),
     Folder("adapters/apscheduler/tests", str(ROOT / ".venvs/apscheduler/bin/python"), is_shared=True),
     Folder("tests/browser", SERVER, is_shared=True),

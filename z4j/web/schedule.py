@@ -24,7 +24,7 @@ from z4j.web import export, values
 from z4j.web.filters import Filters
 from z4j.web.formats import relative
 from z4j.web.forms import local_path, read_form
-from z4j.web.render import Notice, Shell, render, see_other
+from z4j.web.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.schedules import Bar, ScheduleLine, bars, facts_of, line, places, told
 from z4j.web.services import services
 from z4j.web.shell import make_shell
@@ -72,6 +72,11 @@ class SchedulePage:
     """What a change still waits for; "" when it has been taken."""
 
 
+@dataclass(frozen=True, slots=True)
+class GonePage:
+    """The context of schedules/_gone.html: nothing is known of it any more."""
+
+
 async def find_schedule(request: Request) -> ScheduleRow:
     """The schedule in the path. Raises NotFound."""
     row = await schedules.get_schedule(services(request).store, request.path_params["id"])
@@ -82,7 +87,13 @@ async def find_schedule(request: Request) -> ScheduleRow:
 
 async def detail_page(request: Request) -> Response:
     """GET /schedules/{id}."""
-    found, row, now = services(request), await find_schedule(request), clock.now()
+    try:
+        row = await find_schedule(request)
+    except NotFound:
+        if not is_refresh(request):
+            raise
+        return render(request, "schedules/_gone.html", GonePage())  # somebody deleted it while its page was open
+    found, now = services(request), clock.now()
     known = await places(found.store)
     before = request.query_params.get("before", "")
     latest = await fires.list_fires(found.store, row.id, limit=SHOWN)

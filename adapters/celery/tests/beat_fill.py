@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from beat_app import STORE, app
 from celery.schedules import crontab, schedule
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=2)
+"""When `stale` ran last, which is off: every hour of two days it was due."""
 
 
 def fill_django() -> None:
@@ -19,12 +22,19 @@ def fill_django() -> None:
     night = CrontabSchedule.objects.create(minute="30", hour="2", timezone=ZoneInfo("Europe/Berlin"))
     PeriodicTask.objects.create(name="every", task="succeed", interval=second, args="[1]")
     PeriodicTask.objects.create(name="nightly", task="succeed", crontab=night, kwargs='{"value": 2}')
+    hour = CrontabSchedule.objects.create(minute="0", timezone=ZoneInfo("UTC"))
+    PeriodicTask.objects.create(name="stale", task="succeed", crontab=hour, enabled=False)
+    PeriodicTask.objects.filter(name="stale").update(last_run_at=LONG_AGO, total_run_count=3)
+    PeriodicTask.objects.bulk_create([PeriodicTask(name="without a rule", task="succeed", enabled=False)])
 
 
 def fill_redbeat() -> None:
     from redbeat import RedBeatSchedulerEntry
 
     RedBeatSchedulerEntry("every", "succeed", schedule(timedelta(seconds=1)), args=[1], app=app).save()
+    stale = RedBeatSchedulerEntry("stale", "succeed", crontab(minute="0"), enabled=False, app=app)
+    stale.last_run_at = LONG_AGO
+    stale.save()
     RedBeatSchedulerEntry("nightly", "succeed", crontab(hour="2", minute="30"), kwargs={"value": 2}, app=app).save()
 
 
@@ -42,6 +52,10 @@ def fill_sqlalchemy() -> None:
         session.flush()
         session.add(PeriodicTask(name="every", task="succeed", schedule_model=second, args="[1]"))
         session.add(PeriodicTask(name="nightly", task="succeed", schedule_model=night, kwargs='{"value": 2}'))
+        hour = CrontabSchedule(minute="0", timezone="UTC")
+        session.add(hour)
+        session.flush()
+        session.add(PeriodicTask(name="stale", task="succeed", schedule_model=hour, enabled=False, last_run_at=LONG_AGO, total_run_count=3))
         session.commit()
 
 

@@ -61,6 +61,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         ("schedules none", "schedules/list.html", schedules.SchedulesPage(shell, (), "", (), (), "/schedules", False, False, ())),
         ("schedules no match", "schedules/list.html", schedules.SchedulesPage(shell, (), "", (), (), "/schedules", True, False, ())),
         ("schedule", "schedules/detail.html", detail),
+        ("schedule gone", "schedules/_gone.html", schedule.GonePage()),
         ("schedule off", "schedules/detail.html", dataclasses.replace(detail, line=off, fires=(), strip=(), edits=(), processes=())),
         ("schedule of a viewer", "schedules/detail.html", dataclasses.replace(detail, why_not=dict.fromkeys(schedule.ACTS, evil))),
         ("schedule places", "schedules/form.html", dataclasses.replace(form, scheduler="", values={}, places=(place,))),

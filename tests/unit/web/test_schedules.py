@@ -231,6 +231,15 @@ def test_what_came_of_its_due_times_stands_on_its_page(shop: Any) -> None:
     assert f'<a class="link" href="/schedules/{row.id}">in-code</a>' in shop.get(f"/tasks/{made['id']}").text
 
 
+def test_an_open_page_of_a_deleted_schedule_says_so(shop: Any) -> None:
+    shop.post("/schedules/new", **NEW, step="save")
+    id = rows(shop)["nightly"].id
+    shop.post(f"/schedules/{id}/act", act="delete", confirm="delete")
+    assert shop.get(f"/schedules/{id}").status_code == 404
+    refreshed = shop.get(f"/schedules/{id}", **{"HX-Request": "true"})
+    assert (refreshed.status_code, "This schedule was deleted" in refreshed.text) == (200, True)
+
+
 def test_the_next_24_hours(shop: Any) -> None:
     for number in range(4):
         shop.post("/schedules/new", **(NEW | {"name": f"n{number}", "expression": "0 5 * * *"}), step="save")

@@ -57,7 +57,7 @@ class CeleryAdapter(Adapter):
 
     def __init__(self, app: Any) -> None:
         self.captures = [self._capture_of(app)]
-        self.schedulers = (CeleryBeat(lambda: [capture.app for capture in self.captures]),)
+        self.schedulers = (CeleryBeat(lambda: [capture.app for capture in self.captures], self._ask),)
         self._is_installed = False
 
     def _capture_of(self, app: Any) -> Capture:
@@ -107,6 +107,8 @@ class CeleryAdapter(Adapter):
 
     def uninstall(self) -> None:
         self._is_installed = False
+        for scheduler in self.schedulers:
+            scheduler.uninstall()
         for capture in self.captures:
             capture.disconnect()
             apps.forget(capture.app)

@@ -2,76 +2,92 @@
 """The entries of Celery Beat that stand in code (`beat_schedule`): an operator's changes are overrides.
 
 Beat's own dictionary is changed by beat's own thread alone, at the beginning of a tick: another thread would make its iteration fail.
-Only Celery's own classes are put into it, for it may be pickled into the schedule file and read again without this package. One-offs
-are therefore kept apart and sent by the tick.
+An entry that no override names is never touched, nor is one that the application adds to beat or takes from it while it runs. Only
+Celery's own classes are put in, for they may be pickled into the schedule file and read again without this package. One-offs are
+therefore kept apart and sent by the tick.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+from celery.beat import PersistentScheduler
 
 import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
-from z4j_agent.guard import guard
+from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.hooks import now, parameter_names
-from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, show_arguments
-from z4j_celery.beat_forms import check_zone, due_of, form_of, rule_of, time_of, us, zone_name
+from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, digest_of, show_arguments
+from z4j_celery.beat_forms import LATE_US, check_zone, due_of, form_of, is_missed, readable, rule_of, send, time_of, us, zone_name
+from z4j_celery.beat_memory import Memory
 
-SEEN_EVERY_US = 500_000
-LATE_US = 60_000_000
-"""A one-off that was due longer ago than this when it comes is not sent any more: the same overrides come again at each start."""
+SEEN_EVERY_US: Final = 500_000
+IN_CODE: Final = "these entries stand in code; the change is an override"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Planned:
-    """An entry as it is to be. `rule` is None of a one-off, `at` its time, microseconds UTC."""
+    """An entry as it is to be. `rule` is None of a one-off, `at` its time, microseconds UTC. Of an entry of the code that nobody
+    changed, `args`, `kwargs`, `options` and `rule` are the very objects beat has: so a change by the application is seen."""
 
+    key: str
     name: str
     task: str
-    args: list[Any]
-    kwargs: dict[str, Any]
-    options: dict[str, Any]
+    args: Any
+    kwargs: Any
+    options: Any
     rule: Any
     at: int
     is_enabled: bool
     is_code: bool
+    is_changed: bool = False
+    """By an override."""
+
+    @property
+    def goes(self) -> bool:
+        """Whether beat's dictionary holds it."""
+        return self.is_enabled and self.rule is not None
 
 
 class CodeStore:
-    """`scheduler` is beat's, `fired` tells of a one-off that was sent."""
+    """`scheduler` is beat's, `fired` tells of a one-off that was sent, `memory` is of what operators changed."""
 
     name: ClassVar[str] = "code"
 
-    def __init__(self, app: Any, scheduler: Any, fired: Callable[..., None]) -> None:
+    def __init__(self, app: Any, scheduler: Any, fired: Callable[..., None], memory: Memory) -> None:
         self._app = app
         self._scheduler = scheduler
         self._fired = fired
-        self._code = {name: self._planned_of(name, entry) for name, entry in dict(scheduler.schedule).items()}
-        """What the code says, as it was before anything was changed."""
-        self._plan = dict(self._code)
-        self._waiting: dict[str, Planned] | None = None
+        self._memory = memory
+        self._code = {name: planned_of(name, entry) for name, entry in dict(scheduler.schedule).items()}
+        """What the code says of what is not changed now, and said of the rest when it was. Replaced, never changed."""
+        self._plan: dict[str, Planned | None] = dict(self._code)
+        """None of what is deleted. Replaced, never changed."""
+        self._waiting: dict[str, Planned | None] | None = None
         """The plan that the next tick puts in place."""
+        self._put: set[str] = set()
+        """Keys of what is changed in beat's dictionary, taken out of it, or added."""
         self._aside: dict[str, Any] = {}
         """Entries that are switched off, with what they remember of their runs."""
+        self._moved: dict[str, int] = {}
+        """Key → the moment, microseconds UTC, from which an entry counts that did not run then."""
         self._once: dict[str, Planned] = {}
-        self._sent: set[str] = set()
-        self._seen: dict[str, Any] = {}
+        self._seen: dict[str, Any] = dict(scheduler.schedule)
         """The entries as the last tick left them; the agent's thread reads these."""
         self._seen_at = 0
-        self._look()
-
-    def _planned_of(self, name: str, entry: Any) -> Planned:
-        return Planned(
-            name, entry.task, list(entry.args or ()), dict(entry.kwargs or {}), dict(entry.options or {}), entry.schedule, 0, True, True
-        )
+        self._planning = threading.Lock()
+        """Held for the moment in which the code or the plan is replaced, by beat's thread or the agent's."""
 
     # -- beat's thread -------------------------------------------------------------------------------------------------
     def around_tick(self, original: Callable[..., float]) -> Callable[..., float]:
+        @functools.wraps(original)
         def tick(*args: Any, **options: Any) -> float:
             self._before_tick()
             found = original(*args, **options)
@@ -86,138 +102,230 @@ class CodeStore:
     def _before_tick(self) -> None:
         plan, self._waiting = self._waiting, None
         if plan is not None:
-            self._put(plan)
+            self._put_in_place(plan)
         at = now()
         for key, of in [(key, of) for key, of in self._once.items() if of.at <= at]:
             del self._once[key]
-            self._sent.add(key)
-            try:
-                sent = self._scheduler.send_task(of.task, of.args, of.kwargs, producer=self._scheduler.producer, **of.options)
-            except Exception as error:
-                self._fired(key, of.at, "", error)
-                raise
-            self._fired(key, of.at, str(sent.id))
+            self._send_once(of)
         if plan is not None or at - self._seen_at > SEEN_EVERY_US:
             self._look()
 
-    def _look(self) -> None:
-        self._seen, self._seen_at = dict(self._scheduler.schedule), now()
+    def _send_once(self, of: Planned) -> None:
+        # Marked first, as beat moves an entry on before it is sent: rather once too few than twice.
+        self._memory.mark_sent(of.key, of.at)
+        try:
+            task_id = send(self._app, of.task, of.args, of.kwargs, of.options, producer=self._scheduler.producer)
+        except Exception as error:
+            self._fired(of.key, of.at, "", error)
+            raise
+        self._fired(of.key, of.at, task_id)
 
-    def _put(self, plan: dict[str, Planned]) -> None:
-        schedule = self._scheduler.schedule
-        for key in set(schedule) | set(plan):
-            of = plan.get(key)
-            if of is None or not of.is_enabled or of.rule is None:
-                entry = schedule.pop(key, None)
-                if entry is not None and of is not None:
-                    self._aside[key] = entry
+    def _look(self) -> None:
+        """What the ticks left, and what the application did to beat's dictionary itself: that is its code, too."""
+        seen = dict(self._scheduler.schedule)
+        self._seen, self._seen_at = seen, now()
+        fresh = {
+            key: planned_of(key, entry) for key, entry in seen.items() if key not in self._put and not same(self._code.get(key), entry)
+        }
+        gone = [key for key in self._code if key not in seen and key not in self._put]
+        if fresh or gone:
+            with self._planning:
+                self._code = {key: of for key, of in {**self._code, **fresh}.items() if key not in gone}
+                self._plan = {key: of for key, of in {**self._plan, **fresh}.items() if key not in gone}
+        if isinstance(self._scheduler, PersistentScheduler):  # a plain Scheduler remembers nothing of the code's either
+            of_put = [(key, self._plan.get(key)) for key in self._put]
+            self._memory.keep_runs(
+                {
+                    key: [rule_text(of.rule), us(seen[key].last_run_at) or 0, seen[key].total_run_count or 0]
+                    for key, of in of_put if key in seen and of is not None and of.rule is not None
+                }
+            )  # fmt: skip
+
+    def _put_in_place(self, plan: dict[str, Planned | None]) -> None:
+        schedule, is_changed = self._scheduler.schedule, False
+        for key in [key for key in self._put if key not in plan]:  # made by operators, and gone; or by code that is gone
+            schedule.pop(key, None)
+            self._put.discard(key)
+            self._aside.pop(key, None)
+            is_changed = True
+        for key, of in plan.items():
+            is_as_coded = of is not None and not of.is_changed
+            if is_as_coded and key not in self._put:
                 continue
-            entry = schedule.get(key)
-            if entry is None:
-                entry = self._aside.pop(key, None) or self._scheduler.Entry(name=key, task=of.task, schedule=of.rule, app=self._app)
-                # What was due while it was off is not made up for.
-                entry.last_run_at = entry.default_now()
-                schedule[key] = entry
-            elif entry.schedule != of.rule:
-                entry.last_run_at = entry.default_now()
-            entry.task, entry.schedule, entry.args, entry.kwargs, entry.options = of.task, of.rule, of.args, of.kwargs, dict(of.options)
-        since = now() - LATE_US
-        once = {key: of for key, of in plan.items() if of.rule is None and of.is_enabled and key not in self._sent}
-        self._once = {key: of for key, of in once.items() if of.at > since}
-        self._sent &= set(plan)
-        self._scheduler._heap = None  # beat compares entries by their rules alone, and would not see other arguments
+            is_changed = True
+            self._put_one(schedule, key, self._code.get(key, of) if is_as_coded else of)
+            if is_as_coded:
+                self._put.discard(key)
+            else:
+                self._put.add(key)
+        late = now() - LATE_US
+        once = [of for of in plan.values() if of is not None and of.rule is None and of.is_enabled]
+        self._once = {of.key: of for of in once if of.at > late and self._memory.sent.get(of.key) != of.at}
+        if is_changed:
+            self._scheduler._heap = None  # beat compares entries by what is in them, and an entry changed in place equals itself
+
+    def _put_one(self, schedule: Any, key: str, of: Planned | None) -> None:
+        if of is None or not of.goes:
+            entry = schedule.pop(key, None)
+            if entry is not None:
+                self._aside[key] = entry
+            return
+        entry = schedule.get(key)
+        if entry is None:
+            entry = self._aside.pop(key, None)
+        if entry is None:
+            entry = self._scheduler.Entry(name=key, task=of.task, schedule=of.rule, app=self._app)
+            self._remember(key, of, entry)
+        elif entry.schedule != of.rule:
+            entry.schedule = of.rule
+            self._remember(key, of, entry)
+        elif key not in schedule and is_missed(of.rule, entry.last_run_at):  # what was due while it was off is not made up for
+            self._count_from_now(key, entry)
+        entry.task, entry.schedule, entry.args, entry.kwargs, entry.options = of.task, of.rule, of.args, of.kwargs, of.options
+        schedule[key] = entry
+
+    def _remember(self, key: str, of: Planned, entry: Any) -> None:
+        """The rule of this entry is new to beat: it goes on where the same rule was before a restart, else it counts from now."""
+        rule, last_at, count = self._memory.runs.get(key, ("", 0, 0))
+        if rule == rule_text(of.rule) and isinstance(self._scheduler, PersistentScheduler):
+            entry.last_run_at = datetime.fromtimestamp(last_at / 1_000_000, entry.default_now().tzinfo)
+            entry.total_run_count = count
+        elif is_missed(of.rule, entry.last_run_at):
+            self._count_from_now(key, entry)
+
+    def _count_from_now(self, key: str, entry: Any) -> None:
+        entry.last_run_at = entry.default_now()
+        self._moved[key] = us(entry.last_run_at) or 0
 
     # -- the agent's thread --------------------------------------------------------------------------------------------
     def apply(self, overrides: list[Override]) -> dict[str, str]:
         """From the code and exactly these; key → why of those that cannot hold."""
-        plan, failed = dict(self._code), {}
-        for of in overrides:
-            try:
-                made = self._changed(of)
-            except Refused as error:
-                failed[of.key] = str(error)
-                continue
-            if made is None:
-                plan.pop(of.key, None)
-            else:
-                plan[of.key] = made
-        self._plan = plan
-        self._waiting = plan
+        failed = {}
+        with self._planning:
+            plan: dict[str, Planned | None] = dict(self._code)
+            for of in overrides:
+                try:
+                    plan[of.key] = self._changed(of)
+                except Refused as error:
+                    failed[of.key] = str(error)
+                except Exception as error:  # one that fails must not keep the others from holding
+                    let_through(error)
+                    faults.report("an override of beat", error)
+                    failed[of.key] = f"it failed with {type(error).__name__}"
+            self._plan = plan
+            self._waiting = plan
         return failed
 
     def _changed(self, of: Override) -> Planned | None:
-        before = self._plan.get(of.key) or self._code.get(of.key)
-        if not of.is_new and of.key not in self._code:
-            raise Refused("the code has no such entry any more")
         if of.is_deleted:
             return None
+        code = self._code.get(of.key)
+        if not of.is_new and code is None:
+            raise Refused("the code has no such entry any more")
         if of.spec is None:
-            return dataclasses.replace(self._code[of.key], is_enabled=of.is_enabled)
-        spec, code = of.spec, self._code.get(of.key)
+            if code is None:
+                raise Refused("it says nothing of what it is")
+            return dataclasses.replace(code, is_enabled=of.is_enabled, is_changed=True)
+        spec, before = of.spec, self._plan.get(of.key) or code
         task = self._known(spec.task_name)
         check_zone(spec, zone_name(self._app.timezone))
-        old_args, old_kwargs = (before.args, before.kwargs) if before is not None else ([], {})
-        base = code if code is not None else before
-        args = spec.args if spec.args is not None else (list(base.args) if base is not None else [])
-        kwargs = spec.kwargs if spec.kwargs is not None else (dict(base.kwargs) if base is not None else {})
-        args, kwargs = keep_masked(args, kwargs, old_args, old_kwargs)
-        options = dict(code.options) if code is not None else {}
-        self._route(options, spec)
+        base = code or before
+        old_args, old_kwargs = (list(base.args or ()), dict(base.kwargs or {})) if base is not None else ([], {})
+        args = spec.args if spec.args is not None else old_args
+        kwargs = spec.kwargs if spec.kwargs is not None else old_kwargs
+        args, kwargs = keep_masked(args, kwargs, before.args if before else (), before.kwargs if before else {})
         is_once = spec.kind == "once"
         at = us(time_of(spec)) or 0 if is_once else 0
         rule = None if is_once else rule_of(spec, self._app)
-        return Planned(of.key, task, args, kwargs, options, rule, at, of.is_enabled and spec.is_enabled, code is not None)
+        is_on = of.is_enabled and spec.is_enabled
+        options = self._options(code, spec)
+        return Planned(of.key, spec.name or of.key, task, args, kwargs, options, rule, at, is_on, code is not None, is_changed=True)
 
     def _known(self, name: str) -> str:
         """Beat often knows none of the app's tasks by itself; where it has imported some, a name must be among them."""
-        own = [of for of in self._app.tasks if not of.startswith("celery.")]
+        own = [of for of in list(self._app.tasks) if not of.startswith("celery.")]
         used = {of.task for of in self._code.values()}
-        if not name or (own and name not in self._app.tasks and name not in used) or (not own and name not in used):
+        if not name or (name not in used and (not own or name not in self._app.tasks)):
             raise Refused(f"this application does not know {name or 'a task without a name'}")
         return name
 
-    def _route(self, options: dict[str, Any], spec: ScheduleSpec) -> None:
-        if spec.queue:
-            options["queue"] = spec.queue
-        if spec.priority is not None:
-            options["priority"] = spec.priority
+    @staticmethod
+    def _options(code: Planned | None, spec: ScheduleSpec) -> dict[str, Any]:
+        options = dict(code.options or {}) if code is not None else {}
+        for name, value in (("queue", spec.queue or None), ("priority", spec.priority)):
+            options.pop(name, None)
+            if value is not None:
+                options[name] = value
+        return options
 
     def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
-        seen, zone = self._seen, zone_name(self._app.timezone)
-        return [self._told(of, seen.get(key) or self._aside.get(key), zone, last.get(key)) for key, of in self._plan.items()]
+        seen, zone, plan = self._seen, zone_name(self._app.timezone), self._plan
+        return [
+            readable(key, functools.partial(self._told, of, seen.get(key) or self._aside.get(key), zone, last.get(key)))
+            for key, of in plan.items() if of is not None
+        ]  # fmt: skip
 
     def _told(self, of: Planned, entry: Any, zone: str, fired_at: int | None) -> ScheduleInfo:
         agent, task = z4j_agent.current(), self._app.tasks.get(of.task)
         names = parameter_names(task.run) if task is not None else ()
         args, kwargs = show_arguments(of.args, of.kwargs, agent.settings.redact if agent is not None else (), names)
+        note = ""
         if of.rule is None:
             at = datetime.fromtimestamp(of.at / 1_000_000, UTC).isoformat(timespec="seconds")
             kind, expression, its_zone = "once", at, "UTC"
-            next_at = of.at if of.name in self._once or self._waiting is not None else None
+            waits = of.key in self._once or (self._waiting is not None and of.at > now() - LATE_US)
+            next_at = of.at if waits else None
+            note = "" if waits or not of.is_enabled else "Its time has passed."
         else:
             kind, expression, its_zone = form_of(of.rule, zone)
-            next_at = us(due_of(of.rule, entry.last_run_at)) if entry is not None else us(due_of(of.rule, of.rule.now()))
-        has_run = entry is not None and (entry.total_run_count or 0) > 0
-        last_at = max((value for value in (fired_at, us(entry.last_run_at) if has_run else None) if value is not None), default=None)
+            next_at = us(due_of(of.rule, entry.last_run_at if entry is not None else of.rule.now()))
+        ran_at = us(entry.last_run_at) if entry is not None and entry.total_run_count else None
+        if ran_at == self._moved.get(of.key):
+            ran_at = None
+        last_at = max((value for value in (fired_at, ran_at) if value is not None), default=None)
         unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        options = of.options or {}
         return ScheduleInfo(
-            key=of.name, name=of.name.removeprefix("z4j:"), kind=kind, expression=expression, timezone=its_zone,  # type: ignore[arg-type]
-            task_name=of.task, args=args, kwargs=kwargs, queue=str(of.options.get("queue") or ""), priority=of.options.get("priority"),
+            key=of.key, name=of.name, kind=kind, expression=expression, timezone=its_zone,  # type: ignore[arg-type]
+            task_name=of.task, args=args, kwargs=kwargs, queue=str(options.get("queue") or ""), priority=options.get("priority"),
             is_enabled=of.is_enabled, next_at=next_at if of.is_enabled else None, last_at=last_at, is_code=of.is_code, unable=unable,
-            note="Its time has passed." if kind == "once" and of.name in self._sent else "",
+            note=note,
         )  # fmt: skip
 
-    def entry(self, key: str) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
+    def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
         of = self._plan.get(key)
         if of is None:
             raise Refused("there is no such schedule here")
-        return of.task, of.args, of.kwargs, of.options
+        return of.task, of.args, of.kwargs, dict(of.options or {})
 
     def save(self, spec: ScheduleSpec) -> dict[str, Any]:
-        raise Refused("these entries stand in code; the change is an override")
+        raise Refused(IN_CODE)
 
     def delete(self, key: str) -> dict[str, Any]:
-        raise Refused("these entries stand in code; the change is an override")
+        raise Refused(IN_CODE)
 
     def switch(self, key: str, *, on: bool) -> dict[str, Any]:
-        raise Refused("these entries stand in code; the change is an override")
+        raise Refused(IN_CODE)
+
+
+def own_memory() -> Memory:
+    """Beside the kept overrides, and like them by environment."""
+    agent = z4j_agent.current()
+    folder = None if agent is None else agent.shipper.folder
+    return Memory(None if agent is None or folder is None else folder / f"runs-celery_beat-{digest_of(agent.settings.environment)}.json")
+
+
+def planned_of(key: str, entry: Any) -> Planned:
+    return Planned(key, key, entry.task, entry.args, entry.kwargs, entry.options, entry.schedule, 0, True, True)
+
+
+def same(of: Planned | None, entry: Any) -> bool:
+    """Whether an entry still is what the code said: beat passes these objects on from run to run."""
+    return (
+        of is not None and of.rule is entry.schedule and of.task == entry.task
+        and of.args is entry.args and of.kwargs is entry.kwargs and of.options is entry.options
+    )  # fmt: skip
+
+
+def rule_text(rule: Any) -> str:
+    return " ".join(form_of(rule, "")[:2])

@@ -5,16 +5,27 @@ schedules.py: `crontab.remaining_delta` goes on until both match), and weekday 0
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
+from celery.utils.time import remaining
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
-from z4j_agent.schedules import Kind, ScheduleSpec
+from z4j_agent.guard import let_through
+from z4j_agent.hooks import now
+from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec
+
+LATE_US: Final = 60_000_000
+"""A one-off that was due longer ago than this is not sent any more."""
+REWRITTEN: Final = "it stands in beat_schedule, and beat writes it anew at every start"
 
 
 def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
@@ -43,7 +54,16 @@ def fields_of(spec: ScheduleSpec) -> dict[str, str]:
         raise Refused(f"Celery Beat has no seconds; the nearest is {' '.join(found.fields)}")
     # Sets written out: Celery takes fewer ways of writing them, such as no `5/10`.
     plain = cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays)
-    return dict(zip(("minute", "hour", "day_of_month", "month_of_year", "day_of_week"), plain.split(), strict=True))
+    fields = dict(zip(("minute", "hour", "day_of_month", "month_of_year", "day_of_week"), plain.split(), strict=True))
+    try:  # in a store it would be met by beat, which may stop at a rule it cannot compute
+        crontab(**fields, nowfun=_utc).remaining_estimate(_utc())
+    except (ValueError, RuntimeError) as error:
+        raise Refused(f"Celery cannot compute it: {str(error)[:200]}") from None
+    return fields
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
 
 def seconds_of(spec: ScheduleSpec) -> float:
@@ -94,7 +114,7 @@ def zone(name: str) -> ZoneInfo:
 def zone_name(found: Any) -> str:
     """IANA name of a zone object, whoever made it."""
     name = getattr(found, "key", None) or getattr(found, "zone", None) or ("" if found is None else str(found))
-    return str(name)
+    return "UTC" if str(name).startswith("<") else str(name)  # of Celery's LocalTimezone nobody knows the IANA name
 
 
 def due_of(rule: Any, last_run_at: datetime | None) -> datetime | None:
@@ -103,13 +123,26 @@ def due_of(rule: Any, last_run_at: datetime | None) -> datetime | None:
         return None
     if (at := getattr(rule, "clocked_time", None)) is not None:
         return at if isinstance(at, datetime) else None
+    last = last_run_at if last_run_at.tzinfo is not None else last_run_at.replace(tzinfo=UTC)  # as Celery reads it
     if isinstance(rule, crontab):
-        last, delta, _ = rule.remaining_delta(last_run_at)  # celery/schedules.py: a relative step from the last run, in the rule's zone
-        return last + delta  # type: ignore[no-any-return]
+        # A relative step from the last run. Celery 5.5 matches in whatever zone that is given in, 5.7 always in the rule's.
+        start, delta, _ = rule.remaining_delta(last.astimezone(rule.tz))
+        return start + delta  # type: ignore[no-any-return]
     if type(rule) is schedule:
-        return rule.to_local(last_run_at) + rule.run_every  # type: ignore[no-any-return]
-    left = rule.remaining_estimate(last_run_at)
-    return rule.now() + left if isinstance(left, timedelta) else None  # type: ignore[no-any-return]
+        # Asked at the moment of the last run. Where the clocks change, 5.7 counts elapsed time and 5.5 what the clocks show.
+        return last.astimezone(UTC) + remaining(last, rule.run_every, last, rule.relative)  # type: ignore[no-any-return]
+    left = rule.remaining_estimate(last)
+    if not isinstance(left, timedelta):
+        return None
+    # It is counted from a moment that has passed when it is added again, so a little is lost or won: a second is close enough.
+    due: datetime = rule.now() + left + timedelta(milliseconds=500)
+    return due.replace(microsecond=0)
+
+
+def is_missed(rule: Any, last_run_at: datetime | None) -> bool:
+    """Whether beat would make up for something at once if it counted from that last run."""
+    due = due_of(rule, last_run_at)
+    return due is not None and (us(due) or 0) <= now()
 
 
 def us(at: datetime | None) -> int | None:
@@ -117,3 +150,43 @@ def us(at: datetime | None) -> int | None:
     if at is None:
         return None
     return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def check_row(spec: ScheduleSpec, longest: int) -> None:
+    """What every store's columns demand, and a one-off that would be sent at once. Raises Refused."""
+    if not spec.name or len(spec.name) > longest:
+        raise Refused(f"a name has 1 to {longest} characters here")
+    if spec.priority is not None and not 0 <= spec.priority <= 255:
+        raise Refused("a priority is 0 to 255 here")
+    if spec.kind == "once" and spec.is_enabled:
+        refuse_past(time_of(spec))
+
+
+def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:
+    """A store sends at once what is overdue. Raises Refused."""
+    if at is not None and (us(at) or 0) < now() - late_us:
+        raise Refused("its time has passed; give it one to come")
+
+
+def readable(key: str, make: Callable[[], ScheduleInfo]) -> ScheduleInfo:
+    """What `make` gives; of an entry that cannot be read, that it cannot: the others are listed all the same."""
+    try:
+        return make()
+    except Exception as error:
+        let_through(error)
+        unable = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
+        note = f"It cannot be read ({type(error).__name__})."
+        return ScheduleInfo(key, key, "other", "", "", "", is_enabled=False, unable=unable, note=note)
+
+
+def send(app: Any, name: str, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str = "", producer: Any = None) -> str:
+    """Sends a task as beat does, but at once. Returns its id. Raises Refused, or what sending raises."""
+    if app.conf.task_always_eager:
+        raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+    given = [value() if isinstance(value, BeatLazyFunc) else value for value in args or ()]
+    named = {key: value() if isinstance(value, BeatLazyFunc) else value for key, value in (kwargs or {}).items()}
+    own = {key: value for key, value in options.items() if key not in ("eta", "countdown", "task_id", "producer", "connection")}
+    own["headers"] = {**(own.get("headers") or {}), "celery_beat_task": True}  # celery/beat.py: `apply_async`
+    task = app.tasks.get(name)
+    publish = task.apply_async if task is not None else partial(app.send_task, name)
+    return str(publish(given, named, task_id=task_id or str(uuid.uuid4()), producer=producer, **own).id)

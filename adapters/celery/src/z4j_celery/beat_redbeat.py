@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
@@ -18,9 +19,10 @@ from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.hooks import parameter_names
 from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, show_arguments
-from z4j_celery.beat_forms import check_zone, due_of, form_of, rule_of, us, zone_name
+from z4j_celery.beat_forms import check_row, check_zone, due_of, form_of, is_missed, readable, rule_of, us, zone_name
 
 MOST: Final = 2_000
+LONGEST: Final = 255
 STATIC: Final = "it stands in beat_schedule, and redbeat writes it anew at every start"
 
 
@@ -36,14 +38,15 @@ class RedbeatStore:
     def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         conf, redis = self._app.redbeat_conf, get_redis(self._app)
         static = set(redis.smembers(conf.statics_key))
+        prefix = len(conf.key_prefix)
         found = []
         for key in redis.zrange(conf.schedule_key, 0, MOST - 1):
-            try:
-                entry = RedBeatSchedulerEntry.from_key(key, app=self._app)
-            except KeyError:  # deleted since
-                continue
-            found.append(self._told(entry, entry.name in static, last.get(entry.name)))
+            name = key[prefix:]
+            found.append(readable(name, partial(self._read, name, name in static, last.get(name))))
         return found
+
+    def _read(self, name: str, is_static: bool, fired_at: int | None) -> ScheduleInfo:
+        return self._told(self._find(name), is_static, fired_at)
 
     def _told(self, entry: Any, is_static: bool, fired_at: int | None) -> ScheduleInfo:
         kind, expression, zone = form_of(entry.schedule, zone_name(self._app.timezone))
@@ -53,7 +56,8 @@ class RedbeatStore:
         unable = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
         if kind == "other":
             unable["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
-        last_at = max((at for at in (fired_at, us(entry.last_run_at)) if at is not None), default=None)
+        ran_at = us(entry.last_run_at) if entry.total_run_count else None  # without a run it is when the entry began
+        last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         next_at = us(due_of(entry.schedule, entry.last_run_at) if entry.last_run_at is not None else datetime.now(UTC))
         return ScheduleInfo(
             key=entry.name, name=entry.name, kind=kind, expression=expression, timezone=zone, task_name=entry.task, args=args,
@@ -64,6 +68,7 @@ class RedbeatStore:
     def save(self, spec: ScheduleSpec) -> dict[str, Any]:
         if spec.kind == "once":
             raise Refused("redbeat has no one-offs; z4j's own scheduler has")
+        check_row(spec, LONGEST)
         check_zone(spec, zone_name(self._app.timezone))
         rule = rule_of(spec, self._app)
         before = self._find(spec.key) if spec.key else None
@@ -82,9 +87,12 @@ class RedbeatStore:
         entry = RedBeatSchedulerEntry(
             spec.name, spec.task_name, rule, args=args, kwargs=kwargs, enabled=spec.is_enabled, options=options, app=self._app
         )
-        # Counted from now: an entry that never ran would be due at once.
-        entry.last_run_at = entry._default_now()
-        entry.save().reschedule(entry.last_run_at)
+        since = before.last_run_at if before is not None else None
+        is_fresh = since is None or is_missed(rule, since)  # it would be due at once
+        entry.last_run_at = entry._default_now() if is_fresh else since
+        entry.save()  # leaves `meta`, where its runs are, as it is if there is one
+        if before is not None and is_fresh:
+            entry.reschedule(entry.last_run_at)
         if before is not None and before.name != spec.name:
             before.delete()
         return {"key": spec.name}
@@ -102,13 +110,13 @@ class RedbeatStore:
     def switch(self, key: str, *, on: bool) -> dict[str, Any]:
         self._refuse_static(key)
         entry = self._find(key)
-        entry.enabled = on
+        was_on, entry.enabled = entry.enabled, on
         entry.save()
-        if on:
-            entry.reschedule(entry._default_now())  # what was due while it was off is not made up for
+        if on and not was_on and (entry.last_run_at is None or is_missed(entry.schedule, entry.last_run_at)):
+            entry.reschedule()  # from now: what was due while it was off is not made up for
         return {}
 
-    def entry(self, key: str) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
+    def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
         of = self._find(key)
         return of.task, list(of.args or []), dict(of.kwargs or {}), dict(of.options or {})
 

@@ -77,8 +77,28 @@ def release_held(capture: Capture, task_id: str) -> dict[str, Any] | None:
     consumer = capture.consumer
     if consumer is None or _find_in_timer(consumer, task_id) is None:
         return None
+    request = _in_own_thread(consumer, lambda: _taken_from_timer(consumer, task_id))
+    if request is None:
+        return None
+    queue = queue_in(request.delivery_info)
+    tell_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
+    return {"queue": queue}
+
+
+def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
+    """What `call` gives in the worker's own thread, where nobody else takes an entry from its timer or mends its pool. Raises Refused when
+    that thread does not come to it, and what `call` raises."""
     found: list[Any] = []
-    consumer.call_soon(_apply, consumer, task_id, found)
+
+    def apply() -> None:
+        if found:
+            return
+        try:
+            found.append(call())
+        except BaseException as error:
+            found.append(error)
+
+    consumer.call_soon(apply)
     ends, sleep = time.monotonic() + LOOP_S, native("time", "sleep")
     while not found:
         if time.monotonic() > ends:
@@ -87,22 +107,7 @@ def release_held(capture: Capture, task_id: str) -> dict[str, Any] | None:
         sleep(0.01)
     if isinstance(found[0], BaseException):
         raise found[0]
-    if found[0] is None:
-        return None
-    request = found[0]
-    queue = queue_in(request.delivery_info)
-    tell_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
-    return {"queue": queue}
-
-
-def _apply(consumer: Any, task_id: str, found: list[Any]) -> None:
-    """In the worker's own thread, where nobody else takes the entry from the timer. `found` gets the request, None or an exception."""
-    if found:
-        return
-    try:
-        found.append(_taken_from_timer(consumer, task_id))
-    except BaseException as error:
-        found.append(error)
+    return found[0]
 
 
 def _taken_from_timer(consumer: Any, task_id: str) -> Any:
@@ -148,10 +153,16 @@ def restart_worker(capture: Capture) -> dict[str, Any]:
 
 
 def resize_worker(capture: Capture, by: int) -> dict[str, Any]:
-    """Raises Unsupported, Refused."""
-    pool = _worker(capture).pool
-    if not can_resize(pool):
+    """Raises Unsupported, Refused. In the worker's own thread: found by experiment, billiard asserts that its pool does not become
+    smaller while that thread starts a process, and the worker ends."""
+    consumer = _worker(capture)
+    if not can_resize(consumer.pool):
         raise Unsupported("this worker's pool cannot grow or shrink")
+    return {"concurrency": _in_own_thread(consumer, lambda: _resized(capture, by))}
+
+
+def _resized(capture: Capture, by: int) -> int:
+    pool = _worker(capture).pool
     size = _size(pool)
     if size + by < 1:
         raise Refused(f"it has {size}; at least one must remain")
@@ -159,7 +170,7 @@ def resize_worker(capture: Capture, by: int) -> dict[str, Any]:
         raise Refused(f"only {idle} of its processes have nothing to do now; a process that runs a task is not ended")
     if by:
         _ask(capture, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
-    return {"concurrency": size + by}
+    return size + by
 
 
 def can_resize(pool: Any) -> bool:

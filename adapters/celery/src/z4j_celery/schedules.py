@@ -8,28 +8,37 @@ in this process: then any of them may.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import socket
 import sys
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
+from uuid import uuid4
 
-from celery import signals
+from celery import beat, signals
+from celery.schedules import crontab
 
 import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.display import show_error
-from z4j_agent.guard import guard
+from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.hooks import now, text_of
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_agent.scheduling import kept
 from z4j_celery import apps
-from z4j_celery.beat_forms import due_of, us, zone_name
+from z4j_celery.beat_forms import due_of, send, us, zone_name
 
 NAME: Final = "celery_beat"
 MAX_SLEEP_S: Final = 5.0
 """How long beat may sleep while it is watched, so that what an operator changes holds soon. Its own limit is 300 s."""
 REMEMBERED: Final = 2_000
+READ_EVERY_S: Final = 5.0
+"""How often a store is read where nothing was changed from here: it is the application's database."""
 
 
 class Store(Protocol):
@@ -41,22 +50,25 @@ class Store(Protocol):
     def save(self, spec: ScheduleSpec) -> dict[str, Any]: ...
     def delete(self, key: str) -> dict[str, Any]: ...
     def switch(self, key: str, *, on: bool) -> dict[str, Any]: ...
-    def entry(self, key: str) -> tuple[str, list[Any], dict[str, Any], dict[str, Any]]:
+    def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
         """(task name, args, kwargs, options) of an entry. Raises Refused."""
         ...
 
 
 class CeleryBeat(Scheduler):
-    """The scheduler of a beat that runs here. `apps` are the adapter's."""
+    """The scheduler of a beat that runs here. `apps` are the adapter's; `ask` calls where this process's sockets may be used."""
 
     scheduler: ClassVar[str] = NAME
     engine: ClassVar[str] = "celery"
     list_every_s: ClassVar[float] = 2.0
 
-    def __init__(self, apps: Callable[[], list[Any]]) -> None:
+    def __init__(self, apps: Callable[[], list[Any]], ask: Callable[[Callable[[], Any]], Any] = lambda act: act()) -> None:
         self._apps = apps
+        self._ask = ask
         self._service: Any = None
         self._store: Store | None = None
+        self._listed: list[ScheduleInfo] = []
+        self._listed_at = -READ_EVERY_S
         self._last: OrderedDict[str, int] = OrderedDict()
         """When an entry fired here, microseconds UTC: stores learn it late (facts, §6)."""
         self._originals: list[tuple[Any, str, Any]] = []
@@ -69,8 +81,11 @@ class CeleryBeat(Scheduler):
     def uninstall(self) -> None:
         signals.beat_init.disconnect(self._on_beat, dispatch_uid=f"z4j-beat-{id(self)}")
         signals.beat_embedded_init.disconnect(self._on_beat, dispatch_uid=f"z4j-beat-{id(self)}")
-        for target, name, original in self._originals:
-            setattr(target, name, original)
+        for target, name, original in reversed(self._originals):
+            if original is None:
+                vars(target).pop(name, None)  # it was the class's
+            else:
+                setattr(target, name, original)
         self._originals = []
         self._service = self._store = None
 
@@ -78,22 +93,28 @@ class CeleryBeat(Scheduler):
     def _on_beat(self, sender: Any = None, **_: Any) -> None:
         """Before the first tick, in the process where the scheduler runs."""
         agent = z4j_agent.current()
-        if agent is None or all(apps.real(sender.app) is not app for app in self._apps()):
-            return
+        if agent is None or sender is self._service or all(apps.real(sender.app) is not app for app in self._apps()):
+            return  # an embedded beat sends both signals (celery/beat.py: `Service.start`)
         scheduler = sender.scheduler
         self._service = sender
-        self._store = self._store_of(scheduler)
-        scheduler.max_interval = min(scheduler.max_interval or MAX_SLEEP_S, MAX_SLEEP_S)
+        try:
+            self._store = self._store_of(scheduler)
+        except Exception as error:  # its fires are told all the same
+            let_through(error)
+            faults.report("finding the entries of beat", error)
+        self._wrap(scheduler, "max_interval", min(scheduler.max_interval or MAX_SLEEP_S, MAX_SLEEP_S))
         self._wrap(scheduler, "apply_async", self._around_apply(scheduler.apply_async))
         if (around := getattr(self._store, "around_tick", None)) is not None:
             self._wrap(scheduler, "tick", around(scheduler.tick))
             held = kept(self.scheduler)
             held.changed()
             self._store.apply(held.overrides)  # type: ignore[union-attr]
-        agent.become_scheduler(f"beat@{socket.gethostname()}")
+        if threading.current_thread() is threading.main_thread():
+            agent.become_scheduler(f"beat@{socket.gethostname()}")
+        # A beat in a thread is a guest of a worker or a producer, and that connects by itself.
 
     def _wrap(self, target: Any, name: str, made: Any) -> None:
-        self._originals.append((target, name, getattr(target, name)))
+        self._originals.append((target, name, vars(target).get(name)))
         setattr(target, name, made)
 
     def _store_of(self, scheduler: Any) -> Store | None:
@@ -110,13 +131,15 @@ class CeleryBeat(Scheduler):
             from z4j_celery.beat_sqlalchemy import SqlalchemyStore
 
             return SqlalchemyStore(self._service.app, scheduler)
-        if type(scheduler).__module__ == "celery.beat":
-            from z4j_celery.beat_code import CodeStore
+        kind = type(scheduler)
+        if kind.tick is beat.Scheduler.tick and kind.schedule in (beat.Scheduler.schedule, beat.PersistentScheduler.schedule):
+            from z4j_celery.beat_code import CodeStore, own_memory
 
-            return CodeStore(self._service.app, scheduler, self._fired)
+            return CodeStore(self._service.app, scheduler, self._fired, own_memory())
         return None
 
     def _around_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
         def apply_async(entry: Any, *args: Any, **options: Any) -> Any:
             due_at = self._due(entry)
             try:
@@ -132,7 +155,16 @@ class CeleryBeat(Scheduler):
     @guard("what was due")
     def _due(self, entry: Any) -> int | None:
         """Before the entry moves on."""
-        return us(due_of(entry.schedule, entry.last_run_at))
+        rule, due = entry.schedule, due_of(entry.schedule, entry.last_run_at)
+        deadline = rule.app.conf.beat_cron_starting_deadline if isinstance(rule, crontab) else None
+        if due is None or deadline is None:
+            return us(due)
+        since = datetime.now(UTC) - timedelta(seconds=deadline, microseconds=1)  # as celery/schedules.py: `crontab.is_due`
+        if due.astimezone(UTC) > since:
+            return us(due)
+        if (agent := z4j_agent.current()) is not None:
+            agent.fired(self.scheduler, entry.name, us(due), outcome="missed")
+        return us(due_of(rule, since))
 
     @guard("a fire of beat")
     def _fired(self, key: str, due_at: int | None, task_id: str, error: BaseException | None = None) -> None:
@@ -143,11 +175,12 @@ class CeleryBeat(Scheduler):
         self._last[key] = at
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
+        due_at = min(due_at or at, at)  # beat wakes up to 10 ms early (celery/beat.py: `adjust`)
         if error is None:
-            agent.fired(self.scheduler, key, min(due_at or at, at), task_id=task_id)
+            agent.fired(self.scheduler, key, due_at, task_id=task_id)
         else:
             said = f"{type(error).__name__}: {show_error(text_of(error))}"
-            agent.fired(self.scheduler, key, min(due_at or at, at), outcome="failed", error=said)
+            agent.fired(self.scheduler, key, due_at, outcome="failed", error=said)
 
     # -- what is there -------------------------------------------------------------------------------------------------
     @property
@@ -166,7 +199,7 @@ class CeleryBeat(Scheduler):
         return getattr(scheduler, "lock_key", None) is None or scheduler.lock is not None
 
     def tick_s(self) -> float:
-        return MAX_SLEEP_S
+        return float(self._service.scheduler.max_interval) if self._service is not None else MAX_SLEEP_S
 
     def zone(self) -> str:
         apps = self._apps()
@@ -174,14 +207,18 @@ class CeleryBeat(Scheduler):
         return zone_name(app.timezone) if app is not None else "UTC"
 
     def _reachable(self) -> Store | None:
-        """The store of the beat that runs here, else Django's, where this process has set it up."""
-        if self._store is not None:
+        """The store of the beat that runs here, else Django's, where this process has set it up and beat is not told another."""
+        if self._store is not None or self._service is not None:
             return self._store
         registry = getattr(sys.modules.get("django.apps"), "apps", None)
-        if registry is not None and registry.ready and registry.is_installed("django_celery_beat") and self._apps():
-            from z4j_celery.beat_django import DjangoStore
+        if registry is None or not registry.ready or not registry.is_installed("django_celery_beat") or not self._apps():
+            return None
+        app = self._apps()[0]
+        if str(app.conf.beat_scheduler).partition(":")[0].partition(".")[0] in ("redbeat", "sqlalchemy_celery_beat"):
+            return None
+        from z4j_celery.beat_django import DjangoStore
 
-            self._store = DjangoStore(self._apps()[0])
+        self._store = DjangoStore(app)
         return self._store
 
     def _need(self) -> Store:
@@ -191,7 +228,15 @@ class CeleryBeat(Scheduler):
         return found
 
     def list_schedules(self) -> list[ScheduleInfo]:
-        return self._need().told(self._last)
+        store = self._need()
+        if store.name != "code" and time.monotonic() - self._listed_at < READ_EVERY_S:
+            return self._listed
+        found: list[ScheduleInfo] = self._ask(lambda: store.told(self._last))
+        if not self.is_firing():  # a store learns late of a run, so that what is past here may be so for beat or not
+            at = now()
+            found = [dataclasses.replace(of, next_at=None) if of.next_at is not None and of.next_at < at else of for of in found]
+        self._listed, self._listed_at = found, time.monotonic()
+        return found
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
@@ -202,22 +247,28 @@ class CeleryBeat(Scheduler):
         return failed
 
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
-        return self._need().save(spec)
+        return self._change(lambda store: store.save(spec))
 
     def delete_schedule(self, key: str) -> dict[str, Any]:
-        return self._need().delete(key)
+        return self._change(lambda store: store.delete(key))
 
     def enable_schedule(self, key: str) -> dict[str, Any]:
-        return self._need().switch(key, on=True)
+        return self._change(lambda store: store.switch(key, on=True))
 
     def disable_schedule(self, key: str) -> dict[str, Any]:
-        return self._need().switch(key, on=False)
+        return self._change(lambda store: store.switch(key, on=False))
+
+    def _change(self, act: Callable[[Store], dict[str, Any]]) -> dict[str, Any]:
+        store = self._need()
+        try:
+            done: dict[str, Any] = self._ask(lambda: act(store))
+        finally:
+            self._listed_at = -READ_EVERY_S
+        return done
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
         """Sends its task by its own options."""
-        name, args, kwargs, options = self._need().entry(key)
+        store, task_id = self._need(), str(uuid4())
         app = self._service.app if self._service is not None else self._apps()[0]
-        task = app.tasks.get(name)
-        send = {of: value for of, value in options.items() if of in ("queue", "exchange", "routing_key", "priority") and value is not None}
-        sent = task.apply_async(args, kwargs, **send) if task is not None else app.send_task(name, args, kwargs, **send)
-        return {"task_id": str(sent.id)}
+        self._ask(lambda: send(app, *store.entry(key), task_id=task_id))
+        return {"task_id": task_id}
