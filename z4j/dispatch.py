@@ -227,7 +227,9 @@ class Dispatch:
             if kept is None:
                 at = clock.now()
                 facts = {"error": "the original was deleted meanwhile"}
-                await self.store.write(lambda db: commands.finish_command(db, command.id, at, "failed", facts), durable=True)
+                await self.store.write(
+                    lambda db: commands.finish_command(db, command.app_id, command.id, at, "failed", facts), durable=True
+                )
                 return
             extra = original_params(*kept)
         at = clock.now()

@@ -22,7 +22,8 @@ LOOKUP = "lookup."
 
 
 FIRE = "fire."
-"""How the ids of the own scheduler's commands begin; what follows is the row of the fire."""
+"""How the ids of the own scheduler's commands begin. What follows is the id of the task: an agent carries out a command once for ever, so
+its id must never come again, as that of a row does once its schedule is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +142,17 @@ class _Batch:
             self.topics.add("workers")
         elif record.command_id.startswith(LOOKUP):
             self.lookups.append(record)
-        elif record.command_id.startswith(FIRE) and record.command_id[len(FIRE) :].isdecimal():
+        elif record.command_id.startswith(FIRE):
             error = str((record.facts or {}).get("error") or "")
-            if fires.finish_own(self.db, int(record.command_id[len(FIRE) :]), record.status, error):
+            if fires.finish_own(self.db, self.app_id, record.command_id[len(FIRE) :], record.status, error):
                 self.topics.add("schedules")
         else:
             facts = record.facts or {}
-            if (plan := plans.finish_item(self.db, record.command_id, record.at, record.status, facts)) is not None:
+            plan = plans.finish_item(self.db, self.app_id, record.command_id, record.at, record.status, facts)
+            if plan is not None:
                 self.plans.add(plan)
                 return
-            commands.finish_command(self.db, record.command_id, record.at, record.status, facts)
+            commands.finish_command(self.db, self.app_id, record.command_id, record.at, record.status, facts)
             self.commands.append(record.command_id)
             self.topics.add("changes")
 

@@ -139,7 +139,7 @@ def frame_of(fire: OpenFire, expires_at: int) -> dict[str, Any]:
         "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
         "queue": fire.queue,
     }  # fmt: skip
-    return command_frame(f"{FIRE}{fire.id}", "run_task", fire.engine, expires_at, params)
+    return command_frame(f"{FIRE}{fire.task_id}", "run_task", fire.engine, expires_at, params)
 
 
 def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""z4j's own scheduler over real workers of four engines, while its server is killed; the tasks' witness file counts."""
+"""z4j's own scheduler over real workers of all six engines, while its server is killed; the tasks' witness file counts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.stack import Child, Stack, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 SECOND = 1_000_000
-NUMBERS = {"celery": 901, "rq": 902, "huey": 903, "arq": 904}
+NUMBERS = {"celery": 901, "rq": 902, "huey": 903, "arq": 904, "dramatiq": 905, "taskiq": 906}
 
 NAMES = {
     "celery": "celery_order", "rq": "tests.support.many.rq_side.rq_order", "huey": "tests.support.many.huey_side.huey_order",
-    "arq": "arq_order",
+    "arq": "arq_order", "dramatiq": "dramatiq_order", "taskiq": "taskiq_order",
 }  # fmt: skip
 
 

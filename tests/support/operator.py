@@ -46,6 +46,8 @@ class Orders:
             "rq": ("-m", f"{SIDE}.rq_side", "worker"),
             "huey": ("-m", "huey.bin.huey_consumer", f"{SIDE}.huey_side.huey", "-w", at_once, "-n", "-q"),
             "arq": ("-m", "arq", f"{SIDE}.arq_side.WorkerSettings"),
+            "dramatiq": ("-m", "dramatiq", f"{SIDE}.dramatiq_side", "-p", "1", "-t", at_once),
+            "taskiq": ("-m", "taskiq", "worker", f"{SIDE}.taskiq_side:broker", "--workers", "1"),
         }  # fmt: skip
         for engine in self.engines:
             self.shop.start(f"{engine}-worker", [self.python(engine), *words[engine]], self.environment())

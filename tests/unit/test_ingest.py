@@ -151,6 +151,15 @@ async def test_gaps_faults_and_command_results(tmp_path: Path) -> None:
         assert (row[0], json.loads(row[1]), row[2]) == ("done", {"task_id": "n"}, T + 5)
 
 
+async def test_an_agent_answers_the_commands_of_its_app_only(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await store.write(_add_command)
+        await tell(store, ["command", "c1", T, "done", {"task_id": "n"}], app_id=2)
+        row = await store.fetch_one("SELECT status, ended_at FROM command")
+        assert row is not None
+        assert row == ("sent", None)
+
+
 def _add_command(db: sqlite3.Connection) -> None:
     db.execute(
         "INSERT INTO command (id, app_id, engine, action, params, status, asked_by, created_at, expires_at)"

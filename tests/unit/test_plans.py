@@ -233,6 +233,22 @@ async def test_a_paused_plan_goes_on_where_it_stood(tmp_path: Path) -> None:
         assert on.agent.items() == [f"t-{number}" for number in range(20)]
 
 
+async def test_an_agent_answers_for_the_items_of_its_app_only(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        on.agent.answer = lambda frame: None
+        await on.fail(1)
+        row = await on.plans.freeze(OLGA, "retry_task", {}, ALL)
+        await on.plans.execute(OLGA, row.id, row.digest, Pace())
+        async with asyncio.timeout(20):
+            while not on.agent.frames:
+                await asyncio.sleep(0.01)
+        word = wire.encode_record(["command", on.agent.frames[0]["id"], T, "done", {}])
+        await ingest_batch(on.store, 2, word, at=T)
+        assert await on.account(row) == {"sent": 1}
+        await ingest_batch(on.store, 1, word, at=T)
+        assert await on.account(row) == {"done": 1}
+
+
 async def test_a_restart_goes_on_and_hands_the_same_commands_to_the_same_spool_only(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
         await on.fail(5)

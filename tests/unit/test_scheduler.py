@@ -42,6 +42,29 @@ async def test_fires_on_time_and_is_answered(tmp_path: Path) -> None:
         assert (row.next_at, row.last_at) == (NOON + 120 * SECOND, NOON + 60 * SECOND)
 
 
+async def test_what_is_deleted_leaves_its_ids_to_nobody(tmp_path: Path) -> None:
+    """An agent carries out a command once for ever: with the id of a fire that was, the first run of the next schedule would be lost."""
+    async with house(tmp_path) as of:
+        of.agent()
+        first = await of.make()
+        await of.go(60)
+        await of.answer(of.sent[0])
+        await of.desk.delete(Person(), await of.row(first))
+        second = await of.make()
+        await of.go(60)
+        assert second != first
+        assert of.sent[1]["id"] != of.sent[0]["id"]
+
+
+async def test_an_agent_answers_for_its_own_app_only(tmp_path: Path) -> None:
+    async with house(tmp_path) as of:
+        of.agent()
+        id = await of.make()
+        await of.go(60)
+        await tell(of.store, ["command", of.sent[0]["id"], of.at, "done", {}], at=of.at, app_id=2)
+        assert await of.outcomes(id) == [(60, "handed")]
+
+
 async def test_what_an_agent_refuses_is_a_failed_fire(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         of.agent()
@@ -228,7 +251,7 @@ async def test_many_are_fired_in_the_order_of_their_due_times(tmp_path: Path) ->
         await of.go(700)
         due = [frame["id"] for frame in of.sent]
         assert len(due) == 250
-        rows = {f"{FIRE}{row.id}": row.due_at for each in (await fires.list_latest(of.store, 5)).values() for row in each}
+        rows = {f"{FIRE}{row.task_id}": row.due_at for each in (await fires.list_latest(of.store, 5)).values() for row in each}
         order = [rows[id] for id in due]
         assert order == sorted(order)
 

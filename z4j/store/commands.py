@@ -110,9 +110,9 @@ async def get_command(store: Store, id: str) -> CommandRow | None:
     return None if row is None else _row(row)
 
 
-def finish_command(db: Connection, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:
-    """Note what an agent says became of a command; the same word twice changes nothing, an unknown id neither."""
-    params = {"id": command_id, "at": at, "status": status, "detail": json.dumps(facts)}
+def finish_command(db: Connection, app_id: int, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:
+    """Note what an agent of its app says became of a command; the same word twice changes nothing, an unknown id neither."""
+    params = {"id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(facts)}
     db.execute(SQL["finish_command"], params)
 
 

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- finish_command --
--- What an agent says became of a command. "accepted" ends nothing, and nothing follows an end but another agent's word
+-- What an agent of its app says became of a command. "accepted" ends nothing, and nothing follows an end but another agent's word
 -- after our own "expired".
 UPDATE command SET status = :status, detail = :detail, ended_at = CASE WHEN :status = 'accepted' THEN NULL ELSE :at END
-WHERE id = :id AND (ended_at IS NULL OR (status = 'expired' AND :status != 'accepted'));
+WHERE id = :id AND app_id = :app_id AND (ended_at IS NULL OR (status = 'expired' AND :status != 'accepted'));
 
 -- expire_commands --
 -- Commands nobody accepted in time. Index: command_open.

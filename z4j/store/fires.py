@@ -143,10 +143,11 @@ def hand_over(db: Connection, ids: Iterable[int], spool: str, at: int, expires_a
     db.executemany(SQL["hand_over"], [{"id": id, "spool": spool, "at": at, "expires_at": expires_at} for id in ids])
 
 
-def finish_own(db: Connection, id: int, status: str, error: str) -> bool:
-    """What an agent says became of it; False when nobody waits for that."""
+def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str) -> bool:
+    """What an agent of this app says became of the fire that makes this task; False when nobody waits for that."""
     outcome = {"done": "sent", "unknown": "unknown", "expired": "missed"}.get(status, "failed")
-    return status != "accepted" and bool(db.execute(SQL["finish_own"], {"id": id, "outcome": outcome, "error": error[:500]}).fetchall())
+    about = {"task_id": task_id, "app_id": app_id, "outcome": outcome, "error": error[:500]}
+    return status != "accepted" and bool(db.execute(SQL["finish_own"], about).fetchall())
 
 
 def expire_own(db: Connection, at: int) -> int:

@@ -40,9 +40,10 @@ UPDATE fire SET outcome = 'missed', error = :error
 WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'waiting' AND due_at < :due_at;
 
 -- finish_own --
--- What the agent says became of it.
+-- What an agent of its app says became of it. Index: fire_task.
 UPDATE fire SET outcome = :outcome, error = :error
-WHERE id = :id AND outcome IN ('waiting', 'handed') RETURNING schedule_id;
+WHERE task_id = :task_id AND task_id != '' AND outcome IN ('waiting', 'handed')
+  AND schedule_id IN (SELECT id FROM schedule WHERE id = fire.schedule_id AND app_id = :app_id) RETURNING schedule_id;
 
 -- expire_own --
 -- Nobody took it in time, or nobody answered. Index: fire_open.

@@ -204,12 +204,12 @@ def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: s
     return True
 
 
-def finish_item(db: Connection, command_id: str, at: int, status: str, facts: dict[str, Any]) -> str | None:
-    """An agent's word on the command of an item. Returns the key of its plan, None when it is of no plan."""
+def finish_item(db: Connection, app_id: int, command_id: str, at: int, status: str, facts: dict[str, Any]) -> str | None:
+    """The word of an agent of this app on the command of an item. Returns the key of its plan, None when it is of none of this app."""
     key, _, seq = command_id.partition(".")
     if len(key) != 16 or not seq.isdecimal():
         return None
-    row = db.execute(SQL["find_key"], {"key": key}).fetchone()
+    row = db.execute(SQL["find_key"], {"key": key, "seq": int(seq[:9]), "app_id": app_id}).fetchone()
     if row is None:
         return None
     if (became := ITEM_OF.get(status)) is not None:

@@ -99,8 +99,9 @@ SELECT status FROM plan_item WHERE plan_id = :id AND seq = :seq;
 UPDATE plan_item SET status = 8, ended_at = :at WHERE plan_id = :id AND status = 0;
 
 -- find_key --
--- The plan an item's command belongs to.
-SELECT id FROM plan WHERE key = :key;
+-- The plan an item's command belongs to, if the item is one of this app.
+SELECT p.id FROM plan AS p JOIN plan_item AS i ON i.plan_id = p.id AND i.seq = :seq
+JOIN plan_group AS g ON g.plan_id = i.plan_id AND g.number = i.number WHERE p.key = :key AND g.app_id = :app_id;
 
 -- list_items --
 -- Items in order, of one status or of all. Index: the primary key.

@@ -214,6 +214,7 @@ def told(of: ScheduleLine) -> dict[str, Any]:
     """A schedule as JSON and the API tell it."""
     hidden = ("seen_by", "anchor", "app_id")
     return {name: value for name, value in export.plain(of.row).items() if name not in hidden} | {
+        "next_at": of.row.next_at if of.row.is_enabled else None,
         "state": of.health.state,
         "why": of.health.why,
         "says": of.says,

@@ -204,7 +204,9 @@ def test_the_scheduler_s_child_tells_what_it_enqueues(processes: Scene) -> None:
         lambda: [r for r in processes.gateway.records("") if r.kind == "succeeded" and r.name == "engine_app.every_minute"], "it ran"
     )
     (enqueued,) = processes.of(found[0].task_id, "enqueued")
-    schedulers = [link.hello for link in processes.gateway.open_links() if link.hello["role"] == "scheduler"]
+    schedulers = wait_for(
+        lambda: [link.hello for link in processes.gateway.open_links() if link.hello["role"] == "scheduler"], "it is connected itself"
+    )
     assert [(hello["boot"], hello["pid"]) for hello in schedulers] == [(enqueued.boot, enqueued.pid)], "it is a process of its own"
     assert enqueued.pid not in (worker_link(processes.gateway).hello["pid"], found[0].pid)
     assert "code" not in enqueued.meta

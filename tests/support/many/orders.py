@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The one task of the three applications: it testifies that it ran, and fails until $UNLOCK exists.
+"""The one task of the applications: it testifies that it ran, and fails until $UNLOCK exists.
 
 A line of $WITNESS is `<engine> <order>`; one `write` with O_APPEND each, so the file is true whoever is killed in between.
 """

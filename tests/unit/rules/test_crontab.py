@@ -29,7 +29,7 @@ def test_what_is_read() -> None:
     ]
     assert {line.number: line.wrong for line in found if line.wrong} == {
         7: "@reboot names no time",
-        9: "“61” is beyond 0 to 59",
+        9: "Minute: “61” is beyond 0 to 59",
         10: "it names no command",
         12: "There is no time zone “Mars/Olympus”",
     }

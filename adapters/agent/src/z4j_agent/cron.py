@@ -123,8 +123,8 @@ def _set(kind: str, text: str, names: tuple[str, ...] = (), first: int = 0) -> f
     words = {name: number for number, name in enumerate(names, first)}
     try:
         return frozenset(_expanded("*" if text == "?" and kind in ("day", "weekday") else text, low, high, words))
-    except BadCron:
-        raise
+    except BadCron as error:
+        raise BadCron(f"{kind.capitalize()}: {error}") from None
     except ValueError:
         hint = ""
         if any(letter in text for letter in "lw#hr?") and not set(text) & set("-,/"):

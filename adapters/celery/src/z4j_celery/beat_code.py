@@ -24,8 +24,8 @@ from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.hooks import now, parameter_names
-from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, digest_of, show_arguments
-from z4j_celery.beat_forms import LATE_US, check_zone, due_of, form_of, is_missed, readable, rule_of, send, time_of, us, zone_name
+from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, digest_of, read_time, show_arguments
+from z4j_celery.beat_forms import LATE_US, check_zone, due_of, form_of, is_missed, readable, rule_of, send, us, zone_name
 from z4j_celery.beat_memory import Memory
 
 SEEN_EVERY_US: Final = 500_000
@@ -235,7 +235,7 @@ class CodeStore:
         kwargs = spec.kwargs if spec.kwargs is not None else old_kwargs
         args, kwargs = keep_masked(args, kwargs, before.args if before else (), before.kwargs if before else {})
         is_once = spec.kind == "once"
-        at = us(time_of(spec)) or 0 if is_once else 0
+        at = us(read_time(spec.expression)) or 0 if is_once else 0
         rule = None if is_once else rule_of(spec, self._app)
         is_on = of.is_enabled and spec.is_enabled
         options = self._options(code, spec)

@@ -25,7 +25,8 @@ import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.hooks import parameter_names
-from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, show_arguments
+from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
+from z4j_agent.zones import find_zone
 from z4j_celery.beat_forms import (
     REWRITTEN,
     check_row,
@@ -36,10 +37,7 @@ from z4j_celery.beat_forms import (
     is_missed,
     readable,
     refuse_past,
-    seconds_of,
-    time_of,
     us,
-    zone,
     zone_name,
 )
 
@@ -177,7 +175,7 @@ class DjangoStore:
     def _rule(self, spec: ScheduleSpec) -> dict[str, Any]:
         """The row of its rule, found or made: several entries may share one."""
         if spec.kind == "interval":
-            seconds = seconds_of(spec)
+            seconds = read_interval(spec.expression)
             if seconds != int(seconds):
                 period, every = models.MICROSECONDS, int(seconds * 1_000_000)
             else:
@@ -186,13 +184,15 @@ class DjangoStore:
             found = models.IntervalSchedule.objects.filter(every=every, period=period).first()
             return {"interval": found or models.IntervalSchedule.objects.create(every=every, period=period)}
         if spec.kind == "once":
-            at = time_of(spec) if settings.USE_TZ else time_of(spec).replace(tzinfo=None)  # `clocked` reads a naive time as UTC
+            at = (
+                read_time(spec.expression) if settings.USE_TZ else read_time(spec.expression).replace(tzinfo=None)
+            )  # `clocked` reads a naive time as UTC
             found = models.ClockedSchedule.objects.filter(clocked_time=at).first()
             return {"clocked": found or models.ClockedSchedule.objects.create(clocked_time=at)}
         own = zone_name(self._app.timezone)
         if not getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True):
             check_zone(spec, own)  # the row's own is not looked at then (django_celery_beat/models.py: `CrontabSchedule.schedule`)
-        values = {**fields_of(spec), "timezone": zone(spec.timezone or own)}
+        values = {**fields_of(spec), "timezone": find_zone(spec.timezone or own)}
         found = models.CrontabSchedule.objects.filter(**values).first()
         return {"crontab": found or models.CrontabSchedule.objects.create(**values)}
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
@@ -21,7 +20,8 @@ from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import now
-from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec
+from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec, read_interval, read_time
+from z4j_agent.zones import check_only_zone, zone_of_host
 
 LATE_US: Final = 60_000_000
 """A one-off that was due longer ago than this is not sent any more."""
@@ -66,55 +66,23 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-def seconds_of(spec: ScheduleSpec) -> float:
-    """Raises Refused."""
-    try:
-        seconds = float(spec.expression)
-    except ValueError:
-        raise Refused(f"“{spec.expression[:40]}” is no number of seconds") from None
-    if not 0 < seconds < 1e9:
-        raise Refused("an interval is longer than nothing; the shortest is 1")
-    return seconds
-
-
-def time_of(spec: ScheduleSpec) -> datetime:
-    """Raises Refused."""
-    try:
-        at = datetime.fromisoformat(spec.expression)
-    except ValueError:
-        raise Refused(f"“{spec.expression[:40]}” is no time in ISO 8601") from None
-    if at.tzinfo is None:
-        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
-    return at.astimezone(UTC)
-
-
 def rule_of(spec: ScheduleSpec, app: Any) -> Any:
     """The schedule object for a cron expression or an interval. Raises Refused."""
     if spec.kind == "interval":
-        return schedule(timedelta(seconds=seconds_of(spec)), app=app)
+        return schedule(timedelta(seconds=read_interval(spec.expression)), app=app)
     return crontab(**fields_of(spec), app=app)
 
 
 def check_zone(spec: ScheduleSpec, own: str) -> None:
     """A store without zones of its own takes only the app's. Raises Refused."""
-    if spec.kind != "cron" or spec.timezone in ("", own):
-        return
-    zone(spec.timezone)
-    raise Refused(f"Celery Beat means all these schedules in the app's zone, {own}")
-
-
-def zone(name: str) -> ZoneInfo:
-    """Raises Refused."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ValueError, OSError, KeyError):
-        raise Refused(f"there is no zone {name[:60]}") from None
+    if spec.kind == "cron":
+        check_only_zone(spec.timezone, own, "this Celery Beat")
 
 
 def zone_name(found: Any) -> str:
     """IANA name of a zone object, whoever made it."""
     name = getattr(found, "key", None) or getattr(found, "zone", None) or ("" if found is None else str(found))
-    return "UTC" if str(name).startswith("<") else str(name)  # of Celery's LocalTimezone nobody knows the IANA name
+    return zone_of_host() if str(name).startswith("<") else str(name)  # Celery's LocalTimezone, where it finds no zone of the host
 
 
 def due_of(rule: Any, last_run_at: datetime | None) -> datetime | None:
@@ -159,7 +127,7 @@ def check_row(spec: ScheduleSpec, longest: int) -> None:
     if spec.priority is not None and not 0 <= spec.priority <= 255:
         raise Refused("a priority is 0 to 255 here")
     if spec.kind == "once" and spec.is_enabled:
-        refuse_past(time_of(spec))
+        refuse_past(read_time(spec.expression))
 
 
 def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:

@@ -17,7 +17,8 @@ import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.hooks import parameter_names
-from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, show_arguments
+from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
+from z4j_agent.zones import find_zone
 from z4j_celery.beat_forms import (
     REWRITTEN,
     check_row,
@@ -27,10 +28,7 @@ from z4j_celery.beat_forms import (
     is_missed,
     readable,
     refuse_past,
-    seconds_of,
-    time_of,
     us,
-    zone,
     zone_name,
 )
 
@@ -149,7 +147,7 @@ class SqlalchemyStore:
         """The row of its rule, found or made: several entries may share one."""
         values: dict[str, Any]
         if spec.kind == "interval":
-            seconds = seconds_of(spec)
+            seconds = read_interval(spec.expression)
             is_whole = seconds == int(seconds)
             model = IntervalSchedule
             values = {
@@ -157,10 +155,10 @@ class SqlalchemyStore:
                 "period": Period.SECONDS if is_whole else Period.MICROSECONDS,
             }
         elif spec.kind == "once":
-            model, values = ClockedSchedule, {"clocked_time": time_of(spec)}
+            model, values = ClockedSchedule, {"clocked_time": read_time(spec.expression)}
         else:
             own = zone_name(self._app.timezone)
-            model, values = CrontabSchedule, {**fields_of(spec), "timezone": zone_name(zone(spec.timezone or own))}
+            model, values = CrontabSchedule, {**fields_of(spec), "timezone": zone_name(find_zone(spec.timezone or own))}
         found = session.query(model).filter_by(**values).first()
         if found is None:
             found = model(**values)

@@ -18,8 +18,10 @@ from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
 from z4j_agent.conformance.reading import ended, spooled
 
+SPOOL_MB = 3
+"""Segments have one each: what was written last outlives the next look at the spool, whoever else fills it meanwhile."""
 LARGE = 24_000
-"""Random bytes of an argument, as hexadecimal digits: few of them fill a spool of one megabyte."""
+"""Random bytes of an argument, as hexadecimal digits: few of them fill such a spool."""
 AT_ONCE = 10
 MANY, GAPS = 60, 3
 """Rounds of so many tasks, several times more than fit; and so many losses, of which the later ones must not hide the first."""
@@ -40,7 +42,7 @@ class Limits:
 
     def test_a_full_spool_gives_up_the_oldest_and_says_so(self, alone: Harness, lonely_gateway: Gateway) -> None:
         """No task is disturbed, the newest are told, and nothing is missing that was not reported."""
-        alone.variables["Z4J_SPOOL_LIMIT_MB"] = "1"
+        alone.variables["Z4J_SPOOL_LIMIT_MB"] = str(SPOOL_MB)
         worker = alone.start_worker()
         tasks: list[str] = []
         ran: set[str] = set()

@@ -224,6 +224,8 @@ class ScheduleContract:
 
     def test_tells_its_fires_with_what_was_due_and_the_task(self, gateway: Gateway, running: ScheduleHarness) -> None:
         fire = self.await_fire(gateway, running.every_key, 0)
+        if self.harness_class.is_paced:  # what was due while its process began may be as late as that took
+            fire = self.await_fire(gateway, running.every_key, fire["at"])
         assert fire["outcome"] == "sent", fire
         assert fire["scheduler"] == running.scheduler
         assert fire["due_at"] is not None
