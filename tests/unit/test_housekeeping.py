@@ -228,6 +228,18 @@ async def test_old_tasks_go_with_all_that_is_theirs(tmp_path: Path) -> None:
         assert await store.fetch_all("SELECT 1 FROM counter WHERE tasks = 0") == []
 
 
+async def test_the_id_of_a_deleted_task_is_never_another_s(tmp_path: Path) -> None:
+    """Not after a restart either: plans and bookmarks point to it."""
+    async with database(tmp_path) as store:
+        await tell(store, *life("one", T), *life("two", T))
+        assert await Housekeeping(store, Heard(), Retention(days=3)).delete_old(T + 9 * DAY_US) == 2
+    again = Store(tmp_path / "z4j.db")
+    await again.start()
+    await tell(again, *life("three", T))
+    assert [row[0] for row in await again.fetch_all("SELECT id FROM task")] == [3]
+    await again.close()
+
+
 async def test_beyond_its_size_the_oldest_go(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await tell(store, *(record for number in range(1_200) for record in life(f"t{number}", T + number * SECOND)))

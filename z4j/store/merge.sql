@@ -12,8 +12,8 @@ FROM task WHERE app_id = ? AND engine_id = ? AND task_id IN (
 );
 
 -- newest_task --
--- Where ids go on.
-SELECT coalesce(max(id), 0) FROM task;
+-- Where ids go on: never with one that was another's, to which a plan or somebody's bookmark may still point.
+SELECT max((SELECT coalesce(max(id), 0) FROM task), coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE key = 'newest_task'), 0));
 
 -- add_task --
 -- A task seen for the first time.

@@ -71,6 +71,7 @@ def used_bytes(db: Connection) -> int:
 
 def delete_tasks(db: Connection, rows: list[tuple[Any, ...]]) -> None:
     """Delete tasks given as (row id, app, environment, engine, queue, name, state), the last six as the counters count them."""
+    db.execute(SQL["keep_newest"])
     ids = [(row[0],) for row in rows]
     for block in ("delete_runs", "delete_original", "delete_links", "delete_task"):
         db.executemany(SQL[block], ids)

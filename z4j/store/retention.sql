@@ -5,6 +5,11 @@ SELECT id, app_id, environment_id, engine_id, queue_id, name_id, state FROM task
 WHERE first_at < :before AND (state IN (6, 8, 9, 10, 11, 12) OR (last_at < :before AND state != 1))
 ORDER BY first_at LIMIT :limit;
 
+-- keep_newest --
+-- The highest id there ever was, noted before it may be deleted. One step to the end of the table.
+INSERT INTO setting (key, value) SELECT 'newest_task', max(id) FROM task WHERE true
+ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
+
 -- delete_task --
 -- One task.
 DELETE FROM task WHERE id = ?;
