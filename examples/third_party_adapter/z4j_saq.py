@@ -193,7 +193,7 @@ class SaqAdapter(Adapter):
     # -- discovery, in the agent's thread ------------------------------------------------------------------------------
     def list_tasks(self) -> list[TaskInfo]:
         functions = {name: function for worker in self.workers for name, function in worker.functions.items()}
-        return [TaskInfo(name, *hooks.signature_of(function), self.queue.name) for name, function in sorted(functions.items())]
+        return [TaskInfo(name, *hooks.signature_of(made, passed=1), self.queue.name) for name, made in sorted(functions.items())]
 
     def list_queues(self) -> list[QueueInfo]:
         return [QueueInfo(self.queue.name, self._ask(self.queue.count("queued")) if self.workers else None)]

@@ -84,6 +84,8 @@ def test_names_and_signatures() -> None:
 
     assert hooks.parameter_names(ship) == ("order", "user")
     assert hooks.signature_of(ship)[0].startswith("(order: ")
+    assert hooks.signature_of(ship, passed=1)[0].startswith("(user: ")
+    assert hooks.signature_of(ship, passed=3)[0].startswith("(*rest: ")
     assert hooks.signature_of(ship)[1] == "Sends it."
     assert hooks.parameter_names(dict.fromkeys.__call__) in ((), ("args",), ("self",))
     unreadable: Callable[..., Any] = type("Odd", (), {"__call__": None, "__signature__": "none"})()

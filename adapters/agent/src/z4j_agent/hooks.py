@@ -22,6 +22,7 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.route import get_route
 
 TRACEBACK_LIMIT = 16_000
+PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 """Characters of a traceback that are kept; its end, which says what happened."""
 _ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
 
@@ -83,10 +84,17 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
-def signature_of(function: Callable[..., Any]) -> tuple[str, str]:
-    """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks."""
+def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, str]:
+    """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks.
+
+    `passed` is how many arguments the engine puts in front by itself: nobody who enqueues is asked for them.
+    """
     try:
-        text = str(inspect.signature(function))
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())
+        while passed and parameters and parameters[0].kind in PLACED:
+            parameters, passed = parameters[1:], passed - 1
+        text = str(signature.replace(parameters=parameters))
     except (TypeError, ValueError):
         text = "(…)"
     return text[:500], (inspect.getdoc(function) or "").strip().partition("\n")[0][:300]

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from z4j_agent.adapter import Finding, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.hooks import signature_of
@@ -18,20 +17,9 @@ def list_tasks(capture: Capture) -> list[TaskInfo]:
     """The functions of this process's workers, or those a producer was told of, with the signature arq calls them by."""
     found: dict[str, TaskInfo] = {}
     for name, (coroutine, queue) in capture.functions().items():
-        signature, doc = signature_of(coroutine)
-        found[name] = TaskInfo(name, _without_context(coroutine, signature), doc, queue)
+        # arq itself passes the first argument (arq/worker.py: `self.functions[…].coroutine(ctx, *args)`)
+        found[name] = TaskInfo(name, *signature_of(coroutine, passed=1), queue)
     return [found[name] for name in sorted(found)]
-
-
-def _without_context(coroutine: Any, signature: str) -> str:
-    """As somebody enqueues it: arq itself passes the first argument (arq/worker.py: `self.functions[…].coroutine(ctx, *args)`)."""
-    try:
-        found = inspect.signature(coroutine)
-    except (TypeError, ValueError):  # then `signature` says so already
-        return signature
-    parameters = list(found.parameters.values())
-    takes_it = parameters and parameters[0].kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return str(found.replace(parameters=parameters[1:]))[:500] if takes_it else signature
 
 
 def describe_worker(capture: Capture, findings: list[Finding]) -> WorkerInfo | None:
