@@ -184,9 +184,8 @@ class DjangoStore:
             found = models.IntervalSchedule.objects.filter(every=every, period=period).first()
             return {"interval": found or models.IntervalSchedule.objects.create(every=every, period=period)}
         if spec.kind == "once":
-            at = (
-                read_time(spec.expression) if settings.USE_TZ else read_time(spec.expression).replace(tzinfo=None)
-            )  # `clocked` reads a naive time as UTC
+            at = read_time(spec.expression)
+            at = at if settings.USE_TZ else at.replace(tzinfo=None)  # `clocked` reads a naive time as UTC
             found = models.ClockedSchedule.objects.filter(clocked_time=at).first()
             return {"clocked": found or models.ClockedSchedule.objects.create(clocked_time=at)}
         own = zone_name(self._app.timezone)
