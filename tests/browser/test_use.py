@@ -172,6 +172,17 @@ def test_filters_open_on_a_phone(site: Site, shot: Callable[[Page, str], None]) 
         expect(page).to_have_url(re.compile("state=failed"))
 
 
+@pytest.mark.parametrize("width", [390, 800])
+def test_many_engines_do_not_widen_a_page(site: Site, width: int, shot: Callable[[Page, str], None]) -> None:
+    """A row of chips is scrolled; a phone and a narrow window hold less than six engines."""
+    many = "group => { for (let i = 0; i < 12; i++) group.append(group.lastElementChild.cloneNode(true)); }"
+    with site.page("/tasks", width=width, height=844) as page:
+        page.locator(".top .group").first.evaluate(many)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        expect(page.locator(".top .menu summary")).to_be_in_viewport(ratio=1)
+        shot(page, f"chips-{width}")
+
+
 def test_errors_are_pages(site: Site, shot: Callable[[Page, str], None]) -> None:
     with site.context() as context:
         page = context.new_page()

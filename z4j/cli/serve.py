@@ -10,9 +10,11 @@ import os
 import secrets
 
 from z4j import app, clock
+from z4j.cli import backup
 from z4j.cli.offline import offline
 from z4j.exceptions import BadInput
 from z4j.settings import Settings
+from z4j.store import migrate as migrations
 from z4j.store import users
 from z4j.web.connect import connect_app
 
@@ -30,6 +32,8 @@ def dev(words: argparse.Namespace, settings: Settings) -> int:
         raise BadInput("`z4j dev` serves on loopback only.", "Use `z4j serve` behind a proxy for anything else.")
     if os.environ.get("Z4J_BEHIND_PROXY"):
         settings = dataclasses.replace(settings, behind_proxy=False)
+    if 0 < migrations.version(settings.database) < migrations.newest():  # of a developer's own; `serve` asks first
+        backup.migrate(words, settings)
     asyncio.run(_prepare(words.app, settings))
     return app.serve(settings)
 

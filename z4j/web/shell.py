@@ -64,12 +64,13 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
 
 
 async def _heard(store: Store, now: int) -> str:
-    """How many agents are there, of those seen within the hour. Read at most every few seconds: it stands on every page."""
+    """How many agents are there. Those that went without a word stand in the strip. Read at most every few seconds, for every page."""
     until, text = store.memo.get("heard", (0, ""))
     if clock.ticks() >= until:
         seen = await agents.list_agents(store, since=now - HOUR)
         connected = sum(1 for agent in seen if agent.left_at is None)
-        text = f"{number(connected)} of {number(len(seen))} agents connected" if seen else "no agent in the last hour"
+        several = f"{number(connected)} agent{'' if connected == 1 else 's'} connected"
+        text = several if connected else "no agent connected" if seen else "no agent in the last hour"
         store.memo["heard"] = (clock.ticks() + HEARD_US, text)
     return str(text)
 

@@ -77,7 +77,8 @@ scheduler = TaskiqScheduler(broker, sources)
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
 async def stay_awake(state: TaskiqState) -> None:
     """A worker that waits for a message does not see its own signals; a loop that wakes now and then does."""
-
+    if os.environ.get("ASLEEP"):
+        return
     loop = asyncio.get_running_loop()
 
     def wake() -> None:

@@ -266,6 +266,20 @@ def test_a_killed_child_is_followed_by_one_of_its_name(fresh: Scene) -> None:
     assert fresh.shop.look_up(task_id) == "unknown"
 
 
+@pytest.mark.parametrize("asked", ["by an operator", "by a signal"])
+def test_idle_workers_that_do_not_hear_signals_end_all_the_same(fresh: Scene, asked: str) -> None:
+    """taskiq's own handler wakes nobody; see `control.wake_stopping`."""
+    fresh.shop.switches["ASLEEP"] = "1"
+    worker = fresh.shop.start_worker("--workers", "2")
+    links = wait_for(lambda: len(fresh.workers()) == 2 and fresh.workers(), "both workers")
+    if asked == "by an operator":
+        assert fresh.ask("shutdown_worker", links[0])[0] == "done"
+    else:
+        worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    assert [link.goodbye for link in links] == ["the process ends"] * 2
+
+
 def test_what_runs_at_a_shutdown_is_told_as_lost(fresh: Scene) -> None:
     worker = fresh.shop.start_worker("--workers", "1", "--wait-tasks-timeout", "0.2")
     task_id = fresh.shop.send("wait", 60)

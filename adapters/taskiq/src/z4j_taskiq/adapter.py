@@ -94,6 +94,7 @@ class TaskiqAdapter(Adapter):
         return discovery.describe_worker(self.captures, self.findings())
 
     def list_running(self) -> list[RunningTask]:
+        control.wake_stopping(self.captures)
         return [run for capture in self.captures for run in discovery.list_running(capture)]
 
     def findings(self) -> list[Finding]:

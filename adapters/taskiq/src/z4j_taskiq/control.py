@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,41 @@ def _of(captures: Sequence[Capture], queue: str) -> Capture:
     return next((capture for capture in listening if queue_of(capture.broker, {}) == queue), listening[0])
 
 
+def _end(manager: int, captures: Sequence[Capture]) -> None:
+    """Until this process is gone: between the two signals there is time, and the loop may wait anew before it has seen the event."""
+    time.sleep(ANSWER_S)
+    try:
+        os.kill(manager, signal.SIGTERM)
+        while True:
+            time.sleep(LOOK_S)
+            wake_stopping(captures)
+    except Exception as error:
+        faults.report("ending a worker", error)
+
+
+def wake_stopping(captures: Sequence[Capture]) -> None:
+    """A worker that was told to stop and waits for a message does not know it yet: taskiq's handler sets an event of asyncio's, which
+    wakes nobody (taskiq/cli/worker/run.py: `interrupt_handler`). Called with every heartbeat, for a manager tells all its workers."""
+    if not _is_told_to_stop():
+        return
+    for capture in captures:
+        if capture.receiver is not None and capture.loop is not None and not capture.loop.is_closed():
+            capture.loop.call_soon_threadsafe(_nothing)
+
+
+def _is_told_to_stop() -> bool:
+    handler = signal.getsignal(signal.SIGTERM)
+    names = getattr(getattr(handler, "__code__", None), "co_freevars", ())
+    if "shutdown_event" not in names:
+        return False
+    event = handler.__closure__[names.index("shutdown_event")].cell_contents  # type: ignore[union-attr]
+    return bool(event.is_set())
+
+
+def _nothing() -> None:
+    """All that is needed is that the loop goes round."""
+
+
 def shutdown_worker(captures: Sequence[Capture]) -> dict[str, Any]:
     """The manager ends all its worker processes: one alone it would start again. Raises Unsupported, Refused."""
     if all(capture.receiver is None for capture in captures):
@@ -105,5 +141,5 @@ def shutdown_worker(captures: Sequence[Capture]) -> dict[str, Any]:
     manager = multiprocessing.parent_process()
     if manager is None or manager.pid != os.getppid():
         raise Refused("this worker has no manager of taskiq's above it, so nobody could end it in order")
-    threading.Timer(ANSWER_S, os.kill, (os.getppid(), signal.SIGTERM)).start()
+    threading.Thread(target=_end, args=(os.getppid(), captures), name="z4j-taskiq-end", daemon=True).start()
     return {"note": "its manager ends with all its worker processes; each finishes what it runs within its own time limit"}

@@ -26,7 +26,7 @@ def findings(capture: Capture) -> list[Finding]:
         found.append(
             Finding(
                 "warning",
-                "This worker does not hear a signal to stop while it waits for a message.",
+                "This worker does not hear a signal to stop while it waits for a message. z4j wakes it, but only while it is connected.",
                 "Wake its loop now and then: in a WORKER_STARTUP handler, call a function that calls loop.call_later(0.5, itself).",
             )
         )
