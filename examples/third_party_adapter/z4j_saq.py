@@ -123,8 +123,8 @@ class SaqAdapter(Adapter):
     def on_start(self, worker: Worker) -> None:
         self.workers.append(worker)
         if not self.name:
-            self.name = f"{worker.queue.name}@{self._agent.host}:{os.getpid()}"
-            self._agent.become_worker(self.name)
+            self.name = f"{(seat := f'{worker.queue.name}@{self._agent.host}')}:{os.getpid()}"
+            self._agent.become_worker(self.name, seat)
         self._agent.connect()
 
     @guard("before_process")

@@ -32,7 +32,7 @@ def dev(words: argparse.Namespace, settings: Settings) -> int:
         raise BadInput("`z4j dev` serves on loopback only.", "Use `z4j serve` behind a proxy for anything else.")
     if os.environ.get("Z4J_BEHIND_PROXY"):
         settings = dataclasses.replace(settings, behind_proxy=False)
-    if 0 < migrations.version(settings.database) < migrations.newest():  # of a developer's own; `serve` asks first
+    if 0 < migrations.version(settings.database) < migrations.newest():  # as `serve` does, but before the database is written to
         backup.migrate(words, settings)
     asyncio.run(_prepare(words.app, settings))
     return app.serve(settings)

@@ -52,6 +52,7 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     shipper: bool
     at: At
     worker: Name | None = None
+    seat: Name | None = None
     app: Name | None = None
     release: Name | None = None
     seal_key: Name | None = None

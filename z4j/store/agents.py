@@ -10,11 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from z4j.rules.frames import CapabilityItem, Discovery, Heartbeat, Hello, RunningItem
+from z4j.rules.seats import Sitting, replaced
 from z4j.store import boots, names, queues, sql
 from z4j.store.db import Connection, Store
 
 SQL = sql.load("agents")
 
+NEXT_WORD_US: Final = 10_000_000
+"""A heartbeat comes every ten seconds."""
 SILENT: Final = "silent"
 RESTARTED: Final = "server restarted"
 
@@ -54,6 +57,10 @@ class AgentRow:
     is_shipper: bool
     clock_skew_us: int
     """Our clock minus the agent's."""
+    seat: str
+    """What is the same of a worker that was started again; "" where its name is."""
+    began_at: int
+    """When it first said hello."""
     connected_at: int
     seen_at: int
     left_at: int | None
@@ -87,7 +94,7 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
         "release_id": names.intern(db, "release", hello.release or ""),
         "engines": json.dumps(hello.engines), "capabilities": _text(hello.capabilities), "allow": hello.allow,
         "denied": _text(hello.denied), "seal_key": hello.seal_key or "", "agent_version": hello.agent_version,
-        "notes": _text(hello.notes or []), "is_shipper": int(hello.shipper), "skew": skew, "at": at,
+        "notes": _text(hello.notes or []), "is_shipper": int(hello.shipper), "skew": skew, "seat": hello.seat or "", "at": at,
     }  # fmt: skip
     return int(db.execute(SQL["put_agent"], params).fetchone()[0])
 
@@ -163,8 +170,15 @@ async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameR
 
 async def count_silent(store: Store, *, since: int) -> int:
     """Workers seen since then that went without a word and were not replaced."""
-    row = await store.fetch_one(SQL["count_silent"], {"since": since})
-    return int(row[0]) if row else 0
+    rows = await store.fetch_all(SQL["list_sittings"], {"since": since})
+    others = replaced([sitting(*row[:7]) for row in rows])
+    return sum(1 for position, row in enumerate(rows) if row[5] is not None and not row[7] and position not in others)
+
+
+def sitting(app_id: int, environment: Any, seat: str, began_at: int, seen_at: int, left_at: int | None, reason: str) -> Sitting:
+    """What `rules/seats.py` asks of a worker. One that fell silent went when its next heartbeat was due, as far as anybody knows."""
+    gone_at = left_at if left_at is None or reason != SILENT else min(left_at, seen_at + NEXT_WORD_US)
+    return Sitting((app_id, environment, seat) if seat else None, began_at, gone_at)
 
 
 _capabilities = msgspec.json.Decoder(list[CapabilityItem])
@@ -175,7 +189,7 @@ def _row(row: tuple[Any, ...]) -> AgentRow:
     (
         id, app_id, app, boot, spool, host, pid, role, worker, environment, release, engines, capabilities, allow,
         denied, seal_key, app_seal_key, agent_version, notes, worker_notes, pool, concurrency, queues, running,
-        spool_bytes, dropped, faults, is_shipper, clock_skew_us, connected_at, seen_at, left_at, left_reason, is_orderly,
+        spool_bytes, dropped, faults, is_shipper, clock_skew_us, seat, began_at, connected_at, seen_at, left_at, left_reason, is_orderly,
     ) = row  # fmt: skip
     return AgentRow(
         id=id, app_id=app_id, app=app, boot=boot, spool=spool, host=host, pid=pid, role=role, worker=worker or "",
@@ -184,7 +198,7 @@ def _row(row: tuple[Any, ...]) -> AgentRow:
         app_seal_key=app_seal_key, agent_version=agent_version, notes=json.loads(notes),
         worker_notes=json.loads(worker_notes), pool=pool, concurrency=concurrency, queues=json.loads(queues),
         running=_running.decode(running), spool_bytes=spool_bytes, dropped=dropped, faults=faults,
-        is_shipper=bool(is_shipper), clock_skew_us=clock_skew_us, connected_at=connected_at, seen_at=seen_at,
+        is_shipper=bool(is_shipper), clock_skew_us=clock_skew_us, seat=seat, began_at=began_at, connected_at=connected_at, seen_at=seen_at,
         left_at=left_at, left_reason=left_reason, is_orderly=bool(is_orderly),
     )  # fmt: skip
 

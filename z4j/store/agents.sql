@@ -2,10 +2,10 @@
 -- put_agent --
 -- A process that said hello, for the first time or again.
 INSERT INTO agent (app_id, boot, spool, host, pid, role, worker_id, environment_id, release_id, engines, capabilities,
-  allow, denied, seal_key, agent_version, notes, is_shipper, clock_skew_us, connected_at, seen_at)
+  allow, denied, seal_key, agent_version, notes, is_shipper, clock_skew_us, seat, began_at, connected_at, seen_at)
 VALUES (:app_id, :boot, :spool, :host, :pid, :role, :worker_id, :environment_id, :release_id, :engines, :capabilities,
-  :allow, :denied, :seal_key, :agent_version, :notes, :is_shipper, :skew, :at, :at)
-ON CONFLICT (app_id, boot) DO UPDATE SET spool = excluded.spool, role = excluded.role, worker_id = excluded.worker_id,
+  :allow, :denied, :seal_key, :agent_version, :notes, :is_shipper, :skew, :seat, :at, :at, :at)
+ON CONFLICT (app_id, boot) DO UPDATE SET spool = excluded.spool, role = excluded.role, worker_id = excluded.worker_id, seat = excluded.seat,
   environment_id = excluded.environment_id, release_id = excluded.release_id, engines = excluded.engines,
   capabilities = excluded.capabilities, allow = excluded.allow, denied = excluded.denied, seal_key = excluded.seal_key,
   agent_version = excluded.agent_version, notes = excluded.notes, is_shipper = excluded.is_shipper,
@@ -53,7 +53,7 @@ ON CONFLICT DO UPDATE SET signature = excluded.signature, doc = excluded.doc, qu
 SELECT a.id, a.app_id, p.name, a.boot, a.spool, a.host, a.pid, a.role, w.text, e.text, r.text, a.engines,
   a.capabilities, a.allow, a.denied, a.seal_key, coalesce(p.seal_key_id, ''), a.agent_version, a.notes, a.worker_notes,
   a.pool, a.concurrency, a.queues, a.running, a.spool_bytes, a.dropped, a.faults, a.is_shipper, a.clock_skew_us,
-  a.connected_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly
+  a.seat, a.began_at, a.connected_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly
 FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a.worker_id
   LEFT JOIN name AS e ON e.id = a.environment_id LEFT JOIN name AS r ON r.id = a.release_id
 WHERE a.seen_at >= :since ORDER BY a.left_at IS NOT NULL, p.name, w.text, a.connected_at DESC LIMIT :limit;
@@ -65,8 +65,8 @@ FROM task_name AS t JOIN app AS p ON p.id = t.app_id JOIN name AS e ON e.id = t.
   JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id
 ORDER BY p.name, e.text, n.text LIMIT :limit;
 
--- count_silent --
--- Workers that went away without a word and that no newer process of the same name stands in for. Index: agent_seen.
-SELECT count(*) FROM agent AS a WHERE a.seen_at >= :since AND a.left_at IS NOT NULL AND a.is_orderly = 0
-  AND a.role = 'worker' AND NOT EXISTS (SELECT 1 FROM agent AS b WHERE b.app_id = a.app_id
-    AND b.worker_id = a.worker_id AND b.connected_at > a.connected_at);
+-- list_sittings --
+-- The newest process of each worker name seen since then, as `rules/seats.py` wants it. Index: agent_seen, agent_worker.
+SELECT a.app_id, a.environment_id, a.seat, a.began_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly FROM agent AS a
+WHERE a.seen_at >= :since AND a.role = 'worker' AND NOT EXISTS (SELECT 1 FROM agent AS b WHERE b.app_id = a.app_id
+  AND b.worker_id = a.worker_id AND b.connected_at > a.connected_at);

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from z4j.rules.seats import replaced
 from z4j.store import agents
 from z4j.store.agents import AgentRow
 from z4j.store.db import Store
@@ -26,7 +27,10 @@ class WorkerRow:
 
 
 async def list_workers(store: Store, *, since: int = 0) -> list[WorkerRow]:
-    """The workers seen since then: connected ones first, then those that went silent, by app and name."""
+    """The workers seen since then: connected ones first, then those that went silent, by app and name.
+
+    Those that are gone and whose place another has taken are left out.
+    """
     newest: dict[tuple[int, str], AgentRow] = {}
     connected: dict[tuple[int, str], int] = {}
     for agent in await agents.list_agents(store, since=since):
@@ -36,7 +40,14 @@ async def list_workers(store: Store, *, since: int = 0) -> list[WorkerRow]:
         connected[key] = connected.get(key, 0) + (agent.left_at is None)
         if key not in newest or agent.connected_at > newest[key].connected_at:
             newest[key] = agent
-    rows = [WorkerRow(agent.worker, agent.app, agent.environment, _state(agent), agent, connected[key]) for key, agent in newest.items()]
+    others = replaced(
+        [agents.sitting(of.app_id, of.environment, of.seat, of.began_at, of.seen_at, of.left_at, of.left_reason) for of in newest.values()]
+    )
+    rows = [
+        WorkerRow(agent.worker, agent.app, agent.environment, _state(agent), agent, connected[key])
+        for position, (key, agent) in enumerate(newest.items())
+        if position not in others
+    ]
     order = {"connected": 0, "silent": 1, "left": 2}
     return sorted(rows, key=lambda row: (order[row.state], row.app, row.name))
 

@@ -95,6 +95,20 @@ async def test_a_worker_is_its_newest_process(tmp_path: Path) -> None:
         assert [row.processes for row in await list_workers(store)] == [2, 0]
 
 
+async def test_a_worker_that_was_started_again_under_another_name_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await say_hello(store, "b1", T, worker="w@h.1", seat="w@h")
+        await say_hello(store, "b2", T + 1, worker="w@h.2", seat="w@h")
+        await leave(store, "b1", T + 5)
+        assert await agents.count_silent(store, since=T) == 1
+        await say_hello(store, "b2", T + 6, worker="w@h.2", seat="w@h")  # it was there all the time: the server was restarted
+        assert [(row.name, row.state) for row in await list_workers(store)] == [("w@h.2", "connected"), ("w@h.1", "silent")]
+        assert await agents.count_silent(store, since=T) == 1
+        await say_hello(store, "b3", T + 9, worker="w@h.3", seat="w@h")
+        assert [(row.name, row.state) for row in await list_workers(store)] == [("w@h.2", "connected"), ("w@h.3", "connected")]
+        assert await agents.count_silent(store, since=T) == 0
+
+
 async def test_queues_count_what_their_tasks_do(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await tell(

@@ -48,6 +48,7 @@ class Agent:
         self.schedulers: tuple[Scheduler, ...] = ()
         self.role = "producer"
         self.worker = ""
+        self.seat = ""
         self.host = socket.gethostname()
         self.notes: list[str] = []
         self.boot = ""
@@ -129,9 +130,12 @@ class Agent:
         """A result as redacted display text."""
         return display.show(value, self.settings.redact)[0]
 
-    def become_worker(self, worker: str) -> None:
-        """This process is a worker from now on, under that name. Call it before the worker forks."""
-        self.role, self.worker = "worker", worker
+    def become_worker(self, worker: str, seat: str = "") -> None:
+        """This process is a worker from now on, under that name. Call it before the worker forks.
+
+        `seat` is what stays the same when the worker is started again, for an engine whose name for it does not.
+        """
+        self.role, self.worker, self.seat = "worker", worker, seat[:200]
         self._new_boot()
         self.spool.new_segment()
 

@@ -183,6 +183,7 @@ class Connection:
             "pid": os.getpid(),
             "role": agent.role,
             "worker": agent.worker,
+            "seat": agent.seat or None,
             "app": settings.app,
             "environment": settings.environment,
             "release": settings.release,

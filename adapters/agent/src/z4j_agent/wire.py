@@ -97,7 +97,7 @@ COMMAND_STATUS: Final = ("accepted", "done", "failed", "refused", "unsupported",
 #: type → fields, agent to server. A field ending in "?" may be absent.
 AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     "hello": (
-        "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "app?", "environment", "release?",
+        "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "seat?", "app?", "environment", "release?",
         "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?",
     ),
     "discovery": ("engine", "tasks", "queues", "worker?"),

@@ -126,9 +126,10 @@ class Capture:
     def on_main(self, worker: Any) -> None:
         """A worker begins; with `--watch` it does so again after every change."""
         if not self.worker_name:
-            self.worker_name = f"{worker.queue_name}@{self._agent.host}:{os.getpid()}"
+            seat = f"{worker.queue_name}@{self._agent.host}"
+            self.worker_name = f"{seat}:{os.getpid()}"
             if not self._agent.is_connected_process:  # else the server knows it already, as who it was when it connected
-                self._agent.become_worker(self.worker_name)
+                self._agent.become_worker(self.worker_name, seat)
         self.crons.table_of(worker)  # before the agent's thread asks for it
         self.workers.append(worker)
         self.stopping.discard(id(worker))

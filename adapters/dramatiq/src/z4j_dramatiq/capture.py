@@ -232,7 +232,7 @@ class Capture(Middleware):
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
         gate.stand_before(broker, partial(own_holds, ENGINE))
-        self._agent.become_worker(worker_name(self._agent.host))
+        self._agent.become_worker(*name_and_seat(self._agent.host))
         self._on_ready()
 
     @guard("after_worker_boot")
@@ -289,10 +289,11 @@ class Fence(Middleware):
                 message.options["throws"] = run.throws
 
 
-def worker_name(host: str) -> str:
+def name_and_seat(host: str) -> tuple[str, str]:
     """Worker processes of one `dramatiq` command are told apart by their number, commands by their process id."""
     parent = multiprocessing.parent_process()
-    return f"{multiprocessing.current_process().name}@{host}.{os.getpid() if parent is None else parent.pid}"
+    seat = f"{multiprocessing.current_process().name}@{host}"
+    return f"{seat}.{os.getpid() if parent is None else parent.pid}", seat
 
 
 def _is_abort(exception: BaseException) -> bool:

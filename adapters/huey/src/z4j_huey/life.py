@@ -41,8 +41,9 @@ class Life:
         self.consumer, self._main_pid = consumer, os.getpid()
         if consumer.worker_type == "process":
             self.slots = Slots(len(consumer.worker_threads))
-        self.name = f"{self._huey.name}@{self._agent.host}.{os.getpid()}"
-        self._agent.become_worker(self.name)
+        seat = f"{self._huey.name}@{self._agent.host}"
+        self.name = f"{seat}.{os.getpid()}"
+        self._agent.become_worker(self.name, seat)
 
     @guard("after the consumer has started")
     def after_start(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ from z4j_rq.running import Running
 from z4j_rq.sending import Sending
 
 EXIT_WAIT_S = 1.0
+_UNNAMED = re.compile("[0-9a-f]{32}")
 
 
 class Capture:
@@ -94,7 +96,9 @@ class Capture:
     def before_birth(self, worker: Any) -> None:
         self.worker = worker
         self._on_ready()
-        self._agent.become_worker(str(worker.name))
+        # A worker that nobody names calls itself by random digits (rq/worker/base.py: `uuid4().hex`).
+        seat = f"{','.join(worker.queue_names())}@{self._agent.host}" if _UNNAMED.fullmatch(worker.name) else ""
+        self._agent.become_worker(str(worker.name), seat)
         if is_spawning(worker) and spawned.pass_on not in worker._exc_handlers:
             worker.push_exc_handler(spawned.pass_on)
 

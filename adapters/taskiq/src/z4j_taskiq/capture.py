@@ -138,7 +138,8 @@ class Capture:
         """
         agent = self._agent
         if agent.role != "worker":
-            agent.become_worker(f"{multiprocessing.current_process().name}@{agent.host}.{os.getppid()}")
+            seat = f"{multiprocessing.current_process().name}@{agent.host}"
+            agent.become_worker(f"{seat}.{os.getppid()}", seat)
             if multiprocessing.parent_process() is not None:
                 self._finalizer = multiprocessing.util.Finalize(None, self._at_exit, exitpriority=10)
         self.receiver, self.loop, self.worker_name = receiver, _running_loop(), agent.worker

@@ -122,12 +122,9 @@ def wake_stopping(captures: Sequence[Capture]) -> None:
 
 
 def _is_told_to_stop() -> bool:
-    handler = signal.getsignal(signal.SIGTERM)
+    handler: Any = signal.getsignal(signal.SIGTERM)
     names = getattr(getattr(handler, "__code__", None), "co_freevars", ())
-    if "shutdown_event" not in names:
-        return False
-    event = handler.__closure__[names.index("shutdown_event")].cell_contents  # type: ignore[union-attr]
-    return bool(event.is_set())
+    return "shutdown_event" in names and bool(handler.__closure__[names.index("shutdown_event")].cell_contents.is_set())
 
 
 def _nothing() -> None:

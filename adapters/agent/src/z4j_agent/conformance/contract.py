@@ -99,6 +99,9 @@ class AdapterContract(Limits):
         assert hello["protocol"] == wire.PROTOCOL
         assert hello["role"] == "worker"
         assert hello["worker"]
+        if str(hello["pid"]) in hello["worker"]:
+            assert hello["seat"], "a worker whose name holds its process id says what stays the same"
+            assert str(hello["pid"]) not in hello["seat"]
         assert hello["engines"][engine]
         assert hello["environment"] == "test"
         able = [c for c in running.adapter.capabilities if c.action not in running.unable]

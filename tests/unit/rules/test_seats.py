@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from z4j.rules.seats import Sitting, replaced
+
+
+def sat(seat: str | None, began_at: int, gone_at: int | None = None) -> Sitting:
+    return Sitting(seat, began_at, gone_at)
+
+
+@pytest.mark.parametrize(
+    ("sittings", "found"),
+    [
+        ([], set()),
+        ([sat("a", 0, 5), sat("a", 6)], {0}),
+        ([sat("a", 6), sat("a", 0, 5)], {1}),
+        ([sat("a", 0, 5), sat("b", 6), sat(None, 6), sat(None, 0, 5)], set()),
+        ([sat("a", 0, 5), sat("a", 6, 8), sat("a", 9, 12)], {0, 1}),
+        # There before the first went: it stands in for nobody.
+        ([sat("a", 0, 5), sat("a", 4)], set()),
+        # One crashed, the other was restarted: the crashed one is missing.
+        ([sat("a", 0, 5), sat("a", 1, 20), sat("a", 21)], {1}),
+        ([sat("a", 0, 5), sat("a", 1, 20), sat("a", 21), sat("a", 22)], {0, 1}),
+    ],
+    ids=["nobody", "again", "any order", "other seats", "many times", "beside", "one of two", "both of two"],
+)
+def test_a_newcomer_takes_one_place(sittings: list[Sitting], found: set[int]) -> None:
+    assert replaced(sittings) == found
