@@ -21,7 +21,7 @@ def test_the_example(tmp_path: Path, gateway: Gateway, broker: str) -> None:
         _, task_id = site.ask("/orders/7/")
         assert site.enqueued(gateway, task_id).meta["route"] == "GET /orders/<int:number>/"
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "succeeded"], "the task has run")
-        assert sorted(link.hello["role"] for link in gateway.links) == ["producer", "worker"]
+        wait_for(lambda: sorted(link.hello["role"] for link in gateway.links) == ["producer", "worker"], "both are connected")
         assert {link.hello["app"] for link in gateway.links} == {"example"}
     finally:
         site.tear_down()

@@ -98,6 +98,6 @@ def test_the_example(example: Any, gateway: Gateway) -> None:
     task_id = answer.strip('"')
     assert example.enqueued(gateway, task_id).meta["route"] == "POST /orders/{number}"
     wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "succeeded"], "the task has run")
-    assert sorted(link.hello["role"] for link in gateway.links) == ["producer", "worker"]
+    wait_for(lambda: sorted(link.hello["role"] for link in gateway.links) == ["producer", "worker"], "both are connected")
     example.end(server)
     assert example.end(worker) == 0

@@ -105,5 +105,5 @@ def test_the_example(example: Any, gateway: Gateway) -> None:
     _, task_id = example.ask("/orders/7", "POST")
     assert example.enqueued(gateway, task_id).meta["route"] == "POST /orders/<int:number>"
     wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "succeeded"], "the task has run")
-    assert sorted(link.hello["role"] for link in gateway.links) == ["producer", "worker"]
+    wait_for(lambda: sorted(link.hello["role"] for link in gateway.links) == ["producer", "worker"], "both are connected")
     assert example.end(worker) == 0
