@@ -19,8 +19,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = str(ROOT / ".venvs/server/bin/python")
 CELERY = str(ROOT / ".venvs/celery/bin/python")
-ENGINES = ("celery", "rq", "dramatiq", "huey", "arq", "taskiq")
-FRAMEWORKS = ("django", "flask", "fastapi")
 COVERED = "z4j/rules/*,z4j/gateway/session.py,adapters/agent/src/z4j_agent/*"
 COVERED_BUT = "*/conformance/*,*/__main__.py,*/z4j_agent/green.py"  # gevent: in the suites of Celery and Huey
 FLOOR = 95
@@ -58,19 +56,23 @@ class Result:
     """Tests that failed, whole lines."""
 
 
+def of_adapter(name: str) -> Folder:
+    return Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True)
+
+
 FOLDERS = (
     Folder("tests/unit", SERVER, is_fast=True, is_covered=True),
     Folder("tests/contract", SERVER, is_fast=True, is_covered=True),
     # The longest first, so that none is left for the end.
-    Folder("adapters/celery/tests", CELERY, is_shared=True, words=("--ignore", BEAT)),
     Folder("tests/e2e", SERVER, is_shared=True, words=("--ignore", LOSS)),
+    Folder("adapters/celery/tests", CELERY, is_shared=True, words=("--ignore", BEAT)),
+    of_adapter("taskiq"),
+    Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True, is_shared=True),
+    Folder("tests/browser", SERVER, is_shared=True),
+    *map(of_adapter, ("rq", "huey", "arq")),
     Folder(LOSS, SERVER, is_shared=True),
     Folder(BEAT, CELERY, is_shared=True),
-    *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in ENGINES[1:]),
-    Folder("adapters/apscheduler/tests", str(ROOT / ".venvs/apscheduler/bin/python"), is_shared=True),
-    Folder("tests/browser", SERVER, is_shared=True),
-    Folder("adapters/agent/tests", SERVER, is_fast=True, is_covered=True, is_shared=True),
-    *(Folder(f"adapters/{name}/tests", str(ROOT / f".venvs/{name}/bin/python"), is_shared=True) for name in FRAMEWORKS),
+    *map(of_adapter, ("dramatiq", "django", "apscheduler", "flask", "fastapi")),
     Folder(OTHERS, str(ROOT / ".venvs/saq/bin/python"), is_shared=True, words=("-c", f"{OTHERS}/pyproject.toml")),
 )
 
