@@ -99,7 +99,7 @@ def work() -> None:
     signal.signal(signal.SIGTERM, lambda *_: is_over.append(time.time()))
     agent = z4j_agent.current()
     if agent is not None:
-        agent.become_worker(f"toy-{os.getpid()}")
+        agent.become_worker(f"toy-{os.getpid()}", "toy")
         agent.connect()
     print("ready", flush=True)
     while not is_over or (RUNNING and time.time() < is_over[0] + 1):
