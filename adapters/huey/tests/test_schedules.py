@@ -177,7 +177,7 @@ class TestProcesses(ScheduleContract):
         link = wait_for(lambda: self.lists(own_gateway, alone), "the scheduler tells its entries", seconds=CHANGE_S)[0][0]
         assert link.hello["role"] == "scheduler"
         assert link.hello["pid"] != consumer.pid
-        others = [of for of in own_gateway.open_links() if of is not link]
+        others = wait_for(lambda: [of for of in own_gateway.open_links() if of is not link], "the consumer is connected, too")
         assert [of.hello["role"] for of in others] == ["worker"]
         assert [of.schedules for of in others] == [[]], "only who fires lists"
         consumer.send_signal(signal.SIGINT)
