@@ -16,7 +16,7 @@ from z4j.store.minutes import strip_numbers
 from z4j.store.tasks import TaskFilter
 from z4j.web import strip
 from z4j.web.filters import Filters
-from z4j.web.formats import HOUR, number
+from z4j.web.formats import HOUR, plural
 from z4j.web.render import Choice, ChoiceGroup, RailItem, Shell, notice_of, theme_of
 from z4j.web.services import services
 
@@ -69,8 +69,7 @@ async def _heard(store: Store, now: int) -> str:
     if clock.ticks() >= until:
         seen = await agents.list_agents(store, since=now - HOUR)
         connected = sum(1 for agent in seen if agent.left_at is None)
-        several = f"{number(connected)} agent{'' if connected == 1 else 's'} connected"
-        text = several if connected else "no agent connected" if seen else "no agent in the last hour"
+        text = f"{plural(connected, 'agent')} connected" if connected else "no agent connected" if seen else "no agent in the last hour"
         store.memo["heard"] = (clock.ticks() + HEARD_US, text)
     return str(text)
 

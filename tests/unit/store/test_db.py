@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,26 @@ def test_a_task_id_comes_back_as_it_went(text: str, length: int) -> None:
     raw = task_ids.encode(text)
     assert len(raw) == length
     assert task_ids.decode(raw) == text
+
+
+def test_numbering_schedules_keeps_them_and_their_fires(tmp_path: Path) -> None:
+    path = tmp_path / "z4j.db"
+    with closing(sqlite3.connect(path)) as db:
+        for number, text in migrate.migrations()[:5]:
+            db.executescript(f"{text}\nPRAGMA user_version = {number};")
+        db.execute("INSERT INTO app (name, created_at) VALUES ('shop', 0)")
+        db.execute(
+            "INSERT INTO schedule (id, app_id, environment, scheduler, key, engine, name, kind, expression, timezone,"
+            " task_name, seen_at, next_at) VALUES (7, 1, '', 'z4j', 'k', 'rq', 'nightly', 'cron', '0 2 * * *', 'UTC', 'report', 1, 99)"
+        )
+        db.execute("INSERT INTO fire (schedule_id, due_at, outcome) VALUES (7, 5, 'sent')")
+        db.commit()
+    migrate.migrate(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT id, name, next_at FROM schedule").fetchall() == [(7, "nightly", 99)]
+        assert db.execute("SELECT schedule_id, due_at FROM fire").fetchall() == [(7, 5)]
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        db.execute("PRAGMA foreign_keys = 1")
+        db.execute("DELETE FROM schedule")
+        assert db.execute("SELECT count(*) FROM fire").fetchone() == (0,)
+        assert db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'schedule'").fetchone() == (7,)

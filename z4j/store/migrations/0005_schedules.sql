@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- Schedules of every scheduler, z4j's own among them (scheduler 'z4j'), which alone is made here and nowhere else.
 CREATE TABLE schedule (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,     -- the address of its page: never another's after it
+  id INTEGER PRIMARY KEY,
   app_id INTEGER NOT NULL REFERENCES app (id) ON DELETE CASCADE,
   environment TEXT NOT NULL,
   scheduler TEXT NOT NULL,

@@ -22,8 +22,9 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.route import get_route
 
 TRACEBACK_LIMIT = 16_000
-PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 """Characters of a traceback that are kept; its end, which says what happened."""
+PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+"""Kinds of parameters that can be given by position."""
 _ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
 
 _log = logging.getLogger("z4j_agent")
@@ -81,7 +82,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return ()
-    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    return tuple(p.name for p in parameters if p.kind in PLACED)
 
 
 def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, str]:

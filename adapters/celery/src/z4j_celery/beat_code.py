@@ -23,9 +23,9 @@ import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, parameter_names
-from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, digest_of, read_time, show_arguments
-from z4j_celery.beat_forms import LATE_US, check_zone, due_of, form_of, is_missed, readable, rule_of, send, us, zone_name
+from z4j_agent.hooks import now
+from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, digest_of, read_time
+from z4j_celery.beat_forms import LATE_US, check_zone, due_of, form_of, is_missed, readable, rule_of, send, shown, us, with_place, zone_name
 from z4j_celery.beat_memory import Memory
 
 SEEN_EVERY_US: Final = 500_000
@@ -238,7 +238,7 @@ class CodeStore:
         at = us(read_time(spec.expression)) or 0 if is_once else 0
         rule = None if is_once else rule_of(spec, self._app)
         is_on = of.is_enabled and spec.is_enabled
-        options = self._options(code, spec)
+        options = with_place(code.options if code is not None else None, spec)
         return Planned(of.key, spec.name or of.key, task, args, kwargs, options, rule, at, is_on, code is not None, is_changed=True)
 
     def _known(self, name: str) -> str:
@@ -249,15 +249,6 @@ class CodeStore:
             raise Refused(f"this application does not know {name or 'a task without a name'}")
         return name
 
-    @staticmethod
-    def _options(code: Planned | None, spec: ScheduleSpec) -> dict[str, Any]:
-        options = dict(code.options or {}) if code is not None else {}
-        for name, value in (("queue", spec.queue or None), ("priority", spec.priority)):
-            options.pop(name, None)
-            if value is not None:
-                options[name] = value
-        return options
-
     def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         seen, zone, plan = self._seen, zone_name(self._app.timezone), self._plan
         return [
@@ -266,9 +257,7 @@ class CodeStore:
         ]  # fmt: skip
 
     def _told(self, of: Planned, entry: Any, zone: str, fired_at: int | None) -> ScheduleInfo:
-        agent, task = z4j_agent.current(), self._app.tasks.get(of.task)
-        names = parameter_names(task.run) if task is not None else ()
-        args, kwargs = show_arguments(of.args, of.kwargs, agent.settings.redact if agent is not None else (), names)
+        args, kwargs = shown(self._app, of.task, of.args, of.kwargs)
         note = ""
         if of.rule is None:
             at = datetime.fromtimestamp(of.at / 1_000_000, UTC).isoformat(timespec="seconds")

@@ -21,11 +21,9 @@ from django.core.exceptions import ValidationError
 from django.db import OperationalError, connections, transaction
 from django_celery_beat import models
 
-import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
-from z4j_agent.hooks import parameter_names
-from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
+from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import find_zone
 from z4j_celery.beat_forms import (
     REWRITTEN,
@@ -35,8 +33,10 @@ from z4j_celery.beat_forms import (
     fields_of,
     form_of,
     is_missed,
+    json_or,
     readable,
     refuse_past,
+    shown,
     us,
     zone_name,
 )
@@ -87,9 +87,7 @@ class DjangoStore:
     def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
         rule = row.schedule
         kind, expression, its_zone = form_of(rule, zone_name(self._app.timezone))
-        agent, task = z4j_agent.current(), self._app.tasks.get(row.task)
-        names = parameter_names(task.run) if task is not None else ()
-        args, kwargs = show_arguments(_json(row.args, []), _json(row.kwargs, {}), agent.settings.redact if agent is not None else (), names)
+        args, kwargs = shown(self._app, row.task, json_or(row.args, []), json_or(row.kwargs, {}))
         last_at = max((at for at in (fired_at, us(row.last_run_at)) if at is not None), default=None)
         unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
         if self._is_rewritten(row.name):
@@ -132,7 +130,7 @@ class DjangoStore:
             raise Refused(f"there is an entry {spec.name[:80]} already")
         self._check_task(spec.task_name, row)
         rule = self._rule(spec)
-        old = (_json(row.args, []), _json(row.kwargs, {}))
+        old = (json_or(row.args, []), json_or(row.kwargs, {}))
         args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
         row.name, row.task, row.enabled = spec.name, spec.task_name, spec.is_enabled
         row.args, row.kwargs = json.dumps(args), json.dumps(kwargs)
@@ -232,18 +230,11 @@ class DjangoStore:
             }
             if row.expire_seconds:
                 options["expires"] = row.expire_seconds
-            options["headers"] = {**_json(row.headers, {}), "periodic_task_name": row.name}
-            return row.task, _json(row.args, []), _json(row.kwargs, {}), options
+            options["headers"] = {**json_or(row.headers, {}), "periodic_task_name": row.name}
+            return row.task, json_or(row.args, []), json_or(row.kwargs, {}), options
 
     def _find(self, key: str) -> Any:
         row = models.PeriodicTask.objects.filter(name=key).first()
         if row is None:
             raise Refused("there is no such schedule here")
         return row
-
-
-def _json(text: str | None, otherwise: Any) -> Any:
-    try:
-        return json.loads(text) if text else otherwise
-    except ValueError:  # beat itself takes such a row out of service; it is listed all the same
-        return otherwise

@@ -5,6 +5,7 @@ schedules.py: `crontab.remaining_delta` goes on until both match), and weekday 0
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,13 @@ from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
 from celery.utils.time import remaining
 
+import z4j_agent
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
 from z4j_agent.guard import let_through
-from z4j_agent.hooks import now
-from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec, read_interval, read_time
+from z4j_agent.hooks import now, parameter_names
+from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
 from z4j_agent.zones import check_only_zone, zone_of_host
 
 LATE_US: Final = 60_000_000
@@ -145,6 +147,27 @@ def readable(key: str, make: Callable[[], ScheduleInfo]) -> ScheduleInfo:
         unable = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
         note = f"It cannot be read ({type(error).__name__})."
         return ScheduleInfo(key, key, "other", "", "", "", is_enabled=False, unable=unable, note=note)
+
+
+def shown(app: Any, task_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
+    """Arguments of an entry as they are told: redacted JSON, by the names of the task's parameters where beat knows the task."""
+    agent, task = z4j_agent.current(), app.tasks.get(task_name)
+    names = parameter_names(task.run) if task is not None else ()
+    return show_arguments(args, kwargs, agent.settings.redact if agent is not None else (), names)
+
+
+def json_or(text: str | None, otherwise: Any) -> Any:
+    """A column of JSON; `otherwise` where it is empty."""
+    try:
+        return json.loads(text) if text else otherwise
+    except ValueError:  # beat itself takes such a row out of service; it is listed all the same
+        return otherwise
+
+
+def with_place(options: Any, spec: ScheduleSpec) -> dict[str, Any]:
+    """The options of an entry with the queue and the priority of a spec."""
+    kept = {name: value for name, value in (options or {}).items() if name not in ("queue", "priority")}
+    return kept | {name: value for name, value in (("queue", spec.queue or None), ("priority", spec.priority)) if value is not None}
 
 
 def send(app: Any, name: str, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str = "", producer: Any = None) -> str:

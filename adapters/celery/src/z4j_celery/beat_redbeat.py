@@ -14,12 +14,10 @@ from typing import Any, ClassVar, Final
 
 from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
 
-import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
-from z4j_agent.hooks import parameter_names
-from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, show_arguments
-from z4j_celery.beat_forms import check_row, check_zone, due_of, form_of, is_missed, readable, rule_of, us, zone_name
+from z4j_agent.schedules import ScheduleInfo, ScheduleSpec
+from z4j_celery.beat_forms import check_row, check_zone, due_of, form_of, is_missed, readable, rule_of, shown, us, with_place, zone_name
 
 MOST: Final = 2_000
 LONGEST: Final = 255
@@ -50,9 +48,7 @@ class RedbeatStore:
 
     def _told(self, entry: Any, is_static: bool, fired_at: int | None) -> ScheduleInfo:
         kind, expression, zone = form_of(entry.schedule, zone_name(self._app.timezone))
-        agent, task = z4j_agent.current(), self._app.tasks.get(entry.task)
-        names = parameter_names(task.run) if task is not None else ()
-        args, kwargs = show_arguments(entry.args or [], entry.kwargs or {}, agent.settings.redact if agent is not None else (), names)
+        args, kwargs = shown(self._app, entry.task, entry.args or [], entry.kwargs or {})
         unable = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
         if kind == "other":
             unable["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
@@ -79,11 +75,7 @@ class RedbeatStore:
         self._check_task(spec.task_name, before)
         old = (list(before.args or []), dict(before.kwargs or {})) if before is not None else ([], {})
         args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
-        options = dict(before.options or {}) if before is not None else {}
-        for name, value in (("queue", spec.queue or None), ("priority", spec.priority)):
-            options.pop(name, None)
-            if value is not None:
-                options[name] = value
+        options = with_place(before.options if before is not None else None, spec)
         entry = RedBeatSchedulerEntry(
             spec.name, spec.task_name, rule, args=args, kwargs=kwargs, enabled=spec.is_enabled, options=options, app=self._app
         )

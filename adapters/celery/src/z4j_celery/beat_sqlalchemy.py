@@ -13,11 +13,9 @@ from typing import Any, ClassVar, Final
 
 from sqlalchemy_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, Period, PeriodicTask
 
-import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
-from z4j_agent.hooks import parameter_names
-from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
+from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import find_zone
 from z4j_celery.beat_forms import (
     REWRITTEN,
@@ -26,8 +24,10 @@ from z4j_celery.beat_forms import (
     fields_of,
     form_of,
     is_missed,
+    json_or,
     readable,
     refuse_past,
+    shown,
     us,
     zone_name,
 )
@@ -67,10 +67,7 @@ class SqlalchemyStore:
 
     def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
         kind, expression, its_zone = form_of(row.schedule, zone_name(self._app.timezone))
-        agent, task = z4j_agent.current(), self._app.tasks.get(row.task)
-        names = parameter_names(task.run) if task is not None else ()
-        secret = agent.settings.redact if agent is not None else ()
-        args, kwargs = show_arguments(_json(row.args, []), _json(row.kwargs, {}), secret, names)
+        args, kwargs = shown(self._app, row.task, json_or(row.args, []), json_or(row.kwargs, {}))
         ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is when the entry began
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
@@ -117,7 +114,7 @@ class SqlalchemyStore:
                 raise Refused(f"there is an entry {spec.name[:80]} already")
             self._check_task(session, spec.task_name, row)
             rule = self._rule(session, spec)
-            old = (_json(row.args, []), _json(row.kwargs, {}))
+            old = (json_or(row.args, []), json_or(row.kwargs, {}))
             args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
             was_clocked, is_once = row.discriminator == "clockedschedule", spec.kind == "once"
             is_other = (row.discriminator, row.schedule_id) != (rule.discriminator, rule.id)
@@ -197,8 +194,8 @@ class SqlalchemyStore:
             }
             if row.expire_seconds:
                 options["expires"] = row.expire_seconds
-            options["headers"] = {**_json(row.headers, {}), "periodic_task_name": row.name}
-            return row.task, _json(row.args, []), _json(row.kwargs, {}), options
+            options["headers"] = {**json_or(row.headers, {}), "periodic_task_name": row.name}
+            return row.task, json_or(row.args, []), json_or(row.kwargs, {}), options
 
     @staticmethod
     def _find(session: Any, key: str) -> Any:
@@ -206,10 +203,3 @@ class SqlalchemyStore:
         if row is None:
             raise Refused("there is no such schedule here")
         return row
-
-
-def _json(text: str | None, otherwise: Any) -> Any:
-    try:
-        return json.loads(text) if text else otherwise
-    except ValueError:  # beat itself takes such a row out of service; it is listed all the same
-        return otherwise
