@@ -23,12 +23,14 @@ from z4j.live import Live
 from z4j.rules.access import may_act
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
 from z4j.rules.fold import Event
-from z4j.store import commands, holds, originals, plans
+from z4j.store import agents, commands, holds, originals, plans
 from z4j.store.audit import AuditLog
 from z4j.store.commands import CommandRow
 from z4j.store.db import Connection, Store
 from z4j.store.tasks import TaskDetail, get_task
 
+NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
+"""Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
 NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
 """Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
 HOLD_MEMORY_US: Final = 7 * 24 * 3_600_000_000
@@ -231,7 +233,10 @@ class Dispatch:
                     lambda db: commands.finish_command(db, command.app_id, command.id, at, "failed", facts), durable=True
                 )
                 return
-            extra = original_params(*kept)
+            command = dataclasses.replace(command, params=original_params(kept, command.params, link))
+        elif command.action in NAMED and (name := command.params.get(NAMED[command.action])):
+            proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
+            extra = {"proofs": proofs.get(str(name), {})}
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
         link.send(frame(command, extra))
@@ -251,9 +256,17 @@ def need_of(command: CommandRow) -> Need:
     return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
 
 
-def original_params(blob: bytes, key_id: str | None) -> dict[str, Any]:
-    """The kept message as parameters of a command."""
-    return {"original": base64.b64encode(blob).decode("ascii"), "key_id": key_id}
+def original_params(original: originals.Original, params: Mapping[str, Any], link: AgentLink) -> dict[str, Any]:
+    """The parameters of a command with the kept message.
+
+    An agent that authenticates originals takes name and queue from there, and is told where the task was moved to; one that does not has to
+    be told both, and sends the task to the queue it is told.
+    """
+    kept = {"original": base64.b64encode(original.data).decode("ascii"), "key_id": original.key_id}
+    if not link.authenticates_originals:
+        return {**params, **kept}
+    stated = {key: value for key, value in params.items() if key not in ("name", "queue")}
+    return {**stated, **kept, **({"move_to": original.moved_to} if original.moved_to else {})}
 
 
 def frame(command: CommandRow, extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from z4j.store import history, plans, task_ids
 from z4j.store.audit import AuditLog
 from z4j.store.db import Connection, Store
 from z4j.store.merge import unpack_sent
+from z4j.store.originals import Original
 from z4j.store.plans import GroupRow, Next, PlanRow, SentItem
 
 LOOK_S: Final = 0.25
@@ -120,10 +121,10 @@ class PlanRun:
             await self.store.write(lambda db: plans.put_note(db, plan.id, note))
             return
         at, gone, going = clock.now(), [], []
-        originals = await plans.read_originals(self.store, [item.task for item in items]) if RULES[plan.action].needs_original else {}
+        kept = await plans.read_originals(self.store, [item.task for item in items]) if RULES[plan.action].needs_original else {}
         for item in items:
             changed = _why_changed(plan.action, item)
-            if changed is None and RULES[plan.action].needs_original and item.task not in originals:
+            if changed is None and RULES[plan.action].needs_original and item.task not in kept:
                 changed = "its original was deleted meanwhile"
             link = None if changed else self._link(plan, item)
             if link is None:
@@ -141,8 +142,7 @@ class PlanRun:
         if plan.action == "cancel_task":
             await self._say_asked(going, at)
         for item, link in going:
-            extra = original_params(*originals[item.task]) if item.task in originals else {}
-            link.send(self._frame(plan, item.seq, item.task_id, item.number, at, extra | self._restored(plan, item)))
+            link.send(self._frame(plan, item.seq, item.task_id, item.number, at, self._restored(plan, item), link, kept.get(item.task)))
 
     def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
         return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
@@ -154,9 +154,13 @@ class PlanRun:
         found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near))
         return found[0] if found else None
 
-    def _frame(self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any]) -> dict[str, Any]:
+    def _frame(
+        self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any], link: AgentLink, kept: Original | None
+    ) -> dict[str, Any]:  # fmt: skip
         group = self._groups[number]
         params = {"task_id": task_ids.decode(task_id), "name": group.name, "queue": group.queue, **plan.params, **extra}
+        if kept is not None:
+            params = original_params(kept, params, link)
         if plan.action in NEW_ID:
             params["new_id"] = new_id(plan.key, seq)
         return command_frame(f"{plan.key}.{seq}", plan.action, group.engine, at + RULES[plan.action].expires_us, params)
@@ -188,8 +192,7 @@ class PlanRun:
         needs = RULES[plan.action].needs_original
         originals = await plans.read_originals(self.store, [item.task for item in sent]) if needs else {}
         for item in sent:
-            extra = original_params(*originals[item.task]) if item.task in originals else {}
-            link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra))
+            link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, {}, link, originals.get(item.task)))
 
     # -- what the server does itself -------------------------------------------------------------------------------------
     async def _do_ours(self, plan: PlanRow, room: int) -> None:

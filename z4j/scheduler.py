@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from z4j.exceptions import StoreError
 from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import FIRE
 from z4j.store import fires, schedules
+from z4j.store.agents import read_proofs
 from z4j.store.db import Connection, Store
 from z4j.store.fires import OpenFire
 from z4j.store.schedules import Due
@@ -106,8 +107,9 @@ class Scheduler:
                 again.append(fire)
             elif fire.outcome == "waiting":
                 mine.append((link.app_id, fire))
+        proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in again})
         for fire in again:
-            link.send(frame_of(fire, fire.expires_at))
+            link.send(frame_of(fire, fire.expires_at, proofs))
         if mine:
             await self._hand_over(mine)
 
@@ -129,15 +131,16 @@ class Scheduler:
             ids = [fire.id for fire in handed]
             hand = partial(fires.hand_over, ids=ids, spool=link.spool, at=at, expires_at=at + ANSWER)
             await self.store.write(hand, durable=True)
+            proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in handed})
             for fire in handed:
-                link.send(frame_of(fire, at + ANSWER))
+                link.send(frame_of(fire, at + ANSWER, proofs))
 
 
-def frame_of(fire: OpenFire, expires_at: int) -> dict[str, Any]:
-    """A fire as an agent is told it."""
+def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A fire as an agent is told it; `proofs` is task name → what `read_proofs` says of it."""
     params = {
         "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
-        "queue": fire.queue,
+        "queue": fire.queue, "proofs": proofs.get(fire.task_name, {}),
     }  # fmt: skip
     return command_frame(f"{FIRE}{fire.task_id}", "run_task", fire.engine, expires_at, params)
 

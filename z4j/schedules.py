@@ -23,6 +23,7 @@ from z4j.rules.frames import Schedules as Told
 from z4j.rules.schedules import BadSchedule
 from z4j.scheduler import Scheduler, wake_of
 from z4j.store import apps, schedules
+from z4j.store.agents import read_proofs
 from z4j.store.db import Connection, Store
 from z4j.store.schedules import OWN, OverrideRow, ScheduleRow
 from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn, unmasked
@@ -51,7 +52,7 @@ class ScheduleDesk:
         if told.is_firing and (told.scheduler, APPLY) in link.capabilities:
             overrides = await schedules.list_overrides(self.store, link.app_id, link.environment, told.scheduler)
             if told.applied != _digest(overrides) and (overrides or told.applied):
-                self._tell(link, told.scheduler, overrides)
+                await self._tell(link, told.scheduler, overrides)
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     async def create(self, asker: Asker, wanted: Wanted, reason: str = "") -> int | None:
@@ -276,12 +277,13 @@ class ScheduleDesk:
         overrides = await schedules.list_overrides(self.store, app_id, environment, scheduler)
         for link in self.hub.able(app_id, scheduler, APPLY):
             if link.environment == environment:
-                self._tell(link, scheduler, overrides)
+                await self._tell(link, scheduler, overrides)
         self.dispatch.live.changed(("schedules", "changes"))
 
-    def _tell(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
+    async def _tell(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
         if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
-            params = {"overrides": [row.told() for row in overrides]}
+            proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
+            params = {"overrides": [row.told() for row in overrides], "proofs": proofs}
             # A new id each time: the list is the whole truth, and being told it twice changes nothing.
             link.send(command_frame(f"overrides.{secrets.token_hex(8)}", APPLY, scheduler, clock.now() + APPLY_US, params))
 

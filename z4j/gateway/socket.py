@@ -218,6 +218,7 @@ class _Peer:
             close=lambda code, reason: self.out.put_nowait((code, reason)),
             capabilities={(item.engine, item.action): item.scope for item in hello.capabilities},
             environment=hello.environment,
+            authenticates_originals=hello.authenticates_originals,
         )
         replaced = self.gateway.hub.connect(self.link)
         if replaced is not None:

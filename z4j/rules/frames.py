@@ -58,6 +58,8 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     seal_key: Name | None = None
     notes: Notes | None = None
     audit_head: KeptHead | None = None
+    authenticates_originals: bool = False
+    """False of an older agent, which also runs what nobody has proved."""
 
 
 class TaskItem(Struct, array_like=True, frozen=True):
@@ -67,6 +69,8 @@ class TaskItem(Struct, array_like=True, frozen=True):
     signature: Text = ""
     doc: Text = ""
     queue: Name | None = None
+    proof: Annotated[str, Meta(max_length=100)] = ""
+    """That the application knows the name, for agents to check, see `z4j_agent.originals.prove_name`; "" of an older agent."""
 
 
 class QueueItem(Struct, array_like=True, frozen=True):

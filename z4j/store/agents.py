@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,6 +82,12 @@ class TaskNameRow:
     seen_at: int
 
 
+OLD_AGENT: Final = (
+    "This agent is too old to check who made the message of a task that runs again: whoever controls this server could have it run other "
+    "functions. Update the z4j packages of this application."
+)
+
+
 def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) -> int:
     """Note who dialled in. Returns the agent's row id. `skew`: our clock minus the agent's, in microseconds."""
     boots.record_origin(
@@ -94,7 +101,8 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
         "release_id": names.intern(db, "release", hello.release or ""),
         "engines": json.dumps(hello.engines), "capabilities": _text(hello.capabilities), "allow": hello.allow,
         "denied": _text(hello.denied), "seal_key": hello.seal_key or "", "agent_version": hello.agent_version,
-        "notes": _text(hello.notes or []), "is_shipper": int(hello.shipper), "skew": skew, "seat": hello.seat or "", "at": at,
+        "notes": _text(([] if hello.authenticates_originals else [OLD_AGENT]) + (hello.notes or [])),
+        "is_shipper": int(hello.shipper), "skew": skew, "seat": hello.seat or "", "at": at,
     }  # fmt: skip
     return int(db.execute(SQL["put_agent"], params).fetchone()[0])
 
@@ -124,7 +132,7 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
     described = [
         (
             app_id, engine_id, names.intern(db, "name", task.name), task.signature, task.doc,
-            names.intern(db, "queue", task.queue or ""), at,
+            names.intern(db, "queue", task.queue or ""), at, task.proof,
         )
         for task in found.tasks
     ]  # fmt: skip
@@ -166,6 +174,14 @@ async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameR
     """What the apps have registered, by app, engine and name."""
     rows = await store.fetch_all(SQL["list_task_names"], {"limit": limit})
     return [TaskNameRow(app, engine, name, signature, doc, queue or "", at) for app, engine, name, signature, doc, queue, at in rows]
+
+
+async def read_proofs(store: Store, app_id: int, task_names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """{task name: {engine: proof}} of those that an agent of the app has proved to know."""
+    found: dict[str, dict[str, str]] = {}
+    for name, engine, proof in await store.fetch_all(SQL["read_proofs"], {"app_id": app_id, "names": json.dumps(sorted(set(task_names)))}):
+        found.setdefault(name, {})[engine] = proof
+    return found
 
 
 async def count_silent(store: Store, *, since: int) -> int:

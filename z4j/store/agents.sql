@@ -44,9 +44,14 @@ RETURNING id;
 
 -- put_task_name --
 -- A registered task as an agent just described it.
-INSERT INTO task_name (app_id, engine_id, name_id, signature, doc, queue_id, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO task_name (app_id, engine_id, name_id, signature, doc, queue_id, seen_at, proof) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET signature = excluded.signature, doc = excluded.doc, queue_id = excluded.queue_id,
-  seen_at = excluded.seen_at;
+  seen_at = excluded.seen_at, proof = CASE WHEN excluded.proof = '' THEN proof ELSE excluded.proof END;
+
+-- read_proofs --
+-- The proofs of some names, by engine. Index: name's unique one, then the primary key.
+SELECT n.text, e.text, t.proof FROM name AS n JOIN task_name AS t ON t.name_id = n.id JOIN name AS e ON e.id = t.engine_id
+WHERE n.kind = 'name' AND n.text IN (SELECT value FROM json_each(:names)) AND t.app_id = :app_id AND t.proof != '';
 
 -- list_agents --
 -- Processes seen since then, connected ones first. Index: agent_seen.

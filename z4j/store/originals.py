@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from z4j.rules.fold import MOVED
 from z4j.store import sql
 from z4j.store.db import Connection, Store
 
@@ -16,10 +18,20 @@ def save(db: Connection, originals: Iterable[tuple[int, int, bytes, str]]) -> No
     db.executemany(SQL["put_original"], originals)
 
 
-async def get_original(store: Store, task: int) -> tuple[bytes, str | None] | None:
-    """The bytes and the id of the key that opens them (None: plain), or None when no original is kept."""
-    row = await store.fetch_one(SQL["get_original"], {"task": task})
-    return None if row is None else (row[0], row[1] or None)
+class Original(NamedTuple):
+    """A kept message."""
+
+    data: bytes
+    key_id: str | None
+    """Which key it was closed with; None of an older agent's plain one."""
+    moved_to: str | None
+    """The queue an operator has moved its task to since; the message itself still says the first one."""
+
+
+async def get_original(store: Store, task: int) -> Original | None:
+    """The original of a task, or None when none is kept."""
+    row = await store.fetch_one(SQL["get_original"], {"task": task, "moved": MOVED})
+    return None if row is None else Original(row[0], row[1] or None, row[2])
 
 
 async def has_original(store: Store, task: int) -> bool:

@@ -7,7 +7,8 @@ WHERE (excluded.key, excluded.data, excluded.key_id) > (key, data, key_id);
 
 -- get_original --
 -- The engine's own message of one task.
-SELECT data, key_id FROM original WHERE task = :task;
+SELECT o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END FROM original AS o JOIN task AS t ON t.id = o.task
+  LEFT JOIN name AS q ON q.id = t.queue_id WHERE o.task = :task;
 
 -- has_original --
 -- Whether the original of a task is (still) kept.

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from z4j.rules.fold import MOVED
 from z4j.rules.plans import ITEM_OF, Item
 from z4j.store import sql, task_ids
 from z4j.store.db import Connection, Row, Store
+from z4j.store.originals import Original
 
 SQL = sql.load("plans")
 NEWEST = 1 << 62
@@ -303,10 +305,10 @@ async def list_done(store: Store, id: int) -> list[tuple[Any, ...]]:
     return await store.fetch_all(SQL["list_done"], {"id": id})
 
 
-async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, tuple[bytes, str | None]]:
-    """task row → (bytes, key id), where they are kept."""
-    rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks))})
-    return {task: (data, key_id or None) for task, data, key_id in rows}
+async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Original]:
+    """task row → its original, where it is kept."""
+    rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks)), "moved": MOVED})
+    return {task: Original(data, key_id or None, moved_to) for task, data, key_id, moved_to in rows}
 
 
 async def outcome(store: Store, app_id: int, task_id: str) -> int | None:

@@ -94,7 +94,8 @@ def agent(make_settings: Make) -> Agent:
 def test_payload_is_redacted_and_sealed(agent: Agent) -> None:
     [plain] = decoded(agent.payload("fake", "t", 0, "n", "q", 2, [1], {"k": "v"}, {"body": "b"}))
     assert plain[8:11] == [2, '[1] {"k": "v"}', False]
-    assert (plain[11][0], plain[12]) == (None, "plain")
+    assert agent.settings.seal_key is not None
+    assert (plain[11][0], plain[12]) == (agent.settings.seal_key.key_id, "plain")
     data = agent.payload("fake", "t", 0, "n", "q", 1, ["ada", "hunter2"], {}, {"body": "hunter2"}, ("name", "password"))
     [sealed] = decoded(data)
     assert b"hunter2" not in data

@@ -4,23 +4,21 @@ from __future__ import annotations
 import base64
 import json
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from z4j_agent import originals
 from z4j_agent.adapter import Adapter, Capability, Original, Refused, Unsupported
+from z4j_agent.authority import why_not
 from z4j_agent.commands import KEEP_BYTES, Commands, Ledger
-from z4j_agent.originals import MAX_ORIGINAL, MAX_TEXT, CannotOpen, close_original, open_original
+from z4j_agent.originals import Binding, close_original
 from z4j_agent.session import Command
-from z4j_agent.settings import SealKey, Settings
+from z4j_agent.settings import Settings
 from z4j_agent.wire import split_records
 
-KEY = SealKey("k1", bytes(32))
-OLD = SealKey("k0", bytes(range(32)))
+NEW = "0b6ad4b5-57a4-4b76-9d0b-6f2f5ae2f3c1"
 Make = Callable[..., Settings]
 
 
@@ -111,11 +109,12 @@ def test_what_the_adapter_answers(
     assert words in answers[-1][4]["error"]
 
 
-def test_the_owner_has_the_last_word(make_settings: Make, tmp_path: Path, fake: Fake) -> None:
-    def why(action: str, **options: Any) -> str | None:
-        return Commands(make_settings(**options), tmp_path, lambda: [fake], lambda _: True).why_not(action)
+def test_the_owner_has_the_last_word(make_settings: Make) -> None:
+    def why(action: str, **options: Any) -> tuple[str, str] | None:
+        return why_not(make_settings(**options), action)
 
     assert why("cancel_task") is None
+    assert why("dance") == ("this agent does not know dance", "action.unknown")
     assert "only 'read'" in str(why("retry_task", allow="read"))
     assert "only 'operate'" in str(why("terminate_task"))
     assert why("terminate_task", allow="all") is None
@@ -161,51 +160,26 @@ def test_ledger_in_memory_and_shortened(tmp_path: Path) -> None:
 
 def test_retry_opens_the_sealed_original(commands: Commands, fake: Fake, answers: list[list[Any]], make_settings: Make) -> None:
     key = make_settings().seal_key
-    held, state = close_original({"body": "secret"}, "fake", "t", is_masked=True, key=key)
+    held, state = close_original({"body": "secret"}, Binding("fake", "t", "production", "f", "q"), is_masked=True, key=key)
     assert state == "sealed"
     assert held is not None
     assert b"secret" not in held[1]
     blob = base64.b64encode(held[1]).decode()
-    commands.handle(ask("retry_task", original=blob, key_id=held[0], new_id="n", name="f", queue="q"), 1)
-    assert answers[-1][4] == {"task_id": "n", "queue": "q"}
-    assert fake.did == [(Original("t", "f", "q", {"body": "secret"}, is_sealed=True), "n")]
-    commands.handle(ask("retry_task", id="c2", original="%%%", new_id="n"), 1)
-    commands.handle(ask("retry_task", id="c3", original=blob, key_id="other", new_id="n"), 1)
+    commands.handle(ask("retry_task", original=blob, key_id=held[0], new_id=NEW, name="f", queue="q"), 1)
+    assert answers[-1][4] == {"task_id": NEW, "queue": "q"}
+    assert fake.did == [(Original("t", "f", "q", {"body": "secret"}), NEW)]
+    commands.handle(ask("retry_task", id="c2", original="%%%", new_id=NEW), 1)
+    other = base64.b64encode(held[1][:2] + b"odd!" + held[1][6:]).decode()
+    commands.handle(ask("retry_task", id="c3", original=other, new_id=NEW), 1)
     assert [answer[3] for answer in answers if answer[1] in ("c2", "c3") and answer[3] != "accepted"] == ["refused", "refused"]
     assert "Z4J_SEAL_KEYS" in answers[-1][4]["error"]
+    assert answers[-1][4]["check"] == "original.key"
 
 
-# -- originals ---------------------------------------------------------------------------------------------------------
-def test_plain_original_round_trip() -> None:
-    for data in ({"body": "x"}, {"body": "x" * 10_000}):
-        held, state = close_original(data, "e", "t", is_masked=False, key=KEY)
-        assert state == "plain"
-        assert held is not None
-        assert held[0] is None
-        assert open_original(held[1], "e", "t", key_id=None, keys=()) == data
-
-
-def test_an_original_is_bound_to_its_task_and_key() -> None:
-    held, _ = close_original({"body": "x"}, "e", "t", is_masked=True, key=OLD)
-    assert held is not None
-    assert open_original(held[1], "e", "t", key_id="k0", keys=(KEY, OLD)) == {"body": "x"}
-    for engine, task, keys in (("e", "other", (OLD,)), ("f", "t", (OLD,)), ("e", "t", (KEY,))):
-        with pytest.raises(CannotOpen):
-            open_original(held[1], engine, task, key_id="k0", keys=keys)
-
-
-def test_what_is_not_kept() -> None:
-    assert close_original({"body": "x"}, "e", "t", is_masked=True, key=None) == (None, "no_key")
-    assert close_original({"body": os.urandom(MAX_ORIGINAL).hex()}, "e", "t", is_masked=False, key=None) == (None, "too_large")
-    assert close_original({"body": "x" * (MAX_TEXT + 1)}, "e", "t", is_masked=False, key=None) == (None, "too_large")
-    assert close_original({"body": ["x" * MAX_TEXT]}, "e", "t", is_masked=False, key=None) == (None, "too_large")
-    assert close_original({"body": object()}, "e", "t", is_masked=False, key=None) == (None, "none")
-
-
-@pytest.mark.parametrize("blob", [
-    b"", b"\x07x", b"\x00{", b"\x00[]", b"\x01nonsense", b"\x01" + zlib.compress(b"[1]")[:-3], b"\x02short",
-    b"\x01" + zlib.compress(b" " * (originals.MAX_TEXT + 10)), b"\x00" + b"[" * 100_000,
-])  # fmt: skip
-def test_damaged_originals(blob: bytes) -> None:
-    with pytest.raises(CannotOpen):
-        open_original(blob, "e", "t", key_id="k1", keys=(KEY,))
+@pytest.mark.parametrize("id", ["", "c1 done\nc2", "c 1", "c\x00", "x" * 201, "é"])
+def test_an_id_that_could_write_another_line_of_the_ledger_is_passed_over(
+    commands: Commands, fake: Fake, answers: list[list[Any]], tmp_path: Path, id: str
+) -> None:
+    commands.handle(ask(id=id), 1)
+    assert (fake.did, answers) == ([], [])
+    assert not (tmp_path / "commands.ledger").exists()

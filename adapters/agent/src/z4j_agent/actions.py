@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from z4j_agent.adapter import LEVELS, PLACES, Adapter, Original, Refused
+from z4j_agent.authority import check_name, check_queue, keys_of, why_not
 from z4j_agent.edits import apply_edit
-from z4j_agent.originals import CannotOpen, is_sealed, open_original
+from z4j_agent.originals import CannotOpen, open_original
 from z4j_agent.session import Command
-from z4j_agent.settings import SealKey
+from z4j_agent.settings import Settings
 
 MAX_PEEK: Final = 200
+MAX_ARGUMENTS: Final = 256 * 1024
+"""Bytes of JSON of arguments that an operator types."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A command and the keys that may open what it carries."""
+    """A command, the adapter it is for, and the owner's settings, which decide what it may carry."""
 
     command: Command
-    keys: tuple[SealKey, ...]
+    adapter: Adapter
+    settings: Settings
 
     def text(self, name: str, default: str | None = None) -> str:
         """A text parameter. Raises Refused when it is missing and has no default."""
@@ -57,66 +64,110 @@ class Asked:
         args, kwargs = self.command.params.get("args", []), self.command.params.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise Refused("args is a list and kwargs an object")
+        if len(json.dumps((args, kwargs))) > MAX_ARGUMENTS:
+            raise Refused(f"the arguments are larger than {MAX_ARGUMENTS // 1024} KB", check="arguments.size")
         return args, kwargs
 
+    def new_id(self) -> str:
+        """The id of the task to be made. Only a UUID, so that it cannot be made to collide with an id the application chose itself."""
+        found = self.text("new_id")
+        if not _UUID.fullmatch(found):
+            raise Refused("the command's new task id is not a UUID", check="task_id.form")
+        return found
+
+    def queue(self, name: str = "queue") -> str:
+        """A queue of the application. Raises Refused for any other."""
+        found = self.text(name)
+        check_queue(self.adapter, found)
+        return found
+
     def original(self) -> Original:
-        """The message that came along, opened. Raises CannotOpen."""
+        """The message that came along, opened. Raises CannotOpen or Refused.
+
+        What runs and where comes from the authenticated message. A name, queue or broker that the command states beside it must be the
+        same; `move_to` asks for another queue of the application, which is a move and needs the owner's permission for one.
+        """
         try:
             blob = base64.b64decode(self.text("original", ""), validate=True)
         except binascii.Error as error:
-            raise CannotOpen("the command carried no readable original") from error
-        task_id = self.text("task_id")
-        data = open_original(blob, self.command.engine, task_id, key_id=self.command.params.get("key_id"), keys=self.keys)
-        return Original(task_id, self.text("name", ""), self.text("queue", ""), data, is_sealed(blob))
+            raise CannotOpen("the command carried no readable original", check="original.format") from error
+        task_id, name, queue = self.text("task_id"), self.text("name", ""), self.text("queue", "")
+        opened = open_original(
+            blob, self.command.engine, task_id, self.settings.environment,
+            key_id=self.command.params.get("key_id"), keys=keys_of(self.settings),
+        )  # fmt: skip
+        bound = opened.binding
+        if bound is None:
+            check_name(self.adapter, self.command.engine, name, self.command.params.get("proofs"), self.settings)
+            check_queue(self.adapter, queue)
+            return Original(task_id, name, queue, opened.data, is_bound=False)
+        for part, stated, own in (("name", name, bound.name), ("queue", queue, bound.queue)):
+            if stated and stated != own:
+                raise CannotOpen(
+                    f"the command states the {part} {stated[:80]}, but the original is of {own[:80]}", check=f"original.{part}"
+                )
+        return Original(task_id, bound.name, self._moved(bound.queue), opened.data, bound.broker)
+
+    def _moved(self, queue: str) -> str:
+        """The queue an operator moved the task to, where the owner permits moves."""
+        to = self.text("move_to", "")
+        if not to or to == queue:
+            return queue
+        if (objection := why_not(self.settings, "move_task")) is not None:
+            raise Refused(objection[0], check=objection[1])
+        check_queue(self.adapter, to)
+        return to
 
 
-def _edit(adapter: Adapter, asked: Asked) -> dict[str, Any]:
-    original = asked.original()
-    edit = asked.command.params.get("edit")
-    args, kwargs = apply_edit(*adapter.read_arguments(original), edit if isinstance(edit, dict) else {})
-    return adapter.edit_task(original, args, kwargs, new_id=asked.text("new_id"))
+def _edit(asked: Asked) -> dict[str, Any]:
+    new_id, original, edit = asked.new_id(), asked.original(), asked.command.params.get("edit")
+    args, kwargs = apply_edit(*asked.adapter.read_arguments(original), edit if isinstance(edit, dict) else {})
+    return asked.adapter.edit_task(original, args, kwargs, new_id=new_id)
 
 
-def _restore(adapter: Adapter, asked: Asked) -> dict[str, Any]:
-    return adapter.restore_task(
-        asked.original(), new_id=asked.text("new_id"), eta_at=asked.integer("eta_at"), priority=asked.integer("priority")
+def _restore(asked: Asked) -> dict[str, Any]:
+    return asked.adapter.restore_task(
+        asked.original(), new_id=asked.new_id(), eta_at=asked.integer("eta_at"), priority=asked.integer("priority")
     )
 
 
-def _run(adapter: Adapter, asked: Asked) -> dict[str, Any]:
-    args, kwargs = asked.arguments()
-    return adapter.run_task(asked.text("name"), args, kwargs, new_id=asked.text("new_id"), queue=asked.text("queue", ""))
+def _run(asked: Asked) -> dict[str, Any]:
+    name, (args, kwargs) = asked.text("name"), asked.arguments()
+    check_name(asked.adapter, asked.command.engine, name, asked.command.params.get("proofs"), asked.settings)
+    queue = asked.queue() if asked.text("queue", "") else ""
+    return asked.adapter.run_task(name, args, kwargs, new_id=asked.new_id(), queue=queue)
 
 
-def _peek(adapter: Adapter, asked: Asked) -> dict[str, Any]:
+def _peek(asked: Asked) -> dict[str, Any]:
     limit = min(max(asked.integer("limit") or 50, 1), MAX_PEEK)
-    return {"tasks": [asdict(task) for task in adapter.peek_queue(asked.text("queue"), asked.one_of("place", PLACES), limit)]}
+    return {"tasks": [asdict(task) for task in asked.adapter.peek_queue(asked.queue(), asked.one_of("place", PLACES), limit)]}
 
 
-def _limit(adapter: Adapter, asked: Asked) -> dict[str, Any]:
-    rate = asked.command.params.get("rate")
-    return adapter.limit_name(asked.text("name"), None if rate is None else str(rate), asked.number("soft_s"), asked.number("hard_s"))
+def _limit(asked: Asked) -> dict[str, Any]:
+    name, rate = asked.text("name"), asked.command.params.get("rate")
+    check_name(asked.adapter, asked.command.engine, name, None, asked.settings)
+    return asked.adapter.limit_name(name, None if rate is None else str(rate), asked.number("soft_s"), asked.number("hard_s"))
 
 
-CARRIED_OUT: Final[dict[str, Callable[[Adapter, Asked], dict[str, Any]]]] = {
-    "retry_task": lambda adapter, asked: adapter.retry_task(asked.original(), new_id=asked.text("new_id")),
+CARRIED_OUT: Final[dict[str, Callable[[Asked], dict[str, Any]]]] = {
+    "retry_task": lambda asked: asked.adapter.retry_task(asked.original(), new_id=asked.new_id()),
     "edit_task": _edit,
     "restore_task": _restore,
     "run_task": _run,
-    "cancel_task": lambda adapter, asked: adapter.cancel_task(asked.text("task_id")),
-    "terminate_task": lambda adapter, asked: adapter.terminate_task(asked.text("task_id")),
-    "move_task": lambda adapter, asked: adapter.move_task(asked.text("task_id"), asked.text("queue")),
-    "prioritise_task": lambda adapter, asked: adapter.prioritise_task(asked.text("task_id"), asked.one_of("level", LEVELS)),
-    "release_task": lambda adapter, asked: adapter.release_task(asked.text("task_id")),
-    "lookup_task": lambda adapter, asked: adapter.lookup_task(asked.text("task_id")),
+    "cancel_task": lambda asked: asked.adapter.cancel_task(asked.text("task_id")),
+    "terminate_task": lambda asked: asked.adapter.terminate_task(asked.text("task_id")),
+    "move_task": lambda asked: asked.adapter.move_task(asked.text("task_id"), asked.queue()),
+    "prioritise_task": lambda asked: asked.adapter.prioritise_task(asked.text("task_id"), asked.one_of("level", LEVELS)),
+    "release_task": lambda asked: asked.adapter.release_task(asked.text("task_id")),
+    "lookup_task": lambda asked: asked.adapter.lookup_task(asked.text("task_id")),
     "peek_queue": _peek,
-    "purge_queue": lambda adapter, asked: adapter.purge_queue(asked.text("queue"), asked.one_of("place", PLACES)),
-    "pause_queue": lambda adapter, asked: adapter.pause_queue(asked.text("queue")),
-    "resume_queue": lambda adapter, asked: adapter.resume_queue(asked.text("queue")),
-    "shutdown_worker": lambda adapter, asked: adapter.shutdown_worker(),
-    "restart_worker": lambda adapter, asked: adapter.restart_worker(),
-    "resize_worker": lambda adapter, asked: adapter.resize_worker(asked.integer("by") or 0),
-    "consume_queue": lambda adapter, asked: adapter.consume_queue(asked.text("queue")),
-    "leave_queue": lambda adapter, asked: adapter.leave_queue(asked.text("queue")),
+    "purge_queue": lambda asked: asked.adapter.purge_queue(asked.queue(), asked.one_of("place", PLACES)),
+    "pause_queue": lambda asked: asked.adapter.pause_queue(asked.text("queue")),
+    "resume_queue": lambda asked: asked.adapter.resume_queue(asked.text("queue")),
+    "shutdown_worker": lambda asked: asked.adapter.shutdown_worker(),
+    "restart_worker": lambda asked: asked.adapter.restart_worker(),
+    "resize_worker": lambda asked: asked.adapter.resize_worker(asked.integer("by") or 0),
+    "consume_queue": lambda asked: asked.adapter.consume_queue(asked.queue()),
+    "leave_queue": lambda asked: asked.adapter.leave_queue(asked.text("queue")),
     "limit_name": _limit,
 }

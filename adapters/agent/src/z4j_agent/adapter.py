@@ -50,7 +50,14 @@ class Unsupported(Exception):
 
 
 class Refused(Exception):
-    """The engine can, but not now and not this task (already gone, too late, too large). The message says why."""
+    """The engine can, but not now and not this task (already gone, too late, too large). The message says why.
+
+    `check` names the safety check that refused it ("task.unknown", "queue.unknown", "original.altered", ...), "" where it was none.
+    """
+
+    def __init__(self, message: str = "", *, check: str = "") -> None:
+        super().__init__(message)
+        self.check = check
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +145,11 @@ class Original:
     queue: str
     data: dict[str, Any] = field(default_factory=dict)
     """JSON-able: body (base64 text when binary), headers, content type, encoding, routing."""
-    is_sealed: bool = False
-    """Whether it was sealed with this application's key. What was not can have been made by anyone who reaches the server, so an
-    adapter hands no pickle on that came unsealed."""
+    broker: str = ""
+    """The application's name of the broker it came from, "" where it has only one."""
+    is_bound: bool = True
+    """Whether name and queue are authenticated with the message. One kept by an older agent does not bind them; the agent accepts it
+    only where both are known (`Adapter.knows_task`, `knows_queue`). Every original is one that an agent of this application made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,17 @@ class Adapter:
     def worker(self) -> WorkerInfo | None:
         """This process as a worker, or None in a pure producer."""
         return None
+
+    # -- authority: what the server may name. Called for each command, so without a question to the broker where possible ------
+    def knows_task(self, name: str) -> bool:
+        """Whether this application registered the task, enqueued it itself, or offered it to `install`. A name that the server has
+        brought does not count."""
+        return any(task.name == name for task in self.list_tasks())
+
+    def knows_queue(self, queue: str) -> bool:
+        """Whether this application declares, consumes or enqueues to that queue. Never a queue of the engine's own (control, events,
+        replies)."""
+        return any(item.name == queue for item in self.list_queues())
 
     def list_running(self) -> list[RunningTask]:
         return []

@@ -109,8 +109,7 @@ class Agent:
         text, is_masked = display.show_arguments(args, kwargs, self.settings.redact, names)
         held, state = None, "none"
         if original is not None:
-            key = self.settings.seal_key
-            held, state = originals.close_original(original, engine, task_id, is_masked=is_masked, key=key)
+            held, state = self.close_original(original, engine, task_id, name, queue, is_masked=is_masked)
         return records.payload(
             engine,
             task_id,
@@ -125,6 +124,13 @@ class Agent:
             original=held,
             original_state=state,
         )
+
+    def close_original(
+        self, data: dict[str, Any], engine: str, task_id: str, name: str, queue: str, *, is_masked: bool, broker: str = ""
+    ) -> tuple[tuple[str, bytes] | None, str]:
+        """The original for a `payload` record and its state, see `originals.close_original`."""
+        binding = originals.Binding(engine, task_id, self.settings.environment, name, queue, broker)
+        return originals.close_original(data, binding, is_masked=is_masked, key=self.settings.seal_key)
 
     def show(self, value: Any) -> str:
         """A result as redacted display text."""

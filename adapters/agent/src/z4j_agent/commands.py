@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from z4j_agent.actions import CARRIED_OUT, Asked
-from z4j_agent.adapter import ACTION_LEVEL, Adapter, Refused, Unsupported
+from z4j_agent.adapter import Adapter, Refused, Unsupported
+from z4j_agent.authority import why_not
 from z4j_agent.guard import faults, let_through
-from z4j_agent.originals import CannotOpen
 from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.schedules import Scheduler
 from z4j_agent.session import Command
-from z4j_agent.settings import LEVELS, SealKey, Settings
+from z4j_agent.settings import Settings
 from z4j_agent.wire import encode_record
 
 ACCEPTED = "accepted"
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 KEEP_BYTES = 1024 * 1024
 
 
@@ -114,11 +116,14 @@ class Commands:
 
     def handle(self, command: Command, now: int) -> None:
         """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
+        if not _ID.fullmatch(command.id):  # it would become a line of the ledger, or several
+            faults.tell("command", "bad id", "a command whose id is not letters, digits and -._: was passed over; nothing was done")
+            return
         try:
             self._handle(command, now)
         except Exception as error:
             let_through(error)
-            faults.report(f"command {command.action}", error)
+            faults.report(f"command {command.action[:40]}", error)
             self._answer(command.id, "failed", {"error": f"{type(error).__name__} in the agent; nothing more is known"})
 
     def _handle(self, command: Command, now: int) -> None:
@@ -133,8 +138,8 @@ class Commands:
         if command.expires_at <= now:
             self._answer(command.id, "expired", {"error": "it reached the agent too late and was not carried out"})
             return
-        if (why := self.why_not(command.action)) is not None:
-            self._answer(command.id, "refused", {"error": why})
+        if (objection := why_not(self._settings, command.action)) is not None:
+            self._answer(command.id, "refused", {"error": objection[0], "check": objection[1]})
             return
         self._ledger.write(command.id, ACCEPTED)
         self._answer(command.id, ACCEPTED, {})
@@ -145,24 +150,13 @@ class Commands:
             faults.report("writing the ledger", error)
         self._answer(command.id, status, facts)
 
-    def why_not(self, action: str) -> str | None:
-        """The owner's objection, or None. The server cannot override it."""
-        needed = ACTION_LEVEL.get(action) or SCHEDULE_LEVEL.get(action)
-        if needed is None:
-            return f"this agent does not know {action}"
-        if action in self._settings.denied:
-            return f"the application denies {action} (Z4J_DENIED)"
-        if LEVELS.index(self._settings.allow) < LEVELS.index(needed):
-            return f"the application allows only {self._settings.allow!r} (Z4J_ALLOW); {action} needs {needed!r}"
-        return None
-
     def _carry_out(self, command: Command) -> tuple[str, dict[str, Any]]:
         try:
             return "done", self._act(command)
         except Unsupported as error:
             return "unsupported", {"error": str(error) or f"{command.engine} cannot do that"}
-        except (Refused, CannotOpen) as error:
-            return "refused", {"error": str(error)}
+        except Refused as error:
+            return "refused", {"error": str(error), **({"check": error.check} if error.check else {})}
         except Exception as error:
             let_through(error)
             return "failed", {"error": f"{type(error).__name__}: {error}"[:500]}
@@ -178,11 +172,7 @@ class Commands:
             raise Unsupported(f"no adapter for {command.engine} in this process")
         if all(able.action != command.action for able in adapter.capabilities):
             raise Unsupported(f"{command.engine} cannot do that in this process")
-        return CARRIED_OUT[command.action](adapter, Asked(command, self._keys()))
-
-    def _keys(self) -> tuple[SealKey, ...]:
-        own = (self._settings.seal_key,) if self._settings.seal_key else ()
-        return (*own, *self._settings.old_keys)
+        return CARRIED_OUT[command.action](Asked(command, adapter, self._settings))
 
     def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:
         self._append(encode_record(["command", command_id, time.time_ns() // 1000, status, facts]))

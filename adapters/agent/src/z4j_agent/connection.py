@@ -22,6 +22,7 @@ from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
 from z4j_agent.native import native, start_native_thread
+from z4j_agent.originals import prove_name
 from z4j_agent.schedules import capabilities
 from z4j_agent.scheduling import Scheduling
 from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
@@ -202,6 +203,7 @@ class Connection:
             "allow": settings.allow,
             "denied": list(settings.denied),
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
+            "authenticates_originals": True,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
             "notes": [*agent.notes, *notes_of(settings, is_in_folder=agent.shipper.folder == settings.spool)][:50],
@@ -354,6 +356,8 @@ class _Exchange:
         for key, ask, limit in asked:
             try:
                 found[key] = [_clipped(astuple(item)) for item in ask()[:limit]]
+                if key == "tasks":
+                    found[key] = [(*item, self._proof(adapter.engine, item[0])) for item in found[key]]
             except Exception as error:
                 let_through(error)
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
@@ -365,9 +369,14 @@ class _Exchange:
             faults.report(f"discovery of the worker in {adapter.engine}", error)
         frame = self._session.send_discovery(found)
         if len(frame) > wire.MAX_FRAME // 2:
-            found["tasks"] = [(name, "", "", queue) for name, _, _, queue in found["tasks"]]
+            found["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in found["tasks"]]
             frame = self._session.send_discovery(found)
         self._socket.send(frame)
+
+    def _proof(self, engine: str, name: str) -> str:
+        """That this application knows the task: the server may show it to a process that does not, and to nobody else's."""
+        key = self._agent.settings.seal_key
+        return prove_name(key, engine, name) if key is not None else ""
 
     def _send_schedules(self, facts: dict[str, Any]) -> None:
         """As many entries as fit into a frame; a longer list says so."""

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 import z4j_agent
+from z4j_agent.authority import is_permitted
 
 MAX_HELD = 1_000
 _own: dict[str, Holds] = {}
@@ -73,5 +74,6 @@ def own_holds(engine: str) -> Holds:
     """Those of this process's spool folder; while it has no agent, of this process alone."""
     if engine not in _own:
         agent = z4j_agent.current()
-        _own[engine] = Holds(agent.shipper.folder if agent is not None else None, engine)
+        is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")  # what was paused before the owner denied it, goes on
+        _own[engine] = Holds(agent.shipper.folder if agent is not None and is_shared else None, engine)
     return _own[engine]

@@ -135,6 +135,10 @@ class Scheduler:
     def findings(self) -> list[Finding]:
         return []
 
+    def knows_task(self, name: str) -> bool:
+        """Whether the application offers this task beyond what the engine's adapter knows. Only a scheduler that stands alone has any."""
+        return False
+
     def install(self) -> None:
         """Connect the hooks. Called once per process tree, before any fork; must not connect to anything."""
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.authority import check_spec, is_permitted
 from z4j_agent.guard import faults, let_through
-from z4j_agent.schedules import Override, Scheduler, digest_of, overrides_of, spec_of
+from z4j_agent.schedules import Override, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
 
 if TYPE_CHECKING:
     from z4j_agent.agent import Agent
@@ -54,19 +55,22 @@ class Kept:
             return False
         with contextlib.suppress(OSError, ValueError, Refused):  # being replaced at this moment: read the next time
             said = json.loads(self._path.read_bytes())
-            self.overrides, self.digest, self._stamp = overrides_of(said), digest_of(said), stamp
+            whole = said if isinstance(said, dict) else {"digest": digest_of(said), "overrides": said}  # a list of an older agent
+            self.overrides, self.digest, self._stamp = overrides_of(whole.get("overrides")), str(whole.get("digest")), stamp
             return True
         return False
 
-    def put(self, said: list[Any]) -> None:
-        """Raises Refused when they are not overrides, OSError when they cannot be written."""
-        self.overrides, self.digest = overrides_of(said), digest_of(said)
+    def put(self, said: list[Any], refused: Collection[str] = ()) -> None:
+        """Keeps those whose key was not refused. The digest is of the whole list, for that is what the server compares. Raises Refused
+        when they are not overrides, OSError when they cannot be written."""
+        permitted = [item for item in said if item["key"] not in refused]
+        self.overrides, self.digest = overrides_of(permitted), digest_of(said)
         if self._path is None:
             return
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps(said).encode())
+            file.write(json.dumps({"digest": self.digest, "overrides": permitted}).encode())
         fresh.replace(self._path)
 
 
@@ -74,10 +78,11 @@ _kept: dict[str, Kept] = {}
 
 
 def kept(scheduler: str) -> Kept:
-    """Those of this process's spool folder and environment."""
+    """Those of this process's spool folder and environment; none where the owner does not permit overrides any more."""
     if scheduler not in _kept:
         agent = z4j_agent.current()
-        _kept[scheduler] = Kept(None if agent is None else agent.shipper.folder, agent.settings.environment if agent else "", scheduler)
+        folder = agent.shipper.folder if agent is not None and is_permitted(agent.settings, "apply_overrides") else None
+        _kept[scheduler] = Kept(folder, agent.settings.environment if agent else "", scheduler)
     return _kept[scheduler]
 
 
@@ -143,18 +148,42 @@ class Scheduling:
             "entries": entries[:MAX_SCHEDULES],
         }
 
+    # -- authority -----------------------------------------------------------------------------------------------------
+    def _check(self, scheduler: Scheduler, spec: ScheduleSpec, proofs: Any) -> None:
+        """Raises Refused unless the application's owner lets the server have this run, see `authority.check_spec`."""
+        adapter = next((adapter for adapter in self._agent.adapters if adapter.engine == scheduler.engine), None)
+        before = next((entry for entry in scheduler.list_schedules() if entry.key == spec.key), None) if spec.key else None
+        check_spec(self._agent.settings, scheduler, adapter, spec, before, proofs)
+
+    def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> dict[str, str]:
+        """{key: why} of the overrides that would have something run which the owner does not permit. `proofs` is task name → proofs."""
+        refused = {}
+        for override in overrides:
+            if override.spec is None:
+                continue
+            try:
+                of_name = proofs.get(override.spec.task_name) if isinstance(proofs, Mapping) else None
+                self._check(scheduler, override.spec, of_name)
+            except Refused as error:
+                refused[override.key] = str(error)
+        return refused
+
     # -- commands ------------------------------------------------------------------------------------------------------
     def carry_out(self, scheduler: Scheduler, command: Command) -> dict[str, Any]:
         """One of `schedules.ACTIONS`. Raises Unsupported or Refused."""
         self.hurry()
         params = command.params
         if command.action == "save_schedule":
-            return scheduler.save_schedule(spec_of(params))
+            spec = spec_of(params)
+            self._check(scheduler, spec, params.get("proofs"))
+            return scheduler.save_schedule(spec)
         if command.action == "apply_overrides":
             said = params.get("overrides")
+            said = said if isinstance(said, list) else []
+            refused = self._refused(scheduler, overrides_of(said), params.get("proofs"))
             store = kept(scheduler.scheduler)
-            store.put(said if isinstance(said, list) else [])
-            failed = self._failed[scheduler.scheduler] = scheduler.apply_overrides(store.overrides)
+            store.put(said, refused)
+            failed = self._failed[scheduler.scheduler] = refused | scheduler.apply_overrides(store.overrides)
             of = params.get("key")
             if isinstance(of, str) and of in failed:
                 raise Refused(failed[of])

@@ -98,7 +98,7 @@ COMMAND_STATUS: Final = ("accepted", "done", "failed", "refused", "unsupported",
 AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     "hello": (
         "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "seat?", "app?", "environment", "release?",
-        "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?",
+        "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?", "authenticates_originals?",
     ),
     "discovery": ("engine", "tasks", "queues", "worker?"),
     "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper"),

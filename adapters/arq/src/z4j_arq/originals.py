@@ -16,7 +16,7 @@ from typing import Any
 from z4j_agent import display, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL, close_original, is_plain
+from z4j_agent.originals import MAX_ORIGINAL, is_plain
 from z4j_arq.facts import ENGINE, now
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -65,10 +65,10 @@ def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
 def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data: dict[str, Any] | None) -> bytes:
     held, state = None, "too_large"
     if data is not None:
-        held, state = close_original(data, ENGINE, job.task_id, is_masked=is_masked, key=agent.settings.seal_key)
+        held, state = agent.close_original(data, ENGINE, job.task_id, job.name, job.queue, is_masked=is_masked)
     elif len(job.body) <= _LARGE:
         data = {"body64": base64.b64encode(job.body).decode("ascii")}
-        held, state = close_original(data, ENGINE, job.task_id, is_masked=True, key=agent.settings.seal_key)
+        held, state = agent.close_original(data, ENGINE, job.task_id, job.name, job.queue, is_masked=True)
     return records.payload(
         ENGINE, job.task_id, job.attempt, now(), agent.run, job.name, job.queue, rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
@@ -86,7 +86,5 @@ def arguments_of(original: Original) -> tuple[list[Any], dict[str, Any]] | None:
 
 
 def body_of(original: Original) -> bytes:
-    """arq's own message. Raises Refused unless it was sealed by this application."""
-    if not original.is_sealed:
-        raise Refused("the kept job is a pickle that this application has not sealed; it is not handed to a worker")
+    """arq's own message."""
     return base64.b64decode(str(original.data["body64"]))

@@ -21,8 +21,6 @@ from z4j_agent.originals import is_plain
 from z4j_celery import originals
 from z4j_celery.facts import ENGINE, RETRY_OF, now, sent_meta
 
-SAFE_TYPES = (originals.JSON, "application/data")
-"""What reading cannot run code: JSON, and what is signed, which the worker checks before it reads."""
 NO_CHORD = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
 
 
@@ -31,7 +29,6 @@ def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
 
     The worker that takes it reports its arguments, as of any message whose producer is not watched. Raises Refused.
     """
-    _check_type(original)
     if originals.is_chord_member(app, original.data):
         return _send_by_name(app, original, new_id, *originals.decode(app, original.data)[:2], note=NO_CHORD)
     return _publish(app, original, new_id, originals.body_of(original.data))
@@ -39,13 +36,11 @@ def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
 
 def restore_task(app: Any, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
     """The same, at its time and with its priority; a member of a chord counts, as it has not yet. Raises Refused."""
-    _check_type(original)
     return _publish(app, original, new_id, originals.body_of(original.data), eta_at, priority)
 
 
 def read_arguments(app: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
     """The kept message's arguments as JSON holds them. Raises Refused."""
-    _check_type(original)
     args, kwargs, _ = originals.decode(app, original.data)
     if not is_plain(args) or not is_plain(kwargs):
         raise Refused("its arguments are objects that cannot be written as JSON")
@@ -54,7 +49,6 @@ def read_arguments(app: Any, original: Original) -> tuple[list[Any], dict[str, A
 
 def edit_task(app: Any, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
     """Like `retry_task`, with other arguments: what was to run after the task still does. Raises Refused."""
-    _check_type(original)
     data = original.data
     if originals.is_chord_member(app, data):
         return _send_by_name(app, original, new_id, args, kwargs, note=NO_CHORD)
@@ -75,11 +69,6 @@ def run_task(app: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_i
         raise Refused(f"this application declares no queue {queue}")
     sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
     return {"task_id": str(sent.id), "queue": queue}
-
-
-def _check_type(original: Original) -> None:
-    if original.data.get("type", originals.JSON) not in SAFE_TYPES and not original.is_sealed:
-        raise Refused("the kept message is no JSON and was not sealed, so nobody can say that this application made it")
 
 
 def _publish(

@@ -20,7 +20,7 @@ from kombu.serialization import dumps, loads, prepare_accept_content
 from z4j_agent import display, hooks, records
 from z4j_agent.adapter import Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_agent.originals import MAX_ORIGINAL
 from z4j_agent.redaction import redact_text
 from z4j_celery import apps
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, RETRY_OF, now
@@ -150,7 +150,7 @@ def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: in
         original = _original(message, kept, queue)
         if name_of_app := apps.name_of(app):
             original["app"] = name_of_app
-        held, state = close_original(original, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
+        held, state = agent.close_original(original, ENGINE, task_id, name, queue, is_masked=is_secret)
     return records.payload(
         ENGINE, task_id, attempt, now(), agent.run, name, queue, rank=rank, args=args, is_masked=is_masked,
         original=held, original_state=state,

@@ -20,7 +20,7 @@ from z4j_agent import display, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.hooks import now
-from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_agent.originals import MAX_ORIGINAL
 from z4j_dramatiq.facts import ENGINE, MARK, RETRY_OF, parameter_names, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -53,7 +53,9 @@ def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int)
         kept = {key: value for key, value in message.options.items() if key not in LEFT_OUT}
         is_secret = is_masked or not kept.keys() <= DRAMATIQS_OWN or not is_plain_json()
         data = _original(message, kept)
-        held, state = close_original(data, ENGINE, message.message_id, is_masked=is_secret, key=agent.settings.seal_key)
+        held, state = agent.close_original(
+            data, ENGINE, message.message_id, message.actor_name, queue_of(message.queue_name), is_masked=is_secret
+        )
     return records.payload(
         ENGINE, message.message_id, attempt, now(), agent.run, message.actor_name, queue_of(message.queue_name), rank=rank, args=args,
         is_masked=is_masked, original=held, original_state=state,
@@ -122,8 +124,6 @@ def _renamed(target: Any) -> Any:
 
 def _decode(original: Original) -> Message[Any]:
     """A message of another encoder than JSON. That may be pickle: only what this application itself sealed is read."""
-    if not original.is_sealed:
-        raise Refused("the kept message is not JSON and was not sealed by this application, so it is not decoded")
     encoder = _name_of(get_encoder())
     if original.data.get("encoder") != encoder:
         raise Refused(f"the kept message was encoded by {original.data.get('encoder')}, this process has {encoder}")

@@ -17,7 +17,7 @@ from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
-from z4j_agent.originals import MAX_ORIGINAL, close_original, is_plain
+from z4j_agent.originals import MAX_ORIGINAL, is_plain
 from z4j_agent.redaction import MASK
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
 
@@ -36,7 +36,7 @@ def payload_of(agent: Agent, huey: Any, task: Any, rank: int) -> bytes:
     data, is_pickle = payload_data(huey, task)
     held, state = None, "too_large"
     if data is not None:
-        held, state = close_original(data, ENGINE, task.id, is_masked=is_masked or is_pickle, key=agent.settings.seal_key)
+        held, state = agent.close_original(data, ENGINE, task.id, name_of(task), huey.name, is_masked=is_masked or is_pickle)
     return records.payload(
         ENGINE, task.id, attempt_of(task), now(), agent.run, name_of(task), huey.name, rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
@@ -64,8 +64,6 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
     registry = huey._registry
     data = original.data
     if "body64" in data:
-        if not original.is_sealed:
-            raise Refused("the kept task is a pickle that this application has not sealed; it is not read")
         message = huey.serializer.deserialize(base64.b64decode(str(data["body64"])))
         is_member = getattr(message, "chord_config", None) is not None
         note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if is_member else ""
@@ -91,8 +89,6 @@ def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, 
     data = original.data
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]
-    if not original.is_sealed:
-        raise Refused("the kept task is a pickle that this application has not sealed; it is not read")
     message = huey.serializer.deserialize(base64.b64decode(str(data.get("body64", ""))))
     if not is_plain(message.args) or not is_plain(message.kwargs):
         raise Refused("its arguments are objects that cannot be written as JSON")
@@ -124,7 +120,7 @@ def of_unknown(agent: Agent, huey: Any, data: bytes) -> tuple[bytes | None, str,
     held, state = None, "too_large"
     if len(data) <= _LARGE:
         body = {"body64": base64.b64encode(data).decode("ascii")}
-        held, state = close_original(body, ENGINE, task_id, is_masked=True, key=agent.settings.seal_key)
+        held, state = agent.close_original(body, ENGINE, task_id, name, huey.name, is_masked=True)
     record = records.payload(
         ENGINE, task_id, 0, now(), agent.run, name, huey.name, rank=BY_WORKER, args=text, is_masked=True, original=held,
         original_state=state,

@@ -18,7 +18,7 @@ from z4j_agent import display, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.hooks import now, parameter_names
-from z4j_agent.originals import MAX_ORIGINAL, close_original, is_plain
+from z4j_agent.originals import MAX_ORIGINAL, is_plain
 from z4j_agent.redaction import redact_text
 from z4j_rq.facts import ENGINE, MARK, attempt_of, function_of, name_of
 
@@ -65,7 +65,7 @@ def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
         if meta and is_plain(meta):
             body, is_secret = {**body, "meta": meta}, True  # the sender's own data, of which we show nothing
         original = body | ({"job": wishes} if is_plain(wishes) and wishes else {})
-        held, state = close_original(original, ENGINE, job.id, is_masked=is_secret, key=agent.settings.seal_key)
+        held, state = agent.close_original(original, ENGINE, job.id, name, job.origin or "", is_masked=is_secret)
     return records.payload(
         ENGINE, job.id, attempt_of(job), now(), agent.run, name, job.origin or "", rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
@@ -77,8 +77,6 @@ def read_arguments(original: Original, serializer: Any, job_class: type[Job]) ->
     data = original.data
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]
-    if not original.is_sealed:
-        raise Refused("the kept job is a pickle that this application has not sealed; it is not opened")
     job = job_class(original.task_id, connection=None, serializer=serializer)
     job.data = base64.b64decode(str(data.get("body64", "")))
     try:
@@ -101,8 +99,6 @@ def job_again(original: Original, new_id: str, connection: Any, serializer: Any,
     data = original.data
     job = job_class(new_id, connection=connection, serializer=serializer)
     if "body64" in data:
-        if not original.is_sealed:
-            raise Refused("the kept job is a pickle that this application has not sealed; it is not handed to a worker")
         job.data = base64.b64decode(str(data["body64"]))
     elif isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         job.func_name, job.instance, job.args, job.kwargs = original.name, None, tuple(data["args"]), data["kwargs"]

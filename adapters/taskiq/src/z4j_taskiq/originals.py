@@ -22,7 +22,7 @@ from taskiq.serializers.json_serializer import JSONSerializer
 from z4j_agent import display, hooks, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL, close_original
+from z4j_agent.originals import MAX_ORIGINAL
 from z4j_agent.redaction import redact
 from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbitmq
 
@@ -138,7 +138,7 @@ def _payload(
     held, state = None, "too_large"
     if data is not None:
         is_secret = is_masked or BYTES in data or not (labels.keys() <= TASKIQS_OWN or is_clear(labels, agent.settings.redact))
-        held, state = close_original(data, ENGINE, task_id, is_masked=is_secret, key=agent.settings.seal_key)
+        held, state = agent.close_original(data, ENGINE, task_id, name, queue, is_masked=is_secret)
     return records.payload(
         ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,
         original=held, original_state=state,
@@ -150,8 +150,6 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
     """The kept message under a new id, as if sent for the first time. Raises Refused when there is none or it cannot be read."""
     data = original.data
     if BYTES in data:
-        if not original.is_sealed:
-            raise Refused("the kept message is one that this application has not sealed; it is not read again")
         try:
             message = broker.formatter.loads(message=base64.b64decode(str(data[BYTES])))
         except Exception as error:

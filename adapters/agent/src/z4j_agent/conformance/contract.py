@@ -119,7 +119,7 @@ class AdapterContract(Limits):
     def test_discovery_lists_tasks_queues_and_worker(self, gateway: Gateway, running: Harness) -> None:
         found = wait_for(lambda: worker_link(gateway).discoveries, "a discovery")[-1]
         assert found["engine"] == running.adapter.engine
-        tasks = {name: signature for name, signature, _doc, _queue in found["tasks"]}
+        tasks = {name: signature for name, signature, _doc, _queue, _proof in found["tasks"]}
         for kind in BASIC:
             assert running.name_of(kind) in tasks
         assert tasks[running.name_of("wait")].replace("*, ", "").startswith("(seconds"), (
