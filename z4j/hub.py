@@ -31,12 +31,12 @@ class AgentLink:
     capabilities: dict[tuple[str, str], str] = field(default_factory=dict)
     """(engine, action) → scope."""
     environment: str = ""
-    authenticates_originals: bool = True
-    """False of an older agent: it takes a task's name and queue from the command, and is told them."""
     queues: dict[str, frozenset[str]] = field(default_factory=dict)
     """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
     schedulers: dict[str, bool] = field(default_factory=dict)
     """scheduler → whether this process fires it: those it has listed. What concerns schedules is asked of no other."""
+    authenticates_originals: bool = True
+    """False of an older agent: it takes a task's name and queue from the command, and is told them."""
 
 
 @dataclass(frozen=True, slots=True)

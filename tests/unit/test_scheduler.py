@@ -30,7 +30,7 @@ async def test_fires_on_time_and_is_answered(tmp_path: Path) -> None:
         assert len(of.sent) == 1
         frame = of.sent[0]
         assert (frame["action"], frame["engine"], frame["id"][: len(FIRE)]) == ("run_task", "celery", FIRE)
-        params = {"name": "shop.report", "args": [1], "kwargs": {"fast": True}, "queue": "work"}
+        params = {"name": "shop.report", "args": [1], "kwargs": {"fast": True}, "queue": "work", "proofs": {}}
         assert {name: value for name, value in frame["params"].items() if name != "new_id"} == params
         assert await of.outcomes(id) == [(60, "handed")]
         await of.answer(frame, "accepted")

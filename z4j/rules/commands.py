@@ -93,8 +93,8 @@ TASK_ACTIONS: Final = tuple(action for action, rule in RULES.items() if rule.sub
 _NO_ORIGINAL: Final = {
     "none": "the engine's own message is not kept (any more), and the shown arguments are masked, so they cannot be sent again",
     "too_large": "its message was larger than 64 KB and was not kept",
-    "no_key": "its arguments hold secrets and the application has no seal key, so its message was not kept; "
-    "put the whole connection string into Z4J_URL",
+    "no_key": "the application has no seal key, so its message could not be authenticated and was not kept; "
+    "set the whole connection string in Z4J_URL",
 }
 
 

@@ -28,7 +28,7 @@ ORIGINALS: Final = {
     "plain": "kept as it was sent",
     "sealed": "kept, sealed with the app's key",
     "too_large": "not kept: larger than 64 KB",
-    "no_key": "not kept: it holds secrets and the app has no seal key",
+    "no_key": "not kept: the app has no seal key",
     "none": "not kept",
 }
 SENT: Final = (("group_id", "group"), ("root_id", "root"), ("code", "sent from"), ("route", "route"), ("priority", "priority"))

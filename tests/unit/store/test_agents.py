@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ async def test_everything_an_agent_tells(tmp_path: Path) -> None:
         [agent] = await list_agents(store)
         assert (agent.id, agent.app, agent.worker, agent.environment, agent.release) == (id, "shop", "w1", "production", "1.0")
         assert (agent.capabilities, agent.denied, agent.engines) == ([ABLE], ["cancel_task"], {"celery": "5.7"})
-        assert (agent.notes, agent.worker_notes) == (["Spool in memory."], ["No time limit."])
+        assert (agent.notes, agent.worker_notes) == ([agents.OLD_AGENT, "Spool in memory."], ["No time limit."])
         assert (agent.pool, agent.concurrency, agent.queues, agent.running) == ("prefork", 2, ["work"], [running])
         assert (agent.spool_bytes, agent.dropped, agent.faults, agent.is_shipper, agent.clock_skew_us) == (10, 2, 3, False, 5)
         assert (agent.connected_at, agent.seen_at, agent.left_at, agent.seal_key) == (T, T + 2, None, "k1")
@@ -158,3 +159,13 @@ async def test_the_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert (await strip_numbers(store, TaskFilter())).failed_usual == pytest.approx(strip.failed_usual * 7 / 6, rel=0.01)
     finally:
         clock.use()
+
+
+async def test_the_proof_of_a_name_is_kept_until_a_newer_one(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await say_hello(store, "b1", T)
+        for proof, kept in (("k1.aa", "k1.aa"), ("", "k1.aa"), ("k2.bb", "k2.bb")):
+            found = Discovery("rq", [TaskItem("shop.ship", proof=proof), TaskItem("shop.mail")], [])
+            await store.write(partial(agents.record_discovery, app_id=1, boot="b1", found=found, at=T))
+            assert await agents.read_proofs(store, 1, ["shop.ship", "shop.mail", "os.system"]) == {"shop.ship": {"rq": kept}}
+        assert await agents.read_proofs(store, 2, ["shop.ship"]) == {}
