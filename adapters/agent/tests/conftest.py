@@ -141,6 +141,7 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
 def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("URL", "APP", "ENVIRONMENT", "RELEASE", "SPOOL", "ALLOW", "DENIED", "SEAL_KEYS", "SPOOL_LIMIT_MB", "REDACT"):
         monkeypatch.delenv(f"Z4J_{name}", raising=False)
+    monkeypatch.setenv("Z4J_LOG", "logging")  # so that `caplog` sees what the agent logs
     monkeypatch.setattr(guard, "faults", guard.faults)
     guard.faults.by_place.clear()
     guard.faults._logged_at.clear()

@@ -245,6 +245,7 @@ def test_behind_sentinel_the_master_is_asked(port: int, tmp_path: Path) -> None:
 
 
 def test_an_older_arq_stays_unwatched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    monkeypatch.setenv("Z4J_LOG", "logging")
     monkeypatch.setattr("arq.version.VERSION", "0.25.0")
     before = ArqRedis.enqueue_job
     z4j_arq.install(url="z4j+ws://z4a_x@127.0.0.1:1", spool=str(tmp_path / "spool"))

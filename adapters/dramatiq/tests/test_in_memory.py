@@ -125,6 +125,7 @@ def test_an_old_dramatiq_is_left_alone(monkeypatch: pytest.MonkeyPatch, caplog: 
     broker = StubBroker()
     before = list(broker.middleware)
     oldest = ".".join(map(str, z4j_dramatiq.OLDEST))
+    monkeypatch.setenv("Z4J_LOG", "logging")
     monkeypatch.setattr(dramatiq, "__version__", "1.9.0")
     with caplog.at_level(logging.ERROR, "z4j_agent"):
         z4j_dramatiq.install(broker, url="z4j+ws://z4a_token@127.0.0.1:9", spool=tmp_path)

@@ -147,6 +147,7 @@ def test_a_next_attempt_that_the_storage_refuses_is_a_failure(gateway: Gateway, 
 
 
 def test_an_older_huey_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setenv("Z4J_LOG", "logging")
     monkeypatch.setattr(engine, "__version__", "2.4.9")
     huey = engine.SqliteHuey("shop", filename=str(tmp_path / "shop.db"))
     before = {**vars(huey)}

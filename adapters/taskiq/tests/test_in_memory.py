@@ -176,8 +176,9 @@ def test_a_task_that_exits_has_failed(watched: Watched) -> None:
     assert (end.rest["error_type"], end.rest["error"]) == ("SystemExit", "3")
 
 
-def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything of ours that taskiq calls finds its agent gone."""
+    monkeypatch.setenv("Z4J_LOG", "logging")
     assert z4j_taskiq._adapter is not None
     (capture,) = z4j_taskiq._adapter.captures
     del capture._agent
@@ -296,6 +297,7 @@ def test_each_broker_of_a_process_is_asked_for_its_own(watched: Watched) -> None
 
 
 def test_an_older_taskiq_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("Z4J_LOG", "logging")
     monkeypatch.setattr(z4j_taskiq, "OLDEST", (99, 0))
     broker = InMemoryBroker()
     with caplog.at_level(logging.ERROR):

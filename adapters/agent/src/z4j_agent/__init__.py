@@ -6,14 +6,15 @@ Without `Z4J_URL` nothing happens at all. Nothing here ever raises into the appl
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from z4j_agent.guard import faults, let_through
-from z4j_agent.settings import BadSettings, Settings
+from z4j_agent.log import log, sink
+from z4j_agent.settings import BadSettings, Settings, default_spool
 
 if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["configure", "current", "start", "stop"]
 
-_log = logging.getLogger("z4j_agent")
 _agent: Agent | None = None
 _is_fork_watched = False
 _configured: dict[str, str] = {}
@@ -75,7 +75,8 @@ def start(
 ) -> Agent | None:
     """Installs adapters, or schedulers that stand alone. Returns the agent of this process tree, None when there is nothing to report to.
 
-    A second call adds its parts to the first agent. Mistakes in the settings are one log line, never an exception.
+    A second call adds its parts to the first agent. Mistakes in the settings are one line of the agent's own log (`log.py`, which the
+    doctor shows), never an exception.
     """
     global _agent
     try:
@@ -83,7 +84,7 @@ def start(
             app=app, environment=environment, allow=allow, denied=denied, url=url, spool=spool, is_plaintext_allowed=is_plaintext_allowed
         )
         if settings is None:
-            _log.info("z4j is off: Z4J_URL is not set")
+            log.info("z4j is off: Z4J_URL is not set")
             return None
         if _agent is None:
             from z4j_agent.agent import Agent
@@ -102,11 +103,20 @@ def start(
                 scheduler.install()
                 _agent.schedulers = (*_agent.schedulers, scheduler)
     except BadSettings as error:
-        _log.error("z4j is off: %s", error)
+        log.error("z4j is off: %s", error)
+        _keep_log(spool)
     except Exception as error:
         let_through(error)
         faults.report("start", error)
     return _agent
+
+
+def _keep_log(spool: str | Path | None) -> None:
+    """Writes what was logged where the doctor looks for it, though there is no agent. A folder that cannot be made loses the lines."""
+    with contextlib.suppress(OSError):
+        folder = Path(spool or os.environ.get("Z4J_SPOOL") or default_spool())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sink.use(folder)
 
 
 def current() -> Agent | None:

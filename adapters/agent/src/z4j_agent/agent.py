@@ -8,7 +8,6 @@ the agent's own thread (`connection.py`), which exists only in long-lived proces
 from __future__ import annotations
 
 import collections
-import logging
 import os
 import secrets
 import socket
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_agent import display, originals, records
 from z4j_agent.guard import faults, let_through
+from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
 from z4j_agent.places import folder_name, is_network
 from z4j_agent.settings import Settings
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
 OFFERED_AT_MOST = 10_000
-
-_log = logging.getLogger("z4j_agent")
 
 
 class Agent:
@@ -296,6 +294,7 @@ class Agent:
                 continue
             if self.notes:
                 self._note(f"events wait in {folder} instead, {limit >> 20} MB at most, and do not survive a restart of the host")
+            sink.use(folder)
             spool = Spool(folder, self.origin)
             return spool, Shipper(folder, limit, spool.append)
         self._note("events wait in memory and are lost with this process; give it a writable folder in Z4J_SPOOL")
@@ -306,4 +305,4 @@ class Agent:
     def _note(self, sentence: str) -> None:
         """Once in the log, and always on the Workers page."""
         self.notes.append(sentence)
-        _log.warning("%s", sentence)
+        log.warning("%s", sentence)

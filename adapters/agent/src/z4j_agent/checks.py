@@ -13,11 +13,14 @@ from pathlib import Path
 
 from z4j_agent.adapter import Adapter, Finding
 from z4j_agent.guard import faults, let_through
+from z4j_agent.log import FILE
 from z4j_agent.places import file_system_of, is_network
 from z4j_agent.settings import LOOPBACK, Settings, agent_version
 from z4j_agent.spool import SEGMENT_SUFFIX
 
 ENGINES = ("celery", "rq", "dramatiq", "huey", "arq", "taskiq")
+LOG_LINES = 5
+"""Warnings of the agent's log that the doctor shows."""
 ENOUGH_FREE = 64 * 1024 * 1024
 """Bytes free on the spool's file system below which a busy hour without a server could fill it."""
 
@@ -35,7 +38,7 @@ def of_settings(settings: Settings) -> list[Finding]:
         what = f"The connection to {place} is plaintext, so the network between can read the token and every task."
         found.append(Finding("warning", what, "Use a connection string that begins with z4j:// (TLS)."))
     if settings.seal_key is None:
-        what = "There is no seal key, so a task whose arguments hold a secret is kept without its original and cannot be retried."
+        what = "There is no seal key, so no task's message is kept and none can be retried."
         remedy = "Paste the app's whole connection string: the seal key is the part between the dot and the @."
         found.append(Finding("warning", what, remedy))
     else:
@@ -173,3 +176,13 @@ def _version_of(adapter: Adapter) -> str:
         let_through(error)
         faults.report(f"finding the version of {adapter.engine}", error)
         return "of unknown version"
+
+
+def of_log(settings: Settings) -> list[Finding]:
+    """The newest warnings of this application's agents: they are in a file of their own, for nothing of ours is in the host's log."""
+    path = settings.spool / FILE
+    try:
+        lines = [line for line in path.read_text("utf-8", "replace").splitlines() if " INFO " not in line][-LOG_LINES:]
+    except OSError:
+        return []
+    return [Finding("warning", f"The agent logged: {line[:300]}", f"The whole log is {path}.") for line in lines]

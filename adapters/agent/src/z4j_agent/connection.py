@@ -8,7 +8,6 @@ host: the spool goes on, and what is not acked is sent again. `websockets` and T
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import sys
@@ -21,6 +20,7 @@ from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
+from z4j_agent.log import log
 from z4j_agent.native import native, start_native_thread
 from z4j_agent.originals import prove_name
 from z4j_agent.schedules import capabilities
@@ -52,8 +52,6 @@ SCHEDULES_EVERY_S = 0.5
 """How often a scheduler is asked whether it is time to list its entries; each says how often that is."""
 MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
 """Items of one discovery or heartbeat: a frame has a size limit, and a page would not list more either."""
-
-_log = logging.getLogger("z4j_agent")
 
 
 class Connection:
@@ -169,7 +167,7 @@ class Connection:
         elif not isinstance(error, OSError | EOFError) and "ConnectionClosed" not in type(error).__name__:
             faults.report("connection", error)
         elif before in ("not connected yet", "connected"):
-            _log.info("z4j is not reachable (%s); events wait in the spool and nothing is lost", type(error).__name__)
+            log.info("z4j is not reachable (%s); events wait in the spool and nothing is lost", type(error).__name__)
 
     def _open(self) -> ClientConnection:
         return dial(self._agent.settings)
@@ -215,7 +213,7 @@ class Connection:
         self.state = f"refused: {refusal.message}"
         if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN, wire.BAD_PROTOCOL, wire.TOO_MANY):
             self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
-            _log.warning("z4j refuses this process (%s); events wait in the spool, the next try is in minutes", refusal.message)
+            log.warning("z4j refuses this process (%s); events wait in the spool, the next try is in minutes", refusal.message)
 
     def is_stopping(self) -> bool:
         return self._stopping

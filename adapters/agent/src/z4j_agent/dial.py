@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
+from z4j_agent.log import websocket_log
 from z4j_agent.settings import Settings, agent_version
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def dial(settings: Settings) -> ClientConnection:
         close_timeout=1,
         ping_interval=20,
         ping_timeout=20,
+        logger=websocket_log,
         user_agent_header=f"z4j-agent/{agent_version()}",
         **options,
     )

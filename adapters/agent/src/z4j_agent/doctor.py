@@ -63,7 +63,7 @@ def examine(target: str = "") -> Report:
     for place, (count, kind) in list(faults.by_place.items()):
         what = f"While this ran the agent could not do {place} ({kind}, {count} times)."
         report.append(("agent", Finding("warning", what, "The application is not affected; tell the people who make z4j.")))
-    return report
+    return [*report, *(("log", finding) for finding in checks.of_log(settings))]
 
 
 def _load(target: str) -> Finding:

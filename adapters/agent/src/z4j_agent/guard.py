@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from z4j_agent.log import log
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_log = logging.getLogger("z4j_agent")
 _host_exceptions: tuple[type[BaseException], ...] = ()
 
 
@@ -55,7 +56,7 @@ class Faults:
         now = time.monotonic()
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
-            _log.warning("z4j could not do %s (%s); your task is not affected", where, kind, exc_info=_log.isEnabledFor(logging.DEBUG))
+            log.warning("z4j could not do %s (%s); your task is not affected", where, kind, exc_info=log.isEnabledFor(logging.DEBUG))
             if self._tell is not None:
                 with contextlib.suppress(OSError):
                     self._tell(where, kind, count + 1)
@@ -65,7 +66,7 @@ class Faults:
         self.total += 1
         count, _ = self.by_place.get(where, (0, ""))
         self.by_place[where] = (count + 1, what)
-        _log.error("%s", sentence)
+        log.error("%s", sentence)
         if self._tell is not None:
             with contextlib.suppress(OSError):
                 self._tell(where, what, count + 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import re
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import z4j_agent
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, let_through
+from z4j_agent.log import log
 from z4j_agent.route import get_route
 
 TRACEBACK_LIMIT = 16_000
@@ -26,8 +26,6 @@ TRACEBACK_LIMIT = 16_000
 PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 """Kinds of parameters that can be given by position."""
 _ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
-
-_log = logging.getLogger("z4j_agent")
 
 
 def now() -> int:
@@ -106,7 +104,7 @@ def is_supported(engine: str, version: str, oldest: tuple[int, int]) -> bool:
     found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
     if found >= oldest:
         return True
-    _log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
+    log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
     return False
 
 

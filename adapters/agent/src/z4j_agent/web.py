@@ -8,19 +8,18 @@ silent. A process that enqueues without serving is connected by its engine's ada
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import z4j_agent
 from z4j_agent.guard import guard
+from z4j_agent.log import log
 from z4j_agent.route import set_route
 
 EXIT_WAIT_S = 1.0
 PLAINTEXT = "PLAINTEXT_ALLOWED"
 KNOWN = frozenset({"URL", "APP", "ENVIRONMENT", "RELEASE", "SPOOL", "SPOOL_LIMIT_MB", "ALLOW", "DENIED", "SEAL_KEYS", "REDACT", PLAINTEXT})
-_log = logging.getLogger("z4j_agent")
 _serving_pid = 0
 
 
@@ -32,7 +31,7 @@ def configure(values: Mapping[str, Any]) -> None:
     """
     named = {key.removeprefix("Z4J_"): value for key, value in values.items()}
     for key in sorted(named.keys() - KNOWN):
-        _log.warning("the setting %s of z4j is not known and changes nothing; it may be misspelt", key)
+        log.warning("the setting %s of z4j is not known and changes nothing; it may be misspelt", key)
     is_plaintext_allowed = bool(named.pop(PLAINTEXT, False))
     z4j_agent.configure({f"Z4J_{key}": _text(value) for key, value in named.items()}, is_plaintext_allowed=is_plaintext_allowed)
 

@@ -9,12 +9,12 @@ Without `Z4J_URL` in the environment it does nothing. It never raises.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
 from z4j_agent.guard import guard
+from z4j_agent.log import log
 
 if TYPE_CHECKING:
     from z4j_apscheduler.scheduler import ApScheduler
@@ -26,8 +26,6 @@ NEWEST = 3
 """Major version; 4 has another API and no listeners of this kind."""
 _installed: ApScheduler | None = None
 """One for all schedulers of this process, so that a command finds the right one."""
-
-_log = logging.getLogger("z4j_agent")
 
 
 def install(scheduler: Any, *, name: str = "", functions: Iterable[Any] = (), **settings: Any) -> None:
@@ -75,7 +73,7 @@ def _is_too_new() -> bool:
     found = _version()
     is_too_new = found.partition(".")[0].isdigit() and int(found.partition(".")[0]) > NEWEST
     if is_too_new:
-        _log.error("z4j is off: APScheduler %s is not supported, only 3.x is", found)
+        log.error("z4j is off: APScheduler %s is not supported, only 3.x is", found)
     return is_too_new
 
 

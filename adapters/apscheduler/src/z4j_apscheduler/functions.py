@@ -6,15 +6,13 @@ so that nobody who reaches the server can have a module imported or a function o
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Iterable
 from typing import Any
 
 from apscheduler.util import obj_to_ref
 
 from z4j_agent.guard import let_through
-
-_log = logging.getLogger("z4j_agent")
+from z4j_agent.log import log
 
 
 def reference_of(function: Any) -> str:
@@ -45,7 +43,7 @@ class Offered:
                 name = function if isinstance(function, str) else reference_of(function)
             except Exception as error:
                 let_through(error)
-                _log.warning("z4j cannot offer %r: %s", function, error)
+                log.warning("z4j cannot offer %r: %s", function, error)
                 continue
             self._found[name] = function
 

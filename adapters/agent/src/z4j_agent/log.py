@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's own log, apart from the host's: nothing of ours appears in the application's log, at any level.
+
+`log` and the logger given to `websockets` are not in the registry of `logging`, so that neither the host's handlers, nor its level, nor a
+library that patches `logging.Logger` (Sentry, OpenTelemetry) sees what they say. Lines go to `agent.log` in the spool folder (mode 0600, at
+most two files of 256 KB). `Z4J_LOG=stderr` writes them to standard error and `Z4J_LOG=logging` to the host's logger `z4j_agent`, for an
+owner who wants them there. The connection's token and frames are in none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from pathlib import Path
+
+LIMIT = 256 * 1024
+KEPT = 50
+FILE = "agent.log"
+
+
+class Sink:
+    """Where lines go. Takes no lock: a line is one `write`. Lines from before the folder is known are kept and written then."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._early: list[str] = []
+
+    def use(self, folder: Path) -> None:
+        """From now on lines go to this folder. A folder that cannot be written loses lines, nothing else."""
+        self._path = folder / FILE
+        early, self._early = self._early, []
+        for line in early:
+            self._append(line)
+
+    def write(self, record: logging.LogRecord) -> None:
+        """One line of a record. Never raises."""
+        to = os.environ.get("Z4J_LOG", "")
+        if to == "logging":
+            hosts = logging.getLogger("z4j_agent")
+            if hosts.isEnabledFor(record.levelno):
+                hosts.handle(record)
+            return
+        with contextlib.suppress(Exception):  # a log that cannot be written must not reach the host either
+            at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+            text = " ".join(record.getMessage().splitlines())
+            line = f"{at} {record.levelname} [{os.getpid()}] {text}\n"
+            if to == "stderr":
+                os.write(2, line.encode("utf-8", "backslashreplace"))
+            elif self._path is None:
+                self._early = [*self._early[-KEPT:], line]
+            else:
+                self._append(line)
+
+    def _append(self, line: str) -> None:
+        assert self._path is not None
+        with contextlib.suppress(OSError):
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.write(fd, line.encode("utf-8", "backslashreplace"))
+                is_full = os.fstat(fd).st_size > LIMIT
+            finally:
+                os.close(fd)
+            if is_full:
+                self._path.replace(self._path.with_name(f"{FILE}.1"))
+
+    def last(self, lines: int) -> list[str]:
+        """The newest lines, oldest first, for the doctor."""
+        if self._path is None:
+            return self._early[-lines:]
+        try:
+            return self._path.read_text("utf-8", "replace").splitlines()[-lines:]
+        except OSError:
+            return []
+
+
+sink = Sink()
+
+
+class OwnLogger(logging.Logger):
+    """A logger outside of the host's registry; its class has its own way out, which no patch of `logging.Logger` reaches."""
+
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the name is that of logging
+        sink.write(record)
+
+
+log = OwnLogger("z4j_agent", logging.INFO)
+websocket_log = OwnLogger("z4j_agent.websocket", logging.ERROR)
+"""Above what `websockets` says of frames and headers: at DEBUG it would write the connection's token."""
