@@ -212,7 +212,10 @@ class Dispatch:
                 link.send(command_frame(id, action, engine, at + RULES[action].expires_us, {"queue": queue}))
 
     async def _hand_over(self, command: CommandRow, near: str = "") -> None:
-        found, _ = self.hub.find(dataclasses.replace(need_of(command), near=near))
+        broker = ""
+        if RULES[command.action].needs_original and command.task is not None:
+            broker = await originals.broker_of(self.store, command.task) or ""
+        found, _ = self.hub.find(dataclasses.replace(need_of(command), near=near, broker=broker))
         if not found:
             return
         await self._send(command, found[0])
@@ -247,7 +250,8 @@ def _need(task: TaskDetail, action: str) -> Need:
     row = task.row
     worker = row.worker if action == "terminate_task" else ""
     near = row.worker if action in HELD else ""
-    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near)
+    broker = task.broker if RULES[action].needs_original else ""
+    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near, broker)
 
 
 def need_of(command: CommandRow) -> Need:

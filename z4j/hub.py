@@ -35,6 +35,8 @@ class AgentLink:
     """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
     schedulers: dict[str, bool] = field(default_factory=dict)
     """scheduler → whether this process fires it: those it has listed. What concerns schedules is asked of no other."""
+    brokers: dict[str, dict[str, str]] = field(default_factory=dict)
+    """engine → {identity: fingerprint or ""} of the brokers its process reported; an engine without an entry may have any."""
     authenticates_originals: bool = True
     """False of an older agent: it takes a task's name and queue from the command, and is told them."""
 
@@ -51,6 +53,8 @@ class Need:
     queue: str = ""
     near: str = ""
     """The worker that holds it as far as is known: asked first, where another one may do as well."""
+    broker: str = ""
+    """The broker it concerns, "" where it is not known."""
 
 
 class Hub:
@@ -83,6 +87,12 @@ class Hub:
         found = [link for link in self.of_app(app_id) if (engine, action) in link.capabilities]
         return sorted(found, key=lambda link: link.role != "worker")
 
+    def _names_of(self, need: Need) -> set[str]:
+        """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
+        reported = [link.brokers.get(need.engine, {}) for link in self.of_app(need.app_id)]
+        prints = {brokers[need.broker] for brokers in reported if brokers.get(need.broker)}
+        return {need.broker} | {identity for brokers in reported for identity, of in brokers.items() if of in prints}
+
     def find(self, need: Need) -> tuple[list[AgentLink], str]:
         """The agents that can and may, the best first; or none, and the reason as half a sentence."""
         able = self.able(need.app_id, need.engine, need.action)
@@ -96,6 +106,11 @@ class Hub:
             able = sorted((link for link in able if need.engine in link.schedulers), key=lambda link: not link.schedulers[need.engine])
         if not able:
             return [], f"no agent that can do this for {need.engine} is connected{where}"
+        if need.broker:
+            same = self._names_of(need)
+            able = [link for link in able if not (reported := link.brokers.get(need.engine)) or same & reported.keys()]
+            if not able:
+                return [], f"no connected agent uses its broker, {need.broker}"
         secure = [link for link in able if link.is_secure]
         if not secure:
             return [], "its agents are connected in plaintext over a network, where commands are refused"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
-from z4j.store import boots, commands, fires, gaps, merge, originals, plans, runs
+from z4j.store import boots, commands, fires, gaps, merge, names, originals, plans, runs
 from z4j.store.db import Connection, Store
 
 LOOKUP = "lookup."
@@ -85,7 +85,7 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
             batch.add(key, event)
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
-                batch.originals.append((key, original_key(event), data, key_id or ""))
+                batch.originals.append((key, original_key(event), data, key_id or "", names.intern(db, "broker", record.broker or "")))
         elif isinstance(record, records.Fired):
             fires.record_fired(db, app_id, record, at)
             batch.topics.add("schedules")
@@ -103,7 +103,7 @@ class _Batch:
         self.app_id = app_id
         self.tasks: dict[merge.Key, list[Event]] = {}
         self.runs: dict[tuple[merge.Key, int, str], RunSummary] = {}
-        self.originals: list[tuple[merge.Key, int, bytes, str]] = []
+        self.originals: list[tuple[merge.Key, int, bytes, str, int]] = []
         self.links: set[tuple[merge.Key, str, str]] = set()
         self.commands: list[str] = []
         self.plans: set[str] = set()
@@ -163,7 +163,7 @@ class _Batch:
             news = {(ids[key], attempt, token): of for (key, attempt, token), of in self.runs.items()}
             is_changed = runs.save(self.db, self.app_id, news) or is_changed
         if self.originals:
-            originals.save(self.db, [(ids[key], rank, data, key_id) for key, rank, data, key_id in self.originals])
+            originals.save(self.db, [(ids[key], rank, data, key_id, broker) for key, rank, data, key_id, broker in self.originals])
         if self.links:
             merge.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links])
         if refused:

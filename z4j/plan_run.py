@@ -126,9 +126,9 @@ class PlanRun:
             changed = _why_changed(plan.action, item)
             if changed is None and RULES[plan.action].needs_original and item.task not in kept:
                 changed = "its original was deleted meanwhile"
-            link = None if changed else self._link(plan, item)
+            link, missing = (None, "") if changed else self._link(plan, item, kept.get(item.task))
             if link is None:
-                gone.append((item.seq, Item.CHANGED if changed else Item.REFUSED, changed or "nobody can do that for this worker now"))
+                gone.append((item.seq, Item.CHANGED if changed else Item.REFUSED, changed or missing))
             else:
                 going.append((item, link))
 
@@ -147,12 +147,15 @@ class PlanRun:
     def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
         return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
 
-    def _link(self, plan: PlanRow, item: Next) -> AgentLink | None:
+    def _link(self, plan: PlanRow, item: Next, kept: Original | None) -> tuple[AgentLink | None, str]:
         group = self._groups[item.number]
         worker = item.worker if plan.action == "terminate_task" else ""
         near = item.worker if plan.action in HELD else ""
-        found, _ = self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near))
-        return found[0] if found else None
+        broker = kept.broker if kept is not None else ""
+        found, missing = self.hub.find(
+            Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near, broker)
+        )  # fmt: skip
+        return (found[0] if found else None), missing
 
     def _frame(
         self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any], link: AgentLink, kept: Original | None

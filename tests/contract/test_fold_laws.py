@@ -59,6 +59,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "eta": maybe, "received_at": maybe, "started_at": maybe, "meta": metas,
     "runtime": st.one_of(st.none(), st.integers(0, 3)), "result": texts, "reason": texts, "error_type": texts,
     "error": texts, "traceback": texts, "rank": st.integers(0, 2), "args": texts, "masked": st.booleans(),
+    "broker": st.sampled_from([None, "redis://a:6379/0", "redis://b:6379/0"]),
     "original": st.sampled_from([None, [None, "AA=="], ["k1", "AQ=="]]),
     "original_state": st.sampled_from(["none", "plain", "sealed", "too_large", "no_key"]),
     "command_id": st.just("c"),

@@ -35,7 +35,7 @@ async def test_a_task_from_enqueued_to_succeeded(tmp_path: Path) -> None:
         assert (row.first_at, row.enqueued_at, row.received_at, row.started_at) == (T, T, T + SECOND, T + 2 * SECOND)
         assert (row.ended_at, row.last_at, row.waited_us, row.runtime_us) == (T + 3 * SECOND, T + 3 * SECOND, 2 * SECOND, 900_000)
         assert (detail.original_state, detail.masked) == ("sealed", True)
-        assert await get_original(store, 1) == (b"\x02\x01", "k1", None)
+        assert await get_original(store, 1) == (b"\x02\x01", "k1", None, "")
         assert [(run.attempt, run.run, run.state, run.host) for run in detail.runs] == [(0, "b00t.7", "succeeded", "h1")]
         assert await runs.list_runs(store, 1) == []
 

@@ -159,6 +159,7 @@ class _Peer:
                 at = clock.now()
                 boot = self._linked().boot
                 of_worker = found.worker.queues if found.worker is not None else []
+                self._linked().brokers[found.engine] = found.brokers
                 self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
                 await self.gateway.store.write(lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at))
                 self.gateway.live.changed(("workers", "queues"))

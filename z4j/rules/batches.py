@@ -68,6 +68,8 @@ def _has_nul(record: AnyRecord) -> bool:
     """True when a name holds a NUL. Display texts may: `event` makes it visible there."""
     if isinstance(record, records.TaskRecord):
         names: list[str | None] = [record.engine, record.task_id, record.run, record.name, record.queue]
+        if isinstance(record, records.Payload):
+            names.append(record.broker)
         facts = getattr(record, "meta", None)
         if facts is not None:
             names += [facts.parent_id, facts.root_id, facts.group_id, facts.retry_of, facts.code, facts.route, facts.worker]

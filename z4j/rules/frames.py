@@ -126,6 +126,8 @@ class Discovery(Struct, tag_field="type", tag="discovery", frozen=True):
     tasks: Annotated[list[TaskItem], Meta(max_length=10_000)]
     queues: Annotated[list[QueueItem], Meta(max_length=1_000)]
     worker: WorkerFacts | None = None
+    brokers: Annotated[dict[Name, Name], Meta(max_length=100)] = {}
+    """{identity: fingerprint} of the brokers the process uses, see `z4j_agent.broker`; {} where it did not report any."""
 
 
 class Heartbeat(Struct, tag_field="type", tag="heartbeat", frozen=True):

@@ -251,6 +251,8 @@ class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True)
     masked: bool
     original: tuple[Name | None, bytes] | None
     original_state: str
+    broker: Name | None = None
+    """Of the original, None of an older agent."""
 
     kind: ClassVar[str] = "payload"
 

@@ -54,6 +54,7 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
         kept = json.loads(zlib.decompress(row[0]), object_hook=_unblob)
         if not db.execute(SQL["put_task"], kept["task"]).fetchall():
             continue
+        kept["original"] = [(*of, 0)[:5] for of in kept["original"]]  # of an older release, without its broker
         for part, block in (("runs", "put_run"), ("original", "put_original"), ("links", "put_link")):
             db.executemany(SQL[block], kept[part])
         _, app_id, engine_id, _, state, *_ = kept["task"]

@@ -15,7 +15,7 @@ FROM run WHERE task = :id;
 
 -- read_original --
 -- Its original.
-SELECT task, key, data, key_id FROM original WHERE task = :id;
+SELECT task, key, data, key_id, broker_id FROM original WHERE task = :id;
 
 -- read_links --
 -- Its links. Index: task_link_task.
@@ -37,7 +37,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- put_original --
 -- Its original.
-INSERT INTO original (task, key, data, key_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO original (task, key, data, key_id, broker_id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
 
 -- put_link --
 -- One of its links.

@@ -13,7 +13,7 @@ from z4j.store.db import Connection, Store
 
 SQL = sql.load("names")
 
-KINDS = ("name", "queue", "worker", "environment", "release", "engine")
+KINDS = ("name", "queue", "worker", "environment", "release", "engine", "broker")
 CACHE_LIMIT = 100_000
 
 

@@ -13,8 +13,8 @@ from z4j.store.db import Connection, Store
 SQL = sql.load("originals")
 
 
-def save(db: Connection, originals: Iterable[tuple[int, int, bytes, str]]) -> None:
-    """Keep (task row, `fold.original_key`, bytes, key id or "") where it is better than what is kept."""
+def save(db: Connection, originals: Iterable[tuple[int, int, bytes, str, int]]) -> None:
+    """Keep (task row, `fold.original_key`, bytes, key id or "", broker's name id) where it is better than what is kept."""
     db.executemany(SQL["put_original"], originals)
 
 
@@ -26,15 +26,17 @@ class Original(NamedTuple):
     """Which key it was closed with; None of an older agent's plain one."""
     moved_to: str | None
     """The queue an operator has moved its task to since; the message itself still says the first one."""
+    broker: str
+    """The identity of the broker it belongs to, "" where it is not known."""
 
 
 async def get_original(store: Store, task: int) -> Original | None:
     """The original of a task, or None when none is kept."""
     row = await store.fetch_one(SQL["get_original"], {"task": task, "moved": MOVED})
-    return None if row is None else Original(row[0], row[1] or None, row[2])
+    return None if row is None else Original(row[0], row[1] or None, row[2], row[3] or "")
 
 
-async def has_original(store: Store, task: int) -> bool:
-    """Whether the original of a task is (still) kept."""
-    row = await store.fetch_one(SQL["has_original"], {"task": task})
-    return bool(row and row[0])
+async def broker_of(store: Store, task: int) -> str | None:
+    """The broker of the original of a task, "" where it is not known; None when no original is kept (any more)."""
+    row = await store.fetch_one(SQL["broker_of"], {"task": task})
+    return None if row is None else row[0] or ""

@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- put_original --
 -- The engine's own message; the greatest key stays, of equal ones the greatest bytes (any order gives the same).
-INSERT INTO original (task, key, data, key_id) VALUES (?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data, key_id = excluded.key_id
+INSERT INTO original (task, key, data, key_id, broker_id) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data, key_id = excluded.key_id, broker_id = excluded.broker_id
 WHERE (excluded.key, excluded.data, excluded.key_id) > (key, data, key_id);
 
 -- get_original --
 -- The engine's own message of one task.
-SELECT o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END FROM original AS o JOIN task AS t ON t.id = o.task
-  LEFT JOIN name AS q ON q.id = t.queue_id WHERE o.task = :task;
+SELECT o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, b.text FROM original AS o JOIN task AS t ON t.id = o.task
+  LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;
 
--- has_original --
--- Whether the original of a task is (still) kept.
-SELECT EXISTS (SELECT 1 FROM original WHERE task = :task);
+-- broker_of --
+-- The broker of the original of a task; no row where none is kept (any more).
+SELECT b.text FROM original AS o LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;

@@ -308,7 +308,7 @@ async def list_done(store: Store, id: int) -> list[tuple[Any, ...]]:
 async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Original]:
     """task row → its original, where it is kept."""
     rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks)), "moved": MOVED})
-    return {task: Original(data, key_id or None, moved_to) for task, data, key_id, moved_to in rows}
+    return {task: Original(data, key_id or None, moved_to, broker or "") for task, data, key_id, moved_to, broker in rows}
 
 
 async def outcome(store: Store, app_id: int, task_id: str) -> int | None:

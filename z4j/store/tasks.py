@@ -92,6 +92,8 @@ class TaskDetail:
     retry_of: list[Link]
     retried_as: list[Link]
     masked: bool
+    broker: str = ""
+    """The identity of the broker its original belongs to, "" where it is not known."""
 
 
 async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50) -> TaskPage:
@@ -111,9 +113,13 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
     sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id)})
 
-    original_state = ORIGINAL_NAMES[original_key & 15]
-    if original_state in ("plain", "sealed") and not await originals.has_original(store, id):
-        original_state = "none"  # kept for a shorter time than the task
+    original_state, broker = ORIGINAL_NAMES[original_key & 15], ""
+    if original_state in ("plain", "sealed"):
+        found_broker = await originals.broker_of(store, id)
+        if found_broker is None:
+            original_state = "none"  # kept for a shorter time than the task
+        else:
+            broker = found_broker
 
     def links(rows: list[Any], kind: str) -> list[Link]:
         return [
@@ -133,6 +139,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         retry_of=links(targets, "retry_of"),
         retried_as=links(sources, "retry_of"),
         masked=bool(is_masked),
+        broker=broker,
     )
 
 

@@ -101,7 +101,7 @@ def test_payload_is_redacted_and_sealed(agent: Agent) -> None:
     assert b"hunter2" not in data
     assert sealed[9:11] == ['["ada", "•••"]', True]
     assert (len(sealed[11][0]), sealed[12]) == (8, "sealed")
-    assert decoded(agent.payload("fake", "t", 0, "n", "q", 1, [], {}, None))[0][11:] == [None, "none"]
+    assert decoded(agent.payload("fake", "t", 0, "n", "q", 1, [], {}, None))[0][11:] == [None, "none", ""]
     assert agent.show({"token": "x"}) == '{"token": "•••"}'
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from z4j_agent.adapter import LEVELS, PLACES, Adapter, Original, Refused
 from z4j_agent.authority import check_name, check_queue, keys_of, why_not
+from z4j_agent.broker import find_broker
 from z4j_agent.edits import apply_edit
 from z4j_agent.originals import CannotOpen, open_original
 from z4j_agent.session import Command
@@ -106,7 +107,8 @@ class Asked:
                 raise CannotOpen(
                     f"the command states the {part} {stated[:80]}, but the original is of {own[:80]}", check=f"original.{part}"
                 )
-        return Original(task_id, bound.name, self._moved(bound.queue), opened.data, bound.broker)
+        broker = find_broker(bound.broker, bound.server, self.adapter.brokers())
+        return Original(task_id, bound.name, self._moved(bound.queue), opened.data, broker)
 
     def _moved(self, queue: str) -> str:
         """The queue an operator moved the task to, where the owner permits moves."""

@@ -7,6 +7,7 @@ Declared means the conformance suite demands it; undeclared means the method ans
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -146,7 +147,7 @@ class Original:
     data: dict[str, Any] = field(default_factory=dict)
     """JSON-able: body (base64 text when binary), headers, content type, encoding, routing."""
     broker: str = ""
-    """The application's name of the broker it came from, "" where it has only one."""
+    """The identity of its broker as this process has it, "" where its maker did not report one."""
     is_bound: bool = True
     """Whether name and queue are authenticated with the message. One kept by an older agent does not bind them; the agent accepts it
     only where both are known (`Adapter.knows_task`, `knows_queue`). Every original is one that an agent of this application made."""
@@ -193,6 +194,17 @@ class Adapter:
     def worker(self) -> WorkerInfo | None:
         """This process as a worker, or None in a pure producer."""
         return None
+
+    # -- brokers -------------------------------------------------------------------------------------------------------
+    def brokers(self) -> Mapping[str, str]:
+        """{identity (`broker.identify`): fingerprint} of the brokers this process uses through this engine, the default one first. The
+        fingerprint is what the broker says of itself (Redis: `run_id`), "" while it was not asked; two addresses with one fingerprint
+        are one broker. {} where the engine cannot tell. Called in the agent's thread; asks no broker."""
+        return {}
+
+    def of_broker(self, broker: str) -> Adapter:
+        """The adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns one that looks only there."""
+        return self
 
     # -- authority: what the server may name. Called for each command, so without a question to the broker where possible ------
     def knows_task(self, name: str) -> bool:

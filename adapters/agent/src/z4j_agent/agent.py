@@ -49,6 +49,8 @@ class Agent:
         self.seat = ""
         self.host = socket.gethostname()
         self.notes: list[str] = []
+        self.fingerprints: dict[str, str] = {}
+        """What the brokers of this process say of themselves, by identity; filled by its thread, see `Adapter.brokers`."""
         self.boot = ""
         self.run = ""
         self._boot_pid = 0
@@ -127,7 +129,8 @@ class Agent:
         self, data: dict[str, Any], engine: str, task_id: str, name: str, queue: str, *, is_masked: bool, broker: str = ""
     ) -> tuple[tuple[str, bytes] | None, str]:
         """The original for a `payload` record and its state, see `originals.close_original`."""
-        binding = originals.Binding(engine, task_id, self.settings.environment, name, queue, broker)
+        server = self.fingerprints.get(broker, "") if broker else ""
+        binding = originals.Binding(engine, task_id, self.settings.environment, name, queue, broker, server)
         return originals.close_original(data, binding, is_masked=is_masked, key=self.settings.seal_key)
 
     def show(self, value: Any) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from z4j_agent.actions import CARRIED_OUT, Asked
 from z4j_agent.adapter import Adapter, Refused, Unsupported
 from z4j_agent.authority import why_not
+from z4j_agent.broker import find_broker
 from z4j_agent.guard import faults, let_through
 from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.schedules import Scheduler
@@ -172,6 +173,9 @@ class Commands:
             raise Unsupported(f"no adapter for {command.engine} in this process")
         if all(able.action != command.action for able in adapter.capabilities):
             raise Unsupported(f"{command.engine} cannot do that in this process")
+        broker = command.params.get("broker", "")
+        if isinstance(broker, str) and broker:
+            adapter = adapter.of_broker(find_broker(broker, "", adapter.brokers()))
         return CARRIED_OUT[command.action](Asked(command, adapter, self._settings))
 
     def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.client import ClientConnection
 
+    from z4j_agent.adapter import Adapter
     from z4j_agent.agent import Agent
     from z4j_agent.shipper import Batch
 
@@ -365,11 +366,23 @@ class _Exchange:
         except Exception as error:
             let_through(error)
             faults.report(f"discovery of the worker in {adapter.engine}", error)
+        found["brokers"] = self._brokers(adapter)
         frame = self._session.send_discovery(found)
         if len(frame) > wire.MAX_FRAME // 2:
             found["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in found["tasks"]]
             frame = self._session.send_discovery(found)
         self._socket.send(frame)
+
+    def _brokers(self, adapter: Adapter) -> dict[str, str]:
+        """Those of an adapter; what they say of themselves is remembered for the originals made from now on."""
+        try:
+            found = adapter.brokers()
+        except Exception as error:
+            let_through(error)
+            faults.report(f"finding the brokers of {adapter.engine}", error)
+            return {}
+        self._agent.fingerprints.update({identity: fingerprint for identity, fingerprint in found.items() if fingerprint})
+        return dict(found)
 
     def _proof(self, engine: str, name: str) -> str:
         """That this application knows the task: the server may show it to a process that does not, and to nobody else's."""

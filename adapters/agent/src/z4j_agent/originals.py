@@ -52,7 +52,9 @@ class Binding:
     name: str
     queue: str
     broker: str = ""
-    """The application's name of the broker, "" where it has only one."""
+    """The identity of its broker (`broker.identify`), "" where it is not known."""
+    server: str = ""
+    """The fingerprint its maker saw of that broker, see `Adapter.brokers`."""
 
     def associated_data(self) -> bytes:
         """What whoever opens the blob must say alike; lengths keep the parts apart."""
@@ -115,6 +117,8 @@ def close_original(data: dict[str, Any], binding: Binding, *, is_masked: bool, k
     bound = {"name": binding.name, "queue": binding.queue, "message": data}
     if binding.broker:
         bound["broker"] = binding.broker
+    if binding.server:
+        bound["server"] = binding.server
     try:
         packed = _pack(bound)
     except (TypeError, ValueError, RecursionError):
@@ -171,10 +175,10 @@ def _open_authenticated(blob: bytes, of: Binding, keys: tuple[SealKey, ...]) -> 
     else:
         raise CannotOpen("the original has an unknown format", check="original.format")
     bound = _unpack(packed)
-    name, queue, broker, data = (bound.get(part, "") for part in ("name", "queue", "broker", "message"))
-    if not (isinstance(name, str) and isinstance(queue, str) and isinstance(broker, str) and isinstance(data, dict)):
+    data, parts = bound.get("message"), [bound.get(part, "") for part in ("name", "queue", "broker", "server")]
+    if not (isinstance(data, dict) and all(isinstance(part, str) for part in parts)):
         raise CannotOpen("the original is damaged", check="original.format")
-    return Opened(data, Binding(of.engine, of.task_id, of.environment, name, queue, broker))
+    return Opened(data, Binding(of.engine, of.task_id, of.environment, *parts))
 
 
 _ALTERED = "the original does not belong to this task and environment, or was altered"

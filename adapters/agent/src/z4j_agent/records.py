@@ -230,13 +230,15 @@ def payload(
     is_masked: bool,
     original: tuple[str | None, bytes] | None,
     original_state: str,
+    broker: str = "",
 ) -> bytes:
-    """Redacted arguments and the original: (key id or None, blob). The producer's rank is 2, the worker's 1."""
+    """Redacted arguments and the original: (key id or None, blob). The producer's rank is 2, the worker's 1. `broker` is the identity the
+    original was closed with, so that the server asks an agent that has it."""
     held = "null"
     if original is not None:
         key_id, blob = original
         held = f'[{"null" if key_id is None else quote(key_id)},"{base64.b64encode(blob).decode("ascii")}"]'
     return (
         f"{_head('payload', engine, task_id, attempt, at, run, name, queue)}"
-        f'{rank},{quote(args)},{"true" if is_masked else "false"},{held},"{original_state}"]\n'
+        f'{rank},{quote(args)},{"true" if is_masked else "false"},{held},"{original_state}",{quote(broker)}]\n'
     ).encode("ascii")

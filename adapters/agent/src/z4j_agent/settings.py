@@ -66,6 +66,9 @@ class Settings:
     allow: str
     denied: tuple[str, ...]
     redact: tuple[str, ...]
+    broker: str = ""
+    """What the owner calls the broker of this process (`Z4J_BROKER`), "" where its address is its identity. An adapter with several brokers
+    takes it for the default one."""
 
     def __repr__(self) -> str:
         return f"Settings({'z4j' if self.is_tls else 'z4j+ws'}://•••@{self.host}:{self.port})"
@@ -136,6 +139,7 @@ class Settings:
             allow=level,
             denied=tuple(sorted(set(listed))),
             redact=_words(environ.get("Z4J_REDACT", "")),
+            broker=environ.get("Z4J_BROKER", "").strip()[:255],
         )
 
 

@@ -48,7 +48,7 @@ TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "cancelled": ("started_at", "runtime", "reason", "error", "meta"),
     "expired": ("reason", "error", "meta"),
     "rejected": ("started_at", "runtime", "reason", "error", "traceback", "meta"),
-    "payload": ("rank", "args", "masked", "original", "original_state"),
+    "payload": ("rank", "args", "masked", "original", "original_state", "broker"),
     "cancel_asked": ("command_id",),
     # An operator had it put into another queue, the one in its head; says nothing else about the task.
     "moved": ("command_id",),
@@ -100,7 +100,7 @@ AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
         "protocol", "agent_version", "boot", "spool", "host", "pid", "role", "worker?", "seat?", "app?", "environment", "release?",
         "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?", "authenticates_originals?",
     ),
-    "discovery": ("engine", "tasks", "queues", "worker?"),
+    "discovery": ("engine", "tasks", "queues", "worker?", "brokers?"),
     "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper"),
     "schedules": (
         "scheduler", "engine", "store", "is_firing", "tick_us", "timezone", "can_create", "applied", "failed", "notes", "is_cut", "entries",

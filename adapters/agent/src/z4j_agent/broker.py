@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which broker a task lies in. Pure.
+
+Two queues of one name in two brokers are two queues, so a queue, an original and a command name their broker. The identity is made of
+what leads there (kind, host, port, database or virtual host, key prefix) and never of a credential. An owner who reaches one broker by
+several addresses names it with `Z4J_BROKER` or `install(broker_name=…)`, in every process alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+from z4j_agent.adapter import Refused
+
+LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 -- compared, not bound to
+LONGEST = 255
+PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
+KINDS = {"rediss": "redis", "amqps": "amqp", "pyamqp": "amqp", "valkey": "redis", "valkeys": "redis", "redis+socket": "redis"}
+
+
+def identify(kind: str, host: str, port: int | None = None, database: str = "", prefix: str = "", *, this_host: str) -> str:
+    """`redis://cache.internal:6379/0`, with `#prefix` where keys have one. A loopback address or a socket (`host` begins with "/") is that
+    of this host alone, so it is followed by `@this_host`: two hosts' own brokers are two brokers."""
+    kind = KINDS.get(kind, kind)
+    host = host.lower().strip("[]")
+    is_socket = host.startswith("/")
+    is_here = is_socket or host in LOOPBACK or host.startswith("127.")
+    place = host if is_socket else f"{'localhost' if is_here else host}:{port or PORTS.get(kind, 0)}"
+    found = f"{kind}://{place}/{database.strip('/')}"
+    return f"{found}{f'#{prefix}' if prefix else ''}{f'@{this_host}' if is_here else ''}"[:LONGEST]
+
+
+def identify_url(url: str, prefix: str = "", *, this_host: str) -> str:
+    """The same of a URL. Several, separated by ";" (a failover list), are one broker whatever their order. "" for what is no URL."""
+    found = sorted({one for part in url.split(";") if (one := _of_url(part.strip(), prefix, this_host))})
+    return ";".join(found)[:LONGEST]
+
+
+def _of_url(url: str, prefix: str, this_host: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if not parts.scheme:
+        return ""
+    kind, path = parts.scheme.lower(), unquote(parts.path)
+    if kind in ("unix", "redis+socket") or (not parts.netloc and path.startswith("/")):
+        return identify("redis" if kind in ("unix", "redis+socket") else kind, path or "/", prefix=prefix, this_host=this_host)
+    kind = KINDS.get(kind, kind)
+    database = path.strip("/")
+    if kind == "redis":
+        database = database or "0"
+    elif kind == "amqp":
+        database = database or "/"
+    return identify(kind, parts.hostname or "", port, database, prefix, this_host=this_host)
+
+
+def find_broker(broker: str, server: str, known: Mapping[str, str]) -> str:
+    """The identity under which this process has the broker of an original or a command. `known` is {identity: fingerprint or ""} of the
+    brokers it has; `server` is the fingerprint its maker saw, "" where it saw none.
+
+    "" (not reported) matches any. Raises Refused for one that this process does not have: what is sent into another broker than its own
+    would wait there for ever.
+    """
+    if not broker or not known or broker in known:
+        return broker if broker in known else ""
+    if server:
+        for identity, fingerprint in known.items():
+            if fingerprint == server:
+                return identity
+    raise Refused(
+        f"the task belongs to the broker {broker[:120]}, which this process does not use; nothing was sent. If it is the same broker under "
+        "another address, give it one name in every process with Z4J_BROKER",
+        check="broker.unknown",
+    )

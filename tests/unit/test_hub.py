@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Who is asked for a command: an agent that can, may, and has the broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z4j.hub import AgentLink, Hub, Need
+
+A, B, ALIAS = "redis://a:6379/0", "redis://b:6379/0", "redis://cache:6379/0"
+
+
+def link(boot: str, app_id: int = 1, **facts: Any) -> AgentLink:
+    given: dict[str, Any] = {
+        "app_id": app_id, "boot": boot, "spool": "s", "role": "worker", "worker": boot, "allow": "all", "denied": frozenset(),
+        "seal_key": "", "is_secure": True, "send": lambda _: None, "close": lambda *_: None,
+        "capabilities": {("rq", "retry_task"): "any"},
+    }  # fmt: skip
+    return AgentLink(**(given | facts))
+
+
+def names(hub: Hub, broker: str, app_id: int = 1) -> list[str]:
+    return [found.boot for found in hub.find(Need(app_id, "rq", "retry_task", broker=broker))[0]]
+
+
+def test_a_task_is_sent_again_by_an_agent_that_has_its_broker() -> None:
+    hub = Hub()
+    hub.connect(link("has a", brokers={"rq": {A: ""}}))
+    hub.connect(link("has b", brokers={"rq": {B: ""}}))
+    assert names(hub, A) == ["has a"]
+    assert names(hub, B) == ["has b"]
+    assert names(hub, "") == ["has a", "has b"], "an unreported broker matches any"
+    assert hub.find(Need(1, "rq", "retry_task", broker=ALIAS)) == ([], f"no connected agent uses its broker, {ALIAS}")
+    hub.connect(link("old", brokers={}))
+    assert names(hub, ALIAS) == ["old"], "an agent that does not report its brokers may have it, and decides itself"
+
+
+def test_two_addresses_of_one_server_are_one_broker_of_one_app() -> None:
+    hub = Hub()
+    hub.connect(link("producer", brokers={"rq": {ALIAS: "run-1"}}, capabilities={}))
+    hub.connect(link("worker", brokers={"rq": {A: "run-1"}}))
+    hub.connect(link("elsewhere", brokers={"rq": {B: "run-2"}}))
+    assert names(hub, ALIAS) == ["worker"]
+    hub.connect(link("of another app", app_id=2, brokers={"rq": {A: "run-1"}}))
+    assert names(hub, ALIAS, app_id=2) == [], "what one app's agents say of a broker proves nothing to another's"
