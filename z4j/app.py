@@ -117,7 +117,7 @@ class Server:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
-        await self.audit.sign_head(self.store, clock.now())  # what the command line added meanwhile, before the first agent comes
+        await self.audit.start(self.store, clock.now())  # before the first agent comes
         await self.plans.start()
         self.scheduler.start()
         duties = asyncio.create_task(self.housekeeping.run())
@@ -130,7 +130,7 @@ class Server:
                 await duties
             await self.scheduler.stop()
             await self.plans.stop()
-            await self.audit.sign_head(self.store, clock.now())
+            await self.audit.close(self.store, clock.now())
             await self.store.close()
 
     async def _greet(self) -> None:

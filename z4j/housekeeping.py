@@ -19,7 +19,7 @@ from z4j.ingest import ServerFact, ingest_facts
 from z4j.reconcile import Reconcile
 from z4j.rules.fold import Event
 from z4j.store import agents, commands, fires, overdue, retention, schedules, watch
-from z4j.store.audit import AuditLog
+from z4j.store.audit import Alarm, AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
 from z4j.store.watch import Held
@@ -59,6 +59,7 @@ class Housekeeping:
         self.reconcile = reconcile
         self._missing: set[Held] = set()
         self._began = clock.now()
+        self._alarm: Alarm | None = None
 
     async def run(self) -> None:
         """Everything at its own pace, until cancelled. A failed round is logged and tried again: the disk may be full."""
@@ -72,7 +73,8 @@ class Housekeeping:
             (5, self.find_missed),
             (30, self.checkpoint),
             (60, self.delete_old),
-            (60, self.sign_head),
+            (1, self.sign_head),
+            (600, self.check_audit),
         ]
         second = 0
         while True:
@@ -157,9 +159,17 @@ class Housekeeping:
         return deleted
 
     async def sign_head(self, at: int) -> None:
-        """A signed head over the rows that were added to the audit log."""
+        """A checkpoint over the rows that were added to the audit log: at most a second after them."""
         if self.log is not None:
             await self.log.sign_head(self.store, at)
+            if self.log.alarm != self._alarm:
+                self._alarm = self.log.alarm
+                self.changed(("strip",))
+
+    async def check_audit(self, at: int) -> None:
+        """The whole audit log: once a day, and while there is an alarm."""
+        if self.log is not None:
+            await self.log.check(self.store, at)
 
     async def checkpoint(self, at: int) -> None:
         """Keep the write-ahead log short."""

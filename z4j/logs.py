@@ -92,10 +92,24 @@ def records_refused(app_id: int, refused: dict[str, int]) -> None:
     _gateway.warning("records refused, their neighbours were taken", extra={"facts": facts})
 
 
-def audit_cut(ends_at: int, signed_to: int) -> None:
+def audit_altered(row: int, why: str) -> None:
+    facts = {"row": row, "why": why}
     _server.error(
-        "the audit log ends before its last signed head: rows were deleted", extra={"facts": {"ends": ends_at, "signed": signed_to}}
+        "the audit log is not what was written; no checkpoint covers it from there on; run `z4j audit verify`", extra={"facts": facts}
     )
+
+
+def audit_in_order(rows: int) -> None:
+    _server.info("the audit log was checked and is in order again", extra={"facts": {"rows": rows}})
+
+
+def audit_not_remembered(why: str) -> None:
+    _server.error("the last row of the audit log is committed, but audit.head could not be written", extra={"facts": {"why": why}})
+
+
+def audit_not_written(action: str, target: str, why: str) -> None:
+    facts = {"action": action, "target": target, "why": why}
+    _server.error("a row of the audit log could not be written; the request itself was answered", extra={"facts": facts})
 
 
 def audit_head_missing(app: str, host: str, seq: int) -> None:

@@ -2,9 +2,9 @@
 """Checks an export of z4j's audit log: `verify.py audit.jsonl public.pem [--seen ROW:DIGEST | --seen FILE]…`
 
 Needs neither the server nor its secrets, only `cryptography`, the file of `z4j audit export` and the key of `z4j audit key` (fetched when
-the server was set up, and kept). A log cut back to an older signed head is whole in itself; what finds that are heads seen before
-(`--seen`, as `z4j audit verify` prints them, or the file `audit_head` in an agent's spool folder) and the time of the last one.
-Exit code 0: nothing was changed, cut off, taken out or put in another order. 1: something was. 2: the files cannot be read.
+the server was set up, and kept). `--seen` is a head seen before: as `z4j audit verify` or this program printed it, or the file
+`audit_head` of an agent's spool folder. The export also holds what agents, browsers and two files beside the database remember.
+Exit code 0: nothing was changed, cut off, removed or reordered. 1: something was. 2: the files cannot be read.
 """
 
 import argparse
@@ -21,54 +21,71 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 FIELDS = ("seq", "at", "actor", "role", "action", "target", "outcome", "detail", "address", "key_id")
+GENESIS = bytes(32)
 
 
 class Broken(Exception):
     """What is wrong with the log."""
 
 
-def add_to_digest(before: bytes, row: dict[str, Any]) -> bytes:
-    canonical = json.dumps([row[name] for name in FIELDS], ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return hashlib.sha256(b"z4j audit digest v1\0" + before + bytes.fromhex(row["mac"]) + canonical).digest()
+def compact(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
-def check_head(head: dict[str, Any], seq: int, digest: bytes, key: Ed25519PublicKey, key_id: str) -> None:
+def signed_text(head: dict[str, Any]) -> bytes:
+    """What the signature covers. Checkpoints from before they were chained have no `previous`, and may only come first."""
+    if not head.get("previous"):
+        return b"z4j audit head v1\0" + compact([head["seq"], head["at"], head["digest"], head["key_id"]])
+    return b"z4j audit checkpoint v2\0" + compact([head[name] for name in ("number", "seq", "at", "digest", "previous", "key_id")])
+
+
+def check_head(head: dict[str, Any], before: dict[str, Any] | None, seq: int, digest: bytes, key: Ed25519PublicKey, key_id: str) -> None:
+    name = f"checkpoint {head['number']} (row {head['seq']})"
+    if head["number"] != (before["number"] + 1 if before else 1):
+        raise Broken(f"a checkpoint before {name} is missing")
     if (head["seq"], head["digest"]) != (seq, digest.hex()):
-        raise Broken(f"the head of row {head['seq']} does not fit the rows up to row {seq}: one of them was changed, taken out or moved")
+        raise Broken(f"{name} does not fit the rows up to row {seq}: one of them was changed, removed or moved")
+    link = hashlib.sha256(b"z4j audit link v2\0" + signed_text(before)).hexdigest() if before else GENESIS.hex()
+    if head.get("previous", "") != link and (head.get("previous") or (before and before.get("previous"))):
+        raise Broken(f"{name} does not name the checkpoint before it")
     if head["key_id"] != key_id:
-        raise Broken(f"the head of row {seq} was signed with key {head['key_id']}, not with {key_id}")
-    text = json.dumps([seq, head["at"], digest.hex(), key_id], separators=(",", ":")).encode("ascii")
+        raise Broken(f"{name} was signed with key {head['key_id']}, not with {key_id}")
     try:
-        key.verify(bytes.fromhex(head["signature"]), b"z4j audit head v1\0" + text)
+        key.verify(bytes.fromhex(head["signature"]), signed_text(head))
     except InvalidSignature:
-        raise Broken(f"the signature of the head of row {seq} is wrong") from None
+        raise Broken(f"the signature of {name} is wrong") from None
 
 
-def check(lines: Iterable[str], key: Ed25519PublicKey, seen: dict[int, str]) -> tuple[int, int, int, str]:
-    """Rows, heads, time of the last head (microseconds UTC) and digest of the log. Raises Broken."""
+def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
+    """The last checkpoint and the number of checkpoints. Raises Broken."""
     key_id = hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:8]
-    seq, digest, heads, signed_to, signed_at = 0, b"\0" * 32, 0, 0, 0
-    for line in lines:
-        said = json.loads(line)
-        if said["type"] == "row":
+    seq, digest, head, heads, action, marks = 0, GENESIS, None, 0, "", {0: {GENESIS.hex()}}
+    for said in map(json.loads, lines):
+        if said["type"] == "remembered":
+            seen.append(said)
+        elif said["type"] == "row":
             if said["seq"] != seq + 1:
                 raise Broken(f"row {seq + 1} is missing; the next one is row {said['seq']}")
-            seq, digest = said["seq"], add_to_digest(digest, said)
-            if seen.get(seq, digest.hex()) != digest.hex():
-                raise Broken(f"row {seq} is not the one that was seen before: the log was rewritten up to there")
+            row = compact([said[name] for name in FIELDS])
+            digest = hashlib.sha256(b"z4j audit digest v1\0" + digest + bytes.fromhex(said["mac"]) + row).digest()
+            seq, action = said["seq"], said["action"]
+            marks[seq] = {digest.hex(), said["mac"]}
         elif said["type"] == "head":
-            check_head(said, seq, digest, key, key_id)
-            heads, signed_to, signed_at = heads + 1, seq, said["at"]
-    if seq != signed_to:
-        raise Broken(f"no signed head covers the rows behind row {signed_to}: the end was cut off, or rows were put there")
-    if seen and max(seen) > seq:
-        raise Broken(f"the log ends at row {seq}, but row {max(seen)} was seen before: it was rolled back")
-    return seq, heads, signed_at, digest.hex()
+            check_head(said, head, seq, digest, key, key_id)
+            head, heads = said, heads + 1
+    for known in seen:
+        if known["mark"] not in marks.get(known["seq"], ()) or known.get("number", 0) > heads:
+            raise Broken(f"{known['source']} remembers row {known['seq']}, which the log does not hold: it was rolled back or rewritten")
+    if head is None or head["seq"] != seq:
+        raise Broken(f"no checkpoint covers the rows after row {head['seq'] if head else 0}: the end was cut off, or rows were added")
+    if action != "export_audit":
+        raise Broken("an export ends with the row of the export itself: the end of this one was cut off")
+    return head, heads
 
 
-def read_seen(text: str) -> tuple[int, str]:
+def read_seen(text: str) -> dict[str, Any]:
     head = json.loads(Path(text).read_text()) if Path(text).is_file() else dict(zip(("seq", "digest"), text.split(":"), strict=True))
-    return int(head["seq"]), head["digest"].lower()
+    return {"seq": int(head["seq"]), "mark": head["digest"].lower(), "number": head.get("number", 0), "source": "--seen"}
 
 
 def main() -> int:
@@ -82,16 +99,16 @@ def main() -> int:
         if not isinstance(key, Ed25519PublicKey):
             raise ValueError(f"{given.key} holds no Ed25519 key")
         with Path(given.log).open() as lines:
-            rows, heads, at, digest = check(lines, key, dict(read_seen(text) for text in given.seen))
+            head, heads = check(lines, key, [read_seen(text) for text in given.seen])
     except Broken as error:
         print(f"BROKEN: {error}.")
         return 1
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"verify.py: {error!r}", file=sys.stderr)
         return 2
-    when = datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="seconds") if at else "never"
-    print(f"{rows} rows and {heads} signed heads, all as they were written. Last signed {when}; an export made later was cut.")
-    print(f"Head: {rows}:{digest}")
+    when = datetime.fromtimestamp(head["at"] / 1_000_000, UTC).isoformat(timespec="seconds")
+    print(f"{head['seq']} rows and {heads} checkpoints, all as they were written. Exported {when}.")
+    print(f"Head: {head['seq']}:{head['digest']}")
     return 0
 
 

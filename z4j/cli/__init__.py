@@ -101,10 +101,16 @@ def _parser() -> argparse.ArgumentParser:
 
     operate.add_commands(add)
 
-    checks = add("audit", "The audit log.").add_subparsers(required=True, metavar="ACTION")
-    verify = add("verify", "Walk the whole log and say whether it is what was written.", audit.verify, checks)
-    verify.add_argument("--head", metavar="ROW:DIGEST", help="A head kept elsewhere; it must still be part of the log.")
-    add("key", "Print the public key that signed heads are checked with.", audit.key, checks)
-    out = add("export", "Write the log with its signed heads as JSON lines, to be checked elsewhere.", audit.export, checks)
-    out.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")
+    _add_audit(add)
     return parser
+
+
+def _add_audit(add: Callable[..., argparse.ArgumentParser]) -> None:
+    checks = add("audit", "The audit log.").add_subparsers(required=True, metavar="ACTION")
+    verify = add("verify", "Verify the integrity of the audit log.", audit.verify, checks)
+    verify.add_argument("--head", metavar="ROW:DIGEST|FILE", help="A head kept elsewhere, or an agent's audit_head; the log must hold it.")
+    add("key", "Print the public key that checkpoints are checked with.", audit.key, checks)
+    out = add("export", "Write the log with its checkpoints as JSON lines, to be checked elsewhere.", audit.export, checks)
+    known = add("acknowledge", "After a restored backup: record that newer rows are known to be lost.", audit.acknowledge, checks)
+    known.add_argument("--reason", required=True, help="For the audit log.")
+    out.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`z4j audit verify | key | export`."""
+"""`z4j audit verify | key | export | acknowledge`."""
 
 from __future__ import annotations
 
@@ -10,39 +10,47 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 from z4j import clock
 from z4j.cli.offline import Offline, offline
 from z4j.exceptions import BadInput
 from z4j.rules.audit import Head
+from z4j.rules.audit_checkpoints import Checkpoint
+from z4j.rules.audit_walk import Verdict
 from z4j.settings import Settings
-from z4j.store import audit, heads
+from z4j.store import audit_checkpoints, audit_verify
 
 BROKEN = 10
 """Exit code of a log that is not what was written."""
-FORMAT = 1
+FORMAT = 2
 
 
 def verify(words: argparse.Namespace, settings: Settings) -> int:
-    """Says whether the log is whole, and prints its head, to be kept elsewhere."""
+    """Verifies the log against its checkpoints and everything that is remembered of it, and prints its head, to be kept elsewhere."""
     known = _parse(words.head) if words.head else None
 
-    async def run() -> int:
+    async def run() -> Verdict:
         async with offline(settings, creates=False) as parts:
-            verdict = await parts.audit.verify(parts.store, known)
-        if verdict.is_intact:
-            print(f"{verdict.rows} rows and {verdict.heads} signed heads, all as they were written.")
-            print(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")
-            return 0
+            return await parts.audit.verify(parts.store, known)
+
+    verdict = asyncio.run(run())
+    if not verdict.is_intact:
         print(f"Broken at row {verdict.broken_at}: {verdict.why}.\nThe {verdict.rows} rows before it are as they were written.")
         return BROKEN
-
-    return asyncio.run(run())
+    print(f"{verdict.rows} rows and {verdict.heads} checkpoints, all as they were written.")
+    if verdict.copied_at:
+        print(f"This log ends with a backup: it is a copy from {_time(verdict.copied_at)}, or nothing was done since.")
+    if verdict.covered < verdict.rows:
+        print(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet; a running server signs one within a second.")
+    print(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")
+    return 0
 
 
 def key(words: argparse.Namespace, settings: Settings) -> int:
-    """The public key that heads are checked with."""
+    """The public key that checkpoints are checked with."""
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
@@ -52,15 +60,43 @@ def key(words: argparse.Namespace, settings: Settings) -> int:
     return asyncio.run(run())
 
 
+def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
+    """After a backup was restored: what is remembered of the newer rows is set aside, and a row of the log says so."""
+
+    async def run() -> int:
+        async with offline(settings, creates=False) as parts:
+            lost = await audit_verify.list_missing(parts.store, parts.audit.memory)
+            if not lost:
+                print("Nothing is remembered that the log does not hold. No changes were made.")
+                return 0
+            newest = max(lost, key=lambda head: head.seq)
+            name, digest = parts.audit.memory.set_aside(lost, clock.now())
+            facts: dict[str, Any] = {
+                "heads": len(lost),
+                "newest_row": newest.seq,
+                "mark": newest.mark.hex(),
+                "file": name,
+                "sha256": digest,
+            }
+            await parts.record("acknowledge_audit_loss", "appliance", reason=words.reason, **facts)
+        print(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are not part of this log.")
+        print(f"The evidence is in {settings.data / name}.")
+        return 0
+
+    return asyncio.run(run())
+
+
 def export(words: argparse.Namespace, settings: Settings) -> int:
-    """The whole log with its signed heads, as JSON lines; the export itself is its last row, so that it ends now."""
+    """The whole log with its checkpoints, as JSON lines; the export itself is its last row, so that it ends now."""
 
     async def run(file: TextIO) -> int:
         async with offline(settings, creates=False) as parts:
             await parts.record("export_audit", "appliance")
-            await parts.audit.sign_head(parts.store, clock.now())
+            point = await parts.audit.sign_head(parts.store, clock.now())
+            if parts.audit.alarm is not None:
+                print(f"The log is not what was written: {parts.audit.alarm.why}. The export shows it.", file=sys.stderr)
             count = 0
-            async for line in _lines(parts):
+            async for line in _lines(parts, point.seq if point and parts.audit.alarm is None else None):
                 count += 1
                 file.write(line + "\n")
             return count
@@ -78,14 +114,27 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-async def _lines(parts: Offline) -> AsyncIterator[str]:
-    """A line about the file, then every row, each signed head behind the row it covers."""
-    signed = {head.seq: head for head in await heads.list_heads(parts.store)}
+async def _lines(parts: Offline, until: int | None) -> AsyncIterator[str]:
+    """A line about the file, what is remembered outside the database, then every row up to `until`, each checkpoint after the row it
+    covers."""
+    remembered = parts.audit.memory.remembered()
+    points: dict[int, list[Checkpoint]] = {}
+    for point in await audit_checkpoints.list_checkpoints(parts.store):
+        points.setdefault(point.seq, []).append(point)
     yield _line("log", {"format": FORMAT, "key_id": parts.audit.signer.key_id, "public_key": parts.audit.signer.public_text})
-    async for row in audit.walk(parts.store):
+    for head in remembered.heads:
+        if until is None or head.seq <= until or head.source != "audit.head":
+            yield _line("remembered", asdict(head))
+    async for row in audit_verify.walk(parts.store):
+        if until is not None and row.seq > until:
+            break
         yield _line("row", asdict(row))
-        if (head := signed.get(row.seq)) is not None:
-            yield _line("head", asdict(head))
+        for point in points.pop(row.seq, ()):
+            yield _line("head", asdict(point))
+    for seq in sorted(points):
+        for point in points[seq]:
+            if until is None or point.seq <= until:
+                yield _line("head", asdict(point))
 
 
 def _line(kind: str, facts: dict[str, Any]) -> str:
@@ -94,11 +143,20 @@ def _line(kind: str, facts: dict[str, Any]) -> str:
 
 
 def _parse(text: str) -> Head:
-    seq, _, mark = text.partition(":")
+    """ROW:DIGEST, or the file `audit_head` of an agent's spool folder."""
     try:
-        head = Head(int(seq), bytes.fromhex(mark))
+        if Path(text).is_file():
+            facts = json.loads(Path(text).read_text())
+            text = f"{facts['seq']}:{facts['digest']}"
+        seq, _, mark = text.partition(":")
+        head = Head(int(seq), bytes.fromhex(mark), 0, "--head")
         if head.seq < 1 or len(head.mark) != 32:
             raise ValueError(text)
         return head
-    except ValueError as error:
-        raise BadInput(f"{text!r} is no head.", "A head is printed by `z4j audit verify` as ROW:DIGEST.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        hint = "A head is printed by `z4j audit verify` as ROW:DIGEST; an agent keeps one in the file audit_head of its spool folder."
+        raise BadInput(f"{text!r} is not a head.", hint) from error
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

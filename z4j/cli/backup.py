@@ -5,27 +5,58 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import sqlite3
 from pathlib import Path
 
 from z4j import app
-from z4j.cli.offline import offline
+from z4j.cli.offline import Offline, offline
+from z4j.exceptions import StoreError
+from z4j.rules.audit_walk import is_copy
 from z4j.settings import Settings
+from z4j.store import audit_checkpoints
 from z4j.store import migrate as migrations
+
+ATTEMPTS = 5
+KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key")
 
 
 def backup(words: argparse.Namespace, settings: Settings) -> int:
     """A consistent copy, while the server runs or not."""
     target = Path(words.target)
+    if target.exists():
+        raise StoreError(f"{target} exists already; nothing was written.", "Choose another name for the copy.")
 
-    async def run() -> int:
+    async def run() -> None:
         async with offline(settings, creates=False) as parts:
-            await parts.store.backup(target)
-            await parts.record("backup", f"file:{target.name}")
-        keys = ", ".join(str(settings.data / name) for name in ("audit.key", "audit.ed25519", "audit.head", "totp.key", "cookie.key"))
-        print(f"{target} holds a complete copy of the database.\nKeep the keys with it, apart from it: {keys}")
-        return 0
+            try:
+                await _copy(parts, target)
+            except StoreError as error:
+                await parts.record("backup", f"file:{target.name}", outcome="failed", why=error.message)
+                raise
 
-    return asyncio.run(run())
+    asyncio.run(run())
+    keys = ", ".join(str(settings.data / name) for name in KEYS)
+    print(f"{target} holds a complete copy of the database.\nKeep the keys too, in another place: {keys}")
+    print("audit.head and audit.witnesses describe the running log and are not part of a backup.")
+    return 0
+
+
+async def _copy(parts: Offline, target: Path) -> None:
+    """The row comes first, with its checkpoint, so that the copy ends with it and verifies as a copy from then."""
+    for attempt in range(ATTEMPTS):
+        await parts.record("backup", f"file:{target.name}")
+        await parts.store.backup(target)
+        if await asyncio.to_thread(_ends_with_backup, target):
+            return
+        if attempt < ATTEMPTS - 1:  # another row came between the two, which takes milliseconds
+            await asyncio.to_thread(target.unlink)
+
+
+def _ends_with_backup(copy: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro&immutable=1", uri=True)) as db:
+        last, point = audit_checkpoints.last_row(db), audit_checkpoints.last_checkpoint(db)
+    return last is not None and point is not None and is_copy(last, point.seq)
 
 
 def migrate(words: argparse.Namespace, settings: Settings) -> int:

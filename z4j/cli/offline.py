@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import getpass
 import os
@@ -29,10 +30,12 @@ class Offline:
     audit: AuditLog
     auth: Auth
 
-    async def record(self, action: str, target: str, **detail: Any) -> None:
+    async def record(self, action: str, target: str, *, outcome: str = "done", **detail: Any) -> None:
         """The audit row of something done on the command line; the actor is the operating system's user."""
         actor = f"{getpass.getuser()} (command line)"
-        await self.audit.record(self.store, at=clock.now(), actor=actor, role="admin", action=action, target=target, detail=detail)
+        await self.audit.record(
+            self.store, at=clock.now(), actor=actor, role="admin", action=action, target=target, outcome=outcome, detail=detail
+        )
 
 
 @contextlib.asynccontextmanager
@@ -46,10 +49,13 @@ async def offline(settings: Settings, *, creates: bool = True) -> AsyncIterator[
         raise StoreError(f"There is no database in {settings.data}.", "Choose the data folder with --data.")
     store = Store(settings.database, readers=1)
     await store.start()
+    log: AuditLog | None = None
     try:
         log = AuditLog(settings.data)
         yield Offline(store, log, Auth(store, log, settings.data))
     finally:
+        if log is not None:
+            await asyncio.to_thread(log.memory.close)
         await store.close()
 
 

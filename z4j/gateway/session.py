@@ -100,12 +100,16 @@ class Session:
         """The answer to hello."""
         return {"type": "welcome", "protocol": self.protocol, "window": self.window, **facts}
 
-    def send_ack(self, seq: int, audit_head: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Everything up to `seq` is committed; `audit_head` when there is a newer one. Raises ValueError for a batch that never came."""
+    def send_ack(self, seq: int) -> dict[str, Any]:
+        """Everything up to `seq` is committed. Raises ValueError for a batch that never came."""
         if not self._acked < seq <= self._received:
             raise ValueError(f"batch {seq} was not received or is acked already")
         self._acked = seq
-        return {"type": "ack", "seq": seq} | ({"audit_head": audit_head} if audit_head else {})
+        return {"type": "ack", "seq": seq}
+
+    def show_head(self, audit_head: dict[str, Any]) -> dict[str, Any]:
+        """A new checkpoint of the audit log. It travels in an ack of what is acked already, which every agent understands."""
+        return {"type": "ack", "seq": self._acked, "audit_head": audit_head}
 
     @staticmethod
     def send_error(code: int, message: str, hint: str = "") -> dict[str, Any]:

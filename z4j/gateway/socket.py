@@ -25,7 +25,7 @@ from z4j.hub import AgentLink, Hub
 from z4j.live import Live
 from z4j.plans import Plans
 from z4j.reconcile import Reconcile
-from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, Schedules
+from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, KeptHead, Schedules
 from z4j.schedules import ScheduleDesk
 from z4j.settings import LOOPBACK
 from z4j.store import agents, gaps
@@ -106,8 +106,7 @@ class _Peer:
         self.link: AgentLink | None = None
         self.reason = "connection lost"
         self.is_orderly = False
-        self.shown_seq = 0
-        """Of the newest signed head this agent was shown."""
+        self.host = ""
 
     async def run(self) -> None:
         """Until one of the three ends; then the others are ended too."""
@@ -154,6 +153,7 @@ class _Peer:
                 at = clock.now()
                 boot = self._linked().boot
                 await self.gateway.store.write(lambda db: agents.record_heartbeat(db, self.token.app_id, boot, beat, at))
+                await self._check_kept(beat.audit_head)
                 self.gateway.live.changed(("workers", "queues"))
             case Discovery() as found:
                 at = clock.now()
@@ -192,10 +192,7 @@ class _Peer:
                 self.batches.task_done()
             if done.refused:
                 logs.records_refused(self.token.app_id, done.refused)
-            newer = self.gateway.witnesses.newer_head(self.shown_seq)
-            if newer is not None:
-                self.shown_seq = newer["seq"]
-            self.out.put_nowait(self.session.send_ack(batch.seq, newer))
+            self.out.put_nowait(self.session.send_ack(batch.seq))
             self.gateway.live.changed(done.topics)
             self.gateway.plans.wake(done.plans)
             for answer in done.lookups:
@@ -224,15 +221,17 @@ class _Peer:
         replaced = self.gateway.hub.connect(self.link)
         if replaced is not None:
             replaced.close(wire.DUPLICATE, wire.CLOSE[wire.DUPLICATE])
+        head = await self._audit_head(hello)
         facts = {
             "server_version": __version__,
             "session": secrets.token_hex(8),
             "at": at,
             "heartbeat_s": HEARTBEAT_S,
             "seal_key": self.token.seal_key_id or None,
-            "audit_head": await self._audit_head(hello),
+            "audit_head": head,
         }
         self.out.put_nowait(self.session.send_welcome(facts))
+        self.gateway.witnesses.connect(self._show, after=head["seq"] if head else 0)
         logs.agent_connected(self.token.app, hello.boot, hello.host, hello.pid, hello.worker or "")
         self.gateway.live.changed(("workers", "strip"))
         await self.gateway.dispatch.agent_connected(self.link)
@@ -241,12 +240,20 @@ class _Peer:
 
     async def _audit_head(self, hello: Hello) -> dict[str, Any] | None:
         """The newest signed head, and whether the log extends the one this agent kept."""
-        witnesses, kept, extends = self.gateway.witnesses, hello.audit_head, None
-        if kept is not None:
-            extends = await witnesses.check(self.token.app, hello.host, hello.spool, kept.seq, kept.digest)
-        head = await witnesses.audit_head()
-        self.shown_seq = head["seq"] if head else 0
-        return {**(head or {"seq": 0}), "extends": extends} if head or kept else None
+        self.host = hello.host
+        extends = await self._check_kept(hello.audit_head)
+        head = await self.gateway.witnesses.audit_head()
+        return {**(head or {"seq": 0}), "extends": extends} if head or hello.audit_head else None
+
+    async def _check_kept(self, kept: KeptHead | None) -> bool | None:
+        """Whether the log holds what the agent keeps of it; None when it keeps nothing."""
+        if kept is None:
+            return None
+        return await self.gateway.witnesses.check(self.token.app, self.host, self._linked().spool, kept.seq, kept.digest)
+
+    def _show(self, head: dict[str, Any]) -> None:
+        """A new checkpoint of the audit log, at once."""
+        self.out.put_nowait(self.session.show_head(head))
 
     def _came_by_tls(self) -> bool:
         return self.gateway.is_behind_proxy and self.websocket.headers.get("x-forwarded-proto", "") in ("https", "wss")
@@ -268,6 +275,7 @@ class _Peer:
 
     async def _left(self, results: list[Any]) -> None:
         self.session.closed()
+        self.gateway.witnesses.disconnect(self._show)
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError | OSError):
                 logs.unexpected("-", "/agent", result)

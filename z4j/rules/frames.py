@@ -141,6 +141,7 @@ class Heartbeat(Struct, tag_field="type", tag="heartbeat", frozen=True):
     faults: Count
     shipper: bool
     queues: Annotated[list[EngineQueueItem], Meta(max_length=1_000)] | None = None
+    audit_head: KeptHead | None = None
 
 
 Short60 = Annotated[str, Meta(max_length=60)]

@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from z4j.exceptions import BadInput
 from z4j.rules.access import is_allowed
-from z4j.rules.audit import AuditRow, SignedHead
-from z4j.store import audit, commands, heads
+from z4j.rules.audit import AuditRow
+from z4j.rules.audit_checkpoints import Checkpoint
+from z4j.store import audit, audit_checkpoints, commands
+from z4j.store.audit import Alarm
 from z4j.store.commands import NEWEST, CommandRow
 from z4j.web import export
 from z4j.web.render import Shell, render
@@ -56,7 +58,8 @@ class AuditPage:
     older_href: str
     public_key: str = ""
     key_id: str = ""
-    signed: SignedHead | None = None
+    signed: Checkpoint | None = None
+    alarm: Alarm | None = None
 
 
 async def list_page(request: Request) -> Response:
@@ -82,7 +85,8 @@ async def audit_page(request: Request) -> Response:
         older_href=f"/changes/audit?before={rows[PAGE - 1].seq}" if len(rows) > PAGE else "",
         public_key=services(request).audit.signer.public_text,
         key_id=services(request).audit.signer.key_id,
-        signed=await heads.newest_head(services(request).store),
+        signed=await audit_checkpoints.newest_checkpoint(services(request).store),
+        alarm=services(request).audit.alarm,
     )
     return render(request, "changes/audit.html", page)
 

@@ -191,7 +191,7 @@ def test_verify_says_what_is_wrong_and_exits_with_it(run: Run, add: Callable[...
     for name in ("ada", "bea", "cleo"):
         add(name)
     code, said, _ = run("audit", "verify")
-    assert (code, said.splitlines()[0]) == (0, "3 rows and 0 signed heads, all as they were written.")
+    assert (code, said.splitlines()[0]) == (0, "3 rows and 3 checkpoints, all as they were written.")
     head = said.splitlines()[1].removeprefix("Head: ")
     assert run("audit", "verify", "--head", head)[0] == 0
     assert run("audit", "verify", "--head", "3:" + "00" * 32)[0] == BROKEN
@@ -214,7 +214,7 @@ def test_the_public_key_is_the_one_of_the_export(run: Run, add: Callable[..., No
     code, pem, _ = run("audit", "key")
     assert (code, pem.splitlines()[0]) == (0, "-----BEGIN PUBLIC KEY-----")
     lines = [json.loads(line) for line in run("audit", "export")[1].splitlines()]
-    assert [line["type"] for line in lines] == ["log", "row", "row", "head"]
+    assert [line["type"] for line in lines] == ["log", *["remembered"] * 3, "row", "head", "row", "head"]
     assert lines[0]["public_key"][-8:] in pem
     assert {line["key_id"] for line in (lines[0], lines[-1])} == {lines[0]["key_id"]}
 
@@ -234,7 +234,7 @@ def test_backup_names_every_key(run: Run, add: Callable[..., None], tmp_path: Pa
     code, said, _ = run("backup", str(target))
     assert code == 0
     keys = {path.name for path in (tmp_path / "data").iterdir() if path.suffix == ".key" or path.name.startswith("audit.")}
-    assert keys == {"audit.key", "audit.ed25519", "audit.head", "cookie.key", "totp.key"}
+    assert keys == {"audit.key", "audit.ed25519", "audit.head", "audit.witnesses", "cookie.key", "totp.key"}
     assert all(name in said for name in keys)
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     code, _, err = run("backup", str(target))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -18,7 +19,8 @@ from z4j.app import Server, prepare_data
 from z4j.rules.audit import AuditRow
 from z4j.rules.frames import decode_frame
 from z4j.settings import Settings
-from z4j.store import heads
+from z4j.rules.audit_checkpoints import Checkpoint, signed_text
+from z4j.store import audit_checkpoints
 from z4j.store.audit import list_audit
 from z4j.store.migrate import migrate
 from z4j.web.connect import connect_app
@@ -50,7 +52,7 @@ class Site:
             yield socket
 
     def act(self, actor: str = "ada") -> None:
-        """One row of the log under a signed head."""
+        """One row of the log under a checkpoint."""
         facts = {"at": clock.now(), "actor": actor, "role": "admin", "action": "setup", "target": "appliance"}
         self.call(self.server.audit.record, self.server.store, **facts)
         self.call(self.server.audit.sign_head, self.server.store, clock.now())
@@ -88,7 +90,7 @@ def test_the_newest_head_is_shown_and_the_kept_one_confirmed(site: Site) -> None
     site.act()
     first = site.greet()
     assert first is not None
-    newest = site.call(heads.newest_head, site.server.store)
+    newest = site.call(audit_checkpoints.newest_checkpoint, site.server.store)
     assert (first["seq"], first["digest"], first["extends"]) == (newest.seq, newest.digest.hex(), None)
     assert site.server.audit.signer.why_not_ours(newest) == ""
     site.act()
@@ -116,7 +118,9 @@ def test_a_head_that_is_not_in_the_log_is_an_alarm_once(site: Site, kept: dict[s
 
 
 def test_a_log_that_lost_all_its_heads_says_so(site: Site) -> None:
-    assert site.greet({"seq": 3, "digest": "0" * 64}) == {"seq": 0, "extends": False}
+    answer = site.greet({"seq": 3, "digest": "0" * 64})
+    assert answer is not None
+    assert (answer["seq"], answer["extends"]) == (1, False)  # the row of the alarm, and its checkpoint
 
 
 def test_rows_cut_off_under_a_head_that_still_stands_are_noticed(site: Site) -> None:
@@ -129,18 +133,51 @@ def test_rows_cut_off_under_a_head_that_still_stands_are_noticed(site: Site) -> 
     assert answer["extends"] is False
 
 
-def test_an_ack_carries_a_newer_head_once(site: Site) -> None:
+def test_an_idle_agent_is_shown_every_checkpoint_at_once(site: Site) -> None:
+    """In an ack of what is acked already: an agent of any version takes it."""
     site.act()
     with site.connect() as socket:
         socket.send_text(json.dumps(HELLO))
         shown = json.loads(socket.receive_text())["audit_head"]["seq"]
-        acks = []
-        for seq in (1, 2, 3):
-            if seq == 2:
-                site.act()
+        frames = []
+        for seq in (1, 2):
+            site.act()
+            frames.append(json.loads(socket.receive_text()))
             socket.send_bytes(wire.pack_batch(seq, records.started("celery", f"t{seq}", 0, 1, "b00t.7", "n", "q")))
-            acks.append(json.loads(socket.receive_text()))
-    assert [ack.get("audit_head", {}).get("seq") for ack in acks] == [None, shown + 1, None]
+            frames.append(json.loads(socket.receive_text()))
+    assert [(of["type"], of["seq"], of.get("audit_head", {}).get("seq")) for of in frames] == [
+        ("ack", 0, shown + 1), ("ack", 1, None), ("ack", 1, shown + 2), ("ack", 2, None),
+    ]  # fmt: skip
+    lines = [json.loads(line) for line in (site.server.settings.data / "audit.witnesses").read_text().splitlines()]
+    assert [(line["seq"], line["agents"]) for line in lines][-2:] == [(shown + 1, 1), (shown + 2, 1)]
+
+
+def test_a_heartbeat_reports_what_the_agent_keeps(site: Site) -> None:
+    site.act()
+    beat = {"type": "heartbeat", "at": 1, "running": [], "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True}
+    with site.connect() as socket:
+        socket.send_text(json.dumps(HELLO))
+        shown = json.loads(socket.receive_text())["audit_head"]
+        socket.send_text(json.dumps(beat | {"audit_head": {"seq": shown["seq"], "digest": shown["digest"]}}))
+        socket.send_text(json.dumps(beat | {"audit_head": {"seq": 999, "digest": "0" * 64}}))
+        frame = json.loads(socket.receive_text())  # the alarm is a row, which has a checkpoint
+        assert frame["audit_head"]["seq"] == shown["seq"] + 1
+    [alarm] = site.alarms()
+    assert json.loads(alarm.detail)["row"] == 999
+    assert site.server.audit.alarm is not None
+
+
+def test_a_checkpoint_that_a_browser_brought_back_counts_only_if_this_server_signed_it(site: Site) -> None:
+    site.act()
+    point = site.call(audit_checkpoints.newest_checkpoint, site.server.store)
+    check = site.server.gateway.witnesses.check_browser
+    assert site.call(check, "ada", point)
+    assert site.call(check, "ada", dataclasses.replace(point, seq=77))  # not signed by this server: it proves nothing
+    assert site.alarms() == []
+    forged: Checkpoint = dataclasses.replace(point, number=9, seq=77)
+    forged = dataclasses.replace(forged, signature=site.server.audit.signer._key.sign(signed_text(forged)))
+    assert not site.call(check, "ada", forged)
+    assert site.alarms()[0].actor == "browser of ada"
 
 
 @pytest.mark.parametrize(
@@ -158,8 +195,10 @@ def test_the_last_rows_are_signed_when_the_server_stops(tmp_path: Path) -> None:
     server = Server(settings)
     with TestClient(server.asgi) as client:
         assert client.portal is not None
-        facts = {"at": 1, "actor": "ada", "role": "admin", "action": "setup", "target": "appliance"}
-        client.portal.call(lambda: server.audit.record(server.store, **facts))
-        assert client.portal.call(heads.newest_head, server.store) is None
+        for target in ("tasks.csv", "queues.csv"):
+            facts = {"at": 1, "actor": "ada", "role": "admin", "action": "export", "target": target}
+            client.portal.call(lambda facts=facts: server.audit.record(server.store, **facts))
+        newest = client.portal.call(audit_checkpoints.newest_checkpoint, server.store)
+        assert newest is None or newest.seq < 2 or newest.number == 2
     assert server.audit.newest is not None
-    assert server.audit.newest.seq == 1
+    assert server.audit.newest.seq == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -17,8 +18,10 @@ from tests.support.database import T, database
 from z4j import cli
 from z4j.exceptions import StoreError
 from z4j.rules.audit import Head
-from z4j.store import heads
+from z4j.rules.audit_checkpoints import link
+from z4j.store import audit_checkpoints, audit_memory
 from z4j.store.audit import AuditLog, list_audit
+from z4j.store.audit_checkpoints import EVERY_ROWS, EVERY_US
 from z4j.store.db import Store
 
 pytestmark = pytest.mark.anyio
@@ -62,21 +65,86 @@ async def test_the_keys_are_made_once_and_readable_by_nobody_else(tmp_path: Path
         (tmp_path / name).write_bytes(whole)
 
 
-async def test_a_head_is_signed_every_so_many_rows_and_on_demand(tmp_path: Path) -> None:
+async def test_a_checkpoint_comes_at_once_every_so_many_rows_after_a_second_or_on_demand(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         log = AuditLog(tmp_path)
         assert await log.sign_head(store, T) is None
-        await write(store, log, heads.EVERY_ROWS + 2)
-        assert [head.seq for head in await heads.list_heads(store)] == [heads.EVERY_ROWS]
+        await write(store, log, EVERY_ROWS + 3)
+        assert [point.seq for point in await audit_checkpoints.list_checkpoints(store)] == [1, EVERY_ROWS + 1]
         newest = await log.sign_head(store, T + 99)
         assert newest is not None
-        assert (newest.seq, newest.at, newest.key_id) == (heads.EVERY_ROWS + 2, T + 99, log.signer.key_id)
+        assert (newest.seq, newest.at, newest.key_id, newest.number) == (EVERY_ROWS + 3, T + 99, log.signer.key_id, 3)
         assert await log.sign_head(store, T + 100) == newest == log.newest
+        await write(store, log, 1, EVERY_US + 99)  # a second after the last one
+        await log.record(store, at=T + EVERY_US + 100, actor="ada", role="admin", action="set_role", target="user:bea")  # sensitive
+        points = await audit_checkpoints.list_checkpoints(store)
+        assert [point.seq for point in points[3:]] == [EVERY_ROWS + 4, EVERY_ROWS + 5]
+        assert [point.previous for point in points[1:]] == [link(point) for point in points[:-1]]
         verdict = await log.verify(store)
-        assert (verdict.is_intact, verdict.heads, verdict.digest) == (True, 2, newest.digest)
-        assert await heads.holds_head(store, newest.seq, newest.digest)
-        assert not await heads.holds_head(store, newest.seq, b"x" * 32)
-        assert not await heads.holds_head(store, newest.seq + 1, newest.digest)
+        assert (verdict.is_intact, verdict.heads, verdict.digest) == (True, 5, points[-1].digest)
+        holds = audit_checkpoints.holds_checkpoint
+        assert await holds(store, newest.seq, newest.digest)
+        assert not await holds(store, newest.seq, b"x" * 32)
+        assert not await holds(store, newest.seq + 1, newest.digest)
+
+
+async def test_what_is_not_what_was_written_is_not_signed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        await write(store, log, 5)
+        tamper(tmp_path, "UPDATE audit SET actor = 'eve' WHERE seq = 4")
+        before = await audit_checkpoints.newest_checkpoint(store)
+        assert await log.sign_head(store, T) == before
+        assert log.alarm is not None
+        assert log.alarm.row == 4
+        await log.record(store, at=T, actor="ada", role="admin", action="set_role", target="user:bea")  # the action itself goes on
+        assert await audit_checkpoints.newest_checkpoint(store) == before
+        assert caplog.text.count("not what was written; no checkpoint") == 1
+        tamper(tmp_path, "UPDATE audit SET actor = 'ada' WHERE seq = 4")
+        assert (await log.check(store, T)) is not None
+        assert log.alarm is None
+        newest = await log.sign_head(store, T)
+        assert newest is not None
+        assert newest.seq == 6
+
+
+async def test_a_forged_tail_with_its_own_checkpoint_is_not_extended(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        await write(store, log, 5)
+        await log.sign_head(store, T)
+        for change in (
+            "UPDATE audit_head SET digest = zeroblob(32) WHERE number = 2",
+            "DELETE FROM audit_head WHERE number = 2",
+            "DELETE FROM audit WHERE seq > 3",
+        ):
+            tamper(tmp_path, change)
+            log.alarm = None
+            await write(store, log, 1, 6)
+            await log.sign_head(store, T)
+            assert log.alarm is not None, change
+            assert not (await log.verify(store)).is_intact
+
+
+async def test_details_hide_secrets_and_show_control_characters(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        detail = {
+            "token": 5,
+            "password": "hunter2-hunter2",
+            "why": "Bearer abcdefghijklmnopqrstuvwxyz0123456789",
+            "note": "a\x1b[2Jb\u202e",
+        }
+        await log.record(
+            store, at=T, actor="e\nve\x9b", role="admin", action="set_role", target="user:x\ry", address="::1\t", detail=detail
+        )
+        [row] = await list_audit(store)
+        assert (row.actor, row.target, row.address) == ("e\\u000ave\\u009b", "user:x\\u000dy", "::1\\u0009")
+        told = json.loads(row.detail)
+        assert told["token"] == 5
+        assert "hunter2" not in row.detail
+        assert "abcdefghijklm" not in row.detail
+        assert not any(letter in row.detail for letter in "\x1b\x9b\u202e")
 
 
 TAMPERED = {
@@ -87,9 +155,12 @@ TAMPERED = {
         4,
     ),
     "the end cut off": (["DELETE FROM audit WHERE seq > 7"], 8),
-    "a forged head": (["UPDATE audit_head SET digest = zeroblob(32) WHERE seq = 8"], 8),
-    "a head with another time": (["UPDATE audit_head SET at = at + 1 WHERE seq = 8"], 8),
-    "a head of another key": (["UPDATE audit_head SET key_id = 'ffffffff' WHERE seq = 8"], 8),
+    "a row before the first": (["UPDATE audit SET seq = -1 WHERE seq = 4"], 1),
+    "a forged checkpoint": (["UPDATE audit_head SET digest = zeroblob(32) WHERE seq = 8"], 8),
+    "a checkpoint with another time": (["UPDATE audit_head SET at = at + 1 WHERE seq = 8"], 8),
+    "a checkpoint of another key": (["UPDATE audit_head SET key_id = 'ffffffff' WHERE seq = 8"], 8),
+    "the first checkpoint gone": (["DELETE FROM audit_head WHERE number = 1"], 8),
+    "the last checkpoint gone": (["DELETE FROM audit_head WHERE number = 2"], 2),
 }
 
 
@@ -102,6 +173,7 @@ async def test_tampering_with_the_database_is_found(tmp_path: Path, what: str, k
         await write(store, log, 8)
         await log.sign_head(store, T)
         await write(store, log, 2, 9)
+        log.memory.close()
     tamper(tmp_path, *changes)
     if not keeps_head_file:
         (tmp_path / "audit.head").unlink()
@@ -121,28 +193,142 @@ async def test_a_log_cut_behind_its_last_head_goes_on_and_stays_broken(tmp_path:
         log = AuditLog(tmp_path)
         await write(store, log, 1)  # the server must go on writing
         await log.sign_head(store, T)
-        assert "before its last signed head" in caplog.text
+        assert log.alarm is not None
+        assert "not what was written" in caplog.text
         await write(store, log, 9)
         await log.sign_head(store, T)
         (tmp_path / "audit.head").unlink()
         assert not (await log.verify(store)).is_intact
 
 
-async def test_a_whole_rollback_is_found_only_by_a_head_kept_elsewhere(tmp_path: Path) -> None:
+async def test_a_rollback_of_everything_is_found_by_a_head_kept_elsewhere(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         log = AuditLog(tmp_path)
         await write(store, log, 8)
         kept = await log.sign_head(store, T)
         assert kept is not None
+        log.memory.close()
     tamper(tmp_path, "DELETE FROM audit WHERE seq > 3", "DELETE FROM audit_head")
     (tmp_path / "audit.head").unlink()
     async with reopened(tmp_path) as store:
+        assert not (await AuditLog(tmp_path).verify(store)).is_intact  # audit.witnesses remembers
+        (tmp_path / "audit.witnesses").unlink()
         log = AuditLog(tmp_path)
         await write(store, log, 8)
         await log.sign_head(store, T)
         assert (await log.verify(store)).is_intact
         verdict = await log.verify(store, Head(kept.seq, kept.digest))
         assert (verdict.broken_at, verdict.is_intact) == (8, False)
+
+
+async def test_the_files_beside_the_database_are_part_of_the_log(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        await write(store, log, 8)
+        await log.sign_head(store, T)
+        assert (await log.verify(store)).is_intact
+        witnesses, head = tmp_path / "audit.witnesses", tmp_path / "audit.head"
+        assert {stat.S_IMODE(path.stat().st_mode) for path in (witnesses, head)} == {0o600}
+        for path, text in (
+            (witnesses, ""), (witnesses, "x\n"), (head, "8 zz\n"), (head, f"9 {'00' * 32}\n"), (witnesses, '{"kind":"else"}\n'),
+        ):  # fmt: skip
+            whole = path.read_bytes()
+            path.write_text(text)
+            found = await log.verify(store)
+            assert not found.is_intact, (path, text)
+            path.write_bytes(whole)
+        with witnesses.open("ab") as file:
+            file.write(b'{"kind":"checkpoint","num')  # torn by a crash
+        assert (await log.verify(store)).is_intact
+        await write(store, log, 1, EVERY_US * 9)
+        assert (await log.verify(store)).is_intact
+        assert log.memory.remembered().heads[-1].seq == 9
+        log.memory.flush()
+        witnesses.unlink()
+        assert "audit.witnesses is missing" in (await log.verify(store)).why
+
+
+async def test_the_file_of_witnesses_is_compacted_and_keeps_every_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_memory, "LONG", 2_000)
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        log.report(Head(99, b"m" * 32, 0, "the agent on h1"), T)
+        for number in range(60):
+            await write(store, log, 1, number * EVERY_US)
+        log.memory.flush()
+        assert (tmp_path / "audit.witnesses").stat().st_size < 3_000
+        heads = log.memory.remembered().heads
+        assert (heads[1].source, heads[-1].number) == ("the agent on h1", 60)
+        assert "the agent on h1 remembers row 99" in (await log.verify(store)).why
+
+
+# -- copies and restores ---------------------------------------------------------------------------------------------------
+
+
+def test_a_restored_backup_verifies_and_says_that_it_is_a_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live, restored = tmp_path / "live", tmp_path / "restored"
+    live.mkdir()
+    restored.mkdir()
+
+    def run(folder: Path, *words: str) -> tuple[int, str]:
+        code = cli.main([*words, "--data", str(folder)])
+        return code, capsys.readouterr().out
+
+    async def work(folder: Path, first: int) -> None:
+        async with reopened(folder) as store:
+            log = AuditLog(folder)
+            await write(store, log, 5, first)
+            await log.close(store, T)
+
+    async def create() -> None:
+        async with database(live):
+            pass
+
+    asyncio.run(create())
+    asyncio.run(work(live, 1))
+    assert run(live, "backup", str(restored / "z4j.db"))[0] == 0
+    asyncio.run(work(live, 9))
+    for name in ("audit.key", "audit.ed25519"):
+        shutil.copy(live / name, restored / name)
+    for _ in range(2):
+        code, said = run(restored, "audit", "verify")
+        assert (code, said.splitlines()[0].partition(" rows")[0]) == (0, "6"), said
+        assert "it is a copy from" in said
+
+    # In place of the live database the same copy is a rollback, until somebody says that it is known.
+    (restored / "z4j.db").replace(live / "z4j.db")
+    for name in ("z4j.db-wal", "z4j.db-shm"):
+        (live / name).unlink(missing_ok=True)
+    code, said = run(live, "audit", "verify")
+    assert (code, "its end was cut off" in said) == (10, True)
+    asyncio.run(work(live, 20))
+    assert run(live, "audit", "verify")[0] == 10  # work went on, and the evidence stayed
+    code, said = run(live, "audit", "acknowledge", "--reason", "the disk died")
+    assert (code, "row 11" in said) == (0, True), said
+    code, said = run(live, "audit", "verify")
+    assert code == 0, said
+    assert "No changes" in run(live, "audit", "acknowledge", "--reason", "again")[1]
+    [aside] = live.glob("audit.witnesses.acknowledged-*")
+    assert "audit.head" in aside.read_text()
+
+
+async def test_a_server_that_starts_on_a_copy_says_so_in_the_log(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        await write(store, log, 2)
+        await log.record(store, at=T + 5, actor="ada", role="admin", action="backup", target="file:x")
+        log.memory.close()
+        for name in ("audit.head", "audit.witnesses"):
+            (tmp_path / name).unlink()
+        log = AuditLog(tmp_path)
+        await log.start(store, T + 9)
+        row = (await list_audit(store, limit=1))[0]
+        assert (row.action, json.loads(row.detail)) == ("restore", {"copied_at": T + 5})
+        (tmp_path / "audit.witnesses").unlink()
+        log = AuditLog(tmp_path)
+        await log.start(store, T + 10)
+        assert (await list_audit(store, limit=1))[0].action == "audit_memory_missing"
+        assert log.alarm is not None
 
 
 class reopened:  # noqa: N801 -- reads like database()
@@ -177,6 +363,7 @@ def exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
             await write(store, log, 8)
             await log.sign_head(store, T)
             await write(store, log, 4, 9)
+            log.memory.close()
 
     asyncio.run(fill())
     assert cli.main(["audit", "key", "--data", str(tmp_path)]) == 0
@@ -191,9 +378,9 @@ def exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_an_export_is_checked_without_the_server(exported: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kinds = [json.loads(line)["type"] for line in exported]
-    assert kinds == ["log", *["row"] * 8, "head", *["row"] * 5, "head"]
+    assert kinds == ["log", *["remembered"] * 4, "row", "head", *["row"] * 7, "head", *["row"] * 5, "head"]
     code, said = offline_verify(tmp_path, exported)
-    assert (code, said.partition(",")[0]) == (0, "13 rows and 2 signed heads"), said
+    assert (code, said.partition(",")[0]) == (0, "13 rows and 3 checkpoints"), said
     seen = said.strip().rpartition(" ")[2]
     assert offline_verify(tmp_path, exported, "--seen", seen)[0] == 0
     assert cli.main(["audit", "verify", "--head", seen, "--data", str(tmp_path)]) == 0
@@ -207,25 +394,31 @@ def edited(lines: list[str], index: int, **changes: object) -> list[str]:
 
 def test_the_offline_check_finds_every_tampering(exported: list[str], tmp_path: Path) -> None:
     last = json.loads(exported[-1])
-    renumbered = [*exported[:3], *(json.dumps({**json.loads(line), "seq": json.loads(line)["seq"] - 1}) for line in exported[4:9])]
+    # Row n stands at index 4 + n, from row 2 on at 5 + n, from row 9 on at 6 + n.
+    renumbered = [*exported[:8], *(json.dumps({**json.loads(line), "seq": json.loads(line)["seq"] - 1}) for line in exported[9:14])]
     broken = {
-        "edited": edited(exported, 3, actor="eve"),
-        "edited mac": edited(exported, 3, mac="00" * 32),
-        "edited behind the first head": edited(exported, 11, detail="{}x"),
-        "deleted": exported[:3] + exported[4:],
-        "deleted and renumbered": [*renumbered, *exported[9:]],
-        "reordered": [*exported[:3], exported[4], exported[3], *exported[5:]],
-        "truncated behind a head": exported[:-2],
-        "a forged head": edited(exported, 9, digest="00" * 32),
-        "a moved head": edited(exported, 9, seq=7),
-        "a head signed anew": edited(exported, 14, at=last["at"] + 1),
-        "a head of another key": edited(exported, 14, key_id="ffffffff"),
+        "edited": edited(exported, 8, actor="eve"),
+        "edited mac": edited(exported, 8, mac="00" * 32),
+        "edited behind the second checkpoint": edited(exported, 16, detail="{}x"),
+        "deleted": exported[:8] + exported[9:],
+        "deleted and renumbered": [*renumbered, *exported[14:]],
+        "reordered": [*exported[:8], exported[9], exported[8], *exported[10:]],
+        "truncated behind a checkpoint": exported[:-2],
+        "cut at a checkpoint": exported[:15],
+        "a checkpoint less": exported[:14] + exported[15:],
+        "the first checkpoint less": exported[:6] + exported[7:],
+        "a forged checkpoint": edited(exported, 14, digest="00" * 32),
+        "a moved checkpoint": edited(exported, 14, seq=7),
+        "a checkpoint signed anew": edited(exported, 20, at=last["at"] + 1),
+        "a checkpoint of another key": edited(exported, 20, key_id="ffffffff"),
+        "a checkpoint that names another": edited(exported, 20, previous="00" * 32),
+        "a checkpoint that names none": edited(exported, 20, previous=""),
     }
     for what, lines in broken.items():
         code, said = offline_verify(tmp_path, lines)
         assert (code, said[:7]) == (1, "BROKEN:"), f"{what}: {said}"
-    back = exported[:10]  # whole in itself: rolled back to an older signed head
-    assert offline_verify(tmp_path, back)[0] == 0
+    back = [exported[0], *exported[5:15]]  # rolled back to an older checkpoint, with nothing remembered beside it
+    assert "ends with the row of the export" in offline_verify(tmp_path, back)[1]
     assert "rolled back" in offline_verify(tmp_path, back, "--seen", f"{last['seq']}:{last['digest']}")[1]
     (tmp_path / "audit_head").write_text(json.dumps(last))  # as an agent keeps it
     assert offline_verify(tmp_path, back, "--seen", "audit_head")[0] == 1

@@ -227,6 +227,10 @@ class Connection:
         if wrong := self._witness.see(head):
             faults.tell("audit head", wrong, f"the audit log of the z4j server was cut or rewritten: {wrong}; tell whoever runs it")
 
+    def kept_head(self) -> dict[str, Any]:
+        """What a heartbeat says of the audit log: the head kept here, for the server to find in its log."""
+        return self._witness.in_frame()
+
     def take_wake(self) -> bool:
         woken, self._woken = self._woken, False
         return woken
@@ -421,7 +425,7 @@ class _Exchange:
             "faults": faults.total,
             "shipper": self._agent.shipper.is_holder,
         }
-        return facts | ({"queues": queues} if is_queue_time else {})
+        return facts | ({"queues": queues} if is_queue_time else {}) | self._connection.kept_head()
 
     @staticmethod
     def _asked(what: str, ask: Callable[[], list[Any]]) -> list[Any] | None:

@@ -101,7 +101,7 @@ AGENT_FRAMES: Final[dict[str, tuple[str, ...]]] = {
         "engines", "capabilities", "allow", "denied", "seal_key?", "shipper", "at", "notes?", "audit_head?", "authenticates_originals?",
     ),
     "discovery": ("engine", "tasks", "queues", "worker?", "brokers?"),
-    "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper"),
+    "heartbeat": ("at", "running", "queues?", "spool_bytes", "dropped", "faults", "shipper", "audit_head?"),
     "schedules": (
         "scheduler", "engine", "store", "is_firing", "tick_us", "timezone", "can_create", "applied", "failed", "notes", "is_cut", "entries",
     ),

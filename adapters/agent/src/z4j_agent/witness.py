@@ -20,6 +20,8 @@ FILE = "audit_head"
 BROKEN = "audit_head.broken"
 """The head that a server could not extend: the first one stays, as evidence."""
 FIELDS = ("seq", "at", "digest", "key_id", "signature")
+NEWER_FIELDS = ("number", "previous")
+"""Of checkpoints that are numbered and chained; a server from before that sends none."""
 
 
 class Witness:
@@ -44,7 +46,11 @@ class Witness:
     def in_hello(self) -> dict[str, Any]:
         """What hello says of it; what is shown from then on is compared with this."""
         self._last = self.kept()
-        return {"audit_head": {"seq": self._last["seq"], "digest": self._last["digest"]}} if self._last else {}
+        return _in_frame(self._last)
+
+    def in_frame(self) -> dict[str, Any]:
+        """What a heartbeat says of it: the head on disk, so that a server whose log was replaced while it ran is found, too."""
+        return _in_frame(self.kept())
 
     def see(self, said: dict[str, Any] | None) -> str:
         """Compares a head of the server with the one before it and keeps it. Returns what is wrong with the server's log, or ''.
@@ -87,11 +93,15 @@ class Witness:
                 (self._folder / FILE).unlink(missing_ok=True)
 
 
+def _in_frame(head: dict[str, Any] | None) -> dict[str, Any]:
+    return {"audit_head": {"seq": head["seq"], "digest": head["digest"]}} if head else {}
+
+
 def _checked(said: Any) -> dict[str, Any] | None:
     """The head in what a server or a file says, or None when there is none in it."""
     if not isinstance(said, dict):
         return None
-    head = {name: said.get(name) for name in FIELDS}
+    head = {name: said.get(name) for name in FIELDS} | {name: said[name] for name in NEWER_FIELDS if name in said}
     seq, digest = head["seq"], head["digest"]
     is_whole = isinstance(seq, int) and seq > 0 and isinstance(digest, str) and len(digest) == 64 and digest.isalnum()
     return head if is_whole else None
