@@ -35,6 +35,7 @@ from z4j.store.audit import AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
 from z4j.web import exceptions as answers
+from z4j.web.audit_trail import AuditTrail, Trail
 from z4j.web.auth import Auth
 from z4j.web.middleware import Guard, RequestEnvelope, role_finder
 from z4j.web.routes import ROUTES
@@ -85,6 +86,7 @@ class Server:
         self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
         self.plans = Plans(self.store, self.hub, self.live, self.audit)
         witnesses = Witnesses(self.store, self.live, self.audit)
+        self.trail = Trail(self.store, self.audit)
         reconcile = Reconcile(self.store, self.hub, self.live.changed)
         self.scheduler = Scheduler(self.store, self.hub, self.live.changed)
         self.schedules = ScheduleDesk(self.store, self.dispatch, self.scheduler)
@@ -104,6 +106,7 @@ class Server:
             ],
             middleware=[
                 Middleware(RequestEnvelope),
+                Middleware(AuditTrail, trail=self.trail, witnesses=self.gateway.witnesses),
                 Middleware(Guard, find=role_finder((row.method, row.path, row.role) for row in ROUTES), answer_error=answers.on_expected),
             ],
             exception_handlers={Z4jError: answers.on_expected, HTTPException: answers.on_http, Exception: answers.on_unexpected},
@@ -130,6 +133,7 @@ class Server:
                 await duties
             await self.scheduler.stop()
             await self.plans.stop()
+            await self.trail.close()
             await self.audit.close(self.store, clock.now())
             await self.store.close()
 

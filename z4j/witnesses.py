@@ -10,7 +10,7 @@ from typing import Any
 
 from z4j import clock, logs
 from z4j.live import Live
-from z4j.rules.audit import Head
+from z4j.rules.audit import ANY, Head
 from z4j.rules.audit_checkpoints import Checkpoint
 from z4j.store.audit import AuditLog
 from z4j.store.audit_checkpoints import holds_checkpoint, newest_checkpoint
@@ -61,7 +61,7 @@ class Witnesses:
             return True
         if self._is_new(spool, seq, digest):
             logs.audit_head_missing(app, host, seq)
-            head = Head(seq, bytes.fromhex(digest), 0, f"the agent on {host} (app {app}, spool folder {spool})")
+            head = Head(seq, bytes.fromhex(digest), ANY, f"the agent on {host} (app {app}, spool folder {spool})")
             await self._alarm(head, f"agent on {host}", f"app:{app}", {"row": seq, "digest": digest, "spool": spool})
         return False
 

@@ -59,7 +59,8 @@ def check_head(head: dict[str, Any], before: dict[str, Any] | None, seq: int, di
 def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
     """The last checkpoint and the number of checkpoints. Raises Broken."""
     key_id = hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:8]
-    seq, digest, head, heads, action, marks = 0, GENESIS, None, 0, "", {0: {GENESIS.hex()}}
+    seq, digest, head, heads, action = 0, GENESIS, None, 0, ""
+    marks: dict[object, set[str]] = {}
     for said in map(json.loads, lines):
         if said["type"] == "remembered":
             seen.append(said)
@@ -73,8 +74,10 @@ def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]
         elif said["type"] == "head":
             check_head(said, head, seq, digest, key, key_id)
             head, heads = said, heads + 1
+            marks[seq, heads] = marks[seq, -1] = {said["digest"]}
     for known in seen:
-        if known["mark"] not in marks.get(known["seq"], ()) or known.get("number", 0) > heads:
+        place = (known["seq"], known["number"]) if known["number"] else known["seq"]  # a checkpoint, -1: of any number; or a row
+        if known["mark"] not in marks.get(place, ()):
             raise Broken(f"{known['source']} remembers row {known['seq']}, which the log does not hold: it was rolled back or rewritten")
     if head is None or head["seq"] != seq:
         raise Broken(f"no checkpoint covers the rows after row {head['seq'] if head else 0}: the end was cut off, or rows were added")
@@ -85,7 +88,7 @@ def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]
 
 def read_seen(text: str) -> dict[str, Any]:
     head = json.loads(Path(text).read_text()) if Path(text).is_file() else dict(zip(("seq", "digest"), text.split(":"), strict=True))
-    return {"seq": int(head["seq"]), "mark": head["digest"].lower(), "number": head.get("number", 0), "source": "--seen"}
+    return {"seq": int(head["seq"]), "mark": head["digest"].lower(), "number": 0, "source": "--seen"}
 
 
 def main() -> int:

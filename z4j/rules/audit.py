@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 GENESIS: Final = b"\0" * 32
+ANY: Final = -1
 
 CONTROL: Final = {
     code: f"\\u{code:04x}"
@@ -47,7 +48,8 @@ class AuditRow:
 class Head:
     """A row as it was seen some time, by its MAC or by its digest: a log that does not contain it has been cut or rewritten.
 
-    `number` is that of the checkpoint it was seen in, 0 when it was none; `source` says who remembers it.
+    `number` is that of the checkpoint it was seen in, 0 when it was none, ANY when the number is not known; `source` says who
+    remembers it.
     """
 
     seq: int

@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from z4j.rules.audit import GENESIS, AuditRow, Head, add_to_digest, sign
+from z4j.rules.audit import ANY, GENESIS, AuditRow, Head, add_to_digest, sign
 from z4j.rules.audit_checkpoints import Checkpoint, why_not_next
 
 
@@ -145,16 +145,17 @@ class Walk:
             if head.seq > self.start.seq:
                 self._break(seq + 1, f"the log ends at row {seq}, but {_who(head)} remembers row {head.seq}: its end was cut off")
                 return
+        by_number = {of.number: (of.seq, of.digest) for of in self.points}
         for head in self.known:
             if head.number > number:
-                self._break(
-                    (point.seq if point else 0) + 1,
-                    f"the last checkpoint is number {number}, but {_who(head)} remembers number {head.number}: it was taken out",
-                )
-                return
+                why = f"the last checkpoint is number {number}, but {_who(head)} remembers number {head.number}: it was taken out"
+                self._break((point.seq if point else 0) + 1, why)
+            elif not _is_held(head, by_number):
+                self._break(head.seq, f"the checkpoint over row {head.seq} that {_who(head)} remembers is not in the log")
 
     def _break(self, row: int, why: str) -> None:
-        self._broken_at, self._why = row, why
+        if not self._why:
+            self._broken_at, self._why = row, why
 
 
 def verify(
@@ -173,6 +174,13 @@ def verify(
 def is_copy(last: AuditRow, covered: int) -> bool:
     """Whether a log that ends with this row is one that `z4j backup` copied: it ends with the row of the backup, under a checkpoint."""
     return (last.action, last.outcome, covered) == ("backup", "done", last.seq)
+
+
+def _is_held(head: Head, by_number: dict[int, tuple[int, bytes]]) -> bool:
+    """Whether the checkpoint that `head` was seen in is one of these; what was seen in none is compared with rows alone."""
+    if head.number == ANY:
+        return (head.seq, head.mark) in by_number.values()
+    return not head.number or by_number.get(head.number) == (head.seq, head.mark)
 
 
 def _who(head: Head) -> str:

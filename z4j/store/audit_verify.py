@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Final
 
-from z4j.rules.audit import AuditRow, Head
+from z4j.rules.audit import ANY, AuditRow, Head
 from z4j.rules.audit_checkpoints import Checkpoint
 from z4j.rules.audit_walk import Verdict, Walk
 from z4j.store import sql
@@ -57,7 +57,7 @@ async def list_missing(store: Store, memory: AuditMemory) -> list[Head]:
     """What is remembered outside the database and is not part of the log."""
     await asyncio.to_thread(memory.flush)
     points = await list_checkpoints(store)
-    held = {(number, point.seq, point.digest) for point in points for number in (0, point.number)}
+    held = {(number, point.seq, point.digest) for point in points for number in (ANY, point.number)}
     left = [head for head in memory.remembered().heads if (head.number, head.seq, head.mark) not in held]
     return [head for head in left if head.number or await store.fetch_one(POINTS["mac_at"], {"seq": head.seq}) != (head.mark,)]
 

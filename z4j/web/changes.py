@@ -15,10 +15,9 @@ from z4j.rules.access import is_allowed
 from z4j.rules.audit import AuditRow
 from z4j.rules.audit_checkpoints import Checkpoint
 from z4j.store import audit, audit_checkpoints, commands
-from z4j.store.audit import Alarm
 from z4j.store.commands import NEWEST, CommandRow
 from z4j.web import export
-from z4j.web.render import Shell, render
+from z4j.web.render import Notice, Shell, render
 from z4j.web.services import services
 from z4j.web.shell import make_shell
 
@@ -59,7 +58,7 @@ class AuditPage:
     public_key: str = ""
     key_id: str = ""
     signed: Checkpoint | None = None
-    alarm: Alarm | None = None
+    alarm: Notice | None = None
 
 
 async def list_page(request: Request) -> Response:
@@ -86,9 +85,19 @@ async def audit_page(request: Request) -> Response:
         public_key=services(request).audit.signer.public_text,
         key_id=services(request).audit.signer.key_id,
         signed=await audit_checkpoints.newest_checkpoint(services(request).store),
-        alarm=services(request).audit.alarm,
+        alarm=_alarm(request),
     )
     return render(request, "changes/audit.html", page)
+
+
+def _alarm(request: Request) -> Notice | None:
+    """Why the log cannot be trusted, and what to do."""
+    alarm = services(request).audit.alarm
+    if alarm is None:
+        return None
+    text = f"The audit log is not what was written: {alarm.why}. Nothing else was affected."
+    hint = "Run z4j audit verify on the server, compare with a backup, and find out who had access to the data folder."
+    return Notice("bad", f"{text} {hint}")
 
 
 def _detail(text: str) -> str:

@@ -28,6 +28,7 @@ def wants_json(connection: HTTPConnection) -> bool:
 async def answer(connection: HTTPConnection, status: int, message: str, hint: str = "") -> Response:
     """The one shape of every error."""
     request_id = str(connection.scope.get("request_id", ""))
+    connection.scope["refusal"] = message  # for the audit log, see `audit_trail`
     title = http.HTTPStatus(status).phrase
     if wants_json(connection):
         body: dict[str, Any] = {

@@ -101,10 +101,14 @@ class Guard:
         method, path = scope["method"], scope["path"]
         services = connection.app.state.services
         address = scope["client"][0] if scope.get("client") else ""
-        if method not in SAFE:
-            refuse_cross_site(connection.headers)
-        needed = self.find(method, path)
         token = bearer(connection.headers.get("authorization"))
+        if method not in SAFE:
+            try:
+                refuse_cross_site(connection.headers)
+            except NotAllowed:  # by whose name it came is recorded
+                scope["identity"] = await services.auth.identify(connection.cookies.get(COOKIE), token, address)
+                raise
+        needed = self.find(method, path)
         scope["identity"] = identity = NOBODY
         if needed == "public" and path.startswith(("/static/", "/healthz")):
             return None

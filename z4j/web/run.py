@@ -17,6 +17,7 @@ from z4j.rules.commands import RULES
 from z4j.rules.signatures import Parameter
 from z4j.store.agents import TaskNameRow, list_task_names
 from z4j.web import wishes
+from z4j.web.audit_trail import refused
 from z4j.web.filters import Filters
 from z4j.web.forms import read_form
 from z4j.web.render import Notice, Shell, render, see_other
@@ -98,6 +99,7 @@ async def run(request: Request) -> Response:
         wish = await _wish(request, form)
         command = (await found.dispatch.wish(request.scope["identity"], wish))[0]
     except (BadInput, NotFound, AgentGone, Unsupported, NotAllowed) as error:
+        refused(request, error.message)
         return await _page(request, form, Notice("bad", f"{error.message} {error.hint}".strip()))
     href = Filters(task_id=str(command.params["new_id"]), engine=command.engine).href()
     return see_other(href, Notice("good", RULES["run_task"].said))

@@ -19,6 +19,7 @@ from z4j.store import agents, apps, schedules
 from z4j.store.schedules import OWN, ScheduleRow
 from z4j.wanted import Wanted, changes_of
 from z4j.web import wishes
+from z4j.web.audit_trail import refused
 from z4j.web.forms import read_form
 from z4j.web.render import Notice, Shell, render, respond, see_other, to_html
 from z4j.web.schedule import NEXT, find_schedule
@@ -111,6 +112,7 @@ async def create(request: Request) -> Response:
         wanted = await wanted_of(request, form, None)
         id = await services(request).schedules.create(request.scope["identity"], wanted, form.get("reason", ""))
     except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState) as error:
+        refused(request, error.message)
         return render(request, "schedules/form.html", await _page(request, None, form, notice=_notice(error)))
     if id is not None:
         return see_other(f"/schedules/{id}", Notice("good", f"{wanted.name} was created."))
@@ -133,6 +135,7 @@ async def edit(request: Request) -> Response:
         wanted = await wanted_of(request, form, row)
         await services(request).schedules.edit(request.scope["identity"], row, wanted, form.get("reason", ""))
     except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState) as error:
+        refused(request, error.message)
         return render(request, "schedules/form.html", await _page(request, row, form, notice=_notice(error)))
     said = f"{wanted.name} was changed." if row.is_own or row.is_by_override else "Asked its scheduler to change it."
     return see_other(f"/schedules/{row.id}", Notice("good", said))

@@ -55,7 +55,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
             if is_allowed(identity.role, role)
         ),
         chips=chips(known or Counts(), mine, path) if is_scoped else (),
-        strip=strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now),
+        strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarm_of(request)),
         strip_href=scope.href("/strip"),
         heard=await _heard(store, now),
         version=__version__.partition("+")[0],

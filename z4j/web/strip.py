@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.rules.access import is_allowed
 from z4j.store.minutes import StripNumbers, strip_numbers
 from z4j.web.filters import Filters
 from z4j.web.formats import duration, number
@@ -31,6 +32,14 @@ def scope_of(request: Request) -> Filters:
     return Filters(
         engine=query.get("engine", "")[:1_000], app=query.get("app", "")[:1_000], environment=query.get("environment", "")[:1_000]
     )
+
+
+def alarm_of(request: Request) -> tuple[Number, ...]:
+    """The audit log, when it is not what was written; a link for those who may read it."""
+    alarm, may_read = services(request).audit.alarm, is_allowed(request.scope["identity"].role, "auditor")
+    if alarm is None:
+        return ()
+    return (Number("audit log", "altered", "/changes/audit" if may_read else "/changes", f"from row {number(alarm.row)}", "failed"),)
 
 
 def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]:
@@ -69,4 +78,4 @@ async def region(request: Request) -> Response:
     """GET /strip: the numbers alone, for a page that is open already."""
     now, scope = clock.now(), scope_of(request)
     numbers = await strip_numbers(services(request).store, scope.for_store(now))
-    return respond(request, to_html("_strip.html", StripRegion(cells(numbers, scope, now))))
+    return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarm_of(request)))))

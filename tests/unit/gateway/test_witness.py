@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -17,9 +18,9 @@ from starlette.testclient import TestClient, WebSocketTestSession
 from z4j import clock
 from z4j.app import Server, prepare_data
 from z4j.rules.audit import AuditRow
+from z4j.rules.audit_checkpoints import Checkpoint, signed_text
 from z4j.rules.frames import decode_frame
 from z4j.settings import Settings
-from z4j.rules.audit_checkpoints import Checkpoint, signed_text
 from z4j.store import audit_checkpoints
 from z4j.store.audit import list_audit
 from z4j.store.migrate import migrate
@@ -197,7 +198,7 @@ def test_the_last_rows_are_signed_when_the_server_stops(tmp_path: Path) -> None:
         assert client.portal is not None
         for target in ("tasks.csv", "queues.csv"):
             facts = {"at": 1, "actor": "ada", "role": "admin", "action": "export", "target": target}
-            client.portal.call(lambda facts=facts: server.audit.record(server.store, **facts))
+            client.portal.call(functools.partial(server.audit.record, server.store, **facts))
         newest = client.portal.call(audit_checkpoints.newest_checkpoint, server.store)
         assert newest is None or newest.seq < 2 or newest.number == 2
     assert server.audit.newest is not None

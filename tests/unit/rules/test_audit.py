@@ -159,8 +159,8 @@ def test_a_row_with_a_number_below_one_is_found() -> None:
 
 def test_a_log_that_ends_with_a_covered_backup_is_a_copy() -> None:
     rows, before = [], GENESIS
-    for row in chain(3):
-        row = replace(row, action="backup" if row.seq == 3 else row.action)
+    for plain in chain(3):
+        row = replace(plain, action="backup" if plain.seq == 3 else plain.action)
         rows.append(replace(row, mac=sign(KEY, before, row)))
         before = rows[-1].mac
     ends = digests(rows)

@@ -12,7 +12,8 @@ import pytest
 from tests.unit.web import operating, scheduling
 from z4j import assets
 from z4j.dispatch import Offer
-from z4j.rules.audit import AuditRow, SignedHead
+from z4j.rules.audit import AuditRow
+from z4j.rules.audit_checkpoints import Checkpoint
 from z4j.store.agents import AgentRow
 from z4j.store.apps import AppRow
 from z4j.store.commands import CommandRow
@@ -259,7 +260,7 @@ BARE = dataclasses.replace(
 )
 
 
-SIGNED = SignedHead(7, NOW, b"d" * 32, "k", b"s")
+SIGNED = Checkpoint(3, 7, NOW, b"d" * 32, b"p" * 32, "k", b"s")
 
 
 def account(**more: Any) -> AccountPage:
