@@ -74,7 +74,7 @@ class Housekeeping:
             (30, self.checkpoint),
             (60, self.delete_old),
             (1, self.sign_head),
-            (600, self.check_audit),
+            (5, self.check_audit),
         ]
         second = 0
         while True:
@@ -167,7 +167,7 @@ class Housekeeping:
                 self.changed(("strip",))
 
     async def check_audit(self, at: int) -> None:
-        """The whole audit log: once a day, and while there is an alarm."""
+        """The whole audit log, soon after the start and once a day; sooner again while there is an alarm."""
         if self.log is not None:
             await self.log.check(self.store, at)
 

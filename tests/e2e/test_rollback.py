@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.support.browserless import Person
 from tests.support.stack import SERVER_PYTHON, stack, wait_for
 
@@ -33,4 +35,9 @@ def test_a_log_that_was_rolled_back_is_reported_by_its_witness(tmp_path: Path) -
         assert "was cut or rewritten" in agent.log.read_text()
         assert list(made.folder.glob("spool/**/audit_head.broken"))
         assert "audit head" in Person.sign_in(made).get("/workers").text
-        made.command("audit", "verify")  # the log that was put in its place is whole in itself
+        # The log that was put in its place is whole in itself: what the agent remembers contradicts it, until somebody knows why.
+        with pytest.raises(AssertionError, match="ended with 10: Broken at row"):
+            made.command("audit", "verify")
+        assert "altered" in Person.sign_in(made, "bea").get("/settings/apps").text
+        assert "Acknowledged" in made.command("audit", "acknowledge", "--reason", "a test")
+        made.command("audit", "verify")

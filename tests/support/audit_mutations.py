@@ -114,7 +114,7 @@ def edit(of: Folder) -> None:
     rows = of.rows()
     row, field = of.random.choice(rows), of.random.choice(FIELDS)
     old: Any = getattr(row, field)
-    new = old + of.some(10**6) if isinstance(old, int) else of.random.randbytes(32) if isinstance(old, bytes) else f"{old}{of.some(99)}"
+    new: Any = old + of.some(10**6) if isinstance(old, int) else of.random.randbytes(32) if isinstance(old, bytes) else f"{old}{of.some(99)}"
     of.put([replace(other, **{field: new}) if other is row else other for other in rows], of.points())
 
 
@@ -213,7 +213,7 @@ def edit_checkpoint(of: Folder) -> None:
     points = of.points()
     point, field = of.random.choice(points), of.random.choice(["at", "digest", "previous", "key_id", "signature"])
     old: Any = getattr(point, field)
-    new = old + 1 if isinstance(old, int) else of.random.randbytes(len(old)) if isinstance(old, bytes) else "00000000"
+    new: Any = old + 1 if isinstance(old, int) else of.random.randbytes(len(old)) if isinstance(old, bytes) else "00000000"
     of.put(of.rows(), [replace(other, **{field: new}) if other is point else other for other in points])
 
 

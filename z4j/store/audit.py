@@ -36,6 +36,8 @@ SQL = sql.load("audit")
 NEWEST: Final = 1 << 62
 WHOLE_US: Final = 24 * 3_600_000_000
 """A running server checks its whole log at the start and once a day."""
+AGAIN_US: Final = 600_000_000
+"""The same while there is an alarm."""
 LONGEST: Final = 300
 """Characters of an actor or a target."""
 
@@ -214,9 +216,8 @@ class AuditLog:
         return await verify_log(store, self.memory, self._keys, self.signer.why_not_ours, known, pause_s=pause_s)
 
     async def check(self, store: Store, at: int) -> Verdict | None:
-        """The whole log, slowly, for a running server: raises the alarm, or clears it. Only when the last check is a day old or there
-        is an alarm."""
-        if at - self._checked_at < WHOLE_US and self.alarm is None:
+        """The whole log, slowly, for a running server: raises the alarm, or clears it. Only when it is time, see WHOLE_US."""
+        if 0 <= at - self._checked_at < (WHOLE_US if self.alarm is None else AGAIN_US):
             return None
         self._checked_at = at
         verdict = await self.verify(store, pause_s=0.01)

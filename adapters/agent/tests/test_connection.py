@@ -234,6 +234,16 @@ def test_stop_before_welcome_is_quick(gateway: Any, start: Any, until: Until) ->
     z4j_agent.stop(2)
 
 
+def test_an_idle_agent_keeps_the_checkpoint_it_is_shown_and_reports_it(gateway: Any, start: Any, until: Until) -> None:
+    agent = start(Fake())
+    agent.connect()
+    until(lambda: gateway.said("heartbeat"))
+    gateway.say({"type": "ack", "seq": 0, "audit_head": {"seq": 4, "at": 1, "digest": "d" * 64, "key_id": "k", "signature": "00"}})
+    beat = until(lambda: [frame for frame in gateway.said("heartbeat") if "audit_head" in frame])[0]
+    assert beat["audit_head"] == {"seq": 4, "digest": "d" * 64}
+    assert set(beat) - {"type"} <= {field.rstrip("?") for field in wire.AGENT_FRAMES["heartbeat"]}
+
+
 def test_a_broken_adapter_harms_nobody(gateway: Any, start: Any, until: Until) -> None:
     agent = start(Fake(ValueError("odd")))
     note(agent, 1)

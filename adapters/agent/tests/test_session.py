@@ -40,6 +40,15 @@ def test_window_fills_and_acks_are_cumulative() -> None:
     assert session.send_batch(b"c")[0] == 3
 
 
+def test_an_ack_of_nothing_new_carries_a_checkpoint() -> None:
+    """That is how an idle agent is shown one, whether it has sent a batch yet or not."""
+    session, head = opened(), {"seq": 7}
+    assert session.receive(json.dumps({"type": "ack", "seq": 0, "audit_head": head})) == Acked(0, head)
+    session.send_batch(b"a")
+    assert session.receive('{"type":"ack","seq":1}') == Acked(1)
+    assert session.receive(json.dumps({"type": "ack", "seq": 1, "audit_head": head})) == Acked(1, head)
+
+
 def test_a_command_and_a_refusal() -> None:
     session = opened()
     frame = {"type": "command", "id": "c", "action": "cancel_task", "engine": "e", "expires_at": 9, "params": {"task_id": "t"}}

@@ -47,6 +47,16 @@ def test_heads_that_go_on_are_kept(tmp_path: Path, has_folder: bool) -> None:
         assert Witness(tmp_path).in_hello() == {"audit_head": {"seq": 9, "digest": "b" * 64}}
 
 
+def test_a_heartbeat_reports_what_is_on_disk_and_newer_fields_are_kept(tmp_path: Path) -> None:
+    witness = connected(tmp_path)
+    assert witness.in_frame() == {}
+    witness.see(head(5, number=3, previous="cc" * 32))
+    assert witness.kept() == head(5, number=3, previous="cc" * 32)
+    assert witness.in_frame() == {"audit_head": {"seq": 5, "digest": "a" * 64}}
+    Witness(tmp_path).see(head(8, "b"))  # another process of the folder
+    assert witness.in_frame() == {"audit_head": {"seq": 8, "digest": "b" * 64}}
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
