@@ -114,7 +114,9 @@ def edit(of: Folder) -> None:
     rows = of.rows()
     row, field = of.random.choice(rows), of.random.choice(FIELDS)
     old: Any = getattr(row, field)
-    new: Any = old + of.some(10**6) if isinstance(old, int) else of.random.randbytes(32) if isinstance(old, bytes) else f"{old}{of.some(99)}"
+    new: Any = (
+        old + of.some(10**6) if isinstance(old, int) else of.random.randbytes(32) if isinstance(old, bytes) else f"{old}{of.some(99)}"
+    )
     of.put([replace(other, **{field: new}) if other is row else other for other in rows], of.points())
 
 

@@ -95,7 +95,7 @@ def _alarm(request: Request) -> Notice | None:
     alarm = services(request).audit.alarm
     if alarm is None:
         return None
-    text = f"The audit log is not what was written: {alarm.why}. Nothing else was affected."
+    text = f"The audit log is not what was written: {alarm.why}. Tasks, commands and pages keep working."
     hint = "Run z4j audit verify on the server, compare with a backup, and find out who had access to the data folder."
     return Notice("bad", f"{text} {hint}")
 

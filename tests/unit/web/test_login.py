@@ -200,7 +200,7 @@ def test_the_first_boot_prints_a_link_that_makes_one_administrator(fresh: Site, 
     assert fresh.get("/settings/apps").status_code == 200
     again = fresh.post("/setup", code=code, name="eve", password=PASSWORD)
     assert (again.status_code, "used already" in text_of(again)) == (403, True)
-    assert actions(fresh) == [("ada", "setup", "done"), ("ada", "sign_in", "done")]
+    assert actions(fresh) == [("ada", "setup", "done"), ("ada", "sign_in", "done"), ("ada", "request", "refused")]
 
 
 def test_no_setup_link_works_once_there_is_an_administrator_or_after_its_time(fresh: Site, at: list[int]) -> None:

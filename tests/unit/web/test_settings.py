@@ -74,7 +74,9 @@ def test_a_user_that_cannot_be_added(shop: Site, form: dict[str, str], said: str
     before = len(shop.audit())
     assert said in change(shop, "/settings/users", **form)
     assert list(roles(shop)) == ["ada"]
-    assert len(shop.audit()) == before
+    [row] = shop.audit()[before:]
+    assert row[:4] == ("ada", "request", "/settings/users", "refused")
+    assert said in row[4]["why"]
 
 
 def test_the_last_administrator_stays(shop: Site) -> None:
