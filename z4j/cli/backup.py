@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import sqlite3
 from pathlib import Path
 
 from z4j import app
 from z4j.cli.offline import Offline, offline
 from z4j.exceptions import StoreError
-from z4j.rules.audit_walk import is_copy
 from z4j.settings import Settings
 from z4j.store import audit_checkpoints
 from z4j.store import migrate as migrations
@@ -47,16 +44,10 @@ async def _copy(parts: Offline, target: Path) -> None:
     for attempt in range(ATTEMPTS):
         await parts.record("backup", f"file:{target.name}")
         await parts.store.backup(target)
-        if await asyncio.to_thread(_ends_with_backup, target):
+        if await asyncio.to_thread(audit_checkpoints.ends_with_backup, target):
             return
         if attempt < ATTEMPTS - 1:  # another row came between the two, which takes milliseconds
             await asyncio.to_thread(target.unlink)
-
-
-def _ends_with_backup(copy: Path) -> bool:
-    with contextlib.closing(sqlite3.connect(f"file:{copy}?mode=ro&immutable=1", uri=True)) as db:
-        last, point = audit_checkpoints.last_row(db), audit_checkpoints.last_checkpoint(db)
-    return last is not None and point is not None and is_copy(last, point.seq)
 
 
 def migrate(words: argparse.Namespace, settings: Settings) -> int:

@@ -8,6 +8,7 @@ the checkpoints that agents, browsers and auditors keep show both.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from z4j.exceptions import StoreError
 from z4j.rules.audit import AuditRow
 from z4j.rules.audit_checkpoints import Checkpoint, link, signed_text
-from z4j.rules.audit_walk import Position, Walk
+from z4j.rules.audit_walk import Position, Walk, is_copy
 from z4j.store import sql
 from z4j.store.db import Connection, Store
 
@@ -161,6 +162,13 @@ def last_row(db: sqlite3.Connection) -> AuditRow | None:
     """The newest row of the log."""
     row = db.execute(AUDIT["list_audit"], {"before": 1 << 62, "limit": 1}).fetchone()
     return AuditRow(*row) if row else None
+
+
+def ends_with_backup(path: Path) -> bool:
+    """Whether the log of the database at `path`, which nobody has open, is one that `z4j backup` copied."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
+        last, point = last_row(db), last_checkpoint(db)
+    return last is not None and point is not None and is_copy(last, point.seq)
 
 
 def last_checkpoint(db: sqlite3.Connection) -> Checkpoint | None:
