@@ -117,6 +117,7 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
 async def _lines(parts: Offline, until: int | None) -> AsyncIterator[str]:
     """A line about the file, what is remembered outside the database, then every row up to `until`, each checkpoint after the row it
     covers."""
+    await asyncio.to_thread(parts.audit.memory.flush)
     remembered = parts.audit.memory.remembered()
     points: dict[int, list[Checkpoint]] = {}
     for point in await audit_checkpoints.list_checkpoints(parts.store):

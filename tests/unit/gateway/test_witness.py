@@ -200,6 +200,7 @@ def test_the_last_rows_are_signed_when_the_server_stops(tmp_path: Path) -> None:
             facts = {"at": clock.now(), "actor": "ada", "role": "admin", "action": "retry_task", "target": target}
             client.portal.call(functools.partial(server.audit.record, server.store, **facts))
         newest = client.portal.call(audit_checkpoints.newest_checkpoint, server.store)
+        assert newest is not None
         assert newest.seq == 1  # the second one waits
     assert server.audit.newest is not None
     assert server.audit.newest.seq == 2
