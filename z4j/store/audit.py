@@ -168,6 +168,9 @@ class AuditLog:
         try:
             return True, self.checkpoints.sign(db, at, is_due=is_due)
         except Mismatch as error:
+            if self.alarm is None and self.newest is not None:  # this process remembers it, whatever became of the files
+                point = self.newest
+                self.memory.keep_report(Head(point.seq, point.digest, point.number, "the server that was running"), at)
             self.raise_alarm(error.row, error.why)
             return False, None
 

@@ -127,6 +127,22 @@ async def test_a_forged_tail_with_its_own_checkpoint_is_not_extended(tmp_path: P
             assert not (await log.verify(store)).is_intact
 
 
+async def test_a_running_server_remembers_its_log_when_every_file_was_rewritten(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        log = AuditLog(tmp_path)
+        await write(store, log, 6)
+        await log.sign_head(store, T)
+        log.memory.flush()
+        tamper(tmp_path, "DELETE FROM audit WHERE seq > 1", "DELETE FROM audit_head WHERE seq > 1")
+        first = (tmp_path / "audit.witnesses").read_text().splitlines(keepends=True)[0]
+        (tmp_path / "audit.witnesses").write_text(first)
+        (tmp_path / "audit.head").unlink()
+        assert (await AuditLog(tmp_path).verify(store)).is_intact
+        await log.sign_head(store, T + 1)
+        log.memory.flush()
+        assert "the server that was running remembers row 6" in (await AuditLog(tmp_path).verify(store)).why
+
+
 async def test_details_hide_secrets_and_show_control_characters(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         log = AuditLog(tmp_path)
