@@ -240,6 +240,7 @@ class Dispatch:
         elif command.action in NAMED and (name := command.params.get(NAMED[command.action])):
             proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
             extra = {"proofs": proofs.get(str(name), {})}
+        extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra})
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
         link.send(frame(command, extra))
@@ -258,6 +259,13 @@ def need_of(command: CommandRow) -> Need:
     """What an agent must be to get a command that waits."""
     queue = command.queue or str(command.params.get("queue", ""))
     return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
+
+
+def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """{"queue_proof": …} for the queue that the parameters of a command name, where a connected agent gave one; else nothing."""
+    queue = str(params.get("move_to") or params.get("queue") or "")
+    proof = hub.queue_proof(app_id, engine, queue) if queue else ""
+    return {"queue_proof": proof} if proof else {}
 
 
 def original_params(original: originals.Original, params: Mapping[str, Any], link: AgentLink) -> dict[str, Any]:

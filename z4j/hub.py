@@ -39,6 +39,8 @@ class AgentLink:
     """engine → {identity: fingerprint or ""} of the brokers its process reported; an engine without an entry may have any."""
     authenticates_originals: bool = True
     """False of an older agent: it takes a task's name and queue from the command, and is told them."""
+    queue_proofs: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(engine, queue) → the proof that the application uses it, for agents that do not know the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ class Hub:
         """Agents that declared the action for the engine, whatever their owner allows; workers first."""
         found = [link for link in self.of_app(app_id) if (engine, action) in link.capabilities]
         return sorted(found, key=lambda link: link.role != "worker")
+
+    def queue_proof(self, app_id: int, engine: str, queue: str) -> str:
+        """The proof of a queue that some connected agent of the app gave, "" where there is none."""
+        return next((proof for link in self.of_app(app_id) if (proof := link.queue_proofs.get((engine, queue)))), "")
 
     def _names_of(self, need: Need) -> set[str]:
         """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from z4j import clock, logs
-from z4j.dispatch import NEW_ID, command_frame, original_params
+from z4j.dispatch import NEW_ID, command_frame, original_params, queue_proof
 from z4j.exceptions import StoreError
 from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import ServerFact, ingest_facts
@@ -164,6 +164,7 @@ class PlanRun:
         params = {"task_id": task_ids.decode(task_id), "name": group.name, "queue": group.queue, **plan.params, **extra}
         if kept is not None:
             params = original_params(kept, params, link)
+        params |= queue_proof(self.hub, group.app_id, group.engine, params)
         if plan.action in NEW_ID:
             params["new_id"] = new_id(plan.key, seq)
         return command_frame(f"{plan.key}.{seq}", plan.action, group.engine, at + RULES[plan.action].expires_us, params)

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock
-from z4j.dispatch import command_frame
+from z4j.dispatch import command_frame, queue_proof
 from z4j.exceptions import StoreError
 from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import FIRE
@@ -109,7 +109,7 @@ class Scheduler:
                 mine.append((link.app_id, fire))
         proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in again})
         for fire in again:
-            link.send(frame_of(fire, fire.expires_at, proofs))
+            link.send(frame_of(fire, fire.expires_at, proofs, self._queue_proof(link.app_id, fire)))
         if mine:
             await self._hand_over(mine)
 
@@ -133,14 +133,18 @@ class Scheduler:
             await self.store.write(hand, durable=True)
             proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in handed})
             for fire in handed:
-                link.send(frame_of(fire, at + ANSWER, proofs))
+                link.send(frame_of(fire, at + ANSWER, proofs, self._queue_proof(link.app_id, fire)))
+
+    def _queue_proof(self, app_id: int, fire: OpenFire) -> dict[str, str]:
+        return queue_proof(self.hub, app_id, fire.engine, {"queue": fire.queue})
 
 
-def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """A fire as an agent is told it; `proofs` is task name → what `read_proofs` says of it."""
+def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]], queue: Mapping[str, str]) -> dict[str, Any]:
+    """A fire as an agent is told it; `proofs` is task name → what `read_proofs` says of it, `queue` what `queue_proof` does."""
     params = {
         "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
         "queue": fire.queue, "proofs": proofs.get(fire.task_name, {}),
+        **queue,
     }  # fmt: skip
     return command_frame(f"{FIRE}{fire.task_id}", "run_task", fire.engine, expires_at, params)
 

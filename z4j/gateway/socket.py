@@ -160,6 +160,7 @@ class _Peer:
                 boot = self._linked().boot
                 of_worker = found.worker.queues if found.worker is not None else []
                 self._linked().brokers[found.engine] = found.brokers
+                self._linked().queue_proofs |= {(found.engine, queue.name): queue.proof for queue in found.queues if queue.proof}
                 self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
                 await self.gateway.store.write(lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at))
                 self.gateway.live.changed(("workers", "queues"))

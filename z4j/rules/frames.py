@@ -82,6 +82,8 @@ class QueueItem(Struct, array_like=True, frozen=True):
     oldest_at: At | None = None
     delayed: Count | None = None
     dead: Count | None = None
+    proof: Annotated[str, Meta(max_length=100)] = ""
+    """That the application uses the queue, for other agents of it to check; "" of an older agent."""
 
 
 class EngineQueueItem(Struct, array_like=True, frozen=True):

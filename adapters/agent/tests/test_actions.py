@@ -12,6 +12,7 @@ import pytest
 
 from z4j_agent.actions import CARRIED_OUT, MAX_PEEK, Asked
 from z4j_agent.adapter import ACTION_LEVEL, Adapter, Original, Refused, Unsupported, WaitingTask
+from z4j_agent.authority import queue_of
 from z4j_agent.originals import Binding, CannotOpen, close_original, prove_name
 from z4j_agent.session import Command
 from z4j_agent.settings import Settings
@@ -174,6 +175,16 @@ def test_a_name_that_another_agent_of_the_application_proved_may_run(ask: Ask, a
     for name, engine in (("report2", "fake"), ("report", "other")):  # a proof is for one name of one engine
         with pytest.raises(Refused):
             ask("run_task", name=name, new_id=NEW, proofs={"fake": prove_name(key, engine, "report")})
+
+
+def test_a_queue_that_another_agent_of_the_application_proved_is_used(ask: Ask, adapter: Telling, make_settings: Make) -> None:
+    key = make_settings().seal_key
+    assert key is not None
+    ask("move_task", task_id="t", queue="reports", queue_proof=prove_name(key, queue_of("fake"), "reports"))
+    assert adapter.asked == [("move", "t", "reports")]
+    for proof in (prove_name(key, "fake", "reports"), prove_name(key, queue_of("fake"), "reports2"), "00000000.00", None):
+        with pytest.raises(Refused):  # the proof of a task is none of a queue
+            ask("move_task", task_id="t", queue="reports", queue_proof=proof)
 
 
 def test_a_task_that_was_moved_runs_again_where_it_was_moved_to(ask: Ask, adapter: Telling, kept: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ class Asked:
     def queue(self, name: str = "queue") -> str:
         """A queue of the application. Raises Refused for any other."""
         found = self.text(name)
-        check_queue(self.adapter, found)
+        self._check_queue(found)
         return found
 
     def original(self) -> Original:
@@ -100,7 +100,7 @@ class Asked:
         bound = opened.binding
         if bound is None:
             check_name(self.adapter, self.command.engine, name, self.command.params.get("proofs"), self.settings)
-            check_queue(self.adapter, queue)
+            self._check_queue(queue)
             return Original(task_id, name, queue, opened.data, is_bound=False)
         for part, stated, own in (("name", name, bound.name), ("queue", queue, bound.queue)):
             if stated and stated != own:
@@ -117,8 +117,11 @@ class Asked:
             return queue
         if (objection := why_not(self.settings, "move_task")) is not None:
             raise Refused(objection[0], check=objection[1])
-        check_queue(self.adapter, to)
+        self._check_queue(to)
         return to
+
+    def _check_queue(self, queue: str) -> None:
+        check_queue(self.adapter, queue, self.command.params.get("queue_proof"), self.settings)
 
 
 def _edit(asked: Asked) -> dict[str, Any]:

@@ -60,14 +60,28 @@ def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, set
         )
 
 
-def check_queue(adapter: Adapter, queue: str) -> None:
-    """Raises Refused unless the application uses that queue."""
-    if not queue or len(queue) > LONGEST_NAME or not adapter.knows_queue(queue):
+def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) -> None:
+    """Raises Refused unless this process uses that queue, or another agent of the application has proved that it does."""
+    is_known = 0 < len(queue) <= LONGEST_NAME and (
+        adapter.knows_queue(queue) or is_name_proved(proof, queue_of(adapter.engine), queue, keys_of(settings))
+    )
+    if not is_known:
         raise Refused(f"this application does not use the queue {queue[:80] or '(no name)'}; nothing was changed", check="queue.unknown")
 
 
+def queue_of(engine: str) -> str:
+    """What stands for the engine in the proof of a queue, so that it proves no task of that name."""
+    return f"{engine} queue"
+
+
 def check_spec(
-    settings: Settings, scheduler: Scheduler, adapter: Adapter | None, spec: ScheduleSpec, before: ScheduleInfo | None, proofs: Any
+    settings: Settings,
+    scheduler: Scheduler,
+    adapter: Adapter | None,
+    spec: ScheduleSpec,
+    before: ScheduleInfo | None,
+    proofs: Any,
+    queue_proof: Any = None,
 ) -> None:
     """What a schedule of the server's making may run, and where. Raises Refused.
 
@@ -80,4 +94,4 @@ def check_spec(
     if (before is None or spec.task_name != before.task_name) and not scheduler.knows_task(spec.task_name):
         check_name(adapter, scheduler.engine, spec.task_name, proofs, settings)
     if spec.queue and adapter is not None and (before is None or spec.queue != before.queue):
-        check_queue(adapter, spec.queue)
+        check_queue(adapter, spec.queue, queue_proof, settings)

@@ -16,6 +16,7 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
+from z4j_agent.authority import queue_of
 from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
@@ -359,8 +360,8 @@ class _Exchange:
         for key, ask, limit in asked:
             try:
                 found[key] = [_clipped(astuple(item)) for item in ask()[:limit]]
-                if key == "tasks":
-                    found[key] = [(*item, self._proof(adapter.engine, item[0])) for item in found[key]]
+                of = adapter.engine if key == "tasks" else queue_of(adapter.engine)
+                found[key] = [(*item, self._proof(of, item[0])) for item in found[key]]
             except Exception as error:
                 let_through(error)
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
@@ -389,7 +390,7 @@ class _Exchange:
         return dict(found)
 
     def _proof(self, engine: str, name: str) -> str:
-        """That this application knows the task: the server may show it to a process that does not, and to nobody else's."""
+        """That this application knows the task or queue: the server may show it to a process that does not, and to nobody else's."""
         key = self._agent.settings.seal_key
         return prove_name(key, engine, name) if key is not None else ""
 

@@ -149,11 +149,11 @@ class Scheduling:
         }
 
     # -- authority -----------------------------------------------------------------------------------------------------
-    def _check(self, scheduler: Scheduler, spec: ScheduleSpec, proofs: Any) -> None:
+    def _check(self, scheduler: Scheduler, spec: ScheduleSpec, proofs: Any, queue_proof: Any = None) -> None:
         """Raises Refused unless the application's owner lets the server have this run, see `authority.check_spec`."""
         adapter = next((adapter for adapter in self._agent.adapters if adapter.engine == scheduler.engine), None)
         before = next((entry for entry in scheduler.list_schedules() if entry.key == spec.key), None) if spec.key else None
-        check_spec(self._agent.settings, scheduler, adapter, spec, before, proofs)
+        check_spec(self._agent.settings, scheduler, adapter, spec, before, proofs, queue_proof)
 
     def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> dict[str, str]:
         """{key: why} of the overrides that would have something run which the owner does not permit. `proofs` is task name → proofs."""
@@ -175,7 +175,7 @@ class Scheduling:
         params = command.params
         if command.action == "save_schedule":
             spec = spec_of(params)
-            self._check(scheduler, spec, params.get("proofs"))
+            self._check(scheduler, spec, params.get("proofs"), params.get("queue_proof"))
             return scheduler.save_schedule(spec)
         if command.action == "apply_overrides":
             said = params.get("overrides")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import celery
@@ -126,10 +126,18 @@ class CeleryAdapter(Adapter):
 
     def list_queues(self) -> list[QueueInfo]:
         """A worker speaks of its own app's queues; a producer of all, and queues of one name in several brokers are one."""
-        return queues.together(queue for app in self._serving() for queue in queues.list_queues(app, self._first.consumer))
+        serving = self._serving()
+        captures = [capture for capture in self.captures if capture.app in serving]
+        return queues.together(queue for capture in captures for queue in queues.list_queues(capture.app, capture.known_queues()))
 
-    def _serving(self) -> Iterable[Any]:
+    def _serving(self) -> list[Any]:
         return [self._first.app] if self._first.consumer is not None else self._apps
+
+    def knows_task(self, name: str) -> bool:
+        return any(name in app.tasks for app in self._apps)
+
+    def knows_queue(self, queue: str) -> bool:
+        return any(capture.knows_queue(queue) for capture in self.captures)
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self._first.consumer, self.findings())

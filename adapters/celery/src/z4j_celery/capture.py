@@ -25,10 +25,11 @@ from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
-from z4j_celery import apps, originals
+from z4j_celery import apps, destinations, originals
 from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
 
 EXIT_WAIT_S = 1.0
+MAX_SENT = 1_000
 SWEEP_AT = 512
 REDELIVERED = '{"redelivered":true}'
 
@@ -71,6 +72,8 @@ class Capture:
         Swept now and then: a `WeakValueDictionary` tidies after every single task, at 15 µs of main's time each.
         """
         self._sweep_at = SWEEP_AT
+        self._sent: set[str] = set()
+        """Queues the application has sent to from this process; a worker elsewhere may be the only one that declares them."""
         self._receivers: list[tuple[Any, Callable[..., Any]]] = [
             (signals.before_task_publish, self.on_before_publish),
             (signals.after_task_publish, self.on_after_publish),
@@ -86,6 +89,14 @@ class Capture:
             (signals.worker_ready, self.on_worker_ready),
             (signals.worker_shutdown, self.on_worker_shutdown),
         ]
+
+    def knows_queue(self, queue: str) -> bool:
+        """Whether the application uses that queue."""
+        return destinations.knows_queue(self.app, self.consumer, self._sent, queue)
+
+    def known_queues(self) -> list[str]:
+        """The application's queues, as far as this process knows them."""
+        return destinations.known_queues(self.app, self.consumer, self._sent)
 
     def connect(self) -> None:
         """Connects every receiver; the tracer reads the live list, so late is early enough."""
@@ -139,6 +150,8 @@ class Capture:
             return
         task_id, name, attempt = said["id"], str(said.get("task", sender)), int(said.get("retries") or 0)
         queue = queue_of(exchange, routing_key)
+        if not str(getattr(exchange, "name", exchange) or "") and len(self._sent) < MAX_SENT:
+            self._sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
         meta = sent_meta(said, task_id, getattr(sending, "priority", None), code=calling_code())
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))

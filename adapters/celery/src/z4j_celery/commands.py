@@ -19,6 +19,7 @@ from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.originals import is_plain
 from z4j_celery import originals
+from z4j_celery.destinations import check_destination
 from z4j_celery.facts import ENGINE, RETRY_OF, now, sent_meta
 
 NO_CHORD = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
@@ -65,8 +66,6 @@ def run_task(app: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_i
         raise Refused(f"this application does not know {name}")
     if app.conf.task_always_eager:
         raise Refused("this application runs tasks in place of sending them (task_always_eager)")
-    if queue and queue not in app.amqp.queues:
-        raise Refused(f"this application declares no queue {queue}")
     sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
     return {"task_id": str(sent.id), "queue": queue}
 
@@ -90,6 +89,7 @@ def _publish(
         "expires": None,
         RETRY_OF: original.task_id,
     }
+    check_destination(app, str(data.get("exchange", "")), str(data.get("key", "")), queue)
     at = now()
     with app.producer_pool.acquire(block=True, timeout=5) as producer:
         producer.publish(
@@ -114,6 +114,7 @@ def _publish(
 
 def _send_by_name(app: Any, original: Original, new_id: str, args: Any, kwargs: Any, *, note: str) -> dict[str, Any]:
     """As a message of its own; the hooks of publishing report it."""
+    check_destination(app, "", "", original.queue)
     app.send_task(
         original.name, args, kwargs, task_id=new_id, root_id=new_id, queue=original.queue or None, headers={RETRY_OF: original.task_id}
     )

@@ -11,13 +11,10 @@ from z4j_agent.adapter import QueueInfo
 NOT_FOUND = 404
 
 
-def list_queues(app: Any, consumer: Any) -> list[QueueInfo]:
-    """Every queue the app declares or this worker consumes."""
-    names = set(app.amqp.queues)
-    if consumer is not None and consumer.task_consumer is not None:
-        names |= {queue.name for queue in consumer.task_consumer.queues}
+def list_queues(app: Any, names: Iterable[str]) -> list[QueueInfo]:
+    """The queues of these names of an app."""
     with app.connection_for_write() as connection:
-        return [QueueInfo(name, _depth(connection, name)) for name in sorted(names)]
+        return [QueueInfo(name, _depth(connection, name)) for name in names]
 
 
 def _depth(connection: Any, name: str) -> int | None:
