@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
-from z4j_agent.conformance.gateway import Gateway, Link, Record
+from z4j_agent.conformance.gateway import SEAL_KEY, Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.originals import open_original
+from z4j_agent.settings import SealKey
 
 HERE = Path(__file__).resolve().parent
 SECRET = "correct-horse-battery-7f3a91"
@@ -176,7 +178,10 @@ def test_an_eager_task_runs_in_its_caller(scene: Scene) -> None:
 def test_json_originals_hold_nothing_but_the_body(scene: Scene) -> None:
     task_id = scene.shop.run("import own_app; print(own_app.add.delay(5, 6).id)").split()[-1]
     _, blob = scene.one(task_id, "payload").rest["original"]
-    assert json.loads(base64.b64decode(blob)[1:]).keys() == {"body"}
+    opened = open_original(base64.b64decode(blob), "celery", task_id, "test", key_id=None, keys=(SealKey.parse(SEAL_KEY),))
+    assert opened.data.keys() == {"body"}
+    assert opened.binding is not None
+    assert opened.binding.name == "own_app.add"
 
 
 def test_no_receiver_had_a_fault(scene: Scene) -> None:

@@ -62,9 +62,9 @@ class CeleryContract(OperateContract):
         original = base64.b64encode(b"\x00" + json.dumps(kept).encode()).decode()
         for action in ("retry_task", "restore_task", "edit_task"):
             id = new_id()
-            params = {"task_id": "t", "name": running.name_of("succeed"), "queue": "work", "original": original, "new_id": id}
+            params = {"task_id": "t", "name": running.name_of("succeed"), "queue": "work", "original": original, "new_id": id, "edit": {}}
             status, facts = self.ask(gateway, running, action, **params)
-            assert (status, "not sealed" in facts["error"]) == ("refused", True), action
+            assert (status, facts["check"]) == ("refused", "original.proof"), action
             assert gateway.records(id) == []
 
     def test_a_worker_grows_and_shrinks(self, gateway: Gateway, running: Harness) -> None:
