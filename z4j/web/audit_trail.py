@@ -162,6 +162,8 @@ class AuditTrail:
         morsel = cookie[checkpoint_cookie.COOKIE]
         for name, value in (("path", "/"), ("samesite", "strict"), ("max-age", checkpoint_cookie.KEPT_S), ("httponly", True)):
             morsel[name] = value
+        if scope.get("scheme") == "https":
+            morsel["secure"] = True
         MutableHeaders(scope=message).append("set-cookie", morsel.OutputString())
 
 
