@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
 from z4j import __version__, clock, logs
+from z4j.connections import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError, Z4jError
 from z4j.gateway.socket import Gateway
@@ -45,6 +46,9 @@ from z4j_agent import wire
 
 PARENT_CHECK_S = 1.0
 GRACE_S = 3
+BACKLOG = 256
+"""Connections the kernel keeps until they are accepted; asyncio tries as many at once when descriptors run out."""
+KEEP_ALIVE_S = 5
 
 
 def prepare_data(folder: Path) -> None:
@@ -92,7 +96,7 @@ class Server:
         self.schedules = ScheduleDesk(self.store, self.dispatch, self.scheduler)
         self.gateway = Gateway(
             self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, reconcile, self.schedules,
-            is_behind_proxy=settings.behind_proxy,
+            per_token=settings.connections_per_token,
         )  # fmt: skip
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
         self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile)
@@ -105,6 +109,7 @@ class Server:
                 WebSocketRoute("/agent", self.gateway.serve),
             ],
             middleware=[
+                Middleware(ClientAddress, trusted=self.settings.trusted_networks),
                 Middleware(RequestEnvelope),
                 Middleware(AuditTrail, trail=self.trail, witnesses=self.gateway.witnesses),
                 Middleware(Guard, find=role_finder((row.method, row.path, row.role) for row in ROUTES), answer_error=answers.on_expected),
@@ -124,11 +129,13 @@ class Server:
         await self.plans.start()
         self.scheduler.start()
         duties = asyncio.create_task(self.housekeeping.run())
+        watch = asyncio.create_task(self.gateway.guard.watch())
         try:
             await self._greet()
             yield
         finally:
             duties.cancel()
+            watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await duties
             await self.scheduler.stop()
@@ -179,21 +186,24 @@ def serve(settings: Settings) -> int:
     with data_lock(settings.data):
         migrate.migrate(settings.database)
         server = Server(settings)
+        room = Connections(descriptor_limit(settings.connections), settings.connections_per_address, settings.trusted_networks)
+        http, websocket = protocols(room)
         config = uvicorn.Config(
             server.asgi,
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
-            ws="websockets-sansio",
+            ws=websocket,
             ws_max_size=wire.MAX_FRAME,
             ws_per_message_deflate=False,
             ws_ping_interval=20,
             ws_ping_timeout=20,
-            http="h11",
+            http=http,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
             loop="asyncio",
-            proxy_headers=settings.behind_proxy,
-            forwarded_allow_ips="*" if settings.behind_proxy else None,
+            proxy_headers=False,  # see ClientAddress
             timeout_graceful_shutdown=GRACE_S,
             server_header=False,
         )

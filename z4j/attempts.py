@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How often an address may be wrong, and the token a request carries: shared by the gateway and the pages."""
+"""How often an address may be wrong, and the token a request carries: shared by the gateway and the pages.
+
+An attempt whose check takes time (a password, a code) is *claimed* before the check and released when it was right. Attempts that run
+at once therefore never share one look at the count.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +17,48 @@ ADDRESSES = 10_000
 
 
 class Attempts:
-    """Wrong attempts per address in a sliding minute; the least recent addresses are forgotten first."""
+    """Wrong attempts per key (an address, a person) in a sliding minute; the least recent keys are forgotten first."""
 
     def __init__(self, limit: int = ATTEMPTS, per_us: int = PER_US) -> None:
         self._limit = limit
         self._per_us = per_us
         self._wrong: OrderedDict[str, list[int]] = OrderedDict()
 
-    def is_over(self, address: str) -> bool:
-        """Whether this address has been wrong too often lately."""
+    def is_over(self, key: str) -> bool:
+        """Whether this key was wrong too often lately."""
         since = clock.now() - self._per_us
-        recent = [at for at in self._wrong.get(address, ()) if at > since]
+        recent = [at for at in self._wrong.get(key, ()) if at > since]
         if recent:
-            self._wrong[address] = recent
+            self._wrong[key] = recent
         else:
-            self._wrong.pop(address, None)
+            self._wrong.pop(key, None)
         return len(recent) >= self._limit
 
-    def was_wrong(self, address: str) -> None:
-        self._wrong.setdefault(address, []).append(clock.now())
-        self._wrong.move_to_end(address)
+    def claim(self, key: str) -> bool:
+        """Counts an attempt before its result is known. False, and nothing is counted, when the limit is reached."""
+        if self.is_over(key):
+            return False
+        self.was_wrong(key)
+        return True
+
+    def release(self, key: str) -> None:
+        """Takes back one claim: the attempt was right, or it was not checked at all. Earlier wrong ones still count."""
+        claims = self._wrong.get(key)
+        if claims:
+            claims.pop()
+
+    def was_wrong(self, key: str) -> None:
+        """Counts a wrong attempt. No more are kept than decide."""
+        claims = self._wrong.setdefault(key, [])
+        claims.append(clock.now())
+        del claims[: -self._limit]
+        self._wrong.move_to_end(key)
         while len(self._wrong) > ADDRESSES:
             self._wrong.popitem(last=False)
 
-    def was_right(self, address: str) -> None:
-        """Begins anew."""
-        self._wrong.pop(address, None)
+    def was_right(self, key: str) -> None:
+        """Forgets every wrong attempt of this key."""
+        self._wrong.pop(key, None)
 
 
 def bearer(header: str | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from z4j.rules.commands import RULES
+from z4j_agent import wire
 
 LEVELS: Final = ("read", "operate", "all")
 
@@ -33,6 +34,9 @@ class AgentLink:
     environment: str = ""
     queues: dict[str, frozenset[str]] = field(default_factory=dict)
     """engine → the queues its last discovery named: for what concerns a queue, an agent that knows it is asked first."""
+    token_id: int = 0
+    end: Callable[[int, str], None] | None = None
+    """Closes it because its token does not work any more: at once, and nothing more is handed over."""
     schedulers: dict[str, bool] = field(default_factory=dict)
     """scheduler → whether this process fires it: those it has listed. What concerns schedules is asked of no other."""
     brokers: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -73,10 +77,24 @@ class Hub:
 
     def disconnect(self, link: AgentLink) -> bool:
         """False when a newer link of the same process has taken its place already."""
-        if self._links.get((link.app_id, link.boot)) is not link:
+        if self._links.get((link.app_id, link.boot), link) is not link:
             return False
-        del self._links[link.app_id, link.boot]
+        self._links.pop((link.app_id, link.boot), None)
         return True
+
+    def remove(self, link: AgentLink) -> None:
+        """Nothing is handed over to it any more, while its connection is being closed."""
+        if self._links.get((link.app_id, link.boot)) is link:
+            del self._links[link.app_id, link.boot]
+
+    def end(self, concerns: Callable[[AgentLink], bool]) -> int:
+        """Ends the links whose token does not work any more. Returns how many."""
+        ended = [link for link in self._links.values() if concerns(link)]
+        for link in ended:
+            self.remove(link)
+            if link.end is not None:
+                link.end(wire.BAD_TOKEN, wire.CLOSE[wire.BAD_TOKEN])
+        return len(ended)
 
     def of_app(self, app_id: int) -> Iterator[AgentLink]:
         return (link for (app, _), link in self._links.items() if app == app_id)

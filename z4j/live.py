@@ -10,6 +10,7 @@ from typing import Final
 from z4j import clock
 
 TOPICS: Final = ("tasks", "workers", "queues", "changes", "plans", "schedules", "strip")
+LOOK_S: Final = 1.0
 QUIET_S: Final = 0.5
 """A page hears of changes at most this often."""
 
@@ -32,7 +33,7 @@ class Live:
                 subscriber.woken.set()
 
     async def subscribe(self, since: int | None = None) -> AsyncIterator[set[str]]:
-        """Sets of topics as they change; an empty set now and then, so that a dead connection is noticed.
+        """Sets of topics as they change; an empty set every second without a change, so that the reader can look at other things.
 
         `since` is when the page was made (microseconds UTC): what changed between then and now is told first.
         """
@@ -44,7 +45,7 @@ class Live:
         try:
             while not self._is_ended:
                 try:
-                    await asyncio.wait_for(subscriber.woken.wait(), timeout=15)
+                    await asyncio.wait_for(subscriber.woken.wait(), timeout=LOOK_S)
                 except TimeoutError:
                     yield set()
                     continue

@@ -40,6 +40,34 @@ class Json(KeyValue):
         return json.dumps(line | getattr(record, "facts", {}), default=str)
 
 
+class Throttle(logging.Filter):
+    """Lets a kind of line pass a number of times per period, then counts it; the next line of its kind says how many were left out.
+
+    A kind is the logger, the level and the sentence, so that a stranger who provokes a line a thousand times a second writes a few."""
+
+    def __init__(self, lines: int = 50, period_s: float = 10.0) -> None:
+        super().__init__()
+        self._lines = lines
+        self._period_s = period_s
+        self._kinds: dict[tuple[object, ...], list[float]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        facts: dict[str, Any] = getattr(record, "facts", {})
+        if record.levelno < logging.WARNING and facts.get("who") != "-":
+            return True
+        kind = (record.name, record.levelno, str(record.msg).partition("\n")[0][:200])
+        if kind not in self._kinds and len(self._kinds) >= 1_000:
+            self._kinds.clear()
+        until, count = self._kinds.get(kind, (0.0, 0.0))
+        if record.created >= until:
+            if count > self._lines:
+                record.facts = facts | {"left_out": int(count - self._lines)}
+            self._kinds[kind] = [record.created + self._period_s, 1.0]
+            return True
+        self._kinds[kind] = [until, count + 1]
+        return count < self._lines
+
+
 def _quoted(value: object) -> str:
     text = str(value)
     return json.dumps(text, ensure_ascii=False) if not text or any(letter in text for letter in ' "=\n\r') else text
@@ -53,6 +81,7 @@ def set_up(level: str = "INFO", *, is_json: bool = False) -> None:
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(Throttle())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "aiosqlite"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -85,6 +114,14 @@ def agent_left(boot: str, reason: str) -> None:
 
 def agent_refused(address: str, code: int, why: str) -> None:
     _gateway.warning("agent refused", extra={"facts": {"address": address, "code": code, "why": why}})
+
+
+def connection_refused(address: str, why: str) -> None:
+    _gateway.info("connection closed", extra={"facts": {"address": address, "why": why, "who": "-"}})
+
+
+def token_ended(app: str, boot: str) -> None:
+    _gateway.info("agent closed: its token is revoked or expired, or its app is disabled", extra={"facts": {"app": app, "boot": boot}})
 
 
 def records_refused(app_id: int, refused: dict[str, int]) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -31,6 +32,20 @@ class Settings:
     behind_proxy: bool = setting(
         False, "A proxy in front ends TLS and sets `X-Forwarded-For` and `X-Forwarded-Proto`; cookies are marked Secure."
     )
+    trusted_proxy: tuple[str, ...] = setting(
+        ("127.0.0.0/8", "::1/128"),
+        "With `--behind-proxy`: networks whose forwarding headers are believed, as CIDR. Repeat the flag, or separate by commas.",
+    )
+    connections: int = setting(
+        2_000, "Connections open at once, agents and pages together. Less where the system allows fewer file descriptors."
+    )
+    connections_per_address: int = setting(
+        300, "Connections of one address that have not signed in or shown a valid token; beyond, one of them is closed."
+    )
+    connections_per_token: int = setting(500, "Connections of agents with the same token.")
+    names_per_app: int = setting(5_000, "Task names of one app; further ones are counted together as “(other names)”.")
+    queues_per_app: int = setting(1_000, "Queues of one app; further ones are counted together as “(other queues)”.")
+    workers_per_app: int = setting(2_000, "Worker processes of one app that are listed; beyond, the ones that left first are dropped.")
     days_kept: int = setting(30, "Days a finished task is kept.")
     gigabytes_kept: float = setting(10.0, "Size the database may reach before the oldest tasks are deleted.")
     originals_days_kept: int = setting(7, "Days the original of a succeeded task is kept; without it, it cannot be retried.")
@@ -45,13 +60,19 @@ class Settings:
     def is_loopback(self) -> bool:
         return self.host in LOOPBACK
 
+    @property
+    def trusted_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The proxies whose headers are believed: none without `--behind-proxy`."""
+        return tuple(ipaddress.ip_network(text, strict=False) for text in self.trusted_proxy) if self.behind_proxy else ()
+
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from flags (only those given) and environment. Raises BadInput naming the setting that is wrong."""
     values: dict[str, Any] = {}
     for known in fields(Settings):
         if flags.get(known.name) is not None:
-            values[known.name] = _parse(known, str(flags[known.name]))
+            given = flags[known.name]
+            values[known.name] = _parse(known, ",".join(given) if isinstance(given, list) else str(given))
         elif (text := environ.get(variable(known.name))) is not None:
             values[known.name] = _parse(known, text)
     loaded = Settings(**values)
@@ -60,6 +81,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
             f"{loaded.host} is not a loopback address, and this version does not speak TLS itself.",
             "Put a proxy with TLS in front and say --behind-proxy, or listen on 127.0.0.1.",
         )
+    for name in ("connections", "connections_per_address", "connections_per_token", "names_per_app", "queues_per_app", "workers_per_app"):
+        if getattr(loaded, name) < 1:
+            raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; it has to be at least 1.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise BadInput(f"Log level {loaded.log_level!r} is unknown.", "Use DEBUG, INFO, WARNING or ERROR.")
     return loaded
@@ -86,11 +110,18 @@ def _parse(known: Field[Any], text: str) -> Any:
                 return int(text)
             case float():
                 return float(text)
+            case tuple():
+                return tuple(str(ipaddress.ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip())
             case Path():
                 return Path(text).expanduser()
         return text
     except ValueError as error:
         raise BadInput(f"{variable(known.name)} (or {flag(known.name)}) is {text!r}, which cannot be read.") from error
+
+
+def default_text(known: Field[Any]) -> str:
+    """The default of a field as a person writes it."""
+    return ", ".join(known.default) if isinstance(known.default, tuple) else str(known.default)
 
 
 def describe() -> str:
@@ -107,7 +138,7 @@ def describe() -> str:
     ]
     for known in fields(Settings):
         text = known.metadata["help"]
-        lines.append(f"| `{flag(known.name)}` | `{variable(known.name)}` | `{known.default}` | {text} |")
+        lines.append(f"| `{flag(known.name)}` | `{variable(known.name)}` | `{default_text(known)}` | {text} |")
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from dataclasses import fields
 from z4j import __version__, logs
 from z4j.cli import audit, backup, doctor, operate, serve, token, user
 from z4j.exceptions import Z4jError
-from z4j.settings import Settings, flag, load
+from z4j.settings import Settings, default_text, flag, load
 
 Command = Callable[[argparse.Namespace, Settings], int]
 
@@ -46,8 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         if isinstance(setting.default, bool):
             shared.add_argument(flag(setting.name), action="store_const", const=True, help=setting.metadata["help"])
         else:
-            text = f"{setting.metadata['help']} Default: {setting.default}".replace("%", "%%")
-            shared.add_argument(flag(setting.name), metavar=setting.name.upper(), help=text)
+            text = f"{setting.metadata['help']} Default: {default_text(setting)}".replace("%", "%%")
+            action = "append" if isinstance(setting.default, tuple) else "store"
+            shared.add_argument(flag(setting.name), action=action, metavar=setting.name.upper(), help=text)
     parser = argparse.ArgumentParser(prog="z4j", description="One control plane for Python task queues.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -66,17 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("doctor", "Check this installation and its data, with a remedy for each finding.", doctor.doctor)
     add("version", "Print the version.", version)
 
-    tokens = add("token", "Connection strings of apps and tokens of API clients.").add_subparsers(required=True, metavar="ACTION")
-    create = add("create", "Make a connection string for an app, or an API token.", token.create, tokens)
-    kind = create.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--app", help="App to make a connection string for; made if it does not exist.")
-    kind.add_argument("--api", metavar="LABEL", help="Label of an API token to make instead.")
-    create.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
-    create.add_argument("--days", type=int, help="Days until it expires. Default: never")
-    create.add_argument("--seal-from", metavar="Z4J_URL", help="An existing connection string of the app, for its seal key.")
-    add("list", "List tokens, without anything secret.", token.show, tokens)
-    revoke = add("revoke", "Stop a token from working, now.", token.revoke, tokens)
-    revoke.add_argument("id", type=int)
+    token.add_commands(add)
 
     people = add("user", "People who may sign in.").add_subparsers(required=True, metavar="ACTION")
     new = add("add", "Add a person.", user.add, people)

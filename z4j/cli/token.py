@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Callable
 
 from z4j import clock
 from z4j.cli.offline import offline
@@ -15,6 +16,22 @@ from z4j.store import tokens
 from z4j.web.connect import connect_app, make_api_token
 
 
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """`add` makes a command's parser, see `cli.__init__`."""
+    tokens = add("token", "Connection strings of apps and tokens of API clients.").add_subparsers(required=True, metavar="ACTION")
+    made = add("create", "Make a connection string for an app, or an API token.", create, tokens)
+    kind = made.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--app", help="App to make a connection string for; made if it does not exist.")
+    kind.add_argument("--api", metavar="LABEL", help="Label of an API token to make instead.")
+    made.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
+    made.add_argument("--owner", metavar="NAME", help="Person the API token belongs to: it ends with them. Default: nobody.")
+    made.add_argument("--days", type=int, help="Days until it expires. Default: never")
+    made.add_argument("--seal-from", metavar="Z4J_URL", help="An existing connection string of the app, for its seal key.")
+    add("list", "List tokens, without anything secret.", show, tokens)
+    stop = add("revoke", "Stop a token from working, now.", revoke, tokens)
+    stop.add_argument("id", type=int)
+
+
 def create(words: argparse.Namespace, settings: Settings) -> int:
     """Prints the secret once."""
     return asyncio.run(_create(words, settings))
@@ -23,7 +40,7 @@ def create(words: argparse.Namespace, settings: Settings) -> int:
 async def _create(words: argparse.Namespace, settings: Settings) -> int:
     async with offline(settings) as parts:
         if words.api:
-            token_id, token = await make_api_token(parts.store, words.api, words.role, words.days, "command line")
+            token_id, token = await make_api_token(parts.store, words.api, words.role, words.days, "command line", words.owner or "")
             await parts.record("create_token", f"api:{words.api}", token=token_id, role=words.role)
             print(token)
             return 0
@@ -47,11 +64,12 @@ def show(words: argparse.Namespace, settings: Settings) -> int:
 async def _show(settings: Settings) -> int:
     async with offline(settings, creates=False) as parts:
         rows = [
-            (str(row.id), row.kind, row.app or row.label, row.hint + "…", row.role or "-", when(row.created_at), when(row.used_at),
+            (str(row.id), row.kind, row.app or row.label, row.hint + "…", row.role or "-", row.owner or "-", when(row.created_at),
+             when(row.used_at),
              "revoked" if row.revoked_at else when(row.expires_at) if row.expires_at else "works")
             for row in await tokens.list_tokens(parts.store)
         ]  # fmt: skip
-        print_table(("id", "kind", "for", "begins", "role", "created", "used", "state"), rows)
+        print_table(("id", "kind", "for", "begins", "role", "owner", "created", "used", "state"), rows)
         return 0
 
 
@@ -67,5 +85,5 @@ async def _revoke(token_id: int, settings: Settings) -> int:
         if done is None:
             raise NotFound(f"There is no working token {token_id}. Nothing was changed.", "`z4j token list` shows them.")
         await parts.record("revoke_token", f"{done[0]}:{done[1]}", token=token_id)
-        print(f"Token {token_id} does not work any more. Agents that are connected with it stay until they reconnect.")
+        print(f"Token {token_id} does not work any more. A running server closes its connections within a second.")
         return 0

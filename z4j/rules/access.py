@@ -31,3 +31,12 @@ def is_allowed(role: str, needed: str) -> bool:
 def may_act(role: str, action: str) -> bool:
     """Whether `role` may ask for `action`."""
     return is_allowed(role, ACTIONS.get(action, ""))
+
+
+def weaker(role: str, other: str) -> str:
+    """The role that may do only what both may: a token's and its owner's."""
+    if other in (role, "admin"):
+        return role
+    if role == "admin":
+        return other
+    return "viewer" if role in ROLES and other in ROLES else ""

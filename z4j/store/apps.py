@@ -20,6 +20,7 @@ class AppRow:
     created_at: int
     seal_key_id: str
     tokens: int = 0
+    disabled_at: int | None = None
 
 
 def add_app(db: Connection, name: str, seal_key_id: str, at: int) -> int:
@@ -31,6 +32,12 @@ def find_app(db: Connection, name: str) -> AppRow | None:
     """An app by name, whatever its case."""
     row = db.execute(SQL["find_app"], {"name": name}).fetchone()
     return AppRow(*row) if row else None
+
+
+def set_disabled(db: Connection, id: int, at: int | None) -> str | None:
+    """Keeps the app's agents from connecting, or lets them again (`at` None). Returns its name, None when nothing changed."""
+    row = db.execute(SQL["set_app_disabled"], {"id": id, "at": at}).fetchone()
+    return row[0] if row else None
 
 
 async def list_apps(store: Store) -> list[AppRow]:

@@ -10,5 +10,9 @@ SELECT id, name, created_at, coalesce(seal_key_id, '') FROM app WHERE name = :na
 -- list_apps --
 -- Every app by name, with how many tokens of it work.
 SELECT a.id, a.name, a.created_at, coalesce(a.seal_key_id, ''),
-  (SELECT count(*) FROM token AS t WHERE t.app_id = a.id AND t.revoked_at IS NULL)
+  (SELECT count(*) FROM token AS t WHERE t.app_id = a.id AND t.revoked_at IS NULL), a.disabled_at
 FROM app AS a ORDER BY a.name;
+
+-- set_app_disabled --
+-- No agent of it may connect any more, or may again.
+UPDATE app SET disabled_at = :at WHERE id = :id AND (disabled_at IS NULL) != (:at IS NULL) RETURNING name;

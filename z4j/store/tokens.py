@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from z4j.store import sql
 from z4j.store.db import Connection, Store
@@ -26,6 +29,18 @@ class TokenRow:
     expires_at: int | None
     used_at: int | None
     revoked_at: int | None
+    owner: str = ""
+    """The person an API token belongs to; "" when it was made on the command line."""
+
+
+class ApiToken(NamedTuple):
+    """A valid API token. `owner_role` is what its owner may do now, "" without an owner: the token may never do more."""
+
+    id: int
+    label: str
+    role: str
+    owner_role: str
+    used_at: int | None
 
 
 def add_token(
@@ -40,11 +55,12 @@ def add_token(
     at: int,
     by: str,
     expires_at: int | None = None,
+    owner_id: int | None = None,
 ) -> int:
     """A new token of kind `agent` (with an app) or `api` (with a role). Returns its id."""
     params = {
         "kind": kind, "hash": hash, "label": label, "hint": hint, "app_id": app_id, "role": role, "at": at, "by": by,
-        "expires_at": expires_at,
+        "expires_at": expires_at, "owner_id": owner_id,
     }  # fmt: skip
     return int(db.execute(SQL["add_token"], params).fetchone()[0])
 
@@ -66,10 +82,15 @@ async def find_agent_token(store: Store, hash: bytes, at: int) -> tuple[int, int
     return (row[0], row[1], row[2], row[3]) if row else None
 
 
-async def find_api_token(store: Store, hash: bytes, at: int) -> tuple[int, str, str] | None:
-    """(token id, label, role)."""
+async def find_api_token(store: Store, hash: bytes, at: int) -> ApiToken | None:
+    """The token, while it and its owner may be used."""
     row = await store.fetch_one(SQL["find_api_token"], {"hash": hash, "at": at})
-    return (row[0], row[1], row[2]) if row else None
+    return ApiToken(*row) if row else None
+
+
+async def list_valid_agent_tokens(store: Store, ids: Iterable[int], at: int) -> set[int]:
+    """Those of `ids` with which an agent may be connected."""
+    return {row[0] for row in await store.fetch_all(SQL["list_valid_agent_tokens"], {"ids": json.dumps(sorted(ids)), "at": at})}
 
 
 async def list_tokens(store: Store, *, limit: int = 1_000) -> list[TokenRow]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from z4j.exceptions import WrongState
-from z4j.store import sql
+from z4j.store import sessions, sql
 from z4j.store.db import Connection, Store
 
 SQL = sql.load("users")
@@ -58,8 +58,11 @@ def set_password(db: Connection, id: int, password_hash: str) -> None:
 
 
 def set_disabled(db: Connection, id: int, at: int | None) -> None:
-    """`at` None lets the person in again."""
+    """`at` None lets the person in again. Disabling ends their sessions and revokes their API tokens, for good."""
     db.execute(SQL["set_disabled"], {"id": id, "at": at})
+    if at is not None:
+        sessions.end_sessions_of(db, id)
+        db.execute(SQL["end_tokens_of"], {"id": id, "at": at})
 
 
 async def list_users(store: Store) -> list[UserRow]:

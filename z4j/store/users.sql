@@ -30,3 +30,7 @@ UPDATE user SET password_hash = :password_hash WHERE id = :id;
 -- set_disabled --
 -- May not (or may again) sign in.
 UPDATE user SET disabled_at = :at WHERE id = :id;
+
+-- end_tokens_of --
+-- The API tokens of somebody who may not sign in any more. Index: token_owner.
+UPDATE token SET revoked_at = :at WHERE owner_id = :id AND revoked_at IS NULL;

@@ -7,37 +7,47 @@ Sessions live in the database and can be ended there; the cookie is only a signe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from z4j import clock
 from z4j.attempts import Attempts
-from z4j.exceptions import BadInput, NotAllowed, TooMany
+from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany
+from z4j.rules.access import weaker
+from z4j.rules.addresses import limit_key
 from z4j.store import sessions, tokens, users
 from z4j.store.audit import AuditLog
 from z4j.store.db import Connection, Store
 from z4j.store.users import UserRow
+from z4j.web.password_hashing import PasswordHashing
 from z4j.web.second_step import SecondStep
 
 COOKIE: Final = "z4j_session"
+BROWSER_COOKIE: Final = "z4j_browser"
+"""Names a browser somebody has signed in with before. Its attempts are counted by themselves, so that a stranger at the same address
+cannot keep that person out."""
 DAY_US: Final = 24 * 3_600_000_000
 SESSION_US: Final = 7 * DAY_US
 IDLE_US: Final = 12 * 3_600_000_000
 TOUCH_US: Final = 60_000_000
+TOUCH_WITHIN_S: Final = 0.1
 SETUP_US: Final = 15 * 60_000_000
 TICKET_US: Final = 5 * 60_000_000
 SHORTEST_PASSWORD: Final = 12
 FLOOR_S: Final = 0.3
 """Every sign-in takes at least this long, so that its time says nothing about whether the name exists."""
+REFUSED_S: Final = 1.0
+"""An attempt beyond the limit is answered after this time: a client that tries in a loop waits instead of keeping the server busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +114,13 @@ class Auth:
         self.store = store
         self.audit = audit
         self._signer = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j session")
-        self._hasher = PasswordHasher()
+        self.passwords = PasswordHashing(PasswordHasher())
         self._attempts = Attempts()
+        self._touches: set[asyncio.Task[None]] = set()
+        self._browsers = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j browser")
         self.second_step = SecondStep(store, audit, folder)
         self._tickets = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j second step")
-        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+        self._nobody = self.passwords.hash_now(secrets.token_urlsafe(16))
 
     # -- who -----------------------------------------------------------------------------------------------------------
     async def identify(self, cookie: str | None, bearer: str, address: str) -> Identity:
@@ -118,9 +130,10 @@ class Auth:
             found = await tokens.find_api_token(self.store, hash_secret(bearer), at)
             if found is None:
                 return NOBODY
-            token_id, label, role = found
-            await self.store.write(lambda db: tokens.touch_token(db, token_id, at))
-            return Identity(label, role, "token", address)
+            if found.used_at is None or at - found.used_at > TOUCH_US:
+                await self._touch(lambda db: tokens.touch_token(db, found.id, at))
+            role = weaker(found.role, found.owner_role) if found.owner_role else found.role
+            return Identity(found.label, role, "token", address)
         hash = self._session_hash(cookie)
         if hash is None:
             return NOBODY
@@ -128,8 +141,28 @@ class Auth:
         if owner is None:
             return NOBODY
         if at - owner.seen_at > TOUCH_US:
-            await self.store.write(lambda db: sessions.touch_session(db, hash, at))
+            await self._touch(lambda db: sessions.touch_session(db, hash, at))
         return Identity(owner.name, owner.role, "session", address, owner.user_id)
+
+    async def is_still_known(self, cookie: str | None, bearer: str) -> bool:
+        """Whether the person or token behind an open stream may still read. Does not count as use."""
+        at = clock.now()
+        if bearer:
+            return await tokens.find_api_token(self.store, hash_secret(bearer), at) is not None
+        hash = self._session_hash(cookie)
+        return hash is not None and await sessions.find_session(self.store, hash, at, at - IDLE_US) is not None
+
+    async def _touch(self, fn: Callable[[Connection], None]) -> None:
+        """Notes a use, but does not wait long for it: a database that takes no writes can still be read."""
+
+        async def note() -> None:
+            with contextlib.suppress(StoreError):  # the store has logged it; the next request tries again
+                await self.store.write(fn)
+
+        task = asyncio.create_task(note())
+        self._touches.add(task)
+        task.add_done_callback(self._touches.discard)
+        await asyncio.wait({task}, timeout=TOUCH_WITHIN_S)
 
     def _session_hash(self, cookie: str | None) -> bytes | None:
         if not cookie or len(cookie) > 500:
@@ -140,38 +173,70 @@ class Auth:
             return None
 
     # -- in and out ----------------------------------------------------------------------------------------------------
-    async def sign_in(self, name: str, password: str, address: str, client: str) -> str:
+    async def sign_in(self, name: str, password: str, address: str, client: str, browser: str | None = None) -> str:
         """The value of the session cookie. Raises NotAllowed (with one sentence for every cause), TooMany, or CodeNeeded when the
-        password is right and a second step is on."""
-        began = time.monotonic()
+        password is right and a second step is on. `browser` is the cookie of a browser that somebody signed in with before."""
+        began, least_s = time.monotonic(), FLOOR_S
         try:
-            return await self._sign_in(name, password, address, client)
+            return await self._sign_in(name, password, address, client, browser)
+        except TooMany:
+            least_s = min(REFUSED_S, FLOOR_S * 4)  # nothing, in tests that set the floor to nothing
+            raise
         finally:
-            await asyncio.sleep(max(0.0, FLOOR_S - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.0, least_s - (time.monotonic() - began)))
 
-    async def _sign_in(self, name: str, password: str, address: str, client: str) -> str:
-        if self._attempts.is_over(address):
-            raise TooMany("Too many wrong attempts from this address.", "Wait a minute and try again.")
+    async def _sign_in(self, name: str, password: str, address: str, client: str, browser: str | None) -> str:
+        known_user, key = self._counted_by(browser, address)
+        if not self._attempts.claim(key):
+            raise too_many()
         user = await self.store.write(lambda db: users.find_user(db, name.strip()[:60]))
-        is_right = await asyncio.to_thread(self._verify, user.password_hash if user else self._nobody, password[:1_000])
+        if known_user and (user is None or user.id != known_user):
+            self._attempts.release(key)  # this browser is known for somebody else
+            key = limit_key(address)
+            if not self._attempts.claim(key):
+                raise too_many()
+        try:
+            hashed, is_known = user.password_hash if user else self._nobody, key.startswith("browser ")
+            is_right = await self.passwords.verify(hashed, password[:1_000], may_wait=is_known)
+        except TooMany:
+            self._attempts.release(key)  # it was not checked
+            raise
         if user is None or not is_right or user.disabled_at is not None:
-            self._attempts.was_wrong(address)
             await self._record(name.strip()[:60] or "?", "", "sign_in", "refused", address)
             raise NotAllowed("Name or password is wrong.", "After ten wrong attempts a minute this address has to wait.")
+        self._attempts.release(key)
         if await self.second_step.is_on(user.id):
             raise CodeNeeded(str(self._tickets.dumps([user.id, clock.now() + TICKET_US, _mark(user)])))
         return await self._begin(user, address, client, "sign_in")
 
-    async def sign_in_with_code(self, ticket: str, code: str, address: str, client: str) -> str:
-        """The value of the session cookie, for the ticket of `CodeNeeded` and a code. Raises NotAllowed, TooMany, or TicketOver."""
-        if self._attempts.is_over(address):
-            raise TooMany("Too many wrong attempts from this address.", "Wait a minute and try again.")
-        user = await self._owner_of(ticket)
+    def _counted_by(self, browser: str | None, address: str) -> tuple[int, str]:
+        """The user a browser is known for (0: none), and what its attempts are counted by."""
         try:
-            kind = await self.second_step.check(user, code, address)
-        except NotAllowed:
-            self._attempts.was_wrong(address)
-            raise
+            user_id, id = self._browsers.loads((browser or "")[:500])
+            return int(user_id), f"browser {id}"
+        except (BadSignature, ValueError, TypeError):
+            return 0, limit_key(address)
+
+    async def browser_of(self, cookie: str, browser: str | None) -> str:
+        """The value of the cookie a browser keeps after the sign-in that made this session; "" when it has it already."""
+        hash, at = self._session_hash(cookie), clock.now()
+        owner = await sessions.find_session(self.store, hash, at, at - IDLE_US) if hash else None
+        if owner is None or self._counted_by(browser, "")[0] == owner.user_id:
+            return ""
+        return str(self._browsers.dumps([owner.user_id, secrets.token_urlsafe(12)]))
+
+    def is_over(self, browser: str | None, address: str) -> bool:
+        """Whether an attempt of this browser would be refused anyway, before anything of it is read."""
+        return self._attempts.is_over(self._counted_by(browser, address)[1])
+
+    async def sign_in_with_code(self, ticket: str, code: str, address: str, client: str, browser: str | None = None) -> str:
+        """The value of the session cookie, for the ticket of `CodeNeeded` and a code. Raises NotAllowed, TooMany, or TicketOver.
+
+        Only a right password gives a ticket, so nothing here is counted by address: wrong codes are counted by person, apart for a
+        browser this person has signed in with before."""
+        user = await self._owner_of(ticket)
+        known_user, key = self._counted_by(browser, address)
+        kind = await self.second_step.check(user, code, address, counted_by=key if known_user == user.id else "")
         return await self._begin(user, address, client, "sign_in", second_step=kind)
 
     async def _owner_of(self, ticket: str) -> UserRow:
@@ -231,6 +296,8 @@ class Auth:
 
     async def create_first_admin(self, secret: str, name: str, password: str, address: str, client: str) -> str:
         """Uses the setup link up, makes the first administrator, and signs them in. Raises NotAllowed or BadInput."""
+        if not await self.is_setup_link(secret):  # before the hash, which strangers must not start
+            raise NotAllowed("This setup link was used already or has run out.", "Restart the server: it prints a new one.")
         hashed = await self.hash_password(check_password(password))
         name, at = check_name(name), clock.now()
 
@@ -246,20 +313,19 @@ class Auth:
         return await self._begin(user, address, client, "sign_in")
 
     async def hash_password(self, password: str) -> str:
-        """Argon2id, off the event loop."""
-        return await asyncio.to_thread(self._hasher.hash, password)
-
-    def _verify(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password)
-        except (VerificationError, InvalidHashError):
-            return False
+        """Argon2id, off the event loop. Raises TooMany when several wait already."""
+        return await self.passwords.hash(password)
 
     async def _record(self, actor: str, role: str, action: str, outcome: str, address: str, **detail: str) -> None:
         await self.audit.record(
             self.store, at=clock.now(), actor=actor, role=role, action=action, target="appliance", outcome=outcome, address=address,
             detail=detail,
         )  # fmt: skip
+
+
+def too_many() -> TooMany:
+    """An attempt beyond the limit."""
+    return TooMany("Too many wrong attempts from this address.", "Wait a minute and try again.")
 
 
 def _mark(user: UserRow) -> str:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from z4j import clock
-from z4j.exceptions import BadInput
-from z4j.rules.access import ROLES
-from z4j.store import apps, tokens
+from z4j.exceptions import BadInput, NotFound
+from z4j.rules.access import ROLES, weaker
+from z4j.store import apps, tokens, users
 from z4j.store.db import Connection, Store
 from z4j.web.auth import check_name, hash_secret
 
@@ -76,8 +76,10 @@ async def connect_app(store: Store, app: str, host: str, by: str, *, seal_from: 
     return Connect(app, f"z4j+ws://{token}{'.' + seal if seal else ''}@{host}", token_id, bool(seal))
 
 
-async def make_api_token(store: Store, label: str, role: str, days: int | None, by: str) -> tuple[int, str]:
-    """(id, token) of a new API token. Raises BadInput for an unknown role."""
+async def make_api_token(store: Store, label: str, role: str, days: int | None, by: str, owner: str = "") -> tuple[int, str]:
+    """(id, token) of a new API token. `owner` is the person it belongs to: it ends with them and never may more than they do.
+
+    Raises BadInput for an unknown role, and for one its owner does not have; NotFound when there is no such owner."""
     if role not in ROLES:
         raise BadInput(f"There is no role {role!r}.", f"Roles are {', '.join(ROLES)}.")
     if days is not None and not 0 < days <= 3_650:
@@ -86,9 +88,14 @@ async def make_api_token(store: Store, label: str, role: str, days: int | None, 
     expires_at = at + days * DAY_US if days else None
 
     def create(db: Connection) -> int:
+        person = users.find_user(db, owner) if owner else None
+        if owner and (person is None or person.disabled_at is not None):
+            raise NotFound(f"There is no {owner} who may sign in. Nothing was changed.", "`z4j user list` shows everybody.")
+        if person is not None and weaker(role, person.role) != role:
+            raise BadInput(f"{person.name} is {person.role}, and a token may not do more than its owner. Nothing was changed.")
         return tokens.add_token(
             db, kind="api", hash=hash_secret(token), label=label, hint=token[:HINT_LETTERS], app_id=None, role=role, at=at, by=by,
-            expires_at=expires_at,
+            expires_at=expires_at, owner_id=person.id if person else None,
         )  # fmt: skip
 
     return await store.write(create, durable=True), token

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.web.auth import COOKIE, SESSION_US
+from z4j.web.auth import BROWSER_COOKIE, COOKIE, SESSION_US
 from z4j.web.render import Theme, see_other
 from z4j.web.services import services
+
+BROWSER_S = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,11 @@ def client_of(request: Request) -> str:
     return request.headers.get("user-agent", "")[:200]
 
 
-def welcome(request: Request, cookie: str, path: str) -> Response:
+async def welcome(request: Request, cookie: str, path: str) -> Response:
     """Signed in: set the cookie and go on."""
     response = see_other(path)
     is_secure = services(request).settings.behind_proxy or request.url.scheme == "https"
     response.set_cookie(COOKIE, cookie, max_age=SESSION_US // 1_000_000, httponly=True, samesite="lax", secure=is_secure)
+    if known := await services(request).auth.browser_of(cookie, request.cookies.get(BROWSER_COOKIE)):
+        response.set_cookie(BROWSER_COOKIE, known, max_age=BROWSER_S, httponly=True, samesite="lax", secure=is_secure)
     return response

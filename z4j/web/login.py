@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import Response
+import asyncio
+from functools import cache
 
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from z4j.connections import refuse_late
 from z4j.exceptions import NotAllowed, StoreError, TooMany
-from z4j.web.auth import COOKIE, CodeNeeded, TicketOver
+from z4j.web import auth as rules
+from z4j.web.auth import BROWSER_COOKIE, COOKIE, CodeNeeded, TicketOver, too_many
 from z4j.web.forms import local_path, read_form
 from z4j.web.gate import GatePage, address_of, client_of, welcome
-from z4j.web.render import render, see_other, theme_of
+from z4j.web.render import Theme, render, see_other, theme_of, to_html
 from z4j.web.services import services
 
 CODE = "Enter your code"
@@ -19,13 +24,13 @@ CODE = "Enter your code"
 async def show(request: Request) -> Response:
     """GET /login, or with `code` the one-time link that `z4j dev` and `z4j user link` print."""
     code = request.query_params.get("code", "")
-    if code:
+    if code and request.method == "GET":  # a HEAD only looks, as programs that preview links do
         try:
             cookie = await services(request).auth.use_login_link(code[:200], address_of(request), client_of(request))
         except NotAllowed as error:
             page = GatePage(theme_of(request), "Sign in", error.message, error.hint)
             return render(request, "login.html", page, error.status)
-        return welcome(request, cookie, "/tasks")
+        return await welcome(request, cookie, "/tasks")
     back = local_path(request.query_params.get("next", ""))
     if request.scope["identity"].kind == "session":
         return see_other(back)
@@ -33,18 +38,34 @@ async def show(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """POST /login."""
+    """POST /login. Beyond the limit nothing of the request is read."""
+    auth, browser = services(request).auth, request.cookies.get(BROWSER_COOKIE)
+    if auth.is_over(browser, address_of(request)):
+        return await refuse_slowly(request)
     form = await read_form(request)
     name, back = form.get("name", ""), local_path(form.get("back", ""))
-    auth = services(request).auth
     try:
-        cookie = await auth.sign_in(name, form.get("password", ""), address_of(request), client_of(request))
+        cookie = await auth.sign_in(name, form.get("password", ""), address_of(request), client_of(request), browser)
     except CodeNeeded as needed:
         return render(request, "login_code.html", GatePage(theme_of(request), CODE, code=needed.ticket, back=back))
     except (NotAllowed, TooMany) as error:
         page = GatePage(theme_of(request), "Sign in", error.message, error.hint, name=name, back=back)
         return render(request, "login.html", page, error.status)
-    return welcome(request, cookie, back)
+    return await welcome(request, cookie, back)
+
+
+async def refuse_slowly(request: Request) -> Response:
+    """Too many wrong attempts. The page is made once per theme: whoever tries in a loop must cost little."""
+    refuse_late(request.scope)
+    await asyncio.sleep(min(rules.REFUSED_S, rules.FLOOR_S * 4))
+    error = too_many()
+    return HTMLResponse(_refused_page(theme_of(request)), error.status, headers={"Cache-Control": "no-store"})
+
+
+@cache
+def _refused_page(theme: Theme) -> str:
+    error = too_many()
+    return to_html("login.html", GatePage(theme, "Sign in", error.message, error.hint))
 
 
 async def check_code(request: Request) -> Response:
@@ -53,14 +74,15 @@ async def check_code(request: Request) -> Response:
     ticket, back = form.get("ticket", ""), local_path(form.get("back", ""))
     auth = services(request).auth
     try:
-        cookie = await auth.sign_in_with_code(ticket, form.get("code", ""), address_of(request), client_of(request))
+        browser = request.cookies.get(BROWSER_COOKIE)
+        cookie = await auth.sign_in_with_code(ticket, form.get("code", ""), address_of(request), client_of(request), browser)
     except TicketOver as error:
         page = GatePage(theme_of(request), "Sign in", error.message, error.hint, back=back)
         return render(request, "login.html", page, error.status)
     except (NotAllowed, TooMany, StoreError) as error:
         page = GatePage(theme_of(request), CODE, error.message, error.hint, code=ticket, back=back)
         return render(request, "login_code.html", page, error.status)
-    return welcome(request, cookie, back)
+    return await welcome(request, cookie, back)
 
 
 async def sign_out(request: Request) -> Response:

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z4j import clock, logs
 from z4j.attempts import bearer
-from z4j.exceptions import NotAllowed, NotFound, Z4jError
+from z4j.connections import admit
+from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
 from z4j.rules.access import is_allowed
 from z4j.web.auth import COOKIE, NOBODY
 
@@ -35,6 +36,9 @@ HEADERS: Final = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+BODY_LIMIT: Final = 4 * 1024 * 1024
+STRANGER_LIMIT: Final = 64 * 1024
+"""Bytes of a request of nobody known: a name and a password."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -74,6 +78,27 @@ class RequestEnvelope:
                 logs.access(scope["method"], path, status, clock.ticks() - began, who, request_id)
 
 
+class TooLarge(BadInput):
+    """More was sent than anything here takes."""
+
+    status = 413
+
+
+def limit_body(receive: Receive, limit: int) -> Receive:
+    """`receive`, but a body longer than `limit` bytes raises TooLarge."""
+    total = 0
+
+    async def receive_some() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise TooLarge(f"The request is longer than {limit:,} bytes. Nothing was changed.")
+        return message
+
+    return receive_some
+
+
 class Guard:
     """Deny by default: only what stands in the route table passes, and only for those it names."""
 
@@ -95,7 +120,7 @@ class Guard:
         if response is not None:
             await response(scope, receive, send)
             return
-        await self.app(scope, receive, send)
+        await self.app(scope, limit_body(receive, BODY_LIMIT if scope["identity"].is_known else STRANGER_LIMIT), send)
 
     async def _check(self, connection: HTTPConnection, scope: Scope) -> Response | None:
         method, path = scope["method"], scope["path"]
@@ -113,6 +138,8 @@ class Guard:
         if needed == "public" and path.startswith(("/static/", "/healthz")):
             return None
         scope["identity"] = identity = await services.auth.identify(connection.cookies.get(COOKIE), token, address)
+        if identity.is_known:
+            admit(scope)
         if needed is None:
             raise NotFound("There is no such page.", "The rail on the left leads to every page there is.")
         if is_allowed(identity.role, needed):

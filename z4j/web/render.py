@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from z4j import assets
 from z4j.web import formats
 from z4j.web.assets import url
+from z4j.web.forms import local_path
 from z4j.web.icons import look
 
 NOTICE_COOKIE: Final = "z4j_notice"
@@ -163,7 +164,7 @@ def notice_of(request: Request) -> Notice | None:
         return None
     if kind not in ("good", "warn", "bad") or not (isinstance(text, str) and isinstance(href, str)):
         return None
-    return Notice(kind, text, href if href.startswith("/") and not href.startswith("//") else "")
+    return Notice(kind, text, local_path(href, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,8 @@ ROUTES: Final[tuple[R, ...]] = (
     R("GET", "/settings", settings.home, "auditor"),
     R("GET", "/settings/apps", settings.apps_page, "auditor"),
     R("POST", "/settings/apps", settings.add_app, "admin"),
+    R("POST", "/settings/apps/{id:int}/disable", settings.disable_app, "admin"),
+    R("POST", "/settings/apps/{id:int}/enable", settings.enable_app, "admin"),
     R("GET", "/settings/tokens", settings.tokens_page, "auditor"),
     R("POST", "/settings/tokens", settings.add_token, "admin"),
     R("POST", "/settings/tokens/{id:int}/revoke", settings.revoke_token, "admin"),

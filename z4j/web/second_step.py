@@ -43,12 +43,12 @@ class SecondStep:
         row = await totp.find_totp(self.store, user_id)
         return row is not None and row.confirmed_at is not None
 
-    async def check(self, user: UserRow, code: str, address: str, action: str = "sign_in") -> str:
-        """Uses a code up; returns which kind it was. Raises NotAllowed or TooMany, and audits that under `action`."""
-        key, code, at = str(user.id), rules.clean(code), clock.now()
-        if self._wrong.is_over(key):
+    async def check(self, user: UserRow, code: str, address: str, action: str = "sign_in", *, counted_by: str = "") -> str:
+        """Uses a code up; returns which kind it was. Raises NotAllowed or TooMany, and audits that under `action`. `counted_by` names a
+        browser or session of this person, whose wrong codes are counted apart from those of strangers who know the password."""
+        key, code, at = f"{user.id} {counted_by}", rules.clean(code), clock.now()
+        if not self._wrong.claim(key):  # until it turns out right: attempts that run at once must not share one look
             raise TooMany("Too many wrong codes. Nobody was signed in.", "Wait five minutes and try again.")
-        self._wrong.was_wrong(key)  # until it turns out right: attempts that run at once must not share one look
 
         def use(db: Connection) -> str:
             row = totp.get_totp(db, user.id)
@@ -86,7 +86,7 @@ class SecondStep:
             raise WrongState("There is nothing to confirm. Nothing was changed.", "Begin again.")
         if not rules.is_app_code(rules.clean(code)):
             raise BadInput("The code has six digits. Nothing was changed.", "The app shows it beside the name of this server.")
-        await self.check(user, code, address, "turn_on_totp")
+        await self.check(user, code, address, "turn_on_totp", counted_by="signed in")
         codes, at = _new_codes(), clock.now()
 
         def turn_on(db: Connection) -> None:
@@ -100,7 +100,7 @@ class SecondStep:
     async def renew_codes(self, user: UserRow, code: str, address: str) -> list[str]:
         """Another set of recovery codes; the old ones work no more. Raises as `check`, and WrongState."""
         await self._must_be_on(user)
-        await self.check(user, code, address, "new_recovery_codes")
+        await self.check(user, code, address, "new_recovery_codes", counted_by="signed in")
         codes = _new_codes()
         await self.store.write(lambda db: totp.put_recovery_codes(db, user.id, _hashes(codes)), durable=True)
         await self._record(user, "new_recovery_codes", address)
@@ -109,7 +109,7 @@ class SecondStep:
     async def turn_off(self, user: UserRow, code: str, address: str) -> None:
         """The password is enough again. Raises as `check`, and WrongState."""
         await self._must_be_on(user)
-        await self.check(user, code, address, "turn_off_totp")
+        await self.check(user, code, address, "turn_off_totp", counted_by="signed in")
         await self.store.write(lambda db: totp.delete_totp(db, user.id), durable=True)
         await self._record(user, "turn_off_totp", address)
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from z4j import clock
-from z4j.exceptions import BadInput, NotFound, WrongState, Z4jError
+from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState, Z4jError
 from z4j.rules.access import ROLES, is_allowed
-from z4j.store import apps, sessions, tokens, users
+from z4j.store import apps, tokens, users
 from z4j.store.apps import AppRow
 from z4j.store.db import Connection
 from z4j.store.tokens import TokenRow
@@ -102,6 +102,30 @@ async def add_app(request: Request) -> Response:
     return render(request, "settings/apps.html", await _page(request, "apps", apps=rows, made=made))
 
 
+async def disable_app(request: Request) -> Response:
+    """POST /settings/apps/{id}/disable: its agents are disconnected and may not come back."""
+    return await _set_app_disabled(request, "disable_app", clock.now())
+
+
+async def enable_app(request: Request) -> Response:
+    """POST /settings/apps/{id}/enable."""
+    return await _set_app_disabled(request, "enable_app", None)
+
+
+async def _set_app_disabled(request: Request, action: str, at: int | None) -> Response:
+    found, id = services(request), request.path_params["id"]
+    name = await found.store.write(lambda db: apps.set_disabled(db, id, at), durable=True)
+    if name is None:
+        return _refused("/settings/apps", WrongState("There is no such app, or it is so already. Nothing was changed."))
+    if at is not None:
+        found.hub.end(lambda link: link.app_id == id)
+    await _record(request, action, f"app:{name}")
+    said = (
+        "is disabled: its agents were disconnected and cannot connect." if at is not None else "is enabled: its agents may connect again."
+    )
+    return see_other("/settings/apps", Notice("good", f"{name} {said}"))
+
+
 # -- tokens ----------------------------------------------------------------------------------------------------------------
 
 
@@ -118,8 +142,11 @@ async def add_token(request: Request) -> Response:
     try:
         if days and not (days.isascii() and days.isdigit() and len(days) < 6):
             raise BadInput("The number of days is a whole number, or empty for a token without an end.")
-        id, secret = await make_api_token(store, label, role, int(days) if days else None, request.scope["identity"].name)
-    except BadInput as error:
+        me = request.scope["identity"]
+        if me.kind != "session":
+            raise NotAllowed("An API token cannot make another one. Nothing was changed.", "Sign in as a person.")
+        id, secret = await make_api_token(store, label, role, int(days) if days else None, me.name, me.name)
+    except (BadInput, NotAllowed, NotFound) as error:
         return _refused("/settings/tokens", error)
     await _record(request, "create_token", f"api:{label}", token=id, role=role)
     rows = tuple(await tokens.list_tokens(store))
@@ -134,7 +161,8 @@ async def revoke_token(request: Request) -> Response:
         return _refused("/settings/tokens", NotFound("This token does not work any more already. Nothing was changed."))
     kind, label, _ = done
     await _record(request, "revoke_token", f"{kind}:{label}", token=id)
-    note = " Agents that are connected with it stay until they reconnect." if kind == "agent" else ""
+    services(request).hub.end(lambda link: link.token_id == id)
+    note = " Its agents were disconnected." if kind == "agent" else ""
     return see_other("/settings/tokens", Notice("good", f"The token of {label} does not work any more.{note}"))
 
 
@@ -190,8 +218,7 @@ async def disable_user(request: Request) -> Response:
     def change(db: Connection, user: UserRow) -> str:
         _keep_an_admin(db, user)
         users.set_disabled(db, user.id, at)
-        sessions.end_sessions_of(db, user.id)
-        return f"{user.name} may not sign in any more and is signed out everywhere."
+        return f"{user.name} may not sign in any more, is signed out everywhere, and their API tokens are revoked."
 
     return await _change(request, "disable_user", change)
 

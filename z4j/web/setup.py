@@ -40,4 +40,4 @@ async def create(request: Request) -> Response:
     except NotAllowed as error:
         page = GatePage(theme_of(request), TITLE, error.message, error.hint, is_usable=False)
         return render(request, "setup.html", page, error.status)
-    return welcome(request, cookie, "/settings/apps")
+    return await welcome(request, cookie, "/settings/apps")

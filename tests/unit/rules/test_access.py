@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from z4j.rules.access import ROLES, is_allowed, may_act
+from z4j.rules.access import ALLOWED, ROLES, is_allowed, may_act, weaker
 from z4j.rules.commands import ENDED, RULES, TASK_ACTIONS, WAITING, why_not
 from z4j.rules.states import STATES
 from z4j_agent.adapter import ACTION_LEVEL
@@ -65,3 +65,11 @@ def test_unknown_actions_are_refused_and_known_ones_expire() -> None:
 def test_rules_are_those_of_the_agents() -> None:
     of_agents = ACTION_LEVEL | {action: level for action, level in SCHEDULE_LEVEL.items() if action != "apply_overrides"}
     assert {action: rule.level for action, rule in RULES.items()} == of_agents
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("other", ROLES)
+def test_the_weaker_of_two_roles_may_what_both_may(role: str, other: str) -> None:
+    both = {needed for needed in ALLOWED if is_allowed(role, needed) and is_allowed(other, needed)}
+    assert {needed for needed in ALLOWED if is_allowed(weaker(role, other), needed)} == both
+    assert weaker(role, "king") == weaker("king", role) == ("king" if role == "admin" else "")

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Network addresses: which client is behind a proxy, what counts as loopback, and which addresses share one limit. Pure.
+
+A proxy appends the address it was called from to `X-Forwarded-For`, so only what a trusted proxy wrote can be believed. Reading goes from
+the right; the first address that is not a trusted proxy is the client, and everything to its left was written by that client.
+`Forwarded` (RFC 7239) is ignored: two headers that may contradict each other are one too many.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+IPV6_SITE = 64
+"""A subscriber of IPv6 has at least a /64, so that a limit per address would be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a connection came from. `client` is the address limits and audit use; `is_private` whether nobody on a network could read
+    along: it came over TLS, or from this machine and through no proxy."""
+
+    client: str
+    is_tls: bool
+    is_private: bool
+    is_proxied: bool
+
+
+def parse(text: str) -> Address | None:
+    """An address as text, with or without port, brackets and zone; IPv4 inside IPv6 becomes IPv4. None when it is none."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def is_loopback(text: str) -> bool:
+    """Whether an address is of this machine."""
+    found = parse(text)
+    return found is not None and found.is_loopback
+
+
+def limit_key(text: str) -> str:
+    """What a limit counts by: an IPv4 address, or the /64 of an IPv6 address."""
+    found = parse(text)
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((found, IPV6_SITE), strict=False))
+    return str(found) if found else text
+
+
+def is_within(found: Address | None, networks: Sequence[Network]) -> bool:
+    """Whether an address is in one of these networks."""
+    return found is not None and any(found.version == network.version and found in network for network in networks)
+
+
+def find_origin(peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> Origin:
+    """The origin of a connection whose other end is `peer`. `forwarded_for` and `forwarded_proto` are the header's lines in their order,
+    `trusted` the proxies whose headers are believed: none of them means that no header is."""
+    caller = parse(peer)
+    here = str(caller) if caller else peer
+    is_local = caller is not None and caller.is_loopback
+    # A proxy nobody told us about may be in front: with its headers there, loopback proves nothing.
+    has_headers = bool(forwarded_for or forwarded_proto)
+    if not is_within(caller, trusted):
+        return Origin(here, False, is_local and not has_headers, False)
+    if not has_headers:
+        return Origin(here, False, is_local, False)
+    for text in reversed([part for line in forwarded_for for part in line.split(",")]):
+        found = parse(text)
+        if found is None:
+            break  # what stands to the left of nonsense was not written by a proxy either: the last proxy stays the client
+        here = str(found)
+        if not is_within(found, trusted):
+            break
+    protocols = [part.strip().lower() for line in forwarded_proto for part in line.split(",") if part.strip()]
+    is_tls = bool(protocols) and all(protocol in ("https", "wss") for protocol in protocols)
+    return Origin(here, is_tls, is_tls, True)
