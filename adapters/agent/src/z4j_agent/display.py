@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from z4j_agent.redaction import MASK, MAX_TEXT, is_secret_key, redact, redact_text
+from z4j_agent.redaction import MAX_ITEMS, MAX_TEXT, redact, redact_arguments, redact_text
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(", ", ": ")).encode  # once: making an encoder costs 2 µs
 
@@ -30,15 +30,11 @@ def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
 
 def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, bool]:
     """`[1, "a"]`, `{"k": 2}` or both; empty ones are left out. An argument whose parameter in `names` sounds secret is masked."""
-    is_named_secret = False
-    if isinstance(args, list | tuple) and any(is_secret_key(name, extra) for name in names[: len(args)]):
-        secret = [is_secret_key(name, extra) for name in names]
-        args = [MASK if i < len(secret) and secret[i] and value is not None else value for i, value in enumerate(args)]
-        is_named_secret = True
-    shown_args, is_args_masked = redact(args, extra)
+    is_named = bool(names) and isinstance(args, list | tuple) and len(args) <= MAX_ITEMS
+    shown_args, is_args_masked = redact_arguments(args, names, extra) if is_named else redact(args, extra)
     shown_kwargs, is_kwargs_masked = redact(kwargs, extra)
     parts = [_line(part) for part in (shown_args, shown_kwargs) if part]
-    return shorten(" ".join(parts) or "[]"), is_named_secret or is_args_masked or is_kwargs_masked
+    return shorten(" ".join(parts) or "[]"), is_args_masked or is_kwargs_masked
 
 
 def show_error(text: str, limit: int = MAX_TEXT) -> str:

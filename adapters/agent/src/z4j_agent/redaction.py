@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be shown of arguments, results and errors. Pure, stdlib only; used by the agent before the disk and by the server again.
+"""What may be shown of arguments, results and errors. Pure, standard library only.
 
-Two ways to be masked: a *key* that sounds like a credential (in any case, with any joining: `api_key`, `apiKey`, `API-KEY`), or a
-*value* that looks like one (JWT, bearer token, private key, URL with a password, a cloud vendor's key). The value becomes •••; the
-shape around it stays. What is masked is decided here alone; `docs/redaction.md` lists it.
+Used by the agent before anything is written, and by the server again.
+
+A value is masked for one of three reasons: its *name* is that of a credential (`credentials.keys`), its *form* is (`credentials.shapes`,
+`credentials.urls`), or the *text before it* says so (`credentials.assignments`). The value becomes •••; what surrounds it is kept.
+`docs/redaction.md` lists what is masked.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
+from z4j_agent.credentials import assignments, chance, keys, shapes, urls
 from z4j_agent.guard import let_through
 
 MASK: Final = "•••"
@@ -28,77 +30,14 @@ MAX_SCAN: Final = 16_384
 MAX_TEXT_SCAN: Final = 262_144
 """The same for running text. Of a longer one the end is kept, which in a traceback says what happened."""
 
-#: Matched against a key with case and joining removed. A stem matches anywhere in the key, a word only as a whole.
-KEY_STEMS: Final = (
-    "password", "passwd", "passphrase", "secret", "token", "authorization", "authorisation", "credential", "apikey", "accesskey",
-    "privatekey", "signingkey", "encryptionkey", "sessionid", "sessionkey", "cookie", "bearer", "connectionstring", "clientsecret",
-)  # fmt: skip
-KEY_WORDS: Final = frozenset({"pwd", "pass", "auth", "pin", "cvv", "cvc", "otp", "totp", "mfa", "jwt", "dsn", "ssn", "iban", "key"})
-#: Keys that only order, find or route things.
-HARMLESS_BEFORE_KEY: Final = frozenset(
-    {"", "sort", "cache", "primary", "foreign", "routing", "partition", "group", "order", "lookup", "dict", "lock", "row", "object",
-     "idempotency", "shard", "hash", "unique", "dedup", "map", "index"}
-)  # fmt: skip
-#: Keys that contain a stem and are no secrets.
-KEY_HARMLESS: Final = frozenset({"tokens", "tokencount", "maxtokens", "passwordresetat", "passwordlength", "tokenizer", "tokenize"})
-
-VALUE_SHAPES: Final = (
-    re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.S),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"),  # JWT
-    re.compile(r"(?i)\b(?:bearer|basic|token)\s+[A-Za-z0-9+/._~=-]{12,}"),
-    re.compile(r"(?<=://)[^\s/?#@'\"]*:[^\s/?#@'\"]+(?=@)"),  # user:password in a URL
-    re.compile(r"\b(?:AKIA|ASIA|AGPA|AROA)[A-Z0-9]{16}\b"),  # AWS
-    re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b"),  # Google
-    re.compile(r"\b(?:gh[opsur]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,})"),
-    re.compile(r"\b(?:sk|pk|rk)[-_](?:live|test|proj|ant|or)[-_A-Za-z0-9]{16,}"),  # Stripe and model vendors
-    re.compile(r"\bsk-[A-Za-z0-9]{24,}"),
-    re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),  # Slack
-    re.compile(r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),  # SendGrid
-    re.compile(r"\bz4[ak]_[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]{20,})?"),  # our own
-)
-_KEY_NAMES = "|".join((*(re.sub("(?<=[a-z])(?=key|string|id|secret)", "[-_ ]?", stem) for stem in KEY_STEMS), "pwd"))
-#: `password=hunter2`, `"token": "abc"`, `Authorization: Basic …` inside running text. A cookie header is masked to its end.
-ASSIGNMENT: Final = re.compile(
-    rf"(?i)((?:{_KEY_NAMES})[\w-]{{0,20}}[\"']?\s{{0,20}}(?:=>|[=:])\s{{0,20}})"
-    r"(?:\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|(?<=cookie: )[^\r\n]+|(?:(?:bearer|basic|digest|token)\s+)?[^\s,;&)\]}\"']+)"
-)
-#: Cheap first look: a string with none of these cannot match any shape.
-_SUSPICIOUS = re.compile(
-    r"(?i)eyJ|BEGIN |bearer|basic|token|://[^\s/]*@|A[KSGR][IPO]A|AIza|gh[opsur]_|github_pat|glpat|[sprk]k[-_]|xox|SG\.|z4[ak]_"
-)
-_ASSIGNS = re.compile(rf"(?i){_KEY_NAMES}")
+#: Cheap first look: a string without any of these cannot hold a credential that is known by the text around it.
+_JOINED: Final = re.compile(r"[=:＝：%<>\[\](,'\"-]|→|\d{4}|(?i:pass|secret|token|pwd|code|pin\b|key|kennwort|contrase)")
+_SHORT: Final = 8
 
 
 def is_secret_key(key: object, extra: Iterable[str] = ()) -> bool:
-    """Whether a mapping key, keyword or header name sounds like a credential."""
-    if isinstance(key, bytes):
-        key = key.decode("utf-8", "replace")
-    if not isinstance(key, str):
-        return False
-    key = str.__str__(key)
-    return _sounds_secret(key, tuple(extra)) if len(key) <= MAX_KEY else _sounds_secret.__wrapped__(key[:MAX_SCAN], tuple(extra))
-
-
-MAX_KEY: Final = 64
-"""Longer keys are not remembered: they are data, not names."""
-
-
-@functools.lru_cache(2_048)
-def _sounds_secret(key: str, extra: tuple[str, ...]) -> bool:
-    flat = _flat(key)
-    if flat in KEY_HARMLESS:
-        return False
-    if any(stem in flat for stem in KEY_STEMS) or any(_flat(word) in flat for word in extra):
-        return True
-    words = re.split(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])", key)
-    last = words[-1].lower()
-    if last == "key":
-        return "".join(words[:-1]).lower() not in HARMLESS_BEFORE_KEY
-    return last in KEY_WORDS
-
-
-def _flat(word: str) -> str:
-    return "".join(letter for letter in word.lower() if letter.isalnum())
+    """Whether a mapping key, keyword or header name is that of a credential, whatever its value."""
+    return keys.level(key, extra) >= keys.LINK
 
 
 def redact_string(text: str) -> tuple[str, bool]:
@@ -115,27 +54,30 @@ def redact_text(text: str) -> str:
     if len(text) > MAX_TEXT_SCAN:
         text = text[-MAX_TEXT_SCAN:]
         text = text[text.find("\n") + 1 :] if "\n" in text else _HALF_WORD.sub("…", text, count=1)
-        if (end := _KEY_END.search(text)) is not None and "-----BEGIN" not in text[: end.start()]:
+        if (end := shapes.KEY_TAIL.search(text)) is not None and "-----BEGIN" not in text[: end.start()]:
             text = MASK + text[end.end() :]  # the cut went through a private key
     return _mask(text)
 
 
 _HALF_WORD = re.compile(r"\A\S*")
-_KEY_END = re.compile(r"-----END [A-Z0-9 ]*PRIVATE KEY-----")
 
 
 def _mask(text: str) -> str:
-    """Every shape is sought in the text as it was: masking one first could hide the words by which another is known."""
-    found: list[tuple[int, int]] = []
-    if _SUSPICIOUS.search(text):
-        found = [match.span() for shape in VALUE_SHAPES for match in shape.finditer(text)]
-    if ("=" in text or ":" in text) and _ASSIGNS.search(text):
-        found += [(match.end(1), match.end()) for match in ASSIGNMENT.finditer(text)]
+    """Every kind is sought in the text as it was: masking one first could hide the words by which another is known."""
+    size = len(text)
+    if size < _SHORT or (size < 16 and text.isalnum()) or (size == 36 and text[8] == "-" and chance.is_uuid(text)):
+        return text
+    found = list(shapes.spans(text)) if size >= 12 else []
+    if "/" in text or "?" in text:
+        found += urls.spans(text)
+    if _JOINED.search(text):
+        found += assignments.spans(text)
     if not found:
         return text
+    found.sort()
     parts, shown_to = [], 0
-    for start, end in sorted(found):
-        if start >= shown_to:
+    for start, end in found:
+        if start >= shown_to and end > start:
             parts += [text[shown_to:start], MASK]
         shown_to = max(shown_to, end)
     return "".join((*parts, text[shown_to:]))
@@ -150,6 +92,13 @@ def redact(value: Any, extra: Iterable[str] = ()) -> tuple[Any, bool]:
     """
     walk = _Walk(tuple(extra))
     return walk.value(value, 0), walk.is_masked
+
+
+def redact_arguments(args: Iterable[Any], names: Sequence[str], extra: Iterable[str] = ()) -> tuple[list[Any], bool]:
+    """Positional arguments like `redact`, each under the name of its parameter in `names`, as far as those go."""
+    walk = _Walk(tuple(extra))
+    items = list(itertools.islice(args, MAX_ITEMS))
+    return [walk.named(names[i], item, 1) if i < len(names) else walk.value(item, 1) for i, item in enumerate(items)], walk.is_masked
 
 
 class _Walk:
@@ -198,26 +147,79 @@ class _Walk:
             return f"<integer of {value.bit_length()} bits>"
         return value
 
+    def named(self, name: Any, value: Any, depth: int) -> Any:
+        """A value under a name."""
+        level = keys.level(name, self.extra)
+        if level == keys.NONE or value is None or isinstance(value, bool):
+            return self.value(value, depth) if level != keys.OWNERS or value is None else self._masked()
+        try:
+            is_hidden = self._is_hidden(value, level, depth)
+        except Exception as error:
+            let_through(error)
+            is_hidden = True
+        return self._masked() if is_hidden else self.value(value, depth)
+
+    def _masked(self) -> str:
+        self.is_masked = True
+        return MASK
+
+    def _is_hidden(self, value: Any, level: int, depth: int) -> bool:
+        if level == keys.OWNERS:
+            return True
+        if isinstance(value, str):
+            text = str.__str__(value)
+            return assignments.masks(text[:MAX_SCAN], level)
+        if isinstance(value, int | float):
+            return isinstance(value, int) and level == keys.DIGITS and abs(int.__int__(value)) >= 100
+        if isinstance(value, Mapping | Sequence | Set) and not isinstance(value, bytes | bytearray | memoryview):
+            if level < keys.LINK:
+                return (
+                    depth < MAX_DEPTH
+                    and not isinstance(value, Mapping)
+                    and any(self._is_hidden(item, level, depth + 1) for item in itertools.islice(value, MAX_ITEMS) if isinstance(item, str))
+                )
+            return _has_text(value, 0)
+        return level >= keys.LINK
+
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         seen = 0
+        named = _named_entry(value) if 2 <= len(value) <= 12 else None
         for key, item in itertools.islice(value.items(), min(MAX_ITEMS, self.left)):
             seen += 1
             name = self._text(key) if type(key) is str else str(self.value(key, MAX_DEPTH))
-            if item is not None and is_secret_key(key, self.extra):
-                shown[name], self.is_masked = MASK, True
+            if named is not None and key in _VALUE_OF_ENTRY:
+                shown[name] = self.named(named, item, depth + 1)
             else:
-                shown[name] = self.value(item, depth + 1)
+                shown[name] = self.named(key, item, depth + 1)
         if len(value) > seen:
             shown["…"], self.is_masked = f"{len(value) - seen} more", True
         return shown
 
     def _items(self, value: Sequence[Any] | Set[Any], depth: int) -> list[Any]:
-        shown = [self.value(item, depth + 1) for item in itertools.islice(value, min(MAX_ITEMS, self.left))]
+        if (
+            len(value) == 2
+            and isinstance(value, Sequence)
+            and isinstance(value[0], str | bytes)
+            and keys.level(value[0], self.extra) > keys.NONE
+        ):
+            return [self.value(value[0], depth + 1), self._of_pair(value[0], value[1], depth + 1)]
+        shown = []
+        flag: Any = None
+        for item in itertools.islice(value, min(MAX_ITEMS, self.left)):
+            is_text = type(item) is str
+            shown.append(self.value(item, depth + 1) if flag is None or not is_text else self.named(flag, item, depth + 1))
+            flag = item.lstrip("-") if is_text and item[:1] == "-" and 1 < len(item) < keys.MAX_KEY else None
         if len(value) > len(shown):
             self.is_masked = True
             shown.append(f"… {len(value) - len(shown)} more")
         return shown
+
+    def _of_pair(self, name: Any, value: Any, depth: int) -> Any:
+        """The second of two, whose first is a credential's name; two names beside each other are a list of names."""
+        if isinstance(value, str) and keys.level(value) != keys.NONE:
+            return self.value(value, depth)
+        return self.named(name, value, depth)
 
     def _leaf(self, value: Any) -> str:
         """Standard library scalars are shown as text, the rest by the name of its type."""
@@ -229,3 +231,49 @@ class _Walk:
 
 
 _SAFE_LEAVES: Final = frozenset({"UUID", "datetime", "date", "time", "timedelta", "Decimal"})
+
+_NAME_OF_ENTRY: Final = (
+    "name",
+    "key",
+    "field",
+    "param",
+    "parameter",
+    "attribute",
+    "label",
+    "header",
+    "variable",
+    "option",
+    "setting",
+    "property",
+    "type",
+    "title",
+    "id",
+    "k",
+    "Name",
+    "Key",
+)
+_VALUE_OF_ENTRY: Final = frozenset(
+    {"value", "values", "val", "v", "content", "data", "default", "text", "Value", "current", "new", "old", "new_value", "old_value"}
+)
+
+
+def _named_entry(value: Mapping[Any, Any]) -> str | None:
+    """The credential's name in `{"name": "password", "value": …}`."""
+    if not any(key in value for key in _VALUE_OF_ENTRY):
+        return None
+    for key in _NAME_OF_ENTRY:
+        name = value.get(key)
+        if isinstance(name, str) and len(name) <= keys.MAX_KEY and keys.level(name) != keys.NONE:
+            return str.__str__(name)
+    return None
+
+
+def _has_text(value: Any, depth: int) -> bool:
+    """Whether there is a text, or anything but numbers, in a container."""
+    if value is None or isinstance(value, int | float):
+        return False
+    if isinstance(value, Mapping):
+        return depth >= MAX_DEPTH or any(_has_text(item, depth + 1) for item in itertools.islice(value.values(), MAX_ITEMS))
+    if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray | memoryview):
+        return depth >= MAX_DEPTH or any(_has_text(item, depth + 1) for item in itertools.islice(value, MAX_ITEMS))
+    return not isinstance(value, str) or bool(value.strip())

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal
 
 from z4j_agent.adapter import Capability, Finding, Refused, Unsupported
-from z4j_agent.redaction import MASK, is_secret_key, redact
+from z4j_agent.redaction import MAX_ITEMS, redact, redact_arguments
 from z4j_agent.wire import digest_of
 
 Kind = Literal["cron", "interval", "once", "other"]
@@ -246,16 +246,13 @@ def overrides_of(said: Any) -> list[Override]:
 def show_arguments(args: Any, kwargs: Any, secret: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, str]:
     """Arguments as the redacted JSON of `ScheduleInfo.args` and `.kwargs`. `names` are the task's positional parameters, so that a
     secret passed by position is known by its name. What is too long to show is the JSON text "…", and stays as it is in an edit."""
-    positional = [MASK if value is not None and is_secret_key(name, secret) else value for value, name in _named(args, names)]
-    return _json(positional, secret), _json(dict(kwargs or {}), secret)
+    positional = list(args or ())
+    shown = redact_arguments(positional, names, secret)[0] if len(positional) <= MAX_ITEMS else redact(positional, secret)[0]
+    return _json(shown), _json(redact(dict(kwargs or {}), secret)[0])
 
 
-def _named(args: Any, names: Sequence[str]) -> list[tuple[Any, str]]:
-    return [(value, names[place] if place < len(names) else "") for place, value in enumerate(args or ())]
-
-
-def _json(value: Any, secret: Iterable[str]) -> str:
-    text = json.dumps(redact(value, secret)[0], default=str, ensure_ascii=False)
+def _json(shown: Any) -> str:
+    text = json.dumps(shown, default=str, ensure_ascii=False)
     return text if len(text) <= MAX_SHOWN else '"…"'
 
 
