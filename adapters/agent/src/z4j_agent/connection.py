@@ -48,6 +48,8 @@ REFUSED_BACKOFF_S = (60.0, 300.0)
 """A token that was refused will be refused again; asking every second would only hide it in a log."""
 STABLE_AFTER_S = 5.0
 """A connection that ends sooner counts as a failed one: a server that welcomes and closes is not asked ten times a second."""
+RENEW_S = 0.1
+"""A process that has become a worker says so at once, on a new connection."""
 DISCOVERY_EVERY_S = 60.0
 QUEUES_EVERY_S = 5.0
 SCHEDULES_EVERY_S = 0.5
@@ -75,6 +77,7 @@ class Connection:
         self._socket: ClientConnection | None = None
         self._pause = 0.0
         self._opened_at = 0.0
+        self._boot_said = ""
         self.state = "not connected yet"
         """One sentence for the log and the doctor."""
 
@@ -176,6 +179,7 @@ class Connection:
 
     def _hello(self) -> dict[str, Any]:
         agent, settings = self._agent, self._agent.settings
+        self._boot_said = agent.boot
         return {
             "agent_version": agent_version(),
             "boot": agent.boot,
@@ -219,6 +223,13 @@ class Connection:
 
     def is_stopping(self) -> bool:
         return self._stopping
+
+    def is_outdated(self) -> bool:
+        """Whether this process has become something else since its hello: a worker, or another one."""
+        return self._agent.boot != self._boot_said
+
+    def reconnect_soon(self) -> None:
+        self._pause = RENEW_S
 
     def welcomed(self) -> None:
         self._opened_at, self.state = time.monotonic(), "connected"
@@ -281,9 +292,13 @@ class _Exchange:
                 self._poll_s = POLL_MIN_S if did else min(POLL_MAX_S, self._poll_s * 2)
                 self._next["scan"] = now + self._poll_s
             self._tell(now)
+            if self._connection.is_outdated():
+                self._connection.reconnect_soon()
+                break
         if self._session.state is State.OPEN:
             self._ship()
-            self._socket.send(self._session.send_goodbye("the process ends"))
+            is_ending = self._connection.is_stopping()
+            self._socket.send(self._session.send_goodbye("the process ends" if is_ending else "the process says anew who it is"))
 
     def _listen(self) -> None:
         """Waits for one frame, at most until the next thing to do."""

@@ -40,7 +40,8 @@ def install(broker: Any = None, **settings: Any) -> None:
 
         return DramatiqAdapter(dramatiq.get_broker() if broker is None else broker)
 
-    if broker is not None and id(broker) in _adapters:
+    known = _adapters.get(id(broker))
+    if known is not None and known.capture.is_connected:  # `z4j_agent.stop` takes the hooks away, too
         return
     adapter = hooks.install("Dramatiq", version, OLDEST, make, settings)
     if adapter is not None:

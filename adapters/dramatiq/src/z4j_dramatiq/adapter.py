@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import dramatiq
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+import z4j_agent
+from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_agent.holds import own_holds
-from z4j_dramatiq import commands, control, discovery, doctor, queues, reconcile, waiting
+from z4j_dramatiq import brokers, commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_dramatiq.capture import Capture
+from z4j_dramatiq.facts import DEAD, DELAYED
 
 
 class DramatiqAdapter(Adapter):
@@ -56,19 +59,51 @@ class DramatiqAdapter(Adapter):
     def _is_ready(self) -> None:
         """Called before the agent connects: what this process cannot do is not declared."""
         if not commands.can_reach_broker():
-            type(self).capabilities = ()
+            vars(self)["capabilities"] = ()
         elif not commands.can_terminate():
-            type(self).capabilities = tuple(able for able in self.capabilities if able.action != "terminate_task")
+            vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action != "terminate_task")
 
     def engine_version(self) -> str:
         return str(dramatiq.__version__)
 
     def install(self) -> None:
         self._is_ready()
+        brokers.watched.append(self)
         self.capture.connect()
 
     def uninstall(self) -> None:
+        if self in brokers.watched:
+            brokers.watched.remove(self)
         self.capture.disconnect()
+
+    # -- several brokers of one process: each has an adapter; commands come to the first -------------------------------
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        found = (brokers.identity_of(adapter.broker) for adapter in brokers.watched)
+        return {identity: told.get(identity, "") for identity in found if identity}
+
+    def of_broker(self, broker: str) -> DramatiqAdapter:
+        return next((adapter for adapter in brokers.watched if broker and brokers.identity_of(adapter.broker) == broker), self)
+
+    def knows_task(self, name: str) -> bool:
+        return any(name in adapter.broker.actors for adapter in self._beside())
+
+    def knows_queue(self, queue: str) -> bool:
+        """A queue itself, never one of those Dramatiq keeps beside it."""
+        return any(queue in queues.declared(adapter.broker) for adapter in self._beside()) and not queue.endswith((DELAYED, DEAD))
+
+    def _beside(self) -> list[DramatiqAdapter]:
+        return brokers.watched or [self]
+
+    def _broker_of(self, original: Original) -> Any:
+        """That of the original; one that names none is of the only broker. Raises Refused."""
+        if not original.broker and len(brokers.watched) > 1:
+            raise Refused(
+                "this process uses several brokers, and the original does not say which it came from; nothing was sent",
+                check="broker.unknown",
+            )
+        return self.of_broker(original.broker).broker
 
     def list_tasks(self) -> list[TaskInfo]:
         return discovery.list_tasks(self.broker)
@@ -86,7 +121,7 @@ class DramatiqAdapter(Adapter):
         return doctor.findings(self.capture)
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return commands.retry_task(self.broker, original, new_id)
+        return commands.retry_task(self._broker_of(original), original, new_id)
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
         return commands.cancel_task(self.capture, task_id)
@@ -101,13 +136,16 @@ class DramatiqAdapter(Adapter):
         return commands.read_arguments(original)
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        return commands.edit_task(self.broker, original, args, kwargs, new_id)
+        return commands.edit_task(self._broker_of(original), original, args, kwargs, new_id)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        return commands.restore_task(self.broker, original, new_id, eta_at, priority)
+        return commands.restore_task(self._broker_of(original), original, new_id, eta_at, priority)
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        return commands.run_task(self.broker, name, args, kwargs, new_id, queue)
+        return commands.run_task(self._with_actor(name), name, args, kwargs, new_id, queue)
+
+    def _with_actor(self, name: str) -> Any:
+        return next((adapter.broker for adapter in (self, *self._beside()) if name in adapter.broker.actors), self.broker)
 
     def release_task(self, task_id: str) -> dict[str, Any]:
         return commands.release_task(self.capture, task_id)

@@ -22,13 +22,14 @@ from dramatiq.middleware import Interrupt, Middleware, Shutdown, SkipMessage, Ti
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.agent import Agent
+from z4j_agent.authority import is_permitted
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.holds import own_holds
 from z4j_agent.hooks import error_of, now, text_of
-from z4j_dramatiq import control, decoding, gate, originals
+from z4j_dramatiq import control, decoding, gate, marks, originals
 from z4j_dramatiq.decoding import identity_of
-from z4j_dramatiq.facts import ENGINE, MARK, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
+from z4j_dramatiq.facts import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.queues import Lookout
 from z4j_dramatiq.run import Run, Running, Stopped, current
 from z4j_dramatiq.skips import Skips
@@ -44,6 +45,7 @@ class Capture(Middleware):
         self.running = Running()
         self.worker: Any = None
         """Dramatiq's Worker once it boots; None in producers."""
+        self.is_connected = False
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
         self.lookout = Lookout(broker)
@@ -59,14 +61,18 @@ class Capture(Middleware):
         if agent is None:
             return
         self._agent = agent
-        self.skips = Skips(agent.settings.spool)
+        self.skips = Skips(agent.settings.spool, is_permitted=is_permitted(agent.settings, "cancel_task"))
+        self.is_connected = True
+        decoding.begin_encoding(self.broker)
         never_swallow(Interrupt)
         first = self.broker.middleware[0] if self.broker.middleware else None
         self.broker.add_middleware(self, before=type(first) if first is not None else None)
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
+        self.is_connected = False
         decoding.unwatch(self.on_malformed)
+        decoding.end_encoding(self.broker)
         gate.step_aside(self.broker)
         kept = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
         self.broker.middleware[:] = kept
@@ -76,26 +82,30 @@ class Capture(Middleware):
     @guard("before_enqueue")
     def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
         local = self._local
-        if getattr(local, "is_consumer", False):
-            return  # a delay has elapsed: the same message goes on to its queue
-        local.at, local.has_payload = now(), False
+        if getattr(local, "is_consumer", False):  # a delay has elapsed: the same message goes on to its queue
+            marks.send_with(message, local.delayed.pop(message.message_id, marks.NONE))
+            return
+        local.at, local.has_payload, mark = now(), False, marks.NONE
         run = current.get()
-        if run is not None and run.task_id == message.message_id:
-            message.options[MARK] = 1  # the next attempt of what runs here: its arguments are known
+        if run is not None and run.task_id == message.message_id:  # the next attempt of what runs here: its arguments are known
+            is_own_doing = run.started_at is not None and run.ended_at is None  # the actor's, and not its middleware's after its end
+            mark = marks.Mark(True, run.again + is_own_doing)
+            local.attempt = attempt_of(message.options) + mark.again
         elif actor_of(broker, message.actor_name) is not None:
-            message.options[MARK] = 1
-            local.has_payload = True
+            mark, local.has_payload = marks.Mark(True), True
+            local.attempt = attempt_of(message.options)
         else:  # only the signature tells which positional argument is a secret: the worker, which has it, writes them
-            message.options.pop(MARK, None)
+            local.attempt = attempt_of(message.options)
+        marks.send_with(message, mark)
 
     @guard("after_enqueue")
     def after_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
+        marks.sent()
         local = self._local
         if getattr(local, "is_consumer", False):
             return
         agent, task_id, options = self._agent, message.message_id, message.options
-        options.pop(MARK, None)  # it has travelled; the sender sees its message as it made it
-        attempt, queue, eta = attempt_of(options), queue_of(message.queue_name), eta_of(options) if delay is not None else None
+        attempt, queue, eta = local.attempt, queue_of(message.queue_name), eta_of(options) if delay is not None else None
         run = current.get()
         parent_id = None
         if run is not None and run.task_id == task_id:
@@ -111,7 +121,14 @@ class Capture(Middleware):
     # -- the worker's threads ------------------------------------------------------------------------------------------
     @guard("after_consumer_thread_boot")
     def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
-        self._local.is_consumer, self._local.queue = True, queue_of(thread.queue_name)
+        self._local.is_consumer, self._local.queue, self._local.delayed = True, queue_of(thread.queue_name), {}
+
+    @guard("before_delay_message")
+    def before_delay_message(self, broker: Any, message: Any) -> None:
+        """It waits in this worker's memory, and is sent on by the same thread as another object."""
+        mark, delayed = marks.of(message), getattr(self._local, "delayed", None)
+        if delayed is not None and mark is not marks.NONE:
+            delayed[message.message_id] = mark
 
     @guard("decoding")
     def on_malformed(self, data: bytes, error: DecodeError) -> None:
@@ -132,7 +149,7 @@ class Capture(Middleware):
 
     def _received(self, run: Run, message: Any) -> None:
         agent, meta = self._agent, run.meta
-        if MARK not in message.options:
+        if not marks.of(message).is_told:
             meta = sent_meta(self.broker, message, redelivered=run.meta != records.NO_META)
             agent.append(originals.payload_of(agent, self.broker, message, run.attempt, originals.BY_WORKER))
         agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, meta=meta))
@@ -147,6 +164,13 @@ class Capture(Middleware):
             self._raised(run, message, exception)
         elif message.failed:
             self._dead_lettered(run)
+        elif run.is_sent_again:  # the actor has sent its own message again and returned
+            self._agent.append(
+                records.retried(
+                    *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=run.retry_eta, reason="requeued",
+                    error_type="", error="", traceback="", meta=run.meta,
+                )
+            )  # fmt: skip
         else:
             agent = self._agent
             agent.append(
@@ -215,7 +239,7 @@ class Capture(Middleware):
         attempt, queue = attempt_of(message.options), queue_of(message.queue_name)
         error = f"no actor {name} is declared in this worker; the message was moved to the dead letters"
         meta = records.NO_META
-        if MARK not in message.options:
+        if not marks.of(message).is_told:
             meta = sent_meta(broker, message)
             agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_WORKER))
         agent.append(records.rejected(ENGINE, task_id, attempt, at, agent.run, name, queue, reason="unknown_task", error=error, meta=meta))

@@ -7,6 +7,7 @@ import heapq
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dramatiq.message import Message
 from dramatiq.middleware.threading import current_platform, is_gevent_active, supported_platforms
 
 import z4j_agent
@@ -14,9 +15,10 @@ from z4j_agent import hooks, records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.guard import faults
 from z4j_agent.originals import is_plain
-from z4j_dramatiq import originals, waiting
+from z4j_dramatiq import marks, originals, waiting
 from z4j_dramatiq.facts import DEAD, ENGINE, attempt_of, queue_of
-from z4j_dramatiq.queues import find_in_redis, key_of, kind_of, lent_connection
+from z4j_dramatiq.queues import declared, find_in_redis, key_of, kind_of, lent_connection
+from z4j_dramatiq.reconcile import has_result
 
 if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
@@ -47,11 +49,26 @@ def retry_task(broker: Any, original: Original, new_id: str) -> dict[str, Any]:
 
     The actor need not be declared in this process. A queue that RabbitMQ does not know yet is declared on the way, as Dramatiq does.
     """
-    _need_broker()
-    message, note = originals.message_again(original, new_id)
-    with lent_connection(broker):
+    message, note = _again(broker, original, new_id)
+    with lent_connection(broker), marks.repeating(original.task_id):
         broker.enqueue(message)
     return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+
+def _again(broker: Any, original: Original, new_id: str) -> tuple[Message[Any], str]:
+    """The kept message under its new id, and a note. Raises Refused, Unsupported."""
+    _need_broker()
+    if not original.is_bound:
+        originals.check_targets(original, lambda name: name in broker.actors, lambda queue: queue in declared(broker))
+    message, note = originals.message_again(original, new_id)
+    check_new(broker, message)
+    return message, note
+
+
+def check_new(broker: Any, message: Message[Any]) -> None:
+    """Raises Refused where a result is stored under the new id: it would be written over."""
+    if has_result(broker, message):
+        raise Refused("a result is stored under the new id already; nothing was sent", check="task_id.exists")
 
 
 def read_arguments(original: Original) -> tuple[list[Any], dict[str, Any]]:
@@ -64,21 +81,19 @@ def read_arguments(original: Original) -> tuple[list[Any], dict[str, Any]]:
 
 def edit_task(broker: Any, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
     """Like `retry_task`, with other arguments. Raises Refused."""
-    _need_broker()
-    message, note = originals.message_again(original, new_id)
-    with lent_connection(broker):
+    message, note = _again(broker, original, new_id)
+    with lent_connection(broker), marks.repeating(original.task_id):
         broker.enqueue(message.copy(args=tuple(args), kwargs=kwargs))
     return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
 
 
 def restore_task(broker: Any, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
     """Like `retry_task`, with the time and the priority it had. Raises Refused."""
-    _need_broker()
-    message, note = originals.message_again(original, new_id)
+    message, note = _again(broker, original, new_id)
     if priority is not None:
         message.options["broker_priority"] = priority
     delay = max(0, (eta_at - hooks.now()) // 1000) if eta_at is not None else 0
-    with lent_connection(broker):
+    with lent_connection(broker), marks.repeating(original.task_id):
         broker.enqueue(message, delay=delay or None)
     return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
 
@@ -88,10 +103,11 @@ def run_task(broker: Any, name: str, args: list[Any], kwargs: dict[str, Any], ne
     _need_broker()
     actor = broker.actors.get(name)
     if actor is None:
-        raise Refused(f"this application declares no actor {name}")
+        raise Refused(f"this application declares no actor {name[:80]}", check="task.unknown")
     message = actor.message_with_options(args=tuple(args), kwargs=kwargs).copy(message_id=new_id)
     if queue:
         message = message.copy(queue_name=queue)
+    check_new(broker, message)
     with lent_connection(broker):
         broker.enqueue(message)
     return {"task_id": new_id, "queue": message.queue_name}

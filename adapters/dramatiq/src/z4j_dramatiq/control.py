@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import own_holds
 from z4j_dramatiq.facts import ENGINE
-from z4j_dramatiq.queues import kind_of
+from z4j_dramatiq.queues import declared, kind_of
 
 if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
@@ -54,9 +54,9 @@ def _has_gate(capture: Capture) -> bool:
 def _consumer(capture: Capture, queue: str) -> Any:
     if capture.worker is None:
         raise Unsupported("this process is no Dramatiq worker")
-    consumer = capture.worker.consumers.get(queue)
+    consumer = capture.worker.consumers.get(queue) if queue in declared(capture.broker) else None
     if consumer is None:
-        raise Refused(f"this worker does not take from {queue}")
+        raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
     return consumer
 
 

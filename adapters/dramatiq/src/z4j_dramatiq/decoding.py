@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that no worker can read.
+"""The way of a message into bytes and back: what travels behind the bytes (`marks`), and messages that no worker can read.
 
-Dramatiq has no hook for them: its consumers decode before they call any middleware, and then only log. So `Message.decode` is wrapped
-while a worker runs; what it returns and raises stays the same.
+Dramatiq has no hook for either: its consumers decode before they call any middleware, and then only log. So `Message.encode` is wrapped
+while a broker is watched and `Message.decode` while a worker runs; what they return and raise stays the same.
 """
 
 from __future__ import annotations
@@ -15,37 +15,81 @@ from typing import Any
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
+from z4j_agent.guard import guard
+from z4j_dramatiq import marks
+
 _wrappers: list[Callable[[bytes, DecodeError], object]] = []
 _original: Any = None
+_ours: Any = None
+_brokers: set[int] = set()
+_encode_before: Any = None
 
 
 def watch(tell: Callable[[bytes, DecodeError], object]) -> None:
     """Has `tell` called with every message that could not be decoded, in the thread that tried. It must not raise."""
-    global _original
+    global _original, _ours
     if tell in _wrappers:
         return
     _wrappers.append(tell)
     if _original is None:
-        _original = Message.__dict__["decode"]
-        Message.decode = classmethod(_decode)
+        _original, _ours = Message.__dict__["decode"], classmethod(_decode)
+        Message.decode = _ours
 
 
 def unwatch(tell: Callable[[bytes, DecodeError], object]) -> None:
-    """Undoes `watch`; with the last one Dramatiq has its own method back."""
+    """Undoes `watch`; with the last one Dramatiq has its own method back, unless another library has put one over ours."""
     global _original
     if tell in _wrappers:
         _wrappers.remove(tell)
-    if not _wrappers and _original is not None:
-        Message.decode, _original = _original, None
+    if not _wrappers and Message.__dict__["decode"] is _ours:
+        Message.decode = _original
+        _original = None
 
 
 def _decode(cls: type[Message[Any]], data: bytes) -> Message[Any]:
     try:
-        return _original.__func__(cls, data)
+        message: Message[Any] = _original.__func__(cls, data)
     except DecodeError as error:
         for tell in tuple(_wrappers):
             tell(data, error)
         raise
+    if _wrappers:
+        _read(message, data)
+    return message
+
+
+@guard("reading a message")
+def _read(message: Message[Any], data: Any) -> None:
+    marks.read(message, data)
+
+
+# -- encoding ------------------------------------------------------------------------------------------------------------
+def begin_encoding(broker: object) -> None:
+    """Has messages encoded with their marks from now on. Undone by `end_encoding` of the last broker."""
+    global _encode_before
+    _brokers.add(id(broker))
+    if _encode_before is None:
+        _encode_before = Message.encode
+        Message.encode = _encode
+
+
+def end_encoding(broker: object) -> None:
+    """With the last broker Dramatiq has its own method back, unless another library has put one over ours."""
+    global _encode_before
+    _brokers.discard(id(broker))
+    if not _brokers and Message.encode is _encode:
+        Message.encode = _encode_before
+        _encode_before = None
+
+
+def _encode(message: Message[Any]) -> bytes:
+    data: bytes = _encode_before(message)
+    return (_with_mark(message, data) or data) if _brokers else data
+
+
+@guard("encoding a message")
+def _with_mark(message: Message[Any], data: bytes) -> bytes:
+    return marks.encoded(message, data)
 
 
 def identity_of(data: Any) -> tuple[str, str]:

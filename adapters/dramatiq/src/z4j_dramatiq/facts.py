@@ -9,12 +9,9 @@ from typing import Any
 from dramatiq.middleware import AgeLimit
 
 from z4j_agent import hooks, records
+from z4j_dramatiq import marks
 
 ENGINE = "dramatiq"
-MARK = "z4j"
-"""Option of a message whose arguments and original were written already. Taken off again before the sender sees its message."""
-RETRY_OF = "z4j_retry_of"
-"""Option of a message an operator sent again: the task it repeats."""
 DELAYED, DEAD = ".DQ", ".XQ"
 """How Dramatiq names the queues beside a queue: messages whose eta is ahead, and dead letters."""
 
@@ -79,7 +76,7 @@ def sent_meta(broker: Any, message: Any, **more: Any) -> str:
     return records.meta(
         {
             "group_id": options.get("group_completion_uuid"),
-            "retry_of": options.get(RETRY_OF),
+            "retry_of": marks.repeated() or marks.of(message).retry_of,
             "expires": (message.message_timestamp + age) * 1000 if age is not None else None,
             "priority": priority if isinstance(priority, int) else None,
             **more,

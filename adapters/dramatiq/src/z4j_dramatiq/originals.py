@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from dramatiq.encoder import Encoder, JSONEncoder
@@ -21,7 +22,9 @@ from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.hooks import now
 from z4j_agent.originals import MAX_ORIGINAL
-from z4j_dramatiq.facts import ENGINE, MARK, RETRY_OF, parameter_names, queue_of
+from z4j_dramatiq.brokers import identity_of
+from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, parameter_names, queue_of
+from z4j_dramatiq.marks import OLD_RETRY_OF, OLD_TOLD
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
@@ -29,9 +32,11 @@ LARGE = 8 * MAX_ORIGINAL
 """Compression may still make it small enough; what is larger is not even encoded."""
 
 #: Options that belong to one life of a message.
-LEFT_OUT = frozenset({"retries", "traceback", "requeue_timestamp", "eta", "delay", "redis_message_id", MARK, RETRY_OF})
+LEFT_OUT = frozenset({"retries", "traceback", "requeue_timestamp", "eta", "delay", "redis_message_id", OLD_TOLD, OLD_RETRY_OF})
 #: Options of a group: sent again, its member would count twice.
 OF_A_GROUP = frozenset({"group_completion_uuid", "group_completion_callbacks"})
+CALLBACKS = ("on_success", "on_failure", "on_retry_exhausted")
+"""Options that name an actor."""
 #: Dramatiq's own options that hold numbers, names and switches, never the sender's data.
 DRAMATIQS_OWN = frozenset(
     {"broker_priority", "max_age", "max_backoff", "max_retries", "min_backoff", "notify_shutdown", "on_failure", "on_success",
@@ -46,6 +51,7 @@ def is_plain_json() -> bool:
 
 def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int) -> bytes:
     """The record of a message's arguments and original, in the producer or, where that is not watched, in the worker."""
+    identity = identity_of(broker)
     names = parameter_names(broker, message.actor_name)
     args, is_masked = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
     held, state = None, "too_large"
@@ -54,11 +60,17 @@ def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int)
         is_secret = is_masked or not kept.keys() <= DRAMATIQS_OWN or not is_plain_json()
         data = _original(message, kept)
         held, state = agent.close_original(
-            data, ENGINE, message.message_id, message.actor_name, queue_of(message.queue_name), is_masked=is_secret
+            data,
+            ENGINE,
+            message.message_id,
+            message.actor_name,
+            queue_of(message.queue_name),
+            is_masked=is_secret,
+            broker=identity,
         )
     return records.payload(
         ENGINE, message.message_id, attempt, now(), agent.run, message.actor_name, queue_of(message.queue_name), rank=rank, args=args,
-        is_masked=is_masked, original=held, original_state=state,
+        is_masked=is_masked, original=held, original_state=state, broker=identity,
     )  # fmt: skip
 
 
@@ -95,8 +107,12 @@ def _is_large(value: Any) -> bool:
 def message_again(original: Original, new_id: str) -> tuple[Message[Any], str]:
     """The message under a new id, and a note for the operator where something was left out of it. Raises Refused."""
     data = original.data
+    if original.queue.endswith((DELAYED, DEAD)):
+        raise Refused(f"{original.queue[:80]} is a queue of Dramatiq's own; nothing was sent", check="queue.unknown")
     if "body64" in data:
         read = _decode(original)
+        if read.actor_name != original.name:
+            raise Refused(f"the original runs another actor than {original.name[:80]}; nothing was sent", check="original.name")
         args, kwargs, options = tuple(read.args), dict(read.kwargs), dict(read.options)
     else:
         args, kwargs, options = tuple(data.get("args", ())), dict(data.get("kwargs", {})), dict(data.get("options", {}))
@@ -106,10 +122,26 @@ def message_again(original: Original, new_id: str) -> tuple[Message[Any], str]:
     options = {key: value for key, value in options.items() if key not in LEFT_OUT | OF_A_GROUP}
     if "pipe_target" in options:
         options["pipe_target"] = _renamed(options["pipe_target"])
-    options[RETRY_OF] = original.task_id
     return Message(
         queue_name=original.queue, actor_name=original.name, args=args, kwargs=kwargs, options=options, message_id=new_id
     ), note  # fmt: skip
+
+
+def check_targets(original: Original, knows_task: Callable[[str], bool], knows_queue: Callable[[str], bool]) -> None:
+    """What an original of an older agent would have run afterwards (callbacks, the rest of a pipeline) must be known too: its seal binds
+    neither names nor queues. Raises Refused."""
+    options = original.data.get("options", {}) if "body64" not in original.data else _decode(original).options
+    target: Any = {"options": options}
+    while isinstance(target, dict):
+        options = target["options"] if isinstance(target.get("options"), dict) else {}
+        for key in CALLBACKS:
+            if (name := options.get(key)) is not None and not knows_task(str(name)):
+                raise Refused(f"its {key} names {str(name)[:80]}, which no actor here is called; nothing was sent", check="task.unknown")
+        target = options.get("pipe_target")
+        if isinstance(target, dict) and not knows_task(str(target.get("actor_name"))):
+            raise Refused("its pipeline goes on with an actor this application does not declare; nothing was sent", check="task.unknown")
+        if isinstance(target, dict) and not knows_queue(str(target.get("queue_name"))):
+            raise Refused("its pipeline goes on in a queue this application does not declare; nothing was sent", check="queue.unknown")
 
 
 def _renamed(target: Any) -> Any:

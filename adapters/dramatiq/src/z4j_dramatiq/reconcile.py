@@ -41,6 +41,20 @@ def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
     return {"state": "unknown", "engine_state": "neither queued nor a dead letter, and no result is stored"}
 
 
+def has_result(broker: Any, message: Message[Any]) -> bool:
+    """Whether something is stored for exactly this message."""
+    results = next((middleware for middleware in broker.middleware if isinstance(middleware, Results)), None)
+    if results is None:
+        return False
+    try:
+        results.backend.get_result(message)
+    except ResultMissing:
+        return False
+    except ResultError:
+        return True
+    return True
+
+
 def _stored(broker: Any, task_id: str) -> dict[str, Any] | None:
     results = next((middleware for middleware in broker.middleware if isinstance(middleware, Results)), None)
     if results is None:

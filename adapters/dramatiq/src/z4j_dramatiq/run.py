@@ -13,6 +13,7 @@ from dramatiq.threading import raise_thread_exception
 
 from z4j_agent import records
 from z4j_agent.hooks import now
+from z4j_dramatiq import marks
 from z4j_dramatiq.facts import attempt_of, queue_of
 
 REDELIVERED = '{"redelivered":true}'
@@ -26,6 +27,7 @@ class Run:
     """Made before any middleware has decided about the message. The attempt is read at once: Retries changes it in the message."""
 
     __slots__ = (
+        "again",
         "attempt",
         "began_ns",
         "ended_at",
@@ -47,7 +49,9 @@ class Run:
     def __init__(self, message: Any) -> None:
         self.received_at = now()
         self.task_id: str = message.message_id
-        self.attempt = attempt_of(message.options)
+        self.again = marks.of(message).again
+        """How often an actor had sent this message again by itself."""
+        self.attempt = attempt_of(message.options) + self.again
         self.name: str = message.actor_name
         self.queue = queue_of(message.queue_name)
         self.thread = threading.get_ident()

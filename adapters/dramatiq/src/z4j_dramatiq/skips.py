@@ -18,8 +18,10 @@ NAME = "dramatiq.cancelled"
 class Skips:
     """Ids of cancelled tasks, one a line. The oldest may be forgotten: z4j repeats an open cancellation to every worker that connects."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_permitted: bool = True) -> None:
         self._path = folder / NAME
+        self._is_permitted = is_permitted
+        """Whether the owner permits cancelling; what was cancelled before that changed runs again."""
         self._stamp: tuple[int, int] = (0, 0)
         self._ids: frozenset[str] = frozenset()
 
@@ -41,6 +43,8 @@ class Skips:
             fresh.replace(self._path)
 
     def __contains__(self, task_id: str) -> bool:
+        if not self._is_permitted:
+            return False
         try:
             facts = os.stat(self._path)
         except OSError:  # no such file: nobody has cancelled anything

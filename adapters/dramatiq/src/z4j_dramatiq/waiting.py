@@ -40,7 +40,7 @@ class Held(NamedTuple):
 def need(capture: Capture, queue: str) -> Any:
     """The broker, if it has this queue. Raises Refused."""
     if queue not in declared(capture.broker):
-        raise Refused(f"this process declares no queue {queue}")
+        raise Refused(f"this process declares no queue {queue[:80]}", check="queue.unknown")
     return capture.broker
 
 

@@ -9,9 +9,11 @@ Without `Z4J_URL` in the environment it does nothing. It never raises.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
+from z4j_agent.guard import guard
 
 if TYPE_CHECKING:
     from z4j_rq.adapter import RqAdapter
@@ -22,8 +24,12 @@ OLDEST = (2, 0)
 _adapter: RqAdapter | None = None
 
 
-def install(**settings: Any) -> None:
-    """Watches every queue and worker of this process. `settings` are those of `z4j_agent.start`. Calling it twice does nothing more."""
+def install(*, functions: Iterable[Any] = (), **settings: Any) -> None:
+    """Watches every queue and worker of this process. `settings` are those of `z4j_agent.start`.
+
+    RQ registers no tasks. Operators may run what carries `@job`, what the application has enqueued itself, and `functions`: callables, or
+    "module.function". Calling it twice adds the functions and does nothing more.
+    """
     global _adapter
 
     def version() -> str:
@@ -36,8 +42,15 @@ def install(**settings: Any) -> None:
 
         return RqAdapter()
 
-    if _adapter is None:
+    if _adapter is None or not _adapter.capture.is_connected:  # `z4j_agent.stop` takes the hooks away, too
         _adapter = hooks.install("RQ", version, OLDEST, make, settings)
+    if _adapter is not None:
+        _offer(_adapter, functions)
+
+
+@guard("install")
+def _offer(adapter: RqAdapter, functions: Iterable[Any]) -> None:
+    adapter.capture.known.offer(functions)
 
 
 def uninstall() -> None:

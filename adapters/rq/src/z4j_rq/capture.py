@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rq.job import Job
-from rq.queue import Queue
 from rq.timeouts import BaseTimeoutException
 from rq.worker import BaseWorker
 
@@ -23,10 +22,12 @@ from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import now
-from z4j_rq import originals, spawned
+from z4j_rq import marks, originals, spawned
 from z4j_rq.control import Pausing
 from z4j_rq.ends import Hands, Held
-from z4j_rq.facts import ENGINE, KILLED, attempt_of, function_of, is_spawning, is_told, job_in, mark_of, name_of, sent_meta, status_text
+from z4j_rq.facts import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
+from z4j_rq.known import Known
+from z4j_rq.marks import attempt_of, is_asked, is_told, mark_of, note_of
 from z4j_rq.patches import Look, Patches
 from z4j_rq.removing import Removing
 from z4j_rq.running import Running
@@ -41,30 +42,28 @@ class Capture:
 
     def __init__(self, on_ready: Callable[[], None]) -> None:
         self._on_ready = on_ready
-        self.worker: Any = None
-        """The RQ worker of this process, None in producers."""
-        self.queues: dict[str, Queue] = {}
-        """The queues this process has enqueued to, by name."""
-        self.names: dict[str, str] = {}
-        """Names of tasks that were seen here, and their queue: RQ registers none."""
+        self._workers: dict[int, Any] = {}
+        """The RQ workers that live in this process, the first born first."""
+        self.known = Known(self.workers)
         self.pausing = Pausing()
-        self._hands = Hands()
+        self.hands = Hands()
+        self.is_connected = False
         self._agent: Agent
         self._patches = Patches()
 
-    @property
-    def held(self) -> Held | None:
-        """What the worker's main process has in hand just now."""
-        return self._hands.held
+    def workers(self) -> list[Any]:
+        """The RQ workers of this process: none in a producer, usually one, several where they stand in threads."""
+        return list(self._workers.values())
 
     def connect(self) -> None:
         agent = z4j_agent.current()
         if agent is None:
             return
-        self._agent = agent
+        self._agent, self.is_connected = agent, True
         never_swallow(BaseTimeoutException)
         patches = self._patches
-        Sending(agent, self.queues, self.names).connect(patches)
+        marks.connect(patches)
+        Sending(agent, self.known).connect(patches)
         Removing(agent).connect(patches)
         looked_at: dict[str, dict[str, Look]] = {
             "register_birth": {"before": self.before_birth, "after": self.after_birth},
@@ -77,25 +76,28 @@ class Capture:
         }
         for name, looks in looked_at.items():
             patches.wrap_all(BaseWorker, name, **looks)
-        running = Running(agent, self._hands)
+        running = Running(agent, self.hands, self.known)
         running.connect(patches)
         self.pausing.connect()
         atexit.register(self._at_exit)
         running.join_worker()
 
     def disconnect(self) -> None:
+        self.is_connected = False
         self._patches.restore()
         self.pausing.disconnect()
-        handlers = getattr(self.worker, "_exc_handlers", [])
-        if spawned.pass_on in handlers:
-            handlers.remove(spawned.pass_on)
+        for worker in self.workers():
+            if spawned.pass_on in worker._exc_handlers:
+                worker._exc_handlers.remove(spawned.pass_on)
         atexit.unregister(self._at_exit)
 
     # -- a worker's life ---------------------------------------------------------------------------------------------------
     @guard("a worker's start")
     def before_birth(self, worker: Any) -> None:
-        self.worker = worker
+        self._workers[id(worker)] = worker
         self._on_ready()
+        if len(self._workers) > 1:
+            return  # another one lives in this process, which has one name
         # A worker that nobody names calls itself by random digits (rq/worker/base.py: `uuid4().hex`).
         seat = f"{','.join(worker.queue_names())}@{self._agent.host}" if _UNNAMED.fullmatch(worker.name) else ""
         self._agent.become_worker(str(worker.name), seat)
@@ -108,8 +110,8 @@ class Capture:
 
     @guard("a worker's end")
     def after_teardown(self, worker: Any, _seen: Any, _result: Any) -> None:
-        if not worker.is_horse:
-            self._at_exit()
+        """Nothing is waited for: the process may go on, and what it has told is sent meanwhile, or at its end."""
+        self._workers.pop(id(worker), None)
 
     def _at_exit(self) -> None:
         """The process ends within seconds also when nobody listens; what was not sent is in the spool and goes with the next."""
@@ -120,19 +122,22 @@ class Capture:
 
     # -- a job in its hands ------------------------------------------------------------------------------------------------
     @guard("receiving")
-    def after_prepare(self, _worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
+    def after_prepare(self, worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
         job = job_in(args, kwargs)
         if job is None:
             return
         agent, at = self._agent, now()
-        held = self._hands.held = Held(job.id, attempt_of(job), name_of(job), job.origin or "", at)
-        self.names[held.name] = held.queue
+        held = Held(job.id, attempt_of(job), name_of(job), job.origin or "", at)
+        self.hands.take(worker, held)
+        if not is_asked(job):
+            self.known.meet_name(held.name, held.queue)
         meta = records.NO_META if mark_of(job) else sent_meta(job, code="")
         agent.append(records.received(ENGINE, held.task_id, held.attempt, at, agent.run, held.name, held.queue, meta=meta))
         held.is_told = is_told(job)
         if not held.is_told and function_of(held.name) is not None:
             held.is_told = True
-            agent.append(originals.payload_of(agent, job, originals.BY_WORKER))  # at once: a task costs a fork anyway
+            broker = self.known.identity_of(job.connection)
+            agent.append(originals.payload_of(agent, job, originals.BY_WORKER, broker))  # at once: a task costs a fork anyway
 
     @guard("before a horse")
     def before_fork(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
@@ -141,15 +146,18 @@ class Capture:
 
     @guard("a horse")
     def before_monitor(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
-        if self.held is not None:
-            self.held.pid, self.held.started_at = int(worker._horse_pid or 0), now()
+        held = self.hands.of(worker)
+        if held is not None:
+            held.pid, held.started_at = int(worker._horse_pid or 0), now()
 
     @guard("the end of a job")
-    def always_executed(self, _worker: Any) -> None:
-        self._hands.held = None
+    def always_executed(self, worker: Any) -> None:
+        self.hands.empty(worker)
 
     @guard("a killed horse")
-    def before_killed(self, _worker: Any, job: Job, _pid: Any = None, returned: int | None = None, *_args: Any, **_kwargs: Any) -> None:
-        job.__dict__[KILLED] = status_text(returned)
-        if self.held is not None and not self.held.is_told:
-            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER))
+    def before_killed(self, worker: Any, job: Job, _pid: Any = None, returned: int | None = None, *_args: Any, **_kwargs: Any) -> None:
+        note_of(job).killed = status_text(returned)
+        held = self.hands.of(worker)
+        if held is not None and not held.is_told:
+            broker = self.known.identity_of(job.connection)
+            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, broker))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
@@ -18,11 +18,10 @@ from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.hooks import now
 from z4j_rq import originals
-from z4j_rq.facts import ENGINE, WAITING, attempt_of, name_of
-from z4j_rq.queues import find_job, known_queues, queue_named
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.ends import Held
+from z4j_rq.facts import ENGINE, WAITING, name_of
+from z4j_rq.marks import attempt_of, by_command
+from z4j_rq.queues import UNKNOWN_JOB, View, like
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"
 """LREM says for certain whether a worker was first."""
@@ -32,65 +31,71 @@ redis.call('HSET', KEYS[3], 'origin', ARGV[2]) redis.call('SADD', KEYS[4], KEYS[
 """
 
 
-def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
+def retry_task(view: View, original: Original, new_id: str) -> dict[str, Any]:
     """Enqueues the kept job again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused, Unsupported."""
-    queue = queue_named(capture, original.queue)
-    queue.enqueue_job(originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class))
+    queue = view.queue_named(original.queue, original.broker)
+    with by_command():
+        queue.enqueue_job(originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class))
     return {"task_id": new_id, "queue": queue.name}
 
 
-def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
+def edit_task(view: View, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
     """Like `retry_task`, with other arguments. Raises Refused, Unsupported."""
-    return retry_task(capture, originals.edited(original, args, kwargs), new_id)
+    return retry_task(view, originals.edited(original, args, kwargs), new_id)
 
 
-def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
+def read_arguments(view: View, original: Original) -> tuple[list[Any], dict[str, Any]]:
     """Raises Refused, Unsupported."""
-    queue = queue_named(capture, original.queue)
+    queue = view.queue_named(original.queue, original.broker)
     return originals.read_arguments(original, queue.serializer, queue.job_class)
 
 
-def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
+def restore_task(view: View, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
     """Like `retry_task`, and a job whose time has not come waits for it again. Raises Refused, Unsupported."""
     if eta_at is None or eta_at <= now():
-        return retry_task(capture, original, new_id)
-    queue = queue_named(capture, original.queue)
+        return retry_task(view, original, new_id)
+    queue = view.queue_named(original.queue, original.broker)
     job = originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class)
-    queue.schedule_job(job, datetime.fromtimestamp(eta_at / 1_000_000, UTC))
+    with by_command():
+        queue.schedule_job(job, datetime.fromtimestamp(eta_at / 1_000_000, UTC))
     return {"task_id": new_id, "queue": queue.name}
 
 
-def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
-    """Enqueues a function by its import path, on the queue it was seen in last unless one is given. Raises Unsupported."""
-    first = next((known.name for known in known_queues(capture)), "default")
-    chosen = queue_named(capture, queue or capture.names.get(name) or first)
-    chosen.enqueue_call(name, args=tuple(args), kwargs=kwargs, job_id=new_id)
+def run_task(view: View, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+    """Enqueues a function by its import path, on the queue it was met on last unless one is given. Raises Unsupported, Refused."""
+    first = next((known.name for known in view.queues()), "default")
+    chosen = view.queue_named(queue or view.known.tasks().get(name) or first)
+    if chosen.job_class.exists(new_id, connection=chosen.connection):
+        raise Refused("RQ has a job of the new id already; nothing was sent", check="task_id.exists")
+    with by_command():
+        chosen.enqueue_call(name, args=tuple(args), kwargs=kwargs, job_id=new_id)
     return {"task_id": new_id, "queue": chosen.name}
 
 
-def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def release_task(view: View, task_id: str) -> dict[str, Any]:
     """Has a scheduled job, or one that waits to be tried again, run now. Raises Refused."""
-    job, queue = _waiting(capture, task_id)
+    job, queue = _waiting(view, task_id)
     if not queue.connection.zrem(queue.scheduled_job_registry.key, task_id):
         raise Refused("it does not wait for its time (any more)")
-    queue._enqueue_job(job)
+    with by_command():
+        queue._enqueue_job(job)
     return {"queue": queue.name}
 
 
-def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any]:
+def prioritise_task(view: View, task_id: str, level: str) -> dict[str, Any]:
     """To the front of its queue; RQ knows no other order. Raises Refused."""
     if level != "next":
         raise Refused("RQ knows one order only: a job can be put in front of its queue, and nowhere else")
-    _, queue = _waiting(capture, task_id)
+    _, queue = _waiting(view, task_id)
     if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
         raise Refused("a worker has taken it already")
     return {"queue": queue.name}
 
 
-def move_task(capture: Capture, task_id: str, name: str) -> dict[str, Any]:
+def move_task(view: View, task_id: str, name: str) -> dict[str, Any]:
     """Behind what waits in another queue of the same Redis. Raises Refused."""
-    job, queue = _waiting(capture, task_id)
-    other = queue_named(capture, name)
+    job, queue = _waiting(view, task_id)
+    other = like(queue, name)  # the same Redis: a queue of that name in another one is another queue
     if other.name == queue.name:
         raise Refused("it is in that queue already")
     keys = (queue.key, other.key, job.key, Queue.redis_queues_keys)
@@ -102,24 +107,20 @@ def move_task(capture: Capture, task_id: str, name: str) -> dict[str, Any]:
     return {"queue": other.name}
 
 
-def _waiting(capture: Capture, task_id: str) -> tuple[Job, Queue]:
-    job = find_job(capture, task_id)
+def _waiting(view: View, task_id: str) -> tuple[Job, Queue]:
+    job = view.find_job(task_id)
     if job is None:
-        raise Refused("RQ does not know this task (any more)")
+        raise Refused(UNKNOWN_JOB)
     status = job.get_status(refresh=False)
     if status not in WAITING:
         raise Refused(f"it does not wait: RQ says {getattr(status, 'value', status)}")
-    return job, queue_named(capture, job.origin or "")
+    return job, view.queue_of(job)
 
 
-def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def cancel_task(view: View, task_id: str) -> dict[str, Any]:
     """Takes a waiting job out of its queue or registry. Raises Refused when it is not waiting, or not there."""
-    job = find_job(capture, task_id)
-    if job is None:
-        raise Refused("RQ does not know this task (any more)")
+    job, _ = _waiting(view, task_id)
     status = job.get_status(refresh=False)
-    if status not in WAITING:
-        raise Refused(f"it does not wait: RQ says {getattr(status, 'value', status)}")
     if status == JobStatus.QUEUED and job.get_position() is None:
         raise Refused("a worker has taken it already")
     with contextlib.suppress(NoSuchJobError):  # it has ended and was forgotten in between; the answer below is then its end
@@ -132,12 +133,17 @@ def can_terminate(worker: Any) -> bool:
     return worker is not None and not isinstance(worker, SimpleWorker) and hasattr(worker, "fork_work_horse")
 
 
-def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def terminate_task(view: View, task_id: str) -> dict[str, Any]:
     """Has this worker kill its horse. Raises Refused when it does not run that task, Unsupported where it has no horse."""
-    worker, held = capture.worker, capture.held
-    if not can_terminate(worker):
+    workers = [worker for worker in view.capture.workers() if can_terminate(worker)]
+    if not workers:
         raise Unsupported("this worker runs tasks in its own process; ending one would end the worker")
-    if held is None or held.task_id != task_id or not held.pid:
+
+    def is_running(held: Held | None) -> bool:
+        return held is not None and held.task_id == task_id and bool(held.pid)
+
+    worker = next((worker for worker in workers if is_running(view.capture.hands.of(worker))), None)
+    if worker is None:
         raise Refused("it does not run in this worker (any more)")
     try:
         send_stop_job_command(worker.connection, task_id, serializer=worker.serializer)

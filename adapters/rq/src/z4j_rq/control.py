@@ -90,5 +90,5 @@ def shutdown_worker(capture: Capture) -> dict[str, Any]:
 
 
 def _need_worker(capture: Capture) -> None:
-    if capture.worker is None:
+    if not capture.workers():
         raise Unsupported("this process is no RQ worker")

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from rq.version import VERSION
 
+import z4j_agent
 from z4j_agent.adapter import Refused
+from z4j_agent.authority import why_not
 from z4j_agent.edits import keep_masked
 from z4j_agent.guard import let_through
 from z4j_agent.schedules import Override, ScheduleSpec, read_whole_interval
@@ -40,6 +42,11 @@ class Entry:
     is_deleted: bool = False
 
     @property
+    def is_other_work(self) -> bool:
+        """Whether an operator has chosen what it runs."""
+        return self.spec is not None and is_other_work(self.spec, self.coded)
+
+    @property
     def is_firing(self) -> bool:
         return self.is_enabled and not self.is_deleted
 
@@ -62,6 +69,10 @@ class Plan:
 
     def jobs(self) -> list[Any]:
         return [entry.job for entry in self.entries if entry.is_firing]
+
+    def coded_jobs(self) -> list[Any]:
+        """Those the application has registered."""
+        return [job for _, job in self._coded]
 
     def meet(self, cron: Any) -> None:
         """What the application has registered since the last look."""
@@ -110,12 +121,27 @@ class Plan:
             if coded is None:
                 raise Refused("a new schedule says what it is")
             return Entry(key, name_of_cron(coded), coded, coded, is_enabled=override.is_enabled, is_deleted=override.is_deleted)
+        if is_other_work(override.spec, coded):
+            _check_owner()
         spec, is_enabled = override.spec, override.is_enabled and override.spec.is_enabled
         if old is not None and old.spec is not None and replace(old.spec, is_enabled=True) == replace(spec, is_enabled=True):
             return replace(old, spec=spec, is_enabled=is_enabled)
         name = spec.name or (name_of_cron(coded) if coded is not None else key)
         job = made(spec, name, coded, old, capture)
         return Entry(key, name, job, coded, spec, is_enabled)
+
+
+def is_other_work(spec: ScheduleSpec, coded: Any) -> bool:
+    """Whether an operator has chosen what it runs, beside when."""
+    return coded is None or spec.args is not None or spec.kwargs is not None or spec.task_name not in ("", task_of(coded))
+
+
+def _check_owner() -> None:
+    """Also of overrides that lie on disk since before the owner denied it. Raises Refused."""
+    agent = z4j_agent.current()
+    objection = why_not(agent.settings, "run_task") if agent is not None else None
+    if objection is not None:
+        raise Refused(f"{objection[0]}; a schedule may change its times, not what it runs", check=objection[1])
 
 
 # -- RQ's own objects --------------------------------------------------------------------------------------------------
@@ -190,7 +216,7 @@ def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, capture: 
     args, kwargs = keep_masked(
         old_args if spec.args is None else spec.args, old_kwargs if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
     )
-    queue = spec.queue or (coded.queue_name if coded is not None else capture.names.get(task_name) or "default")
+    queue = spec.queue or (coded.queue_name if coded is not None else capture.known.names.get(task_name) or "default")
     options = dict(coded.job_options) if coded is not None else {}
     if "name" in inspect.signature(CronJob).parameters:
         options["name"] = name

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rq.worker import SimpleWorker
 
@@ -19,48 +17,42 @@ if TYPE_CHECKING:
 
 
 def list_tasks(capture: Capture) -> list[TaskInfo]:
-    """RQ registers nothing. Listed are functions with `@job` in the modules that are loaded, and every name that was met here."""
-    names = dict(_decorated()) | {name: queue for name, queue in list(capture.names.items()) if name}
+    """Every task that is known to be the application's; see `known`."""
     found = []
-    for name, queue in sorted(names.items()):
+    for name, queue in sorted(capture.known.tasks().items()):
         function = function_of(name)
         signature, doc = signature_of(function) if function is not None else ("(…)", "")
         found.append(TaskInfo(name, signature, doc, queue))
     return found
 
 
-def _decorated() -> list[tuple[str, str]]:
-    """(name, "") of every function that RQ's `@job` has given a `delay` of its own."""
-    found = []
-    for module_name, module in list(sys.modules.items()):
-        for value in list(getattr(module, "__dict__", {}).values()):
-            if not isinstance(value, FunctionType) or value.__module__ != module_name:
-                continue
-            delay = value.__dict__.get("delay")
-            if isinstance(delay, FunctionType) and delay.__code__.co_filename.endswith("rq/decorators.py"):
-                found.append((f"{module_name}.{value.__qualname__}", ""))
-    return found
-
-
 def describe_worker(capture: Capture, findings: list[Finding]) -> WorkerInfo | None:
-    """This process as a worker; None in a producer. RQ runs one task at a time."""
-    worker = capture.worker
-    if worker is None:
+    """This process as a worker; None in a producer. An RQ worker runs one task at a time; several may stand in threads of a process."""
+    workers = capture.workers()
+    if not workers:
         return None
-    held = capture.held
+    pids = tuple(held.pid for held in capture.hands.all() if held.pid)
     return WorkerInfo(
-        name=str(worker.name),
-        pool="simple" if isinstance(worker, SimpleWorker) else "spawn" if is_spawning(worker) else "fork",
-        concurrency=1,
-        queues=tuple(worker.queue_names()),
-        pids=(held.pid,) if held is not None and held.pid else (os.getpid(),),
-        notes=tuple(f"{found.what} {found.remedy}".strip() for found in findings if found.level != "ok"),
+        name=str(workers[0].name),
+        pool=_pool_of(workers[0]),
+        concurrency=len(workers),
+        queues=tuple(dict.fromkeys(name for worker in workers for name in worker.queue_names())),
+        pids=pids or (os.getpid(),),
+        notes=(*_beside(workers), *(f"{found.what} {found.remedy}".strip() for found in findings if found.level != "ok")),
     )
 
 
+def _pool_of(worker: Any) -> str:
+    return "simple" if isinstance(worker, SimpleWorker) else "spawn" if is_spawning(worker) else "fork"
+
+
+def _beside(workers: list[Any]) -> tuple[str, ...]:
+    if len(workers) < 2:
+        return ()
+    names = ", ".join(str(worker.name) for worker in workers)
+    return (f"{len(workers)} RQ workers stand in threads of this process and are shown as one: {names[:400]}.",)
+
+
 def list_running(capture: Capture) -> list[RunningTask]:
-    """The one task this worker has in hand; `started_at` is 0 while its horse is being made."""
-    held = capture.held
-    if held is None:
-        return []
-    return [RunningTask(held.task_id, held.attempt, held.name, held.queue, held.started_at, held.pid)]
+    """What the workers have in hand, one each; `started_at` is 0 while a horse is being made."""
+    return [RunningTask(of.task_id, of.attempt, of.name, of.queue, of.started_at, of.pid) for of in capture.hands.all()]

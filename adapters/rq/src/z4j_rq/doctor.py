@@ -19,8 +19,8 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 def findings(capture: Capture) -> list[Finding]:
     """What is amiss with the worker of this process and with the Redis it uses."""
-    worker = capture.worker
-    return list(_of_worker(worker)) if worker is not None else []
+    found = (finding for worker in capture.workers() for finding in _of_worker(worker))
+    return list(dict.fromkeys(found))
 
 
 def _of_worker(worker: Any) -> Iterator[Finding]:

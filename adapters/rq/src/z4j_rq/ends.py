@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from rq.exceptions import DeserializationError
 from rq.job import Job, Retry
@@ -12,7 +13,8 @@ from rq.timeouts import JobTimeoutException
 
 from z4j_agent import hooks, records
 from z4j_agent.hooks import now
-from z4j_rq.facts import ENGINE, attempt_of, is_import_error, name_of
+from z4j_rq.facts import ENGINE, is_import_error, name_of
+from z4j_rq.marks import attempt_of
 
 ABANDONED = "no worker has renewed its claim on the task"
 TTL_OVER = "its ttl was over when a worker came to it"
@@ -34,11 +36,25 @@ class Held:
     """Whether somebody has told its arguments; else the horse does, which has the function."""
 
 
-@dataclass(slots=True)
 class Hands:
-    """A worker's hands: its main process fills and empties them, a forked horse sees them as they were."""
+    """What the workers of this process have in hand, each at most one job; a forked horse sees it as it was. Several workers may stand in
+    threads of one process."""
 
-    held: Held | None = None
+    def __init__(self) -> None:
+        self._held: dict[int, Held] = {}
+
+    def of(self, worker: Any) -> Held | None:
+        """None is the horse of another interpreter, which has no worker at hand."""
+        return self._held.get(id(worker))
+
+    def take(self, worker: Any, held: Held) -> None:
+        self._held[id(worker)] = held
+
+    def empty(self, worker: Any) -> None:
+        self._held.pop(id(worker), None)
+
+    def all(self) -> list[Held]:
+        return list(self._held.values())
 
 
 class Run:

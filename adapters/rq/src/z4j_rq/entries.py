@@ -25,7 +25,8 @@ from z4j_agent.redaction import redact_text
 from z4j_agent.schedules import Kind, ScheduleSpec, read_time, read_whole_interval
 from z4j_agent.scheduling import MAX_SCHEDULES
 from z4j_rq.dialects import Crontab, handed, read_cron
-from z4j_rq.facts import MARK, name_of
+from z4j_rq.facts import name_of
+from z4j_rq.marks import MARK, write_asked
 
 SECOND: Final = 1_000_000
 PATIENCE_S: Final = 2.0
@@ -216,11 +217,13 @@ def exchange(made: Any, key: str, change: Callable[[Any, Held], None]) -> None:
     raise Refused("the scheduler is in the middle of a pass, or was killed in one; try again in a minute")
 
 
-def put(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) -> None:
-    """Writes the job and its place."""
+def put(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool, is_other_work: bool) -> None:
+    """Writes the job and its place. `is_other_work` says that what it runs was chosen by an operator."""
     if not job.meta:
         pipe.hdel(job.key, "meta")  # `save` leaves an empty one as it was
     job.save(pipeline=pipe)
+    if is_other_work:
+        write_asked(pipe, job)
     place(pipe, made, job, due_at, is_enabled=is_enabled)
 
 

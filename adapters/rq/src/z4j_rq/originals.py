@@ -17,10 +17,12 @@ from rq.job import Job
 from z4j_agent import display, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
+from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, is_plain
 from z4j_agent.redaction import redact_text
-from z4j_rq.facts import ENGINE, MARK, attempt_of, function_of, name_of
+from z4j_rq.facts import ENGINE, function_of, name_of
+from z4j_rq.marks import attempt_of, forget_attempts, note_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
@@ -45,8 +47,8 @@ def show_unread(job: Job) -> str:
     return display.shorten(redact_text(str(job.description or "…")))
 
 
-def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
-    """The record of a job's arguments and original."""
+def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
+    """The record of a job's arguments and original. `broker` is the identity of the Redis it lies in."""
     name, data = name_of(job), job.data
     body: dict[str, Any] | None = None
     try:
@@ -61,15 +63,29 @@ def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
     if len(data) <= _LARGE:
         body = body or {"body64": base64.b64encode(data).decode("ascii")}
         wishes = {key: value for key in WISHES if (value := getattr(job, key, None)) is not None}
-        meta = {key: value for key, value in job.meta.items() if key != MARK} if isinstance(job.meta, dict) else {}
-        if meta and is_plain(meta):
-            body, is_secret = {**body, "meta": meta}, True  # the sender's own data, of which we show nothing
+        if job.meta:
+            body, is_secret = {**body, **_kept_meta(job)}, True  # the sender's own data, of which we show nothing
         original = body | ({"job": wishes} if is_plain(wishes) and wishes else {})
-        held, state = agent.close_original(original, ENGINE, job.id, name, job.origin or "", is_masked=is_secret)
+        held, state = agent.close_original(original, ENGINE, job.id, name, job.origin or "", is_masked=is_secret, broker=broker)
     return records.payload(
         ENGINE, job.id, attempt_of(job), now(), agent.run, name, job.origin or "", rank=rank, args=text, is_masked=is_masked,
-        original=held, original_state=state,
+        original=held, original_state=state, broker=broker,
     )  # fmt: skip
+
+
+def _kept_meta(job: Job) -> dict[str, Any]:
+    """As JSON where that gives it back as it was, else the serialiser's bytes; those that cannot be read here are left as they are."""
+    unreadable = unreadable_meta(job)
+    if unreadable is None and isinstance(job.meta, dict) and is_plain(job.meta):
+        return {"meta": job.meta}
+    raw = job.serializer.dumps(job.meta) if unreadable is None else unreadable
+    return {"meta64": base64.b64encode(raw).decode("ascii")}
+
+
+def unreadable_meta(job: Job) -> bytes | None:
+    """The bytes for which RQ has put {"unserialized": bytes} into a job, None where it could read them."""
+    held = job.meta.get("unserialized") if isinstance(job.meta, dict) and len(job.meta) == 1 else None
+    return held if isinstance(held, bytes) else None
 
 
 def read_arguments(original: Original, serializer: Any, job_class: type[Job]) -> tuple[list[Any], dict[str, Any]]:
@@ -90,16 +106,20 @@ def read_arguments(original: Original, serializer: Any, job_class: type[Job]) ->
 
 def edited(original: Original, args: list[Any], kwargs: dict[str, Any]) -> Original:
     """The kept job with other arguments."""
-    rest = {key: value for key, value in original.data.items() if key in ("job", "meta")}
+    rest = {key: value for key, value in original.data.items() if key in ("job", "meta", "meta64")}
     return replace(original, data={"args": args, "kwargs": kwargs, **rest})
 
 
 def job_again(original: Original, new_id: str, connection: Any, serializer: Any, job_class: type[Job]) -> Job:
     """The kept job under a new id, not written yet. Raises Refused."""
     data = original.data
+    if job_class.exists(new_id, connection=connection):
+        raise Refused("RQ has a job of the new id already; nothing was sent", check="task_id.exists")
     job = job_class(new_id, connection=connection, serializer=serializer)
     if "body64" in data:
         job.data = base64.b64decode(str(data["body64"]))
+        if not original.is_bound and name_of(job) != original.name:
+            raise Refused(f"the original runs another task than {original.name[:80]}; nothing was sent", check="original.name")
     elif isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         job.func_name, job.instance, job.args, job.kwargs = original.name, None, tuple(data["args"]), data["kwargs"]
     else:
@@ -109,5 +129,19 @@ def job_again(original: Original, new_id: str, connection: Any, serializer: Any,
             setattr(job, key, value)
     job.description = job.get_call_string() if "body64" not in data else f"{original.name} again"
     job.origin = original.queue
-    job.meta = {**(data.get("meta") or {}), MARK: {"n": 0, "after": "", "of": original.task_id}}
+    _give_meta(job, data)
+    forget_attempts(job, of=original.task_id)
     return job
+
+
+def _give_meta(job: Job, data: dict[str, Any]) -> None:
+    raw = base64.b64decode(str(data["meta64"])) if "meta64" in data else None
+    if raw is None:
+        job.meta = dict(data.get("meta") or {})
+        return
+    try:
+        job.meta = job.serializer.loads(raw)
+    except Exception as error:  # whatever a serialiser raises: this process lacks the class, so the bytes go on as they are
+        let_through(error)
+        job.meta = {"unserialized": raw}
+        note_of(job).unreadable_meta = raw

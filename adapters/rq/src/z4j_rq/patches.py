@@ -18,18 +18,24 @@ class Patches:
     """What was wrapped, so that it can be undone."""
 
     def __init__(self) -> None:
-        self._undo: list[tuple[type, str, Any]] = []
+        self._placed: list[tuple[type, str, Any, Any]] = []
+        """Class, name, what was put there, what was there before."""
+        self._life = _Life()
 
     def wrap(self, owner: type, name: str, before: Look | None = None, after: Look | None = None, always: Look | None = None) -> None:
         """Wraps `owner.name` if this very class defines it. `before(self, *args)`, `after(self, seen, result, *args)` of what returned,
         `always(self)` also of what raised. `seen` is what `before` returned.
         """
         original = vars(owner).get(name)
-        if original is None or hasattr(original, _MARK):
+        if original is None or _is_ours(original):
             return
+
+        life = self._life
 
         @functools.wraps(original)
         def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if not life.is_live:  # another library has wrapped this after us, so it could not be taken away
+                return original(self, *args, **kwargs)
             seen = before(self, *args, **kwargs) if before is not None else None
             try:
                 result = original(self, *args, **kwargs)
@@ -40,9 +46,7 @@ class Patches:
                 after(self, seen, result, *args, **kwargs)
             return result
 
-        setattr(wrapped, _MARK, original)
-        self._undo.append((owner, name, original))
-        setattr(owner, name, wrapped)
+        self._place(owner, name, wrapped, original)
 
     def wrap_all(self, base: type, name: str, **looks: Look) -> None:
         """The same in `base` and in every class below it that has a method of its own by that name."""
@@ -54,39 +58,59 @@ class Patches:
         `call` raises goes to the host, so that it raises only what `original` does."""
         for of in (owner, *_below(owner)):
             original = vars(of).get(name)
-            if original is not None and not hasattr(original, _MARK):
+            if original is not None and not _is_ours(original):
                 self._surround(of, name, original, call)
 
     def _surround(self, owner: type, name: str, original: Any, call: Callable[..., Any]) -> None:
+        life = self._life
+
         @functools.wraps(original)
         def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return call(original, self, *args, **kwargs)
+            return call(original, self, *args, **kwargs) if life.is_live else original(self, *args, **kwargs)
 
-        setattr(wrapped, _MARK, original)
-        self._undo.append((owner, name, original))
-        setattr(owner, name, wrapped)
+        self._place(owner, name, wrapped, original)
 
     def watch_errors(self, owner: type, name: str, error: type[BaseException], look: Look) -> None:
         """Calls `look(*args)` when the class method `owner.name` raises `error`, which it goes on doing."""
         held = vars(owner)[name]
-        original = held.__func__
+        original, life = held.__func__, self._life
 
         @functools.wraps(original)
         def wrapped(cls: Any, *args: Any, **kwargs: Any) -> Any:
             try:
                 return original(cls, *args, **kwargs)
             except error:
-                look(*args, **kwargs)
+                if life.is_live:
+                    look(*args, **kwargs)
                 raise
 
-        self._undo.append((owner, name, held))
-        setattr(owner, name, classmethod(wrapped))
+        self._place(owner, name, classmethod(wrapped), held)
+
+    def _place(self, owner: type, name: str, wrapped: Any, original: Any) -> None:
+        wrapped.__dict__[_MARK] = wrapped
+        self._placed.append((owner, name, wrapped, original))
+        setattr(owner, name, wrapped)
 
     def restore(self) -> None:
-        """The classes as they were. The last wrapped is restored first."""
-        while self._undo:
-            owner, name, original = self._undo.pop()
-            setattr(owner, name, original)
+        """The classes as they were, the last wrapped first. What another library has put over ours stays; ours then only passes on."""
+        self._life.is_live = False
+        self._life = _Life()
+        while self._placed:
+            owner, name, wrapped, original = self._placed.pop()
+            if vars(owner).get(name) is wrapped:
+                setattr(owner, name, original)
+
+
+class _Life:
+    """Shared by all wrappers of one installation."""
+
+    def __init__(self) -> None:
+        self.is_live = True
+
+
+def _is_ours(method: Any) -> bool:
+    """Not of a library's wrapper around ours: `functools.wraps` copies attributes."""
+    return getattr(method, "__dict__", {}).get(_MARK) is method
 
 
 def _below(base: type) -> list[type]:

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq.job import JobStatus
 
 from z4j_rq.facts import WAITING
-from z4j_rq.queues import find_job
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.queues import View
 
 STATES = {
     JobStatus.FINISHED: "succeeded",
@@ -22,9 +19,9 @@ STATES = {
 } | dict.fromkeys(WAITING, "queued")
 
 
-def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def lookup_task(view: View, task_id: str) -> dict[str, Any]:
     """A job without a hash has ended long ago, or had `result_ttl=0`, or was deleted: RQ cannot tell which. `started` may be stale."""
-    job = find_job(capture, task_id)
+    job = view.find_job(task_id)
     if job is None:
         return {"state": "unknown", "engine_state": "gone"}
     status = job.get_status(refresh=False)

@@ -7,6 +7,7 @@ next entry is due, a minute at most; while it runs, the waiting is done by us, s
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -21,6 +22,7 @@ from z4j_agent.scheduling import kept
 from z4j_rq.cronplans import Entry, Plan, due_of, is_usable, last_of, task_of, zone_of_cron
 from z4j_rq.dialects import Croniter, shown
 from z4j_rq.facts import ENGINE
+from z4j_rq.marks import by_command
 from z4j_rq.patches import Patches
 from z4j_rq.schedules import begin, shown_arguments
 
@@ -117,7 +119,8 @@ class RqCron(Scheduler):
             return enqueue(job, *args, **kwargs)
         self._in_hand, due_at = job, due_of(job) or now()
         try:
-            made = enqueue(job, *args, **kwargs)
+            with by_command() if entry.is_other_work else contextlib.nullcontext():
+                made = enqueue(job, *args, **kwargs)
         except Exception as error:
             self._tell(entry, due_at, "", error)
             raise
@@ -153,6 +156,9 @@ class RqCron(Scheduler):
         cron, zone = self._need(), self.zone()
         with self._applying:
             self._plan.meet(cron)
+            for job in self._plan.coded_jobs():
+                self._capture.known.meet_name(task_of(job), job.queue_name)
+                self._capture.known.meet_queue(Queue(job.queue_name, connection=cron.connection))
             return [self._info(entry, zone) for entry in self._plan.entries if not entry.is_deleted]
 
     def _info(self, entry: Entry, zone: str) -> ScheduleInfo:
@@ -215,5 +221,6 @@ class RqCron(Scheduler):
             raise Refused("there is no such schedule here")
         job = entry.job
         queue = Queue(job.queue_name, connection=cron.connection)
-        made = queue.enqueue_call(job.func, args=job.args, kwargs=job.kwargs, **entry.call_options())
+        with by_command():
+            made = queue.enqueue_call(job.func, args=job.args, kwargs=job.kwargs, **entry.call_options())
         return {"task_id": made.id, "queue": queue.name}

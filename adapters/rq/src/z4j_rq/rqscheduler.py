@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rq.exceptions import DeserializationError
 from rq.job import Job
+from rq.queue import Queue
 
 import z4j_agent
 from z4j_agent.adapter import Refused
@@ -28,6 +29,7 @@ from z4j_rq.dialects import Crontab, check_priority, shown
 from z4j_rq.entries import Held, Times
 from z4j_rq.facts import ENGINE, name_of, to_us
 from z4j_rq.late import when_imported
+from z4j_rq.marks import by_command, is_asked
 from z4j_rq.patches import Patches
 from z4j_rq.schedules import begin, shown_arguments
 
@@ -155,7 +157,12 @@ class RqScheduler(Scheduler):
     # -- the list ------------------------------------------------------------------------------------------------------
     def list_schedules(self) -> list[ScheduleInfo]:
         made, zone = self._need(), self.zone()
-        return [self._info(held, zone) for held in entries.read_all(made)]
+        found = entries.read_all(made)
+        for held in found:
+            if not is_asked(held.job):  # the application's own entry: its task and its queue are the application's
+                self._capture.known.meet_name(name_of(held.job), held.job.origin or "")
+                self._capture.known.meet_queue(Queue(held.job.origin or made.queue_name, connection=made.connection))
+        return [self._info(held, zone) for held in found]
 
     def _info(self, held: Held, zone: str) -> ScheduleInfo:
         job, meta = held.job, entries.meta_of(held.job)
@@ -210,12 +217,12 @@ class RqScheduler(Scheduler):
         def change(pipe: Any, held: Held) -> None:
             job, title = held.job, entries.title_of(held.job, name_of(held.job))
             entries.check_idle(job)
-            self._change_task(job, spec)
+            is_other_work = self._change_task(job, spec)
             due_at = times.due_after_change(held)
             times.write(job)
             if spec.name and spec.name != title:
                 job.description = spec.name
-            entries.put(pipe, made, job, due_at, is_enabled=spec.is_enabled)
+            entries.put(pipe, made, job, due_at, is_enabled=spec.is_enabled, is_other_work=is_other_work)
 
         entries.exchange(made, spec.key, change)
         return {"key": spec.key}
@@ -223,7 +230,7 @@ class RqScheduler(Scheduler):
     def _create(self, made: Any, spec: ScheduleSpec, times: Times) -> str:
         if not spec.task_name:
             raise Refused("a new schedule names its task")
-        queue = spec.queue or self._capture.names.get(spec.task_name) or made.queue_name
+        queue = spec.queue or self._capture.known.names.get(spec.task_name) or made.queue_name
         args, kwargs = keep_masked(spec.args or [], spec.kwargs or {}, [], {})
         ttl = None if spec.kind == "once" else -1  # as `cron` and `schedule` do: with the hash, the entry would be gone
         id, title = entries.new_id(), spec.name or None
@@ -232,16 +239,17 @@ class RqScheduler(Scheduler):
         )
         times.write(job)
         with made.connection.pipeline() as pipe:
-            entries.put(pipe, made, job, times.first(), is_enabled=spec.is_enabled)
+            entries.put(pipe, made, job, times.first(), is_enabled=spec.is_enabled, is_other_work=True)
             pipe.execute()
         return id
 
-    def _change_task(self, job: Job, spec: ScheduleSpec) -> None:
+    def _change_task(self, job: Job, spec: ScheduleSpec) -> bool:
+        """Whether it runs something else now. Raises Refused."""
         if spec.queue:
             job.origin = spec.queue
         is_other = bool(spec.task_name) and spec.task_name != name_of(job)
         if not is_other and spec.args is None and spec.kwargs is None:
-            return
+            return False
         try:
             old_args, old_kwargs, instance = job.args, job.kwargs, job.instance
         except DeserializationError:
@@ -250,13 +258,14 @@ class RqScheduler(Scheduler):
             list(old_args) if spec.args is None else spec.args, old_kwargs if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
         )
         if (args, kwargs) == (list(old_args), dict(old_kwargs)) and not is_other:
-            return
+            return False
         if instance is not None or not is_plain(args) or not is_plain(kwargs):
             raise Refused("it calls a method of an object, or has objects among its arguments, so only its time can be changed")
         is_own_title = entries.is_call(job)
         job.func_name, job.args, job.kwargs = spec.task_name or job.func_name, tuple(args), kwargs
         if is_own_title:
             job.description = job.get_call_string()
+        return True
 
     def delete_schedule(self, key: str) -> dict[str, Any]:
         """Raises Refused."""
@@ -295,5 +304,6 @@ class RqScheduler(Scheduler):
         made = self._need()
         job = entries.copy_of(entries.find(made, key).job)
         queue = made.get_queue_for_job(job)
-        queue.enqueue_job(job, at_front=bool(job.enqueue_at_front))
+        with by_command():
+            queue.enqueue_job(job, at_front=bool(job.enqueue_at_front))
         return {"task_id": job.id, "queue": queue.name}

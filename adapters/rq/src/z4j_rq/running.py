@@ -18,21 +18,24 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_rq import ends, originals, spawned
 from z4j_rq.ends import Hands, Run
-from z4j_rq.facts import KILLED, RUN, function_of, is_told, job_in
+from z4j_rq.facts import function_of, job_in
+from z4j_rq.known import Known
+from z4j_rq.marks import is_told, note_of
 from z4j_rq.patches import Patches
 
 
 def run_of(job: Job | None) -> Run | None:
     """What is known of a job that is run in this process."""
-    found: Run | None = job.__dict__.get(RUN) if job is not None else None
+    found: Run | None = note_of(job).run if job is not None else None
     return found
 
 
 class Running:
     """What a run needs to remember is on its job."""
 
-    def __init__(self, agent: Agent, hands: Hands) -> None:
+    def __init__(self, agent: Agent, hands: Hands, known: Known) -> None:
         self._agent = agent
+        self._known = known
         self._hands = hands
         self._inline: Job | None = None
 
@@ -55,13 +58,13 @@ class Running:
 
     # -- in a horse, or in a worker that has none ------------------------------------------------------------------------
     @guard("a task's start")
-    def before_perform(self, _worker: Any, *args: Any, **kwargs: Any) -> None:
+    def before_perform(self, worker: Any, *args: Any, **kwargs: Any) -> None:
         job = job_in(args, kwargs)
         if job is None:
             return
-        held = self._hands.held
+        held = self._hands.of(worker)
         run = Run(job, held.received_at if held is not None and held.task_id == job.id else None)
-        job.__dict__[RUN] = run
+        note_of(job).run = run
         if held is not None and not held.started_at:  # no horse: the worker itself runs it
             held.started_at, held.pid = run.started_at, os.getpid()
         self._agent.append(ends.begun(job, run, self._agent.run))
@@ -73,7 +76,7 @@ class Running:
         """Before the run where the function is loaded; at its end where RQ had to load it."""
         if not run.is_told:
             run.is_told = True
-            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER))
+            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, self._known.identity_of(job.connection)))
 
     @guard("a success")
     def after_success(self, _worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
@@ -119,10 +122,11 @@ class Running:
 
     def _failed_elsewhere(self, worker: Any, job: Job) -> None:
         """Main speaks for a horse that cannot."""
-        agent, held = self._agent, self._hands.held
+        agent, held, note = self._agent, self._hands.of(worker), note_of(job)
         by = f"{agent.boot}.{held.pid}" if held is not None and held.pid else agent.run
         is_stopped = getattr(worker, "_stopped_job_id", None) == job.id
-        told = ends.horse_gone(job, by, is_stopped=is_stopped, killed=job.__dict__.pop(KILLED, ""))
+        told = ends.horse_gone(job, by, is_stopped=is_stopped, killed=note.killed)
+        note.killed = ""
         if told is not None:
             agent.append(told)
 
@@ -130,7 +134,7 @@ class Running:
     @guard("before running in place")
     def before_inline(self, _queue: Queue, job: Job) -> Run:
         run = Run(job, None, ends.EAGER)
-        job.__dict__[RUN] = run
+        note_of(job).run = run
         self._agent.append(ends.begun(job, run, self._agent.run))
         self._inline = job
         return run

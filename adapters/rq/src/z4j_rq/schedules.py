@@ -29,7 +29,7 @@ def begin(capture: Capture, name: str) -> None:
     agent = z4j_agent.current()
     if agent is None:
         return
-    if capture.worker is None and not agent.is_connected_process:
+    if not capture.workers() and not agent.is_connected_process:
         agent.become_scheduler(f"{name}@{agent.host}")
     else:
         agent.connect()

@@ -13,34 +13,39 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_agent.hooks import now
 from z4j_rq import originals
-from z4j_rq.facts import ENGINE, NEW, attempt_of, job_in, mark_sent, name_of, sent_meta, to_us
+from z4j_rq.facts import ENGINE, job_in, name_of, sent_meta, to_us
+from z4j_rq.known import Known
+from z4j_rq.marks import attempt_of, begin_sending, end_sending, is_asked, mark_of, note_of
 from z4j_rq.patches import Patches
 
 
 class Sending:
-    """A job is marked before RQ writes it, and told after: what raises was not sent.
+    """A job is marked before RQ writes it, and told after: what raises was not sent."""
 
-    `queues` are those this process has enqueued to, by name; `names` the tasks that were seen here, and their queue.
-    """
-
-    def __init__(self, agent: Agent, queues: dict[str, Queue], names: dict[str, str]) -> None:
+    def __init__(self, agent: Agent, known: Known) -> None:
         self._agent = agent
-        self._queues = queues
-        self._names = names
+        self._known = known
+        key = agent.settings.seal_key
+        self._app = key.key_id if key is not None else ""
 
     def connect(self, patches: Patches) -> None:
-        patches.wrap(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue)
-        patches.wrap(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue)
+        always = self.always_enqueued
+        patches.wrap(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
+        patches.wrap(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
         patches.wrap(Queue, "enqueue_many", after=self.after_many)
-        patches.wrap(Queue, "schedule_job", before=self.before_enqueue, after=self.after_schedule)
-        patches.wrap(Queue, "setup_dependencies", before=self.before_enqueue, after=self.after_dependencies)
+        patches.wrap(Queue, "schedule_job", before=self.before_enqueue, after=self.after_schedule, always=always)
+        patches.wrap(Queue, "setup_dependencies", before=self.before_enqueue, after=self.after_dependencies, always=always)
 
     @guard("before enqueueing")
     def before_enqueue(self, queue: Queue, *args: Any, **kwargs: Any) -> int:
         job = job_in(args, kwargs)
         if job is not None:
-            mark_sent(job)
+            begin_sending(job, self._app)
         return now()
+
+    @guard("after enqueueing")
+    def always_enqueued(self, _queue: Queue) -> None:
+        end_sending()
 
     @guard("enqueueing")
     def after_enqueue(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
@@ -66,14 +71,18 @@ class Sending:
         """Those of many that must wait for others are written without `setup_dependencies`; all others were told already."""
         for job in jobs:
             if job._status == JobStatus.DEFERRED:
-                mark_sent(job)
+                begin_sending(job, self._app)
+                end_sending()
                 self._sent(queue, job, now(), None)
 
     def _sent(self, queue: Queue, job: Job, at: int, eta: int | None) -> None:
-        agent, name = self._agent, name_of(job)
-        self._queues[queue.name] = queue
-        self._names[name] = queue.name
-        agent.append(records.enqueued(ENGINE, job.id, attempt_of(job), at, agent.run, name, queue.name, eta=eta, meta=sent_meta(job)))
-        if job.__dict__.pop(NEW, False):
-            agent.append(originals.payload_of(agent, job, originals.BY_PRODUCER))
+        agent, name, note = self._agent, name_of(job), note_of(job)
+        if not is_asked(job):
+            self._known.meet_queue(queue)
+            self._known.meet_name(name, queue.name)
+        meta = sent_meta(job, mark_of(job).get("of"))
+        agent.append(records.enqueued(ENGINE, job.id, attempt_of(job), at, agent.run, name, queue.name, eta=eta, meta=meta))
+        if note.is_new:
+            note.is_new = False
+            agent.append(originals.payload_of(agent, job, originals.BY_PRODUCER, self._known.identity_of(queue.connection)))
         agent.connect()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq.exceptions import DeserializationError
 from rq.job import Job
@@ -16,18 +16,16 @@ from z4j_agent.adapter import WaitingTask
 from z4j_agent.agent import Agent
 from z4j_agent.hooks import now
 from z4j_rq import originals
-from z4j_rq.facts import ENGINE, attempt_of, name_of, to_us
-from z4j_rq.queues import queue_named
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.facts import ENGINE, name_of, to_us
+from z4j_rq.marks import attempt_of
+from z4j_rq.queues import View
 
 AT_ONCE = 100
 
 
-def peek_queue(capture: Capture, name: str, place: str, limit: int) -> list[WaitingTask]:
+def peek_queue(view: View, name: str, place: str, limit: int) -> list[WaitingTask]:
     """The first jobs of a place, as they would run. Changes nothing."""
-    queue, agent = queue_named(capture, name), z4j_agent.current()
+    queue, agent = view.queue_named(name), z4j_agent.current()
     return [_shown(agent, id, job, due) for id, job, due in _first(queue, place, limit)]
 
 
@@ -56,10 +54,10 @@ def _shown(agent: Agent | None, id: str, job: Job | None, due: int | None) -> Wa
     return WaitingTask(id, name_of(job), args, to_us(job.enqueued_at), due)
 
 
-def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
+def purge_queue(view: View, name: str, place: str) -> dict[str, Any]:
     """Takes everything out of a place. What is told of a job stands in the spool before the job is gone; ZREM and LREM say for certain
     whether a worker was first, and then it is the worker's. Jobs that come while this runs are left alone."""
-    queue, agent = queue_named(capture, name), z4j_agent.current()
+    queue, agent = view.queue_named(name), z4j_agent.current()
     left = int(queue.connection.llen(queue.key) if place == "waiting" else queue.connection.zcard(_registry(queue, place)))
     taken, first_at, last_at = 0, 0, 0
     while left > 0:
@@ -69,7 +67,7 @@ def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
         left -= len(found)
         for id, job, _ in found:
             if job is not None and agent is not None:
-                agent.append(originals.payload_of(agent, job, originals.BY_WORKER))
+                agent.append(originals.payload_of(agent, job, originals.BY_WORKER, view.known.identity_of(queue.connection)))
             if not _take(queue, place, id, job):
                 continue
             taken += 1

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What travels with a message out of the application's sight: blanks behind its JSON, or behind its pickle.
+
+A message has no field that an actor cannot read, and an unknown one keeps an unwatched worker from reading it at all. Blanks behind the
+encoded bytes are read by no decoder. They say that somebody has written the arguments (`is_told`), and how often an actor has sent its own
+message again: Dramatiq counts only the retries of its middleware. Messages of older versions of this package carry options instead; those
+are taken out when the message is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dramatiq.encoder import JSONEncoder, PickleEncoder
+from dramatiq.message import Message, get_encoder
+
+OLD_TOLD: Final = "z4j"
+OLD_RETRY_OF: Final = "z4j_retry_of"
+"""Options of messages that an older version sent."""
+MOST: Final = 200
+"""Tabs; an actor that sends itself again more often goes on at that number."""
+_ENCODERS: Final = (JSONEncoder, PickleEncoder)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """`again` is how often an actor has sent this message again by itself."""
+
+    is_told: bool = False
+    again: int = 0
+    retry_of: str = ""
+
+    def encoded(self) -> bytes:
+        return b" " + b"\t" * min(self.again, MOST) + b" " if self.is_told else b""
+
+
+NONE: Final = Mark()
+_found: dict[int, tuple[weakref.ref[Any], Mark]] = {}
+"""Of messages that were read in this process, by the object's identity: messages are compared by value and cannot be hashed."""
+_next = threading.local()
+_retry_of: contextvars.ContextVar[str] = contextvars.ContextVar("z4j_dramatiq_retry_of", default="")
+
+
+@contextlib.contextmanager
+def repeating(task_id: str) -> Iterator[None]:
+    """What is enqueued in here repeats that task."""
+    token = _retry_of.set(task_id)
+    try:
+        yield
+    finally:
+        _retry_of.reset(token)
+
+
+def repeated() -> str:
+    """The task that is being repeated in this thread, "" for none."""
+    return _retry_of.get()
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+def of(message: Any) -> Mark:
+    """The mark of a message, or of Dramatiq's proxy for one."""
+    read = getattr(message, "_message", message)
+    held = _found.get(id(read))
+    return held[1] if held is not None and held[0]() is read else NONE
+
+
+def read(message: Message[Any], data: Any) -> None:
+    """Remembers what stood behind the bytes of a message, and takes older versions' options out of it."""
+    told, of = message.options.pop(OLD_TOLD, None), message.options.pop(OLD_RETRY_OF, None)
+    again = _count(data)
+    if again is not None or told or of:
+        keep(message, Mark(again is not None or bool(told), again or 0, of if isinstance(of, str) else ""))
+
+
+def keep(message: Message[Any], mark: Mark) -> None:
+    key = id(message)
+    _found[key] = weakref.ref(message, lambda _gone: _found.pop(key, None)), mark
+
+
+def _count(data: Any) -> int | None:
+    """Tabs between the two blanks at the end; None where there are no two."""
+    raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "surrogatepass")
+    if raw[-1:] != b" ":
+        return None
+    tabs = raw[:-1].rstrip(b"\t")
+    return len(raw) - 1 - len(tabs) if tabs[-1:] == b" " else None
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+def send_with(message: Any, mark: Mark) -> None:
+    """The next encoding of that very message in this thread carries the mark."""
+    _next.held = (message, mark)
+
+
+def sent() -> None:
+    _next.held = None
+
+
+def encoded(message: Any, data: bytes) -> bytes:
+    """The bytes with what they shall carry."""
+    held = getattr(_next, "held", None)
+    if held is None or held[0] is not message or type(get_encoder()) not in _ENCODERS:
+        return data
+    mark: Mark = held[1]
+    return data + mark.encoded() if isinstance(data, bytes) else data
