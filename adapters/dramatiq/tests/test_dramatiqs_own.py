@@ -366,7 +366,7 @@ def test_pickled_messages_are_sealed_and_only_sealed_ones_are_read(tmp_path: Pat
         plain = b"\x00" + json.dumps({"body64": "gAROLg==", "encoder": "dramatiq.encoder.PickleEncoder"}).encode()
         _, status, facts = scene.retry(task_id, original=base64.b64encode(plain).decode(), key_id=None)
         assert status == "refused"
-        assert "not sealed" in facts["error"]
+        assert facts["check"] == "original.proof"
 
 
 # -- RabbitMQ ------------------------------------------------------------------------------------------------------------
