@@ -14,6 +14,7 @@ from typing import Any
 import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import CurrentMessage
 from dramatiq.worker import Worker
 
 import z4j_agent
@@ -72,6 +73,32 @@ def test_a_failure_is_raised_where_the_test_waits(stub: Stub) -> None:
     assert stub.of(sent.message_id, "retried").attempt == 0
     failed = stub.of(sent.message_id, "failed")
     assert (failed.attempt, failed.rest["error_type"]) == (1, "ZeroDivisionError")
+
+
+@pytest.mark.parametrize("delay", [None, 100])
+def test_an_actor_that_sends_its_own_message_again_is_retried(stub: Stub, delay: int | None) -> None:
+    stub.broker.add_middleware(CurrentMessage())
+    runs: list[int] = []
+
+    def again() -> str:
+        runs.append(1)
+        if len(runs) < 3:
+            message = CurrentMessage.get_current_message()
+            assert message is not None
+            stub.broker.enqueue(message.copy(), delay=delay)
+            return "so far"
+        raise ZeroDivisionError("in the end")
+
+    sent = stub.actor(again, actor_name="again").send()
+    failed = stub.of(sent.message_id, "failed")
+    assert (failed.attempt, failed.rest["error_type"]) == (2, "ZeroDivisionError")
+    records = stub.gateway.records(sent.message_id)
+    retried = [(record.attempt, record.rest["reason"]) for record in records if record.kind == "retried"]
+    assert retried == [(0, "requeued"), (1, "requeued")]
+    assert all((record.rest["eta"] is None) == (delay is None) for record in records if record.kind == "retried")
+    assert "succeeded" not in {record.kind for record in records}
+    assert [record.attempt for record in records if record.kind == "enqueued"] == [0, 1, 2]
+    assert len([record for record in records if record.kind == "payload"]) == 1
 
 
 def test_queues_and_running_tasks_are_seen(stub: Stub) -> None:

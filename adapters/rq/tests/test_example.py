@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import re
 import subprocess
 import sys
@@ -151,6 +153,8 @@ def test_uninstalling_leaves_rq_as_it_was(broker: Broker, monkeypatch: pytest.Mo
     """Of every class and method of RQ, not just those we know we touch."""
     for key, value in broker.environment().items():
         monkeypatch.setenv(key, value)
+    with contextlib.suppress(ImportError):  # RQ before 2.4 has none; `install` loads it
+        importlib.import_module("rq.cron")
     before = everything_of_rq()
     z4j_rq.install()
     try:
