@@ -37,7 +37,7 @@ from z4j_agent import wire
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.conformance.gateway import Record
 from z4j_agent.guard import faults
-from z4j_agent.originals import is_sealed, open_original
+from z4j_agent.originals import open_original
 from z4j_taskiq import originals
 from z4j_taskiq.facts import attempt_of
 
@@ -87,8 +87,9 @@ class Watched:
         assert agent is not None
         key_id, blob = payload.rest["original"]
         keys = (agent.settings.seal_key,) if agent.settings.seal_key else ()
-        data = open_original(base64.b64decode(blob), "taskiq", payload.task_id, key_id=key_id, keys=keys)
-        return Original(payload.task_id, payload.name, payload.queue, data, is_sealed(base64.b64decode(blob)))
+        environment = agent.settings.environment
+        opened = open_original(base64.b64decode(blob), "taskiq", payload.task_id, environment, key_id=key_id, keys=keys)
+        return Original(payload.task_id, payload.name, payload.queue, opened.data)
 
 
 async def no_database() -> str:
@@ -228,8 +229,8 @@ def test_another_serialiser_keeps_the_bytes(watched: Watched) -> None:
     original = watched.original(payload)
     assert original.data.keys() == {"body64"}
     assert originals.message_again(watched.broker, original, "again").args == ["eve", secret]
-    with pytest.raises(Refused, match="has not sealed"):
-        originals.message_again(watched.broker, dataclasses.replace(original, is_sealed=False), "again")
+    with pytest.raises(Refused, match="is of login, not of logout"):
+        originals.message_again(watched.broker, dataclasses.replace(original, name="logout", is_bound=False), "again")
 
 
 def test_a_secret_in_a_label_is_sealed(watched: Watched) -> None:

@@ -82,8 +82,8 @@ def check_spec(
     before: ScheduleInfo | None,
     proofs: Any,
     queue_proof: Any = None,
-) -> None:
-    """What a schedule of the server's making may run, and where. Raises Refused.
+) -> bool:
+    """What a schedule of the server's making may run, and where. Returns whether it has other work run than before. Raises Refused.
 
     An owner who denies `run_task` also denies new schedules and other tasks or arguments for existing ones: firing them would be the same
     thing a moment later. `before` is the entry as its scheduler holds it, None for a new one.
@@ -95,3 +95,4 @@ def check_spec(
         check_name(adapter, scheduler.engine, spec.task_name, proofs, settings)
     if spec.queue and adapter is not None and (before is None or spec.queue != before.queue):
         check_queue(adapter, spec.queue, queue_proof, settings)
+    return is_new_work

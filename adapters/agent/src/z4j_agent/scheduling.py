@@ -35,9 +35,13 @@ TELL_EVERY_S: Final = 20.0
 class Kept:
     """The overrides of one scheduler in this spool folder; where there is no folder, of this process alone."""
 
-    def __init__(self, folder: Path | None, environment: str, scheduler: str) -> None:
+    def __init__(self, folder: Path | None, environment: str, scheduler: str, *, runs_tasks: bool = True) -> None:
         self._path = None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json"
         self._stamp = (0, 0, 0)
+        self.runs_tasks = runs_tasks
+        """Whether the owner permits `run_task`. If not, what was kept before has nothing run but what the code says."""
+        self.new_work: set[str] = set()
+        """Keys of overrides that have something else run than the code says."""
         self.digest = ""
         """Of the list as it was sent; "" when none ever was."""
         self.overrides: list[Override] = []
@@ -56,21 +60,28 @@ class Kept:
         with contextlib.suppress(OSError, ValueError, Refused):  # being replaced at this moment: read the next time
             said = json.loads(self._path.read_bytes())
             whole = said if isinstance(said, dict) else {"digest": digest_of(said), "overrides": said}  # a list of an older agent
-            self.overrides, self.digest, self._stamp = overrides_of(whole.get("overrides")), str(whole.get("digest")), stamp
+            held, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
+            self.new_work = {of.key for of in held if of.spec is not None and of.key not in times_only}
+            self.overrides = [of for of in held if self.runs_tasks or of.key not in self.new_work]
+            self.digest, self._stamp = str(whole.get("digest")), stamp
             return True
         return False
 
-    def put(self, said: list[Any], refused: Collection[str] = ()) -> None:
-        """Keeps those whose key was not refused. The digest is of the whole list, for that is what the server compares. Raises Refused
-        when they are not overrides, OSError when they cannot be written."""
+    def put(self, said: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
+        """Keeps those whose key was not refused; `times_only` are those that change nothing of what runs. The digest is of the whole
+        list, for that is what the server compares. Raises Refused when they are not overrides, OSError when they cannot be written."""
+        self.changed()
         permitted = [item for item in said if item["key"] not in refused]
         self.overrides, self.digest = overrides_of(permitted), digest_of(said)
+        # Once applied, an override is what its entry is: the same one compared with that says nothing of the code any more.
+        changing = {of.key for of in self.overrides if of.spec is not None}
+        self.new_work = {key for key in changing if key in self.new_work or key not in times_only}
         if self._path is None:
             return
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps({"digest": self.digest, "overrides": permitted}).encode())
+            file.write(json.dumps({"digest": self.digest, "overrides": permitted, "times_only": sorted(changing - self.new_work)}).encode())
         fresh.replace(self._path)
 
 
@@ -82,7 +93,8 @@ def kept(scheduler: str) -> Kept:
     if scheduler not in _kept:
         agent = z4j_agent.current()
         folder = agent.shipper.folder if agent is not None and is_permitted(agent.settings, "apply_overrides") else None
-        _kept[scheduler] = Kept(folder, agent.settings.environment if agent else "", scheduler)
+        may_run = agent is None or is_permitted(agent.settings, "run_task")
+        _kept[scheduler] = Kept(folder, agent.settings.environment if agent else "", scheduler, runs_tasks=may_run)
     return _kept[scheduler]
 
 
@@ -149,24 +161,27 @@ class Scheduling:
         }
 
     # -- authority -----------------------------------------------------------------------------------------------------
-    def _check(self, scheduler: Scheduler, spec: ScheduleSpec, proofs: Any, queue_proof: Any = None) -> None:
-        """Raises Refused unless the application's owner lets the server have this run, see `authority.check_spec`."""
+    def _check(self, scheduler: Scheduler, spec: ScheduleSpec, proofs: Any, queue_proof: Any = None) -> bool:
+        """Whether it changes times alone. Raises Refused unless the application's owner lets the server have this run, see
+        `authority.check_spec`."""
         adapter = next((adapter for adapter in self._agent.adapters if adapter.engine == scheduler.engine), None)
         before = next((entry for entry in scheduler.list_schedules() if entry.key == spec.key), None) if spec.key else None
-        check_spec(self._agent.settings, scheduler, adapter, spec, before, proofs, queue_proof)
+        return not check_spec(self._agent.settings, scheduler, adapter, spec, before, proofs, queue_proof)
 
-    def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> dict[str, str]:
-        """{key: why} of the overrides that would have something run which the owner does not permit. `proofs` is task name → proofs."""
-        refused = {}
+    def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> tuple[dict[str, str], set[str]]:
+        """{key: why} of the overrides that would have something run which the owner does not permit, and the keys of those that change
+        times alone. `proofs` is task name → proofs."""
+        refused, times_only = {}, set()
         for override in overrides:
             if override.spec is None:
                 continue
             try:
                 of_name = proofs.get(override.spec.task_name) if isinstance(proofs, Mapping) else None
-                self._check(scheduler, override.spec, of_name)
+                if self._check(scheduler, override.spec, of_name):
+                    times_only.add(override.key)
             except Refused as error:
                 refused[override.key] = str(error)
-        return refused
+        return refused, times_only
 
     # -- commands ------------------------------------------------------------------------------------------------------
     def carry_out(self, scheduler: Scheduler, command: Command) -> dict[str, Any]:
@@ -180,9 +195,9 @@ class Scheduling:
         if command.action == "apply_overrides":
             said = params.get("overrides")
             said = said if isinstance(said, list) else []
-            refused = self._refused(scheduler, overrides_of(said), params.get("proofs"))
+            refused, times_only = self._refused(scheduler, overrides_of(said), params.get("proofs"))
             store = kept(scheduler.scheduler)
-            store.put(said, refused)
+            store.put(said, refused, times_only)
             failed = self._failed[scheduler.scheduler] = refused | scheduler.apply_overrides(store.overrides)
             of = params.get("key")
             if isinstance(of, str) and of in failed:

@@ -256,17 +256,29 @@ class ApScheduler(Scheduler):
             changes["args"], changes["kwargs"] = tuple(args), kwargs
         return changes
 
+    def knows_task(self, name: str) -> bool:
+        """What the application gave `install`, and what a job of a store runs already."""
+        return self._known(name) is not None
+
     def _function(self, name: str) -> Any:
         """Raises Refused for one that no job runs and the application has not offered."""
+        found = self._known(name)
+        if found is None:
+            what = name[:200] or "a function without a name"
+            raise Refused(f"no job runs {what}, and install() was not given it among its functions", check="task.unknown")
+        return found
+
+    def _known(self, name: str) -> Any:
+        """What `add_job` takes for this name; None for a function that is neither offered nor run."""
         found = self._offered.get(name)
         if found is not None:
             return found
         for watch, alias, store in self._stores():
             read = watch.ask(lambda watch=watch, store=store: read_jobs(watch.scheduler, store))  # type: ignore[misc]
             for job in read.jobs:
-                if job.func_ref == name:
+                if job.func_ref is not None and job.func_ref == name:
                     return _function_of(watch, alias, job)
-        raise Refused(f"no job runs {name[:200] or 'a function without a name'}, and install() was not given it among its functions")
+        return None
 
     # -- the end of the process ----------------------------------------------------------------------------------------
     @guard("exit")
@@ -333,7 +345,7 @@ def _function_of(watch: Watch, alias: str, job: Any) -> Any:
 def _check_executor(watch: Watch, name: str) -> None:
     known = sorted(watch.scheduler._executors)
     if name not in known:
-        raise Refused(f"this scheduler has no executor {name[:60]}, only {', '.join(known)}")
+        raise Refused(f"this scheduler has no executor {name[:60]}, only {', '.join(known)}", check="queue.unknown")
 
 
 def _next_of(watch: Watch, trigger: Any) -> Any:

@@ -61,6 +61,14 @@ class ArqAdapter(Adapter):
     def list_queues(self) -> list[QueueInfo]:
         return queues.list_queues(self.capture)
 
+    def knows_task(self, name: str) -> bool:
+        """Functions of this process's workers and settings, and what the application itself has enqueued from here."""
+        return name in self.capture.functions() or name in self.capture.enqueued
+
+    def knows_queue(self, queue: str) -> bool:
+        """A queue this process works for or has enqueued to."""
+        return queues.knows(self.capture, queue)
+
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.capture, self.findings())
 

@@ -22,13 +22,14 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_agent.hooks import error_of
 from z4j_arq import control, originals
-from z4j_arq.crons import Crons
+from z4j_arq.crons import Crons, beat
 from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
 from z4j_arq.queues import Broker
 from z4j_arq.runs import UNTOLD, Run, Sending, current
 from z4j_arq.wrappers import Wrappers
 
 EXIT_WAIT_S = 1.0
+MOST_NAMES = 10_000
 OWN_ARGUMENTS = frozenset({"_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
 """Keywords of `enqueue_job` that are arq's and not the job's."""
 
@@ -43,6 +44,8 @@ class Capture:
         """Those, by `id`, that are cancelling everything they run (arq, worker.py:handle_sig)."""
         self.running: dict[str, Run] = {}
         """By job id: what the workers of this process hold."""
+        self.enqueued: dict[str, str] = {}
+        """Names that the application's own code has enqueued from this process → the queue it last used."""
         self.brokers: dict[str, tuple[int, Broker]] = {}
         """Queue name → where this process last enqueued to it, and the `id` of the ArqRedis it used."""
         self.ending: dict[int, asyncio.Task[None] | None] = {}
@@ -117,6 +120,8 @@ class Capture:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
             sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names)
             originals.tell(agent, sent_job, originals.BY_PRODUCER)
+        if beat.get() is None and (name in self.enqueued or len(self.enqueued) < MOST_NAMES):
+            self.enqueued[name] = queue  # what cron enqueues, an operator may have changed
         if queue not in self.brokers or self.brokers[queue][0] != id(pool):
             self.brokers[queue] = id(pool), Broker.of(pool)
         agent.connect()

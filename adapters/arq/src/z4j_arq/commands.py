@@ -8,13 +8,13 @@ from __future__ import annotations
 import concurrent.futures
 from typing import TYPE_CHECKING, Any
 
-from arq.constants import job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
 from arq.jobs import deserialize_job_raw, serialize_job
 
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.originals import is_plain
+from z4j_agent.originals import CannotOpen, is_plain
 from z4j_arq import originals
 from z4j_arq.facts import ENGINE, now
 from z4j_arq.queues import Broker, broker_of
@@ -45,7 +45,7 @@ def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dic
     arguments = originals.arguments_of(original)
     if arguments is None:
         _, broker = broker_of(capture, original.queue)
-        _, args, kwargs, _, _ = deserialize_job_raw(originals.body_of(original), deserializer=broker.deserializer)
+        _, args, kwargs, _, _ = deserialize_job_raw(_message(broker, original), deserializer=broker.deserializer)
         arguments = list(args), dict(kwargs)
     if not is_plain(arguments[0]) or not is_plain(arguments[1]):
         raise Refused("its arguments are objects that cannot be written as JSON")
@@ -62,15 +62,21 @@ def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dic
 def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
     """Enqueues a function of this application. Raises Refused for one it does not have: arq itself would take any name."""
     functions = capture.functions()
-    if name not in functions:
-        raise Refused(f"this application does not know {name}")
-    queue, broker = broker_of(capture, queue or functions[name][1])
+    if name not in functions and name not in capture.enqueued:
+        raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+    queue, broker = broker_of(capture, queue or (functions[name][1] if name in functions else capture.enqueued[name]))
     return _enqueue(broker, queue, name, new_id, _serialized(broker, name, args, kwargs))
 
 
 def _message(broker: Broker, original: Original) -> bytes:
     arguments = originals.arguments_of(original)
-    return originals.body_of(original) if arguments is None else _serialized(broker, original.name, *arguments)
+    if arguments is not None:
+        return _serialized(broker, original.name, *arguments)
+    body = originals.body_of(original)
+    name = str(deserialize_job_raw(body, deserializer=broker.deserializer)[0])
+    if name != original.name:  # only a seal of an older agent leaves the name to whoever presents it
+        raise CannotOpen(f"the original is of {name[:80]}, not of {original.name[:80]}", check="original.name")
+    return body
 
 
 def _serialized(broker: Broker, name: str, args: list[Any], kwargs: dict[str, Any]) -> bytes:
@@ -82,7 +88,12 @@ def _enqueue(broker: Broker, queue: str, name: str, new_id: str, body: bytes, et
     """As `ArqRedis.enqueue_job` does it (arq, connections.py), and tells it. `eta_at` in microseconds UTC, `of` is the task it
     repeats."""
     at = now()
+    keys = [prefix + new_id for prefix in (job_key_prefix, in_progress_key_prefix, result_key_prefix)]
     with broker.connect() as client, client.pipeline(transaction=True) as pipe:
+        pipe.watch(*keys)
+        if pipe.exists(*keys):
+            raise Refused("a job with the new id exists already; nothing was enqueued", check="task_id.exists")
+        pipe.multi()
         pipe.psetex(job_key_prefix + new_id, broker.expires_extra_ms + max((eta_at or at) - at, 0) // 1000, body)
         pipe.zadd(queue, {new_id: score_of(at) if eta_at is None else eta_at // 1000})
         pipe.execute()

@@ -49,7 +49,7 @@ def _of(capture: Capture, queue: str) -> list[Any]:
         raise Unsupported("this process is no arq worker")
     found = [worker for worker in capture.workers if worker.queue_name == queue]
     if not found:
-        raise Refused(f"this worker does not take from {queue}")
+        raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
     return found
 
 

@@ -91,22 +91,42 @@ def brokers(capture: Capture) -> dict[str, Broker]:
     return own | {queue: broker for queue, (_, broker) in list(capture.brokers.items()) if queue not in own}
 
 
+ARQS_OWN = ("arq:abort", "arq:health-check", "arq:in-progress:", "arq:job:", "arq:result:", "arq:retry:")
+"""Where the names of arq's other keys begin (arq, constants.py)."""
+
+
+def knows(capture: Capture, queue: str) -> bool:
+    """Whether this process works for that queue or has enqueued to it."""
+    return not queue.startswith(ARQS_OWN) and queue in brokers(capture)
+
+
 def broker_of(capture: Capture, queue: str) -> tuple[str, Broker]:
-    """A queue and where it is, or would be; "" is the first this process knows. Raises Refused where it has no Redis yet."""
+    """A queue and where it is; "" is the first this process knows. Raises Refused where it has no Redis yet, or no such queue."""
     known = brokers(capture)
     if not known:
         raise Refused("this process has not reached arq's Redis yet")
-    first = next(iter(known))
-    return queue or first, known.get(queue, known[first])
+    queue = queue or next(iter(known))
+    if len({broker.place for broker in known.values()}) == 1 and not queue.startswith(ARQS_OWN):
+        return queue, known.get(queue) or next(iter(known.values()))  # one that another process uses, in the only Redis there is
+    if not knows(capture, queue):
+        raise Refused(f"this process does not use the queue {queue[:80]}; nothing was changed", check="queue.unknown")
+    return queue, known[queue]
 
 
-def find(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
-    """The queue a job stands in, waiting or running. Where no known queue has it, every sorted set is asked, for a while."""
-    known = brokers(capture)
-    for queue, broker in known.items():
+def find_own(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
+    """The queue of this process's that a job stands in, waiting or running."""
+    for queue, broker in brokers(capture).items():
         with broker.connect() as client:
             if client.zscore(queue, job_id) is not None:
                 return queue, broker
+    return None
+
+
+def find(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
+    """The same. Where no known queue has it, every sorted set is asked, for a while: to look, not to change anything."""
+    if found := find_own(capture, job_id):
+        return found
+    known = brokers(capture)
     servers = {broker.place: broker for broker in known.values()}
     for broker in servers.values():
         ends = time.monotonic() + SEARCH_S

@@ -23,7 +23,7 @@ from z4j_agent.adapter import Refused, WaitingTask
 from z4j_arq import originals
 from z4j_arq.commands import score_of
 from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
-from z4j_arq.queues import Broker, broker_of, brokers, find
+from z4j_arq.queues import Broker, broker_of, brokers, find_own
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
@@ -99,9 +99,9 @@ def _remove(queue: str) -> Callable[[Any, Waiting], None]:
 def _found(capture: Capture, task_id: str) -> tuple[str, Broker, str]:
     """(queue, where it is, the job's id). Raises Refused."""
     job_id = job_id_of(task_id)
-    found = find(capture, job_id)
+    found = find_own(capture, job_id)
     if found is None:
-        raise Refused("it does not wait in any queue (any more)")
+        raise Refused("it does not wait in any queue that this process uses; it was taken, or waits where another process enqueued it")
     return found[0], found[1], job_id
 
 

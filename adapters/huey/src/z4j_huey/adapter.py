@@ -87,6 +87,14 @@ class HueyAdapter(Adapter):
     def list_queues(self) -> list[QueueInfo]:
         return [queue for capture in self._serving() for queue in queues.list_queues(capture)]
 
+    def knows_task(self, name: str) -> bool:
+        """What stands in Huey's registry: a consumer drops any other message."""
+        return any(name in capture.huey._registry._registry for capture in list(self.captures))
+
+    def knows_queue(self, queue: str) -> bool:
+        """A Huey object has one queue, which has its name."""
+        return any(capture.huey.name == queue for capture in list(self.captures))
+
     def _serving(self) -> list[Capture]:
         """A worker speaks of the one object whose tasks it runs; a producer of all."""
         return [capture for capture in self.captures if capture.life.consumer is not None] or list(self.captures)
@@ -107,7 +115,7 @@ class HueyAdapter(Adapter):
         for capture in list(self.captures):
             if capture.huey.name == queue:
                 return capture
-        raise Refused(f"it belongs to the Huey object {queue!r}, which this process does not have")
+        raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
         return commands.retry_task(self._of(original.queue), original, new_id)

@@ -48,7 +48,7 @@ def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any
     """Enqueues a registered task. Raises Refused for one this application does not know."""
     registry = capture.huey._registry
     if name not in registry._registry:
-        raise Refused(f"this application does not know {name}")
+        raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
     return _send(capture, registry.string_to_task(name)(tuple(args), kwargs, id=new_id), "", "")
 
 
@@ -95,6 +95,8 @@ def _send(capture: Capture, task: Any, of: str, note: str) -> dict[str, Any]:
         raise Refused("Huey's immediate mode is on here: the task would run inside the agent")
 
     def send() -> None:
+        if capture.running.get(new_id) is not None or reconcile.has_result(huey, new_id):
+            raise Refused("a task with the new id exists already; nothing was enqueued", check="task_id.exists")
         token = retry_of.set(of)
         try:
             huey.enqueue(task)

@@ -17,7 +17,7 @@ from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
-from z4j_agent.originals import MAX_ORIGINAL, is_plain
+from z4j_agent.originals import MAX_ORIGINAL, CannotOpen, is_plain
 from z4j_agent.redaction import MASK
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
 
@@ -67,8 +67,10 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
         message = huey.serializer.deserialize(base64.b64decode(str(data["body64"])))
         is_member = getattr(message, "chord_config", None) is not None
         note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if is_member else ""
+        if message.name != original.name:  # only a seal of an older agent leaves the name to whoever presents it
+            raise CannotOpen(f"the original is of {message.name[:80]}, not of {original.name[:80]}", check="original.name")
         if message.name not in registry._registry:
-            raise Refused(f"this application does not know {message.name} (any more)")
+            raise Refused(f"this application does not know {message.name} (any more)", check="task.unknown")
         changes: dict[str, Any] = {"id": new_id, "eta": None, "expires_resolved": None} | ({"chord_config": None} if is_member else {})
         if isinstance(message.expires, datetime):
             changes["expires"] = None  # a moment, which has passed or soon will; a span begins anew
@@ -79,7 +81,7 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
     if not isinstance(data.get("args"), list) or not isinstance(data.get("kwargs"), dict):
         raise Refused("the kept task has no arguments")
     if original.name not in registry._registry:
-        raise Refused(f"this application does not know {original.name} (any more)")
+        raise Refused(f"this application does not know {original.name} (any more)", check="task.unknown")
     wishes = {key: value for key, value in (data.get("task") or {}).items() if key in WISHES}
     return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **wishes), ""
 

@@ -25,6 +25,12 @@ def is_waiting(huey: Any, task_id: str) -> bool:
     return any(found == task_id for found in _ids(huey))
 
 
+def has_result(huey: Any, task_id: str) -> bool:
+    """Whether a result is kept under this id, or a mark that it is revoked. Reads nothing."""
+    storage = huey.storage
+    return any(storage.has_data_for_key(key) for key in (task_id, f"r:{task_id}"))
+
+
 def _ids(huey: Any) -> Iterator[str]:
     for read in (huey.storage.enqueued_items, huey.storage.scheduled_items):
         for data in islice(read(LOOKED_THROUGH), LOOKED_THROUGH):

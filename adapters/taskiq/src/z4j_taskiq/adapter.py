@@ -90,6 +90,14 @@ class TaskiqAdapter(Adapter):
         found = {queue.name: queue for capture in self.captures for queue in queues.list_queues(capture)}
         return [found[name] for name in sorted(found)]
 
+    def knows_task(self, name: str) -> bool:
+        """What one of the brokers has registered, and what the application itself has sent from here under a name alone."""
+        return any(capture.broker.find_task(name) is not None or name in capture.sent for capture in self.captures)
+
+    def knows_queue(self, queue: str) -> bool:
+        """A queue that a worker of one of the brokers takes from, or that the application itself has sent to (label `queue_name`)."""
+        return any(commands.has_queue(capture, queue) for capture in self.captures)
+
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.captures, self.findings())
 

@@ -25,6 +25,7 @@ from taskiq.result import TaskiqResult
 import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.agent import Agent
+from z4j_agent.authority import is_permitted
 from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
 from z4j_taskiq import originals, receiver
@@ -42,6 +43,7 @@ _sending: ContextVar[tuple[tuple[str, int, bool], ...]] = ContextVar("z4j_taskiq
 """What is being sent in this context, the newest first: id, since when, and whether its producer will write the arguments. More than one
 where a broker in memory runs a task that sends before its own sending returns, or where a broker refused what was sent."""
 NESTED_AT_MOST = 8
+MOST_NAMES = 10_000
 
 
 class Capture:
@@ -57,6 +59,10 @@ class Capture:
         self.concurrency = 1
         """How many tasks at once; without a limit of taskiq's own, how many threads."""
         self.running: dict[str, Run] = {}
+        self.sent: set[str] = set()
+        """Names that the application's own code has sent from this process."""
+        self.sent_to: set[str] = set()
+        """Queues that it has sent to."""
         self.is_eager = is_in_memory(broker)
         self.delays = is_rabbitmq(broker)
         """Whether the broker honours the label `delay`. The Redis brokers send at once, whatever it says."""
@@ -73,7 +79,9 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
-        self.skips = SkipList(getattr(agent.spool, "folder", agent.settings.spool))
+        self.skips = SkipList(
+            getattr(agent.spool, "folder", agent.settings.spool), is_permitted=is_permitted(agent.settings, "cancel_task")
+        )
         self.broker.add_middlewares(self._middleware)
         receiver.watch(self)
         self.gate.connect()
@@ -112,6 +120,8 @@ class Capture:
         _, at, is_told = mine or ("", now(), False)
         _sending.set(tuple(entry for entry in sending if entry is not mine))
         attempt, queue = attempt_of(labels), self._queue_of(labels)
+        if fired is None:  # what a scheduler sends, an operator may have changed
+            self._remember(message.task_name, queue)
         eta, parent = due(labels, at) if self.delays else None, CURRENT.get()
         parent_id = ""
         if parent is not None and parent.task_id == message.task_id:
@@ -128,6 +138,12 @@ class Capture:
             self.loop = _running_loop()
             if not connects_later(self.broker):
                 agent.connect()
+
+    def _remember(self, name: str, queue: str) -> None:
+        if len(self.sent) < MOST_NAMES:
+            self.sent.add(name)
+        if len(self.sent_to) < MOST_NAMES:
+            self.sent_to.add(queue)
 
     # -- the worker: a message -----------------------------------------------------------------------------------------
     @guard("Receiver.listen")

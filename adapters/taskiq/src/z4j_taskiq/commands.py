@@ -37,8 +37,10 @@ class SkipList:
     be forgotten: z4j repeats a cancellation to every worker that connects for as long as it is open.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_permitted: bool = True) -> None:
+        """Where the owner does not permit cancellations (any more), the file says nothing."""
         self._path = folder / "taskiq.cancelled"
+        self._is_permitted = is_permitted
         self._stamp: tuple[int, int] = (0, 0)
         self._ids: set[str] = set()
 
@@ -59,6 +61,8 @@ class SkipList:
             fresh.replace(self._path)
 
     def __contains__(self, task_id: str) -> bool:
+        if not self._is_permitted:
+            return False
         with contextlib.suppress(OSError):  # no such file: nobody has cancelled anything
             facts = os.stat(self._path)
             if (stamp := (facts.st_mtime_ns, facts.st_size)) != self._stamp:
@@ -80,12 +84,19 @@ def _id(line: bytes) -> str:
 
 
 # -- retry ---------------------------------------------------------------------------------------------------------------
+def has_queue(capture: Capture, queue: str) -> bool:
+    """Whether this broker's workers take from the queue, or the application has sent to it."""
+    return bool(queue) and (queue in names_of(capture.broker) or queue in capture.sent_to)
+
+
 def sender_of(captures: Sequence[Capture], original: Original) -> Capture:
     """The broker to send it with: one whose queue it was in, best one that knows the task. Raises Refused when there is none."""
-    able = [capture for capture in captures if original.queue in names_of(capture.broker)] or list(captures)
+    able = [capture for capture in captures if has_queue(capture, original.queue)]
+    if not able and len(captures) == 1:  # a queue that another process has sent to, by a label
+        able = list(captures)
     knowing = [capture for capture in able if capture.broker.find_task(original.name) is not None]
     if not able:
-        raise Refused("no broker is watched in this process any more")
+        raise Refused(f"no broker of this process has the queue {original.queue[:80]}; nothing was sent", check="queue.unknown")
     return (knowing or able)[0]
 
 
@@ -116,13 +127,13 @@ def run_task(captures: Sequence[Capture], name: str, args: list[Any], kwargs: di
     """Sends a registered task. Raises Refused for one that no broker of this process knows, or for a queue that is not the broker's."""
     for capture in captures:
         task = capture.broker.find_task(name)
-        if task is None:
+        if task is None or (queue and len(captures) > 1 and not has_queue(capture, queue)):
             continue
-        if queue and queue not in names_of(capture.broker):
-            raise Refused(f"{name} is sent to {', '.join(names_of(capture.broker))}; this broker has no queue {queue}")
         message = task.kicker().with_task_id(new_id)._prepare_message(*args, **kwargs)
+        if queue:
+            message = originals.sent_to(capture.broker, message, queue)
         return _send(capture, name, message)
-    raise Refused(f"this application does not know {name}")
+    raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
 
 
 def prioritise_task(captures: Sequence[Capture], task_id: str, level: str) -> dict[str, Any]:
@@ -173,6 +184,8 @@ def _send(capture: Capture, name: str, message: Any) -> dict[str, Any]:
     broker, new_id = capture.broker, message.task_id
     sent, at = broker.formatter.dumps(message), hooks.now()
     queue = queue_of(broker, message.labels)
+    if new_id in capture.running or reconcile.has_ended(capture, new_id):
+        raise Refused("a task with the new id exists already; nothing was sent", check="task_id.exists")
     match redis_kind(broker):
         case "list":
             with redis_of(broker) as client:

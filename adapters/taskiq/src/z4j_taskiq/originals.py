@@ -22,9 +22,9 @@ from taskiq.serializers.json_serializer import JSONSerializer
 from z4j_agent import display, hooks, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL
+from z4j_agent.originals import MAX_ORIGINAL, CannotOpen
 from z4j_agent.redaction import redact
-from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbitmq
+from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbitmq, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
@@ -154,13 +154,15 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
             message = broker.formatter.loads(message=base64.b64decode(str(data[BYTES])))
         except Exception as error:
             raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
+        if message.task_name != original.name:  # only a seal of an older agent leaves the name to whoever presents it
+            raise CannotOpen(f"the original is of {message.task_name[:80]}, not of {original.name[:80]}", check="original.name")
         args, kwargs, labels, types = message.args, message.kwargs, message.labels, message.labels_types
     elif "args" in data:
         args, kwargs, labels, types = data["args"], data["kwargs"], data["labels"], data.get("types")
     else:
         raise Refused("the kept message has no arguments")
     left_out = LEFT_OUT | {"delay"} if is_rabbitmq(broker) else LEFT_OUT  # there it would wait once more
-    return TaskiqMessage(
+    again = TaskiqMessage(
         task_id=new_id,
         task_name=original.name,
         labels={**{key: value for key, value in labels.items() if key not in left_out}, RETRY_OF: original.task_id},
@@ -168,3 +170,21 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
         args=args,
         kwargs=kwargs,
     )
+    if not original.is_bound and queue_of(broker, again.labels) != original.queue:
+        raise CannotOpen(f"the original was not sent to {original.queue[:80]}", check="original.queue")
+    return sent_to(broker, again, original.queue)
+
+
+def sent_to(broker: Any, message: TaskiqMessage, queue: str) -> TaskiqMessage:
+    """The message with the label that leads to this queue. Raises Refused where no label does."""
+    if queue_of(broker, message.labels) == queue:
+        return message
+    label = getattr(broker, "_label_for_routing", "queue_name")
+    labels = {key: value for key, value in message.labels.items() if key != label}
+    if queue_of(broker, labels) != queue:
+        labels[label] = queue
+    if queue_of(broker, labels) != queue:
+        raise Refused(f"this broker sends everything to {queue_of(broker, labels)[:80]}; nothing was sent", check="queue.unknown")
+    types = message.labels_types
+    kept = None if types is None else {key: value for key, value in types.items() if key != label}
+    return message.model_copy(update={"labels": labels, "labels_types": kept})

@@ -100,6 +100,11 @@ class HostileServerContract(Operating):
             yield Attempt(f"{action} of another task's original", action, params, ("original.altered",))
             params = {**of, "name": "os.system", "new_id": new_id(), "edit": {"args": {"0": command}}}
             yield Attempt(f"{action} under another name", action, params, ("original.name",))
+            old = {**of, "original": sealed_before(running.adapter.engine, first, {"args": ["x"], "kwargs": {}}), "key_id": KEY.key_id}
+            params = {**old, "name": "os.system", "new_id": new_id(), "edit": {}}
+            yield Attempt(f"{action} of an old seal as os.system", action, params, ("task.unknown",))
+            params = {**old, "name": running.name_of("succeed"), "queue": "nobody-uses-this", "new_id": new_id(), "edit": {}}
+            yield Attempt(f"{action} of an old seal on another queue", action, params, ("queue.unknown",))
             params = {**of, "original": "", "new_id": new_id(), "edit": {}}
             yield Attempt(f"{action} without an original", action, params, ("original.format",))
 
@@ -217,6 +222,13 @@ class HostileServerContract(Operating):
         ended(gateway, waiting, alone.outcomes["succeed"])  # it was neither cancelled nor moved nor purged, and its worker goes on
         assert worker.poll() is None
         assert all(gateway.records(id) == [] for id in made)
+
+
+def sealed_before(engine: str, task_id: str, message: dict[str, Any]) -> str:
+    """An original as an agent sealed it before names and queues were bound (format 2), base64."""
+    nonce = os.urandom(12)
+    sealed = AESGCM(KEY.secret).encrypt(nonce, b"\x00" + json.dumps(message).encode(), f"{engine}\0{task_id}".encode())
+    return base64.b64encode(b"\x02" + nonce + sealed).decode()
 
 
 def declared_actions(gateway: Gateway, engine: str) -> set[str]:

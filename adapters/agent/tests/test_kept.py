@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Overrides in the spool folder: what was kept before the owner denied `run_task` has nothing else run than the code says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from z4j_agent.scheduling import Kept
+
+NEW: dict[str, Any] = {"key": "new", "is_new": True, "spec": {"kind": "cron", "expression": "* * * * *", "task_name": "app.send"}}
+TIMES: dict[str, Any] = {"key": "nightly", "spec": {"kind": "cron", "expression": "1 1 * * *"}}
+OFF: dict[str, Any] = {"key": "hourly", "is_enabled": False}
+
+
+def keys(kept: Kept) -> list[str]:
+    assert kept.changed()
+    return [override.key for override in kept.overrides]
+
+
+def test_who_may_not_run_tasks_any_more_keeps_times_and_switches(tmp_path: Path) -> None:
+    Kept(tmp_path, "test", "arq_cron").put([NEW, TIMES, OFF], times_only={"nightly"})
+    assert keys(Kept(tmp_path, "test", "arq_cron")) == ["new", "nightly", "hourly"]
+    assert keys(Kept(tmp_path, "test", "arq_cron", runs_tasks=False)) == ["nightly", "hourly"]
+
+
+def test_an_override_that_is_applied_again_stays_new_work(tmp_path: Path) -> None:
+    """Compared with the entry it has changed itself, it seems to change nothing."""
+    Kept(tmp_path, "test", "arq_cron").put([NEW, TIMES], times_only={"nightly"})
+    Kept(tmp_path, "test", "arq_cron").put([NEW, TIMES], times_only={"nightly", "new"})
+    assert keys(Kept(tmp_path, "test", "arq_cron", runs_tasks=False)) == ["nightly"]
+
+
+def test_of_what_an_older_agent_kept_nothing_but_switches_stands(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, "test", "arq_cron")
+    kept.put([NEW, TIMES, OFF])
+    (path,) = tmp_path.iterdir()
+    path.write_text(json.dumps([NEW, TIMES, OFF]))
+    assert keys(Kept(tmp_path, "test", "arq_cron", runs_tasks=False)) == ["hourly"]
