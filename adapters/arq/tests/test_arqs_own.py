@@ -239,7 +239,7 @@ def test_a_pickle_that_was_not_sealed_is_not_enqueued(scene: Scene) -> None:
     task_id = scene.shop.send("echo", 1)
     scene.end(task_id)
     status, facts, again = scene.retry(task_id, original="AHsiYm9keTY0IjoiZ0FSTkxnPT0ifQ==", key_id=None)
-    assert (status, "sealed" in facts["error"]) == ("refused", True)
+    assert (status, facts["check"]) == ("refused", "original.proof")
     assert scene.of(again) == []
 
 

@@ -113,20 +113,13 @@ def broker_of(capture: Capture, queue: str) -> tuple[str, Broker]:
     return queue, known[queue]
 
 
-def find_own(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
-    """The queue of this process's that a job stands in, waiting or running."""
-    for queue, broker in brokers(capture).items():
+def find(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
+    """The queue a job stands in, waiting or running. Where no known queue has it, every sorted set is asked, for a while."""
+    known = brokers(capture)
+    for queue, broker in known.items():
         with broker.connect() as client:
             if client.zscore(queue, job_id) is not None:
                 return queue, broker
-    return None
-
-
-def find(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
-    """The same. Where no known queue has it, every sorted set is asked, for a while: to look, not to change anything."""
-    if found := find_own(capture, job_id):
-        return found
-    known = brokers(capture)
     servers = {broker.place: broker for broker in known.values()}
     for broker in servers.values():
         ends = time.monotonic() + SEARCH_S

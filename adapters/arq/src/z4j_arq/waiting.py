@@ -23,7 +23,7 @@ from z4j_agent.adapter import Refused, WaitingTask
 from z4j_arq import originals
 from z4j_arq.commands import score_of
 from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
-from z4j_arq.queues import Broker, broker_of, brokers, find_own
+from z4j_arq.queues import Broker, broker_of, brokers, find, knows
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
@@ -64,8 +64,11 @@ def _read(broker: Broker, job_id: str, score: float, body: bytes | None, tries: 
     return Waiting(job_id, score, None, tried)
 
 
-def _take(client: Any, broker: Broker, queue: str, job_id: str, then: Callable[[Any, Waiting], None], *, task_id: str = "") -> Waiting:
-    """Claims a job that waits and does `then` to it within the same transaction. Raises Refused where a worker has it."""
+def _take(
+    capture: Capture, client: Any, broker: Broker, queue: str, job_id: str, then: Callable[[Any, Waiting], None], *, task_id: str = ""
+) -> Waiting:
+    """Claims a job that waits and does `then` to it within the same transaction. Raises Refused where a worker has it, and for one of
+    another application: in a queue this process does not use, and of a function this application does not have."""
     claim, job, tries = in_progress_key_prefix + job_id, job_key_prefix + job_id, retry_key_prefix + job_id
     with client.pipeline(transaction=True) as pipe:
         pipe.watch(claim)
@@ -77,6 +80,8 @@ def _take(client: Any, broker: Broker, queue: str, job_id: str, then: Callable[[
         waiting = _read(broker, job_id, score, pipe.get(job), pipe.get(tries))
         if task_id and life_of(task_id) not in (0, waiting.enqueued_ms):
             raise Refused("another job waits under the same id")
+        if not (knows(capture, queue) or waiting.name in capture.functions() or waiting.name in capture.enqueued):
+            raise Refused(f"it waits in {queue[:80]}, where this application enqueues nothing that is known here", check="queue.unknown")
         pipe.multi()
         pipe.psetex(claim, CLAIM_MS, b"1")  # whoever is about to claim it finds his WATCH broken
         then(pipe, waiting)
@@ -99,9 +104,9 @@ def _remove(queue: str) -> Callable[[Any, Waiting], None]:
 def _found(capture: Capture, task_id: str) -> tuple[str, Broker, str]:
     """(queue, where it is, the job's id). Raises Refused."""
     job_id = job_id_of(task_id)
-    found = find_own(capture, job_id)
+    found = find(capture, job_id)
     if found is None:
-        raise Refused("it does not wait in any queue that this process uses; it was taken, or waits where another process enqueued it")
+        raise Refused("it does not wait in any queue of the Redis that this process uses (any more)")
     return found[0], found[1], job_id
 
 
@@ -110,7 +115,7 @@ def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
     """Takes a waiting job out of its queue. arq has no word for that, so the cancellation is told here. Raises Refused."""
     queue, broker, job_id = _found(capture, task_id)
     with broker.connect() as client:
-        taken = _take(client, broker, queue, job_id, _remove(queue), task_id=task_id)
+        taken = _take(capture, client, broker, queue, job_id, _remove(queue), task_id=task_id)
     agent = z4j_agent.current()
     if agent is not None:
         agent.append(records.cancelled(ENGINE, task_id, taken.attempt, now(), agent.run, taken.name, queue, reason="revoked"))
@@ -134,7 +139,7 @@ def move_task(capture: Capture, task_id: str, other: str) -> dict[str, Any]:
     with broker.connect() as client:
         if client.type(other) not in (b"zset", b"none"):
             raise Refused(f"{other} is no queue of arq's")
-        moved = _take(client, broker, queue, job_id, move, task_id=task_id)
+        moved = _take(capture, client, broker, queue, job_id, move, task_id=task_id)
     agent = z4j_agent.current()
     if agent is not None:
         agent.append(records.moved(ENGINE, task_id, moved.attempt, now(), agent.run, moved.name, other))
@@ -150,7 +155,7 @@ def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any
         first = client.zrange(queue, 0, 0, withscores=True)
         score = first[0][1] - 1 if first else 1
         score = score or -1  # arq takes a job at 0 for one that is not there (worker.py:start_jobs)
-        _take(client, broker, queue, job_id, lambda pipe, _: pipe.zadd(queue, {job_id: score}, xx=True), task_id=task_id)
+        _take(capture, client, broker, queue, job_id, lambda pipe, _: pipe.zadd(queue, {job_id: score}, xx=True), task_id=task_id)
     return {"queue": queue}
 
 
@@ -165,7 +170,7 @@ def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
         pipe.zadd(queue, {job_id: score_of(at)}, xx=True)
 
     with broker.connect() as client:
-        released = _take(client, broker, queue, job_id, hasten, task_id=task_id)
+        released = _take(capture, client, broker, queue, job_id, hasten, task_id=task_id)
     agent = z4j_agent.current()
     if agent is not None:
         agent.append(records.enqueued(ENGINE, task_id, released.attempt, at, agent.run, released.name, queue))
@@ -223,7 +228,7 @@ def purge_queue(capture: Capture, queue: str, place: str) -> dict[str, Any]:
             if waiting.enqueued_ms:
                 agent.append(_payload(capture, queue, waiting))
             try:
-                _take(client, broker, queue, waiting.job_id, _remove(queue))
+                _take(capture, client, broker, queue, waiting.job_id, _remove(queue))
             except Refused:
                 continue  # a worker was first: it runs
             taken += 1

@@ -127,9 +127,16 @@ class Gateway:
         """Sends a command and returns its id; what became of it comes as `answers`."""
         command_id = id or secrets.token_hex(8)
         expires_at = int((time.time() + expires_in_s) * 1_000_000)
+        proof = self.queue_proof(engine, str(params.get("move_to") or params.get("queue") or ""))
+        params = params | ({"queue_proof": proof} if proof and "queue_proof" not in params else {})
         frame = {"type": "command", "id": command_id, "action": action, "engine": engine, "expires_at": expires_at, "params": params}
         link.socket.send(json.dumps(frame))
         return command_id
+
+    def queue_proof(self, engine: str, queue: str) -> str:
+        """What an agent that uses this queue gave for it, as the server hands it to the others."""
+        told = [each for link in list(self.links) for each in list(link.discoveries) if each["engine"] == engine]
+        return next((str(proof) for each in told for name, *_, proof in each["queues"] if name == queue and proof), "")
 
     # -- the protocol --------------------------------------------------------------------------------------------------
     def _serve(self, connection: ServerConnection) -> None:
