@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Runs every test folder in the environment it belongs to, and says how long each took and what was not run.
 
-`--fast`: what a save deserves (unit and contract). `--long`: also what is marked long. Exit status 1 if anything failed.
+`--fast`: what a save deserves (unit and contract). `--long`: also what is marked long, and the engines' own tests with our adapters
+(`upstream.py`). Exit status 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ FEW = 6
 LOSS = "tests/e2e/test_loss.py"
 BEAT = "adapters/celery/tests/test_schedules.py"
 """As long as the rest of their folders, and mostly waiting."""
+UPSTREAM = "tests/upstream.py"
 OTHERS = "examples/third_party_adapter"
 
 
@@ -123,6 +125,13 @@ def run_all(folders: list[Folder], marks: list[str]) -> dict[str, Result]:
     return results
 
 
+def run_upstream() -> Result:
+    """The engines' own tests, plain and with our adapters."""
+    began = time.monotonic()
+    ended = subprocess.run([SERVER, str(ROOT / UPSTREAM)], cwd=ROOT, check=False)
+    return Result(ended.returncode == 0, (time.monotonic() - began) / 60, [], [])
+
+
 def coverage_is_enough() -> bool:
     subprocess.run([SERVER, "-m", "coverage", "combine", "-q"], cwd=ROOT, check=False)
     report = [
@@ -145,6 +154,8 @@ def main() -> int:
         stale.unlink()
     began = time.monotonic()
     results = run_all(folders, marks)
+    if is_long and not is_fast:
+        results[UPSTREAM] = run_upstream()
     enough = coverage_is_enough()
 
     print("\n== minutes per folder")

@@ -42,18 +42,26 @@ class Suite:
     tests: tuple[str, ...]
     needs: tuple[str, ...] = ()
     """What the tests import beside the engine's environment."""
+    config: str = ""
+    """Of pytest, as the distribution itself has it."""
     options: tuple[str, ...] = ()
     """For pytest: what cannot run without a database or another service, plain as well as with us."""
 
 
 SUITES = (
-    Suite("huey", ("huey/tests",), ("peewee", "django"), ("--ignore", "huey/tests/test_postgres.py")),
-    Suite("arq", ("tests",), ("msgpack", "pytest-asyncio", "pytest-mock", "pytest-timeout", "pytz", "tzdata", "dirty-equals", "pydantic")),
+    Suite("huey", ("huey/tests",), ("peewee", "django"), options=("--ignore", "huey/tests/test_postgres.py")),
+    Suite(
+        "arq",
+        ("tests",),
+        ("msgpack", "pytest<9", "pytest-asyncio<0.24", "pytest-mock", "pytest-timeout", "pytz", "tzdata", "dirty-equals", "pydantic"),
+        "asyncio_mode = auto\ntimeout = 30",
+    ),
     Suite(
         "taskiq",
         ("tests",),
         ("freezegun", "polyfactory", "pyzmq", "orjson", "msgpack", "cbor2", "gitignore-parser", "watchdog", "opentelemetry-test-utils",
          "opentelemetry-instrumentation", "opentelemetry-sdk", "opentelemetry-semantic-conventions"),
+        "anyio_mode = auto\nlog_level = INFO",
     ),
 )  # fmt: skip
 
@@ -97,8 +105,10 @@ def environment_of(suite: Suite) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([UV / "uv", "venv", "-q", "--python", engine, folder], check=True)
     frozen = subprocess.run([UV / "uv", "pip", "freeze", "-q", "--python", engine], check=True, capture_output=True, text=True).stdout
-    (folder / "constraints").write_text("\n".join(line for line in frozen.splitlines() if "==" in line and not line.startswith("-e")))
-    install = [UV / "uv", "pip", "install", "-q", "--python", python, "-c", folder / "constraints", *suite.needs]
+    (folder / "constraints").write_text(
+        "\n".join(line for line in frozen.splitlines() if "==" in line and not line.startswith(("-e", "pytest")))
+    )
+    install: list[str | Path] = [UV / "uv", "pip", "install", "-q", "--python", python, "-c", folder / "constraints", *suite.needs]
     subprocess.run(install, check=True)
     site = "import site; print(site.getsitepackages()[0])"
     own, theirs = (subprocess.run([of, "-c", site], check=True, capture_output=True, text=True).stdout.strip() for of in (python, engine))
@@ -126,11 +136,25 @@ def run(suite: Suite, url: str | None, tests: tuple[str, ...] = ()) -> dict[str,
     with tempfile.TemporaryDirectory() as place, redis() as port:
         outcomes = Path(place) / "outcomes.json"
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("Z4J_", "PYTEST_"))}
-        variables |= {"PYTHONPATH": str(ROOT / "tests/support"), "UPSTREAM_OUTCOMES": str(outcomes), "UPSTREAM_REDIS": str(port)}
+        variables |= {"PYTHONPATH": str(ROOT / "tests/support/upstream"), "UPSTREAM_OUTCOMES": str(outcomes), "UPSTREAM_REDIS": str(port)}
         if url is not None:
             ours = {"UPSTREAM_ENGINE": suite.engine, "Z4J_URL": url, "Z4J_SPOOL": f"{place}/spool", "Z4J_ALLOW": "all"}
             variables |= ours
-        command = [environment_of(suite), "-m", "pytest", "-q", "-p", "upstream_plugin", "-p", "no:cacheprovider", *suite.options]
+        config = Path(place) / "pytest.ini"  # else pytest would read this project's
+        config.write_text(f"[pytest]\n{suite.config}\n")
+        command: list[str | Path] = [
+            environment_of(suite),
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "upstream_plugin",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            config,
+        ]
+        command += ["--rootdir", sources(suite), *suite.options]
         ended = subprocess.run(
             [*command, *(tests or suite.tests)], cwd=sources(suite), env=variables, capture_output=True, text=True, timeout=LONGEST_S,
             check=False,
@@ -163,7 +187,9 @@ def compare(suite: Suite) -> list[str]:
         print(f"{suite.engine}: {_counts(ours)} {what}; {len(wrong)} differ" + (f"; {reported} records" if reported else ""), flush=True)
         if url == gateway.url and not reported:
             lines.append(f"{suite.engine}: nothing was reported, so the adapter was not there")
-        lines += [f"{suite.engine} {what}: {test}: plain {plain.get(test, 'not run')}, {ours.get(test, 'not run')}" for test in sorted(wrong)]
+        lines += [
+            f"{suite.engine} {what}: {test}: plain {plain.get(test, 'not run')}, {ours.get(test, 'not run')}" for test in sorted(wrong)
+        ]
     gateway.stop()
     return lines
 
