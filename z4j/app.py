@@ -49,6 +49,8 @@ GRACE_S = 3
 BACKLOG = 256
 """Connections the kernel keeps until they are accepted; asyncio tries as many at once when descriptors run out."""
 KEEP_ALIVE_S = 5
+SWITCH_S = 0.001
+"""How long the writer's thread keeps the interpreter while the event loop wants it: an ack crosses from one to the other four times."""
 
 
 def prepare_data(folder: Path) -> None:
@@ -207,6 +209,7 @@ def serve(settings: Settings) -> int:
             timeout_graceful_shutdown=GRACE_S,
             server_header=False,
         )
+        sys.setswitchinterval(SWITCH_S)
         runner = _Uvicorn(config, server)
         with contextlib.suppress(KeyboardInterrupt):
             runner.run()

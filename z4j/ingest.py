@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from z4j.rules import records
@@ -16,7 +17,10 @@ from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
 from z4j.store import boots, commands, fires, gaps, merge, names, originals, plans, runs
 from z4j.store.db import Connection, Store
+from z4j_agent import wire
 
+SLICE = 100
+"""Records in one step of the writer: a few milliseconds."""
 LOOKUP = "lookup."
 """How the ids of the server's own questions begin; they are no commands of anybody's."""
 
@@ -52,14 +56,42 @@ class ServerFact(NamedTuple):
 async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int) -> Ingested:
     """Take in the records of one batch (`wire.unpack_batch`), received `at`. Returns after the commit.
 
-    Raises StoreError when the database did not take it: then nothing of the batch is stored and it must not be acked.
+    Raises StoreError when the database did not take it: then it must not be acked. A beginning of it may be stored, which does no harm:
+    what arrives twice changes nothing.
     """
-    return await store.write(lambda db: apply_batch(db, app_id, payload, at))
+    parts = await store.write_steps([partial(apply_batch, app_id=app_id, payload=part, at=at) for part in slices(payload)], lane=app_id)
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:
+    """A batch cut between records, so that other apps get their turn at the writer in between."""
+    chunks = payload.split(wire.RECORD_START)
+    if len(chunks) <= records_each + 1:
+        return [payload]
+    # What stands before the first record is torn, and stays with the first slice.
+    cut = [chunks[first : first + records_each] for first in range(1, len(chunks), records_each)]
+    parts = [b"".join(wire.RECORD_START + chunk for chunk in some) for some in cut]
+    return [chunks[0] + parts[0], *parts[1:]]
+
+
+def _joined(parts: list[Ingested]) -> Ingested:
+    refused: dict[str, int] = {}
+    for part in parts:
+        for cause, count in part.refused.items():
+            refused[cause] = refused.get(cause, 0) + count
+    return Ingested(
+        topics=frozenset(topic for part in parts for topic in part.topics),
+        tasks=sum(part.tasks for part in parts),
+        refused=refused,
+        commands=[id for part in parts for id in part.commands],
+        plans=frozenset(key for part in parts for key in part.plans),
+        lookups=[answer for part in parts for answer in part.lookups],
+    )
 
 
 async def ingest_facts(store: Store, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
     """Add the server's own facts to the sets of events. Returns after the commit."""
-    return await store.write(lambda db: apply_facts(db, app_id, facts))
+    return await store.write(lambda db: apply_facts(db, app_id, facts), lane=app_id)
 
 
 def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ingested:

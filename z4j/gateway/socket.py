@@ -20,6 +20,7 @@ from z4j import __version__, clock, ingest, logs
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError
 from z4j.gateway.auth import AgentToken
+from z4j.gateway.backlog import Backlog
 from z4j.gateway.guard import Guard, Refused, address_of, is_private
 from z4j.gateway.session import Batch, ProtocolError, Session
 from z4j.hub import AgentLink, Hub
@@ -66,6 +67,7 @@ class Gateway:
         self.reconcile = reconcile
         self.schedules = schedules
         self.guard = Guard(store, per_token)
+        self.backlog = Backlog()
 
     async def serve(self, websocket: WebSocket) -> None:
         address = address_of(websocket)
@@ -81,6 +83,7 @@ class Gateway:
             await peer.run()
         finally:
             self.guard.closed(peer)
+            await self.backlog.give_back(token.app_id, peer.waiting_bytes)
 
     async def _refuse(self, websocket: WebSocket, address: str, refused: Refused) -> None:
         logs.agent_refused(address, refused.code, refused.message)
@@ -114,6 +117,7 @@ class _Peer:
         self.is_orderly = False
         self.host = ""
         self.is_ended = asyncio.Event()
+        self.waiting_bytes = 0
 
     async def run(self) -> None:
         """Until one of its parts ends; then the others are ended too."""
@@ -168,7 +172,10 @@ class _Peer:
         if message["type"] == "websocket.disconnect":
             return False
         if (data := message.get("bytes")) is not None:
-            self.batches.put_nowait(self.session.receive_bytes(data))
+            batch = self.session.receive_bytes(data)
+            await self.gateway.backlog.take(self.token.app_id, len(batch.records))
+            self.waiting_bytes += len(batch.records)
+            self.batches.put_nowait(batch)
             return True
         match self.session.receive_text(message["text"]):
             case Hello() as hello:
@@ -176,7 +183,9 @@ class _Peer:
             case Heartbeat() as beat:
                 at = clock.now()
                 boot = self._linked().boot
-                await self.gateway.store.write(lambda db: agents.record_heartbeat(db, self.token.app_id, boot, beat, at))
+                await self.gateway.store.write(
+                    lambda db: agents.record_heartbeat(db, self.token.app_id, boot, beat, at), lane=self.token.app_id
+                )
                 await self._check_kept(beat.audit_head)
                 self.gateway.live.changed(("workers", "queues"))
             case Discovery() as found:
@@ -186,7 +195,9 @@ class _Peer:
                 self._linked().brokers[found.engine] = found.brokers
                 self._linked().queue_proofs |= {(found.engine, queue.name): queue.proof for queue in found.queues if queue.proof}
                 self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
-                await self.gateway.store.write(lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at))
+                await self.gateway.store.write(
+                    lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at), lane=self.token.app_id
+                )
                 self.gateway.live.changed(("workers", "queues"))
             case Schedules() as told:
                 await self.gateway.schedules.agent_listed(self._linked(), told)
@@ -220,6 +231,8 @@ class _Peer:
                 return
             finally:
                 self.batches.task_done()
+                self.waiting_bytes -= len(batch.records)
+                await self.gateway.backlog.give_back(self.token.app_id, len(batch.records))
             if done.refused:
                 logs.records_refused(self.token.app_id, done.refused)
             self.out.put_nowait(self.session.send_ack(batch.seq))
@@ -231,7 +244,7 @@ class _Peer:
     # -- beginning and end ---------------------------------------------------------------------------------------------
     async def _greeted(self, hello: Hello) -> None:
         at, app_id = clock.now(), self.token.app_id
-        await self.gateway.store.write(lambda db: agents.record_hello(db, app_id, hello, at, at - hello.at))
+        await self.gateway.store.write(lambda db: agents.record_hello(db, app_id, hello, at, at - hello.at), lane=app_id)
         self.link = AgentLink(
             app_id=app_id,
             boot=hello.boot,

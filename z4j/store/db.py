@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -23,6 +23,7 @@ import aiosqlite
 
 from z4j.exceptions import StoreError
 from z4j.store import migrate
+from z4j.store.turns import SERVER, Job, Turns
 
 SQLITE_NAME: Final = sqlite3.sqlite_version
 SQLITE_VERSION: Final = sqlite3.sqlite_version_info
@@ -32,6 +33,8 @@ Row = tuple[Any, ...]
 
 GROUP_LIMIT: Final = 64
 """Jobs in one commit: enough to share an fsync, few enough that the first does not wait long for the last."""
+GROUP_S: Final = 0.02
+"""A commit does not wait for more once it has taken this long."""
 BUSY_MS: Final = 5_000
 STATEMENTS: Final = 512
 WAL_LONG: Final = 64 * 1024 * 1024
@@ -58,15 +61,6 @@ class Connection(sqlite3.Connection):
         self.memory.clear()
 
 
-class _Job:
-    __slots__ = ("durable", "fn", "future")
-
-    def __init__(self, fn: Callable[[Connection], Any], durable: bool) -> None:
-        self.fn = fn
-        self.durable = durable
-        self.future: Future[Any] = Future()
-
-
 class Store:
     """The one door to the database. Create, `await start()`, use, `await close()`."""
 
@@ -77,7 +71,7 @@ class Store:
         self._reader_count = readers
         self._readers: list[aiosqlite.Connection] = []
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._turns = Turns()
         self._writer: threading.Thread | None = None
         self._is_open = False
 
@@ -101,7 +95,7 @@ class Store:
         """Finish what was handed in, then close. Safe to call twice."""
         self._is_open = False
         if self._writer is not None:
-            self._jobs.put(None)
+            self._turns.close()
             await asyncio.to_thread(self._writer.join)
             self._writer = None
         for reader in self._readers:
@@ -109,17 +103,22 @@ class Store:
         self._readers.clear()
 
     # -- writing -------------------------------------------------------------------------------------------------------
-    async def write(self, fn: Callable[[Connection], T], *, durable: bool = False) -> T:
-        """Run `fn` in the writer's transaction and return its result after the commit.
+    async def write(self, fn: Callable[[Connection], T], *, durable: bool = False, lane: int = SERVER) -> T:
+        """Run `fn` in the writer's transaction and return its result after the commit. `lane`: the app whose turn it is.
 
         Raises what `fn` raised (only its own changes are undone), or StoreError when the commit failed.
         """
+        return (await self.write_steps([fn], durable=durable, lane=lane))[0]
+
+    async def write_steps(self, steps: Sequence[Callable[[Connection], T]], *, durable: bool = False, lane: int = SERVER) -> list[T]:
+        """Run several in order and return their results after the last commit. Others may be committed between two of them, and so may
+        the earlier ones when a later one raises: only for what may be done again from the start."""
         if not self._is_open:
             raise StoreError("The database is closed; nothing was written.", "Start the server again.")
-        job = _Job(fn, durable)
-        self._jobs.put(job)
+        job = Job(steps, durable, lane)
+        self._turns.put(job)
         # Shielded: a caller that goes away must not look like a failure to the others of its group.
-        return cast(T, await asyncio.shield(asyncio.wrap_future(job.future)))
+        return cast(list[T], await asyncio.shield(asyncio.wrap_future(job.future)))
 
     def _write_loop(self, opened: Future[None]) -> None:
         try:
@@ -136,21 +135,8 @@ class Store:
             return
         opened.set_result(None)
         with contextlib.closing(db):
-            is_last = False
-            while not is_last:
-                group: list[_Job] = []
-                job = self._jobs.get()
-                while job is not None:
-                    group.append(job)
-                    if len(group) >= GROUP_LIMIT:
-                        break
-                    try:
-                        job = self._jobs.get_nowait()
-                    except queue.Empty:
-                        break
-                is_last = job is None
-                if group:
-                    _commit_group(db, group)
+            while (job := self._turns.take(waits=True)) is not None:
+                _commit_group(db, self._turns, job)
             with contextlib.suppress(sqlite3.Error):
                 db.execute("PRAGMA optimize")
 
@@ -200,40 +186,71 @@ def _copy(path: Path, target: Path) -> None:
         raise StoreError(f"The copy to {target} failed: {error}. The database itself is untouched.") from error
 
 
-def _commit_group(db: Connection, group: list[_Job]) -> None:
-    """Run the jobs of one group and commit them together, then answer each."""
-    done: list[tuple[_Job, Any]] = []
-    failed: list[tuple[_Job, BaseException]] = []
+def _commit_group(db: Connection, turns: Turns, job: Job | None) -> None:
+    """Run steps of the jobs whose turn it is and commit them together, then answer each job that is done."""
+    done: list[Job] = []
+    failed: list[tuple[Job, BaseException]] = []
+    touched: list[Job] = []
     try:
         # Not allowed inside a transaction, hence one answer for the whole group.
-        db.execute(f"PRAGMA synchronous = {'FULL' if any(job.durable for job in group) else 'NORMAL'}")
+        is_durable = job is not None and (job.durable or turns.has_durable)
+        db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         db.execute("BEGIN IMMEDIATE")
-        for job in group:
-            db.execute("SAVEPOINT job")
-            try:
-                done.append((job, job.fn(db)))
-            except BaseException as error:  # handed to the caller who brought the job
-                db.forget()
-                if not db.in_transaction:
-                    raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
-                db.execute("ROLLBACK TO job")
-                # Full disks and the like are told in our own words; what the job itself raised is its caller's affair.
-                failed.append((job, _not_taken(error) if isinstance(error, sqlite3.OperationalError) else error))
-            db.execute("RELEASE job")
+        began, count = time.monotonic(), 0
+        while job is not None:
+            if job.durable and not is_durable:
+                turns.put_back(job)
+                break
+            if not job.is_over:
+                touched.append(job)
+                _run_step(db, turns, job, done, failed)
+                count += 1
+            if count >= GROUP_LIMIT or time.monotonic() - began > GROUP_S:
+                break
+            job = turns.take(waits=False)
+            if job is not None and turns.is_heavy(job.lane) and any(not turns.is_heavy(other.lane) for other in done):
+                turns.put_back(job)  # what is done of a light lane is committed first
+                break
         db.execute("COMMIT")
     except BaseException as error:
         db.forget()
         if db.in_transaction:
             db.execute("ROLLBACK")
-        _log.error("a group of %d writes was not committed: %s", len(group), error)
+        _log.error("a group of %d writes was not committed: %s", len(touched), error)
         lost = _not_taken(error)
-        for job in group:
-            job.future.set_exception(lost)
+        if job is not None and job not in touched:
+            touched.append(job)
+        for job in touched:
+            job.fail(lost)
         return
-    for job, result in done:
-        job.future.set_result(result)
+    for job in done:
+        job.is_over = True
+        job.future.set_result(job.results)
     for job, cause in failed:
-        job.future.set_exception(cause)
+        job.fail(cause)
+
+
+def _run_step(db: Connection, turns: Turns, job: Job, done: list[Job], failed: list[tuple[Job, BaseException]]) -> None:
+    """The next step of a job in its own savepoint. Raises when SQLite gave up the whole transaction."""
+    began = time.monotonic()
+    db.execute("SAVEPOINT job")
+    try:
+        job.results.append(job.steps[job.next](db))
+    except BaseException as error:  # handed to the caller who brought the job
+        db.forget()
+        if not db.in_transaction:
+            raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
+        db.execute("ROLLBACK TO job")
+        # Full disks and the like are told in our own words; what the job itself raised is its caller's affair.
+        failed.append((job, _not_taken(error) if isinstance(error, sqlite3.OperationalError) else error))
+    else:
+        job.next += 1
+        if job.next < len(job.steps):
+            turns.put_back(job)
+        else:
+            done.append(job)
+    db.execute("RELEASE job")
+    turns.charge(job.lane, time.monotonic() - began)
 
 
 def _not_taken(error: BaseException) -> StoreError:

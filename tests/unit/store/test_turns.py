@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Whose turn it is at the writer, with the clock moved by hand, and the same on a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from z4j.exceptions import StoreError
+from z4j.store.db import Connection, Store
+from z4j.store.migrate import migrate
+from z4j.store.turns import HEAVY_S, Job, Turns
+
+
+def job(lane: int, *, steps: int = 1, durable: bool = False) -> Job:
+    return Job([lambda db: None] * steps, durable, lane)
+
+
+def lanes_in_turn(turns: Turns, cost: float) -> list[int]:
+    taken = []
+    while (found := turns.take(waits=False)) is not None:
+        taken.append(found.lane)
+        turns.charge(found.lane, cost)
+    return taken
+
+
+def test_a_flood_waits_behind_itself() -> None:
+    turns = Turns(clock=lambda: 0.0)
+    for _ in range(5):
+        turns.put(job(1))
+    turns.put(job(2))
+    turns.put(job(0))
+    assert lanes_in_turn(turns, 0.01) == [1, 2, 0, 1, 1, 1, 1]
+
+
+def test_in_one_lane_the_first_stays_first() -> None:
+    turns = Turns(clock=lambda: 0.0)
+    first, second = job(1, steps=2), job(1)
+    turns.put(first)
+    turns.put(second)
+    assert turns.take(waits=False) is first
+    turns.put_back(first)
+    assert turns.take(waits=False) is first
+    assert turns.take(waits=False) is second
+    turns.close()
+    assert turns.take(waits=True) is None
+
+
+def test_what_was_used_is_forgotten() -> None:
+    now = [0.0]
+    turns = Turns(clock=lambda: now[0])
+    turns.charge(1, 10 * HEAVY_S)
+    assert turns.is_heavy(1)
+    now[0] = 4.0
+    assert not turns.is_heavy(1)
+
+
+def test_a_durable_one_is_known_while_it_waits() -> None:
+    turns = Turns()
+    turns.put(job(1, durable=True))
+    assert turns.has_durable
+    found = turns.take(waits=False)
+    assert found is not None
+    assert not turns.has_durable
+    turns.put_back(found)
+    assert turns.has_durable
+
+
+async def with_store(folder: Path, do: Callable[[Store], Any]) -> Any:
+    path = folder / "z4j.db"
+    migrate(path)
+    store = Store(path)
+    await store.start()
+    try:
+        return await do(store)
+    finally:
+        await store.close()
+
+
+def test_another_app_is_committed_between_the_steps_of_a_flood(tmp_path: Path) -> None:
+    async def do(store: Store) -> tuple[float, float]:
+        def slow(db: Connection) -> None:
+            time.sleep(0.005)
+
+        began = time.monotonic()
+        floods = [asyncio.create_task(store.write_steps([slow] * 20, lane=1)) for _ in range(20)]
+        await asyncio.sleep(0.15)
+        asked = time.monotonic()
+        await store.write(lambda db: None, lane=2)
+        took = time.monotonic() - asked
+        await asyncio.gather(*floods)
+        return took, time.monotonic() - began
+
+    took, total = asyncio.run(with_store(tmp_path, do))
+    assert took < total / 5
+
+
+def test_steps_run_in_order_and_a_failed_one_ends_its_job_alone(tmp_path: Path) -> None:
+    async def do(store: Store) -> list[Any]:
+        seen: list[int] = []
+
+        def note(number: int) -> Callable[[Connection], int]:
+            def step(db: Connection) -> int:
+                seen.append(number)
+                return number
+
+            return step
+
+        def fail(db: Connection) -> int:
+            raise ValueError("this step")
+
+        good, bad = await asyncio.gather(
+            store.write_steps([note(1), note(2), note(3)], lane=1),
+            store.write_steps([note(4), fail, note(5)], lane=1),
+            return_exceptions=True,
+        )
+        assert good == [1, 2, 3]
+        assert isinstance(bad, ValueError)
+        assert 5 not in seen
+        return seen
+
+    assert asyncio.run(with_store(tmp_path, do)) == [1, 2, 3, 4]
+
+
+def test_a_commit_that_fails_fails_every_job_it_touched(tmp_path: Path) -> None:
+    async def do(store: Store) -> None:
+        def give_up(db: Connection) -> None:
+            db.execute("ROLLBACK")  # as SQLite itself does when the disk is full
+            raise OSError("disk full")
+
+        async def many() -> list[Any]:
+            steps: list[Callable[[Connection], Any]] = [lambda db: 1, give_up, lambda db: pytest.fail("ran after the failure")]
+            return await asyncio.gather(store.write_steps(steps, lane=1), return_exceptions=True)
+
+        [error] = await many()
+        assert isinstance(error, StoreError)
+        assert await store.write(lambda db: 7) == 7
+
+    asyncio.run(with_store(tmp_path, do))

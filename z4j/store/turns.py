@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Whose turn it is at the writer: one lane per app and one for the server itself, each with its own queue.
+
+The lane that used the writer least lately goes first, one step at a time, so that an app that floods waits behind itself and not before
+the others. A job may have several steps: between two of them others get their turn, and what is done is committed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+SERVER: Final = 0
+"""The lane of pages, commands and the server's own duties."""
+HALF_LIFE_S: Final = 1.0
+HEAVY_S: Final = 0.05
+"""Of the writer's time in about a second: a lane above it is heavy, and the commit of a light one does not wait for it."""
+
+
+class Job:
+    """Steps that run in order, and where their results go. `is_over`: failed, so that what is left of it is not run."""
+
+    __slots__ = ("durable", "future", "is_over", "lane", "next", "number", "results", "steps")
+
+    def __init__(self, steps: Sequence[Callable[[Any], Any]], durable: bool, lane: int) -> None:
+        self.steps = steps
+        self.durable = durable
+        self.lane = lane
+        self.next = 0
+        self.number = 0
+        self.is_over = False
+        self.results: list[Any] = []
+        self.future: Future[list[Any]] = Future()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self.future.set_exception(error)
+
+
+class Turns:
+    """The queue in front of the writer. `put` from any thread, the rest from the writer's."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lanes: dict[int, deque[Job]] = {}
+        self._used: dict[int, tuple[float, float]] = {}
+        self._ready = threading.Condition()
+        self._count = 0
+        self._durable = 0
+        self._is_closed = False
+
+    def put(self, job: Job) -> None:
+        with self._ready:
+            self._count += 1
+            job.number = self._count
+            self._durable += job.durable
+            self._lanes.setdefault(job.lane, deque()).append(job)
+            self._ready.notify()
+
+    def close(self) -> None:
+        """Nothing more comes: `take` gives what is left, then None."""
+        with self._ready:
+            self._is_closed = True
+            self._ready.notify()
+
+    def take(self, *, waits: bool) -> Job | None:
+        """The job whose turn it is, out of its lane. None when there is none, or (`waits`) none any more."""
+        with self._ready:
+            while not self._lanes:
+                if self._is_closed or not waits:
+                    return None
+                self._ready.wait()
+            now = self._clock()
+            lane = min(self._lanes, key=lambda lane: (self._usage(lane, now), self._lanes[lane][0].number))
+            job = self._lanes[lane].popleft()
+            self._durable -= job.durable
+            if not self._lanes[lane]:
+                del self._lanes[lane]
+            return job
+
+    def put_back(self, job: Job) -> None:
+        """It has steps left, or cannot be part of this commit: it stays the first of its lane."""
+        with self._ready:
+            self._durable += job.durable
+            self._lanes.setdefault(job.lane, deque()).appendleft(job)
+
+    def charge(self, lane: int, seconds: float) -> None:
+        """This lane used the writer."""
+        now = self._clock()
+        self._used[lane] = (self._usage(lane, now) + seconds, now)
+
+    def is_heavy(self, lane: int) -> bool:
+        """Whether this lane used much of the writer lately."""
+        return self._usage(lane, self._clock()) > HEAVY_S
+
+    @property
+    def has_durable(self) -> bool:
+        """Whether one that waits has to survive a loss of power."""
+        return self._durable > 0
+
+    def _usage(self, lane: int, now: float) -> float:
+        seconds, at = self._used.get(lane, (0.0, now))
+        return float(seconds * 0.5 ** ((now - at) / HALF_LIFE_S))
