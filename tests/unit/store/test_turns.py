@@ -135,7 +135,8 @@ def test_a_commit_that_fails_fails_every_job_it_touched(tmp_path: Path) -> None:
 
         async def many() -> list[Any]:
             steps: list[Callable[[Connection], Any]] = [lambda db: 1, give_up, lambda db: pytest.fail("ran after the failure")]
-            return await asyncio.gather(store.write_steps(steps, lane=1), return_exceptions=True)
+            found: list[Any] = await asyncio.gather(store.write_steps(steps, lane=1), return_exceptions=True)
+            return found
 
         [error] = await many()
         assert isinstance(error, StoreError)
