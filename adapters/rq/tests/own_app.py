@@ -106,6 +106,23 @@ def twice(task_id: str) -> str:
     return ""
 
 
+def scheduled_runs(count: int) -> str:
+    """What a pass of rq-scheduler does with an entry, so many times, each after the end of the one before."""
+    import time
+    from datetime import UTC, datetime
+
+    from rq_scheduler import Scheduler
+
+    scheduler = Scheduler("work", connection=connection)
+    task_id = str(scheduler.schedule(datetime.now(UTC), "engine_app.succeed", args=["run"], interval=3600).id)
+    for _ in range(count):
+        scheduler.enqueue_job(Job.fetch(task_id, connection=connection))
+        ends = time.monotonic() + 20
+        while Job.fetch(task_id, connection=connection).get_status() != "finished" and time.monotonic() < ends:
+            time.sleep(0.05)
+    return task_id
+
+
 def limited(count: int) -> list[str]:
     """Jobs that may only run one at a time."""
     from rq import RateLimit

@@ -153,6 +153,14 @@ def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:
     assert {record.attempt for record in scene.of(bound)} == {0}
 
 
+def test_runs_of_rq_scheduler_are_numbered_one_by_one(scene: Scene) -> None:
+    """RQ comes to an enqueue by two methods of its own, and it counts once."""
+    task_id = scene.shop.say("scheduled_runs", 3)
+    for attempt in range(3):
+        assert scene.one(task_id, "started", attempt).attempt == attempt
+    assert sorted({record.attempt for record in scene.of(task_id)}) == [0, 1, 2]
+
+
 def test_the_scheduler_s_process_enqueues_what_is_due(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", "later", delay_s=1)
     assert scene.one(task_id, "enqueued").rest["eta"] is not None

@@ -18,6 +18,7 @@ from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.hooks import now
 from z4j_rq import originals
+from z4j_rq.dependencies import why_waiting
 from z4j_rq.ends import Held
 from z4j_rq.facts import ENGINE, WAITING, name_of
 from z4j_rq.marks import attempt_of, by_command
@@ -86,7 +87,8 @@ def prioritise_task(view: View, task_id: str, level: str) -> dict[str, Any]:
     """To the front of its queue; RQ knows no other order. Raises Refused."""
     if level != "next":
         raise Refused("RQ knows one order only: a job can be put in front of its queue, and nowhere else")
-    _, queue = _waiting(view, task_id)
+    job, queue = _waiting(view, task_id)
+    _refuse_deferred(job)
     if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
         raise Refused("a worker has taken it already")
     return {"queue": queue.name}
@@ -95,6 +97,7 @@ def prioritise_task(view: View, task_id: str, level: str) -> dict[str, Any]:
 def move_task(view: View, task_id: str, name: str) -> dict[str, Any]:
     """Behind what waits in another queue of the same Redis. Raises Refused."""
     job, queue = _waiting(view, task_id)
+    _refuse_deferred(job)
     other = like(queue, name)  # the same Redis: a queue of that name in another one is another queue
     if other.name == queue.name:
         raise Refused("it is in that queue already")
@@ -115,6 +118,12 @@ def _waiting(view: View, task_id: str) -> tuple[Job, Queue]:
     if status not in WAITING:
         raise Refused(f"it does not wait: RQ says {getattr(status, 'value', status)}")
     return job, view.queue_of(job)
+
+
+def _refuse_deferred(job: Job) -> None:
+    """Raises Refused for a job that is in no queue yet, with what it waits for."""
+    if why := why_waiting(job):
+        raise Refused(f"it is in no queue yet: {why}; nothing was changed")
 
 
 def cancel_task(view: View, task_id: str) -> dict[str, Any]:

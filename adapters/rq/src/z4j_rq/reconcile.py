@@ -7,6 +7,7 @@ from typing import Any
 
 from rq.job import JobStatus
 
+from z4j_rq.dependencies import why_waiting
 from z4j_rq.facts import WAITING
 from z4j_rq.queues import View
 
@@ -25,4 +26,6 @@ def lookup_task(view: View, task_id: str) -> dict[str, Any]:
     if job is None:
         return {"state": "unknown", "engine_state": "gone"}
     status = job.get_status(refresh=False)
-    return {"state": STATES.get(status, "unknown"), "engine_state": str(getattr(status, "value", status))}
+    engine_state = str(getattr(status, "value", status))
+    why = why_waiting(job)
+    return {"state": STATES.get(status, "unknown"), "engine_state": f"{engine_state}: {why}" if why else engine_state}

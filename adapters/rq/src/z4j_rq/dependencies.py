@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job waits for that RQ calls deferred: other jobs, which may have ended in a way that never lets it run."""
+
+from __future__ import annotations
+
+from rq.job import Job, JobStatus
+
+NEVER = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
+"""A job with one of these ends lets its dependants wait; a failed one only where they do not allow failures."""
+SHOWN = 5
+
+
+def why_waiting(job: Job) -> str:
+    """A sentence on what a deferred job waits for, "" for a job that is not deferred. Asks Redis, changes nothing."""
+    if job.get_status(refresh=False) != JobStatus.DEFERRED:
+        return ""
+    ids = [str(id) for id in job._dependency_ids]
+    found = job.__class__.fetch_many(ids, connection=job.connection, serializer=job.serializer) if ids else []
+    blocking = [f"{id}, {_end_of(other)}" for id, other in zip(ids, found, strict=True) if _never_lets(job, other)]
+    if blocking:
+        return f"it waits for {'; '.join(blocking[:SHOWN])}, and will not run unless that is run again"
+    return f"it waits for the end of {', '.join(ids[:SHOWN])}"
+
+
+def _never_lets(job: Job, other: Job | None) -> bool:
+    if other is None:
+        return True
+    status = other.get_status(refresh=False)
+    return status in NEVER and not (status == JobStatus.FAILED and getattr(job, "allow_dependency_failures", False))
+
+
+def _end_of(other: Job | None) -> str:
+    return "which is gone" if other is None else f"which has {'been ' if other._status != JobStatus.FAILED else ''}{other._status.value}"
