@@ -112,3 +112,26 @@ def test_install(tmp_path: Path) -> None:
     agent = z4j_agent.current()
     assert agent is not None
     assert agent.adapters == (adapter,)
+
+
+def defined(path: str, names: dict[str, object], code: str) -> dict[str, object]:
+    """The names that the code of a file defines, as if it stood at that path."""
+    exec(compile(code, path, "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize("package", ["sentry_sdk", "unknown_apm"])
+def test_a_library_that_wraps_the_engines_calls_is_not_the_caller(package: str) -> None:
+    wrapper = defined(f"/env/site-packages/{package}/patch.py", {"__name__": f"{package}.patch"}, "def wrap(call):\n    return call()\n")
+    code = "\n\nfound = wrap(lambda: hooks.calling_code((), depth=2))"
+    caller = defined("/srv/shop/orders.py", {"__name__": "shop.orders", "wrap": wrapper["wrap"], "hooks": hooks}, code)
+    assert caller["found"] == "shop.orders:3"
+
+
+def test_an_installed_application_is_the_caller() -> None:
+    """Its own entry point, which is not installed, stands far above it."""
+    handle = "def handle(call, depth):\n    return handle(call, depth - 1) if depth else call()\n"
+    framework = defined("/env/site-packages/framework.py", {"__name__": "framework"}, handle)
+    view = "def view():\n    return hooks.calling_code((), depth=1)\nfound = handle(view, 9)"
+    names = {"__name__": "pretalx.mail", "hooks": hooks, "handle": framework["handle"]}
+    assert defined("/env/site-packages/pretalx/mail.py", names, view)["found"] == "pretalx.mail:2"

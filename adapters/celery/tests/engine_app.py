@@ -40,6 +40,13 @@ def succeed(value: Any) -> Any:
     return value
 
 
+@app.task(name="contract.delivered", bind=True)
+def delivered(self: Task, value: Any) -> dict[str, Any]:
+    """How its message was delivered."""
+    properties = self.request.properties
+    return {name: properties.get(name) for name in ("priority", "delivery_mode", "reply_to")} | {"expires": self.request.expires}
+
+
 @app.task(name="contract.fail")
 def fail(value: str) -> None:
     raise ValueError(value)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 from test_conformance import CeleryHarness
 
-from z4j_agent.conformance import FailuresContract, Harness, OperateContract, wait_for
+from z4j_agent.conformance import FailuresContract, Harness, OperateContract, Outcome, wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.operating import new_id
 from z4j_agent.conformance.rabbitmq import start_rabbitmq
@@ -110,6 +110,17 @@ class CeleryContract(OperateContract):
 class TestRedis(CeleryContract):
     harness_class = OneHarness
     levels: ClassVar[Sequence[str]] = ("next", "low")
+
+    def test_a_message_is_delivered_again_as_it_was(self, gateway: Gateway, running: Harness) -> None:
+        """Its priority, its expiry, how it is kept and where it is answered, also with other arguments."""
+        task_id = running.enqueue("delivered", 1, priority=9, expires=600, delivery_mode=1, reply_to="answers")
+        outcome = Outcome("succeeded")
+        first = json.loads(ended(gateway, task_id, outcome)[-1].rest["result"])
+        assert (first["priority"], first["delivery_mode"], first["reply_to"]) == (9, 1, "answers")
+        for action in ("retry_task", "restore_task", "edit_task"):
+            id = new_id()
+            self.done(gateway, running, action, **self.original(gateway, task_id), new_id=id, edit={"args": {"0": 2}})
+            assert json.loads(ended(gateway, id, outcome)[-1].rest["result"]) == first, action
 
 
 class GreenHarness(OneHarness):

@@ -11,7 +11,7 @@ import celery
 from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_agent.holds import own_holds
-from z4j_celery import apps, commands, control, discovery, doctor, queues, reconcile, waiting
+from z4j_celery import apps, commands, control, destinations, discovery, doctor, queues, reconcile, waiting
 from z4j_celery.capture import Capture
 from z4j_celery.schedules import CeleryBeat
 
@@ -134,7 +134,7 @@ class CeleryAdapter(Adapter):
         return [self._first.app] if self._first.consumer is not None else self._apps
 
     def knows_task(self, name: str) -> bool:
-        return any(name in app.tasks for app in self._apps)
+        return any(destinations.knows_task(app, name) for app in self._apps)
 
     def knows_queue(self, queue: str) -> bool:
         return any(capture.knows_queue(queue) for capture in self.captures)

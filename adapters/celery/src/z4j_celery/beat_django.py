@@ -33,7 +33,7 @@ from z4j_celery.beat_forms import (
     fields_of,
     form_of,
     is_missed,
-    json_or,
+    read_json,
     readable,
     refuse_past,
     shown,
@@ -82,12 +82,18 @@ class DjangoStore:
     def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         with _database():
             rows = list(models.PeriodicTask.objects.select_related("interval", "crontab", "solar", "clocked").order_by("name")[:MOST])
-            return [readable(row.name, partial(self._told, row, last.get(row.name))) for row in rows]
+            return [
+                readable(row.name, partial(self._told, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
+            ]
+
+    def _listed(self, row: Any, fired_at: int | None) -> ScheduleInfo:
+        return readable(row.name, partial(self._told, row, fired_at), row.task, is_enabled=bool(row.enabled))
 
     def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
         rule = row.schedule
         kind, expression, its_zone = form_of(rule, zone_name(self._app.timezone))
-        args, kwargs = shown(self._app, row.task, json_or(row.args, []), json_or(row.kwargs, {}))
+        read_json("headers", row.headers, dict)
+        args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         last_at = max((at for at in (fired_at, us(row.last_run_at)) if at is not None), default=None)
         unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
         if self._is_rewritten(row.name):
@@ -130,7 +136,7 @@ class DjangoStore:
             raise Refused(f"there is an entry {spec.name[:80]} already")
         self._check_task(spec.task_name, row)
         rule = self._rule(spec)
-        old = (json_or(row.args, []), json_or(row.kwargs, {}))
+        old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
         row.name, row.task, row.enabled = spec.name, spec.task_name, spec.is_enabled
         row.args, row.kwargs = json.dumps(args), json.dumps(kwargs)
@@ -230,8 +236,8 @@ class DjangoStore:
             }
             if row.expire_seconds:
                 options["expires"] = row.expire_seconds
-            options["headers"] = {**json_or(row.headers, {}), "periodic_task_name": row.name}
-            return row.task, json_or(row.args, []), json_or(row.kwargs, {}), options
+            options["headers"] = {**read_json("headers", row.headers, dict), "periodic_task_name": row.name}
+            return row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict), options
 
     def _find(self, key: str) -> Any:
         row = models.PeriodicTask.objects.filter(name=key).first()

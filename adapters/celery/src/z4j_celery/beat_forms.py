@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, schedule
@@ -24,6 +24,8 @@ from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
 from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
 from z4j_agent.zones import check_only_zone, zone_of_host
+
+T = TypeVar("T")
 
 LATE_US: Final = 60_000_000
 """A one-off that was due longer ago than this is not sent any more."""
@@ -138,15 +140,18 @@ def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:
         raise Refused("its time has passed; give it one to come")
 
 
-def readable(key: str, make: Callable[[], ScheduleInfo]) -> ScheduleInfo:
+def readable(key: str, make: Callable[[], ScheduleInfo], task_name: str = "", *, is_enabled: bool = True) -> ScheduleInfo:
     """What `make` gives; of an entry that cannot be read, that it cannot: the others are listed all the same."""
+    unable = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
     try:
         return make()
+    except Refused as error:
+        note = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unable, note=note)
     except Exception as error:
         let_through(error)
-        unable = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
         note = f"It cannot be read ({type(error).__name__})."
-        return ScheduleInfo(key, key, "other", "", "", "", is_enabled=False, unable=unable, note=note)
+        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unable, note=note)
 
 
 def shown(app: Any, task_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
@@ -156,12 +161,16 @@ def shown(app: Any, task_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
     return show_arguments(args, kwargs, agent.settings.redact if agent is not None else (), names)
 
 
-def json_or(text: str | None, otherwise: Any) -> Any:
-    """A column of JSON; `otherwise` where it is empty."""
+def read_json(column: str, text: str | None, kind: type[T]) -> T:
+    """A column of JSON, empty where it has no text. Raises Refused where it holds something else: beat disables such a row, and what it
+    would run is unknown, so it is neither sent nor saved."""
     try:
-        return json.loads(text) if text else otherwise
-    except ValueError:  # beat itself takes such a row out of service; it is listed all the same
-        return otherwise
+        found = json.loads(text) if text else kind()
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise Refused(f"its {column} cannot be read: this is no JSON {'list' if kind is list else 'object'}. Nothing was sent or changed")
+    return found
 
 
 def with_place(options: Any, spec: ScheduleSpec) -> dict[str, Any]:

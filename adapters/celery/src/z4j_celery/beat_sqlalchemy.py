@@ -24,7 +24,7 @@ from z4j_celery.beat_forms import (
     fields_of,
     form_of,
     is_missed,
-    json_or,
+    read_json,
     readable,
     refuse_past,
     shown,
@@ -63,11 +63,17 @@ class SqlalchemyStore:
     def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         with self._session() as session:
             rows = session.query(PeriodicTask).order_by(PeriodicTask.name).limit(MOST).all()
-            return [readable(row.name, partial(self._told, row, last.get(row.name))) for row in rows]
+            return [
+                readable(row.name, partial(self._told, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
+            ]
+
+    def _listed(self, row: Any, fired_at: int | None) -> ScheduleInfo:
+        return readable(row.name, partial(self._told, row, fired_at), row.task, is_enabled=bool(row.enabled))
 
     def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
         kind, expression, its_zone = form_of(row.schedule, zone_name(self._app.timezone))
-        args, kwargs = shown(self._app, row.task, json_or(row.args, []), json_or(row.kwargs, {}))
+        read_json("headers", row.headers, dict)
+        args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is when the entry began
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
@@ -114,7 +120,7 @@ class SqlalchemyStore:
                 raise Refused(f"there is an entry {spec.name[:80]} already")
             self._check_task(session, spec.task_name, row)
             rule = self._rule(session, spec)
-            old = (json_or(row.args, []), json_or(row.kwargs, {}))
+            old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
             args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
             was_clocked, is_once = row.discriminator == "clockedschedule", spec.kind == "once"
             is_other = (row.discriminator, row.schedule_id) != (rule.discriminator, rule.id)
@@ -194,8 +200,8 @@ class SqlalchemyStore:
             }
             if row.expire_seconds:
                 options["expires"] = row.expire_seconds
-            options["headers"] = {**json_or(row.headers, {}), "periodic_task_name": row.name}
-            return row.task, json_or(row.args, []), json_or(row.kwargs, {}), options
+            options["headers"] = {**read_json("headers", row.headers, dict), "periodic_task_name": row.name}
+            return row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict), options
 
     @staticmethod
     def _find(session: Any, key: str) -> Any:

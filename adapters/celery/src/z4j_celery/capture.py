@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,25 +27,41 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
 from z4j_celery import apps, destinations, originals
-from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, calling_code, due, now, queue_in, queue_of, sent_meta, to_us
+from z4j_celery.facts import (
+    ENGINE,
+    MARK,
+    OLD_MARKS,
+    RETRY_OF,
+    calling_code,
+    due,
+    now,
+    queue_in,
+    queue_of,
+    repeated,
+    sent_meta,
+    to_us,
+)  # fmt: skip
 
 EXIT_WAIT_S = 1.0
 MAX_SENT = 1_000
+NEAR = 6
+"""Frames between a receiver and the function of Celery that sends the signal."""
 SWEEP_AT = 512
 REDELIVERED = '{"redelivered":true}'
 
 
 class Run:
-    """One run in the process that executes it, hung on the task's own request: when it began, by both clocks."""
+    """One run in the process that executes it: when it began, by both clocks."""
 
-    __slots__ = ("attempt", "began_ns", "meta", "name", "queue", "received_at", "started_at")
+    __slots__ = ("attempt", "began_ns", "meta", "name", "queue", "received_at", "started_at", "task_id")
 
     def __init__(self, request: Any, name: str) -> None:
         self.began_ns = time.perf_counter_ns()
         self.started_at = now()
         self.name = name
         self.attempt = int(request.retries or 0)
-        self.received_at: int | None = getattr(request, RECEIVED_AT, None)
+        self.task_id = request.id
+        self.received_at: int | None = None
         info = request.delivery_info
         self.queue = queue_in(info)
         self.meta = REDELIVERED if info and info.get("redelivered") else records.NO_META
@@ -66,6 +83,8 @@ class Capture:
         """gevent's hub in whose greenlets this app is used; None without gevent."""
         self._agent: Agent
         self._sending = threading.local()
+        self._runs: dict[int, Run] = {}
+        """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
         self._held: dict[str, ref[Any]] = {}
         """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
 
@@ -132,11 +151,12 @@ class Capture:
         sending.at, sending.priority, sending.message = now(), (properties or {}).get("priority"), None
         if not isinstance(headers, dict) or "id" not in headers:
             return  # protocol 1: the id is in the body, and the worker reports the arguments
-        headers.pop(RECEIVED_AT, None)  # a retry repeats every header its task was received with
-        headers.pop(MARK, None)
-        sending.message = originals.message_of_publish(self.app, headers, body)
+        for mark in OLD_MARKS:  # a retry repeats every header its task was received with
+            headers.pop(mark, None)
+        given = {**(properties or {}), "delivery_mode": _delivery_mode()}
+        sending.message = originals.message_of_publish(self.app, headers, body, given)
         if sending.message is not None:
-            headers[MARK] = 1
+            originals.mark_reported(body)
 
     @guard("after_task_publish")
     def on_after_publish(
@@ -152,7 +172,7 @@ class Capture:
         queue = queue_of(exchange, routing_key)
         if not str(getattr(exchange, "name", exchange) or "") and len(self._sent) < MAX_SENT:
             self._sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
-        meta = sent_meta(said, task_id, getattr(sending, "priority", None), code=calling_code())
+        meta = sent_meta(said, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))
         message, sending.message = getattr(sending, "message", None), None
@@ -169,16 +189,17 @@ class Capture:
             return
         agent, headers, info = self._agent, request.request_dict, request.delivery_info
         at, task_id = now(), request.id
-        headers[RECEIVED_AT] = at  # travels to the child, so that an end can tell it
+        marks = {mark: headers.pop(mark) for mark in OLD_MARKS if mark in headers}  # the child and its task get the rest
         held = self._held
         held[task_id] = ref(request)
         if len(held) > self._sweep_at:
             self._sweep()
         attempt, queue, name = int(headers.get("retries") or 0), queue_in(info), request.type
-        if MARK in headers:
+        if MARK in marks or (request.content_type == originals.JSON and originals.is_reported(request.body)):
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         else:
-            meta = sent_meta(headers, task_id, info.get("priority"), redelivered=bool(info.get("redelivered")))
+            old = marks.get(RETRY_OF)
+            meta = sent_meta(headers, task_id, info.get("priority"), old, redelivered=bool(info.get("redelivered")))
             agent.offer(lambda: originals.payload_of_request(agent, self.app, request, attempt, queue))
         eta = to_us(request.eta) if request.eta else None
         agent.append(records.received(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=eta, meta=meta))
@@ -257,7 +278,7 @@ class Capture:
         if not self._is_ours(task):
             return
         agent, request = self._agent, task.request
-        run = request.z4j_run = Run(request, task.name)
+        run = self._runs[id(request)] = Run(request, task.name)
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
         agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
@@ -267,12 +288,15 @@ class Capture:
 
     @guard("task_postrun")
     def on_postrun(self, task: Any = None, state: Any = None, retval: Any = None, **_: Any) -> None:
-        if state not in ("SUCCESS", "IGNORED", "REJECTED") or not self._is_ours(task):
-            return  # failures and retries have signals of their own; no state is no end
+        if not self._is_ours(task):
+            return
         request = task.request
-        run: Run | None = getattr(request, "z4j_run", None)
+        run = self._run_of(request)
         if run is None:
             return
+        del self._runs[id(request)]
+        if state not in ("SUCCESS", "IGNORED", "REJECTED"):
+            return  # failures and retries have signals of their own; no state is no end
         agent, runtime = self._agent, run.runtime()
         if state == "REJECTED":
             self._rejected_itself(run, request.id, retval, runtime)
@@ -288,6 +312,10 @@ class Capture:
                 received_at=run.received_at, started_at=run.started_at, runtime=runtime, result=result, meta=meta,
             )
         )  # fmt: skip
+
+    def _run_of(self, request: Any) -> Run | None:
+        run = self._runs.get(id(request))
+        return run if run is not None and run.task_id == request.id else None
 
     def _rejected_itself(self, run: Run, task_id: str, reject: Any, runtime: int) -> None:
         """The task raised Reject: back into the queue, or dropped for good."""
@@ -308,7 +336,7 @@ class Capture:
         if isinstance(exception, Reject) or not self._is_ours(sender):
             return  # Celery 5.7 reports a Reject again, from main and as a failure; on_postrun has told it as what it is
         request = sender.request
-        run: Run | None = getattr(request, "z4j_run", None) if request.id == task_id else None
+        run = self._run_of(request) if request.id == task_id else None
         if run is None:
             self._failed_elsewhere(sender, request, str(task_id), exception)
             return
@@ -327,13 +355,12 @@ class Capture:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
         agent, held = self._agent, self._request(task_id)
         attempt, queue, meta = int(context.retries or 0), queue_in(context.delivery_info), records.NO_META
-        received_at: int | None = None
         if held is not None:
             if getattr(held, "z4j_has_failed", False):
                 return  # a hard time limit is announced twice
             held.z4j_has_failed = True
             headers, info = held.request_dict, held.delivery_info
-            attempt, queue, received_at = int(headers.get("retries") or 0), queue_in(info), headers.get(RECEIVED_AT)
+            attempt, queue = int(headers.get("retries") or 0), queue_in(info)
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)
         head = (ENGINE, task_id, attempt, now(), run, task.name, queue)
@@ -344,7 +371,7 @@ class Capture:
         reason = "time_limit" if isinstance(exception, TimeLimitExceeded) else ""
         agent.append(
             records.failed(
-                *head, received_at=received_at, started_at=started_at, runtime=runtime, reason=reason,
+                *head, received_at=None, started_at=started_at, runtime=runtime, reason=reason,
                 error_type=type(exception).__name__, error=error, traceback="", meta=meta,
             )
         )  # fmt: skip
@@ -355,7 +382,7 @@ class Capture:
             return
         agent, at, task_id = self._agent, now(), request.id
         attempt, queue = int(request.retries or 0), queue_in(request.delivery_info)
-        run: Run | None = getattr(request, "z4j_run", None)
+        run = self._run_of(request)
         token, started_at, runtime = self._ran_elsewhere(task_id) if run is None else (agent.run, run.started_at, run.runtime())
         meta = records.NO_META if run is None else run.meta
         cause = getattr(reason, "exc", None)
@@ -399,6 +426,18 @@ class Capture:
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
+
+
+def _delivery_mode() -> Any:
+    """How the message being published is kept by its broker; None where nobody can tell. The signal does not carry it."""
+    frame: Any = sys._getframe(2)
+    for _ in range(NEAR):
+        if frame is None:
+            return None
+        if frame.f_code.co_name == "send_task_message":  # celery/app/amqp.py: `_create_task_sender`
+            return frame.f_locals.get("delivery_mode")
+        frame = frame.f_back
+    return None
 
 
 def _traceback_of(einfo: Any) -> str:

@@ -7,6 +7,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
+from celery.backends.base import BaseKeyValueStoreBackend
 from celery.concurrency.base import BasePool
 from celery.utils.collections import AttributeDict
 from celery.worker import state as worker_state
@@ -20,8 +21,9 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.originals import is_plain
 from z4j_celery import originals
 from z4j_celery.destinations import check_destination
-from z4j_celery.facts import ENGINE, RETRY_OF, now, sent_meta
+from z4j_celery.facts import ENGINE, now, queue_of, repeats, sent_meta, to_us
 
+EXPIRED = "Its expiry has passed, so it was sent without one."
 NO_CHORD = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
 
 
@@ -66,6 +68,7 @@ def run_task(app: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_i
         raise Refused(f"this application does not know {name}")
     if app.conf.task_always_eager:
         raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+    check_new_id(app, new_id)
     sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
     return {"task_id": str(sent.id), "queue": queue}
 
@@ -76,6 +79,11 @@ def _publish(
     """`eta_at` in microseconds UTC, `priority` on the broker's own scale."""
     data = original.data
     queue = original.queue or str(data.get("key", "")) or str(app.conf.task_default_queue)
+    exchange, key = _address(original, queue)
+    check_destination(app, exchange, key, queue, is_bound=original.is_bound)
+    check_new_id(app, new_id)
+    expires = to_us(data.get("expires"))
+    is_expired = expires is not None and expires <= max(now(), eta_at or 0)
     headers = {
         "timelimit": [None, None],
         **data.get("headers", {}),
@@ -86,38 +94,67 @@ def _publish(
         "parent_id": None,
         "retries": 0,
         "eta": None if eta_at is None else datetime.fromtimestamp(eta_at / 1_000_000, UTC).isoformat(),
-        "expires": None,
-        RETRY_OF: original.task_id,
+        "expires": None if is_expired else data.get("expires"),
     }
-    check_destination(app, str(data.get("exchange", "")), str(data.get("key", "")), queue)
+    properties = _properties(app, original, new_id, priority)
+    priority = properties.get("priority")
     at = now()
     with app.producer_pool.acquire(block=True, timeout=5) as producer:
         producer.publish(
-            body,
-            exchange=str(data.get("exchange", "")),
-            routing_key=str(data["key"]) if data.get("exchange") else queue,
+            originals.without_mark(data, body),
+            exchange=exchange,
+            routing_key=key,
             content_type=str(data.get("type", originals.JSON)),
             content_encoding=str(data.get("encoding", originals.UTF8)),
             headers=headers,
-            correlation_id=new_id,
-            delivery_mode=2,
             retry=True,
             retry_policy={"max_retries": 2, "interval_start": 0.1},
-            **({} if priority is None else {"priority": priority}),
+            **properties,
         )
     agent = z4j_agent.current()
     if agent is not None:
-        meta = sent_meta(headers, new_id, priority)
+        meta = sent_meta(headers, new_id, priority, original.task_id)
         agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, original.name, queue, eta=eta_at, meta=meta))
-    return {"task_id": new_id, "queue": queue}
+    return {"task_id": new_id, "queue": queue} | ({"note": EXPIRED} if is_expired else {})
+
+
+def _address(original: Original, queue: str) -> tuple[str, str]:
+    """(exchange, routing key): the original's own, or the queue itself where the message had none or was moved."""
+    data = original.data
+    exchange, key = str(data.get("exchange", "")), str(data.get("key", ""))
+    if not exchange or (original.is_bound and queue != str(data.get("queue", queue_of(exchange, key)))):
+        return "", queue
+    return exchange, key
+
+
+def _properties(app: Any, original: Original, new_id: str, priority: int | None) -> dict[str, Any]:
+    """How the message is delivered and answered: as the original was, but for what is asked otherwise."""
+    kept = original.data.get("properties")
+    properties = dict(kept) if isinstance(kept, dict) else {}
+    declared = app.amqp.queues.get(original.queue)
+    mode = getattr(getattr(declared, "exchange", None), "delivery_mode", None) or app.conf.task_default_delivery_mode
+    default = {"delivery_mode": _mode(mode), "correlation_id": new_id}
+    return default | properties | ({} if priority is None else {"priority": priority})
+
+
+def _mode(configured: Any) -> int:
+    return {"transient": 1, "persistent": originals.PERSISTENT}.get(configured, configured) or originals.PERSISTENT
+
+
+def check_new_id(app: Any, new_id: str) -> None:
+    """Raises Refused where the result backend holds something under that id: the new task's result would overwrite it."""
+    backend = app.backend
+    if isinstance(backend, BaseKeyValueStoreBackend) and backend.get(backend.get_key_for_task(new_id)):
+        raise Refused(f"a result is stored under the id {new_id} already; nothing was sent", check="task_id.exists")
 
 
 def _send_by_name(app: Any, original: Original, new_id: str, args: Any, kwargs: Any, *, note: str) -> dict[str, Any]:
     """As a message of its own; the hooks of publishing report it."""
     check_destination(app, "", "", original.queue)
-    app.send_task(
-        original.name, args, kwargs, task_id=new_id, root_id=new_id, queue=original.queue or None, headers={RETRY_OF: original.task_id}
-    )
+    check_new_id(app, new_id)
+    properties = {name: value for name, value in _properties(app, original, new_id, None).items() if name != "correlation_id"}
+    with repeats(original.task_id):
+        app.send_task(original.name, args, kwargs, task_id=new_id, root_id=new_id, queue=original.queue or None, **properties)
     return {"task_id": new_id, "queue": original.queue, "note": note}
 
 

@@ -14,7 +14,10 @@ from typing import Any
 
 from z4j_agent.adapter import Refused
 
-_OF_KOMBU = re.compile(r"(^|\.)pidbox(\.|$)|\.pidbox$|^reply\.|^amq\.|^_kombu|^unacked|^celery-task-meta-|^celery-taskset-meta-")
+_OF_KOMBU = re.compile(
+    r"(^|\.)pidbox(\.|$)|\.pidbox$|^reply\.|^amq\.|^_kombu|^unacked|^celery-task-meta-|^celery-taskset-meta-"
+    r"|^celery_delayed|^celeryresults$"
+)
 
 
 def is_control(app: Any, name: str) -> bool:
@@ -22,7 +25,11 @@ def is_control(app: Any, name: str) -> bool:
     conf = app.conf
     own = {str(conf.get("control_exchange") or "celery"), str(conf.get("event_exchange") or "celeryev")}
     prefixes = {str(conf.get("event_queue_prefix") or "celeryev"), str(conf.get("event_exchange") or "celeryev")}
-    if _OF_KOMBU.search(name) or name in {f"{space}.pidbox" for space in own} | {f"reply.{space}.pidbox" for space in own}:
+    if (
+        not name.isprintable()
+        or _OF_KOMBU.search(name)
+        or name in {f"{space}.pidbox" for space in own} | {f"reply.{space}.pidbox" for space in own}
+    ):
         return True
     return name in prefixes or any(name.startswith(f"{prefix}.") for prefix in prefixes)
 
@@ -44,8 +51,17 @@ def _consumed(consumer: Any) -> list[str]:
     return [queue.name for queue in consumer.task_consumer.queues] if consumer.task_consumer is not None else []
 
 
-def check_destination(app: Any, exchange: str, key: str, queue: str) -> None:
-    """Raises Refused where a kept message would go to Celery's own exchanges or queues, or through an exchange the app does not declare."""
+def knows_task(app: Any, name: str) -> bool:
+    """Whether the application registered it. Celery's own tasks run others that their arguments name, so they do not count."""
+    return not name.startswith("celery.") and name in app.tasks
+
+
+def check_destination(app: Any, exchange: str, key: str, queue: str, *, is_bound: bool = True) -> None:
+    """Raises Refused where a kept message would go to Celery's own exchanges or queues, or through an exchange the app does not declare.
+
+    Of an original that is not bound, the routing key must be one by which a declared queue is bound, too: an older agent sealed it, but
+    not as what belongs to this name and queue.
+    """
     for name in filter(None, (exchange, key, queue)):
         if is_control(app, name):
             raise Refused(f"{name[:80]} belongs to Celery itself, not to the application; nothing was sent", check="queue.control")
@@ -53,3 +69,14 @@ def check_destination(app: Any, exchange: str, key: str, queue: str) -> None:
     declared |= {str(app.conf.task_default_exchange or app.conf.task_default_queue)}
     if exchange and exchange not in declared:
         raise Refused(f"this application declares no exchange {exchange[:80]}; nothing was sent", check="exchange.unknown")
+    if exchange and not is_bound and (exchange, key) not in _bindings(app):
+        raise Refused(f"this application binds no queue to {exchange[:80]} by that key; nothing was sent", check="exchange.unknown")
+
+
+def _bindings(app: Any) -> set[tuple[str, str]]:
+    """(exchange, routing key) of every queue the app declares."""
+    return {
+        (str(getattr(each.exchange, "name", "") or ""), str(each.routing_key or ""))
+        for queue in app.amqp.queues.values()
+        for each in (queue, *(queue.bindings or ()))
+    }

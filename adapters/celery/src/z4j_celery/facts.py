@@ -3,22 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from z4j_agent import hooks, records
 from z4j_agent.hooks import now
 
-__all__ = ["ENGINE", "MARK", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_in", "queue_of", "sent_meta", "to_us"]
+__all__ = [
+    "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_in", "queue_of", "repeated", "repeats",
+    "sent_meta", "to_us",
+]  # fmt: skip
 
 ENGINE = "celery"
 MARK = "z4j"
-"""Header of a message whose arguments and original its producer has written already."""
+"""Header with which older versions marked a message whose arguments its producer had reported. Removed before the task reads it."""
 RECEIVED_AT = "z4j_received"
-"""Given to the child with the request: when main took the task. Never published."""
+"""Header that older versions added to a request, and to its retries. Removed before the task reads it."""
 RETRY_OF = "z4j_retry_of"
-"""Header of a message an operator sent again: the task it repeats."""
+"""Header with which older versions named the task that an operator sent again. Removed before the task reads it."""
+
+OLD_MARKS = (MARK, RECEIVED_AT, RETRY_OF)
 
 DELAYED_BITS = 28
 """Levels of native delayed delivery: a routing key begins with that many bits (kombu, transport/native_delayed_delivery.py)."""
@@ -67,7 +74,25 @@ def calling_code() -> str:
     return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)
 
 
-def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, **more: Any) -> str:
+_repeating = threading.local()
+
+
+@contextlib.contextmanager
+def repeats(task_id: str) -> Iterator[None]:
+    """What is sent meanwhile in this thread repeats that task. The message itself does not name it: its task would see that."""
+    _repeating.task_id = task_id
+    try:
+        yield
+    finally:
+        _repeating.task_id = None
+
+
+def repeated() -> str | None:
+    """The task that what is being sent repeats, or None."""
+    return getattr(_repeating, "task_id", None)
+
+
+def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, **more: Any) -> str:
     """Where a task comes from, as the meta of an `enqueued` or `received` record. A retry names itself as parent and root."""
     root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
     return records.meta(
@@ -75,7 +100,7 @@ def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, **
             "parent_id": parent_id if parent_id != task_id else None,
             "root_id": root_id if root_id != task_id else None,
             "group_id": headers.get("group"),
-            "retry_of": headers.get(RETRY_OF),
+            "retry_of": retry_of or headers.get(RETRY_OF),
             "expires": to_us(headers.get("expires")),
             "priority": priority if isinstance(priority, int) else None,
             "route": hooks.route(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kombu.exceptions import EncodeError
@@ -23,13 +23,15 @@ from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL
 from z4j_agent.redaction import redact_text
 from z4j_celery import apps
-from z4j_celery.facts import ENGINE, MARK, RECEIVED_AT, RETRY_OF, now
+from z4j_celery.facts import ENGINE, OLD_MARKS, now
 
 JSON, UTF8 = "application/json", "utf-8"
+PERSISTENT = 2
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
 NO_CALLBACKS: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _NOTHING_FURTHER = '"callbacks": null, "errbacks": null, "chain": null, "chord": null'
+_REPORTED = '"chord": null, "chain": null, "errbacks": null, "callbacks": null}]'
 LARGEST = 8 * MAX_ORIGINAL
 """Characters or bytes of a body that is kept at all: it is compressed before it is measured."""
 _SHORT = 900
@@ -38,8 +40,10 @@ _SHORT = 900
 #: Headers that a replay sets itself or that only repeat the body.
 LEFT_OUT = frozenset(
     {"argsrepr", "kwargsrepr", "id", "task", "lang", "retries", "origin", "eta", "expires", "root_id", "parent_id", "compression",
-     MARK, RECEIVED_AT, RETRY_OF}
+     *OLD_MARKS}
 )  # fmt: skip
+KEPT_PROPERTIES = ("priority", "delivery_mode", "expiration", "reply_to", "correlation_id")
+"""What of a message's properties decides how it is delivered and answered."""
 CELERYS_OWN = frozenset(
     {"shadow", "group", "group_index", "timelimit", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "meth"}
 )
@@ -59,6 +63,8 @@ class Message:
     encoding: str = UTF8
     exchange: str = ""
     key: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """Those of KEPT_PROPERTIES that the message has."""
 
 
 def is_plain_json(app: Any, name: str) -> bool:
@@ -77,8 +83,52 @@ def parameter_names(app: Any, name: str) -> tuple[str, ...]:
     return () if task is None else hooks.parameter_names(task.run)
 
 
+# -- the mark ------------------------------------------------------------------------------------------------------------
+def mark_reported(body: Any) -> None:
+    """Marks a message whose arguments this producer reports: the four keys of its third part, all null, stand in reverse order.
+
+    A task cannot see that: the order does not change what a mapping equals, and Celery reads the keys by name. Headers and properties would
+    be shown to the task by `self.request`. A message with further tasks in it has no mark, and the worker reports it, too.
+    """
+    embed = body[2]
+    if tuple(embed) == tuple(NO_CALLBACKS) and not any(value is not None for value in embed.values()):
+        for name in tuple(NO_CALLBACKS)[-2::-1]:
+            embed[name] = embed.pop(name)
+
+
+def is_reported(body: Any) -> bool:
+    """Whether `mark_reported` marked the message of this raw body."""
+    if isinstance(body, str):
+        return body.endswith(_REPORTED)
+    return isinstance(body, bytes | bytearray | memoryview) and bytes(body[-len(_REPORTED) :]) == _REPORTED.encode()
+
+
+def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
+    """The body of an original as it is sent again: the worker that takes it has to report its arguments."""
+    if data.get("type", JSON) != JSON or not isinstance(body, str) or not body.endswith(_REPORTED):
+        return body
+    return f"{body[: -len(_REPORTED)]}{_NOTHING_FURTHER}}}]"
+
+
 # -- the three places a message is met -----------------------------------------------------------------------------------
-def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any) -> Message | None:
+def kept_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are sent again: not a persistent delivery mode and not a correlation id that is the task's own, which are the defaults."""
+    found: dict[str, Any] = {
+        name: value for name in KEPT_PROPERTIES
+        if isinstance(value := (properties or {}).get(name), str | int | float) and not isinstance(value, bool) and value not in ("", None)
+    }  # fmt: skip
+    if isinstance(lasts := found.pop("expiration", None), int | float):
+        found["expiration"] = lasts
+    elif isinstance(lasts, str) and lasts.isdigit():  # a broker has milliseconds as text, kombu is given seconds
+        found["expiration"] = int(lasts) / 1000
+    if found.get("delivery_mode") == PERSISTENT:
+        del found["delivery_mode"]
+    if found.get("correlation_id") == headers.get("id"):
+        found.pop("correlation_id", None)
+    return found
+
+
+def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any, properties: Any) -> Message | None:
     """At the producer, before sending, where the body is still objects; it is encoded by kombu, so that it is what the broker gets.
 
     None where the producer cannot know what travels (pickled, signed, or of a task it does not have): then the worker keeps it.
@@ -90,7 +140,8 @@ def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any) -> Messa
     if _is_large(headers, body, has_more=has_more):
         return Message(args, kwargs, headers, None, has_more)
     try:
-        return Message(args, kwargs, headers, dumps(body, serializer="json")[2], has_more)
+        text = dumps(body, serializer="json")[2]
+        return Message(args, kwargs, headers, text, has_more, properties=kept_properties(properties, headers))
     except EncodeError:  # another serializer was chosen for this one message, or Celery is about to say so itself
         return None
 
@@ -115,11 +166,12 @@ def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue
     body = bytes(request.body) if isinstance(request.body, memoryview) else request.body
     if isinstance(body, bytes) and content_type == JSON:
         body = body.decode("utf-8")
-    has_more = content_type != JSON or _NOTHING_FURTHER not in body
+    has_more = content_type != JSON or not (_NOTHING_FURTHER in body or is_reported(body))
     info = request.delivery_info
     message = Message(
         request.args, request.kwargs, request.message.headers or {}, body if len(body) <= LARGEST else None, has_more,
         content_type, request.content_encoding or "binary", str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
+        kept_properties(request.message.properties, request.message.headers or {}),
     )  # fmt: skip
     return _payload(agent, app, message, request.id, attempt, request.type, queue, BY_WORKER)
 
@@ -208,7 +260,11 @@ def _original(message: Message, kept: dict[str, Any], queue: str) -> dict[str, A
     if message.encoding != UTF8:
         data["encoding"] = message.encoding
     if message.exchange and not message.exchange.startswith("celery_delayed_"):
-        data["exchange"], data["key"] = message.exchange, message.key
+        data["exchange"], data["key"], data["queue"] = message.exchange, message.key, queue
+    if message.properties:
+        data["properties"] = dict(message.properties)
+    if isinstance(expires := message.headers.get("expires"), str):
+        data["expires"] = expires
     return data
 
 
@@ -226,9 +282,12 @@ def decode(app: Any, data: Mapping[str, Any]) -> Any:
     """(args, kwargs, embed) as Celery itself would read them: only what the application accepts. Raises Refused."""
     accept = prepare_accept_content(app.conf.accept_content)
     try:
-        return loads(body_of(data), data.get("type", JSON), data.get("encoding", UTF8), accept=accept)
+        found = loads(body_of(data), data.get("type", JSON), data.get("encoding", UTF8), accept=accept)
     except Exception as error:
-        raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
+        raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})", check="original.format") from error
+    if not isinstance(found, list | tuple) or len(found) != 3:
+        raise Refused("the kept message is no task of Celery's", check="original.format")
+    return found
 
 
 def is_chord_member(app: Any, data: Mapping[str, Any]) -> bool:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything a task can read of its own request is equal with and without z4j, whoever of producer and worker is watched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.rabbitmq import start_rabbitmq
+
+HERE = Path(__file__).resolve().parent
+OWN = frozenset({"id", "root_id", "parent_id", "correlation_id", "delivery_tag", "hostname", "origin", "reply_to", "eta", "expires"})
+"""What differs between two messages of one task without z4j, too: compared by type alone."""
+DUMPS = ("plain.0", "headers.0", "retry.0", "retry.1", "link.0", "linked.0", "eta.0", "priority.0")
+
+
+class Bench(Harness):
+    url_of_broker = ""
+    watched = ""
+    old = ""
+
+    def environment(self) -> dict[str, str]:
+        own = {"PYTHONPATH": str(HERE), "BROKER_URL": self.url_of_broker, "WATCHED": self.watched, "OLD": self.old, "C_FORCE_ROOT": "1"}
+        return super().environment() | own | {"DUMPS": str(self.folder)}
+
+    def dumps(self, *, producer: bool, worker: bool, old: bool = False, pool: str = "prefork") -> dict[str, Any]:
+        """What the tasks read, by label and attempt."""
+        for path in self.folder.glob("*.json"):
+            path.unlink()
+        expected = [*DUMPS, *(() if producer else ("old.0",))]
+        self.watched, self.old = "1" if producer else "", "1" if old else ""
+        subprocess.run([sys.executable, HERE / "request_app.py"], env=self.environment(), check=True, timeout=60)
+        self.watched = "1" if worker else ""
+        celery = [sys.executable, "-m", "celery", "-A", "request_app", "worker", "--loglevel", "INFO", "-n", "w@test", "-c", "1"]
+        running = self.start("worker", [*celery, "--pool", pool], cwd=self.folder)
+        try:
+            wait_for(lambda: all((self.folder / f"{label}.json").exists() for label in expected), "every task has run", seconds=60)
+        finally:
+            running.terminate()
+            running.wait(30)
+        return {label: blanked(json.loads((self.folder / f"{label}.json").read_text())) for label in expected}
+
+
+def blanked(value: Any, name: str = "") -> Any:
+    """Without the ids and times of one message."""
+    if isinstance(value, dict):
+        return {key: blanked(item, key) for key, item in value.items()}
+    if name in OWN or (isinstance(value, list) and "uuid" in str(value).lower()):
+        return value[0]
+    return value
+
+
+@pytest.fixture(params=["redis", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    gateway = Gateway()
+    gateway.start()
+    made = Bench(tmp_path, gateway.url)
+    try:
+        if request.param == "redis":
+            made.url_of_broker = f"redis://127.0.0.1:{made.start_valkey()}/0"
+        else:
+            made.url_of_broker = f"amqp://guest:guest@127.0.0.1:{start_rabbitmq(made, vhosts=('bench',))}/bench"
+        yield made
+    finally:
+        made.tear_down()
+        gateway.stop()
+
+
+def test_a_request_is_equal_with_and_without_z4j(bench: Bench) -> None:
+    plain = bench.dumps(producer=False, worker=False)
+    assert plain["plain.0"]["headers"] == ["NoneType", "None"]
+    assert "tenant" in plain["headers.0"]["headers"]
+    for producer, worker in ((True, True), (True, False), (False, True)):
+        found = bench.dumps(producer=producer, worker=worker)
+        assert found == {label: plain[label] for label in found}, (producer, worker)
+    old = bench.dumps(producer=False, worker=True, old=True)  # of an older version of z4j, in flight over the upgrade
+    assert old == plain
+
+
+def test_a_request_is_equal_where_the_task_runs_in_the_workers_process(bench: Bench) -> None:
+    plain = bench.dumps(producer=False, worker=False, pool="threads")
+    assert bench.dumps(producer=True, worker=True, pool="threads") == {label: plain[label] for label in DUMPS}
