@@ -43,9 +43,6 @@ class Settings:
         300, "Connections of one address that have not signed in or shown a valid token; beyond, one of them is closed."
     )
     connections_per_token: int = setting(500, "Connections of agents with the same token.")
-    names_per_app: int = setting(5_000, "Task names of one app; further ones are counted together as “(other names)”.")
-    queues_per_app: int = setting(1_000, "Queues of one app; further ones are counted together as “(other queues)”.")
-    workers_per_app: int = setting(2_000, "Worker processes of one app that are listed; beyond, the ones that left first are dropped.")
     days_kept: int = setting(30, "Days a finished task is kept.")
     gigabytes_kept: float = setting(10.0, "Size the database may reach before the oldest tasks are deleted.")
     originals_days_kept: int = setting(7, "Days the original of a succeeded task is kept; without it, it cannot be retried.")
@@ -81,7 +78,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
             f"{loaded.host} is not a loopback address, and this version does not speak TLS itself.",
             "Put a proxy with TLS in front and say --behind-proxy, or listen on 127.0.0.1.",
         )
-    for name in ("connections", "connections_per_address", "connections_per_token", "names_per_app", "queues_per_app", "workers_per_app"):
+    for name in ("connections", "connections_per_address", "connections_per_token"):
         if getattr(loaded, name) < 1:
             raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; it has to be at least 1.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
