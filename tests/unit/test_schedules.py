@@ -284,6 +284,22 @@ async def test_a_fire_of_the_very_same_time_is_double_whoever_is_left(tmp_path: 
         assert sorted(fire.is_double for fire in await of.fires(row.id)) == [False, True]
 
 
+async def test_a_fire_whose_function_raised_is_a_fire_and_one_that_was_never_sent_is_none(tmp_path: Path) -> None:
+    async with house(tmp_path) as of:
+        link = await connect(of, "one", BEAT)
+        await of.desk.agent_listed(link, listing("celery_beat", entry(kind="cron", expression="* * * * *")))
+        row = await by_key(of, "nightly")
+        due = NOON + 60 * SECOND
+        one = fired("one", "nightly", due, due), fired("one", "nightly", due, due + 1, outcome="failed")
+        two = fired("two", "nightly", due, due + 5), fired("two", "nightly", due, due + 6, outcome="failed")
+        await tell(of.store, origin("two"), *one, *two, at=due + 6)
+        assert sorted((fire.outcome, fire.is_double) for fire in await of.fires(row.id)) == [("failed", False), ("failed", True)]
+        due += 60 * SECOND
+        both = (fired(boot, "nightly", due, due, outcome="failed") for boot in ("one", "two"))
+        await tell(of.store, *both, fired("two", "nightly", due + SECOND, due + SECOND), at=due)
+        assert not any(fire.is_double for fire in await of.fires(row.id) if fire.due_at >= due)
+
+
 async def test_a_beat_that_dies_is_told_by_what_it_misses_and_a_late_word_takes_it_back(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "beat", BEAT)

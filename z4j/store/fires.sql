@@ -7,9 +7,9 @@ ON CONFLICT (schedule_id, due_at, boot) DO UPDATE SET outcome = excluded.outcome
   task_id = CASE WHEN excluded.task_id = '' THEN task_id ELSE excluded.task_id END;
 
 -- find_other --
--- Another process that fired the same within less than a period, and its connection. Index: the unique one.
+-- Another process that fired the same within less than a period, whatever came of it, and its connection. Index: the unique one.
 SELECT f.boot, f.due_at, a.left_at IS NULL AND a.id IS NOT NULL FROM fire AS f LEFT JOIN agent AS a ON a.app_id = :app_id AND a.boot = f.boot
-WHERE f.schedule_id = :schedule_id AND f.due_at > :after AND f.due_at < :before AND f.boot NOT IN ('', :boot) AND f.outcome = 'sent' LIMIT 1;
+WHERE f.schedule_id = :schedule_id AND f.due_at > :after AND f.due_at < :before AND f.boot NOT IN ('', :boot) AND f.fired_at IS NOT NULL LIMIT 1;
 
 -- drop_missed --
 -- It was told after all, only later. Index: the unique one.

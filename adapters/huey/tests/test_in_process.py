@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -184,15 +185,41 @@ def test_a_task_that_is_not_registered_any_more_is_refused(site: Site) -> None:
 
 
 # -- attempts ----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("eta", [None, datetime(2026, 11, 23, 9, 0, 0, 123_456, UTC).replace(tzinfo=None)])
-def test_an_attempt_rides_in_the_eta(eta: datetime | None) -> None:
-    huey = engine.MemoryHuey("shop")
-    task = huey.task(retries=2, name="work")(lambda: 1).s()
-    task.eta, past = eta, datetime(2026, 11, 1, tzinfo=UTC).replace(tzinfo=None)
-    assert facts.with_attempt(task, 0, past) is eta, "what the retries tell needs no mark"
-    task.eta = facts.with_attempt(task, 7, past)
-    assert abs(task.eta - (eta or past)) < timedelta(milliseconds=1)
-    assert facts.attempt_of(huey.deserialize_task(huey.serialize_task(task))) == 7
+def test_an_attempt_stands_behind_the_message(site: Site) -> None:
+    huey, bare = site.huey(), engine.SqliteHuey("bare", filename=str(site.folder / "bare.db"))
+    seen: list[dict[str, Any]] = []
+
+    @huey.task(retries=2, context=True, name="work")
+    def work(task: Any) -> None:
+        seen.append({**vars(task)})
+
+    bare._registry = huey._registry
+    task = work.s(retries=0)
+    plain = bare.serialize_task(task)
+    huey.enqueue(task)
+    (sent,) = huey.storage.enqueued_items()
+    assert sent.startswith(plain)
+    assert len(sent) == len(plain) + 6, "the retries left say attempt 2, and it is the first"
+    taken = huey.dequeue()
+    assert facts.attempt_of(taken) == 0
+    huey.execute(taken)
+    bare.execute(bare.deserialize_task(sent))
+    assert seen[0] == seen[1] == {**vars(task)}, "a task sees the same with and without us"
+    told = wait_for(lambda: [of.attempt for of in site.gateway.records(task.id) if of.kind == "started"], "its start is told")
+    assert told == [0]
+
+
+@pytest.mark.parametrize("eta", [None, datetime(2026, 11, 23, 9, 0, 0, 123_000, UTC).replace(tzinfo=None)])
+def test_an_attempt_in_the_eta_is_read_and_hidden(eta: datetime | None) -> None:
+    """As agents before this one wrote it."""
+    task = engine.MemoryHuey("shop").task(retries=2, name="work")(lambda: 1).s()
+    at = datetime(2026, 11, 23, 9, 0, 1, tzinfo=UTC).replace(tzinfo=None)
+    marked = eta or at - timedelta(hours=1)
+    task.eta = marked.replace(microsecond=marked.microsecond // 1000 * 1000 + 7, fold=1)
+    assert facts.attempt_of(task) == 7
+    facts.hide_old_mark(task, at)
+    assert task.eta == eta
+    assert facts.attempt_of(task) == 0
 
 
 def test_a_sender_s_task_is_left_as_it_was(site: Site) -> None:
@@ -201,6 +228,22 @@ def test_a_sender_s_task_is_left_as_it_was(site: Site) -> None:
     before = {**vars(task)}
     huey.enqueue(task)
     assert vars(task) == before
+
+
+@pytest.mark.parametrize("ending", [SystemExit(3), asyncio.CancelledError("gone")])
+def test_what_is_no_exception_for_huey_is_told_as_what_it_is(site: Site, ending: BaseException) -> None:
+    huey = site.huey()
+
+    @huey.task(retries=2, name="leave")
+    def leave() -> None:
+        raise ending
+
+    task = leave.s()
+    huey.enqueue(task)
+    with pytest.raises(type(ending)):
+        huey.execute(huey.dequeue())
+    failed = site.of(task.id, "failed")
+    assert (failed.rest["error_type"], failed.meta.get("reason", "")) == (type(ending).__name__, "")
 
 
 # -- do no harm --------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def install(worker_settings: Any = None, **settings: Any) -> None:
 
         return ArqAdapter()
 
-    if _adapter is None:
+    if _adapter is None or not _adapter.is_installed:  # the agent may have been stopped, and have taken everything off
         _adapter = hooks.install("arq", version, OLDEST, make, settings)
     if _adapter is not None and worker_settings is not None:
         _adapter.capture.know(worker_settings)

@@ -45,14 +45,17 @@ class ArqAdapter(Adapter):
     def __init__(self) -> None:
         self.capture = Capture()
         self.schedulers = (ArqCron(self.capture),)
+        self.is_installed = False
 
     def engine_version(self) -> str:
         return str(VERSION)
 
     def install(self) -> None:
+        self.is_installed = True
         self.capture.connect()
 
     def uninstall(self) -> None:
+        self.is_installed = False
         self.capture.disconnect()
 
     def list_tasks(self) -> list[TaskInfo]:

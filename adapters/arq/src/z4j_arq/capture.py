@@ -62,6 +62,7 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
+        self._wrappers = Wrappers(self)  # what another library holds of earlier ones does nothing any more
         self._wrappers.put()
         atexit.register(self._at_exit)
 

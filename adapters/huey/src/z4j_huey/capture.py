@@ -26,7 +26,19 @@ from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now
 from z4j_huey import originals
 from z4j_huey.control import Pausing
-from z4j_huey.facts import ENGINE, attempt_of, name_of, sent_meta, to_us, with_attempt
+from z4j_huey.facts import (
+    ENGINE,
+    attempt_of,
+    carry,
+    has_room,
+    hide_old_mark,
+    name_of,
+    read_attempt,
+    sent_meta,
+    to_us,
+    uncarry,
+    with_attempt,
+)
 from z4j_huey.life import Life
 from z4j_huey.patches import Patches
 from z4j_huey.periodic import Periodic
@@ -66,6 +78,7 @@ class Capture:
         patches.replace("read_schedule", self.around_read_schedule)
         patches.replace("read_periodic", self.periodic.around_read_periodic)
         patches.replace("dequeue", self.around_dequeue)
+        patches.replace("serialize_task", self.around_serialize)
         patches.replace("deserialize_task", self.around_deserialize)
         patches.replace("notify_interrupted_tasks", self.life.around_end)
         patches.wrap_class(Consumer, "start", self.around_start)
@@ -84,11 +97,10 @@ class Capture:
     # -- whoever enqueues ----------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
         """Told once the broker has it; of a task that Huey runs at once, before."""
-        eta = getattr(task, "eta", None)
         told = self._before_enqueue(task)
-        if told is None:
-            return enqueue(task)
         try:
+            if told is None:
+                return enqueue(task)
             if self.huey._immediate:
                 self._tell(told)
                 return enqueue(task)
@@ -96,7 +108,8 @@ class Capture:
             self._tell(told)
             return result
         finally:
-            task.eta = eta  # it may have carried the attempt; the sender sees its task as it made it
+            if isinstance(task, Task):
+                uncarry(task)
 
     @guard("before enqueueing")
     def _before_enqueue(self, task: Any) -> list[bytes] | None:
@@ -155,7 +168,10 @@ class Capture:
     def around_deserialize(self, deserialize: Callable[[bytes], Any], data: bytes) -> Any:
         """What cannot be read when it was taken out of the queue or the schedule is gone: Huey logs it, and no signal tells of it."""
         try:
-            return deserialize(data)
+            task = deserialize(data)
+            if has_room(self.huey):
+                read_attempt(data, task)
+            return task
         except Exception as error:
             if getattr(self._local, "is_taking", False):
                 self._unreadable(data, error)
@@ -173,6 +189,8 @@ class Capture:
     def around_execute(self, execute: Callable[..., Any], task: Any, *args: Any, **kwargs: Any) -> Any:
         """Whatever Huey does with a task that a worker has taken."""
         run = Run(task, self.huey.name)
+        uncarry(task)
+        hide_old_mark(task, self.huey._get_timestamp())
         token = current.set(run)
         try:
             result = execute(task, *args, **kwargs)
@@ -196,7 +214,8 @@ class Capture:
             if run.outcome == signals.SIGNAL_CANCELED:  # no `post_execute` follows then
                 self._tell_cancelled(run, reason="vetoed", error="a pre_execute hook of the application cancelled it")
         elif run.ended_at is not None:
-            reason = "not_requeued" if run.error is not None else "not_stored"
+            # Huey catches every Exception of a function, so what else escapes (SystemExit, CancelledError) is the function's own
+            reason = "not_requeued" if run.error is not None else "not_stored" if isinstance(error, Exception) else ""
             self._tell_failed(run, reason, run.error or error)
 
     @guard("signal")
@@ -225,7 +244,7 @@ class Capture:
 
     def _payload(self, run: Run) -> None:
         """A message says nothing of who sent it, so a worker tells the arguments too; the producer's word counts more."""
-        self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER))
+        self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER, run.attempt))
 
     @guard("the start of a task")
     def on_begin(self, task: Any) -> None:
@@ -290,13 +309,20 @@ class Capture:
         run = current.get()
         if run is not None and run.task is task and run.error is not None:
             self._count_attempt(task, run.attempt + 1)
-        return add(task)
+        try:
+            return add(task)
+        finally:
+            uncarry(task)
 
     @guard("counting attempts")
     def _count_attempt(self, task: Any, attempt: int) -> None:
-        if self.huey.utc and attempt_of(task) != attempt:  # in local time the mark has a meaning of its own
-            past = self.huey._get_timestamp() - datetime.timedelta(hours=1)  # for another host's clock, too
-            task.eta = with_attempt(task, attempt, past)
+        if has_room(self.huey):
+            carry(task, attempt)
+
+    def around_serialize(self, serialize: Callable[[Any], bytes], task: Any) -> bytes:
+        """The message, with the attempt behind it where its retries do not tell it."""
+        data = serialize(task)
+        return with_attempt(data, task) if isinstance(task, Task) and has_room(self.huey) else data
 
     @guard("a retry")
     def _tell_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None, at: int | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import z4j_agent
@@ -14,7 +14,7 @@ from z4j_agent.adapter import Original, Refused
 from z4j_agent.hooks import now
 from z4j_huey import originals, reconcile, waiting
 from z4j_huey.capture import retry_of
-from z4j_huey.facts import ENGINE, attempt_of, name_of, with_attempt
+from z4j_huey.facts import ENGINE, attempt_of, carry, has_room, name_of
 
 if TYPE_CHECKING:
     from z4j_huey.capture import Capture
@@ -65,9 +65,9 @@ def _release(capture: Capture, task_id: str) -> dict[str, Any]:
     attempt, huey, agent = attempt_of(task), capture.huey, z4j_agent.current()
     if not place.take(held):
         raise Refused("a worker has taken it already, or this storage cannot give one task out")
-    past = (datetime.now(UTC) if huey.utc else datetime.now(UTC).astimezone()).replace(tzinfo=None) - timedelta(seconds=1)
     task.eta = None
-    task.eta = with_attempt(task, attempt, past)
+    if has_room(huey):
+        carry(task, attempt)
     task.z4j_is_due = True
     huey.enqueue(task)
     if agent is not None:

@@ -3,20 +3,26 @@
 
 A message carries the retries that are left and nothing else of its past, so the attempt is what the task's declaration allows less what
 is left. That fails where retries are given for one call alone, or where a task asks for another try that costs none. Then the attempt
-rides in the message's eta (see `with_attempt`): it has no other place that a consumer without z4j would not stumble over.
+stands behind the pickle, where neither `pickle.loads` nor a task ever looks; a message in another form does not carry it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from huey.serializer import Serializer
 
 from z4j_agent import hooks, records
 
 ENGINE = "huey"
-MOST = 1000
-"""Attempts from this one on are not told apart where the eta must carry them."""
+MOST = 1 << 16
+ATTEMPT = "z4j_attempt"
+"""Attribute of a task between its message and its execution."""
+TRAILER = b"\nz4j"
+OLD_MOST = 1000
+OLD_PAST = timedelta(minutes=59)
 _SKIPPED = frozenset({"huey", "z4j_huey", "peewee", "gevent", "multiprocessing"})
 _COMMANDS = ("/huey_consumer", "/huey_consumer.py", "/bin/huey_consumer.py")
 
@@ -28,23 +34,55 @@ def name_of(task: Any) -> str:
 
 def attempt_of(task: Any) -> int:
     """From 0."""
-    if task.eta is not None and task.eta.fold:
-        return int(task.eta.microsecond % MOST)
+    carried = vars(task).get(ATTEMPT)
+    if isinstance(carried, int):
+        return carried
+    if task.eta is not None and task.eta.fold:  # by an older agent, see `hide_old_mark`
+        return int(task.eta.microsecond % OLD_MOST)
+    return _by_retries(task)
+
+
+def _by_retries(task: Any) -> int:
     left = task.retries if isinstance(task.retries, int) else 0
     return max(0, int(getattr(type(task), "default_retries", 0) or 0) - left)
 
 
-def with_attempt(task: Any, attempt: int, fallback: datetime) -> datetime | None:
-    """The eta of a task's next attempt, such that `attempt_of` finds the attempt in it; unchanged where it can be told without.
+def carry(task: Any, attempt: int) -> None:
+    """Sees to it that the next message made of the task tells this attempt. `uncarry` is called once that is made."""
+    vars(task).pop(ATTEMPT, None)
+    if attempt_of(task) != attempt and 0 <= attempt < MOST:
+        vars(task)[ATTEMPT] = attempt
 
-    `fold` is the mark: it means nothing in UTC, and neither Huey nor a storage looks at it. The attempt replaces the microseconds below a
-    millisecond. `fallback` is for a task without an eta, and has passed.
-    """
-    eta: datetime | None = task.eta
-    if attempt_of(task) == attempt or attempt >= MOST:
-        return eta
-    base = eta if eta is not None else fallback
-    return base.replace(microsecond=base.microsecond // MOST * MOST + attempt, fold=1)
+
+def uncarry(task: Any) -> None:
+    """The task is again what its application made it."""
+    vars(task).pop(ATTEMPT, None)
+
+
+def has_room(huey: Any) -> bool:
+    """Whether there is a place behind the messages of this Huey object: they are Huey's own pickles, neither compressed nor signed."""
+    return type(huey.serializer) is Serializer and not getattr(huey.serializer, "comp", False)
+
+
+def with_attempt(data: bytes, task: Any) -> bytes:
+    """A message, with the attempt it is of where that is carried."""
+    attempt = vars(task).get(ATTEMPT)
+    return data if attempt is None else data + TRAILER + attempt.to_bytes(2, "big")
+
+
+def read_attempt(data: bytes, task: Any) -> None:
+    """From a message to the task that was made of it."""
+    if bytes(data[-len(TRAILER) - 3 : -2]) == b"." + TRAILER:  # a pickle ends with a full stop
+        vars(task)[ATTEMPT] = int.from_bytes(data[-2:], "big")
+
+
+def hide_old_mark(task: Any, at: datetime) -> None:
+    """What an older agent has written into the eta, for `attempt_of`: the attempt below a millisecond, with `fold` as the mark; in a
+    task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task shall not see it."""
+    eta = task.eta
+    if eta is not None and eta.fold:
+        eta = eta.replace(microsecond=eta.microsecond // OLD_MOST * OLD_MOST, fold=0)
+        task.eta = None if at - eta > OLD_PAST else eta
 
 
 def to_us(moment: Any, *, is_utc: bool) -> int | None:

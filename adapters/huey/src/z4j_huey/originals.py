@@ -28,8 +28,8 @@ _LARGE = 8 * MAX_ORIGINAL
 WISHES = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
 
 
-def payload_of(agent: Agent, huey: Any, task: Any, rank: int) -> bytes:
-    """The record of a task's arguments and original."""
+def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | None = None) -> bytes:
+    """The record of a task's arguments and original; `attempt` where the task does not tell it any more."""
     function = function_of(type(task))
     names = parameter_names(function) if function is not None else ()
     text, is_masked = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
@@ -38,8 +38,8 @@ def payload_of(agent: Agent, huey: Any, task: Any, rank: int) -> bytes:
     if data is not None:
         held, state = agent.close_original(data, ENGINE, task.id, name_of(task), huey.name, is_masked=is_masked or is_pickle)
     return records.payload(
-        ENGINE, task.id, attempt_of(task), now(), agent.run, name_of(task), huey.name, rank=rank, args=text, is_masked=is_masked,
-        original=held, original_state=state,
+        ENGINE, task.id, attempt_of(task) if attempt is None else attempt, now(), agent.run, name_of(task), huey.name,
+        rank=rank, args=text, is_masked=is_masked, original=held, original_state=state,
     )  # fmt: skip
 
 

@@ -31,16 +31,30 @@ from z4j_agent.hooks import error_of, now, route, text_of
 from z4j_taskiq import originals, receiver
 from z4j_taskiq.commands import SkipList
 from z4j_taskiq.control import Gate
-from z4j_taskiq.facts import ENGINE, MARK, attempt_of, calling_code, due, is_in_memory, is_rabbitmq, queue_of, requeues, sent_meta
+from z4j_taskiq.facts import (
+    ENGINE,
+    MARK,
+    attempt_of,
+    calling_code,
+    due,
+    is_in_memory,
+    is_rabbitmq,
+    queue_of,
+    requeues,
+    sent_meta,
+    take_old_marks,
+)
 from z4j_taskiq.firing import SENT, connects_later
+from z4j_taskiq.instance import Replaced
 from z4j_taskiq.run import CURRENT, Run, watched
 
 EXIT_WAIT_S = 1.0
 REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'
 
-_sending: ContextVar[tuple[tuple[str, int, bool], ...]] = ContextVar("z4j_taskiq_sending", default=())
-"""What is being sent in this context, the newest first: id, since when, and whether its producer will write the arguments. More than one
+_sending: ContextVar[tuple[tuple[str, int, bool, bool], ...]] = ContextVar("z4j_taskiq_sending", default=())
+"""What is being sent in this context, the newest first: id, since when, whether its producer will write the arguments, and whether the
+message is marked, for they are written. More than one
 where a broker in memory runs a task that sends before its own sending returns, or where a broker refused what was sent."""
 NESTED_AT_MOST = 8
 MOST_NAMES = 10_000
@@ -72,6 +86,7 @@ class Capture:
         self._agent: Agent
         self._middleware = Middleware(self)
         self.gate = Gate(broker)
+        self._kick = Replaced(broker, "kick", self.around_kick)
         self.skips: SkipList
 
     def connect(self) -> None:
@@ -85,11 +100,13 @@ class Capture:
         self.broker.add_middlewares(self._middleware)
         receiver.watch(self)
         self.gate.connect()
+        self._kick.put()
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         receiver.unwatch(self)
         self.gate.disconnect()
+        self._kick.undo()
         if self._middleware in self.broker.middlewares:
             self.broker.middlewares.remove(self._middleware)
         atexit.unregister(self._at_exit)
@@ -99,15 +116,27 @@ class Capture:
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("pre_send")
     def on_sending(self, message: TaskiqMessage) -> None:
-        """The label tells the worker that it need not report the arguments. A retry repeats the label with all others."""
-        labels = message.labels
-        was_told = MARK in labels and attempt_of(labels) > 0
-        is_told = not was_told and self.broker.find_task(message.task_name) is not None
-        if is_told:
-            labels[MARK] = "1"
-        elif not was_told:
-            labels.pop(MARK, None)
-        _sending.set(((message.task_id, now(), is_told), *_sending.get()[: NESTED_AT_MOST - 1]))
+        """The worker of a message that is marked need not report the arguments; a retry is marked as the attempt before it was."""
+        take_old_marks(message)
+        before = CURRENT.get()
+        is_again = before is not None and before.task_id == message.task_id and before.message is not None
+        can_mark = originals.is_plain_json(self.broker)
+        is_told = not is_again and can_mark and self.broker.find_task(message.task_name) is not None
+        is_marked = is_told or (can_mark and before is not None and is_again and before.is_marked)
+        _sending.set(((message.task_id, now(), is_told, is_marked), *_sending.get()[: NESTED_AT_MOST - 1]))
+
+    def around_kick(self, kick: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        """The broker takes the bytes of a message. `Context.requeue` comes here past all hooks."""
+        return kick(self._marked(message) or message, *args, **kwargs)
+
+    @guard("kick")
+    def _marked(self, message: Any) -> Any:
+        sending = next((entry for entry in _sending.get() if entry[0] == message.task_id), None)
+        run = CURRENT.get()
+        is_requeued = sending is None and run is not None and run.task_id == message.task_id and run.is_marked
+        if not (is_requeued or (sending is not None and sending[3])) or not message.message.endswith(MARK[:1]):
+            return None
+        return message.model_copy(update={"message": message.message + MARK[1:]})
 
     @guard("post_send")
     def on_sent(self, message: TaskiqMessage) -> None:
@@ -117,7 +146,7 @@ class Capture:
         if fired is not None:
             fired.append(message.task_id)
         mine = next((entry for entry in sending if entry[0] == message.task_id), None)
-        _, at, is_told = mine or ("", now(), False)
+        _, at, is_told, _ = mine or ("", now(), False, False)
         _sending.set(tuple(entry for entry in sending if entry is not mine))
         attempt, queue = attempt_of(labels), self._queue_of(labels)
         if fired is None:  # what a scheduler sends, an operator may have changed
@@ -180,11 +209,13 @@ class Capture:
         if run.ack is None and getattr(getattr(receiver, "ack_time", None), "value", "") == "when_received":  # before taskiq 0.12
             run.is_ackable = False
         self._name(run, message)
-        if MARK not in labels and run.raw:
+        was_marked, retry_of = take_old_marks(message)
+        run.is_marked = run.is_marked or was_marked
+        if not run.is_marked and run.raw:
             shown, raw = (list(message.args), dict(message.kwargs), dict(labels)), run.raw
             head = (run.task_id, run.name, run.attempt, run.queue)
             agent.offer(lambda: originals.payload_of_delivery(agent, self.broker, raw, *head, shown))
-        meta = sent_meta(labels, is_redelivered=run.requeues > 0) if MARK not in labels else run.meta
+        meta = run.meta if run.is_marked else sent_meta(labels, is_redelivered=run.requeues > 0, retry_of=retry_of)
         eta = None
         agent.append(
             records.received(
@@ -326,11 +357,12 @@ class Capture:
             agent.append(records.rejected(ENGINE, task_id, 0, at, agent.run, "", queue, reason="malformed", error=text))
             return
         self._name(run, message)
+        was_marked, retry_of = take_old_marks(message)
         labels, head = message.labels, (run.task_id, run.name, run.attempt, run.queue)
         meta = run.meta
-        if MARK not in labels:
+        if not (run.is_marked or was_marked):
             shown, raw = (message.args, message.kwargs, dict(labels)), run.raw
-            meta = sent_meta(labels)
+            meta = sent_meta(labels, retry_of=retry_of)
             agent.offer(lambda: originals.payload_of_delivery(agent, self.broker, raw, *head, shown))
         error_text = f"no task {run.name} is registered in this worker; the message was dropped"
         agent.append(

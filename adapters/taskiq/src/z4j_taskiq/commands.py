@@ -106,7 +106,7 @@ def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, A
     To a Redis by a connection of our own, so that any process can; to any other broker in the loop that uses it. The worker that
     takes it reports its arguments. Raises Refused.
     """
-    return _send(capture, original.name, originals.message_again(capture.broker, original, new_id))
+    return _send(capture, original.name, originals.message_again(capture.broker, original, new_id), of=original.task_id)
 
 
 def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
@@ -120,7 +120,7 @@ def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dic
 def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
     """Like `retry_task`, with other arguments. Raises Refused."""
     message = originals.message_again(capture.broker, original, new_id)
-    return _send(capture, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}))
+    return _send(capture, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}), of=original.task_id)
 
 
 def run_task(captures: Sequence[Capture], name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
@@ -180,7 +180,8 @@ def _find(captures: Sequence[Capture], task_id: str) -> tuple[Capture, str, wait
     raise Refused("it does not wait there (any more)" if is_looked_into else "only Redis lists give a single task out")
 
 
-def _send(capture: Capture, name: str, message: Any) -> dict[str, Any]:
+def _send(capture: Capture, name: str, message: Any, *, of: str = "") -> dict[str, Any]:
+    """`of` is the task it repeats."""
     broker, new_id = capture.broker, message.task_id
     sent, at = broker.formatter.dumps(message), hooks.now()
     queue = queue_of(broker, message.labels)
@@ -197,7 +198,7 @@ def _send(capture: Capture, name: str, message: Any) -> dict[str, Any]:
             in_loop(capture, lambda: broker.kick(sent))
     agent = z4j_agent.current()
     if agent is not None:
-        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, meta=sent_meta(message.labels)))
+        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, meta=sent_meta(message.labels, retry_of=of)))
     return {"task_id": new_id, "queue": queue}
 
 

@@ -11,13 +11,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.holds import Holds, own_holds
 from z4j_taskiq.facts import ENGINE, queue_of
+from z4j_taskiq.instance import Replaced
 from z4j_taskiq.queues import redis_kind
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Gate:
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
+        self._listen = Replaced(broker, "listen", lambda listen, *args, **kwargs: Gated(self, listen(*args, **kwargs)))
 
     @property
     def holds(self) -> Holds:
@@ -40,12 +42,12 @@ class Gate:
         return own_holds(ENGINE)
 
     def connect(self) -> None:
-        self._broker.listen = self._listen
+        self._listen.put()
 
     def disconnect(self) -> None:
-        vars(self._broker).pop("listen", None)
+        self._listen.undo()
 
-    def _is_held(self) -> bool:
+    def is_held(self) -> bool:
         try:
             held = self.holds.queues()
         except Exception as error:
@@ -54,30 +56,52 @@ class Gate:
             return False
         return bool(held) and queue_of(self._broker, {}) in held
 
-    async def _listen(self) -> AsyncIterator[Any]:
-        """As the broker's own. A message that arrives while its queue is paused goes back to where a Redis list has it next; any other
-        broker keeps it as handed out and not acknowledged, until the queue goes on."""
-        await self._until_resumed()
-        async for message in type(self._broker).listen(self._broker):
-            if not self._is_held():
-                yield message
-                continue
-            if redis_kind(self._broker) != "list":
-                await self._until_resumed()
-                yield message
-                continue
-            await self._put_back(message)
-            await self._until_resumed()
-
-    async def _until_resumed(self) -> None:
-        while self._is_held():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
+    async def until_resumed(self) -> None:
+        while self.is_held():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
             await asyncio.sleep(LOOK_S)
 
-    async def _put_back(self, raw: bytes) -> None:
+    async def has_put_back(self, message: Any) -> bool:
+        """Whether it is in its queue again, as the next: only a Redis list can have it so."""
+        if redis_kind(self._broker) != "list":
+            return False
         from redis.asyncio import Redis
 
         async with Redis(connection_pool=self._broker.connection_pool) as client:
-            await client.rpush(queue_of(self._broker, {}), raw)
+            await client.rpush(queue_of(self._broker, {}), message)
+        return True
+
+
+class Gated:
+    """What a broker's `listen` has returned, with the gate before each message. Everything else is the broker's own: how it is closed,
+    and what it raises."""
+
+    def __init__(self, gate: Gate, messages: Any) -> None:
+        self._gate, self._messages = gate, messages
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._messages, name)
+
+    def __aiter__(self) -> Gated:
+        return self
+
+    async def __anext__(self) -> Any:
+        """A message that arrives while its queue is paused goes back to where a Redis list has it next; any other broker keeps it as
+        handed out and not acknowledged, until the queue goes on."""
+        while True:
+            await self._gate.until_resumed()
+            message = await anext(self._messages)
+            if not self._gate.is_held():
+                return message
+            if not await self._gate.has_put_back(message):
+                await self._gate.until_resumed()
+                return message
+            if _is_being_cancelled():  # the broker answered all the same; nobody waits for another message
+                raise asyncio.CancelledError
+
+
+def _is_being_cancelled() -> bool:
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)  # Python 3.11
+    return cancelling is not None and cancelling() > 0
 
 
 def pause_queue(captures: Sequence[Capture], queue: str) -> dict[str, Any]:
@@ -96,7 +120,10 @@ def _of(captures: Sequence[Capture], queue: str) -> Capture:
     listening = [capture for capture in captures if capture.receiver is not None]
     if not listening:
         raise Unsupported("this process is no taskiq worker")
-    return next((capture for capture in listening if queue_of(capture.broker, {}) == queue), listening[0])
+    found = next((capture for capture in listening if queue_of(capture.broker, {}) == queue), None)
+    if found is None:
+        raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
+    return found
 
 
 def _end(manager: int, captures: Sequence[Capture]) -> None:

@@ -10,10 +10,11 @@ from z4j_agent import hooks, records
 from z4j_agent.wire import quote
 
 ENGINE = "taskiq"
-MARK = "z4j"
-"""Label of a message whose arguments and original its producer has written already."""
-RETRY_OF = "z4j_retry_of"
-"""Label of a message an operator sent again: the task it repeats."""
+MARK = b"} \t"
+"""How a message ends on the wire whose arguments and original its producer has written already. Space behind JSON means nothing, so no
+worker and no task sees it."""
+OLD_MARK, OLD_RETRY_OF = "z4j", "z4j_retry_of"
+"""Labels by which an older agent said the same, and which task an operator's retry repeats. Taken off before a task could see them."""
 RETRIES = "_retries"
 """Label of the retry middlewares: how often the task has failed (taskiq/middlewares/simple_retry_middleware.py)."""
 REQUEUES = "X-Taskiq-requeue"
@@ -84,10 +85,23 @@ def calling_code() -> str:
     return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)
 
 
-def sent_meta(labels: Mapping[str, Any], *, code: str = "", route: str = "", parent_id: str = "", is_redelivered: bool = False) -> str:
+def take_old_marks(message: Any) -> tuple[bool, str]:
+    """(whether an older agent has marked the message, the task it repeats), without those labels from here on."""
+    labels, types = message.labels, message.labels_types
+    is_marked, retry_of = OLD_MARK in labels, str(labels.get(OLD_RETRY_OF) or "")
+    for label in (OLD_MARK, OLD_RETRY_OF):
+        labels.pop(label, None)
+        if types is not None:
+            types.pop(label, None)
+    return is_marked, retry_of
+
+
+def sent_meta(
+    labels: Mapping[str, Any], *, code: str = "", route: str = "", parent_id: str = "", is_redelivered: bool = False, retry_of: str = ""
+) -> str:
     """Where a task comes from, as the meta of an `enqueued` or `received` record."""
-    if not (route or parent_id or is_redelivered or "priority" in labels or RETRY_OF in labels):
+    if not (route or parent_id or is_redelivered or "priority" in labels or retry_of):
         return f'{{"code":{quote(code)}}}' if code else records.NO_META
     priority = number(labels["priority"]) if "priority" in labels else None
     facts = {"code": code, "route": route, "parent_id": parent_id, "redelivered": is_redelivered, "priority": priority}
-    return records.meta({"retry_of": labels.get(RETRY_OF), **facts})
+    return records.meta({"retry_of": retry_of, **facts})

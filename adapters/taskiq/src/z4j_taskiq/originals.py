@@ -24,7 +24,7 @@ from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL, CannotOpen
 from z4j_agent.redaction import redact
-from z4j_taskiq.facts import ENGINE, MARK, REQUEUES, RETRIES, RETRY_OF, is_rabbitmq, queue_of
+from z4j_taskiq.facts import ENGINE, OLD_MARK, OLD_RETRY_OF, REQUEUES, RETRIES, is_rabbitmq, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
@@ -33,7 +33,7 @@ BYTES = "body64"
 """The field of an original that holds a message as it travels."""
 LARGE = 8 * MAX_ORIGINAL
 """Compression may still make it small enough; what is larger is not even encoded."""
-LEFT_OUT = frozenset({MARK, RETRY_OF, RETRIES, REQUEUES})
+LEFT_OUT = frozenset({OLD_MARK, OLD_RETRY_OF, RETRIES, REQUEUES})
 """Labels that belong to one life of a task."""
 TASKIQS_OWN = LEFT_OUT | {"retry_on_error", "max_retries", "timeout", "delay", "queue_name", "priority", "schedule_id", "ack_type"}
 """Labels that hold no secret: numbers, and names that are shown anyway."""
@@ -165,7 +165,7 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
     again = TaskiqMessage(
         task_id=new_id,
         task_name=original.name,
-        labels={**{key: value for key, value in labels.items() if key not in left_out}, RETRY_OF: original.task_id},
+        labels={key: value for key, value in labels.items() if key not in left_out},
         labels_types=None if types is None else {key: value for key, value in types.items() if key not in left_out},
         args=args,
         kwargs=kwargs,

@@ -21,69 +21,86 @@ from taskiq.receiver import Receiver
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
 
+Wrapped = Callable[..., Any]
+
 _watched: dict[int, Capture] = {}
 """By the broker's identity. The receiver's class is shared by all brokers of a process; those that are not here are left alone."""
-_originals: dict[str, Callable[..., Any]] = {}
+_put: list[tuple[str, Wrapped, Wrapped]] = []
+"""Name, what was there, and what stands in its place."""
+_is_on: list[bool] = []
+"""What the wrappers in place look at: of earlier ones, which another library may hold still, it is empty."""
 
 
 def watch(capture: Capture) -> None:
     """Reports what receivers of this broker do. The class is changed at the first one."""
+    global _is_on
     _watched[id(capture.broker)] = capture
-    if not _originals:
-        for name, wrapped in (("listen", _listen), ("callback", _callback), ("run_task", _run_task)):
+    if not _put:
+        _is_on = [True]
+        for name, make in (("listen", _listen), ("callback", _callback), ("run_task", _run_task)):
             original = Receiver.__dict__[name]
-            _originals[name] = original
-            setattr(Receiver, name, functools.wraps(original)(wrapped))
+            wrapper = functools.wraps(original)(make(original, _is_on))
+            setattr(Receiver, name, wrapper)
+            _put.append((name, original, wrapper))
 
 
 def unwatch(capture: Capture) -> None:
-    """The class is as it was when the last broker is gone."""
-    _watched.pop(id(capture.broker), None)
+    """The class is as it was when the last broker is gone; what another library has put on since stays."""
+    if _watched.get(id(capture.broker)) is capture:
+        del _watched[id(capture.broker)]
     if not _watched:
-        for name, original in _originals.items():
-            setattr(Receiver, name, original)
-        _originals.clear()
+        _is_on.clear()
+        while _put:
+            name, original, wrapper = _put.pop()
+            if Receiver.__dict__[name] is wrapper:
+                setattr(Receiver, name, original)
 
 
-async def _listen(self: Any, *args: Any, **kwargs: Any) -> Any:
-    original = _originals.get("listen") or Receiver.listen
-    capture = _watched.get(id(self.broker))
-    if capture is not None:
-        capture.on_listen(self)
-    return await original(self, *args, **kwargs)
+def _listen(original: Wrapped, is_on: list[bool]) -> Wrapped:
+    async def listen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        capture = _watched.get(id(self.broker)) if is_on else None
+        if capture is not None:
+            capture.on_listen(self)
+        return await original(self, *args, **kwargs)
+
+    return listen
 
 
-async def _callback(self: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-    original = _originals.get("callback") or Receiver.callback
-    capture = _watched.get(id(self.broker))
-    if capture is None:
-        return await original(self, message, *args, **kwargs)
-    run = capture.on_delivery(message)
-    try:
-        return await original(self, message, *args, **kwargs)
-    except GeneratorExit:  # the loop is gone; what becomes of the task is said at the end of the process
-        raise
-    except BaseException as error:
-        capture.on_escaped(run, error)
-        raise
-    finally:
-        capture.on_delivered(run)
+def _callback(original: Wrapped, is_on: list[bool]) -> Wrapped:
+    async def callback(self: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        capture = _watched.get(id(self.broker)) if is_on else None
+        if capture is None:
+            return await original(self, message, *args, **kwargs)
+        run = capture.on_delivery(message)
+        try:
+            return await original(self, message, *args, **kwargs)
+        except GeneratorExit:  # the loop is gone; what becomes of the task is said at the end of the process
+            raise
+        except BaseException as error:
+            capture.on_escaped(run, error)
+            raise
+        finally:
+            capture.on_delivered(run)
+
+    return callback
 
 
-async def _run_task(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-    original = _originals.get("run_task") or Receiver.run_task
-    capture = _watched.get(id(self.broker))
-    run = None if capture is None else capture.on_run(self, target, message, args, kwargs)
-    if capture is None or run is None:
-        return await original(self, target, message, *args, **kwargs)
-    if run.is_cancelled and (refused := capture.on_cancelled(run)) is not None:
-        return refused
-    try:
-        result = await original(self, run.target, message, *args, **kwargs)
-    except GeneratorExit:
-        raise
-    except BaseException as error:
-        capture.on_broken(run, error)
-        raise
-    capture.on_result(run, result)
-    return result
+def _run_task(original: Wrapped, is_on: list[bool]) -> Wrapped:
+    async def run_task(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
+        capture = _watched.get(id(self.broker)) if is_on else None
+        run = None if capture is None else capture.on_run(self, target, message, args, kwargs)
+        if capture is None or run is None:
+            return await original(self, target, message, *args, **kwargs)
+        if run.is_cancelled and (refused := capture.on_cancelled(run)) is not None:
+            return refused
+        try:
+            result = await original(self, run.target, message, *args, **kwargs)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            capture.on_broken(run, error)
+            raise
+        capture.on_result(run, result)
+        return result
+
+    return run_task

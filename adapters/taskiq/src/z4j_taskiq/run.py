@@ -15,14 +15,16 @@ from typing import Any
 
 from z4j_agent import records
 from z4j_agent.hooks import now
+from z4j_taskiq.facts import MARK
 
 
 class Run:
     """From the moment the receiver takes a message until nothing more is known of it."""
 
     __slots__ = (
-        "ack", "attempt", "began_ns", "coroutine", "error", "is_ackable", "is_cancelled", "is_stopped", "is_told", "message", "meta",
-        "name", "next_attempt", "next_eta", "queue", "raw", "received_at", "requeues", "started_at", "target", "task", "task_id",
+        "ack", "attempt", "began_ns", "coroutine", "error", "is_ackable", "is_cancelled", "is_marked", "is_stopped", "is_told",
+        "message", "meta", "name", "next_attempt", "next_eta", "queue", "raw", "received_at", "requeues", "started_at",
+        "target", "task", "task_id",
         "token",
     )  # fmt: skip
 
@@ -45,6 +47,8 @@ class Run:
         self.next_attempt: int | None = None
         """Set when this very task was sent again while it ran: a retry."""
         self.next_eta: int | None = None
+        self.is_marked = raw.endswith(MARK)
+        """Whether its producer has told its arguments."""
         self.is_cancelled = self.is_stopped = self.is_told = False
         self.token: Any = None
 

@@ -62,7 +62,8 @@ class Schedules(Scheduler):
         @functools.wraps(original)
         def init(loop: Any, *args: Any, **kwargs: Any) -> None:
             original(loop, *args, **kwargs)
-            self._on_loop(loop)
+            if self._unhook is not None:  # another library may hold this still
+                self._on_loop(loop)
 
         loop_class.__init__ = init
 
