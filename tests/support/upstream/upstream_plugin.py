@@ -42,9 +42,11 @@ def _redirect(module: str) -> None:
     original = connection.__init__
 
     @functools.wraps(original)
-    def init(self: Any, host: str = "localhost", port: int = USUAL_PORT, *args: Any, **kwargs: Any) -> None:
-        ours = int(os.environ["UPSTREAM_REDIS"])
-        original(self, host, ours if int(port) == USUAL_PORT and host in ("localhost", "127.0.0.1") else port, *args, **kwargs)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:  # by position or, in newer redis-py, by keyword
+        host = args[0] if args else kwargs.get("host", "localhost")
+        if len(args) < 2 and int(kwargs.get("port", USUAL_PORT)) == USUAL_PORT and host in ("localhost", "127.0.0.1"):
+            kwargs["port"] = int(os.environ["UPSTREAM_REDIS"])
+        original(self, *args, **kwargs)
 
     connection.__init__ = init
 
