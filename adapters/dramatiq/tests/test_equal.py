@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,34 @@ def test_what_another_library_put_over_ours_stays(gateway: Gateway, tmp_path: Pa
         z4j_agent.stop()
         assert Message.encode is theirs
         assert Message("q", "a", (), {}, {}).encode()
+        z4j_dramatiq.install(broker, url=gateway.url, spool=tmp_path, environment="test")
+        broker.declare_queue("q")
+        dramatiq.actor(lambda: None, broker=broker, actor_name="a", queue_name="q").send()
+        assert broker.queues["q"].get().endswith(b"}  "), "once, though the first wrapper is still underneath"
+        z4j_dramatiq.uninstall(broker)
+        z4j_agent.stop()
     finally:
         Message.encode = before  # type: ignore[method-assign]
+
+
+def test_the_end_of_a_worker_that_the_application_has_made_waits_for_nothing(gateway: Gateway, tmp_path: Path) -> None:
+    """Also where no server listens."""
+    gateway.stop()
+    took = {}
+    for is_watched in (False, True):
+        reader = Reader(is_watched=is_watched, gateway=gateway, folder=tmp_path)
+        try:
+            reader.run(reader.actor.message_with_options(args=(1,)))
+            began = time.monotonic()
+            for _ in range(4):
+                worker = Worker(reader.broker, worker_timeout=50, worker_threads=1)
+                worker.start()
+                worker.stop()
+            took[is_watched] = time.monotonic() - began
+        finally:
+            z4j_dramatiq.uninstall(reader.broker)
+            z4j_agent.stop()
+    assert took[True] - took[False] < 3, took
 
 
 def test_one_thread_s_mark_is_not_another_s() -> None:

@@ -266,9 +266,11 @@ class Capture(Middleware):
 
     @guard("after_worker_shutdown")
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
-        """The last hook in a worker process of the command, which runs no `atexit`."""
+        """The last hook in a worker process of the command, which runs no `atexit`. Where the application itself has made the worker its
+        process goes on, and nothing is waited for."""
         self.worker = None
-        self._at_exit()
+        if multiprocessing.parent_process() is not None:
+            self._at_exit()
 
     @guard("exit")
     def _at_exit(self) -> None:

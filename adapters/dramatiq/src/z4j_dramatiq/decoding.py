@@ -7,6 +7,7 @@ while a broker is watched and `Message.decode` while a worker runs; what they re
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,43 +20,62 @@ from z4j_agent.guard import guard
 from z4j_dramatiq import marks
 
 _wrappers: list[Callable[[bytes, DecodeError], object]] = []
-_original: Any = None
-_ours: Any = None
 _brokers: set[int] = set()
-_encode_before: Any = None
+
+
+class _Patch:
+    """A wrapper over a method of `Message`, and what was there before. Where another library has put its own over ours, ours stays
+    underneath and only passes on; the next one is made anew."""
+
+    def __init__(self, name: str, make: Callable[[Any, _Patch], Any]) -> None:
+        self.is_live = True
+        self._name, self._before = name, Message.__dict__[name]
+        self._ours = make(self._before, self)
+        setattr(Message, name, self._ours)
+
+    def undo(self) -> None:
+        self.is_live = False
+        if Message.__dict__[self._name] is self._ours:
+            setattr(Message, self._name, self._before)
+
+
+_decoding: _Patch | None = None
+_encoding: _Patch | None = None
 
 
 def watch(tell: Callable[[bytes, DecodeError], object]) -> None:
     """Has `tell` called with every message that could not be decoded, in the thread that tried. It must not raise."""
-    global _original, _ours
+    global _decoding
     if tell in _wrappers:
         return
     _wrappers.append(tell)
-    if _original is None:
-        _original, _ours = Message.__dict__["decode"], classmethod(_decode)
-        Message.decode = _ours
+    if _decoding is None:
+        _decoding = _Patch("decode", _decoder)
 
 
 def unwatch(tell: Callable[[bytes, DecodeError], object]) -> None:
-    """Undoes `watch`; with the last one Dramatiq has its own method back, unless another library has put one over ours."""
-    global _original
+    """Undoes `watch`; with the last one Dramatiq has its own method back."""
+    global _decoding
     if tell in _wrappers:
         _wrappers.remove(tell)
-    if not _wrappers and Message.__dict__["decode"] is _ours:
-        Message.decode = _original
-        _original = None
+    if not _wrappers and _decoding is not None:
+        _decoding.undo()
+        _decoding = None
 
 
-def _decode(cls: type[Message[Any]], data: bytes) -> Message[Any]:
-    try:
-        message: Message[Any] = _original.__func__(cls, data)
-    except DecodeError as error:
-        for tell in tuple(_wrappers):
-            tell(data, error)
-        raise
-    if _wrappers:
-        _read(message, data)
-    return message
+def _decoder(before: Any, patch: _Patch) -> Any:
+    def decode(cls: type[Message[Any]], data: bytes) -> Message[Any]:
+        try:
+            message: Message[Any] = before.__func__(cls, data)
+        except DecodeError as error:
+            for tell in tuple(_wrappers) if patch.is_live else ():
+                tell(data, error)
+            raise
+        if patch.is_live:
+            _read(message, data)
+        return message
+
+    return classmethod(functools.wraps(before.__func__)(decode))
 
 
 @guard("reading a message")
@@ -66,25 +86,28 @@ def _read(message: Message[Any], data: Any) -> None:
 # -- encoding ------------------------------------------------------------------------------------------------------------
 def begin_encoding(broker: object) -> None:
     """Has messages encoded with their marks from now on. Undone by `end_encoding` of the last broker."""
-    global _encode_before
+    global _encoding
     _brokers.add(id(broker))
-    if _encode_before is None:
-        _encode_before = Message.encode
-        Message.encode = _encode
+    if _encoding is None:
+        _encoding = _Patch("encode", _encoder)
 
 
 def end_encoding(broker: object) -> None:
-    """With the last broker Dramatiq has its own method back, unless another library has put one over ours."""
-    global _encode_before
+    """With the last broker Dramatiq has its own method back."""
+    global _encoding
     _brokers.discard(id(broker))
-    if not _brokers and Message.encode is _encode:
-        Message.encode = _encode_before
-        _encode_before = None
+    if not _brokers and _encoding is not None:
+        _encoding.undo()
+        _encoding = None
 
 
-def _encode(message: Message[Any]) -> bytes:
-    data: bytes = _encode_before(message)
-    return (_with_mark(message, data) or data) if _brokers else data
+def _encoder(before: Any, patch: _Patch) -> Any:
+    @functools.wraps(before)
+    def encode(message: Message[Any]) -> bytes:
+        data: bytes = before(message)
+        return (_with_mark(message, data) or data) if patch.is_live else data
+
+    return encode
 
 
 @guard("encoding a message")
