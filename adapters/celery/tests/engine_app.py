@@ -28,6 +28,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     result_expires=600,
 )
+if "RESULTS_AWAY" in os.environ:
+    app.conf.result_backend_transport_options = {"retry_policy": {"max_retries": 1, "interval_start": 0.1}}
 if "HIGHEST" in os.environ:
     ORDERED = {"queue_arguments": {"x-max-priority": int(os.environ["HIGHEST"])}} if os.environ["HIGHEST"] else {}
     app.conf.task_queues = [Queue(name, routing_key=name, **ORDERED) for name in ("work", "other")]
@@ -84,6 +86,43 @@ def spawn() -> str:
 @app.task(name="contract.ignore")
 def ignore() -> None:
     raise Ignore
+
+
+@app.task(name="contract.says_failed", bind=True)
+def says_failed(self: Task) -> None:
+    self.update_state(state="FAILURE", meta={"exc_type": "ValueError", "exc_message": ["quota"], "exc_module": "builtins"})
+    raise Ignore
+
+
+@app.task(name="contract.quiet", bind=True, max_retries=3)
+def quiet(self: Task) -> str:
+    if self.request.retries == 0:
+        self.retry(countdown=0.2, throw=False, exc=OSError("smtp down"))
+        return "queued again"
+    raise OSError("smtp still down")
+
+
+@app.task(name="contract.double")
+def double(value: int) -> int:
+    if value < 0:
+        raise ValueError("negative")
+    return value * 2
+
+
+@app.task(name="contract.replaced", bind=True)
+def replaced(self: Task, value: int) -> None:
+    raise self.replace(double.s(value))
+
+
+class Declined(Exception):
+    def __init__(self, card: str, reason: str) -> None:
+        super().__init__(card)
+        self.reason = reason
+
+
+@app.task(name="contract.unpickleable")
+def unpickleable() -> None:
+    raise Declined("card-51", "limit")
 
 
 @app.task(name="contract.reject")

@@ -23,7 +23,7 @@ ANYWHERE: dict[str, Outcome] = {
     "wait": Outcome("succeeded", args=(0.05,)),
     "secret": Outcome("succeeded", args=("eve", "hunter2")),
     "spawn": Outcome("succeeded"),
-    "ignore": Outcome("succeeded", "ignored"),
+    "ignore": Outcome("cancelled", "ignored"),
     "reject": Outcome("rejected", "rejected"),
     "unknown": Outcome("rejected", "unknown_task", is_received=False, is_started=False),
     "late": Outcome("expired", is_received=False, is_started=False, options={"as": "succeed", "expires": -5}, args=("too late",)),
@@ -65,7 +65,7 @@ class CeleryHarness(Harness):
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
-        keys = {"as", "expires", "priority", "delivery_mode", "reply_to"} & options.keys()
+        keys = {"as", "expires", "priority", "delivery_mode", "reply_to", "ignore_result"} & options.keys()
         send = {key: options.pop(key) for key in keys}
         kind = send.pop("as", kind)
         if delay_s:

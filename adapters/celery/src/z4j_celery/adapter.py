@@ -37,7 +37,7 @@ class CeleryAdapter(Adapter):
             "worker",
             "best_effort",
             ("running",),
-            "Prefork ends the child process, gevent and eventlet the greenlet; threads and solo cannot.",
+            "Prefork ends the child process, gevent the greenlet; eventlet, threads and solo cannot.",
         ),
         Capability("move_task", "any", "exact", ("scheduled", "queued"), "Of what no worker has fetched; on Redis and RabbitMQ."),
         Capability("prioritise_task", "any", "exact", ("queued",), "On Redis, and on RabbitMQ queues declared with x-max-priority."),

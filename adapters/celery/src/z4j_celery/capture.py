@@ -10,65 +10,28 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
 from billiard.exceptions import Terminated
 from celery import signals
+from celery._state import get_current_task
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 import z4j_agent
 from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import TRACEBACK_LIMIT, route, text_of
-from z4j_celery import apps, destinations, originals
-from z4j_celery.facts import (
-    ENGINE,
-    MARK,
-    OLD_MARKS,
-    RETRY_OF,
-    calling_code,
-    due,
-    now,
-    queue_in,
-    queue_of,
-    repeated,
-    sent_meta,
-    to_us,
-)  # fmt: skip
+from z4j_agent.hooks import route, text_of
+from z4j_celery import apps, destinations, originals, outcomes
+from z4j_celery.facts import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, queue_in, queue_of, repeated, sent_meta, to_us
+from z4j_celery.runs import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
 
 EXIT_WAIT_S = 1.0
 MAX_SENT = 1_000
-NEAR = 6
-"""Frames between a receiver and the function of Celery that sends the signal."""
 SWEEP_AT = 512
-REDELIVERED = '{"redelivered":true}'
-
-
-class Run:
-    """One run in the process that executes it: when it began, by both clocks."""
-
-    __slots__ = ("attempt", "began_ns", "meta", "name", "queue", "received_at", "started_at", "task_id")
-
-    def __init__(self, request: Any, name: str) -> None:
-        self.began_ns = time.perf_counter_ns()
-        self.started_at = now()
-        self.name = name
-        self.attempt = int(request.retries or 0)
-        self.task_id = request.id
-        self.received_at: int | None = None
-        info = request.delivery_info
-        self.queue = queue_in(info)
-        self.meta = REDELIVERED if info and info.get("redelivered") else records.NO_META
-
-    def runtime(self) -> int:
-        """Microseconds since the start, by this process's monotonic clock."""
-        return (time.perf_counter_ns() - self.began_ns) // 1000
 
 
 class Capture:
@@ -85,6 +48,7 @@ class Capture:
         self._sending = threading.local()
         self._runs: dict[int, Run] = {}
         """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
+        self._states = outcomes.States(self.on_stored)
         self._held: dict[str, ref[Any]] = {}
         """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
 
@@ -126,11 +90,13 @@ class Capture:
         never_swallow(SoftTimeLimitExceeded, TimeLimitExceeded, Terminated)
         for signal, receiver in self._receivers:
             signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
+        self._states.install()
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
+        self._states.uninstall()
         atexit.unregister(self._at_exit)
 
     def _uid(self, receiver: Callable[..., Any]) -> str:
@@ -153,7 +119,7 @@ class Capture:
             return  # protocol 1: the id is in the body, and the worker reports the arguments
         for mark in OLD_MARKS:  # a retry repeats every header its task was received with
             headers.pop(mark, None)
-        given = {**(properties or {}), "delivery_mode": _delivery_mode()}
+        given = {**(properties or {}), "delivery_mode": delivery_mode_of_publish()}
         sending.message = originals.message_of_publish(self.app, headers, body, given)
         if sending.message is not None:
             originals.mark_reported(body)
@@ -175,6 +141,9 @@ class Capture:
         meta = sent_meta(said, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))
+        task = get_current_task() if self._runs else None
+        if task is not None and task.request.id == task_id and (run := self._run_of(task.request)) is not None:
+            run.sent_again = to_us(said.get("eta")) or at
         message, sending.message = getattr(sending, "message", None), None
         if message is not None:
             agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
@@ -301,17 +270,45 @@ class Capture:
         if state == "REJECTED":
             self._rejected_itself(run, request.id, retval, runtime)
             return
-        meta, result = run.meta, ""
-        if state == "SUCCESS":
-            result = "null" if retval is None else agent.show(retval)
-        else:
-            meta = '{"reason":"ignored"}' if meta == records.NO_META else f'{meta[:-1]},"reason":"ignored"}}'
+        head = (ENGINE, request.id, run.attempt, now(), agent.run, run.name, run.queue)
+        if run.sent_again is not None:
+            agent.append(
+                records.retried(
+                    *head, started_at=run.started_at, runtime=runtime, eta=run.sent_again, reason="sent_again",
+                    error_type="", error="", traceback="", meta=run.meta,
+                )
+            )  # fmt: skip
+            return
+        stored, meta = run.stored, retval
+        if state == "IGNORED":
+            if stored is None or stored[0] not in ("SUCCESS", "FAILURE"):
+                agent.append(records.cancelled(*head, started_at=run.started_at, runtime=runtime, reason="ignored"))
+                return
+            meta = stored[1]
+            if stored[0] == "FAILURE":
+                self._failed(head, run, runtime, *outcomes.error_of_meta(meta))
+                return
         agent.append(
             records.succeeded(
-                ENGINE, request.id, run.attempt, now(), agent.run, run.name, run.queue,
-                received_at=run.received_at, started_at=run.started_at, runtime=runtime, result=result, meta=meta,
+                *head, received_at=None, started_at=run.started_at, runtime=runtime,
+                result="null" if meta is None else agent.show(meta), meta=run.meta,
             )
         )  # fmt: skip
+
+    def _failed(
+        self, head: tuple[Any, ...], run: Run, runtime: int, error_type: str, error: str, *, reason: str = "", traceback: str = ""
+    ) -> None:
+        record = records.failed(
+            *head, received_at=None, started_at=run.started_at, runtime=runtime, reason=reason,
+            error_type=error_type, error=error, traceback=traceback, meta=run.meta,
+        )  # fmt: skip
+        self._agent.append(record)
+
+    @guard("update_state")
+    def on_stored(self, task: Any, task_id: Any, state: Any, meta: Any) -> None:
+        run = self._run_of(task.request) if self._is_ours(task) else None
+        if run is not None and task_id in (None, run.task_id):
+            run.stored = (str(state), meta)
 
     def _run_of(self, request: Any) -> Run | None:
         run = self._runs.get(id(request))
@@ -340,16 +337,9 @@ class Capture:
         if run is None:
             self._failed_elsewhere(sender, request, str(task_id), exception)
             return
-        agent = self._agent
-        agent.append(
-            records.failed(
-                ENGINE, task_id, run.attempt, now(), agent.run, run.name, run.queue,
-                received_at=run.received_at, started_at=run.started_at, runtime=run.runtime(),
-                reason="soft_time_limit" if isinstance(exception, SoftTimeLimitExceeded) else "",
-                error_type=type(exception).__name__, error=display.show_error(text_of(exception)),
-                traceback=_traceback_of(einfo), meta=run.meta,
-            )
-        )  # fmt: skip
+        head = (ENGINE, str(task_id), run.attempt, now(), self._agent.run, run.name, run.queue)
+        reason = "soft_time_limit" if isinstance(exception, SoftTimeLimitExceeded) else ""
+        self._failed(head, run, run.runtime(), *outcomes.error_of(exception), reason=reason, traceback=traceback_of(einfo))
 
     def _failed_elsewhere(self, task: Any, context: Any, task_id: str, exception: Any) -> None:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
@@ -364,7 +354,7 @@ class Capture:
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)
         head = (ENGINE, task_id, attempt, now(), run, task.name, queue)
-        error = display.show_error(text_of(exception))
+        error_type, error = outcomes.error_of(exception)
         if isinstance(exception, WorkerLostError):
             agent.append(records.lost(*head, reason="child_killed", error=error))
             return
@@ -372,7 +362,7 @@ class Capture:
         agent.append(
             records.failed(
                 *head, received_at=None, started_at=started_at, runtime=runtime, reason=reason,
-                error_type=type(exception).__name__, error=error, traceback="", meta=meta,
+                error_type=error_type, error=error, traceback="", meta=meta,
             )
         )  # fmt: skip
 
@@ -387,14 +377,14 @@ class Capture:
         meta = records.NO_META if run is None else run.meta
         cause = getattr(reason, "exc", None)
         why = "child_killed" if isinstance(cause, WorkerLostError) else ""
+        error_type, error = outcomes.error_of(cause) if cause is not None else ("", "")
         if reason is None:  # main has stopped it: at a cold shutdown, or, acknowledged late, because the broker went away
             why = "requeued" if sender.acks_late else "shutdown"
         agent.append(
             records.retried(
                 ENGINE, task_id, attempt, at, token, sender.name, queue, started_at=started_at, runtime=runtime,
                 eta=due(getattr(reason, "when", None), at), reason=why,
-                error_type=type(cause).__name__ if cause is not None else "",
-                error=display.show_error(text_of(cause)) if cause is not None else "", traceback=_traceback_of(einfo), meta=meta,
+                error_type=error_type, error=error, traceback=traceback_of(einfo), meta=meta,
             )
         )  # fmt: skip
         if why == "shutdown":
@@ -426,20 +416,3 @@ class Capture:
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
-
-
-def _delivery_mode() -> Any:
-    """How the message being published is kept by its broker; None where nobody can tell. The signal does not carry it."""
-    frame: Any = sys._getframe(2)
-    for _ in range(NEAR):
-        if frame is None:
-            return None
-        if frame.f_code.co_name == "send_task_message":  # celery/app/amqp.py: `_create_task_sender`
-            return frame.f_locals.get("delivery_mode")
-        frame = frame.f_back
-    return None
-
-
-def _traceback_of(einfo: Any) -> str:
-    text = getattr(einfo, "traceback", None)
-    return display.show_error(str(text), TRACEBACK_LIMIT) if text else ""

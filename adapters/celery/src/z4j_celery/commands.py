@@ -189,7 +189,12 @@ def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
 
 
 def can_terminate(pool: Any) -> bool:
-    """Whether this pool can stop one task: prefork by a signal, greenlets by an exception (gevent's from 5.4 on), the others not at all."""
+    """Whether this pool can stop one task: prefork by a signal, gevent by an exception, the others not at all.
+
+    Eventlet has the method, but it must be called in the worker's own thread ("Cannot switch to a different thread").
+    """
+    if type(pool).__module__ == "celery.concurrency.eventlet":
+        return False
     return getattr(pool.terminate_job, "__func__", None) is not BasePool.terminate_job
 
 

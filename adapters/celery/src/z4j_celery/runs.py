@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a task in the process that executes it, and what Celery's signals leave out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from z4j_agent import display, records
+from z4j_agent.hooks import TRACEBACK_LIMIT
+from z4j_celery.facts import now, queue_in
+
+NEAR = 6
+"""Frames between a receiver and the function of Celery that sends the signal."""
+REDELIVERED = '{"redelivered":true}'
+
+
+class Run:
+    """One run in the process that executes it: when it began, by both clocks."""
+
+    __slots__ = ("attempt", "began_ns", "meta", "name", "queue", "sent_again", "started_at", "stored", "task_id")
+
+    def __init__(self, request: Any, name: str) -> None:
+        self.began_ns = time.perf_counter_ns()
+        self.started_at = now()
+        self.name = name
+        self.attempt = int(request.retries or 0)
+        self.task_id = request.id
+        self.sent_again: int | None = None
+        """When it is due again, where the task has sent its own id again: a retry that does not raise, or a replacement."""
+        self.stored: tuple[str, Any] | None = None
+        """State and meta that the task stored of itself."""
+        info = request.delivery_info
+        self.queue = queue_in(info)
+        self.meta = REDELIVERED if info and info.get("redelivered") else records.NO_META
+
+    def runtime(self) -> int:
+        """Microseconds since the start, by this process's monotonic clock."""
+        return (time.perf_counter_ns() - self.began_ns) // 1000
+
+
+def delivery_mode_of_publish() -> Any:
+    """How the message being published is kept by its broker; None where nobody can tell. The signal does not carry it."""
+    frame: Any = sys._getframe(2)
+    for _ in range(NEAR):
+        if frame is None:
+            return None
+        if frame.f_code.co_name == "send_task_message":  # celery/app/amqp.py: `_create_task_sender`
+            return frame.f_locals.get("delivery_mode")
+        frame = frame.f_back
+    return None
+
+
+def traceback_of(einfo: Any) -> str:
+    text = getattr(einfo, "traceback", None)
+    return display.show_error(str(text), TRACEBACK_LIMIT) if text else ""
