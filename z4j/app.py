@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import os
 import signal
@@ -18,7 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
-from z4j import __version__, clock, logs
+from z4j import __version__, clock, logs, ports
+from z4j.background.duty import WHENEVER_S, Duties, repeat
 from z4j.connections import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError, Z4jError
@@ -71,12 +73,23 @@ def data_lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreError(
-                f"Another z4j serves the data folder {folder}. Nothing was changed.", "Stop it first, or choose another folder."
-            ) from error
+            raise _folder_taken(folder) from error
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(fd)
+
+
+def _folder_taken(folder: Path) -> StoreError:
+    """Names the process that holds it, and the address it is reached at, as far as they are known."""
+    pid, serving = (folder / "lock").read_text().strip(), ports.read_address(folder)
+    who = f"Process {pid} ({ports.command_of(int(pid)) or 'z4j'})" if pid.isdecimal() else "Another z4j"
+    where = f" at http://{serving.netloc}" if serving and str(serving.pid) == pid else ""
+    stop = f"Stop it with `kill {pid}`" if pid.isdecimal() else "Stop it"
+    return StoreError(
+        f"{who} serves the data folder {folder}{where}. Nothing was changed.", f"{stop}, or choose another folder with --data."
+    )
 
 
 class Server:
@@ -90,18 +103,19 @@ class Server:
         self.audit = AuditLog(settings.data)
         self.auth = Auth(self.store, self.audit, settings.data)
         self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
-        self.plans = Plans(self.store, self.hub, self.live, self.audit)
+        self.duties = Duties()
+        self.plans = Plans(self.store, self.hub, self.live, self.audit, self.duties)
         witnesses = Witnesses(self.store, self.live, self.audit)
         self.trail = Trail(self.store, self.audit)
-        reconcile = Reconcile(self.store, self.hub, self.live.changed)
-        self.scheduler = Scheduler(self.store, self.hub, self.live.changed)
+        reconcile = Reconcile(self.store, self.hub, self.live.changed, self.duties)
+        self.scheduler = Scheduler(self.store, self.hub, self.live.changed, self.duties)
         self.schedules = ScheduleDesk(self.store, self.dispatch, self.scheduler)
         self.gateway = Gateway(
             self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, reconcile, self.schedules,
-            per_token=settings.connections_per_token,
+            per_token=settings.connections_per_token, duties=self.duties,
         )  # fmt: skip
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
-        self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile)
+        self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile, self.duties)
         self.asgi = self._make_asgi()
 
     def _make_asgi(self) -> Starlette:
@@ -120,36 +134,41 @@ class Server:
             lifespan=self._lifespan,
         )
         asgi.state.services = Services(
-            self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth
-        )
+            self.store, self.hub, self.live, self.dispatch, self.plans, self.schedules, self.settings, self.audit, self.auth,
+            self.duties, self.housekeeping.retention,
+        )  # fmt: skip
         return asgi
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
-        await self.audit.start(self.store, clock.now())  # before the first agent comes
+        # Before the first agent comes. A file whose audit log is damaged is served all the same.
+        head = self.duties.add("audit checkpoint", 1)
+        await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
         self.scheduler.start()
-        duties = asyncio.create_task(self.housekeeping.run())
+        duties = asyncio.gather(
+            self.housekeeping.run(), repeat(self.duties.add("delivery of waiting commands", 5), self.dispatch.deliver_waiting)
+        )
         watch = asyncio.create_task(self.gateway.guard.watch())
         try:
-            await self._greet()
             yield
         finally:
             duties.cancel()
             watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await duties
+            await asyncio.gather(duties, watch, return_exceptions=True)
             await self.scheduler.stop()
             await self.plans.stop()
-            await self.trail.close()
-            await self.audit.close(self.store, clock.now())
+            await self.duties.add("audit trail", WHENEVER_S).attempt(self.trail.close)
+            await head.attempt(lambda: self.audit.close(self.store, clock.now()))
             await self.store.close()
 
-    async def _greet(self) -> None:
-        """The first boot prints the one link that makes an administrator."""
+    async def greet(self) -> None:
+        """Once the port is ours: the first boot prints the one link that makes an administrator."""
         address = f"http://{self.settings.host}:{self.settings.port}"
         logs.started(address, self.settings.data, __version__)
+        with contextlib.suppress(OSError):  # the command line guesses then
+            ports.write_address(self.settings.data, self.settings.host, self.settings.port, behind_proxy=self.settings.behind_proxy)
         if not await users.has_admin(self.store):
             secret = await self.auth.make_link("setup")
             print(f"\nMake the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
@@ -168,6 +187,11 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._server = server
 
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            await self._server.greet()
+
     async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         self._server.end_streams()
         await super().shutdown(sockets)  # type: ignore[arg-type]
@@ -185,8 +209,9 @@ _launcher = os.getppid() if getattr(sys, "frozen", False) else 0
 def serve(settings: Settings) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code. Raises StoreError before anything is served."""
     prepare_data(settings.data)
-    with data_lock(settings.data):
+    with data_lock(settings.data), contextlib.closing(ports.bind(settings.host, settings.port)) as listener:
         migrate.migrate(settings.database)
+        settings = dataclasses.replace(settings, port=listener.getsockname()[1])  # --port 0: any that is free
         server = Server(settings)
         room = Connections(descriptor_limit(settings.connections), settings.connections_per_address, settings.trusted_networks)
         http, websocket = protocols(room)
@@ -211,6 +236,9 @@ def serve(settings: Settings) -> int:
         )
         sys.setswitchinterval(SWITCH_S)
         runner = _Uvicorn(config, server)
-        with contextlib.suppress(KeyboardInterrupt):
-            runner.run()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                runner.run(sockets=[listener])
+        finally:
+            ports.remove_address(settings.data)
         return 0 if runner.started else 1

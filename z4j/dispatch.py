@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from z4j import clock, logs
-from z4j.exceptions import AgentGone, NotAllowed, NotFound, Unsupported, WrongState, Z4jError
+from z4j.exceptions import AgentGone, NotAllowed, NotFound, StoreError, Unsupported, WrongState, Z4jError
 from z4j.hub import AgentLink, Hub, Need
-from z4j.ingest import ServerFact, ingest_facts
+from z4j.ingest import ServerFact, apply_facts
 from z4j.live import Live
 from z4j.rules.access import may_act
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
@@ -33,6 +33,7 @@ NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
 """Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
 NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
 """Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
+UNSENT_US: Final = 5_000_000
 HOLD_MEMORY_US: Final = 7 * 24 * 3_600_000_000
 """How long a worker that was away is told, when it comes back, that a queue goes on."""
 
@@ -114,7 +115,7 @@ class Dispatch:
         try:
             made = self._make(asker, wish)
         except Z4jError as error:
-            await self.audit_log.record(
+            await self.audit_log.note(
                 self.store, at=clock.now(), actor=asker.name, role=asker.role, action=wish.need.action, outcome="refused",
                 target=wish.about, detail={"why": error.message}, address=asker.address,
             )  # fmt: skip
@@ -134,9 +135,13 @@ class Dispatch:
         if wish.need.action == "cancel_task" and wish.task is not None:
             row = wish.task.row
             event = Event("cancel_asked", row.attempt, at)
-            await ingest_facts(self.store, wish.task.app_id, [ServerFact(row.engine, row.task_id, event)])
+            facts, app_id = [ServerFact(row.engine, row.task_id, event)], wish.task.app_id
+            await self.store.note("request to cancel a task", lambda db: apply_facts(db, app_id, facts))
         for command in made:
-            await self._hand_over(command, wish.need.near)
+            try:
+                await self._hand_over(command, wish.need.near)
+            except StoreError as error:  # it is committed and waits: `deliver_waiting` hands it over
+                logs.command_not_sent(command.id, error.message)
         self.live.changed(("changes", "tasks", "queues"))
         return made
 
@@ -159,6 +164,16 @@ class Dispatch:
                 if (engine, "cancel_task") in link.capabilities:
                     link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, {"task_id": task_id}))
             await self._tell_holds(link, at)
+
+    async def deliver_waiting(self, at: int) -> int:
+        """Hands over what waits though an agent that can is connected: marking it as sent had failed. Returns how many were looked at."""
+        found = [
+            command for app_id in {link.app_id for link in self.hub.all()} for command in await commands.list_open(self.store, app_id, at)
+        ]
+        waiting = [command for command in found if command.status == "waiting" and at - command.created_at > UNSENT_US]
+        for command in waiting:
+            await self._hand_over(command)
+        return len(waiting)
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     def _make(self, asker: Asker, wish: Wish) -> list[CommandRow]:

@@ -10,8 +10,12 @@
     ├── AgentGone      nobody connected who could do it
     ├── TooMany        a rate limit; try again later
     └── StoreError     the database did not take or give it
+        ├── StoreFull          no room on the disk
+        ├── StoreDamaged       the file is not what SQLite wrote
+        ├── StoreBusy          somebody else holds it
+        └── StoreUnavailable   it cannot be opened or read: permissions, descriptors, I/O errors
 
-`message` says what happened and what was not lost, `hint` what to do; both are shown to people. A private cause travels as
+`message` says what happened and what was not affected, `hint` what to do; both are shown to people. A private cause travels as
 `__cause__` and is only ever logged.
 """
 
@@ -64,4 +68,23 @@ class TooMany(Z4jError):
 
 
 class StoreError(Z4jError):
+    """`cause` is one word that may be shown to anyone."""
+
     status, close_code, exit_code = 503, wire.STOPPING, 9
+    cause: ClassVar[str] = "storage"
+
+
+class StoreFull(StoreError):
+    cause = "disk_full"
+
+
+class StoreDamaged(StoreError):
+    cause = "database_damaged"
+
+
+class StoreBusy(StoreError):
+    cause = "database_busy"
+
+
+class StoreUnavailable(StoreError):
+    cause = "database_unavailable"

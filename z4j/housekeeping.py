@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What has to happen without anybody asking: tasks that become due or are lost, silent agents, expiry, retention.
+"""Work without a request: tasks that become due or are lost, silent agents, expiry, checkpoints. Retention: see `background.retention`.
 
-`run` is one asyncio task of the server. Each duty looks with a reading connection and writes only when there is
-something to write, so an idle server writes nothing.
+`run` starts one loop for each duty, so that one that fails or takes long keeps no other from running. Each looks with a reading connection
+and writes only when there is something to write, so an idle server writes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from z4j import clock
-from z4j.exceptions import StoreError
+from z4j.background.duty import WHENEVER_S, Duties, repeat
+from z4j.background.retention import RetentionDuty
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.reconcile import Reconcile
 from z4j.rules.fold import Event
-from z4j.store import agents, commands, fires, overdue, retention, schedules, watch
+from z4j.store import agents, commands, fires, overdue, watch
 from z4j.store.audit import Alarm, AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
@@ -31,14 +31,14 @@ SETTLE_US: Final = 30 * SECOND
 """After the end of a connection, or of the last news of a task, before anything is concluded from silence."""
 ASSUMED_US: Final = 24 * 3600 * SECOND
 """A process that nobody has proved gone is given up after a day, and the task says that this is assumed."""
-SLICES: Final = 20
-"""Slices of a retention round: enough to outrun ingest, few enough to leave the writer free in between."""
+CHECKPOINT_US: Final = 30 * SECOND
+WAL_BYTES: Final = 4_000_000
 
 GONE = "Its process is gone: a newer one bears the worker's name, and the spool holds nothing more of it."
 DROPPED = "Its worker is connected and does not list it any more, and no end was reported."
 ASSUMED = "Assumed: its worker has not been heard of for a day. Nothing proves that the process is gone."
 
-_log = logging.getLogger("z4j.housekeeping")
+Work = Callable[[int], Awaitable[object]]
 
 
 class Housekeeping:
@@ -51,41 +51,46 @@ class Housekeeping:
         keep: Retention | None = None,
         log: AuditLog | None = None,
         reconcile: Reconcile | None = None,
+        duties: Duties | None = None,
     ) -> None:
         self.store = store
         self.changed = changed
-        self.keep = keep or Retention()
+        self.duties = duties or Duties()
+        self.retention = RetentionDuty(store, changed, keep or Retention())
         self.log = log
         self.reconcile = reconcile
         self._missing: set[Held] = set()
         self._began = clock.now()
         self._alarm: Alarm | None = None
+        self._checkpoint_at = 0
+        for name, every_s, _ in self.table():
+            self.duties.add(name, every_s)
+
+    def table(self) -> list[tuple[str, float, Work]]:
+        """(name, interval in seconds, work) of every duty."""
+        return [
+            ("due tasks", 1, self.make_due),
+            ("expiry of commands", 1, self.expire_commands),
+            ("expiry of fires", 1, self.expire_fires),
+            ("silent agents", 5, self.find_silent),
+            ("lost tasks", 5, self.find_lost),
+            ("missed fires", 5, self.find_missed),
+            ("checkpoint of the database", 2, self.checkpoint),
+            ("audit checkpoint", 1, self.sign_head),
+            ("check of the audit log", 5, self.check_audit),
+            ("retention", 1, self.retention.round),
+            ("unused names", 3_600, self.retention.sweep_names),
+        ]
+
+    async def start(self) -> None:
+        """What has to be noted once, before the first agent connects. Raises nothing."""
+        at = clock.now()
+        await self.duties.add("restart", WHENEVER_S).attempt(lambda: self.store.write(lambda db: agents.record_restart(db, at)))
 
     async def run(self) -> None:
-        """Everything at its own pace, until cancelled. A failed round is logged and tried again: the disk may be full."""
-        at = clock.now()
-        await self.store.write(lambda db: agents.record_restart(db, at))
-        duties: list[tuple[int, Callable[[int], object]]] = [
-            (1, self.make_due),
-            (1, self.expire_commands),
-            (5, self.find_silent),
-            (5, self.find_lost),
-            (5, self.find_missed),
-            (30, self.checkpoint),
-            (60, self.delete_old),
-            (1, self.sign_head),
-            (5, self.check_audit),
-        ]
-        second = 0
-        while True:
-            await asyncio.sleep(1)
-            second += 1
-            for every, duty in duties:
-                if second % every == 0:
-                    try:
-                        await duty(clock.now())  # type: ignore[misc]
-                    except StoreError as error:
-                        _log.error("housekeeping stopped at %s and will try again: %s", getattr(duty, "__name__", duty), error)
+        """Every duty at its own interval, until cancelled."""
+        await self.start()
+        await asyncio.gather(*(repeat(self.duties.add(name, every_s), work) for name, every_s, work in self.table()))
 
     async def make_due(self, at: int) -> int:
         """`scheduled` becomes `queued` when its eta has passed. Returns how many."""
@@ -134,29 +139,18 @@ class Housekeeping:
         return found
 
     async def expire_commands(self, at: int) -> None:
-        """Commands, and fires of z4j's own schedules, that nobody carried out in time."""
+        """Commands that nobody carried out in time."""
         if await self.store.write(lambda db: commands.expire_commands(db, at)):
             self.changed(("changes", "tasks"))
+
+    async def expire_fires(self, at: int) -> None:
+        """Fires of z4j's own schedules that nobody carried out in time."""
         if await self.store.write(lambda db: fires.expire_own(db, at)):
             self.changed(("schedules",))
 
     async def delete_old(self, at: int) -> int:
-        """Retention. Returns how many tasks were deleted."""
-        keep, deleted = self.keep, 0
-        for _ in range(SLICES):
-            found = await self.store.write(lambda db: retention.delete_slice(db, keep, at))
-            deleted += found
-            if not found:
-                break
-        for _ in range(SLICES):
-            if not await self.store.write(lambda db: retention.sweep_originals(db, keep, at)):
-                break
-        await self.store.write(lambda db: retention.delete_details(db, keep, at))
-        await self.store.write(lambda db: fires.delete_old(db, at - keep.days * retention.DAY_US))
-        await self.store.write(lambda db: schedules.delete_old_schedulers(db, at - retention.DAY_US))
-        if deleted:
-            self.changed(("tasks", "queues", "strip"))
-        return deleted
+        """Retention, as far as one round gets. Returns how many tasks were deleted."""
+        return await self.retention.round(at)
 
     async def sign_head(self, at: int) -> None:
         """A checkpoint over the rows that were added to the audit log: at most a second after them."""
@@ -172,8 +166,11 @@ class Housekeeping:
             await self.log.check(self.store, at)
 
     async def checkpoint(self, at: int) -> None:
-        """Keep the write-ahead log short."""
-        await self.store.checkpoint()
+        """Keep the write-ahead log short: at once where much is written, else twice a minute."""
+        is_time = at - self._checkpoint_at >= CHECKPOINT_US or at < self._checkpoint_at
+        await self.store.checkpoint(0 if is_time else WAL_BYTES)
+        if is_time:
+            self._checkpoint_at = at
 
     async def _add(self, kind: str, found: list[Held], later_us: int, errors: Mapping[Held, str] | None = None) -> int:
         by_app: dict[int, list[ServerFact]] = {}
@@ -181,8 +178,14 @@ class Housekeeping:
             reason = "worker_gone" if kind == "lost" else ""
             event = Event(kind, of.attempt, of.at + later_us, of.run, of.worker, reason=reason, error=(errors or {}).get(of, ""))
             by_app.setdefault(of.app_id, []).append(ServerFact(of.engine, of.task_id, event))
+        failed: Exception | None = None
         for app_id, facts in by_app.items():
-            self.changed((await ingest_facts(self.store, app_id, facts)).topics)
+            try:
+                self.changed((await ingest_facts(self.store, app_id, facts)).topics)
+            except Exception as error:  # the tasks of one app must not wait for those of another
+                failed = error
+        if failed is not None:
+            raise failed
         return len(found)
 
 

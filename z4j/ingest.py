@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+from z4j import logs
+from z4j.exceptions import StoreError
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
@@ -59,8 +61,30 @@ async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int) ->
     Raises StoreError when the database did not take it: then it must not be acked. A beginning of it may be stored, which does no harm:
     what arrives twice changes nothing.
     """
-    parts = await store.write_steps([partial(apply_batch, app_id=app_id, payload=part, at=at) for part in slices(payload)], lane=app_id)
+    try:
+        parts = await store.write_steps([partial(apply_batch, app_id=app_id, payload=part, at=at) for part in slices(payload)], lane=app_id)
+    except StoreError:
+        raise
+    except Exception as error:
+        logs.batch_failed(app_id, error)
+        parts = await _ingest_singly(store, app_id, payload, at)
     return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int) -> list[Ingested]:
+    """Each record in a transaction of its own, after an error of ours: one record that breaks the server must not keep all later ones of
+    its app in the agent's spool for ever. That record is counted as refused."""
+    found: list[Ingested] = []
+    for record in slices(payload, 1):
+        try:
+            found.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at), lane=app_id))
+        except StoreError:
+            raise
+        except Exception:
+            refused = {"server error": 1}
+            await store.write(partial(gaps.record_refused, app_id=app_id, refused=refused, at=at), lane=app_id)
+            found.append(Ingested(frozenset(("workers",)), 0, refused))
+    return found
 
 
 def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:

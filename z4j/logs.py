@@ -9,12 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from typing import Any
+
+from z4j.text import clean, clean_lines
 
 _server = logging.getLogger("z4j.server")
 _access = logging.getLogger("z4j.access")
 _gateway = logging.getLogger("z4j.gateway")
 _commands = logging.getLogger("z4j.commands")
+_background = logging.getLogger("z4j.background")
+_store = logging.getLogger("z4j.store")
 
 
 class KeyValue(logging.Formatter):
@@ -26,8 +31,8 @@ class KeyValue(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts: dict[str, Any] = getattr(record, "facts", {})
         pairs = "".join(f" {key}={_quoted(value)}" for key, value in facts.items())
-        text = f"{self.formatTime(record)} {record.levelname} {record.name} {record.getMessage()}{pairs}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{self.formatTime(record)} {record.levelname} {record.name} {clean(record.getMessage())}{pairs}"
+        return f"{text}\n{clean_lines(self.formatException(record.exc_info))}" if record.exc_info else text
 
 
 class Json(KeyValue):
@@ -69,14 +74,12 @@ class Throttle(logging.Filter):
 
 
 def _quoted(value: object) -> str:
-    text = str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or any(letter in text for letter in ' "=\n\r') else text
+    text = clean(str(value))
+    return json.dumps(text, ensure_ascii=False) if not text or any(letter in text for letter in ' "=\\') else text
 
 
 def set_up(level: str = "INFO", *, is_json: bool = False) -> None:
     """All of it to stderr. Called once, by the command line."""
-    import time
-
     formatter = Json() if is_json else KeyValue()
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
@@ -85,6 +88,29 @@ def set_up(level: str = "INFO", *, is_json: bool = False) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio", "aiosqlite"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class Sparse:
+    """Lets a line through once a minute for each key: what fails every second must not fill the disk with the news of it."""
+
+    def __init__(self, every_s: float = 60.0) -> None:
+        self._every_s = every_s
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def take(self, key: str) -> int | None:
+        """How many lines were left out since the last one; None where this one is left out too."""
+        at = time.monotonic()
+        last, left_out = self._last.get(key, (-self._every_s, 0))
+        if at - last < self._every_s:
+            self._last[key] = (last, left_out + 1)
+            return None
+        if len(self._last) >= 100:
+            self._last.clear()
+        self._last[key] = (at, 0)
+        return left_out
+
+
+_not_recorded = Sparse()
 
 
 def started(address: str, data: object, version: str) -> None:
@@ -144,8 +170,9 @@ def audit_not_remembered(why: str) -> None:
     _server.error("the last row of the audit log is committed, but audit.head could not be written", extra={"facts": {"why": why}})
 
 
-def audit_not_written(action: str, target: str, why: str) -> None:
-    facts = {"action": action, "target": target, "why": why}
+def audit_not_written(action: str, target: str, why: str, **more: Any) -> None:
+    """Every one of them: this line stands for the row."""
+    facts = {"action": action, "target": target, "why": why, **more}
     _server.error("a row of the audit log could not be written; the request itself was answered", extra={"facts": facts})
 
 
@@ -158,8 +185,40 @@ def command_sent(command_id: str, action: str, boot: str) -> None:
     _commands.info("command sent", extra={"facts": {"id": command_id, "action": action, "boot": boot}})
 
 
-def plan_stopped(plan_id: int, why: str) -> None:
-    _commands.error("a plan stands still and will go on by itself", extra={"facts": {"plan": plan_id, "why": why}})
+def duty_failed(duty: str, why: str, retry_s: float, error: BaseException | None) -> None:
+    """Once per cause; `error` adds a traceback where the cause is not a known one of the storage."""
+    facts = {"duty": duty, "why": why, "retry_s": round(retry_s, 1)}
+    _background.error("background duty failed; retrying", exc_info=error, extra={"facts": facts})
+
+
+def duty_recovered(duty: str, failures: int, seconds: int) -> None:
+    _background.info("background duty recovered", extra={"facts": {"duty": duty, "failures": failures, "seconds": seconds}})
+
+
+def session_not_stored(why: str) -> None:
+    _server.error("a session could not be stored; it is kept in memory and ends with the server", extra={"facts": {"why": why}})
+
+
+def command_not_sent(command_id: str, why: str) -> None:
+    """It is committed and waits; it is sent later."""
+    _commands.error("a command waits: it could not be marked as sent", extra={"facts": {"id": command_id, "why": why}})
+
+
+def batch_failed(app_id: int, error: BaseException) -> None:
+    """A defect of ours; the records of the batch are taken one by one."""
+    _gateway.error("a batch could not be taken as a whole; taking its records one by one", exc_info=error, extra={"facts": {"app": app_id}})
+
+
+def write_failed(writes: int, left_out: int, why: str) -> None:
+    """Once per cause and minute; `left_out` groups failed for the same cause since the last line."""
+    _store.error("writes to the database failed and were undone", extra={"facts": {"writes": writes, "left_out": left_out, "why": why}})
+
+
+def not_recorded(what: str, why: str, facts: dict[str, Any]) -> None:
+    """Something that is good to have and was not written; what it belongs to went on. Once a minute for each kind and cause."""
+    if _not_recorded.take(f"{what} {why}") is None:
+        return
+    _store.error("not written to the database; the request went on", extra={"facts": {"what": what, "why": why, **facts}})
 
 
 def live_dropped(topic_count: int) -> None:

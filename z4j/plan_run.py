@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
-from z4j import clock, logs
+from z4j import clock
+from z4j.background.duty import Duty
 from z4j.dispatch import NEW_ID, command_frame, original_params, queue_proof
-from z4j.exceptions import StoreError
 from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.live import Live
@@ -44,8 +44,9 @@ BAD_CODES: Final = frozenset(STATES[word] for word in ("failed", "lost", "reject
 class PlanRun:
     """One plan while it is carried out."""
 
-    def __init__(self, id: int, store: Store, hub: Hub, live: Live, audit_log: AuditLog) -> None:
+    def __init__(self, id: int, store: Store, hub: Hub, live: Live, audit_log: AuditLog, duty: Duty | None = None) -> None:
         self.id = id
+        self.duty = duty or Duty(f"plan {id}", LOOK_S)
         self.store = store
         self.hub = hub
         self.live = live
@@ -69,11 +70,14 @@ class PlanRun:
         while True:
             self._news.clear()
             try:
-                if await self._step():
-                    return
-            except StoreError as error:  # a full disk: what is marked stays marked, and it goes on when there is room
-                logs.plan_stopped(self.id, error.message)
-                await asyncio.sleep(5)
+                is_over = await self._step()
+            except Exception as error:  # what is marked stays marked, and it goes on when the cause is gone: a full disk has room again
+                self.duty.failed(error)
+                await asyncio.sleep(self.duty.pause_s)
+                continue
+            self.duty.succeeded()
+            if is_over:
+                return
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._news.wait()
@@ -270,7 +274,7 @@ class PlanRun:
             self.live.changed(("plans", "changes", "tasks"))
 
     async def _audit(self, word: str, detail: dict[str, Any]) -> None:
-        await self.audit_log.record(
+        await self.audit_log.note(
             self.store, at=clock.now(), actor="system", role="", action=word, target=f"plan {self.id}", detail={"plan": self.id, **detail}
         )
 

@@ -14,11 +14,12 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock
+from z4j.background.duty import Duties, until_done
 from z4j.dispatch import Asker
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.hub import AgentLink, Hub, Need
 from z4j.live import Live
-from z4j.plan_run import PlanRun
+from z4j.plan_run import LOOK_S, PlanRun
 from z4j.rules import plans as rules
 from z4j.rules.access import may_act
 from z4j.rules.plans import ACTIONS, OURS, Pace
@@ -52,17 +53,25 @@ class Source:
 class Plans:
     """One per server."""
 
-    def __init__(self, store: Store, hub: Hub, live: Live, audit_log: AuditLog) -> None:
+    def __init__(self, store: Store, hub: Hub, live: Live, audit_log: AuditLog, duties: Duties | None = None) -> None:
         self.store = store
         self.hub = hub
         self.live = live
         self.audit_log = audit_log
+        self._duties = duties or Duties()
         self._runs: dict[int, PlanRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Goes on with what was running when the server ended, however it ended."""
-        await self.store.write(store_plans.drop_freezing)
+        """Resumes what was running when the server ended, however it ended. Raises nothing: what cannot be read now is tried again."""
+        duty = self._duties.add("resume plans", 1.0)
+        await duty.attempt(lambda: self.store.write(store_plans.drop_freezing))
+        task = asyncio.create_task(until_done(duty, self._resume_all))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._duties.remove(duty.name))
+
+    async def _resume_all(self) -> None:
         for id in await store_plans.list_running(self.store):
             self._begin(id)
 
@@ -203,7 +212,6 @@ class Plans:
         at = clock.now()
         plan = await self.get(id)
         await self._change(asker, plan, "abort_plan", "aborted", rules.CAN_ABORT, ended_at=at)
-        await self.store.write(lambda db: store_plans.abort_waiting(db, id, at), durable=True)
         self._begin(id)
         return await self.get(id)
 
@@ -268,7 +276,7 @@ class Plans:
 
     async def _check_role(self, asker: Asker, action: str) -> None:
         if not may_act(asker.role, action):
-            await self.audit_log.record(
+            await self.audit_log.note(
                 self.store, at=clock.now(), actor=asker.name, role=asker.role, action=action, target="plan", outcome="refused",
                 detail={"why": "role"}, address=asker.address,
             )  # fmt: skip
@@ -276,13 +284,26 @@ class Plans:
 
     async def _change(self, asker: Asker, plan: PlanRow, word: str, status: str, expected: Iterable[str], **facts: Any) -> None:
         await self._check_role(asker, plan.action)
-        if not await self.store.write(lambda db: store_plans.change_plan(db, plan.id, status, expected, **facts), durable=True):
+        detail = {"plan": plan.id, "plan_action": plan.action, "items": plan.items, "digest": plan.digest}
+        at = clock.now()
+
+        def commit(db: Connection) -> Any:
+            if not store_plans.change_plan(db, plan.id, status, expected, **facts):
+                return None
+            if status == "aborted":
+                store_plans.abort_waiting(db, plan.id, at)
+            return self.audit_log.append(
+                db, at=at, actor=asker.name, role=asker.role, action=word, target=f"plan {plan.id}", detail=detail, address=asker.address
+            )
+
+        head = await self.store.write(commit, durable=True)
+        if head is None:
             raise WrongState(f"The plan is {plan.status}; that is not possible now. Nothing was changed.")
-        await self._audit(asker, word, plan.id, {"plan": plan.id, "plan_action": plan.action, "items": plan.items, "digest": plan.digest})
+        self.audit_log.keep_head(head)
         self.live.changed(("plans", "changes"))
 
     async def _audit(self, asker: Asker, word: str, id: int, detail: dict[str, Any]) -> None:
-        await self.audit_log.record(
+        await self.audit_log.note(
             self.store, at=clock.now(), actor=asker.name, role=asker.role, action=word, target=f"plan {id}", detail=detail,
             address=asker.address,
         )  # fmt: skip
@@ -292,13 +313,14 @@ class Plans:
         if (run := self._runs.get(id)) is not None:
             run.wake()
             return
-        run = self._runs[id] = PlanRun(id, self.store, self.hub, self.live, self.audit_log)
+        run = self._runs[id] = PlanRun(id, self.store, self.hub, self.live, self.audit_log, self._duties.add(f"plan {id}", LOOK_S))
         task = asyncio.create_task(run.run())
         self._tasks.add(task)
 
         def ended(of: asyncio.Task[None]) -> None:
             self._tasks.discard(of)
             self._runs.pop(id, None)
+            self._duties.remove(f"plan {id}")
             if not of.cancelled() and run.is_woken:  # somebody resumed it at this very moment
                 with contextlib.suppress(RuntimeError):  # the loop is being closed
                     self._begin(id)

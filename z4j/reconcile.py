@@ -8,13 +8,13 @@ in the broker waits again; only where the engine knows nothing, or nobody answer
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from z4j import clock
+from z4j.background.duty import WHENEVER_S, Duties
 from z4j.dispatch import command_frame
 from z4j.exceptions import StoreError
 from z4j.hub import Hub, Need
@@ -34,7 +34,6 @@ REMEMBERED: Final = 50_000
 ENDS: Final = {
     "succeeded": "", "failed": "Its engine says that it failed; its process was gone before it could tell why.", "cancelled": ""
 }  # fmt: skip
-_log = logging.getLogger("z4j.reconcile")
 Key = tuple[int, str, str, int]
 
 
@@ -53,10 +52,11 @@ class _Question:
 class Reconcile:
     """One per server."""
 
-    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
         self.store = store
         self.hub = hub
         self.changed = changed
+        self.duty = (duties or Duties()).add("answers of engines", WHENEVER_S)
         self._questions: dict[Key, _Question] = {}
         self._by_id: dict[str, Key] = {}
 
@@ -119,7 +119,9 @@ class Reconcile:
         try:
             self.changed((await ingest_facts(self.store, of.app_id, [ServerFact(of.engine, of.task_id, event)])).topics)
         except StoreError as error:  # the task stays as it is, so its engine is asked again
-            _log.error("what an engine said of task %s was not stored: %s", of.task_id, error)
+            self.duty.failed(error)
+            return
+        self.duty.succeeded()
 
     def _is_busy(self, of: Held) -> bool:
         return len(self._questions) >= REMEMBERED or self._outstanding(of) >= OUTSTANDING

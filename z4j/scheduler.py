@@ -10,18 +10,16 @@ which changes nothing, because they are decided already.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
-import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from z4j import clock
+from z4j.background.duty import WHENEVER_S, Duties
 from z4j.dispatch import command_frame, queue_proof
-from z4j.exceptions import StoreError
 from z4j.hub import AgentLink, Hub, Need
 from z4j.ingest import FIRE
 from z4j.store import fires, schedules
@@ -42,17 +40,22 @@ ANSWER: Final = 15 * 60 * SECOND
 LISTED: Final = 200
 """Missed due times that are written one by one; of more, the last says how many there were."""
 SLEEP_S: Final = 1.0
-_log = logging.getLogger("z4j.scheduler")
+PUT_OFF: Final = 60 * SECOND
+"""A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
 
 
 class Scheduler:
     """One per server. `changed` is told the topics of `live`."""
 
-    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
         self.store = store
         self.hub = hub
         self.changed = changed
+        duties = duties or Duties()
+        self.duty = duties.add("own scheduler", SLEEP_S)
+        self.single = duties.add("schedules that could not be decided", WHENEVER_S)
         self._woken = asyncio.Event()
+        self._pause = SLEEP_S
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,8 +65,7 @@ class Scheduler:
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     def wake(self) -> None:
@@ -71,30 +73,34 @@ class Scheduler:
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled. A database that takes nothing is tried again; what is due stays due."""
+        """Until cancelled. After an error of any kind it looks again; what is due stays due."""
         while True:
             self._woken.clear()
-            pause = SLEEP_S
+            is_well = await self.duty.attempt(self._fire_all)
             try:
-                is_more = True
-                while is_more:
-                    is_more = await self.fire_due(clock.now())
-                next_at = await schedules.next_wake(self.store)
-                if next_at is not None:
-                    pause = min(SLEEP_S, max(0.0, (next_at - clock.now()) / SECOND))
-            except StoreError as error:
-                _log.error("due schedules could not be written and are tried again: %s", error)
-            try:
-                async with asyncio.timeout(pause):
-                    await self._woken.wait()
+                async with asyncio.timeout(self._pause if is_well else self.duty.pause_s):
+                    await (self._woken.wait() if is_well else asyncio.Event().wait())
             except TimeoutError:
                 pass  # it is time to look
+
+    async def _fire_all(self) -> None:
+        self._pause = SLEEP_S
+        is_more = True
+        while is_more:
+            is_more = await self.fire_due(clock.now())
+        next_at = await schedules.next_wake(self.store)
+        if next_at is not None:
+            self._pause = min(SLEEP_S, max(0.0, (next_at - clock.now()) / SECOND))
 
     async def fire_due(self, at: int) -> bool:
         """Decides what is due and hands it over. True when there may be more."""
         if (next_at := await schedules.next_wake(self.store)) is None or next_at > at:
             return False
-        decided, made = await self.store.write(lambda db: decide(db, at), durable=True)
+        decided, made, failed = await self.store.write(lambda db: decide(db, at), durable=True)
+        for error in failed:
+            self.single.failed(error)
+        if decided and not failed and self.single.failing_since is not None and at - self.single.failing_since > 2 * PUT_OFF:
+            self.single.succeeded()
         await self._hand_over(made)
         self.changed(("schedules",))
         return decided == AT_ONCE
@@ -157,19 +163,32 @@ def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:
     return due_at + draw % jitter_us
 
 
-def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]]]:
-    """Decides the due times of up to `AT_ONCE` schedules. Returns how many schedules, and what is to be handed over with its app."""
+def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], list[Exception]]:
+    """Decides the due times of up to `AT_ONCE` schedules. Returns how many schedules, what is to be handed over with its app, and why
+    some could not be decided; those are put off, their due times stay due."""
     made: list[tuple[int, OpenFire]] = []
+    failed: list[Exception] = []
     due = schedules.list_due(db, at, AT_ONCE)
     for of in due:
-        times, following = _times(of, at)
-        taken = _taken(of, times, at)
-        fired = [fire for due_at in taken if (fire := _fire(db, of, due_at, at)) is not None]
-        made += [(of.app_id, fire) for fire in fired]
-        _write_missed(db, of, times[: len(times) - len(taken)])
-        last_at = at if fired else None
-        schedules.advance_own(db, of.id, following, wake_of(of.id, following, of.jitter_us), last_at)
-    return len(due), made
+        try:
+            with db.part():
+                made += [(of.app_id, fire) for fire in _decide_one(db, of, at)]
+        except Exception as error:
+            if not db.in_transaction:
+                raise
+            failed.append(error)
+            schedules.advance_own(db, of.id, of.next_at, at + PUT_OFF, None)
+    return len(due), made, failed
+
+
+def _decide_one(db: Connection, of: Due, at: int) -> list[OpenFire]:
+    times, following = _times(of, at)
+    taken = _taken(of, times, at)
+    fired = [fire for due_at in taken if (fire := _fire(db, of, due_at, at)) is not None]
+    _write_missed(db, of, times[: len(times) - len(taken)])
+    last_at = at if fired else None
+    schedules.advance_own(db, of.id, following, wake_of(of.id, following, of.jitter_us), last_at)
+    return fired
 
 
 def _times(of: Due, at: int) -> tuple[list[int], int | None]:

@@ -225,7 +225,7 @@ class ScheduleDesk:
 
         def write(db: Connection) -> None:
             if row is None:
-                made.append(schedules.add_own(db, values))
+                made[:] = [schedules.add_own(db, values)]
             else:
                 schedules.change_own(db, values)
 
@@ -296,8 +296,9 @@ class ScheduleDesk:
 
     async def _note(self, asker: Asker, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Any]) -> None:
         at = clock.now()
-        await self.store.write(
-            lambda db: self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at)
+        await self.store.note(  # what it tells of is committed already
+            "edit of a schedule",
+            lambda db: self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at),
         )
 
     @staticmethod

@@ -88,7 +88,7 @@ class Witnesses:
     async def _alarm(self, head: Head, actor: str, target: str, detail: dict[str, Any]) -> None:
         at = clock.now()
         self.audit_log.report(head, at)
-        await self.audit_log.record(
+        await self.audit_log.note(
             self.store, at=at, actor=actor, role="", action="audit_head_missing", outcome="failed", target=target, detail=detail
         )
         self.live.changed(("changes", "strip"))

@@ -17,8 +17,12 @@ FOLDER = Path(migrate.__file__).parent
 STEMS = sorted(path.stem for path in FOLDER.glob("*.sql"))
 BLOCKS = [(stem, name) for stem in STEMS for name in sql.load(stem)]
 
-SCANS_TASKS = {("merge", "newest_task")}
-"""`max(id)` is one step to the end of the table, whatever the plan calls it."""
+SCANS_TASKS = {
+    ("merge", "newest_task"),  # `max(id)` is one step to the end of the table, whatever the plan calls it
+    ("usage", "count_names"),
+    ("usage", "count_minutes"),  # by a reader, once a minute while the database is too large
+    ("unused", "used_names"),  # by a reader, once an hour: the statistics and the index of workers
+}
 LARGE = ("task", "run", "original", "task_link", "minute")
 
 
@@ -79,6 +83,32 @@ def test_no_query_scans_the_large_tables(db: sqlite3.Connection, stem: str, name
         bare = re.fullmatch(r"SCAN (\w+)", step)
         aliases = {alias: table for table, alias in re.findall(r"(?:FROM|JOIN) (\w+) AS (\w+)", sql.load(stem)[name])}
         assert not bare or aliases.get(bare[1], bare[1]) not in LARGE, f"{stem}.{name}: {step}"
+
+
+def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one_is_deleted(db: sqlite3.Connection) -> None:
+    """A table that a later migration adds must stand in unused.sql, or names it uses would be deleted."""
+    text = "\n".join(sql.load("unused").values())
+    covered = set(re.findall(r"SELECT (?:DISTINCT )?(\w+) FROM (\w+)", text)) | {("worker_id", "run"), ("boot_id", "run")}
+    counted = {(f"{kind}_id", "task") for kind in ("name", "queue", "environment", "engine")}  # by the counters, which count every task
+    others = {
+        "app_id",
+        "user_id",
+        "task_id",
+        "plan_id",
+        "schedule_id",
+        "key_id",
+        "seal_key_id",
+        "command_id",
+        "parent_id",
+        "token_id",
+        "owner_id",
+    }
+    missing = []
+    for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        for column in (row[1] for row in db.execute(f"PRAGMA table_info({table})")):
+            if column.endswith("_id") and column not in others and (column, table) not in covered | counted:
+                missing.append((column, table))
+    assert missing == []
 
 
 @pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker"])

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -12,13 +14,13 @@ import pytest
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.exceptions import StoreError
-from z4j.housekeeping import ASSUMED_US, SETTLE_US, SILENT_US, Housekeeping
+from z4j.housekeeping import ASSUMED_US, SETTLE_US, SILENT_US, Housekeeping, Work
 from z4j.rules.frames import Discovery, Heartbeat, Hello, RunningItem, WorkerFacts
-from z4j.store import agents, retention
+from z4j.store import agents
 from z4j.store.db import Connection, Store
 from z4j.store.originals import get_original
 from z4j.store.retention import DAY_US, Retention
-from z4j.store.tasks import TaskFilter, count_tasks, get_task, list_tasks
+from z4j.store.tasks import TaskFilter, get_task, list_tasks
 
 pytestmark = pytest.mark.anyio
 LATER = T + 3_600 * SECOND
@@ -240,22 +242,6 @@ async def test_the_id_of_a_deleted_task_is_never_another_s(tmp_path: Path) -> No
     await again.close()
 
 
-async def test_beyond_its_size_the_oldest_go(tmp_path: Path) -> None:
-    async with database(tmp_path) as store:
-        await tell(store, *(record for number in range(1_200) for record in life(f"t{number}", T + number * SECOND)))
-        used = await store.write(retention.used_bytes)
-        house = Housekeeping(store, Heard(), Retention(max_bytes=used - 1))
-        assert await house.delete_old(T) == 500
-        counts = await count_tasks(store, TaskFilter())
-        assert counts is not None
-        assert counts.by_state == [("succeeded", 700)]
-        assert "t499" not in await states(store)
-        assert await store.write(retention.used_bytes) < used
-        (free,) = await store.fetch_one("PRAGMA freelist_count") or (None,)
-        assert free == 0, "the pages went back to the file system"
-        assert await Housekeeping(store, Heard(), Retention(max_bytes=used)).delete_old(T) == 0
-
-
 async def test_originals_of_succeeded_tasks_go_first(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         for id, end, at in (("a", "succeeded", T), ("b", "failed", T), ("c", "succeeded", T + 5 * DAY_US)):
@@ -271,29 +257,39 @@ async def test_originals_of_succeeded_tasks_go_first(tmp_path: Path) -> None:
         assert [await get_original(store, id) is not None for id in (1, 2, 3)] == [False, True, False]
 
 
-# -- the loop ----------------------------------------------------------------------------------------------------------
-async def test_the_loop_goes_on_after_a_failed_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = asyncio.Event()
-    rounds = 0
+# -- the loops ---------------------------------------------------------------------------------------------------------
+async def test_a_duty_that_fails_keeps_none_of_the_others_from_running(tmp_path: Path) -> None:
+    """Not one that raises what nobody expected either, and it runs again by itself."""
+    rounds = Counter[str]()
 
     class House(Housekeeping):
-        async def make_due(self, at: int) -> int:
-            nonlocal rounds
-            rounds += 1
-            if rounds == 1:
-                raise StoreError("the disk is full")
-            if rounds == 120:
-                ran.set()
-            return 0
+        def table(self) -> list[tuple[str, float, Work]]:
+            return [(name, 0.01, self.counted(name, work)) for name, _, work in super().table()]
 
-    async def at_once(seconds: float, _sleep: Any = asyncio.sleep) -> None:
-        await _sleep(0)
+        def counted(self, name: str, work: Work) -> Work:
+            async def run(at: int) -> None:
+                rounds[name] += 1
+                if name == "due tasks" and rounds[name] <= 3:
+                    raise [StoreError("the disk is full"), KeyError("a defect"), OSError(errno.EMFILE, "too many")][rounds[name] - 1]
+                await work(at)
+
+            return run
 
     async with database(tmp_path) as store:
         await connect_agent(store, "b00t", T)
-        monkeypatch.setattr("z4j.housekeeping.asyncio.sleep", at_once)
-        running = asyncio.ensure_future(House(store, Heard()).run())
-        await asyncio.wait_for(ran.wait(), 20)
+        house = House(store, Heard())
+        running = asyncio.ensure_future(house.run())
+        duty = house.duties.add("due tasks", 0.01)
+        async with asyncio.timeout(30):
+            while duty.failures < 2:
+                await asyncio.sleep(0.01)
+            assert duty.state == "failing"
+            seen = dict(rounds)
+            while duty.succeeded_at is None:
+                await asyncio.sleep(0.01)
+            while any(rounds[name] <= seen[name] for name, _, _ in house.table()):
+                await asyncio.sleep(0.01)
+        assert [of.name for of in house.duties.unhealthy] == []
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running

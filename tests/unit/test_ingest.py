@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.support.contents import connect, contents, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.ingest import ServerFact, ingest_batch, ingest_facts
 from z4j.rules.fold import Event
-from z4j.store import gaps, runs
+from z4j.store import gaps, merge, runs
 from z4j.store.originals import get_original
 from z4j.store.tasks import TaskFilter, get_task, list_tasks
 from z4j_agent import wire
@@ -205,3 +206,21 @@ async def test_a_batch_of_a_failed_commit_leaves_nothing(tmp_path: Path) -> None
             await store.write(fail)
         await tell(store, *life("a", T, name="never"))
         assert (await list_tasks(store, TaskFilter(name="never"))).rows[0].task_id == "a"
+
+
+async def test_a_record_that_breaks_the_server_keeps_none_of_its_neighbours_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect of ours: that record is counted as refused, the rest of the batch is taken, and the batch is acked."""
+    whole = merge.encode
+
+    def broken(db: Any, app_id: int, of: Any) -> Any:
+        if of.name and of.name[1] == "shop.breaks":
+            raise KeyError("a defect")
+        return whole(db, app_id, of)
+
+    monkeypatch.setattr(merge, "encode", broken)
+    async with database(tmp_path) as store:
+        done = await tell(store, *life("a", T), *life("b", T, name="shop.breaks"), *life("c", T))
+        assert done.refused == {"server error": 4}
+        found = (await list_tasks(store, TaskFilter())).rows
+        assert sorted((row.task_id, row.state) for row in found) == [("a", "succeeded"), ("c", "succeeded")]
+        assert await store.fetch_all("SELECT cause, events FROM refused") == [("server error", 4)]

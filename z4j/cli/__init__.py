@@ -7,12 +7,12 @@ What is expected to go wrong is one sentence on stderr and the exit code of its 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import __version__, logs
 from z4j.cli import audit, backup, doctor, operate, serve, token, user
+from z4j.cli.output import say
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command: Command = words.command
         return command(words, settings)
     except Z4jError as error:
-        print(f"z4j: {error.message}" + (f"\n     {error.hint}" if error.hint else ""), file=sys.stderr)
+        say(f"z4j: {error.message}" + (f"\n     {error.hint}" if error.hint else ""), is_error=True)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def version(words: argparse.Namespace, settings: Settings) -> int:
     """Prints the version."""
-    print(f"z4j {__version__}")
+    say(f"z4j {__version__}")
     return 0
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -14,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from z4j import clock
+from z4j import clock, files
 from z4j.cli.offline import Offline, offline
+from z4j.cli.output import say
 from z4j.exceptions import BadInput
 from z4j.rules.audit import Head
 from z4j.rules.audit_checkpoints import Checkpoint
@@ -38,14 +38,14 @@ def verify(words: argparse.Namespace, settings: Settings) -> int:
 
     verdict = asyncio.run(run())
     if not verdict.is_intact:
-        print(f"Broken at row {verdict.broken_at}: {verdict.why}.\nThe {verdict.rows} rows before it are as they were written.")
+        say(f"Broken at row {verdict.broken_at}: {verdict.why}.\nThe {verdict.rows} rows before it are as they were written.")
         return BROKEN
-    print(f"{verdict.rows} rows and {verdict.heads} checkpoints, all as they were written.")
+    say(f"{verdict.rows} rows and {verdict.heads} checkpoints, all as they were written.")
     if verdict.copied_at:
-        print(f"This log ends with a backup: it is a copy from {_time(verdict.copied_at)}, or nothing was done since.")
+        say(f"This log ends with a backup: it is a copy from {_time(verdict.copied_at)}, or nothing was done since.")
     if verdict.covered < verdict.rows:
-        print(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet; a running server signs one within a second.")
-    print(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")
+        say(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet; a running server signs one within a second.")
+    say(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")
     return 0
 
 
@@ -54,7 +54,7 @@ def key(words: argparse.Namespace, settings: Settings) -> int:
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
-            print(parts.audit.signer.public_pem, end="")
+            say(parts.audit.signer.public_pem, end="")
         return 0
 
     return asyncio.run(run())
@@ -67,7 +67,7 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
         async with offline(settings, creates=False) as parts:
             lost = await audit_verify.list_missing(parts.store, parts.audit.memory)
             if not lost:
-                print("Nothing is remembered that the log does not hold. No changes were made.")
+                say("Nothing is remembered that the log does not hold. No changes were made.")
                 return 0
             newest = max(lost, key=lambda head: head.seq)
             name, digest = parts.audit.memory.set_aside(lost, clock.now())
@@ -79,8 +79,8 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
                 "sha256": digest,
             }
             await parts.record("acknowledge_audit_loss", "appliance", reason=words.reason, **facts)
-        print(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are not part of this log.")
-        print(f"The evidence is in {settings.data / name}.")
+        say(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are not part of this log.")
+        say(f"The evidence is in {settings.data / name}.")
         return 0
 
     return asyncio.run(run())
@@ -94,7 +94,7 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
             await parts.record("export_audit", "appliance")
             point = await parts.audit.sign_head(parts.store, clock.now())
             if parts.audit.alarm is not None:
-                print(f"The log is not what was written: {parts.audit.alarm.why}. The export shows it.", file=sys.stderr)
+                say(f"The log is not what was written: {parts.audit.alarm.why}. The export shows it.", is_error=True)
             count = 0
             async for line in _lines(parts, point.seq if point and parts.audit.alarm is None else None):
                 count += 1
@@ -105,12 +105,12 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
         asyncio.run(run(sys.stdout))
         return 0
     try:
-        fd = os.open(words.target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with files.creating(Path(words.target)) as file:
+            count = asyncio.run(run(file))
     except OSError as error:
-        raise BadInput(f"{words.target} cannot be written: {error.strerror}. Nothing was exported.", "Choose a new file.") from error
-    with os.fdopen(fd, "w") as file:
-        count = asyncio.run(run(file))
-    print(f"{words.target} holds {count} lines. Check it with examples/audit/verify.py and the key of `z4j audit key`.")
+        why = error.strerror or error
+        raise BadInput(f"{words.target} cannot be written: {why}. Nothing was exported.", "Choose a new file.") from error
+    say(f"{words.target} holds {count} lines. Check it with examples/audit/verify.py and the key of `z4j audit key`.")
     return 0
 
 

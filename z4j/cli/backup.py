@@ -9,6 +9,7 @@ from pathlib import Path
 
 from z4j import app
 from z4j.cli.offline import Offline, offline
+from z4j.cli.output import say
 from z4j.exceptions import StoreError
 from z4j.settings import Settings
 from z4j.store import audit_checkpoints
@@ -34,8 +35,8 @@ def backup(words: argparse.Namespace, settings: Settings) -> int:
 
     asyncio.run(run())
     keys = ", ".join(str(settings.data / name) for name in KEYS)
-    print(f"{target} holds a complete copy of the database.\nKeep the keys too, in another place: {keys}")
-    print("audit.head and audit.witnesses describe the running log and are not part of a backup.")
+    say(f"{target} holds a complete copy of the database.\nKeep the keys too, in another place: {keys}")
+    say("audit.head and audit.witnesses describe the running log and are not part of a backup.")
     return 0
 
 
@@ -55,5 +56,5 @@ def migrate(words: argparse.Namespace, settings: Settings) -> int:
     app.prepare_data(settings.data)
     with app.data_lock(settings.data):
         steps = migrations.migrate(settings.database)
-    print(f"{settings.database}: {steps} step{'' if steps == 1 else 's'} taken." if steps else f"{settings.database} is up to date.")
+    say(f"{settings.database}: {steps} step{'' if steps == 1 else 's'} taken." if steps else f"{settings.database} is up to date.")
     return 0

@@ -12,6 +12,8 @@ import urllib.request
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from z4j.cli.address import address_of
+from z4j.cli.output import print_json, say
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
 from z4j.settings import Settings
 
@@ -81,13 +83,8 @@ def _told(error: urllib.error.HTTPError) -> Z4jError:
 
 def client_of(words: argparse.Namespace, settings: Settings) -> Client:
     """From the command line and the environment. Raises BadInput or NotAllowed."""
-    server = words.server or os.environ.get("Z4J_SERVER") or f"http://{settings.host}:{settings.port}"
+    server = words.server or os.environ.get("Z4J_SERVER") or f"http://{address_of(words, settings)[0]}"
     return Client(server, words.token or os.environ.get("Z4J_API_TOKEN", ""))
-
-
-def print_json(found: Any) -> None:
-    """For other programs."""
-    print(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def tell_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
@@ -99,5 +96,5 @@ def tell_command(client: Client, command: dict[str, Any], words: argparse.Namesp
         detail = found["detail"]
         said = detail.get("error") or detail.get("note") or ""
         made = f", task {detail['task_id']}" if detail.get("task_id") else ""
-        print(f"{found['action'].replace('_', ' ')}: {found['status']}{made}{f'. {said}' if said else ''}")
+        say(f"{found['action'].replace('_', ' ')}: {found['status']}{made}{f'. {said}' if said else ''}")
     return 0 if words.no_wait else ENDED[found["status"]]

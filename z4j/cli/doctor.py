@@ -5,23 +5,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import shutil
-import socket
 import stat
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
-from z4j import __version__, assets
+from z4j import __version__, assets, ports
 from z4j.cli.offline import offline
+from z4j.cli.output import say
 from z4j.exceptions import Z4jError
+from z4j.rules.audit_walk import Verdict
 from z4j.settings import Settings
-from z4j.store.db import SQLITE_NAME, SQLITE_VERSION
+from z4j.store import retention
+from z4j.store.copies import check_database
+from z4j.store.db import SQLITE_NAME, SQLITE_VERSION, Store
+from z4j.text import clean
 
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables came with 3.37."""
 LITTLE_SPACE = 1_000_000_000
 EARLIEST_NOW = 1_750_000_000
+OVER = 1.02
+"""So much more than the limit is what arrives between two rounds of retention."""
 
 
 class Finding(NamedTuple):
@@ -32,10 +42,10 @@ class Finding(NamedTuple):
 
 def doctor(words: argparse.Namespace, settings: Settings) -> int:
     """Exit code 0 when nothing is bad."""
-    findings = [*_machine(settings), *_data(settings), *asyncio.run(_audit(settings))]
-    print(f"z4j {__version__}, SQLite {SQLITE_NAME}, data in {settings.data}")
+    findings = [*_machine(settings), *_data(settings), *_database(settings), *_duties(settings), *asyncio.run(_contents(settings))]
+    say(f"z4j {__version__}, SQLite {SQLITE_NAME}, data in {settings.data}")
     for finding in findings:
-        print(f"{finding.state:<8}{finding.what}" + (f"\n        {finding.remedy}" if finding.remedy else ""))
+        say(f"{finding.state:<8}{finding.what}" + (f"\n        {finding.remedy}" if finding.remedy else ""))
     return 1 if any(finding.state == "bad" for finding in findings) else 0
 
 
@@ -51,10 +61,6 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "Templates and static files are there.")
     except FileNotFoundError as error:
         yield Finding("bad", str(error), "Install z4j again.")
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        is_open = probe.connect_ex((settings.host, settings.port)) == 0
-    yield Finding("ok", f"Port {settings.port} {'answers: a server runs' if is_open else 'is free'}.")
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
@@ -74,15 +80,95 @@ def _data(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", f"{free / 1e9:,.1f} GB are free on its disk.")
 
 
-async def _audit(settings: Settings) -> list[Finding]:
+def _database(settings: Settings) -> Iterator[Finding]:
+    """Whether the file is what SQLite wrote, looked at for a limited time."""
+    if not settings.database.exists():
+        return
+    found = check_database(settings.database)
+    if found.problems:
+        more = "; ".join(clean(problem) for problem in found.problems[:3]) + (" …" if len(found.problems) > 3 else "")
+        yield Finding(
+            "bad",
+            f"The database file is damaged: {more}. What stood in the damaged part may be lost.",
+            "Stop the server, keep a copy of the data folder, restore the last backup. Check the disk, and what else writes to the file.",
+        )
+    elif found.is_complete:
+        yield Finding("ok", "The database file is not damaged.")
+    else:
+        yield Finding(
+            "unknown", f"The database file is too large to be checked within {found.seconds:.0f} s; no damage was found so far.",
+            f"Check all of it with: sqlite3 {settings.database} 'PRAGMA quick_check'",
+        )  # fmt: skip
+
+
+def _duties(settings: Settings) -> Iterator[Finding]:
+    """What the running server says of its background duties."""
+    serving = ports.read_address(settings.data)
+    if serving is None or not serving.is_running:
+        who = ports.describe_holder(settings.port) if ports.holder_of(settings.port) else ""
+        yield Finding("ok", "No server runs on this data folder." + (f" Port {settings.port} is in use by {who}." if who else ""))
+        return
+    url = f"http://{serving.netloc}/healthz"
+    try:
+        request = urllib.request.Request(url, headers={"Accept": "application/json"})
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            found = json.load(answer)
+    except urllib.error.HTTPError as error:
+        found = _json_of(error)
+    except (OSError, ValueError) as error:
+        yield Finding("bad", f"The server, process {serving.pid}, does not answer at {url}: {clean(str(error))}.", "Look at its log.")
+        return
+    if found.get("database", "ok") != "ok":
+        yield Finding("bad", f"The server cannot read the database: {clean(str(found['database']))}.", "Look at its log.")
+    bad = [duty for duty in found.get("duties", ()) if duty.get("state") in ("failing", "stalled")]
+    for duty in bad:
+        cause = f", {clean(str(duty['cause']))}" if duty.get("cause") else ""
+        last = _when(duty.get("succeeded_at"))
+        yield Finding(
+            "bad", f"Background duty “{clean(str(duty['name']))}” is {duty['state']}{cause}; it last succeeded {last}.", "Look at its log."
+        )
+    if not bad:
+        yield Finding("ok", f"A server answers at http://{serving.netloc}; its {len(found.get('duties', ()))} background duties run.")
+    if found.get("retention", "ok") != "ok":
+        yield Finding("warn", "The limits of retention are not held.", "Settings, Appliance says why.")
+
+
+def _json_of(error: urllib.error.HTTPError) -> dict[str, Any]:
+    try:
+        found = json.load(error)
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _when(at: int | None) -> str:
+    return "never" if at is None else f"at {datetime.fromtimestamp(at / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def _contents(settings: Settings) -> list[Finding]:
     if not settings.database.exists():
         return []
+    found = []
     try:
         async with offline(settings, creates=False) as parts:
-            verdict = await parts.audit.verify(parts.store)
+            found += await _size(settings, parts.store)
+            found.append(_verdict(await parts.audit.verify(parts.store)))
     except Z4jError as error:
-        return [Finding("bad", error.message, error.hint)]
+        found.append(Finding("bad", error.message, error.hint))
+    return found
+
+
+async def _size(settings: Settings, store: Store) -> list[Finding]:
+    used, _ = await retention.read_size(store)
+    limit = settings.gigabytes_kept * 1e9
+    if used <= limit * OVER:
+        return [Finding("ok", f"The database holds {used / 1e9:,.2f} GB of at most {settings.gigabytes_kept:g} GB.")]
+    remedy = "Settings, Appliance says what takes the space, and why it is not deleted."
+    return [Finding("warn", f"The database holds {used / 1e9:,.2f} GB; at most {settings.gigabytes_kept:g} GB are to be kept.", remedy)]
+
+
+def _verdict(verdict: Verdict) -> Finding:
     if verdict.is_intact:
-        return [Finding("ok", f"The audit log is whole ({verdict.rows} rows).")]
+        return Finding("ok", f"The audit log is whole ({verdict.rows} rows).")
     remedy = "Compare with a backup; find out who had access to the data folder."
-    return [Finding("bad", f"The audit log is broken at row {verdict.broken_at}: {verdict.why}.", remedy)]
+    return Finding("bad", f"The audit log is broken at row {verdict.broken_at}: {verdict.why}.", remedy)

@@ -33,7 +33,7 @@ class Offline:
     async def record(self, action: str, target: str, *, outcome: str = "done", **detail: Any) -> None:
         """The audit row of something done on the command line; the actor is the operating system's user."""
         actor = f"{getpass.getuser()} (command line)"
-        await self.audit.record(
+        await self.audit.note(
             self.store, at=clock.now(), actor=actor, role="admin", action=action, target=target, outcome=outcome, detail=detail
         )
 

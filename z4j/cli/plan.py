@@ -8,7 +8,8 @@ import sys
 import time
 from typing import Any
 
-from z4j.cli.client import Client, client_of, print_json
+from z4j.cli.client import Client, client_of
+from z4j.cli.output import print_json, redraw, say
 from z4j.cli.remote import FILTERS
 from z4j.cli.table import print_table, when
 from z4j.settings import Settings
@@ -55,7 +56,7 @@ def freeze(words: argparse.Namespace, settings: Settings) -> int:
     _tell(found, words)
     if not words.json:
         plan = found["plan"]
-        print(f"\nNothing was done yet. To do it: z4j plan execute {plan['id']} {plan['digest'][:12]}")
+        say(f"\nNothing was done yet. To do it: z4j plan execute {plan['id']} {plan['digest'][:12]}")
     return 0
 
 
@@ -87,17 +88,12 @@ def _watch(client: Client, words: argparse.Namespace) -> int:
         if sys.stderr.isatty() and not words.json:
             ended = plan["items"] - account["waiting"] - account["sent"]
             full = BAR * ended // max(plan["items"], 1)
-            print(
-                f"\r{'█' * full}{'░' * (BAR - full)} {ended:,} of {plan['items']:,} {plan['note']}\x1b[K",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+            redraw(f"{'█' * full}{'░' * (BAR - full)} {ended:,} of {plan['items']:,} {plan['note']}")
         if is_over or words.no_wait:
             break
         time.sleep(POLL_S)
     if sys.stderr.isatty() and not words.json:
-        print(file=sys.stderr)
+        say("", is_error=True)
     _tell(found, words)
     return 0 if account["done"] == plan["items"] or words.no_wait else 1
 
@@ -107,12 +103,12 @@ def _tell(found: dict[str, Any], words: argparse.Namespace) -> None:
         print_json(found)
         return
     plan = found["plan"]
-    print(f"plan {plan['id']}: {plan['action'].replace('_', ' ')}, {plan['items']:,} tasks, {plan['status']}. {plan['note']}".rstrip())
-    print(f"hash {plan['digest']}")
+    say(f"plan {plan['id']}: {plan['action'].replace('_', ' ')}, {plan['items']:,} tasks, {plan['status']}. {plan['note']}".rstrip())
+    say(f"hash {plan['digest']}")
     if plan["excluded"]:
-        print("left out: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
+        say("left out: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
     told = {word: count for word, count in found["account"].items() if count}
-    print("account: " + ", ".join(f"{count:,} {word}" for word, count in told.items()))
+    say("account: " + ", ".join(f"{count:,} {word}" for word, count in told.items()))
     groups = [(of["engine"], of["queue"], of["name"], f"{of['items']:,}") for of in found["groups"][:20]]
     if groups:
         print_table(("engine", "queue", "task name", "tasks"), groups)

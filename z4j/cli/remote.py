@@ -7,7 +7,8 @@ import argparse
 import json
 from typing import Any
 
-from z4j.cli.client import client_of, print_json, tell_command
+from z4j.cli.client import client_of, tell_command
+from z4j.cli.output import print_json, say
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound
 from z4j.settings import Settings
@@ -123,7 +124,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
         queue=place["name"], place=getattr(words, "place", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
     )["commands"]  # fmt: skip
     if not made:
-        print("Noted. No worker is connected now; each is told when it connects.")
+        say("Noted. No worker is connected now; each is told when it connects.")
         return 0
     if words.action == "peek_queue" and not words.json and (found := client.wait(made[0]))["status"] == "done":
         tasks = found["detail"].get("tasks", [])

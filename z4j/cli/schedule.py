@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from z4j.cli.client import Client, client_of, print_json
+from z4j import files
+from z4j.cli.client import Client, client_of
+from z4j.cli.output import json_text, print_json, say
 from z4j.cli.remote import only, pairs, value_of
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, Z4jError
@@ -87,13 +89,13 @@ def act(words: argparse.Namespace, settings: Settings) -> int:
 def export(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j schedule export`: z4j's own, as an import takes them."""
     rows = client_of(words, settings).get("/schedules", app=words.app)["schedules"]
-    found = json.dumps({"schedules": [_kept(of) for of in rows if of["scheduler"] == "z4j"]}, indent=2, ensure_ascii=False)
+    found = json_text({"schedules": [_kept(of) for of in rows if of["scheduler"] == "z4j"]})
     if words.target == "-":
-        print(found)
+        say(found)
     elif (target := Path(words.target)).exists():
         raise BadInput(f"{target} exists already; nothing was written.", "Choose another name.")
     else:
-        target.write_text(found + "\n", "utf-8")
+        files.create_whole(target, found + "\n", mode=0o644)
     return 0
 
 
@@ -122,8 +124,8 @@ def import_(words: argparse.Namespace, settings: Settings) -> int:
             except Z4jError as error:
                 said = error.message
         refused += bool(said)
-        print(f"{'not taken' if said else 'would take' if words.dry_run else 'taken'}  {name}{': ' + said if said else ''}")
-    print(f"{len(found) - refused} of {len(found)} schedules.")
+        say(f"{'not taken' if said else 'would take' if words.dry_run else 'taken'}  {name}{': ' + said if said else ''}")
+    say(f"{len(found) - refused} of {len(found)} schedules.")
     return 10 if refused else 0
 
 
@@ -207,5 +209,5 @@ def _tell(made: dict[str, Any], words: argparse.Namespace, said: str) -> int:
     if words.json:
         print_json(made)
     else:
-        print(said)
+        say(said)
     return 0

@@ -12,6 +12,7 @@ import secrets
 from z4j import app, clock
 from z4j.cli import backup
 from z4j.cli.offline import offline
+from z4j.cli.output import say
 from z4j.exceptions import BadInput
 from z4j.settings import Settings
 from z4j.store import migrate as migrations
@@ -58,4 +59,4 @@ async def _prepare(name: str, settings: Settings) -> None:
             with os.fdopen(fd, "w") as file:
                 file.write(made.url)
         url = f"{keep.read_text().rpartition('@')[0]}@{host}"
-        print(f"\nZ4J_URL='{url}'\n\nSign in once with:  http://{host}/login?code={link}\n", flush=True)
+        say(f"\nZ4J_URL='{url}'\n\nSign in once with:  http://{host}/login?code={link}\n", flush=True)

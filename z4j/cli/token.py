@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Callable
 
 from z4j import clock
+from z4j.cli.address import address_of
 from z4j.cli.offline import offline
+from z4j.cli.output import say
 from z4j.cli.table import print_table, when
 from z4j.exceptions import NotFound
 from z4j.settings import Settings
@@ -42,14 +44,16 @@ async def _create(words: argparse.Namespace, settings: Settings) -> int:
         if words.api:
             token_id, token = await make_api_token(parts.store, words.api, words.role, words.days, "command line", words.owner or "")
             await parts.record("create_token", f"api:{words.api}", token=token_id, role=words.role)
-            print(token)
+            say(token)
             return 0
-        host = f"{settings.host}:{settings.port}"
+        host, notes = address_of(words, settings)
         made = await connect_app(parts.store, words.app, host, "command line", seal_from=words.seal_from or "")
         await parts.record("create_token", f"app:{made.app}", token=made.token_id)
-        print(f"Z4J_URL='{made.url}'")
+        say(f"Z4J_URL='{made.url}'")
+        for note in notes:
+            say(f"# {note}")
         if not made.has_seal_key:
-            print(
+            say(
                 "# This app has a seal key already, which is never stored here. Append '.<key>' of an existing connection string\n"
                 "# to the token, or create it again with --seal-from; without the key, tasks with secrets cannot be retried."
             )
@@ -85,5 +89,5 @@ async def _revoke(token_id: int, settings: Settings) -> int:
         if done is None:
             raise NotFound(f"There is no working token {token_id}. Nothing was changed.", "`z4j token list` shows them.")
         await parts.record("revoke_token", f"{done[0]}:{done[1]}", token=token_id)
-        print(f"Token {token_id} does not work any more. A running server closes its connections within a second.")
+        say(f"Token {token_id} does not work any more. A running server closes its connections within a second.")
         return 0

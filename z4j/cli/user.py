@@ -8,7 +8,9 @@ import asyncio
 from collections.abc import Callable
 
 from z4j import clock
+from z4j.cli.address import address_of
 from z4j.cli.offline import Offline, ask_password, offline
+from z4j.cli.output import say
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.rules.access import ROLES
@@ -36,7 +38,7 @@ def add(words: argparse.Namespace, settings: Settings) -> int:
             at = clock.now()
             await parts.store.write(lambda db: users.add_user(db, name, hashed, role, at), durable=True)
             await parts.record("add_user", f"user:{name}", role=role)
-            print(f"{name} may sign in as {role}.")
+            say(f"{name} may sign in as {role}.")
             return 0
 
     return asyncio.run(run())
@@ -64,7 +66,7 @@ def _change(settings: Settings, name: str, action: str, change: Callable[[Connec
         async with offline(settings, creates=False) as parts:
             said = await parts.store.write(lambda db: change(db, _find(db, name)), durable=True)
             await parts.record(action, f"user:{name}")
-            print(said)
+            say(said)
             return 0
 
     return asyncio.run(run())
@@ -110,7 +112,7 @@ def set_password(words: argparse.Namespace, settings: Settings) -> int:
 
             await parts.store.write(change, durable=True)
             await parts.record("set_password", f"user:{words.name}")
-            print(f"{words.name} has another password and is signed out everywhere.")
+            say(f"{words.name} has another password and is signed out everywhere.")
             return 0
 
     return asyncio.run(run())
@@ -154,14 +156,18 @@ def link(words: argparse.Namespace, settings: Settings) -> int:
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
-            return await _link(parts, words.name, settings)
+            return await _link(parts, words, settings)
 
     return asyncio.run(run())
 
 
-async def _link(parts: Offline, name: str, settings: Settings) -> int:
+async def _link(parts: Offline, words: argparse.Namespace, settings: Settings) -> int:
+    name = words.name
     user = await parts.store.write(lambda db: _find(db, name))
+    address, notes = address_of(words, settings)
     secret = await parts.auth.make_link("login", user.id, 24 * 3_600_000_000)
     await parts.record("make_login_link", f"user:{name}")
-    print(f"http://{settings.host}:{settings.port}/login?code={secret}")
+    say(f"http://{address}/login?code={secret}")
+    for note in notes:
+        say(note, is_error=True)
     return 0

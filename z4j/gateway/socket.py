@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from z4j import __version__, clock, ingest, logs
+from z4j.background.duty import WHENEVER_S, Duties
 from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError
 from z4j.gateway.auth import AgentToken
@@ -57,7 +58,9 @@ class Gateway:
         schedules: ScheduleDesk,
         *,
         per_token: int = 500,
+        duties: Duties | None = None,
     ) -> None:
+        self.duty = (duties or Duties()).add("ingest", WHENEVER_S)
         self.store = store
         self.hub = hub
         self.live = live
@@ -158,12 +161,18 @@ class _Peer:
         except ProtocolError as error:
             await self._close(error.code, error.message)
             return
+        except StoreError as error:
+            await self._close(wire.STOPPING, error.message)
+            return
         while True:
             try:
                 if not await self._receive():
                     return
             except ProtocolError as error:
                 await self._close(error.code, error.message)
+                return
+            except StoreError as error:  # it keeps what it has and comes back
+                await self._close(wire.STOPPING, error.message)
                 return
 
     async def _receive(self) -> bool:
@@ -183,8 +192,8 @@ class _Peer:
             case Heartbeat() as beat:
                 at = clock.now()
                 boot = self._linked().boot
-                await self.gateway.store.write(
-                    lambda db: agents.record_heartbeat(db, self.token.app_id, boot, beat, at), lane=self.token.app_id
+                await self.gateway.store.note(
+                    "heartbeat", lambda db: agents.record_heartbeat(db, self.token.app_id, boot, beat, at), lane=self.token.app_id
                 )
                 await self._check_kept(beat.audit_head)
                 self.gateway.live.changed(("workers", "queues"))
@@ -195,8 +204,8 @@ class _Peer:
                 self._linked().brokers[found.engine] = found.brokers
                 self._linked().queue_proofs |= {(found.engine, queue.name): queue.proof for queue in found.queues if queue.proof}
                 self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
-                await self.gateway.store.write(
-                    lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at), lane=self.token.app_id
+                await self.gateway.store.note(
+                    "discovery", lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at), lane=self.token.app_id
                 )
                 self.gateway.live.changed(("workers", "queues"))
             case Schedules() as told:
@@ -226,20 +235,25 @@ class _Peer:
             batch = await self.batches.get()
             try:
                 done = await ingest.ingest_batch(self.gateway.store, self.token.app_id, batch.records, at=clock.now())
-            except StoreError as error:
-                await self._close(wire.STOPPING, error.message)
+            except Exception as error:  # not acked, so the agent keeps it and sends it again when it comes back
+                self.gateway.duty.failed(error)
+                await self._close(wire.STOPPING, error.message if isinstance(error, StoreError) else "the batch could not be stored")
                 return
             finally:
                 self.batches.task_done()
                 self.waiting_bytes -= len(batch.records)
                 await self.gateway.backlog.give_back(self.token.app_id, len(batch.records))
+            self.gateway.duty.succeeded()
             if done.refused:
                 logs.records_refused(self.token.app_id, done.refused)
             self.out.put_nowait(self.session.send_ack(batch.seq))
             self.gateway.live.changed(done.topics)
             self.gateway.plans.wake(done.plans)
             for answer in done.lookups:
-                await self.gateway.reconcile.answered(self.token.app_id, answer.command_id, answer.status, answer.facts or {})
+                try:
+                    await self.gateway.reconcile.answered(self.token.app_id, answer.command_id, answer.status, answer.facts or {})
+                except Exception as error:  # the batch is stored and acked; the engine is asked again
+                    self.gateway.reconcile.duty.failed(error)
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
     async def _greeted(self, hello: Hello) -> None:

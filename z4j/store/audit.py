@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from z4j import logs
+from z4j import files, logs
 from z4j.exceptions import StoreError
 from z4j.rules.audit import GENESIS, AuditRow, Head, sign, visible
 from z4j.rules.audit_checkpoints import Checkpoint
@@ -128,6 +127,15 @@ class AuditLog:
         self.keep_head(await store.write(lambda db: self.append(db, **facts), durable=True))
         if (collected := outcomes.get()) is not None:
             collected.append(str(facts.get("outcome", "done")))
+
+    async def note(self, store: Store, **facts: Any) -> None:
+        """Like `record`, for what has happened already or is only a reading: a log that takes nothing now (a full disk) must not make a
+        committed action look like a failed one. The row stands in the server's log instead."""
+        try:
+            await self.record(store, **facts)
+        except StoreError as error:
+            more = {key: facts.get(key, "") for key in ("actor", "outcome", "address")}
+            logs.audit_not_written(str(facts.get("action", "")), str(facts.get("target", "")), error.message, **more)
 
     async def sign_head(self, store: Store, at: int) -> Checkpoint | None:
         """A checkpoint over the last row, unless there is one. Returns the newest. Reads two rows when nothing is to be done."""
@@ -258,13 +266,7 @@ def _detail_text(detail: dict[str, Any]) -> str:
 
 
 def _load_or_create(path: Path) -> bytes:
-    try:
-        secret = path.read_bytes()
-    except FileNotFoundError:
-        secret = secrets.token_bytes(32)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(secret)
+    secret = files.load_or_create(path, secrets.token_bytes(32))
     if len(secret) != 32:
         raise StoreError(f"{path} is not an audit key.", "Restore it from a backup; without it the log cannot be verified.")
     return secret

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from z4j import files
 from z4j.exceptions import StoreError
 from z4j.rules.audit import AuditRow
 from z4j.rules.audit_checkpoints import Checkpoint, link, signed_text
@@ -204,13 +204,7 @@ def _is_held(db: Connection, point: Checkpoint) -> bool:
 
 
 def _load_or_create(path: Path) -> Ed25519PrivateKey:
-    try:
-        secret = path.read_bytes()
-    except FileNotFoundError:
-        secret = Ed25519PrivateKey.generate().private_bytes_raw()
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(secret)
+    secret = files.load_or_create(path, Ed25519PrivateKey.generate().private_bytes_raw())
     if len(secret) != 32:
         raise StoreError(
             f"{path} is not an audit signing key. Nothing was changed.", "Restore it from a backup; checkpoints need it to be checked."

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from z4j import files
 from z4j.exceptions import StoreError
 from z4j.rules.audit import Head, visible
 from z4j.rules.audit_checkpoints import Checkpoint
@@ -58,11 +59,7 @@ class AuditMemory:
     # -- writing -------------------------------------------------------------------------------------------------------
     def keep_head(self, head: Head) -> None:
         """Remembers the last row. A crash before this leaves an older one, which is still true."""
-        fresh = self._head.with_name(f"{HEAD}.{os.getpid()}")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(f"{head.seq} {head.mark.hex()}\n")
-        fresh.replace(self._head)
+        files.write_whole(self._head, f"{head.seq} {head.mark.hex()}\n", durable=False)
 
     def keep_checkpoint(self, point: Checkpoint, agents: int) -> None:
         """Soon: a line for a checkpoint that is committed, shown to so many agents."""
@@ -90,11 +87,7 @@ class AuditMemory:
         aside = [line for line in lines if _key(line) in lost]
         data = b"".join(_encoded(line) for line in aside)
         target = self._witnesses.with_name(f"{WITNESSES}.acknowledged-{at}")
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        files.create_whole(target, data)
         self._replace([line for line in lines if _key(line) not in lost])
         return target.name, hashlib.sha256(data).hexdigest()
 
@@ -140,13 +133,7 @@ class AuditMemory:
         self._replace([line for line in lines if line["kind"] == "report"] + last)
 
     def _replace(self, lines: list[dict[str, Any]]) -> None:
-        fresh = self._witnesses.with_name(f"{WITNESSES}.{os.getpid()}")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.writelines(_encoded(line) for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._witnesses)
+        files.write_whole(self._witnesses, b"".join(_encoded(line) for line in lines))
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def kept_head(self) -> Head | None:

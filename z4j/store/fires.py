@@ -179,7 +179,7 @@ async def schedule_of_task(store: Store, app_id: int, task_id: str) -> tuple[int
     return None if row is None else (row[0], row[1], row[2])
 
 
-def delete_old(db: Connection, before: int, limit: int = 5_000) -> int:
+def delete_old(db: Connection, before: int, limit: int = 500) -> int:
     """Retention. Returns how many were deleted."""
     return db.execute(SQL["delete_old"], {"before": before, "limit": limit}).rowcount
 

@@ -16,16 +16,12 @@ from z4j.store.db import Connection
 
 SQL = sql.load("history")
 
-PLACE = ("app_id", "environment_id", "engine_id", "queue_id", "name_id", "state")
-
 
 def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> set[int]:
     """Delete tasks, given as (seq, task row). Returns the rows that were there."""
     found: set[int] = set()
-    places: list[tuple[Any, ...]] = []
     for seq, task in items:
         cursor = db.execute(SQL["read_task"], {"id": task})
-        names = [column[0] for column in cursor.description]
         row = cursor.fetchone()
         if row is None:
             continue
@@ -36,11 +32,9 @@ def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> 
             "links": db.execute(SQL["read_links"], {"id": task}).fetchall(),
         }
         db.execute(SQL["put_kept"], (zlib.compress(json.dumps(kept, default=_blob).encode(), 1), plan_id, seq))
-        of = dict(zip(names, row, strict=True))
-        places.append((task, *(of[name] for name in PLACE)))
         found.add(task)
-    if places:
-        retention.delete_tasks(db, places)
+    if found:
+        retention.delete_tasks(db, list(found))
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from z4j import clock
 from z4j.exceptions import StoreError
+from z4j.store import copies
 
 _NUMBERED = re.compile(r"^(\d{4})_\w+\.sql$")
 
@@ -77,8 +78,7 @@ def migrate(path: Path) -> int:
         db.execute("PRAGMA busy_timeout = 5000")
         if found:
             copy = path.with_name(f"{path.name}.before-{wanted}-{clock.now()}")
-            db.execute("VACUUM INTO ?", (str(copy),))
-            copy.chmod(0o600)
+            copies.copy_database(path, copy)
         else:
             # Only an empty file takes it; it lets retention give space back to the file system.
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")

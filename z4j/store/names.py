@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Strings that repeat (task names, queues, workers, environments, releases, engines) stand once and have an id.
 
-Id 0 means "none" and the empty string. Names are never deleted, so an id stands for ever.
+Id 0 means "none" and the empty string. A name that nothing refers to is deleted, see `unused`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def text_of(db: Connection, id: int) -> str:
     if found is None:
         if len(texts) >= CACHE_LIMIT:
             texts.clear()
-        found = texts[id] = db.execute(SQL["read_name"], {"id": id}).fetchone()[0]
+        row = db.execute(SQL["read_name"], {"id": id}).fetchone()
+        found = texts[id] = str(row[0]) if row else ""  # missing only in a damaged file: its tasks must stay readable
     return found
 
 

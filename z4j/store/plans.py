@@ -5,6 +5,7 @@ transaction that changes an item, so that it always adds up."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -146,9 +147,20 @@ def drop_freezing(db: Connection) -> None:
     db.execute(SQL["drop_freezing"])
 
 
-def forget_plans(db: Connection, before: int) -> None:
+async def list_forgotten(store: Store, before: int) -> list[int]:
     """Plans made before then that nobody carries out."""
-    db.execute(SQL["forget_plans"], {"before": before})
+    return [row[0] for row in await store.fetch_all(SQL["list_forgotten"], {"before": before})]
+
+
+def forget_plan(db: Connection, id: int, seconds: float) -> tuple[bool, int]:
+    """Delete a plan, its items first, until the time is up. Returns (whether it is gone, items deleted)."""
+    ends, items = time.monotonic() + seconds, 0
+    while found := db.execute(SQL["forget_items"], {"id": id}).rowcount:
+        items += found
+        if time.monotonic() > ends:
+            return False, items
+    db.execute(SQL["forget_plan"], {"id": id})
+    return True, items
 
 
 async def read_candidates(store: Store, ids: list[int]) -> list[Candidate]:

@@ -154,6 +154,14 @@ SELECT p.key, i.seq, i.task_id, g.engine FROM task AS t JOIN plan_item AS i ON i
 WHERE t.app_id = :app_id AND t.cancel_asked_at > :since AND t.state IN (1, 2, 3, 5) AND p.action = 'cancel_task' AND i.status = 2
 LIMIT 20000;
 
--- forget_plans --
+-- list_forgotten --
 -- Plans of long ago. Index: plan_created.
-DELETE FROM plan WHERE created_at < :before AND status IN ('frozen', 'done', 'aborted');
+SELECT id FROM plan WHERE created_at < :before AND status IN ('frozen', 'done', 'aborted');
+
+-- forget_items --
+-- Some items of one of them. Index: the primary key.
+DELETE FROM plan_item WHERE plan_id = :id AND seq IN (SELECT seq FROM plan_item WHERE plan_id = :id ORDER BY seq LIMIT 200);
+
+-- forget_plan --
+-- The plan itself.
+DELETE FROM plan WHERE id = :id;

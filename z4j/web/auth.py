@@ -7,9 +7,7 @@ Sessions live in the database and can be ended there; the cookie is only a signe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -20,7 +18,7 @@ from typing import Final, Literal
 from argon2 import PasswordHasher
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from z4j import clock
+from z4j import clock, files, logs
 from z4j.attempts import Attempts
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany
 from z4j.rules.access import weaker
@@ -44,6 +42,7 @@ TOUCH_WITHIN_S: Final = 0.1
 SETUP_US: Final = 15 * 60_000_000
 TICKET_US: Final = 5 * 60_000_000
 SHORTEST_PASSWORD: Final = 12
+UNSTORED: Final = 100
 FLOOR_S: Final = 0.3
 """Every sign-in takes at least this long, so that its time says nothing about whether the name exists."""
 REFUSED_S: Final = 1.0
@@ -120,6 +119,8 @@ class Auth:
         self._browsers = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j browser")
         self.second_step = SecondStep(store, audit, folder)
         self._tickets = URLSafeSerializer(_cookie_key(folder / "cookie.key"), salt="z4j second step")
+        self._unstored: dict[bytes, tuple[int, str, int, Callable[[Connection], None]]] = {}
+        """Sessions that could not be stored: user, mark of the password, end, and what stores it."""
         self._nobody = self.passwords.hash_now(secrets.token_urlsafe(16))
 
     # -- who -----------------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Auth:
             if found is None:
                 return NOBODY
             if found.used_at is None or at - found.used_at > TOUCH_US:
-                await self._touch(lambda db: tokens.touch_token(db, found.id, at))
+                await self._touch("last use of an API token", lambda db: tokens.touch_token(db, found.id, at))
             role = weaker(found.role, found.owner_role) if found.owner_role else found.role
             return Identity(found.label, role, "token", address)
         hash = self._session_hash(cookie)
@@ -139,9 +140,9 @@ class Auth:
             return NOBODY
         owner = await sessions.find_session(self.store, hash, at, at - IDLE_US)
         if owner is None:
-            return NOBODY
+            return await self._unstored_identity(hash, at, address)
         if at - owner.seen_at > TOUCH_US:
-            await self._touch(lambda db: sessions.touch_session(db, hash, at))
+            await self._touch("last use of a session", lambda db: sessions.touch_session(db, hash, at))
         return Identity(owner.name, owner.role, "session", address, owner.user_id)
 
     async def is_still_known(self, cookie: str | None, bearer: str) -> bool:
@@ -152,17 +153,26 @@ class Auth:
         hash = self._session_hash(cookie)
         return hash is not None and await sessions.find_session(self.store, hash, at, at - IDLE_US) is not None
 
-    async def _touch(self, fn: Callable[[Connection], None]) -> None:
+    async def _touch(self, what: str, fn: Callable[[Connection], None]) -> None:
         """Notes a use, but does not wait long for it: a database that takes no writes can still be read."""
-
-        async def note() -> None:
-            with contextlib.suppress(StoreError):  # the store has logged it; the next request tries again
-                await self.store.write(fn)
-
-        task = asyncio.create_task(note())
+        task = asyncio.create_task(self.store.note(what, fn))
         self._touches.add(task)
         task.add_done_callback(self._touches.discard)
         await asyncio.wait({task}, timeout=TOUCH_WITHIN_S)
+
+    async def _unstored_identity(self, hash: bytes, at: int, address: str) -> Identity:
+        """Of a session that could not be stored when it began; it is stored now if that is possible again."""
+        kept = self._unstored.get(hash)
+        if kept is None:
+            return NOBODY
+        user_id, mark, expires_at, add = kept
+        user = await self.store.write(lambda db: users.get_user(db, user_id))
+        if user is None or user.disabled_at is not None or mark != _mark(user) or expires_at < at:
+            del self._unstored[hash]
+            return NOBODY
+        if await self.store.note("session", lambda db: (add(db), True)) is not None:
+            self._unstored.pop(hash, None)
+        return Identity(user.name, user.role, "session", address, user_id)
 
     def _session_hash(self, cookie: str | None) -> bytes | None:
         if not cookie or len(cookie) > 500:
@@ -254,7 +264,8 @@ class Auth:
         hash = self._session_hash(cookie)
         if hash is None:
             return
-        await self.store.write(lambda db: sessions.end_session(db, hash), durable=True)
+        if self._unstored.pop(hash, None) is None:
+            await self.store.write(lambda db: sessions.end_session(db, hash), durable=True)
         if identity.is_known:
             await self._record(identity.name, identity.role, "sign_out", "done", identity.address)
 
@@ -277,7 +288,13 @@ class Auth:
         def begin(db: Connection) -> None:
             sessions.add_session(db, hash_secret(secret), user.id, at, at + SESSION_US, address, client)
 
-        await self.store.write(begin, durable=True)
+        try:
+            await self.store.write(begin, durable=True)
+        except StoreError as error:  # whoever has to make room on the disk must be able to look
+            if len(self._unstored) >= UNSTORED:
+                raise
+            logs.session_not_stored(error.message)
+            self._unstored[hash_secret(secret)] = (user.id, _mark(user), at + IDLE_US, begin)
         await self._record(user.name, user.role, action, "done", address, **detail)
         return str(self._signer.dumps(secret))
 
@@ -317,7 +334,7 @@ class Auth:
         return await self.passwords.hash(password)
 
     async def _record(self, actor: str, role: str, action: str, outcome: str, address: str, **detail: str) -> None:
-        await self.audit.record(
+        await self.audit.note(
             self.store, at=clock.now(), actor=actor, role=role, action=action, target="appliance", outcome=outcome, address=address,
             detail=detail,
         )  # fmt: skip
@@ -334,11 +351,4 @@ def _mark(user: UserRow) -> str:
 
 
 def _cookie_key(path: Path) -> str:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        key = secrets.token_hex(32)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(key)
-        return key
+    return files.load_or_create(path, secrets.token_hex(32).encode()).decode()

@@ -23,7 +23,7 @@ from z4j.web.zones import local_text, viewer_zone
 
 MINUTE: Final = 60_000_000
 BUCKET: Final = 15 * MINUTE
-BUCKETS: Final = 96
+DAY: Final = 24 * 60 * MINUTE
 OFTEN: Final = 5 * MINUTE
 """What is due more often than this runs all the time: it is counted apart, or it would hide everything else."""
 PILE: Final = 3
@@ -85,8 +85,7 @@ async def page(request: Request) -> Response:
     scope, now, viewer = scope_of(request), clock.now(), viewer_zone(request)
     lines, _ = await list_lines(services(request).store, scope, now)
     rows = [of.row for of in lines if of.row.is_enabled and of.row.next_at is not None]
-    start = now // BUCKET * BUCKET
-    end = start + BUCKETS * BUCKET
+    start, end, buckets = window(now)
     often, due = occurrences(rows, now, end)
     minutes = Counter(at // MINUTE for at, _ in due)
     per_bucket = Counter((at - start) // BUCKET for at, _ in due)
@@ -97,7 +96,7 @@ async def page(request: Request) -> Response:
         shell=await make_shell(request, "schedules", scope),
         zone=viewer,
         quarters=tuple(
-            _quarter(start + place * BUCKET, per_bucket[place], most, minutes, viewer) for place in range(BUCKETS)
+            _quarter(start + place * BUCKET, per_bucket[place], most, minutes, viewer) for place in range(buckets)
         ),
         hours=tuple(_hour(start + place * 12 * BUCKET, viewer) for place in range(8)),
         piles=tuple(
@@ -114,8 +113,14 @@ async def page(request: Request) -> Response:
     return render(request, "schedules/calendar.html", made)
 
 
+def window(now: int) -> tuple[int, int, int]:
+    """Where the chart begins, where the 24 hours end, and how many quarters that is: 96, or one more where `now` is within one."""
+    start, end = now // BUCKET * BUCKET, now + DAY
+    return start, end, -((start - end) // BUCKET)
+
+
 def occurrences(rows: list[ScheduleRow], now: int, end: int) -> tuple[list[ScheduleRow], list[tuple[int, ScheduleRow]]]:
-    """Those that run all the time, and every due time of the others up to `end`, in order."""
+    """Those that run all the time, and every due time of the others from `now` to before `end`, in order."""
     often, due = [], []
     for row in rows:
         assert row.next_at is not None

@@ -62,5 +62,8 @@ async def on_unexpected(request: Request, error: Exception) -> Response:
     """A bug of ours: generic words and the request's id, the rest in the log."""
     logs.unexpected(str(request.scope.get("request_id", "")), request.url.path, error)
     return await answer(
-        request, 500, "Something went wrong in z4j. Nothing was lost.", "The log has the details under the request id below."
+        request,
+        500,
+        "An unexpected error in z4j: this request was not completed.",
+        "The server's log has the details under the request ID below.",
     )

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
@@ -15,7 +14,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from z4j.web.formats import iso
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet may take for the beginning of a formula, the full-width forms of = + - @ too."""
+UNSEEN: Final = "".join(map(chr, range(0x21))) + "\xa0\ufeff\u200b\u200c\u200d\u2060\u3000"
+"""What some programs drop before they look at the first character."""
+QUOTED: Final = re.compile("[,;|\\s\"'=+@\uff1d\uff0b\uff0d\uff20]")
+"""A cell with any of these stands in quotes, also those that separate cells where the comma is the decimal sign."""
 
 
 def plain(row: Any) -> dict[str, Any]:
@@ -55,14 +59,17 @@ def cell(name: str, value: Any) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     text = value if isinstance(value, str) else " ".join(sorted(map(str, value)))
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.startswith(FORMULA) or text.lstrip(UNSEEN).startswith(FORMULA) else text
 
 
 def line(values: Iterable[str]) -> str:
     """One line of CSV (RFC 4180)."""
-    out = io.StringIO()
-    csv.writer(out).writerow(values)
-    return out.getvalue()
+    cells = [_quote(value) for value in values]
+    return ('""' if cells == [""] else ",".join(cells)) + "\r\n"
+
+
+def _quote(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"' if QUOTED.search(value) else value
 
 
 async def to_csv(request: Request, name: str, columns: Sequence[str], rows: AsyncIterator[Any]) -> Response:

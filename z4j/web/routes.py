@@ -12,6 +12,7 @@ from starlette.responses import Response
 from z4j.rules.access import Needed
 from z4j.web import (
     account,
+    appliance,
     assets,
     calendar,
     changes,
@@ -136,6 +137,7 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/settings/users/{id:int}/role", settings.set_role, "admin"),
     R("POST", "/settings/users/{id:int}/disable", settings.disable_user, "admin"),
     R("POST", "/settings/users/{id:int}/enable", settings.enable_user, "admin"),
+    R("GET", "/settings/appliance", appliance.page, "auditor"),
     R("GET", "/settings/account", account.show, "viewer"),
     R("POST", "/settings/account/totp", account.begin, "viewer"),
     R("POST", "/settings/account/totp/confirm", account.confirm, "viewer"),

@@ -7,7 +7,6 @@ counts once, and few wrong ones are allowed to a person whatever address they co
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from z4j import clock
+from z4j import clock, files
 from z4j.attempts import Attempts
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany, WrongState
 from z4j.rules import totp as rules
@@ -132,7 +131,7 @@ class SecondStep:
             ) from error
 
     async def _record(self, user: UserRow, action: str, address: str, outcome: str = "done", **detail: str) -> None:
-        await self.audit.record(
+        await self.audit.note(
             self.store, at=clock.now(), actor=user.name, role=user.role, action=action, target=f"user:{user.name}", outcome=outcome,
             address=address, detail=detail,
         )  # fmt: skip
@@ -147,13 +146,7 @@ def _hashes(codes: list[str]) -> list[bytes]:
 
 
 def _load_or_make(path: Path) -> bytes:
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(key)
+    key = files.load_or_create(path, secrets.token_bytes(32))
     if len(key) != 32:
         raise StoreError(f"{path} is not a key.", "Restore it from a backup, or move it away and reset each person's second step.")
     return key

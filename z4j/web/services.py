@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from z4j.background.duty import Duties
+from z4j.background.retention import RetentionDuty
 from z4j.dispatch import Dispatch
 from z4j.hub import Hub
 from z4j.live import Live
@@ -31,6 +33,8 @@ class Services:
     settings: Settings
     audit: AuditLog
     auth: Auth
+    duties: Duties
+    retention: RetentionDuty
 
 
 def services(request: Request) -> Services:

@@ -68,7 +68,7 @@ async def _page(request: Request, tab: str, **more: Any) -> SettingsPage:
 
 async def _record(request: Request, action: str, target: str, **detail: Any) -> None:
     found, identity = services(request), request.scope["identity"]
-    await found.audit.record(
+    await found.audit.note(
         found.store, at=clock.now(), actor=identity.name, role=identity.role, action=action, target=target, detail=detail,
         address=identity.address,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.database import T, database, life, tell
-from z4j.exceptions import StoreError
+from z4j.exceptions import StoreError, StoreFull
 from z4j.store import db as store_db
 from z4j.store import migrate, names, task_ids
 from z4j.store.db import Connection, Store
@@ -90,7 +90,7 @@ async def test_a_full_disk_is_told_in_our_words_and_harms_nobody_else(tmp_path: 
 
 async def test_readers_cannot_write(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises(StoreError, match="readonly"):
             await store.fetch_all("INSERT INTO setting (key, value) VALUES ('a', 'b')")
         assert await keys(store) == []
 
@@ -242,3 +242,51 @@ def test_numbering_schedules_keeps_them_and_their_fires(tmp_path: Path) -> None:
         db.execute("DELETE FROM schedule")
         assert db.execute("SELECT count(*) FROM fire").fetchone() == (0,)
         assert db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'schedule'").fetchone() == (7,)
+
+
+# -- a group that cannot be committed as a whole -------------------------------------------------------------------------
+async def test_a_write_too_large_for_the_disk_takes_none_of_its_neighbours_along(tmp_path: Path) -> None:
+    """SQLite gives up the whole transaction; the others of the group are committed all the same."""
+
+    def too_large(db: Connection) -> None:
+        db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + 20}")
+        try:
+            put("large", "x" * 10_000_000)(db)
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")  # as SQLite does where it cannot undo a statement alone
+
+    async with database(tmp_path) as store:
+        writes = [put("a"), too_large, *(put(f"n{number}") for number in range(20))]
+        results = await asyncio.gather(*(store.write(fn) for fn in writes), return_exceptions=True)
+        assert isinstance(results[1], StoreFull), results[1]
+        assert [result for number, result in enumerate(results) if number != 1] == [1] * 21
+        assert len(await keys(store)) == 21
+
+
+async def test_steps_that_were_undone_with_their_group_are_run_once_more_and_no_more(tmp_path: Path) -> None:
+    def gone(db: Connection) -> None:
+        db.execute("ROLLBACK")
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with database(tmp_path) as store:
+        steps = [put(f"s{number}") for number in range(5)]
+        first, second, third = await asyncio.gather(
+            store.write_steps(steps), store.write(gone), store.write(put("z")), return_exceptions=True
+        )
+        assert first == [1] * 5
+        assert isinstance(second, StoreError)
+        assert third == 1
+        assert await keys(store) == ["s0", "s1", "s2", "s3", "s4", "z"]
+
+
+async def test_a_connection_that_is_of_no_use_is_opened_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def close(db: Connection) -> None:
+        db.close()
+
+    async with database(tmp_path) as store:
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                await store.write(close)
+        assert await store.write(put("after")) == 1
+    assert caplog.text.count("writes to the database failed") == 1, "logged once a minute and cause"

@@ -25,6 +25,7 @@ from z4j.store.tokens import TokenRow
 from z4j.store.workers import WorkerRow
 from z4j.web import queues, task, tasks, tracebacks, workers
 from z4j.web.account import AccountPage, qr_code
+from z4j.web.appliance import AppliancePage, DutyLine, PartLine
 from z4j.web.changes import AuditLine, AuditPage, CommandsPage
 from z4j.web.connect import Connect
 from z4j.web.filters import Filters
@@ -227,6 +228,16 @@ def detail(**changes: Any) -> task.DetailPage:
     return dataclasses.replace(made, **changes)
 
 
+APPLIANCE = AppliancePage(
+    SHELL, 30, 10.0,
+    (
+        DutyLine(EVIL, "failing", None, NOW, None, NOW, 3, EVIL), DutyLine("retention", "stalled", 1.0, NOW, NOW, None, 0, ""),
+        DutyLine("due tasks", "ok", 1.0, NOW, NOW, None, 0, ""),
+    ),
+    9_000_000_000, 1_000_000, NOW, 12_000, 9.3, EVIL, (PartLine(EVIL, "tasks", 8_000_000_000, 80),),
+)  # fmt: skip
+
+
 def settings(tab: str, **more: Any) -> SettingsPage:
     return SettingsPage(shell=SHELL, tab=tab, may_change=True, days_kept=30, gigabytes_kept=10.0, **more)
 
@@ -348,6 +359,14 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
                 Person(2, EVIL, "viewer", NOW, NOW, False),
                 Person(3, "c", "viewer", NOW, None, False),
             ),
+        ),
+    ),
+    ("appliance", "settings/appliance.html", APPLIANCE),
+    (
+        "appliance at its start",
+        "settings/appliance.html",
+        dataclasses.replace(
+            APPLIANCE, why_not_held="", parts=(), oldest_at=None, duties=(DutyLine(EVIL, "waiting", 5, None, None, None, 0, ""),)
         ),
     ),
     ("account", "settings/account.html", account()),

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Holds the limits of retention: deletes as fast as tasks arrive, in slices that hold the writer for at most `HOLD_S`.
+
+By age, the oldest go first. By size, what has grown goes first: of all apps and kinds of data the largest part is cut down, so that one
+app never costs another its tasks, and tasks are left alone where they are not what is large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from z4j import clock
+from z4j.store import fires, plans, retention, schedules, unused, usage
+from z4j.store.db import Store
+from z4j.store.merge import MINUTE_US
+from z4j.store.retention import DAY_US, EVER, Place, Retention, Victims
+from z4j.store.usage import Part
+
+HOLD_S: Final = 0.020
+"""Longest time that one slice may hold the writer, commit included."""
+LARGEST_SLICE_S: Final = 0.012
+SMALLEST_SLICE_S: Final = 0.001
+LISTED: Final = 2_000
+ROUND_US: Final = 20_000_000
+"""After this long a round ends, to be seen to be alive; the next one goes on."""
+DETAILS_US: Final = 60_000_000
+WEIGH_US: Final = 60_000_000
+LOOK_AGAIN_US: Final = 600_000_000
+"""How often the walk begins at the oldest task again: one that could not be deleted may have ended."""
+BEHIND_US: Final = 120_000_000
+"""A limit that was exceeded for this long is reported as not held."""
+FREE_PAGES: Final = 1_000
+EMPTIED: Final = 500
+"""Counters that became empty, and rows of statistics deleted, before unused names are searched: nothing is called so any more."""
+LISTED_FRESH_US: Final = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What retention found and did, for people. Times are microseconds UTC. `why_not_held` is empty while both limits are held."""
+
+    at: int = 0
+    used_bytes: int = 0
+    max_bytes: int = 0
+    days: int = 0
+    oldest_at: int | None = None
+    deleted: int = 0
+    """Tasks since the server started."""
+    deleted_per_s: float = 0.0
+    """Over the last minute."""
+    why_not_held: str = ""
+
+
+class RetentionDuty:
+    """One per server. `changed` is told the topics of `live`."""
+
+    def __init__(self, store: Store, changed: Callable[[Iterable[str]], None], keep: Retention) -> None:
+        self.store = store
+        self.changed = changed
+        self.keep = keep
+        self.report = Report(max_bytes=keep.max_bytes, days=keep.days)
+        self.parts: list[Part] = []
+        """What takes the space, the largest first, as it was last weighed."""
+        self._slice_s = LARGEST_SLICE_S / 2
+        self._place, self._walk_began = Place(), 0
+        self._size_place: dict[tuple[int, int], Place] = {}
+        self._swept: Place | None = None
+        self._details_at = self._weighed_at = self._names_at = 0
+        self._over_since: int | None = None
+        self._obstacle = ""
+        self._recent: deque[tuple[int, int]] = deque()
+        self._deleted = self._emptied = self._last_cut = 0
+
+    async def round(self, at: int) -> int:
+        """Works until both limits are held, or for `ROUND_US`. Returns how many tasks were deleted."""
+        ends, before = clock.ticks() + ROUND_US, self._deleted
+        self._obstacle = ""
+        is_held = await self._by_age(at, ends)
+        is_held = await self._by_size(at, ends) and is_held
+        if at - self._details_at >= DETAILS_US or at < self._details_at:
+            self._details_at = at
+            await self._details(at)
+        deleted = self._deleted - before
+        if not deleted:
+            await self._slices(partial(retention.return_pages, keep=FREE_PAGES))
+        await self._note(at, is_held)
+        if deleted:
+            self.changed(("tasks", "queues", "strip"))
+        return deleted
+
+    async def sweep_names(self, at: int) -> int:
+        """Deletes names and processes that nothing refers to. Returns how many were listed."""
+        if not await unused.is_worth_it(self.store):
+            return 0
+        self._names_at = at
+        names = await unused.list_unused_names(self.store)
+        await self._through(names, unused.delete_names)
+        boots = await unused.list_unused_boots(self.store, at - self.keep.days * DAY_US)
+        await self._through(boots, unused.delete_boots)
+        return len(names) + len(boots)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+    async def _by_age(self, at: int, ends: int) -> bool:
+        before = at - self.keep.days * DAY_US
+        which = Victims(before, before)
+        if at - self._walk_began >= LOOK_AGAIN_US or at < self._walk_began:
+            self._place, self._walk_began = Place(), at
+        is_end = False
+        while not is_end:
+            ids, place, is_end = await retention.list_victims(self.store, which, self._place, LISTED)
+            await self._delete(ids, which)
+            self._place = place
+            if clock.ticks() > ends:
+                return is_end
+        return True
+
+    async def _by_size(self, at: int, ends: int) -> bool:
+        used, _ = await retention.read_size(self.store)
+        self._size_place.clear()
+        while used > self.keep.max_bytes:
+            if clock.ticks() > ends:
+                return False
+            if not await self._cut(at, used - self.keep.max_bytes, used):
+                return False
+            used, _ = await retention.read_size(self.store)
+        return True
+
+    async def _cut(self, at: int, over: int, used: int) -> bool:
+        """Takes something from the largest part of the app that uses most. Returns whether anything was deleted; if not, `_obstacle` says
+        why. An app that uses less than half of its equal share is never cut: then something else is large."""
+        if await self._free(at, is_forced=at - self._names_at >= LOOK_AGAIN_US):
+            return True
+        if not self.parts or clock.ticks() - self._weighed_at > WEIGH_US:
+            self.parts, self._weighed_at = await usage.weigh(self.store, used), clock.ticks()
+        sizes: Counter[int] = Counter()
+        for part in self.parts:
+            sizes[part.app_id] += part.bytes
+        for app_id, size in sizes.most_common(1):
+            if size * 2 * len(sizes) < self.keep.max_bytes - usage.EMPTY_BYTES:
+                break
+            if app_id != self._last_cut and await self._free(at, is_forced=self._emptied > 0):
+                return True
+            self._last_cut = app_id
+            second = max((of for other, of in sizes.items() if other != app_id), default=0)
+            share = max(size - second, size // 50, 1)
+            for part in [part for part in self.parts if part.app_id == app_id]:  # the largest first
+                freed = await self._cut_part(part, at, min(over, share))
+                self._weigh_less(part, freed)
+                if freed or await self._free(at, is_forced=self._emptied > 0):
+                    return True
+            names = await usage.app_names(self.store)
+            self._obstacle = f"{names.get(app_id, 'an app')} uses most, and nothing of it can be deleted now"
+            return False
+        self._obstacle = "tasks and statistics are not what is large: the audit log, plans and other records take the space"
+        return False
+
+    async def _cut_part(self, part: Part, at: int, over: int) -> int:
+        """Deletes about `over` bytes of one part, or less. Returns about how many."""
+        if part.kind == "tasks":
+            rows = await self._cut_tasks(part, at, over)
+            return rows * part.bytes // max(part.rows, 1)
+        rows = 0
+        if part.kind == "statistics":
+            minute = await retention.first_minute(self.store, 0)
+            while minute is not None and rows * part.bytes // max(part.rows, 1) <= over:
+                params = {"minute": minute, "app_id": part.app_id}
+                rows += await self._slices(partial(retention.delete_some, block=retention.MINUTES_OF, params=params))
+                minute = await retention.first_minute(self.store, minute + 1)
+        else:
+            params = {"before": at - LISTED_FRESH_US, "app_id": part.app_id}
+            for block in retention.LISTED_BY_APPS:
+                rows += await self._slices(partial(retention.delete_some, block=block, params=params))
+        self._emptied += rows
+        return rows * part.bytes // max(part.rows, 1)
+
+    async def _cut_tasks(self, part: Part, at: int, over: int) -> int:
+        """The oldest of one app: those that ended or are quiet for a day, only then those that wait, run, or are scheduled."""
+        wanted = max(over * part.rows // max(part.bytes, 1), 1)
+        for is_any in (False, True):
+            which = Victims(EVER, at - DAY_US, part.app_id, is_any=is_any)
+            key, is_end = (part.app_id, int(is_any)), False
+            while not is_end:
+                place = self._size_place.get(key, Place())
+                ids, after, is_end = await retention.list_victims(self.store, which, place, LISTED)
+                if ids:
+                    deleted = await self._delete(ids[:wanted], which)
+                    if len(ids) <= wanted:
+                        self._size_place[key] = after
+                    if deleted:
+                        return deleted
+                else:
+                    self._size_place[key] = after
+        return 0
+
+    def _weigh_less(self, part: Part, freed: int) -> None:
+        rows = part.rows - freed * part.rows // max(part.bytes, 1)
+        self.parts = [replace(of, bytes=max(of.bytes - freed, 0), rows=max(rows, 0)) if of is part else of for of in self.parts]
+
+    async def _free(self, at: int, *, is_forced: bool) -> bool:
+        """Deletes counters of nothing, and unused names where there may be many. Returns whether that freed pages."""
+        before, _ = await retention.read_size(self.store)
+        await self._empty_counters()
+        if is_forced or self._emptied >= EMPTIED:
+            self._names_at, self._emptied, self.parts = at, 0, []
+            await self.sweep_names(at)
+        return (await retention.read_size(self.store))[0] < before
+
+    async def _delete(self, ids: list[int], which: Victims) -> int:
+        total = 0
+        while ids:
+            done, deleted = await self._slice(partial(retention.delete_victims, ids=ids, which=which))
+            ids = ids[done:]
+            total += deleted
+        self._deleted += total
+        if total:
+            self._recent.append((clock.ticks(), total))
+        return total
+
+    # -- everything else ---------------------------------------------------------------------------------------------------
+    async def _details(self, at: int) -> None:
+        """What no task refers to: old statistics, gaps, faults, processes that left, plans, fires, originals of succeeded tasks."""
+        before = at - self.keep.days * DAY_US
+        for block in retention.DETAILS:
+            params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
+            await self._slices(partial(retention.delete_some, block=block, params=params))
+        await self._empty_counters()
+        await self._sweep_originals(at - self.keep.originals_days * DAY_US)
+        for id in await plans.list_forgotten(self.store, before):
+            await self._slices(partial(plans.forget_plan, id=id))
+        while await self.store.write(lambda db: fires.delete_old(db, before)):
+            pass
+        await self.store.write(lambda db: schedules.delete_old_schedulers(db, at - DAY_US))
+
+    async def _empty_counters(self) -> None:
+        while keys := await retention.list_empty_counters(self.store, retention.SOME):
+            self._emptied += len(keys)
+            await self.store.write(partial(retention.delete_empty_counters, keys=keys))
+
+    async def _sweep_originals(self, before: int) -> None:
+        is_end = False
+        while not is_end:
+            ids, place, is_end = await retention.list_swept(self.store, before, self._swept, LISTED)
+            await self._through(ids, retention.delete_originals)
+            if ids:
+                await self.store.write(partial(retention.note_swept, place=place))
+            self._swept = place
+
+    async def _note(self, at: int, is_held: bool) -> None:
+        used, _ = await retention.read_size(self.store)
+        self._over_since = None if is_held else self._over_since or at
+        now = clock.ticks()
+        while self._recent and now - self._recent[0][0] > 60_000_000:
+            self._recent.popleft()
+        rate = sum(count for _, count in self._recent) / 60
+        why = ""
+        if self._over_since is not None and (self._obstacle or at - self._over_since >= BEHIND_US):
+            why = self._obstacle or f"tasks arrive faster than they can be deleted ({rate:,.0f} a second)"
+        oldest = await retention.oldest_task(self.store)
+        self.report = Report(at, used, self.keep.max_bytes, self.keep.days, oldest, self._deleted, rate, why)
+
+    # -- slices --------------------------------------------------------------------------------------------------------------
+    async def _slice(self, work: Callable[..., Any]) -> Any:
+        """One slice; the next is longer or shorter by how long this one held the writer."""
+        seconds = self._slice_s
+        done = await self.store.write(lambda db: work(db, seconds=seconds))
+        held = self.store.held_s
+        if held > HOLD_S * 0.8:
+            self._slice_s = max(SMALLEST_SLICE_S, self._slice_s * 0.7)
+        elif held < HOLD_S / 2:
+            self._slice_s = min(LARGEST_SLICE_S, self._slice_s * 1.1)
+        # Others first: a slice that follows at once would have the writer in every second group.
+        await asyncio.sleep(0)
+        return done
+
+    async def _slices(self, work: Callable[..., tuple[bool, int]]) -> int:
+        """Until nothing is left. Returns how many rows."""
+        is_end, rows = False, 0
+        while not is_end:
+            is_end, some = await self._slice(work)
+            rows += some
+        return rows
+
+    async def _through(self, ids: list[int], work: Callable[..., Any]) -> None:
+        while ids:
+            ids = ids[await self._slice(partial(work, ids=ids)) :]

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Everything the command line prints goes through here: texts of others (names, errors, notes) must not reach the terminal as controls."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from z4j.text import clean, clean_json, clean_lines
+
+
+def say(text: str, *, is_error: bool = False, end: str = "\n", flush: bool = False) -> None:
+    """Prints, with everything but line ends made visible."""
+    print(clean_lines(text), file=sys.stderr if is_error else sys.stdout, end=end, flush=flush)
+
+
+def redraw(text: str) -> None:
+    """One line on the terminal in place of the last one."""
+    print(f"\r{clean(text)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def print_json(found: Any) -> None:
+    """For other programs."""
+    say(json_text(found))
+
+
+def json_text(found: Any) -> str:
+    """JSON as a person may look at it: readable letters stay, controls are escapes."""
+    return clean_json(json.dumps(found, indent=2, ensure_ascii=False))

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Takes the port the server listens on, and says who holds it where that is not possible. Where a server of a data folder is reached
+stands in a file of the folder for as long as it runs, so that the command line does not have to guess."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from z4j import files
+from z4j.exceptions import StoreError
+
+ADDRESS_FILE = "server.json"
+
+
+class PortTaken(StoreError):
+    """Another process listens there."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises PortTaken, or StoreError, with a sentence that says what is in the way."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(socket.SOMAXCONN)  # bound is not enough: two may be bound to one port until one of them listens
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"Port {port} of {host} is in use by {describe_holder(port)}. z4j was not started.",
+                "Stop that process, or choose another port with --port.",
+            ) from error
+        if error.errno == errno.EACCES:
+            raise StoreError(f"Port {port} may not be used by this user. z4j was not started.", "Choose a port above 1023.") from error
+        raise StoreError(
+            f"z4j cannot listen on {host}, port {port}: {error.strerror or error}. It was not started.", "Check --host."
+        ) from error
+    return made
+
+
+def describe_holder(port: int) -> str:
+    """`process 123 (python -m z4j serve)`, or `another process` where that cannot be found out."""
+    pid = holder_of(port)
+    if pid is None:
+        return "another process"
+    command = command_of(pid)
+    return f"process {pid} ({command})" if command else f"process {pid}"
+
+
+def holder_of(port: int) -> int | None:
+    """The process that listens on a port, as far as this user may see (Linux)."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                for fd in (folder / "fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        if os.readlink(fd) in inodes:
+                            return int(folder.name)
+    return None
+
+
+def command_of(pid: int) -> str:
+    """How a process was started, without anything that may be secret: program, and up to three words that name a module or a command."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return ""
+    shown = [Path(words[0]).name] if words and words[0] else []
+    for word in words[1:]:
+        if len(shown) >= 4 or (word.startswith("-") and word != "-m") or not word.isprintable() or len(word) > 60:
+            break
+        shown.append(Path(word).name if "/" in word else word)
+    return " ".join(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where the server of a data folder is reached. `is_running` is False for what a server that was killed has left behind."""
+
+    host: str
+    port: int
+    pid: int
+    behind_proxy: bool
+    is_running: bool = True
+
+    @property
+    def netloc(self) -> str:
+        """`127.0.0.1:7700`"""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def write_address(folder: Path, host: str, port: int, *, behind_proxy: bool) -> None:
+    """Notes where this process serves the folder. Raises OSError."""
+    files.write_whole(
+        folder / ADDRESS_FILE, json.dumps({"host": host, "port": port, "pid": os.getpid(), "behind_proxy": behind_proxy}) + "\n"
+    )
+
+
+def remove_address(folder: Path) -> None:
+    """The server stops."""
+    with contextlib.suppress(OSError):
+        (folder / ADDRESS_FILE).unlink()
+
+
+def read_address(folder: Path) -> Serving | None:
+    """Where the folder is served, or was served by a process that was killed; None where nothing is known."""
+    try:
+        found = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))
+        return Serving(str(found["host"]), int(found["port"]), int(found["pid"]), bool(found["behind_proxy"]), is_locked(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a server holds the lock of the folder now."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

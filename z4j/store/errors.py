@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Turns an error of SQLite into one of ours where it enters: the cause decides the class and what to do about it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from z4j.exceptions import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreUnavailable
+
+BY_CODE: Final[dict[int, type[StoreError]]] = {
+    sqlite3.SQLITE_CORRUPT: StoreDamaged,
+    sqlite3.SQLITE_NOTADB: StoreDamaged,
+    sqlite3.SQLITE_FULL: StoreFull,
+    sqlite3.SQLITE_BUSY: StoreBusy,
+    sqlite3.SQLITE_LOCKED: StoreBusy,
+    sqlite3.SQLITE_CANTOPEN: StoreUnavailable,
+    sqlite3.SQLITE_IOERR: StoreUnavailable,
+    sqlite3.SQLITE_READONLY: StoreUnavailable,
+    sqlite3.SQLITE_NOMEM: StoreUnavailable,
+    sqlite3.SQLITE_PERM: StoreUnavailable,
+}
+HINTS: Final[dict[type[StoreError], str]] = {
+    StoreDamaged: "Run `z4j doctor`, stop the server, keep a copy of the data folder, and restore a backup.",
+    StoreFull: "Make room on the disk of the data folder.",
+    StoreBusy: "Try again. If it stays so, another program holds the database.",
+    StoreUnavailable: "Check the disk, the permissions of the data folder, and the limit of open files.",
+    StoreError: "The server's log has the details.",
+}
+
+
+def not_read(error: Exception) -> StoreError:
+    """A read that failed."""
+    return _told(error, "The database could not be read")
+
+
+def not_written(error: BaseException) -> StoreError:
+    """A write that failed; its transaction was undone."""
+    return _told(error, "The database did not take the change", " It was undone.")
+
+
+def _told(error: BaseException, what: str, after: str = "") -> StoreError:
+    code = getattr(error, "sqlite_errorcode", None)
+    kind = BY_CODE.get((code or 0) & 0xFF, StoreError)
+    if kind is StoreError and isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
+        kind = StoreDamaged
+    if kind is StoreDamaged:
+        what = f"The database file is damaged. {what}"
+    told = kind(f"{what}: {error}.{after}", HINTS[kind])
+    told.__cause__ = error
+    return told

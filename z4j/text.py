@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Text of others on a terminal or in a log: what would move the cursor, change colours, reverse the writing or begin a line is shown as an
+escape instead."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+UNSAFE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Control characters, line and paragraph separators, marks that set the direction, what has no width, lone surrogates, tags."""
+_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def clean(text: str) -> str:
+    """One line that a terminal shows as it is."""
+    return UNSAFE.sub(_escape, text)
+
+
+def clean_lines(text: str) -> str:
+    """The same, line by line."""
+    return "\n".join(map(clean, text.split("\n")))
+
+
+def clean_json(text: str) -> str:
+    """JSON that means the same: the escapes are those of JSON. Line ends stay; inside strings JSON has no raw ones."""
+    return UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    letter = found[0]
+    if letter in _SHORT:
+        return _SHORT[letter]
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
