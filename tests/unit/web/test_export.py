@@ -13,7 +13,10 @@ from z4j.web.icons import LOOKS, look
 from z4j.web.render import Choice
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠SUM(A1)", " =1", "\u3000＝1", "\ufeff=1", "\x0b=1"],
+)
 def test_no_cell_is_a_formula(text: str) -> None:
     assert cell("name", text) == "'" + text
 
@@ -24,6 +27,14 @@ def test_what_goes_into_csv_comes_out(text: str) -> None:
     found = rows[0][0] if rows and rows[0] else ""
     assert found.removeprefix("'") == text.removeprefix("'")
     assert not found.startswith(FORMULA)
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a\t=1", "a|=1", "a ＝1", "it's", 'say "x"', "a,b", "two\nlines"])
+def test_no_part_of_a_cell_becomes_a_cell_of_its_own(text: str) -> None:
+    """Where the comma is the decimal sign, a spreadsheet separates at semicolons or tabs, but not within quotes."""
+    found = line([cell("name", text), "next"])
+    assert found.startswith('"')
+    assert next(csv.reader(io.StringIO(found, newline=""))) == [text, "next"]
 
 
 def test_cells() -> None:

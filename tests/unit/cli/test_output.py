@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Texts of others reach neither the terminal nor the log as controls; addresses are those of the server, ports say who holds them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from z4j import cli, logs, ports
+from z4j.app import data_lock, prepare_data
+from z4j.cli.address import address_of
+from z4j.cli.output import json_text, say
+from z4j.cli.table import print_table
+from z4j.exceptions import StoreError
+from z4j.settings import Settings
+from z4j.text import UNSAFE, clean
+
+EVIL = "a\x1b[2J\x1b]0;owned\x07\r\n\x9b31m\u202egnp.exe\u2066\x00\x7f\ud800"
+CLI = Path(cli.__file__).parent
+
+
+def test_no_control_reaches_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name",), [(EVIL,), ("plain ä 漢 🙂",)])
+    say(f"said {EVIL}")
+    said = capsys.readouterr().out
+    assert UNSAFE.sub("", said.replace("\n", "")) == said.replace("\n", "")
+    assert said.count("\n") == 5, "a cell is one line; of a sentence, line ends stay"
+    assert "\\x1b[2J" in said
+    assert "plain ä 漢 🙂" in said
+
+
+def test_json_means_the_same_and_holds_no_control() -> None:
+    found = {"name": EVIL, "tag\U000e0041": ["ä", 1]}
+    text = json_text(found)
+    assert json.loads(text) == found
+    assert not UNSAFE.search(text.replace("\n", ""))
+
+
+def test_no_command_prints_by_itself() -> None:
+    for path in CLI.glob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        bare = [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "print"]
+        assert bare == [] or path.name == "output.py", f"{path.name}: use say() in line {bare}"
+
+
+@pytest.mark.parametrize("formatter", [logs.KeyValue(), logs.Json()])
+def test_no_control_reaches_the_log(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError(EVIL)
+    except ValueError as error:
+        record = logging.LogRecord("z4j.access", logging.INFO, "", 0, "said %s", (EVIL,), (type(error), error, error.__traceback__))
+    record.facts = {"path": f"/tasks/{EVIL}", "who": EVIL}
+    text = formatter.format(record)
+    assert not UNSAFE.search(text.replace("\n", ""))
+    assert "\r" not in text
+    line = text.split("\n")[0]
+    assert "owned" in line
+
+
+def test_clean_leaves_what_people_write() -> None:
+    for text in ("", "shop.ship", "Ægir – naïve “quotes”", "العربية", "हिन्दी", "日本語", "a b\u00a0c"):
+        assert clean(text) == text
+
+
+# -- addresses -----------------------------------------------------------------------------------------------------------------
+def words(**given: object) -> argparse.Namespace:
+    return argparse.Namespace(**({"host": None, "port": None} | given))
+
+
+def test_the_address_is_that_of_the_server_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("Z4J_PORT", raising=False)
+    settings = Settings(data=tmp_path)
+    address, notes = address_of(words(), settings)
+    assert address == "127.0.0.1:7700"
+    assert "is the default" in notes[0]
+    prepare_data(tmp_path)
+    with data_lock(tmp_path):
+        ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
+        assert address_of(words(), settings) == ("127.0.0.1:7811", [])
+        assert address_of(words(port=7700), settings)[1] == [f"The server of {tmp_path} listens on 127.0.0.1:7811, not on 127.0.0.1:7700."]
+        ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=True)
+        assert "behind a proxy" in address_of(words(), settings)[1][0]
+        with (
+            pytest.raises(StoreError, match=f"Process {os.getpid()} .* serves the data folder .* at http://127.0.0.1:7811") as refused,
+            data_lock(tmp_path),
+        ):
+            pass
+        assert f"kill {os.getpid()}" in refused.value.hint
+    # Killed: the file is still there, but nobody holds the folder.
+    assert "No server serves" in address_of(words(), settings)[1][0]
+    ports.remove_address(tmp_path)
+    assert ports.read_address(tmp_path) is None
+
+
+def test_a_token_names_the_server_that_serves_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("Z4J_PORT", raising=False)
+    prepare_data(tmp_path)
+    with data_lock(tmp_path):
+        ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=False)
+        assert cli.main(["token", "create", "--app", "shop", "--data", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "@127.0.0.1:7811'" in said
+    assert "7700" not in said
+
+
+def test_a_taken_port_names_its_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            ports.PortTaken, match=f"Port {port} of 127.0.0.1 is in use by process {os.getpid()} \\(.*was not started"
+        ) as error:
+            ports.bind("127.0.0.1", port)
+        assert "--port" in error.value.hint
+    with ports.bind("127.0.0.1", 0) as made:
+        assert made.getsockname()[1] > 0
+
+
+def test_what_a_command_line_may_hold_of_secrets_is_not_shown() -> None:
+    import subprocess
+    import sys
+
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "serve", "--token", "s3cret"])
+    try:
+        assert "s3cret" not in ports.command_of(process.pid)
+        assert "sleep" not in ports.command_of(process.pid)
+    finally:
+        process.kill()
+        process.wait()
