@@ -9,10 +9,11 @@ ENGINES := celery rq dramatiq huey arq taskiq apscheduler
 FRAMEWORKS := django flask fastapi
 ENGINE_STAMPS := $(ENGINES:%=.venvs/%/.stamp)
 FRAMEWORK_STAMPS := $(FRAMEWORKS:%=.venvs/%/.stamp)
+PORT := 7700
 LOCK := uv.lock pyproject.toml $(wildcard adapters/*/pyproject.toml) examples/third_party_adapter/pyproject.toml hatch_build.py package-lock.json
 
 demo: .venvs/demo/.stamp $(ENGINE_STAMPS)
-	exec .venvs/demo/bin/python examples/demo/demo.py
+	exec .venvs/demo/bin/python examples/demo/demo.py --port $(PORT)
 
 check: environments
 	$(SERVER) -m ruff format --check . && $(SERVER) -m ruff check .

