@@ -63,6 +63,14 @@ SUITES = (
          "opentelemetry-instrumentation", "opentelemetry-sdk", "opentelemetry-semantic-conventions"),
         "anyio_mode = auto\nlog_level = INFO",
     ),
+    Suite(  # what enqueues, stores, retries and schedules jobs; the tests of workers start processes of their own, without the adapter
+        "rq",
+        tuple(
+            f"tests/test_{part}.py"
+            for part in ("job", "queue", "queue_unique", "retry", "repeat", "job_dependency", "registry", "rate_limit")
+        ),
+        ("pytest",),
+    ),
 )  # fmt: skip
 
 

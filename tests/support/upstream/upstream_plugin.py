@@ -110,7 +110,13 @@ def _taskiq() -> None:
     _after_init(taskiq.abc.broker.AsyncBroker, z4j_taskiq.install)
 
 
-INSTALL: dict[str, Callable[[], None]] = {"huey": _huey, "arq": _arq, "taskiq": _taskiq}
+def _rq() -> None:
+    import z4j_rq
+
+    z4j_rq.install()
+
+
+INSTALL: dict[str, Callable[[], None]] = {"huey": _huey, "arq": _arq, "taskiq": _taskiq, "rq": _rq}
 
 _redirect("redis.connection")
 _redirect("redis.asyncio.connection")
