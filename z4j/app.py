@@ -33,7 +33,7 @@ from z4j.reconcile import Reconcile
 from z4j.scheduler import Scheduler
 from z4j.schedules import ScheduleDesk
 from z4j.settings import Settings
-from z4j.store import migrate, users
+from z4j.store import migrate, typed, users
 from z4j.store.audit import AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
@@ -142,6 +142,8 @@ class Server:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
+        if await self.store.note("encryption of values that an older release stored in clear", typed.close_stored):
+            await self.store.checkpoint()
         # Before the first agent comes. A file whose audit log is damaged is served all the same.
         head = self.duties.add("audit checkpoint", 1)
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))

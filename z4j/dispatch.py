@@ -23,10 +23,12 @@ from z4j.live import Live
 from z4j.rules.access import may_act
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
 from z4j.rules.fold import Event
+from z4j.rules.typed import shown_reason
 from z4j.store import agents, commands, holds, originals, plans
 from z4j.store.audit import AuditLog
 from z4j.store.commands import CommandRow
 from z4j.store.db import Connection, Store
+from z4j.store.seal import SealError
 from z4j.store.tasks import TaskDetail, get_task
 
 NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
@@ -112,6 +114,7 @@ class Dispatch:
 
     async def wish(self, asker: Asker, wish: Wish) -> list[CommandRow]:
         """Any action: one command, or one for each worker it concerns. Raises like `ask`."""
+        wish = dataclasses.replace(wish, reason=shown_reason(wish.reason))
         try:
             made = self._make(asker, wish)
         except Z4jError as error:
@@ -120,11 +123,11 @@ class Dispatch:
                 target=wish.about, detail={"why": error.message}, address=asker.address,
             )  # fmt: skip
             raise
-        at = clock.now()
+        at, shown = clock.now(), list[CommandRow]()
+        task_name = wish.task.row.name if wish.task is not None else ""
 
         def write(db: Connection) -> Any:
-            for command in made:
-                commands.add_command(db, command)
+            shown[:] = [commands.add_command(db, command, task_name) for command in made]
             self._note_hold(db, asker, wish, at)
             return self.audit_log.append(
                 db, at=at, actor=asker.name, role=asker.role, action=wish.need.action, target=wish.about, address=asker.address,
@@ -143,7 +146,7 @@ class Dispatch:
             except StoreError as error:  # it is committed and waits: `deliver_waiting` hands it over
                 logs.command_not_sent(command.id, error.message)
         self.live.changed(("changes", "tasks", "queues"))
-        return made
+        return shown
 
     async def agent_connected(self, link: AgentLink) -> None:
         """Tells a new connection what waits for it, what it may have missed, every open cancellation, and which queues are paused."""
@@ -242,6 +245,12 @@ class Dispatch:
 
     async def _send(self, command: CommandRow, link: AgentLink) -> None:
         extra: dict[str, Any] = {}
+        try:
+            command = dataclasses.replace(command, params=await commands.whole_params(self.store, command))
+        except SealError as error:
+            at, facts = clock.now(), {"error": error.message}
+            await self.store.write(lambda db: commands.finish_command(db, command.app_id, command.id, at, "failed", facts), durable=True)
+            return
         if RULES[command.action].needs_original and command.task is not None:
             kept = await originals.get_original(self.store, command.task)
             if kept is None:

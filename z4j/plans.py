@@ -24,6 +24,7 @@ from z4j.rules import plans as rules
 from z4j.rules.access import may_act
 from z4j.rules.plans import ACTIONS, OURS, Pace
 from z4j.rules.states import ORIGINAL_NAMES, STATE_NAMES
+from z4j.rules.typed import shown_reason
 from z4j.store import pages, task_ids
 from z4j.store import plans as store_plans
 from z4j.store.audit import AuditLog
@@ -104,7 +105,7 @@ class Plans:
         key, at = secrets.token_hex(8), clock.now()
         facts = {
             "key": key, "action": action, "params": json.dumps(checked), "source": source.text, "author": asker.name,
-            "reason": reason[:500], "undo_of": undo_of, "at": at,
+            "reason": shown_reason(reason), "undo_of": undo_of, "at": at,
         }  # fmt: skip
         id = await self.store.write(lambda db: store_plans.add_plan(db, **facts))
         try:
@@ -113,7 +114,14 @@ class Plans:
             await asyncio.shield(self.store.write(lambda db: store_plans.delete_plan(db, id)))
             raise
         plan = await self.get(id)
-        detail = {"plan": id, "plan_action": action, "items": plan.items, "digest": plan.digest, "source": source.text, "reason": reason}
+        detail = {
+            "plan": id,
+            "plan_action": action,
+            "items": plan.items,
+            "digest": plan.digest,
+            "source": source.text,
+            "reason": shown_reason(reason),
+        }
         await self._audit(asker, "freeze_plan", id, detail)
         return plan
 

@@ -212,6 +212,9 @@ def _fire(db: Connection, of: Due, due_at: int, at: int) -> OpenFire | None:
     if of.overlap == "skip" and (before := fires.is_running(db, of.id, of.app_id, of.engine, due_at)):
         fires.add_own(db, of.id, due_at, "skipped", error=f"the task of the fire before, {before}, has not ended")
         return None
+    if of.error:
+        fires.add_own(db, of.id, due_at, "failed", error=of.error[:500])
+        return None
     task_id = str(uuid.uuid4())
     expires_at = due_at + SKIP_AFTER + of.jitter_us if of.catch_up == "skip" else at + WAIT
     id = fires.add_own(db, of.id, due_at, "waiting", task_id=task_id, expires_at=expires_at)

@@ -21,12 +21,13 @@ from z4j.rules.access import may_act
 from z4j.rules.dialects import DIALECTS, check
 from z4j.rules.frames import Schedules as Told
 from z4j.rules.schedules import BadSchedule
+from z4j.rules.typed import shown_reason, unmasked
 from z4j.scheduler import Scheduler, wake_of
 from z4j.store import apps, schedules
 from z4j.store.agents import read_proofs
 from z4j.store.db import Connection, Store
 from z4j.store.schedules import OWN, OverrideRow, ScheduleRow
-from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn, unmasked
+from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn
 from z4j_agent.wire import digest_of
 
 APPLY: Final = "apply_overrides"
@@ -60,6 +61,7 @@ class ScheduleDesk:
 
         Raises BadInput, NotFound, NotAllowed, AgentGone or Unsupported."""
         wanted = await self.checked(wanted)
+        _keep_masked(wanted, "[]", "{}")  # a new one has nothing behind a mask
         app_id = await self._app_id(wanted.app)
         if wanted.scheduler == OWN:
             key = secrets.token_hex(8)
@@ -91,9 +93,9 @@ class ScheduleDesk:
             before = await self._override_of(row)
             spec = spec_of(wanted, row.key)
             if before is not None and before.spec is not None:  # what was overridden before and stays as it is, or shows the mask
-                for name in ("args", "kwargs"):
-                    old = before.spec.get(name)
-                    spec[name] = old if spec[name] is None else unmasked(spec[name], old)
+                kept = _keep_masked(wanted, json.dumps(before.spec.get("args")), json.dumps(before.spec.get("kwargs")), is_stored=False)
+                for name, value in kept.items():
+                    spec[name] = before.spec.get(name) if value is None else value
             made = OverrideRow(row.key, before is not None and before.is_new, False, wanted.is_enabled, spec, clock.now(), asker.name)
             await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "edited", reason, changes, made)
         else:
@@ -130,7 +132,9 @@ class ScheduleDesk:
             self._may(asker, action)
             # What was due while it was off was not missed.
             next_at = row.timing.after(clock.now()) if on else row.next_at
+            args, kwargs = await schedules.whole_arguments(self.store, row.id)
             values = _own_values(row) | {
+                "args": args, "kwargs": kwargs,
                 "is_enabled": int(on), "next_at": next_at, "wake_at": wake_of(row.id, next_at, row.jitter_us) if on else None,
                 "at": clock.now(),
             }  # fmt: skip
@@ -156,7 +160,8 @@ class ScheduleDesk:
             await self._ask(asker, row, "fire_schedule", {"key": row.key}, reason, "fired", {})
             return ""
         need = Need(row.app_id, row.engine, "run_task", row.environment, queue=row.queue)
-        params = {"name": row.task_name, "args": json.loads(row.args), "kwargs": json.loads(row.kwargs), "queue": row.queue}
+        args, kwargs = await schedules.whole_arguments(self.store, row.id)
+        params = {"name": row.task_name, "args": json.loads(args), "kwargs": json.loads(kwargs), "queue": row.queue}
         made = await self.dispatch.wish(asker, Wish(need, f"schedule z4j:{row.name}", params, reason=reason))
         await self._note(asker, row, "fired", reason, {})
         return str(made[0].params["new_id"])
@@ -205,6 +210,8 @@ class ScheduleDesk:
         self._may(asker, "save_schedule")
         if not any(wanted.environment in ("", link.environment) for link in self.hub.of_app(app_id)) and row is None and not wanted.engine:
             raise BadInput("Choose the engine whose task it runs. Nothing was changed.")
+        args, kwargs = ("[]", "{}") if row is None else await schedules.whole_arguments(self.store, row.id)
+        typed = _keep_masked(wanted, args, kwargs)
         at = clock.now()
         is_retimed = row is None or (row.kind, row.expression, row.starts_at) != (wanted.kind, wanted.expression, wanted.starts_at)
         anchor = at if row is None or is_retimed else row.anchor
@@ -215,8 +222,8 @@ class ScheduleDesk:
         values = {
             "id": id, "app_id": app_id, "environment": wanted.environment, "key": key, "engine": wanted.engine, "name": wanted.name,
             "kind": wanted.kind, "expression": wanted.expression, "timezone": wanted.timezone, "task_name": wanted.task_name,
-            "args": json.dumps(wanted.args) if wanted.args is not None else (row.args if row else "[]"),
-            "kwargs": json.dumps(wanted.kwargs) if wanted.kwargs is not None else (row.kwargs if row else "{}"),
+            "args": args if typed["args"] is None else json.dumps(typed["args"]),
+            "kwargs": kwargs if typed["kwargs"] is None else json.dumps(typed["kwargs"]),
             "queue": wanted.queue, "is_enabled": int(wanted.is_enabled), "catch_up": wanted.catch_up, "overlap": wanted.overlap,
             "jitter_us": jitter_us, "starts_at": wanted.starts_at, "ends_at": wanted.ends_at, "anchor": timing.anchor,
             "next_at": next_at, "wake_at": wake_of(id, next_at, jitter_us) if wanted.is_enabled else None, "at": at,
@@ -238,12 +245,12 @@ class ScheduleDesk:
         changes: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """A change to an own schedule, who made it, and the audit row: in one durable transaction."""
-        at = clock.now()
+        at, reason = clock.now(), shown_reason(reason)
         detail = {"name": row.name, "task": row.task_name, "reason": reason, "changed": sorted(changes or {})}
 
         def commit(db: Connection) -> Any:
             write(db)
-            self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes or {}, at)
+            self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes or {}, at, row.task_name)
             return self.dispatch.audit_log.append(
                 db, at=at, actor=asker.name, role=asker.role, action=action, target=f"schedule {row.scheduler}:{row.name}",
                 address=asker.address, detail=detail,
@@ -260,14 +267,15 @@ class ScheduleDesk:
         """Keeps an override, or drops it, and tells every process of that scheduler."""
         action = {"deleted": "delete_schedule", "enabled": "enable_schedule", "disabled": "disable_schedule"}.get(word, "save_schedule")
         self._may(asker, action)
-        at = clock.now()
+        at, reason = clock.now(), shown_reason(reason)
+        task_name = str(row.spec.get("task_name") or "") if row is not None and row.spec is not None else ""
 
         def commit(db: Connection) -> Any:
             if row is None:
                 schedules.drop_override(db, app_id, environment, scheduler, key)
             else:
                 schedules.put_override(db, app_id, environment, scheduler, row)
-            self._edit(db, asker, app_id, environment, scheduler, key, word, reason, changes, at)
+            self._edit(db, asker, app_id, environment, scheduler, key, word, reason, changes, at, task_name)
             return self.dispatch.audit_log.append(
                 db, at=at, actor=asker.name, role=asker.role, action=action, target=f"schedule {scheduler}:{key}", address=asker.address,
                 detail={"override": word, "reason": reason, "changed": sorted(changes)},
@@ -298,16 +306,16 @@ class ScheduleDesk:
         at = clock.now()
         await self.store.note(  # what it tells of is committed already
             "edit of a schedule",
-            lambda db: self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at),
+            lambda db: self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at, row.task_name),
         )
 
     @staticmethod
     def _edit(
         db: Connection, asker: Asker, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str,
-        changes: Mapping[str, Any], at: int,
+        changes: Mapping[str, Any], at: int, task_name: str = "",
     ) -> None:  # fmt: skip
         schedules.add_edit(
-            db, app_id, environment, scheduler, key, at=at, by=asker.name, action=word, reason=reason, changes=changes
+            db, app_id, environment, scheduler, key, at=at, by=asker.name, action=word, reason=reason, changes=changes, task_name=task_name
         )  # fmt: skip
 
     async def _override_of(self, row: ScheduleRow) -> OverrideRow | None:
@@ -323,6 +331,19 @@ class ScheduleDesk:
         if told and not any(row.can_create for row in told):
             raise Unsupported(f"{DIALECTS[scheduler].word} takes no new schedule here. Nothing was changed.")
         return any(row.store == "code" for row in told)
+
+
+def _keep_masked(wanted: Wanted, args: str, kwargs: str, *, is_stored: bool = True) -> dict[str, Any]:
+    """What was typed, with the stored value wherever it still shows the mask; None where it stays. Raises BadInput."""
+    try:
+        return {
+            "args": None if wanted.args is None else unmasked(wanted.args, json.loads(args), "args", is_stored=is_stored),
+            "kwargs": None if wanted.kwargs is None else unmasked(wanted.kwargs, json.loads(kwargs), "kwargs", is_stored=is_stored),
+        }
+    except ValueError as error:
+        raise BadInput(
+            f"{str(error)[:1].upper()}{str(error)[1:]}. Nothing was changed.", "Leave the mask as it was shown, or type the whole value."
+        ) from None
 
 
 def _with(spec: dict[str, Any] | None, is_enabled: bool) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from z4j.exceptions import BadInput
 from z4j.store.schedules import OWN, ScheduleRow
-from z4j_agent.redaction import MASK
 
 MAX_JITTER_S: Final = 3_600
 CATCH_UPS: Final = ("skip", "once", "all")
@@ -78,17 +77,6 @@ def changes_of(row: ScheduleRow | None, wanted: Wanted) -> dict[str, list[Any]]:
         if value is not None and json.dumps(value) != json.dumps(json.loads(getattr(row, name))):
             found[name] = [getattr(row, name), json.dumps(value)]
     return found
-
-
-def unmasked(new: Any, old: Any) -> Any:
-    """What was typed, with the old value wherever it still shows the mask and there was one: what an override holds is not sealed."""
-    if new == MASK and old is not None:
-        return old
-    if isinstance(new, dict):
-        return {name: unmasked(value, old.get(name) if isinstance(old, dict) else None) for name, value in new.items()}
-    if isinstance(new, list):
-        return [unmasked(value, old[place] if isinstance(old, list) and place < len(old) else None) for place, value in enumerate(new)]
-    return new
 
 
 def unborn(app_id: int, wanted: Wanted, key: str) -> ScheduleRow:

@@ -16,7 +16,7 @@ from z4j.store import audit_checkpoints
 from z4j.store import migrate as migrations
 
 ATTEMPTS = 5
-KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key")
+KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key", "values.key")
 
 
 def backup(words: argparse.Namespace, settings: Settings) -> int:

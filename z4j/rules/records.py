@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from z4j.rules.fold import MAX_AT, MAX_ATTEMPT, Event
 from z4j.rules.states import ORIGINAL_STATES
+from z4j_agent.redaction import redact_text
 
 MAX_RUNTIME_US: Final = 1 << 53
 ARGS_LIMIT, RESULT_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT, REASON_LIMIT = 2_000, 2_000, 4_000, 64_000, 200
@@ -106,9 +107,9 @@ class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
                 -1 if runtime_us is None else runtime_us,
                 text(reason, REASON_LIMIT) if reason else "",
                 text(error_type, REASON_LIMIT) if error_type else "",
-                text(error, ERROR_LIMIT) if error else "",
-                text(result, RESULT_LIMIT) if result else "",
-                text(traceback, TRACEBACK_LIMIT) if traceback else "",
+                shown(error, ERROR_LIMIT) if error else "",
+                shown(result, RESULT_LIMIT) if result else "",
+                shown(traceback, TRACEBACK_LIMIT) if traceback else "",
                 sent, 0, "", False, 0, flags,
             ),
         )  # fmt: skip
@@ -266,7 +267,7 @@ class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True)
             (
                 self.kind, attempt if attempt <= MAX_ATTEMPT else MAX_ATTEMPT, self.at, self.run, worker, environment,
                 self.name, self.queue, -1, -1, -1, -1, "", "", "", "", "", (),
-                self.rank, text(self.args, ARGS_LIMIT), self.masked, state, 0,
+                self.rank, shown(self.args, ARGS_LIMIT), self.masked, state, 0,
             ),
         )  # fmt: skip
 
@@ -375,6 +376,11 @@ AnyTask = (
     Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Moved | Lost
 )
 AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault | Fired
+
+
+def shown(value: str | None, limit: int) -> str:
+    """A text of the host as it is stored: redacted again, for an agent may be older than a rule, or not ours."""
+    return text(redact_text(value), limit) if value else ""
 
 
 def text(value: str | None, limit: int) -> str:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.store import sql
+from z4j.rules.typed import shown_facts
+from z4j.store import sql, typed
 from z4j.store.db import Connection, Row, Store
 
 SQL = sql.load("commands")
@@ -55,17 +57,25 @@ def _row(row: Row) -> CommandRow:
     )  # fmt: skip
 
 
-def add_command(db: Connection, command: CommandRow) -> None:
-    """Note what somebody asked for; it waits for an agent from here on."""
+def add_command(db: Connection, command: CommandRow, task_name: str = "") -> CommandRow:
+    """Note what somebody asked for; it waits for an agent from here on. Returns it as it is shown."""
+    shown, sealed = typed.close_params(db, command.id, command.app_id, command.params, task_name)
     db.execute(
         SQL["add_command"],
         {
             "id": command.id, "app_id": command.app_id, "engine": command.engine, "action": command.action,
-            "task": command.task, "task_id": command.task_id, "params": json.dumps(command.params), "target": command.target,
+            "task": command.task, "task_id": command.task_id, "params": json.dumps(shown), "sealed": sealed, "target": command.target,
             "asked_by": command.asked_by, "reason": command.reason, "at": command.created_at, "expires_at": command.expires_at,
             "environment": command.environment, "queue": command.queue,
         },
     )  # fmt: skip
+    return dataclasses.replace(command, params=shown)
+
+
+async def whole_params(store: Store, command: CommandRow) -> dict[str, Any]:
+    """The parameters as they were typed, for the agent alone. Raises StoreError where they cannot be decrypted."""
+    row = await store.fetch_one(SQL["sealed_of"], {"id": command.id})
+    return command.params if row is None or not row[0] else dict(store.seal.open(row[0], f"command {command.id}"))
 
 
 def mark_sent(db: Connection, id: str, spool: str, at: int) -> None:
@@ -112,7 +122,7 @@ async def get_command(store: Store, id: str) -> CommandRow | None:
 
 def finish_command(db: Connection, app_id: int, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:
     """Note what an agent of its app says became of a command; the same word twice changes nothing, an unknown id neither."""
-    params = {"id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(facts)}
+    params = {"id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(shown_facts(facts))}
     db.execute(SQL["finish_command"], params)
 
 

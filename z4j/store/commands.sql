@@ -2,20 +2,25 @@
 -- finish_command --
 -- What an agent of its app says became of a command. "accepted" ends nothing, and nothing follows an end but another agent's word
 -- after our own "expired".
-UPDATE command SET status = :status, detail = :detail, ended_at = CASE WHEN :status = 'accepted' THEN NULL ELSE :at END
+UPDATE command SET status = :status, detail = :detail, ended_at = CASE WHEN :status = 'accepted' THEN NULL ELSE :at END,
+  sealed = CASE WHEN :status = 'accepted' THEN sealed ELSE '' END
 WHERE id = :id AND app_id = :app_id AND (ended_at IS NULL OR (status = 'expired' AND :status != 'accepted'));
 
 -- expire_commands --
 -- Commands nobody accepted in time. Index: command_open.
-UPDATE command SET status = 'expired', ended_at = :at
+UPDATE command SET status = 'expired', ended_at = :at, sealed = ''
 WHERE ended_at IS NULL AND status IN ('waiting', 'sent') AND expires_at < :at RETURNING id;
 
 -- add_command --
 -- What somebody asked for.
 INSERT INTO command (id, app_id, engine, action, task, task_id, params, target, status, asked_by, reason, created_at, expires_at,
-  environment, queue)
+  environment, queue, sealed)
 VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'waiting', :asked_by, :reason, :at, :expires_at,
-  :environment, :queue);
+  :environment, :queue, :sealed);
+
+-- sealed_of --
+-- The whole parameters of a command, encrypted. Index: the primary key.
+SELECT sealed FROM command WHERE id = :id;
 
 -- mark_sent --
 -- Handed to an agent: from now on only its spool folder may see it again.

@@ -23,6 +23,7 @@ from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store import copies, migrate
 from z4j.store.errors import not_read
+from z4j.store.seal import Seal
 from z4j.store.turns import SERVER, Job, Turns
 from z4j.store.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Writer
 
@@ -42,6 +43,7 @@ class Store:
 
     def __init__(self, path: Path, *, readers: int = 3) -> None:
         self.path = path
+        self.seal = Seal(path.parent)
         self.memo: dict[Any, tuple[int, Any]] = {}
         """Answers of expensive reads with the tick they are good until; whoever adds one keeps it small."""
         self._reader_count = readers
@@ -110,7 +112,7 @@ class Store:
             return None
 
     def _write_loop(self, opened: Future[None]) -> None:
-        writer = Writer(self.path)
+        writer = Writer(self.path, self.seal)
         try:
             writer.open()
         except sqlite3.Error as error:

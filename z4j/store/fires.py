@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from z4j.rules.fires import GRACE, NEAR, TOLD, grace_of
-from z4j.rules.records import Fired
+from z4j.rules.records import Fired, shown
 from z4j.rules.states import FINAL_CODES
 from z4j.store import boots, schedules, sql, task_ids
 from z4j.store.db import Connection, Store
+from z4j.store.seal import SealError
 
+_log = logging.getLogger("z4j.store")
 SQL = sql.load("fires")
 OPEN_AT_ONCE: Final = 20_000
 STRIP: Final = 50
@@ -82,7 +85,7 @@ def record_fired(db: Connection, app_id: int, record: Fired, at: int) -> None:
         {
             "schedule_id": id, "due_at": due_at, "boot": boot, "fired_at": record.at if facts.outcome == "sent" else None,
             "outcome": facts.outcome, "is_late": int(record.at - due_at > tick_grace(db, app_id, scheduler, boot)),
-            "is_double": int(is_double), "task_id": facts.task_id, "error": facts.error[:500],
+            "is_double": int(is_double), "task_id": facts.task_id, "error": shown(facts.error, 500),
         },
     )  # fmt: skip
     db.execute(
@@ -135,7 +138,16 @@ def supersede(db: Connection, schedule_id: int, due_at: int) -> None:
 
 async def list_open(store: Store, app_id: int) -> list[OpenFire]:
     """Own fires of an app's schedules that wait for an agent or for its answer, in order of their due times."""
-    return [OpenFire(*row) for row in await store.fetch_all(SQL["list_open"], {"app_id": app_id, "limit": OPEN_AT_ONCE})]
+    found = []
+    for row in await store.fetch_all(SQL["list_open"], {"app_id": app_id, "limit": OPEN_AT_ONCE}):
+        *facts, app, key, sealed = row
+        try:
+            facts[10:12] = schedules.open_arguments(store.seal, app, key, facts[10], facts[11], sealed)
+        except SealError as error:
+            _log.error("fire %s is not handed over: %s", facts[0], error)
+            continue
+        found.append(OpenFire(*facts))
+    return found
 
 
 def hand_over(db: Connection, ids: Iterable[int], spool: str, at: int, expires_at: int) -> None:
@@ -146,7 +158,7 @@ def hand_over(db: Connection, ids: Iterable[int], spool: str, at: int, expires_a
 def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str) -> bool:
     """What an agent of this app says became of the fire that makes this task; False when nobody waits for that."""
     outcome = {"done": "sent", "unknown": "unknown", "expired": "missed"}.get(status, "failed")
-    about = {"task_id": task_id, "app_id": app_id, "outcome": outcome, "error": error[:500]}
+    about = {"task_id": task_id, "app_id": app_id, "outcome": outcome, "error": shown(error, 500)}
     return status != "accepted" and bool(db.execute(SQL["finish_own"], about).fetchall())
 
 

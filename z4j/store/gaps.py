@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from z4j.rules.records import Fault, Gap, text
+from z4j.rules.records import Fault, Gap, shown, text
 from z4j.store import sql
 from z4j.store.db import Connection, Store
 
@@ -65,7 +65,7 @@ def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
         SQL["add_fault"],
         {
             "app_id": app_id, "key": fault.key, "at": fault.at, "place": text(of.where, 200),
-            "error": text(of.error, 1_000), "events": of.count,
+            "error": shown(of.error, 1_000), "events": of.count,
         },
     )  # fmt: skip
 

@@ -14,8 +14,11 @@ from typing import Any, Final
 from z4j.rules.dialects import DIALECTS
 from z4j.rules.frames import Schedules
 from z4j.rules.schedules import Timing
-from z4j.store import names, sql
+from z4j.rules.typed import shown_changes, shown_reason
+from z4j.store import names, sql, typed
 from z4j.store.db import Connection, Row, Store
+from z4j.store.seal import Seal, SealError
+from z4j_agent.redaction import redact_text
 
 SQL = sql.load("schedules")
 OWN: Final = "z4j"
@@ -145,6 +148,8 @@ class Due:
     overlap: str
     jitter_us: int
     next_at: int
+    error: str = ""
+    """Why its arguments cannot be decrypted."""
 
 
 def timing_of(
@@ -176,9 +181,10 @@ def record_schedules(db: Connection, app_id: int, boot: str, told: Schedules, at
             place
             | {
                 "engine": told.engine, "key": item.key, "name": item.name or item.key, "kind": item.kind, "expression": item.expression,
-                "timezone": item.timezone, "task_name": item.task_name, "args": item.args, "kwargs": item.kwargs, "queue": item.queue,
+                "timezone": item.timezone, "task_name": item.task_name, "args": redact_text(item.args),
+                "kwargs": redact_text(item.kwargs), "queue": item.queue,
                 "priority": item.priority, "is_enabled": int(item.is_enabled), "is_code": int(item.is_code),
-                "unable": json.dumps(item.unable), "note": item.note, "next_at": item.next_at if item.is_enabled else None,
+                "unable": json.dumps(item.unable), "note": redact_text(item.note), "next_at": item.next_at if item.is_enabled else None,
                 "last_at": item.last_at,
             },
         )  # fmt: skip
@@ -228,13 +234,35 @@ def _row(row: Row) -> ScheduleRow:
 
 
 async def list_overrides(store: Store, app_id: int, environment: str, scheduler: str) -> list[OverrideRow]:
-    """In the order of their keys."""
+    """In the order of their keys, whole. Raises SealError where one cannot be decrypted."""
     params = {"app_id": app_id, "environment": environment, "scheduler": scheduler}
     rows = await store.fetch_all(SQL["list_overrides"], params)
     return [
-        OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled), json.loads(spec) if spec else None, at, by)
-        for key, is_new, is_deleted, is_enabled, spec, at, by in rows
+        OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled), _spec(store, app_id, key, spec, sealed), at, by)
+        for key, is_new, is_deleted, is_enabled, spec, at, by, sealed in rows
     ]
+
+
+def _spec(store: Store, app_id: int, key: str, spec: str | None, sealed: str) -> dict[str, Any] | None:
+    if sealed:
+        return dict(store.seal.open(sealed, f"override {app_id} {key}"))
+    return json.loads(spec) if spec else None
+
+
+async def whole_arguments(store: Store, id: int) -> tuple[str, str]:
+    """(args, kwargs) of a schedule as they were typed: JSON texts. Raises SealError where they cannot be decrypted."""
+    row = await store.fetch_one(SQL["sealed_of"], {"id": id})
+    if row is None:
+        return "[]", "{}"
+    return open_arguments(store.seal, *row)
+
+
+def open_arguments(seal: Seal, app_id: int, key: str, args: str, kwargs: str, sealed: str) -> tuple[str, str]:
+    """The same of a row's columns."""
+    if not sealed:
+        return args, kwargs
+    whole = seal.open(sealed, f"schedule {app_id} {key}")
+    return json.dumps(whole["args"]), json.dumps(whole["kwargs"])
 
 
 async def list_edits(store: Store, row: ScheduleRow) -> list[EditRow]:
@@ -248,7 +276,8 @@ async def list_edits(store: Store, row: ScheduleRow) -> list[EditRow]:
 def put_override(db: Connection, app_id: int, environment: str, scheduler: str, row: OverrideRow) -> None:
     """Note a change to what is written in code."""
     params = asdict(row) | {"app_id": app_id, "environment": environment, "scheduler": scheduler}
-    db.execute(SQL["put_override"], params | {"spec": None if row.spec is None else json.dumps(row.spec)})
+    spec, sealed = typed.close_spec(db, app_id, row.key, row.spec)
+    db.execute(SQL["put_override"], params | {"spec": spec, "sealed": sealed})
 
 
 def drop_override(db: Connection, app_id: int, environment: str, scheduler: str, key: str) -> None:
@@ -258,27 +287,34 @@ def drop_override(db: Connection, app_id: int, environment: str, scheduler: str,
 
 def add_edit(
     db: Connection, app_id: int, environment: str, scheduler: str, key: str, *,
-    at: int, by: str, action: str, reason: str, changes: Mapping[str, Any],
+    at: int, by: str, action: str, reason: str, changes: Mapping[str, Any], task_name: str = "",
 ) -> None:  # fmt: skip
     """Note who changed it, and why."""
     db.execute(
         SQL["add_edit"],
         {
             "app_id": app_id, "environment": environment, "scheduler": scheduler, "key": key, "at": at, "by": by, "action": action,
-            "reason": reason[:500], "changes": json.dumps(changes),
+            "reason": shown_reason(reason), "changes": json.dumps(shown_changes(changes, typed.names_of(db, app_id, task_name))),
         },
     )  # fmt: skip
 
 
 # -- z4j's own -------------------------------------------------------------------------------------------------------------
 def add_own(db: Connection, values: Mapping[str, Any]) -> int:
-    """A new one. Returns its row id. Raises sqlite3.IntegrityError where the key is taken."""
-    return int(db.execute(SQL["add_own"], values).fetchone()[0])
+    """A new one, of whole arguments. Returns its row id. Raises sqlite3.IntegrityError where the key is taken."""
+    return int(db.execute(SQL["add_own"], _closed(db, values)).fetchone()[0])
 
 
 def change_own(db: Connection, values: Mapping[str, Any]) -> None:
-    """It becomes another; `values` hold its `id`."""
-    db.execute(SQL["change_own"], values)
+    """It becomes another; `values` hold its `id` and its whole arguments."""
+    db.execute(SQL["change_own"], _closed(db, values))
+
+
+def _closed(db: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
+    args, kwargs, sealed = typed.close_arguments(
+        db, values["app_id"], values["key"], values["task_name"], values["args"], values["kwargs"]
+    )  # fmt: skip
+    return {**values, "args": args, "kwargs": kwargs, "sealed": sealed}
 
 
 def delete_own(db: Connection, id: int) -> None:
@@ -292,10 +328,17 @@ def list_due(db: Connection, at: int, limit: int) -> list[Due]:
     for row in db.execute(SQL["list_due"], {"at": at, "limit": limit}):
         (
             id, app_id, environment, engine, name, kind, expression, timezone, task_name, args, kwargs, queue, catch_up, overlap, jitter,
-            starts_at, ends_at, anchor, next_at,
+            starts_at, ends_at, anchor, next_at, key, sealed,
         ) = row  # fmt: skip
+        error = ""
+        try:
+            args, kwargs = open_arguments(db.seal, app_id, key, args, kwargs, sealed)
+        except SealError as cause:
+            error = cause.message
         timing = timing_of(OWN, kind, expression, timezone, anchor, starts_at, ends_at)
-        found.append(Due(id, app_id, environment, engine, name, timing, task_name, args, kwargs, queue, catch_up, overlap, jitter, next_at))
+        found.append(
+            Due(id, app_id, environment, engine, name, timing, task_name, args, kwargs, queue, catch_up, overlap, jitter, next_at, error)
+        )
     return found
 
 

@@ -89,16 +89,20 @@ UPDATE schedule SET next_at = :next_at WHERE id = :id;
 -- add_own --
 -- A schedule of z4j's own.
 INSERT INTO schedule (app_id, environment, scheduler, key, engine, name, kind, expression, timezone, task_name, args, kwargs, queue,
-  is_enabled, note, catch_up, overlap, jitter_us, starts_at, ends_at, anchor, next_at, wake_at, seen_at)
+  is_enabled, note, catch_up, overlap, jitter_us, starts_at, ends_at, anchor, next_at, wake_at, seen_at, sealed)
 VALUES (:app_id, :environment, 'z4j', :key, :engine, :name, :kind, :expression, :timezone, :task_name, :args, :kwargs, :queue,
-  :is_enabled, '', :catch_up, :overlap, :jitter_us, :starts_at, :ends_at, :anchor, :next_at, :wake_at, :at) RETURNING id;
+  :is_enabled, '', :catch_up, :overlap, :jitter_us, :starts_at, :ends_at, :anchor, :next_at, :wake_at, :at, :sealed) RETURNING id;
+
+-- sealed_of --
+-- The whole arguments of an own schedule, encrypted.
+SELECT app_id, key, args, kwargs, sealed FROM schedule WHERE id = :id;
 
 -- change_own --
 -- A schedule of z4j's own becomes another.
 UPDATE schedule SET environment = :environment, engine = :engine, name = :name, kind = :kind, expression = :expression,
   timezone = :timezone, task_name = :task_name, args = :args, kwargs = :kwargs, queue = :queue, is_enabled = :is_enabled,
   catch_up = :catch_up, overlap = :overlap, jitter_us = :jitter_us, starts_at = :starts_at, ends_at = :ends_at, anchor = :anchor,
-  next_at = :next_at, wake_at = :wake_at, seen_at = :at WHERE id = :id AND scheduler = 'z4j';
+  next_at = :next_at, wake_at = :wake_at, seen_at = :at, sealed = :sealed WHERE id = :id AND scheduler = 'z4j';
 
 -- delete_own --
 -- With its fires.
@@ -107,7 +111,7 @@ DELETE FROM schedule WHERE id = :id AND scheduler = 'z4j';
 -- list_due --
 -- Own schedules whose time has come, in order of their due times. Index: schedule_wake.
 SELECT id, app_id, environment, engine, name, kind, expression, timezone, task_name, args, kwargs, queue, catch_up, overlap, jitter_us,
-  starts_at, ends_at, anchor, next_at FROM schedule WHERE wake_at <= :at ORDER BY wake_at LIMIT :limit;
+  starts_at, ends_at, anchor, next_at, key, sealed FROM schedule WHERE wake_at <= :at ORDER BY wake_at LIMIT :limit;
 
 -- next_wake --
 -- When the next own schedule is due. Index: schedule_wake.
@@ -120,10 +124,10 @@ UPDATE schedule SET next_at = :next_at, wake_at = :wake_at, last_at = coalesce(:
 
 -- put_override --
 -- A change to what is written in code.
-INSERT INTO override (app_id, environment, scheduler, key, is_new, is_deleted, is_enabled, spec, at, by)
-VALUES (:app_id, :environment, :scheduler, :key, :is_new, :is_deleted, :is_enabled, :spec, :at, :by)
+INSERT INTO override (app_id, environment, scheduler, key, is_new, is_deleted, is_enabled, spec, at, by, sealed)
+VALUES (:app_id, :environment, :scheduler, :key, :is_new, :is_deleted, :is_enabled, :spec, :at, :by, :sealed)
 ON CONFLICT DO UPDATE SET is_deleted = excluded.is_deleted, is_enabled = excluded.is_enabled, spec = excluded.spec, at = excluded.at,
-  by = excluded.by;
+  by = excluded.by, sealed = excluded.sealed;
 
 -- drop_override --
 -- Back to code.
@@ -131,7 +135,7 @@ DELETE FROM override WHERE app_id = :app_id AND environment = :environment AND s
 
 -- list_overrides --
 -- Of one scheduler, in the order of their keys, so that the same changes are the same list. Index: the primary key.
-SELECT key, is_new, is_deleted, is_enabled, spec, at, by FROM override
+SELECT key, is_new, is_deleted, is_enabled, spec, at, by, sealed FROM override
 WHERE app_id = :app_id AND environment = :environment AND scheduler = :scheduler ORDER BY key;
 
 -- add_edit --

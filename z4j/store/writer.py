@@ -18,6 +18,7 @@ from typing import Any, Final
 from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.store.errors import not_written
+from z4j.store.seal import Seal
 from z4j.store.turns import Job, Turns
 
 GROUP_LIMIT: Final = 64
@@ -29,12 +30,17 @@ STATEMENTS: Final = 512
 REOPEN_S: Final = 0.5
 
 
+_NO_SEAL: Final = Seal(Path("/nonexistent"))
+"""Of a connection that nobody gave a key: it stores nothing that has to be encrypted."""
+
+
 class Connection(sqlite3.Connection):
     """The writer's connection, with what may be remembered while only it writes. A rollback forgets all of it."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.memory: dict[str, dict[Any, Any]] = {}
+        self.seal = _NO_SEAL
 
     def recall(self, what: str) -> dict[Any, Any]:
         """The cache called `what`, empty after a rollback."""
@@ -65,8 +71,9 @@ class Connection(sqlite3.Connection):
 class Writer:
     """Lives in one thread. `commit` raises nothing."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal) -> None:
         self.path = path
+        self._seal = seal
         self._db: Connection | None = None
         self._sparse = logs.Sparse()
         self.held_s = 0.0
@@ -75,6 +82,7 @@ class Writer:
     def open(self) -> None:
         """Raises sqlite3.Error."""
         self._db = open_writer(self.path)
+        self._db.seal = self._seal
 
     def close(self) -> None:
         if self._db is not None:

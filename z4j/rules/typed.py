@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What operators type, as it may be shown and stored: arguments redacted by name, form and context, as agents do it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from z4j_agent.redaction import MASK, redact, redact_arguments, redact_text
+
+
+def shown_params(params: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+    """The parameters of a command; `names` are the positional parameters of its task."""
+    shown = dict(params)
+    if isinstance(shown.get("args"), list):
+        shown["args"] = shown_args(shown["args"], names)
+    if isinstance(shown.get("kwargs"), dict):
+        shown["kwargs"] = redact(shown["kwargs"])[0]
+    if isinstance(edit := shown.get("edit"), dict):
+        shown["edit"] = dict(edit)
+        if isinstance(args := edit.get("args"), dict):
+            shown["edit"]["args"] = {place: redact_arguments([value], [_name_at(place, names)])[0][0] for place, value in args.items()}
+        if isinstance(kwargs := edit.get("kwargs"), dict):
+            shown["edit"]["kwargs"] = redact(kwargs)[0]
+    return shown
+
+
+def shown_args(args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
+    """Positional arguments, each by the name of its parameter."""
+    return (
+        redact_arguments(args, names)[0]
+        if len(args) <= len(names)
+        else [*redact_arguments(args[: len(names)], names)[0], *redact(list(args[len(names) :]))[0]]
+    )
+
+
+def shown_changes(changes: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+    """{field: [before, after]} of a schedule's edit; arguments are JSON texts."""
+    shown = dict(changes)
+    for field in ("args", "kwargs"):
+        if isinstance(pair := shown.get(field), list | tuple):
+            shown[field] = [_shown_json(text, names if field == "args" else ()) for text in pair]
+    return shown
+
+
+def shown_reason(text: str) -> str:
+    """A reason or a note, at most 500 characters."""
+    return redact_text(text)[:500]
+
+
+#: Facts of an agent's answer that are text of the host.
+_HOSTS_TEXT: Final = frozenset({"error", "note", "args", "kwargs", "result", "traceback", "reason", "detail", "message", "text", "why"})
+
+
+def shown_facts(facts: Any, name: str = "") -> Any:
+    """An agent's answer, with the host's texts in it redacted again; ids, names and messages that are sent back stay."""
+    if isinstance(facts, dict):
+        return {key: shown_facts(value, key) for key, value in facts.items()}
+    if isinstance(facts, list):
+        return [shown_facts(value, name) for value in facts]
+    return redact_text(facts) if isinstance(facts, str) and name in _HOSTS_TEXT else facts
+
+
+def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = True) -> Any:
+    """What was typed, with the old value wherever it still shows the mask.
+
+    Raises ValueError where a mask stands in a text that was changed around it, or has no old value behind it; of what is not stored here
+    (`is_stored` is False), the agent has the old value, and the mask stays.
+    """
+    if isinstance(new, str) and MASK in new:
+        if old is None:
+            if not is_stored:
+                return new
+            raise ValueError(f"{where} is masked and there is no stored value to keep")
+        if new != MASK and not (isinstance(old, str) and redact_text(old) == new):
+            raise ValueError(f"{where} was changed around a masked part; type it whole")
+        return old
+    if isinstance(new, dict):
+        return {
+            name: unmasked(value, old.get(name) if isinstance(old, dict) else None, str(name), is_stored=is_stored)
+            for name, value in new.items()
+        }
+    if isinstance(new, list):
+        items = old if isinstance(old, list) else []
+        return [unmasked(value, items[i] if i < len(items) else None, f"item {i + 1}", is_stored=is_stored) for i, value in enumerate(new)]
+    return new
+
+
+def _name_at(place: str, names: Sequence[str]) -> str:
+    return names[int(place)] if place.isdecimal() and len(place) < 5 and int(place) < len(names) else ""
+
+
+def _shown_json(text: Any, names: Sequence[str]) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return redact_text(text)
+    return json.dumps(shown_args(value, names) if isinstance(value, list) else redact(value)[0], ensure_ascii=False)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Encryption of values that operators typed and that must survive until an agent gets them: AES-256-GCM with `values.key`.
+
+The key is in the data folder, outside the database, so that a copy of the database shows nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from z4j.exceptions import StoreError
+
+KEY_FILE: Final = "values.key"
+_NONCE: Final = 12
+
+
+class SealError(StoreError):
+    """Stored values cannot be decrypted: the key is missing, or is another."""
+
+
+class Seal:
+    """One per database. The key is read, or made, when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / KEY_FILE
+        self._aead: AESGCM | None = None
+
+    def close(self, value: Any, about: str) -> str:
+        """JSON data encrypted, as text; it opens only with the same `about`."""
+        nonce = secrets.token_bytes(_NONCE)
+        data = json.dumps(value).encode()
+        return base64.b64encode(nonce + self._load(makes=True).encrypt(nonce, data, about.encode())).decode("ascii")
+
+    def open(self, text: str, about: str) -> Any:
+        """The data again. Raises SealError where the key is not the one it was encrypted with."""
+        try:
+            data = base64.b64decode(text)
+            return json.loads(self._load(makes=False).decrypt(data[:_NONCE], data[_NONCE:], about.encode()))
+        except (InvalidTag, ValueError, FileNotFoundError) as error:
+            raise SealError(
+                f"The stored values of {about} cannot be decrypted with {self.path}. Nothing was sent.",
+                "Restore values.key from a backup, or type the values again.",
+            ) from error
+
+    def _load(self, *, makes: bool) -> AESGCM:
+        if self._aead is None:
+            try:
+                key = self.path.read_bytes()
+            except FileNotFoundError:
+                if not makes:
+                    raise
+                key = self._make()
+            if len(key) != 32:
+                raise SealError(f"{self.path} is not a key of 32 bytes. Nothing was stored.", "Restore it from a backup.")
+            self._aead = AESGCM(key)
+        return self._aead
+
+    def _make(self) -> bytes:
+        key = secrets.token_bytes(32)
+        try:
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return self.path.read_bytes()  # another process of this folder was first
+        with os.fdopen(fd, "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        return key

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Values that operators typed, on their way into the database and out of it: redacted for everybody, whole only for an agent.
+
+Where redaction masks something, the whole value is stored beside it, encrypted (`seal`). Where it masks nothing, nothing is encrypted.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from z4j.rules import signatures, typed
+from z4j.store import sql
+from z4j.store.db import Connection
+
+SQL = sql.load("typed")
+
+
+def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...]:
+    """The positional parameters of a task, as an agent has reported them; () where none has."""
+    for (signature,) in db.execute(SQL["signatures_of"], {"app_id": app_id, "name": task_name}):
+        found = signatures.parse(signature) or ()
+        return tuple(of.name for of in found if of.kind in ("positional", "either"))
+    return ()
+
+
+def close_params(db: Connection, id: str, app_id: int, params: dict[str, Any], task_name: str = "") -> tuple[dict[str, Any], str]:
+    """The parameters of a command as they are shown, and whole, encrypted; "" where nothing is masked."""
+    name = task_name or str(params.get("task_name") or params.get("name") or "")
+    shown = typed.shown_params(params, names_of(db, app_id, name) if name else ())
+    return shown, "" if shown == params else db.seal.close(params, f"command {id}")
+
+
+def close_arguments(db: Connection, app_id: int, key: str, task_name: str, args: str, kwargs: str) -> tuple[str, str, str]:
+    """(args, kwargs, sealed) of an own schedule, of whole JSON texts."""
+    whole = {"args": json.loads(args), "kwargs": json.loads(kwargs)}
+    shown = typed.shown_params(whole, names_of(db, app_id, task_name))
+    if shown == whole:
+        return args, kwargs, ""
+    return json.dumps(shown["args"]), json.dumps(shown["kwargs"]), db.seal.close(whole, f"schedule {app_id} {key}")
+
+
+def close_spec(db: Connection, app_id: int, key: str, spec: dict[str, Any] | None) -> tuple[str | None, str]:
+    """(spec, sealed) of an override."""
+    if spec is None:
+        return None, ""
+    shown = typed.shown_params(spec, names_of(db, app_id, str(spec.get("task_name") or "")))
+    return json.dumps(shown), "" if shown == spec else db.seal.close(spec, f"override {app_id} {key}")
+
+
+def close_stored(db: Connection) -> int:
+    """Rewrites what releases without a key stored in clear. Returns how many rows were changed; safe to repeat."""
+    db.execute("PRAGMA secure_delete = 1")  # what is overwritten here leaves no copy within its page
+    try:
+        return _close_stored(db)
+    finally:
+        db.execute("PRAGMA secure_delete = 0")
+
+
+def _close_stored(db: Connection) -> int:
+    changed = 0
+    for id, app_id, params, is_open in db.execute(SQL["unsealed_commands"]).fetchall():
+        whole = json.loads(params)
+        shown, sealed = close_params(db, id, app_id, whole)
+        if shown != whole:
+            changed += db.execute(SQL["put_command"], {"id": id, "params": json.dumps(shown), "sealed": sealed if is_open else ""}).rowcount
+    for id, app_id, key, task_name, args, kwargs, is_own in db.execute(SQL["unsealed_schedules"]).fetchall():
+        if not is_own:
+            continue
+        shown_args, shown_kwargs, sealed = close_arguments(db, app_id, key, task_name, args, kwargs)
+        if sealed:
+            changed += db.execute(SQL["put_schedule"], {"id": id, "args": shown_args, "kwargs": shown_kwargs, "sealed": sealed}).rowcount
+    for app_id, environment, scheduler, key, spec in db.execute(SQL["unsealed_overrides"]).fetchall():
+        shown_spec, sealed = close_spec(db, app_id, key, json.loads(spec))
+        if sealed:
+            place = {"app_id": app_id, "environment": environment, "scheduler": scheduler, "key": key}
+            changed += db.execute(SQL["put_override"], place | {"spec": shown_spec, "sealed": sealed}).rowcount
+    for id, reason, changes in db.execute(SQL["all_edits"]).fetchall():
+        news = {"id": id, "reason": typed.shown_reason(reason), "changes": json.dumps(typed.shown_changes(json.loads(changes)))}
+        if news["reason"] != reason or json.loads(news["changes"]) != json.loads(changes):
+            changed += db.execute(SQL["put_edit"], news).rowcount
+    return changed

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- signatures_of --
+-- How a task is called, by any engine of its app.
+SELECT t.signature FROM task_name AS t JOIN name AS n ON n.id = t.name_id WHERE t.app_id = :app_id AND n.text = :name;
+
+-- unsealed_commands --
+-- Commands whose parameters were stored before there was a key.
+SELECT id, app_id, params, ended_at IS NULL FROM command
+WHERE sealed = '' AND action IN ('run_task', 'edit_task', 'save_schedule');
+
+-- put_command --
+UPDATE command SET params = :params, sealed = :sealed WHERE id = :id;
+
+-- unsealed_schedules --
+-- Schedules of z4j's own, and lists of others, stored before there was a key.
+SELECT id, app_id, key, task_name, args, kwargs, scheduler = 'z4j' FROM schedule WHERE sealed = '';
+
+-- put_schedule --
+UPDATE schedule SET args = :args, kwargs = :kwargs, sealed = :sealed WHERE id = :id;
+
+-- unsealed_overrides --
+SELECT app_id, environment, scheduler, key, spec FROM override WHERE sealed = '' AND spec IS NOT NULL;
+
+-- put_override --
+UPDATE override SET spec = :spec, sealed = :sealed
+WHERE app_id = :app_id AND environment = :environment AND scheduler = :scheduler AND key = :key;
+
+-- all_edits --
+SELECT id, reason, changes FROM schedule_edit;
+
+-- put_edit --
+UPDATE schedule_edit SET reason = :reason, changes = :changes WHERE id = :id;
