@@ -32,7 +32,6 @@ MORE = (
     "subprocess:Popen",
     "builtins:eval",
     "schedules_app:say_ready",
-    "schedules_app:Clinic.open",
     "schedules_app:os.system",
     "x" * 300,
     "",

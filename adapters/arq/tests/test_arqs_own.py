@@ -188,7 +188,8 @@ def test_an_id_that_comes_again_is_another_task(scene: Scene) -> None:
     first, second = scene.lives("nightly")
     assert first.startswith("nightly@")
     assert [scene.end(task_id).rest["result"] for task_id in (first, second)] == ["1", "2"]
-    assert scene.story(second) == [("enqueued", 0), ("received", 0), ("started", 0), ("succeeded", 0)]
+    whole = [("enqueued", 0), ("received", 0), ("started", 0), ("succeeded", 0)]
+    wait_for(lambda: scene.story(second) == whole, "the producer's record comes too")
 
 
 def test_what_arq_did_not_enqueue_is_not_told(scene: Scene) -> None:
