@@ -130,13 +130,14 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
     """`ingest_batch` inside a transaction that is already open."""
     refused: dict[str, int] = {}
     batch = _Batch(db, app_id)
-    runs_seen: dict[str, boots.Run] = {}
+    runs_seen: dict[str, tuple[boots.Run, bool]] = {}
     for record in decode_records(payload, at, refused):
         if isinstance(record, records.TaskRecord):
-            run = runs_seen.get(record.run)
-            if run is None:
-                run = runs_seen[record.run] = boots.of_run(db, app_id, record.run)
-            event = record.event(run.worker, run.environment)
+            seen = runs_seen.get(record.run)
+            if seen is None:
+                seen = runs_seen[record.run] = boots.of_run(db, app_id, record.run), boots.redacts(db, app_id, record.run)
+            run, is_redacted = seen
+            event = (record if is_redacted else records.redacted(record)).event(run.worker, run.environment)
             key = (record.engine, record.task_id)
             batch.add(key, event)
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
@@ -190,6 +191,7 @@ class _Batch:
                 self.db, self.app_id, record.boot, record.at, host=of.host, pid=of.pid, role=of.role,
                 worker=of.worker or "", environment=of.environment, release=of.release or "",
             )  # fmt: skip
+            boots.note_redaction(self.db, self.app_id, record.boot, of.redaction)
         elif isinstance(record, records.Gap):
             gaps.record_gap(self.db, self.app_id, record)
             self.topics.add("workers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from tests.support.scheduling import House, Person, house, wanted
 from z4j.dispatch import Wish
 from z4j.exceptions import BadInput, StoreError
 from z4j.hub import Need
-from z4j.store import commands, names, schedules, typed
+from z4j.ingest import apply_batch
+from z4j.store import commands, names, schedules, task_ids, typed
 from z4j.store.schedules import OverrideRow
 from z4j.store.seal import KEY_FILE, Seal
-from z4j_agent.redaction import MASK
+from z4j_agent.redaction import MASK, RULES
+from z4j_agent.wire import encode_record
 
 pytestmark = pytest.mark.anyio
 CANARY = "Zq7CanaryTypedByHand"
@@ -202,6 +205,22 @@ async def test_what_agents_send_is_redacted_again(tmp_path: Path) -> None:
         stored = str(await of.store.fetch_all("SELECT * FROM task")) + str(await of.store.fetch_all("SELECT * FROM run"))
         assert f"password={MASK}" in stored
         assert clear_files(tmp_path) == []
+
+
+async def test_an_agent_with_the_rules_of_this_release_is_not_redacted_twice(tmp_path: Path) -> None:
+    """It costs as much as everything else that is done with a record; a restarted server does it until the agent says again who it is."""
+    async with house(tmp_path) as of:
+        ended = (T, T + SECOND, 900_000, "", "ValueError", "password=shown", "")
+        for rules, told in ((RULES, "password=shown"), (RULES - 1, f"password={MASK}")):
+            boot = f"boot{rules}"
+            facts = {"host": "h", "pid": 1, "role": "worker", "environment": "production", "redaction": rules}
+            task_id = f"task{rules}"
+            records = encode_record(["origin", boot, T, facts]) + encode_record(
+                ["failed", "celery", task_id, 0, T, f"{boot}.1", "shop.ship", "work", *ended, None]
+            )
+            await of.store.write(partial(apply_batch, app_id=1, payload=records, at=T + SECOND))
+            [(error,)] = await of.store.fetch_all("SELECT error FROM task WHERE task_id = :id", {"id": task_ids.encode(task_id)})
+            assert error == told
 
 
 def test_a_value_opens_only_in_its_place(tmp_path: Path) -> None:

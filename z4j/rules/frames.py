@@ -58,6 +58,8 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     seal_key: Name | None = None
     notes: Notes | None = None
     audit_head: KeptHead | None = None
+    redaction: Count = 0
+    """As in an origin record."""
     authenticates_originals: bool = False
     """False of an older agent, which also runs what nobody has proved."""
 

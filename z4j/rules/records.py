@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final
 
+import msgspec
 from msgspec import Meta, Struct
 
 from z4j.rules.fold import MAX_AT, MAX_ATTEMPT, Event
@@ -107,9 +108,9 @@ class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
                 -1 if runtime_us is None else runtime_us,
                 text(reason, REASON_LIMIT) if reason else "",
                 text(error_type, REASON_LIMIT) if error_type else "",
-                shown(error, ERROR_LIMIT) if error else "",
-                shown(result, RESULT_LIMIT) if result else "",
-                shown(traceback, TRACEBACK_LIMIT) if traceback else "",
+                text(error, ERROR_LIMIT) if error else "",
+                text(result, RESULT_LIMIT) if result else "",
+                text(traceback, TRACEBACK_LIMIT) if traceback else "",
                 sent, 0, "", False, 0, flags,
             ),
         )  # fmt: skip
@@ -267,7 +268,7 @@ class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True)
             (
                 self.kind, attempt if attempt <= MAX_ATTEMPT else MAX_ATTEMPT, self.at, self.run, worker, environment,
                 self.name, self.queue, -1, -1, -1, -1, "", "", "", "", "", (),
-                self.rank, shown(self.args, ARGS_LIMIT), self.masked, state, 0,
+                self.rank, text(self.args, ARGS_LIMIT), self.masked, state, 0,
             ),
         )  # fmt: skip
 
@@ -310,6 +311,8 @@ class OriginFacts(Struct, gc=False, frozen=True):
     app: Name | None = None
     environment: Name = ""
     release: Name | None = None
+    redaction: Annotated[int, Meta(ge=0, lt=1 << 31)] = 0
+    """Number of the redaction rules it applies, see `z4j_agent.redaction.RULES`."""
 
 
 class Origin(Struct, array_like=True, tag="origin", gc=False, frozen=True):
@@ -381,6 +384,12 @@ AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault | Fired
 def shown(value: str | None, limit: int) -> str:
     """A text of the host as it is stored: redacted again, for an agent may be older than a rule, or not ours."""
     return text(redact_text(value), limit) if value else ""
+
+
+def redacted(record: TaskRecord) -> TaskRecord:
+    """The record with its texts redacted again: of an agent that is older than a rule, or not ours. Before they are cut."""
+    fields = {name: redact_text(value) for name in ("args", "result", "error", "traceback") if (value := getattr(record, name, None))}
+    return msgspec.structs.replace(record, **fields) if fields else record
 
 
 def text(value: str | None, limit: int) -> str:

@@ -94,6 +94,7 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
         db, app_id, hello.boot, hello.at, host=hello.host, pid=hello.pid, role=hello.role,
         worker=hello.worker or "", environment=hello.environment, release=hello.release or "",
     )  # fmt: skip
+    boots.note_redaction(db, app_id, hello.boot, hello.redaction)
     params = {
         "host": hello.host, "pid": hello.pid, "role": hello.role, "app_id": app_id, "boot": hello.boot, "spool": hello.spool,
         "worker_id": names.intern(db, "worker", hello.worker or ""),

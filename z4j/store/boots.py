@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from z4j.store import names, sql
 from z4j.store.db import Connection
+from z4j_agent.redaction import RULES
 
 SQL = sql.load("boots")
 CACHE_LIMIT = 50_000
@@ -87,6 +88,19 @@ def record_origin(
         )  # fmt: skip
         db.recall("runs").clear()
     return id
+
+
+def note_redaction(db: Connection, app_id: int, boot: str, rules: int) -> None:
+    """Note that a boot applies the redaction rules of this release. Not stored: after a restart it is said again, and until then its texts
+    are redacted twice, which changes nothing."""
+    known = db.recall("redacting boots")
+    if rules >= RULES and len(known) < CACHE_LIMIT:
+        known[app_id, boot] = True
+
+
+def redacts(db: Connection, app_id: int, token: str) -> bool:
+    """Whether the boot of a run token applies the rules of this release."""
+    return (app_id, split_run(token)[0]) in db.recall("redacting boots")
 
 
 def _add(db: Connection, app_id: int, boot: str) -> int:

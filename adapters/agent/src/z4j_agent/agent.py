@@ -22,6 +22,7 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
 from z4j_agent.places import folder_name, is_network
+from z4j_agent.redaction import RULES
 from z4j_agent.settings import Settings
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
@@ -240,6 +241,7 @@ class Agent:
             "environment": self.settings.environment,
             "release": self.settings.release,
             "engines": self.engines(),
+            "redaction": RULES,
         }
         return encode_record(["origin", self.boot, time.time_ns() // 1000, facts])
 

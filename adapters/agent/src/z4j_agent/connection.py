@@ -24,6 +24,7 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log
 from z4j_agent.native import native, start_native_thread
 from z4j_agent.originals import prove_name
+from z4j_agent.redaction import RULES
 from z4j_agent.schedules import capabilities
 from z4j_agent.scheduling import Scheduling
 from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
@@ -208,6 +209,7 @@ class Connection:
             "denied": list(settings.denied),
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
             "authenticates_originals": True,
+            "redaction": RULES,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
             "notes": [*agent.notes, *notes_of(settings, is_in_folder=agent.shipper.folder == settings.spool)][:50],

@@ -19,6 +19,8 @@ from z4j_agent.credentials import assignments, chance, keys, shapes, urls
 from z4j_agent.guard import let_through
 
 MASK: Final = "•••"
+RULES: Final = 2
+"""Raised with every rule that is added: a server redacts again what an agent with older rules sends."""
 MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 100
 MAX_LEAVES: Final = 2_000
