@@ -120,7 +120,8 @@ def test_only_our_own_cookies_count(shop: Site) -> None:
     shop.sign_in()
     real = shop.client.cookies[COOKIE]
     body, _, seal = real.rpartition(".")
-    for forged in ("", "x", real[:-2] + "AA", f"{body}x.{seal}", seal, "a" * 600, body):
+    other = "B" if real[-5] == "A" else "A"  # not the last letter, of which some bits do not count
+    for forged in ("", "x", real[:-5] + other + real[-4:], f"{body}x.{seal}", seal, "a" * 600, body):
         shop.forget()
         answer = shop.get("/tasks.json", Cookie=f"{COOKIE}={forged}")
         assert answer.status_code == 401, forged
