@@ -13,69 +13,70 @@ from collections.abc import Iterator
 from typing import Final
 
 from z4j_agent.credentials import chance, keys, shapes, urls
+from z4j_agent.credentials.lazy import lazy
 from z4j_agent.credentials.words import EMPTY_VALUES, PROSE
 
 Span = tuple[int, int]
 
 _JOIN: Final = r"(?:=>|->|→|:=|={1,3}|[:：＝]|\\u(?:ff1d|FF1D|ff1a|FF1A)|(?:%25){0,3}%3[AaDd])"
 #: A name, what may close its quotes, and what joins it to its value.
-NAMED: Final = re.compile(rf"(?<![\w.-])([^\W_](?:[\w.-]|\[\w*\])*|--?[\w-]+|_[\w.-]+)(?:\\*[\"'`]|&quot;)?\]?\s{{0,8}}({_JOIN})")
+NAMED: Final = lazy(rf"(?<![\w.-])([^\W_](?:[\w.-]|\[\w*\])*|--?[\w-]+|_[\w.-]+)(?:\\*[\"'`]|&quot;)?\]?\s{{0,8}}({_JOIN})")
 #: The same where letters are written as `%22` or `\\u0430`.
-NAMED_ESCAPED: Final = re.compile(
+NAMED_ESCAPED: Final = lazy(
     rf"(?:(?<![\w.%-])|(?<=%2[0267C])|(?<=%7[Bb])|(?<=%5[Bb])|(?<=%3[FfBb]))((?:[^\W_]|\\u0[0-9a-fA-F]{{3}})(?:[\w.-]|\[\w*\]|\\u0[0-9a-fA-F]{{3}})*"
     rf"|--?[\w-]+|_[\w.-]+)(?:\\*[\"'`]|%22|%27|&quot;)?\]?\s{{0,8}}({_JOIN})"
 )
-_JOINT: Final = re.compile(r"[=:：＝]|->|→|%3|\\uff")
-_BLANK: Final = re.compile(r"(?:\s|%20|\+(?=%22)|\\[nrt](?=\S))*")
-_ESCAPED: Final = re.compile(r"\\u(0[0-9a-fA-F]{3})")
-_OPEN: Final = re.compile(r"[bruf]?(\\{0,7}[\"'`]|&quot;|&#34;|&#39;|%22|%27|\"\"\"|<<?(?=[A-Za-z]))")
+_JOINT: Final = lazy(r"[=:：＝]|->|→|%3|\\uff")
+_BLANK: Final = lazy(r"(?:\s|%20|\+(?=%22)|\\[nrt](?=\S))*")
+_ESCAPED: Final = lazy(r"\\u(0[0-9a-fA-F]{3})")
+_OPEN: Final = lazy(r"[bruf]?(\\{0,7}[\"'`]|&quot;|&#34;|&#39;|%22|%27|\"\"\"|<<?(?=[A-Za-z]))")
 #: Where an unquoted value ends: before the next name and its joint, or at the end of the line.
-_NEXT: Final = re.compile(
+_NEXT: Final = lazy(
     r"[\s,;&]+(?:\\*[\"']|--?)?[A-Za-z_][\w.-]{0,60}(?:\\*[\"'])?\s{0,2}(?:=(?!=)|:(?!/)|=>)|[\r\n]|\\[rn]|%26|%0[AaDd]|<|\s--?[a-zA-Z]|\s\||\\*[\"'](?=\s*(?:[,\])}:;]|\Z))"
 )
-_TOKEN_END: Final = re.compile(r"[\s,;&<>\"'`]|%26|%22|\\[nr\"]|[)\]}](?=[\s,;.:)\]}]|\Z)|\Z")
-_FLAG: Final = re.compile(r"(?<![\w-])--?([A-Za-z][\w-]{1,40})(?:\s{1,4}|[\"'],\s{0,4}[\"'])([\"']?)([^\s\"'-][^\s\"']*)")
-_SHORT: Final = re.compile(
+_TOKEN_END: Final = lazy(r"[\s,;&<>\"'`]|%26|%22|\\[nr\"]|[)\]}](?=[\s,;.:)\]}]|\Z)|\Z")
+_FLAG: Final = lazy(r"(?<![\w-])--?([A-Za-z][\w-]{1,40})(?:\s{1,4}|[\"'],\s{0,4}[\"'])([\"']?)([^\s\"'-][^\s\"']*)")
+_SHORT: Final = lazy(
     r"(?i)\b(?:mysql\w*|mariadb\w*|sshpass|redis-cli|docker\s+login|mongo\w*|ldap\w+|7z|zip|unzip|kinit|smbclient|xfreerdp|sqlcmd|bcp|isql|curl|wget|http|"
     r"podman\s+login|helm\s+\w+\s+login|az\s+login|rabbitmqadmin|influx|cqlsh|clickhouse-client|net\s+use|vncviewer)\b[^\n|;]{0,300}"
 )
-_SHORT_P: Final = re.compile(r"(?<=\s)-([paPwuU])(?:\s{0,2}|=)([\"']?)([^\s\"'-][^\s\"']*)")
-_USER: Final = re.compile(r"(?<=\s)(?:-u|--user|--proxy-user|-U|--auth|-a)(?:\s{1,2}|=)?[\"']?[^\s:\"']{0,100}:([^\s\"']+)")
-_SAYS: Final = re.compile(
+_SHORT_P: Final = lazy(r"(?<=\s)-([paPwuU])(?:\s{0,2}|=)([\"']?)([^\s\"'-][^\s\"']*)")
+_USER: Final = lazy(r"(?<=\s)(?:-u|--user|--proxy-user|-U|--auth|-a)(?:\s{1,2}|=)?[\"']?[^\s:\"']{0,100}:([^\s\"']+)")
+_SAYS: Final = lazy(
     r"(?i)(?<![\w-])((?:(?:api|access|secret|private|security|verification|one-time|login|recovery|backup|reset|confirmation|activation|auth|mfa|2fa|otp|sms|master|"
     r"encryption|license|signing|sign-in|invite|invitation|unlock|temporary|new|old) )?(?:pass(?:word|phrase|code|wd)?s?|pwd|secret|token|key|code|pin|otp|credentials?|"
     r"passwort|kennwort|contraseña|mot de passe|senha|tan))"
     r"(\s+(?:for [^\s]{1,60} )?(?:is now|will be|has been set to|set to|changed to|is|was|are|reads|equals|ist|lautet|est|es|to)\s*:?\s*|\s*:?\s+(?=\\*[\"'`“‘«])|\s+(?=\d{4,8}(?!\d)))"
     r"(?:\\*[\"'`“‘«]([^\"'`”’»\n\\]{1,200})|([^\s\"'`“,;<>]{4,200}))"
 )
-_CODE: Final = re.compile(
+_CODE: Final = lazy(
     r"(?i)(?<!\w)(\d{4,8}|\d{3}[ -]\d{3}|[A-Z]-\d{6})(?!\w)(?=\s+(?:is|as|ist|to|für|est)\s+(?:your|the|dein|ihr|votre)\b[^.\n]{0,60}\b(?:code|otp|pin|tan|passcode|password))"
 )
-_CODE_AFTER: Final = re.compile(
+_CODE_AFTER: Final = lazy(
     r"(?i)\b(?:verification|security|log-?in|sign-?in|one-?time|confirmation|auth\w*|access|2fa|mfa|otp|sms|reset|activation|recovery|backup|bestätigungs|sicherheits)[- ]?"
     r"(?:pass)?(?:code|pin|otp|password|passcode|number|codes)s?\b[^\d\n]{0,40}?(?<![\w.])([A-Z]-\d{6}|\d{3}[ -]\d{3}|\d{4,8})(?![\w])"
 )
-_ELEMENT: Final = re.compile(r"(?:<|&lt;)(?:[\w.-]{1,40}:)?([A-Za-z_][\w.-]{0,63})(?:\s[^<>]{0,300})?(?:>|&gt;)")
-_CDATA: Final = re.compile(r"\s*(?:<!\[CDATA\[)?")
+_ELEMENT: Final = lazy(r"(?:<|&lt;)(?:[\w.-]{1,40}:)?([A-Za-z_][\w.-]{0,63})(?:\s[^<>]{0,300})?(?:>|&gt;)")
+_CDATA: Final = lazy(r"\s*(?:<!\[CDATA\[)?")
 #: A name given as a value, and its value after it: `{"name": "password", "value": "x"}`, `<property name="password" value="x"/>`.
-_ENTRY: Final = re.compile(
+_ENTRY: Final = lazy(
     r"(?i)(?<!\w)(?:name|key|field|id|k|param|parameter|attr|attribute|label|header|variable|var|option|setting|property|type|prop|field_?name|title|for)\\*[\"']?\s{0,4}(?:=>|[=:])\s{0,4}\\*[\"']?"
     r"([\w .\-]{2,64}?)\\*[\"']?(?:[\s,;]|\\n){0,20}(?:\\*[\"']?\w{1,20}\\*[\"']?\s?[=:]\s?\\*[\"']?\w{1,20}\\*[\"']?[\s,;]{1,8})?"
     r"\\*[\"']?(?:value|values|val|v|content|contents|data|default|text|defaultvalue|string_?value|current|new|old|plain)\\*[\"']?\s{0,4}(?:=>|[=:])"
 )
-_ENTRY_BACK: Final = re.compile(
+_ENTRY_BACK: Final = lazy(
     r"(?i)(?<!\w)(?:value|val|v|content|data|text)\\*[\"']?\s{0,4}(?:=>|[=:])\s{0,4}(\\*[\"'])([^\"'\\]{1,300})\\*[\"'][\s,;]{1,20}"
     r"\\*[\"']?(?:name|key|field|id|k|param|label|header|variable)\\*[\"']?\s{0,4}(?:=>|[=:])\s{0,4}\\*[\"']?([\w .\-]{2,64})"
 )
-_ENTRY_ELEMENT: Final = re.compile(
+_ENTRY_ELEMENT: Final = lazy(
     r"(?i)<[\w:.-]{1,60}\s[^<>]{0,200}?(?:name|key|id)\s?=\s?[\"']([\w .\-]{2,64})[\"'][^<>]{0,200}>([^<]{1,500})<"
 )
 #: A pair: `["password", "x"]`, `('password', 'x')`.
-_PAIR: Final = re.compile(r"(?:[\[({,]|\A)\s{0,4}b?(\\*[\"'])([\w .\-]{2,64})\1\s{0,4},")
-_NETRC: Final = re.compile(
+_PAIR: Final = lazy(r"(?:[\[({,]|\A)\s{0,4}b?(\\*[\"'])([\w .\-]{2,64})\1\s{0,4},")
+_NETRC: Final = lazy(
     r"(?i)\b(?:login|user|account)\s+\S{1,100}\s+(?:password|passwd)\s+(\S+)|\bidentified\s+(?:\w+\s+)?by\s+(?:password\s+)?[\"'](.{1,200}?)[\"']|\b(?:with\s+)?(?:encrypted\s+)?password\s+[\"'](.{1,200}?)[\"']"
 )
-_PREVIOUS: Final = re.compile(r"([\w-]{2,24})[ -]\Z")
+_PREVIOUS: Final = lazy(r"([\w-]{2,24})[ -]\Z")
 _TYPED: Final = frozenset(
     [
         "key",
@@ -96,7 +97,7 @@ _TYPED: Final = frozenset(
         "account",
     ]
 )
-_NUMBER: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?(?:[eE]\d+)?%?")
+_NUMBER: Final = lazy(r"[+-]?\d+(?:[.,]\d+)?(?:[eE]\d+)?%?")
 _HEADERS: Final = ("authorization", "cookie", "proxy-authorization", "set-cookie", "cookie2", "x-authorization", "authentication")
 
 
@@ -246,7 +247,7 @@ def _bracket(text: str, start: int) -> Span | None:
     return (start + 1, end) if any(map(str.isalpha, inner)) and inner.strip().lower() not in EMPTY_VALUES else None
 
 
-_QUOTED_END: Final = {quote: re.compile(rf"[\r\n]|\\[rn]{quote and f'|(?<!{chr(92) * 2}){quote}'}|\Z") for quote in ("", '"', "'")}
+_QUOTED_END: Final = {quote: lazy(rf"[\r\n]|\\[rn]{quote and f'|(?<!{chr(92) * 2}){quote}'}|\Z") for quote in ("", '"', "'")}
 
 
 def _header(text: str, start: int, begun: int) -> Span | None:

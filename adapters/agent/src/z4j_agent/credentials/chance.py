@@ -6,15 +6,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d.*)?")
-_HEX: Final = re.compile(r"[0-9a-f]{20,}|[0-9A-F]{20,}")
-_DIGIT: Final = re.compile(r"\d")
-_UPPER: Final = re.compile(r"[A-Z]")
-_LOWER: Final = re.compile(r"[a-z]")
-_KIND: Final = re.compile(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
-_WORD: Final = re.compile(r"[A-Za-z0-9_+=~!@#$%^&*|-]{8,}")
-_PASSWORDISH: Final = re.compile(r"\S{4,}")
+from z4j_agent.credentials.lazy import lazy
+
+_UUID: Final = lazy(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_DATE: Final = lazy(r"\d{4}-\d\d-\d\d(?:[T ]\d.*)?")
+_HEX: Final = lazy(r"[0-9a-f]{20,}|[0-9A-F]{20,}")
+_DIGIT: Final = lazy(r"\d")
+_UPPER: Final = lazy(r"[A-Z]")
+_LOWER: Final = lazy(r"[a-z]")
+_KIND: Final = lazy(r"[a-z]+|[A-Z]+|[0-9]+|[^A-Za-z0-9]+")
+_WORD: Final = lazy(r"[A-Za-z0-9_+=~!@#$%^&*|-]{8,}")
+_PASSWORDISH: Final = lazy(r"\S{4,}")
 
 
 def is_uuid(word: str) -> bool:

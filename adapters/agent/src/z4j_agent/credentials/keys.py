@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from z4j_agent.credentials import words as w
+from z4j_agent.credentials.lazy import lazy
 
 NONE: Final = 0
 COUNT: Final = 1
@@ -32,8 +33,8 @@ OWNERS: Final = 6
 
 MAX_KEY: Final = 64
 """Longer keys are not remembered: they are data, not names."""
-_PARTS = re.compile(r"[^\W_]+", re.UNICODE)
-_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+[a-z]*|[^\x00-\x7f]+")
+_PARTS = lazy(r"[^\W_]+", re.UNICODE)
+_CAMEL = lazy(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+[a-z]*|[^\x00-\x7f]+")
 _NUMERIC: Final = frozenset(
     ["pin", "otp", "totp", "hotp", "tan", "mfa", "2fa", "cvv", "cvc", "cvv2", "cvc2", "csc", "ssn", "pan", "passcode", "pincode", "nip"]
 )

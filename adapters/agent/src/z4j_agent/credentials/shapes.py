@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from z4j_agent.credentials import chance
+from z4j_agent.credentials.lazy import lazy
 
 Span = tuple[int, int]
 
@@ -50,33 +51,31 @@ _PREFIXED: Final = (
     r"z4[ak]_[\w-]{20,}(?:\.[\w-]{20,})?",  # our own
     r"[MNO][A-Za-z0-9_-]{23,25}\.[\w-]{6}\.[\w-]{27,}|mfa\.[\w-]{80,}",  # Telegram, Discord
 )  # fmt: skip
-PREFIXED: Final = re.compile("|".join(_PREFIXED))
-_HASHED: Final = re.compile(
+PREFIXED: Final = lazy("|".join(_PREFIXED))
+_HASHED: Final = lazy(
     r"\$(?:2[abxy]|argon2id?|argon2d|5|6|y|scrypt)\$[^\s\"'<>]{12,}|(?<!\w)pbkdf2_sha\d+\$\d+\$[^\s\"'<>]{12,}|\{SSHA\d*\}[\w+/=]{12,}"
     r"|(?<!\w)access_token\$(?:production|sandbox)\$[\w$]{20,}"
 )
-_TELEGRAM: Final = re.compile(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{32,}")
-_INNER: Final = re.compile(
-    r"(?<=[_.-])(?:gh[opsur]_[A-Za-z0-9]{30,}|z4[ak]_[\w-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])|sk_live_\w{10,})"
-)
+_TELEGRAM: Final = lazy(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{32,}")
+_INNER: Final = lazy(r"(?<=[_.-])(?:gh[opsur]_[A-Za-z0-9]{30,}|z4[ak]_[\w-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])|sk_live_\w{10,})")
 #: Words that any of these may begin.
-LONG: Final = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]{14,}")
-_BASE64: Final = re.compile(r"(?<![A-Za-z0-9_+/-])[A-Za-z0-9_+/-]{15,}={0,2}")
-_HAS_DIGIT: Final = re.compile(r"\d")
+LONG: Final = lazy(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]{14,}")
+_BASE64: Final = lazy(r"(?<![A-Za-z0-9_+/-])[A-Za-z0-9_+/-]{15,}={0,2}")
+_HAS_DIGIT: Final = lazy(r"\d")
 
-KEY_BLOCK: Final = re.compile(
+KEY_BLOCK: Final = lazy(
     r"-----BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY(?: BLOCK)?|PGP MESSAGE|MESSAGE)-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)"
     r"|PuTTY-User-Key-File-\d:.*?(?:Private-MAC:\s*\w+|\Z)",
     re.S,
 )
-KEY_TAIL: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_SCHEME: Final = re.compile(
+KEY_TAIL: Final = lazy(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_SCHEME: Final = lazy(
     r"(?i)\b(?:bearer|basic|token|apikey|negotiate|ntlm|digest|splunk|ghs|ssws|genie ?key|bot)\s{1,8}([A-Za-z0-9+/._~=:-]{8,})"
 )
-_IBAN: Final = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
-_CARD: Final = re.compile(r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-])")
-_DIGITS12: Final = re.compile(r"\d{4}[ -]?\d{4}|\d{4}[ -]?\d{6}")
-_WEBHOOK: Final = re.compile(
+_IBAN: Final = lazy(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
+_CARD: Final = lazy(r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-])")
+_DIGITS12: Final = lazy(r"\d{4}[ -]?\d{4}|\d{4}[ -]?\d{6}")
+_WEBHOOK: Final = lazy(
     r"(?<=hooks\.slack\.com/)[\w/-]{10,}|(?<=/api/webhooks/)\d+/[\w-]{10,}|(?<=webhook\.office\.com/)[^\s\"'<>]{10,}"
     r"|(?<=hooks\.zapier\.com/hooks/catch/)[\w/-]{6,}|(?<=chat\.googleapis\.com/v1/spaces/)[^\s\"'<>]{10,}|(?<=logic\.azure\.com)[^\s\"'<>]{10,}"
     r"|(?<=maker\.ifttt\.com/trigger/)[^\s\"'<>]{10,}|(?<=api\.telegram\.org/bot)[^\s\"'<>/]{10,}|(?<=discordapp\.com/api/webhooks/)[^\s\"'<>]{10,}"

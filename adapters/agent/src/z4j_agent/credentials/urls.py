@@ -10,20 +10,21 @@ from collections.abc import Iterator
 from typing import Final
 
 from z4j_agent.credentials import chance
+from z4j_agent.credentials.lazy import lazy
 
 Span = tuple[int, int]
 
-_URL: Final = re.compile(r"(?i)(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,40}:\\?/\\?/([^\s\"'<>`\\]+)")
-_PORT: Final = re.compile(r"(?:\[[0-9a-fA-F:.]*\]|[^:]*):\d{0,5}(?:,.*)?")
-_ACTS: Final = re.compile(
+_URL: Final = lazy(r"(?i)(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,40}:\\?/\\?/([^\s\"'<>`\\]+)")
+_PORT: Final = lazy(r"(?:\[[0-9a-fA-F:.]*\]|[^:]*):\d{0,5}(?:,.*)?")
+_ACTS: Final = lazy(
     r"(?i)(?:reset|confirm|invit|verif|activat|magic|unsubscri|opt-?out|log-?in|sign-?in|sign-?up|recover|passwordless|one-?time|otl|password"
     r"|impersonat|sso|auth|token|secret|ticket|webhook|callback|register|registration|accept|join|approv|unlock|onboard|claim|rsvp|validat"
     r"|email-?change|change-?email|delete-?account|hooks?(?=/)|/(?:pw|r|i|v|l|u|c|t|s)(?=/[\w-]{24}))[\w.-]{0,30}([/?#=])"
 )
-_LINK_END: Final = re.compile(r"[\s\"'<>`\\,;)\]}]|\Z")
-_SEGMENT: Final = re.compile(r"(?<=[/=&#?])[^\s/?#&=\"'<>]{6,}")
-_PARTS: Final = re.compile(r"[^/?#&=]+")
-_SIGNED: Final = re.compile(
+_LINK_END: Final = lazy(r"[\s\"'<>`\\,;)\]}]|\Z")
+_SEGMENT: Final = lazy(r"(?<=[/=&#?])[^\s/?#&=\"'<>]{6,}")
+_PARTS: Final = lazy(r"[^/?#&=]+")
+_SIGNED: Final = lazy(
     r"(?i)(?<=[?&;])(?:amp;)?(?:x-(?:amz|goog|oss|cos|ms)-(?:signature|credential|security-token)|signature|sig|policy|key-pair-id|hmac|hdnts|hdnea"
     r"|st|se_sig|token|auth|code|key|ticket|hash|h|t|k|s|otp|nonce|state|verifier|jwt|access|secret|pass|pw|password|passwd|pwd)=([^&\s\"'<>#;]+)"
 )
