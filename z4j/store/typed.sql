@@ -9,6 +9,7 @@ SELECT id, app_id, params, ended_at IS NULL FROM command
 WHERE sealed = '' AND action IN ('run_task', 'edit_task', 'save_schedule');
 
 -- put_command --
+-- A command's parameters as they are shown, and the encrypted copy.
 UPDATE command SET params = :params, sealed = :sealed WHERE id = :id;
 
 -- unsealed_schedules --
@@ -16,17 +17,22 @@ UPDATE command SET params = :params, sealed = :sealed WHERE id = :id;
 SELECT id, app_id, key, task_name, args, kwargs, scheduler = 'z4j' FROM schedule WHERE sealed = '';
 
 -- put_schedule --
+-- An own schedule's arguments as they are shown, and the encrypted copy.
 UPDATE schedule SET args = :args, kwargs = :kwargs, sealed = :sealed WHERE id = :id;
 
 -- unsealed_overrides --
+-- What an older release stored in clear.
 SELECT app_id, environment, scheduler, key, spec FROM override WHERE sealed = '' AND spec IS NOT NULL;
 
 -- put_override --
+-- An override as it is shown, and the encrypted copy.
 UPDATE override SET spec = :spec, sealed = :sealed
 WHERE app_id = :app_id AND environment = :environment AND scheduler = :scheduler AND key = :key;
 
 -- all_edits --
+-- What an older release stored in clear.
 SELECT id, reason, changes FROM schedule_edit;
 
 -- put_edit --
+-- An edit of a schedule as it is shown.
 UPDATE schedule_edit SET reason = :reason, changes = :changes WHERE id = :id;
