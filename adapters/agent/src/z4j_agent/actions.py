@@ -76,9 +76,9 @@ class Asked:
             raise Refused("the command's new task id is not a UUID", check="task_id.form")
         return found
 
-    def queue(self, name: str = "queue") -> str:
+    def queue(self) -> str:
         """A queue of the application. Raises Refused for any other."""
-        found = self.text(name)
+        found = self.text("queue")
         self._check_queue(found)
         return found
 

@@ -15,8 +15,10 @@ from z4j_agent.adapter import Refused
 
 LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 -- compared, not bound to
 LONGEST = 255
-PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
-KINDS = {"rediss": "redis", "amqps": "amqp", "pyamqp": "amqp", "valkey": "redis", "valkeys": "redis", "redis+socket": "redis"}
+PORTS = {"redis": 6379, "amqp": 5672}
+KINDS = {
+    "rediss": "redis", "valkey": "redis", "valkeys": "redis", "redis+socket": "redis", "unix": "redis", "amqps": "amqp", "pyamqp": "amqp",
+}  # fmt: skip
 
 
 def identify(kind: str, host: str, port: int | None = None, database: str = "", prefix: str = "", *, this_host: str) -> str:
@@ -46,14 +48,10 @@ def _of_url(url: str, prefix: str, this_host: str) -> str:
     if not parts.scheme:
         return ""
     kind, path = parts.scheme.lower(), unquote(parts.path)
-    if kind in ("unix", "redis+socket") or (not parts.netloc and path.startswith("/")):
-        return identify("redis" if kind in ("unix", "redis+socket") else kind, path or "/", prefix=prefix, this_host=this_host)
     kind = KINDS.get(kind, kind)
-    database = path.strip("/")
-    if kind == "redis":
-        database = database or "0"
-    elif kind == "amqp":
-        database = database or "/"
+    if parts.scheme.lower() in ("unix", "redis+socket") or (not parts.netloc and path.startswith("/")):
+        return identify(kind, path or "/", prefix=prefix, this_host=this_host)
+    database = path.strip("/") or ("0" if kind == "redis" else "")
     return identify(kind, parts.hostname or "", port, database, prefix, this_host=this_host)
 
 
@@ -61,8 +59,8 @@ def find_broker(broker: str, server: str, known: Mapping[str, str]) -> str:
     """The identity under which this process has the broker of an original or a command. `known` is {identity: fingerprint or ""} of the
     brokers it has; `server` is the fingerprint its maker saw, "" where it saw none.
 
-    "" (not reported) matches any. Raises Refused for one that this process does not have: what is sent into another broker than its own
-    would wait there for ever.
+    "" (not reported) matches any. Raises Refused for one that this process does not have: no worker would take the task from another
+    broker.
     """
     if not broker or not known or broker in known:
         return broker if broker in known else ""

@@ -20,7 +20,7 @@ import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.authority import check_spec, is_permitted
 from z4j_agent.guard import faults, let_through
-from z4j_agent.schedules import Override, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
+from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
 
 if TYPE_CHECKING:
     from z4j_agent.agent import Agent
@@ -98,6 +98,11 @@ def kept(scheduler: str) -> Kept:
     return _kept[scheduler]
 
 
+def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:
+    """What the scheduler holds now, by key; "" is the key of no entry."""
+    return {entry.key: entry for entry in scheduler.list_schedules() if entry.key}
+
+
 class Scheduling:
     """What one connection tells of the schedulers of its process."""
 
@@ -161,23 +166,25 @@ class Scheduling:
         }
 
     # -- authority -----------------------------------------------------------------------------------------------------
-    def _check(self, scheduler: Scheduler, spec: ScheduleSpec, proofs: Any, queue_proof: Any = None) -> bool:
-        """Whether it changes times alone. Raises Refused unless the application's owner lets the server have this run, see
-        `authority.check_spec`."""
+    def _check(
+        self, scheduler: Scheduler, spec: ScheduleSpec, entries: Mapping[str, ScheduleInfo], proofs: Any, queue_proof: Any = None
+    ) -> bool:
+        """Whether it changes times alone. `entries` are the scheduler's own, by key. Raises Refused unless the application's owner lets
+        the server have this run, see `authority.check_spec`."""
         adapter = next((adapter for adapter in self._agent.adapters if adapter.engine == scheduler.engine), None)
-        before = next((entry for entry in scheduler.list_schedules() if entry.key == spec.key), None) if spec.key else None
-        return not check_spec(self._agent.settings, scheduler, adapter, spec, before, proofs, queue_proof)
+        return not check_spec(self._agent.settings, scheduler, adapter, spec, entries.get(spec.key), proofs, queue_proof)
 
     def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> tuple[dict[str, str], set[str]]:
         """{key: why} of the overrides that would have something run which the owner does not permit, and the keys of those that change
         times alone. `proofs` is task name → proofs."""
         refused, times_only = {}, set()
+        entries = _entries(scheduler) if any(override.spec is not None for override in overrides) else {}
         for override in overrides:
             if override.spec is None:
                 continue
             try:
                 of_name = proofs.get(override.spec.task_name) if isinstance(proofs, Mapping) else None
-                if self._check(scheduler, override.spec, of_name):
+                if self._check(scheduler, override.spec, entries, of_name):
                     times_only.add(override.key)
             except Refused as error:
                 refused[override.key] = str(error)
@@ -190,7 +197,7 @@ class Scheduling:
         params = command.params
         if command.action == "save_schedule":
             spec = spec_of(params)
-            self._check(scheduler, spec, params.get("proofs"), params.get("queue_proof"))
+            self._check(scheduler, spec, _entries(scheduler) if spec.key else {}, params.get("proofs"), params.get("queue_proof"))
             return scheduler.save_schedule(spec)
         if command.action == "apply_overrides":
             said = params.get("overrides")
