@@ -5,7 +5,7 @@
 
 Every test must end in all three as it ends plain. The tests come from the source distribution of the locked version; it and what the
 tests need beside the engine lie under .venvs/upstream. A test that ends otherwise is run again, alone and also plain: under load, an
-engine's own test of time may fail by itself. Exit status 1 where any differs.
+engine's own timing tests may fail without the adapter, too. Exit status 1 where any differs.
 """
 
 from __future__ import annotations

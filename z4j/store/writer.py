@@ -160,7 +160,7 @@ class Group:
 
 
 class Alone:
-    """The turns as one job sees them that is to be committed by itself."""
+    """The turns of one job that is committed alone."""
 
     has_durable = False
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything a task can read of its own request is equal with and without z4j, whoever of producer and worker is watched."""
+"""Everything a task can read of its own request is equal with and without z4j, whether the producer, the worker or both are watched."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from z4j_agent.adapter import Adapter, Finding
 from z4j_agent.guard import faults, let_through
-from z4j_agent.log import FILE
+from z4j_agent.log import FILE, read_log
 from z4j_agent.places import file_system_of, is_network
 from z4j_agent.settings import LOOPBACK, Settings, agent_version
 from z4j_agent.spool import SEGMENT_SUFFIX
@@ -181,8 +181,5 @@ def _version_of(adapter: Adapter) -> str:
 def of_log(settings: Settings) -> list[Finding]:
     """The newest warnings of this application's agents: they are in a file of their own, for nothing of ours is in the host's log."""
     path = settings.spool / FILE
-    try:
-        lines = [line for line in path.read_text("utf-8", "replace").splitlines() if " INFO " not in line][-LOG_LINES:]
-    except OSError:
-        return []
+    lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]
     return [Finding("warning", f"The agent logged: {line[:300]}", f"The whole log is {path}.") for line in lines]

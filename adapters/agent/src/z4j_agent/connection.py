@@ -300,7 +300,9 @@ class _Exchange:
         if self._session.state is State.OPEN:
             self._ship()
             is_ending = self._connection.is_stopping()
-            self._socket.send(self._session.send_goodbye("the process ends" if is_ending else "the process says anew who it is"))
+            self._socket.send(
+                self._session.send_goodbye("the process ends" if is_ending else "the process reconnects under its new identity")
+            )
 
     def _listen(self) -> None:
         """Waits for one frame, at most until the next thing to do."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -56,7 +55,7 @@ class Faults:
         now = time.monotonic()
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
-            log.warning("z4j could not do %s (%s); your task is not affected", where, kind, exc_info=log.isEnabledFor(logging.DEBUG))
+            log.warning("z4j could not do %s (%s); your task is not affected", where, kind)
             if self._tell is not None:
                 with contextlib.suppress(OSError):
                     self._tell(where, kind, count + 1)

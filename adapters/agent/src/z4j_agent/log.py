@@ -67,12 +67,15 @@ class Sink:
 
     def last(self, lines: int) -> list[str]:
         """The newest lines, oldest first, for the doctor."""
-        if self._path is None:
-            return self._early[-lines:]
-        try:
-            return self._path.read_text("utf-8", "replace").splitlines()[-lines:]
-        except OSError:
-            return []
+        return (self._early if self._path is None else read_log(self._path))[-lines:]
+
+
+def read_log(path: Path) -> list[str]:
+    """The lines of a log, oldest first; [] where there is none that can be read."""
+    try:
+        return path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 sink = Sink()

@@ -7,7 +7,7 @@ A blob begins with a format byte. Format 3, the only one written today, is::
 
 Both keys are derived from the application's seal key, which the server never has. The packed message (format 0 JSON, 1 zlib of JSON)
 holds the engine's message together with the name, the queue and the broker of its task; engine, task id and environment are bound as
-associated data. So whoever presents a blob cannot change what runs, where it runs, or whose original it is. Format 2 was sealed before
+associated data. The server, which presents a blob, cannot change what runs, where it runs, or its task. Format 2 was sealed before
 names and queues were bound and is accepted only where both are known to the application. An unsealed blob of an older agent (formats 0
 and 1) proves nothing and is refused.
 """
@@ -57,7 +57,7 @@ class Binding:
     """The fingerprint its maker saw of that broker, see `Adapter.brokers`."""
 
     def associated_data(self) -> bytes:
-        """What whoever opens the blob must say alike; lengths keep the parts apart."""
+        """The associated data: opening needs the same values. Lengths separate the parts."""
         return b"".join(b"%d:%b" % (len(part), part) for part in map(_utf8, (self.engine, self.task_id, self.environment)))
 
 
@@ -141,7 +141,7 @@ def _mac(key: SealKey, context: bytes, packed: bytes) -> bytes:
 
 
 def open_original(blob: bytes, engine: str, task_id: str, environment: str, *, key_id: str | None, keys: tuple[SealKey, ...]) -> Opened:
-    """The message again. `key_id` is only asked for blobs of format 2, which do not name their key. Raises CannotOpen with a sentence
+    """The message again. `key_id` is used for blobs of format 2 only, which do not contain it. Raises CannotOpen with a sentence
     for the operator and the check that refused it."""
     kind = blob[:1]
     if kind == _AUTHENTICATED:

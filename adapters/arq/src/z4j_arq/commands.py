@@ -74,7 +74,7 @@ def _message(broker: Broker, original: Original) -> bytes:
         return _serialized(broker, original.name, *arguments)
     body = originals.body_of(original)
     name = str(deserialize_job_raw(body, deserializer=broker.deserializer)[0])
-    if name != original.name:  # only a seal of an older agent leaves the name to whoever presents it
+    if name != original.name:  # possible only for a seal of an older agent, which does not bind the name
         raise CannotOpen(f"the original is of {name[:80]}, not of {original.name[:80]}", check="original.name")
     return body
 

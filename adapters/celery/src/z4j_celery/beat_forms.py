@@ -169,7 +169,7 @@ def read_json(column: str, text: str | None, kind: type[T]) -> T:
     except ValueError:
         found = None
     if not isinstance(found, kind):
-        raise Refused(f"its {column} cannot be read: this is no JSON {'list' if kind is list else 'object'}. Nothing was sent or changed")
+        raise Refused(f"its {column} cannot be read: it is not a JSON {'list' if kind is list else 'object'}. Nothing was sent or changed")
     return found
 
 

@@ -41,7 +41,7 @@ class Run:
 
 
 def delivery_mode_of_publish() -> Any:
-    """How the message being published is kept by its broker; None where nobody can tell. The signal does not carry it."""
+    """How the message being published is kept by its broker; None where it is unknown. The signal does not carry it."""
     frame: Any = sys._getframe(2)
     for _ in range(NEAR):
         if frame is None:

@@ -25,7 +25,7 @@ _brokers: set[int] = set()
 
 class _Patch:
     """A wrapper over a method of `Message`, and what was there before. Where another library has put its own over ours, ours stays
-    underneath and only passes on; the next one is made anew."""
+    underneath and only passes on; the next one is created again."""
 
     def __init__(self, name: str, make: Callable[[Any, _Patch], Any]) -> None:
         self.is_live = True

@@ -30,7 +30,7 @@ _ENCODERS: Final = (JSONEncoder, PickleEncoder)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`again` is how often an actor has sent this message again by itself."""
+    """`again` is how often the actor has sent this message again."""
 
     is_told: bool = False
     again: int = 0
@@ -103,7 +103,7 @@ def sent() -> None:
 
 
 def encoded(message: Any, data: bytes) -> bytes:
-    """The bytes with what they shall carry."""
+    """The bytes with the mark behind them."""
     held = getattr(_next, "held", None)
     if held is None or held[0] is not message or type(get_encoder()) not in _ENCODERS:
         return data

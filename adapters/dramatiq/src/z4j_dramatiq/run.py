@@ -50,7 +50,7 @@ class Run:
         self.received_at = now()
         self.task_id: str = message.message_id
         self.again = marks.of(message).again
-        """How often an actor had sent this message again by itself."""
+        """How often the actor had sent this message again."""
         self.attempt = attempt_of(message.options) + self.again
         self.name: str = message.actor_name
         self.queue = queue_of(message.queue_name)

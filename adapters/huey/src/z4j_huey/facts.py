@@ -78,7 +78,7 @@ def read_attempt(data: bytes, task: Any) -> None:
 
 def hide_old_mark(task: Any, at: datetime) -> None:
     """What an older agent has written into the eta, for `attempt_of`: the attempt below a millisecond, with `fold` as the mark; in a
-    task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task shall not see it."""
+    task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task must not see it."""
     eta = task.eta
     if eta is not None and eta.fold:
         eta = eta.replace(microsecond=eta.microsecond // OLD_MOST * OLD_MOST, fold=0)

@@ -67,7 +67,7 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
         message = huey.serializer.deserialize(base64.b64decode(str(data["body64"])))
         is_member = getattr(message, "chord_config", None) is not None
         note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if is_member else ""
-        if message.name != original.name:  # only a seal of an older agent leaves the name to whoever presents it
+        if message.name != original.name:  # possible only for a seal of an older agent, which does not bind the name
             raise CannotOpen(f"the original is of {message.name[:80]}, not of {original.name[:80]}", check="original.name")
         if message.name not in registry._registry:
             raise Refused(f"this application does not know {message.name} (any more)", check="task.unknown")

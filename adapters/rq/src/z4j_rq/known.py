@@ -30,7 +30,7 @@ Place = tuple[str, str]
 
 
 class Known:
-    """What this process has met, by itself."""
+    """What this process has seen itself."""
 
     def __init__(self, workers: Callable[[], Iterable[Any]]) -> None:
         self._workers = workers

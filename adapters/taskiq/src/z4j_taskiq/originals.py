@@ -154,7 +154,7 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
             message = broker.formatter.loads(message=base64.b64decode(str(data[BYTES])))
         except Exception as error:
             raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
-        if message.task_name != original.name:  # only a seal of an older agent leaves the name to whoever presents it
+        if message.task_name != original.name:  # possible only for a seal of an older agent, which does not bind the name
             raise CannotOpen(f"the original is of {message.task_name[:80]}, not of {original.name[:80]}", check="original.name")
         args, kwargs, labels, types = message.args, message.kwargs, message.labels, message.labels_types
     elif "args" in data:

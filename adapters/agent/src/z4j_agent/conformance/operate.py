@@ -160,7 +160,7 @@ class OperateContract(Operating):
         self.paused(gateway, running)
         tasks = self.waiting(gateway, running, 2)
         self.start_other_worker(running)
-        wait_for(lambda: gateway.queue_proof(running.adapter.engine, self.other_queue), "the other queue is told of")
+        wait_for(lambda: gateway.queue_proof(running.adapter.engine, self.other_queue), "the other queue is reported")
         self.done(gateway, running, "move_task", task_id=tasks[1], queue=self.other_queue)
         end = wait_for(lambda: end_of(gateway, tasks[1]), "it runs from the other queue")
         assert end[0].kind == "succeeded"

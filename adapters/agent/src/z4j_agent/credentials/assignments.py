@@ -374,7 +374,7 @@ def _sentences(text: str) -> Iterator[Span]:
 
 
 def _is_said(word: str, name: str) -> bool:
-    """After "the password is": a word that is no word of prose."""
+    """After "the password is": whether the word does not read like prose."""
     word = word.rstrip(".!?)")
     if word.lower() in EMPTY_VALUES or word.lower() in PROSE:
         return False

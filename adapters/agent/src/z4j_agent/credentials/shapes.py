@@ -131,7 +131,7 @@ def _tails(text: str) -> Iterator[Span]:
 
 
 def _is_credential(word: str) -> bool:
-    """After the name of an authentication scheme: no word of prose."""
+    """After the name of an authentication scheme: whether the value does not read like prose."""
     word = word.rstrip(".:")
     if len(word) < 8:
         return False
