@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from z4j import files
 from z4j.exceptions import StoreError
 
 KEY_FILE: Final = "values.key"
@@ -52,25 +52,8 @@ class Seal:
 
     def _load(self, *, makes: bool) -> AESGCM:
         if self._aead is None:
-            try:
-                key = self.path.read_bytes()
-            except FileNotFoundError:
-                if not makes:
-                    raise
-                key = self._make()
+            key = files.load_or_create(self.path, secrets.token_bytes(32)) if makes else self.path.read_bytes()
             if len(key) != 32:
                 raise SealError(f"{self.path} is not a key of 32 bytes. Nothing was stored.", "Restore it from a backup.")
             self._aead = AESGCM(key)
         return self._aead
-
-    def _make(self) -> bytes:
-        key = secrets.token_bytes(32)
-        try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return self.path.read_bytes()  # another process of this folder was first
-        with os.fdopen(fd, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        return key
