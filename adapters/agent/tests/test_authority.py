@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent.adapter import Adapter, Refused
-from z4j_agent.authority import check_spec, is_permitted, queue_of
+from z4j_agent.authority import check_spec, is_known, is_permitted, queue_of
 from z4j_agent.originals import prove_name
 from z4j_agent.schedules import ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_agent.settings import Settings
@@ -84,3 +84,9 @@ def test_levels(make_settings: Make, allow: str, permitted: bool) -> None:
     assert is_permitted(settings, "purge_queue") is (allow == "all")
     assert is_permitted(settings, "lookup_task")
     assert not is_permitted(settings, "format_disk")
+
+
+def test_only_queues_that_are_destinations_are_proved() -> None:
+    shop = Shop()
+    assert [is_known(shop, "queues", queue) for queue in ("work", "work.delayed")] == [True, False]
+    assert [is_known(shop, "tasks", name) for name in ("shop.mail", "os.system")] == [True, False]

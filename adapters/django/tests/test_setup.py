@@ -30,7 +30,7 @@ print(json.dumps({{
 def ask(site: Any, values: Any) -> tuple[dict[str, Any], str]:
     done = site.run("-c", ASK.format(values=values))
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
+    return json.loads(done.stdout), site.agent_log()
 
 
 def test_every_celery_app_is_found_and_the_named_one_too(site: Any) -> None:

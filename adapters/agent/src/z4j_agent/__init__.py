@@ -6,7 +6,6 @@ Without `Z4J_URL` nothing happens at all. Nothing here ever raises into the appl
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log, sink
-from z4j_agent.settings import BadSettings, Settings, default_spool
+from z4j_agent.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
@@ -103,20 +102,12 @@ def start(
                 scheduler.install()
                 _agent.schedulers = (*_agent.schedulers, scheduler)
     except BadSettings as error:
+        sink.use_default(spool)
         log.error("z4j is off: %s", error)
-        _keep_log(spool)
     except Exception as error:
         let_through(error)
         faults.report("start", error)
     return _agent
-
-
-def _keep_log(spool: str | Path | None) -> None:
-    """Writes what was logged where the doctor looks for it, though there is no agent. A folder that cannot be made loses the lines."""
-    with contextlib.suppress(OSError):
-        folder = Path(spool or os.environ.get("Z4J_SPOOL") or default_spool())
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sink.use(folder)
 
 
 def current() -> Agent | None:

@@ -60,6 +60,18 @@ def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, set
         )
 
 
+def is_known(adapter: Adapter, kind: str, name: str) -> bool:
+    """Whether a listed task or queue (`kind`: "tasks" or "queues") is one the server may name to another agent of the application.
+
+    An engine's own queues (delayed messages, dead letters) are listed for people to see and are no destination. An adapter that has no
+    rule of its own knows exactly what it lists.
+    """
+    own = type(adapter).knows_task if kind == "tasks" else type(adapter).knows_queue
+    if own in (Adapter.knows_task, Adapter.knows_queue):
+        return True
+    return adapter.knows_task(name) if kind == "tasks" else adapter.knows_queue(name)
+
+
 def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) -> None:
     """Raises Refused unless this process uses that queue, or another agent of the application has proved that it does."""
     is_known = 0 < len(queue) <= LONGEST_NAME and (

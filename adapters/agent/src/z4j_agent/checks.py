@@ -180,6 +180,8 @@ def _version_of(adapter: Adapter) -> str:
 
 def of_log(settings: Settings) -> list[Finding]:
     """The newest warnings of this application's agents: they are in a file of their own, for nothing of ours is in the host's log."""
-    path = settings.spool / FILE
-    lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]
-    return [Finding("warning", f"The agent logged: {line[:300]}", f"The whole log is {path}.") for line in lines]
+    found = []
+    for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above
+        lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]
+        found += [Finding("warning", f"The agent logged: {line[:300]}", f"The whole log is {path}.") for line in lines]
+    return found

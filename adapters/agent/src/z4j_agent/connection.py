@@ -16,7 +16,7 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
-from z4j_agent.authority import queue_of
+from z4j_agent.authority import is_known, queue_of
 from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
@@ -375,12 +375,15 @@ class _Exchange:
 
     def _guarded_discovery(self, adapter: Any) -> None:
         found: dict[str, Any] = {"engine": adapter.engine, "tasks": [], "queues": [], "worker": None}
-        asked: tuple[tuple[str, Any, int], ...] = (("tasks", adapter.list_tasks, MAX_TASKS), ("queues", adapter.list_queues, MAX_QUEUES))
-        for key, ask, limit in asked:
+        asked: tuple[tuple[str, Any, int, str], ...] = (
+            ("tasks", adapter.list_tasks, MAX_TASKS, adapter.engine),
+            ("queues", adapter.list_queues, MAX_QUEUES, queue_of(adapter.engine)),
+        )
+        for key, ask, limit, of in asked:
             try:
-                found[key] = [_clipped(astuple(item)) for item in ask()[:limit]]
-                of = adapter.engine if key == "tasks" else queue_of(adapter.engine)
-                found[key] = [(*item, self._proof(of, item[0])) for item in found[key]]
+                items = ask()[:limit]
+                proofs = [self._proof(of, item.name) if is_known(adapter, key, item.name) else "" for item in items]
+                found[key] = [(*_clipped(astuple(item)), proof) for item, proof in zip(items, proofs, strict=True)]
             except Exception as error:
                 let_through(error)
                 faults.report(f"discovery of {key} in {adapter.engine}", error)

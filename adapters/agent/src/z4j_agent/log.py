@@ -15,6 +15,8 @@ import os
 import time
 from pathlib import Path
 
+from z4j_agent.settings import default_spool
+
 LIMIT = 256 * 1024
 KEPT = 50
 FILE = "agent.log"
@@ -34,6 +36,13 @@ class Sink:
         for line in early:
             self._append(line)
 
+    def use_default(self, spool: str | Path | None = None) -> None:
+        """Writes what was logged where the doctor looks for it, though there is no agent. A folder that cannot be made loses the lines."""
+        with contextlib.suppress(OSError):
+            folder = Path(spool or os.environ.get("Z4J_SPOOL") or default_spool())
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.use(folder)
+
     def write(self, record: logging.LogRecord) -> None:
         """One line of a record. Never raises."""
         to = os.environ.get("Z4J_LOG", "")
@@ -48,10 +57,12 @@ class Sink:
             line = f"{at} {record.levelname} [{os.getpid()}] {text}\n"
             if to == "stderr":
                 os.write(2, line.encode("utf-8", "backslashreplace"))
-            elif self._path is None:
-                self._early = [*self._early[-KEPT:], line]
-            else:
+            elif self._path is not None:
                 self._append(line)
+            else:
+                self._early = [*self._early[-KEPT:], line]
+                if record.levelno >= logging.WARNING:  # there may never be an agent whose folder could be used
+                    self.use_default()
 
     def _append(self, line: str) -> None:
         assert self._path is not None

@@ -26,7 +26,21 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import route, text_of
 from z4j_celery import apps, destinations, originals, outcomes
-from z4j_celery.facts import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, queue_in, queue_of, repeated, sent_meta, to_us
+from z4j_celery.facts import (
+    ENGINE,
+    MARK,
+    OLD_MARKS,
+    RETRY_OF,
+    calling_code,
+    due,
+    now,
+    queue_in,
+    queue_of,
+    repeated,
+    sent_meta,
+    take_old_marks,
+    to_us,
+)
 from z4j_celery.runs import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
 
 EXIT_WAIT_S = 1.0
@@ -158,7 +172,7 @@ class Capture:
             return
         agent, headers, info = self._agent, request.request_dict, request.delivery_info
         at, task_id = now(), request.id
-        marks = {mark: headers.pop(mark) for mark in OLD_MARKS if mark in headers}  # the child and its task get the rest
+        marks = take_old_marks(headers)  # the child and its task get the rest
         held = self._held
         held[task_id] = ref(request)
         if len(held) > self._sweep_at:

@@ -14,7 +14,7 @@ from z4j_agent.hooks import now
 
 __all__ = [
     "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_in", "queue_of", "repeated", "repeats",
-    "sent_meta", "to_us",
+    "sent_meta", "take_old_marks", "to_us",
 ]  # fmt: skip
 
 ENGINE = "celery"
@@ -26,6 +26,20 @@ RETRY_OF = "z4j_retry_of"
 """Header with which older versions named the task that an operator sent again. Removed before the task reads it."""
 
 OLD_MARKS = (MARK, RECEIVED_AT, RETRY_OF)
+
+
+def take_old_marks(headers: dict[str, Any]) -> dict[str, Any]:
+    """Removes and returns the marks of older versions. `headers` is the dictionary of a request, as celery/worker/request.py makes it: over
+    AMQP it also holds the message's own headers, in `properties`."""
+    sent = (headers.get("properties") or {}).get("application_headers") or {}
+    marks = {}
+    for mark in OLD_MARKS:
+        if mark in headers:
+            marks[mark] = headers.pop(mark)
+        if isinstance(sent, dict):
+            sent.pop(mark, None)
+    return marks
+
 
 DELAYED_BITS = 28
 """Levels of native delayed delivery: a routing key begins with that many bits (kombu, transport/native_delayed_delivery.py)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, free_port, is_open, wait_for
+from z4j_agent.log import FILE
 
 
 class Site(Harness):
@@ -60,6 +61,10 @@ class Site(Harness):
             return self.ask("/")[0] == 200
         except (OSError, http.client.HTTPException):
             return False  # a reloader has opened the port before its child can answer
+
+    def agent_log(self) -> str:
+        """What the agents of this application have logged: nothing of it is in the application's own output."""
+        return "".join(path.read_text("utf-8", "replace") for path in sorted(self.spool.rglob(FILE)))
 
     # -- what must show ------------------------------------------------------------------------------------------------
     def links(self, gateway: Gateway, count: int, path: str = "/") -> list[Link]:
