@@ -154,17 +154,16 @@ class Dispatch:
         for command in await commands.list_open(self.store, link.app_id, at):
             if command.status == "waiting":
                 await self._hand_over(command)
-            elif command.spool == link.spool and command.status == "sent" and (command.engine, command.action) in link.capabilities:
-                # Of the same folder, where the ledger is, but not an agent of another engine that shares it.
+            elif command.status == "sent" and command.spool == link.spool and concerns(command, link):
                 await self._send(command, link)
         if link.role == "worker" and link.is_secure:
             for command in await commands.list_cancellations(self.store, link.app_id, at):
-                if (command.engine, command.action) in link.capabilities:
+                if concerns(command, link):
                     # A new id for each boot: this process has never been told, whatever stands in its ledger.
                     link.send(frame(dataclasses.replace(command, id=f"{command.id}.{link.boot}"), {}))
             expires_us = RULES["cancel_task"].expires_us
-            for id, task_id, engine in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
-                if (engine, "cancel_task") in link.capabilities:
+            for id, task_id, engine, environment in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
+                if environment in ("", link.environment) and (engine, "cancel_task") in link.capabilities:
                     link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, {"task_id": task_id}))
             await self._tell_holds(link, at)
 
@@ -207,7 +206,8 @@ class Dispatch:
             task=wish.task.row.id if wish.task else None, task_id=wish.task.row.task_id if wish.task else "", params=params,
             target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=asker.name,
             reason=wish.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
-            environment=need.environment, queue=need.queue if wish.task is None else "",
+            # The agent's: where the task's is not known, it must not reach another environment when it is sent later.
+            environment=link.environment, queue=need.queue if wish.task is None else "",
         )  # fmt: skip
 
     def _note_hold(self, db: Connection, asker: Asker, wish: Wish, at: int) -> None:
@@ -221,13 +221,17 @@ class Dispatch:
         """The newest word on each queue, for this process has heard none of them; its engine may have forgotten."""
         newest = {}
         for hold in await holds.list_for_agent(self.store, link.app_id, at - HOLD_MEMORY_US):
-            if hold.environment in ("", link.environment):
+            if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold)):
                 newest[hold.engine, hold.queue] = hold
         for (engine, queue), hold in newest.items():
             action = "pause_queue" if hold.ended_at is None else "resume_queue"
             if (engine, action) in link.capabilities:
                 id = f"{action}.{hold.id}.{link.boot}"
                 link.send(command_frame(id, action, engine, at + RULES[action].expires_us, {"queue": queue}))
+
+    def _is_only(self, link: AgentLink, hold: holds.HoldRow) -> bool:
+        """Whether a pause without an environment can mean this agent alone: the agents of the app are all of one environment."""
+        return link in self.hub.find(Need(link.app_id, hold.engine, "pause_queue"))[0]
 
     async def _hand_over(self, command: CommandRow, near: str = "") -> None:
         broker = ""
@@ -264,7 +268,7 @@ class Dispatch:
         elif command.action in NAMED and (name := command.params.get(NAMED[command.action])):
             proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
             extra = {"proofs": proofs.get(str(name), {})}
-        extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra})
+        extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra}, command.environment)
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
         link.send(frame(command, extra))
@@ -285,10 +289,20 @@ def need_of(command: CommandRow) -> Need:
     return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
 
 
-def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any]) -> dict[str, str]:
-    """{"queue_proof": …} for the queue that the parameters of a command name, where a connected agent gave one; else nothing."""
+def concerns(command: CommandRow, link: AgentLink) -> bool:
+    """Whether an agent is one that a command is for. Agents of several engines, environments and workers may share a spool folder."""
+    return (
+        (command.engine, command.action) in link.capabilities
+        and command.environment in ("", link.environment)
+        and command.target in ("", link.worker)
+    )
+
+
+def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any], environment: str = "") -> dict[str, str]:
+    """{"queue_proof": …} for the queue that the parameters of a command name, where a connected agent of the environment gave one; else
+    nothing."""
     queue = str(params.get("move_to") or params.get("queue") or "")
-    proof = hub.queue_proof(app_id, engine, queue) if queue else ""
+    proof = hub.queue_proof(app_id, engine, queue, environment) if queue else ""
     return {"queue_proof": proof} if proof else {}
 
 
@@ -318,6 +332,8 @@ def command_frame(id: str, action: str, engine: str, expires_at: int, params: Ma
 def _audited(wish: Wish, made: list[CommandRow]) -> dict[str, Any]:
     """What the log keeps of a wish: never the arguments, which may be secret."""
     found: dict[str, Any] = {"command": made[0].id if made else "", "reason": wish.reason}
+    if environment := made[0].environment if made else wish.need.environment:
+        found["environment"] = environment
     if len(made) > 1:
         found["workers"] = len(made)
     if wish.task is not None:

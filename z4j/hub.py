@@ -49,7 +49,10 @@ class AgentLink:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What an agent must be for a command: of this app and engine, of this environment and this worker unless they are empty."""
+    """What an agent must be for a command: of this app and engine, and of this worker unless it is empty.
+
+    `environment` is "" where it is not known. It is never guessed: then the agents that can do it must all be of one environment.
+    """
 
     app_id: int
     engine: str
@@ -107,9 +110,10 @@ class Hub:
         found = [link for link in self.of_app(app_id) if (engine, action) in link.capabilities]
         return sorted(found, key=lambda link: link.role != "worker")
 
-    def queue_proof(self, app_id: int, engine: str, queue: str) -> str:
-        """The proof of a queue that some connected agent of the app gave, "" where there is none."""
-        return next((proof for link in self.of_app(app_id) if (proof := link.queue_proofs.get((engine, queue)))), "")
+    def queue_proof(self, app_id: int, engine: str, queue: str, environment: str = "") -> str:
+        """The proof of a queue that some connected agent of the app and environment ("": of any) gave, "" where there is none."""
+        asked = (link for link in self.of_app(app_id) if environment in ("", link.environment))
+        return next((proof for link in asked if (proof := link.queue_proofs.get((engine, queue)))), "")
 
     def _names_of(self, need: Need) -> set[str]:
         """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
@@ -125,11 +129,13 @@ class Hub:
         where = f" in {need.environment}" if need.environment else ""
         if need.worker:
             able = [link for link in able if link.worker == need.worker]
-            where = f" as {need.worker}"
+            where = f" as {need.worker}{where}"
         if RULES[need.action].subject == "schedule":
             able = sorted((link for link in able if need.engine in link.schedulers), key=lambda link: not link.schedulers[need.engine])
         if not able:
             return [], f"no agent that can do this for {need.engine} is connected{where}"
+        if not need.environment and len(known := sorted({link.environment for link in able})) > 1:
+            return [], f"its environment is not known, and agents of several are connected: {', '.join(known)}"
         if need.broker:
             same = self._names_of(need)
             able = [link for link in able if not (reported := link.brokers.get(need.engine)) or same & reported.keys()]

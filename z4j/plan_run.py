@@ -168,7 +168,7 @@ class PlanRun:
         params = {"task_id": task_ids.decode(task_id), "name": group.name, "queue": group.queue, **plan.params, **extra}
         if kept is not None:
             params = original_params(kept, params, link)
-        params |= queue_proof(self.hub, group.app_id, group.engine, params)
+        params |= queue_proof(self.hub, group.app_id, group.engine, params, link.environment)
         if plan.action in NEW_ID:
             params["new_id"] = new_id(plan.key, seq)
         return command_frame(f"{plan.key}.{seq}", plan.action, group.engine, at + RULES[plan.action].expires_us, params)
@@ -195,7 +195,10 @@ class PlanRun:
         if plan is None or plan.action in OURS:
             return
         await self._know_groups()
-        able = {number for number, group in self._groups.items() if (group.engine, plan.action) in link.capabilities}
+        able = {
+            number for number, group in self._groups.items()
+            if (group.engine, plan.action) in link.capabilities and group.environment in ("", link.environment)
+        }  # fmt: skip
         sent = [item for item in await plans.list_sent(self.store, self.id) if item.spool == link.spool and item.number in able]
         needs = RULES[plan.action].needs_original
         originals = await plans.read_originals(self.store, [item.task for item in sent]) if needs else {}

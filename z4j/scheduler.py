@@ -109,13 +109,13 @@ class Scheduler:
         """What waits for an agent like this, and what its spool folder was handed and has not answered."""
         mine, again = [], []
         for fire in await fires.list_open(self.store, link.app_id):
-            if fire.outcome == "handed" and fire.spool == link.spool and (fire.engine, "run_task") in link.capabilities:
+            if fire.outcome == "handed" and fire.spool == link.spool and _concerns(fire, link):
                 again.append(fire)
             elif fire.outcome == "waiting":
                 mine.append((link.app_id, fire))
         proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in again})
         for fire in again:
-            link.send(frame_of(fire, fire.expires_at, proofs, self._queue_proof(link.app_id, fire)))
+            link.send(frame_of(fire, fire.expires_at, proofs, self._queue_proof(link, fire)))
         if mine:
             await self._hand_over(mine)
 
@@ -139,10 +139,15 @@ class Scheduler:
             await self.store.write(hand, durable=True)
             proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in handed})
             for fire in handed:
-                link.send(frame_of(fire, at + ANSWER, proofs, self._queue_proof(link.app_id, fire)))
+                link.send(frame_of(fire, at + ANSWER, proofs, self._queue_proof(link, fire)))
 
-    def _queue_proof(self, app_id: int, fire: OpenFire) -> dict[str, str]:
-        return queue_proof(self.hub, app_id, fire.engine, {"queue": fire.queue})
+    def _queue_proof(self, link: AgentLink, fire: OpenFire) -> dict[str, str]:
+        return queue_proof(self.hub, link.app_id, fire.engine, {"queue": fire.queue}, link.environment)
+
+
+def _concerns(fire: OpenFire, link: AgentLink) -> bool:
+    """Agents of several engines and environments may share a spool folder."""
+    return (fire.engine, "run_task") in link.capabilities and fire.environment in ("", link.environment)
 
 
 def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]], queue: Mapping[str, str]) -> dict[str, Any]:

@@ -210,6 +210,9 @@ class ScheduleDesk:
         self._may(asker, "save_schedule")
         if not any(wanted.environment in ("", link.environment) for link in self.hub.of_app(app_id)) and row is None and not wanted.engine:
             raise BadInput("Choose the engine whose task it runs. Nothing was changed.")
+        known = sorted({link.environment for link in self.hub.of_app(app_id)})
+        if not wanted.environment and len(known) > 1:
+            raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. Nothing was changed.")
         args, kwargs = ("[]", "{}") if row is None else await schedules.whole_arguments(self.store, row.id)
         typed = _keep_masked(wanted, args, kwargs)
         at = clock.now()

@@ -159,8 +159,8 @@ async def test_a_positional_value_is_masked_by_the_name_of_its_parameter(tmp_pat
         def register(db: Any) -> None:
             ids = [names.intern(db, kind, text) for kind, text in (("engine", "celery"), ("name", "shop.report"), ("queue", "work"))]
             db.execute(
-                "INSERT INTO task_name (app_id, engine_id, name_id, queue_id, signature, doc, seen_at) "
-                "VALUES (1, ?, ?, ?, '(user, password)', '', 0)",
+                "INSERT INTO task_name (app_id, environment_id, engine_id, name_id, queue_id, signature, doc, seen_at) "
+                "VALUES (1, 0, ?, ?, ?, '(user, password)', '', 0)",
                 ids,
             )
 

@@ -110,7 +110,8 @@ def _workers(add: Add) -> None:
         made = _remote(add(word, text, remote.act_on_worker, actions), asks=True)
         made.set_defaults(action=action)
         made.add_argument("worker")
-        made.add_argument("--app")
+        for name in ("app", "environment"):
+            made.add_argument(f"--{name}", help="Where several workers have this name.")
         if word in ("shutdown", "restart"):
             made.add_argument("--confirm", metavar=word, required=True, help=f"The word {word}.")
         elif word == "resize":

@@ -153,11 +153,16 @@ def list_workers(words: argparse.Namespace, settings: Settings) -> int:
 def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j worker shutdown | restart | resize | consume | leave`."""
     client = client_of(words, settings)
-    known = [of for of in client.get("/workers")["workers"] if of["name"] == words.worker and words.app in (None, of["app"])]
-    worker = only(known, f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app tells them apart.")
+    worker = only(
+        [
+            of for of in client.get("/workers")["workers"] if of["name"] == words.worker
+            and words.app in (None, of["app"]) and words.environment in (None, of["environment"])
+        ], f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app and --environment tell them apart.",
+    )  # fmt: skip
     made = client.post(
-        "/workers/actions", action=words.action, app=worker["app"], worker=words.worker, by=getattr(words, "by", None),
-        queue=getattr(words, "queue", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
+        "/workers/actions", action=words.action, app=worker["app"], environment=worker["environment"], worker=words.worker,
+        by=getattr(words, "by", None), queue=getattr(words, "queue", None), confirm=getattr(words, "confirm", None) or "",
+        reason=words.reason,
     )["commands"]  # fmt: skip
     return max(tell_command(client, command, words) for command in made)
 

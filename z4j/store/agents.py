@@ -71,9 +71,10 @@ class AgentRow:
 
 @dataclass(frozen=True, slots=True)
 class TaskNameRow:
-    """A registered task."""
+    """A registered task, as the agents of one environment describe it."""
 
     app: str
+    environment: str
     engine: str
     name: str
     signature: str
@@ -132,7 +133,7 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
     engine_id = names.intern(db, "engine", found.engine)
     described = [
         (
-            app_id, engine_id, names.intern(db, "name", task.name), task.signature, task.doc,
+            app_id, names.intern(db, "name", task.name), engine_id, row[0], task.signature, task.doc,
             names.intern(db, "queue", task.queue or ""), at, task.proof,
         )
         for task in found.tasks
@@ -172,9 +173,19 @@ async def list_agents(store: Store, *, since: int = 0, limit: int = 1_000) -> li
 
 
 async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameRow]:
-    """What the apps have registered, by app, engine and name."""
-    rows = await store.fetch_all(SQL["list_task_names"], {"limit": limit})
-    return [TaskNameRow(app, engine, name, signature, doc, queue or "", at) for app, engine, name, signature, doc, queue, at in rows]
+    """What the apps have registered, by app, engine, name and environment."""
+    return [_task_name(row) for row in await store.fetch_all(SQL["list_task_names"], {"limit": limit})]
+
+
+async def find_task_name(store: Store, app: str, engine: str, name: str, environment: str = "") -> TaskNameRow | None:
+    """A registered task of an environment; "" is any: then the one that was reported last."""
+    rows = [_task_name(row) for row in await store.fetch_all(SQL["find_task_name"], {"app": app, "engine": engine, "name": name})]
+    return next((row for row in rows if environment in ("", row.environment)), None)
+
+
+def _task_name(row: tuple[Any, ...]) -> TaskNameRow:
+    app, environment, engine, name, signature, doc, queue, at = row
+    return TaskNameRow(app, environment or "", engine, name, signature, doc, queue or "", at)
 
 
 async def read_proofs(store: Store, app_id: int, task_names: Iterable[str]) -> dict[str, dict[str, str]]:

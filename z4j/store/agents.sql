@@ -44,7 +44,7 @@ RETURNING id;
 
 -- put_task_name --
 -- A registered task as an agent just described it.
-INSERT INTO task_name (app_id, engine_id, name_id, signature, doc, queue_id, seen_at, proof) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO task_name (app_id, name_id, engine_id, environment_id, signature, doc, queue_id, seen_at, proof) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET signature = excluded.signature, doc = excluded.doc, queue_id = excluded.queue_id,
   seen_at = excluded.seen_at, proof = CASE WHEN excluded.proof = '' THEN proof ELSE excluded.proof END;
 
@@ -65,13 +65,23 @@ WHERE a.seen_at >= :since ORDER BY a.left_at IS NOT NULL, p.name, w.text, a.conn
 
 -- list_task_names --
 -- What the apps have registered.
-SELECT p.name, e.text, n.text, t.signature, t.doc, q.text, t.seen_at
+SELECT p.name, v.text, e.text, n.text, t.signature, t.doc, q.text, t.seen_at
 FROM task_name AS t JOIN app AS p ON p.id = t.app_id JOIN name AS e ON e.id = t.engine_id
-  JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id
-ORDER BY p.name, e.text, n.text LIMIT :limit;
+  JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS v ON v.id = t.environment_id
+ORDER BY p.name, e.text, n.text, v.text LIMIT :limit;
+
+-- find_task_name --
+-- One registered task in each environment that has it. Index: name's unique one, then the primary key.
+SELECT p.name, v.text, e.text, n.text, t.signature, t.doc, q.text, t.seen_at
+FROM app AS p JOIN name AS n ON n.kind = 'name' AND n.text = :name JOIN name AS e ON e.kind = 'engine' AND e.text = :engine
+  JOIN task_name AS t ON t.app_id = p.id AND t.name_id = n.id AND t.engine_id = e.id
+  LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS v ON v.id = t.environment_id
+WHERE p.name = :app ORDER BY t.seen_at DESC LIMIT 100;
 
 -- list_sittings --
--- The newest process of each worker name seen since then, as `rules/seats.py` wants it. Index: agent_seen, agent_worker.
+-- One process of each worker name and environment seen since then, as `rules/seats.py` wants it: the newest that is connected, else the
+-- newest. Index: agent_seen, agent_worker.
 SELECT a.app_id, a.environment_id, a.seat, a.began_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly FROM agent AS a
 WHERE a.seen_at >= :since AND a.role = 'worker' AND NOT EXISTS (SELECT 1 FROM agent AS b WHERE b.app_id = a.app_id
-  AND b.worker_id = a.worker_id AND b.connected_at > a.connected_at);
+  AND b.worker_id = a.worker_id AND b.environment_id = a.environment_id AND b.role = 'worker'
+  AND (b.left_at IS NULL, b.connected_at, b.id) > (a.left_at IS NULL, a.connected_at, a.id));

@@ -109,9 +109,10 @@ async def list_of_queue(store: Store, app_id: int, environment: str, engine: str
     return [_row(row) for row in await store.fetch_all(SQL["list_of_queue"], params)]
 
 
-async def list_of_worker(store: Store, app_id: int, worker: str, since: int) -> list[CommandRow]:
+async def list_of_worker(store: Store, app_id: int, environment: str, worker: str, since: int) -> list[CommandRow]:
     """What was asked of one worker since then, newest first."""
-    return [_row(row) for row in await store.fetch_all(SQL["list_of_worker"], {"app_id": app_id, "target": worker, "since": since})]
+    params = {"app_id": app_id, "environment": environment, "target": worker, "since": since}
+    return [_row(row) for row in await store.fetch_all(SQL["list_of_worker"], params)]
 
 
 async def get_command(store: Store, id: str) -> CommandRow | None:

@@ -56,14 +56,14 @@ FROM command WHERE task = :task ORDER BY created_at DESC LIMIT 50;
 -- What was asked about a queue. Index: command_queue.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
   coalesce(spool, ''), ended_at, environment, queue
-FROM command WHERE queue = :queue AND app_id = :app_id AND engine = :engine AND environment = :environment
+FROM command WHERE queue = :queue AND app_id = :app_id AND engine = :engine AND :environment IN ('', environment)
 ORDER BY created_at DESC LIMIT 50;
 
 -- list_of_worker --
 -- What was asked of a worker, newest first of the latest commands. Index: command_created.
 SELECT id, app_id, engine, action, task, task_id, params, target, status, detail, asked_by, reason, created_at, expires_at, sent_at,
   coalesce(spool, ''), ended_at, environment, queue
-FROM command WHERE created_at > :since AND target = :target AND app_id = :app_id ORDER BY created_at DESC LIMIT 50;
+FROM command WHERE created_at > :since AND target = :target AND app_id = :app_id AND environment IN (:environment, '') ORDER BY created_at DESC LIMIT 50;
 
 -- get_command --
 -- One command. Index: the primary key.

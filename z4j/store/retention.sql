@@ -73,8 +73,8 @@ DELETE FROM queue WHERE (app_id, environment_id, engine_id, queue_id) IN (
 
 -- delete_task_names --
 -- Some task names that no process has registered since then. Scans task names only.
-DELETE FROM task_name WHERE (app_id, engine_id, name_id) IN (
-  SELECT app_id, engine_id, name_id FROM task_name WHERE seen_at < :before AND :app_id IN (-1, app_id) LIMIT :limit);
+DELETE FROM task_name WHERE (app_id, name_id, engine_id, environment_id) IN (
+  SELECT app_id, name_id, engine_id, environment_id FROM task_name WHERE seen_at < :before AND :app_id IN (-1, app_id) LIMIT :limit);
 
 -- list_empty_counters --
 -- Counters that count nothing. Scans counters only, without holding the writer.

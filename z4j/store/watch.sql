@@ -7,7 +7,7 @@ FROM task AS t INDEXED BY task_due JOIN name AS g ON g.id = t.engine_id LEFT JOI
 WHERE t.state = 1 AND t.eta_at <= :at ORDER BY t.eta_at LIMIT :limit;
 
 -- list_gone --
--- Tasks held by a process that is gone, where that is proven: it is not connected, a newer process bears its worker's
+-- Tasks held by a process that is gone, where that is proven: it is not connected, a newer process of its environment has its worker's
 -- name, and whoever ships its spool since has (next to) nothing left to send. Index: task_held.
 SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
@@ -15,7 +15,7 @@ FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
 WHERE t.state IN (3, 4) AND a.left_at IS NOT NULL
   AND EXISTS (SELECT 1 FROM boot AS n WHERE n.app_id = b.app_id AND n.worker_id = b.worker_id AND n.worker_id != 0
-    AND n.at > b.at)
+    AND n.environment_id = b.environment_id AND n.at > b.at)
   AND EXISTS (SELECT 1 FROM agent AS s WHERE s.app_id = a.app_id AND s.spool = a.spool AND s.is_shipper = 1
     AND s.left_at IS NULL AND s.seen_at > a.left_at + :settle AND s.spool_bytes <= :rest)
 LIMIT :limit;

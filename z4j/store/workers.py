@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Workers: the newest process of each worker name."""
+"""Workers: one row for each worker name and environment of an app."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WorkerRow:
     environment: str
     state: Literal["connected", "left", "silent"]
     agent: AgentRow
-    """Its newest process."""
+    """Its newest process that is connected, else its newest."""
     processes: int
     """How many processes of this name are connected; more than one means two workers share a name."""
 
@@ -31,14 +31,14 @@ async def list_workers(store: Store, *, since: int = 0) -> list[WorkerRow]:
 
     Those that are gone and whose place another has taken are left out.
     """
-    newest: dict[tuple[int, str], AgentRow] = {}
-    connected: dict[tuple[int, str], int] = {}
+    newest: dict[tuple[int, str, str], AgentRow] = {}
+    connected: dict[tuple[int, str, str], int] = {}
     for agent in await agents.list_agents(store, since=since):
         if agent.role != "worker":
             continue
-        key = (agent.app_id, agent.worker)
+        key = (agent.app_id, agent.environment, agent.worker)
         connected[key] = connected.get(key, 0) + (agent.left_at is None)
-        if key not in newest or agent.connected_at > newest[key].connected_at:
+        if key not in newest or _order(agent) > _order(newest[key]):
             newest[key] = agent
     others = replaced(
         [agents.sitting(of.app_id, of.environment, of.seat, of.began_at, of.seen_at, of.left_at, of.left_reason) for of in newest.values()]
@@ -49,7 +49,11 @@ async def list_workers(store: Store, *, since: int = 0) -> list[WorkerRow]:
         if position not in others
     ]
     order = {"connected": 0, "silent": 1, "left": 2}
-    return sorted(rows, key=lambda row: (order[row.state], row.app, row.name))
+    return sorted(rows, key=lambda row: (order[row.state], row.app, row.name, row.environment))
+
+
+def _order(agent: AgentRow) -> tuple[bool, int, int]:
+    return agent.left_at is None, agent.connected_at, agent.id
 
 
 def _state(agent: AgentRow) -> Literal["connected", "left", "silent"]:

@@ -14,8 +14,8 @@ from z4j.dispatch import Wish
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported
 from z4j.hub import Need
 from z4j.rules.commands import RULES
-from z4j.rules.signatures import Parameter
-from z4j.store.agents import TaskNameRow, list_task_names
+from z4j.rules.signatures import Parameter, parse
+from z4j.store.agents import TaskNameRow, find_task_name, list_task_names
 from z4j.web import wishes
 from z4j.web.audit_trail import refused
 from z4j.web.filters import Filters
@@ -47,14 +47,13 @@ class RunPage:
     wanted: str
     chosen: TaskNameRow | None
     parameters: tuple[Parameter, ...] | None
-    environments: tuple[tuple[str, str], ...]
     why_not: str
     values: dict[str, str]
 
 
 def href_of(row: TaskNameRow) -> str:
     """The form of a registered task."""
-    return "/tasks/run?" + urlencode({"app": row.app, "engine": row.engine, "name": row.name})
+    return "/tasks/run?" + urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, "name": row.name})
 
 
 async def page(request: Request) -> Response:
@@ -66,26 +65,22 @@ async def _page(request: Request, values: dict[str, str], notice: Notice | None 
     found, query = services(request), values or dict(request.query_params)
     wanted = query.get("q", "").strip().lower()
     known = await list_task_names(found.store)
-    chosen = next(
-        (row for row in known if (row.app, row.engine, row.name) == tuple(query.get(key) for key in ("app", "engine", "name"))), None
-    )
+    app, environment, engine, name = (query.get(key, "") for key in ("app", "environment", "engine", "name"))
+    chosen = await find_task_name(found.store, app, engine, name, environment)
     shown = [row for row in known if wanted in row.name.lower()]
-    why_not, parameters, environments = "", None, []
+    why_not, parameters = "", None
     if chosen is not None:
-        parameters = await wishes.parameters_of(found.store, chosen.app, chosen.engine, chosen.name)
+        parameters = parse(chosen.signature) or ()
         app_id = await wishes.app_id_of(found.store, chosen.app)
-        able = found.hub.able(app_id, chosen.engine, "run_task")
-        environments = sorted({link.environment for link in able})
-        why_not = found.hub.find(Need(app_id, chosen.engine, "run_task"))[1]
+        why_not = found.hub.find(Need(app_id, chosen.engine, "run_task", chosen.environment))[1]
     shell = await make_shell(request, "tasks", Filters())
     made = RunPage(
         shell=shell,
-        choices=tuple(Choice(row, href_of(row), row is chosen) for row in shown[:SHOWN]),
+        choices=tuple(Choice(row, href_of(row), row == chosen) for row in shown[:SHOWN]),
         more=len(shown[SHOWN:]),
         wanted=query.get("q", ""),
         chosen=chosen,
         parameters=parameters,
-        environments=tuple((word, word or "any") for word in environments),
         why_not=why_not,
         values=values | ({"notice": notice.text} if notice else {}),
     )
@@ -107,8 +102,8 @@ async def run(request: Request) -> Response:
 
 async def _wish(request: Request, form: dict[str, str]) -> Wish:
     store = services(request).store
-    app, engine, name = form.get("app", ""), form.get("engine", ""), form.get("name", "")
-    parameters = await wishes.parameters_of(store, app, engine, name)
+    app, environment, engine, name = (form.get(key, "") for key in ("app", "environment", "engine", "name"))
+    parameters = await wishes.parameters_of(store, app, engine, name, environment)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for of in parameters or ():
@@ -130,6 +125,4 @@ async def _wish(request: Request, form: dict[str, str]) -> Wish:
         if not isinstance(found, dict):
             raise BadInput("Named arguments are a JSON object. Nothing was run.")
         kwargs |= found
-    return await wishes.run_wish(
-        store, app, form.get("environment", ""), engine, name, args, kwargs, form.get("queue", ""), form.get("reason", "")
-    )
+    return await wishes.run_wish(store, app, environment, engine, name, args, kwargs, form.get("queue", ""), form.get("reason", ""))

@@ -36,7 +36,7 @@ async def wanted_of(request: Request, form: dict[str, str], row: ScheduleRow | N
     zone = form.get("timezone", "")
     args, kwargs = _read_arguments(form, row)
     task_name = form.get("task_name", "")
-    parameters = await wishes.parameters_of(store, app, engine, task_name)
+    parameters = await wishes.parameters_of(store, app, engine, task_name, environment)
     if parameters and args is not None and kwargs is not None and (wrong := signatures.why_not(parameters, args, list(kwargs))):
         raise BadInput(f"{wrong} Nothing was changed.", f"It is {task_name}{_signature(parameters)}.")
     return Wanted(

@@ -165,7 +165,10 @@ async def _page(
     one_zone = "" if dialect.has_zones or not scheduler else await _zone(request, app, environment, scheduler)
     engine = "" if scheduler == OWN and not row else await engine_of(request, row, values)
     engines, environments = await _own_choices(request, app) if scheduler == OWN else ((), ())
-    names = [of.name for of in await agents.list_task_names(store) if of.app == app and engine in ("", of.engine)]
+    names = [
+        of.name for of in await agents.list_task_names(store)
+        if of.app == app and engine in ("", of.engine) and environment in ("", of.environment)
+    ]  # fmt: skip
     if not names:  # of a scheduler that runs functions
         names = [of.task_name for of in await schedules.list_schedules(store) if (of.app, of.scheduler) == (app, scheduler)]
     seen = await preview(request, values, row) if scheduler and (row is not None or not is_first or values.get("name")) else Preview()
@@ -220,7 +223,9 @@ async def _own_choices(request: Request, app: str) -> tuple[tuple[tuple[str, str
     engines = {of.engine for of in await agents.list_task_names(found.store) if of.app == app}
     app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
     environments = {link.environment for link in found.hub.of_app(app_id)}
-    return tuple((of, of) for of in sorted(engines)), tuple((of, of or "any") for of in sorted(environments | {""}))
+    if len(environments) < 2:
+        environments |= {""}
+    return tuple((of, of) for of in sorted(engines)), tuple((of, of or "any") for of in sorted(environments))
 
 
 # -- what it means ----------------------------------------------------------------------------------------------------------
@@ -247,7 +252,8 @@ async def preview(request: Request, form: dict[str, str], row: ScheduleRow | Non
         else:
             then = "it runs the first time only" if own else f"whether it runs twice is up to {dialect.word}"
             warned.append(f"On {day} {time}{many} comes twice in {wanted.timezone}: {then}.")
-    if await wishes.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name) is None and wanted.task_name != "?":
+    parameters = await wishes.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment)
+    if parameters is None and wanted.task_name != "?":
         warned.append(f"No connected worker has registered {wanted.task_name}; what nobody knows fails when it is due.")
     return Preview(
         says=sentence(wanted.kind, wanted.expression, is_either=dialect.is_either),

@@ -16,9 +16,9 @@ from z4j.exceptions import AgentGone, BadInput, NotAllowed, Unsupported, WrongSt
 from z4j.rules import signatures
 from z4j.rules.commands import RULES
 from z4j.rules.plans import LEVELS
-from z4j.store import agents, queues
+from z4j.store import queues
 from z4j.store.tasks import TaskDetail
-from z4j.web import values
+from z4j.web import values, wishes
 from z4j.web.forms import local_path, read_form
 from z4j.web.render import Notice, see_other
 from z4j.web.services import services
@@ -78,7 +78,7 @@ async def _action(request: Request, task: TaskDetail, offer: Offer) -> Action:
     fields: tuple[Field, ...] = ()
     choices: tuple[tuple[str, str], ...] = ()
     if kind == "edit" and offer.is_allowed:
-        fields = edit_fields(row.args, await parameters_of(request, row.app, row.engine, row.name))
+        fields = edit_fields(row.args, await parameters_of(request, row.app, row.engine, row.name, row.environment))
     elif kind == "level":
         choices = tuple((level, WORDS[level]) for level in LEVELS)
     elif kind == "queue" and offer.is_allowed:
@@ -93,12 +93,9 @@ async def _action(request: Request, task: TaskDetail, offer: Offer) -> Action:
     )
 
 
-async def parameters_of(request: Request, app: str, engine: str, name: str) -> tuple[signatures.Parameter, ...]:
+async def parameters_of(request: Request, app: str, engine: str, name: str, environment: str) -> tuple[signatures.Parameter, ...]:
     """The parameters of a registered task, () when its signature is not known or cannot be read."""
-    for row in await agents.list_task_names(services(request).store):
-        if (row.app, row.engine, row.name) == (app, engine, name):
-            return signatures.parse(row.signature) or ()
-    return ()
+    return await wishes.parameters_of(services(request).store, app, engine, name, environment) or ()
 
 
 def edit_fields(args: str, parameters: tuple[signatures.Parameter, ...]) -> tuple[Field, ...]:
@@ -190,7 +187,7 @@ async def task_params(request: Request, action: str, task: TaskDetail, form: dic
 
 async def _check_names(request: Request, task: TaskDetail, edit: dict[str, Any]) -> None:
     """New keywords against the signature; how many arguments there are only the agent knows."""
-    parameters = await parameters_of(request, task.row.app, task.row.engine, task.row.name)
+    parameters = await parameters_of(request, task.row.app, task.row.engine, task.row.name, task.row.environment)
     names = {of.name for of in parameters if of.kind in ("either", "keyword")}
     if parameters and not any(of.kind == "named_rest" for of in parameters):
         for name in edit["kwargs"]:

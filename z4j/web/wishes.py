@@ -17,6 +17,7 @@ from z4j.rules import signatures
 from z4j.rules.commands import RULES
 from z4j.store import agents, apps, queues, workers
 from z4j.store.db import Store
+from z4j.store.workers import WorkerRow
 
 PLACES: Final = ("waiting", "delayed", "dead")
 PEEK: Final = 50
@@ -50,16 +51,36 @@ async def queue_wish(
         if action == "peek_queue":
             given["limit"] = min(max(integer(params.get("limit"), "limit") or PEEK, 1), 200)
     need = Need(await app_id_of(store, app), engine, action, environment, queue=queue)
-    return Wish(need, f"queue {engine}:{queue}", given, reason=reason)
+    return Wish(need, f"queue {engine}:{queue}{_in(environment)}", given, reason=reason)
 
 
-async def worker_wish(store: Store, action: str, app: str, worker: str, params: Mapping[str, Any], reason: str = "") -> Wish:
-    """An action on a worker. Raises NotFound or BadInput."""
+def _in(environment: str) -> str:
+    return f" in {environment[:60]}" if environment else ""
+
+
+async def find_worker(store: Store, app: str | None, name: str, environment: str | None) -> WorkerRow:
+    """The worker that is meant; app and environment are None where they were not given. Raises NotFound, or BadInput where it may be more
+    than one."""
+    found = [
+        row for row in await workers.list_workers(store)
+        if row.name == name and app in (None, row.app) and environment in (None, row.environment)
+    ]  # fmt: skip
+    if not found:
+        where = f" of {app[:60]}" if app else ""
+        raise NotFound(f"There is no worker “{name[:60]}”{where}{_in(environment or '')}.", "Workers lists those of the last day.")
+    if len(found) > 1:
+        places = ", ".join(f"{row.app} in {row.environment}" if row.environment else row.app for row in found[:10])
+        raise BadInput(f"{len(found)} workers have the name “{name[:60]}”: {places}. Nothing was changed.", "Name app and environment.")
+    return found[0]
+
+
+async def worker_wish(
+    store: Store, action: str, app: str, worker: str, environment: str | None, params: Mapping[str, Any], reason: str = ""
+) -> Wish:
+    """An action on a worker; `environment` may be None where one worker of the app has that name. Raises NotFound or BadInput."""
     if (rule := RULES.get(action)) is None or rule.subject != "worker":
         raise BadInput(f"There is no action {action[:40]} on workers.")
-    row = next((row for row in await workers.list_workers(store) if (row.app, row.name) == (app, worker)), None)
-    if row is None:
-        raise NotFound(f"There is no worker “{worker[:60]}” of {app[:60]}.", "Workers lists them all.")
+    row = await find_worker(store, app, worker, environment)
     given: dict[str, Any] = {}
     if action == "resize_worker":
         by = integer(params.get("by"), "by") or 0
@@ -74,28 +95,30 @@ async def worker_wish(store: Store, action: str, app: str, worker: str, params: 
     able = [item.engine for item in row.agent.capabilities if item.action == action]
     engine = able[0] if able else next(iter(sorted(row.agent.engines)), "")
     need = Need(row.agent.app_id, engine, action, row.environment, worker)
-    return Wish(need, f"worker {worker}", given, reason=reason)
+    return Wish(need, f"worker {worker}{_in(row.environment)}", given, reason=reason)
 
 
 async def run_wish(
     store: Store, app: str, environment: str, engine: str, name: str, args: list[Any], kwargs: dict[str, Any], queue: str, reason: str
 ) -> Wish:
     """Running a registered task. Raises NotFound, or BadInput where the arguments cannot fit its signature."""
-    parameters = await parameters_of(store, app, engine, name)
+    parameters = await parameters_of(store, app, engine, name, environment)
     if parameters is None:
         raise NotFound(
-            f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}.", "Tasks are registered where a worker has imported them."
+            f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}{_in(environment)}.",
+            "Tasks are registered where a worker has imported them.",
         )
     if parameters and (wrong := signatures.why_not(parameters, args, list(kwargs))) is not None:
         raise BadInput(f"{wrong} Nothing was run.")
     need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue)
-    return Wish(need, f"{engine}:{name}", {"name": name, "args": args, "kwargs": kwargs, "queue": queue}, reason=reason)
+    about = f"{engine}:{name}{_in(environment)}"
+    return Wish(need, about, {"name": name, "args": args, "kwargs": kwargs, "queue": queue}, reason=reason)
 
 
 async def limit_wish(store: Store, app: str, environment: str, engine: str, name: str, params: Mapping[str, Any], reason: str) -> Wish:
     """Limits of a task name in every worker. Raises NotFound or BadInput."""
-    if await parameters_of(store, app, engine, name) is None:
-        raise NotFound(f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}.")
+    if await parameters_of(store, app, engine, name, environment) is None:
+        raise NotFound(f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}{_in(environment)}.")
     rate = params.get("rate")
     given: dict[str, Any] = {"name": name}
     if rate not in (None, ""):
@@ -107,15 +130,16 @@ async def limit_wish(store: Store, app: str, environment: str, engine: str, name
             given[key] = seconds(params[key])
     if len(given) == 1:
         raise BadInput("Give a rate or a time limit. Nothing was changed.")
-    return Wish(Need(await app_id_of(store, app), engine, "limit_name", environment), f"{engine}:{name}", given, reason=reason)
+    need = Need(await app_id_of(store, app), engine, "limit_name", environment)
+    return Wish(need, f"{engine}:{name}{_in(environment)}", given, reason=reason)
 
 
-async def parameters_of(store: Store, app: str, engine: str, name: str) -> tuple[signatures.Parameter, ...] | None:
-    """Of a registered task; () when its signature cannot be read, None when it is not registered."""
-    for row in await agents.list_task_names(store):
-        if (row.app, row.engine, row.name) == (app, engine, name):
-            return signatures.parse(row.signature) or ()
-    return None
+async def parameters_of(
+    store: Store, app: str, engine: str, name: str, environment: str = ""
+) -> tuple[signatures.Parameter, ...] | None:  # fmt: skip
+    """Of a registered task of an environment; () when its signature cannot be read, None when it is not registered there."""
+    row = await agents.find_task_name(store, app, engine, name, environment)
+    return None if row is None else signatures.parse(row.signature) or ()
 
 
 def integer(value: Any, name: str) -> int | None:

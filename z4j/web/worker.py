@@ -10,14 +10,14 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, Unsupported, WrongState
 from z4j.hub import Need
 from z4j.rules.access import may_act
 from z4j.rules.commands import RULES
 from z4j.rules.frames import RunningItem
 from z4j.store import commands, queues
 from z4j.store.commands import CommandRow
-from z4j.store.workers import WorkerRow, list_workers
+from z4j.store.workers import WorkerRow
 from z4j.web import wishes
 from z4j.web.filters import Filters
 from z4j.web.formats import DAY
@@ -59,27 +59,25 @@ class WorkerPage:
     failed_href: str
 
 
-def href_of(app: str, name: str) -> str:
-    """The page of a worker: apps may have workers of one name."""
-    return f"/workers/{quote(name, safe='')}?{urlencode({'app': app})}"
+def href_of(app: str, environment: str, name: str) -> str:
+    """The page of a worker: apps and environments may have workers of one name."""
+    return f"/workers/{quote(name, safe='')}?{urlencode({'app': app, 'environment': environment})}"
 
 
 async def find_worker(request: Request) -> WorkerRow:
     """The worker a URL means. Raises NotFound."""
-    name, app = request.path_params["name"], request.query_params.get("app")
-    for row in await list_workers(services(request).store):
-        if row.name == name and app in (None, row.app):
-            return row
-    raise NotFound(f"There is no worker “{name[:80]}”.", "Workers lists those of the last day.")
+    query = request.query_params
+    return await wishes.find_worker(services(request).store, query.get("app"), request.path_params["name"], query.get("environment"))
 
 
 async def detail_page(request: Request) -> Response:
     """GET /workers/{name}."""
     found, row = services(request), await find_worker(request)
-    shell, agent = await make_shell(request, "workers", Filters(app=row.app)), row.agent
+    shell = await make_shell(request, "workers", Filters(app=row.app, environment=row.environment))
+    agent = row.agent
     role = request.scope["identity"].role
     known = [of for of in await queues.list_queues(found.store) if of.app == row.app and of.environment == row.environment and of.name]
-    here = Filters(worker=row.name, app=row.app)
+    here = Filters(worker=row.name, app=row.app, environment=row.environment)
     page = WorkerPage(
         shell=shell,
         row=row,
@@ -95,7 +93,7 @@ async def detail_page(request: Request) -> Response:
         good_to_know=dict.fromkeys(ACTIONS, "") | {item.action: item.note for item in agent.capabilities},
         queues=tuple((of.name, of.name) for of in known if of.engine in agent.engines and of.name not in agent.queues),
         queue_hrefs=tuple((name, next((queue_href(of) for of in known if of.name == name), "")) for name in agent.queues),
-        commands=tuple(await commands.list_of_worker(found.store, agent.app_id, row.name, shell.now - DAY)),
+        commands=tuple(await commands.list_of_worker(found.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
         tasks_href=here.href(),
         failed_href=here.but(state=("failed", "lost")).href(),
     )
@@ -117,11 +115,12 @@ async def act(request: Request) -> Response:
     """POST /workers/act: what the forms of the page send."""
     found, form = services(request), await read_form(request)
     action, app, worker = form.get("action", ""), form.get("app", ""), form.get("worker", "")
-    page, rule = href_of(app, worker), RULES.get(action)
+    environment = form.get("environment", "")
+    page, rule = href_of(app, environment, worker), RULES.get(action)
     if rule is not None and rule.word and form.get("confirm") != rule.word:
         return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
     try:
-        wish = await wishes.worker_wish(found.store, action, app, worker, form, form.get("reason", ""))
+        wish = await wishes.worker_wish(found.store, action, app, worker, environment, form, form.get("reason", ""))
         await found.dispatch.wish(request.scope["identity"], wish)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))

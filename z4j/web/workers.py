@@ -113,7 +113,8 @@ def line(row: WorkerRow) -> WorkerLine:
         engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())), release=agent.release,
         pool=agent.pool, held=sum(1 for task in agent.running if task.started_at) if row.state == "connected" else 0,
         capacity=agent.concurrency, queues=tuple(agent.queues), seen_at=agent.seen_at, notes=notes(row),
-        href=Filters(worker=row.name).href(), page_href=f"/workers/{quote(row.name, safe='')}?{urlencode({'app': row.app})}",
+        href=Filters(worker=row.name, app=row.app, environment=row.environment).href(),
+        page_href=f"/workers/{quote(row.name, safe='')}?{urlencode({'app': row.app, 'environment': row.environment})}",
     )  # fmt: skip
 
 

@@ -29,6 +29,15 @@ def test_engines_hold_their_own(tmp_path: Path) -> None:
     assert not Holds(tmp_path, "taskiq").is_held("mail")
 
 
+def test_environments_that_share_a_folder_hold_their_own(tmp_path: Path) -> None:
+    Holds(tmp_path, "huey", "staging").hold("mail")
+    for other in ("production", "qa"):
+        assert not Holds(tmp_path, "huey", other).is_held("mail")
+    assert Holds(tmp_path, "huey", "staging").is_held("mail")
+    Holds(tmp_path, "huey", "production").hold("video")
+    assert (tmp_path / "huey.paused").exists(), "what an earlier release paused in the default environment stays paused"
+
+
 def test_without_a_folder_this_process_alone_knows() -> None:
     holds = Holds(None, "huey")
     holds.hold("mail")

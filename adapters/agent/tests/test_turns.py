@@ -21,6 +21,12 @@ def test_one_of_a_folder_has_the_turn(tmp_path: Path) -> None:
     assert second.take("celery")
 
 
+def test_each_environment_of_a_folder_asks_its_own_broker(tmp_path: Path) -> None:
+    assert Turns(tmp_path, "staging").take("celery")
+    assert Turns(tmp_path, "production").take("celery")
+    assert not Turns(tmp_path, "staging").take("celery")
+
+
 def test_without_a_folder_every_turn_is_ours(tmp_path: Path) -> None:
     assert Turns(None).take("celery")
     assert Turns(tmp_path / "gone").take("celery")

@@ -50,9 +50,9 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
         dict.fromkeys(worker.ACTIONS, ""), dict.fromkeys(worker.ACTIONS, evil),
         ((evil, evil),), ((evil, "/queues/x"),), (command,), "/tasks", "/tasks",
     )  # fmt: skip
-    name = TaskNameRow("shop", "celery", evil, "(order, *rest, fast=False)", evil, evil, now)
+    name = TaskNameRow("shop", evil, "celery", evil, "(order, *rest, fast=False)", evil, evil, now)
     form = run.RunPage(
-        shell, (run.Choice(name, "/tasks/run", True),), 3, evil, name, parse(name.signature), (("a", "a"), ("b", "b")), "",
+        shell, (run.Choice(name, "/tasks/run", True),), 3, evil, name, parse(name.signature), "",
         {"of.order": evil, "notice": evil},
     )  # fmt: skip
     return [
@@ -78,7 +78,7 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
             this, held=(), row=dataclasses.replace(of, state="left"), why_not=dict.fromkeys(worker.ACTIONS, evil)
         )),
         ("run", "tasks/run.html", form),
-        ("run unreadable", "tasks/run.html", dataclasses.replace(form, parameters=(), why_not=evil, environments=(("a", "a"),))),
+        ("run unreadable", "tasks/run.html", dataclasses.replace(form, parameters=(), why_not=evil)),
         ("run nothing chosen", "tasks/run.html", dataclasses.replace(form, chosen=None, parameters=None, values={})),
         ("run none found", "tasks/run.html", dataclasses.replace(form, chosen=None, choices=(), values={})),
         ("run none", "tasks/run.html", dataclasses.replace(form, chosen=None, choices=(), wanted="", values={})),

@@ -75,11 +75,13 @@ class QueueAction(Struct, forbid_unknown_fields=True):
 
 
 class WorkerAction(Struct, forbid_unknown_fields=True):
-    """`by` for resize_worker, `queue` for consume_queue and leave_queue; `confirm` with the action's word where it ends something."""
+    """`environment` where the app has workers of this name in several; `by` for resize_worker, `queue` for consume_queue and leave_queue;
+    `confirm` with the action's word where it ends something."""
 
     action: str
     app: str
     worker: str
+    environment: str | None = None
     by: int | None = None
     queue: str | None = None
     confirm: str = ""
@@ -123,7 +125,8 @@ async def act_on_worker(request: Request) -> Response:
     """POST /api/v1/workers/actions."""
     found, body = services(request), await read_body(request, WorkerAction)
     _check_word(body.action, body.confirm)
-    wish = await wishes.worker_wish(found.store, body.action, body.app, body.worker, {"by": body.by, "queue": body.queue}, body.reason)
+    params = {"by": body.by, "queue": body.queue}
+    wish = await wishes.worker_wish(found.store, body.action, body.app, body.worker, body.environment, params, body.reason)
     return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
 
 

@@ -149,7 +149,7 @@ def changed(row: ScheduleRow, body: ScheduleChange) -> Wanted:
 async def _check_arguments(request: Request, wanted: Wanted) -> None:
     if wanted.args is None or wanted.kwargs is None:
         return
-    known = await wishes.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name)
+    known = await wishes.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment)
     if known and (wrong := signatures.why_not(known, wanted.args, list(wanted.kwargs))) is not None:
         raise BadInput(f"{wrong} Nothing was changed.")
 

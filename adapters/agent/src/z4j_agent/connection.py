@@ -64,7 +64,7 @@ class Connection:
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self.turns = Turns(agent.shipper.folder)
+        self.turns = Turns(agent.shipper.folder, agent.settings.environment)
         self.scheduling = Scheduling(agent, self.turns)
         self._commands = Commands(
             agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append, lambda: agent.schedulers, self.scheduling.carry_out

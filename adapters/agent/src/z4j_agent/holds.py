@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which queues are paused, for engines that cannot pause by themselves: a file in the spool folder, shared by every process of the app
-on this host, so that it holds for children, for workers that start later, and while the server is away.
+and environment on this host, so that it holds for children, for workers that start later, and while the server is away.
 
 Asking costs one `stat`, and nothing more while nothing is paused.
 """
@@ -14,16 +14,19 @@ from pathlib import Path
 
 import z4j_agent
 from z4j_agent.authority import is_permitted
+from z4j_agent.settings import DEFAULT_ENVIRONMENT
+from z4j_agent.wire import digest_of
 
 MAX_HELD = 1_000
 _own: dict[str, Holds] = {}
 
 
 class Holds:
-    """`folder` is the spool's; None where there is none, then this process alone knows."""
+    """`folder` is the spool's, which environments may share; None where there is none, then this process alone knows."""
 
-    def __init__(self, folder: Path | None, engine: str) -> None:
-        self._path = None if folder is None else folder / f"{engine}.paused"
+    def __init__(self, folder: Path | None, engine: str, environment: str = DEFAULT_ENVIRONMENT) -> None:
+        name = engine if environment == DEFAULT_ENVIRONMENT else f"{engine}-{digest_of(environment)}"
+        self._path = None if folder is None else folder / f"{name}.paused"
         self._stamp: tuple[int, int, int] = (0, 0, 0)
         self._queues: frozenset[str] = frozenset()
 
@@ -75,5 +78,6 @@ def own_holds(engine: str) -> Holds:
     if engine not in _own:
         agent = z4j_agent.current()
         is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")  # what was paused before the owner denied it, goes on
-        _own[engine] = Holds(agent.shipper.folder if agent is not None and is_shared else None, engine)
+        folder = agent.shipper.folder if agent is not None and is_shared else None
+        _own[engine] = Holds(folder, engine, agent.settings.environment if agent is not None else DEFAULT_ENVIRONMENT)
     return _own[engine]

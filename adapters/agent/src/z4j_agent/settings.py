@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 LEVELS = ("read", "operate", "all")
+DEFAULT_ENVIRONMENT = "production"
 
 
 class BadSettings(ValueError):
@@ -132,7 +133,7 @@ class Settings:
             seal_key=SealKey.parse(seal) if seal else None,
             old_keys=tuple(SealKey.parse(word) for word in _words(environ.get("Z4J_SEAL_KEYS", ""))),
             app=app or environ.get("Z4J_APP", ""),
-            environment=environment or environ.get("Z4J_ENVIRONMENT", "") or "production",
+            environment=environment or environ.get("Z4J_ENVIRONMENT", "") or DEFAULT_ENVIRONMENT,
             release=environ.get("Z4J_RELEASE", "") or find_release(),
             spool=base / hashlib.sha256(f"{os.geteuid()}\0{token}".encode()).hexdigest()[:16],
             spool_limit=limit,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose turn it is: of the agents that share a spool folder, one for each engine asks its broker how much waits.
+"""Whose turn it is: of the agents that share a spool folder, one for each engine and environment asks its broker how much waits.
 
 Fifty workers of one queue need not ask the same thing every five seconds. The kernel gives a turn away the moment its holder dies.
 Used by the agent's thread alone.
@@ -12,12 +12,16 @@ import fcntl
 import os
 from pathlib import Path
 
+from z4j_agent.settings import DEFAULT_ENVIRONMENT
+from z4j_agent.wire import digest_of
+
 
 class Turns:
     """`folder` is the spool folder, or None where there is none; then every turn is ours."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, environment: str = DEFAULT_ENVIRONMENT) -> None:
         self._folder = folder
+        self._suffix = "" if environment == DEFAULT_ENVIRONMENT else f"-{digest_of(environment)}"
         self._held: dict[str, int] = {}
         self._tried: dict[str, int] = {}
         """Descriptors that wait for their turn, so that a fork never meets one without a name."""
@@ -29,7 +33,7 @@ class Turns:
         try:
             fd = self._tried.get(engine, -1)
             if fd < 0:
-                path = self._folder / f"turn-{engine}.lock"
+                path = self._folder / f"turn-{engine}{self._suffix}.lock"
                 fd = self._tried[engine] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
