@@ -21,7 +21,7 @@ from bench.engines import ENGINES
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results.json"
 NOTES = ROOT / "bench/notes.json"
-PARTS = ("ingest", "worker", "pages", "commands", "schedules", "appliance", "engines")
+PARTS = ("ingest", "worker", "pages", "commands", "schedules", "retention", "appliance", "engines")
 HEAD = """<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->
 # Benchmarks
 

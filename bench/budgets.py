@@ -42,6 +42,11 @@ BUDGETS: tuple[Budget, ...] = (
     Budget("search_p99_ms_1m", "ms, p99 of a search by task name and state over 1 M tasks", 100, "less", "bench.pages"),
     Budget("command_p50_ms", "ms, p50 from click to the end of the engine call", 50, "less", "bench.commands"),
     Budget("fire_p99_ms", "ms, p99 from due to the command at an agent, 10,000 schedules in a minute", 500, "less", "bench.schedules"),
+    Budget(
+        "retention_keeps_up_ratio", "tasks deleted per task that arrived, 2,000 a second at the size limit", 0.98, "more", "bench.retention"
+    ),
+    Budget("retention_over_limit_percent", "% above the size limit at most meanwhile", 2, "less", "bench.retention"),
+    Budget("retention_hold_p99_ms", "ms, p99 that a slice of retention holds the writer, commit included", 20, "less", "bench.retention"),
     Budget("start_s", "s from start to the first answer, executable", 1.0, "less", "bench.appliance"),
     Budget("idle_rss_mb", "MB resident, idle", 60, "less", "bench.appliance"),
     Budget("loaded_rss_mb", "MB resident at most, under full ingest", 200, "less", "bench.ingest"),
@@ -50,6 +55,9 @@ BUDGETS: tuple[Budget, ...] = (
 )
 
 YARDSTICKS: tuple[Budget, ...] = (
+    Budget("retention_arrival_per_s", "tasks per second that arrived meanwhile", 0, "more", "bench.retention"),
+    Budget("retention_ack_p99_ms", "ms, p99 of storing a batch of 100 tasks meanwhile", 0, "less", "bench.retention"),
+    Budget("retention_deleted_per_s", "tasks deleted per second when nothing arrives", 0, "more", "bench.retention"),
     Budget("fire_lost", "fires lost of 10,000 in a minute and 10,000 due at once", 0, "less", "bench.schedules"),
     Budget("fire_out_of_order", "fires that came before an earlier one, of 10,000 due at once", 0, "less", "bench.schedules"),
     Budget("fires_at_once_per_s", "fires per second, 10,000 due at once", 0, "more", "bench.schedules"),

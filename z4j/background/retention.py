@@ -34,7 +34,11 @@ LOOK_AGAIN_US: Final = 600_000_000
 """How often the walk begins at the oldest task again: one that could not be deleted may have ended."""
 BEHIND_US: Final = 120_000_000
 """A limit that was exceeded for this long is reported as not held."""
+LEAST_CUT: Final = 500
+"""At least this part of an app's tasks goes at once: pages become free only when everything on them is gone."""
 FREE_PAGES: Final = 1_000
+ENOUGH: Final = 0.995
+"""Once above the limit it is cut down to this share of it, so that there is not a little to do all the time."""
 EMPTIED: Final = 500
 """Counters that became empty, and rows of statistics deleted, before unused names are searched: nothing is called so any more."""
 LISTED_FRESH_US: Final = 3_600_000_000
@@ -122,11 +126,12 @@ class RetentionDuty:
     async def _by_size(self, at: int, ends: int) -> bool:
         used, _ = await retention.read_size(self.store)
         self._size_place.clear()
-        while used > self.keep.max_bytes:
-            if clock.ticks() > ends:
-                return False
-            if not await self._cut(at, used - self.keep.max_bytes, used):
-                return False
+        if used <= self.keep.max_bytes:
+            return True
+        enough = int(self.keep.max_bytes * ENOUGH)
+        while used > enough:
+            if clock.ticks() > ends or not await self._cut(at, used - enough, used):
+                return used <= self.keep.max_bytes
             used, _ = await retention.read_size(self.store)
         return True
 
@@ -180,7 +185,7 @@ class RetentionDuty:
 
     async def _cut_tasks(self, part: Part, at: int, over: int) -> int:
         """The oldest of one app: those that ended or are quiet for a day, only then those that wait, run, or are scheduled."""
-        wanted = max(over * part.rows // max(part.bytes, 1), 1)
+        wanted = max(over * part.rows // max(part.bytes, 1), part.rows // LEAST_CUT, 1)
         for is_any in (False, True):
             which = Victims(EVER, at - DAY_US, part.app_id, is_any=is_any)
             key, is_end = (part.app_id, int(is_any)), False

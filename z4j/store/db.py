@@ -50,10 +50,14 @@ class Store:
         self._readers: list[aiosqlite.Connection] = []
         self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._turns = Turns()
+        self._writing = Writer(path, self.seal)
         self._writer: threading.Thread | None = None
         self._is_open = False
-        self.held_s = 0.0
-        """How long the writer's last transaction took."""
+
+    @property
+    def held_s(self) -> float:
+        """How long the writer's last transaction took, commit included."""
+        return self._writing.held_s
 
     async def start(self) -> None:
         """Open the writer and the readers. Raises StoreError when the schema is not this release's: migrate first."""
@@ -112,7 +116,7 @@ class Store:
             return None
 
     def _write_loop(self, opened: Future[None]) -> None:
-        writer = Writer(self.path, self.seal)
+        writer = self._writing
         try:
             writer.open()
         except sqlite3.Error as error:
@@ -122,7 +126,6 @@ class Store:
         opened.set_result(None)
         while (job := self._turns.take(waits=True)) is not None:
             writer.commit(self._turns, job)
-            self.held_s = writer.held_s
         writer.close()
 
     # -- reading -------------------------------------------------------------------------------------------------------

@@ -119,15 +119,17 @@ class Writer:
             return not_written(sqlite3.OperationalError("the connection was lost"))
         began = time.monotonic()
         try:
-            return _commit_group(self._db, turns, job, group)
+            lost = _commit_group(self._db, turns, job, group)
+            self.held_s = time.monotonic() - began  # before anybody is answered, who may look at it
+            if lost is None:
+                group.answer()
+            return lost
         except BaseException as error:  # not even a rollback was possible: the connection is of no use
             group.touch(job)
             with contextlib.suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
             return not_written(error)
-        finally:
-            self.held_s = time.monotonic() - began
 
     def _fail(self, jobs: list[Job], error: StoreError) -> None:
         if (left_out := self._sparse.take(error.message)) is not None:
@@ -150,6 +152,14 @@ class Group:
         """A step of it is about to run."""
         self._before.setdefault(job, (job.next, len(job.results)))
         self.waiting.discard(job)
+
+    def answer(self) -> None:
+        """After the commit: everybody whose job is done or has failed by itself."""
+        for job in self.done:
+            job.is_over = True
+            job.future.set_result(job.results)
+        for job, cause in self.failed:
+            job.fail(cause)
 
     def undo(self) -> list[Job]:
         """Every job is as it was. Returns those that are not back in their lane."""
@@ -189,8 +199,8 @@ def open_writer(path: Path) -> Connection:
 
 
 def _commit_group(db: Connection, turns: Turns | Alone, job: Job | None, group: Group) -> StoreError | None:
-    """Runs steps of the jobs whose turn it is and commits them together, then answers each job that is done. Where that fails as a whole,
-    everything is undone, nobody is answered, and the error is returned."""
+    """Runs steps of the jobs whose turn it is and commits them together. Where that fails as a whole, everything is undone and the error is
+    returned."""
     try:
         # Not allowed inside a transaction, hence one answer for the whole group.
         is_durable = job is not None and (job.durable or turns.has_durable)
@@ -219,11 +229,6 @@ def _commit_group(db: Connection, turns: Turns | Alone, job: Job | None, group: 
         if db.in_transaction:
             db.execute("ROLLBACK")
         return lost
-    for of in group.done:
-        of.is_over = True
-        of.future.set_result(of.results)
-    for of, cause in group.failed:
-        of.fail(cause)
     return None
 
 
