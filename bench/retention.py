@@ -87,7 +87,7 @@ async def measured(folder: Path) -> dict[str, float]:
 
         async def slice_and_note(work: object) -> object:
             done = await whole(work)  # type: ignore[arg-type]
-            holds.append(store.held_s * 1_000)
+            holds.append(duty.held_s * 1_000)
             return done
 
         duty._slice = slice_and_note  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ app never costs another its tasks, and tasks are left alone where they are not w
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from z4j import clock
 from z4j.store import fires, plans, retention, schedules, unused, usage
-from z4j.store.db import Store
+from z4j.store.db import Connection, Store
 from z4j.store.merge import MINUTE_US
 from z4j.store.retention import DAY_US, EVER, Place, Retention, Victims
 from z4j.store.usage import Part
@@ -71,6 +72,8 @@ class RetentionDuty:
         self.parts: list[Part] = []
         """What takes the space, the largest first, as it was last weighed."""
         self._slice_s = LARGEST_SLICE_S / 2
+        self.held_s = 0.0
+        """How long the last slice held the writer: its own time, and the commit it shared with others."""
         self._place, self._walk_began = Place(), 0
         self._size_place: dict[tuple[int, int], Place] = {}
         self._swept: Place | None = None
@@ -271,12 +274,20 @@ class RetentionDuty:
     # -- slices --------------------------------------------------------------------------------------------------------------
     async def _slice(self, work: Callable[..., Any]) -> Any:
         """One slice; the next is longer or shorter by how long this one held the writer."""
-        seconds = self._slice_s
-        done = await self.store.write(lambda db: work(db, seconds=seconds))
-        held = self.store.held_s
-        if held > HOLD_S * 0.8:
+        seconds, spent = self._slice_s, 0.0
+
+        def timed(db: Connection) -> Any:
+            nonlocal spent
+            began = time.monotonic()
+            done = work(db, seconds=seconds)
+            spent = time.monotonic() - began
+            return done
+
+        done = await self.store.write(timed)
+        self.held_s = spent + self.store.commit_s
+        if self.held_s > HOLD_S * 0.8:
             self._slice_s = max(SMALLEST_SLICE_S, self._slice_s * 0.7)
-        elif held < HOLD_S / 2:
+        elif self.held_s < HOLD_S / 2:
             self._slice_s = min(LARGEST_SLICE_S, self._slice_s * 1.1)
         # Others first: a slice that follows at once would have the writer in every second group.
         await asyncio.sleep(0)

@@ -55,9 +55,9 @@ class Store:
         self._is_open = False
 
     @property
-    def held_s(self) -> float:
-        """How long the writer's last transaction took, commit included."""
-        return self._writing.held_s
+    def commit_s(self) -> float:
+        """How long the writer's last commit took."""
+        return self._writing.commit_s
 
     async def start(self) -> None:
         """Open the writer and the readers. Raises StoreError when the schema is not this release's: migrate first."""

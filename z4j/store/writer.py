@@ -76,8 +76,8 @@ class Writer:
         self._seal = seal
         self._db: Connection | None = None
         self._sparse = logs.Sparse()
-        self.held_s = 0.0
-        """How long the last transaction took, from its beginning to the end of its commit."""
+        self.commit_s = 0.0
+        """How long the last COMMIT took."""
 
     def open(self) -> None:
         """Raises sqlite3.Error."""
@@ -117,10 +117,9 @@ class Writer:
         if self._db is None:
             group.touch(job)
             return not_written(sqlite3.OperationalError("the connection was lost"))
-        began = time.monotonic()
         try:
             lost = _commit_group(self._db, turns, job, group)
-            self.held_s = time.monotonic() - began  # before anybody is answered, who may look at it
+            self.commit_s = group.commit_s  # before anybody is answered, who may look at it
             if lost is None:
                 group.answer()
             return lost
@@ -146,6 +145,7 @@ class Group:
         self.failed: list[tuple[Job, BaseException]] = []
         self.waiting: set[Job] = set()
         """Those that have steps left and are back in their lane."""
+        self.commit_s = 0.0
         self._before: dict[Job, tuple[int, int]] = {}
 
     def touch(self, job: Job) -> None:
@@ -222,7 +222,9 @@ def _commit_group(db: Connection, turns: Turns | Alone, job: Job | None, group: 
             if job is not None and turns.is_heavy(job.lane) and any(not turns.is_heavy(other.lane) for other in group.done):
                 turns.put_back(job)  # what is done of a light lane is committed first
                 break
+        began = time.monotonic()
         db.execute("COMMIT")
+        group.commit_s = time.monotonic() - began
     except BaseException as error:
         db.forget()
         lost = not_written(error)

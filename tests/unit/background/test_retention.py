@@ -177,7 +177,7 @@ async def test_slices_become_shorter_where_they_hold_the_writer_for_long(tmp_pat
     async with database(tmp_path) as store:
         duty = RetentionDuty(store, quiet, Retention())
         held = {"s": 0.05}
-        monkeypatch.setattr(Store, "held_s", property(lambda _: held["s"]))
+        monkeypatch.setattr(Store, "commit_s", property(lambda _: held["s"]))
         for _ in range(40):
             await duty._slice(lambda db, seconds: True)
         assert duty._slice_s == SMALLEST_SLICE_S
