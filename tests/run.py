@@ -17,6 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.support import shifted_clock
+
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = str(ROOT / ".venvs/server/bin/python")
 CELERY = str(ROOT / ".venvs/celery/bin/python")
@@ -157,6 +160,7 @@ def main() -> int:
     if is_long and not is_fast:
         results[UPSTREAM] = run_upstream()
     enough = coverage_is_enough()
+    shifted = shifted_clock.run_all() if is_long else []
 
     print("\n== minutes per folder")
     for name, result in results.items():
@@ -170,7 +174,10 @@ def main() -> int:
         print("\n".join(skipped))
     if not enough:
         print(f"\nBranch coverage of rules, session and agent is below {FLOOR} %.")
-    return 0 if enough and all(result.passed for result in results.values()) else 1
+    if is_long:
+        print(f"\n== the unit and web suites at {len(shifted_clock.MOMENTS)} moments: {len(shifted)} failed")
+        print("\n".join(shifted), end="\n" if shifted else "")
+    return 0 if enough and not shifted and all(result.passed for result in results.values()) else 1
 
 
 if __name__ == "__main__":

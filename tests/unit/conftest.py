@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import shifted_clock
+
+shifted_clock.shift()
+
 
 @pytest.fixture
 def anyio_backend() -> str:

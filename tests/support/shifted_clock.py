@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Runs a suite at another moment: `Z4J_TEST_CLOCK=2028-02-29T23:59:40 [Z4J_TEST_ZONE=Europe/Berlin] pytest tests/unit/web`.
+
+Every reading of the time in this process is shifted (the time of day goes on from there); processes that a test starts, and SQLite, keep
+the machine's. `python -m tests.support.shifted_clock` runs the suites that read a clock at 30 moments, as `make test-long` does.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CLOCK: Final = "Z4J_TEST_CLOCK"
+ZONE: Final = "Z4J_TEST_ZONE"
+AT_ONCE: Final = 2
+MOMENTS: Final[tuple[tuple[str, str], ...]] = (
+    *((f"2027-06-15T{hour:02}:{(hour * 7) % 60:02}:30", "UTC") for hour in range(24)),
+    ("2027-01-31T23:59:30", "UTC"),
+    ("2027-12-31T23:59:45", "UTC"),
+    ("2028-02-28T23:59:30", "America/Los_Angeles"),
+    ("2028-02-29T12:00:00", "UTC"),
+    ("2027-03-28T00:59:30", "Europe/Berlin"),
+    ("2027-10-31T00:59:30", "Europe/Berlin"),
+)
+"""(moment in UTC, local zone): every hour, each at another minute, month's and year's end, both sides of a leap day, the hours that are
+skipped and repeated."""
+SUITES: Final = (
+    "tests/unit/web", "tests/unit/test_housekeeping.py", "tests/unit/test_scheduler.py", "tests/unit/test_schedules.py",
+    "tests/unit/test_plans.py", "tests/unit/test_reconcile.py", "tests/unit/rules/test_schedules.py", "tests/unit/rules/test_crontab.py",
+    "tests/unit/rules/test_totp.py", "tests/unit/background/test_retention.py", "tests/unit/cli", "tests/unit/gateway",
+)  # fmt: skip
+
+
+def shift() -> None:
+    """For the rest of this process, if the environment asks for it."""
+    moment = os.environ.get(CLOCK)
+    if not moment:
+        return
+    import time_machine
+
+    os.environ["TZ"] = os.environ.get(ZONE, "UTC")
+    time.tzset()
+    time_machine.travel(datetime.fromisoformat(moment).replace(tzinfo=UTC), tick=True).start()
+
+
+def run(moment: str, zone: str, suites: tuple[str, ...] = SUITES) -> tuple[str, str]:
+    """One moment. Returns its name, and what failed ("" where all passed)."""
+    name = f"{moment} {zone}"
+    cache = ROOT / ".pytest_cache" / f"clock-{moment.replace(':', '')}"
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", "-o", f"cache_dir={cache}", *suites]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, CLOCK: moment, ZONE: zone}, capture_output=True, text=True, check=False)
+    failed = [line[:200] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return name, "" if done.returncode == 0 else "\n".join(failed) or done.stdout[-2_000:] + done.stderr[-2_000:]
+
+
+def run_all() -> list[str]:
+    """Every moment. Returns what failed, by moment."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda of: run(*of), MOMENTS))
+    return [f"at {name}:\n{failed}" for name, failed in found if failed]
+
+
+if __name__ == "__main__":
+    failures = run_all()
+    print("\n".join(failures) or f"the suites passed at {len(MOMENTS)} moments")
+    raise SystemExit(1 if failures else 0)
