@@ -188,7 +188,21 @@ async def test_what_older_releases_stored_in_clear_is_encrypted_at_the_start(tmp
 
         await of.store.write(as_before)
         assert await of.store.write(typed.close_stored) == 4
-        assert await of.store.write(typed.close_stored) == 0
+
+        def traced(db: Any) -> tuple[int, list[str]]:
+            read: list[str] = []
+            db.set_trace_callback(read.append)
+            try:
+                return typed.close_stored(db), read
+            finally:
+                db.set_trace_callback(None)
+
+        changed, read = await of.store.write(traced)
+        assert (changed, len(read)) == (0, 1), "a later start reads only that it is done"
+        await of.store.write(lambda db: db.execute("UPDATE setting SET value = '1' WHERE key = 'typed_values_closed'").rowcount)
+        changed, read = await of.store.write(traced)
+        assert changed == 0
+        assert len(read) > 4, "older rules of redaction: all of it is looked at again"
         stored = await commands.get_command(of.store, made.id)
         assert stored is not None
         assert (await commands.whole_params(of.store, stored)) == TYPED

@@ -12,6 +12,7 @@ from typing import Any
 from z4j.rules import signatures, typed
 from z4j.store import sql
 from z4j.store.db import Connection
+from z4j_agent.redaction import RULES
 
 SQL = sql.load("typed")
 
@@ -49,12 +50,20 @@ def close_spec(db: Connection, app_id: int, key: str, spec: dict[str, Any] | Non
 
 
 def close_stored(db: Connection) -> int:
-    """Rewrites what releases without a key stored in clear. Returns how many rows were changed; safe to repeat."""
+    """Rewrites what releases without a key, or with older rules of redaction, stored in clear. Returns how many rows were changed.
+
+    It reads every unsealed row, so it is noted in the database when it is done: later starts read the note alone.
+    """
+    done = db.execute(SQL["read_closed"]).fetchone()
+    if done is not None and int(done[0]) >= RULES:
+        return 0
     db.execute("PRAGMA secure_delete = 1")  # what is overwritten here leaves no copy within its page
     try:
-        return _close_stored(db)
+        changed = _close_stored(db)
     finally:
         db.execute("PRAGMA secure_delete = 0")
+    db.execute(SQL["put_closed"], {"rules": str(RULES)})
+    return changed
 
 
 def _close_stored(db: Connection) -> int:

@@ -36,3 +36,11 @@ SELECT id, reason, changes FROM schedule_edit;
 -- put_edit --
 -- An edit of a schedule as it is shown.
 UPDATE schedule_edit SET reason = :reason, changes = :changes WHERE id = :id;
+
+-- read_closed --
+-- The rules of redaction that the stored values were closed with; no row before that was done.
+SELECT value FROM setting WHERE key = 'typed_values_closed';
+
+-- put_closed --
+-- It is done, in the transaction that did it.
+INSERT INTO setting (key, value) VALUES ('typed_values_closed', :rules) ON CONFLICT DO UPDATE SET value = excluded.value;
