@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from z4j_agent import display, records
+from z4j_agent import display
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL, is_plain
-from z4j_arq.facts import ENGINE, now
+from z4j_arq.facts import ENGINE
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""
@@ -63,15 +63,11 @@ def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
 
 
 def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data: dict[str, Any] | None) -> bytes:
-    held, state = None, "too_large"
-    if data is not None:
-        held, state = agent.close_original(data, ENGINE, job.task_id, job.name, job.queue, is_masked=is_masked)
-    elif len(job.body) <= _LARGE:
+    is_message = data is None
+    if data is None and len(job.body) <= _LARGE:
         data = {"body64": base64.b64encode(job.body).decode("ascii")}
-        held, state = agent.close_original(data, ENGINE, job.task_id, job.name, job.queue, is_masked=True)
-    return records.payload(
-        ENGINE, job.task_id, job.attempt, now(), agent.run, job.name, job.queue, rank=rank, args=text, is_masked=is_masked,
-        original=held, original_state=state,
+    return agent.shown_payload(
+        ENGINE, job.task_id, job.attempt, job.name, job.queue, rank, (text, is_masked), data, is_secret=is_message
     )  # fmt: skip
 
 

@@ -17,13 +17,13 @@ from typing import Any
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, prepare_accept_content
 
-from z4j_agent import display, hooks, records
+from z4j_agent import display, hooks
 from z4j_agent.adapter import Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL
 from z4j_agent.redaction import redact_text
 from z4j_celery import apps
-from z4j_celery.facts import ENGINE, OLD_MARKS, now
+from z4j_celery.facts import ENGINE, OLD_MARKS
 
 JSON, UTF8 = "application/json", "utf-8"
 PERSISTENT = 2
@@ -183,11 +183,7 @@ def payload_of_waiting(agent: Agent, app: Any, message: Message, task_id: str, a
 
 def payload_of_call(agent: Agent, app: Any, task_id: str, attempt: int, name: str, args: Any, kwargs: Any) -> bytes:
     """Of a task that ran in its caller: there is no message, so there is nothing to send again."""
-    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, parameter_names(app, name))
-    return records.payload(
-        ENGINE, task_id, attempt, now(), agent.run, name, "", rank=BY_PRODUCER, args=text, is_masked=is_masked,
-        original=None, original_state="none",
-    )  # fmt: skip
+    return agent.payload(ENGINE, task_id, attempt, name, "", BY_PRODUCER, args, kwargs, None, parameter_names(app, name))
 
 
 def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str, rank: int) -> bytes:
@@ -195,18 +191,15 @@ def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: in
         args, is_masked = display.show_arguments(message.args, message.kwargs, agent.settings.redact, parameter_names(app, name))
     else:  # looking into unpickled objects could run the host's code in our thread; Celery's own texts of them will do
         args, is_masked = _texts(message.headers), True
-    held, state = None, "too_large"
+    original: dict[str, Any] | None = None
+    is_secret = True
     if message.body is not None:
         kept = _kept(message)
-        is_secret = is_masked or message.has_more or not kept.keys() <= CELERYS_OWN
+        is_secret = message.has_more or not kept.keys() <= CELERYS_OWN
         original = _original(message, kept, queue)
         if name_of_app := apps.name_of(app):
             original["app"] = name_of_app
-        held, state = agent.close_original(original, ENGINE, task_id, name, queue, is_masked=is_secret)
-    return records.payload(
-        ENGINE, task_id, attempt, now(), agent.run, name, queue, rank=rank, args=args, is_masked=is_masked,
-        original=held, original_state=state,
-    )  # fmt: skip
+    return agent.shown_payload(ENGINE, task_id, attempt, name, queue, rank, (args, is_masked), original, is_secret=is_secret)
 
 
 def _is_large(headers: Mapping[str, Any], body: Any, *, has_more: bool) -> bool:

@@ -17,10 +17,9 @@ from dramatiq.encoder import Encoder, JSONEncoder
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message, get_encoder
 
-from z4j_agent import display, records
+from z4j_agent import display
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.hooks import now
 from z4j_agent.originals import MAX_ORIGINAL
 from z4j_dramatiq.brokers import identity_of
 from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, parameter_names, queue_of
@@ -53,24 +52,14 @@ def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int)
     """The record of a message's arguments and original, in the producer or, where that is not watched, in the worker."""
     identity = identity_of(broker)
     names = parameter_names(broker, message.actor_name)
-    args, is_masked = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
-    held, state = None, "too_large"
+    shown = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
+    original, is_secret = None, True
     if not _is_large((message.args, message.kwargs, message.options)):
         kept = {key: value for key, value in message.options.items() if key not in LEFT_OUT}
-        is_secret = is_masked or not kept.keys() <= DRAMATIQS_OWN or not is_plain_json()
-        data = _original(message, kept)
-        held, state = agent.close_original(
-            data,
-            ENGINE,
-            message.message_id,
-            message.actor_name,
-            queue_of(message.queue_name),
-            is_masked=is_secret,
-            broker=identity,
-        )
-    return records.payload(
-        ENGINE, message.message_id, attempt, now(), agent.run, message.actor_name, queue_of(message.queue_name), rank=rank, args=args,
-        is_masked=is_masked, original=held, original_state=state, broker=identity,
+        original, is_secret = _original(message, kept), not kept.keys() <= DRAMATIQS_OWN or not is_plain_json()
+    return agent.shown_payload(
+        ENGINE, message.message_id, attempt, message.actor_name, queue_of(message.queue_name), rank, shown, original,
+        is_secret=is_secret, broker=identity,
     )  # fmt: skip
 
 

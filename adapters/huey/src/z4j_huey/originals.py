@@ -12,11 +12,11 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from z4j_agent import display, records
+from z4j_agent import display
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.guard import let_through
-from z4j_agent.hooks import now, parameter_names
+from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, CannotOpen, is_plain
 from z4j_agent.redaction import MASK
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
@@ -32,15 +32,10 @@ def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | Non
     """The record of a task's arguments and original; `attempt` where the task does not tell it any more."""
     function = function_of(type(task))
     names = parameter_names(function) if function is not None else ()
-    text, is_masked = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
+    shown = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
     data, is_pickle = payload_data(huey, task)
-    held, state = None, "too_large"
-    if data is not None:
-        held, state = agent.close_original(data, ENGINE, task.id, name_of(task), huey.name, is_masked=is_masked or is_pickle)
-    return records.payload(
-        ENGINE, task.id, attempt_of(task) if attempt is None else attempt, now(), agent.run, name_of(task), huey.name,
-        rank=rank, args=text, is_masked=is_masked, original=held, original_state=state,
-    )  # fmt: skip
+    attempt = attempt_of(task) if attempt is None else attempt
+    return agent.shown_payload(ENGINE, task.id, attempt, name_of(task), huey.name, rank, shown, data, is_secret=is_pickle)
 
 
 def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
@@ -119,12 +114,6 @@ def of_unknown(agent: Agent, huey: Any, data: bytes) -> tuple[bytes | None, str,
         let_through(error)
         return None, f"malformed-{hashlib.sha256(data).hexdigest()[:32]}", 0, ""
     text, _ = display.show_arguments([MASK] * len(args), kwargs, agent.settings.redact)
-    held, state = None, "too_large"
-    if len(data) <= _LARGE:
-        body = {"body64": base64.b64encode(data).decode("ascii")}
-        held, state = agent.close_original(body, ENGINE, task_id, name, huey.name, is_masked=True)
-    record = records.payload(
-        ENGINE, task_id, 0, now(), agent.run, name, huey.name, rank=BY_WORKER, args=text, is_masked=True, original=held,
-        original_state=state,
-    )  # fmt: skip
+    body = {"body64": base64.b64encode(data).decode("ascii")} if len(data) <= _LARGE else None
+    record = agent.shown_payload(ENGINE, task_id, 0, name, huey.name, BY_WORKER, (text, True), body)
     return record, task_id, 0, name

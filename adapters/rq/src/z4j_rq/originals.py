@@ -14,11 +14,11 @@ from typing import Any
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
-from z4j_agent import display, records
+from z4j_agent import display
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.guard import let_through
-from z4j_agent.hooks import now, parameter_names
+from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, is_plain
 from z4j_agent.redaction import redact_text
 from z4j_rq.facts import ENGINE, function_of, name_of
@@ -59,17 +59,15 @@ def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
     except DeserializationError:
         text, is_masked = show_unread(job), True
     is_secret = is_masked or body is None
-    held, state = None, "too_large"
+    original: dict[str, Any] | None = None
     if len(data) <= _LARGE:
         body = body or {"body64": base64.b64encode(data).decode("ascii")}
         wishes = {key: value for key in WISHES if (value := getattr(job, key, None)) is not None}
         if job.meta:
             body, is_secret = {**body, **_kept_meta(job)}, True  # the sender's own data, of which we show nothing
         original = body | ({"job": wishes} if is_plain(wishes) and wishes else {})
-        held, state = agent.close_original(original, ENGINE, job.id, name, job.origin or "", is_masked=is_secret, broker=broker)
-    return records.payload(
-        ENGINE, job.id, attempt_of(job), now(), agent.run, name, job.origin or "", rank=rank, args=text, is_masked=is_masked,
-        original=held, original_state=state, broker=broker,
+    return agent.shown_payload(
+        ENGINE, job.id, attempt_of(job), name, job.origin or "", rank, (text, is_masked), original, is_secret=is_secret, broker=broker
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from taskiq.formatters.proxy_formatter import ProxyFormatter
 from taskiq.message import TaskiqMessage
 from taskiq.serializers.json_serializer import JSONSerializer
 
-from z4j_agent import display, hooks, records
+from z4j_agent import display, hooks
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL, CannotOpen
@@ -134,15 +134,9 @@ def _payload(
     shown: tuple[Any, Any, Any], names: tuple[str, ...], data: dict[str, Any] | None,
 ) -> bytes:  # fmt: skip
     args, kwargs, labels = shown
-    text, is_masked = display.show_arguments(args, kwargs, agent.settings.redact, names)
-    held, state = None, "too_large"
-    if data is not None:
-        is_secret = is_masked or BYTES in data or not (labels.keys() <= TASKIQS_OWN or is_clear(labels, agent.settings.redact))
-        held, state = agent.close_original(data, ENGINE, task_id, name, queue, is_masked=is_secret)
-    return records.payload(
-        ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, rank=rank, args=text, is_masked=is_masked,
-        original=held, original_state=state,
-    )  # fmt: skip
+    text = display.show_arguments(args, kwargs, agent.settings.redact, names)
+    is_secret = data is None or BYTES in data or not (labels.keys() <= TASKIQS_OWN or is_clear(labels, agent.settings.redact))
+    return agent.shown_payload(ENGINE, task_id, attempt, name, queue, rank, text, data, is_secret=is_secret)
 
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
