@@ -11,6 +11,7 @@ import dataclasses
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from z4j import clock
@@ -27,6 +28,7 @@ from z4j.store import apps, schedules
 from z4j.store.agents import read_proofs
 from z4j.store.db import Connection, Store
 from z4j.store.schedules import OWN, OverrideRow, ScheduleRow
+from z4j.store.seal import SealError
 from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn
 from z4j_agent.wire import digest_of
 
@@ -92,6 +94,10 @@ class ScheduleDesk:
         elif row.is_by_override:
             before = await self._override_of(row)
             spec = spec_of(wanted, row.key)
+            if before is not None and before.error:
+                if wanted.args is None or wanted.kwargs is None:
+                    _refuse_if_unreadable(before)
+                _keep_masked(wanted, "null", "null")
             if before is not None and before.spec is not None:  # what was overridden before and stays as it is, or shows the mask
                 kept = _keep_masked(wanted, json.dumps(before.spec.get("args")), json.dumps(before.spec.get("kwargs")), is_stored=False)
                 for name, value in kept.items():
@@ -132,15 +138,12 @@ class ScheduleDesk:
             self._may(asker, action)
             # What was due while it was off was not missed.
             next_at = row.timing.after(clock.now()) if on else row.next_at
-            args, kwargs = await schedules.whole_arguments(self.store, row.id)
-            values = _own_values(row) | {
-                "args": args, "kwargs": kwargs,
-                "is_enabled": int(on), "next_at": next_at, "wake_at": wake_of(row.id, next_at, row.jitter_us) if on else None,
-                "at": clock.now(),
-            }  # fmt: skip
-            await self._write_own(asker, row, action, word, reason, lambda db: schedules.change_own(db, values), changes)
+            wake_at, at = wake_of(row.id, next_at, row.jitter_us) if on else None, clock.now()
+            switch = partial(schedules.switch_own, id=row.id, is_enabled=on, next_at=next_at, wake_at=wake_at, at=at)
+            await self._write_own(asker, row, action, word, reason, switch, changes)
         elif row.is_by_override:
             before = await self._override_of(row)
+            _refuse_if_unreadable(before)
             spec, is_new = (before.spec, before.is_new) if before is not None else (None, False)
             made = None if on and spec is None else OverrideRow(row.key, is_new, False, on, _with(spec, on), clock.now(), asker.name)
             await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, made)
@@ -213,7 +216,7 @@ class ScheduleDesk:
         known = sorted({link.environment for link in self.hub.of_app(app_id)})
         if not wanted.environment and len(known) > 1:
             raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. Nothing was changed.")
-        args, kwargs = ("[]", "{}") if row is None else await schedules.whole_arguments(self.store, row.id)
+        args, kwargs = ("[]", "{}") if row is None else await self._arguments_before(row, wanted)
         typed = _keep_masked(wanted, args, kwargs)
         at = clock.now()
         is_retimed = row is None or (row.kind, row.expression, row.starts_at) != (wanted.kind, wanted.expression, wanted.starts_at)
@@ -242,6 +245,16 @@ class ScheduleDesk:
         about = row or unborn(app_id, wanted, key)
         await self._write_own(asker, about, "save_schedule", word, reason, write, changes_of(row, wanted))
         return made[0] if made else id
+
+    async def _arguments_before(self, row: ScheduleRow, wanted: Wanted) -> tuple[str, str]:
+        """(args, kwargs) of an own schedule before an edit. What cannot be decrypted is "null": it is no loss where all is typed anew.
+        Raises SealError where it is not."""
+        try:
+            return await schedules.whole_arguments(self.store, row.id)
+        except SealError:
+            if wanted.args is None or wanted.kwargs is None:
+                raise
+            return "null", "null"
 
     async def _write_own(
         self, asker: Asker, row: ScheduleRow, action: str, word: str, reason: str, write: Callable[[Connection], None],
@@ -294,7 +307,7 @@ class ScheduleDesk:
     async def _tell(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
         if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
             proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
-            params = {"overrides": [row.told() for row in overrides], "proofs": proofs}
+            params = {"overrides": _told(overrides), "proofs": proofs}
             # A new id each time: the list is the whole truth, and being told it twice changes nothing.
             link.send(command_frame(f"overrides.{secrets.token_hex(8)}", APPLY, scheduler, clock.now() + APPLY_US, params))
 
@@ -353,8 +366,21 @@ def _with(spec: dict[str, Any] | None, is_enabled: bool) -> dict[str, Any] | Non
     return None if spec is None else {**spec, "is_enabled": is_enabled}
 
 
+def _told(overrides: list[OverrideRow]) -> list[dict[str, Any]]:
+    """As an agent is sent them. An entry beside the code that cannot be decrypted is left out: there is nothing it could run."""
+    return [row.told() for row in overrides if not (row.is_new and row.error)]
+
+
 def _digest(overrides: list[OverrideRow]) -> str:
-    return digest_of([row.told() for row in overrides])
+    return digest_of(_told(overrides))
+
+
+def _refuse_if_unreadable(override: OverrideRow | None) -> None:
+    if override is not None and override.error:
+        raise WrongState(
+            f"{override.error} Nothing was changed.",
+            "Restore values.key from a backup, edit it with all arguments, or revert it.",
+        )
 
 
 def _refuse_if_unable(row: ScheduleRow, what: str) -> None:
@@ -362,7 +388,3 @@ def _refuse_if_unable(row: ScheduleRow, what: str) -> None:
         raise WrongState(f"That cannot be done with {row.name}: {why}. Nothing was changed.")
     if row.gone_at is not None:
         raise WrongState(f"{row.name} is not there any more. Nothing was changed.")
-
-
-def _own_values(row: ScheduleRow) -> dict[str, Any]:
-    return {of.name: getattr(row, of.name) for of in dataclasses.fields(row)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from z4j_agent.redaction import MASK, redact, redact_arguments, redact_text
 
@@ -47,19 +47,6 @@ def shown_changes(changes: Mapping[str, Any], names: Sequence[str] = ()) -> dict
 def shown_reason(text: str) -> str:
     """A reason or a note, at most 500 characters."""
     return redact_text(text)[:500]
-
-
-#: Facts of an agent's answer that are text of the host.
-_HOSTS_TEXT: Final = frozenset({"error", "note", "args", "kwargs", "result", "traceback", "reason", "detail", "message", "text", "why"})
-
-
-def shown_facts(facts: Any, name: str = "") -> Any:
-    """An agent's answer, with the host's texts in it redacted again; ids, names and messages that are sent back stay."""
-    if isinstance(facts, dict):
-        return {key: shown_facts(value, key) for key, value in facts.items()}
-    if isinstance(facts, list):
-        return [shown_facts(value, name) for value in facts]
-    return redact_text(facts) if isinstance(facts, str) and name in _HOSTS_TEXT else facts
 
 
 def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = True) -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -14,9 +15,13 @@ from z4j.rules.frames import CapabilityItem, Discovery, Heartbeat, Hello, Runnin
 from z4j.rules.seats import Sitting, replaced
 from z4j.store import boots, names, queues, sql
 from z4j.store.db import Connection, Store
+from z4j_agent.redaction import redact_answer, redact_text
+from z4j_agent.signatures import redact_signature
 
 SQL = sql.load("agents")
 
+redacted_signature = lru_cache(16_384)(redact_signature)
+"""An agent reports its tasks again and again."""
 NEXT_WORD_US: Final = 10_000_000
 """A heartbeat comes every ten seconds."""
 SILENT: Final = "silent"
@@ -103,7 +108,7 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
         "release_id": names.intern(db, "release", hello.release or ""),
         "engines": json.dumps(hello.engines), "capabilities": _text(hello.capabilities), "allow": hello.allow,
         "denied": _text(hello.denied), "seal_key": hello.seal_key or "", "agent_version": hello.agent_version,
-        "notes": _text(([] if hello.authenticates_originals else [OLD_AGENT]) + (hello.notes or [])),
+        "notes": _text(([] if hello.authenticates_originals else [OLD_AGENT]) + redact_answer(hello.notes or [], "notes")),
         "is_shipper": int(hello.shipper), "skew": skew, "seat": hello.seat or "", "at": at,
     }  # fmt: skip
     return int(db.execute(SQL["put_agent"], params).fetchone()[0])
@@ -131,9 +136,11 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
     if row is None:
         return
     engine_id = names.intern(db, "engine", found.engine)
+    is_redacted = boots.redacts(db, app_id, boot)
     described = [
         (
-            app_id, names.intern(db, "name", task.name), engine_id, row[0], task.signature, task.doc,
+            app_id, names.intern(db, "name", task.name), engine_id, row[0],
+            *((task.signature, task.doc) if is_redacted else (redacted_signature(task.signature), redact_text(task.doc))),
             names.intern(db, "queue", task.queue or ""), at, task.proof,
         )
         for task in found.tasks
@@ -147,14 +154,14 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
             SQL["put_worker"],
             {
                 "app_id": app_id, "boot": boot, "at": at, "pool": worker.pool, "concurrency": worker.concurrency,
-                "queues": _text(worker.queues), "notes": _text(worker.notes),
+                "queues": _text(worker.queues), "notes": _text(redact_answer(worker.notes, "notes")),
             },
         )  # fmt: skip
 
 
 def record_left(db: Connection, app_id: int, boot: str, at: int, reason: str, *, is_orderly: bool) -> None:
     """Note the end of a connection. `is_orderly`: the agent said goodbye, so nobody need look for it."""
-    db.execute(SQL["put_left"], {"app_id": app_id, "boot": boot, "at": at, "reason": reason, "is_orderly": int(is_orderly)})
+    db.execute(SQL["put_left"], {"app_id": app_id, "boot": boot, "at": at, "reason": redact_text(reason), "is_orderly": int(is_orderly)})
 
 
 def record_restart(db: Connection, at: int) -> None:

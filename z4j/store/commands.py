@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.rules.typed import shown_facts
 from z4j.store import sql, typed
 from z4j.store.db import Connection, Row, Store
+from z4j_agent.redaction import redact_answer
 
 SQL = sql.load("commands")
 NEWEST = 1 << 62
@@ -123,7 +123,7 @@ async def get_command(store: Store, id: str) -> CommandRow | None:
 
 def finish_command(db: Connection, app_id: int, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:
     """Note what an agent of its app says became of a command; the same word twice changes nothing, an unknown id neither."""
-    params = {"id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(shown_facts(facts))}
+    params = {"id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(redact_answer(facts))}
     db.execute(SQL["finish_command"], params)
 
 

@@ -15,6 +15,7 @@ from z4j.rules.plans import ITEM_OF, Item
 from z4j.store import sql, task_ids
 from z4j.store.db import Connection, Row, Store
 from z4j.store.originals import Original
+from z4j_agent.redaction import redact_text
 
 SQL = sql.load("plans")
 NEWEST = 1 << 62
@@ -210,7 +211,7 @@ def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: s
     if (
         before is None
         or not db.execute(
-            SQL["end_item"], {"id": id, "seq": seq, "status": int(status), "at": at, "detail": detail[:300] or None}
+            SQL["end_item"], {"id": id, "seq": seq, "status": int(status), "at": at, "detail": redact_text(detail)[:300] or None}
         ).fetchall()
     ):
         return False

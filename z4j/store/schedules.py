@@ -18,7 +18,7 @@ from z4j.rules.typed import shown_changes, shown_reason
 from z4j.store import names, sql, typed
 from z4j.store.db import Connection, Row, Store
 from z4j.store.seal import Seal, SealError
-from z4j_agent.redaction import redact_text
+from z4j_agent.redaction import redact_answer, redact_text
 
 SQL = sql.load("schedules")
 OWN: Final = "z4j"
@@ -113,10 +113,13 @@ class OverrideRow:
     spec: dict[str, Any] | None
     at: int
     by: str
+    error: str = ""
+    """Why it cannot be decrypted. Such an override keeps its schedule from running: neither the arguments of the code nor masked ones
+    are what somebody asked for."""
 
     def told(self) -> dict[str, Any]:
-        """As an agent is told it."""
-        return {name: value for name, value in asdict(self).items() if name not in ("at", "by")}
+        """As it is sent to an agent."""
+        return {name: value for name, value in asdict(self).items() if name not in ("at", "by", "error")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +172,9 @@ def record_schedules(db: Connection, app_id: int, boot: str, told: Schedules, at
         place
         | {
             "engine": told.engine, "store": told.store, "is_firing": int(told.is_firing), "tick_us": told.tick_us,
-            "timezone": told.timezone, "can_create": int(told.can_create), "applied": told.applied, "failed": json.dumps(told.failed),
-            "notes": json.dumps(told.notes), "is_cut": int(told.is_cut),
+            "timezone": told.timezone, "can_create": int(told.can_create), "applied": told.applied,
+            "failed": json.dumps(redact_answer(told.failed, "failed")), "notes": json.dumps(redact_answer(told.notes, "notes")),
+            "is_cut": int(told.is_cut),
         },
     )  # fmt: skip
     if told.scheduler == OWN:  # nobody else's word counts for those
@@ -184,7 +188,8 @@ def record_schedules(db: Connection, app_id: int, boot: str, told: Schedules, at
                 "timezone": item.timezone, "task_name": item.task_name, "args": redact_text(item.args),
                 "kwargs": redact_text(item.kwargs), "queue": item.queue,
                 "priority": item.priority, "is_enabled": int(item.is_enabled), "is_code": int(item.is_code),
-                "unable": json.dumps(item.unable), "note": redact_text(item.note), "next_at": item.next_at if item.is_enabled else None,
+                "unable": json.dumps(redact_answer(item.unable, "unable")), "note": redact_text(item.note),
+                "next_at": item.next_at if item.is_enabled else None,
                 "last_at": item.last_at,
             },
         )  # fmt: skip
@@ -234,19 +239,18 @@ def _row(row: Row) -> ScheduleRow:
 
 
 async def list_overrides(store: Store, app_id: int, environment: str, scheduler: str) -> list[OverrideRow]:
-    """In the order of their keys, whole. Raises SealError where one cannot be decrypted."""
+    """In the order of their keys, whole. One that cannot be decrypted is switched off, has no spec, and says why in `error`."""
     params = {"app_id": app_id, "environment": environment, "scheduler": scheduler}
-    rows = await store.fetch_all(SQL["list_overrides"], params)
-    return [
-        OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled), _spec(store, app_id, key, spec, sealed), at, by)
-        for key, is_new, is_deleted, is_enabled, spec, at, by, sealed in rows
-    ]
-
-
-def _spec(store: Store, app_id: int, key: str, spec: str | None, sealed: str) -> dict[str, Any] | None:
-    if sealed:
-        return dict(store.seal.open(sealed, f"override {app_id} {key}"))
-    return json.loads(spec) if spec else None
+    found = []
+    for key, is_new, is_deleted, is_enabled, spec, at, by, sealed in await store.fetch_all(SQL["list_overrides"], params):
+        whole, error = json.loads(spec) if spec else None, ""
+        if sealed:
+            try:
+                whole = dict(store.seal.open(sealed, f"override {app_id} {key}"))
+            except SealError as cause:
+                whole, error = None, f"{cause.message} {cause.hint}"
+        found.append(OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled) and not error, whole, at, by, error))
+    return found
 
 
 async def whole_arguments(store: Store, id: int) -> tuple[str, str]:
@@ -275,7 +279,8 @@ async def list_edits(store: Store, row: ScheduleRow) -> list[EditRow]:
 # -- what operators change -------------------------------------------------------------------------------------------------
 def put_override(db: Connection, app_id: int, environment: str, scheduler: str, row: OverrideRow) -> None:
     """Note a change to what is written in code."""
-    params = asdict(row) | {"app_id": app_id, "environment": environment, "scheduler": scheduler}
+    facts = {name: value for name, value in asdict(row).items() if name != "error"}
+    params = facts | {"app_id": app_id, "environment": environment, "scheduler": scheduler}
     spec, sealed = typed.close_spec(db, app_id, row.key, row.spec)
     db.execute(SQL["put_override"], params | {"spec": spec, "sealed": sealed})
 
@@ -315,6 +320,11 @@ def _closed(db: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
         db, values["app_id"], values["key"], values["task_name"], values["args"], values["kwargs"]
     )  # fmt: skip
     return {**values, "args": args, "kwargs": kwargs, "sealed": sealed}
+
+
+def switch_own(db: Connection, id: int, *, is_enabled: bool, next_at: int | None, wake_at: int | None, at: int) -> None:
+    """On or off. Its arguments stay as they are stored, also where they cannot be decrypted."""
+    db.execute(SQL["switch_own"], {"id": id, "is_enabled": int(is_enabled), "next_at": next_at, "wake_at": wake_at, "at": at})
 
 
 def delete_own(db: Connection, id: int) -> None:

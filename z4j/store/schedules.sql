@@ -104,6 +104,10 @@ UPDATE schedule SET environment = :environment, engine = :engine, name = :name, 
   catch_up = :catch_up, overlap = :overlap, jitter_us = :jitter_us, starts_at = :starts_at, ends_at = :ends_at, anchor = :anchor,
   next_at = :next_at, wake_at = :wake_at, seen_at = :at, sealed = :sealed WHERE id = :id AND scheduler = 'z4j';
 
+-- switch_own --
+-- A schedule of z4j's own is enabled or disabled.
+UPDATE schedule SET is_enabled = :is_enabled, next_at = :next_at, wake_at = :wake_at, seen_at = :at WHERE id = :id AND scheduler = 'z4j';
+
 -- delete_own --
 -- With its fires.
 DELETE FROM schedule WHERE id = :id AND scheduler = 'z4j';

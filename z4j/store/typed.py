@@ -7,12 +7,14 @@ Where redaction masks something, the whole value is stored beside it, encrypted 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from z4j.rules import signatures, typed
 from z4j.store import sql
 from z4j.store.db import Connection
-from z4j_agent.redaction import RULES
+from z4j_agent.redaction import RULES, redact_answer, redact_text
+from z4j_agent.signatures import redact_signature
 
 SQL = sql.load("typed")
 
@@ -59,11 +61,49 @@ def close_stored(db: Connection) -> int:
         return 0
     db.execute("PRAGMA secure_delete = 1")  # what is overwritten here leaves no copy within its page
     try:
-        changed = _close_stored(db)
+        changed = _close_stored(db) + _redact_stored(db)
     finally:
         db.execute("PRAGMA secure_delete = 0")
     db.execute(SQL["put_closed"], {"rules": str(RULES)})
     return changed
+
+
+def _redact_stored(db: Connection) -> int:
+    """Texts that older rules let through: reasons and answers of commands, plans, fires, notes, signatures.
+    Rows of the audit log are signed and stay; arguments and errors of tasks stay until retention deletes them."""
+    changed = 0
+    for read, write, redact_columns in _TEXTS:
+        for row in db.execute(SQL[read]).fetchall():
+            key, texts = row[: -len(redact_columns)], row[-len(redact_columns) :]
+            masked = tuple(redact_column(text) for redact_column, text in zip(redact_columns, texts, strict=True))
+            if masked != texts:
+                changed += db.execute(SQL[write], (*masked, *key)).rowcount
+    return changed
+
+
+def _json(name: str) -> Callable[[str], str]:
+    """Of a column that holds JSON, whose values stand under `name`."""
+
+    def redact_column(text: str) -> str:
+        found = json.loads(text)
+        masked = redact_answer(found, name)
+        return text if masked == found else json.dumps(masked)
+
+    return redact_column
+
+
+#: What reads a table, what writes it, and how each of its text columns is masked. Columns of the key come first.
+_TEXTS: Final[tuple[tuple[str, str, tuple[Callable[[str], str], ...]], ...]] = (
+    ("texts_of_command", "put_texts_of_command", (redact_text, _json(""))),
+    ("texts_of_plan", "put_texts_of_plan", (redact_text, redact_text)),
+    ("texts_of_plan_item", "put_texts_of_plan_item", (redact_text,)),
+    ("texts_of_fire", "put_texts_of_fire", (redact_text,)),
+    ("texts_of_fault", "put_texts_of_fault", (redact_text,)),
+    ("texts_of_scheduler", "put_texts_of_scheduler", (_json("failed"), _json("notes"))),
+    ("texts_of_schedule", "put_texts_of_schedule", (_json("unable"), redact_text)),
+    ("texts_of_task_name", "put_texts_of_task_name", (redact_signature, redact_text)),
+    ("texts_of_agent", "put_texts_of_agent", (_json("notes"), _json("notes"), redact_text)),
+)
 
 
 def _close_stored(db: Connection) -> int:

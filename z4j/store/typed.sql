@@ -44,3 +44,75 @@ SELECT value FROM setting WHERE key = 'typed_values_closed';
 -- put_closed --
 -- It is done, in the transaction that did it.
 INSERT INTO setting (key, value) VALUES ('typed_values_closed', :rules) ON CONFLICT DO UPDATE SET value = excluded.value;
+
+-- texts_of_command --
+-- Why it was asked for, and the answer of its agent.
+SELECT id, reason, detail FROM command;
+
+-- put_texts_of_command --
+-- The same masked.
+UPDATE command SET reason = ?, detail = ? WHERE id = ?;
+
+-- texts_of_plan --
+-- Why it was asked for, and why it stands still.
+SELECT id, reason, note FROM plan;
+
+-- put_texts_of_plan --
+-- The same masked.
+UPDATE plan SET reason = ?, note = ? WHERE id = ?;
+
+-- texts_of_plan_item --
+-- What an agent answered.
+SELECT plan_id, seq, detail FROM plan_item WHERE detail IS NOT NULL;
+
+-- put_texts_of_plan_item --
+-- The same masked.
+UPDATE plan_item SET detail = ? WHERE plan_id = ? AND seq = ?;
+
+-- texts_of_fire --
+-- Why a due time came to nothing.
+SELECT id, error FROM fire WHERE error != '';
+
+-- put_texts_of_fire --
+-- The same masked.
+UPDATE fire SET error = ? WHERE id = ?;
+
+-- texts_of_fault --
+-- What went wrong in an agent.
+SELECT app_id, key, error FROM fault;
+
+-- put_texts_of_fault --
+-- The same masked.
+UPDATE fault SET error = ? WHERE app_id = ? AND key = ?;
+
+-- texts_of_scheduler --
+-- What a scheduler could not do, and its notes.
+SELECT app_id, scheduler, boot, failed, notes FROM scheduler;
+
+-- put_texts_of_scheduler --
+-- The same masked.
+UPDATE scheduler SET failed = ?, notes = ? WHERE app_id = ? AND scheduler = ? AND boot = ?;
+
+-- texts_of_schedule --
+-- What cannot be done with it and why, and its note.
+SELECT id, unable, note FROM schedule;
+
+-- put_texts_of_schedule --
+-- The same masked.
+UPDATE schedule SET unable = ?, note = ? WHERE id = ?;
+
+-- texts_of_task_name --
+-- How a task is called, and what it does.
+SELECT app_id, name_id, engine_id, environment_id, signature, doc FROM task_name;
+
+-- put_texts_of_task_name --
+-- The same masked.
+UPDATE task_name SET signature = ?, doc = ? WHERE app_id = ? AND name_id = ? AND engine_id = ? AND environment_id = ?;
+
+-- texts_of_agent --
+-- Notes of a process and of its worker, and why it left.
+SELECT id, notes, worker_notes, left_reason FROM agent;
+
+-- put_texts_of_agent --
+-- The same masked.
+UPDATE agent SET notes = ?, worker_notes = ?, left_reason = ? WHERE id = ?;

@@ -20,6 +20,7 @@ from z4j.rules.schedules import BadSchedule
 from z4j.store import fires, schedules
 from z4j.store.fires import FireRow
 from z4j.store.schedules import EditRow, ScheduleRow, SchedulerRow
+from z4j.store.seal import SealError
 from z4j.web import export, values
 from z4j.web.filters import Filters
 from z4j.web.formats import relative
@@ -155,8 +156,16 @@ def why_not(request: Request, row: ScheduleRow, word: str) -> str:
 
 
 async def _waits_for(request: Request, row: ScheduleRow, processes: list[SchedulerRow]) -> str:
+    if row.is_own:
+        try:
+            await schedules.whole_arguments(services(request).store, row.id)
+        except SealError as error:
+            return f"It does not run. {error.message} {error.hint}"
     if not row.is_overridden:
         return ""
+    overrides = await schedules.list_overrides(services(request).store, row.app_id, row.environment, row.scheduler)
+    if why := next((of.error for of in overrides if of.key == row.key), ""):
+        return f"It does not run. {why}"
     failed = next((of.failed[row.key] for of in processes if of.left_at is None and row.key in of.failed), "")
     if failed:
         return f"Its scheduler could not take the change: {failed}."
@@ -215,7 +224,7 @@ async def act(request: Request) -> Response:
                 said = "It is again what the code says."
             case _:
                 raise BadInput("There is no such action. Nothing was changed.")
-    except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
+    except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput, SealError) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(page, Notice("good", said))
 

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState, Z4jError
 from z4j.rules.dialects import DIALECTS
 from z4j.rules.schedules import clock_changes, sentence, zones
 from z4j.store import agents, apps, schedules
 from z4j.store.schedules import OWN, ScheduleRow
+from z4j.store.seal import SealError
 from z4j.wanted import Wanted, changes_of
 from z4j.web import wishes
 from z4j.web.audit_trail import refused
@@ -111,7 +112,7 @@ async def create(request: Request) -> Response:
     try:
         wanted = await wanted_of(request, form, None)
         id = await services(request).schedules.create(request.scope["identity"], wanted, form.get("reason", ""))
-    except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState) as error:
+    except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState, SealError) as error:
         refused(request, error.message)
         return render(request, "schedules/form.html", await _page(request, None, form, notice=_notice(error)))
     if id is not None:
@@ -134,7 +135,7 @@ async def edit(request: Request) -> Response:
     try:
         wanted = await wanted_of(request, form, row)
         await services(request).schedules.edit(request.scope["identity"], row, wanted, form.get("reason", ""))
-    except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState) as error:
+    except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState, SealError) as error:
         refused(request, error.message)
         return render(request, "schedules/form.html", await _page(request, row, form, notice=_notice(error)))
     said = f"{wanted.name} was changed." if row.is_own or row.is_by_override else "Asked its scheduler to change it."
@@ -150,7 +151,7 @@ async def preview_part(request: Request) -> Response:
     return respond(request, to_html("schedules/_preview.html", PreviewPart(await preview(request, form, row))))
 
 
-def _notice(error: BadInput | NotFound | NotAllowed | AgentGone | Unsupported | WrongState) -> str:
+def _notice(error: Z4jError) -> str:
     return f"{error.message} {error.hint}".strip()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
@@ -103,6 +104,28 @@ def test_payload_is_redacted_and_sealed(agent: Agent) -> None:
     assert (len(sealed[11][0]), sealed[12]) == (8, "sealed")
     assert decoded(agent.payload("fake", "t", 0, "n", "q", 1, [], {}, None))[0][11:] == [None, "none", ""]
     assert agent.show({"token": "x"}) == '{"token": "•••"}'
+
+
+def test_an_error_of_a_fire_is_masked(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
+    agent.fired("beat", "nightly", 1, outcome="failed", error="OperationalError: amqp://ada:hunter2-9x@broker// " + "x" * 1_000)
+    text = b"".join(segments())
+    assert b"hunter2" not in text
+    assert b"OperationalError: amqp://\\u2022" in text
+
+
+@pytest.mark.parametrize("is_secret", [True, False])
+def test_an_original_is_sealed_where_anything_in_it_is_secret(agent: Agent, is_secret: bool) -> None:
+    """What an adapter shows may hold less than what it keeps."""
+    record = agent.shown_payload(
+        "celery", "t", 0, "f", "q", 2, ("[1]", False), {"headers": {"x": "hunter2-9x"}}, is_secret=is_secret, broker="redis:h"
+    )  # fmt: skip
+    fields = json.loads(record[1:] if record[:1] == b"\x1e" else record)
+    assert (b"hunter2" in base64.b64decode(fields[11][1])) is not is_secret
+    assert fields[10:] == [False, fields[11], "sealed" if is_secret else "plain", "redis:h"]
+    assert json.loads(agent.shown_payload("celery", "t", 0, "f", "q", 2, ("[1]", False), None).lstrip(b"\x1e"))[11:13] == [
+        None,
+        "too_large",
+    ]
 
 
 def test_too_long_a_record_is_refused_and_the_gap_is_told(agent: Agent, segments: Callable[[], list[bytes]]) -> None:

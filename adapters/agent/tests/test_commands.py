@@ -183,3 +183,13 @@ def test_an_id_that_could_write_another_line_of_the_ledger_is_passed_over(
     commands.handle(ask(id=id), 1)
     assert (fake.did, answers) == ([], [])
     assert not (tmp_path / "commands.ledger").exists()
+
+
+def test_an_answer_repeats_no_secret(commands: Commands, fake: Fake, answers: list[list[Any]], monkeypatch: Any) -> None:
+    def fail(task_id: str) -> Any:
+        raise ConnectionError("redis://worker:hunter2-9x@broker:6379/0 refused")
+
+    monkeypatch.setattr(fake, "cancel_task", fail)
+    commands.handle(Command("c-secret", "cancel_task", "fake", 2**60, {"task_id": "t"}), 0)
+    assert answers[-1][3] == "failed"
+    assert answers[-1][4] == {"error": "ConnectionError: redis://•••@broker:6379/0 refused"}

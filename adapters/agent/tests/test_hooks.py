@@ -15,6 +15,7 @@ import z4j_agent
 from z4j_agent import hooks
 from z4j_agent.adapter import Adapter
 from z4j_agent.guard import faults
+from z4j_agent.signatures import redact_signature
 
 URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
 
@@ -135,3 +136,35 @@ def test_an_installed_application_is_the_caller() -> None:
     view = "def view():\n    return hooks.calling_code((), depth=1)\nfound = handle(view, 9)"
     names = {"__name__": "pretalx.mail", "hooks": hooks, "handle": framework["handle"]}
     assert defined("/env/site-packages/pretalx/mail.py", names, view)["found"] == "pretalx.mail:2"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("(user: str = 'ada', password: str = 'hunter2')", "(user: str = 'ada', password: str = '•••')"),
+        ("(*, dsn='postgres://a:hunter2@h/x', n: int = 3) -> None", "(*, dsn='•••', n: int = 3) -> None"),
+        ("(conf={'token': 'hunter2', 'n': 1}, **kw)", "(conf={'token': '•••', 'n': 1}, **kw)"),
+        ("(client=Client(api_key='hunter2', url='http://ok'))", "(client=Client(api_key='•••', url='http://ok'))"),
+        ("(key: Literal['Bearer abcdefgh12345678'] = None)", "(key: Literal['•••'] = None)"),
+        ("(token: bytes = b'hunter2', ünï: str = 'ä')", "(token: bytes = '•••', ünï: str = 'ä')"),
+        ("(api_token: str = 'hunter2', b=<object object at 0x1>)", "(api_token: str = '•••', b=<object object at 0x1>)"),
+        ("(password: str = 'hunter", "(password: str = '•••'"),
+        (
+            "(has_password: bool = True, n_tokens: int = 5, name='password')",
+            "(has_password: bool = True, n_tokens: int = 5, name='password')",
+        ),
+    ],
+)
+def test_defaults_of_a_signature_are_masked(text: str, shown: str) -> None:
+    assert redact_signature(text) == shown
+    assert redact_signature(shown) == shown
+
+
+def test_a_function_is_described_without_its_secrets() -> None:
+    def sign_in(user: str, password: str = "hunter2-of-the-shop", colour: str = "red") -> None: ...
+
+    sign_in.__doc__ = "Signs in with password=hunter2-of-the-shop."
+    signature, doc = hooks.signature_of(sign_in)
+    assert "hunter2" not in signature + doc
+    assert "colour: 'str' = 'red'" in signature
+    assert doc.startswith("Signs in with password=•••")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from z4j_agent.scheduling import Kept
+from z4j_agent.settings import SealKey
+from z4j_agent.wire import digest_of
 
 NEW: dict[str, Any] = {"key": "new", "is_new": True, "spec": {"kind": "cron", "expression": "* * * * *", "task_name": "app.send"}}
 TIMES: dict[str, Any] = {"key": "nightly", "spec": {"kind": "cron", "expression": "1 1 * * *"}}
@@ -38,3 +40,32 @@ def test_of_what_an_older_agent_kept_nothing_but_switches_stands(tmp_path: Path)
     (path,) = tmp_path.iterdir()
     path.write_text(json.dumps([NEW, TIMES, OFF]))
     assert keys(Kept(tmp_path, "test", "arq_cron", runs_tasks=False)) == ["hourly"]
+
+
+KEY = SealKey.parse("A" * 43)
+TYPED = {"kind": "cron", "task_name": "app.send", "args": ["by-position-7Xq"], "kwargs": {"token": "by-name-7Xq"}}
+SECRET: dict[str, Any] = {"key": "nightly", "spec": TYPED}
+
+
+def test_arguments_with_a_secret_are_sealed_on_the_disk(tmp_path: Path) -> None:
+    Kept(tmp_path, "test", "arq_cron", keys=(KEY,)).put([SECRET, OFF], times_only={"nightly"})
+    (path,) = tmp_path.iterdir()
+    assert b"7Xq" not in path.read_bytes()
+    again = Kept(tmp_path, "test", "arq_cron", keys=(KEY,))
+    assert keys(again) == ["nightly", "hourly"]
+    assert again.overrides[0].spec is not None
+    assert (again.overrides[0].spec.args, again.overrides[0].spec.kwargs) == (["by-position-7Xq"], {"token": "by-name-7Xq"})
+    assert again.digest == digest_of([SECRET, OFF])
+    other = Kept(tmp_path, "test", "arq_cron", keys=(SealKey.parse("B" * 43),))
+    assert (keys(other), other.digest) == ([], "")  # so that the server sends them again
+
+
+def test_without_a_seal_key_an_entry_with_a_secret_is_kept_as_switched_off(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, "test", "arq_cron")
+    kept.put([SECRET, OFF])
+    assert kept.overrides[0].spec is not None  # in this process it runs
+    (path,) = tmp_path.iterdir()
+    assert b"7Xq" not in path.read_bytes()
+    again = Kept(tmp_path, "test", "arq_cron")
+    assert (keys(again), again.digest) == (["nightly", "hourly"], "")
+    assert (again.overrides[0].spec, again.overrides[0].is_enabled) == (None, False)

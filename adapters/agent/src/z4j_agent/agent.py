@@ -22,7 +22,7 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
 from z4j_agent.places import folder_name, is_network
-from z4j_agent.redaction import RULES
+from z4j_agent.redaction import RULES, redact_text
 from z4j_agent.settings import Settings
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
@@ -107,10 +107,36 @@ class Agent:
 
         `names` are the positional parameters of the task, so that a secret passed by position is known by its name.
         """
-        text, is_masked = display.show_arguments(args, kwargs, self.settings.redact, names)
-        held, state = None, "none"
+        shown = display.show_arguments(args, kwargs, self.settings.redact, names)
+        return self.shown_payload(engine, task_id, attempt, name, queue, rank, shown, original, missing="none")
+
+    def shown_payload(
+        self,
+        engine: str,
+        task_id: str,
+        attempt: int,
+        name: str,
+        queue: str,
+        rank: int,
+        shown: tuple[str, bool],
+        original: dict[str, Any] | None,
+        *,
+        is_secret: bool = False,
+        missing: str = "too_large",
+        broker: str = "",
+    ) -> bytes:
+        """The same for arguments that are redacted already: `shown` is their text and whether anything in it was masked.
+
+        The only place where an original is closed: it is sealed where `shown` was masked, and also where the caller sets `is_secret`
+        because the original holds what `shown` does not. `missing` is the state where `original` is None. `broker` is the identity of
+        the broker that the original belongs to, where the engine can have several.
+        """
+        text, is_masked = shown
+        held, state = None, missing
         if original is not None:
-            held, state = self.close_original(original, engine, task_id, name, queue, is_masked=is_masked)
+            server = self.fingerprints.get(broker, "") if broker else ""
+            binding = originals.Binding(engine, task_id, self.settings.environment, name, queue, broker, server)
+            held, state = originals.close_original(original, binding, is_masked=is_masked or is_secret, key=self.settings.seal_key)
         return records.payload(
             engine,
             task_id,
@@ -124,15 +150,8 @@ class Agent:
             is_masked=is_masked,
             original=held,
             original_state=state,
+            broker=broker,
         )
-
-    def close_original(
-        self, data: dict[str, Any], engine: str, task_id: str, name: str, queue: str, *, is_masked: bool, broker: str = ""
-    ) -> tuple[tuple[str, bytes] | None, str]:
-        """The original for a `payload` record and its state, see `originals.close_original`."""
-        server = self.fingerprints.get(broker, "") if broker else ""
-        binding = originals.Binding(engine, task_id, self.settings.environment, name, queue, broker, server)
-        return originals.close_original(data, binding, is_masked=is_masked, key=self.settings.seal_key)
 
     def show(self, value: Any) -> str:
         """A result as redacted display text."""
@@ -163,7 +182,14 @@ class Agent:
 
     def fired(self, scheduler: str, key: str, due_at: int | None, *, task_id: str = "", outcome: str = "sent", error: str = "") -> None:
         """A schedule was due and this came of it; see `schedules.Outcome`. `due_at` is None where the scheduler does not know it."""
-        facts = {"scheduler": scheduler, "schedule": key, "due_at": due_at, "task_id": task_id, "outcome": outcome, "error": error[:500]}
+        facts = {
+            "scheduler": scheduler,
+            "schedule": key,
+            "due_at": due_at,
+            "task_id": task_id,
+            "outcome": outcome,
+            "error": display.shorten(redact_text(error), 500),
+        }
         self.append(encode_record(["fired", self.run, time.time_ns() // 1000, facts]))
 
     def connect(self) -> None:

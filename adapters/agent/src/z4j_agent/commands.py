@@ -20,7 +20,10 @@ from z4j_agent.actions import CARRIED_OUT, Asked
 from z4j_agent.adapter import Adapter, Refused, Unsupported
 from z4j_agent.authority import why_not
 from z4j_agent.broker import find_broker
+from z4j_agent.display import shorten
 from z4j_agent.guard import faults, let_through
+from z4j_agent.hooks import text_of
+from z4j_agent.redaction import redact_answer, redact_text
 from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.schedules import Scheduler
 from z4j_agent.session import Command
@@ -160,7 +163,7 @@ class Commands:
             return "refused", {"error": str(error), **({"check": error.check} if error.check else {})}
         except Exception as error:
             let_through(error)
-            return "failed", {"error": f"{type(error).__name__}: {error}"[:500]}
+            return "failed", {"error": shorten(redact_text(f"{type(error).__name__}: {text_of(error)}"), 500)}
 
     def _act(self, command: Command) -> dict[str, Any]:
         """By the adapter or the scheduler of that name."""
@@ -179,4 +182,4 @@ class Commands:
         return CARRIED_OUT[command.action](Asked(command, adapter, self._settings))
 
     def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:
-        self._append(encode_record(["command", command_id, time.time_ns() // 1000, status, facts]))
+        self._append(encode_record(["command", command_id, time.time_ns() // 1000, status, redact_answer(facts)]))

@@ -24,7 +24,7 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log
 from z4j_agent.native import native, start_native_thread
 from z4j_agent.originals import prove_name
-from z4j_agent.redaction import RULES
+from z4j_agent.redaction import RULES, redact_answer
 from z4j_agent.schedules import capabilities
 from z4j_agent.scheduling import Scheduling
 from z4j_agent.session import Acked, Command, Refusal, Session, State, Welcomed
@@ -212,7 +212,7 @@ class Connection:
             "redaction": RULES,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
-            "notes": [*agent.notes, *notes_of(settings, is_in_folder=agent.shipper.folder == settings.spool)][:50],
+            "notes": redact_answer([*agent.notes, *notes_of(settings, is_in_folder=agent.shipper.folder == settings.spool)][:50], "notes"),
             **self._witness.in_hello(),
         }
 
@@ -389,7 +389,7 @@ class _Exchange:
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
         try:
             worker = adapter.worker()
-            found["worker"] = asdict(worker) if worker is not None else None
+            found["worker"] = redact_answer(asdict(worker)) if worker is not None else None
         except Exception as error:
             let_through(error)
             faults.report(f"discovery of the worker in {adapter.engine}", error)

@@ -20,7 +20,9 @@ import z4j_agent
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log
+from z4j_agent.redaction import redact_text
 from z4j_agent.route import get_route
+from z4j_agent.signatures import redact_signature
 
 TRACEBACK_LIMIT = 16_000
 """Characters of a traceback that are kept; its end, which says what happened."""
@@ -115,7 +117,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, str]:
-    """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks.
+    """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks; both redacted.
 
     `passed` is how many arguments the engine puts in front by itself: nobody who enqueues is asked for them.
     """
@@ -124,10 +126,11 @@ def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, st
         parameters = list(signature.parameters.values())
         while passed and parameters and parameters[0].kind in PLACED:
             parameters, passed = parameters[1:], passed - 1
-        text = str(signature.replace(parameters=parameters))
+        agent = z4j_agent.current()
+        text = redact_signature(str(signature.replace(parameters=parameters)), agent.settings.redact if agent is not None else ())
     except (TypeError, ValueError):
         text = "(…)"
-    return text[:500], (inspect.getdoc(function) or "").strip().partition("\n")[0][:300]
+    return text[:500], redact_text((inspect.getdoc(function) or "").strip().partition("\n")[0])[:300]
 
 
 def is_supported(engine: str, version: str, oldest: tuple[int, int]) -> bool:

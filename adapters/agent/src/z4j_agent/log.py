@@ -46,6 +46,10 @@ class Sink:
     def write(self, record: logging.LogRecord) -> None:
         """One line of a record. Never raises."""
         to = os.environ.get("Z4J_LOG", "")
+        with contextlib.suppress(Exception):
+            from z4j_agent.redaction import redact_text  # which needs this module
+
+            record.msg, record.args, record.exc_info = redact_text(record.getMessage()), (), None
         if to == "logging":
             hosts = logging.getLogger("z4j_agent")
             if hosts.isEnabledFor(record.levelno):

@@ -199,6 +199,26 @@ def _decrypt(key: bytes, sealed: bytes, context: bytes) -> bytes:
         raise CannotOpen(_ALTERED, check="original.altered") from error
 
 
+# -- data of ours on the disk ------------------------------------------------------------------------------------------------
+def seal_data(key: SealKey, purpose: bytes, data: bytes) -> bytes:
+    """Data encrypted with a key that is used for this purpose alone."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(12)
+    return nonce + AESGCM(_derived(key.secret, purpose)).encrypt(nonce, data, purpose)
+
+
+def open_data(keys: tuple[SealKey, ...], key_id: str, purpose: bytes, sealed: bytes) -> bytes:
+    """The data again. Raises CannotOpen."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        return AESGCM(_derived(_key(keys, key_id).secret, purpose)).decrypt(sealed[:12], sealed[12:], purpose)
+    except (InvalidTag, ValueError) as error:
+        raise CannotOpen("the file was altered, or sealed with another key", check="original.altered") from error
+
+
 # -- names -----------------------------------------------------------------------------------------------------------------
 def prove_name(key: SealKey, engine: str, name: str) -> str:
     """A proof that an agent of this application knew a task by that name. Any agent with the key can check it, and nobody else can

@@ -19,7 +19,7 @@ from z4j_agent.credentials import assignments, chance, keys, shapes, urls
 from z4j_agent.guard import let_through
 
 MASK: Final = "•••"
-RULES: Final = 2
+RULES: Final = 3
 """Raised with every rule that is added: a server redacts again what an agent with older rules sends."""
 MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 100
@@ -62,6 +62,21 @@ def redact_text(text: str) -> str:
 
 
 _HALF_WORD = re.compile(r"\A\S*")
+
+#: Fields of an agent's answer that hold text of the host, which may repeat a secret.
+HOST_TEXTS: Final = frozenset(
+    {"error", "note", "notes", "args", "kwargs", "result", "traceback", "reason", "detail", "message", "text", "why", "failed", "unable"}
+)  # fmt: skip
+
+
+def redact_answer(facts: Any, name: str = "") -> Any:
+    """An agent's answer with the texts of the host in it masked. Ids, names and messages that are sent back stay as they are."""
+    if isinstance(facts, dict):
+        is_of_host = name in HOST_TEXTS
+        return {key: redact_answer(value, name if is_of_host else key) for key, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [redact_answer(value, name) for value in facts]
+    return redact_text(facts) if isinstance(facts, str) and name in HOST_TEXTS else facts
 
 
 def _mask(text: str) -> str:

@@ -8,6 +8,7 @@ but `kept`.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -18,15 +19,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.authority import check_spec, is_permitted
+from z4j_agent.authority import check_spec, is_permitted, keys_of
 from z4j_agent.guard import faults, let_through
+from z4j_agent.originals import CannotOpen, open_data, seal_data
+from z4j_agent.redaction import redact, redact_answer
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
 
 if TYPE_CHECKING:
     from z4j_agent.agent import Agent
     from z4j_agent.session import Command
+    from z4j_agent.settings import SealKey
     from z4j_agent.turns import Turns
 
+_PURPOSE: Final = b"overrides on disk"
 MAX_SCHEDULES: Final = 2_000
 TELL_EVERY_S: Final = 20.0
 """The same list is told again this often, so that the server knows that it still holds."""
@@ -35,9 +40,12 @@ TELL_EVERY_S: Final = 20.0
 class Kept:
     """The overrides of one scheduler in this spool folder; where there is no folder, of this process alone."""
 
-    def __init__(self, folder: Path | None, environment: str, scheduler: str, *, runs_tasks: bool = True) -> None:
+    def __init__(
+        self, folder: Path | None, environment: str, scheduler: str, *, runs_tasks: bool = True, keys: tuple[SealKey, ...] = ()
+    ) -> None:
         self._path = None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json"
         self._stamp = (0, 0, 0)
+        self._keys = keys
         self.runs_tasks = runs_tasks
         """Whether the owner permits `run_task`. If not, what was kept before has nothing run but what the code says."""
         self.new_work: set[str] = set()
@@ -60,6 +68,8 @@ class Kept:
         with contextlib.suppress(OSError, ValueError, Refused):  # being replaced at this moment: read the next time
             said = json.loads(self._path.read_bytes())
             whole = said if isinstance(said, dict) else {"digest": digest_of(said), "overrides": said}  # a list of an older agent
+            if "sealed" in whole:
+                whole = self._opened(whole)
             held, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
             self.new_work = {of.key for of in held if of.spec is not None and of.key not in times_only}
             self.overrides = [of for of in held if self.runs_tasks or of.key not in self.new_work]
@@ -81,8 +91,38 @@ class Kept:
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps({"digest": self.digest, "overrides": permitted, "times_only": sorted(changing - self.new_work)}).encode())
+            file.write(json.dumps(self._closed(permitted, sorted(changing - self.new_work))).encode())
         fresh.replace(self._path)
+
+    def _closed(self, permitted: list[Any], times_only: list[str]) -> dict[str, Any]:
+        """What is written. Arguments with a secret in them make the whole list sealed. Without a seal key such an entry is written as
+        switched off, and the list without a digest: after a restart it does not fire until the server has sent it again."""
+        whole = {"digest": self.digest, "overrides": permitted, "times_only": times_only}
+        secret = {item["key"] for item in permitted if _holds_secret(item.get("spec"))}
+        if not secret:
+            return whole
+        if not self._keys:
+            off = [{"key": of["key"], "is_enabled": False} if of["key"] in secret else of for of in permitted]
+            return {"digest": "", "overrides": off, "times_only": times_only}
+        sealed = seal_data(self._keys[0], _PURPOSE, json.dumps(whole).encode())
+        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id}
+
+    def _opened(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A list that cannot be opened counts as none: the server sends it again."""
+        try:
+            found = json.loads(open_data(self._keys, str(said.get("key_id")), _PURPOSE, base64.b64decode(str(said["sealed"]))))
+            return found if isinstance(found, dict) else {}
+        except CannotOpen as error:
+            faults.report("opening the overrides kept on the disk", error)
+            return {"digest": "", "overrides": []}
+
+
+def _holds_secret(spec: Any) -> bool:
+    if not isinstance(spec, dict):
+        return False
+    positional = spec.get("args")
+    # The names of positional parameters are not known here, so a text that is passed by position may be a secret.
+    return redact(spec)[1] or (isinstance(positional, list) and any(not isinstance(of, int | float | None) for of in positional))
 
 
 _kept: dict[str, Kept] = {}
@@ -94,7 +134,8 @@ def kept(scheduler: str) -> Kept:
         agent = z4j_agent.current()
         folder = agent.shipper.folder if agent is not None and is_permitted(agent.settings, "apply_overrides") else None
         may_run = agent is None or is_permitted(agent.settings, "run_task")
-        _kept[scheduler] = Kept(folder, agent.settings.environment if agent else "", scheduler, runs_tasks=may_run)
+        keys = keys_of(agent.settings) if agent is not None else ()
+        _kept[scheduler] = Kept(folder, agent.settings.environment if agent else "", scheduler, runs_tasks=may_run, keys=keys)
     return _kept[scheduler]
 
 
@@ -149,7 +190,7 @@ class Scheduling:
         is_firing = scheduler.is_firing()
         if not is_firing and not self._turns.take(f"schedules-{scheduler.scheduler}"):
             return None
-        entries = [asdict(item) for item in scheduler.list_schedules()]
+        entries = [redact_answer(asdict(item)) for item in scheduler.list_schedules()]
         return {
             "scheduler": scheduler.scheduler,
             "engine": scheduler.engine,
@@ -159,8 +200,8 @@ class Scheduling:
             "timezone": scheduler.zone(),
             "can_create": scheduler.can_create,
             "applied": kept(scheduler.scheduler).digest,
-            "failed": self._failed.get(scheduler.scheduler, {}),
-            "notes": [finding.what for finding in scheduler.findings()][:20],
+            "failed": redact_answer(self._failed.get(scheduler.scheduler, {}), "failed"),
+            "notes": redact_answer([finding.what for finding in scheduler.findings()][:20], "notes"),
             "is_cut": len(entries) > MAX_SCHEDULES,
             "entries": entries[:MAX_SCHEDULES],
         }
