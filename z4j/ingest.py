@@ -17,7 +17,7 @@ from z4j.exceptions import StoreError
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
-from z4j.store import boots, commands, fires, gaps, merge, names, originals, plans, runs
+from z4j.store import boots, commands, fires, gaps, merge, name_limits, originals, plans, runs
 from z4j.store.db import Connection, Store
 from z4j_agent import wire
 
@@ -138,11 +138,13 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
                 seen = runs_seen[record.run] = boots.of_run(db, app_id, record.run), boots.redacts(db, app_id, record.run)
             run, is_redacted = seen
             event = (record if is_redacted else records.redacted(record)).event(run.worker, run.environment)
-            key = (record.engine, record.task_id)
+            key = (name_limits.limited(db, app_id, "engine", record.engine), record.task_id)
             batch.add(key, event)
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
-                batch.originals.append((key, original_key(event), data, key_id or "", names.intern(db, "broker", record.broker or "")))
+                batch.originals.append(
+                    (key, original_key(event), data, key_id or "", name_limits.intern(db, app_id, "broker", record.broker or ""))
+                )
         elif isinstance(record, records.Fired):
             fires.record_fired(db, app_id, record, at)
             batch.topics.add("schedules")

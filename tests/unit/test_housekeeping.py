@@ -277,7 +277,7 @@ async def test_a_duty_that_fails_keeps_none_of_the_others_from_running(tmp_path:
 
     async with database(tmp_path) as store:
         await connect_agent(store, "b00t", T)
-        house = House(store, Heard())
+        house = House(store, Heard(), Retention(days=36_500))  # the agent came at a fixed time
         running = asyncio.ensure_future(house.run())
         duty = house.duties.add("due tasks", 0.01)
         async with asyncio.timeout(30):

@@ -92,7 +92,8 @@ def pairs(texts: list[str]) -> dict[str, Any]:
 
 def list_queues(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue list`."""
-    found = client_of(words, settings).get("/queues")
+    client = client_of(words, settings)
+    found = _whole(client, "queues")
     if words.json:
         print_json(found)
         return 0
@@ -106,6 +107,15 @@ def list_queues(words: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _whole(client: Any, what: str) -> Any:
+    """A list that comes page by page."""
+    found = part = client.get(f"/{what}")
+    while part["after"]:
+        part = client.get(f"/{what}", after=part["after"])
+        found[what] += part[what]
+    return found
+
+
 def _shown(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
@@ -115,7 +125,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     client = client_of(words, settings)
     place = only(
         [
-            of for of in client.get("/queues")["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
+            of for of in client.get("/queues", name=words.queue)["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
             and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])
         ], f"queue {words.queue}", "`z4j queue list` shows them all; --app, --engine and --environment tell them apart.",
     )  # fmt: skip
@@ -137,7 +147,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
 
 def list_workers(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j worker list`."""
-    found = client_of(words, settings).get("/workers")
+    found = _whole(client_of(words, settings), "workers")
     if words.json:
         print_json(found)
         return 0
@@ -155,7 +165,7 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     client = client_of(words, settings)
     worker = only(
         [
-            of for of in client.get("/workers")["workers"] if of["name"] == words.worker
+            of for of in client.get("/workers", name=words.worker)["workers"] if of["name"] == words.worker
             and words.app in (None, of["app"]) and words.environment in (None, of["environment"])
         ], f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app and --environment tell them apart.",
     )  # fmt: skip

@@ -13,8 +13,9 @@ import msgspec
 
 from z4j.rules.frames import CapabilityItem, Discovery, Heartbeat, Hello, RunningItem
 from z4j.rules.seats import Sitting, replaced
-from z4j.store import boots, names, queues, sql
+from z4j.store import boots, queues, sql
 from z4j.store.db import Connection, Store
+from z4j.store.name_limits import flush, intern, is_known
 from z4j_agent.redaction import redact_answer, redact_text
 from z4j_agent.signatures import redact_signature
 
@@ -24,6 +25,8 @@ redacted_signature = lru_cache(16_384)(redact_signature)
 """An agent reports its tasks again and again."""
 NEXT_WORD_US: Final = 10_000_000
 """A heartbeat comes every ten seconds."""
+MOST: Final = 5_000
+"""Processes kept of one app; beyond it those that left first are forgotten, before their age."""
 SILENT: Final = "silent"
 RESTARTED: Final = "server restarted"
 
@@ -103,15 +106,29 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
     boots.note_redaction(db, app_id, hello.boot, hello.redaction)
     params = {
         "host": hello.host, "pid": hello.pid, "role": hello.role, "app_id": app_id, "boot": hello.boot, "spool": hello.spool,
-        "worker_id": names.intern(db, "worker", hello.worker or ""),
-        "environment_id": names.intern(db, "environment", hello.environment),
-        "release_id": names.intern(db, "release", hello.release or ""),
+        "worker_id": intern(db, app_id, "worker", hello.worker or ""),
+        "environment_id": intern(db, app_id, "environment", hello.environment),
+        "release_id": intern(db, app_id, "release", hello.release or ""),
         "engines": json.dumps(hello.engines), "capabilities": _text(hello.capabilities), "allow": hello.allow,
         "denied": _text(hello.denied), "seal_key": hello.seal_key or "", "agent_version": hello.agent_version,
         "notes": _text(([] if hello.authenticates_originals else [OLD_AGENT]) + redact_answer(hello.notes or [], "notes")),
         "is_shipper": int(hello.shipper), "skew": skew, "seat": hello.seat or "", "at": at,
     }  # fmt: skip
-    return int(db.execute(SQL["put_agent"], params).fetchone()[0])
+    id = int(db.execute(SQL["put_agent"], params).fetchone()[0])
+    flush(db, app_id)
+    _forget_some(db, app_id)
+    return id
+
+
+def _forget_some(db: Connection, app_id: int) -> None:
+    """Keeps at most `MOST` processes of an app, as far as they have left."""
+    counts = db.recall("processes of apps")
+    counts[app_id] = counts.get(app_id, -1) + 1
+    if not counts[app_id]:
+        counts[app_id] = db.execute(SQL["count_of_app"], {"app_id": app_id}).fetchone()[0]
+    if counts[app_id] > MOST:
+        db.execute(SQL["forget_some"], {"app_id": app_id, "limit": MOST // 10})
+        counts[app_id] = db.execute(SQL["count_of_app"], {"app_id": app_id}).fetchone()[0]
 
 
 def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at: int) -> None:
@@ -135,17 +152,19 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
     row = db.execute(SQL["find_agent"], {"app_id": app_id, "boot": boot}).fetchone()
     if row is None:
         return
-    engine_id = names.intern(db, "engine", found.engine)
+    engine_id = intern(db, app_id, "engine", found.engine)
     is_redacted = boots.redacts(db, app_id, boot)
     described = [
         (
-            app_id, names.intern(db, "name", task.name), engine_id, row[0],
+            app_id, intern(db, app_id, "name", task.name), engine_id, row[0],
             *((task.signature, task.doc) if is_redacted else (redacted_signature(task.signature), redact_text(task.doc))),
-            names.intern(db, "queue", task.queue or ""), at, task.proof,
+            intern(db, app_id, "queue", task.queue or ""), at, task.proof,
         )
         for task in found.tasks
+        if is_known(db, app_id, "name", task.name)
     ]  # fmt: skip
     db.executemany(SQL["put_task_name"], described)
+    flush(db, app_id)
     seen = [(found.engine, q.name, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in found.queues]
     queues.record(db, app_id, row[0], seen, at)
     if found.worker is not None:
@@ -174,13 +193,20 @@ def record_silence(db: Connection, at: int, since: int) -> int:
     return len(db.execute(SQL["put_silent"], {"at": at, "since": since, "reason": SILENT}).fetchall())
 
 
-async def list_agents(store: Store, *, since: int = 0, limit: int = 1_000) -> list[AgentRow]:
-    """The processes seen since then: connected ones first, then by app and worker."""
-    return [_row(row) for row in await store.fetch_all(SQL["list_agents"], {"since": since, "limit": limit})]
+async def list_agents(store: Store, *, since: int = 0, ids: list[int] | None = None) -> list[AgentRow]:
+    """The processes seen since then, or some of them by their row ids: connected ones first, then by app and worker."""
+    chosen = None if ids is None else json.dumps(ids)
+    return [_row(row) for row in await store.fetch_all(SQL["list_agents"], {"since": since, "ids": chosen})]
+
+
+async def count_connected(store: Store, *, since: int) -> tuple[int, int]:
+    """How many processes are connected, and how many were seen since then."""
+    row = await store.fetch_one(SQL["count_connected"], {"since": since})
+    return (row[0], row[1]) if row else (0, 0)
 
 
 async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameRow]:
-    """What the apps have registered, by app, engine, name and environment."""
+    """What the apps have registered, at most `limit` of each, by app, engine, name and environment."""
     return [_task_name(row) for row in await store.fetch_all(SQL["list_task_names"], {"limit": limit})]
 
 

@@ -61,14 +61,39 @@ SELECT a.id, a.app_id, p.name, a.boot, a.spool, a.host, a.pid, a.role, w.text, e
   a.seat, a.began_at, a.connected_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly
 FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a.worker_id
   LEFT JOIN name AS e ON e.id = a.environment_id LEFT JOIN name AS r ON r.id = a.release_id
-WHERE a.seen_at >= :since ORDER BY a.left_at IS NOT NULL, p.name, w.text, a.connected_at DESC LIMIT :limit;
+WHERE a.seen_at >= :since AND (:ids IS NULL OR a.id IN (SELECT value FROM json_each(:ids)))
+ORDER BY a.left_at IS NOT NULL, p.name, w.text, a.connected_at DESC;
+
+-- list_processes --
+-- What decides which processes are a row: all of those seen since then, or those of one worker name, with how many tasks each has started.
+-- Index: agent_seen.
+SELECT a.id, a.app_id, p.name, coalesce(e.text, ''), coalesce(w.text, ''), a.role, a.seat, a.began_at, a.connected_at, a.seen_at, a.left_at,
+  a.left_reason, a.is_orderly, a.concurrency, CASE WHEN a.running = '[]' THEN 0 ELSE (SELECT count(*) FROM json_each(a.running) AS j
+    WHERE j.value ->> 5 > 0) END, a.engines
+FROM agent AS a JOIN app AS p ON p.id = a.app_id LEFT JOIN name AS w ON w.id = a.worker_id LEFT JOIN name AS e ON e.id = a.environment_id
+WHERE a.seen_at >= :since AND (:worker IS NULL OR w.text = :worker);
+
+-- count_connected --
+-- How many processes are connected, and whether any was seen since then. Index: agent_seen.
+SELECT count(*) FILTER (WHERE left_at IS NULL), count(*) FROM agent WHERE seen_at >= :since;
+
+-- count_of_app --
+-- How many processes of an app are known. Index: the unique one on (app_id, boot).
+SELECT count(*) FROM agent WHERE app_id = :app_id;
+
+-- forget_some --
+-- Some processes of an app that left, those that said goodbye first: nothing of theirs has to be looked for.
+DELETE FROM agent WHERE id IN (
+  SELECT id FROM agent WHERE app_id = :app_id AND left_at IS NOT NULL ORDER BY is_orderly DESC, seen_at LIMIT :limit);
 
 -- list_task_names --
--- What the apps have registered.
-SELECT p.name, v.text, e.text, n.text, t.signature, t.doc, q.text, t.seen_at
-FROM task_name AS t JOIN app AS p ON p.id = t.app_id JOIN name AS e ON e.id = t.engine_id
-  JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS v ON v.id = t.environment_id
-ORDER BY p.name, e.text, n.text, v.text LIMIT :limit;
+-- What the apps have registered, so many of each.
+SELECT app, environment, engine, name, signature, doc, queue, seen_at FROM (
+  SELECT p.name AS app, v.text AS environment, e.text AS engine, n.text AS name, t.signature, t.doc, q.text AS queue, t.seen_at,
+    row_number() OVER (PARTITION BY t.app_id ORDER BY e.text, n.text, v.text) AS place
+  FROM task_name AS t JOIN app AS p ON p.id = t.app_id JOIN name AS e ON e.id = t.engine_id
+    JOIN name AS n ON n.id = t.name_id LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS v ON v.id = t.environment_id
+) WHERE place <= :limit ORDER BY app, engine, name, environment;
 
 -- find_task_name --
 -- One registered task in each environment that has it. Index: name's unique one, then the primary key.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from z4j.store import names, sql
+from z4j.store import name_limits, names, sql
 from z4j.store.db import Connection
 from z4j_agent.redaction import RULES
 
@@ -81,12 +81,13 @@ def record_origin(
             SQL["fill_boot"],
             {
                 "id": id, "at": at, "host": host, "pid": pid, "role": role,
-                "worker_id": names.intern(db, "worker", worker),
-                "environment_id": names.intern(db, "environment", environment),
-                "release_id": names.intern(db, "release", release),
+                "worker_id": name_limits.intern(db, app_id, "worker", worker),
+                "environment_id": name_limits.intern(db, app_id, "environment", environment),
+                "release_id": name_limits.intern(db, app_id, "release", release),
             },
         )  # fmt: skip
         db.recall("runs").clear()
+        name_limits.flush(db, app_id)
     return id
 
 

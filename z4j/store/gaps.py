@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from z4j.rules.records import Fault, Gap, shown, text
 from z4j.store import sql
 from z4j.store.db import Connection, Store
 
 SQL = sql.load("gaps")
+
+MOST: Final = 1_000
+"""Gaps, and faults, that are kept of one app; more of them are not stored until the old ones are deleted for their age."""
+EACH: Final = 20
+"""How many of one app a page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
         SQL["add_gap"],
         {
             "app_id": app_id, "key": gap.key, "at": gap.at, "events": of.count, "bytes": of.bytes,
-            "first_at": of.first_at, "last_at": of.last_at, "cause": of.cause,
+            "first_at": of.first_at, "last_at": of.last_at, "cause": of.cause, "most": MOST,
         },
     )  # fmt: skip
 
@@ -65,7 +71,7 @@ def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
         SQL["add_fault"],
         {
             "app_id": app_id, "key": fault.key, "at": fault.at, "place": text(of.where, 200),
-            "error": shown(of.error, 1_000), "events": of.count,
+            "error": shown(of.error, 1_000), "events": of.count, "most": MOST,
         },
     )  # fmt: skip
 
@@ -76,13 +82,13 @@ def record_refused(db: Connection, app_id: int, refused: dict[str, int], at: int
 
 
 async def list_gaps(store: Store, *, since: int) -> list[GapRow]:
-    """The newest hundred gaps reported since then."""
-    return [GapRow(*row) for row in await store.fetch_all(SQL["list_gaps"], {"since": since})]
+    """The newest gaps of each app reported since then."""
+    return [GapRow(*row) for row in await store.fetch_all(SQL["list_gaps"], {"since": since, "each": EACH})]
 
 
 async def list_faults(store: Store, *, since: int) -> list[FaultRow]:
-    """The newest hundred faults of agents since then."""
-    return [FaultRow(*row) for row in await store.fetch_all(SQL["list_faults"], {"since": since})]
+    """The newest faults of each app's agents since then."""
+    return [FaultRow(*row) for row in await store.fetch_all(SQL["list_faults"], {"since": since, "each": EACH})]
 
 
 async def list_refused(store: Store) -> list[RefusedRow]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from z4j.rules.fold import NEVER, Event, Summary, fold
 from z4j.rules.records import NOTHING_SENT
 from z4j.rules.states import FINAL_CODES
-from z4j.store import boots, names, sql, task_ids
+from z4j.store import boots, name_limits, names, sql, task_ids
 from z4j.store.db import Connection
 
 SQL = sql.load("merge")
@@ -48,7 +48,7 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     for key in news:
         by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1])))
     for engine, wanted in by_engine.items():
-        engine_id = names.intern(db, "engine", engine)
+        engine_id = name_limits.intern(db, app_id, "engine", engine)
         known = find(db, app_id, engine_id, [raw for _, raw in wanted])
         for key, raw in wanted:
             row = known.get(raw)
@@ -72,6 +72,7 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     if changed:
         db.executemany(SQL["change_task"], changed)
     tally.write(db)
+    name_limits.flush(db, app_id)
     return Saved(ids, bool(added or changed))
 
 
@@ -99,17 +100,17 @@ def encode(db: Connection, app_id: int, of: Summary) -> tuple[Any, ...]:
     """The columns of a summary, in the order of the SQL in merge.sql."""
     key, at, run, worker, runtime_us, reason, error_type, error, result = of.state
     origin = boots.of_run(db, app_id, run)
-    intern = names.intern
+    intern = name_limits.intern
     return (
-        key & 15, key, -at, origin.boot_id, origin.pid, intern(db, "worker", worker),
+        key & 15, key, -at, origin.boot_id, origin.pid, intern(db, app_id, "worker", worker),
         None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
         of.first_at, of.last_at, None if of.enqueued_at == NEVER else of.enqueued_at,
         *(of.eta or (None, None)),
         *((of.received[0], -of.received[1]) if of.received else (None, None)),
         *((of.start[0], -of.start[1]) if of.start else (None, None)),
-        *((of.name[0], intern(db, "name", of.name[1])) if of.name else (None, 0)),
-        *((of.queue[0], intern(db, "queue", of.queue[1])) if of.queue else (None, 0)),
-        *((of.environment[0], intern(db, "environment", of.environment[1])) if of.environment else (None, 0)),
+        *((of.name[0], intern(db, app_id, "name", of.name[1])) if of.name else (None, 0)),
+        *((of.queue[0], intern(db, app_id, "queue", of.queue[1])) if of.queue else (None, 0)),
+        *((of.environment[0], intern(db, app_id, "environment", of.environment[1])) if of.environment else (None, 0)),
         *((of.sent[0], _pack_sent(of.sent[1])) if of.sent else (None, None)),
         *((of.args[0], of.args[1], int(of.args[2])) if of.args else (None, None, 0)),
         of.original, None if of.cancel_asked_at == NEVER else of.cancel_asked_at, of.flags,

@@ -7,25 +7,32 @@ ON CONFLICT DO UPDATE SET depth = excluded.depth, consumers = excluded.consumers
   delayed = excluded.delayed, dead = excluded.dead, seen_at = excluded.seen_at;
 
 -- list_queues --
--- Every queue that a broker told about or a task named, with what the counters know of it. Scans counters only.
+-- Some queues that a broker told about or a task named, after a place in their order, with what the counters know of those. Index: the
+-- primary keys; no task is counted, and the counters of no other queue are added up.
 WITH
-counted AS (
-  SELECT app_id, environment_id, engine_id, queue_id,
-    sum(tasks) FILTER (WHERE state = 1) AS scheduled, sum(tasks) FILTER (WHERE state IN (2, 3)) AS waiting,
-    sum(tasks) FILTER (WHERE state = 4) AS running, sum(tasks) FILTER (WHERE state = 5) AS retrying,
-    sum(tasks) FILTER (WHERE state = 11) AS failed
-  FROM counter WHERE queue_id != 0 GROUP BY app_id, environment_id, engine_id, queue_id
-),
 known AS (
-  SELECT app_id, environment_id, engine_id, queue_id FROM queue
-  UNION SELECT app_id, environment_id, engine_id, queue_id FROM counted
+  SELECT app_id, environment_id, engine_id, queue_id FROM queue WHERE :app_id IN (-1, app_id)
+  UNION SELECT DISTINCT app_id, environment_id, engine_id, queue_id FROM counter WHERE queue_id != 0 AND :app_id IN (-1, app_id)
+),
+page AS (
+  SELECT k.app_id, k.environment_id, k.engine_id, k.queue_id, a.name AS app, coalesce(e.text, '') AS environment,
+    coalesce(g.text, '') AS engine, n.text AS name
+  FROM known AS k JOIN app AS a ON a.id = k.app_id JOIN name AS n ON n.id = k.queue_id
+    LEFT JOIN name AS e ON e.id = k.environment_id LEFT JOIN name AS g ON g.id = k.engine_id
+  WHERE (a.name, coalesce(e.text, ''), coalesce(g.text, ''), n.text) > (:after_app, :after_environment, :after_engine, :after_name)
+    AND :environment IN ('', e.text) AND :engine IN ('', g.text) AND (:name IS NULL OR :name = n.text)
+  ORDER BY a.name, coalesce(e.text, ''), coalesce(g.text, ''), n.text LIMIT :limit
 )
-SELECT a.name, e.text, g.text, n.text, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead, q.seen_at, c.scheduled, c.waiting, c.running,
-  c.retrying, c.failed
-FROM known AS k JOIN app AS a ON a.id = k.app_id JOIN name AS n ON n.id = k.queue_id
-  LEFT JOIN name AS e ON e.id = k.environment_id LEFT JOIN name AS g ON g.id = k.engine_id
-  LEFT JOIN queue AS q ON q.app_id = k.app_id AND q.environment_id = k.environment_id
-    AND q.engine_id = k.engine_id AND q.queue_id = k.queue_id
-  LEFT JOIN counted AS c ON c.app_id = k.app_id AND c.environment_id = k.environment_id
-    AND c.engine_id = k.engine_id AND c.queue_id = k.queue_id
-ORDER BY a.name, e.text, g.text, n.text;
+SELECT p.app, p.environment, p.engine, p.name, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead, q.seen_at,
+  sum(c.tasks) FILTER (WHERE c.state = 1), sum(c.tasks) FILTER (WHERE c.state IN (2, 3)), sum(c.tasks) FILTER (WHERE c.state = 4),
+  sum(c.tasks) FILTER (WHERE c.state = 5), sum(c.tasks) FILTER (WHERE c.state = 11)
+FROM page AS p
+  LEFT JOIN queue AS q ON q.app_id = p.app_id AND q.environment_id = p.environment_id
+    AND q.engine_id = p.engine_id AND q.queue_id = p.queue_id
+  LEFT JOIN counter AS c ON c.app_id = p.app_id AND c.environment_id = p.environment_id
+    AND c.engine_id = p.engine_id AND c.queue_id = p.queue_id
+GROUP BY p.app_id, p.environment_id, p.engine_id, p.queue_id ORDER BY p.app, p.environment, p.engine, p.name;
+
+-- find_app --
+-- An app by its name. Index: the unique one.
+SELECT id FROM app WHERE name = :app;

@@ -9,7 +9,7 @@ from typing import Any
 
 from z4j.rules.fold import NEVER, RunSummary, run_join, state_of
 from z4j.rules.states import FLAGS, STATE_NAMES
-from z4j.store import boots, names, sql
+from z4j.store import boots, name_limits, names, sql
 from z4j.store.db import Connection, Store
 
 SQL = sql.load("runs")
@@ -46,7 +46,7 @@ def save(db: Connection, app_id: int, news: Mapping[tuple[int, int, str], RunSum
         at = {"task": task, "attempt": attempt, "boot_id": run.boot_id, "pid": run.pid}
         old = db.execute(SQL["find_run"], at).fetchone()
         new = summary if old is None else run_join(_decode(db, old), summary)
-        values = _encode(db, new)
+        values = _encode(db, app_id, new)
         if values != old:
             puts.append((task, attempt, run.boot_id, run.pid, *values))
     if puts:
@@ -79,10 +79,10 @@ def _row(row: tuple[Any, ...]) -> RunRow:
     )  # fmt: skip
 
 
-def _encode(db: Connection, of: RunSummary) -> tuple[Any, ...]:
+def _encode(db: Connection, app_id: int, of: RunSummary) -> tuple[Any, ...]:
     key, at, runtime_us, worker, reason, error_type, error, traceback = of.state
     return (
-        key, -at, None if runtime_us < 0 else runtime_us, names.intern(db, "worker", worker), reason or None,
+        key, -at, None if runtime_us < 0 else runtime_us, name_limits.intern(db, app_id, "worker", worker), reason or None,
         error_type or None, error or None, traceback or None, None if of.received_at == NEVER else of.received_at,
         None if of.started_at == NEVER else of.started_at, None if of.eta_at < 0 else of.eta_at, of.flags,
     )  # fmt: skip

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from z4j.store import sql
+from z4j.store import name_limits, sql
 from z4j.store.db import Connection, Row, Store
 
 SQL = sql.load("unused")
@@ -71,7 +71,7 @@ def delete_names(db: Connection, ids: list[int], seconds: float) -> int:
     cache = db.recall("name ids")
     if MARK not in cache:
         return len(ids)
-    handed_out = set(cache.values())
+    handed_out = set(cache.values()) | name_limits.ids_in_use(db)
     return _delete(db, "delete_name", ids, handed_out, seconds)
 
 
@@ -94,6 +94,7 @@ def _delete(db: Connection, block: str, ids: list[int], handed_out: set[int], se
 
 def _mark(db: Connection, caches: tuple[str, ...]) -> None:
     """Empties the caches; the mark is gone when anything empties them again."""
+    name_limits.forget(db)
     for name in caches:
         db.recall(name).clear()
     db.recall(caches[0])[MARK] = 0

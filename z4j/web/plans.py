@@ -140,7 +140,9 @@ async def new_page(request: Request) -> Response:
         about = plural(known, "task") if known is not None else "all tasks that match"
         hidden = tuple(filters.pairs())
     role = request.scope["identity"].role
-    names = sorted({row.name for row in await queues.list_queues(found.store) if row.name})
+    names = sorted(
+        {row.name for row in await queues.list_queues(found.store, app=filters.app, environment=filters.environment) if row.name}
+    )
     page = NewPage(
         shell=await make_shell(request, "tasks"),
         source=filters.text(),

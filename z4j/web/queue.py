@@ -73,7 +73,7 @@ class QueuePage:
 async def find_queue(request: Request) -> QueueRow:
     """The queue a URL means. Raises NotFound."""
     name, query = request.path_params["name"], request.query_params
-    for row in await list_queues(services(request).store):
+    for row in await list_queues(services(request).store, app=query.get("app", ""), name=name):
         wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine"))
         if row.name == name and wanted:
             return row

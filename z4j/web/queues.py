@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from z4j.exceptions import BadInput
+from z4j.store.db import Store
 from z4j.store.holds import list_holds
-from z4j.store.queues import QueueRow, list_queues
+from z4j.store.queues import FIRST, Place, QueueRow, each_queue, list_queues, place_of
 from z4j.web import export
 from z4j.web.filters import Filters
 from z4j.web.formats import MINUTE, number, plural
@@ -20,6 +23,9 @@ from z4j.web.services import services
 from z4j.web.shell import make_shell
 from z4j.web.strip import BAD, scope_of
 
+PAGE: Final = 100
+EXPORTED: Final = 1_000
+"""Queues in one answer of /queues.json and of the API."""
 STALE: Final = 5 * MINUTE
 """What a broker said longer ago is greyed."""
 
@@ -49,6 +55,10 @@ class QueuesPage:
     shell: Shell
     lines: tuple[QueueLine, ...]
     summary: str
+    more_href: str
+    """The next page, "" on the last."""
+    first_href: str
+    """The first page, "" on the first."""
     live_href: str
     is_scoped: bool
 
@@ -58,22 +68,45 @@ async def list_page(request: Request) -> Response:
     scope = scope_of(request)
     shell = await make_shell(request, "queues")
     paused = {(of.app, of.environment, of.engine, of.queue) for of in await list_holds(services(request).store)}
-    rows = await _rows(request, scope)
+    after = place_from(request)
+    rows, last = await page_of(services(request).store, scope, after, PAGE)
     lines = tuple(line(row, shell.now, is_paused=(row.app, row.environment, row.engine, row.name) in paused) for row in rows)
     waiting = sum(of.row.waiting for of in lines)
-    summary = f"{plural(len(lines), 'queue')}, {number(waiting)} waiting"
-    page = QueuesPage(shell, lines, summary, scope.href("/queues"), not scope.is_any)
+    is_part = last is not None or after != FIRST
+    summary = f"{plural(len(lines), 'queue')}{' on this page' if is_part else ''}, {number(waiting)} waiting"
+    page = QueuesPage(
+        shell, lines, summary, page_href(scope, last) if last else "", scope.href("/queues") if after != FIRST else "",
+        page_href(scope, after) if after != FIRST else scope.href("/queues"), not scope.is_any,
+    )  # fmt: skip
     return render(request, "queues/list.html", page)
 
 
-async def _rows(request: Request, scope: Filters) -> list[QueueRow]:
-    return [
-        row
-        for row in await list_queues(services(request).store)
-        if (not scope.environment or row.environment == scope.environment)
-        and (not scope.app or row.app == scope.app)
-        and (not scope.engine or row.engine == scope.engine)
-    ]
+async def page_of(store: Store, scope: Filters, after: Place, limit: int) -> tuple[list[QueueRow], Place | None]:
+    """Some queues, and the place to go on from; None on the last page."""
+    rows = await list_queues(
+        store, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit + 1
+    )  # fmt: skip
+    return rows[:limit], place_of(rows[limit - 1]) if len(rows) > limit else None
+
+
+def place_from(request: Request) -> Place:
+    """`after` of a URL. Raises BadInput."""
+    text = request.query_params.get("after", "")
+    try:
+        return Place(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else FIRST
+    except (msgspec.MsgspecError, UnicodeError):
+        raise BadInput("`after` is not a place in the list of queues.", "Take the one that the page before names.") from None
+
+
+def text_of(place: Place) -> str:
+    """A place as a URL holds it."""
+    return msgspec.json.encode(tuple(place)).decode()
+
+
+def page_href(scope: Filters, after: Place) -> str:
+    """The page after a place."""
+    href = scope.href("/queues")
+    return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"
 
 
 def href_of(row: QueueRow, **more: str) -> str:
@@ -102,10 +135,12 @@ def line(row: QueueRow, now: int, *, is_paused: bool = False) -> QueueLine:
 
 async def list_json(request: Request) -> Response:
     """GET /queues.json."""
-    return export.to_json({"queues": [export.plain(row) for row in await _rows(request, scope_of(request))]})
+    rows, last = await page_of(services(request).store, scope_of(request), place_from(request), EXPORTED)
+    return export.to_json({"queues": [export.plain(row) for row in rows], "after": text_of(last) if last else None})
 
 
 async def list_csv(request: Request) -> Response:
     """GET /queues.csv."""
-    rows = await _rows(request, scope_of(request))
-    return await export.to_csv(request, "queues", tuple(QueueRow.__dataclass_fields__), export.each(rows))
+    scope = scope_of(request)
+    rows = each_queue(services(request).store, app=scope.app, environment=scope.environment, engine=scope.engine)
+    return await export.to_csv(request, "queues", tuple(QueueRow.__dataclass_fields__), rows)

@@ -67,8 +67,7 @@ async def _heard(store: Store, now: int) -> str:
     """How many agents are there. Those that went without a word stand in the strip. Read at most every few seconds, for every page."""
     until, text = store.memo.get("heard", (0, ""))
     if clock.ticks() >= until:
-        seen = await agents.list_agents(store, since=now - HOUR)
-        connected = sum(1 for agent in seen if agent.left_at is None)
+        connected, seen = await agents.count_connected(store, since=now - HOUR)
         text = f"{plural(connected, 'agent')} connected" if connected else "no agent connected" if seen else "no agent in the last hour"
         store.memo["heard"] = (clock.ticks() + HEARD_US, text)
     return str(text)

@@ -82,9 +82,7 @@ async def _action(request: Request, task: TaskDetail, offer: Offer) -> Action:
     elif kind == "level":
         choices = tuple((level, WORDS[level]) for level in LEVELS)
     elif kind == "queue" and offer.is_allowed:
-        known = [
-            queue for queue in await queues.list_queues(services(request).store) if queue.app == row.app and queue.engine == row.engine
-        ]
+        known = await queues.list_queues(services(request).store, app=row.app, environment=row.environment, engine=row.engine)
         here = {queue.name for queue in known if queue.environment == row.environment and queue.name not in ("", row.queue)}
         choices = tuple((name, name) for name in sorted(here))
     path = action.removesuffix("_task")

@@ -38,7 +38,7 @@ async def queue_wish(
     """An action on a queue. Raises NotFound or BadInput."""
     if (rule := RULES.get(action)) is None or rule.subject != "queue":
         raise BadInput(f"There is no action {action[:40]} on queues.")
-    known = await queues.list_queues(store)
+    known = await queues.list_queues(store, app=app, environment=environment, engine=engine, name=queue) if app else []
     if not any((row.app, row.environment, row.engine, row.name) == (app, environment, engine, queue) for row in known):
         where = f" in {environment[:40]}" if environment else " without an environment"
         raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]}{where} of {app[:60]}.", "Queues lists them all.")
@@ -62,8 +62,8 @@ async def find_worker(store: Store, app: str | None, name: str, environment: str
     """The worker that is meant; app and environment are None where they were not given. Raises NotFound, or BadInput where it may be more
     than one."""
     found = [
-        row for row in await workers.list_workers(store)
-        if row.name == name and app in (None, row.app) and environment in (None, row.environment)
+        row for row in await workers.list_workers(store, name=name)
+        if app in (None, row.app) and environment in (None, row.environment)
     ]  # fmt: skip
     if not found:
         where = f" of {app[:60]}" if app else ""

@@ -76,7 +76,7 @@ async def detail_page(request: Request) -> Response:
     shell = await make_shell(request, "workers", Filters(app=row.app, environment=row.environment))
     agent = row.agent
     role = request.scope["identity"].role
-    known = [of for of in await queues.list_queues(found.store) if of.app == row.app and of.environment == row.environment and of.name]
+    known = [of for of in await queues.list_queues(found.store, app=row.app, environment=row.environment) if of.name]
     here = Filters(worker=row.name, app=row.app, environment=row.environment)
     page = WorkerPage(
         shell=shell,

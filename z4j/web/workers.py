@@ -3,28 +3,34 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
+from z4j.exceptions import BadInput
 from z4j.store import gaps
+from z4j.store.db import Store
 from z4j.store.gaps import FaultRow, GapRow, RefusedRow
-from z4j.store.workers import WorkerRow, list_workers
+from z4j.store.name_limits import CAUSE, LIMITS, OTHERS
+from z4j.store.workers import Place, WorkerPage, WorkerRow, page_of_workers
 from z4j.web import export
 from z4j.web.filters import Filters
-from z4j.web.formats import DAY, duration, number, size
+from z4j.web.formats import DAY, duration, number, plural, size
 from z4j.web.render import Shell, render
 from z4j.web.services import services
 from z4j.web.shell import make_shell
 from z4j.web.strip import scope_of
 
 SINCE: Final = DAY
-ORDER: Final = {"connected": 0, "silent": 1, "left": 2}
+PAGE: Final = 100
+EXPORTED: Final = 1_000
+"""Workers in one answer of /workers.json and of the API."""
 SKEW: Final = 500_000
 """Microseconds two clocks may differ before the page says so."""
 
@@ -50,14 +56,27 @@ class WorkerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """What is missing of an app, and when that happened last."""
+
+    app: str
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkersPage:
     """The context of workers/list.html."""
 
     shell: Shell
     lines: tuple[WorkerLine, ...]
     summary: str
+    more_href: str
+    """The next page, "" on the last."""
+    first_href: str
+    """The first page, "" on the first."""
     gaps: tuple[GapRow, ...]
-    refused: tuple[RefusedRow, ...]
+    refused: tuple[Refused, ...]
     faults: tuple[FaultRow, ...]
     live_href: str
     is_scoped: bool
@@ -65,44 +84,67 @@ class WorkersPage:
 
 async def list_page(request: Request) -> Response:
     """GET /workers: those seen within a day."""
-    scope, now = scope_of(request), clock.now()
-    lines = tuple(line(row) for row in await _rows(request, scope, now))
+    scope, now, after = scope_of(request), clock.now(), place_from(request)
     store = services(request).store
+    found = await page_of(store, scope, now, after, PAGE)
+    here = page_href(scope, after) if after else scope.href("/workers")
     page = WorkersPage(
         shell=await make_shell(request, "workers"),
-        lines=lines,
-        summary=_summary(lines),
+        lines=tuple(line(row) for row in found.rows),
+        summary=_summary(found),
+        more_href=page_href(scope, found.last) if found.last else "",
+        first_href=scope.href("/workers") if after else "",
         gaps=tuple(await gaps.list_gaps(store, since=now - SINCE)),
-        refused=tuple(await gaps.list_refused(store)),
+        refused=tuple(refused(row) for row in await gaps.list_refused(store)),
         faults=tuple(await gaps.list_faults(store, since=now - SINCE)),
-        live_href=scope.href("/workers"),
+        live_href=here,
         is_scoped=not scope.is_any,
     )
     return render(request, "workers/list.html", page)
 
 
-async def _rows(request: Request, scope: Filters, now: int) -> list[WorkerRow]:
-    rows = sorted(await list_workers(services(request).store, since=now - SINCE), key=lambda row: (ORDER[row.state], _natural(row.name)))
-    return [
-        row
-        for row in rows
-        if (not scope.environment or row.environment == scope.environment)
-        and (not scope.app or row.app == scope.app)
-        and (not scope.engine or scope.engine in row.agent.engines)
-    ]
+async def page_of(store: Store, scope: Filters, now: int, after: Place | None, limit: int) -> WorkerPage:
+    """Some of the workers seen within a day."""
+    return await page_of_workers(
+        store, since=now - SINCE, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit
+    )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """host-9 stands before host-10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+def place_from(request: Request) -> Place | None:
+    """`after` of a URL; None at the beginning. Raises BadInput."""
+    text = request.query_params.get("after", "")
+    try:
+        return Place(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else None
+    except (msgspec.MsgspecError, UnicodeError):
+        raise BadInput("`after` is not a place in the list of workers.", "Take the one that the page before names.") from None
 
 
-def _summary(lines: tuple[WorkerLine, ...]) -> str:
-    connected = [line for line in lines if line.state == "connected"]
-    held, capacity = sum(line.held for line in connected), sum(line.capacity or 0 for line in connected)
-    silent = sum(1 for line in lines if line.state == "silent")
-    said = f"{number(len(connected))} connected, running {number(held)} of {number(capacity)}"
-    return f"{said}; {number(silent)} silent" if silent else said
+def text_of(place: Place) -> str:
+    """A place as a URL holds it."""
+    return msgspec.json.encode(tuple(place)).decode()
+
+
+def page_href(scope: Filters, after: Place) -> str:
+    """The page after a place."""
+    href = scope.href("/workers")
+    return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"
+
+
+def _summary(found: WorkerPage) -> str:
+    said = f"{number(found.connected)} connected, running {number(found.held)} of {number(found.capacity)}"
+    return f"{said}; {number(found.silent)} silent" if found.silent else said
+
+
+def refused(row: RefusedRow) -> Refused:
+    """What was refused of an app, or stored under another name, in a sentence."""
+    kind = row.cause.removeprefix(CAUSE)
+    if kind == row.cause:
+        return Refused(row.app, f"{plural(row.events, 'record')} refused ({row.cause.replace('_', ' ')})", row.last_at)
+    word = "task name" if kind == "name" else kind
+    limit = LIMITS.get(kind, 0)
+    return Refused(
+        row.app, f"{plural(row.events, 'report')} of a {word} beyond the limit of {number(limit)}: shown as {OTHERS}", row.last_at
+    )
 
 
 def line(row: WorkerRow) -> WorkerLine:
@@ -141,12 +183,22 @@ def notes(row: WorkerRow) -> tuple[str, ...]:
 
 async def list_json(request: Request) -> Response:
     """GET /workers.json."""
-    rows = await _rows(request, scope_of(request), clock.now())
-    return export.to_json({"workers": [export.plain(line(row)) for row in rows]})
+    found = await page_of(services(request).store, scope_of(request), clock.now(), place_from(request), EXPORTED)
+    body = {"workers": [export.plain(line(row)) for row in found.rows], "after": text_of(found.last) if found.last else None}
+    return export.to_json(body)
 
 
 async def list_csv(request: Request) -> Response:
     """GET /workers.csv."""
-    rows = [line(row) for row in await _rows(request, scope_of(request), clock.now())]
+    scope, store, now = scope_of(request), services(request).store, clock.now()
+
+    async def rows() -> AsyncIterator[WorkerLine]:
+        after, is_more = place_from(request), True
+        while is_more:
+            found = await page_of(store, scope, now, after, EXPORTED)
+            for row in found.rows:
+                yield line(row)
+            after, is_more = found.last, found.last is not None
+
     columns = tuple(name for name in WorkerLine.__dataclass_fields__ if not name.endswith("href"))
-    return await export.to_csv(request, "workers", columns, export.each(rows))
+    return await export.to_csv(request, "workers", columns, rows())

@@ -13,7 +13,7 @@ from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
 from z4j.rules.frames import Discovery, Hello, QueueItem
-from z4j.store import agents, boots, names, retention, unused, usage
+from z4j.store import agents, boots, name_limits, names, retention, unused, usage
 from z4j.store.db import Connection, Store
 from z4j.store.retention import DAY_US, Retention
 from z4j.store.tasks import TaskFilter, list_tasks
@@ -65,8 +65,9 @@ async def test_beyond_its_size_the_oldest_go_and_no_more_than_needed(tmp_path: P
         db.close()
 
 
-async def test_one_app_never_costs_another_its_tasks(tmp_path: Path) -> None:
+async def test_one_app_never_costs_another_its_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of names of its own, flooded; the other app's tasks are older, and every one of them stays."""
+    monkeypatch.setattr(name_limits, "LIMITS", dict.fromkeys(name_limits.LIMITS, 10_000))
     async with database(tmp_path) as store:
         await add_app(store)
         await fill(store, 1_000)

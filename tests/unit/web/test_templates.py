@@ -18,6 +18,7 @@ from z4j.store.agents import AgentRow
 from z4j.store.apps import AppRow
 from z4j.store.commands import CommandRow
 from z4j.store.gaps import FaultRow, GapRow, RefusedRow
+from z4j.store.name_limits import CAUSE
 from z4j.store.queues import QueueRow
 from z4j.store.runs import RunRow
 from z4j.store.tasks import Link, TaskRow
@@ -313,18 +314,24 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
             SHELL,
             (WORKER,),
             "1 connected",
+            "/workers?after=x",
+            "/workers",
             (GapRow("shop", NOW, 3, 90, NOW, NOW, "spool full"),),
-            (RefusedRow("shop", "from_the_future", 3, NOW),),
+            (workers.refused(RefusedRow("shop", "from_the_future", 3, NOW)), workers.refused(RefusedRow("shop", f"{CAUSE}name", 3, NOW))),
             (FaultRow("shop", NOW, "spool", EVIL, 1),),
             "/workers",
             False,
         ),
     ),
-    ("workers none", "workers/list.html", workers.WorkersPage(SHELL, (), "", (), (), (), "/workers", False)),
-    ("workers none here", "workers/list.html", workers.WorkersPage(SHELL, (), "", (), (), (), "/workers", True)),
-    ("queues", "queues/list.html", queues.QueuesPage(SHELL, (queues.line(QUEUE, NOW),), "1 queue", "/queues", False)),
-    ("queues none", "queues/list.html", queues.QueuesPage(SHELL, (), "", "/queues", False)),
-    ("queues none here", "queues/list.html", queues.QueuesPage(SHELL, (), "", "/queues", True)),
+    ("workers none", "workers/list.html", workers.WorkersPage(SHELL, (), "", "", "", (), (), (), "/workers", False)),
+    ("workers none here", "workers/list.html", workers.WorkersPage(SHELL, (), "", "", "", (), (), (), "/workers", True)),
+    (
+        "queues",
+        "queues/list.html",
+        queues.QueuesPage(SHELL, (queues.line(QUEUE, NOW),), "1 queue", "/queues?after=x", "/queues", "/queues", False),
+    ),
+    ("queues none", "queues/list.html", queues.QueuesPage(SHELL, (), "", "", "", "/queues", False)),
+    ("queues none here", "queues/list.html", queues.QueuesPage(SHELL, (), "", "", "", "/queues", True)),
     (
         "changes",
         "changes/list.html",

@@ -18,26 +18,31 @@ from z4j.store.holds import HoldRow, list_holds
 from z4j.store.queues import QueueRow, list_queues
 from z4j.store.workers import WorkerRow, list_workers
 from z4j.web import export, wishes
+from z4j.web import workers as worker_pages
 from z4j.web.api.operations import Operation, answer, read_body
 from z4j.web.api.plans import BEFORE, PlanState, plan_state
 from z4j.web.changes import before_of
+from z4j.web.filters import Filters
 from z4j.web.formats import DAY
+from z4j.web.queues import EXPORTED, page_of, place_from, text_of
 from z4j.web.services import services
 
 PAGE: Final = 100
 
 
 class QueueList(Struct):
-    """Every queue, and those that are paused."""
+    """Queues in their order, and all that are paused; `after` is the place to go on with, null at the end."""
 
     queues: list[QueueRow]
     paused: list[HoldRow]
+    after: str | None
 
 
 class WorkerList(Struct):
-    """Workers seen within a day."""
+    """Workers seen within a day, connected ones first; `after` is the place to go on with, null at the end."""
 
     workers: list[WorkerRow]
+    after: str | None
 
 
 class CommandList(Struct):
@@ -103,8 +108,14 @@ class NameLimit(Struct, forbid_unknown_fields=True):
 
 async def queues(request: Request) -> Response:
     """GET /api/v1/queues."""
-    store = services(request).store
-    return answer({"queues": await list_queues(store), "paused": await list_holds(store)})
+    store, query = services(request).store, request.query_params
+    scope = Filters(app=query.get("app", ""), environment=query.get("environment", ""), engine=query.get("engine", ""))
+    last = None
+    if (name := query.get("name")) is not None:
+        rows = await list_queues(store, app=scope.app, environment=scope.environment, engine=scope.engine, name=name)
+    else:
+        rows, last = await page_of(store, scope, place_from(request), EXPORTED)
+    return answer({"queues": rows, "paused": await list_holds(store), "after": text_of(last) if last else None})
 
 
 async def act_on_queue(request: Request) -> Response:
@@ -118,7 +129,14 @@ async def act_on_queue(request: Request) -> Response:
 
 async def workers(request: Request) -> Response:
     """GET /api/v1/workers."""
-    return answer({"workers": await list_workers(services(request).store, since=clock.now() - DAY)})
+    store, query = services(request).store, request.query_params
+    scope = Filters(app=query.get("app", ""), environment=query.get("environment", ""), engine=query.get("engine", ""))
+    if (name := query.get("name")) is not None:
+        rows = await list_workers(store, since=clock.now() - DAY, name=name)
+        known = [row for row in rows if scope.app in ("", row.app) and scope.environment in ("", row.environment)]
+        return answer({"workers": known, "after": None})
+    found = await worker_pages.page_of(store, scope, clock.now(), worker_pages.place_from(request), worker_pages.EXPORTED)
+    return answer({"workers": found.rows, "after": worker_pages.text_of(found.last) if found.last else None})
 
 
 async def act_on_worker(request: Request) -> Response:
@@ -176,10 +194,14 @@ async def audit_rows(request: Request) -> Response:
     return answer({"audit": told, "before": rows[-1].seq if len(rows) == PAGE else None})
 
 
+LISTED: Final = (
+    ("app", "Only this app's."), ("environment", "Only this environment's."), ("engine", "Only this engine's."),
+    ("name", "Only those of this name."), ("after", "The place to go on with."),
+)  # fmt: skip
 OPERATIONS: Final = (
-    Operation("GET", "/api/v1/queues", queues, "viewer", "Queues, and which are paused.", QueueList),
+    Operation("GET", "/api/v1/queues", queues, "viewer", "Queues, and which are paused.", QueueList, query=LISTED),
     Operation("POST", "/api/v1/queues/actions", act_on_queue, "operator", "Ask about a queue.", Commands, QueueAction, status=202),
-    Operation("GET", "/api/v1/workers", workers, "viewer", "Workers and what they run.", WorkerList),
+    Operation("GET", "/api/v1/workers", workers, "viewer", "Workers and what they run.", WorkerList, query=LISTED),
     Operation("POST", "/api/v1/workers/actions", act_on_worker, "operator", "Ask a worker.", Commands, WorkerAction, status=202),
     Operation("POST", "/api/v1/task-names/limits", limit_name, "operator", "Limit a task name.", Commands, NameLimit, status=202),
     Operation("GET", "/api/v1/commands", list_commands, "viewer", "What was asked, newest first.", CommandList, query=BEFORE),
