@@ -30,4 +30,11 @@ def test_a_database_of_an_earlier_version(tmp_path: Path) -> None:
         assert httpx2.get(link[0]).status_code in (200, 303)
         assert made.rows("SELECT 1 FROM app WHERE name = 'kept'")
         assert migrate.version(path) == migrate.newest()
+        said, keep = server.log.read_text(), made.data / "connection"
+        url = keep.read_text()
+        assert keep.stat().st_mode & 0o777 == 0o600
+        assert f'export Z4J_URL="$(cat {keep})"' in said
+        secret = url.partition("://")[2].rpartition("@")[0]
+        assert url == f"z4j+ws://{secret}@127.0.0.1:{made.port}"
+        assert not [part for part in secret.split(".") if part in said], "neither token nor seal key is printed"
         assert [copy.stat().st_mode & 0o777 for copy in made.data.glob("z4j.db.before-*")] == [0o600]

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from z4j.cli.address import address_of
 from z4j.cli.output import print_json, say
+from z4j.cli.secret import read_secret
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
 from z4j.settings import Settings
 
@@ -34,7 +35,8 @@ class Client:
             raise BadInput(f"{server} is no address of a server.", "Write http://127.0.0.1:7700 or https://….")
         if not token:
             raise NotAllowed(
-                "No API token is given.", "Put one into Z4J_API_TOKEN; `z4j token create --api LABEL --role operator` makes one."
+                "No API token is given.",
+                "Put one into Z4J_API_TOKEN or a file (--token FILE); `z4j token create --api LABEL --role operator` makes one.",
             )
         self._base = f"{server.rstrip('/')}/api/v1"
         self._token = token
@@ -84,7 +86,7 @@ def _told(error: urllib.error.HTTPError) -> Z4jError:
 def client_of(words: argparse.Namespace, settings: Settings) -> Client:
     """From the command line and the environment. Raises BadInput or NotAllowed."""
     server = words.server or os.environ.get("Z4J_SERVER") or f"http://{address_of(words, settings)[0]}"
-    return Client(server, words.token or os.environ.get("Z4J_API_TOKEN", ""))
+    return Client(server, read_secret(words.token, "--token", "Z4J_API_TOKEN"))
 
 
 def tell_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:

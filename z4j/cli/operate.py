@@ -10,6 +10,7 @@ from typing import Any
 from z4j.cli import plan, remote, schedule
 
 Add = Callable[..., argparse.ArgumentParser]
+ARGUMENTS = 'File with {"args": […], "kwargs": {…}} in JSON, or - for standard input: for values that no other user may see.'
 LEVELS = ("next", "high", "normal", "low")
 PLACES = ("waiting", "delayed", "dead")
 PLANS = ("retry_task", "cancel_task", "move_task", "prioritise_task", "release_task", "terminate_task", "delete_task")
@@ -26,7 +27,7 @@ def add_commands(add: Add) -> None:
 
 def _remote(made: argparse.ArgumentParser, *, asks: bool = False) -> argparse.ArgumentParser:
     made.add_argument("--server", help="Address of the server. Default: Z4J_SERVER, else this installation's own")
-    made.add_argument("--token", help="API token. Default: Z4J_API_TOKEN")
+    made.add_argument("--token", metavar="FILE", help="File that holds the API token, or - for standard input. Default: Z4J_API_TOKEN")
     made.add_argument("--json", action="store_true", help="Print what the API answers.")
     if asks:
         made.add_argument("--reason", default="", help="For the audit log.")
@@ -66,6 +67,7 @@ def _tasks(add: Add) -> None:
         if action == "edit_task":
             made.add_argument("--arg", action="append", default=[], metavar="PLACE=JSON", help="A positional argument, from 0.")
             made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")
+            made.add_argument("--arguments", metavar="FILE", help=ARGUMENTS)
     made = _remote(add("run", "Run a registered task.", remote.run_task, actions), asks=True)
     made.add_argument("name")
     made.add_argument("--app", required=True)
@@ -74,6 +76,7 @@ def _tasks(add: Add) -> None:
     made.add_argument("--queue")
     made.add_argument("--arg", action="append", default=[], metavar="JSON", help="A positional argument; repeat it.")
     made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")
+    made.add_argument("--arguments", metavar="FILE", help=ARGUMENTS)
 
 
 def _queues(add: Add) -> None:
@@ -201,3 +204,4 @@ def _rules(made: argparse.ArgumentParser) -> None:
     made.add_argument("--queue")
     made.add_argument("--arg", action="append", default=[], metavar="JSON", help="A positional argument; repeat it.")
     made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")
+    made.add_argument("--arguments", metavar="FILE", help=ARGUMENTS)

@@ -9,6 +9,7 @@ from typing import Any
 
 from z4j.cli.client import client_of, tell_command
 from z4j.cli.output import print_json, say
+from z4j.cli.secret import read_arguments, warn_of_values
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound
 from z4j.settings import Settings
@@ -45,18 +46,33 @@ def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
         if getattr(words, name, None):
             body[name] = getattr(words, name)
     if words.action == "edit_task":
-        body["edit"] = {"args": pairs(words.arg), "kwargs": pairs(words.kwarg)}
+        args, kwargs = read_arguments(words.arguments)
+        places, named = pairs(words.arg), pairs(words.kwarg)
+        warn_of_values(list(places.values()), named, words.reason)
+        given = {str(place): value for place, value in enumerate(args or ())}
+        body["edit"] = {"args": given | places, "kwargs": (kwargs or {}) | named}
+    else:
+        warn_of_values([], {}, words.reason)
     return tell_command(client, client.post(f"/tasks/{_row_of(client, words.task)}/actions", **body), words)
 
 
 def run_task(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j task run`."""
     client = client_of(words, settings)
+    args, kwargs = arguments_of(words)
     made = client.post(
         "/tasks", app=words.app, engine=words.engine, environment=words.environment or "", name=words.name,
-        args=[value_of(text) for text in words.arg], kwargs=pairs(words.kwarg), queue=words.queue or "", reason=words.reason,
+        args=args, kwargs=kwargs, queue=words.queue or "", reason=words.reason,
     )  # fmt: skip
     return tell_command(client, made, words)
+
+
+def arguments_of(words: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    """Of `--arguments`, `--arg` and `--kwarg` together. Raises BadInput."""
+    args, kwargs = read_arguments(words.arguments)
+    more, named = [value_of(text) for text in words.arg], pairs(words.kwarg)
+    warn_of_values(more, named, words.reason)
+    return (args or []) + more, (kwargs or {}) | named
 
 
 def _row_of(client: Any, text: str) -> int:

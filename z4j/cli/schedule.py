@@ -12,7 +12,7 @@ from typing import Any, Final
 from z4j import files
 from z4j.cli.client import Client, client_of
 from z4j.cli.output import json_text, print_json, say
-from z4j.cli.remote import only, pairs, value_of
+from z4j.cli.remote import arguments_of, only
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, Z4jError
 from z4j.rules.crontab import read_crontab
@@ -57,10 +57,11 @@ def create(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j schedule create`."""
     client = client_of(words, settings)
     kind, expression = _rule(words)
+    args, kwargs = arguments_of(words)
     made = client.post(
         "/schedules", app=words.app, environment=words.environment or "", scheduler=words.scheduler or "z4j", engine=words.engine or "",
         name=words.name, kind=kind, expression=expression, timezone=words.timezone or "UTC", task_name=words.task,
-        args=[value_of(text) for text in words.arg], kwargs=pairs(words.kwarg), queue=words.queue or "", catch_up=words.catch_up,
+        args=args, kwargs=kwargs, queue=words.queue or "", catch_up=words.catch_up,
         overlap=words.overlap, jitter_s=words.jitter, reason=words.reason,
     )  # fmt: skip
     return _tell(made, words, f"{words.name} was created, row {made['id']}." if made["id"] else f"Asked the scheduler for {words.name}.")
@@ -70,9 +71,10 @@ def edit(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j schedule edit`."""
     client = client_of(words, settings)
     kind, expression = _rule(words, is_needed=False)
+    args, kwargs = arguments_of(words)
     made = client.post(
         f"/schedules/{_row_of(client, words)}", kind=kind or None, expression=expression or None, timezone=words.timezone, name=words.name,
-        task_name=words.task, queue=words.queue, args=[value_of(text) for text in words.arg] or None, kwargs=pairs(words.kwarg) or None,
+        task_name=words.task, queue=words.queue, args=args or None, kwargs=kwargs or None,
         reason=words.reason,
     )  # fmt: skip
     return _tell(made, words, "Changed.")

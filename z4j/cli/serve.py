@@ -8,8 +8,9 @@ import asyncio
 import dataclasses
 import os
 import secrets
+import shlex
 
-from z4j import app, clock
+from z4j import app, clock, files
 from z4j.cli import backup
 from z4j.cli.offline import offline
 from z4j.cli.output import say
@@ -55,8 +56,12 @@ async def _prepare(name: str, settings: Settings) -> None:
         if not keep.exists():
             made = await connect_app(parts.store, name, host, "z4j dev")
             await parts.record("create_token", f"app:{name}", token=made.token_id)
-            fd = os.open(keep, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(fd, "w") as file:
-                file.write(made.url)
-        url = f"{keep.read_text().rpartition('@')[0]}@{host}"
-        say(f"\nZ4J_URL='{url}'\n\nSign in once with:  http://{host}/login?code={link}\n", flush=True)
+            files.create_whole(keep, made.url, mode=0o600)
+        url = f"{keep.read_text().strip().rpartition('@')[0]}@{host}"
+        if url != keep.read_text():  # another port than before
+            files.write_whole(keep, url, mode=0o600)
+        # The connection string holds the app's seal key, so it is in that file and nowhere else: output ends up in logs and histories.
+        say(
+            f'\nexport Z4J_URL="$(cat {shlex.quote(str(keep.resolve()))})"\n\nSign in once with:  http://{host}/login?code={link}\n',
+            flush=True,
+        )

@@ -11,6 +11,7 @@ from z4j import clock
 from z4j.cli.address import address_of
 from z4j.cli.offline import offline
 from z4j.cli.output import say
+from z4j.cli.secret import read_secret
 from z4j.cli.table import print_table, when
 from z4j.exceptions import NotFound
 from z4j.settings import Settings
@@ -28,7 +29,10 @@ def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     made.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
     made.add_argument("--owner", metavar="NAME", help="Person the API token belongs to: it ends with them. Default: nobody.")
     made.add_argument("--days", type=int, help="Days until it expires. Default: never")
-    made.add_argument("--seal-from", metavar="Z4J_URL", help="An existing connection string of the app, for its seal key.")
+    made.add_argument(
+        "--seal-from", metavar="FILE",
+        help="File that holds an existing connection string of the app, for its seal key, or - for standard input. Default: Z4J_SEAL_FROM",
+    )  # fmt: skip
     add("list", "List tokens, without anything secret.", show, tokens)
     stop = add("revoke", "Stop a token from working, now.", revoke, tokens)
     stop.add_argument("id", type=int)
@@ -47,7 +51,8 @@ async def _create(words: argparse.Namespace, settings: Settings) -> int:
             say(token)
             return 0
         host, notes = address_of(words, settings)
-        made = await connect_app(parts.store, words.app, host, "command line", seal_from=words.seal_from or "")
+        seal_from = read_secret(words.seal_from, "--seal-from", "Z4J_SEAL_FROM")
+        made = await connect_app(parts.store, words.app, host, "command line", seal_from=seal_from)
         await parts.record("create_token", f"app:{made.app}", token=made.token_id)
         say(f"Z4J_URL='{made.url}'")
         for note in notes:
@@ -55,7 +60,7 @@ async def _create(words: argparse.Namespace, settings: Settings) -> int:
         if not made.has_seal_key:
             say(
                 "# This app has a seal key already, which is never stored here. Append '.<key>' of an existing connection string\n"
-                "# to the token, or create it again with --seal-from; without the key, tasks with secrets cannot be retried."
+                "# to the token, or create it again with --seal-from FILE; without the key, tasks with secrets cannot be retried."
             )
         return 0
 

@@ -147,7 +147,7 @@ def test_connection_strings(run: Run, tmp_path: Path) -> None:
     assert "." in url.partition("@")[0]
     code, second, _ = run("token", "create", "--app", "shop")
     assert "has a seal key already" in second
-    code, third, _ = run("token", "create", "--app", "shop", "--seal-from", url)
+    code, third, _ = run("token", "create", "--app", "shop", "--seal-from", "-", stdin=f"{url}\n")
     assert third.partition("@")[0].rpartition(".")[2] == url.partition("@")[0].rpartition(".")[2]
     said = run("token", "list")[1]
     assert said.count("shop") == 3

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Secrets that a command is given: from a file, standard input or the environment, never as a word of the command line.
+
+Every user of a machine can read every command line (`ps`, /proc/*/cmdline), and shells keep them in their history.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from z4j.cli.output import say
+from z4j.exceptions import BadInput
+from z4j_agent.redaction import redact, redact_text
+
+LONGEST: Final = 1024 * 1024
+STDIN: Final = "-"
+
+
+def read_secret(given: str | None, option: str, variable: str) -> str:
+    """The first line of the file `given`, of standard input for "-", or the environment variable; "" where there is none of them.
+
+    Raises BadInput, without repeating `given`, where it is the secret itself.
+    """
+    if given is None:
+        return os.environ.get(variable, "").strip()
+    if given != STDIN and (given.startswith(("z4a_", "z4k_", "z4j+")) or "://" in given):
+        raise BadInput(
+            f"{option} takes the name of a file: every user of this machine can read a secret on a command line. Nothing was done.",
+            f"Put it into a file and give the file's name, give - and write it to standard input, or set {variable}. Revoke this one "
+            "(`z4j token revoke`) if anybody else uses this machine.",
+        )
+    return _read(given, option).partition("\n")[0].strip()
+
+
+def read_arguments(given: str | None) -> tuple[list[Any] | None, dict[str, Any] | None]:
+    """(args, kwargs) of `--arguments`: a JSON object with a list `args` and an object `kwargs`, each of which may be missing (None).
+    Raises BadInput."""
+    if given is None:
+        return None, None
+    try:
+        found = json.loads(_read(given, "--arguments"))
+    except ValueError:
+        found = None
+    args, kwargs = (found.get("args"), found.get("kwargs")) if isinstance(found, dict) else (None, None)
+    if not isinstance(found, dict) or not found.keys() <= {"args", "kwargs"} or not isinstance(args, list | None):
+        raise BadInput('--arguments holds a JSON object such as {"args": [1], "kwargs": {"name": "x"}}. Nothing was done.')
+    if not isinstance(kwargs, dict | None):
+        raise BadInput('--arguments: "kwargs" is an object. Nothing was done.')
+    return args, kwargs
+
+
+def warn_of_values(args: list[Any], kwargs: dict[str, Any], reason: str = "") -> None:
+    """Says so where a value that was given as a word looks like a secret. It is no error: an argument's name alone may look like one."""
+    hidden = [name for name, value in kwargs.items() if redact({name: value})[1]]
+    if redact(args)[1]:
+        hidden.append("a positional argument")
+    if redact_text(reason) != reason:
+        hidden.append("the reason")
+    if hidden:
+        say(
+            f"z4j: {', '.join(hidden)} looks like a secret, and every user of this machine can read a command line.\n"
+            "     Give arguments with --arguments FILE (- reads standard input) instead.",
+            is_error=True,
+        )
+
+
+def _read(given: str, option: str) -> str:
+    try:
+        if given == STDIN:
+            return sys.stdin.read(LONGEST)
+        with Path(given).open(encoding="utf-8") as file:
+            return file.read(LONGEST)
+    except (OSError, UnicodeError) as error:  # the name is not repeated: it may be the secret
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
+        raise BadInput(
+            f"The file that {option} names cannot be read: {why}. Nothing was done.",
+            "Give the name of a file, or - for standard input; a value itself is not taken from the command line.",
+        ) from error
