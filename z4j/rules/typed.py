@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What operators type, as it may be shown and stored: arguments redacted by name, form and context, as agents do it. Pure."""
+"""What operators type, as it may be shown and stored: arguments redacted by name, form and context, as agents do it. Pure.
+
+`names` are the positional parameters of a task, as an agent has reported them. None stands for a task whose parameters are not known: a
+text by position may be a secret there, so all of them are masked.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from typing import Any
 
 from z4j_agent.redaction import MASK, redact, redact_arguments, redact_text
 
+Names = Sequence[str] | None
 
-def shown_params(params: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
-    """The parameters of a command; `names` are the positional parameters of its task."""
+
+def shown_params(params: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """The parameters of a command."""
     shown = dict(params)
     if isinstance(shown.get("args"), list):
         shown["args"] = shown_args(shown["args"], names)
@@ -20,14 +26,16 @@ def shown_params(params: Mapping[str, Any], names: Sequence[str] = ()) -> dict[s
     if isinstance(edit := shown.get("edit"), dict):
         shown["edit"] = dict(edit)
         if isinstance(args := edit.get("args"), dict):
-            shown["edit"]["args"] = {place: redact_arguments([value], [_name_at(place, names)])[0][0] for place, value in args.items()}
+            shown["edit"]["args"] = {place: _shown_at(place, value, names) for place, value in args.items()}
         if isinstance(kwargs := edit.get("kwargs"), dict):
             shown["edit"]["kwargs"] = redact(kwargs)[0]
     return shown
 
 
-def shown_args(args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
+def shown_args(args: Sequence[Any], names: Names) -> list[Any]:
     """Positional arguments, each by the name of its parameter."""
+    if names is None:
+        return [MASK if isinstance(value, str) and value else redact([value])[0][0] for value in args]
     return (
         redact_arguments(args, names)[0]
         if len(args) <= len(names)
@@ -35,7 +43,7 @@ def shown_args(args: Sequence[Any], names: Sequence[str] = ()) -> list[Any]:
     )
 
 
-def shown_changes(changes: Mapping[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+def shown_changes(changes: Mapping[str, Any], names: Names) -> dict[str, Any]:
     """{field: [before, after]} of a schedule's edit; arguments are JSON texts."""
     shown = dict(changes)
     for field in ("args", "kwargs"):
@@ -74,11 +82,14 @@ def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = 
     return new
 
 
-def _name_at(place: str, names: Sequence[str]) -> str:
-    return names[int(place)] if place.isdecimal() and len(place) < 5 and int(place) < len(names) else ""
+def _shown_at(place: str, value: Any, names: Names) -> Any:
+    if names is None:
+        return shown_args([value], None)[0]
+    name = names[int(place)] if place.isdecimal() and len(place) < 5 and int(place) < len(names) else ""
+    return redact_arguments([value], [name])[0][0]
 
 
-def _shown_json(text: Any, names: Sequence[str]) -> Any:
+def _shown_json(text: Any, names: Names) -> Any:
     if not isinstance(text, str):
         return text
     try:

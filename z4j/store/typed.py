@@ -19,18 +19,19 @@ from z4j_agent.signatures import redact_signature
 SQL = sql.load("typed")
 
 
-def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...]:
-    """The positional parameters of a task, as an agent has reported them; () where none has."""
+def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...] | None:
+    """The positional parameters of a task, as an agent has reported them; None where none has, or where its signature says too little."""
     for (signature,) in db.execute(SQL["signatures_of"], {"app_id": app_id, "name": task_name}):
-        found = signatures.parse(signature) or ()
-        return tuple(of.name for of in found if of.kind in ("positional", "either"))
-    return ()
+        found = signatures.parse(signature)
+        if found is not None:
+            return tuple(of.name for of in found if of.kind in ("positional", "either"))
+    return None
 
 
 def close_params(db: Connection, id: str, app_id: int, params: dict[str, Any], task_name: str = "") -> tuple[dict[str, Any], str]:
     """The parameters of a command as they are shown, and whole, encrypted; "" where nothing is masked."""
     name = task_name or str(params.get("task_name") or params.get("name") or "")
-    shown = typed.shown_params(params, names_of(db, app_id, name) if name else ())
+    shown = typed.shown_params(params, names_of(db, app_id, name))
     return shown, "" if shown == params else db.seal.close(params, f"command {id}")
 
 
@@ -124,8 +125,9 @@ def _close_stored(db: Connection) -> int:
         if sealed:
             place = {"app_id": app_id, "environment": environment, "scheduler": scheduler, "key": key}
             changed += db.execute(SQL["put_override"], place | {"spec": shown_spec, "sealed": sealed}).rowcount
-    for id, reason, changes in db.execute(SQL["all_edits"]).fetchall():
-        news = {"id": id, "reason": typed.shown_reason(reason), "changes": json.dumps(typed.shown_changes(json.loads(changes)))}
+    for id, reason, changes, app_id, task_name in db.execute(SQL["all_edits"]).fetchall():
+        shown_edit = typed.shown_changes(json.loads(changes), names_of(db, app_id, task_name))
+        news = {"id": id, "reason": typed.shown_reason(reason), "changes": json.dumps(shown_edit)}
         if news["reason"] != reason or json.loads(news["changes"]) != json.loads(changes):
             changed += db.execute(SQL["put_edit"], news).rowcount
     return changed

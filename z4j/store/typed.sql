@@ -31,7 +31,8 @@ WHERE app_id = :app_id AND environment = :environment AND scheduler = :scheduler
 
 -- all_edits --
 -- What an older release stored in clear.
-SELECT id, reason, changes FROM schedule_edit;
+SELECT e.id, e.reason, e.changes, e.app_id, coalesce(s.task_name, '') FROM schedule_edit AS e LEFT JOIN schedule AS s
+ON (s.app_id, s.environment, s.scheduler, s.key) = (e.app_id, e.environment, e.scheduler, e.key);
 
 -- put_edit --
 -- An edit of a schedule as it is shown.

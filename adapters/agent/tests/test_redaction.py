@@ -56,6 +56,20 @@ def test_values_that_look_secret(secret: str) -> None:
     assert secret not in redact_text(f"ValueError: bad {secret}\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bearer eoJnXGunlwyWeoJnXGuneoJnXGun", f"Bearer {MASK}"),
+        ("token abcdefghijklmnopqrstuvwxyzabcdef", f"token {MASK}"),
+        ("Basic subscription", "Basic subscription"),
+        ("bearer InternationalizationService", "bearer InternationalizationService"),
+        ("the token UnexpectedEndOfFile", "the token UnexpectedEndOfFile"),
+    ],
+)
+def test_a_token_of_letters_alone_is_told_from_prose(text: str, shown: str) -> None:
+    assert redact_text(text) == shown
+
+
 def test_urls_keep_their_shape() -> None:
     assert redact_string("postgres://ada:hunter2@db:5432/shop") == (f"postgres://{MASK}@db:5432/shop", True)
     assert redact_string("https://x.example/reset?token=abc123&next=1") == (f"https://x.example/reset?token={MASK}&next=1", True)

@@ -62,6 +62,7 @@ _INNER: Final = lazy(r"(?<=[_.-])(?:gh[opsur]_[A-Za-z0-9]{30,}|z4[ak]_[\w-]{20,}
 LONG: Final = lazy(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]{14,}")
 _BASE64: Final = lazy(r"(?<![A-Za-z0-9_+/-])[A-Za-z0-9_+/-]{15,}={0,2}")
 _HAS_DIGIT: Final = lazy(r"\d")
+_CAPITALS: Final = lazy(r"[A-Z]{2,}")
 
 KEY_BLOCK: Final = lazy(
     r"-----BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY(?: BLOCK)?|PGP MESSAGE|MESSAGE)-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)"
@@ -137,6 +138,8 @@ def _is_credential(word: str) -> bool:
         return False
     if chance.has_all(word) or chance.is_hex(word) or (word.endswith("=") and not word.islower()):
         return True
+    if word.isalpha():  # letters alone: longer than any word, or their case mixed by chance and not as in CamelCase
+        return len(word) >= 32 or (len(word) >= 20 and chance.turns(word) >= len(word) / 3 and len(_CAPITALS.findall(word)) >= 2)
     return len(word) >= 12 and any(map(str.isdigit, word))
 
 
