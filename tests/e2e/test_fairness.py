@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,44 +11,71 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_strangers import Agent, percentile
+from tests.e2e.test_strangers import Agent, page_times, percentile
+from tests.support.browserless import Person
 from tests.support.stack import ROOT, SERVER_PYTHON, Stack, stack
+from z4j.store.name_limits import LIMITS
 
 CONNECTIONS = 30
 
 
 def measure(made: Stack, arm_s: float, arms: int) -> dict[str, float]:
+    """Arms with and without the flood take turns. Times in milliseconds."""
     flooding = made.add_app("flood")
-    agent = Agent(made.add_app("shop"))
+    person, agent = Person.sign_in(made), Agent(made.add_app("shop"))
     agent.start()
     time.sleep(1)
     acks: dict[bool, list[float]] = {False: [], True: []}
+    queues: dict[bool, list[float]] = {False: [], True: []}
+    invented = 0
     for number in range(arms):
         is_flooded = number % 2 == 1
         process = None
         if is_flooded:
-            command: list[str | Path] = [SERVER_PYTHON, "-m", "tests.support.flood", flooding, str(CONNECTIONS), str(arm_s + 1)]
-            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            first = str(number * 1_000_000_000)
+            command: list[str | Path] = [SERVER_PYTHON, "-m", "tests.support.flood", flooding, str(CONNECTIONS), str(arm_s + 1), first]
+            # In life it floods from a machine of its own: here it must not take the processor from the server.
+            process = subprocess.Popen(["nice", "-n", "19", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
             time.sleep(1)
         agent.times.clear()
         time.sleep(arm_s)
         acks[is_flooded] += list(agent.times)
         if process is not None:
             out, _ = process.communicate(timeout=120)
-            print("names invented:", out.strip())
+            invented += int(out)
             time.sleep(1)
+        queues[number > 0] += page_times(person, 2, "/queues")
     agent.end()
     assert agent.error is None, agent.error
     peak = next(line for line in Path(f"/proc/{made.children[-1].process.pid}/status").read_text().splitlines() if "VmHWM" in line)
     figures = {"quiet_p99_ms": percentile(acks[False], 99), "flood_p99_ms": percentile(acks[True], 99), "flood_acks": len(acks[True])}
-    return figures | {"ratio": figures["flood_p99_ms"] / figures["quiet_p99_ms"], "peak_mb": int(peak.split()[1]) / 1024}
+    figures |= {"quiet_p50_ms": percentile(acks[False], 50), "flood_p50_ms": percentile(acks[True], 50), "invented": invented}
+    figures |= {"queues_before_ms": percentile(queues[False], 50), "queues_after_ms": percentile(queues[True], 50)}
+    figures |= {
+        "sent": agent.sent,
+        "kept": made.rows("SELECT count(*) FROM task JOIN app ON app.id = task.app_id WHERE name = 'shop'")[0][0],
+    }
+    return figures | {
+        "names": made.rows("SELECT count(*) FROM name WHERE kind IN ('name', 'queue')")[0][0],
+        "ratio": figures["flood_p99_ms"] / figures["quiet_p99_ms"], "peak_mb": int(peak.split()[1]) / 1024, "load": os.getloadavg()[0],
+    }  # fmt: skip
+
+
+def check(figures: dict[str, float]) -> None:
+    """What has to hold on a machine of any speed."""
+    assert figures["kept"] == figures["sent"], "no task of another app is deleted"
+    assert figures["names"] <= sum(LIMITS[kind] + 1 for kind in ("name", "queue")) + 2
+    assert figures["peak_mb"] < 200
+    assert figures["queues_after_ms"] < max(100, 6 * figures["queues_before_ms"]), "a hundred queues on the page instead of one"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Stack]:
     with stack(tmp_path) as made:
         made.command("migrate")
-        made.start_server()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("Z4J_GIGABYTES_KEPT", "0.02")  # reached within seconds: what grew has to go, and nothing else
+            made.start_server()
         yield made
 
 
@@ -56,12 +84,12 @@ def test_a_flood_does_not_stop_another_apps_acks(server: Stack) -> None:
     print(figures)
     assert figures["flood_acks"] > 20
     assert figures["flood_p99_ms"] < 1_000  # seconds, before each app had its turn
-    assert figures["peak_mb"] < 300
+    check(figures)
 
 
 @pytest.mark.long
 def test_a_long_flood(server: Stack) -> None:
     figures = measure(server, 15, 6)
     print(figures)
+    check(figures)
     assert figures["ratio"] <= 2
-    assert figures["peak_mb"] < 200

@@ -56,6 +56,7 @@ class Agent(threading.Thread):
         self.client = WireClient(url)
         self.client.send_and_wait(self.client.origin())
         self.times: list[float] = []
+        self.sent = 0
         self.error: Exception | None = None
         self._stop_it = threading.Event()
 
@@ -66,6 +67,7 @@ class Agent(threading.Thread):
                 number += 1
                 began = time.monotonic()
                 self.client.send_and_wait(life(self.client.boot, number, now()))
+                self.sent = number
                 self.times.append((time.monotonic() - began) * 1_000)
                 time.sleep(0.05)
         except Exception as error:
@@ -81,11 +83,11 @@ def percentile(times: list[float], share: float) -> float:
     return statistics.quantiles(times, n=100, method="inclusive")[int(share) - 1]
 
 
-def page_times(person: Person, seconds: float) -> list[float]:
+def page_times(person: Person, seconds: float, path: str = "/tasks") -> list[float]:
     ends, times = time.monotonic() + seconds, []
     while time.monotonic() < ends:
         began = time.monotonic()
-        person.get("/tasks")  # raises when it is not the page
+        person.get(path)  # raises when it is not the page
         times.append((time.monotonic() - began) * 1_000)
         time.sleep(0.02)
     return times

@@ -30,3 +30,10 @@ SELECT 'app', a.name, c.tasks FROM (SELECT app_id, sum(tasks) AS tasks FROM coun
   WHERE (:states >> state) & 1 AND :name_id IN (-1, name_id) AND :queue_id IN (-1, queue_id)
     AND :engine_id IN (-1, engine_id) AND :environment_id IN (-1, environment_id)
   GROUP BY app_id) AS c JOIN app AS a ON a.id = c.app_id WHERE c.tasks > 0;
+
+-- count_scopes --
+-- How many tasks each app, environment and engine has. One pass over the counters, in the order of their primary key.
+SELECT a.name, e.text, g.text, c.tasks FROM (
+  SELECT app_id, environment_id, engine_id, sum(tasks) AS tasks FROM counter GROUP BY app_id, environment_id, engine_id
+) AS c JOIN app AS a ON a.id = c.app_id LEFT JOIN name AS e ON e.id = c.environment_id LEFT JOIN name AS g ON g.id = c.engine_id
+WHERE c.tasks > 0;

@@ -106,6 +106,10 @@ class Store:
         # Shielded: a caller that goes away must not look like a failure to the others of its group.
         return cast(list[T], await asyncio.shield(asyncio.wrap_future(job.future)))
 
+    def is_contended(self, lane: int) -> bool:
+        """Whether this app used much of the writer lately while another app used it too: then its steps have to be short."""
+        return self._turns.is_contended(lane)
+
     async def note(self, what: str, fn: Callable[[Connection], T], *, lane: int = SERVER, **facts: Any) -> T | None:
         """Like `write`, for what is good to have (when a token was used last, a heartbeat): where it cannot be written that is logged, and
         the caller goes on with None."""

@@ -12,7 +12,10 @@ ON CONFLICT DO UPDATE SET depth = excluded.depth, consumers = excluded.consumers
 WITH
 known AS (
   SELECT app_id, environment_id, engine_id, queue_id FROM queue WHERE :app_id IN (-1, app_id)
-  UNION SELECT DISTINCT app_id, environment_id, engine_id, queue_id FROM counter WHERE queue_id != 0 AND :app_id IN (-1, app_id)
+  UNION ALL SELECT * FROM (
+    SELECT DISTINCT app_id, environment_id, engine_id, queue_id FROM counter WHERE queue_id != 0 AND :app_id IN (-1, app_id)
+  ) AS c WHERE NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.app_id = c.app_id AND q.environment_id = c.environment_id
+    AND q.engine_id = c.engine_id AND q.queue_id = c.queue_id)
 ),
 page AS (
   SELECT k.app_id, k.environment_id, k.engine_id, k.queue_id, a.name AS app, coalesce(e.text, '') AS environment,

@@ -17,6 +17,8 @@ from typing import Any, Final
 SERVER: Final = 0
 """The lane of pages, commands and the server's own duties."""
 HALF_LIFE_S: Final = 1.0
+RECENT_S: Final = 10.0
+"""An app that used the writer within this time is taken for one that will soon do so again."""
 HEAVY_S: Final = 0.05
 """Of the writer's time in about a second: a lane above it is heavy, and the commit of a light one does not wait for it."""
 
@@ -97,6 +99,12 @@ class Turns:
     def is_heavy(self, lane: int) -> bool:
         """Whether this lane used much of the writer lately."""
         return self._usage(lane, self._clock()) > HEAVY_S
+
+    def is_contended(self, lane: int) -> bool:
+        """Whether this app used much of the writer lately, and another app used it at all. From any thread."""
+        now = self._clock()
+        others = [at for other, (_, at) in tuple(self._used.items()) if other not in (lane, SERVER)]
+        return self.is_heavy(lane) and any(now - at < RECENT_S for at in others)
 
     @property
     def has_durable(self) -> bool:

@@ -10,10 +10,9 @@ from starlette.requests import Request
 from z4j import __version__, clock
 from z4j.rules.access import is_allowed
 from z4j.store import agents
-from z4j.store.counters import Counts, Facet, count_tasks
+from z4j.store.counters import Counts, Facet, count_scopes
 from z4j.store.db import Store
 from z4j.store.minutes import strip_numbers
-from z4j.store.tasks import TaskFilter
 from z4j.web import strip
 from z4j.web.filters import Filters
 from z4j.web.formats import HOUR, plural
@@ -42,7 +41,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
     scope = mine.scope()
     path = request.url.path
     is_scoped = section in SCOPED
-    known = await count_tasks(store, TaskFilter())
+    known = await count_scopes(store) if is_scoped else Counts()
     return Shell(
         now=now,
         theme=theme_of(request),
@@ -54,7 +53,7 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
             for word, icon, href, key, role in RAIL
             if is_allowed(identity.role, role)
         ),
-        chips=chips(known or Counts(), mine, path) if is_scoped else (),
+        chips=chips(known, mine, path) if is_scoped else (),
         strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarm_of(request)),
         strip_href=scope.href("/strip"),
         heard=await _heard(store, now),

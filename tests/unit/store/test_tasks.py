@@ -10,6 +10,7 @@ import pytest
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.exceptions import BadInput
 from z4j.store import pages
+from z4j.store.counters import count_scopes
 from z4j.store.db import Store
 from z4j.store.tasks import TaskFilter, count_tasks, get_task, list_tasks
 
@@ -167,6 +168,10 @@ async def test_a_task_that_is_none(tmp_path: Path) -> None:
 async def test_facets_count_exactly_and_ignore_their_own_filter(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await fill(store)
+        whole, scopes = await count_tasks(store, TaskFilter()), await count_scopes(store)
+        assert whole is not None
+        of = ("by_app", "by_environment", "by_engine")
+        assert [getattr(scopes, name) for name in of] == [getattr(whole, name) for name in of]
         counts = await count_tasks(store, TaskFilter(states=("running",)))
         assert counts is not None
         assert dict(counts.by_state) == {"succeeded": 38, "failed": 19, "running": 3}

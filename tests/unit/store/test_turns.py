@@ -14,7 +14,7 @@ import pytest
 from z4j.exceptions import StoreError
 from z4j.store.db import Connection, Store
 from z4j.store.migrate import migrate
-from z4j.store.turns import HEAVY_S, Job, Turns
+from z4j.store.turns import HEAVY_S, RECENT_S, Job, Turns
 
 
 def job(lane: int, *, steps: int = 1, durable: bool = False) -> Job:
@@ -49,6 +49,20 @@ def test_in_one_lane_the_first_stays_first() -> None:
     assert turns.take(waits=False) is second
     turns.close()
     assert turns.take(waits=True) is None
+
+
+def test_steps_are_short_only_while_another_app_wants_the_writer() -> None:
+    now = [0.0]
+    turns = Turns(clock=lambda: now[0])
+    turns.charge(1, 10 * HEAVY_S)
+    turns.charge(0, 10 * HEAVY_S)
+    assert not turns.is_contended(1), "alone; the server's own lane does not count"
+    turns.charge(2, 0.001)
+    assert turns.is_contended(1)
+    assert not turns.is_contended(2), "it uses little"
+    now[0] = RECENT_S + 1
+    turns.charge(1, 10 * HEAVY_S)
+    assert not turns.is_contended(1), "the other one is gone"
 
 
 def test_what_was_used_is_forgotten() -> None:
