@@ -143,8 +143,8 @@ class CeleryAdapter(Adapter):
         return discovery.describe_worker(self._first.consumer, self.findings())
 
     def list_running(self) -> list[RunningTask]:
-        consumer = self._first.consumer
-        return discovery.list_running(consumer) if consumer is not None else []
+        first = self._first
+        return discovery.list_running(first.consumer, first.received_requests()) if first.consumer is not None else []
 
     def findings(self) -> list[Finding]:
         return doctor.findings(self._serving(), self._first.consumer)

@@ -25,7 +25,7 @@ from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import route, text_of
-from z4j_celery import apps, destinations, originals, outcomes
+from z4j_celery import apps, destinations, discovery, originals, outcomes, stored_ends
 from z4j_celery.facts import (
     ENGINE,
     MARK,
@@ -58,11 +58,12 @@ class Capture:
         """The worker's consumer once it is ready; None in producers and children."""
         self.hub: Any = None
         """gevent's hub in whose greenlets this app is used; None without gevent."""
-        self._agent: Agent
+        self.agent: Agent
         self._sending = threading.local()
         self._runs: dict[int, Run] = {}
         """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
         self._states = outcomes.States(self.on_stored)
+        self._stored_ends = stored_ends.StoredEnds(self)
         self._held: dict[str, ref[Any]] = {}
         """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
 
@@ -100,17 +101,19 @@ class Capture:
         agent = z4j_agent.current()
         if agent is None:
             return
-        self._agent = agent
+        self.agent = agent
         never_swallow(SoftTimeLimitExceeded, TimeLimitExceeded, Terminated)
         for signal, receiver in self._receivers:
             signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
         self._states.install()
+        self._stored_ends.install()
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
         self._states.uninstall()
+        self._stored_ends.uninstall()
         atexit.unregister(self._at_exit)
 
     def _uid(self, receiver: Callable[..., Any]) -> str:
@@ -142,7 +145,7 @@ class Capture:
     def on_after_publish(
         self, sender: Any = None, body: Any = None, exchange: Any = None, routing_key: Any = None, headers: Any = None, **_: Any
     ) -> None:
-        agent, sending = self._agent, self._sending
+        agent, sending = self.agent, self._sending
         if not getattr(sending, "is_ours", True):
             return
         said = headers if isinstance(headers, dict) and "id" in headers else body
@@ -156,7 +159,7 @@ class Capture:
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))
         task = get_current_task() if self._runs else None
-        if task is not None and task.request.id == task_id and (run := self._run_of(task.request)) is not None:
+        if task is not None and task.request.id == task_id and (run := self.run_of(task.request)) is not None:
             run.sent_again = to_us(said.get("eta")) or at
         message, sending.message = getattr(sending, "message", None), None
         if message is not None:
@@ -170,7 +173,7 @@ class Capture:
     def on_received(self, request: Any = None, **_: Any) -> None:
         if not self._is_ours(request.task):
             return
-        agent, headers, info = self._agent, request.request_dict, request.delivery_info
+        agent, headers, info = self.agent, request.request_dict, request.delivery_info
         at, task_id = now(), request.id
         marks = take_old_marks(headers)  # the child and its task get the rest
         held = self._held
@@ -197,11 +200,16 @@ class Capture:
         held = self._held.get(task_id)
         return held() if held is not None else None
 
+    def received_requests(self) -> list[Any]:
+        """Those that Celery has not forgotten."""
+        held: list[ref[Any]] = discovery.read_steadily(lambda: list(self._held.values()), list[ref[Any]]())
+        return [request for each in held if (request := each()) is not None]
+
     @guard("task_revoked")
     def on_revoked(self, sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
         if not self._is_ours(sender):
             return
-        agent, at = self._agent, now()
+        agent, at = self.agent, now()
         task_id, attempt, queue = request.id, int(request.retries or 0), queue_in(request.delivery_info)
         if expired:
             agent.append(records.expired(ENGINE, task_id, attempt, at, agent.run, sender.name, queue))
@@ -218,17 +226,17 @@ class Capture:
         """Run token, start and runtime of a task that a child of this process had, as far as main knows them."""
         held = self._request(task_id)
         if held is None or held.time_start is None or held.worker_pid is None:
-            return self._agent.run, None, None
+            return self.agent.run, None, None
         started_at = to_us(held.time_start) or 0
         if self.consumer is not None and self.consumer.pool.is_green:  # its "process ids" are addresses of greenlets
-            return self._agent.run, started_at, max(0, now() - started_at)
-        return f"{self._agent.boot}.{held.worker_pid}", started_at, max(0, now() - started_at)
+            return self.agent.run, started_at, max(0, now() - started_at)
+        return f"{self.agent.boot}.{held.worker_pid}", started_at, max(0, now() - started_at)
 
     @guard("task_unknown")
     def on_unknown(self, sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
         if not id or not self._is_ours(sender):
             return
-        agent, headers, queue = self._agent, message.headers or {}, queue_in(message.delivery_info)
+        agent, headers, queue = self.agent, message.headers or {}, queue_in(message.delivery_info)
         error = f"no task {name} is registered in this worker; the message was dropped"
         meta = records.NO_META if MARK in headers else sent_meta(headers, str(id))
         attempt = int(headers.get("retries") or 0)
@@ -241,7 +249,7 @@ class Capture:
         """A message Celery cannot read. Without an id of its own it gets one from its bytes: the same message, the same task."""
         if not self._is_ours(sender):
             return
-        agent, headers = self._agent, getattr(message, "headers", None) or {}
+        agent, headers = self.agent, getattr(message, "headers", None) or {}
         task_id, name = headers.get("id"), headers.get("task")
         if not isinstance(task_id, str) or not task_id:
             body = message.body
@@ -260,7 +268,10 @@ class Capture:
     def on_prerun(self, task: Any = None, args: Any = None, kwargs: Any = None, **_: Any) -> None:
         if not self._is_ours(task):
             return
-        agent, request = self._agent, task.request
+        agent, request = self.agent, task.request
+        if request.id is None:  # not Celery's own tracer
+            self._stored_ends.batch_started(task, args)
+            return
         run = self._runs[id(request)] = Run(request, task.name)
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
@@ -270,17 +281,23 @@ class Capture:
             agent.connect()
 
     @guard("task_postrun")
-    def on_postrun(self, task: Any = None, state: Any = None, retval: Any = None, **_: Any) -> None:
+    def on_postrun(self, task: Any = None, state: Any = None, retval: Any = None, args: Any = None, **_: Any) -> None:
         if not self._is_ours(task):
             return
         request = task.request
-        run = self._run_of(request)
+        if request.id is None:
+            self._stored_ends.batch_ended(args, state)
+            return
+        run = self.run_of(request)
         if run is None:
             return
         del self._runs[id(request)]
+        if (passing := run.interrupted_by()) is not None:
+            self._stored_ends.interrupted(run, passing)
+            return
         if state not in ("SUCCESS", "IGNORED", "REJECTED"):
             return  # failures and retries have signals of their own; no state is no end
-        agent, runtime = self._agent, run.runtime()
+        agent, runtime = self.agent, run.runtime()
         if state == "REJECTED":
             self._rejected_itself(run, request.id, retval, runtime)
             return
@@ -316,21 +333,21 @@ class Capture:
             *head, received_at=None, started_at=run.started_at, runtime=runtime, reason=reason,
             error_type=error_type, error=error, traceback=traceback, meta=run.meta,
         )  # fmt: skip
-        self._agent.append(record)
+        self.agent.append(record)
 
     @guard("update_state")
     def on_stored(self, task: Any, task_id: Any, state: Any, meta: Any) -> None:
-        run = self._run_of(task.request) if self._is_ours(task) else None
+        run = self.run_of(task.request) if self._is_ours(task) else None
         if run is not None and task_id in (None, run.task_id):
             run.stored = (str(state), meta)
 
-    def _run_of(self, request: Any) -> Run | None:
+    def run_of(self, request: Any) -> Run | None:
         run = self._runs.get(id(request))
         return run if run is not None and run.task_id == request.id else None
 
     def _rejected_itself(self, run: Run, task_id: str, reject: Any, runtime: int) -> None:
         """The task raised Reject: back into the queue, or dropped for good."""
-        agent, why = self._agent, getattr(reject, "reason", None)
+        agent, why = self.agent, getattr(reject, "reason", None)
         error = "" if why is None else display.show_error(text_of(why))
         head = (ENGINE, task_id, run.attempt, now(), agent.run, run.name, run.queue)
         if getattr(reject, "requeue", False):
@@ -347,17 +364,18 @@ class Capture:
         if isinstance(exception, Reject) or not self._is_ours(sender):
             return  # Celery 5.7 reports a Reject again, from main and as a failure; on_postrun has told it as what it is
         request = sender.request
-        run = self._run_of(request) if request.id == task_id else None
+        run = self.run_of(request) if request.id == task_id else None
         if run is None:
-            self._failed_elsewhere(sender, request, str(task_id), exception)
+            if not self._stored_ends.was_interrupted(task_id):
+                self.failed_elsewhere(sender.name, request, str(task_id), exception)
             return
-        head = (ENGINE, str(task_id), run.attempt, now(), self._agent.run, run.name, run.queue)
+        head = (ENGINE, str(task_id), run.attempt, now(), self.agent.run, run.name, run.queue)
         reason = "soft_time_limit" if isinstance(exception, SoftTimeLimitExceeded) else ""
         self._failed(head, run, run.runtime(), *outcomes.error_of(exception), reason=reason, traceback=traceback_of(einfo))
 
-    def _failed_elsewhere(self, task: Any, context: Any, task_id: str, exception: Any) -> None:
+    def failed_elsewhere(self, name: str, context: Any, task_id: str, exception: Any) -> None:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
-        agent, held = self._agent, self._request(task_id)
+        agent, held = self.agent, self._request(task_id)
         attempt, queue, meta = int(context.retries or 0), queue_in(context.delivery_info), records.NO_META
         if held is not None:
             if getattr(held, "z4j_has_failed", False):
@@ -367,7 +385,7 @@ class Capture:
             attempt, queue = int(headers.get("retries") or 0), queue_in(info)
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)
-        head = (ENGINE, task_id, attempt, now(), run, task.name, queue)
+        head = (ENGINE, task_id, attempt, now(), run, name, queue)
         error_type, error = outcomes.error_of(exception)
         if isinstance(exception, WorkerLostError):
             agent.append(records.lost(*head, reason="child_killed", error=error))
@@ -384,9 +402,9 @@ class Capture:
     def on_retry(self, sender: Any = None, request: Any = None, reason: Any = None, einfo: Any = None, **_: Any) -> None:
         if not self._is_ours(sender):
             return
-        agent, at, task_id = self._agent, now(), request.id
+        agent, at, task_id = self.agent, now(), request.id
         attempt, queue = int(request.retries or 0), queue_in(request.delivery_info)
-        run = self._run_of(request)
+        run = self.run_of(request)
         token, started_at, runtime = self._ran_elsewhere(task_id) if run is None else (agent.run, run.started_at, run.runtime())
         meta = records.NO_META if run is None else run.meta
         cause = getattr(reason, "exc", None)
@@ -410,7 +428,7 @@ class Capture:
     @guard("worker_init")
     def on_worker_init(self, sender: Any = None, **_: Any) -> None:
         if self._is_ours(sender):
-            self._agent.become_worker(str(getattr(sender, "hostname", "") or f"celery@{self._agent.host}"))
+            self.agent.become_worker(str(getattr(sender, "hostname", "") or f"celery@{self.agent.host}"))
 
     @guard("worker_ready")
     def on_worker_ready(self, sender: Any = None, **_: Any) -> None:
@@ -418,7 +436,7 @@ class Capture:
             return
         self.consumer, self.hub = sender, green.current_hub()
         self._on_ready(sender)
-        self._agent.connect()
+        self.agent.connect()
 
     @guard("worker_shutdown")
     def on_worker_shutdown(self, **_: Any) -> None:
@@ -426,7 +444,7 @@ class Capture:
 
     def _at_exit(self) -> None:
         """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
-        agent = self._agent
+        agent = self.agent
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)

@@ -44,12 +44,14 @@ def describe_worker(consumer: Any, findings: Iterable[Finding]) -> WorkerInfo | 
     )
 
 
-def list_running(consumer: Any) -> list[RunningTask]:
-    """What this worker holds: running, and reserved with `started_at` 0."""
+def list_running(consumer: Any, received: Iterable[Any] = ()) -> list[RunningTask]:
+    """What this worker holds: running, and reserved with `started_at` 0. `received` are the requests it was given and may still have: where
+    a task brings its own strategy (celery-batches), Celery's state lists none of them."""
     is_green = consumer.pool.is_green  # its "process ids" are addresses of greenlets
     running: list[Any] = read_steadily(lambda: list(worker_state.active_requests), [])
     known: list[Any] = read_steadily(lambda: list(worker_state.requests.values()), [])
-    active = {request.id for request in running}
+    active, listed = {request.id for request in running}, {request.id for request in known}
+    known += [request for request in received if request.id not in listed and not isinstance(request.task.Strategy, str)]
     held = []
     for request in known:
         info = request.delivery_info or {}

@@ -31,33 +31,50 @@ def error_of_meta(meta: Any) -> tuple[str, str]:
     return error_of(meta) if isinstance(meta, BaseException) else ("", show_error(text_of(meta)) if meta else "")
 
 
-class States:
-    """Tells `note(request, task id, state, meta)` what tasks store of themselves by `update_state`. No signal does."""
+class Patch:
+    """One method of a class of Celery's, called through `around(original, self, *args)` while it is installed.
 
-    def __init__(self, note: Callable[[Any, Any, Any, Any], None]) -> None:
-        self._note = note
-        self._original: Any = None
+    What another library put around it later stays, and goes through to the original.
+    """
+
+    def __init__(self, owner: type, name: str, around: Callable[..., Any]) -> None:
+        self._owner, self._name, self._around = owner, name, around
         self._wrapper: Any = None
+        self._original: Any = None
         self._is_live = False
 
     def install(self) -> None:
         self._is_live = True
         if self._wrapper is not None:
             return
-        original = self._original = Task.update_state
+        original = self._original = getattr(self._owner, self._name)
 
         @functools.wraps(original)
-        def update_state(task: Any, task_id: Any = None, state: Any = None, meta: Any = None, **more: Any) -> Any:
-            found = original(task, task_id, state, meta, **more)
-            if self._is_live:
-                self._note(task, task_id, state, meta)
-            return found
+        def wrapper(this: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self._is_live:
+                return original(this, *args, **kwargs)
+            return self._around(original, this, *args, **kwargs)
 
-        self._wrapper = Task.update_state = update_state
+        self._wrapper = wrapper
+        setattr(self._owner, self._name, wrapper)
 
     def uninstall(self) -> None:
-        """What another library put around it later stays, and goes through to the original."""
         self._is_live = False
-        if Task.update_state is self._wrapper:
-            Task.update_state = self._original
+        if getattr(self._owner, self._name) is self._wrapper:
+            setattr(self._owner, self._name, self._original)
             self._wrapper = None
+
+
+class States(Patch):
+    """Calls `note(task, task id, state, meta)` with what tasks store of themselves by `update_state`. No signal does."""
+
+    def __init__(self, note: Callable[[Any, Any, Any, Any], None]) -> None:
+        super().__init__(Task, "update_state", self._update)
+        self._note = note
+
+    def _update(
+        self, original: Callable[..., Any], task: Any, task_id: Any = None, state: Any = None, meta: Any = None, **more: Any
+    ) -> Any:
+        found = original(task, task_id, state, meta, **more)
+        self._note(task, task_id, state, meta)
+        return found
