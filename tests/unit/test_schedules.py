@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,27 @@ async def test_fires_are_put_beside_what_was_due(tmp_path: Path) -> None:
         row = await by_key(of, "nightly")
         assert row.last_at == due + 90 * SECOND
         assert row.next_at == due + 120 * SECOND
+
+
+async def test_an_entry_read_before_its_fire_does_not_put_its_time_back(tmp_path: Path) -> None:
+    """A list and a fire come by different ways, and some stores write the last run minutes later."""
+    async with house(tmp_path) as of:
+        await connect(of, "beat", BEAT)
+        due = NOON + 5 * SECOND
+        iso = datetime.fromtimestamp(due / SECOND, UTC).isoformat()
+        short, once = entry("short", expression="5", next_at=due), entry("once", kind="once", expression=iso, next_at=due)
+        listed = listing("celery_beat", short, once)
+
+        async def listed_at(told: Schedules, at: int) -> list[int | None]:
+            await of.store.write(lambda db: schedules.record_schedules(db, 1, "beat", told, at))
+            return [(await by_key(of, key)).next_at for key in ("short", "once")]
+
+        assert await listed_at(listed, NOON) == [due, due]
+        await tell(of.store, fired("beat", "short", due, due + SECOND), fired("beat", "once", due, due + SECOND), at=due + SECOND)
+        assert await listed_at(listed, due + 2 * SECOND) == [due + 5 * SECOND, None]
+        later = listing("celery_beat", short | {"next_at": due + 10 * SECOND}, once | {"next_at": due + 60 * SECOND})
+        assert await listed_at(later, due + 3 * SECOND) == [due + 10 * SECOND, due + 60 * SECOND]
+        assert await of.store.write(lambda db: overdue.write_missed(db, due + 15 * SECOND)) == 0
 
 
 async def test_one_that_fires_before_it_is_listed_is_not_lost(tmp_path: Path) -> None:

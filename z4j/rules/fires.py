@@ -57,11 +57,20 @@ class Health:
 
 
 def health(
-    now: int, *, is_enabled: bool, next_at: int | None, grace: int, is_own: bool, is_heard: bool, silent_since: int | None,
+    now: int, *, kind: str, is_enabled: bool, next_at: int | None, grace: int, is_own: bool, is_heard: bool, silent_since: int | None,
     latest: Sequence[FireFacts],
 ) -> Health:  # fmt: skip
     """What an operator should think of a schedule. `is_heard`: a process that fires it has told of it at some time; `silent_since`: when
-    the last of those went, None while one is connected. `latest` is newest first."""
+    the last of those went, None while one is connected. `latest` is newest first.
+
+    Within its grace a due time is neither late nor missed: a fire is reported a moment after it, and a schedule may be due more often than
+    its entry is read.
+    """
+    newest = latest[0] if latest else None
+    if kind == "once" and next_at is None and newest is not None and newest.outcome == "sent" and not newest.is_double:
+        if newest.state == "late":
+            return Health("late", "It ran once, late, and is not due again.")
+        return Health("ended", "It ran and is not due again.")
     if not is_enabled:
         return Health("off", "It is switched off.")
     if not is_own and not is_heard:
@@ -69,21 +78,18 @@ def health(
     late_by = None if next_at is None else now - next_at
     if late_by is not None and late_by > grace:
         return Health("missed", "It is past its time and nobody has told of it.")
-    newest = latest[0] if latest else None
     if any(of.state == "double" for of in latest[:2]):
         return Health("double", "Two processes fire it.")
     if newest is not None and newest.state in ("missed", "failed", "unknown"):
         said = {"missed": "Its last time was missed.", "failed": "Its last fire failed.", "unknown": "Nobody knows whether it last ran."}
         return Health("failed" if newest.state == "unknown" else newest.state, said[newest.state])
-    if late_by is not None and late_by > 0:
-        return Health("late", "It is due now.")
     if silent_since is not None:
         return Health("gone", "Its scheduler is not connected; until it is due, that says nothing.")
     if newest is not None and newest.state == "late":
         return Health("late", "Its last fire was late.")
     if next_at is None:
         return Health("ended" if is_own else "unknown", "It is not due again." if is_own else "Its scheduler does not say when it is due.")
-    return Health("on time", "")
+    return Health("on time", "It is due now." if late_by is not None and late_by > 0 else "")
 
 
 def percentile(values: Sequence[int], share: float) -> int | None:

@@ -25,7 +25,8 @@ DELETE FROM scheduler WHERE seen_at < :before AND EXISTS (
     AND s.environment = scheduler.environment AND s.is_firing >= scheduler.is_firing AND s.seen_at > scheduler.seen_at);
 
 -- put_listed --
--- An entry as its scheduler holds it now. What only z4j knows of it stays.
+-- An entry as its scheduler holds it now. What only z4j knows of it stays. A due time that was fired already is one of an entry read before
+-- that fire: what follows from the fire stays. Index: fire's unique one.
 INSERT INTO schedule (app_id, environment, scheduler, key, engine, name, kind, expression, timezone, task_name, args, kwargs, queue,
   priority, is_enabled, is_code, unable, note, anchor, next_at, last_at, seen_by, seen_at)
 VALUES (:app_id, :environment, :scheduler, :key, :engine, :name, :kind, :expression, :timezone, :task_name, :args, :kwargs, :queue,
@@ -34,7 +35,10 @@ ON CONFLICT (app_id, environment, scheduler, key) DO UPDATE SET engine = exclude
   expression = excluded.expression, timezone = excluded.timezone, task_name = excluded.task_name, args = excluded.args,
   kwargs = excluded.kwargs, queue = excluded.queue, priority = excluded.priority, is_enabled = excluded.is_enabled,
   is_code = excluded.is_code, unable = excluded.unable, note = excluded.note,
-  anchor = coalesce(excluded.next_at, anchor), next_at = excluded.next_at,
+  anchor = coalesce(excluded.next_at, anchor),
+  next_at = CASE WHEN EXISTS (
+      SELECT 1 FROM fire AS f WHERE f.schedule_id = schedule.id AND f.due_at BETWEEN excluded.next_at AND :at AND f.outcome = 'sent')
+    THEN schedule.next_at ELSE excluded.next_at END,
   last_at = max(coalesce(last_at, excluded.last_at), coalesce(excluded.last_at, last_at)), seen_by = excluded.seen_by,
   seen_at = excluded.seen_at, gone_at = NULL;
 

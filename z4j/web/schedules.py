@@ -94,7 +94,7 @@ class Places:
         firing = [of for of in self.of(row) if of.is_firing]
         is_connected = any(of.left_at is None for of in firing)
         return health(
-            now, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
+            now, kind=row.kind, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
             silent_since=None if is_connected or row.is_own else max((of.left_at or 0 for of in firing), default=None),
             latest=[facts_of(fire, grace) for fire in latest],
         )  # fmt: skip
