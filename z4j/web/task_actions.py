@@ -30,7 +30,8 @@ KEYS: Final = {
 """action → the key that asks for it, or opens its form."""
 NOTES: Final = {
     "terminate_task": "The process that runs it is told to stop at once; what it has done so far stays done.",
-    "edit_task": "It runs again under a new task id. What shows ••• was masked: it is kept as it is unless you change it.",
+    "edit_task": "It runs again under a new task id. What shows ••• was masked: it is kept as it is unless you change it. "
+    "Dates, UUIDs and decimals are written as text and keep their type.",
     "prioritise_task": "Next puts it before all that waits now. An engine with fewer levels takes the nearest, or says that it cannot.",
     "move_task": "It waits at the end of the other queue, under the same task id.",
 }

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import apply_edit
+from z4j_agent.edits import apply_edit, is_editable
 from z4j_agent.redaction import MASK
 
 JSON = st.recursive(
@@ -52,3 +55,48 @@ def test_masking_everything_changes_nothing(args: list[Any], kwargs: dict[str, A
     """Whatever was hidden comes back as it was, and the originals themselves stay as they are."""
     masked = {"args": {str(i): MASK for i in range(len(args))}, "kwargs": dict.fromkeys(kwargs, MASK)}
     assert apply_edit(args, kwargs, masked) == (args, kwargs)
+
+
+DAY, AT, ID = date(2026, 1, 31), datetime(2026, 1, 31, 9, 30, tzinfo=UTC), UUID("0b6f3e1c-8d0a-4a53-9a53-3c1f5d2e7a10")
+
+
+@pytest.mark.parametrize(("old", "typed", "new"), [
+    (DAY, "2026-02-01", date(2026, 2, 1)),
+    (AT, "2026-02-01 10:00:00+00:00", datetime(2026, 2, 1, 10, tzinfo=UTC)),
+    (AT, "2026-02-01T10:00:00", datetime(2026, 2, 1, 10)),  # noqa: DTZ001
+    (time(9, 30), "10:15", time(10, 15)),
+    (ID, "1b6f3e1c-8d0a-4a53-9a53-3c1f5d2e7a10", UUID("1b6f3e1c-8d0a-4a53-9a53-3c1f5d2e7a10")),
+    (Decimal("12.50"), "13.10", Decimal("13.10")),
+    (Decimal("12.50"), 13, Decimal(13)),
+    (DAY, None, None),
+    (DAY, MASK, DAY),
+    ({"on": DAY, "n": 1}, {"on": "2026-02-01", "n": 2}, {"on": date(2026, 2, 1), "n": 2}),
+    ([ID], [str(ID)], [ID]),
+    ("text", {"__type__": "date", "__value__": "2026-02-01"}, date(2026, 2, 1)),
+    (DAY, {"__type__": "decimal", "__value__": "1.5"}, Decimal("1.5")),
+])  # fmt: skip
+def test_a_value_keeps_its_type(old: Any, typed: Any, new: Any) -> None:
+    assert is_editable((old,))
+    (found,), _ = apply_edit([old], {}, {"args": {"0": typed}})
+    assert (found, type(found)) == (new, type(new))
+    _, named = apply_edit([], {"a": old}, {"kwargs": {"a": typed}})
+    assert named == {"a": new}
+
+
+@pytest.mark.parametrize(("old", "typed", "words"), [
+    (DAY, "tomorrow", "of the type date: write it as text such as"),
+    (DAY, 5, "of the type date"),
+    (AT, True, "of the type datetime"),
+    (ID, "x", "of the type uuid"),
+    (Decimal(1), "a lot", "of the type decimal"),
+    (Decimal(1), True, "of the type decimal"),
+    (1, {"__type__": "bytes", "__value__": "x"}, "names the type 'bytes'"),
+])  # fmt: skip
+def test_what_is_not_of_the_type_is_refused(old: Any, typed: Any, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        apply_edit([old], {}, {"args": {"0": typed}})
+
+
+@pytest.mark.parametrize("value", [object(), {1: 2}, {DAY: 1}, b"x", {1}, [object()]])
+def test_what_an_edit_cannot_hold(value: Any) -> None:
+    assert not is_editable([value])

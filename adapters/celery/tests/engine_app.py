@@ -7,7 +7,6 @@ a line of JSON `[kind, args, kwargs, options]` is answered with the task id.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
 from kombu import Queue
+from kombu.utils.json import loads
 
 import z4j_celery
 
@@ -47,6 +47,11 @@ def delivered(self: Task, value: Any) -> dict[str, Any]:
     """How its message was delivered."""
     properties = self.request.properties
     return {name: properties.get(name) for name in ("priority", "delivery_mode", "reply_to")} | {"expires": self.request.expires}
+
+
+@app.task(name="contract.kinds")
+def kinds(*values: Any) -> list[str]:
+    return [f"{type(value).__name__} {value}" for value in values]
 
 
 @app.task(name="contract.fail")
@@ -163,7 +168,7 @@ def soft_limit_survived() -> str:
 
 def serve() -> None:
     for line in sys.stdin:
-        kind, args, kwargs, options = json.loads(line)
+        kind, args, kwargs, options = loads(line)  # kombu's: it reads dates and the like as Celery does
         name = f"contract.{kind}"
         task = app.tasks.get(name)
         sent = task.apply_async(args, kwargs, **options) if task is not None else app.send_task(name, args, kwargs, **options)

@@ -122,6 +122,22 @@ class TestRedis(CeleryContract):
             self.done(gateway, running, action, **self.original(gateway, task_id), new_id=id, edit={"args": {"0": 2}})
             assert json.loads(ended(gateway, id, outcome)[-1].rest["result"]) == first, action
 
+    def test_an_edit_keeps_dates_uuids_and_decimals(self, gateway: Gateway, running: Harness) -> None:
+        typed = [("date", "2026-01-31"), ("datetime", "2026-01-31T09:30:00"), ("uuid", {"hex": "0b6f3e1c8d0a4a539a533c1f5d2e7a10"})]
+        values = [{"__type__": name, "__value__": value} for name, value in [*typed, ("decimal", "12.50")]]
+        task_id, outcome = running.enqueue("kinds", *values), Outcome("succeeded")
+        first = json.loads(ended(gateway, task_id, outcome)[-1].rest["result"])
+        assert [text.partition(" ")[0] for text in first] == ["date", "datetime", "UUID", "Decimal"]
+        id = new_id()
+        edit = {"args": {"0": "2026-02-01", "3": "13.10"}}
+        self.done(gateway, running, "edit_task", **self.original(gateway, task_id), new_id=id, edit=edit)
+        changed = json.loads(ended(gateway, id, outcome)[-1].rest["result"])
+        assert changed == ["date 2026-02-01", *first[1:3], "Decimal 13.10"]
+        soon = {"args": {"0": "soon"}}
+        status, facts = self.ask(gateway, running, "edit_task", **self.original(gateway, task_id), new_id=new_id(), edit=soon)
+        assert (status, facts["check"]) == ("refused", "arguments.type")
+        assert "2026-01-31" in facts["error"]
+
 
 class GreenHarness(OneHarness):
     pool: ClassVar[tuple[str, ...]] = ("--pool", "gevent", "--concurrency", "1")

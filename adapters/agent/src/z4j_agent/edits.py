@@ -3,17 +3,34 @@
 
 An operator edits what is shown, and what is shown is masked. So an edit names only what changes, and wherever the new value still holds
 the mask, the original's value at the same place is kept: nobody has to see a secret, or type it, to change what stands beside it.
+
+Dates, times, UUIDs and decimals are shown and edited as text and keep their type: text in the place of a date becomes a date. A value
+that names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from uuid import UUID
 
 from z4j_agent.adapter import Refused
+from z4j_agent.originals import MAX_PLAIN_DEPTH, is_plain
 from z4j_agent.redaction import MASK
 
 _NOTHING = object()
+TYPES: Final[dict[str, tuple[type, Callable[[str], Any], str]]] = {
+    "datetime": (datetime, datetime.fromisoformat, "2026-01-31T09:30:00+00:00"),
+    "date": (date, date.fromisoformat, "2026-01-31"),
+    "time": (time, time.fromisoformat, "09:30:00"),
+    "uuid": (UUID, UUID, "0b6f3e1c-8d0a-4a53-9a53-3c1f5d2e7a10"),
+    "decimal": (Decimal, Decimal, "12.50"),
+}
+"""Name → the type, how it is read from text, and an example."""
+_NAMES: Final = {kind: name for name, (kind, _, _) in TYPES.items()}
+_TYPED: Final = {"__type__", "__value__"}
 
 
 def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -41,6 +58,32 @@ def keep_masked(args: list[Any], kwargs: dict[str, Any], old_args: Any, old_kwar
     return _unmasked(args, list(old_args or ()), "args"), _unmasked(kwargs, dict(old_kwargs or {}), "kwargs")
 
 
+def is_editable(value: Any, depth: int = 0) -> bool:
+    """Whether an edit can hold this value: JSON, and in it the TYPES."""
+    if type(value) in _NAMES:
+        return True
+    if type(value) is list or (type(value) is tuple and depth == 0):
+        return depth < MAX_PLAIN_DEPTH and all(is_editable(item, depth + 1) for item in value)
+    if type(value) is dict:
+        return depth < MAX_PLAIN_DEPTH and all(type(key) is str and is_editable(item, depth + 1) for key, item in value.items())
+    return is_plain(value)
+
+
+def _typed(name: Any, value: Any, where: str) -> Any:
+    """Text, or a number for a decimal, as the type of that name. Raises Refused."""
+    if name not in TYPES:
+        raise Refused(f"{where} names the type {str(name)[:40]!r}; known are {', '.join(TYPES)}. Nothing was run.")
+    _, read, example = TYPES[name]
+    if name == "decimal" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    try:
+        if isinstance(value, str):
+            return read(value)
+    except (ValueError, InvalidOperation):
+        pass
+    raise Refused(f'{where} is of the type {name}: write it as text such as "{example}". Nothing was run.', check="arguments.type")
+
+
 def _mapping(edit: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = edit.get(key, {})
     if not isinstance(found, dict):
@@ -55,6 +98,12 @@ def _position(text: str) -> int:
 
 
 def _unmasked(new: Any, old: Any, where: str) -> Any:
+    if new == MASK and type(old) in _NAMES:
+        return old
+    if isinstance(new, dict) and new.keys() == _TYPED:
+        return _typed(new["__type__"], new["__value__"], where)
+    if type(old) in _NAMES and new is not None:
+        return _typed(_NAMES[type(old)], new, where)
     if isinstance(new, str) and MASK in new:
         if new != MASK and not isinstance(old, str):
             raise Refused(f"{where} holds a masked piece and is no text in the kept message")

@@ -14,7 +14,8 @@ from arq.jobs import deserialize_job_raw, serialize_job
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.originals import CannotOpen, is_plain
+from z4j_agent.edits import is_editable
+from z4j_agent.originals import CannotOpen
 from z4j_arq import originals
 from z4j_arq.facts import ENGINE, now
 from z4j_arq.queues import Broker, broker_of
@@ -47,8 +48,8 @@ def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dic
         _, broker = broker_of(capture, original.queue)
         _, args, kwargs, _, _ = deserialize_job_raw(_message(broker, original), deserializer=broker.deserializer)
         arguments = list(args), dict(kwargs)
-    if not is_plain(arguments[0]) or not is_plain(arguments[1]):
-        raise Refused("its arguments are objects that cannot be written as JSON")
+    if not is_editable(arguments[0]) or not is_editable(arguments[1]):
+        raise Refused("its arguments are objects that cannot be written as text")
     return arguments
 
 

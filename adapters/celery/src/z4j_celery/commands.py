@@ -17,8 +17,8 @@ from kombu.serialization import dumps
 import z4j_agent
 from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
+from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults, let_through
-from z4j_agent.originals import is_plain
 from z4j_celery import originals
 from z4j_celery.destinations import check_destination
 from z4j_celery.facts import ENGINE, now, queue_of, repeats, sent_meta, to_us
@@ -45,8 +45,8 @@ def restore_task(app: Any, original: Original, new_id: str, eta_at: int | None, 
 def read_arguments(app: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
     """The kept message's arguments as JSON holds them. Raises Refused."""
     args, kwargs, _ = originals.decode(app, original.data)
-    if not is_plain(args) or not is_plain(kwargs):
-        raise Refused("its arguments are objects that cannot be written as JSON")
+    if not is_editable(args) or not is_editable(kwargs):
+        raise Refused("its arguments are objects that cannot be written as text")
     return list(args), dict(kwargs)
 
 

@@ -13,8 +13,8 @@ from dramatiq.middleware.threading import current_platform, is_gevent_active, su
 import z4j_agent
 from z4j_agent import hooks, records
 from z4j_agent.adapter import Original, Refused, Unsupported
+from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults
-from z4j_agent.originals import is_plain
 from z4j_dramatiq import marks, originals, waiting
 from z4j_dramatiq.facts import DEAD, ENGINE, attempt_of, queue_of
 from z4j_dramatiq.queues import declared, find_in_redis, key_of, kind_of, lent_connection
@@ -74,8 +74,8 @@ def check_new(broker: Any, message: Message[Any]) -> None:
 def read_arguments(original: Original) -> tuple[list[Any], dict[str, Any]]:
     """The kept message's arguments as JSON holds them. Raises Refused."""
     message, _ = originals.message_again(original, "read")
-    if not is_plain(message.args) or not is_plain(message.kwargs):
-        raise Refused("its arguments are objects that cannot be written as JSON")
+    if not is_editable(message.args) or not is_editable(message.kwargs):
+        raise Refused("its arguments are objects that cannot be written as text")
     return list(message.args), dict(message.kwargs)
 
 

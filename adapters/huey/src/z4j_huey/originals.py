@@ -15,6 +15,7 @@ from typing import Any
 from z4j_agent import display
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
+from z4j_agent.edits import is_editable
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, CannotOpen, is_plain
@@ -87,8 +88,8 @@ def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, 
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]
     message = huey.serializer.deserialize(base64.b64decode(str(data.get("body64", ""))))
-    if not is_plain(message.args) or not is_plain(message.kwargs):
-        raise Refused("its arguments are objects that cannot be written as JSON")
+    if not is_editable(message.args) or not is_editable(message.kwargs):
+        raise Refused("its arguments are objects that cannot be written as text")
     return list(message.args), dict(message.kwargs)
 
 

@@ -17,6 +17,7 @@ from rq.job import Job
 from z4j_agent import display
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
+from z4j_agent.edits import is_editable
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, is_plain
@@ -97,8 +98,8 @@ def read_arguments(original: Original, serializer: Any, job_class: type[Job]) ->
         args, kwargs = job.args, job.kwargs
     except DeserializationError as error:
         raise Refused("the kept job cannot be read here") from error
-    if job.instance is not None or not is_plain(args) or not is_plain(kwargs):
-        raise Refused("its arguments are objects that cannot be written as JSON")
+    if job.instance is not None or not is_editable(args) or not is_editable(kwargs):
+        raise Refused("its arguments are objects that cannot be written as text")
     return list(args), dict(kwargs)
 
 

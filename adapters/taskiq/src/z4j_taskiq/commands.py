@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import z4j_agent
 from z4j_agent import hooks, records
 from z4j_agent.adapter import Original, Refused, Unsupported
+from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults
-from z4j_agent.originals import is_plain
 from z4j_taskiq import originals, reconcile, waiting
 from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
 from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
@@ -112,8 +112,8 @@ def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, A
 def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
     """The kept message's arguments as JSON holds them. Raises Refused."""
     message = originals.message_again(capture.broker, original, "read")
-    if not is_plain(message.args) or not is_plain(message.kwargs):
-        raise Refused("its arguments are objects that cannot be written as JSON")
+    if not is_editable(message.args) or not is_editable(message.kwargs):
+        raise Refused("its arguments are objects that cannot be written as text")
     return list(message.args), dict(message.kwargs)
 
 
