@@ -107,6 +107,8 @@ class Dispatch:
         a refusal is audited like anything else."""
         row = task.row
         facts = {"task_id": row.task_id, "name": row.name, "queue": row.queue, **(params or {})}
+        if action == "move_task":
+            facts["from_queue"] = row.queue
         if action == "restore_task":
             facts |= {"eta_at": row.eta_at, "priority": task.sent.get("priority")}
         wish = Wish(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
@@ -299,11 +301,13 @@ def concerns(command: CommandRow, link: AgentLink) -> bool:
 
 
 def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any], environment: str = "") -> dict[str, str]:
-    """{"queue_proof": …} for the queue that the parameters of a command name, where a connected agent of the environment gave one; else
-    nothing."""
-    queue = str(params.get("move_to") or params.get("queue") or "")
-    proof = hub.queue_proof(app_id, engine, queue, environment) if queue else ""
-    return {"queue_proof": proof} if proof else {}
+    """{"queue_proof": …} for the queue that the parameters of a command name, and {"from_queue_proof": …} for the one its task waits in,
+    where a connected agent of the environment gave one."""
+    found = {}
+    for name, queue in (("queue_proof", params.get("move_to") or params.get("queue")), ("from_queue_proof", params.get("from_queue"))):
+        if queue and (proof := hub.queue_proof(app_id, engine, str(queue), environment)):
+            found[name] = proof
+    return found
 
 
 def original_params(original: originals.Original, params: Mapping[str, Any], link: AgentLink) -> dict[str, Any]:

@@ -166,6 +166,8 @@ class PlanRun:
     ) -> dict[str, Any]:  # fmt: skip
         group = self._groups[number]
         params = {"task_id": task_ids.decode(task_id), "name": group.name, "queue": group.queue, **plan.params, **extra}
+        if plan.action == "move_task":
+            params["from_queue"] = group.queue
         if kept is not None:
             params = original_params(kept, params, link)
         params |= queue_proof(self.hub, group.app_id, group.engine, params, link.environment)

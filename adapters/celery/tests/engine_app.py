@@ -30,6 +30,8 @@ app.conf.update(
 )
 if "RESULTS_AWAY" in os.environ:
     app.conf.result_backend_transport_options = {"retry_policy": {"max_retries": 1, "interval_start": 0.1}}
+if "PREFIXED" in os.environ:
+    app.conf.broker_transport_options = {"global_keyprefix": "shop:", "sep": "~", "priority_steps": [0, 4, 8]}
 if "HIGHEST" in os.environ:
     ORDERED = {"queue_arguments": {"x-max-priority": int(os.environ["HIGHEST"])}} if os.environ["HIGHEST"] else {}
     app.conf.task_queues = [Queue(name, routing_key=name, **ORDERED) for name in ("work", "other")]

@@ -65,7 +65,7 @@ class CeleryHarness(Harness):
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
-        keys = {"as", "expires", "priority", "delivery_mode", "reply_to", "ignore_result"} & options.keys()
+        keys = {"as", "expires", "priority", "delivery_mode", "reply_to", "ignore_result", "queue"} & options.keys()
         send = {key: options.pop(key) for key in keys}
         kind = send.pop("as", kind)
         if delay_s:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import re
 from collections.abc import Callable
@@ -120,6 +121,17 @@ class Asked:
         self._check_queue(to)
         return to
 
+    def of_waiting(self) -> Adapter:
+        """The adapter, told in which queue the server knows the task to wait; where that is no queue of the application, it is not told."""
+        name, proof = ("from_queue", "from_queue_proof") if self.command.action == "move_task" else ("queue", "queue_proof")
+        queue = self.text(name, "")
+        with contextlib.suppress(Refused):
+            check_queue(self.adapter, queue, self.command.params.get(proof), self.settings)
+            self.adapter.waits_in = queue
+            return self.adapter
+        self.adapter.waits_in = ""
+        return self.adapter
+
     def _check_queue(self, queue: str) -> None:
         check_queue(self.adapter, queue, self.command.params.get("queue_proof"), self.settings)
 
@@ -161,9 +173,9 @@ CARRIED_OUT: Final[dict[str, Callable[[Asked], dict[str, Any]]]] = {
     "run_task": _run,
     "cancel_task": lambda asked: asked.adapter.cancel_task(asked.text("task_id")),
     "terminate_task": lambda asked: asked.adapter.terminate_task(asked.text("task_id")),
-    "move_task": lambda asked: asked.adapter.move_task(asked.text("task_id"), asked.queue()),
-    "prioritise_task": lambda asked: asked.adapter.prioritise_task(asked.text("task_id"), asked.one_of("level", LEVELS)),
-    "release_task": lambda asked: asked.adapter.release_task(asked.text("task_id")),
+    "move_task": lambda asked: asked.of_waiting().move_task(asked.text("task_id"), asked.queue()),
+    "prioritise_task": lambda asked: asked.of_waiting().prioritise_task(asked.text("task_id"), asked.one_of("level", LEVELS)),
+    "release_task": lambda asked: asked.of_waiting().release_task(asked.text("task_id")),
     "lookup_task": lambda asked: asked.adapter.lookup_task(asked.text("task_id")),
     "peek_queue": _peek,
     "purge_queue": lambda asked: asked.adapter.purge_queue(asked.queue(), asked.one_of("place", PLACES)),

@@ -171,6 +171,9 @@ class Adapter:
     capabilities: ClassVar[tuple[Capability, ...]] = ()
     schedulers: tuple[Scheduler, ...] = ()
     """The engine's own schedulers, see `schedules`; installed with the adapter."""
+    waits_in: str = ""
+    """The queue in which the server knows the task of the current `move_task`, `prioritise_task` or `release_task` to wait: checked like
+    any other queue, "" where it is unknown. A process need not declare the queues that others send to."""
 
     def engine_version(self) -> str:
         """The installed version of the engine, for the hello."""

@@ -173,17 +173,19 @@ class CeleryAdapter(Adapter):
         return self._ask(lambda: commands.terminate_task(self._first.app, self._first.consumer, task_id))
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return self._in_first_app(lambda app: waiting.move_task(app, task_id, queue))
+        return self._in_first_app(lambda app, known: waiting.move_task(app, task_id, queue, known, self.waits_in))
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return self._in_first_app(lambda app: waiting.prioritise_task(app, task_id, level))
+        return self._in_first_app(lambda app, known: waiting.prioritise_task(app, task_id, level, known, self.waits_in))
 
     def release_task(self, task_id: str) -> dict[str, Any]:
         """Not within gevent's hub: there the worker's own greenlet must go on to carry it out."""
-        return control.release_held(self._first, task_id) or self._in_first_app(lambda app: waiting.release_task(app, task_id))
+        return control.release_held(self._first, task_id) or self._in_first_app(
+            lambda app, known: waiting.release_task(app, task_id, known, self.waits_in)
+        )
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return self._ask(lambda: reconcile.lookup_task(self._apps, self._first.consumer, task_id))
+        return self._ask(lambda: reconcile.lookup_task(self._apps_and_queues(), self._first.consumer, task_id))
 
     def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
         return green.ask(self._hub, lambda: waiting.peek_queue(self._app_with(queue), queue, place, limit))
@@ -224,12 +226,17 @@ class CeleryAdapter(Adapter):
     def _app_with(self, queue: str) -> Any:
         return next((app for app in self._apps if queue in app.amqp.queues), self._first.app)
 
-    def _in_first_app(self, do: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    def _apps_and_queues(self) -> list[tuple[Any, list[str]]]:
+        """Every app of this process with the queues it is known to use."""
+        known = {id(capture.app): capture.known_queues() for capture in self.captures}
+        return [(app, known.get(id(app), [])) for app in self._apps]
+
+    def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]]) -> dict[str, Any]:
         """In the first of this process's apps whose broker has the task."""
         refused: Refused | None = None
-        for app in self._apps:
+        for app, known in self._apps_and_queues():
             try:
-                return self._ask(lambda app=app: do(app))  # type: ignore[misc]
+                return self._ask(lambda app=app, known=known: do(app, known))  # type: ignore[misc]
             except Refused as error:
                 refused = refused or error
         raise refused or Refused("no app is watched in this process any more")

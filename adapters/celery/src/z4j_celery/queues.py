@@ -7,18 +7,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from z4j_agent.adapter import QueueInfo
+from z4j_celery import redis_lists
+from z4j_celery.waiting import driver_of
 
 NOT_FOUND = 404
 
 
 def list_queues(app: Any, names: Iterable[str]) -> list[QueueInfo]:
     """The queues of these names of an app."""
+    if driver_of(app) == "redis":  # kombu asks EXISTS without the prefix of its own keys (transport/redis.py: PREFIXED_SIMPLE_COMMANDS)
+        with redis_lists.open_place(app) as place:
+            return [QueueInfo(name, place.depth(name)) for name in names]
     with app.connection_for_write() as connection:
         return [QueueInfo(name, _depth(connection, name)) for name in names]
 
 
 def _depth(connection: Any, name: str) -> int | None:
-    """Messages that wait; an empty queue on Redis does not exist and answers 404, which is 0. RabbitMQ closes the channel with it."""
+    """Messages that wait; a queue that does not exist holds nothing. RabbitMQ closes the channel with it."""
     with connection.channel() as channel:
         try:
             return int(channel.queue_declare(name, passive=True).message_count)

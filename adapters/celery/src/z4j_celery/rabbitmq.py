@@ -72,7 +72,7 @@ class RabbitMq:
         waiting.raw.ack()
         return True
 
-    def find(self, task_id: str, queues: list[str]) -> tuple[str, Waiting] | None:
+    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
         for queue in queues:
             channel = self._connection.channel()
             channel.tx_select()
@@ -99,7 +99,10 @@ class RabbitMq:
             source.body, application_headers=headers,
             **(properties | {"content_type": source.content_type, "content_encoding": source.content_encoding}),
         )  # fmt: skip
-        channel.queue_declare(other, passive=True)  # what goes to no queue would be gone: raises NotFound
+        try:
+            channel.queue_declare(other, passive=True)  # what goes to no queue would be gone
+        except self._connection.channel_errors as error:
+            raise Refused(f"RabbitMQ has no queue {other}. No changes were made.", check="queue.missing") from error
         channel.basic_publish(message, exchange="", routing_key=other)
         channel.basic_ack(source.delivery_tag)
         channel.tx_commit()
@@ -107,7 +110,12 @@ class RabbitMq:
         return True
 
     def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
-        declared = app.amqp.queues[queue]
+        declared = app.amqp.queues.get(queue)
+        if declared is None:
+            raise Refused(
+                f"this process does not declare the queue {queue}, so whether it was declared with x-max-priority is unknown. "
+                "No changes were made."
+            )
         highest = declared.max_priority or (declared.queue_arguments or {}).get("x-max-priority")
         if not highest:
             raise Refused(f"the queue {queue} is declared without x-max-priority, so RabbitMQ keeps the order of sending")

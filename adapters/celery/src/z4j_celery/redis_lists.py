@@ -25,6 +25,8 @@ LOOKED_AT = 50_000
 INDEX_BYTES = 32 * 1024 * 1024
 INDEX_S = 3.0
 """So long what was seen in the lists is remembered: a plan asks for thousands of tasks one after another."""
+SCANNED_AT_MOST = 5_000
+"""Messages of one queue that are looked through for a task that may be gone: Redis has no access by id."""
 PUT = """
 if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end
 redis.call(ARGV[3], KEYS[2], ARGV[2])
@@ -32,7 +34,7 @@ return 1
 """
 
 _index: dict[tuple[str, str], tuple[float, int, dict[str, tuple[str, bytes]]]] = {}
-"""(broker, queue) → when it was read, its bytes, and by task id the list and the message."""
+"""(broker and prefix of its keys, queue) → when it was read, its bytes, and by task id the list and the message."""
 
 
 @contextlib.contextmanager
@@ -48,7 +50,8 @@ class RedisLists:
     """See `waiting.Place`."""
 
     def __init__(self, client: Any, channel: Any, uri: str) -> None:
-        self._client, self._channel, self._uri = client, channel, uri
+        self._client, self._channel = client, channel
+        self._uri = f"{uri}#{channel.global_keyprefix or ''}"
         self._steps = sorted(channel.priority_steps)
 
     def _list(self, queue: str, step: int) -> str:
@@ -71,14 +74,33 @@ class RedisLists:
                         left -= 1
                         yield found
 
+    def depth(self, queue: str) -> int:
+        """Messages in all lists of the queue."""
+        return sum(int(self._client.llen(key)) for key in self._lists(queue))
+
+    def holds(self, task_id: str, queues: list[str]) -> bool | None:
+        """Whether the task's message is in one of these queues or in a worker's hands; None where not all of it could be looked at."""
+        wanted, is_whole = task_id.encode(), True
+        for queue in queues:
+            for count, found in enumerate(self.first(queue, SCANNED_AT_MOST + 1)):
+                if count == SCANNED_AT_MOST:
+                    is_whole = False
+                elif found.task_id == task_id:
+                    return True
+        unacked = f"{self._channel.global_keyprefix or ''}{self._channel.unacked_key}"
+        for _, message in self._client.hscan_iter(unacked, count=PAGE):
+            if wanted in message and _is_of(message, task_id):
+                return True
+        return False if is_whole else None
+
     def take(self, queue: str, waiting: Waiting) -> bool:
         key, raw = waiting.raw
         return bool(self._client.lrem(key, -1, raw))
 
-    def find(self, task_id: str, queues: list[str]) -> tuple[str, Waiting] | None:
-        for is_anew in (False, True):
+    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
+        for once_more in (True,) if is_anew else (False, True):
             for queue in queues:
-                if (found := self._seen(queue, task_id, is_anew=is_anew)) is not None:
+                if (found := self._seen(queue, task_id, is_anew=once_more)) is not None:
                     return queue, found
         return None
 
@@ -98,22 +120,29 @@ class RedisLists:
         return _read(*seen[task_id]) if task_id in seen else None
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
-        if self._put(waiting, other, priority, in_front=in_front, is_due=is_due):
-            return True
-        fresh = self._seen(queue, waiting.task_id, is_anew=True)  # its bytes change whenever it is moved
-        return fresh is not None and self._put(fresh, other, priority, in_front=in_front, is_due=is_due)
+        if (placed := self._put(waiting, other, priority, in_front=in_front, is_due=is_due)) is None:
+            return False
+        for name in (queue, other):
+            if (known := _index.get((self._uri, name))) is not None:
+                known[2].pop(waiting.task_id, None)
+        if (known := _index.get((self._uri, other))) is not None:
+            known[2][waiting.task_id] = placed  # a plan goes on with what was seen
+        return True
 
-    def _put(self, waiting: Waiting, other: str, priority: int | None, *, in_front: bool, is_due: bool) -> bool:
+    def _put(
+        self, waiting: Waiting, other: str, priority: int | None, *, in_front: bool, is_due: bool
+    ) -> tuple[str, bytes] | None:  # fmt: skip
+        """The list and the message as it is there now; None where its bytes are not in their list any more."""
         key, raw = waiting.raw
         message = json.loads(raw)
         properties = message["properties"]
-        step = priority if priority is not None else int(properties.get("priority") or 0)
-        properties["priority"] = step
+        step = self._channel.priority(priority if priority is not None else int(properties.get("priority") or 0))
+        properties["priority"] = step if priority is not None else properties.get("priority") or 0
         properties["delivery_info"] = {"exchange": "", "routing_key": other}
         if is_due:
             message["headers"]["eta"] = None
-        command = "RPUSH" if in_front else "LPUSH"
-        return bool(self._client.eval(PUT, 2, key, self._list(other, step), raw, json.dumps(message), command))
+        command, to, anew = "RPUSH" if in_front else "LPUSH", self._list(other, step), json.dumps(message)
+        return (to, anew.encode()) if self._client.eval(PUT, 2, key, to, raw, anew, command) else None
 
     def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
         steps = self._steps
@@ -129,6 +158,17 @@ class RedisLists:
                 return steps[-1], False
         beyond = "highest: choose next" if level == "high" else "lowest"
         raise Refused(f"a task without a priority of its own is at the {beyond}, as this application is set up")
+
+
+def _is_of(message: bytes, task_id: str) -> bool:
+    """Whether a message in a worker's hands, [message, exchange, routing key], is this task's: another's may name its id as its parent."""
+    try:
+        found = json.loads(message)
+    except ValueError:
+        return False  # not written by kombu
+    if isinstance(found, list):
+        found = found[0]
+    return bool(isinstance(found, dict) and found.get("properties", {}).get("correlation_id") == task_id)
 
 
 def _read(key: str, raw: bytes) -> Waiting | None:

@@ -8,7 +8,7 @@ Redis and RabbitMQ can be looked into; for other brokers none of this is declare
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,7 +26,12 @@ LEVELS = ("next", "high", "normal", "low")
 PAGE = 500
 MOST = 1_000_000
 """Messages that one purge takes out."""
-TAKEN = "it does not wait in the broker (any more); a worker may have fetched it already"
+TAKEN = "it waits in the queue {queue} no more; a worker may have fetched it. No changes were made."
+NOT_FOUND = (
+    "it was not found in the queues that this process looked into ({queues}); whether it waits in another one is unknown. "
+    "No changes were made."
+)
+NAMED_AT_MOST = 10
 CANNOT_READ = (KombuError, ValueError, TypeError, KeyError, LookupError)
 
 
@@ -57,8 +62,8 @@ class Place(Protocol):
     def take(self, queue: str, waiting: Waiting) -> bool:
         """Whether this message was still there, and now is not."""
 
-    def find(self, task_id: str, queues: list[str]) -> tuple[str, Waiting] | None:
-        """The queue a task waits in, and its message."""
+    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
+        """The queue a task waits in, and its message; `is_anew`: what was seen a moment ago does not count."""
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
         """Moves a found message, with this priority (None: its own), in one step. False where somebody else was first."""
@@ -124,43 +129,46 @@ def _arguments(waiting: Waiting) -> tuple[Any, Any, bool] | None:
 
 
 # -- one task ------------------------------------------------------------------------------------------------------------
-def move_task(app: Any, task_id: str, other: str) -> dict[str, Any]:
-    """Behind what waits in another queue of the same broker. Raises Refused."""
-    with open_place(app) as place:
-        queue, found = _find(app, place, task_id)
+def move_task(app: Any, task_id: str, other: str, queues: Sequence[str], expected: str = "") -> dict[str, Any]:
+    """Behind what waits in another queue of the same broker. `queues` are looked into, the `expected` one first. Raises Refused."""
+
+    def put(place: Place, queue: str, found: Waiting) -> bool:
         if queue == other:
             raise Refused("it is in that queue already")
-        if other not in app.amqp.queues:
-            raise Refused(f"this application declares no queue {other}")
-        if not place.put(found, queue, other, priority=None, in_front=False, is_due=False):
-            raise Refused(TAKEN)
+        return place.put(found, queue, other, priority=None, in_front=False, is_due=False)
+
+    _, found = _put(app, task_id, queues, expected, put)
     agent = z4j_agent.current()
     if agent is not None:
         agent.append(records.moved(ENGINE, task_id, found.attempt, now(), agent.run, found.name, other))
     return {"queue": other}
 
 
-def prioritise_task(app: Any, task_id: str, level: str) -> dict[str, Any]:
+def prioritise_task(app: Any, task_id: str, level: str, queues: Sequence[str], expected: str = "") -> dict[str, Any]:
     """Another place in the same queue. Raises Refused."""
-    with open_place(app) as place:
-        queue, found = _find(app, place, task_id)
+    given: list[int] = []
+
+    def put(place: Place, queue: str, found: Waiting) -> bool:
         priority, in_front = place.level(app, queue, level)
-        if not place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False):
-            raise Refused(TAKEN)
-    return {"queue": queue, "priority": priority}
+        given[:] = [priority]
+        return place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False)
+
+    queue, _ = _put(app, task_id, queues, expected, put)
+    return {"queue": queue, "priority": given[0]}
 
 
-def release_task(app: Any, task_id: str) -> dict[str, Any]:
+def release_task(app: Any, task_id: str, queues: Sequence[str], expected: str = "") -> dict[str, Any]:
     """Of a delayed task no worker has fetched yet: its eta is taken away. Raises Refused."""
     at = now()
-    with open_place(app) as place:
-        queue, found = _find(app, place, task_id)
+
+    def put(place: Place, queue: str, found: Waiting) -> bool:
         if found.due_at is None or found.due_at <= at:
             raise Refused("it is due already and waits for a worker")
         if "task" not in found.headers:
             raise Refused("its eta stands inside its body (message protocol 1), which may be signed")
-        if not place.put(found, queue, queue, priority=None, in_front=False, is_due=True):
-            raise Refused(TAKEN)
+        return place.put(found, queue, queue, priority=None, in_front=False, is_due=True)
+
+    queue, found = _put(app, task_id, queues, expected, put)
     tell_released(task_id, found.attempt, at, found.name, queue)
     return {"queue": queue}
 
@@ -171,24 +179,32 @@ def tell_released(task_id: str, attempt: int, at: int, name: str, queue: str) ->
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue))
 
 
-def _find(app: Any, place: Place, task_id: str) -> tuple[str, Waiting]:
-    found = place.find(task_id, sorted(app.amqp.queues))
-    if found is None:
-        raise Refused(TAKEN)
-    return found
+def _put(app: Any, task_id: str, queues: Sequence[str], expected: str, put: Callable[[Place, str, Waiting], bool]) -> tuple[str, Waiting]:
+    """The queue and the message that `put` has placed anew; a second look tells what another process did meanwhile. Raises Refused."""
+    searched = [*([expected] if expected else ()), *(queue for queue in queues if queue != expected)]
+    for is_anew in (False, True):
+        with open_place(app) as place:
+            found = place.find(task_id, searched, is_anew=is_anew)
+            if found is None:
+                break
+            if put(place, *found):
+                return found
+    if expected:
+        raise Refused(TAKEN.format(queue=expected), check="task.not_waiting")
+    named = ", ".join(searched[:NAMED_AT_MOST]) + (", …" if len(searched) > NAMED_AT_MOST else "")
+    raise Refused(NOT_FOUND.format(queues=named or "none"), check="task.not_found")
 
 
 # -- a whole queue -------------------------------------------------------------------------------------------------------
-def _check(app: Any, queue: str, place: str) -> None:
+def _check(place: str) -> None:
+    """The queue itself was checked with the command: it is one of the application, wherever it is declared."""
     if place != "waiting":
         raise Refused("Celery keeps no failed tasks in a queue, and its workers hold what is delayed")
-    if queue not in app.amqp.queues:
-        raise Refused(f"this application declares no queue {queue}")
 
 
 def peek_queue(app: Any, queue: str, place: str, limit: int) -> list[WaitingTask]:
     """Changes nothing but RabbitMQ's mark of what has been looked at. Raises Refused."""
-    _check(app, queue, place)
+    _check(place)
     with open_place(app) as broker:
         return [_shown(app, waiting) for waiting in broker.first(queue, limit)]
 
@@ -205,7 +221,7 @@ def purge_queue(app: Any, queue: str, place: str) -> dict[str, Any]:
     """Takes out what is there now, page by page. What is told of a task stands in the spool before its message is gone.
     Raises Refused.
     """
-    _check(app, queue, place)
+    _check(place)
     taken, times = 0, [0, 0]
     with open_place(app) as broker:
         for _ in range(MOST // PAGE):

@@ -129,6 +129,8 @@ class Gateway:
         expires_at = int((time.time() + expires_in_s) * 1_000_000)
         proof = self.queue_proof(engine, str(params.get("move_to") or params.get("queue") or ""))
         params = params | ({"queue_proof": proof} if proof and "queue_proof" not in params else {})
+        if "from_queue" in params and (proof := self.queue_proof(engine, str(params["from_queue"]))):
+            params = {"from_queue_proof": proof} | params
         frame = {"type": "command", "id": command_id, "action": action, "engine": engine, "expires_at": expires_at, "params": params}
         link.socket.send(json.dumps(frame))
         return command_id
