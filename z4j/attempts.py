@@ -7,6 +7,7 @@ at once therefore never share one look at the count.
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 
 from z4j import clock
@@ -14,6 +15,11 @@ from z4j import clock
 ATTEMPTS = 10
 PER_US = 60_000_000
 ADDRESSES = 10_000
+
+
+def spread(seconds: float) -> float:
+    """This long, or up to twice as long: clients that were refused together do not come back together and stop the event loop."""
+    return seconds * random.uniform(1.0, 2.0)  # noqa: S311 -- nothing is guarded by it
 
 
 class Attempts:

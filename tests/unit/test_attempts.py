@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from z4j import attempts, clock
-from z4j.attempts import Attempts, bearer
+from z4j.attempts import Attempts, bearer, spread
 
 
 @pytest.fixture
@@ -48,3 +48,11 @@ def test_the_oldest_addresses_are_forgotten_first(at: list[int], monkeypatch: py
 )
 def test_the_token_of_a_header(header: str | None, token: str) -> None:
     assert bearer(header) == token
+
+
+def test_those_that_were_refused_together_come_back_at_different_times() -> None:
+    waits = [spread(2.0) for _ in range(200)]
+    assert min(waits) >= 2.0
+    assert max(waits) <= 4.0
+    assert len({round(wait, 2) for wait in waits}) > 50
+    assert spread(0.0) == 0.0

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from starlette.websockets import WebSocket
 
 from z4j import clock, logs
-from z4j.attempts import Attempts, bearer
+from z4j.attempts import Attempts, bearer, spread
 from z4j.connections import admit, refuse_late
 from z4j.gateway.auth import AgentToken, find_token
 from z4j.rules.addresses import Origin, limit_key
@@ -66,7 +66,7 @@ class Guard:
         if token is None:
             if not self.attempts.claim(address):
                 refuse_late(websocket.scope)
-                await asyncio.sleep(SLOW_S)
+                await asyncio.sleep(spread(SLOW_S))
                 if not text:
                     raise Refused(wire.TOO_MANY, "too many connections without a valid token from this address", status=429)
                 raise Refused(wire.TOO_MANY, "too many wrong tokens from this address", "Wait a minute.")

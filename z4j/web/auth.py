@@ -19,7 +19,7 @@ from argon2 import PasswordHasher
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from z4j import clock, files, logs
-from z4j.attempts import Attempts
+from z4j.attempts import Attempts, spread
 from z4j.exceptions import BadInput, NotAllowed, StoreError, TooMany
 from z4j.rules.access import weaker
 from z4j.rules.addresses import limit_key
@@ -190,7 +190,7 @@ class Auth:
         try:
             return await self._sign_in(name, password, address, client, browser)
         except TooMany:
-            least_s = min(REFUSED_S, FLOOR_S * 4)  # nothing, in tests that set the floor to nothing
+            least_s = spread(min(REFUSED_S, FLOOR_S * 4))  # nothing, in tests that set the floor to nothing
             raise
         finally:
             await asyncio.sleep(max(0.0, least_s - (time.monotonic() - began)))

@@ -9,6 +9,7 @@ from functools import cache
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from z4j.attempts import spread
 from z4j.connections import refuse_late
 from z4j.exceptions import NotAllowed, StoreError, TooMany
 from z4j.web import auth as rules
@@ -57,7 +58,7 @@ async def sign_in(request: Request) -> Response:
 async def refuse_slowly(request: Request) -> Response:
     """Too many wrong attempts. The page is made once per theme: whoever tries in a loop must cost little."""
     refuse_late(request.scope)
-    await asyncio.sleep(min(rules.REFUSED_S, rules.FLOOR_S * 4))
+    await asyncio.sleep(spread(min(rules.REFUSED_S, rules.FLOOR_S * 4)))
     error = too_many()
     return HTMLResponse(_refused_page(theme_of(request)), error.status, headers={"Cache-Control": "no-store"})
 
