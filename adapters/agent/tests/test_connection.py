@@ -129,8 +129,8 @@ def test_hello_events_and_goodbye(gateway: Any, start: Any, until: Until) -> Non
     until(lambda: gateway.said("discovery"))
     [found] = gateway.said("discovery")
     assert len(found["tasks"]) == module.MAX_TASKS
-    [[*queue, proof]] = found["queues"]
-    assert queue == ["q" * 255, 3, None, None, None, None]
+    [[*queue, proof, broker]] = found["queues"]
+    assert (queue, broker) == (["q" * 255, 3, None, None, None, None], "")
     assert proof.startswith(f"{hello['seal_key']}."), "the proof that this application uses the queue"
     assert found["worker"]["pool"] == "solo"
     beat = until(lambda: [frame for frame in gateway.said("heartbeat") if "queues" in frame])[0]

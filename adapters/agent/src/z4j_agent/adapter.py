@@ -97,6 +97,8 @@ class QueueInfo:
     """How many wait for their time, where the engine keeps them apart; they are not in `depth`."""
     dead: int | None = None
     """How many the engine has given up and still keeps."""
+    broker: str = ""
+    """The identity of its broker, one of `Adapter.brokers`, "" where the adapter cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which broker a task lies in. Pure.
+"""Which broker a task lies in. Pure, but for the fingerprints.
 
 Two queues of one name in two brokers are two queues, so a queue, an original and a command name their broker. The identity is made of
 what leads there (kind, host, port, database or virtual host, key prefix) and never of a credential. An owner who reaches one broker by
@@ -8,7 +8,10 @@ several addresses names it with `Z4J_BROKER` or `install(broker_name=…)`, in e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from z4j_agent.adapter import Refused
@@ -53,6 +56,30 @@ def _of_url(url: str, prefix: str, this_host: str) -> str:
         return identify(kind, path or "/", prefix=prefix, this_host=this_host)
     database = path.strip("/") or ("0" if kind == "redis" else "")
     return identify(kind, parts.hostname or "", port, database, prefix, this_host=this_host)
+
+
+def identify_pool(pool: Any, prefix: str = "", *, this_host: str) -> str:
+    """The same of a pool of connections of redis-py. Sentinel: the service's name outlives a failover, the addresses do not."""
+    kept = pool.connection_kwargs
+    database, path = str(kept.get("db") or 0), kept.get("path")
+    if (service := getattr(pool, "service_name", None)) is not None:
+        return identify("redis+sentinel", str(service), 1, database, prefix, this_host=this_host)
+    return identify("redis", str(path or kept.get("host") or ""), None if path else kept.get("port"), database, prefix, this_host=this_host)
+
+
+def fingerprint_redis(client: Any, pool: Any, prefix: str = "") -> str:
+    """What this Redis says of itself, with database and prefix: the same through every address. "" where it does not say. Asks it."""
+    run_id = str(client.info("server").get("run_id") or "")
+    return f"{run_id}/{pool.connection_kwargs.get('db') or 0}#{prefix}" if run_id else ""
+
+
+def fingerprint_file(path: Path) -> str:
+    """The same for every container of one kernel that has this file or folder mounted. "" where it does not exist (yet)."""
+    try:
+        facts, boot = os.stat(path), Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+    return f"{boot}:{facts.st_dev}:{facts.st_ino}"
 
 
 def find_broker(broker: str, server: str, known: Mapping[str, str]) -> str:

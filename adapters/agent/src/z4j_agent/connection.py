@@ -16,6 +16,7 @@ from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
+from z4j_agent.adapter import QueueInfo
 from z4j_agent.authority import is_known, queue_of
 from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.client import ClientConnection
 
-    from z4j_agent.adapter import Adapter
+    from z4j_agent.adapter import Adapter, TaskInfo
     from z4j_agent.agent import Agent
     from z4j_agent.shipper import Batch
 
@@ -383,7 +384,7 @@ class _Exchange:
             try:
                 items = ask()[:limit]
                 proofs = [self._proof(of, item.name) if is_known(adapter, key, item.name) else "" for item in items]
-                found[key] = [(*_clipped(astuple(item)), proof) for item, proof in zip(items, proofs, strict=True)]
+                found[key] = [_with_proof(item, proof) for item, proof in zip(items, proofs, strict=True)]
             except Exception as error:
                 let_through(error)
                 faults.report(f"discovery of {key} in {adapter.engine}", error)
@@ -459,6 +460,14 @@ class _Exchange:
             let_through(error)
             faults.report(f"finding out {what}", error)
             return None
+
+
+def _with_proof(item: TaskInfo | QueueInfo, proof: str) -> tuple[Any, ...]:
+    """A queue's broker stands behind the proof: servers read by position, and older ones know nothing of it."""
+    if isinstance(item, QueueInfo):
+        *facts, broker = _clipped(astuple(item))
+        return (*facts, proof, broker)
+    return (*_clipped(astuple(item)), proof)
 
 
 def _clipped(item: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import huey as engine
 
+from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
-from z4j_huey import commands, control, discovery, doctor, originals, queues, reconcile, waiting
+from z4j_huey import brokers, commands, control, discovery, doctor, originals, queues, reconcile, waiting
+from z4j_huey.brokers import identity_of, place_of
 from z4j_huey.capture import Capture
 from z4j_huey.schedules import HueyPeriodic
+
+SEVERAL = "this process has several Huey objects that this may concern, in different brokers, and the command names none"
 
 
 class HueyAdapter(Adapter):
@@ -53,6 +58,8 @@ class HueyAdapter(Adapter):
     def __init__(self, huey: Any) -> None:
         self.captures = [Capture(huey)]
         self.is_installed = False
+        self._broker = ""
+        """The one broker that commands look into, "" for all of this process."""
         self.schedulers = (HueyPeriodic(lambda: list(self.captures)),)
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
@@ -77,6 +84,21 @@ class HueyAdapter(Adapter):
         for capture in self.captures:
             capture.disconnect()
 
+    # -- brokers -------------------------------------------------------------------------------------------------------
+    def brokers(self) -> Mapping[str, str]:
+        return brokers.brokers([*self._serving(), *self.captures])
+
+    def of_broker(self, broker: str) -> HueyAdapter:
+        if broker == self._broker:
+            return self
+        beside = copy.copy(self)
+        beside._broker = broker
+        return beside
+
+    def _asked(self) -> list[Capture]:
+        """The objects a command may concern."""
+        return [capture for capture in list(self.captures) if self._broker in ("", identity_of(capture.huey))]
+
     # -- what is there -------------------------------------------------------------------------------------------------
     def engine_version(self) -> str:
         return str(engine.__version__)
@@ -85,15 +107,15 @@ class HueyAdapter(Adapter):
         return [task for capture in self._serving() for task in discovery.list_tasks(capture)]
 
     def list_queues(self) -> list[QueueInfo]:
-        return [queue for capture in self._serving() for queue in queues.list_queues(capture)]
+        return queues.list_queues(list(self.captures))
 
     def knows_task(self, name: str) -> bool:
         """What stands in Huey's registry: a consumer drops any other message."""
-        return any(name in capture.huey._registry._registry for capture in list(self.captures))
+        return any(name in capture.huey._registry._registry for capture in self._asked())
 
     def knows_queue(self, queue: str) -> bool:
         """A Huey object has one queue, which has its name."""
-        return any(capture.huey.name == queue for capture in list(self.captures))
+        return any(capture.huey.name == queue for capture in self._asked())
 
     def _serving(self) -> list[Capture]:
         """A worker speaks of the one object whose tasks it runs; a producer of all."""
@@ -110,29 +132,41 @@ class HueyAdapter(Adapter):
         return list(dict.fromkeys(finding for capture in self._serving() for finding in doctor.findings(capture)))
 
     # -- what operators ask --------------------------------------------------------------------------------------------
-    def _of(self, queue: str) -> Capture:
-        """The watched object of this name. Raises Refused."""
-        for capture in list(self.captures):
-            if capture.huey.name == queue:
-                return capture
-        raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
+    def _of(self, queue: str, name: str = "", broker: str = "") -> Capture:
+        """The watched object of this name in this broker, of several one that has the task. Raises Refused."""
+        found = [capture for capture in self._asked() if capture.huey.name == queue and broker in ("", identity_of(capture.huey))]
+        if not found:
+            raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
+        if len({place_of(capture.huey) for capture in found}) > 1:
+            raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+        return next((capture for capture in found if name in capture.huey._registry._registry), found[0])
+
+    def _from(self, original: Original) -> Capture:
+        return self._of(original.queue, original.name, original.broker)
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return commands.retry_task(self._of(original.queue), original, new_id)
+        return commands.retry_task(self._from(original), original, new_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        return originals.read_arguments(self._of(original.queue).huey, original)
+        return originals.read_arguments(self._from(original).huey, original)
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        return commands.edit_task(self._of(original.queue), original, args, kwargs, new_id)
+        return commands.edit_task(self._from(original), original, args, kwargs, new_id)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        return commands.restore_task(self._of(original.queue), original, new_id, eta_at, priority)
+        return commands.restore_task(self._from(original), original, new_id, eta_at, priority)
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        if queue:
-            return commands.run_task(self._of(queue), name, args, kwargs, new_id)
-        return self._first(lambda capture, _: commands.run_task(capture, name, args, kwargs, new_id), "")
+        return commands.run_task(self._of(queue, name) if queue else self._with(name), name, args, kwargs, new_id)
+
+    def _with(self, name: str) -> Capture:
+        """The object that has this task. Raises Refused."""
+        found = [capture for capture in self._asked() if name in capture.huey._registry._registry]
+        if not found:
+            raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+        if len({place_of(capture.huey) for capture in found}) > 1:
+            raise Refused("several Huey objects of this process have this task, and the command names no queue", check="broker.unknown")
+        return found[0]
 
     def release_task(self, task_id: str) -> dict[str, Any]:
         return self._first(commands.release_task, task_id)
@@ -168,9 +202,15 @@ class HueyAdapter(Adapter):
         return self._first(commands.terminate_task, task_id)
 
     def _first(self, act: Callable[[Capture, str], dict[str, Any]], task_id: str) -> dict[str, Any]:
-        """What the first of the objects answers that knows the task. Raises the last one's Refused."""
+        """What the object answers that has the task. Raises Refused."""
+        asked = self._asked()
+        if len({place_of(capture.huey) for capture in asked}) > 1:
+            holding = [capture for capture in asked if _has(capture, task_id)]
+            if len({place_of(capture.huey) for capture in holding}) > 1:
+                raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+            asked = holding or asked
         refused = Refused("no Huey object is watched here")
-        for capture in list(self.captures):
+        for capture in asked:
             try:
                 return act(capture, task_id)
             except Refused as error:
@@ -178,9 +218,14 @@ class HueyAdapter(Adapter):
         raise refused
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        found = {"state": "unknown", "engine_state": "gone"}
-        for capture in list(self.captures):
-            found = reconcile.lookup_task(capture, task_id)
-            if found["state"] != "unknown":
-                break
-        return found
+        """Where several brokers know the id, it is not known which of them is meant."""
+        found = {place_of(capture.huey): reconcile.lookup_task(capture, task_id) for capture in self._asked()}
+        told = [answer for answer in found.values() if answer["state"] != "unknown"]
+        if len(told) > 1:
+            return {"state": "unknown", "engine_state": "in several brokers"}
+        return told[0] if told else next(iter(found.values()), {"state": "unknown", "engine_state": "gone"})
+
+
+def _has(capture: Capture, task_id: str) -> bool:
+    is_running = capture.running.get(task_id) is not None
+    return is_running or green.ask(capture.hub, lambda: reconcile.is_waiting(capture.huey, task_id))

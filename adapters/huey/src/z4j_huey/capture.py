@@ -24,7 +24,7 @@ from z4j_agent import green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now
-from z4j_huey import originals
+from z4j_huey import brokers, originals
 from z4j_huey.control import Pausing
 from z4j_huey.facts import (
     ENGINE,
@@ -69,6 +69,7 @@ class Capture:
         if agent is None:
             return
         self._agent, huey, patches = agent, self.huey, self._patches
+        brokers.watched.append(huey)
         self.life = Life(huey, agent, self.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
         patches.replace("enqueue", lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task))
@@ -88,6 +89,7 @@ class Capture:
         huey.post_execute(HOOK)(self.on_executed)
 
     def disconnect(self) -> None:
+        brokers.watched[:] = [each for each in brokers.watched if each is not self.huey]
         self._patches.restore()
         self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
         self.huey.disconnect_signal(self.on_signal)

@@ -20,6 +20,7 @@ from z4j_agent.guard import let_through
 from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import MAX_ORIGINAL, CannotOpen, is_plain
 from z4j_agent.redaction import MASK
+from z4j_huey.brokers import identity_of
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -36,7 +37,9 @@ def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | Non
     shown = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
     data, is_pickle = payload_data(huey, task)
     attempt = attempt_of(task) if attempt is None else attempt
-    return agent.shown_payload(ENGINE, task.id, attempt, name_of(task), huey.name, rank, shown, data, is_secret=is_pickle)
+    return agent.shown_payload(
+        ENGINE, task.id, attempt, name_of(task), huey.name, rank, shown, data, is_secret=is_pickle, broker=identity_of(huey)
+    )
 
 
 def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
@@ -116,5 +119,5 @@ def of_unknown(agent: Agent, huey: Any, data: bytes) -> tuple[bytes | None, str,
         return None, f"malformed-{hashlib.sha256(data).hexdigest()[:32]}", 0, ""
     text, _ = display.show_arguments([MASK] * len(args), kwargs, agent.settings.redact)
     body = {"body64": base64.b64encode(data).decode("ascii")} if len(data) <= _LARGE else None
-    record = agent.shown_payload(ENGINE, task_id, 0, name, huey.name, BY_WORKER, (text, True), body)
+    record = agent.shown_payload(ENGINE, task_id, 0, name, huey.name, BY_WORKER, (text, True), body, broker=identity_of(huey))
     return record, task_id, 0, name

@@ -138,7 +138,7 @@ class Gateway:
     def queue_proof(self, engine: str, queue: str) -> str:
         """What an agent that uses this queue gave for it, as the server hands it to the others."""
         told = [each for link in list(self.links) for each in list(link.discoveries) if each["engine"] == engine]
-        return next((str(proof) for each in told for name, *_, proof in each["queues"] if name == queue and proof), "")
+        return next((str(item[6]) for each in told for item in each["queues"] if item[0] == queue and item[6]), "")
 
     # -- the protocol --------------------------------------------------------------------------------------------------
     def _serve(self, connection: ServerConnection) -> None:
