@@ -115,14 +115,16 @@ def test_a_claimed_job_runs_as_far_as_arq_knows(port: int) -> None:
 
 def test_a_queue_is_what_waits_for_a_worker(port: int) -> None:
     async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
-        assert await asyncio.to_thread(adapter.list_queues) == [QueueInfo("work", 0, delayed=0)]
+        found = await asyncio.to_thread(adapter.list_queues)
+        (broker,) = adapter.brokers()
+        assert found == [QueueInfo("work", 0, delayed=0, broker=broker)]
         running = await enqueue(pool, "succeed")
         waiting = await enqueue(pool, "succeed")
         await enqueue(pool, "succeed", _defer_by=60)
         await pool.zadd("work", {running: 1_700_000_000_000, waiting: 1_700_000_000_001})
         await pool.set(f"arq:in-progress:{running}", b"1")
         found = await asyncio.to_thread(adapter.list_queues)
-        assert found == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000, delayed=1)]
+        assert found == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000, delayed=1, broker=broker)]
 
     ask(port, questions)
 
@@ -155,7 +157,7 @@ def test_a_process_without_redis_says_so() -> None:
 
 def use(adapter: ArqAdapter, pool: ArqRedis) -> None:
     """As if it had enqueued with this."""
-    adapter.capture.brokers["work"] = id(pool), Broker.of(pool)
+    adapter.capture.known.meet(pool, "work")
 
 
 def create_lazily(port: int) -> ArqRedis:
@@ -195,6 +197,7 @@ def test_the_doctor_knows_an_open_redis() -> None:
     use(adapter, create_lazily(6379))
     assert [finding.level for finding in adapter.findings()] == ["warning"]
     for safe in (ArqRedis(host="10.9.8.7", password="x"), ArqRedis(host="localhost"), ArqRedis(unix_socket_path="/run/redis")):
+        adapter = ArqAdapter()
         use(adapter, safe)
         assert adapter.findings() == []
 

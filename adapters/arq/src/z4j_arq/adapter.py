@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from arq.version import VERSION
 
+import z4j_agent
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_agent.holds import own_holds
 from z4j_arq import commands, control, discovery, doctor, queues, reconcile, waiting
@@ -46,6 +49,8 @@ class ArqAdapter(Adapter):
         self.capture = Capture()
         self.schedulers = (ArqCron(self.capture),)
         self.is_installed = False
+        self._broker = ""
+        """The one Redis that commands look into, "" for all of this process."""
 
     def engine_version(self) -> str:
         return str(VERSION)
@@ -57,6 +62,18 @@ class ArqAdapter(Adapter):
     def uninstall(self) -> None:
         self.is_installed = False
         self.capture.disconnect()
+
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        return {identity: told.get(identity, "") for identity in queues.servers(self.capture)}
+
+    def of_broker(self, broker: str) -> ArqAdapter:
+        if broker == self._broker:
+            return self
+        beside = copy.copy(self)
+        beside._broker = broker
+        return beside
 
     def list_tasks(self) -> list[TaskInfo]:
         return discovery.list_tasks(self.capture)
@@ -70,7 +87,7 @@ class ArqAdapter(Adapter):
 
     def knows_queue(self, queue: str) -> bool:
         """A queue this process works for or has enqueued to."""
-        return queues.knows(self.capture, queue)
+        return queues.knows(self.capture, queue, self._broker)
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.capture, self.findings())
@@ -94,31 +111,31 @@ class ArqAdapter(Adapter):
         return commands.restore_task(self.capture, original, new_id, eta_at)
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        return commands.run_task(self.capture, name, args, kwargs, new_id, queue)
+        return commands.run_task(self.capture, name, args, kwargs, new_id, queue, self._broker)
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return waiting.cancel_task(self.capture, task_id)
+        return waiting.cancel_task(self.capture, task_id, self._broker)
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return waiting.move_task(self.capture, task_id, queue)
+        return waiting.move_task(self.capture, task_id, queue, self._broker)
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return waiting.prioritise_task(self.capture, task_id, level)
+        return waiting.prioritise_task(self.capture, task_id, level, self._broker)
 
     def release_task(self, task_id: str) -> dict[str, Any]:
-        return waiting.release_task(self.capture, task_id)
+        return waiting.release_task(self.capture, task_id, self._broker)
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        return commands.terminate_task(self.capture, task_id)
+        return commands.terminate_task(self.capture, task_id, self._broker)
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return reconcile.lookup_task(self.capture, task_id)
+        return reconcile.lookup_task(self.capture, task_id, self._broker)
 
     def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
-        return waiting.peek_queue(self.capture, queue, place, limit)
+        return waiting.peek_queue(self.capture, queue, place, limit, self._broker)
 
     def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
-        return waiting.purge_queue(self.capture, queue, place)
+        return waiting.purge_queue(self.capture, queue, place, self._broker)
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
         return control.pause_queue(self.capture, queue)

@@ -24,7 +24,7 @@ from z4j_agent.hooks import error_of
 from z4j_arq import control, originals
 from z4j_arq.crons import Crons, beat
 from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
-from z4j_arq.queues import Broker
+from z4j_arq.known import Known
 from z4j_arq.runs import UNTOLD, Run, Sending, current
 from z4j_arq.wrappers import Wrappers
 
@@ -42,12 +42,11 @@ class Capture:
         """The workers whose `main` runs in this process; almost always one."""
         self.stopping: set[int] = set()
         """Those, by `id`, that are cancelling everything they run (arq, worker.py:handle_sig)."""
-        self.running: dict[str, Run] = {}
-        """By job id: what the workers of this process hold."""
+        self.running: dict[tuple[int, str], Run] = {}
+        """By `id` of the worker and job id: what the workers of this process hold. Two brokers may have a job of one id."""
         self.enqueued: dict[str, str] = {}
         """Names that the application's own code has enqueued from this process → the queue it last used."""
-        self.brokers: dict[str, tuple[int, Broker]] = {}
-        """Queue name → where this process last enqueued to it, and the `id` of the ArqRedis it used."""
+        self.known = Known()
         self.ending: dict[int, asyncio.Task[None] | None] = {}
         """Those, by `id`, that end when they have finished what they run, and what waits for that in their loop."""
         self.worker_name = ""
@@ -119,12 +118,12 @@ class Capture:
         agent.append(records.enqueued(ENGINE, task_id, attempt, sending.at, agent.run, name, queue, eta=eta, meta=meta))
         if sending.names is not None:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
-            sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names)
+            broker = self.known.identity_of(pool)
+            sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names, broker)
             originals.tell(agent, sent_job, originals.BY_PRODUCER)
         if beat.get() is None and (name in self.enqueued or len(self.enqueued) < MOST_NAMES):
             self.enqueued[name] = queue  # what cron enqueues, an operator may have changed
-        if queue not in self.brokers or self.brokers[queue][0] != id(pool):
-            self.brokers[queue] = id(pool), Broker.of(pool)
+        self.known.meet(pool, queue)
         agent.connect()
 
     # -- the worker ----------------------------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ class Capture:
 
     @guard("run_job")
     def on_taken(self, worker: Any, job_id: str, score: int) -> Run:
-        run = self.running[job_id] = Run(worker, job_id, score)
+        run = self.running[id(worker), job_id] = Run(worker, job_id, score)
         return run
 
     @guard("deserialize_job")
@@ -177,7 +176,8 @@ class Capture:
         if run.has_message and not run.is_marked:
             function = run.worker.functions.get(run.name)
             names = () if function is None else parameter_names(function.coroutine)
-            job = originals.Job(run.task_id, attempt, run.name, run.queue, run.args, run.kwargs, run.body, names)
+            broker = self.known.identity_of(run.worker.pool)
+            job = originals.Job(run.task_id, attempt, run.name, run.queue, run.args, run.kwargs, run.body, names, broker)
             originals.tell(agent, job, originals.BY_WORKER)
 
     @guard("start of a task")
@@ -273,8 +273,8 @@ class Capture:
         self._tell_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))
 
     def on_left(self, run: Run | None) -> None:
-        if run is not None and self.running.get(run.job_id) is run:
-            del self.running[run.job_id]
+        if run is not None and self.running.get((id(run.worker), run.job_id)) is run:
+            del self.running[id(run.worker), run.job_id]
 
     def _tell_succeeded(self, run: Run) -> None:
         agent = self._agent

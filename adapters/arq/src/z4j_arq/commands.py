@@ -31,13 +31,13 @@ _last = [0.0]
 
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
     """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
-    queue, broker = broker_of(capture, original.queue)
+    queue, broker = broker_of(capture, original.queue, original.broker)
     return _enqueue(broker, queue, original.name, new_id, _message(broker, original), of=original.task_id)
 
 
 def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
     """The same, to run at its time. arq has no priorities."""
-    queue, broker = broker_of(capture, original.queue)
+    queue, broker = broker_of(capture, original.queue, original.broker)
     return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, of=original.task_id)
 
 
@@ -45,7 +45,7 @@ def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dic
     """The kept job's arguments as JSON holds them. Raises Refused."""
     arguments = originals.arguments_of(original)
     if arguments is None:
-        _, broker = broker_of(capture, original.queue)
+        _, broker = broker_of(capture, original.queue, original.broker)
         _, args, kwargs, _, _ = deserialize_job_raw(_message(broker, original), deserializer=broker.deserializer)
         arguments = list(args), dict(kwargs)
     if not is_editable(arguments[0]) or not is_editable(arguments[1]):
@@ -55,17 +55,17 @@ def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dic
 
 def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
     """Like `retry_task`, with other arguments."""
-    queue, broker = broker_of(capture, original.queue)
+    queue, broker = broker_of(capture, original.queue, original.broker)
     body = _serialized(broker, original.name, args, kwargs)
     return _enqueue(broker, queue, original.name, new_id, body, of=original.task_id)
 
 
-def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
+def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str, only: str) -> dict[str, Any]:
     """Enqueues a function of this application. Raises Refused for one it does not have: arq itself would take any name."""
     functions = capture.functions()
     if name not in functions and name not in capture.enqueued:
         raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
-    queue, broker = broker_of(capture, queue or (functions[name][1] if name in functions else capture.enqueued[name]))
+    queue, broker = broker_of(capture, queue or (functions[name][1] if name in functions else capture.enqueued[name]), only)
     return _enqueue(broker, queue, name, new_id, _serialized(broker, name, args, kwargs))
 
 
@@ -113,16 +113,20 @@ def score_of(at: int) -> float:
     return _last[0]
 
 
-def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def terminate_task(capture: Capture, task_id: str, only: str) -> dict[str, Any]:
     """Cancels the job's asyncio task in the worker's own loop, and lets arq know that it is meant: else it would run it again.
 
     Works without `allow_abort_jobs`, which is only for asking from another process.
     """
     if not capture.workers:
         raise Unsupported("only the worker that runs it can stop a task")
-    run = next((run for run in list(capture.running.values()) if run.task_id == task_id), None)
-    if run is None:
+    runs = [run for run in list(capture.running.values()) if run.task_id == task_id]
+    runs = [run for run in runs if only in ("", capture.known.identity_of(run.worker.pool))]
+    if not runs:
         raise Refused("it does not run in this worker (any more)")
+    if len(runs) > 1:
+        raise Refused("workers of several Redis databases run a job of this id here; none was stopped", check="broker.unknown")
+    (run,) = runs
     worker, job_id = run.worker, run.job_id
     answer: concurrent.futures.Future[bool] = concurrent.futures.Future()
 

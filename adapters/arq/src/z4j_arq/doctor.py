@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent.adapter import Finding
-from z4j_arq.queues import brokers
+from z4j_arq.queues import places
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
@@ -20,7 +20,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 def findings(capture: Capture) -> list[Finding]:
     """What is amiss with the workers of this process and with the Redis it uses."""
     found = [finding for worker in list(capture.workers) for finding in _of_worker(worker)]
-    if any(_is_open(broker) for broker in brokers(capture).values()):
+    if any(_is_open(broker) for broker in places(capture).values()):
         found.append(
             Finding(
                 "warning",

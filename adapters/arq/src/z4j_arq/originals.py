@@ -39,6 +39,8 @@ class Job:
     kwargs: Any
     body: bytes
     names: tuple[str, ...]
+    broker: str = ""
+    """The identity of the Redis it lies in."""
 
 
 def tell(agent: Agent, job: Job, rank: int) -> None:
@@ -67,7 +69,7 @@ def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data
     if data is None and len(job.body) <= _LARGE:
         data = {"body64": base64.b64encode(job.body).decode("ascii")}
     return agent.shown_payload(
-        ENGINE, job.task_id, job.attempt, job.name, job.queue, rank, (text, is_masked), data, is_secret=is_message
+        ENGINE, job.task_id, job.attempt, job.name, job.queue, rank, (text, is_masked), data, is_secret=is_message, broker=job.broker
     )  # fmt: skip
 
 

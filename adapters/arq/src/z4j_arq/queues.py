@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -15,6 +15,8 @@ from redis.connection import Connection, ConnectionPool, SSLConnection, UnixDoma
 from redis.sentinel import Sentinel
 
 from z4j_agent.adapter import QueueInfo, Refused
+from z4j_agent.broker import identify
+from z4j_agent.guard import faults
 from z4j_arq.facts import now
 
 if TYPE_CHECKING:
@@ -61,10 +63,18 @@ class Broker:
             expires_extra_ms=int(writer.expires_extra_ms),
         )
 
+    def identity(self, this_host: str) -> str:
+        """Of what leads there; Sentinel's service outlives a failover, its addresses do not."""
+        database, path = str(self.settings.get("db") or 0), self.settings.get("path")
+        if self.sentinels:
+            return identify("redis+sentinel", self.master, 1, database, this_host=this_host)
+        host, port = str(path or self.settings.get("host") or ""), None if path else self.settings.get("port")
+        return identify("redis", host, port, database, this_host=this_host)
+
     @property
-    def place(self) -> tuple[Any, ...]:
-        """Equal for two ways to the same database."""
-        return (*(self.settings.get(name) for name in ("host", "port", "path", "db")), self.sentinels, self.master)
+    def server(self) -> str:
+        """Equal for two ways to one database, in this process."""
+        return self.identity("")
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Any]:
@@ -85,60 +95,99 @@ class Broker:
         return ConnectionPool(connection_class=kind, **limits, **settings)
 
 
-def brokers(capture: Capture) -> dict[str, Broker]:
-    """By queue name: the queues of this process's workers first, then those it has enqueued to."""
-    own = {str(each.queue_name): Broker.of(each.pool, each) for each in list(capture.workers) if each.pool is not None}
-    return own | {queue: broker for queue, (_, broker) in list(capture.brokers.items()) if queue not in own}
+Place = tuple[str, str]
+"""(identity of a Redis, name of a queue)."""
+
+
+def places(capture: Capture, only: str = "") -> dict[Place, Broker]:
+    """The queues of this process's workers first, then those it has enqueued to; of one Redis or of all."""
+    known = capture.known
+    own = {(known.identity_of(each.pool), str(each.queue_name)): known.broker_of(each.pool, each) for each in _with_pool(capture)}
+    found = own | {place: broker for place, broker in known.met() if place not in own}
+    return {place: broker for place, broker in found.items() if only in ("", place[0])}
+
+
+def _with_pool(capture: Capture) -> list[Any]:
+    return [each for each in list(capture.workers) if each.pool is not None]
+
+
+def servers(capture: Capture, only: str = "") -> dict[str, Broker]:
+    """By identity."""
+    found: dict[str, Broker] = {}
+    for (identity, _), broker in places(capture, only).items():
+        found.setdefault(identity, broker)
+    return found
 
 
 ARQS_OWN = ("arq:abort", "arq:health-check", "arq:in-progress:", "arq:job:", "arq:result:", "arq:retry:")
 """Where the names of arq's other keys begin (arq, constants.py)."""
 
 
-def knows(capture: Capture, queue: str) -> bool:
+def knows(capture: Capture, queue: str, only: str = "") -> bool:
     """Whether this process works for that queue or has enqueued to it."""
-    return not queue.startswith(ARQS_OWN) and queue in brokers(capture)
+    return not queue.startswith(ARQS_OWN) and any(place[1] == queue for place in places(capture, only))
 
 
-def broker_of(capture: Capture, queue: str) -> tuple[str, Broker]:
-    """A queue and where it is; "" is the first this process knows. Raises Refused where it has no Redis yet, or no such queue."""
-    known = brokers(capture)
+def broker_of(capture: Capture, queue: str, only: str = "") -> tuple[str, Broker]:
+    """A queue and where it is; "" is the first this process knows. Raises Refused where it has no Redis yet, no such queue, or one in
+    several."""
+    known = places(capture, only)
     if not known:
         raise Refused("this process has not reached arq's Redis yet")
-    queue = queue or next(iter(known))
-    if len({broker.place for broker in known.values()}) == 1 and not queue.startswith(ARQS_OWN):
-        return queue, known.get(queue) or next(iter(known.values()))  # one that another process uses, in the only Redis there is
-    if not knows(capture, queue):
-        raise Refused(f"this process does not use the queue {queue[:80]}; nothing was changed", check="queue.unknown")
-    return queue, known[queue]
+    queue = queue or next(iter(known))[1]
+    found = [broker for place, broker in known.items() if place[1] == queue]
+    if len(found) > 1:
+        raise Refused(
+            f"this process uses several Redis databases with a queue {queue[:80]}, and the command names none; nothing was changed",
+            check="broker.unknown",
+        )
+    if found and not queue.startswith(ARQS_OWN):
+        return queue, found[0]
+    if len({place[0] for place in known}) == 1 and not queue.startswith(ARQS_OWN):
+        return queue, next(iter(known.values()))  # one that another process uses, in the only Redis there is
+    raise Refused(f"this process does not use the queue {queue[:80]}; nothing was changed", check="queue.unknown")
 
 
-def find(capture: Capture, job_id: str) -> tuple[str, Broker] | None:
-    """The queue a job stands in, waiting or running. Where no known queue has it, every sorted set is asked, for a while."""
-    known = brokers(capture)
-    for queue, broker in known.items():
+def find(capture: Capture, job_id: str, only: str = "") -> tuple[Place, Broker] | None:
+    """Where a job stands, waiting or running. Where no known queue has it, every sorted set is asked, for a while. Raises Refused
+    where several Redis databases have it: which of them is meant is not known."""
+    known = places(capture, only)
+    found: dict[str, tuple[Place, Broker]] = {}
+    for (identity, queue), broker in known.items():
         with broker.connect() as client:
-            if client.zscore(queue, job_id) is not None:
-                return queue, broker
-    servers = {broker.place: broker for broker in known.values()}
-    for broker in servers.values():
+            if identity not in found and client.zscore(queue, job_id) is not None:
+                found[identity] = ((identity, queue), broker)
+    if len(found) > 1:
+        raise Refused("several Redis databases of this process have a job of this id; nothing was changed", check="broker.unknown")
+    if found:
+        return next(iter(found.values()))
+    names = {place[1] for place in known}
+    for identity, broker in servers(capture, only).items():
         ends = time.monotonic() + SEARCH_S
         with broker.connect() as client:
             for key in client.scan_iter(count=1000, _type="zset"):
                 queue = key.decode("utf-8", "replace")
-                if queue not in known and not queue.startswith("arq:abort") and client.zscore(key, job_id) is not None:
-                    return queue, broker
+                if queue not in names and not queue.startswith("arq:abort") and client.zscore(key, job_id) is not None:
+                    return (identity, queue), broker
                 if time.monotonic() > ends:
                     break
     return None
 
 
 def list_queues(capture: Capture) -> list[QueueInfo]:
-    """Every queue this process works for or has enqueued to. What is deferred or runs does not wait."""
-    found = []
-    for queue, broker in sorted(brokers(capture).items()):
-        with broker.connect() as client:
-            found.append(_measure(client, queue))
+    """Every queue this process works for or has enqueued to. What is deferred or runs does not wait. One Redis that cannot be reached
+    does not hide the others' queues."""
+    found, known = [], places(capture)
+    for (identity, queue), broker in sorted(known.items(), key=lambda item: item[0]):
+        try:
+            with broker.connect() as client:
+                found.append(replace(_measure(client, queue), broker=identity))
+                capture.known.keep_fingerprint(identity, client)
+        except redis.RedisError as error:
+            if len({place[0] for place in known}) == 1:
+                raise
+            faults.report(f"what waits in {queue[:80]}", error)
+            found.append(QueueInfo(queue, None, broker=identity))
     return found
 
 

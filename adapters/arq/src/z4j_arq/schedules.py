@@ -86,12 +86,12 @@ class ArqCron(Scheduler):
         """Enqueues its task. Raises Refused for one that is not there."""
         for worker, table in self._need():
             planned = table.plan.get(key)
-            new_id = uuid.uuid4().hex
+            new_id, broker = uuid.uuid4().hex, self._capture.known.identity_of(worker.pool)
             if planned is not None:
                 args, kwargs = list(planned.args), dict(planned.kwargs)
-                return commands.run_task(self._capture, planned.function, args, kwargs, new_id, worker.queue_name)
+                return commands.run_task(self._capture, planned.function, args, kwargs, new_id, worker.queue_name, broker)
             if key in table.coded and key not in table.deleted:
-                return commands.run_task(self._capture, table.coded[key].name, [], {}, new_id, worker.queue_name)
+                return commands.run_task(self._capture, table.coded[key].name, [], {}, new_id, worker.queue_name, broker)
         raise Refused("there is no such schedule here")
 
 

@@ -23,7 +23,7 @@ from z4j_agent.adapter import Refused, WaitingTask
 from z4j_arq import originals
 from z4j_arq.commands import score_of
 from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
-from z4j_arq.queues import Broker, broker_of, brokers, find, knows
+from z4j_arq.queues import Broker, broker_of, find, knows, places
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
@@ -101,19 +101,20 @@ def _remove(queue: str) -> Callable[[Any, Waiting], None]:
     return remove
 
 
-def _found(capture: Capture, task_id: str) -> tuple[str, Broker, str]:
+def _found(capture: Capture, task_id: str, only: str) -> tuple[str, Broker, str]:
     """(queue, where it is, the job's id). Raises Refused."""
     job_id = job_id_of(task_id)
-    found = find(capture, job_id)
+    found = find(capture, job_id, only)
     if found is None:
         raise Refused("it does not wait in any queue of the Redis that this process uses (any more)")
-    return found[0], found[1], job_id
+    (_, queue), broker = found
+    return queue, broker, job_id
 
 
 # -- one task ------------------------------------------------------------------------------------------------------------
-def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def cancel_task(capture: Capture, task_id: str, only: str) -> dict[str, Any]:
     """Takes a waiting job out of its queue. arq has no word for that, so the cancellation is told here. Raises Refused."""
-    queue, broker, job_id = _found(capture, task_id)
+    queue, broker, job_id = _found(capture, task_id, only)
     with broker.connect() as client:
         taken = _take(capture, client, broker, queue, job_id, _remove(queue), task_id=task_id)
     agent = z4j_agent.current()
@@ -122,13 +123,13 @@ def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
     return {"queue": queue}
 
 
-def move_task(capture: Capture, task_id: str, other: str) -> dict[str, Any]:
+def move_task(capture: Capture, task_id: str, other: str, only: str) -> dict[str, Any]:
     """Behind what waits in another queue of the same Redis; what is delayed keeps its time. Raises Refused."""
-    queue, broker, job_id = _found(capture, task_id)
+    queue, broker, job_id = _found(capture, task_id, only)
     if queue == other:
         raise Refused("it is in that queue already")
-    known = brokers(capture).get(other)
-    if known is not None and known.place != broker.place:
+    there = [known for place, known in places(capture).items() if place[1] == other]
+    if there and all(known.server != broker.server for known in there):
         raise Refused(f"{other} is in another Redis")
     at = now()
 
@@ -146,11 +147,11 @@ def move_task(capture: Capture, task_id: str, other: str) -> dict[str, Any]:
     return {"queue": other}
 
 
-def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any]:
+def prioritise_task(capture: Capture, task_id: str, level: str, only: str) -> dict[str, Any]:
     """To the front: a score below every other. There is no other order in a queue of arq's. Raises Refused."""
     if level != "next":
         raise Refused("arq knows one order only, the time a job is due: it can be put in front, and nowhere else")
-    queue, broker, job_id = _found(capture, task_id)
+    queue, broker, job_id = _found(capture, task_id, only)
     with broker.connect() as client:
         first = client.zrange(queue, 0, 0, withscores=True)
         score = first[0][1] - 1 if first else 1
@@ -159,9 +160,9 @@ def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any
     return {"queue": queue}
 
 
-def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
+def release_task(capture: Capture, task_id: str, only: str) -> dict[str, Any]:
     """A deferred job, or one that waits for its next try, is due now. Raises Refused."""
-    queue, broker, job_id = _found(capture, task_id)
+    queue, broker, job_id = _found(capture, task_id, only)
     at = now()
 
     def hasten(pipe: Any, waiting: Waiting) -> None:
@@ -198,10 +199,10 @@ def _check(place: str) -> None:
         raise Refused("arq keeps no failed jobs in a queue")
 
 
-def peek_queue(capture: Capture, queue: str, place: str, limit: int) -> list[WaitingTask]:
+def peek_queue(capture: Capture, queue: str, place: str, limit: int, only: str) -> list[WaitingTask]:
     """Changes nothing. Raises Refused."""
     _check(place)
-    queue, broker = broker_of(capture, queue)
+    queue, broker = broker_of(capture, queue, only)
     with broker.connect() as client:  # those that run are in the set too, mostly in front
         return [_shown(capture, waiting) for waiting in islice(_place(client, broker, queue, place, limit + PAGE), limit)]
 
@@ -216,12 +217,12 @@ def _shown(capture: Capture, waiting: Waiting) -> WaitingTask:
     return WaitingTask(waiting.task_id, waiting.name, text, enqueued_at, due_at if due_at > now() else None)
 
 
-def purge_queue(capture: Capture, queue: str, place: str) -> dict[str, Any]:
+def purge_queue(capture: Capture, queue: str, place: str, only: str) -> dict[str, Any]:
     """Takes out what is there now. What is told of a job stands in the spool before the job is gone. Raises Refused."""
     _check(place)
     agent = z4j_agent.current()
     assert agent is not None  # the command came through it
-    queue, broker = broker_of(capture, queue)
+    queue, broker = broker_of(capture, queue, only)
     taken, first_at, last_at = 0, 0, 0
     with broker.connect() as client:
         for waiting in _place(client, broker, queue, place, LOOKED_AT):
