@@ -311,3 +311,32 @@ def test_an_older_taskiq_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_label_that_is_no_number_counts_as_none() -> None:
     message = TaskiqMessage(task_id="1", task_name="x", labels={"_retries": "some", "X-Taskiq-requeue": "2"}, args=[], kwargs={})
     assert attempt_of(message.labels) == 2
+
+
+def test_what_listen_returns_stays_what_it_is(watched: Watched) -> None:
+    """A shared broker's `listen` is a coroutine that raises; a broker of the application's own may return any asynchronous iterable."""
+
+    class Shared(InMemoryBroker):
+        async def listen(self) -> Any:  # type: ignore[override]
+            raise NotImplementedError
+
+    class Iterable:
+        async def __aiter__(self) -> Any:
+            yield b"one"
+
+    class Own(InMemoryBroker):
+        def listen(self) -> Any:
+            return Iterable()
+
+    shared, own = Shared(), Own()
+    z4j_taskiq.install(shared)
+    z4j_taskiq.install(own)
+
+    async def listen() -> list[bytes]:
+        with pytest.raises(NotImplementedError):
+            await shared.listen()
+        return [message async for message in own.listen()]
+
+    assert asyncio.run(listen()) == [b"one"]
+    z4j_taskiq.uninstall(shared)
+    z4j_taskiq.uninstall(own)

@@ -144,7 +144,7 @@ def ended(broker: Any) -> str:
         listening = asyncio.create_task(
             Receiver(broker, max_async_tasks=1, max_prefetch=0, run_startup=False).listen(end)  # type: ignore[arg-type]
         )
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         end.set()
         await asyncio.wait_for(listening, 10)
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, ClassVar
 
 from taskiq.receiver import Receiver
 
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
-from z4j_taskiq import commands, control, discovery, doctor, queues, reconcile, waiting
+from z4j_taskiq import brokers, commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_taskiq.capture import Capture
 from z4j_taskiq.schedules import Schedules
 
@@ -52,6 +54,8 @@ class TaskiqAdapter(Adapter):
         self._schedules = Schedules(lambda asked: any(capture.broker is asked for capture in self.captures))
         self.schedulers = (self._schedules,)
         self.is_installed = False
+        self._broker = ""
+        """The one broker that commands look into, "" for all of this process."""
 
     def watch(self, broker: Any) -> None:
         """Another broker of this process. Nothing happens when it is watched already."""
@@ -82,21 +86,40 @@ class TaskiqAdapter(Adapter):
         for capture in self.captures:
             capture.disconnect()
 
+    # -- brokers -------------------------------------------------------------------------------------------------------
+    def brokers(self) -> Mapping[str, str]:
+        return brokers.brokers(self.captures)
+
+    def of_broker(self, broker: str) -> TaskiqAdapter:
+        if broker == self._broker:
+            return self
+        beside = copy.copy(self)
+        beside._broker = broker
+        return beside
+
+    def _asked(self, broker: str = "") -> list[Capture]:
+        """The brokers a command may concern."""
+        only = broker or self._broker
+        return [capture for capture in list(self.captures) if only in ("", brokers.identity_of(capture.broker))]
+
+    def _from(self, original: Original) -> Capture:
+        return commands.sender_of(self._asked(original.broker), original)
+
+    # -- what is there -------------------------------------------------------------------------------------------------
     def list_tasks(self) -> list[TaskInfo]:
         found = {task.name: task for capture in self.captures for task in discovery.list_tasks(capture.broker)}
         return [found[name] for name in sorted(found)]
 
     def list_queues(self) -> list[QueueInfo]:
-        found = {queue.name: queue for capture in self.captures for queue in queues.list_queues(capture)}
-        return [found[name] for name in sorted(found)]
+        return queues.list_queues(list(self.captures))
 
     def knows_task(self, name: str) -> bool:
         """What one of the brokers has registered, and what the application itself has sent from here under a name alone."""
-        return any(capture.broker.find_task(name) is not None or name in capture.sent for capture in self.captures)
+        return any(capture.broker.find_task(name) is not None or name in capture.sent for capture in self._asked())
 
     def knows_queue(self, queue: str) -> bool:
         """A queue that a worker of one of the brokers takes from, or that the application itself has sent to (label `queue_name`)."""
-        return any(commands.has_queue(capture, queue) for capture in self.captures)
+        return any(commands.has_queue(capture, queue) for capture in self._asked())
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.captures, self.findings())
@@ -109,40 +132,40 @@ class TaskiqAdapter(Adapter):
         return [found for capture in self.captures for found in doctor.findings(capture)]
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return commands.retry_task(commands.sender_of(self.captures, original), original, new_id)
+        return commands.retry_task(self._from(original), original, new_id)
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return commands.cancel_task(self.captures, task_id)
+        return commands.cancel_task(self._asked(), task_id, self._broker)
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        return commands.terminate_task(self.captures, task_id)
+        return commands.terminate_task(self._asked(), task_id)
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return reconcile.lookup_task(self.captures, task_id)
+        return reconcile.lookup_task(self._asked(), task_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        return commands.read_arguments(commands.sender_of(self.captures, original), original)
+        return commands.read_arguments(self._from(original), original)
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        return commands.edit_task(commands.sender_of(self.captures, original), original, args, kwargs, new_id)
+        return commands.edit_task(self._from(original), original, args, kwargs, new_id)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        return commands.retry_task(commands.sender_of(self.captures, original), original, new_id)
+        return commands.retry_task(self._from(original), original, new_id)
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        return commands.run_task(self.captures, name, args, kwargs, new_id, queue)
+        return commands.run_task(self._asked(), name, args, kwargs, new_id, queue)
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return commands.move_task(self.captures, task_id, queue)
+        return commands.move_task(self._asked(), task_id, queue, list(self.captures))
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return commands.prioritise_task(self.captures, task_id, level)
+        return commands.prioritise_task(self._asked(), task_id, level)
 
     def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
-        return waiting.peek_queue(self.captures, queue, place, limit)
+        return waiting.peek_queue(self._asked(), queue, place, limit)
 
     def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
-        return waiting.purge_queue(self.captures, queue, place)
+        return waiting.purge_queue(self._asked(), queue, place)
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
         return control.pause_queue(self.captures, queue)

@@ -28,7 +28,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.authority import is_permitted
 from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
-from z4j_taskiq import originals, receiver
+from z4j_taskiq import brokers, originals, receiver
 from z4j_taskiq.commands import SkipList
 from z4j_taskiq.control import Gate
 from z4j_taskiq.facts import (
@@ -94,6 +94,7 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
+        brokers.watched.append(self.broker)
         self.skips = SkipList(
             getattr(agent.spool, "folder", agent.settings.spool), is_permitted=is_permitted(agent.settings, "cancel_task")
         )
@@ -104,6 +105,7 @@ class Capture:
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
+        brokers.watched[:] = [each for each in brokers.watched if each is not self.broker]
         receiver.unwatch(self)
         self.gate.disconnect()
         self._kick.undo()
@@ -222,7 +224,7 @@ class Capture:
                 ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, eta=eta, meta=meta,
             )
         )  # fmt: skip
-        run.is_cancelled = run.task_id in self.skips
+        run.is_cancelled = self.skips.has(run.task_id, brokers.identity_of(self.broker))
         is_known = message.task_name in getattr(receiver, "known_tasks", ())
         run.target = watched(run, target, getattr(receiver, "executor", None), self._begin, is_known=is_known)
         run.task = asyncio.current_task()

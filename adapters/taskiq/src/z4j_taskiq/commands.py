@@ -17,6 +17,7 @@ from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults
 from z4j_taskiq import originals, reconcile, waiting
+from z4j_taskiq.brokers import place_of, the_one
 from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
 from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
 
@@ -44,14 +45,15 @@ class SkipList:
         self._stamp: tuple[int, int] = (0, 0)
         self._ids: set[str] = set()
 
-    def add(self, task_id: str) -> None:
-        """Raises OSError when it cannot be written: then this process alone knows it."""
-        if task_id in self:
+    def add(self, task_id: str, broker: str = "") -> None:
+        """Of that broker alone, "" for any. Raises OSError when it cannot be written: then this process alone knows it."""
+        entry = _entry(task_id, broker)
+        if entry in self:
             return
-        self._ids.add(task_id)
+        self._ids.add(entry)
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(fd, _line(task_id))
+            os.write(fd, _line(entry))
             size = os.fstat(fd).st_size
         finally:
             os.close(fd)
@@ -60,7 +62,11 @@ class SkipList:
             fresh.write_bytes(self._path.read_bytes()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
             fresh.replace(self._path)
 
-    def __contains__(self, task_id: str) -> bool:
+    def has(self, task_id: str, broker: str) -> bool:
+        """Whether the task of that id and broker shall not run."""
+        return task_id in self or (bool(broker) and bool(self._ids) and _entry(task_id, broker) in self._ids)
+
+    def __contains__(self, entry: str) -> bool:
         if not self._is_permitted:
             return False
         with contextlib.suppress(OSError):  # no such file: nobody has cancelled anything
@@ -68,12 +74,17 @@ class SkipList:
             if (stamp := (facts.st_mtime_ns, facts.st_size)) != self._stamp:
                 self._stamp = stamp
                 self._ids |= {_id(line) for line in self._path.read_bytes().splitlines()}
-        return task_id in self._ids
+        return entry in self._ids
 
 
-def _line(task_id: str) -> bytes:
+def _entry(task_id: str, broker: str) -> str:
+    """Two brokers may have a task of one id."""
+    return f"{broker}\0{task_id}" if broker else task_id
+
+
+def _line(entry: str) -> bytes:
     """An id may hold anything, also a line feed."""
-    return json.dumps(task_id).encode("ascii") + b"\n"
+    return json.dumps(entry).encode("ascii") + b"\n"
 
 
 def _id(line: bytes) -> str:
@@ -90,14 +101,14 @@ def has_queue(capture: Capture, queue: str) -> bool:
 
 
 def sender_of(captures: Sequence[Capture], original: Original) -> Capture:
-    """The broker to send it with: one whose queue it was in, best one that knows the task. Raises Refused when there is none."""
+    """The broker to send it with: one whose queue it was in, best one that knows the task. Raises Refused where there is none, or more
+    than one place it may have come from."""
     able = [capture for capture in captures if has_queue(capture, original.queue)]
     if not able and len(captures) == 1:  # a queue that another process has sent to, by a label
         able = list(captures)
-    knowing = [capture for capture in able if capture.broker.find_task(original.name) is not None]
-    if not able:
+    if the_one(able) is None:
         raise Refused(f"no broker of this process has the queue {original.queue[:80]}; nothing was sent", check="queue.unknown")
-    return (knowing or able)[0]
+    return next((capture for capture in able if capture.broker.find_task(original.name) is not None), able[0])
 
 
 def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
@@ -125,32 +136,42 @@ def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dic
 
 def run_task(captures: Sequence[Capture], name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
     """Sends a registered task. Raises Refused for one that no broker of this process knows, or for a queue that is not the broker's."""
-    for capture in captures:
-        task = capture.broker.find_task(name)
-        if task is None or (queue and len(captures) > 1 and not has_queue(capture, queue)):
-            continue
-        message = task.kicker().with_task_id(new_id)._prepare_message(*args, **kwargs)
-        if queue:
-            message = originals.sent_to(capture.broker, message, queue)
-        return _send(capture, name, message)
-    raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+    able = [capture for capture in captures if capture.broker.find_task(name) is not None]
+    if queue and len(captures) > 1:
+        able = [capture for capture in able if has_queue(capture, queue)]
+    owners = [capture for capture in able if _is_owner(capture.broker, capture.broker.find_task(name))]
+    capture = the_one(owners or able)
+    if capture is None:
+        raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+    message = capture.broker.find_task(name).kicker().with_task_id(new_id)._prepare_message(*args, **kwargs)
+    if queue:
+        message = originals.sent_to(capture.broker, message, queue)
+    return _send(capture, name, message)
+
+
+def _is_owner(broker: Any, task: Any) -> bool:
+    """Whether `task.kiq()` sends there: every broker finds a shared task, which goes to the default one (`default_broker`)."""
+    return task.broker is broker or getattr(task.broker, "_default_broker", None) is broker
 
 
 def prioritise_task(captures: Sequence[Capture], task_id: str, level: str) -> dict[str, Any]:
     """To the front of a Redis list; it knows no other order. Raises Refused."""
     if level != "next":
         raise Refused("a Redis list knows one order only: a task can be put in front, and nowhere else")
-    _, queue, held, client = _find(captures, task_id)
-    with client:
+    capture, queue, held = _find(captures, task_id)
+    with redis_of(capture.broker) as client:
         if not client.eval(TO_FRONT, 1, queue, held.raw):
             raise Refused("a worker has taken it already")
     return {"queue": queue}
 
 
-def move_task(captures: Sequence[Capture], task_id: str, other: str) -> dict[str, Any]:
-    """Behind what waits in another list of the same Redis, in one step. Raises Refused."""
-    capture, queue, held, client = _find(captures, task_id)
-    with client:
+def move_task(captures: Sequence[Capture], task_id: str, other: str, known: Sequence[Capture]) -> dict[str, Any]:
+    """Behind what waits in another list of the same Redis, in one step. `known` are all brokers of this process. Raises Refused."""
+    capture, queue, held = _find(captures, task_id)
+    there = {place_of(each.broker) for each in known if has_queue(each, other)}
+    if there and place_of(capture.broker) not in there:
+        raise Refused(f"{other[:80]} is in another broker; nothing was changed")
+    with redis_of(capture.broker) as client:
         if other == queue:
             raise Refused("it is in that queue already")
         if client.type(other) not in (b"list", "list", b"none", "none"):
@@ -163,21 +184,25 @@ def move_task(captures: Sequence[Capture], task_id: str, other: str) -> dict[str
     return {"queue": other}
 
 
-def _find(captures: Sequence[Capture], task_id: str) -> tuple[Capture, str, waiting.Held, Any]:
-    """A task that waits in a Redis list, and an open connection to it. Raises Refused."""
-    is_looked_into = False
-    for capture in captures:
-        if redis_kind(capture.broker) != "list":
-            continue
-        is_looked_into = True
-        queue, lent = queue_of(capture.broker, {}), redis_of(capture.broker)
-        client = lent.__enter__()
-        for held in waiting.first(client, capture.broker, queue, LOOKED_AT):
-            message = read(capture.broker, held.raw)
+def _find(captures: Sequence[Capture], task_id: str) -> tuple[Capture, str, waiting.Held]:
+    """A task that waits in a Redis list. Raises Refused."""
+    lists = [capture for capture in captures if redis_kind(capture.broker) == "list"]
+    if not lists:
+        raise Refused("only Redis lists give a single task out")
+    found = {capture: held for capture in lists if (held := _held(capture.broker, task_id)) is not None}
+    capture = the_one(found)
+    if capture is None:
+        raise Refused("it does not wait there (any more)")
+    return capture, queue_of(capture.broker, {}), found[capture]
+
+
+def _held(broker: Any, task_id: str) -> waiting.Held | None:
+    with redis_of(broker) as client:
+        for held in waiting.first(client, broker, queue_of(broker, {}), LOOKED_AT):
+            message = read(broker, held.raw)
             if message is not None and message.task_id == task_id:
-                return capture, queue, held, client
-        lent.__exit__(None, None, None)
-    raise Refused("it does not wait there (any more)" if is_looked_into else "only Redis lists give a single task out")
+                return held
+    return None
 
 
 def _send(capture: Capture, name: str, message: Any, *, of: str = "") -> dict[str, Any]:
@@ -203,25 +228,27 @@ def _send(capture: Capture, name: str, message: Any, *, of: str = "") -> dict[st
 
 
 # -- cancel --------------------------------------------------------------------------------------------------------------
-def cancel_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
-    """Takes the task out of its queue where that is possible, else has the workers of this folder drop it. Raises Refused."""
+def cancel_task(captures: Sequence[Capture], task_id: str, broker: str) -> dict[str, Any]:
+    """Takes the task out of its queue where that is possible, else has the workers of this folder drop it. `broker` is the one it belongs
+    to, "" where that is not known. Raises Refused."""
     listening = [capture for capture in captures if capture.receiver is not None]
     if not listening:
         raise Unsupported("only a worker can cancel, and this process is none")
     if any(task_id in capture.running for capture in listening):
         raise Refused("it runs already; stop it instead")
-    for capture in captures:
-        if redis_kind(capture.broker) == "list" and (found := _taken_out(capture.broker, task_id)) is not None:
-            name, attempt, queue = found
-            agent = z4j_agent.current()
-            if agent is not None:
-                agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
-            return {"note": "it was taken out of the queue"}
+    lists = [capture for capture in captures if redis_kind(capture.broker) == "list"]
+    holding = the_one(capture for capture in lists if _held(capture.broker, task_id) is not None)
+    if holding is not None and (found := _taken_out(holding.broker, task_id)) is not None:
+        name, attempt, queue = found
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
+        return {"note": "it was taken out of the queue"}
     if any(reconcile.has_ended(capture, task_id) for capture in captures):
         raise Refused("it has ended already")
     try:
         for capture in listening:
-            capture.skips.add(task_id)
+            capture.skips.add(task_id, broker)
     except OSError as error:
         faults.report("telling the other workers of a cancellation", error)
         return {"note": "this worker will not run it; the others could not be told"}
@@ -244,7 +271,7 @@ def terminate_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
     """Cancels the task's coroutine in its loop. A retry middleware does not send it again. Raises Refused."""
     if all(capture.receiver is None for capture in captures):
         raise Unsupported("only the worker that runs it can stop a task")
-    capture = next((capture for capture in captures if task_id in capture.running), None)
+    capture = the_one(capture for capture in captures if task_id in capture.running)
     run = None if capture is None else capture.running.get(task_id)
     if capture is None or run is None or capture.loop is None:
         raise Refused("it does not run in this worker (any more)")

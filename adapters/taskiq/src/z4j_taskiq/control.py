@@ -34,7 +34,14 @@ class Gate:
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
-        self._listen = Replaced(broker, "listen", lambda listen, *args, **kwargs: Gated(self, listen(*args, **kwargs)))
+        self._listen = Replaced(broker, "listen", lambda listen, *args, **kwargs: self._gated(listen(*args, **kwargs)))
+
+    def _gated(self, messages: Any) -> Any:
+        """Behind the gate, where it is what taskiq iterates over. A shared broker's `listen` is a coroutine, which raises when it is
+        awaited; that and anything else is passed on as it is."""
+        if hasattr(messages, "__anext__"):
+            return Gated(self, messages)
+        return Gated(self, aiter(messages)) if hasattr(messages, "__aiter__") else messages
 
     @property
     def holds(self) -> Holds:

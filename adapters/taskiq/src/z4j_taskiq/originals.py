@@ -24,6 +24,7 @@ from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
 from z4j_agent.originals import MAX_ORIGINAL, CannotOpen
 from z4j_agent.redaction import redact
+from z4j_taskiq.brokers import identity_of
 from z4j_taskiq.facts import ENGINE, OLD_MARK, OLD_RETRY_OF, REQUEUES, RETRIES, is_rabbitmq, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -66,7 +67,7 @@ def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: 
             data = _fields(vars(message))
         else:  # dates and the like: as pydantic writes them on the wire
             data = _fields(json.loads(broker.formatter.dumps(message).message))
-    return _payload(agent, message.task_id, message.task_name, attempt, queue, BY_PRODUCER, shown, names, data)
+    return _payload(agent, message.task_id, message.task_name, attempt, queue, BY_PRODUCER, shown, names, data, identity_of(broker))
 
 
 def payload_of_delivery(
@@ -76,7 +77,7 @@ def payload_of_delivery(
     data: dict[str, Any] | None = None
     if len(raw) <= LARGE:
         data = _fields(json.loads(raw)) if is_plain_json(broker) else _opaque(raw)
-    return _payload(agent, task_id, name, attempt, queue, BY_WORKER, shown, parameter_names(broker, name) or (), data)
+    return _payload(agent, task_id, name, attempt, queue, BY_WORKER, shown, parameter_names(broker, name) or (), data, identity_of(broker))
 
 
 def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,12 +132,12 @@ def is_clear(labels: Mapping[str, Any], extra: Iterable[str]) -> bool:
 
 def _payload(
     agent: Agent, task_id: str, name: str, attempt: int, queue: str, rank: int,
-    shown: tuple[Any, Any, Any], names: tuple[str, ...], data: dict[str, Any] | None,
+    shown: tuple[Any, Any, Any], names: tuple[str, ...], data: dict[str, Any] | None, identity: str,
 ) -> bytes:  # fmt: skip
     args, kwargs, labels = shown
     text = display.show_arguments(args, kwargs, agent.settings.redact, names)
     is_secret = data is None or BYTES in data or not (labels.keys() <= TASKIQS_OWN or is_clear(labels, agent.settings.redact))
-    return agent.shown_payload(ENGINE, task_id, attempt, name, queue, rank, text, data, is_secret=is_secret)
+    return agent.shown_payload(ENGINE, task_id, attempt, name, queue, rank, text, data, is_secret=is_secret, broker=identity)
 
 
 # -- reading one back ----------------------------------------------------------------------------------------------------

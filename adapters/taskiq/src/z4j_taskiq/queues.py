@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from z4j_agent.adapter import QueueInfo, Refused
-from z4j_agent.guard import let_through
+from z4j_agent.guard import faults, let_through
+from z4j_taskiq.brokers import identity_of, keep_fingerprint, place_of
 from z4j_taskiq.facts import is_rabbitmq, queue_of, rabbitmq_queues
 
 if TYPE_CHECKING:
@@ -78,17 +80,35 @@ def names_of(broker: Any) -> list[str]:
     return [name for name in (own, *more) if name]
 
 
-def list_queues(capture: Capture) -> list[QueueInfo]:
-    """Every queue of this broker; where the broker cannot be asked from here, without its depth."""
+def list_queues(captures: Sequence[Capture]) -> list[QueueInfo]:
+    """Every queue of these brokers. One that cannot be reached does not hide the others' queues."""
+    found: dict[tuple[str | int, str], QueueInfo] = {}
+    for capture in captures:
+        place, identity = place_of(capture.broker), identity_of(capture.broker)
+        try:
+            told = _of_broker(capture)
+        except Exception as error:
+            if len(captures) == 1:
+                raise
+            let_through(error)
+            faults.report("what waits in a broker of taskiq", error)
+            told = [QueueInfo(name, None) for name in names_of(capture.broker)]
+        for queue in told:
+            if (place, queue.name) not in found or queue.depth is not None:
+                found[place, queue.name] = replace(queue, broker=identity)
+    return [found[key] for key in sorted(found, key=lambda key: (key[1], str(key[0])))]
+
+
+def _of_broker(capture: Capture) -> list[QueueInfo]:
+    """Where the broker cannot be asked from here, without the depths."""
     broker = capture.broker
     names = names_of(broker)
-    match redis_kind(broker):
-        case "list":
-            with redis_of(broker) as client:
+    if (kind := redis_kind(broker)) != "":
+        with redis_of(broker) as client:
+            keep_fingerprint(broker, client)
+            if kind == "list":
                 return [QueueInfo(name, int(client.llen(name))) for name in names]
-        case "stream":
-            with redis_of(broker) as client:
-                return [_stream(client, name, broker.consumer_group_name) for name in names]
+            return [_stream(client, name, broker.consumer_group_name) for name in names]
     if is_rabbitmq(broker) and capture.loop is not None and capture.loop.is_running():
         return in_loop(capture, lambda: _rabbitmq(broker, names))
     return [QueueInfo(name, None) for name in names]

@@ -14,19 +14,27 @@ if TYPE_CHECKING:
 
 
 def lookup_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
-    """What this worker runs, then the result stores, then the queues. Raises Unsupported or Refused where one cannot be asked."""
+    """What this worker runs, then the result stores, then the queues. Where several brokers know the id and do not say the same, it is
+    not known which of them is meant. Raises Unsupported or Refused where one cannot be asked."""
     for capture in captures:
         run = capture.running.get(task_id)
         if run is not None:
             return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
-    for capture in captures:
-        stored = _stored(capture, task_id)
-        if stored is not None:
-            return stored
-    waiting = [find_waiting(capture, task_id) for capture in captures]
-    if any(waiting):
-        return {"state": "queued", "engine_state": next(where for where in waiting if where)}
-    return {"state": "unknown", "engine_state": "no result" if None in waiting else "no result, and not in the queue"}
+    found = [_look(capture, task_id) for capture in captures]
+    told = [answer for answer in found if answer["state"] != "unknown"]
+    if len({answer["state"] for answer in told}) > 1:
+        return {"state": "unknown", "engine_state": "in several brokers"}
+    return (told or found or [{"state": "unknown", "engine_state": "no broker is watched"}])[0]
+
+
+def _look(capture: Capture, task_id: str) -> dict[str, Any]:
+    stored = _stored(capture, task_id)
+    if stored is not None:
+        return stored
+    waits = find_waiting(capture, task_id)
+    if waits:
+        return {"state": "queued", "engine_state": waits}
+    return {"state": "unknown", "engine_state": "no result" if waits is None else "no result, and not in the queue"}
 
 
 def _stored(capture: Capture, task_id: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ import z4j_agent
 from z4j_agent import display, hooks, records
 from z4j_agent.adapter import Refused, WaitingTask
 from z4j_taskiq import originals
+from z4j_taskiq.brokers import the_one
 from z4j_taskiq.facts import ENGINE, attempt_of
 from z4j_taskiq.queues import LOOKED_AT, names_of, read, redis_kind, redis_of, waiting_in
 
@@ -44,12 +45,12 @@ def of_queue(captures: Sequence[Capture], queue: str, place: str) -> Capture:
     """The broker that has this queue and can be looked into. Raises Refused."""
     if place != "waiting":
         raise Refused("taskiq keeps no delayed and no failed tasks in a queue of their own")
-    for capture in captures:
-        if queue in names_of(capture.broker):
-            if not redis_kind(capture.broker):
-                raise Refused("this broker gives nothing out without handing it over; only Redis lists and streams can be looked into")
-            return capture
-    raise Refused(f"no broker of this process has the queue {queue}")
+    capture = the_one(capture for capture in captures if queue in names_of(capture.broker))
+    if capture is None:
+        raise Refused(f"no broker of this process has the queue {queue[:80]}; nothing was changed", check="queue.unknown")
+    if not redis_kind(capture.broker):
+        raise Refused("this broker gives nothing out without handing it over; only Redis lists and streams can be looked into")
+    return capture
 
 
 def first(client: Any, broker: Any, queue: str, limit: int) -> list[Held]:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tells the brokers of one process apart: two of them may have a queue of one name. Asks no broker, but for `keep_fingerprint`."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import z4j_agent
+from z4j_agent.adapter import Refused
+from z4j_agent.broker import fingerprint_redis, identify, identify_pool, identify_url
+from z4j_agent.guard import let_through
+from z4j_taskiq.facts import is_rabbitmq
+
+if TYPE_CHECKING:
+    from z4j_taskiq.capture import Capture
+
+watched: list[Any] = []
+"""The brokers of this process, the one that was installed first in front: `Z4J_BROKER` is its name."""
+_addresses: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+SEVERAL = "several brokers of this process may be meant, and the command names none; nothing was changed"
+
+
+def identity_of(broker: Any) -> str:
+    """Of what leads to it; "" for one in memory or of a kind this package does not know."""
+    agent = z4j_agent.current()
+    if agent is None:
+        return ""
+    address = _address_of(broker, agent.host)
+    if agent.settings.broker and address and watched and _address_of(watched[0], agent.host) == address:
+        return agent.settings.broker
+    return address
+
+
+def place_of(broker: Any) -> str | int:
+    """Equal for two objects that lead to one broker."""
+    return identity_of(broker) or id(broker)
+
+
+def _address_of(broker: Any, this_host: str) -> str:
+    found = _addresses.get(broker)
+    if found is None:
+        found = _addresses[broker] = _identify(broker, this_host)
+    return found
+
+
+def _identify(broker: Any, this_host: str) -> str:
+    if hasattr(getattr(broker, "connection_pool", None), "connection_kwargs"):
+        return identify_pool(broker.connection_pool, this_host=this_host)
+    if hasattr(broker, "sentinel") and hasattr(broker, "master_name"):  # the name outlives a failover, the addresses do not
+        kept = getattr(broker.sentinel, "connection_kwargs", {})
+        return identify("redis+sentinel", str(broker.master_name), 1, str(kept.get("db") or 0), this_host=this_host)
+    if is_rabbitmq(broker):
+        kept, url = getattr(broker, "_conn_kwargs", {}), getattr(broker, "url", None)
+        if url:
+            return identify_url(str(url), this_host=this_host)
+        return identify("amqp", str(kept.get("host") or ""), kept.get("port"), str(kept.get("virtualhost") or "/"), this_host=this_host)
+    servers = getattr(broker, "servers", None)  # taskiq-nats: one cluster, whatever the order of its nodes
+    if isinstance(servers, str | list | tuple):
+        return identify_url(";".join([servers] if isinstance(servers, str) else map(str, servers)), this_host=this_host)
+    return ""
+
+
+def the_one(captures: Iterable[Capture]) -> Capture | None:
+    """The only one of these, as far as they lead to one broker. Raises Refused where they lead to several."""
+    found = list(captures)
+    if len({place_of(capture.broker) for capture in found}) > 1:
+        raise Refused(SEVERAL, check="broker.unknown")
+    return found[0] if found else None
+
+
+def brokers(captures: Sequence[Capture]) -> dict[str, str]:
+    """{identity: fingerprint}, those this process listens to first."""
+    agent = z4j_agent.current()
+    told = agent.fingerprints if agent is not None else {}
+    ordered = sorted(captures, key=lambda capture: capture.receiver is None)
+    return {identity: told.get(identity, "") for capture in ordered if (identity := identity_of(capture.broker))}
+
+
+def keep_fingerprint(broker: Any, client: Any) -> None:
+    """What this Redis says of itself; originals that are made from now on name it."""
+    agent, identity = z4j_agent.current(), identity_of(broker)
+    if agent is None or not identity or identity in agent.fingerprints:
+        return
+    try:
+        agent.fingerprints[identity] = fingerprint_redis(client, broker.connection_pool)
+    except Exception as error:
+        let_through(error)  # it may not be asked
+        agent.fingerprints[identity] = ""
