@@ -85,6 +85,7 @@ class Capture:
         patches.wrap_class(Consumer, "start", self.around_start)
         patches.wrap_class(Consumer, "check_worker_health", self.life.around_health_check)
         huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
+        huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, over which this process may be killed
         huey.signal()(self.on_signal)
         huey.post_execute(HOOK)(self.on_executed)
 
@@ -121,7 +122,11 @@ class Capture:
         run, is_eager = current.get(), bool(self.huey._immediate)
         if run is not None and run.task is task:
             self._count_attempt(task, run.attempt + 1)
-            return None  # the next attempt of what runs here, which `around_requeue` tells
+            if run.error is not None or self.huey._immediate:
+                return None  # the next attempt of what runs here, which `around_requeue` tells
+            run.is_sent_again = True  # by the application itself
+            head = (ENGINE, task.id, run.attempt + 1, now(), self._agent.run, run.name, run.queue)
+            return [records.enqueued(*head, eta=to_us(task.eta, is_utc=self.huey.utc))]
         parent_id = run.task_id if run is not None else ""
         meta = sent_meta(task, is_utc=self.huey.utc, parent_id=parent_id, retry_of=retry_of.get(), is_eager=is_eager)
         eta = to_us(task.eta, is_utc=self.huey.utc)
@@ -229,6 +234,8 @@ class Capture:
                 if held is not None:
                     self._tell_interrupted(held)
             return
+        if run.is_told:
+            return
         if signal == signals.SIGNAL_EXECUTING:
             self._payload(run)
             self._agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue))
@@ -271,6 +278,9 @@ class Capture:
             return
         if exception is None:
             run.is_told = True
+            if run.is_sent_again:
+                self._tell_sent_again(run, "requeued")
+                return
             shown = "null" if value is None else self._agent.show(value)
             self._agent.append(
                 records.succeeded(
@@ -370,8 +380,20 @@ class Capture:
             self._tell_cancelled(run, reason="stopped", error="it was stopped from z4j")
             return
         run.is_told = True
+        if run.is_sent_again:
+            self._tell_sent_again(run, "shutdown")
+            return
         error = "the consumer was told to end at once while it ran; Huey does not run it again"
         self._agent.append(records.lost(*self._head(run), reason="shutdown", error=error))
+
+    def _tell_sent_again(self, run: Run, reason: str) -> None:
+        """The application's own enqueueing of the task is its next attempt."""
+        self._agent.append(
+            records.retried(
+                *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=None, reason=reason, error_type="", error="",
+                traceback="",
+            )
+        )  # fmt: skip
 
     @guard("a killed child")
     def on_child_killed(self, pid: int, task_id: str, attempt: int, name: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -85,11 +86,24 @@ class Life:
     def at_exit(self) -> None:
         """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
         if self.slots is not None and os.getpid() == self._main_pid:
+            self._hear_children()
             self.reap()
         agent = self._agent
         if agent.is_connected_process:
             agent.flush(EXIT_WAIT_S)
             agent.stop(EXIT_WAIT_S)
+
+    def _hear_children(self) -> None:
+        """Children that were interrupted, too, write how their tasks ended: what comes after the flush would wait for another process."""
+        ends = time.monotonic() + EXIT_WAIT_S
+        while time.monotonic() < ends and any(self._is_busy(number, child) for number, child in enumerate(self.children())):
+            time.sleep(0.02)
+
+    def _is_busy(self, number: int, child: Any) -> bool:
+        try:
+            return self.slots is not None and self.slots.read(number)[1] is not None and bool(child.is_alive())
+        except ValueError:  # it writes at this moment
+            return True
 
     # -- where tasks run -----------------------------------------------------------------------------------------------
     def begins(self, run: Run) -> None:

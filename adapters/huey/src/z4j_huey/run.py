@@ -28,8 +28,8 @@ class Run:
     """Made when Huey begins to look at a task. The attempt is read at once: Huey counts retries in the task itself."""
 
     __slots__ = (
-        "attempt", "began_ns", "ended_at", "error", "greenlet", "is_told", "name", "outcome", "queue", "received_at", "runtime",
-        "started_at", "task", "task_id", "thread",
+        "attempt", "began_ns", "ended_at", "error", "greenlet", "is_sent_again", "is_told", "name", "outcome", "queue", "received_at",
+        "runtime", "started_at", "task", "task_id", "thread",
     )  # fmt: skip
 
     def __init__(self, task: Any, queue: str) -> None:
@@ -49,6 +49,8 @@ class Run:
         self.error: BaseException | None = None
         self.is_told = False
         """Whether its end was written."""
+        self.is_sent_again = False
+        """Whether the application has enqueued this very task anew while it ran, or because it was interrupted."""
 
     def begins(self) -> None:
         self.began_ns, self.started_at = time.perf_counter_ns(), now()
