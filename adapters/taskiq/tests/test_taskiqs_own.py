@@ -65,7 +65,8 @@ class Shop(Harness):
         return str(self.ask_adapter("lookup_task", task_id)["state"])
 
     def queues(self) -> Any:
-        return self.ask_adapter("list_queues")
+        """Without their broker."""
+        return [queue[:6] for queue in self.ask_adapter("list_queues")]
 
 
 @dataclass
