@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 import pytest
 
 import z4j_agent
-from z4j_agent.conformance.gateway import Gateway, Link
+from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
 from z4j_agent.conformance.reading import final_answer, payload_of
+from z4j_agent.originals import Binding, close_original
 
 BOTH = (0, 1)
 
@@ -111,6 +112,16 @@ class TwoBrokersContract:
         told = {"task_id": task_id, "name": payload.name, "queue": payload.queue}
         return told | {"original": blob, "key_id": key_id, "new_id": new_id}
 
+    @staticmethod
+    def closed(engine: str, payload: Record, args: list[Any], broker: str) -> str:
+        """An original of that task as the application's own agent would make it in a process with this broker."""
+        agent = z4j_agent.current()
+        assert agent is not None
+        binding = Binding(engine, payload.task_id, agent.settings.environment, payload.name, payload.queue, broker)
+        held, _ = close_original({"args": args, "kwargs": {}}, binding, is_masked=False, key=agent.settings.seal_key)
+        assert held is not None
+        return base64.b64encode(held[1]).decode()
+
     def brokers(self, gateway: Gateway, two: TwoBrokers) -> list[str]:
         """The identities of both, as they were told with a task of each."""
         names = [str(payload_of(gateway, two.send(which, "name")).rest["broker"]) for which in BOTH]
@@ -139,14 +150,8 @@ class TwoBrokersContract:
     def test_an_original_of_a_broker_this_process_does_not_have_is_refused(self, gateway: Gateway, two: TwoBrokers) -> None:
         task_id = two.send(0, "first")
         params, payload = self.again(gateway, task_id), payload_of(gateway, task_id)
-        agent = z4j_agent.current()
-        assert agent is not None
-        held, _ = agent.close_original(
-            {"args": ["elsewhere"], "kwargs": {}}, two.engine, task_id, payload.name, payload.queue, is_masked=False,
-            broker="redis://elsewhere.internal:6379/0",
-        )  # fmt: skip
-        assert held is not None
-        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": base64.b64encode(held[1]).decode()})
+        held = self.closed(two.engine, payload, ["elsewhere"], "redis://elsewhere.internal:6379/0")
+        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": held})
         assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
         assert [two.depth(each) for each in BOTH] == [1, 0]
 
@@ -154,12 +159,8 @@ class TwoBrokersContract:
         task_id = two.send(0, "first")
         two.send(1, "first")
         params, payload = self.again(gateway, task_id), payload_of(gateway, task_id)
-        agent = z4j_agent.current()
-        assert agent is not None
-        data = {"args": ["anywhere"], "kwargs": {}}
-        held, _ = agent.close_original(data, two.engine, task_id, payload.name, payload.queue, is_masked=False)
-        assert held is not None
-        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": base64.b64encode(held[1]).decode()})
+        held = self.closed(two.engine, payload, ["anywhere"], "")
+        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": held})
         assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
         assert [two.depth(each) for each in BOTH] == [1, 1]
 
