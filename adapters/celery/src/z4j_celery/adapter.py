@@ -144,7 +144,7 @@ class CeleryAdapter(Adapter):
 
     def list_running(self) -> list[RunningTask]:
         first = self._first
-        return discovery.list_running(first.consumer, first.received_requests()) if first.consumer is not None else []
+        return discovery.list_running(first.consumer, first.queue_in, first.received_requests()) if first.consumer is not None else []
 
     def findings(self) -> list[Finding]:
         return doctor.findings(self._serving(), self._first.consumer)

@@ -26,21 +26,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import route, text_of
 from z4j_celery import apps, destinations, discovery, originals, outcomes, stored_ends
-from z4j_celery.facts import (
-    ENGINE,
-    MARK,
-    OLD_MARKS,
-    RETRY_OF,
-    calling_code,
-    due,
-    now,
-    queue_in,
-    queue_of,
-    repeated,
-    sent_meta,
-    take_old_marks,
-    to_us,
-)
+from z4j_celery.facts import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.runs import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
 
 EXIT_WAIT_S = 1.0
@@ -63,6 +49,7 @@ class Capture:
         self._runs: dict[int, Run] = {}
         """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
         self._states = outcomes.States(self.on_stored)
+        self._routes = destinations.Routes(app)
         self._stored_ends = stored_ends.StoredEnds(self)
         self._held: dict[str, ref[Any]] = {}
         """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
@@ -95,6 +82,13 @@ class Capture:
     def known_queues(self) -> list[str]:
         """The application's queues, as far as this process knows them."""
         return destinations.known_queues(self.app, self.consumer, self._sent)
+
+    def queue_in(self, info: Any) -> str:
+        """The queue a request came from; "" where nothing is known (a task called in place)."""
+        if not info:
+            return ""
+        consumed = destinations.consumed(self.consumer) if info.get("exchange") and self.consumer is not None else ()
+        return self._routes.queue(info.get("exchange"), info.get("routing_key"), consumed)
 
     def connect(self) -> None:
         """Connects every receiver; the tracer reads the live list, so late is early enough."""
@@ -152,7 +146,7 @@ class Capture:
         if not isinstance(said, dict) or not said.get("id"):
             return
         task_id, name, attempt = said["id"], str(said.get("task", sender)), int(said.get("retries") or 0)
-        queue = queue_of(exchange, routing_key)
+        queue = self._routes.queue(exchange, routing_key)
         if not str(getattr(exchange, "name", exchange) or "") and len(self._sent) < MAX_SENT:
             self._sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
         meta = sent_meta(said, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
@@ -180,7 +174,7 @@ class Capture:
         held[task_id] = ref(request)
         if len(held) > self._sweep_at:
             self._sweep()
-        attempt, queue, name = int(headers.get("retries") or 0), queue_in(info), request.type
+        attempt, queue, name = int(headers.get("retries") or 0), self.queue_in(info), request.type
         if MARK in marks or (request.content_type == originals.JSON and originals.is_reported(request.body)):
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         else:
@@ -210,7 +204,7 @@ class Capture:
         if not self._is_ours(sender):
             return
         agent, at = self.agent, now()
-        task_id, attempt, queue = request.id, int(request.retries or 0), queue_in(request.delivery_info)
+        task_id, attempt, queue = request.id, int(request.retries or 0), self.queue_in(request.delivery_info)
         if expired:
             agent.append(records.expired(ENGINE, task_id, attempt, at, agent.run, sender.name, queue))
             return
@@ -236,7 +230,7 @@ class Capture:
     def on_unknown(self, sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
         if not id or not self._is_ours(sender):
             return
-        agent, headers, queue = self.agent, message.headers or {}, queue_in(message.delivery_info)
+        agent, headers, queue = self.agent, message.headers or {}, self.queue_in(message.delivery_info)
         error = f"no task {name} is registered in this worker; the message was dropped"
         meta = records.NO_META if MARK in headers else sent_meta(headers, str(id))
         attempt = int(headers.get("retries") or 0)
@@ -258,7 +252,7 @@ class Capture:
         error = display.show_error(text_of(exc)) if exc is not None else "this is no message of Celery's"
         agent.append(
             records.rejected(
-                ENGINE, task_id, 0, now(), agent.run, name if isinstance(name, str) else "", queue_in(message.delivery_info),
+                ENGINE, task_id, 0, now(), agent.run, name if isinstance(name, str) else "", self.queue_in(message.delivery_info),
                 reason="malformed", error=error,
             )
         )  # fmt: skip
@@ -272,7 +266,7 @@ class Capture:
         if request.id is None:  # not Celery's own tracer
             self._stored_ends.batch_started(task, args)
             return
-        run = self._runs[id(request)] = Run(request, task.name)
+        run = self._runs[id(request)] = Run(request, task.name, self.queue_in(request.delivery_info))
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
         agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
@@ -376,13 +370,13 @@ class Capture:
     def failed_elsewhere(self, name: str, context: Any, task_id: str, exception: Any) -> None:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
         agent, held = self.agent, self._request(task_id)
-        attempt, queue, meta = int(context.retries or 0), queue_in(context.delivery_info), records.NO_META
+        attempt, queue, meta = int(context.retries or 0), self.queue_in(context.delivery_info), records.NO_META
         if held is not None:
             if getattr(held, "z4j_has_failed", False):
                 return  # a hard time limit is announced twice
             held.z4j_has_failed = True
             headers, info = held.request_dict, held.delivery_info
-            attempt, queue = int(headers.get("retries") or 0), queue_in(info)
+            attempt, queue = int(headers.get("retries") or 0), self.queue_in(info)
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)
         head = (ENGINE, task_id, attempt, now(), run, name, queue)
@@ -403,7 +397,7 @@ class Capture:
         if not self._is_ours(sender):
             return
         agent, at, task_id = self.agent, now(), request.id
-        attempt, queue = int(request.retries or 0), queue_in(request.delivery_info)
+        attempt, queue = int(request.retries or 0), self.queue_in(request.delivery_info)
         run = self.run_of(request)
         token, started_at, runtime = self._ran_elsewhere(task_id) if run is None else (agent.run, run.started_at, run.runtime())
         meta = records.NO_META if run is None else run.meta

@@ -20,7 +20,7 @@ from z4j_agent.holds import own_holds
 from z4j_agent.native import native
 from z4j_celery.commands import state_of
 from z4j_celery.discovery import read_steadily
-from z4j_celery.facts import ENGINE, now, queue_in
+from z4j_celery.facts import ENGINE, now
 from z4j_celery.waiting import tell_released
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def release_held(capture: Capture, task_id: str) -> dict[str, Any] | None:
     request = _in_own_thread(consumer, lambda: _taken_from_timer(consumer, task_id))
     if request is None:
         return None
-    queue = queue_in(request.delivery_info)
+    queue = capture.queue_in(request.delivery_info)
     tell_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
     return {"queue": queue}
 

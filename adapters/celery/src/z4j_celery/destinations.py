@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from z4j_agent.adapter import Refused
+from z4j_celery.facts import queue_of
+
+MOST_ROUTES = 10_000
+"""Pairs of exchange and routing key that are remembered; applications may put ids into their keys."""
 
 _OF_KOMBU = re.compile(
     r"(^|\.)pidbox(\.|$)|\.pidbox$|^reply\.|^amq\.|^_kombu|^unacked|^celery-task-meta-|^celery-taskset-meta-"
@@ -34,20 +38,75 @@ def is_control(app: Any, name: str) -> bool:
     return name in prefixes or any(name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
+class Routes:
+    """Which queue of the app gets what is sent through an exchange. Kombu's messages name exchange and routing key, and no queue."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._known: dict[tuple[str, str], str] = {}
+        self._declared = -1
+
+    def queue(self, exchange: Any, routing_key: Any, consumed: Iterable[str] = ()) -> str:
+        """The queue bound to the exchange by that key. Of several the first by name, one that this worker consumes before the others; ""
+        where the app declares none: the routing key is not the name of a queue then."""
+        name = str(getattr(exchange, "name", exchange) or "")
+        key = queue_of(exchange, routing_key)
+        if not name or name == key or name.startswith("celery_delayed_"):
+            return key
+        queues = self._app.amqp.queues
+        if self._declared != len(queues):
+            self._declared = len(queues)
+            self._known.clear()
+        if (found := self._known.get((name, key))) is None:
+            bound = sorted(queue.name for queue in queues.values() if _gets(queue, name, key))
+            first = set(consumed).intersection(bound)
+            found = next((each for each in bound if each in first), bound[0] if bound else "")
+            if len(self._known) < MOST_ROUTES:
+                self._known[name, key] = found
+        return found
+
+
+def _gets(queue: Any, exchange: str, key: str) -> bool:
+    """Whether one of the queue's bindings takes this key; a queue without an exchange is bound by its name alone."""
+    for each in (queue, *(queue.bindings or ())):
+        of = getattr(each, "exchange", None)
+        if of is None or of.name != exchange:
+            continue
+        bound = str(each.routing_key or "")
+        kind = str(of.type or "direct")
+        if kind == "fanout" or bound == key or (kind == "topic" and _matches(bound, key)):
+            return True
+    return False
+
+
+def _matches(pattern: str, key: str) -> bool:
+    """AMQP's topics: `*` is one word, `#` any number of them."""
+    words, wanted = key.split(".") if key else [], pattern.split(".")
+
+    def fits(at: int, word: int) -> bool:
+        if at == len(wanted):
+            return word == len(words)
+        if wanted[at] == "#":
+            return any(fits(at + 1, later) for later in range(word, len(words) + 1))
+        return word < len(words) and wanted[at] in ("*", words[word]) and fits(at + 1, word + 1)
+
+    return fits(0, 0)
+
+
 def knows_queue(app: Any, consumer: Any, sent: Iterable[str], queue: str) -> bool:
     """Whether the app declares the queue, this worker consumes it, or this process has sent to it."""
     if is_control(app, queue):
         return False
-    return queue in app.amqp.queues or queue in sent or (consumer is not None and queue in _consumed(consumer))
+    return queue in app.amqp.queues or queue in sent or (consumer is not None and queue in consumed(consumer))
 
 
 def known_queues(app: Any, consumer: Any, sent: Iterable[str]) -> list[str]:
     """All of them, by name."""
-    names = {*app.amqp.queues, *sent, *(_consumed(consumer) if consumer is not None else ())}
+    names = {*app.amqp.queues, *sent, *(consumed(consumer) if consumer is not None else ())}
     return sorted(name for name in names if not is_control(app, name))
 
 
-def _consumed(consumer: Any) -> list[str]:
+def consumed(consumer: Any) -> list[str]:
     return [queue.name for queue in consumer.task_consumer.queues] if consumer.task_consumer is not None else []
 
 

@@ -11,7 +11,7 @@ from celery.worker import state as worker_state
 
 from z4j_agent.adapter import Finding, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.hooks import signature_of
-from z4j_celery.facts import queue_of, to_us
+from z4j_celery.facts import to_us
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def describe_worker(consumer: Any, findings: Iterable[Finding]) -> WorkerInfo | 
     )
 
 
-def list_running(consumer: Any, received: Iterable[Any] = ()) -> list[RunningTask]:
+def list_running(consumer: Any, queue_in: Callable[[Any], str], received: Iterable[Any] = ()) -> list[RunningTask]:
     """What this worker holds: running, and reserved with `started_at` 0. `received` are the requests it was given and may still have: where
     a task brings its own strategy (celery-batches), Celery's state lists none of them."""
     is_green = consumer.pool.is_green  # its "process ids" are addresses of greenlets
@@ -54,13 +54,12 @@ def list_running(consumer: Any, received: Iterable[Any] = ()) -> list[RunningTas
     known += [request for request in received if request.id not in listed and not isinstance(request.task.Strategy, str)]
     held = []
     for request in known:
-        info = request.delivery_info or {}
         held.append(
             RunningTask(
                 task_id=request.id,
                 attempt=int((request.request_dict or {}).get("retries") or 0),
                 name=request.name,
-                queue=queue_of(info.get("exchange"), info.get("routing_key")),
+                queue=queue_in(request.delivery_info),
                 started_at=(to_us(request.time_start) or 0) if request.id in active else 0,
                 pid=(os.getpid() if is_green else int(request.worker_pid)) if request.worker_pid else 0,
             )

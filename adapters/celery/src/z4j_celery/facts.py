@@ -13,7 +13,7 @@ from z4j_agent import hooks, records
 from z4j_agent.hooks import now
 
 __all__ = [
-    "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_in", "queue_of", "repeated", "repeats",
+    "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_of", "repeated", "repeats",
     "sent_meta", "take_old_marks", "to_us",
 ]  # fmt: skip
 
@@ -76,11 +76,6 @@ def queue_of(exchange: Any, routing_key: Any) -> str:
         if len(parts) > DELAYED_BITS and all(bit in ("0", "1") for bit in parts[:DELAYED_BITS]):
             return ".".join(parts[DELAYED_BITS:])
     return key or str(getattr(exchange, "name", exchange) or "")
-
-
-def queue_in(info: Any) -> str:
-    """The queue a request came from; "" where nothing is known (a task called in place)."""
-    return queue_of(info.get("exchange"), info.get("routing_key")) if info else ""
 
 
 def calling_code() -> str:

@@ -12,7 +12,7 @@ from celery.exceptions import Reject
 
 from z4j_agent import display, records
 from z4j_agent.hooks import TRACEBACK_LIMIT
-from z4j_celery.facts import now, queue_in
+from z4j_celery.facts import now
 
 NEAR = 6
 """Frames between a receiver and the function of Celery that sends the signal."""
@@ -24,7 +24,7 @@ class Run:
 
     __slots__ = ("attempt", "began_ns", "meta", "name", "outer", "queue", "sent_again", "started_at", "stored", "task_id")
 
-    def __init__(self, request: Any, name: str) -> None:
+    def __init__(self, request: Any, name: str, queue: str) -> None:
         self.began_ns = time.perf_counter_ns()
         self.started_at = now()
         self.name = name
@@ -37,7 +37,7 @@ class Run:
         self.stored: tuple[str, Any] | None = None
         """State and meta that the task stored of itself."""
         info = request.delivery_info
-        self.queue = queue_in(info)
+        self.queue = queue
         self.meta = REDELIVERED if info and info.get("redelivered") else records.NO_META
 
     def runtime(self) -> int:

@@ -264,7 +264,7 @@ class StoredEnds:
         for request in requests_of(args):
             headers = getattr(request, "request_dict", None) or {}
             shape = SimpleNamespace(id=request.id, retries=headers.get("retries"), delivery_info=request.delivery_info)
-            run = self._parts[request.id] = Run(shape, task.name)
+            run = self._parts[request.id] = Run(shape, task.name, self._capture.queue_in(request.delivery_info))
             agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
 
     def batch_ended(self, args: Any, state: Any) -> None:
