@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from beat_app import STORE, app
 from celery.schedules import crontab, schedule
 
+BROKEN = {"args": "[42, 2", "kwargs": '{"a": 1', "headers": "[1]"}
+"""Column → text that is no JSON, or JSON of another kind: a row is made for each."""
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
 """When `stale` ran last, which is off: every hour of two days it was due."""
 
@@ -25,6 +27,9 @@ def fill_django() -> None:
     hour = CrontabSchedule.objects.create(minute="0", timezone=ZoneInfo("UTC"))
     PeriodicTask.objects.create(name="stale", task="succeed", crontab=hour, enabled=False)
     PeriodicTask.objects.filter(name="stale").update(last_run_at=LONG_AGO, total_run_count=3)
+    for column, text in BROKEN.items():
+        PeriodicTask.objects.create(name=f"broken {column}", task="succeed", crontab=hour, enabled=False)
+        PeriodicTask.objects.filter(name=f"broken {column}").update(**{column: text})
     PeriodicTask.objects.bulk_create([PeriodicTask(name="without a rule", task="succeed", enabled=False)])
 
 
@@ -56,6 +61,8 @@ def fill_sqlalchemy() -> None:
         session.add(hour)
         session.flush()
         session.add(PeriodicTask(name="stale", task="succeed", schedule_model=hour, enabled=False, last_run_at=LONG_AGO, total_run_count=3))
+        for column, text in BROKEN.items():
+            session.add(PeriodicTask(name=f"broken {column}", task="succeed", schedule_model=hour, enabled=False, **{column: text}))
         session.commit()
 
 

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -185,13 +186,33 @@ class InStore(ScheduleContract):
         assert self.ask(gateway, running, "delete_schedule", key="celery.backend_cleanup")[0] == "refused"
 
 
+class InTable(InStore):
+    """What holds of stores in a database, whose columns hold JSON as text."""
+
+    @pytest.mark.parametrize("column", ["args", "kwargs", "headers"])
+    def test_a_row_of_broken_json_is_neither_sent_nor_saved(self, gateway: Gateway, running: BeatHarness, column: str) -> None:
+        key, since = f"broken {column}", now()
+        row = self.listed(gateway, running, key)
+        assert f"Its {column} cannot be read" in row["note"]
+        assert {"save", "fire"} <= row["unable"].keys()
+        assert row["args"] in ("", "[]")
+        id = str(uuid.uuid4())
+        status, facts = self.ask(gateway, running, "fire_schedule", key=key, new_id=id)
+        assert (status, "cannot be read" in facts["error"]) == ("refused", True)
+        status, facts = self.ask(gateway, running, "save_schedule", **self.spec(running, key=key, name=key, args=None))
+        assert (status, "cannot be read" in facts["error"]) == ("refused", True)
+        assert gateway.records(id) == []
+        assert [of for of in gateway.fires(key) if of["at"] > since] == []
+        assert self.listed(gateway, running, key)["note"] == row["note"]
+
+
 class DjangoHarness(BeatHarness):
     store: ClassVar[str] = "django"
     is_code: ClassVar[bool] = False
     zones: ClassVar[bool] = True
 
 
-class TestDjango(InStore):
+class TestDjango(InTable):
     harness_class = DjangoHarness
 
     def test_a_row_that_cannot_be_read_does_not_hide_the_others(self, gateway: Gateway, running: DjangoHarness) -> None:
@@ -250,9 +271,9 @@ class SqlalchemyHarness(DjangoHarness):
     store: ClassVar[str] = "sqlalchemy"
 
 
-class TestSqlalchemy(InStore):
+class TestSqlalchemy(InTable):
     harness_class = SqlalchemyHarness
-    essentials: ClassVar[Sequence[str]] = ESSENTIALS
+    essentials: ClassVar[Sequence[str]] = (*ESSENTIALS, "test_a_row_of_broken_json_is_neither_sent_nor_saved")
 
 
 # -- rules -----------------------------------------------------------------------------------------------------------------

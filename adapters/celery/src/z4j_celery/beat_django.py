@@ -137,6 +137,7 @@ class DjangoStore:
         self._check_task(spec.task_name, row)
         rule = self._rule(spec)
         old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
+        read_json("headers", row.headers, dict)
         args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
         row.name, row.task, row.enabled = spec.name, spec.task_name, spec.is_enabled
         row.args, row.kwargs = json.dumps(args), json.dumps(kwargs)

@@ -121,6 +121,7 @@ class SqlalchemyStore:
             self._check_task(session, spec.task_name, row)
             rule = self._rule(session, spec)
             old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
+            read_json("headers", row.headers, dict)
             args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
             was_clocked, is_once = row.discriminator == "clockedschedule", spec.kind == "once"
             is_other = (row.discriminator, row.schedule_id) != (rule.discriminator, rule.id)
