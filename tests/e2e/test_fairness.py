@@ -35,7 +35,7 @@ def measure(made: Stack, arm_s: float, arms: int) -> dict[str, float]:
             first = str(number * 1_000_000_000)
             command: list[str | Path] = [SERVER_PYTHON, "-m", "tests.support.flood", flooding, str(CONNECTIONS), str(arm_s + 1), first]
             # In life it floods from a machine of its own: here it must not take the processor from the server.
-            process = subprocess.Popen(["nice", "-n", "19", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(["nice", "-n", "10", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
             time.sleep(1)
         agent.times.clear()
         time.sleep(arm_s)
@@ -63,6 +63,7 @@ def measure(made: Stack, arm_s: float, arms: int) -> dict[str, float]:
 
 def check(figures: dict[str, float]) -> None:
     """What has to hold on a machine of any speed."""
+    assert figures["invented"] > 2_000, "there was a flood"
     assert figures["kept"] == figures["sent"], "no task of another app is deleted"
     assert figures["names"] <= sum(LIMITS[kind] + 1 for kind in ("name", "queue")) + 2
     assert figures["peak_mb"] < 200
@@ -88,6 +89,7 @@ def test_a_flood_does_not_stop_another_apps_acks(server: Stack) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_long_flood(server: Stack) -> None:
     figures = measure(server, 15, 6)
     print(figures)

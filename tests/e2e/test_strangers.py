@@ -40,7 +40,7 @@ def strangers(made: Stack, seconds: float) -> Iterator[dict[str, int]]:
     seen: dict[str, int] = {}
     command: list[str | Path] = [SERVER_PYTHON, "-m", "tests.support.strangers", str(made.port), str(CLIENTS), str(seconds)]
     # In life they come from machines of their own: here they must not take the processor from the server.
-    process = subprocess.Popen(["nice", "-n", "19", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(["nice", "-n", "10", *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         time.sleep(0.7)  # until the interpreter runs and every client is there
         yield seen

@@ -36,6 +36,7 @@ class WireClient:
                 additional_headers={"Authorization": f"Bearer {self.token}"},
                 compression=None,
                 max_size=None,
+                open_timeout=60,  # on a machine that is busy
                 proxy=None,
             )
         )
