@@ -74,7 +74,7 @@ def raw_events_per_second(source: Path, folder: Path) -> float:
         for statement in schema:
             db.execute(statement)
         updates = ", ".join(f"{name} = excluded.{name}" for name in names if name != "id")
-        conflict = f"ON CONFLICT (task_id, app_id, engine_id) DO UPDATE SET {updates}"
+        conflict = f"ON CONFLICT (task_id, app_id, engine_id, life) DO UPDATE SET {updates}"
         upsert = f"INSERT INTO task VALUES ({', '.join('?' * len(names))}) {conflict}"
         began = time.monotonic()
         for start in range(0, len(rows), TASKS_PER_BATCH):

@@ -92,7 +92,7 @@ def upsert(source: Path, target: Path) -> float:
     db.execute("PRAGMA cache_size = -65536")
     changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
     marks = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO task VALUES ({marks}) ON CONFLICT (task_id, app_id, engine_id) DO UPDATE SET {changes}"
+    statement = f"INSERT INTO task VALUES ({marks}) ON CONFLICT (task_id, app_id, engine_id, life) DO UPDATE SET {changes}"
     began = time.perf_counter()
     for start in range(0, len(rows), BATCH):
         db.execute("BEGIN IMMEDIATE")

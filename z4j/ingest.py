@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from z4j import logs
 from z4j.exceptions import StoreError
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
-from z4j.store import boots, commands, fires, gaps, merge, name_limits, originals, plans, runs
+from z4j.store import boots, commands, fires, gaps, lives, merge, name_limits, names, originals, plans, runs
 from z4j.store.db import Connection, Store
 from z4j_agent import wire
 
@@ -146,9 +146,8 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
             batch.add(key, event)
             if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
                 key_id, data = record.original
-                batch.originals.append(
-                    (key, original_key(event), data, key_id or "", name_limits.intern(db, app_id, "broker", record.broker or ""))
-                )
+                broker = name_limits.intern(db, app_id, "broker", record.broker or "")
+                batch.originals.append((key, event, data, key_id or "", broker))
         elif isinstance(record, records.Fired):
             fires.record_fired(db, app_id, record, at)
             batch.topics.add("schedules")
@@ -166,7 +165,7 @@ class _Batch:
         self.app_id = app_id
         self.tasks: dict[merge.Key, list[Event]] = {}
         self.runs: dict[tuple[merge.Key, int, str], RunSummary] = {}
-        self.originals: list[tuple[merge.Key, int, bytes, str, int]] = []
+        self.originals: list[tuple[merge.Key, Event, bytes, str, int]] = []
         self.links: set[tuple[merge.Key, str, str]] = set()
         self.commands: list[str] = []
         self.plans: set[str] = set()
@@ -185,10 +184,7 @@ class _Batch:
             of = self.runs.get(run)
             self.runs[run] = run_news if of is None else run_join(of, run_news)
         if event.sent:
-            if event.sent[0]:
-                self.links.add((key, "parent", event.sent[0]))
-            if event.sent[3]:
-                self.links.add((key, "retry_of", event.sent[3]))
+            self.links.update((key, *link) for link in lives.links_of(event))
 
     def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:
         if isinstance(record, records.Origin):
@@ -224,15 +220,26 @@ class _Batch:
         saved = merge.save(self.db, self.app_id, self.tasks)
         ids, is_changed = saved.ids, saved.is_changed
         if self.runs:
-            news = {(ids[key], attempt, token): of for (key, attempt, token), of in self.runs.items()}
+            news = {(ids[key], attempt, token): of for (key, attempt, token), of in self.runs.items() if key in ids}
             is_changed = runs.save(self.db, self.app_id, news) or is_changed
         if self.originals:
-            originals.save(self.db, [(ids[key], rank, data, key_id, broker) for key, rank, data, key_id, broker in self.originals])
+            originals.save(self.db, [(ids[of[0]], original_key(of[1]), *of[2:]) for of in self.originals if of[0] in ids])
         if self.links:
-            merge.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links])
+            merge.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links if key in ids])
+        for key, engine_id, raw, row in saved.again:
+            self._save_again(key, engine_id, raw, row)
+            is_changed = True
+        name_limits.flush(self.db, self.app_id)
         if refused:
             gaps.record_refused(self.db, self.app_id, refused, at)
             self.topics.add("workers")
         if is_changed:
             self.topics.update(("tasks", "queues", "strip"))
-        return Ingested(frozenset(self.topics), len(ids), refused, self.commands, frozenset(self.plans), self.lookups)
+        return Ingested(frozenset(self.topics), len(ids) + len(saved.again), refused, self.commands, frozenset(self.plans), self.lookups)
+
+    def _save_again(self, key: merge.Key, engine_id: int, raw: bytes, row: tuple[Any, ...] | None) -> None:
+        """An id that came again, or may have: its rows are made from all its events."""
+        mine = [of[1:] for of in self.originals if of[0] == key]
+        kept = {event: (data, key_id, names.text_of(self.db, broker)) for event, data, key_id, broker in mine}
+        news = [(event, kept.get(event)) for event in self.tasks[key]]
+        lives.Reused(self.db, self.app_id, engine_id, raw, row).save(news)

@@ -90,6 +90,7 @@ def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one
     text = "\n".join(sql.load("unused").values())
     covered = set(re.findall(r"SELECT (?:DISTINCT )?(\w+) FROM (\w+)", text)) | {("worker_id", "run"), ("boot_id", "run")}
     counted = {(f"{kind}_id", "task") for kind in ("name", "queue", "environment", "engine")}  # by the counters, which count every task
+    counted.add(("engine_id", "life_event"))  # that of a task
     others = {
         "app_id",
         "user_id",
@@ -121,7 +122,7 @@ def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: 
 
 
 def test_tasks_are_found_by_their_identity(db: sqlite3.Connection) -> None:
-    wanted = "SEARCH task USING INDEX task_identity (task_id=? AND app_id=? AND engine_id=?)"
+    wanted = "SEARCH task USING INDEX task_identity (task_id=? AND app_id=? AND engine_id=? AND life=?)"
     assert plan(db, "merge", "find_tasks") == [wanted]
     assert sql.load("merge")["find_tasks"].count("?") == merge.LOOKUP + 2
 

@@ -7,7 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from z4j.store import merge
+from z4j.rules.states import FLAGS
+from z4j.store import lives, merge
 from z4j.store.db import Connection
 
 NAME = "(SELECT text FROM name WHERE id = {})"
@@ -24,11 +25,17 @@ def contents(db: Connection) -> dict[str, Any]:
     names = dict(db.execute("SELECT id, text FROM name").fetchall()) | {0: ""}
     tasks = {}
     ids = {}
-    for id, task_id, engine_id, *_ in db.execute("SELECT id, task_id, engine_id FROM task").fetchall():
-        key = (names[engine_id], task_id)
-        ids[id] = key
-        row = merge.find(db, 1, engine_id, [task_id])[task_id]
-        tasks[key] = (row[1], merge.decode(db, row[1:]))
+    rows = db.execute("SELECT id, task_id, engine_id, first_at FROM task ORDER BY engine_id, task_id, first_at, id").fetchall()
+    seen: dict[tuple[str, bytes], int] = {}
+    for id, task_id, engine_id, _ in rows:
+        of = (names[engine_id], task_id)
+        # Which of the executions with this id it is.
+        place = seen[of] = seen.get(of, -1) + 1
+        key = ids[id] = (*of, place)
+        row = db.execute(lives.SQL["read_rows"], {"ids": f"[{id}]"}).fetchone()
+        summary = merge.decode(db, row[1:])
+        # That an id was looked at closely depends on what came when; what was found does not.
+        tasks[key] = (row[1], summary._replace(flags=summary.flags & ~FLAGS["again"]))
     boots = dict(db.execute("SELECT id, boot FROM boot").fetchall()) | {0: ""}
     runs = {
         (ids[row[0]], row[1], boots[row[2]], row[3]): (*row[4:7], names[row[7]], *row[8:])

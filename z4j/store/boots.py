@@ -24,6 +24,12 @@ class Run(NamedTuple):
     pid: int
     worker: str
     environment: str
+    host: str = ""
+
+    @property
+    def clock(self) -> str:
+        """Whose clock its times are by: the host's, and while that is not known, the boot's own."""
+        return self.host or (f"boot {self.boot_id}" if self.boot_id else "")
 
 
 NO_RUN = Run(0, 0, "", "")
@@ -49,7 +55,7 @@ def of_run(db: Connection, app_id: int, token: str) -> Run:
         if row is None:
             run = Run(_add(db, app_id, boot), pid, "", "")
         else:
-            run = Run(row[0], pid, names.text_of(db, row[1]), names.text_of(db, row[2]))
+            run = Run(row[0], pid, names.text_of(db, row[1]), names.text_of(db, row[2]), row[4])
         if len(runs) >= CACHE_LIMIT:
             runs.clear()
         runs[app_id, token] = run

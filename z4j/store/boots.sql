@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- find_boot --
 -- The boot behind a run token. Index: the unique one on (app_id, boot).
-SELECT id, worker_id, environment_id, is_known FROM boot WHERE app_id = :app_id AND boot = :boot;
+SELECT id, worker_id, environment_id, is_known, host FROM boot WHERE app_id = :app_id AND boot = :boot;
 
 -- add_boot --
 -- A boot met in a run token before its origin record.

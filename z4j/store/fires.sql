@@ -68,8 +68,8 @@ WHERE s.gone_at IS NULL ORDER BY f.schedule_id, f.due_at DESC, f.id DESC;
 SELECT task_id, outcome FROM fire WHERE schedule_id = :schedule_id AND due_at < :due_at AND task_id != '' ORDER BY due_at DESC LIMIT 1;
 
 -- task_state --
--- The state of a task. Index: task_identity.
-SELECT t.state FROM task AS t JOIN name AS g ON g.id = t.engine_id WHERE t.task_id = :task_id AND t.app_id = :app_id AND g.text = :engine;
+-- The state of a task, of its newest life. Index: task_identity.
+SELECT t.state FROM task AS t JOIN name AS g ON g.id = t.engine_id WHERE t.task_id = :task_id AND t.app_id = :app_id AND g.text = :engine AND t.life = 0;
 
 -- schedule_of_task --
 -- Which schedule made a task, of the app's schedules. Index: fire_task.

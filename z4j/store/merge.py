@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from z4j.rules.again import is_one_life, is_ordinary
 from z4j.rules.fold import NEVER, Event, Summary, fold
 from z4j.rules.records import NOTHING_SENT
-from z4j.rules.states import FINAL_CODES
+from z4j.rules.states import FINAL_CODES, FLAGS
 from z4j.store import boots, name_limits, names, sql, task_ids
 from z4j.store.db import Connection
 
@@ -31,10 +32,14 @@ Place = tuple[int, int, int, int, int]
 
 
 class Saved(NamedTuple):
-    """What `save` did: the row of every task, and whether anything a page shows is different now."""
+    """What `save` did: the row of every task, whether anything a page shows is different now, and whose id came again.
+
+    Of those nothing is written yet: (key, engine id, encoded id, its newest row or None), see `lives`.
+    """
 
     ids: dict[Key, int]
     is_changed: bool
+    again: list[tuple[Key, int, bytes, tuple[Any, ...] | None]]
 
 
 def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
@@ -42,9 +47,11 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     ids: dict[Key, int] = {}
     added: list[tuple[Any, ...]] = []
     changed: list[tuple[Any, ...]] = []
-    tally = _Tally()
-    next_id = _next_id(db)
+    again: list[tuple[Key, int, bytes, tuple[Any, ...] | None]] = []
+    tally = Tally()
+    new_id = next_id(db)
     by_engine: dict[str, list[tuple[Key, bytes]]] = {}
+
     for key in news:
         by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1])))
     for engine, wanted in by_engine.items():
@@ -53,27 +60,48 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
         for key, raw in wanted:
             row = known.get(raw)
             if row is None:
-                ids[key] = next_id
+                if not _is_one_life(db, app_id, 0, None, news[key]):
+                    again.append((key, engine_id, raw, None))
+                    continue
+                ids[key] = new_id
                 values = encode(db, app_id, _folded(None, news[key]))
-                added.append((*values, next_id, app_id, engine_id, raw))
+                added.append((*values, new_id, app_id, engine_id, raw))
                 tally.add(app_id, engine_id, values, 1)
-                next_id += 1
+                new_id += 1
                 continue
-            ids[key] = id = row[0]
-            old = row[1:]
-            values = encode(db, app_id, _folded(decode(db, old), news[key]))
+            id, old = row[0], row[1:]
+            summary = decode(db, old)
+            if old[-1] & FLAGS["again"] or not _is_one_life(db, app_id, id, summary, news[key]):
+                again.append((key, engine_id, raw, row))
+                continue
+            ids[key] = id
+            values = encode(db, app_id, _folded(summary, news[key]))
             if values != old:
                 changed.append((*values, id))
                 tally.add(app_id, engine_id, old, -1)
                 tally.add(app_id, engine_id, values, 1)
     if added:
         db.executemany(SQL["add_task"], added)
-        db.recall("task")["next"] = next_id
+        set_next_id(db, new_id)
     if changed:
         db.executemany(SQL["change_task"], changed)
     tally.write(db)
     name_limits.flush(db, app_id)
-    return Saved(ids, bool(added or changed))
+    return Saved(ids, bool(added or changed), again)
+
+
+def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, events: list[Event]) -> bool:
+    if is_ordinary(summary, events):
+        return True
+
+    def same_clock(a: str, b: str) -> bool:
+        clock = boots.of_run(db, app_id, a).clock
+        return bool(clock) and clock == boots.of_run(db, app_id, b).clock
+
+    def starts() -> list[int]:
+        return [row[0] for row in db.execute(SQL["first_starts"], (id,))]
+
+    return is_one_life(summary, events, same_clock, starts)
 
 
 def find(db: Connection, app_id: int, engine_id: int, wanted: list[bytes]) -> dict[bytes, tuple[Any, ...]]:
@@ -169,14 +197,20 @@ def unpack_sent(text: str) -> tuple[str, str, str, str, str, str, int, int]:
     return (*found, *NOTHING_SENT[len(found) :])
 
 
-def _next_id(db: Connection) -> int:
+def next_id(db: Connection) -> int:
+    """The id of the next new row. Say with `set_next_id` how far they were used."""
     memory = db.recall("task")
     if "next" not in memory:
         memory["next"] = db.execute(SQL["newest_task"]).fetchone()[0] + 1
     return int(memory["next"])
 
 
-class _Tally:
+def set_next_id(db: Connection, id: int) -> None:
+    """Ids below are taken."""
+    db.recall("task")["next"] = id
+
+
+class Tally:
     """Differences of counters and minutes of one batch."""
 
     def __init__(self) -> None:

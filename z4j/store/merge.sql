@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- find_tasks --
 -- The merge states of up to 64 tasks, to be joined with news; the marks that are not needed are NULL. One statement for
--- many, because in a busy stream most are not there yet. Index: task_identity. From `state` on in the order of encode().
+-- many, because in a busy stream most are not there yet. Of an id that came again its newest life. Index: task_identity. From `state` on in
+-- the order of encode().
 SELECT task_id, id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
@@ -9,7 +10,7 @@ SELECT task_id, id, state, state_key, state_at, boot_id, pid, worker_id, runtime
 FROM task WHERE app_id = ? AND engine_id = ? AND task_id IN (
   ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
   ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-);
+) AND life = 0;
 
 -- newest_task --
 -- Where ids go on: never with one that was another's, to which a plan or somebody's bookmark may still point.
@@ -31,6 +32,10 @@ UPDATE task SET (state, state_key, state_at, boot_id, pid, worker_id, runtime_us
   is_masked, original_key, cancel_asked_at, flags)
 = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 WHERE id = ?;
+
+-- first_starts --
+-- When the stored runs of the first attempt started; asked only where a later attempt hides it in the task's row. Index: the primary key.
+SELECT started_at FROM run WHERE task = ? AND attempt = 0 AND started_at IS NOT NULL;
 
 -- add_link --
 -- From a task to the one it came from, for looking it up from the other end.

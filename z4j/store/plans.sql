@@ -145,7 +145,7 @@ WHERE m.minute >= :since AND m.state = 12 GROUP BY e.text, n.text HAVING sum(m.t
 
 -- outcome --
 -- The state of a task by its id: how one that a canary made has ended. Index: task_identity.
-SELECT state FROM task WHERE task_id = :task_id AND app_id = :app_id;
+SELECT state FROM task WHERE task_id = :task_id AND app_id = :app_id AND life = 0;
 
 -- list_cancelled --
 -- Cancellations of plans that were carried out and whose task still waits. Index: plan_item_task.

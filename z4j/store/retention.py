@@ -70,9 +70,14 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
     deleted = done = 0
     while done < len(ids) and (time.monotonic() < ends or not done):
         for id in ids[done : done + CHUNK]:
-            for place in db.execute(SQL["delete_task"], {"id": id, "quiet": which.quiet, "is_any": which.is_any}).fetchall():
+            for row in db.execute(SQL["delete_task"], {"id": id, "quiet": which.quiet, "is_any": which.is_any}).fetchall():
+                place, (came_again, life, task_id) = row[:6], row[6:]
                 gone[place] = gone.get(place, 0) + 1
                 _delete_parts(db, [(id,)])
+                if came_again:
+                    db.execute(SQL["drop_events"], (id,))
+                    if not life:
+                        db.execute(SQL["promote_life"], (place[0], place[2], task_id))
                 deleted += 1
         done = min(done + CHUNK, len(ids))
     merge.remove(db, [(*place, tasks) for place, tasks in gone.items()])

@@ -6,14 +6,24 @@ SELECT id, first_at, app_id, :is_any OR state IN (6, 8, 9, 10, 11, 12) OR (last_
 WHERE (first_at, id) > (:since, :id) AND first_at < :before ORDER BY first_at, id LIMIT :limit;
 
 -- delete_task --
--- One task, if it still may be deleted. Gives what the counters counted it by.
+-- One task, if it still may be deleted. Gives what the counters counted it by, and whether its id came
+-- again.
 DELETE FROM task WHERE id = :id AND (:is_any OR state IN (6, 8, 9, 10, 11, 12) OR (last_at < :quiet AND state != 1))
-RETURNING app_id, environment_id, engine_id, queue_id, name_id, state;
+RETURNING app_id, environment_id, engine_id, queue_id, name_id, state, flags & 16, life, task_id;
 
 -- keep_newest --
 -- The highest id there ever was, noted before it may be deleted. One step to the end of the table.
 INSERT INTO setting (key, value) SELECT 'newest_task', max(id) FROM task WHERE true
 ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
+
+-- drop_events --
+-- The events of an id that came again, as far as they were its. Index: life_event_task.
+DELETE FROM life_event WHERE task = ?;
+
+-- promote_life --
+-- The newest life that is left is the one its id means. Index: task_identity.
+UPDATE task SET life = 0 WHERE id = (
+  SELECT id FROM task WHERE app_id = ? AND engine_id = ? AND task_id = ? ORDER BY first_at DESC, id DESC LIMIT 1);
 
 -- delete_runs --
 -- Its runs. Index: the primary key.

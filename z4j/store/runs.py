@@ -54,6 +54,18 @@ def save(db: Connection, app_id: int, news: Mapping[tuple[int, int, str], RunSum
     return bool(puts)
 
 
+def read(db: Connection, task: int) -> list[tuple[int, str, RunSummary]]:
+    """The stored runs of a task, for the rules: attempt, run token and what is kept."""
+    rows = db.execute(SQL["read_runs"], {"task": task}).fetchall()
+    return [(attempt, boots.token_of(db, boot_id, pid), _decode(db, tuple(rest))) for attempt, boot_id, pid, *rest in rows]
+
+
+def replace(db: Connection, app_id: int, task: int, news: Mapping[tuple[int, str], RunSummary]) -> None:
+    """Make these the runs of a task, by (attempt, run token), instead of those it had."""
+    db.execute(SQL["delete_runs"], {"task": task})
+    save(db, app_id, {(task, attempt, token): of for (attempt, token), of in news.items()})
+
+
 async def list_runs(store: Store, task: int) -> list[RunRow]:
     """The stored runs of a task, first attempt first."""
     rows = await store.fetch_all(SQL["list_runs"], {"task": task})
@@ -62,7 +74,7 @@ async def list_runs(store: Store, task: int) -> list[RunRow]:
 
 def flag_names(flags: int) -> frozenset[str]:
     """The names of the flags set in `flags`."""
-    return frozenset(name for name, bit in FLAGS.items() if flags & bit)
+    return frozenset(name for name, bit in FLAGS.items() if flags & bit and name != "again")
 
 
 def _row(row: tuple[Any, ...]) -> RunRow:

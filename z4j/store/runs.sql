@@ -5,6 +5,16 @@ SELECT state_key, state_at, runtime_us, worker_id, reason, error_type, error, tr
   flags
 FROM run WHERE task = :task AND attempt = :attempt AND boot_id = :boot_id AND pid = :pid;
 
+-- read_runs --
+-- The merge states of all runs of a task. Index: the primary key.
+SELECT attempt, boot_id, pid, state_key, state_at, runtime_us, worker_id, reason, error_type, error, traceback, received_at, started_at, eta_at,
+  flags
+FROM run WHERE task = :task;
+
+-- delete_runs --
+-- The runs of a task, before others are put in their place. Index: the primary key.
+DELETE FROM run WHERE task = :task;
+
 -- put_run --
 -- A run as it is now.
 INSERT OR REPLACE INTO run (task, attempt, boot_id, pid, state_key, state_at, runtime_us, worker_id, reason, error_type,

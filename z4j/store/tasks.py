@@ -10,7 +10,7 @@ from typing import Any
 from z4j.rules.fold import attempt_of, state_of
 from z4j.rules.records import NO_PRIORITY, NOTHING_SENT
 from z4j.rules.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
-from z4j.store import merge, originals, pages, runs, sql, task_ids
+from z4j.store import lives, merge, originals, pages, runs, sql, task_ids
 from z4j.store.counters import Counts, count_tasks
 from z4j.store.db import Store
 from z4j.store.pages import TaskFilter
@@ -18,7 +18,7 @@ from z4j.store.runs import RunRow
 
 SQL = sql.load("tasks")
 
-__all__ = ["Counts", "Link", "TaskDetail", "TaskFilter", "TaskPage", "TaskRow", "count_tasks", "get_task", "list_tasks"]
+__all__ = ["Counts", "Link", "SameId", "TaskDetail", "TaskFilter", "TaskPage", "TaskRow", "count_tasks", "get_task", "list_tasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class SameId:
+    """An execution that bears the same id: the application used it again, or never chose another."""
+
+    id: int
+    first_at: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskDetail:
     """Everything about one task but the bytes of its original."""
 
@@ -92,6 +101,8 @@ class TaskDetail:
     retry_of: list[Link]
     retried_as: list[Link]
     masked: bool
+    same_id: list[SameId]
+    """Every execution that bears this task's id, the earliest first, itself included; empty for an id that came once."""
     broker: str = ""
     """The identity of the broker its original belongs to, "" where it is not known."""
 
@@ -111,7 +122,11 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     row = _row(found)
     original_key, is_masked, sent, app_id, boot, pid, host = found[28:]
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
-    sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id)})
+    same = await lives.list_lives(store, id)
+    place = next((index for index, of in enumerate(same) if of[0] == id), 0)
+    since = row.first_at if place else -1 if len(same) < 2 else 0
+    span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else pages.END_OF_TIME}
+    sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id), **span})
 
     original_state, broker = ORIGINAL_NAMES[original_key & 15], ""
     if original_state in ("plain", "sealed"):
@@ -139,6 +154,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         retry_of=links(targets, "retry_of"),
         retried_as=links(sources, "retry_of"),
         masked=bool(is_masked),
+        same_id=[SameId(other, at, STATE_NAMES[state]) for other, at, state in same] if len(same) > 1 else [],
         broker=broker,
     )
 

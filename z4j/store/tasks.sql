@@ -127,17 +127,20 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
 FROM task AS t WHERE t.task_id = :task_id ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
 
 -- list_targets --
--- The tasks this one points at: its parent, the task it retries. Index: task_link_task, task_identity.
+-- The tasks this one points at: its parent, the task it retries; of an id that came again the life of that time. Index: task_link_task, task_identity.
 SELECT l.kind, l.target, t.id, n.text, t.state
-FROM task_link AS l LEFT JOIN task AS t ON t.task_id = l.target AND t.app_id = l.app_id
+FROM task_link AS l JOIN task AS o ON o.id = l.task LEFT JOIN task AS t ON t.task_id = l.target AND t.app_id = l.app_id
+    AND (t.life = 0 OR t.first_at <= o.first_at) AND NOT EXISTS (SELECT 1 FROM task AS b WHERE b.task_id = t.task_id AND b.app_id = t.app_id
+      AND b.engine_id = t.engine_id AND b.id != t.id AND b.first_at <= o.first_at AND (b.first_at > t.first_at OR t.first_at > o.first_at))
   LEFT JOIN name AS n ON n.id = t.name_id
 WHERE l.task = :id ORDER BY l.kind, t.id;
 
 -- list_sources --
--- The tasks that point at this one: children, retries. Index: the primary key of task_link.
+-- The tasks that point at this one: children, retries; not those that began in a later life of its id. Index: the primary key of task_link.
 SELECT l.kind, t.task_id, t.id, n.text, t.state
 FROM task_link AS l JOIN task AS t ON t.id = l.task LEFT JOIN name AS n ON n.id = t.name_id
-WHERE l.app_id = :app_id AND l.kind IN ('parent', 'retry_of') AND l.target = :target ORDER BY t.id LIMIT 200;
+WHERE l.app_id = :app_id AND l.kind IN ('parent', 'retry_of') AND l.target = :target
+  AND (:since < 0 OR (t.first_at >= :since AND t.first_at < :until)) ORDER BY t.id LIMIT 200;
 
 -- find_app --
 -- The id of an app by its name.

@@ -15,7 +15,7 @@ from z4j.rules.states import FINAL
 from z4j.store import commands, fires
 from z4j.store.commands import CommandRow
 from z4j.store.runs import RunRow
-from z4j.store.tasks import Link, TaskDetail, TaskRow
+from z4j.store.tasks import Link, SameId, TaskDetail, TaskRow
 from z4j.web import export, tracebacks, values
 from z4j.web.filters import Filters
 from z4j.web.formats import duration
@@ -62,6 +62,10 @@ class Attempt:
     trace: tracebacks.Trace | None
 
 
+NEAR: Final = 5
+"""So many runs with the same id are listed on either side of the one that is shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkGroup:
     """Tasks this one is linked with; `kind` is a word for tests and styles, `title` the heading."""
@@ -69,6 +73,16 @@ class LinkGroup:
     kind: str
     title: str
     links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOfId:
+    """The executions that bear one id: which of them is shown, how many there are, and the ones to list."""
+
+    place: int
+    total: int
+    shown: tuple[SameId, ...]
+    """Those beside it, and the newest; the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,8 @@ class DetailPage:
     name_href: str
     queue_href: str
     worker_href: str
+    same_id: RunsOfId | None = None
+    """None for an id that came once."""
 
 
 async def detail_page(request: Request) -> Response:
@@ -136,6 +152,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
             )
             if links
         ),
+        same_id=_same_id(task),
         commands=tuple(await commands.list_of_task(found.store, row.id)),
         original=ORIGINALS.get(task.original_state, task.original_state),
         sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
@@ -186,3 +203,11 @@ def timeline(row: TaskRow, runs: list[RunRow], now: int) -> Timeline | None:
 async def detail_json(request: Request) -> Response:
     """GET /tasks/{id}.json."""
     return export.to_json(export.plain(await find_task(services(request).store, request.path_params["id"])))
+
+
+def _same_id(task: TaskDetail) -> RunsOfId | None:
+    if not task.same_id:
+        return None
+    place = next((index for index, of in enumerate(task.same_id, 1) if of.id == task.row.id), 0)
+    shown = tuple(of for index, of in enumerate(task.same_id, 1) if abs(index - place) <= NEAR or of is task.same_id[-1])
+    return RunsOfId(place, len(task.same_id), shown)

@@ -21,7 +21,7 @@ from z4j.store.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.name_limits import CAUSE
 from z4j.store.queues import QueueRow
 from z4j.store.runs import RunRow
-from z4j.store.tasks import Link, TaskRow
+from z4j.store.tasks import Link, SameId, TaskRow
 from z4j.store.tokens import TokenRow
 from z4j.store.workers import WorkerRow
 from z4j.web import queues, task, tasks, tracebacks, workers
@@ -225,6 +225,7 @@ def detail(**changes: Any) -> task.DetailPage:
         name_href="/tasks",
         queue_href="/tasks",
         worker_href="/tasks",
+        same_id=task.RunsOfId(2, 3, (SameId(6, NOW, "failed"), SameId(7, NOW, "running"), SameId(8, NOW, "queued"))),
     )
     return dataclasses.replace(made, **changes)
 

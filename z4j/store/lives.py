@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Ids that came again: a row for each life. Runs in the writer's transaction; `ingest` is the only caller.
+
+Such an id keeps its events until its lives are settled, and its rows are made anew from all of them with each batch: `rules.lives` says
+which event belongs to which life. A row keeps its id as long as its life exists. The newest life has `life` 0, so that whoever looks for a
+task id finds it; each earlier one has its row id there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, Summary, fold, original_key, run_delta, run_join
+from z4j.rules.lives import Life, Told, split
+from z4j.rules.retold import events_of
+from z4j.rules.states import FLAGS
+from z4j.store import boots, merge, name_limits, names, originals, runs, sql
+from z4j.store.db import Connection, Store
+
+SQL = sql.load("lives")
+
+SETTLED_US: Final = 24 * 3_600_000_000
+"""How long after its last event a life that is not the newest is open to be divided otherwise."""
+LIVES: Final = 16
+EVENTS: Final = 1_000
+"""Of one id, beyond which its earlier lives are settled at once: the time a batch takes must not grow with what an id has been."""
+
+Original = tuple[bytes, str, str]
+"""Bytes, key id, and the identity of the broker it belongs to."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class _Kept:
+    """An event of the id, and the row it belonged to so far (0: none). `is_retold`: from the row as it was before events were kept."""
+
+    __slots__ = ("digest", "event", "is_retold", "original", "packed", "row", "task")
+
+    def __init__(self, event: Event, original: Original | None, task: int = 0, *, is_retold: bool = False) -> None:
+        self.event, self.original, self.task, self.is_retold = event, original, task, is_retold
+        self.packed = _encode((tuple(event), *(original or (None, "", "")), is_retold))
+        self.digest = hashlib.blake2b(self.packed, digest_size=16).digest()
+        self.row = task
+
+
+class _Base(NamedTuple):
+    """What a row said before its events were kept. It says more than the events retold from it, and speaks for them as long as they are of
+    one life."""
+
+    summary: Summary
+    runs: dict[tuple[int, str], RunSummary]
+    original: tuple[int, bytes, str, str] | None
+    """Its key, and the parts of Original."""
+
+
+class Reused:
+    """One id of one app and engine while its news are taken in."""
+
+    def __init__(self, db: Connection, app_id: int, engine_id: int, raw: bytes, newest: tuple[Any, ...] | None) -> None:
+        self.db, self.app_id, self.engine_id, self.raw = db, app_id, engine_id, raw
+        self.key = {"app_id": app_id, "engine_id": engine_id, "task_id": raw}
+        self.kept: dict[bytes, _Kept] = {}
+        self.base: _Base | None = None
+        self.base_row = 0
+        for task, digest, packed in db.execute(SQL["list_events"], self.key).fetchall():
+            if digest == BASE:
+                self.base = _unpacked_base(packed)
+            else:
+                self._keep(_unpacked(packed, task))
+        if not self.kept and newest is not None:
+            self._take_apart(newest)
+        self.rows = {of.task for of in self.kept.values()}
+
+    def save(self, news: Iterable[tuple[Event, Original | None]]) -> int:
+        """Take the news in. Returns the row of the newest life."""
+        before = len(self.kept)
+        since = min((_moment(of.event) for of in self.kept.values()), default=0)
+        without = {**self.key, "without": json.dumps(sorted(self.rows))}
+        is_settled = bool(self.kept) and bool(self.db.execute(SQL["has_settled"], without).fetchone()[0])
+        for event, original in news:
+            late = None
+            if is_settled and _moment(event) < since:
+                late = self.db.execute(SQL["settled_row"], {**without, "at": _moment(event)}).fetchone()
+            if late:
+                self._join(late, event, original)
+            else:
+                self._keep(_Kept(event, original))
+        clock_of = {of.event.run: boots.of_run(self.db, self.app_id, of.event.run).clock for of in self.kept.values()}
+        lives = split(Told(of.event, clock_of[of.event.run]) for of in self.kept.values())
+        has_news = len(self.kept) > before or not self.rows
+        tasks = self._assign(lives)
+        if has_news or any(of.task != of.row for of in self.kept.values()):
+            self._write(lives, tasks, is_settled)
+        return tasks[-1]
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    def _keep(self, of: _Kept) -> None:
+        self.kept.setdefault(of.digest, of)
+
+    def _take_apart(self, row: tuple[Any, ...]) -> None:
+        task = row[0]
+        row_of = self.db.execute(SQL["read_original"], {"task": task}).fetchone()
+        found = None if row_of is None else (*row_of[:3], names.text_of(self.db, row_of[3]))
+        summary, its_runs = merge.decode(self.db, row[1:]), runs.read(self.db, task)
+        for event in events_of(summary, its_runs):
+            has_original = event.kind == "payload" and found is not None and original_key(event) == found[0]
+            kept = _Kept(event, found[1:] if found is not None and has_original else None, task, is_retold=True)
+            self._keep(kept)
+            self._put([kept])
+        self.base = _Base(summary, {(attempt, token): of for attempt, token, of in its_runs}, found)
+        packed = _encode((summary, [(*at, of) for at, of in self.base.runs.items()], found))
+        self.db.execute(SQL["put_event"], (self.app_id, self.engine_id, self.raw, BASE, task, summary.last_at, packed))
+
+    def _assign(self, lives: list[Life]) -> list[int]:
+        """The row of each life: the one its earliest events had, if no earlier life has taken it."""
+        by_event: dict[Event, list[_Kept]] = {}
+        for of in self.kept.values():
+            by_event.setdefault(of.event, []).append(of)
+        taken: set[int] = set()
+        tasks = []
+        new_id = merge.next_id(self.db)
+        for life in lives:
+            mine = [of for told in life.told for of in by_event[told.event]]
+            task = next((of.task for of in mine if of.task and of.task not in taken), 0)
+            if not task:
+                task, new_id = new_id, new_id + 1
+            taken.add(task)
+            tasks.append(task)
+            for of in mine:
+                of.row = task
+        merge.set_next_id(self.db, new_id)
+        retold = {of.row for of in self.kept.values() if of.is_retold}
+        self.base_row = retold.pop() if self.base is not None and len(retold) == 1 else 0
+        return tasks
+
+    def _write(self, lives: list[Life], tasks: list[int], is_settled: bool) -> None:
+        db, tally = self.db, merge.Tally()
+        known = {row[0]: row[1:] for row in db.execute(SQL["read_rows"], {"ids": json.dumps(sorted(self.rows))})}
+        moved = {of.task for of in self.kept.values() if of.task != of.row} | {of.row for of in self.kept.values() if of.task != of.row}
+        for task in known:
+            db.execute(SQL["set_life"], (task, task))
+        for task in known.keys() - set(tasks):
+            heir = next(of.row for of in self.kept.values() if of.task == task)
+            self._remove(task, heir)
+            tally.add(self.app_id, self.engine_id, known[task], -1)
+        for number, (life, task) in enumerate(zip(lives, tasks, strict=True)):
+            summary = self._fold(life, task)
+            is_unmarked = life.is_unmarked or (is_settled and not number and _is_bare(life))
+            flags = summary.flags | FLAGS["again"] | (FLAGS["unmarked"] if is_unmarked else 0)
+            values = merge.encode(db, self.app_id, summary._replace(flags=flags))
+            old = known.get(task)
+            if old is None:
+                db.execute(merge.SQL["add_task"], (*values, task, self.app_id, self.engine_id, self.raw))
+                db.execute(SQL["set_life"], (task, task))
+            elif old != values:
+                db.execute(merge.SQL["change_task"], (*values, task))
+                tally.add(self.app_id, self.engine_id, old, -1)
+            if old != values:
+                tally.add(self.app_id, self.engine_id, values, 1)
+            if task in moved:
+                self._write_parts(life, task)
+        db.execute(SQL["set_life"], (0, tasks[-1]))
+        tally.write(db)
+        self._put([of for of in self.kept.values() if of.task != of.row])
+        self._settle(lives, tasks)
+
+    def _fold(self, life: Life, task: int) -> Summary:
+        is_base = self.base is not None and task == self.base_row
+        summary = fold(self.base.summary if self.base is not None and is_base else None, self._heard(life, without_retold=is_base))
+        assert summary is not None
+        return summary
+
+    def _heard(self, life: Life, *, without_retold: bool) -> list[Event]:
+        if not without_retold:
+            return [of.event for of in life.told]
+        heard = {of.event for of in self.kept.values() if not of.is_retold}
+        return [of.event for of in life.told if of.event in heard]
+
+    def _write_parts(self, life: Life, task: int) -> None:
+        db, told = self.db, {of.event for of in life.told}
+        base = self.base if task == self.base_row else None
+        found = _runs_of(self._heard(life, without_retold=base is not None))
+        for at, of_run in base.runs.items() if base is not None else ():
+            found[at] = run_join(found[at], of_run) if at in found else of_run
+        runs.replace(db, self.app_id, task, found)
+        db.execute(SQL["delete_original"], (task,))
+        mine = [(original_key(of.event), *of.original) for of in self.kept.values() if of.event in told and of.original is not None]
+        if base is None:
+            db.execute(SQL["delete_links"], (task,))
+        elif base.original is not None:
+            mine.append(base.original)
+        self._save_originals(task, mine)
+        merge.add_links(db, self.app_id, [(kind, target, task) for event in told for kind, target in links_of(event)])
+
+    def _put(self, kept: list[_Kept]) -> None:
+        rows = [(self.app_id, self.engine_id, self.raw, of.digest, of.row, of.event.at, of.packed) for of in kept]
+        self.db.executemany(SQL["put_event"], rows)
+
+    def _remove(self, task: int, heir: int) -> None:
+        self.db.execute(SQL["move_commands"], (heir, task))
+        self.db.execute(SQL["move_items"], (heir, task))
+        runs.replace(self.db, self.app_id, task, {})
+        for block in ("delete_original", "delete_links", "delete_row"):
+            self.db.execute(SQL[block], (task,))
+
+    def _settle(self, lives: list[Life], tasks: list[int]) -> None:
+        newest = max(of.event.at for of in lives[-1].told)
+        events = 0
+        for number, (life, task) in enumerate(reversed(list(zip(lives, tasks, strict=True)))):
+            events += len(life.told)
+            is_old = max(of.event.at for of in life.told) < newest - SETTLED_US
+            if events > EVENTS or number >= LIVES or (number >= 2 and is_old):
+                self.db.execute(SQL["drop_events"], (task,))
+
+    def _join(self, row: tuple[Any, ...], event: Event, original: Original | None) -> None:
+        """An event of a life that is settled: it changes what that one says, not where it begins and ends."""
+        db, tally, task = self.db, merge.Tally(), row[0]
+        summary = fold(merge.decode(db, row[1:]), [event])
+        assert summary is not None
+        values = merge.encode(db, self.app_id, summary)
+        if values != row[1:]:
+            db.execute(merge.SQL["change_task"], (*values, task))
+            tally.add(self.app_id, self.engine_id, row[1:], -1)
+            tally.add(self.app_id, self.engine_id, values, 1)
+            tally.write(db)
+        runs.save(db, self.app_id, {(task, *at): of for at, of in _runs_of([event]).items()})
+        if original is not None:
+            self._save_originals(task, [(original_key(event), *original)])
+        merge.add_links(db, self.app_id, [(*link, task) for link in links_of(event)])
+
+    def _save_originals(self, task: int, found: list[tuple[int, bytes, str, str]]) -> None:
+        broker_id = partial(name_limits.intern, self.db, self.app_id, "broker")
+        originals.save(self.db, [(task, key, data, key_id, broker_id(broker)) for key, data, key_id, broker in found])
+
+
+def drop_old(db: Connection, before: int) -> None:
+    """Forget the events of lives not heard of since."""
+    db.execute(SQL["drop_old_events"], {"before": before})
+
+
+async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
+    """Row id, first moment and state code of every life of a task's id, the earliest first; at most the newest thousand."""
+    rows = await store.fetch_all(SQL["list_lives"], {"id": task})
+    return [(row[0], row[1], row[2]) for row in reversed(rows)]
+
+
+def links_of(event: Event) -> list[tuple[str, str]]:
+    """Kind and target of what an event links its task to."""
+    if not event.sent:
+        return []
+    return [(kind, target) for kind, target in (("parent", event.sent[0]), ("retry_of", event.sent[3])) if target]
+
+
+def _runs_of(events: Iterable[Event]) -> dict[tuple[int, str], RunSummary]:
+    found: dict[tuple[int, str], RunSummary] = {}
+    for event in events:
+        news = run_delta(event)
+        if news is not None:
+            at = (min(event.attempt, MAX_ATTEMPT), event.run)
+            found[at] = run_join(found[at], news) if at in found else news
+    return found
+
+
+def _moment(event: Event) -> int:
+    """The moment that says which life an event is about."""
+    return event.started_at if event.started_at >= 0 else event.at
+
+
+def _is_bare(life: Life) -> bool:
+    return not any(of.event.kind == "enqueued" and not of.event.attempt for of in life.told)
+
+
+def _unpacked(packed: bytes, task: int) -> _Kept:
+    event, data, key_id, broker, is_retold = _decode(packed)
+    event[EVENT_SENT] = tuple(event[EVENT_SENT])
+    return _Kept(Event(*event), None if data is None else (data, key_id, broker), task, is_retold=is_retold)
+
+
+def _unpacked_base(packed: bytes) -> _Base:
+    summary, its_runs, original = _decode(packed)
+    joined = {(attempt, token): RunSummary(tuple(of[0]), *of[1:]) for attempt, token, of in its_runs}
+    return _Base(Summary(*map(_as_tuples, summary)), joined, None if original is None else tuple(original))
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
+BASE: Final = b"base"
+"""In the place of a digest."""
+EVENT_SENT: Final = Event._fields.index("sent")

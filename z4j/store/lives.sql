@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: AGPL-3.0-or-later
+-- list_events --
+-- The kept events of an id that came again. Index: the primary key.
+SELECT task, digest, event FROM life_event WHERE app_id = :app_id AND engine_id = :engine_id AND task_id = :task_id;
+
+-- put_event --
+-- An event, with the row of the life it belongs to.
+INSERT INTO life_event (app_id, engine_id, task_id, digest, task, at, event) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET task = excluded.task;
+
+-- drop_events --
+-- The events of a life that is settled. Index: life_event_task.
+DELETE FROM life_event WHERE task = ?;
+
+-- drop_old_events --
+-- Of ids not heard of any more. Index: life_event_at.
+DELETE FROM life_event WHERE task IN (SELECT task FROM life_event GROUP BY task HAVING max(at) < :before);
+
+-- read_rows --
+-- The rows of lives, as `merge.find` reads them. Index: the primary key.
+SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
+  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+  is_masked, original_key, cancel_asked_at, flags
+FROM task WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- settled_row --
+-- The settled life that was the newest at a time; walked from the newest on. Index: task_identity.
+SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
+  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
+  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+  is_masked, original_key, cancel_asked_at, flags
+FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id AND life > 0 AND first_at <= :at
+  AND id NOT IN (SELECT value FROM json_each(:without))
+ORDER BY life DESC LIMIT 1;
+
+-- has_settled --
+-- Whether an id has a life whose events are not kept any more. Index: task_identity.
+SELECT EXISTS (SELECT 1 FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id AND life > 0
+  AND id NOT IN (SELECT value FROM json_each(:without)));
+
+-- set_life --
+-- Which life of its id a row is: 0 the newest, else its own id.
+UPDATE task SET life = ? WHERE id = ?;
+
+-- read_original --
+-- The original that is kept of a life. Index: the primary key.
+SELECT key, data, key_id, broker_id FROM original WHERE task = :task;
+
+-- delete_original --
+-- It belongs to another life.
+DELETE FROM original WHERE task = ?;
+
+-- delete_links --
+-- The links of a life, before they are noted anew. Index: task_link_task.
+DELETE FROM task_link WHERE task = ?;
+
+-- delete_row --
+-- A row whose events turned out to belong to another life.
+DELETE FROM task WHERE id = ?;
+
+-- move_commands --
+-- What was asked of that row was asked of the other. Index: command_task.
+UPDATE command SET task = ? WHERE task = ?;
+
+-- move_items --
+-- The same for plans. Index: plan_item_task.
+UPDATE plan_item SET task = ? WHERE task = ?;
+
+-- list_lives --
+-- The rows that bear the id of a task, the earliest first, with their state. Index: task_identity.
+SELECT o.id, o.first_at, o.state FROM task AS t JOIN task AS o ON o.task_id = t.task_id AND o.app_id = t.app_id AND o.engine_id = t.engine_id
+WHERE t.id = :id ORDER BY o.first_at DESC, o.id DESC LIMIT 1000;
