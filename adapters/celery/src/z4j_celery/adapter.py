@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import celery
 
+import z4j_agent
 from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_agent.holds import own_holds
@@ -59,6 +61,8 @@ class CeleryAdapter(Adapter):
         self.captures = [self._capture_of(app)]
         self.schedulers = (CeleryBeat(lambda: [capture.app for capture in self.captures], self._ask),)
         self._is_installed = False
+        self._broker = ""
+        """The one broker that commands look into, "" for all of this process."""
 
     def _capture_of(self, app: Any) -> Capture:
         return Capture(app, self._is_ready)
@@ -78,10 +82,28 @@ class CeleryAdapter(Adapter):
         """The worker's app, else the one that was installed first."""
         return next((capture for capture in self.captures if capture.consumer is not None), self.captures[0])
 
+    def _asked(self) -> list[Capture]:
+        """Those a command may concern, the worker's in front."""
+        first = self._first
+        ordered = [first, *(capture for capture in self.captures if capture is not first)]
+        return [capture for capture in ordered if self._broker in ("", apps.identity_of(capture.app))]
+
     @property
     def _apps(self) -> list[Any]:
-        first = self._first
-        return [first.app, *(capture.app for capture in self.captures if capture is not first)]
+        return [capture.app for capture in self._asked()]
+
+    # -- brokers -------------------------------------------------------------------------------------------------------
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        return {identity: told.get(identity, "") for app in self._apps if (identity := apps.identity_of(app))}
+
+    def of_broker(self, broker: str) -> CeleryAdapter:
+        if broker == self._broker:
+            return self
+        beside = copy.copy(self)
+        beside._broker = broker
+        return beside
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
     def install(self) -> None:
@@ -125,10 +147,7 @@ class CeleryAdapter(Adapter):
         return list(found.values())
 
     def list_queues(self) -> list[QueueInfo]:
-        """A worker speaks of its own app's queues; a producer of all, and queues of one name in several brokers are one."""
-        serving = self._serving()
-        captures = [capture for capture in self.captures if capture.app in serving]
-        return queues.together(queue for capture in captures for queue in queues.list_queues(capture.app, capture.known_queues()))
+        return queues.list_queues([(capture.app, capture.known_queues()) for capture in self._asked()])
 
     def _serving(self) -> list[Any]:
         return [self._first.app] if self._first.consumer is not None else self._apps
@@ -137,7 +156,7 @@ class CeleryAdapter(Adapter):
         return any(destinations.knows_task(app, name) for app in self._apps)
 
     def knows_queue(self, queue: str) -> bool:
-        return any(capture.knows_queue(queue) for capture in self.captures)
+        return any(capture.knows_queue(queue) for capture in self._asked())
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self._first.consumer, self.findings())
@@ -163,29 +182,56 @@ class CeleryAdapter(Adapter):
         return self._ask(lambda: commands.restore_task(self._app_of(original), original, new_id, eta_at, priority))
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        app = next((app for app in self._apps if name in app.tasks), self._first.app)
-        return self._ask(lambda: commands.run_task(app, name, args, kwargs, new_id, queue))
+        return self._ask(lambda: commands.run_task(self._app_for(name, queue), name, args, kwargs, new_id, queue))
+
+    def _app_for(self, name: str, queue: str) -> Any:
+        able = [app for app in self._apps if name in app.tasks]
+        declaring = [app for app in able if queue and queue in app.amqp.queues]
+        return apps.the_one(declaring or able or [self._first.app])
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return self._ask(lambda: commands.cancel_task(self._first.app, self._first.consumer, task_id))
+        return self._ask(lambda: commands.cancel_task(self._first.app, self._worker_with(task_id), task_id))
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        return self._ask(lambda: commands.terminate_task(self._first.app, self._first.consumer, task_id))
+        return self._ask(lambda: commands.terminate_task(self._first.app, self._worker_with(task_id), task_id))
+
+    def _worker_with(self, task_id: str) -> Any:
+        """This process's worker, None where there is none. Raises Refused where the task is not known to be of the worker's broker."""
+        first = self._first
+        if first.consumer is None or reconcile.is_held(task_id):
+            return first.consumer
+        if first not in self._asked():
+            raise Refused("the worker of this process has another broker than the task; ask a worker of its broker", check="broker.unknown")
+        if len({apps.place_of(app) for app in self._apps}) > 1:
+            holding = [app for app, known in self._apps_and_queues() if reconcile.is_waiting(app, known, task_id)]
+            if not holding or apps.the_one(holding) is not first.app:
+                raise Refused(
+                    "this process has several brokers, and it is not known that the worker's has this task; nothing was changed",
+                    check="broker.unknown",
+                )
+        return first.consumer
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return self._in_first_app(lambda app, known: waiting.move_task(app, task_id, queue, known, self.waits_in))
+        return self._in_first_app(lambda app, known: self._moved(app, task_id, queue, known), task_id)
+
+    def _moved(self, app: Any, task_id: str, queue: str, known: list[str]) -> dict[str, Any]:
+        """Within one broker: a queue that only an app with another broker uses is not there."""
+        using = {apps.place_of(capture.app) for capture in self.captures if capture.knows_queue(queue)}
+        if using and apps.place_of(app) not in using:
+            raise Refused(f"{queue[:80]} is in another broker; nothing was changed", check="queue.unknown")
+        return waiting.move_task(app, task_id, queue, known, self.waits_in)
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return self._in_first_app(lambda app, known: waiting.prioritise_task(app, task_id, level, known, self.waits_in))
+        return self._in_first_app(lambda app, known: waiting.prioritise_task(app, task_id, level, known, self.waits_in), task_id)
 
     def release_task(self, task_id: str) -> dict[str, Any]:
         """Not within gevent's hub: there the worker's own greenlet must go on to carry it out."""
-        return control.release_held(self._first, task_id) or self._in_first_app(
-            lambda app, known: waiting.release_task(app, task_id, known, self.waits_in)
-        )
+        held = control.release_held(self._first, task_id) if self._first in self._asked() else None
+        return held or self._in_first_app(lambda app, known: waiting.release_task(app, task_id, known, self.waits_in), task_id)
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return self._ask(lambda: reconcile.lookup_task(self._apps_and_queues(), self._first.consumer, task_id))
+        consumer = self._first.consumer if self._first in self._asked() else None
+        return self._ask(lambda: reconcile.lookup_task(self._apps_and_queues(), consumer, task_id))
 
     def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
         return green.ask(self._hub, lambda: waiting.peek_queue(self._app_with(queue), queue, place, limit))
@@ -221,25 +267,34 @@ class CeleryAdapter(Adapter):
         return control.limit_name(self._first, name, rate, soft_s, hard_s)
 
     def _app_of(self, original: Original) -> Any:
-        return apps.choose(self._apps, str(original.data.get("app", "")))
+        own = [app for app in self._apps if original.broker in ("", apps.identity_of(app))]
+        return apps.choose(own, str(original.data.get("app", "")), original.queue, is_sure=bool(original.broker) and original.is_bound)
 
     def _app_with(self, queue: str) -> Any:
-        return next((app for app in self._apps if queue in app.amqp.queues), self._first.app)
+        return apps.the_one([app for app in self._apps if queue in app.amqp.queues] or [self._first.app])
 
     def _apps_and_queues(self) -> list[tuple[Any, list[str]]]:
-        """Every app of this process with the queues it is known to use."""
-        known = {id(capture.app): capture.known_queues() for capture in self.captures}
-        return [(app, known.get(id(app), [])) for app in self._apps]
+        """Every app a command may concern with the queues it is known to use."""
+        return [(capture.app, capture.known_queues()) for capture in self._asked()]
 
-    def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]]) -> dict[str, Any]:
-        """In the first of this process's apps whose broker has the task."""
+    def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]], task_id: str) -> dict[str, Any]:
+        """In the first of this process's apps whose broker has the task. Raises Refused where several have it."""
+        asked = self._apps_and_queues()
+        if len({apps.place_of(app) for app, _ in asked}) > 1:
+            holding = [(app, known) for app, known in asked if self._is_there(app, known, task_id)]
+            if holding:
+                apps.the_one([app for app, _ in holding])
+                asked = holding[:1]
         refused: Refused | None = None
-        for app, known in self._apps_and_queues():
+        for app, known in asked:
             try:
                 return self._ask(lambda app=app, known=known: do(app, known))  # type: ignore[misc]
             except Refused as error:
                 refused = refused or error
         raise refused or Refused("no app is watched in this process any more")
+
+    def _is_there(self, app: Any, known: list[str], task_id: str) -> bool:
+        return bool(self._ask(lambda: {"is_there": waiting.is_there(app, task_id, known)})["is_there"])
 
     def _ask(self, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """In a greenlet where this process's sockets are gevent's."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which app is meant, where a process holds several: Celery's signals are global and do not say.
 
-An original names its app only where several are watched, so that it is never sent into another app's broker.
+An original names its app only where several are watched. Apps may have different brokers, with queues of one name: what tells those apart
+is the broker's identity (`z4j_agent.broker`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import Any
 from celery import Celery, _state
 from celery.local import Proxy
 
+import z4j_agent
 from z4j_agent.adapter import Refused
+from z4j_agent.broker import identify, identify_url
 
 DEEP_ENOUGH = 12
 _watched: list[Any] = []
 _brokers: dict[int, str] = {}
+_addresses: dict[int, str] = {}
+"""By the app's `id`; asked once, for making a connection of kombu's takes time."""
 
 
 def real(app: Any) -> Any:
@@ -32,6 +37,7 @@ def watch(app: Any) -> None:
 def forget(app: Any) -> None:
     _watched[:] = [other for other in _watched if other is not app]
     _brokers.pop(id(app), None)
+    _addresses.pop(id(app), None)
 
 
 def is_sending(app: Any) -> bool:
@@ -59,15 +65,69 @@ def name_of(app: Any) -> str:
     return main if sum(str(other.main or "") == main for other in _watched) == 1 else f"{main}@{_broker(app)}"
 
 
-def choose(apps: list[Any], name: str) -> Any:
-    """The app an original came from; the first one where it names none. Raises Refused when it is not in this process."""
-    if not name:
-        return apps[0]
+def choose(apps: list[Any], name: str, queue: str, *, is_sure: bool) -> Any:
+    """The app an original came from, the first one where it names none. `is_sure`: all of these are known to have its broker, so that
+    another app of it does as well. Raises Refused when it is not in this process, or may be in several brokers."""
     main, _, broker = name.rpartition("@") if "@" in name else (name, "", "")
-    found = [app for app in apps if str(app.main or "") == main and (not broker or _broker(app) == broker)]
+    found = [app for app in apps if not name or (str(app.main or "") == main and (not broker or _broker(app) == broker))]
+    if not found and is_sure:
+        found = [app for app in apps if queue in app.amqp.queues] or apps
     if not found:
-        raise Refused(f"it belongs to the app {main!r}, which this process does not have")
-    return found[0]
+        raise Refused(f"it belongs to the app {main!r}, which this process does not have", check="broker.unknown")
+    return the_one(found)
+
+
+# -- brokers ---------------------------------------------------------------------------------------------------------------
+def the_one(apps: list[Any]) -> Any:
+    """The first, where all of these have one broker. Raises Refused."""
+    if not apps:
+        raise Refused("no app with this broker is watched in this process any more", check="broker.unknown")
+    if len({place_of(app) for app in apps}) > 1:
+        raise Refused(
+            "several apps of this process may be meant, which have different brokers, and the command names none; nothing was changed",
+            check="broker.unknown",
+        )
+    return apps[0]
+
+
+def place_of(app: Any) -> str | int:
+    """Equal for two apps with one broker."""
+    return identity_of(app) or id(app)
+
+
+def identity_of(app: Any) -> str:
+    """Of the broker the app sends to. The owner's own name (`Z4J_BROKER`) is that of the first app."""
+    agent = z4j_agent.current()
+    if agent is None:
+        return ""
+    address = _address(app, agent.host)
+    if agent.settings.broker and address and _watched and _address(_watched[0], agent.host) == address:
+        return agent.settings.broker
+    return address
+
+
+def _address(app: Any, this_host: str) -> str:
+    if id(app) not in _addresses:
+        _addresses[id(app)] = _identify(app, this_host)
+    return _addresses[id(app)]
+
+
+def _identify(app: Any, this_host: str) -> str:
+    """From kombu's own reading of the configuration; a failover list is one broker. "" for one in memory."""
+    connection = app.connection_for_write()
+    options = connection.transport_options or {}
+    kind, prefix = str(connection.transport_cls), str(options.get("global_keyprefix") or "")
+    if kind == "memory":
+        return ""
+    if kind == "sentinel":  # the name outlives a failover, the addresses do not
+        database = str(connection.virtual_host or "0")
+        return identify("redis+sentinel", str(options.get("master_name") or ""), 1, database, prefix, this_host=this_host)
+    if kind in ("redis", "rediss", "redis+socket") and len(connection.alt or ()) < 2:
+        host, port = str(connection.hostname or ""), connection.port
+        database = str(connection.virtual_host or "0")
+        return identify("redis", host, None if host.startswith("/") else port, database, prefix, this_host=this_host)
+    urls = connection.alt or [connection.as_uri()]
+    return identify_url(";".join(urls), prefix, this_host=this_host)
 
 
 def _broker(app: Any) -> str:

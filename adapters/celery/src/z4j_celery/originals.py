@@ -199,7 +199,9 @@ def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: in
         original = _original(message, kept, queue)
         if name_of_app := apps.name_of(app):
             original["app"] = name_of_app
-    return agent.shown_payload(ENGINE, task_id, attempt, name, queue, rank, (args, is_masked), original, is_secret=is_secret)
+    return agent.shown_payload(
+        ENGINE, task_id, attempt, name, queue, rank, (args, is_masked), original, is_secret=is_secret, broker=apps.identity_of(app)
+    )
 
 
 def _is_large(headers: Mapping[str, Any], body: Any, *, has_more: bool) -> bool:

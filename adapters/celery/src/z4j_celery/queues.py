@@ -3,23 +3,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import z4j_agent
 from z4j_agent.adapter import QueueInfo
+from z4j_agent.broker import fingerprint_redis
+from z4j_agent.guard import faults, let_through
 from z4j_celery import redis_lists
+from z4j_celery.apps import identity_of, place_of
 from z4j_celery.waiting import driver_of
 
 NOT_FOUND = 404
 
 
-def list_queues(app: Any, names: Iterable[str]) -> list[QueueInfo]:
-    """The queues of these names of an app."""
-    if driver_of(app) == "redis":  # kombu asks EXISTS without the prefix of its own keys (transport/redis.py: PREFIXED_SIMPLE_COMMANDS)
-        with redis_lists.open_place(app) as place:
-            return [QueueInfo(name, place.depth(name)) for name in names]
-    with app.connection_for_write() as connection:
-        return [QueueInfo(name, _depth(connection, name)) for name in names]
+def list_queues(found: Sequence[tuple[Any, Iterable[str]]]) -> list[QueueInfo]:
+    """The queues of these names of each app; two apps with one broker have them in common. One broker that cannot be reached does not hide
+    the others' queues."""
+    told: dict[tuple[str | int, str], QueueInfo] = {}
+    names: dict[str | int, tuple[Any, dict[str, None]]] = {}
+    for app, queues in found:
+        names.setdefault(place_of(app), (app, {}))[1].update(dict.fromkeys(queues))
+    for place, (app, queues) in names.items():
+        for name, depth in _depths(app, list(queues), is_only=len(names) == 1).items():
+            told[place, name] = QueueInfo(name, depth, broker=identity_of(app))
+    return list(told.values())
+
+
+def _depths(app: Any, names: list[str], *, is_only: bool) -> dict[str, int | None]:
+    try:
+        with app.connection_for_write() as connection:
+            _keep_fingerprint(app, connection)
+            if driver_of(app) != "redis":
+                return {name: _depth(connection, name) for name in names}
+        with redis_lists.open_place(app) as place:  # kombu asks EXISTS without the prefix of its own keys (PREFIXED_SIMPLE_COMMANDS)
+            return {name: place.depth(name) for name in names}
+    except Exception as error:
+        if is_only:
+            raise
+        let_through(error)
+        faults.report("what waits in a broker of Celery", error)
+        return dict.fromkeys(names)
+
+
+def _keep_fingerprint(app: Any, connection: Any) -> None:
+    """What a Redis says of itself; originals that are made from now on name it. RabbitMQ says nothing that only one broker would say."""
+    agent, identity = z4j_agent.current(), identity_of(app)
+    if agent is None or not identity or identity in agent.fingerprints or connection.transport.driver_type != "redis":
+        return
+    try:
+        channel = connection.default_channel
+        prefix = str(getattr(channel, "global_keyprefix", "") or "")
+        agent.fingerprints[identity] = fingerprint_redis(channel.client, channel.client.connection_pool, prefix)
+    except Exception as error:
+        let_through(error)  # it may not be asked
+        agent.fingerprints[identity] = ""
 
 
 def _depth(connection: Any, name: str) -> int | None:
@@ -29,12 +67,3 @@ def _depth(connection: Any, name: str) -> int | None:
             return int(channel.queue_declare(name, passive=True).message_count)
         except connection.channel_errors as error:
             return 0 if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND or "NOT_FOUND" in str(error) else None
-
-
-def together(queues: Iterable[QueueInfo]) -> list[QueueInfo]:
-    """Queues of one name in several brokers as one, with the messages of all."""
-    depths: dict[str, int | None] = {}
-    for queue in queues:
-        known = depths.get(queue.name)
-        depths[queue.name] = queue.depth if known is None else known + (queue.depth or 0)
-    return [QueueInfo(name, depth) for name, depth in depths.items()]

@@ -12,6 +12,7 @@ from celery.worker import state as worker_state
 
 from z4j_agent.adapter import Unsupported
 from z4j_celery import redis_lists
+from z4j_celery.apps import place_of
 from z4j_celery.waiting import driver_of
 
 STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "REVOKED": "cancelled"}
@@ -29,19 +30,35 @@ def lookup_task(apps: list[tuple[Any, list[str]]], consumer: Any, task_id: str) 
     if held is not None:
         is_running = any(request.id == task_id for request in tuple(worker_state.active_requests))
         return {"state": "running" if is_running else "queued", "engine_state": "held by this worker"}
-    said: list[str] = []
+    found: dict[str | int, dict[str, Any]] = {}
     for app, queues in apps:
-        state = _of_backend(app, task_id)
-        if state in STATES:
-            return {"state": STATES[state], "engine_state": state}
-        is_waiting = _is_waiting(app, queues, task_id)
-        if is_waiting:
-            return {"state": "queued", "engine_state": state or "in the broker"}
-        if state or is_waiting is not None:
-            said.append(state or "not in the queues that are known here")
-    if not said:
+        answer, place = _asked_of(app, queues, task_id), place_of(app)
+        if answer is not None and found.get(place, {"state": "unknown"})["state"] == "unknown":
+            found[place] = answer
+    if not found:
         raise Unsupported("this app keeps no results that can be asked for, and its broker cannot be searched")
-    return {"state": "unknown", "engine_state": said[0]}
+    told = [answer for answer in found.values() if answer["state"] != "unknown"]
+    if len({answer["state"] for answer in told}) > 1:  # one id in several brokers: which of them is meant is not known
+        return {"state": "unknown", "engine_state": "in several brokers"}
+    return (told or list(found.values()))[0]
+
+
+def is_held(task_id: str) -> bool:
+    """Whether this process's worker has fetched it."""
+    return task_id in worker_state.requests
+
+
+def _asked_of(app: Any, queues: list[str], task_id: str) -> dict[str, Any] | None:
+    """What one app's backend and broker say; None where neither can be asked."""
+    state = _of_backend(app, task_id)
+    if state in STATES:
+        return {"state": STATES[state], "engine_state": state}
+    found = is_waiting(app, queues, task_id)
+    if found:
+        return {"state": "queued", "engine_state": state or "in the broker"}
+    if not state and found is None:
+        return None
+    return {"state": "unknown", "engine_state": state or "not in the queues that are known here"}
 
 
 def _of_backend(app: Any, task_id: str) -> str:
@@ -52,7 +69,7 @@ def _of_backend(app: Any, task_id: str) -> str:
     return str(backend.get_task_meta(task_id).get("status", "PENDING"))
 
 
-def _is_waiting(app: Any, queues: list[str], task_id: str) -> bool | None:
+def is_waiting(app: Any, queues: list[str], task_id: str) -> bool | None:
     """Whether the task's message is in one of these queues or in a worker's hands; None where the broker cannot be searched for it, or
     not wholly."""
     if driver_of(app) != "redis":

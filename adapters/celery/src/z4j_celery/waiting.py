@@ -179,6 +179,15 @@ def tell_released(task_id: str, attempt: int, at: int, name: str, queue: str) ->
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue))
 
 
+def is_there(app: Any, task_id: str, queues: Sequence[str]) -> bool:
+    """Whether it waits in one of these queues. A broker that cannot be looked into says nothing."""
+    try:
+        with open_place(app) as place:
+            return place.find(task_id, list(queues)) is not None
+    except Unsupported:
+        return False
+
+
 def _put(app: Any, task_id: str, queues: Sequence[str], expected: str, put: Callable[[Place, str, Waiting], bool]) -> tuple[str, Waiting]:
     """The queue and the message that `put` has placed anew; a second look tells what another process did meanwhile. Raises Refused."""
     searched = [*([expected] if expected else ()), *(queue for queue in queues if queue != expected)]
