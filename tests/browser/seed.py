@@ -107,9 +107,11 @@ class Shop:
     def send(self, worker: WireClient, records: list[list[Any]]) -> None:
         worker.send_and_wait(b"".join(wire.encode_record(record) for record in records))
 
-    def task(self, worker: WireClient, end: str, *, ago_s: float = 0, which: int | None = None, masked: bool = False) -> str:
+    def task(
+        self, worker: WireClient, end: str, *, ago_s: float = 0, which: int | None = None, masked: bool = False, task_id: str = ""
+    ) -> str:
         """Everything the agents would report of one task that ended (or did not) as `end`. Returns its task id."""
-        task_id = self.new_id()
+        task_id = task_id or self.new_id()
         name, queue = NAMES[self.random.randrange(len(NAMES)) if which is None else which]
         run = f"{worker.boot}.7"
         waited, ran = self.random.randrange(2_000, 14 * SECOND), self.random.randrange(3_000, 6 * SECOND)

@@ -214,3 +214,22 @@ def test_a_viewer_is_told_why_not(site: Site) -> None:
     assert answer.status == 403
     expect(page.locator("main")).to_contain_text("Your role, viewer, may not do this")
     context.close()
+
+
+def test_an_id_that_is_used_again_has_a_page_for_each_run(site: Site, shot: Callable[[Page, str], None]) -> None:
+    for hours, end in ((49, "succeeded"), (25, "failed"), (1, "succeeded")):
+        site.shop.task(site.shop.workers[0], end, ago_s=hours * 3600, which=1, task_id="nightly-report")
+    with site.page("/tasks?task_id=nightly-report") as page:
+        expect(page.locator("tbody tr")).to_have_count(3)
+        page.locator("tbody tr .through").nth(1).click()
+        panel = page.locator("section", has=page.get_by_role("heading", name="Run 2 of 3 with this ID"))
+        expect(panel.get_by_role("listitem")).to_have_count(3)
+        expect(panel.get_by_role("listitem").nth(1)).to_contain_text("this one")
+        shot(page, "same-id")
+        panel.get_by_role("link", name="succeeded").first.click()
+        expect(page.get_by_role("heading", name="Run 1 of 3 with this ID")).to_be_visible()
+        place = page.url.removeprefix(site.stack.address)
+    for theme, width in (("dark", 1440), ("light", 390)):
+        with site.page(place, theme=theme, width=width) as page:
+            expect(page.get_by_role("heading", name="Run 1 of 3 with this ID")).to_be_visible()
+            shot(page, f"same-id-{theme}-{width}")
