@@ -81,8 +81,8 @@ class RunsOfId:
 
     place: int
     total: int
-    shown: tuple[SameId, ...]
-    """Those beside it, and the newest; the earliest first."""
+    shown: tuple[tuple[int, SameId], ...]
+    """Those beside it, and the newest, with their places; the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,5 +209,5 @@ def _same_id(task: TaskDetail) -> RunsOfId | None:
     if not task.same_id:
         return None
     place = next((index for index, of in enumerate(task.same_id, 1) if of.id == task.row.id), 0)
-    shown = tuple(of for index, of in enumerate(task.same_id, 1) if abs(index - place) <= NEAR or of is task.same_id[-1])
+    shown = tuple((index, of) for index, of in enumerate(task.same_id, 1) if abs(index - place) <= NEAR or of is task.same_id[-1])
     return RunsOfId(place, len(task.same_id), shown)

@@ -225,7 +225,7 @@ def detail(**changes: Any) -> task.DetailPage:
         name_href="/tasks",
         queue_href="/tasks",
         worker_href="/tasks",
-        same_id=task.RunsOfId(2, 3, (SameId(6, NOW, "failed"), SameId(7, NOW, "running"), SameId(8, NOW, "queued"))),
+        same_id=task.RunsOfId(2, 3, ((1, SameId(6, NOW, "failed")), (2, SameId(7, NOW, "running")), (3, SameId(8, NOW, "queued")))),
     )
     return dataclasses.replace(made, **changes)
 
