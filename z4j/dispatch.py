@@ -162,7 +162,8 @@ class Dispatch:
             for command in await commands.list_cancellations(self.store, link.app_id, at):
                 if concerns(command, link):
                     # A new id for each boot: this process has never been told, whatever stands in its ledger.
-                    link.send(frame(dataclasses.replace(command, id=f"{command.id}.{link.boot}"), {}))
+                    again = dataclasses.replace(command, id=f"{command.id}.{link.boot}")
+                    link.send(frame(again, self._broker_for(link, await self._need_of(command))))
             expires_us = RULES["cancel_task"].expires_us
             for id, task_id, engine, environment in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
                 if environment in ("", link.environment) and (engine, "cancel_task") in link.capabilities:
@@ -236,10 +237,8 @@ class Dispatch:
         return link in self.hub.find(Need(link.app_id, hold.engine, "pause_queue"))[0]
 
     async def _hand_over(self, command: CommandRow, near: str = "") -> None:
-        broker = ""
-        if RULES[command.action].needs_original and command.task is not None:
-            broker = await originals.broker_of(self.store, command.task) or ""
-        found, _ = self.hub.find(dataclasses.replace(need_of(command), near=near, broker=broker))
+        need = await self._need_of(command)
+        found, _ = self.hub.find(dataclasses.replace(need, near=near))
         if not found:
             return
         await self._send(command, found[0])
@@ -247,7 +246,19 @@ class Dispatch:
             # Where an engine keeps cancellations in its workers or their host, everybody else has to know too.
             for other in {link.spool: link for link in found[1:] if link.capabilities[command.engine, command.action] == "worker"}.values():
                 if other.spool != found[0].spool:
-                    other.send(frame(dataclasses.replace(command, id=f"{command.id}.{other.boot}"), {}))
+                    other.send(frame(dataclasses.replace(command, id=f"{command.id}.{other.boot}"), self._broker_for(other, need)))
+
+    async def _need_of(self, command: CommandRow) -> Need:
+        """What an agent must be to get a command that waits, with the broker it concerns."""
+        need = need_of(command)
+        if command.task is None:
+            return need
+        return dataclasses.replace(need, broker=await originals.broker_of(self.store, command.task) or "")
+
+    def _broker_for(self, link: AgentLink, need: Need) -> dict[str, str]:
+        """{"broker": …}: where this agent shall look, under the identity it knows; else nothing."""
+        name = self.hub.name_for(link, need)
+        return {"broker": name} if name else {}
 
     async def _send(self, command: CommandRow, link: AgentLink) -> None:
         extra: dict[str, Any] = {}
@@ -270,6 +281,8 @@ class Dispatch:
         elif command.action in NAMED and (name := command.params.get(NAMED[command.action])):
             proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
             extra = {"proofs": proofs.get(str(name), {})}
+        if not RULES[command.action].needs_original:  # an original says itself
+            extra |= self._broker_for(link, await self._need_of(command))
         extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra}, command.environment)
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
@@ -281,14 +294,14 @@ def _need(task: TaskDetail, action: str) -> Need:
     row = task.row
     worker = row.worker if action == "terminate_task" else ""
     near = row.worker if action in HELD else ""
-    broker = task.broker if RULES[action].needs_original else ""
-    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near, broker)
+    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near, task.broker)
 
 
 def need_of(command: CommandRow) -> Need:
     """What an agent must be to get a command that waits."""
     queue = command.queue or str(command.params.get("queue", ""))
-    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
+    broker = str(command.params.get("broker", ""))
+    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue, broker=broker)
 
 
 def concerns(command: CommandRow, link: AgentLink) -> bool:
@@ -345,7 +358,7 @@ def _audited(wish: Wish, made: list[CommandRow]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in wish.params.items()
-        if key in ("level", "place", "by", "rate", "soft_s", "hard_s") and value is not None
+        if key in ("level", "place", "broker", "by", "rate", "soft_s", "hard_s") and value is not None
     }
     if wish.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
         kept["queue"] = wish.params.get("queue", "")

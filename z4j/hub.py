@@ -115,6 +115,14 @@ class Hub:
         asked = (link for link in self.of_app(app_id) if environment in ("", link.environment))
         return next((proof for link in asked if (proof := link.queue_proofs.get((engine, queue)))), "")
 
+    def name_for(self, link: AgentLink, need: Need) -> str:
+        """The identity under which this agent has the broker of `need`, "" where it has not told any that is."""
+        reported = link.brokers.get(need.engine, {})
+        if need.broker in reported:
+            return need.broker
+        same = self._names_of(need) if need.broker else ()
+        return next((identity for identity in reported if identity in same), "")
+
     def _names_of(self, need: Need) -> set[str]:
         """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
         reported = [link.brokers.get(need.engine, {}) for link in self.of_app(need.app_id)]
@@ -136,11 +144,12 @@ class Hub:
             return [], f"no agent that can do this for {need.engine} is connected{where}"
         if not need.environment and len(known := sorted({link.environment for link in able})) > 1:
             return [], f"its environment is not known, and agents of several are connected: {', '.join(known)}"
+        same = self._names_of(need) if need.broker else set()
         if need.broker:
-            same = self._names_of(need)
-            able = [link for link in able if not (reported := link.brokers.get(need.engine)) or same & reported.keys()]
-            if not able:
+            its = [link for link in able if not (reported := link.brokers.get(need.engine)) or same & reported.keys()]
+            if not its and not need.worker and need.action != "lookup_task":
                 return [], f"no connected agent uses its broker, {need.broker}"
+            able = its or able  # the worker that holds it is certain, and looking for it elsewhere changes nothing
         secure = [link for link in able if link.is_secure]
         if not secure:
             return [], "its agents are connected in plaintext over a network, where commands are refused"
@@ -152,6 +161,8 @@ class Hub:
             return [], f"the application's owner does not allow it (Z4J_ALLOW={secure[0].allow}); it needs {level!r}"
         if need.queue:
             willing.sort(key=lambda link: need.queue not in link.queues.get(need.engine, ()))
+        if same:  # an agent's own broker is the first it tells: that of its worker
+            willing.sort(key=lambda link: next(iter(link.brokers.get(need.engine) or ("",))) not in same)
         if need.near:
             willing.sort(key=lambda link: link.worker != need.near)
         return willing, ""

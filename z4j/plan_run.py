@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from z4j import clock
@@ -125,12 +125,14 @@ class PlanRun:
             await self.store.write(lambda db: plans.put_note(db, plan.id, note))
             return
         at, gone, going = clock.now(), [], []
-        kept = await plans.read_originals(self.store, [item.task for item in items]) if RULES[plan.action].needs_original else {}
+        tasks = [item.task for item in items]
+        kept = await plans.read_originals(self.store, tasks) if RULES[plan.action].needs_original else {}
+        brokers = {} if RULES[plan.action].needs_original else await plans.read_brokers(self.store, tasks)
         for item in items:
             changed = _why_changed(plan.action, item)
             if changed is None and RULES[plan.action].needs_original and item.task not in kept:
                 changed = "its original was deleted meanwhile"
-            link, missing = (None, "") if changed else self._link(plan, item, kept.get(item.task))
+            link, missing = (None, "") if changed else self._link(plan, item, _broker_of(item.task, kept, brokers))
             if link is None:
                 gone.append((item.seq, Item.CHANGED if changed else Item.REFUSED, changed or missing))
             else:
@@ -146,16 +148,22 @@ class PlanRun:
         if plan.action == "cancel_task":
             await self._say_asked(going, at)
         for item, link in going:
-            link.send(self._frame(plan, item.seq, item.task_id, item.number, at, self._restored(plan, item), link, kept.get(item.task)))
+            extra = self._restored(plan, item) | self._broker_for(plan, item.number, link, brokers.get(item.task, ""))
+            link.send(self._frame(plan, item.seq, item.task_id, item.number, at, extra, link, kept.get(item.task)))
 
     def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
         return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
 
-    def _link(self, plan: PlanRow, item: Next, kept: Original | None) -> tuple[AgentLink | None, str]:
+    def _broker_for(self, plan: PlanRow, number: int, link: AgentLink, broker: str) -> dict[str, str]:
+        """{"broker": …}: where this agent shall look, under the identity it knows; else nothing."""
+        group = self._groups[number]
+        name = self.hub.name_for(link, Need(group.app_id, group.engine, plan.action, broker=broker))
+        return {"broker": name} if name else {}
+
+    def _link(self, plan: PlanRow, item: Next, broker: str) -> tuple[AgentLink | None, str]:
         group = self._groups[item.number]
         worker = item.worker if plan.action == "terminate_task" else ""
         near = item.worker if plan.action in HELD else ""
-        broker = kept.broker if kept is not None else ""
         found, missing = self.hub.find(
             Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near, broker)
         )  # fmt: skip
@@ -203,9 +211,12 @@ class PlanRun:
         }  # fmt: skip
         sent = [item for item in await plans.list_sent(self.store, self.id) if item.spool == link.spool and item.number in able]
         needs = RULES[plan.action].needs_original
-        originals = await plans.read_originals(self.store, [item.task for item in sent]) if needs else {}
+        tasks = [item.task for item in sent]
+        originals = await plans.read_originals(self.store, tasks) if needs else {}
+        brokers = {} if needs else await plans.read_brokers(self.store, tasks)
         for item in sent:
-            link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, {}, link, originals.get(item.task)))
+            extra = self._broker_for(plan, item.number, link, brokers.get(item.task, ""))
+            link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra, link, originals.get(item.task)))
 
     # -- what the server does itself -------------------------------------------------------------------------------------
     async def _do_ours(self, plan: PlanRow, room: int) -> None:
@@ -298,3 +309,7 @@ def _why_changed(action: str, item: Next) -> str | None:
     if RULES[action].needs_original and ORIGINAL_NAMES[item.original_state] not in ("plain", "sealed"):
         return "its original is not kept any more"
     return None
+
+
+def _broker_of(task: int, kept: Mapping[int, Original], brokers: Mapping[int, str]) -> str:
+    return kept[task].broker if task in kept else brokers.get(task, "")

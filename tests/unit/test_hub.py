@@ -74,3 +74,32 @@ def test_the_proof_of_a_queue_comes_from_any_connected_agent_of_the_app() -> Non
     for params in ({"queue": "mail"}, {"queue": ""}, {}):
         assert queue_proof(hub, 1, "rq", params) == {}
     assert queue_proof(hub, 1, "huey", {"queue": "bulk"}) == {}
+
+
+def test_every_action_goes_to_the_broker_and_its_own_worker_is_asked_first() -> None:
+    able = {("rq", "cancel_task"): "worker", ("rq", "lookup_task"): "any", ("rq", "terminate_task"): "worker"}
+    hub = Hub()
+    hub.connect(link("of b, also a", brokers={"rq": {B: "", A: ""}}, capabilities=able))
+    hub.connect(link("of a", brokers={"rq": {A: ""}}, capabilities=able))
+
+    def found(action: str, broker: str, worker: str = "") -> list[str]:
+        return [each.boot for each in hub.find(Need(1, "rq", action, worker=worker, broker=broker))[0]]
+
+    assert found("cancel_task", A) == ["of a", "of b, also a"]
+    assert found("cancel_task", B) == ["of b, also a"]
+    assert found("cancel_task", ALIAS) == []
+    assert found("lookup_task", ALIAS) != [], "looking for it elsewhere changes nothing"
+    assert found("terminate_task", ALIAS, "of a") == ["of a"], "the worker that runs it is certain"
+
+
+def test_an_agent_is_told_the_broker_by_the_name_it_has_for_it() -> None:
+    hub, producer, worker = (
+        Hub(),
+        link("producer", brokers={"rq": {ALIAS: "run-1"}}),
+        link("worker", brokers={"rq": {A: "run-1", B: "run-2"}}),
+    )
+    hub.connect(producer)
+    hub.connect(worker)
+    need = Need(1, "rq", "cancel_task", broker=ALIAS)
+    assert (hub.name_for(producer, need), hub.name_for(worker, need), hub.name_for(link("old"), need)) == (ALIAS, A, "")
+    assert hub.name_for(worker, Need(1, "rq", "cancel_task")) == ""

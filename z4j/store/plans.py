@@ -324,6 +324,11 @@ async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Origin
     return {task: Original(data, key_id or None, moved_to, broker or "") for task, data, key_id, moved_to, broker in rows}
 
 
+async def read_brokers(store: Store, tasks: Iterable[int]) -> dict[int, str]:
+    """task row → the identity of its broker, where it is known."""
+    return dict(await store.fetch_all(SQL["read_brokers"], {"ids": json.dumps(list(tasks))}))
+
+
 async def outcome(store: Store, app_id: int, task_id: str) -> int | None:
     """The state of a task by its id, or None while it is not known."""
     row = await store.fetch_one(SQL["outcome"], {"app_id": app_id, "task_id": task_ids.encode(task_id)})

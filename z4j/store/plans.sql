@@ -138,6 +138,10 @@ SELECT o.task, o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text EN
   JOIN original AS o ON o.task = wanted.value JOIN task AS t ON t.id = o.task LEFT JOIN name AS q ON q.id = t.queue_id
   LEFT JOIN name AS b ON b.id = o.broker_id;
 
+-- read_brokers --
+-- The brokers of some tasks, where their kept messages say. Index: the primary key.
+SELECT o.task, b.text FROM json_each(:ids) AS wanted JOIN original AS o ON o.task = wanted.value JOIN name AS b ON b.id = o.broker_id;
+
 -- mean_runtimes --
 -- Mean runtimes of what succeeded since a minute, by engine and name. Index: the primary key.
 SELECT e.text, n.text, sum(m.runtime_us) / sum(m.tasks) FROM minute AS m JOIN name AS e ON e.id = m.engine_id JOIN name AS n ON n.id = m.name_id
