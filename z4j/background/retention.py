@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock
-from z4j.store import fires, plans, retention, schedules, unused, usage
+from z4j.store import fires, lives, plans, retention, schedules, unused, usage
 from z4j.store.db import Connection, Store
 from z4j.store.merge import MINUTE_US
 from z4j.store.retention import DAY_US, EVER, Place, Retention, Victims
@@ -236,6 +236,8 @@ class RetentionDuty:
         for block in retention.DETAILS:
             params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
             await self._slices(partial(retention.delete_some, block=block, params=params))
+        while tasks := await lives.list_old(self.store, at - 2 * DAY_US, retention.SOME):
+            await self.store.write(partial(lives.settle, tasks=tasks))
         await self._empty_counters()
         await self._sweep_originals(at - self.keep.originals_days * DAY_US)
         for id in await plans.list_forgotten(self.store, before):

@@ -239,9 +239,14 @@ class Reused:
         originals.save(self.db, [(task, key, data, key_id, broker_id(broker)) for key, data, key_id, broker in found])
 
 
-def drop_old(db: Connection, before: int) -> None:
-    """Forget the events of lives not heard of since."""
-    db.execute(SQL["drop_old_events"], {"before": before})
+async def list_old(store: Store, before: int, limit: int) -> list[int]:
+    """Rows with kept events that were not heard of since."""
+    return [row[0] for row in await store.fetch_all(SQL["list_old"], {"before": before, "limit": limit})]
+
+
+def settle(db: Connection, tasks: Iterable[int]) -> None:
+    """Forget the events of these rows: from now on their executions are divided as they are."""
+    db.executemany(SQL["drop_events"], [(task,) for task in tasks])
 
 
 async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:

@@ -12,9 +12,10 @@ ON CONFLICT DO UPDATE SET task = excluded.task;
 -- The events of a life that is settled. Index: life_event_task.
 DELETE FROM life_event WHERE task = ?;
 
--- drop_old_events --
--- Of ids not heard of any more. Index: life_event_at.
-DELETE FROM life_event WHERE task IN (SELECT task FROM life_event GROUP BY task HAVING max(at) < :before);
+-- list_old --
+-- Lives not heard of any more, with events. Index: life_event_at, life_event_task.
+SELECT DISTINCT task FROM life_event AS e WHERE at < :before
+  AND NOT EXISTS (SELECT 1 FROM life_event AS n WHERE n.task = e.task AND n.at >= :before) LIMIT :limit;
 
 -- read_rows --
 -- The rows of lives, as `merge.find` reads them. Index: the primary key.

@@ -270,3 +270,15 @@ def a_hello() -> Hello:
         protocol=1, agent_version="0.1.0", boot="b00t", spool="s1", host="h1", pid=7, role="worker", worker="w1", environment="production",
         engines={"celery": "5.7"}, capabilities=[], allow="operate", denied=[], shipper=True, at=T + 9 * DAY_US, release="1.0",
     )  # fmt: skip
+
+
+async def test_events_of_an_id_that_came_again_are_kept_for_two_days(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        for number in range(3):
+            await tell(store, *life("nightly", T + number * 3_600 * SECOND), at=T + 900 * DAY_US)
+        duty = RetentionDuty(store, quiet, Retention(days=30, max_bytes=1 << 30))
+        await duty.round(T + 1 * DAY_US)
+        assert (await store.fetch_all("SELECT count(*) > 10 FROM life_event"))[0][0]
+        await duty.round(T + 4 * DAY_US)
+        assert (await store.fetch_all("SELECT count(*) FROM life_event"))[0][0] == 0
+        assert (await tasks_of(store))[1] == 3
