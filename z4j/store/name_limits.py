@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Limits how many different names one app may have: beyond the limit its names are stored as `OTHERS`, and counted.
+"""Limits how many different names one app may have: beyond the limit its names are stored as `OTHERS`, and counted. Brokers are stored as
+unknown instead: a command is sent to an agent that uses the broker of its task, and none uses `OTHERS`.
 
 Without a limit an app that invents names fills the database, the caches and the lists of every other app. The names of an app are those
 that its tasks, processes, queues and registered tasks have now: where some are no longer used, their places are given to new ones.
@@ -43,7 +44,7 @@ class _Known:
 
 
 def intern(db: Connection, app_id: int, kind: str, text: str) -> int:
-    """The id of a name of an app, that of `OTHERS` beyond the limit; 0 for the empty string."""
+    """The id of a name of an app, that of `OTHERS` (of a broker: 0) beyond the limit; 0 for the empty string."""
     if not text:
         return 0
     known: _Known | None = db.recall(_CACHES).get((app_id, kind))
@@ -96,6 +97,7 @@ def _intern_new(db: Connection, app_id: int, kind: str, text: str) -> int:
     if text != OTHERS and len(known.ids) < limit:
         known.ids[text] = known.new[text] = names.intern(db, kind, text)
         return known.ids[text]
-    counted = db.recall("names beyond")
-    counted[key] = counted.get(key, 0) + 1
-    return names.intern(db, kind, OTHERS)
+    if text != OTHERS:  # this name was counted when it was replaced: its row is only written again
+        counted = db.recall("names beyond")
+        counted[key] = counted.get(key, 0) + 1
+    return 0 if kind == "broker" else names.intern(db, kind, OTHERS)

@@ -6,10 +6,11 @@ ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data, key_id = exc
 WHERE (excluded.key, excluded.data, excluded.key_id) > (key, data, key_id);
 
 -- get_original --
--- The engine's own message of one task.
-SELECT o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, b.text FROM original AS o JOIN task AS t ON t.id = o.task
+-- The engine's own message of one task. An earlier release stored brokers beyond the limit as '(others)', which means unknown.
+SELECT o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, nullif(b.text, '(others)')
+FROM original AS o JOIN task AS t ON t.id = o.task
   LEFT JOIN name AS q ON q.id = t.queue_id LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;
 
 -- broker_of --
 -- The broker of the original of a task; no row where none is kept (any more).
-SELECT b.text FROM original AS o LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;
+SELECT nullif(b.text, '(others)') FROM original AS o LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;

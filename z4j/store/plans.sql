@@ -134,13 +134,15 @@ ORDER BY t.state_at, t.id;
 
 -- read_originals --
 -- The kept messages of some tasks.
-SELECT o.task, o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, b.text FROM json_each(:ids) AS wanted
+SELECT o.task, o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, nullif(b.text, '(others)')
+FROM json_each(:ids) AS wanted
   JOIN original AS o ON o.task = wanted.value JOIN task AS t ON t.id = o.task LEFT JOIN name AS q ON q.id = t.queue_id
   LEFT JOIN name AS b ON b.id = o.broker_id;
 
 -- read_brokers --
 -- The brokers of some tasks, where their kept messages say. Index: the primary key.
-SELECT o.task, b.text FROM json_each(:ids) AS wanted JOIN original AS o ON o.task = wanted.value JOIN name AS b ON b.id = o.broker_id;
+SELECT o.task, b.text FROM json_each(:ids) AS wanted JOIN original AS o ON o.task = wanted.value JOIN name AS b ON b.id = o.broker_id
+WHERE b.text != '(others)';
 
 -- mean_runtimes --
 -- Mean runtimes of what succeeded since a minute, by engine and name. Index: the primary key.

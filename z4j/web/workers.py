@@ -142,9 +142,8 @@ def refused(row: RefusedRow) -> Refused:
         return Refused(row.app, f"{plural(row.events, 'record')} refused ({row.cause.replace('_', ' ')})", row.last_at)
     word = "task name" if kind == "name" else kind
     limit = LIMITS.get(kind, 0)
-    return Refused(
-        row.app, f"{plural(row.events, 'report')} of a {word} beyond the limit of {number(limit)}: shown as {OTHERS}", row.last_at
-    )
+    stored = "stored as unknown" if kind == "broker" else f"shown as {OTHERS}"
+    return Refused(row.app, f"{plural(row.events, 'report')} of a {word} beyond the limit of {number(limit)}: {stored}", row.last_at)
 
 
 def line(row: WorkerRow) -> WorkerLine:

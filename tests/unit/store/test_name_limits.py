@@ -15,7 +15,7 @@ from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.store.test_agents import hello
 from z4j.background.retention import RetentionDuty
 from z4j.rules.frames import Discovery, QueueItem, TaskItem
-from z4j.store import agents, gaps, name_limits, retention, unused
+from z4j.store import agents, gaps, name_limits, names, originals, plans, retention, task_ids, unused
 from z4j.store.db import Connection, Store
 from z4j.store.name_limits import CAUSE, OTHERS
 from z4j.store.queues import list_queues
@@ -130,3 +130,66 @@ async def test_a_sweep_of_unused_names_deletes_none_that_was_handed_out(tmp_path
         await duty.sweep_names(T)
         await tell(store, task("started", "x", T, name="n0"))
         assert "" not in {row.name for row in (await list_tasks(store, TaskFilter())).rows}
+
+
+def with_brokers(brokers: Iterable[str]) -> list[list[Any]]:
+    """A task with an original for each of them."""
+    records = []
+    for number, broker in enumerate(brokers):
+        head = f"{broker}.{number}", T + number
+        records += [task("enqueued", *head), task("payload", *head, 2, "[]", False, ["", "AgE="], "plain", broker)]
+    return records
+
+
+async def brokers_of(store: Store) -> dict[str, str]:
+    """Task id → broker, as a command to one task and one to many find it."""
+    found = {}
+    for id, task_id in await store.fetch_all("SELECT id, task_id FROM task"):
+        kept = await originals.get_original(store, id)
+        assert kept is not None
+        many = (await plans.read_brokers(store, [id])).get(id, "")
+        assert kept.broker == await originals.broker_of(store, id) == many, task_id
+        found[task_ids.decode(task_id)] = kept.broker
+    return found
+
+
+async def test_brokers_beyond_the_limit_of_an_app_are_unknown_and_take_no_place_of_another(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await add_loud(store)
+        await tell(store, *with_brokers(f"b{number}" for number in range(5)), app_id=LOUD)
+        await tell(store, *with_brokers(["redis", OTHERS]), app_id=1)
+        expected = {"b0.0": "b0", "b1.1": "b1", "b2.2": "b2", "b3.3": "", "b4.4": "", "redis.0": "redis", f"{OTHERS}.1": ""}
+        assert await brokers_of(store) == expected
+        assert await texts(store, "broker") == {"b0", "b1", "b2", "redis"}
+        assert await counted(store) == {("loud", "broker"): 2}
+        await store.write(lambda db: db.forget())
+        await tell(store, *with_brokers(["b9"]), app_id=LOUD)
+        assert (await brokers_of(store))["b9.0"] == "", "those of its newest tasks are read again"
+
+
+async def test_a_broker_that_was_stored_under_the_name_of_all_others_is_unknown(tmp_path: Path) -> None:
+    """An earlier release stored it so."""
+    async with database(tmp_path) as store:
+        await tell(store, *with_brokers(["redis"]))
+
+        def store_as_before(db: Connection) -> None:
+            db.execute("UPDATE original SET broker_id = ?", (names.intern(db, "broker", OTHERS),))
+
+        await store.write(store_as_before)
+        assert await brokers_of(store) == {"redis.0": ""}
+        assert [kept.broker for kept in (await plans.read_originals(store, [1])).values()] == [""]
+
+
+async def test_a_refused_name_is_counted_when_it_is_reported_and_not_when_its_row_is_written_again(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await tell(store, origin(), *some(range(3)))
+        records = some([7, 8])
+        firsts = [record for record in records if record[0] == "enqueued"]
+        others = [record for record in records if record[0] != "enqueued"]
+        await tell(store, *firsts)
+        before = await counted(store)
+        assert before == {("shop", "name"): 2, ("shop", "queue"): 2}
+        for record in others:
+            await tell(store, [*record[:6], "", "", *record[8:]])
+        assert await counted(store) == before
+        assert [row.state for row in (await list_tasks(store, TaskFilter(name=OTHERS))).rows] == ["succeeded"] * 2
