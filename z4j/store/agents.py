@@ -26,7 +26,7 @@ redacted_signature = lru_cache(16_384)(redact_signature)
 NEXT_WORD_US: Final = 10_000_000
 """A heartbeat comes every ten seconds."""
 MOST: Final = 5_000
-"""Processes kept of one app; beyond it those that left first are forgotten, before their age."""
+"""Processes kept of one app; beyond it those that left first are deleted, before their age."""
 SILENT: Final = "silent"
 RESTARTED: Final = "server restarted"
 
@@ -121,14 +121,17 @@ def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) 
 
 
 def _forget_some(db: Connection, app_id: int) -> None:
-    """Keeps at most `MOST` processes of an app, as far as they have left."""
+    """Keeps at most `MOST` processes of an app, as far as they have left.
+
+    The count in memory goes up with every hello, of a known process too, so it is only a reason to count the rows.
+    """
     counts = db.recall("processes of apps")
-    counts[app_id] = counts.get(app_id, -1) + 1
-    if not counts[app_id]:
-        counts[app_id] = db.execute(SQL["count_of_app"], {"app_id": app_id}).fetchone()[0]
+    counts[app_id] = counts.get(app_id, MOST) + 1
     if counts[app_id] > MOST:
-        db.execute(SQL["forget_some"], {"app_id": app_id, "limit": MOST // 10})
-        counts[app_id] = db.execute(SQL["count_of_app"], {"app_id": app_id}).fetchone()[0]
+        count = db.execute(SQL["count_of_app"], {"app_id": app_id}).fetchone()[0]
+        if count > MOST:
+            count -= db.execute(SQL["forget_some"], {"app_id": app_id, "limit": count - MOST}).rowcount
+        counts[app_id] = count
 
 
 def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at: int) -> None:

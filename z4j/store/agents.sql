@@ -82,9 +82,9 @@ SELECT count(*) FILTER (WHERE left_at IS NULL), count(*) FROM agent WHERE seen_a
 SELECT count(*) FROM agent WHERE app_id = :app_id;
 
 -- forget_some --
--- Some processes of an app that left, those that said goodbye first: nothing of theirs has to be looked for.
+-- Some processes of an app that left, the longest ago first; of equal ones those that said goodbye: nothing of theirs has to be looked for.
 DELETE FROM agent WHERE id IN (
-  SELECT id FROM agent WHERE app_id = :app_id AND left_at IS NOT NULL ORDER BY is_orderly DESC, seen_at LIMIT :limit);
+  SELECT id FROM agent WHERE app_id = :app_id AND left_at IS NOT NULL ORDER BY left_at, is_orderly DESC, seen_at LIMIT :limit);
 
 -- list_task_names --
 -- What the apps have registered, so many of each.

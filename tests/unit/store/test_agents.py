@@ -169,3 +169,30 @@ async def test_the_proof_of_a_name_is_kept_until_a_newer_one(tmp_path: Path) -> 
             await store.write(partial(agents.record_discovery, app_id=1, boot="b1", found=found, at=T))
             assert await agents.read_proofs(store, 1, ["shop.ship", "shop.mail", "os.system"]) == {"shop.ship": {"rq": kept}}
         assert await agents.read_proofs(store, 2, ["shop.ship"]) == {}
+
+
+async def boots_of(store: Store) -> list[str]:
+    return sorted(row.boot for row in await list_agents(store))
+
+
+async def test_processes_are_deleted_only_beyond_the_limit_and_those_that_left_longest_ago_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "MOST", 10)
+    async with database(tmp_path) as store:
+        for number in range(6):
+            await say_hello(store, f"b{number}", T + number)
+        for number, at in enumerate((30, 20, 10)):  # the one that left first is silent, the next one said goodbye
+            await leave(store, f"b{number}", T + at * SECOND, is_orderly=number != 2)
+        kept = await boots_of(store)
+        for number in range(30):
+            await say_hello(store, "b5", T + number)
+        assert await boots_of(store) == kept, "connecting again is no new process"
+        for number in range(6, 10):
+            await say_hello(store, f"b{number}", T)
+        assert await boots_of(store) == [f"b{number}" for number in range(10)]
+        await say_hello(store, "c1", T)
+        assert await boots_of(store) == ["b0", "b1", *(f"b{number}" for number in range(3, 10)), "c1"]
+        for boot in ("c2", "c3", "c4"):
+            await say_hello(store, boot, T)
+        assert await boots_of(store) == [*(f"b{number}" for number in range(3, 10)), "c1", "c2", "c3", "c4"], "connected ones are kept"
