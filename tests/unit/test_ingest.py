@@ -152,6 +152,33 @@ async def test_gaps_faults_and_command_results(tmp_path: Path) -> None:
         assert (row[0], json.loads(row[1]), row[2]) == ("done", {"task_id": "n"}, T + 5)
 
 
+async def test_beyond_the_limit_the_oldest_gap_and_fault_are_deleted_and_known_ones_still_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gap(number: int, count: int = 1) -> list[Any]:
+        return ["gap", f"g{number}", T + number, {"count": count, "bytes": count, "cause": f"g{number}"}]
+
+    def fault(number: int, count: int = 1) -> list[Any]:
+        return ["fault", f"f{number}", T + number, {"where": f"f{number}", "error": "e", "count": count}]
+
+    async def kept() -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        found = await gaps.list_gaps(store, since=0), await gaps.list_faults(store, since=0)
+        return [(row.cause, row.events) for row in found[0] if row.app == "shop"], [(row.place, row.events) for row in found[1]]
+
+    monkeypatch.setattr(gaps, "MOST", 3)
+    async with database(tmp_path) as store:
+        await store.write(lambda db: db.execute("INSERT INTO app (name, created_at) VALUES ('other', 0)").rowcount)
+        await tell(store, gap(0), app_id=2)
+        await tell(store, *map(gap, (2, 3, 4)), *map(fault, (2, 3, 4)))
+        await tell(store, gap(2, 7), fault(2, 7))
+        assert await kept() == ([("g4", 1), ("g3", 1), ("g2", 7)], [("f4", 1), ("f3", 1), ("f2", 7)])
+        await tell(store, gap(5), fault(5))
+        assert await kept() == ([("g5", 1), ("g4", 1), ("g3", 1)], [("f5", 1), ("f4", 1), ("f3", 1)])
+        await tell(store, gap(1), fault(1))  # happened before the others, reported after them
+        assert await kept() == ([("g5", 1), ("g4", 1), ("g1", 1)], [("f5", 1), ("f4", 1), ("f1", 1)])
+        assert [row.cause for row in await gaps.list_gaps(store, since=0) if row.app == "other"] == ["g0"]
+
+
 async def test_an_agent_answers_the_commands_of_its_app_only(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await store.write(_add_command)

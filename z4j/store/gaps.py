@@ -13,7 +13,7 @@ from z4j.store.db import Connection, Store
 SQL = sql.load("gaps")
 
 MOST: Final = 1_000
-"""Gaps, and faults, that are kept of one app; more of them are not stored until the old ones are deleted for their age."""
+"""Gaps, and faults, that are kept of one app; beyond it the oldest is deleted for a new one."""
 EACH: Final = 20
 """How many of one app a page shows."""
 
@@ -59,9 +59,10 @@ def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
         SQL["add_gap"],
         {
             "app_id": app_id, "key": gap.key, "at": gap.at, "events": of.count, "bytes": of.bytes,
-            "first_at": of.first_at, "last_at": of.last_at, "cause": of.cause, "most": MOST,
+            "first_at": of.first_at, "last_at": of.last_at, "cause": of.cause,
         },
     )  # fmt: skip
+    db.execute(SQL["trim_gaps"], {"app_id": app_id, "key": gap.key, "most": MOST})
 
 
 def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
@@ -71,9 +72,10 @@ def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
         SQL["add_fault"],
         {
             "app_id": app_id, "key": fault.key, "at": fault.at, "place": text(of.where, 200),
-            "error": shown(of.error, 1_000), "events": of.count, "most": MOST,
+            "error": shown(of.error, 1_000), "events": of.count,
         },
     )  # fmt: skip
+    db.execute(SQL["trim_faults"], {"app_id": app_id, "key": fault.key, "most": MOST})
 
 
 def record_refused(db: Connection, app_id: int, refused: dict[str, int], at: int) -> None:

@@ -1,8 +1,15 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- add_gap --
--- Events that were dropped before they could be sent; the same gap told twice is one.
-INSERT OR IGNORE INTO gap (app_id, key, at, events, bytes, first_at, last_at, cause)
-SELECT :app_id, :key, :at, :events, :bytes, :first_at, :last_at, :cause WHERE (SELECT count(*) FROM gap WHERE app_id = :app_id) < :most;
+-- Events that were dropped before they could be sent; the same gap reported again keeps the higher count.
+INSERT INTO gap (app_id, key, at, events, bytes, first_at, last_at, cause)
+VALUES (:app_id, :key, :at, :events, :bytes, :first_at, :last_at, :cause)
+ON CONFLICT DO UPDATE SET events = max(events, excluded.events), bytes = max(bytes, excluded.bytes), at = max(at, excluded.at),
+  last_at = max(last_at, excluded.last_at);
+
+-- trim_gaps --
+-- The oldest gaps of an app beyond so many, but never the one that was just reported.
+DELETE FROM gap WHERE id IN (SELECT id FROM gap WHERE app_id = :app_id AND key != :key ORDER BY at, id
+  LIMIT max(0, (SELECT count(*) FROM gap WHERE app_id = :app_id) - :most));
 
 -- list_gaps --
 -- The newest gaps of each app, so that one that reports many, or has a clock that is ahead, hides none of another. Index: gap_at.
@@ -12,10 +19,14 @@ SELECT name, at, events, bytes, first_at, last_at, cause FROM (
 ) WHERE place <= :each ORDER BY at DESC LIMIT 200;
 
 -- add_fault --
--- A fault inside an agent; the same fault told again keeps the higher count.
-INSERT INTO fault (app_id, key, at, place, error, events)
-SELECT :app_id, :key, :at, :place, :error, :events WHERE (SELECT count(*) FROM fault WHERE app_id = :app_id) < :most
+-- A fault inside an agent; the same fault reported again keeps the higher count.
+INSERT INTO fault (app_id, key, at, place, error, events) VALUES (:app_id, :key, :at, :place, :error, :events)
 ON CONFLICT DO UPDATE SET events = max(events, excluded.events), at = max(at, excluded.at);
+
+-- trim_faults --
+-- The oldest faults of an app beyond so many, but never the one that was just reported.
+DELETE FROM fault WHERE app_id = :app_id AND key IN (SELECT key FROM fault WHERE app_id = :app_id AND key != :key ORDER BY at, key
+  LIMIT max(0, (SELECT count(*) FROM fault WHERE app_id = :app_id) - :most));
 
 -- list_faults --
 -- The newest faults of each app's agents. Index: fault_at.
