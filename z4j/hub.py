@@ -161,7 +161,7 @@ class Hub:
             return [], f"the application's owner does not allow it (Z4J_ALLOW={secure[0].allow}); it needs {level!r}"
         if need.queue:
             willing.sort(key=lambda link: need.queue not in link.queues.get(need.engine, ()))
-        if same:  # an agent's own broker is the first it tells: that of its worker
+        if same:  # the first broker an agent reports is that of its worker
             willing.sort(key=lambda link: next(iter(link.brokers.get(need.engine) or ("",))) not in same)
         if need.near:
             willing.sort(key=lambda link: link.worker != need.near)

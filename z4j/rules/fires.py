@@ -60,8 +60,8 @@ def health(
     now: int, *, kind: str, is_enabled: bool, next_at: int | None, grace: int, is_own: bool, is_heard: bool, silent_since: int | None,
     latest: Sequence[FireFacts],
 ) -> Health:  # fmt: skip
-    """What an operator should think of a schedule. `is_heard`: a process that fires it has told of it at some time; `silent_since`: when
-    the last of those went, None while one is connected. `latest` is newest first.
+    """What an operator should think of a schedule. `is_heard`: a process that fires it has reported it at some time; `silent_since`:
+    when the last of those processes disconnected, None while one is connected. `latest` is newest first.
 
     Within its grace a due time is neither late nor missed: a fire is reported a moment after it, and a schedule may be due more often than
     its entry is read.
@@ -74,14 +74,18 @@ def health(
     if not is_enabled:
         return Health("off", "It is switched off.")
     if not is_own and not is_heard:
-        return Health("unknown", "No process that fires it has ever told of it, so whether it ran cannot be known.")
+        return Health("unknown", "No process that fires it has ever reported it, so its runs are unknown.")
     late_by = None if next_at is None else now - next_at
     if late_by is not None and late_by > grace:
-        return Health("missed", "It is past its time and nobody has told of it.")
+        return Health("missed", "Overdue: no run reported.")
     if any(of.state == "double" for of in latest[:2]):
         return Health("double", "Two processes fire it.")
     if newest is not None and newest.state in ("missed", "failed", "unknown"):
-        said = {"missed": "Its last time was missed.", "failed": "Its last fire failed.", "unknown": "Nobody knows whether it last ran."}
+        said = {
+            "missed": "Its last time was missed.",
+            "failed": "Its last fire failed.",
+            "unknown": "The outcome of its last run is unknown.",
+        }
         return Health("failed" if newest.state == "unknown" else newest.state, said[newest.state])
     if silent_since is not None:
         return Health("gone", "Its scheduler is not connected; until it is due, that says nothing.")

@@ -16,7 +16,7 @@ WHERE f.schedule_id = :schedule_id AND f.due_at > :after AND f.due_at < :before 
 DELETE FROM fire WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'missed' AND due_at > :after AND due_at < :before;
 
 -- put_missed --
--- Nobody told of it, or it was let go; what was fired stays.
+-- No run was reported, or the scheduler skipped it. A run that was sent keeps its outcome.
 INSERT INTO fire (schedule_id, due_at, outcome, error) VALUES (:schedule_id, :due_at, 'missed', :error) ON CONFLICT DO NOTHING;
 
 -- add_own --

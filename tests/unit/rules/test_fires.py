@@ -29,7 +29,7 @@ def test_what_is_due_within_its_grace_is_on_time(since_s: float) -> None:
 
 
 def test_what_is_due_past_its_grace_is_missed() -> None:
-    assert state(-10.1, fire(15.1))[0] == "missed"
+    assert state(-10.1, fire(15.1)) == ("missed", "Overdue: no run reported.")
 
 
 def test_what_fired_late_is_late() -> None:
@@ -56,4 +56,5 @@ def test_without_a_next_time(latest: tuple[FireFacts, ...], kind: str, expected:
 
 def test_what_is_off_or_was_never_heard_of() -> None:
     assert state(-1, is_enabled=False)[0] == "off"
-    assert state(-100, is_heard=False)[0] == "unknown"
+    assert state(-100, is_heard=False) == ("unknown", "No process that fires it has ever reported it, so its runs are unknown.")
+    assert state(4, fire(20, outcome="unknown")) == ("failed", "The outcome of its last run is unknown.")

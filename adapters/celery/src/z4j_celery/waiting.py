@@ -227,7 +227,7 @@ def _shown(app: Any, waiting: Waiting) -> WaitingTask:
 
 
 def purge_queue(app: Any, queue: str, place: str) -> dict[str, Any]:
-    """Takes out what is there now, page by page. What is told of a task stands in the spool before its message is gone.
+    """Removes every task that is there now, page by page. The record of a task is stored in the spool before its message is deleted.
     Raises Refused.
     """
     _check(place)

@@ -104,7 +104,7 @@ def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
 
 
 def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
-    """Takes out what is there now. What is told of a task stands in the spool before it is gone. Raises Refused."""
+    """Removes every task that is there now. The record of a task is stored in the spool before the task is removed. Raises Refused."""
     broker, agent = need(capture, name), z4j_agent.current()
     assert agent is not None  # the command came through it
     match kind_of(broker):

@@ -71,7 +71,7 @@ def _shown(capture: Capture, agent: Agent, data: bytes) -> WaitingTask:
 
 
 def purge_queue(capture: Capture, place: str) -> dict[str, Any]:
-    """Takes everything out that is there now. What is told of a task stands in the spool before it is gone. Raises Refused."""
+    """Removes every task that is there now. The record of a task is stored in the spool before the task is removed. Raises Refused."""
     return green.ask(capture.hub, lambda: _purge(capture, place))
 
 

@@ -94,7 +94,7 @@ def _shown(broker: Any, raw: bytes) -> WaitingTask:
 
 
 def purge_queue(captures: Sequence[Capture], queue: str, place: str) -> dict[str, Any]:
-    """Takes out what is there now. What is told of a task stands in the spool before it is gone. Raises Refused."""
+    """Removes every task that is there now. The record of a task is stored in the spool before the task is removed. Raises Refused."""
     capture, agent = of_queue(captures, queue, place), z4j_agent.current()
     assert agent is not None  # the command came through it
     broker, taken, first_at, last_at = capture.broker, 0, 0, 0
