@@ -140,7 +140,7 @@ class Dispatch:
         if wish.need.action == "cancel_task" and wish.task is not None:
             row = wish.task.row
             event = Event("cancel_asked", row.attempt, at)
-            facts, app_id = [ServerFact(row.engine, row.task_id, event)], wish.task.app_id
+            facts, app_id = [ServerFact(row.engine, row.task_id, event, row.id)], wish.task.app_id
             await self.store.note("request to cancel a task", lambda db: apply_facts(db, app_id, facts))
         for command in made:
             try:

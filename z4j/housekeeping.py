@@ -177,7 +177,7 @@ class Housekeeping:
         for of in found:
             reason = "worker_gone" if kind == "lost" else ""
             event = Event(kind, of.attempt, of.at + later_us, of.run, of.worker, reason=reason, error=(errors or {}).get(of, ""))
-            by_app.setdefault(of.app_id, []).append(ServerFact(of.engine, of.task_id, event))
+            by_app.setdefault(of.app_id, []).append(ServerFact(of.engine, of.task_id, event, of.row))
         failed: Exception | None = None
         for app_id, facts in by_app.items():
             try:

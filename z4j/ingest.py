@@ -55,6 +55,8 @@ class ServerFact(NamedTuple):
     engine: str
     task_id: str
     event: Event
+    row: int = 0
+    """The row it is said of; 0: whichever row the id means."""
 
 
 async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int) -> Ingested:
@@ -126,7 +128,10 @@ def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ing
     """The same inside a transaction that is already open."""
     batch = _Batch(db, app_id)
     for fact in facts:
-        batch.add((fact.engine, fact.task_id), fact.event)
+        if fact.row and lives.save_fact(db, fact.row, fact.event):
+            batch.topics.update(("tasks", "queues", "strip"))
+        else:
+            batch.add((fact.engine, fact.task_id), fact.event)
     return batch.save({}, 0)
 
 

@@ -193,7 +193,8 @@ class PlanRun:
     async def _say_asked(self, going: Iterable[tuple[Next, AgentLink]], at: int) -> None:
         by_app: dict[int, list[ServerFact]] = {}
         for item, link in going:
-            fact = ServerFact(self._groups[item.number].engine, task_ids.decode(item.task_id), Event("cancel_asked", 0, at))
+            engine, event = self._groups[item.number].engine, Event("cancel_asked", 0, at)
+            fact = ServerFact(engine, task_ids.decode(item.task_id), event, item.task)
             by_app.setdefault(link.app_id, []).append(fact)
         for app_id, facts in by_app.items():
             await ingest_facts(self.store, app_id, facts)

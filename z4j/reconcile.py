@@ -64,6 +64,9 @@ class Reconcile:
         """Of tasks whose process is gone, those that are lost now, with what the engine said; the others are being asked about."""
         lost = []
         for of in gone:
+            if not of.is_newest:
+                lost.append((of, "Its id has been used again since, so its engine cannot tell."))
+                continue
             key = _key(of)
             question = self._questions.get(key)
             if question is None:
@@ -82,6 +85,8 @@ class Reconcile:
     def look_after(self, at: int, left: list[Held]) -> None:
         """Asks about tasks whose process has left, though nothing proves that it is gone: what ended need not wait for the proof."""
         for of in left:
+            if not of.is_newest:
+                continue
             question = self._questions.get(_key(of))
             if question is None:
                 self._ask(of, at)
@@ -117,7 +122,7 @@ class Reconcile:
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _add(self, of: Held, event: Event) -> None:
         try:
-            self.changed((await ingest_facts(self.store, of.app_id, [ServerFact(of.engine, of.task_id, event)])).topics)
+            self.changed((await ingest_facts(self.store, of.app_id, [ServerFact(of.engine, of.task_id, event, of.row)])).topics)
         except StoreError as error:  # the task stays as it is, so its engine is asked again
             self.duty.failed(error)
             return

@@ -236,8 +236,8 @@ class RetentionDuty:
         for block in retention.DETAILS:
             params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
             await self._slices(partial(retention.delete_some, block=block, params=params))
-        while tasks := await lives.list_old(self.store, at - 2 * DAY_US, retention.SOME):
-            await self.store.write(partial(lives.settle, tasks=tasks))
+        while ids := await lives.list_old(self.store, at - 2 * DAY_US, retention.SOME):
+            await self.store.write(partial(lives.settle, ids=ids))
         await self._empty_counters()
         await self._sweep_originals(at - self.keep.originals_days * DAY_US)
         for id in await plans.list_forgotten(self.store, before):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from z4j.rules.fold import ENDS, MAX_ATTEMPT, NEVER, QUEUED, RUNNING, SUCCEEDED, Event, Summary, attempt_of, is_end, state_of
+from z4j.rules.fold import ENDS, MAX_ATTEMPT, NEVER, QUEUED, RETRYING, RUNNING, SUCCEEDED, Event, Summary, attempt_of, is_end, state_of
 from z4j.rules.lives import SKEW_US
 
 LATE_US: Final = 10_000_000
@@ -87,13 +87,15 @@ class _Seen:
     """Moments of the first attempt, each of which one life has once. -1: not known yet."""
 
     __slots__ = (
-        "args", "end", "enqueued", "first", "is_hidden", "last", "newest", "received", "retried", "runner", "sender", "start", "told_first",
-        "told_last", "won",
+        "allowed", "args", "end", "enqueued", "first", "is_hidden", "last", "newest", "received", "retried", "runner", "sender", "start",
+        "told_first", "told_last", "won",
     )  # fmt: skip
 
     def __init__(self, summary: Summary | None) -> None:
         self.enqueued = self.received = self.start = self.end = self.retried = -1
         self.first = self.last = self.told_first = self.told_last = -1
+        self.allowed = 0
+        """The newest attempt that is known to follow: the one before it was retried, or it was seen itself."""
         self.newest = (-1, -1)
         """Attempt and start of the newest run."""
         self.won = (MAX_ATTEMPT + 1, -1)
@@ -125,6 +127,7 @@ class _Seen:
             else:
                 self.start = self.newest[1]
         key, minus_at, self.runner, *_ = summary.state
+        self.allowed = attempt_of(key) + (state_of(key) == RETRYING)
         if is_end(key):
             if state_of(key) == SUCCEEDED:
                 self.won = (attempt_of(key), -minus_at)
@@ -134,8 +137,13 @@ class _Seen:
     def fits(self, event: Event, starts: Callable[[], Iterable[int]]) -> bool:
         """Whether this can be of the same life as all before; takes it in."""
         kind, attempt, at = event[0], event[1], event[2]
-        if at < self.last - LATE_US or (kind == "payload" and 0 <= self.last < at - LATE_US):
+        if at < self.last - LATE_US and not (kind in BEGINNING and not attempt and self._is_near(at)):
             return False
+        if kind == "payload" and 0 <= self.last < at - LATE_US:
+            return False
+        if attempt > self.allowed and 0 <= self.last < at - LATE_US:
+            return False  # nothing says that what came before has been retried, and it would hide that
+        self.allowed = max(self.allowed, attempt + (kind == "retried"))
         self.last = max(self.last, at)
         began = at if kind == "started" else event[10]
         if began >= 0:
@@ -149,6 +157,10 @@ class _Seen:
         if attempt:
             return True
         return self._fits_first(event, began, starts)
+
+    def _is_near(self, at: int) -> bool:
+        """Whether a beginning that arrives late is that of the run which is known: within seconds of its receipt or start."""
+        return any(0 <= known <= at + SKEW_US and at <= known + SKEW_US for known in (self.enqueued, self.received, self.start))
 
     def _fits_args(self, event: Event) -> bool:
         attempt, at = event[1], event[2]

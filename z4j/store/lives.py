@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -28,23 +28,28 @@ SQL = sql.load("lives")
 SETTLED_US: Final = 24 * 3_600_000_000
 """How long after its last event a life that is not the newest is open to be divided otherwise."""
 LIVES: Final = 16
-EVENTS: Final = 1_000
-"""Of one id, beyond which its earlier lives are settled at once: the time a batch takes must not grow with what an id has been."""
+EVENTS: Final = 300
+"""Of one id, beyond which its lives are settled at once: the time a batch takes must not grow with what an id has been."""
+RUNS: Final = 100
+"""A row with so many runs takes in everything that is said of its id from then on."""
 
 Original = tuple[bytes, str, str]
 """Bytes, key id, and the identity of the broker it belongs to."""
+Id = tuple[int, int, bytes]
+"""app, engine, encoded task id"""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
 class _Kept:
-    """An event of the id, and the row it belonged to so far (0: none). `is_retold`: from the row as it was before events were kept."""
+    """An event of the id, and the row it belonged to so far (0: none). `is_retold`: from the row as it was before events were kept.
+    `pinned`: the row that the server said it of, 0 for what agents tell."""
 
-    __slots__ = ("digest", "event", "is_retold", "original", "packed", "row", "task")
+    __slots__ = ("digest", "event", "is_retold", "original", "packed", "pinned", "row", "task")
 
-    def __init__(self, event: Event, original: Original | None, task: int = 0, *, is_retold: bool = False) -> None:
-        self.event, self.original, self.task, self.is_retold = event, original, task, is_retold
-        self.packed = _encode((tuple(event), *(original or (None, "", "")), is_retold))
+    def __init__(self, event: Event, original: Original | None, task: int = 0, *, is_retold: bool = False, pinned: int = 0) -> None:
+        self.event, self.original, self.task, self.is_retold, self.pinned = event, original, task, is_retold, pinned
+        self.packed = _encode((tuple(event), *(original or (None, "", "")), is_retold, pinned))
         self.digest = hashlib.blake2b(self.packed, digest_size=16).digest()
         self.row = task
 
@@ -73,12 +78,17 @@ class Reused:
                 self.base = _unpacked_base(packed)
             else:
                 self._keep(_unpacked(packed, task))
-        if not self.kept and newest is not None:
-            self._take_apart(newest)
         self.rows = {of.task for of in self.kept.values()}
+        self.whole: tuple[Any, ...] | None = None
+        """The newest row, where it takes in everything."""
+        if newest is not None and newest[0] not in self.rows:
+            self._begin(newest)
 
     def save(self, news: Iterable[tuple[Event, Original | None]]) -> int:
         """Take the news in. Returns the row of the newest life."""
+        if self.whole is not None:
+            self._join(self.whole, list(news))
+            return int(self.whole[0])
         before = len(self.kept)
         since = min((_moment(of.event) for of in self.kept.values()), default=0)
         without = {**self.key, "without": json.dumps(sorted(self.rows))}
@@ -88,20 +98,41 @@ class Reused:
             if is_settled and _moment(event) < since:
                 late = self.db.execute(SQL["settled_row"], {**without, "at": _moment(event)}).fetchone()
             if late:
-                self._join(late, event, original)
+                self._join(late, [(event, original)])
             else:
                 self._keep(_Kept(event, original))
         clock_of = {of.event.run: boots.of_run(self.db, self.app_id, of.event.run).clock for of in self.kept.values()}
-        lives = split(Told(of.event, clock_of[of.event.run]) for of in self.kept.values())
+        lives = split(Told(of.event, clock_of[of.event.run]) for of in self.kept.values() if not of.pinned)
         has_news = len(self.kept) > before or not self.rows
         tasks = self._assign(lives)
         if has_news or any(of.task != of.row for of in self.kept.values()):
             self._write(lives, tasks, is_settled)
         return tasks[-1]
 
+    def save_fact(self, row: int, event: Event) -> None:
+        """Take in what the server says of one row: it stays with that row, whatever its time says."""
+        found = self.db.execute(SQL["read_rows"], {"ids": json.dumps([row])}).fetchone()
+        if self.whole is not None or row not in self.rows:
+            if found is not None:
+                self._join(found, [(event, None)])
+            return
+        self._keep(_Kept(event, None, pinned=row))
+        self.save(())
+
     # -- pieces --------------------------------------------------------------------------------------------------------
     def _keep(self, of: _Kept) -> None:
         self.kept.setdefault(of.digest, of)
+
+    def _begin(self, newest: tuple[Any, ...]) -> None:
+        if self.kept:  # of earlier lives alone: they are what they are
+            settle(self.db, [(self.app_id, self.engine_id, self.raw)])
+            self.kept.clear()
+            self.base = None
+        if self.db.execute(SQL["count_runs"], {"task": newest[0], "limit": RUNS}).fetchone()[0] >= RUNS:
+            self.whole = newest
+            return
+        self._take_apart(newest)
+        self.rows = {newest[0]}
 
     def _take_apart(self, row: tuple[Any, ...]) -> None:
         task = row[0]
@@ -121,7 +152,8 @@ class Reused:
         """The row of each life: the one its earliest events had, if no earlier life has taken it."""
         by_event: dict[Event, list[_Kept]] = {}
         for of in self.kept.values():
-            by_event.setdefault(of.event, []).append(of)
+            if not of.pinned:
+                by_event.setdefault(of.event, []).append(of)
         taken: set[int] = set()
         tasks = []
         new_id = merge.next_id(self.db)
@@ -135,6 +167,9 @@ class Reused:
             for of in mine:
                 of.row = task
         merge.set_next_id(self.db, new_id)
+        for of in self.kept.values():
+            if of.pinned:
+                of.row = of.pinned if of.pinned in taken else tasks[-1]
         retold = {of.row for of in self.kept.values() if of.is_retold}
         self.base_row = retold.pop() if self.base is not None and len(retold) == 1 else 0
         return tasks
@@ -172,20 +207,22 @@ class Reused:
 
     def _fold(self, life: Life, task: int) -> Summary:
         is_base = self.base is not None and task == self.base_row
-        summary = fold(self.base.summary if self.base is not None and is_base else None, self._heard(life, without_retold=is_base))
+        heard = self._heard(life, task, without_retold=is_base)
+        summary = fold(self.base.summary if self.base is not None and is_base else None, heard)
         assert summary is not None
         return summary
 
-    def _heard(self, life: Life, *, without_retold: bool) -> list[Event]:
+    def _heard(self, life: Life, task: int, *, without_retold: bool) -> list[Event]:
+        pinned = [of.event for of in self.kept.values() if of.pinned and of.row == task]
         if not without_retold:
-            return [of.event for of in life.told]
+            return [of.event for of in life.told] + pinned
         heard = {of.event for of in self.kept.values() if not of.is_retold}
-        return [of.event for of in life.told if of.event in heard]
+        return [of.event for of in life.told if of.event in heard] + pinned
 
     def _write_parts(self, life: Life, task: int) -> None:
         db, told = self.db, {of.event for of in life.told}
         base = self.base if task == self.base_row else None
-        found = _runs_of(self._heard(life, without_retold=base is not None))
+        found = _runs_of(self._heard(life, task, without_retold=base is not None))
         for at, of_run in base.runs.items() if base is not None else ():
             found[at] = run_join(found[at], of_run) if at in found else of_run
         runs.replace(db, self.app_id, task, found)
@@ -218,10 +255,10 @@ class Reused:
             if events > EVENTS or number >= LIVES or (number >= 2 and is_old):
                 self.db.execute(SQL["drop_events"], (task,))
 
-    def _join(self, row: tuple[Any, ...], event: Event, original: Original | None) -> None:
-        """An event of a life that is settled: it changes what that one says, not where it begins and ends."""
-        db, tally, task = self.db, merge.Tally(), row[0]
-        summary = fold(merge.decode(db, row[1:]), [event])
+    def _join(self, row: tuple[Any, ...], news: Sequence[tuple[Event, Original | None]]) -> None:
+        """Events of a life that is settled: they change what that one says, not where it begins and ends."""
+        db, tally, task, events = self.db, merge.Tally(), row[0], [event for event, _ in news]
+        summary = fold(merge.decode(db, row[1:]), events)
         assert summary is not None
         values = merge.encode(db, self.app_id, summary)
         if values != row[1:]:
@@ -229,24 +266,36 @@ class Reused:
             tally.add(self.app_id, self.engine_id, row[1:], -1)
             tally.add(self.app_id, self.engine_id, values, 1)
             tally.write(db)
-        runs.save(db, self.app_id, {(task, *at): of for at, of in _runs_of([event]).items()})
-        if original is not None:
-            self._save_originals(task, [(original_key(event), *original)])
-        merge.add_links(db, self.app_id, [(*link, task) for link in links_of(event)])
+        runs.save(db, self.app_id, {(task, *at): of for at, of in _runs_of(events).items()})
+        self._save_originals(task, [(original_key(event), *original) for event, original in news if original is not None])
+        merge.add_links(db, self.app_id, [(*link, task) for event in events for link in links_of(event)])
 
     def _save_originals(self, task: int, found: list[tuple[int, bytes, str, str]]) -> None:
         broker_id = partial(name_limits.intern, self.db, self.app_id, "broker")
         originals.save(self.db, [(task, key, data, key_id, broker_id(broker)) for key, data, key_id, broker in found])
 
 
-async def list_old(store: Store, before: int, limit: int) -> list[int]:
-    """Rows with kept events that were not heard of since."""
-    return [row[0] for row in await store.fetch_all(SQL["list_old"], {"before": before, "limit": limit})]
+def save_fact(db: Connection, row: int, event: Event) -> bool:
+    """Take in what the server says of a row whose id came again. False for any other row: then it is news like all other."""
+    found = db.execute(SQL["find_row"], (row,)).fetchone()
+    if found is None or not found[3]:
+        return found is None
+    app_id, engine_id, raw, _ = found
+    newest = merge.find(db, app_id, engine_id, [raw]).get(raw)
+    Reused(db, app_id, engine_id, raw, newest).save_fact(row, event)
+    return True
 
 
-def settle(db: Connection, tasks: Iterable[int]) -> None:
-    """Forget the events of these rows: from now on their executions are divided as they are."""
-    db.executemany(SQL["drop_events"], [(task,) for task in tasks])
+async def list_old(store: Store, before: int, limit: int) -> list[Id]:
+    """Ids with kept events that were not heard of since."""
+    return [(row[0], row[1], row[2]) for row in await store.fetch_all(SQL["list_old"], {"before": before, "limit": limit})]
+
+
+def settle(db: Connection, ids: Iterable[Id]) -> None:
+    """Forget the events of these ids: from now on their executions are divided as they are."""
+    wanted = list(ids)
+    db.executemany(SQL["drop_id"], wanted)
+    db.executemany(SQL["clear_flag"], wanted)
 
 
 async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
@@ -282,9 +331,9 @@ def _is_bare(life: Life) -> bool:
 
 
 def _unpacked(packed: bytes, task: int) -> _Kept:
-    event, data, key_id, broker, is_retold = _decode(packed)
+    event, data, key_id, broker, is_retold, pinned = _decode(packed)
     event[EVENT_SENT] = tuple(event[EVENT_SENT])
-    return _Kept(Event(*event), None if data is None else (data, key_id, broker), task, is_retold=is_retold)
+    return _Kept(Event(*event), None if data is None else (data, key_id, broker), task, is_retold=is_retold, pinned=pinned)
 
 
 def _unpacked_base(packed: bytes) -> _Base:

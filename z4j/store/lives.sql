@@ -13,9 +13,30 @@ ON CONFLICT DO UPDATE SET task = excluded.task;
 DELETE FROM life_event WHERE task = ?;
 
 -- list_old --
--- Lives not heard of any more, with events. Index: life_event_at, life_event_task.
-SELECT DISTINCT task FROM life_event AS e WHERE at < :before
-  AND NOT EXISTS (SELECT 1 FROM life_event AS n WHERE n.task = e.task AND n.at >= :before) LIMIT :limit;
+-- Ids with kept events of which nothing was heard since. Index: life_event_at, the primary key.
+SELECT DISTINCT app_id, engine_id, task_id FROM life_event AS e WHERE at < :before AND NOT EXISTS (SELECT 1 FROM life_event AS n
+  WHERE n.app_id = e.app_id AND n.engine_id = e.engine_id AND n.task_id = e.task_id AND n.at >= :before) LIMIT :limit;
+
+-- drop_id --
+-- The events of an id. Index: the primary key.
+DELETE FROM life_event WHERE app_id = ? AND engine_id = ? AND task_id = ?;
+
+-- clear_flag --
+-- An id of which there is one row can be joined without looking closely. Index: task_identity.
+UPDATE task SET flags = flags & ~16 WHERE app_id = ?1 AND engine_id = ?2 AND task_id = ?3 AND life = 0 AND NOT EXISTS (
+  SELECT 1 FROM task AS o WHERE o.task_id = ?3 AND o.app_id = ?1 AND o.engine_id = ?2 AND o.life > 0);
+
+-- spread --
+-- No row of an id is its newest, before `promote_life` of retention.sql says which is. Index: task_identity.
+UPDATE task SET life = id WHERE app_id = ? AND engine_id = ? AND task_id = ?;
+
+-- count_runs --
+-- How many runs a row has, counted up to a limit. Index: the primary key.
+SELECT count(*) FROM (SELECT 1 FROM run WHERE task = :task LIMIT :limit);
+
+-- find_row --
+-- What a fact about one row needs to know of it. Index: the primary key.
+SELECT app_id, engine_id, task_id, flags & 16 FROM task WHERE id = ?;
 
 -- read_rows --
 -- The rows of lives, as `merge.find` reads them. Index: the primary key.

@@ -74,10 +74,11 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
                 place, (came_again, life, task_id) = row[:6], row[6:]
                 gone[place] = gone.get(place, 0) + 1
                 _delete_parts(db, [(id,)])
-                if came_again:
+                if came_again and life:
                     db.execute(SQL["drop_events"], (id,))
-                    if not life:
-                        db.execute(SQL["promote_life"], (place[0], place[2], task_id))
+                elif came_again:
+                    db.execute(SQL["drop_id"], (place[0], place[2], task_id))
+                    db.execute(SQL["promote_life"], (place[0], place[2], task_id))
                 deleted += 1
         done = min(done + CHUNK, len(ids))
     merge.remove(db, [(*place, tasks) for place, tasks in gone.items()])

@@ -20,6 +20,10 @@ ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.valu
 -- The events of an id that came again, as far as they were its. Index: life_event_task.
 DELETE FROM life_event WHERE task = ?;
 
+-- drop_id --
+-- All events of an id, when its newest execution goes. Index: the primary key.
+DELETE FROM life_event WHERE app_id = ? AND engine_id = ? AND task_id = ?;
+
 -- promote_life --
 -- The newest life that is left is the one its id means. Index: task_identity.
 UPDATE task SET life = 0 WHERE id = (

@@ -127,11 +127,15 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
 FROM task AS t WHERE t.task_id = :task_id ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
 
 -- list_targets --
--- The tasks this one points at: its parent, the task it retries; of an id that came again the life of that time. Index: task_link_task, task_identity.
+-- The tasks this one points at: its parent, the task it retries. Of an id that came again the execution of that time: the newest if it had
+-- begun, else the one before it in the same engine. Index: task_link_task, task_identity.
 SELECT l.kind, l.target, t.id, n.text, t.state
-FROM task_link AS l JOIN task AS o ON o.id = l.task LEFT JOIN task AS t ON t.task_id = l.target AND t.app_id = l.app_id
-    AND (t.life = 0 OR t.first_at <= o.first_at) AND NOT EXISTS (SELECT 1 FROM task AS b WHERE b.task_id = t.task_id AND b.app_id = t.app_id
-      AND b.engine_id = t.engine_id AND b.id != t.id AND b.first_at <= o.first_at AND (b.first_at > t.first_at OR t.first_at > o.first_at))
+FROM task_link AS l JOIN task AS o ON o.id = l.task LEFT JOIN task AS t ON t.id = coalesce(
+    (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id AND p.engine_id = o.engine_id AND p.life = 0
+      AND p.first_at <= o.first_at),
+    (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id AND p.engine_id = o.engine_id AND p.life > 0
+      AND p.first_at <= o.first_at ORDER BY p.life DESC LIMIT 1),
+    (SELECT p.id FROM task AS p WHERE p.task_id = l.target AND p.app_id = l.app_id ORDER BY p.engine_id, p.life LIMIT 1))
   LEFT JOIN name AS n ON n.id = t.name_id
 WHERE l.task = :id ORDER BY l.kind, t.id;
 

@@ -36,6 +36,10 @@ class Held:
     left_at: int | None = None
     """When the connection of its process ended; None while it stands."""
     left_reason: str = ""
+    row: int = 0
+    is_newest: bool = True
+    """Whether the engine, which knows ids only, would answer for this execution."""
+    started_at: int | None = None
 
 
 async def list_due(store: Store, at: int) -> list[Held]:
@@ -64,8 +68,15 @@ async def list_dropped(store: Store, settle_us: int) -> list[Held]:
     held = _held(await store.fetch_all(SQL["list_held"], params))
     if not held:
         return []
-    listed = {(item.app_id, item.engine, item.task_id) for item in await list_running(store)}
-    return [of for of in held if (of.app_id, of.engine, of.task_id) not in listed][:LIMIT]
+    running = await list_running(store)
+    listed = {(item.app_id, item.engine, item.task_id) for item in running}
+    started = {(item.app_id, item.engine, item.task_id, item.at) for item in running}
+
+    def is_listed(of: Held) -> bool:
+        key = (of.app_id, of.engine, of.task_id)
+        return key in listed if of.is_newest else (*key, of.started_at) in started
+
+    return [of for of in held if not is_listed(of)][:LIMIT]
 
 
 async def list_found(store: Store, since: int) -> list[Held]:
@@ -73,11 +84,11 @@ async def list_found(store: Store, since: int) -> list[Held]:
     lost = _held(await store.fetch_all(SQL["list_lost"], {"since": since, "limit": LIMIT * 10}))
     if not lost:
         return []
-    at = {(of.app_id, of.engine, of.task_id, of.attempt): of.at for of in lost}
+    of_key = {(of.app_id, of.engine, of.task_id, of.attempt): of for of in lost}
     return [
-        Held(of.app_id, of.engine, of.task_id, of.attempt, at[of.app_id, of.engine, of.task_id, of.attempt], of.run, of.worker)
+        Held(of.app_id, of.engine, of.task_id, of.attempt, known.at, of.run, of.worker, row=known.row)
         for of in await list_running(store)
-        if of.at and (of.app_id, of.engine, of.task_id, of.attempt) in at
+        if of.at and (known := of_key.get((of.app_id, of.engine, of.task_id, of.attempt))) is not None
     ]
 
 
@@ -94,14 +105,17 @@ async def list_running(store: Store) -> list[Held]:
 
 
 def _held(rows: list[tuple[Any, ...]]) -> list[Held]:
-    return [
-        Held(app_id, engine, task_ids.decode(task_id), attempt_of(key), at, _token(boot, pid), worker or "", *_about_agent(*about))
-        for app_id, engine, task_id, key, at, boot, pid, worker, *about in rows
-    ]
+    return [_one(*row) for row in rows]
 
 
-def _about_agent(environment: str | None = "", host: str = "", left_at: int | None = None, left_reason: str = "") -> tuple[Any, ...]:
-    return (environment or "", host, left_at, left_reason)
+def _one(
+    row: int, is_newest: int, started_at: int | None, app_id: int, engine: str, task_id: bytes, key: int, at: int, boot: str | None,
+    pid: int, worker: str | None, environment: str | None = "", host: str = "", left_at: int | None = None, left_reason: str = "",
+) -> Held:  # fmt: skip
+    return Held(
+        app_id, engine, task_ids.decode(task_id), attempt_of(key), at, _token(boot, pid), worker or "", environment or "", host, left_at,
+        left_reason, row, bool(is_newest), started_at,
+    )  # fmt: skip
 
 
 def _token(boot: str | None, pid: int) -> str:

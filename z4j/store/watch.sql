@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- list_due --
 -- Scheduled tasks whose time has come. Index: task_due.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.eta_at, b.boot, t.pid, w.text
+SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.eta_at, b.boot, t.pid, w.text
 FROM task AS t INDEXED BY task_due JOIN name AS g ON g.id = t.engine_id LEFT JOIN boot AS b ON b.id = t.boot_id
   LEFT JOIN name AS w ON w.id = t.worker_id
 WHERE t.state = 1 AND t.eta_at <= :at ORDER BY t.eta_at LIMIT :limit;
@@ -9,7 +9,7 @@ WHERE t.state = 1 AND t.eta_at <= :at ORDER BY t.eta_at LIMIT :limit;
 -- list_gone --
 -- Tasks held by a process that is gone, where that is proven: it is not connected, a newer process of its environment has its worker's
 -- name, and whoever ships its spool since has (next to) nothing left to send. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
+SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
   JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
@@ -22,7 +22,7 @@ LIMIT :limit;
 
 -- list_unheard --
 -- Tasks held by a process that left so long ago that nobody waits for it any more. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
+SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
   JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
@@ -31,7 +31,7 @@ LIMIT :limit;
 
 -- list_left --
 -- Tasks held by a process that is not connected any more, whether or not it is proven gone. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
+SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
   JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
@@ -41,7 +41,7 @@ ORDER BY a.left_at LIMIT :limit;
 -- list_held --
 -- Tasks that a connected worker once took and was not heard of since; whether it still lists them is for the caller to
 -- see. Its spool is being shipped. Index: task_held.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
+SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text, e.text, a.host, a.left_at, a.left_reason
 FROM task AS t INDEXED BY task_held JOIN boot AS b ON b.id = t.boot_id
   JOIN agent AS a ON a.app_id = b.app_id AND a.boot = b.boot
   JOIN name AS g ON g.id = t.engine_id LEFT JOIN name AS w ON w.id = t.worker_id LEFT JOIN name AS e ON e.id = t.environment_id
@@ -52,11 +52,11 @@ WHERE t.state IN (3, 4) AND a.left_at IS NULL AND a.pool != ''
 LIMIT :limit;
 
 -- list_lost --
--- Tasks said to be lost not long ago, which a worker may still turn out to hold. Index: task_state.
-SELECT t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text
+-- Tasks said to be lost not long ago, which a worker may still turn out to hold; of an id that came again the newest. Index: task_state.
+SELECT t.id, t.life = 0, t.started_at, t.app_id, g.text, t.task_id, t.state_key, t.last_at, b.boot, t.pid, w.text
 FROM task AS t JOIN name AS g ON g.id = t.engine_id LEFT JOIN boot AS b ON b.id = t.boot_id
   LEFT JOIN name AS w ON w.id = t.worker_id
-WHERE t.state = 6 AND t.first_at >= :since ORDER BY t.first_at DESC LIMIT :limit;
+WHERE t.state = 6 AND t.life = 0 AND t.first_at >= :since ORDER BY t.first_at DESC LIMIT :limit;
 
 -- list_running --
 -- What the connected workers say they hold.

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.contents import recount
-from z4j.ingest import apply_batch
+from z4j.ingest import ServerFact, apply_batch, apply_facts
+from z4j.rules.fold import Event
+from z4j.rules.states import STATES
 from z4j.store import lives, migrate, retention
 from z4j.store.db import Connection
 from z4j_agent import wire
@@ -70,7 +72,7 @@ def test_what_is_kept_of_an_id_is_bounded(db: Connection, gap: int) -> None:
     assert db.execute("SELECT count(*) FROM task WHERE life = 0").fetchone()[0] == 1
     assert db.execute("SELECT max(first_at) = (SELECT first_at FROM task WHERE life = 0) FROM task").fetchone()[0]
     assert db.execute("SELECT count(*) FROM original").fetchone()[0] == 40
-    lives.settle(db, [row[0] for row in db.execute("SELECT id FROM task")])
+    lives.settle(db, db.execute("SELECT DISTINCT app_id, engine_id, task_id FROM task").fetchall())
     assert kept(db) == 0
     take(db, night(41, "failed", gap))
     assert rows(db)[-2:] == [("[39]", "result 39"), ("[41]", "error 41")]
@@ -96,3 +98,67 @@ def test_when_the_newest_run_is_deleted_the_one_before_is_the_newest(db: Connect
     take(db, night(5, "failed"))
     assert rows(db)[-1] == ("[5]", "error 5")
     assert db.execute("SELECT args FROM task WHERE life = 0").fetchall() == [("[5]",)]
+
+
+def states(db: Connection) -> list[int]:
+    return [row[0] for row in db.execute("SELECT state FROM task ORDER BY first_at")]
+
+
+def test_events_of_an_older_run_that_are_kept_longer_lose_no_newer_one(db: Connection) -> None:
+    for number in range(2):
+        take(db, night(number))
+    newest = db.execute("SELECT id FROM task WHERE life = 0").fetchone()[0]
+    db.execute("DELETE FROM life_event WHERE task = ?", (newest,))
+    take(db, night(2, "failed"))
+    assert rows(db) == [("[0]", "result 0"), ("[1]", "result 1"), ("[2]", "error 2")]
+
+
+def test_what_the_server_says_of_one_run_stays_with_it(db: Connection) -> None:
+    take(db, night(0)[:-1])
+    take(db, night(1)[:-1])
+    old, new = (row[0] for row in db.execute("SELECT id FROM task ORDER BY first_at"))
+    lost = Event("lost", 0, T + 60_000, "wa.7", "w1", reason="worker_gone")
+    for _ in range(2):
+        apply_facts(db, 1, [ServerFact("celery", "nightly", lost, old)])
+    assert states(db) == [STATES["lost"], STATES["running"]]
+    apply_facts(db, 1, [ServerFact("celery", "nightly", Event("cancel_asked", 0, T + 2 * NIGHT), old)])
+    take(db, night(1)[-1:])
+    assert states(db) == [STATES["lost"], STATES["succeeded"]]
+    asked = dict(db.execute("SELECT id, cancel_asked_at FROM task").fetchall())
+    assert (asked[old], asked[new]) == (T + 2 * NIGHT, None)
+    found = apply_facts(db, 1, [ServerFact("celery", "nightly", Event("succeeded", 0, T + 3 * NIGHT, "wa.7"), old)])
+    assert "tasks" in found.topics
+    assert states(db) == [STATES["succeeded"], STATES["succeeded"]], "and makes no run of its own"
+    kept_rows, counted = recount(db)
+    assert kept_rows == counted
+    apply_facts(db, 1, [ServerFact("celery", "nightly", lost, 10_000)])
+    assert len(rows(db)) == 2, "a row that was deleted does not come back"
+
+
+def test_a_run_of_many_attempts_costs_no_more_than_others(db: Connection) -> None:
+    def attempt(number: int) -> list[list[Any]]:
+        at, head = T + number * 60_000_000, ["celery", "nightly", number]
+        run = f"wa.{number}"
+        return [
+            ["started", *head, at, run, "report", "queue", None],
+            ["retried", *head, at + 5, run, "report", "queue", at, 5, None, "", "E", "again", "trace", None],
+        ]
+
+    take(db, night(0)[:2])
+    take(db, [["enqueued", "celery", "nightly", 0, T - 3 * HOUR, "wa.1", "report", "queue", None, None]])
+    for first in range(0, 500, 50):
+        take(db, [record for number in range(first, first + 50) for record in attempt(number)])
+    assert kept(db) <= lives.EVENTS + 150
+    assert db.execute("SELECT count(*) FROM run").fetchone()[0] == 500
+    assert len(rows(db)) <= 2
+
+
+def test_a_producer_that_tells_late_makes_nothing_of_it(db: Connection) -> None:
+    for number in range(5):
+        records = [[*record[:2], f"t{number}", *record[3:]] for record in night(number)]
+        end = records[-1]
+        end[4] += 20_000_000
+        take(db, records[2:])
+        take(db, records[:2])
+    assert kept(db) == 0
+    assert [row[0] for row in rows(db)] == [f"[{number}]" for number in range(5)]
