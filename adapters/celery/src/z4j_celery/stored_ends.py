@@ -31,8 +31,6 @@ from z4j_celery.runs import Run, text_of_traceback
 if TYPE_CHECKING:
     from z4j_celery.capture import Capture
 
-NOT_SENT = "not_sent"
-"""Reason of a failure of what Celery stores as failed and never sends."""
 SENT_AT_MOST = 1_000
 """Tasks of one chain or group that are reported."""
 BATCHES_LOG = "celery_batches.trace"
@@ -217,7 +215,7 @@ class StoredEnds:
             "group_id": options.get("group_id"),
         }
         head = (ENGINE, str(task_id), 0, now(), agent.run, str(signature.get("task") or ""), str(options.get("queue") or ""))
-        self._failed(head, exc, reason=NOT_SENT, meta=records.meta(links))
+        self._failed(head, exc, reason="not_sent", meta=records.meta(links))
         return True
 
     def _own_run(self, task_id: Any) -> Run | None:
