@@ -295,7 +295,7 @@ def settle(db: Connection, ids: Iterable[Id]) -> None:
     """Forget the events of these ids: from now on their executions are divided as they are."""
     wanted = list(ids)
     db.executemany(SQL["drop_id"], wanted)
-    db.executemany(SQL["clear_flag"], wanted)
+    db.executemany(SQL["clear_flag"], [{"app_id": app_id, "engine_id": engine_id, "task_id": raw} for app_id, engine_id, raw in wanted])
 
 
 async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:

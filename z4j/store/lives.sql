@@ -23,8 +23,8 @@ DELETE FROM life_event WHERE app_id = ? AND engine_id = ? AND task_id = ?;
 
 -- clear_flag --
 -- An id of which there is one row can be joined without looking closely. Index: task_identity.
-UPDATE task SET flags = flags & ~16 WHERE app_id = ?1 AND engine_id = ?2 AND task_id = ?3 AND life = 0 AND NOT EXISTS (
-  SELECT 1 FROM task AS o WHERE o.task_id = ?3 AND o.app_id = ?1 AND o.engine_id = ?2 AND o.life > 0);
+UPDATE task SET flags = flags & ~16 WHERE app_id = :app_id AND engine_id = :engine_id AND task_id = :task_id AND life = 0 AND NOT EXISTS (
+  SELECT 1 FROM task AS o WHERE o.task_id = :task_id AND o.app_id = :app_id AND o.engine_id = :engine_id AND o.life > 0);
 
 -- spread --
 -- No row of an id is its newest, before `promote_life` of retention.sql says which is. Index: task_identity.
