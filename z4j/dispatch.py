@@ -256,7 +256,7 @@ class Dispatch:
         return dataclasses.replace(need, broker=await originals.broker_of(self.store, command.task) or "")
 
     def _broker_for(self, link: AgentLink, need: Need) -> dict[str, str]:
-        """{"broker": …}: where this agent shall look, under the identity it knows; else nothing."""
+        """{"broker": the name this agent reported for the broker of `need`}; {} where it reported no such broker."""
         name = self.hub.name_for(link, need)
         return {"broker": name} if name else {}
 

@@ -155,7 +155,7 @@ class PlanRun:
         return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
 
     def _broker_for(self, plan: PlanRow, number: int, link: AgentLink, broker: str) -> dict[str, str]:
-        """{"broker": …}: where this agent shall look, under the identity it knows; else nothing."""
+        """{"broker": the name this agent reported for that broker}; {} where it reported no such broker."""
         group = self._groups[number]
         name = self.hub.name_for(link, Need(group.app_id, group.engine, plan.action, broker=broker))
         return {"broker": name} if name else {}
