@@ -169,7 +169,7 @@ def test_a_task_is_run_by_its_name(site: Site, shot: Callable[[Page, str], None]
         page.keyboard.press("/")
         page.keyboard.type("charge")
         page.keyboard.press("Enter")
-        page.get_by_role("link", name=re.compile("billing.charge")).click()
+        page.get_by_role("link", name=re.compile("billing.charge celery production")).click()
         page.locator("textarea[name='of.batch']").fill("oops")
         page.get_by_role("button", name="Run 1 task").click()
         expect(page.locator(".notice.bad")).to_contain_text("batch is no JSON")
