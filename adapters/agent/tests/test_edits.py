@@ -74,6 +74,9 @@ DAY, AT, ID = date(2026, 1, 31), datetime(2026, 1, 31, 9, 30, tzinfo=UTC), UUID(
     ([ID], [str(ID)], [ID]),
     ("text", {"__type__": "date", "__value__": "2026-02-01"}, date(2026, 2, 1)),
     (DAY, {"__type__": "decimal", "__value__": "1.5"}, Decimal("1.5")),
+    ({"__type__": "order", "__value__": 1}, {"__type__": "order", "__value__": 2}, {"__type__": "order", "__value__": 2}),
+    ({"__type__": "order", "__value__": [DAY]}, {"__type__": "order", "__value__": [MASK]}, {"__type__": "order", "__value__": [DAY]}),
+    (1, {"__type__": ["x"], "__value__": 1}, {"__type__": ["x"], "__value__": 1}),
 ])  # fmt: skip
 def test_a_value_keeps_its_type(old: Any, typed: Any, new: Any) -> None:
     assert is_editable((old,))
@@ -90,7 +93,9 @@ def test_a_value_keeps_its_type(old: Any, typed: Any, new: Any) -> None:
     (ID, "x", "of the type uuid"),
     (Decimal(1), "a lot", "of the type decimal"),
     (Decimal(1), True, "of the type decimal"),
-    (1, {"__type__": "bytes", "__value__": "x"}, "names the type 'bytes'"),
+    (DAY, {"__type__": "bytes", "__value__": "x"}, "names the type 'bytes'"),
+    (DAY, {"__type__": ["x"], "__value__": "x"}, "names the type"),
+    (DAY, {"__type__": {}, "__value__": "x"}, "names the type"),
 ])  # fmt: skip
 def test_what_is_not_of_the_type_is_refused(old: Any, typed: Any, words: str) -> None:
     with pytest.raises(Refused, match=words):

@@ -74,3 +74,22 @@ def test_a_process_has_one_for_each_engine(monkeypatch: pytest.MonkeyPatch) -> N
     own_holds("huey").hold("mail")
     assert own_holds("huey").is_held("mail")
     assert not own_holds("rq").is_held("mail")
+
+
+def test_what_was_paused_before_environments_were_told_apart_stays_paused(tmp_path: Path) -> None:
+    older = tmp_path / "huey.paused"
+    older.write_text('["mail", "video"]')
+    for environment in ("production", "staging"):
+        assert Holds(tmp_path, "huey", environment).queues() == {"mail", "video"}
+    holds = Holds(tmp_path, "huey", "staging")
+    holds.release("mail")
+    assert Holds(tmp_path, "huey", "staging").queues() == {"video"}
+    holds.release("video")
+    assert not holds.queues()
+    assert not Holds(tmp_path, "huey", "staging").queues(), "what was released is not read from there again"
+    assert Holds(tmp_path, "huey", "production").queues() == {"mail", "video"}
+
+
+def test_what_the_default_environment_pauses_is_not_taken_for_such(tmp_path: Path) -> None:
+    Holds(tmp_path, "huey", "production").hold("mail")
+    assert not Holds(tmp_path, "huey", "staging").queues()

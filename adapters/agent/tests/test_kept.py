@@ -69,3 +69,57 @@ def test_without_a_seal_key_an_entry_with_a_secret_is_kept_as_switched_off(tmp_p
     again = Kept(tmp_path, "test", "arq_cron")
     assert (keys(again), again.digest) == (["nightly", "hourly"], "")
     assert (again.overrides[0].spec, again.overrides[0].is_enabled) == (None, False)
+
+
+def test_without_a_seal_key_the_process_that_was_sent_a_secret_goes_on_with_it(tmp_path: Path) -> None:
+    """Also once another one on the same folder was sent it: neither switches off what the other has, nor asks for it again."""
+    one, other = Kept(tmp_path, "test", "arq_cron"), Kept(tmp_path, "test", "arq_cron")
+    one.put([SECRET, OFF])
+    assert not one.changed(), "it has written that itself"
+    assert keys(other) == ["nightly", "hourly"]
+    assert (other.overrides[0].spec, other.digest) == (None, ""), "so that the server sends it here too"
+    other.put([SECRET, OFF])
+    for kept in (one, other):
+        assert not kept.changed()
+        assert kept.overrides[0].spec is not None
+        assert kept.overrides[0].spec.args == ["by-position-7Xq"]
+        assert kept.digest == digest_of([SECRET, OFF])
+
+
+def test_what_another_process_was_sent_since_is_taken(tmp_path: Path) -> None:
+    one, other = Kept(tmp_path, "test", "arq_cron"), Kept(tmp_path, "test", "arq_cron")
+    one.put([SECRET, OFF])
+    other.put([{**SECRET, "is_enabled": False}, OFF])
+    assert keys(one) == ["nightly", "hourly"]
+    assert (one.overrides[0].spec, one.digest) == (None, "")
+    one.put([SECRET, OFF])
+    other.put([OFF])
+    assert keys(one) == ["hourly"]
+    assert one.digest == digest_of([OFF])
+    assert not one.changed()
+
+
+def test_a_process_with_the_seal_key_and_one_without_share_a_folder(tmp_path: Path) -> None:
+    sealing, plain = Kept(tmp_path, "test", "arq_cron", keys=(KEY,)), Kept(tmp_path, "test", "arq_cron")
+    sealing.put([SECRET])
+    assert (keys(plain), plain.digest) == ([], "")
+    plain.put([SECRET])
+    assert not sealing.changed()
+    sealing.put([SECRET])
+    assert not plain.changed()
+    assert plain.digest == sealing.digest == digest_of([SECRET])
+    again = Kept(tmp_path, "test", "arq_cron", keys=(KEY,))
+    assert keys(again) == ["nightly"]
+    plain.put([SECRET])
+    assert not again.changed(), "what it could open it holds"
+
+
+def test_what_names_a_list_on_the_disk_tells_nothing_of_its_secrets(tmp_path: Path) -> None:
+    """Otherwise whoever reads the folder could try guesses against it."""
+    names = set()
+    for secret in ("by-position-7Xq", "another-9Yr"):
+        kept = Kept(tmp_path, "test", "arq_cron")
+        kept.put([{"key": "nightly", "spec": {**TYPED, "args": [secret], "kwargs": {"token": secret}}}])
+        (path,) = tmp_path.iterdir()
+        names.add(path.read_bytes())
+    assert len(names) == 1

@@ -99,6 +99,74 @@ def test_a_log_that_cannot_be_written_disturbs_nobody(own: Sink, tmp_path: Path)
     assert own.last(5) == []
 
 
+def warning() -> logging.LogRecord:
+    return logging.LogRecord("z4j_agent", logging.WARNING, "", 0, "something is wrong", None, None)
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default folder, where nobody has made it yet."""
+    for name in ("Z4J_LOG", "Z4J_SPOOL", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(shared))
+    monkeypatch.setenv("HOME", "/")
+    return shared / f"z4j-{os.geteuid()}"
+
+
+def test_an_early_warning_makes_a_private_folder(state: Path) -> None:
+    made = Sink()
+    made.write(warning())
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert "something is wrong" in (state / FILE).read_text()
+
+
+def test_an_early_warning_goes_into_no_folder_of_another_user(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir()
+    state.symlink_to(tmp_path / "theirs")
+    made = Sink()
+    made.write(warning())
+    monkeypatch.setenv("Z4J_SPOOL", str(state))
+    made.write(warning())
+    assert not list((tmp_path / "theirs").iterdir())
+    state.unlink()
+    state.mkdir()
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    made.write(warning())
+    assert not list(state.iterdir())
+
+
+def test_a_folder_that_the_owner_has_named_keeps_its_mode(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("Z4J_SPOOL", str(state.parent))
+    Sink().write(warning())
+    assert stat.S_IMODE(state.parent.stat().st_mode) == 0o1777
+    assert "something is wrong" in (state.parent / FILE).read_text()
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_pipe_in_the_place_of_the_log_holds_nobody_up(own: Sink, tmp_path: Path, is_read: bool) -> None:
+    (tmp_path / FILE).unlink()
+    os.mkfifo(tmp_path / FILE)
+    reader = os.open(tmp_path / FILE, os.O_RDONLY | os.O_NONBLOCK) if is_read else -1
+    own.write(warning())
+    assert own.last(5) == []
+    if is_read:
+        assert os.read(reader, 100) == b""
+        os.close(reader)
+
+
+def test_a_link_in_the_place_of_the_log_is_neither_written_nor_read(own: Sink, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("theirs")
+    (tmp_path / FILE).unlink()
+    (tmp_path / FILE).symlink_to(tmp_path / "other")
+    own.write(warning())
+    assert own.last(5) == []
+    assert (tmp_path / "other").read_text() == "theirs"
+
+
 def test_an_owner_can_have_the_lines_elsewhere(monkeypatch: pytest.MonkeyPatch, caplog: Any, capfd: pytest.CaptureFixture[str]) -> None:
     assert isinstance(log, OwnLogger)
     log.warning("to the host's log")

@@ -9,15 +9,38 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness
+from z4j_celery.stored_ends import StoredEnds
 
 HERE = Path(__file__).resolve().parent
 ENDS = ("succeeded", "failed", "cancelled", "expired", "lost", "rejected")
+
+
+class Stored:
+    """A result backend of another app."""
+
+    app = None
+
+
+def test_what_is_passed_by_position_reaches_the_backend() -> None:
+    ends = StoredEnds(SimpleNamespace(app=object()))  # type: ignore[arg-type]
+    found: list[tuple[Any, ...]] = []
+    backend, request, error = Stored(), object(), ValueError("no")
+    for around, given in (
+        (ends._done, ("id", 1, request, True, "SUCCESS")),
+        (ends._failure, ("id", error, None, request, True, False, "FAILURE")),
+        (ends._revoked, ("id", "revoked", request, True, "REVOKED")),
+        (ends._chord, ("callback", error)),
+    ):
+        around(lambda _, *args: found.append(args), backend, *given)
+        assert found.pop() == given
 
 
 class EndsHarness(Harness):

@@ -5,7 +5,8 @@ An operator edits what is shown, and what is shown is masked. So an edit names o
 the mask, the original's value at the same place is kept: nobody has to see a secret, or type it, to change what stands beside it.
 
 Dates, times, UUIDs and decimals are shown and edited as text and keep their type: text in the place of a date becomes a date. A value
-that names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type.
+that names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type. A mapping of the
+application's own may look like that too: where the name is none of TYPES, it is one, unless it takes the place of a date.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def is_editable(value: Any, depth: int = 0) -> bool:
 
 def _typed(name: Any, value: Any, where: str) -> Any:
     """Text, or a number for a decimal, as the type of that name. Raises Refused."""
-    if name not in TYPES:
+    if not _is_known(name):
         raise Refused(f"{where} names the type {str(name)[:40]!r}; known are {', '.join(TYPES)}. Nothing was run.")
     _, read, example = TYPES[name]
     if name == "decimal" and isinstance(value, int | float) and not isinstance(value, bool):
@@ -82,6 +83,10 @@ def _typed(name: Any, value: Any, where: str) -> Any:
     except (ValueError, InvalidOperation):
         pass
     raise Refused(f'{where} is of the type {name}: write it as text such as "{example}". Nothing was run.', check="arguments.type")
+
+
+def _is_known(name: Any) -> bool:
+    return isinstance(name, str) and name in TYPES
 
 
 def _mapping(edit: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -100,7 +105,7 @@ def _position(text: str) -> int:
 def _unmasked(new: Any, old: Any, where: str) -> Any:
     if new == MASK and type(old) in _NAMES:
         return old
-    if isinstance(new, dict) and new.keys() == _TYPED:
+    if isinstance(new, dict) and new.keys() == _TYPED and (type(old) in _NAMES or _is_known(new["__type__"])):
         return _typed(new["__type__"], new["__value__"], where)
     if type(old) in _NAMES and new is not None:
         return _typed(_NAMES[type(old)], new, where)

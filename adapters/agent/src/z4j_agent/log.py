@@ -10,8 +10,10 @@ owner who wants them there. The connection's token and frames are in none of the
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -37,10 +39,17 @@ class Sink:
             self._append(line)
 
     def use_default(self, spool: str | Path | None = None) -> None:
-        """Writes what was logged where the doctor looks for it, though there is no agent. A folder that cannot be made loses the lines."""
-        with contextlib.suppress(OSError):
-            folder = Path(spool or os.environ.get("Z4J_SPOOL") or default_spool())
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Writes what was logged where the doctor looks for it, though there is no agent. A folder that cannot be made, or that another
+        user may have made, loses the lines."""
+        from z4j_agent.spool import SpoolUnusable, is_foreign, prepare_folder  # costs the host's import time, and few processes need it
+
+        with contextlib.suppress(OSError, SpoolUnusable):
+            chosen = spool or os.environ.get("Z4J_SPOOL")
+            folder = Path(chosen or default_spool())
+            if not chosen or not folder.exists():
+                prepare_folder(folder)
+            elif is_foreign(folder):  # one that the owner has named keeps its mode: others may share it, as they do /var/log
+                return
             self.use(folder)
 
     def write(self, record: logging.LogRecord) -> None:
@@ -71,7 +80,7 @@ class Sink:
     def _append(self, line: str) -> None:
         assert self._path is not None
         with contextlib.suppress(OSError):
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = _open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
                 os.write(fd, line.encode("utf-8", "backslashreplace"))
                 is_full = os.fstat(fd).st_size > LIMIT
@@ -88,9 +97,20 @@ class Sink:
 def read_log(path: Path) -> list[str]:
     """The lines of a log, oldest first; [] where there is none that can be read."""
     try:
-        return path.read_text("utf-8", "replace").splitlines()
+        with open(_open(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
     except OSError:
         return []
+
+
+def _open(path: Path, how: int) -> int:
+    """A plain file of our own. Raises OSError for a link, a pipe, on which the host would wait, and for what another user has put there."""
+    fd = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    facts = os.fstat(fd)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+        os.close(fd)
+        raise OSError(errno.EPERM, "no plain file of this user")
+    return fd
 
 
 sink = Sink()

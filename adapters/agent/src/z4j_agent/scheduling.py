@@ -46,6 +46,8 @@ class Kept:
         self._path = None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json"
         self._stamp = (0, 0, 0)
         self._keys = keys
+        self._held = ""
+        """Names the list in memory where its arguments may not stand in the file; "" where they may, or are not known here."""
         self.runs_tasks = runs_tasks
         """Whether the owner permits `run_task`. If not, what was kept before has nothing run but what the code says."""
         self.new_work: set[str] = set()
@@ -62,18 +64,25 @@ class Kept:
             facts = os.stat(self._path)
         except OSError:
             return False
-        stamp = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        stamp = _stamp_of(facts)
         if stamp == self._stamp:
             return False
         with contextlib.suppress(OSError, ValueError, Refused):  # being replaced at this moment: read the next time
             said = json.loads(self._path.read_bytes())
             whole = said if isinstance(said, dict) else {"digest": digest_of(said), "overrides": said}  # a list of an older agent
+            names = whole.get("held")
             if "sealed" in whole:
                 whole = self._opened(whole)
+            if self._held and names == self._held and not whole.get("digest"):
+                # Another process was sent the same list, and could not write its arguments either. They are here already: taking what
+                # stands there would switch them off, and have the server send the list to each process in turn without an end.
+                self._stamp = stamp
+                return False
             held, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
             self.new_work = {of.key for of in held if of.spec is not None and of.key not in times_only}
             self.overrides = [of for of in held if self.runs_tasks or of.key not in self.new_work]
             self.digest, self._stamp = str(whole.get("digest")), stamp
+            self._held = str(names or "") if self.digest else ""
             return True
         return False
 
@@ -86,26 +95,31 @@ class Kept:
         # Once applied, an override is what its entry is: the same one compared with that says nothing of the code any more.
         changing = {of.key for of in self.overrides if of.spec is not None}
         self.new_work = {key for key in changing if key in self.new_work or key not in times_only}
+        self._held = _name_of_held(said)
         if self._path is None:
             return
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(json.dumps(self._closed(permitted, sorted(changing - self.new_work))).encode())
+            file.flush()
+            stamp = _stamp_of(os.fstat(file.fileno()))  # before the file has its name: another process may replace it at once
         fresh.replace(self._path)
+        self._stamp = stamp
 
     def _closed(self, permitted: list[Any], times_only: list[str]) -> dict[str, Any]:
         """What is written. Arguments with a secret in them make the whole list sealed. Without a seal key such an entry is written as
-        switched off, and the list without a digest: after a restart it does not fire until the server has sent it again."""
+        switched off, and the list without a digest: after a restart it does not fire until the server has sent it again. `held` tells
+        those who were sent the same list that it is the one they have in memory."""
         whole = {"digest": self.digest, "overrides": permitted, "times_only": times_only}
         secret = {item["key"] for item in permitted if _holds_secret(item.get("spec"))}
         if not secret:
             return whole
         if not self._keys:
             off = [{"key": of["key"], "is_enabled": False} if of["key"] in secret else of for of in permitted]
-            return {"digest": "", "overrides": off, "times_only": times_only}
+            return {"digest": "", "overrides": off, "times_only": times_only, "held": self._held}
         sealed = seal_data(self._keys[0], _PURPOSE, json.dumps(whole).encode())
-        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id}
+        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id, "held": self._held}
 
     def _opened(self, said: dict[str, Any]) -> dict[str, Any]:
         """A list that cannot be opened counts as none: the server sends it again."""
@@ -123,6 +137,20 @@ def _holds_secret(spec: Any) -> bool:
     positional = spec.get("args")
     # The names of positional parameters are not known here, so a text that is passed by position may be a secret.
     return redact(spec)[1] or (isinstance(positional, list) and any(not isinstance(of, int | float | None) for of in positional))
+
+
+def _name_of_held(said: list[Any]) -> str:
+    """Names a list without anything of its secrets, which could be guessed from a digest of them; "" where it holds none."""
+    secret = [_holds_secret(item.get("spec")) for item in said]
+    if not any(secret):
+        return ""
+    return digest_of(
+        [{**of, "spec": {**redact(of["spec"])[0], "args": []}} if hides else of for of, hides in zip(said, secret, strict=True)]
+    )
+
+
+def _stamp_of(facts: os.stat_result) -> tuple[int, int, int]:
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 _kept: dict[str, Kept] = {}

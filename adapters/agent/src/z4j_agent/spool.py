@@ -40,7 +40,7 @@ def prepare_folder(folder: Path) -> None:
         facts = os.lstat(folder)
     except OSError as error:
         raise SpoolUnusable(f"spool folder {folder} cannot be made: {error.strerror}") from error
-    if _is_shared(folder.parent.parent) and (os.path.islink(folder.parent) or os.lstat(folder.parent).st_uid != os.geteuid()):
+    if is_foreign(folder.parent):
         raise SpoolUnusable(f"spool folder {folder} lies in a folder of another user")
     if not stat.S_ISDIR(facts.st_mode):
         raise SpoolUnusable(f"spool folder {folder} is a link or not a folder")
@@ -53,6 +53,11 @@ def prepare_folder(folder: Path) -> None:
             raise SpoolUnusable(f"spool folder {folder} cannot be made private: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SpoolUnusable(f"spool folder {folder} is not writable")
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether it lies where anybody may have made it, and is not ours. Raises OSError."""
+    return _is_shared(folder.parent) and (os.path.islink(folder) or os.lstat(folder).st_uid != os.geteuid())
 
 
 def _make_private(folder: Path) -> None:

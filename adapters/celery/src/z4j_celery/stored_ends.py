@@ -108,19 +108,21 @@ class StoredEnds:
                 self._note_unknown(task_id, request, exc)
             raise
 
-    def _revoked(self, original: Callable[..., Any], backend: Any, task_id: Any, reason: str = "", request: Any = None, **more: Any) -> Any:
+    def _revoked(
+        self, original: Callable[..., Any], backend: Any, task_id: Any, reason: str = "", request: Any = None, *args: Any, **more: Any
+    ) -> Any:
         try:
-            return original(backend, task_id, reason, request, **more)
+            return original(backend, task_id, reason, request, *args, **more)
         except Exception:  # then Celery does not send its signal
             if backend.app is self._capture.app and request is not None:
                 self._note_revoked(reason, request)
             raise
 
-    def _chord(self, original: Callable[..., Any], backend: Any, callback: Any, exc: Any = None) -> Any:
+    def _chord(self, original: Callable[..., Any], backend: Any, callback: Any, exc: Any = None, *args: Any, **more: Any) -> Any:
         local, is_ours = self._local, backend.app is self._capture.app
         before, local.in_chord = getattr(local, "in_chord", False), is_ours
         try:
-            return original(backend, callback, exc)
+            return original(backend, callback, exc, *args, **more)
         finally:
             local.in_chord = before
             if is_ours:
