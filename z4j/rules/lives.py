@@ -38,13 +38,13 @@ class Life(NamedTuple):
 class _Run:
     """One execution: an attempt by its moment of start."""
 
-    __slots__ = ("attempt", "clock", "end", "is_final", "is_lost", "is_marked", "received", "start", "told", "won")
+    __slots__ = ("attempt", "clock", "end", "is_final", "is_marked", "received", "start", "told", "won")
 
     def __init__(self, attempt: int, start: int) -> None:
         self.attempt, self.start = attempt, start
         self.end = self.received = -1
         self.clock = ""
-        self.is_final = self.is_lost = self.is_marked = self.won = False
+        self.is_final = self.is_marked = self.won = False
         self.told: list[Told] = []
 
     def add(self, told: Told) -> None:
@@ -57,8 +57,6 @@ class _Run:
             self.end = max(self.end, event.at)
             self.is_final = self.is_final or event.kind in ENDS
             self.won = self.won or event.kind == "succeeded"
-        elif event.kind == "lost":
-            self.is_lost = True
 
 
 class _Life:

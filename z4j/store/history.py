@@ -57,9 +57,8 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
         for part, block in (("runs", "put_run"), ("original", "put_original"), ("links", "put_link")):
             db.executemany(SQL[block], kept[part])
         _, app_id, engine_id, raw, state, *_ = kept["task"]
-        if is_shared:  # which of them is the newest is to be seen again
-            for block in (lives.SQL["drop_id"], lives.SQL["spread"], retention.SQL["promote_life"]):
-                db.execute(block, (app_id, engine_id, raw))
+        if is_shared:
+            lives.find_newest(db, (app_id, engine_id, raw))
         names = dict(zip(columns, kept["task"], strict=True))
         merge.remove(db, [(app_id, names["environment_id"], engine_id, names["queue_id"], names["name_id"], state, -1)])
         back.add(task)

@@ -98,7 +98,7 @@ class Reused:
             if is_settled and _moment(event) < since:
                 late = self.db.execute(SQL["settled_row"], {**without, "at": _moment(event)}).fetchone()
             if late:
-                self._join(late, [(event, original)])
+                self._join(_read_rows(self.db, late)[0], [(event, original)])
             else:
                 self._keep(_Kept(event, original))
         clock_of = {of.event.run: boots.of_run(self.db, self.app_id, of.event.run).clock for of in self.kept.values()}
@@ -111,10 +111,9 @@ class Reused:
 
     def save_fact(self, row: int, event: Event) -> None:
         """Take in what the server says of one row: it stays with that row, whatever its time says."""
-        found = self.db.execute(SQL["read_rows"], {"ids": json.dumps([row])}).fetchone()
         if self.whole is not None or row not in self.rows:
-            if found is not None:
-                self._join(found, [(event, None)])
+            for known in _read_rows(self.db, [row]):
+                self._join(known, [(event, None)])
             return
         self._keep(_Kept(event, None, pinned=row))
         self.save(())
@@ -176,7 +175,7 @@ class Reused:
 
     def _write(self, lives: list[Life], tasks: list[int], is_settled: bool) -> None:
         db, tally = self.db, merge.Tally()
-        known = {row[0]: row[1:] for row in db.execute(SQL["read_rows"], {"ids": json.dumps(sorted(self.rows))})}
+        known = {row[0]: row[1:] for row in _read_rows(db, sorted(self.rows))}
         moved = {of.task for of in self.kept.values() if of.task != of.row} | {of.row for of in self.kept.values() if of.task != of.row}
         for task in known:
             db.execute(SQL["set_life"], (task, task))
@@ -298,10 +297,29 @@ def settle(db: Connection, ids: Iterable[Id]) -> None:
     db.executemany(SQL["clear_flag"], [{"app_id": app_id, "engine_id": engine_id, "task_id": raw} for app_id, engine_id, raw in wanted])
 
 
+def forget_row(db: Connection, row: int, id: Id, *, is_newest: bool) -> None:
+    """What a row whose id came again leaves behind when it is deleted: its events, and its place if it was the newest."""
+    if is_newest:
+        db.execute(SQL["drop_id"], id)
+        db.execute(SQL["promote"], id)
+    else:
+        db.execute(SQL["drop_events"], (row,))
+
+
+def find_newest(db: Connection, id: Id) -> None:
+    """See anew which row of an id is the newest, when one has been put back; its events are not known any more."""
+    for block in ("drop_id", "spread", "promote"):
+        db.execute(SQL[block], id)
+
+
 async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
     """Row id, first moment and state code of every life of a task's id, the earliest first; at most the newest thousand."""
     rows = await store.fetch_all(SQL["list_lives"], {"id": task})
     return [(row[0], row[1], row[2]) for row in reversed(rows)]
+
+
+def _read_rows(db: Connection, rows: Sequence[int]) -> list[tuple[Any, ...]]:
+    return db.execute(SQL["read_rows"], {"ids": json.dumps(rows)}).fetchall()
 
 
 def links_of(event: Event) -> list[tuple[str, str]]:

@@ -27,8 +27,13 @@ UPDATE task SET flags = flags & ~16 WHERE app_id = :app_id AND engine_id = :engi
   SELECT 1 FROM task AS o WHERE o.task_id = :task_id AND o.app_id = :app_id AND o.engine_id = :engine_id AND o.life > 0);
 
 -- spread --
--- No row of an id is its newest, before `promote_life` of retention.sql says which is. Index: task_identity.
+-- No row of an id is its newest, before `promote` says which is. Index: task_identity.
 UPDATE task SET life = id WHERE app_id = ? AND engine_id = ? AND task_id = ?;
+
+-- promote --
+-- The newest life that is left is the one its id means. Index: task_identity.
+UPDATE task SET life = 0 WHERE id = (
+  SELECT id FROM task WHERE app_id = ? AND engine_id = ? AND task_id = ? ORDER BY first_at DESC, id DESC LIMIT 1);
 
 -- count_runs --
 -- How many runs a row has, counted up to a limit. Index: the primary key.
@@ -48,11 +53,7 @@ FROM task WHERE id IN (SELECT value FROM json_each(:ids));
 
 -- settled_row --
 -- The settled life that was the newest at a time; walked from the newest on. Index: task_identity.
-SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
-  first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
-  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
-  is_masked, original_key, cancel_asked_at, flags
-FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id AND life > 0 AND first_at <= :at
+SELECT id FROM task WHERE task_id = :task_id AND app_id = :app_id AND engine_id = :engine_id AND life > 0 AND first_at <= :at
   AND id NOT IN (SELECT value FROM json_each(:without))
 ORDER BY life DESC LIMIT 1;
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from z4j.store import merge, sql
+from z4j.store import lives, merge, sql
 from z4j.store.db import Connection, Store
 
 SQL = sql.load("retention")
@@ -74,11 +74,8 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
                 place, (came_again, life, task_id) = row[:6], row[6:]
                 gone[place] = gone.get(place, 0) + 1
                 _delete_parts(db, [(id,)])
-                if came_again and life:
-                    db.execute(SQL["drop_events"], (id,))
-                elif came_again:
-                    db.execute(SQL["drop_id"], (place[0], place[2], task_id))
-                    db.execute(SQL["promote_life"], (place[0], place[2], task_id))
+                if came_again:
+                    lives.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
                 deleted += 1
         done = min(done + CHUNK, len(ids))
     merge.remove(db, [(*place, tasks) for place, tasks in gone.items()])

@@ -16,19 +16,6 @@ RETURNING app_id, environment_id, engine_id, queue_id, name_id, state, flags & 1
 INSERT INTO setting (key, value) SELECT 'newest_task', max(id) FROM task WHERE true
 ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
 
--- drop_events --
--- The events of an id that came again, as far as they were its. Index: life_event_task.
-DELETE FROM life_event WHERE task = ?;
-
--- drop_id --
--- All events of an id, when its newest execution goes. Index: the primary key.
-DELETE FROM life_event WHERE app_id = ? AND engine_id = ? AND task_id = ?;
-
--- promote_life --
--- The newest life that is left is the one its id means. Index: task_identity.
-UPDATE task SET life = 0 WHERE id = (
-  SELECT id FROM task WHERE app_id = ? AND engine_id = ? AND task_id = ? ORDER BY first_at DESC, id DESC LIMIT 1);
-
 -- delete_runs --
 -- Its runs. Index: the primary key.
 DELETE FROM run WHERE task = ?;
