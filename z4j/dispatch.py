@@ -157,7 +157,7 @@ class Dispatch:
             if command.status == "waiting":
                 await self._hand_over(command)
             elif command.status == "sent" and command.spool == link.spool and concerns(command, link):
-                await self._send(command, link)
+                await self._send(command, link, await self._need_of(command))
         if link.role == "worker" and link.is_secure:
             for command in await commands.list_cancellations(self.store, link.app_id, at):
                 if concerns(command, link):
@@ -241,7 +241,7 @@ class Dispatch:
         found, _ = self.hub.find(dataclasses.replace(need, near=near))
         if not found:
             return
-        await self._send(command, found[0])
+        await self._send(command, found[0], need)
         if command.action == "cancel_task":
             # Where an engine keeps cancellations in its workers or their host, everybody else has to know too.
             for other in {link.spool: link for link in found[1:] if link.capabilities[command.engine, command.action] == "worker"}.values():
@@ -260,7 +260,7 @@ class Dispatch:
         name = self.hub.name_for(link, need)
         return {"broker": name} if name else {}
 
-    async def _send(self, command: CommandRow, link: AgentLink) -> None:
+    async def _send(self, command: CommandRow, link: AgentLink, need: Need) -> None:
         extra: dict[str, Any] = {}
         try:
             command = dataclasses.replace(command, params=await commands.whole_params(self.store, command))
@@ -282,7 +282,7 @@ class Dispatch:
             proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
             extra = {"proofs": proofs.get(str(name), {})}
         if not RULES[command.action].needs_original:  # an original says itself
-            extra |= self._broker_for(link, await self._need_of(command))
+            extra |= self._broker_for(link, need)
         extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra}, command.environment)
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
@@ -300,8 +300,7 @@ def _need(task: TaskDetail, action: str) -> Need:
 def need_of(command: CommandRow) -> Need:
     """What an agent must be to get a command that waits."""
     queue = command.queue or str(command.params.get("queue", ""))
-    broker = str(command.params.get("broker", ""))
-    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue, broker=broker)
+    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
 
 
 def concerns(command: CommandRow, link: AgentLink) -> bool:
@@ -358,7 +357,7 @@ def _audited(wish: Wish, made: list[CommandRow]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in wish.params.items()
-        if key in ("level", "place", "broker", "by", "rate", "soft_s", "hard_s") and value is not None
+        if key in ("level", "place", "by", "rate", "soft_s", "hard_s") and value is not None
     }
     if wish.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
         kept["queue"] = wish.params.get("queue", "")
