@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.exceptions import BadInput
 from z4j.store.db import Store
 from z4j.store.holds import list_holds
 from z4j.store.queues import FIRST, Place, QueueRow, each_queue, list_queues, place_of
-from z4j.web import export
+from z4j.web import export, paging
 from z4j.web.filters import Filters
 from z4j.web.formats import MINUTE, number, plural
+from z4j.web.paging import page_href, text_of
 from z4j.web.render import Shell, render
 from z4j.web.services import services
 from z4j.web.shell import make_shell
@@ -75,8 +74,8 @@ async def list_page(request: Request) -> Response:
     is_part = last is not None or after != FIRST
     summary = f"{plural(len(lines), 'queue')}{' on this page' if is_part else ''}, {number(waiting)} waiting"
     page = QueuesPage(
-        shell, lines, summary, page_href(scope, last) if last else "", scope.href("/queues") if after != FIRST else "",
-        page_href(scope, after) if after != FIRST else scope.href("/queues"), not scope.is_any,
+        shell, lines, summary, page_href("/queues", scope, last) if last else "", scope.href("/queues") if after != FIRST else "",
+        page_href("/queues", scope, after) if after != FIRST else scope.href("/queues"), not scope.is_any,
     )  # fmt: skip
     return render(request, "queues/list.html", page)
 
@@ -91,22 +90,7 @@ async def page_of(store: Store, scope: Filters, after: Place, limit: int) -> tup
 
 def place_from(request: Request) -> Place:
     """`after` of a URL. Raises BadInput."""
-    text = request.query_params.get("after", "")
-    try:
-        return Place(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else FIRST
-    except (msgspec.MsgspecError, UnicodeError):
-        raise BadInput("`after` is not a place in the list of queues.", "Take the one that the page before names.") from None
-
-
-def text_of(place: Place) -> str:
-    """A place as a URL holds it."""
-    return msgspec.json.encode(tuple(place)).decode()
-
-
-def page_href(scope: Filters, after: Place) -> str:
-    """The page after a place."""
-    href = scope.href("/queues")
-    return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"
+    return paging.place_from(request, Place, "queues") or FIRST
 
 
 def href_of(row: QueueRow, **more: str) -> str:

@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.exceptions import BadInput
 from z4j.store import gaps
 from z4j.store.db import Store
 from z4j.store.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.name_limits import CAUSE, LIMITS, OTHERS
 from z4j.store.workers import Place, WorkerPage, WorkerRow, page_of_workers
-from z4j.web import export
+from z4j.web import export, paging
 from z4j.web.filters import Filters
 from z4j.web.formats import DAY, duration, number, plural, size
+from z4j.web.paging import page_href, text_of
 from z4j.web.render import Shell, render
 from z4j.web.services import services
 from z4j.web.shell import make_shell
@@ -87,12 +86,12 @@ async def list_page(request: Request) -> Response:
     scope, now, after = scope_of(request), clock.now(), place_from(request)
     store = services(request).store
     found = await page_of(store, scope, now, after, PAGE)
-    here = page_href(scope, after) if after else scope.href("/workers")
+    here = page_href("/workers", scope, after) if after else scope.href("/workers")
     page = WorkersPage(
         shell=await make_shell(request, "workers"),
         lines=tuple(line(row) for row in found.rows),
         summary=_summary(found),
-        more_href=page_href(scope, found.last) if found.last else "",
+        more_href=page_href("/workers", scope, found.last) if found.last else "",
         first_href=scope.href("/workers") if after else "",
         gaps=tuple(await gaps.list_gaps(store, since=now - SINCE)),
         refused=tuple(refused(row) for row in await gaps.list_refused(store)),
@@ -112,22 +111,7 @@ async def page_of(store: Store, scope: Filters, now: int, after: Place | None, l
 
 def place_from(request: Request) -> Place | None:
     """`after` of a URL; None at the beginning. Raises BadInput."""
-    text = request.query_params.get("after", "")
-    try:
-        return Place(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else None
-    except (msgspec.MsgspecError, UnicodeError):
-        raise BadInput("`after` is not a place in the list of workers.", "Take the one that the page before names.") from None
-
-
-def text_of(place: Place) -> str:
-    """A place as a URL holds it."""
-    return msgspec.json.encode(tuple(place)).decode()
-
-
-def page_href(scope: Filters, after: Place) -> str:
-    """The page after a place."""
-    href = scope.href("/workers")
-    return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"
+    return paging.place_from(request, Place, "workers")
 
 
 def _summary(found: WorkerPage) -> str:

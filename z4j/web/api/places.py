@@ -24,7 +24,8 @@ from z4j.web.api.plans import BEFORE, PlanState, plan_state
 from z4j.web.changes import before_of
 from z4j.web.filters import Filters
 from z4j.web.formats import DAY
-from z4j.web.queues import EXPORTED, page_of, place_from, text_of
+from z4j.web.paging import text_of
+from z4j.web.queues import EXPORTED, page_of, place_from
 from z4j.web.services import services
 
 PAGE: Final = 100
@@ -136,7 +137,7 @@ async def workers(request: Request) -> Response:
         known = [row for row in rows if scope.app in ("", row.app) and scope.environment in ("", row.environment)]
         return answer({"workers": known, "after": None})
     found = await worker_pages.page_of(store, scope, clock.now(), worker_pages.place_from(request), worker_pages.EXPORTED)
-    return answer({"workers": found.rows, "after": worker_pages.text_of(found.last) if found.last else None})
+    return answer({"workers": found.rows, "after": text_of(found.last) if found.last else None})
 
 
 async def act_on_worker(request: Request) -> Response:
