@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which broker a task lies in. Pure, but for the fingerprints.
+"""Which broker a task lies in. Pure, but for the fingerprints and for what `Identities` remembers.
 
 Two queues of one name in two brokers are two queues, so a queue, an original and a command name their broker. The identity is made of
 what leads there (kind, host, port, database or virtual host, key prefix) and never of a credential. An owner who reaches one broker by
@@ -9,11 +9,13 @@ several addresses names it with `Z4J_BROKER` or `install(broker_name=…)`, in e
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import z4j_agent
 from z4j_agent.adapter import Refused
 
 LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 -- compared, not bound to
@@ -65,6 +67,35 @@ def identify_pool(pool: Any, prefix: str = "", *, this_host: str) -> str:
     if (service := getattr(pool, "service_name", None)) is not None:
         return identify("redis+sentinel", str(service), 1, database, prefix, this_host=this_host)
     return identify("redis", str(path or kept.get("host") or ""), None if path else kept.get("port"), database, prefix, this_host=this_host)
+
+
+class Identities:
+    """The identities of the brokers of this process, each found once. `identify` takes what leads to a broker, and this host's name."""
+
+    def __init__(self, identify: Callable[[Any, str], str]) -> None:
+        self._identify = identify
+        self._addresses: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+    def of(self, source: Any, first: Any) -> str:
+        """The identity; "" without an agent, and for a broker in memory or of an unknown kind.
+
+        The owner's own name (`Z4J_BROKER`) is that of the broker which `first` leads to.
+        """
+        agent = z4j_agent.current()
+        if agent is None:
+            return ""
+        address, own = self._address(source, agent.host), agent.settings.broker
+        return own if own and address and first is not None and self._address(first, agent.host) == address else address
+
+    def forget(self, source: Any) -> None:
+        """It may lead elsewhere when it is met again."""
+        self._addresses.pop(source, None)
+
+    def _address(self, source: Any, this_host: str) -> str:
+        found = self._addresses.get(source)
+        if found is None:
+            found = self._addresses[source] = self._identify(source, this_host)
+        return found
 
 
 def fingerprint_redis(client: Any, pool: Any, prefix: str = "") -> str:

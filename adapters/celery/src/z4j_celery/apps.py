@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, _state
 from celery.local import Proxy
 
-import z4j_agent
 from z4j_agent.adapter import Refused
-from z4j_agent.broker import identify, identify_url
+from z4j_agent.broker import Identities, identify, identify_url
 
 DEEP_ENOUGH = 12
 _watched: list[Any] = []
 _brokers: dict[int, str] = {}
-_addresses: dict[int, str] = {}
-"""By the app's `id`; asked once, for making a connection of kombu's takes time."""
 
 
 def real(app: Any) -> Any:
@@ -37,7 +34,7 @@ def watch(app: Any) -> None:
 def forget(app: Any) -> None:
     _watched[:] = [other for other in _watched if other is not app]
     _brokers.pop(id(app), None)
-    _addresses.pop(id(app), None)
+    _identities.forget(app)
 
 
 def is_sending(app: Any) -> bool:
@@ -97,19 +94,7 @@ def place_of(app: Any) -> str | int:
 
 def identity_of(app: Any) -> str:
     """Of the broker the app sends to. The owner's own name (`Z4J_BROKER`) is that of the first app."""
-    agent = z4j_agent.current()
-    if agent is None:
-        return ""
-    address = _address(app, agent.host)
-    if agent.settings.broker and address and _watched and _address(_watched[0], agent.host) == address:
-        return agent.settings.broker
-    return address
-
-
-def _address(app: Any, this_host: str) -> str:
-    if id(app) not in _addresses:
-        _addresses[id(app)] = _identify(app, this_host)
-    return _addresses[id(app)]
+    return _identities.of(app, _watched[0] if _watched else None)
 
 
 def _identify(app: Any, this_host: str) -> str:
@@ -128,6 +113,10 @@ def _identify(app: Any, this_host: str) -> str:
         return identify("redis", host, None if host.startswith("/") else port, database, prefix, this_host=this_host)
     urls = connection.alt or [connection.as_uri()]
     return identify_url(";".join(urls), prefix, this_host=this_host)
+
+
+_identities: Final = Identities(_identify)
+"""Asked once of each app, for making a connection of kombu's takes time."""
 
 
 def _broker(app: Any) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import z4j_agent
-from z4j_agent.broker import identify
+from z4j_agent.broker import identify, identify_pool
 from z4j_dramatiq.queues import kind_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,8 @@ def identity_of(broker: Any) -> str:
 
 
 def _of_redis(broker: Any, this_host: str) -> str:
-    pool = broker.client.connection_pool
-    kept, prefix = pool.connection_kwargs, "" if broker.namespace == "dramatiq" else str(broker.namespace)
-    database, path = str(kept.get("db") or 0), kept.get("path")
-    if (service := getattr(pool, "service_name", None)) is not None:
-        return identify("redis+sentinel", str(service), 1, database, prefix, this_host=this_host)
-    return identify("redis", str(path or kept.get("host") or ""), None if path else kept.get("port"), database, prefix, this_host=this_host)
+    prefix = "" if broker.namespace == "dramatiq" else str(broker.namespace)
+    return identify_pool(broker.client.connection_pool, prefix, this_host=this_host)
 
 
 def _of_rabbitmq(parameters: Any, this_host: str) -> str:

@@ -7,12 +7,11 @@ Two Huey objects may have one name and different storages, so a name alone is no
 from __future__ import annotations
 
 import os
-import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import z4j_agent
-from z4j_agent.broker import fingerprint_file, fingerprint_redis, identify, identify_pool
+from z4j_agent.broker import Identities, fingerprint_file, fingerprint_redis, identify, identify_pool
 from z4j_agent.guard import let_through
 
 if TYPE_CHECKING:
@@ -22,31 +21,16 @@ if TYPE_CHECKING:
 
 watched: list[Any] = []
 """The Huey objects of this process, the one that was installed first in front: `Z4J_BROKER` is the name of its broker."""
-_addresses: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-"""By storage, because immediate mode exchanges the one of an object."""
 
 
 def identity_of(huey: Any) -> str:
     """Of what leads to its storage; "" for one in memory or of a kind this package does not know."""
-    agent = z4j_agent.current()
-    if agent is None:
-        return ""
-    address = _address_of(huey.storage, agent.host)
-    if agent.settings.broker and address and watched and _address_of(watched[0].storage, agent.host) == address:
-        return agent.settings.broker
-    return address
+    return _identities.of(huey.storage, watched[0].storage if watched else None)
 
 
 def place_of(huey: Any) -> tuple[str | int, str]:
     """Equal for two objects whose tasks lie in one queue."""
     return identity_of(huey) or id(huey.storage), str(huey.name)
-
-
-def _address_of(storage: Any, this_host: str) -> str:
-    found = _addresses.get(storage)
-    if found is None:
-        found = _addresses[storage] = _identify(storage, this_host)
-    return found
 
 
 def _identify(storage: Any, this_host: str) -> str:
@@ -60,6 +44,10 @@ def _identify(storage: Any, this_host: str) -> str:
         kind = type(storage.database).__name__.lower().removesuffix("database")
         return identify(kind, str(kept["host"]), kept.get("port"), str(storage.database.database), this_host=this_host)
     return ""
+
+
+_identities: Final = Identities(_identify)
+"""By storage, because immediate mode exchanges the one of an object."""
 
 
 def _path_of(storage: Any) -> Path | None:

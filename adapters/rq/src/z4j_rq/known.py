@@ -17,7 +17,7 @@ from typing import Any, Final
 from rq.queue import Queue
 
 import z4j_agent
-from z4j_agent.broker import identify
+from z4j_agent.broker import identify_pool
 from z4j_agent.guard import let_through
 from z4j_agent.log import log
 from z4j_rq.facts import function_of
@@ -111,13 +111,8 @@ class Known:
 
 
 def address_of(pool: Any, this_host: str) -> str:
-    """From the arguments of a pool of connections: kind, host, port, database and RQ's prefix; never a credential."""
-    kept = pool.connection_kwargs
-    database, prefix = str(kept.get("db") or 0), _prefix()
-    if (service := getattr(pool, "service_name", None)) is not None:  # Sentinel: the name outlives a failover, the addresses do not
-        return identify("redis+sentinel", str(service), 1, database, prefix, this_host=this_host)
-    path = kept.get("path")
-    return identify("redis", str(path or kept.get("host") or ""), None if path else kept.get("port"), database, prefix, this_host=this_host)
+    """From the arguments of a pool of connections, with RQ's prefix; never a credential."""
+    return identify_pool(pool, _prefix(), this_host=this_host)
 
 
 def _prefix() -> str:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import z4j_agent
 from z4j_agent.adapter import Refused
-from z4j_agent.broker import fingerprint_redis, identify, identify_pool, identify_url
+from z4j_agent.broker import Identities, fingerprint_redis, identify, identify_pool, identify_url
 from z4j_agent.guard import let_through
 from z4j_taskiq.facts import is_rabbitmq
 
@@ -18,31 +17,17 @@ if TYPE_CHECKING:
 
 watched: list[Any] = []
 """The brokers of this process, the one that was installed first in front: `Z4J_BROKER` is its name."""
-_addresses: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 SEVERAL = "several brokers of this process may be meant, and the command names none; nothing was changed"
 
 
 def identity_of(broker: Any) -> str:
     """Of what leads to it; "" for one in memory or of a kind this package does not know."""
-    agent = z4j_agent.current()
-    if agent is None:
-        return ""
-    address = _address_of(broker, agent.host)
-    if agent.settings.broker and address and watched and _address_of(watched[0], agent.host) == address:
-        return agent.settings.broker
-    return address
+    return _identities.of(broker, watched[0] if watched else None)
 
 
 def place_of(broker: Any) -> str | int:
     """Equal for two objects that lead to one broker."""
     return identity_of(broker) or id(broker)
-
-
-def _address_of(broker: Any, this_host: str) -> str:
-    found = _addresses.get(broker)
-    if found is None:
-        found = _addresses[broker] = _identify(broker, this_host)
-    return found
 
 
 def _identify(broker: Any, this_host: str) -> str:
@@ -60,6 +45,9 @@ def _identify(broker: Any, this_host: str) -> str:
     if isinstance(servers, str | list | tuple):
         return identify_url(";".join([servers] if isinstance(servers, str) else map(str, servers)), this_host=this_host)
     return ""
+
+
+_identities: Final = Identities(_identify)
 
 
 def the_one(captures: Iterable[Capture]) -> Capture | None:
