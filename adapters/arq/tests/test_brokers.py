@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from arq.constants import default_queue_name
 import z4j_agent
 import z4j_arq
 from z4j_agent.adapter import Refused
-from z4j_agent.conformance.brokers import BOTH, TwoBrokers, TwoBrokersContract
+from z4j_agent.conformance.brokers import BOTH, TwoAsyncBrokers, TwoBrokersContract
 from z4j_agent.conformance.gateway import Gateway
 from z4j_arq.adapter import ArqAdapter
 from z4j_arq.queues import Broker
@@ -33,7 +31,7 @@ class Settings:
     functions = (note,)
 
 
-class TwoDatabases(TwoBrokers):
+class TwoDatabases(TwoAsyncBrokers):
     engine = "arq"
     queue = default_queue_name
 
@@ -42,25 +40,18 @@ class TwoDatabases(TwoBrokers):
         self.variables["TWO_PORT"] = str(self.port)
 
     def connect(self, gateway: Gateway) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self.start_loop()
         z4j_arq.install(Settings, **self.options(gateway))
-        self.pools = [self._run(create_pool(RedisSettings(port=self.port, database=which))) for which in BOTH]
-
-    def _run(self, what: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(20)
+        self.pools = [self.run(create_pool(RedisSettings(port=self.port, database=which))) for which in BOTH]
 
     def disconnect(self) -> None:
         z4j_arq.uninstall()
         for pool in self.pools:
-            self._run(pool.connection_pool.disconnect(inuse_connections=True))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+            self.run(pool.connection_pool.disconnect(inuse_connections=True))
+        self.stop_loop()
 
     def send(self, which: int, value: str, *, delay_s: float = 0, task_id: str = "") -> str:
-        job = self._run(self.pools[which].enqueue_job("note", value, _job_id=task_id or None, _defer_by=delay_s or None))
+        job = self.run(self.pools[which].enqueue_job("note", value, _job_id=task_id or None, _defer_by=delay_s or None))
         return str(job.job_id)
 
     def start_worker_of(self, which: int) -> None:
@@ -77,7 +68,7 @@ class TestTwoDatabases(TwoBrokersContract):
     def test_a_task_is_not_moved_to_a_queue_of_the_other_database(self, gateway: Gateway, two: TwoDatabases) -> None:
         first, _ = self.brokers(gateway, two)
         job_id = two.send(0, "stays")
-        two._run(two.pools[1].enqueue_job("note", "there", _queue_name="only-there"))
+        two.run(two.pools[1].enqueue_job("note", "there", _queue_name="only-there"))
         status, facts = self.ask(gateway, two, "move_task", task_id=job_id, queue="only-there", broker=first)
         assert status == "refused", facts
         assert "another Redis" in facts["error"] or facts.get("check") == "queue.unknown", facts
@@ -112,6 +103,8 @@ class TestTwoDatabases(TwoBrokersContract):
         assert list(adapter.capture.running.values()) == [runs[1]]
         adapter.capture.on_left(runs[1])
         adapter.capture.workers.clear()
+        workers[0].loop.close()  # the event loop of this thread, which arq makes where there is none
+        asyncio.set_event_loop(None)
 
 
 def test_a_broker_is_named_by_what_leads_to_it_and_never_by_a_credential() -> None:

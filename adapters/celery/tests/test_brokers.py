@@ -12,7 +12,7 @@ from celery import Celery
 
 import z4j_agent
 import z4j_celery
-from z4j_agent.conformance.brokers import BOTH, TwoBrokers, TwoBrokersContract
+from z4j_agent.conformance.brokers import BOTH, KnownToBothContract, TwoBrokers
 from z4j_agent.conformance.gateway import Gateway
 from z4j_celery.apps import identity_of
 
@@ -49,7 +49,7 @@ class TwoApps(TwoBrokers):
             return int(client.llen(self.queue))  # type: ignore[arg-type]
 
 
-class TestTwoApps(TwoBrokersContract):
+class TestTwoApps(KnownToBothContract):
     harness_class = TwoApps
     can = frozenset({"prioritise_task", "peek_queue", "purge_queue"})
 
@@ -67,15 +67,6 @@ class TestTwoApps(TwoBrokersContract):
         status, facts = self.ask(gateway, two, "move_task", task_id="invoice-17", queue="other", broker=names[1])
         assert status == "done", facts
         assert [two.depth(which) for which in BOTH] == [2, 1]
-
-    def test_a_task_that_both_know_is_run_where_the_command_says(self, gateway: Gateway, two: TwoApps) -> None:
-        names = self.brokers(gateway, two)
-        params = {"name": "note", "args": ["asked"], "kwargs": {}, "queue": two.queue, "new_id": "8d5b4ad2-4c0c-4a3b-9d5e-0123456789ab"}
-        status, facts = self.ask(gateway, two, "run_task", **params)
-        assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
-        status, facts = self.ask(gateway, two, "run_task", **params, broker=names[1])
-        assert status == "done", facts
-        assert [two.depth(which) for which in BOTH] == [1, 2]
 
 
 def test_two_apps_with_one_broker_tell_its_queue_once(tmp_path: Path) -> None:

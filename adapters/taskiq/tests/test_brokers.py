@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import threading
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import redis
 import two_app
@@ -18,14 +14,14 @@ from taskiq_redis import ListQueueBroker, ListQueueSentinelBroker
 
 import z4j_agent
 import z4j_taskiq
-from z4j_agent.conformance.brokers import BOTH, TwoBrokers, TwoBrokersContract
+from z4j_agent.conformance.brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.conformance.gateway import Gateway
 from z4j_taskiq.adapter import TaskiqAdapter
 from z4j_taskiq.brokers import identity_of
 from z4j_taskiq.commands import SkipList
 
 
-class TwoLists(TwoBrokers):
+class TwoLists(TwoAsyncBrokers):
     engine = "taskiq"
     queue = "taskiq"
 
@@ -34,29 +30,22 @@ class TwoLists(TwoBrokers):
         self.variables["TWO_PORT"] = str(self.port)
 
     def connect(self, gateway: Gateway) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self.start_loop()
         self.made = [two_app.make(which, self.port, str(self.folder)) for which in BOTH]
         for broker, _ in self.made:
             z4j_taskiq.install(broker, **self.options(gateway))
-            self._run(broker.startup())
-
-    def _run(self, what: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(20)
+            self.run(broker.startup())
 
     def disconnect(self) -> None:
         for broker, _ in self.made:
-            self._run(broker.shutdown())
+            self.run(broker.shutdown())
             z4j_taskiq.uninstall(broker)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self.stop_loop()
 
     def send(self, which: int, value: str, *, delay_s: float = 0, task_id: str = "") -> str:
         _, task = self.made[which]
         kicker = task.kicker().with_task_id(task_id) if task_id else task.kicker()
-        return str(self._run(kicker.kiq(value)).task_id)
+        return str(self.run(kicker.kiq(value)).task_id)
 
     def start_worker_of(self, which: int) -> None:
         app = f"two_app:{('first', 'second')[which]}"
@@ -68,18 +57,9 @@ class TwoLists(TwoBrokers):
             return int(client.llen(self.queue))  # type: ignore[arg-type]
 
 
-class TestTwoLists(TwoBrokersContract):
+class TestTwoLists(KnownToBothContract):
     harness_class = TwoLists
     can = frozenset({"prioritise_task", "peek_queue", "purge_queue"})
-
-    def test_a_task_that_both_know_is_run_where_the_command_says(self, gateway: Gateway, two: TwoLists) -> None:
-        names = self.brokers(gateway, two)
-        params = {"name": "note", "args": ["asked"], "kwargs": {}, "queue": two.queue, "new_id": "8d5b4ad2-4c0c-4a3b-9d5e-0123456789ab"}
-        status, facts = self.ask(gateway, two, "run_task", **params)
-        assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
-        status, facts = self.ask(gateway, two, "run_task", **params, broker=names[1])
-        assert status == "done", facts
-        assert [two.depth(which) for which in BOTH] == [1, 2]
 
     def test_a_cancellation_is_of_one_broker(self, gateway: Gateway, two: TwoLists, tmp_path: Path) -> None:
         """In workers of both: an id of the application's own may be in each."""

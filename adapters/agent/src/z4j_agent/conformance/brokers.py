@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,6 +69,24 @@ class TwoBrokers(Harness):
     def environment(self) -> dict[str, str]:
         """Workers are not watched here: what they run is told by their files."""
         return {key: value for key, value in super().environment().items() if key != "Z4J_URL"} | {"TWO_FOLDER": str(self.folder)}
+
+
+class TwoAsyncBrokers(TwoBrokers):
+    """The same for an engine of asyncio: its loop runs in a thread of its own, from `start_loop` to `stop_loop`."""
+
+    def start_loop(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, what: Coroutine[Any, Any, Any]) -> Any:
+        """The result of a coroutine that runs in the loop."""
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(20)
+
+    def stop_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
 
 
 class TwoBrokersContract:
@@ -214,3 +234,16 @@ class TwoBrokersContract:
         told = {(queue.broker, queue.name): queue.depth for queue in agent.adapters[0].list_queues()}
         assert {name: told.get((name, two.queue)) for name in names} == {names[0]: 1, names[1]: 2}, told
         assert all(agent.adapters[0].brokers()[name] for name in names), "each says of itself which server it is"
+
+
+class KnownToBothContract(TwoBrokersContract):
+    """For an engine whose brokers both know the task `note`: to run it by its name needs the broker."""
+
+    def test_a_task_that_both_know_is_run_where_the_command_says(self, gateway: Gateway, two: TwoBrokers) -> None:
+        names = self.brokers(gateway, two)
+        params = {"name": "note", "args": ["asked"], "kwargs": {}, "queue": two.queue, "new_id": "8d5b4ad2-4c0c-4a3b-9d5e-0123456789ab"}
+        status, facts = self.ask(gateway, two, "run_task", **params)
+        assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
+        status, facts = self.ask(gateway, two, "run_task", **params, broker=names[1])
+        assert status == "done", facts
+        assert [two.depth(which) for which in BOTH] == [1, 2]
