@@ -126,7 +126,6 @@ def test_a_failure_is_reported_while_the_backend_is_away(away: Scene) -> None:
     assert end.rest["started_at"]
 
 
-@pytest.mark.xfail(strict=False, reason="known defect: the last attempt may be reported with the backend's ConnectionError")
 def test_a_retry_is_reported_while_the_backend_is_away(away: Scene) -> None:
     task_id = away.harness.send("again")[0]
     end = away.end(task_id, 1)

@@ -18,7 +18,7 @@ from celery import states
 from celery._state import get_current_task
 from celery.backends.base import Backend
 from celery.canvas import group
-from celery.exceptions import ChordError, NotRegistered, Reject, Retry, SoftTimeLimitExceeded
+from celery.exceptions import ChordError, NotRegistered, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 from z4j_agent import records
 from z4j_agent.display import show_error
@@ -156,8 +156,9 @@ class StoredEnds:
             run.stored = (states.FAILURE, exc)  # its signal, or the end of the run, reports it
         elif (part := self._parts.pop(str(task_id), None)) is not None:
             self._part_failed(part, exc, traceback)
-        elif getattr(request, "called_directly", None) is not None and not self.was_interrupted(request.id):
-            capture.failed_elsewhere(str(request.task or ""), request, str(task_id), exc)
+        elif getattr(request, "called_directly", None) is not None:
+            if isinstance(exc, WorkerLostError | TimeLimitExceeded):  # any other error, its child has reported what it came from
+                capture.failed_elsewhere(str(request.task or ""), request, str(task_id), exc)
         elif request is None or (getattr(request, "id", None) and not hasattr(request, "called_directly")):
             self._failed((ENGINE, str(task_id), *self._place_of(request)), exc, traceback)
 
