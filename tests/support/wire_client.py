@@ -36,6 +36,8 @@ class WireClient:
                 additional_headers={"Authorization": f"Bearer {self.token}"},
                 compression=None,
                 max_size=None,
+                max_queue=None,  # a client that never reads would stop answering pings at its 17th frame
+                ping_interval=None,
                 open_timeout=60,  # on a machine that is busy
                 proxy=None,
             )
