@@ -300,7 +300,8 @@ def _need(task: TaskDetail, action: str) -> Need:
 def need_of(command: CommandRow) -> Need:
     """What an agent must be to get a command that waits."""
     queue = command.queue or str(command.params.get("queue", ""))
-    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue)
+    broker = str(command.params.get("broker", ""))
+    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue, broker=broker)
 
 
 def concerns(command: CommandRow, link: AgentLink) -> bool:
@@ -357,7 +358,7 @@ def _audited(wish: Wish, made: list[CommandRow]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in wish.params.items()
-        if key in ("level", "place", "by", "rate", "soft_s", "hard_s") and value is not None
+        if key in ("level", "place", "broker", "by", "rate", "soft_s", "hard_s") and value is not None
     }
     if wish.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
         kept["queue"] = wish.params.get("queue", "")

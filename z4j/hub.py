@@ -115,6 +115,16 @@ class Hub:
         asked = (link for link in self.of_app(app_id) if environment in ("", link.environment))
         return next((proof for link in asked if (proof := link.queue_proofs.get((engine, queue)))), "")
 
+    def same_brokers(self) -> dict[tuple[int, str, str], str]:
+        """(app, engine, identity) → one identity for all under which connected agents have one broker: they have one fingerprint."""
+        of_print: dict[tuple[int, str, str], set[str]] = {}
+        for link in self._links.values():
+            for engine, brokers in link.brokers.items():
+                for identity, fingerprint in brokers.items():
+                    if fingerprint:
+                        of_print.setdefault((link.app_id, engine, fingerprint), set()).add(identity)
+        return {(app, engine, each): min(same) for (app, engine, _), same in of_print.items() if len(same) > 1 for each in same}
+
     def name_for(self, link: AgentLink, need: Need) -> str:
         """The identity under which this agent has the broker of `need`, "" where it has not told any that is."""
         reported = link.brokers.get(need.engine, {})

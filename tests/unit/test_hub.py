@@ -103,3 +103,4 @@ def test_an_agent_is_told_the_broker_by_the_name_it_has_for_it() -> None:
     need = Need(1, "rq", "cancel_task", broker=ALIAS)
     assert (hub.name_for(producer, need), hub.name_for(worker, need), hub.name_for(link("old"), need)) == (ALIAS, A, "")
     assert hub.name_for(worker, Need(1, "rq", "cancel_task")) == ""
+    assert hub.same_brokers() == {(1, "rq", A): min(A, ALIAS), (1, "rq", ALIAS): min(A, ALIAS)}

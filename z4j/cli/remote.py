@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from z4j.cli.client import client_of, tell_command
@@ -115,12 +116,17 @@ def list_queues(words: argparse.Namespace, settings: Settings) -> int:
         return 0
     paused = {(of["app"], of["environment"], of["engine"], of["queue"]) for of in found["paused"]}
     rows = [
-        (of["app"], of["environment"], of["engine"], of["name"], *(_shown(of[key]) for key in ("depth", "delayed", "dead", "consumers")),
+        (of["app"], of["environment"], of["engine"], _named(of), *(_shown(of[key]) for key in ("depth", "delayed", "dead", "consumers")),
          "paused" if (of["app"], of["environment"], of["engine"], of["name"]) in paused else "")
         for of in found["queues"]
     ]  # fmt: skip
     print_table(("app", "environment", "engine", "queue", "in broker", "delayed", "dead", "consumers", ""), rows)
     return 0
+
+
+def _named(queue: Mapping[str, Any]) -> str:
+    """With its broker, where another one has a queue of this name, too."""
+    return f"{queue['name']} in {queue['broker'] or '-'}" if queue["is_in_several_brokers"] else str(queue["name"])
 
 
 def _whole(client: Any, what: str) -> Any:

@@ -86,6 +86,8 @@ class QueueItem(Struct, array_like=True, frozen=True):
     dead: Count | None = None
     proof: Annotated[str, Meta(max_length=100)] = ""
     """That the application uses the queue, for other agents of it to check; "" of an older agent."""
+    broker: Name = ""
+    """The identity of its broker, see `z4j_agent.broker`; "" where it is not known."""
 
 
 class EngineQueueItem(Struct, array_like=True, frozen=True):
@@ -98,6 +100,7 @@ class EngineQueueItem(Struct, array_like=True, frozen=True):
     oldest_at: At | None = None
     delayed: Count | None = None
     dead: Count | None = None
+    broker: Name = ""
 
 
 class WorkerFacts(Struct, frozen=True):

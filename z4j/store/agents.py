@@ -145,9 +145,8 @@ def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at
         },
     ).fetchone()  # fmt: skip
     if row is not None and beat.queues:
-        queues.record(
-            db, app_id, row[0], [(q.engine, q.name, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in beat.queues], at
-        )
+        seen = [(q.engine, q.name, q.broker, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in beat.queues]
+        queues.record(db, app_id, row[0], seen, at)
 
 
 def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, at: int) -> None:
@@ -168,7 +167,7 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
     ]  # fmt: skip
     db.executemany(SQL["put_task_name"], described)
     flush(db, app_id)
-    seen = [(found.engine, q.name, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in found.queues]
+    seen = [(found.engine, q.name, q.broker, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in found.queues]
     queues.record(db, app_id, row[0], seen, at)
     if found.worker is not None:
         worker = found.worker

@@ -35,7 +35,8 @@ SELECT n.id, n.text FROM name AS n WHERE n.id IN (
   UNION SELECT engine_id FROM task_name WHERE app_id = :app_id);
 
 -- list_broker --
--- Brokers, of the newest 2,000 tasks of all apps: only originals name one, and reading every original of an app takes too long. A broker
--- that is missing here takes its place again when it is next named. CROSS JOIN keeps the order. Index: the primary keys.
+-- Brokers, of queues and of the newest 2,000 tasks of all apps: reading every original of an app takes too long. A broker that is missing
+-- here takes its place again when it is next named. CROSS JOIN keeps the order. Index: the primary keys.
 SELECT DISTINCT n.id, n.text FROM original AS o CROSS JOIN task AS t ON t.id = o.task CROSS JOIN name AS n ON n.id = o.broker_id
-WHERE o.task > (SELECT max(id) FROM task) - 2000 AND t.app_id = :app_id;
+WHERE o.task > (SELECT max(id) FROM task) - 2000 AND t.app_id = :app_id
+UNION SELECT n.id, n.text FROM queue AS q JOIN name AS n ON n.id = q.broker_id WHERE q.app_id = :app_id;

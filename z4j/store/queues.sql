@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- put_queue --
 -- A queue as its broker sees it now.
-INSERT INTO queue (app_id, environment_id, engine_id, queue_id, depth, consumers, oldest_at, delayed, dead, seen_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO queue (app_id, environment_id, engine_id, queue_id, broker_id, depth, consumers, oldest_at, delayed, dead, seen_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET depth = excluded.depth, consumers = excluded.consumers, oldest_at = excluded.oldest_at,
   delayed = excluded.delayed, dead = excluded.dead, seen_at = excluded.seen_at;
 
 -- list_queues --
--- Some queues that a broker told about or a task named, after a place in their order, with what the counters know of those. Index: the
--- primary keys; no task is counted, and the counters of no other queue are added up.
+-- Some queues that a broker reported or a task named, after a place in their order, a row for each broker, with what the counters know of
+-- their names. Index: the primary keys; no task is counted, and the counters of no other queue are added up.
 WITH
 known AS (
-  SELECT app_id, environment_id, engine_id, queue_id FROM queue WHERE :app_id IN (-1, app_id)
+  SELECT DISTINCT app_id, environment_id, engine_id, queue_id FROM queue WHERE :app_id IN (-1, app_id)
   UNION ALL SELECT * FROM (
     SELECT DISTINCT app_id, environment_id, engine_id, queue_id FROM counter WHERE queue_id != 0 AND :app_id IN (-1, app_id)
   ) AS c WHERE NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.app_id = c.app_id AND q.environment_id = c.environment_id
@@ -26,15 +26,16 @@ page AS (
     AND :environment IN ('', e.text) AND :engine IN ('', g.text) AND (:name IS NULL OR :name = n.text)
   ORDER BY a.name, coalesce(e.text, ''), coalesce(g.text, ''), n.text LIMIT :limit
 )
-SELECT p.app, p.environment, p.engine, p.name, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead, q.seen_at,
+SELECT p.app_id, p.app, p.environment, p.engine, p.name, coalesce(b.text, ''), q.depth, q.consumers, q.oldest_at, q.delayed, q.dead, q.seen_at,
   sum(c.tasks) FILTER (WHERE c.state = 1), sum(c.tasks) FILTER (WHERE c.state IN (2, 3)), sum(c.tasks) FILTER (WHERE c.state = 4),
   sum(c.tasks) FILTER (WHERE c.state = 5), sum(c.tasks) FILTER (WHERE c.state = 11)
 FROM page AS p
   LEFT JOIN queue AS q ON q.app_id = p.app_id AND q.environment_id = p.environment_id
     AND q.engine_id = p.engine_id AND q.queue_id = p.queue_id
+  LEFT JOIN name AS b ON b.id = q.broker_id
   LEFT JOIN counter AS c ON c.app_id = p.app_id AND c.environment_id = p.environment_id
     AND c.engine_id = p.engine_id AND c.queue_id = p.queue_id
-GROUP BY p.app_id, p.environment_id, p.engine_id, p.queue_id ORDER BY p.app, p.environment, p.engine, p.name;
+GROUP BY p.app_id, p.environment_id, p.engine_id, p.queue_id, q.broker_id ORDER BY p.app, p.environment, p.engine, p.name, b.text;
 
 -- find_app --
 -- An app by its name. Index: the unique one.

@@ -69,8 +69,9 @@ DELETE FROM agent WHERE id IN (SELECT id FROM agent WHERE seen_at < :before AND 
 
 -- delete_queues --
 -- Some queues that no broker has listed since then. Scans queues only.
-DELETE FROM queue WHERE (app_id, environment_id, engine_id, queue_id) IN (
-  SELECT app_id, environment_id, engine_id, queue_id FROM queue WHERE seen_at < :before AND :app_id IN (-1, app_id) LIMIT :limit);
+DELETE FROM queue WHERE (app_id, environment_id, engine_id, queue_id, broker_id) IN (
+  SELECT app_id, environment_id, engine_id, queue_id, broker_id FROM queue
+  WHERE seen_at < :before AND :app_id IN (-1, app_id) LIMIT :limit);
 
 -- delete_task_names --
 -- Some task names that no process has registered since then. Scans task names only.

@@ -12,6 +12,7 @@ UNION SELECT engine_id FROM minute
 UNION SELECT worker_id FROM boot UNION SELECT environment_id FROM boot UNION SELECT release_id FROM boot
 UNION SELECT worker_id FROM agent UNION SELECT environment_id FROM agent UNION SELECT release_id FROM agent
 UNION SELECT environment_id FROM queue UNION SELECT engine_id FROM queue UNION SELECT queue_id FROM queue
+UNION SELECT broker_id FROM queue
 UNION SELECT engine_id FROM task_name UNION SELECT name_id FROM task_name UNION SELECT queue_id FROM task_name
 UNION SELECT environment_id FROM task_name;
 

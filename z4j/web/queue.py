@@ -73,8 +73,9 @@ class QueuePage:
 async def find_queue(request: Request) -> QueueRow:
     """The queue a URL means. Raises NotFound."""
     name, query = request.path_params["name"], request.query_params
-    for row in await list_queues(services(request).store, app=query.get("app", ""), name=name):
-        wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine"))
+    found = services(request)
+    for row in await list_queues(found.store, app=query.get("app", ""), name=name, same=found.hub.same_brokers()):
+        wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine", "broker"))
         if row.name == name and wanted:
             return row
     raise NotFound(f"There is no queue “{name[:80]}” there.", "Queues lists them all.")
@@ -88,7 +89,7 @@ async def detail_page(request: Request) -> Response:
     asked = await commands.list_of_queue(found.store, app_id, row.environment, row.engine, row.name)
     place = request.query_params.get("place", "waiting")
     place = place if place in dict(PLACES) else "waiting"
-    looked = next((of for of in asked if of.action == "peek_queue" and of.params.get("place") == place), None)
+    looked = next((of for of in asked if _is_look(of, row, place)), None)
     open_holds = await holds.list_holds(found.store)
     hold = next(
         (of for of in open_holds if (of.app_id, of.environment, of.engine, of.queue) == (app_id, row.environment, row.engine, row.name)),
@@ -104,7 +105,7 @@ async def detail_page(request: Request) -> Response:
         peeked=_peeked(looked) if looked else None,
         asked=tuple([await _asked(request, of) for of in asked if of.action != "peek_queue"][:20]),
         why_not={action: _why_not(request, role, app_id, row, action) for action in ACTIONS},
-        hidden=(("app", row.app), ("environment", row.environment), ("engine", row.engine), ("queue", row.name)),
+        hidden=(("app", row.app), ("environment", row.environment), ("engine", row.engine), ("queue", row.name), *_broker_of(row)),
         here=href_of(row, place=place),
         plan_href=Filters(state=STATES_IN[place], queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
             "/plans/new"
@@ -116,7 +117,23 @@ async def detail_page(request: Request) -> Response:
 def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: str) -> str:
     if not may_act(role, action):
         return f"your role is {role}"
-    return services(request).hub.find(Need(app_id, row.engine, action, row.environment, queue=row.name))[1]
+    broker = row.broker if row.is_in_several_brokers and action in ("peek_queue", "purge_queue") else ""
+    return services(request).hub.find(Need(app_id, row.engine, action, row.environment, queue=row.name, broker=broker))[1]
+
+
+def _broker_of(row: QueueRow) -> tuple[tuple[str, str], ...]:
+    """The field that tells this queue from one of the same name."""
+    return (("broker", row.broker),) if row.is_in_several_brokers else ()
+
+
+def _is_look(command: CommandRow, row: QueueRow, place: str) -> bool:
+    """Whether the command looked into this place of the queue; while only one broker with the queue was known, it named none."""
+    broker = command.params.get("broker", "")
+    return (
+        command.action == "peek_queue"
+        and command.params.get("place") == place
+        and broker == (row.broker if row.is_in_several_brokers else "")
+    )
 
 
 def _peeked(row: CommandRow) -> Peeked:
@@ -139,6 +156,7 @@ async def act(request: Request) -> Response:
     found, form = services(request), await read_form(request)
     action = form.get("action", "")
     names = {key: form.get(key, "") for key in ("app", "environment", "engine")}
+    names |= {"broker": form["broker"]} if form.get("broker") else {}
     place = form.get("place", "waiting")
     page = f"/queues/{quote(form.get('queue', ''), safe='')}?{urlencode(names | {'place': place})}"
     rule = RULES.get(action)
@@ -146,8 +164,9 @@ async def act(request: Request) -> Response:
         return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
     try:
         wish = await wishes.queue_wish(
-            found.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", "")
-        )
+            found.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", ""),
+            found.hub.same_brokers(),
+        )  # fmt: skip
         await found.dispatch.wish(request.scope["identity"], wish)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))

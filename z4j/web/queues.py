@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Queues: what the brokers hold beside what the tasks say."""
+"""Queues: what their brokers hold, beside what is counted of their tasks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from z4j.store.db import Store
+from z4j.store import queues
 from z4j.store.holds import list_holds
-from z4j.store.queues import FIRST, Place, QueueRow, each_queue, list_queues, place_of
+from z4j.store.queues import FIRST, Place, QueueRow, each_queue, place_of
 from z4j.web import export, paging
 from z4j.web.filters import Filters
 from z4j.web.formats import MINUTE, number, plural
@@ -45,6 +45,8 @@ class QueueLine:
     retrying_href: str
     failed_href: str
     scheduled_href: str
+    is_counted: bool = True
+    """False of a queue's further brokers: its tasks are counted with the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +70,27 @@ async def list_page(request: Request) -> Response:
     shell = await make_shell(request, "queues")
     paused = {(of.app, of.environment, of.engine, of.queue) for of in await list_holds(services(request).store)}
     after = place_from(request)
-    rows, last = await page_of(services(request).store, scope, after, PAGE)
-    lines = tuple(line(row, shell.now, is_paused=(row.app, row.environment, row.engine, row.name) in paused) for row in rows)
-    waiting = sum(of.row.waiting for of in lines)
+    rows, last = await page_of(request, scope, after, PAGE)
+    lines, before = list[QueueLine](), FIRST
+    for row in rows:
+        lines.append(line(row, shell.now, is_paused=place_of(row) in paused, is_counted=place_of(row) != before))
+        before = place_of(row)
+    waiting = sum(of.row.waiting for of in lines if of.is_counted)
     is_part = last is not None or after != FIRST
     summary = f"{plural(len(lines), 'queue')}{' on this page' if is_part else ''}, {number(waiting)} waiting"
     page = QueuesPage(
-        shell, lines, summary, page_href("/queues", scope, last) if last else "", scope.href("/queues") if after != FIRST else "",
+        shell, tuple(lines), summary, page_href("/queues", scope, last) if last else "", scope.href("/queues") if after != FIRST else "",
         page_href("/queues", scope, after) if after != FIRST else scope.href("/queues"), not scope.is_any,
     )  # fmt: skip
     return render(request, "queues/list.html", page)
 
 
-async def page_of(store: Store, scope: Filters, after: Place, limit: int) -> tuple[list[QueueRow], Place | None]:
+async def page_of(request: Request, scope: Filters, after: Place, limit: int) -> tuple[list[QueueRow], Place | None]:
     """Some queues, and the place to go on from; None on the last page."""
-    rows = await list_queues(
-        store, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit + 1
-    )  # fmt: skip
-    return rows[:limit], place_of(rows[limit - 1]) if len(rows) > limit else None
+    store, same = services(request).store, services(request).hub.same_brokers()
+    return await queues.page_of(
+        store, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit, same=same
+    )
 
 
 def place_from(request: Request) -> Place:
@@ -95,11 +100,12 @@ def place_from(request: Request) -> Place:
 
 def href_of(row: QueueRow, **more: str) -> str:
     """The page of a queue: a name alone may stand for several."""
-    query = urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, **more})
+    of_broker = {"broker": row.broker} if row.is_in_several_brokers else {}
+    query = urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, **of_broker, **more})
     return f"/queues/{quote(row.name, safe='')}?{query}"
 
 
-def line(row: QueueRow, now: int, *, is_paused: bool = False) -> QueueLine:
+def line(row: QueueRow, now: int, *, is_paused: bool = False, is_counted: bool = True) -> QueueLine:
     """A row of the store as a row of the page."""
     here = Filters(queue=row.name, engine=row.engine, app=row.app, environment=row.environment)
     return QueueLine(
@@ -114,17 +120,19 @@ def line(row: QueueRow, now: int, *, is_paused: bool = False) -> QueueLine:
         retrying_href=here.but(state=("retrying",)).href(),
         failed_href=here.but(state=BAD).href(),
         scheduled_href=here.but(state=("scheduled",)).href(),
+        is_counted=is_counted,
     )
 
 
 async def list_json(request: Request) -> Response:
     """GET /queues.json."""
-    rows, last = await page_of(services(request).store, scope_of(request), place_from(request), EXPORTED)
+    rows, last = await page_of(request, scope_of(request), place_from(request), EXPORTED)
     return export.to_json({"queues": [export.plain(row) for row in rows], "after": text_of(last) if last else None})
 
 
 async def list_csv(request: Request) -> Response:
     """GET /queues.csv."""
-    scope = scope_of(request)
-    rows = each_queue(services(request).store, app=scope.app, environment=scope.environment, engine=scope.engine)
+    scope, found = scope_of(request), services(request)
+    same = found.hub.same_brokers()
+    rows = each_queue(found.store, app=scope.app, environment=scope.environment, engine=scope.engine, same=same)
     return await export.to_csv(request, "queues", tuple(QueueRow.__dataclass_fields__), rows)

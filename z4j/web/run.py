@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from z4j.dispatch import Wish
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported
-from z4j.hub import Need
+from z4j.hub import Hub, Need
 from z4j.rules.commands import RULES
 from z4j.rules.signatures import Parameter, parse
 from z4j.store.agents import TaskNameRow, find_task_name, list_task_names
@@ -49,6 +49,8 @@ class RunPage:
     parameters: tuple[Parameter, ...] | None
     why_not: str
     values: dict[str, str]
+    brokers: tuple[tuple[str, str], ...] = ()
+    """Where the agents that could run it use several."""
 
 
 def href_of(row: TaskNameRow) -> str:
@@ -68,10 +70,11 @@ async def _page(request: Request, values: dict[str, str], notice: Notice | None 
     app, environment, engine, name = (query.get(key, "") for key in ("app", "environment", "engine", "name"))
     chosen = await find_task_name(found.store, app, engine, name, environment)
     shown = [row for row in known if wanted in row.name.lower()]
-    why_not, parameters = "", None
+    why_not, parameters, brokers = "", None, list[str]()
     if chosen is not None:
         parameters = parse(chosen.signature) or ()
         app_id = await wishes.app_id_of(found.store, chosen.app)
+        brokers = _brokers(found.hub, app_id, chosen)
         why_not = found.hub.find(Need(app_id, chosen.engine, "run_task", chosen.environment))[1]
     shell = await make_shell(request, "tasks", Filters())
     made = RunPage(
@@ -83,8 +86,16 @@ async def _page(request: Request, values: dict[str, str], notice: Notice | None 
         parameters=parameters,
         why_not=why_not,
         values=values | ({"notice": notice.text} if notice else {}),
+        brokers=(("", "the one that has the task"), *((each, each) for each in brokers)) if len(brokers) > 1 else (),
     )
     return render(request, "tasks/run.html", made)
+
+
+def _brokers(hub: Hub, app_id: int, chosen: TaskNameRow) -> list[str]:
+    """Those of the agents that can run it, each once."""
+    same, engine = hub.same_brokers(), chosen.engine
+    able = [link for link in hub.able(app_id, engine, "run_task") if link.environment == chosen.environment]
+    return sorted({same.get((app_id, engine, each), each) for link in able for each in link.brokers.get(engine, ())})
 
 
 async def run(request: Request) -> Response:
@@ -125,4 +136,5 @@ async def _wish(request: Request, form: dict[str, str]) -> Wish:
         if not isinstance(found, dict):
             raise BadInput("Named arguments are a JSON object. Nothing was run.")
         kwargs |= found
-    return await wishes.run_wish(store, app, environment, engine, name, args, kwargs, form.get("queue", ""), form.get("reason", ""))
+    queue, reason, broker = (form.get(key, "") for key in ("queue", "reason", "broker"))
+    return await wishes.run_wish(store, app, environment, engine, name, args, kwargs, queue, reason, broker)

@@ -33,25 +33,39 @@ async def app_id_of(store: Store, app: str) -> int:
 
 
 async def queue_wish(
-    store: Store, action: str, app: str, environment: str, engine: str, queue: str, params: Mapping[str, Any], reason: str = ""
-) -> Wish:
-    """An action on a queue. Raises NotFound or BadInput."""
+    store: Store, action: str, app: str, environment: str, engine: str, queue: str, params: Mapping[str, Any], reason: str = "",
+    same: queues.SameBrokers = queues.NONE,
+) -> Wish:  # fmt: skip
+    """An action on a queue, looking and purging in the broker that `params` name. Raises NotFound or BadInput."""
     if (rule := RULES.get(action)) is None or rule.subject != "queue":
         raise BadInput(f"There is no action {action[:40]} on queues.")
-    known = await queues.list_queues(store, app=app, environment=environment, engine=engine, name=queue) if app else []
-    if not any((row.app, row.environment, row.engine, row.name) == (app, environment, engine, queue) for row in known):
+    known = await queues.list_queues(store, app=app, environment=environment, engine=engine, name=queue, same=same) if app else []
+    known = [row for row in known if (row.app, row.environment, row.engine, row.name) == (app, environment, engine, queue)]
+    if not known:
         where = f" in {environment[:40]}" if environment else " without an environment"
         raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]}{where} of {app[:60]}.", "Queues lists them all.")
     given: dict[str, Any] = {"queue": queue}
+    broker = ""
     if action in ("peek_queue", "purge_queue"):
+        broker = _broker(params.get("broker"), [row.broker for row in known])
+        given |= {"broker": broker} if broker else {}
         place = params.get("place") or "waiting"
         if place not in PLACES:
             raise BadInput(f"A place is one of {', '.join(PLACES)}.")
         given["place"] = place
         if action == "peek_queue":
             given["limit"] = min(max(integer(params.get("limit"), "limit") or PEEK, 1), 200)
-    need = Need(await app_id_of(store, app), engine, action, environment, queue=queue)
+    need = Need(await app_id_of(store, app), engine, action, environment, queue=queue, broker=broker)
     return Wish(need, f"queue {engine}:{queue}{_in(environment)}", given, reason=reason)
+
+
+def _broker(named: Any, known: list[str]) -> str:
+    """Which of the brokers that have the queue is meant. Raises BadInput where there are several and none is named, and for any other."""
+    if not named and len(known) > 1:
+        raise BadInput(f"Name the broker: the queue is in {', '.join(known)[:400]}. Nothing was changed.")
+    if named and named not in known:
+        raise BadInput("No agent has reported that queue in this broker. Nothing was changed.", "Queues lists the brokers.")
+    return str(named or "")
 
 
 def _in(environment: str) -> str:
@@ -99,9 +113,11 @@ async def worker_wish(
 
 
 async def run_wish(
-    store: Store, app: str, environment: str, engine: str, name: str, args: list[Any], kwargs: dict[str, Any], queue: str, reason: str
-) -> Wish:
-    """Running a registered task. Raises NotFound, or BadInput where the arguments cannot fit its signature."""
+    store: Store, app: str, environment: str, engine: str, name: str, args: list[Any], kwargs: dict[str, Any], queue: str, reason: str,
+    broker: str = "",
+) -> Wish:  # fmt: skip
+    """Running a registered task, in `broker` where one is named. Raises NotFound, or BadInput where the arguments cannot fit its
+    signature."""
     parameters = await parameters_of(store, app, engine, name, environment)
     if parameters is None:
         raise NotFound(
@@ -110,9 +126,10 @@ async def run_wish(
         )
     if parameters and (wrong := signatures.why_not(parameters, args, list(kwargs))) is not None:
         raise BadInput(f"{wrong} Nothing was run.")
-    need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue)
+    need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue, broker=broker)
     about = f"{engine}:{name}{_in(environment)}"
-    return Wish(need, about, {"name": name, "args": args, "kwargs": kwargs, "queue": queue}, reason=reason)
+    given = {"name": name, "args": args, "kwargs": kwargs, "queue": queue} | ({"broker": broker} if broker else {})
+    return Wish(need, about, given, reason=reason)
 
 
 async def limit_wish(store: Store, app: str, environment: str, engine: str, name: str, params: Mapping[str, Any], reason: str) -> Wish:

@@ -91,7 +91,7 @@ async def detail_page(request: Request) -> Response:
         engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())),
         why_not={action: _why_not(request, role, row, action) for action in ACTIONS},
         good_to_know=dict.fromkeys(ACTIONS, "") | {item.action: item.note for item in agent.capabilities},
-        queues=tuple((of.name, of.name) for of in known if of.engine in agent.engines and of.name not in agent.queues),
+        queues=tuple({of.name: (of.name, of.name) for of in known if of.engine in agent.engines and of.name not in agent.queues}.values()),
         queue_hrefs=tuple((name, next((queue_href(of) for of in known if of.name == name), "")) for name in agent.queues),
         commands=tuple(await commands.list_of_worker(found.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
         tasks_href=here.href(),

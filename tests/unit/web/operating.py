@@ -68,6 +68,9 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
         ("plans", "plans/list.html", plans.PlansPage(shell, (row,), (plans.title_of(row),), ("scheduled",), "/plans?before=1", True)),
         ("plans none", "plans/list.html", plans.PlansPage(shell, (), (), (), "", False)),
         ("queue", "queues/detail.html", here),
+        ("queue of one broker of two", "queues/detail.html", dataclasses.replace(
+            here, line=dataclasses.replace(line, row=dataclasses.replace(line.row, broker=evil, is_in_several_brokers=True))
+        )),
         ("queue unseen", "queues/detail.html", dataclasses.replace(here, hold=None, peeked=None, asked=())),
         ("queue asked", "queues/detail.html", dataclasses.replace(here, peeked=queue.Peeked("waiting", now, True, "", ()))),
         ("queue empty", "queues/detail.html", dataclasses.replace(here, peeked=queue.Peeked("dead", now, False, "", ()), place="dead")),
@@ -78,6 +81,7 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
             this, held=(), row=dataclasses.replace(of, state="left"), why_not=dict.fromkeys(worker.ACTIONS, evil)
         )),
         ("run", "tasks/run.html", form),
+        ("run in a broker", "tasks/run.html", dataclasses.replace(form, brokers=(("", "the one that has the task"), (evil, evil)))),
         ("run unreadable", "tasks/run.html", dataclasses.replace(form, parameters=(), why_not=evil)),
         ("run nothing chosen", "tasks/run.html", dataclasses.replace(form, chosen=None, parameters=None, values={})),
         ("run none found", "tasks/run.html", dataclasses.replace(form, chosen=None, choices=(), values={})),

@@ -67,7 +67,8 @@ class AuditRows(Struct):
 
 
 class QueueAction(Struct, forbid_unknown_fields=True):
-    """`place` (waiting, delayed, dead) and `limit` for peek_queue; `place`, and `confirm` with the word "purge", for purge_queue."""
+    """`place` (waiting, delayed, dead) and `limit` for peek_queue; `place`, and `confirm` with the word "purge", for purge_queue;
+    `broker` for both where the queue is in several."""
 
     action: str
     app: str
@@ -76,6 +77,7 @@ class QueueAction(Struct, forbid_unknown_fields=True):
     environment: str = ""
     place: str | None = None
     limit: int | None = None
+    broker: str = ""
     confirm: str = ""
     reason: str = ""
 
@@ -109,13 +111,14 @@ class NameLimit(Struct, forbid_unknown_fields=True):
 
 async def queues(request: Request) -> Response:
     """GET /api/v1/queues."""
-    store, query = services(request).store, request.query_params
+    found, query = services(request), request.query_params
+    store, same = found.store, found.hub.same_brokers()
     scope = Filters(app=query.get("app", ""), environment=query.get("environment", ""), engine=query.get("engine", ""))
     last = None
     if (name := query.get("name")) is not None:
-        rows = await list_queues(store, app=scope.app, environment=scope.environment, engine=scope.engine, name=name)
+        rows = await list_queues(store, app=scope.app, environment=scope.environment, engine=scope.engine, name=name, same=same)
     else:
-        rows, last = await page_of(store, scope, place_from(request), EXPORTED)
+        rows, last = await page_of(request, scope, place_from(request), EXPORTED)
     return answer({"queues": rows, "paused": await list_holds(store), "after": text_of(last) if last else None})
 
 
@@ -123,8 +126,10 @@ async def act_on_queue(request: Request) -> Response:
     """POST /api/v1/queues/actions."""
     found, body = services(request), await read_body(request, QueueAction)
     _check_word(body.action, body.confirm)
-    params = {"place": body.place, "limit": body.limit}
-    wish = await wishes.queue_wish(found.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason)
+    params, same = {"place": body.place, "limit": body.limit, "broker": body.broker}, found.hub.same_brokers()
+    wish = await wishes.queue_wish(
+        found.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason, same
+    )  # fmt: skip
     return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
 
 

@@ -56,7 +56,7 @@ class TaskAction(Struct, forbid_unknown_fields=True):
 
 
 class TaskRun(Struct, forbid_unknown_fields=True):
-    """A registered task and its arguments. An empty queue is the task's own."""
+    """A registered task and its arguments. An empty queue is the task's own, an empty broker the one that has the task."""
 
     app: str
     engine: str
@@ -65,6 +65,7 @@ class TaskRun(Struct, forbid_unknown_fields=True):
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     queue: str = ""
+    broker: str = ""
     reason: str = ""
 
 
@@ -109,7 +110,7 @@ async def run(request: Request) -> Response:
     """POST /api/v1/tasks."""
     found, body = services(request), await read_body(request, TaskRun)
     wish = await wishes.run_wish(
-        found.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason
+        found.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason, body.broker
     )
     return answer((await found.dispatch.wish(request.scope["identity"], wish))[0], 202)
 

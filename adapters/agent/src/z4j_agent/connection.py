@@ -438,7 +438,7 @@ class _Exchange:
                 running = None
             elif running is not None:
                 running += [[adapter.engine, *_clipped(astuple(task))] for task in found[:MAX_RUNNING]]
-            if is_queue_time and self._turns.take(adapter.engine):
+            if is_queue_time and self._turns.take(adapter.engine, self._brokers(adapter)):
                 waiting = self._asked(f"what waits in {adapter.engine}", adapter.list_queues) or []
                 queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in waiting[:MAX_QUEUES]]
         facts = {

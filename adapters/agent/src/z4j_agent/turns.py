@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose turn it is: of the agents that share a spool folder, one for each engine and environment asks its broker how much waits.
+"""Whose turn it is: of the agents that share a spool folder, one for each engine, its brokers and
+environment asks how much waits.
 
 Fifty workers of one queue need not ask the same thing every five seconds. The kernel gives a turn away the moment its holder dies.
 Used by the agent's thread alone.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from z4j_agent.settings import DEFAULT_ENVIRONMENT
@@ -26,8 +28,9 @@ class Turns:
         self._tried: dict[str, int] = {}
         """Descriptors that wait for their turn, so that a fork never meets one without a name."""
 
-    def take(self, engine: str) -> bool:
-        """Whether this process asks for this engine. Never waits, never raises."""
+    def take(self, engine: str, brokers: Collection[str] = ()) -> bool:
+        """Whether this process asks for this engine and these brokers. Never waits, never raises."""
+        engine += f"-{digest_of(' '.join(sorted(brokers)))}" if brokers else ""
         if self._folder is None or engine in self._held:
             return True
         try:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import dramatiq
@@ -109,7 +110,8 @@ class DramatiqAdapter(Adapter):
         return discovery.list_tasks(self.broker)
 
     def list_queues(self) -> list[QueueInfo]:
-        return queues.list_queues(self.capture)
+        identity = brokers.identity_of(self.broker)
+        return [replace(queue, broker=identity) for queue in queues.list_queues(self.capture)]
 
     def worker(self) -> WorkerInfo | None:
         return discovery.describe_worker(self.capture, self.findings())

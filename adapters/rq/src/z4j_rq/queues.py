@@ -101,7 +101,7 @@ def list_queues(capture: Capture) -> list[QueueInfo]:
     for (broker, _), queue in found.items():
         if broker not in known.fingerprints:
             known.fingerprints[broker] = fingerprint_of(queue)
-    return [_info(queue) for queue in found.values()]
+    return [_info(queue, broker) for (broker, _), queue in found.items()]
 
 
 def fingerprint_of(queue: Queue) -> str:
@@ -117,11 +117,12 @@ def fingerprint_of(queue: Queue) -> str:
     )
 
 
-def _info(queue: Queue) -> QueueInfo:
+def _info(queue: Queue, broker: str) -> QueueInfo:
     """The registries are counted without their own cleaning, which would fail other workers' jobs."""
     delayed = queue.connection.zcard(queue.scheduled_job_registry.key)
     dead = queue.connection.zcard(queue.failed_job_registry.key)
-    return QueueInfo(queue.name, int(queue.count), int(Worker.count(queue=queue)), _oldest_at(queue), int(delayed), int(dead))
+    consumers = int(Worker.count(queue=queue))
+    return QueueInfo(queue.name, int(queue.count), consumers, _oldest_at(queue), int(delayed), int(dead), broker)
 
 
 def _oldest_at(queue: Queue) -> int | None:
