@@ -15,7 +15,7 @@ from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound
 from z4j.settings import Settings
 
-FILTERS = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id")
+FILTERS = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label")
 
 
 def list_tasks(words: argparse.Namespace, settings: Settings) -> int:

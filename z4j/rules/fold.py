@@ -45,13 +45,13 @@ MOVED: Final = 1 << 44
 application itself sends to a third queue is shown in the one it was moved to."""
 
 
-Sent = tuple[str, str, str, str, str, str, int, int]
-"""parent_id, root_id, group_id, retry_of, code, route, expires, priority"""
+Sent = tuple[str, str, str, str, str, str, int, int, str]
+"""parent_id, root_id, group_id, retry_of, code, route, expires, priority, label"""
 _new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
 class Event(NamedTuple):
-    """One event of one task. Times are microseconds UTC, -1 where unknown; `sent` is () or the eight facts of `Sent`."""
+    """One event of one task. Times are microseconds UTC, -1 where unknown; `sent` is () or the facts of `Sent`."""
 
     kind: str
     attempt: int

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -24,7 +25,7 @@ Rank = Annotated[int, Meta(ge=0, le=255)]
 _new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
-Sent = tuple[str, str, str, str, str, str, int, int] | tuple[()]
+Sent = tuple[str, str, str, str, str, str, int, int, str] | tuple[()]
 
 
 class Facts(Struct, gc=False, frozen=True):
@@ -38,6 +39,7 @@ class Facts(Struct, gc=False, frozen=True):
     route: Name | None = None
     expires: At | None = None
     priority: Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
+    label: Name | None = None
     redelivered: bool = False
     eager: bool = False
     reconciled: bool = False
@@ -59,13 +61,19 @@ class Facts(Struct, gc=False, frozen=True):
             self.route or "",
             -1 if self.expires is None else self.expires,
             NO_PRIORITY if self.priority is None else self.priority,
+            redact_text(self.label) if self.label else "",
         )
         return () if sent == NOTHING_SENT else sent
 
 
 NO_PRIORITY: Final = -(1 << 31) - 1
 """Below any priority an engine can hold: not said."""
-NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY)
+NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY, "")
+
+
+def whole_sent(stored: Sequence[Any]) -> tuple[Any, ...]:
+    """A `Sent` of what was stored of one: without its empty end, or by a release that knew fewer facts."""
+    return (*stored, *NOTHING_SENT[len(stored) :])
 
 
 class TaskRecord(Struct, array_like=True, gc=False, frozen=True):

@@ -39,12 +39,12 @@ async def count_scopes(store: Store) -> Counts:
 
 
 async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
-    """The facets under a filter; None where only counting tasks could tell (worker, time and task id have no counters).
+    """The facets under a filter; None where only counting tasks could tell (worker, label, time and task id have no counters).
 
     Raises BadInput for a state that does not exist.
     """
     params = await pages.resolve(store, f)
-    if f.worker or f.task_id or f.since is not None or f.until is not None:
+    if f.worker or f.task_id or f.label or f.since is not None or f.until is not None:
         return None
     if params is None:
         return Counts()

@@ -48,9 +48,12 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
             continue
         kept = json.loads(zlib.decompress(row[0]), object_hook=_unblob)
         columns = _columns(db, task)
-        of = kept["task"] = [*kept["task"], *[0] * (len(columns) - len(kept["task"]))]  # deleted by a release that knew no lives
+        missing = columns[len(kept["task"]) :]  # it was deleted by an earlier release
+        of = kept["task"] = [*kept["task"], *(0 if name == "life" else None for name in missing)]
         is_shared = of[columns.index("flags")] & FLAGS["again"]
-        tries = (of, [*of[:-1], task]) if is_shared else (of,)  # another life may be the newest by now
+        tries = (
+            (of, [task if name == "life" else value for name, value in zip(columns, of, strict=True)]) if is_shared else (of,)
+        )  # another life may be the newest by now
         if not any(db.execute(SQL["put_task"], values).fetchall() for values in tries):
             continue
         kept["original"] = [(*of, 0)[:5] for of in kept["original"]]  # of an older release, without its broker

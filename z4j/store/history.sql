@@ -4,7 +4,7 @@
 SELECT id, app_id, engine_id, task_id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error,
   result, first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args, is_masked,
-  original_key, cancel_asked_at, flags, life
+  original_key, cancel_asked_at, flags, life, label
 FROM task WHERE id = :id;
 
 -- read_runs --
@@ -26,8 +26,9 @@ SELECT app_id, kind, target, task FROM task_link WHERE task = :id;
 INSERT INTO task (id, app_id, engine_id, task_id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error,
   result, first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args, is_masked,
-  original_key, cancel_asked_at, flags, life)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id;
+  original_key, cancel_asked_at, flags, life, label)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING RETURNING id;
 
 -- put_run --
 -- One of its runs.

@@ -18,6 +18,7 @@ import msgspec
 
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, Summary, fold, original_key, run_delta, run_join
 from z4j.rules.lives import Life, Told, split
+from z4j.rules.records import whole_sent
 from z4j.rules.retold import events_of
 from z4j.rules.states import FLAGS
 from z4j.store import boots, merge, name_limits, names, originals, runs, sql
@@ -350,14 +351,17 @@ def _is_bare(life: Life) -> bool:
 
 def _unpacked(packed: bytes, task: int) -> _Kept:
     event, data, key_id, broker, is_retold, pinned = _decode(packed)
-    event[EVENT_SENT] = tuple(event[EVENT_SENT])
+    event[EVENT_SENT] = whole_sent(event[EVENT_SENT]) if event[EVENT_SENT] else ()
     return _Kept(Event(*event), None if data is None else (data, key_id, broker), task, is_retold=is_retold, pinned=pinned)
 
 
 def _unpacked_base(packed: bytes) -> _Base:
     summary, its_runs, original = _decode(packed)
     joined = {(attempt, token): RunSummary(tuple(of[0]), *of[1:]) for attempt, token, of in its_runs}
-    return _Base(Summary(*map(_as_tuples, summary)), joined, None if original is None else tuple(original))
+    summary = Summary(*map(_as_tuples, summary))
+    if summary.sent:
+        summary = summary._replace(sent=(summary.sent[0], whole_sent(summary.sent[1])))
+    return _Base(summary, joined, None if original is None else tuple(original))
 
 
 def _as_tuples(value: Any) -> Any:

@@ -47,7 +47,7 @@ SELECT app_id, engine_id, task_id, flags & 16 FROM task WHERE id = ?;
 -- The rows of lives, as `merge.find` reads them. Index: the primary key.
 SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
-  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+  name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,
   is_masked, original_key, cancel_asked_at, flags
 FROM task WHERE id IN (SELECT value FROM json_each(:ids));
 

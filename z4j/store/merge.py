@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from z4j.rules.again import is_one_life, is_ordinary
 from z4j.rules.fold import NEVER, Event, Summary, fold
-from z4j.rules.records import NOTHING_SENT
+from z4j.rules.records import NOTHING_SENT, whole_sent
 from z4j.rules.states import FINAL_CODES, FLAGS
 from z4j.store import boots, name_limits, names, sql, task_ids
 from z4j.store.db import Connection
@@ -139,7 +139,7 @@ def encode(db: Connection, app_id: int, of: Summary) -> tuple[Any, ...]:
         *((of.name[0], intern(db, app_id, "name", of.name[1])) if of.name else (None, 0)),
         *((of.queue[0], intern(db, app_id, "queue", of.queue[1])) if of.queue else (None, 0)),
         *((of.environment[0], intern(db, app_id, "environment", of.environment[1])) if of.environment else (None, 0)),
-        *((of.sent[0], _pack_sent(of.sent[1])) if of.sent else (None, None)),
+        *((of.sent[0], _pack_sent(of.sent[1]), of.sent[1][8] or None) if of.sent else (None, None, None)),
         *((of.args[0], of.args[1], int(of.args[2])) if of.args else (None, None, 0)),
         of.original, None if of.cancel_asked_at == NEVER else of.cancel_asked_at, of.flags,
     )  # fmt: skip
@@ -150,7 +150,7 @@ def decode(db: Connection, row: tuple[Any, ...]) -> Summary:
     (
         _, key, at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
         first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
-        name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, args_rank, args,
+        name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, _, args_rank, args,
         is_masked, original, cancel_asked_at, flags,
     ) = row  # fmt: skip
     text_of = names.text_of
@@ -191,10 +191,9 @@ def _pack_sent(sent: tuple[Any, ...]) -> str:
 
 
 @lru_cache(4_096)
-def unpack_sent(text: str) -> tuple[str, str, str, str, str, str, int, int]:
-    """parent_id, root_id, group_id, retry_of, code, route, expires, priority, as the fold knows them."""
-    found = json.loads(text)
-    return (*found, *NOTHING_SENT[len(found) :])
+def unpack_sent(text: str) -> Any:
+    """A `Sent` as the fold knows it."""
+    return whole_sent(json.loads(text))
 
 
 def next_id(db: Connection) -> int:

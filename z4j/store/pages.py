@@ -27,7 +27,7 @@ END_OF_TIME: Final = 1 << 62
 
 Position = tuple[int, int]
 """first_at and id of a task: the order of every list, newest first."""
-Params = dict[str, int | bytes]
+Params = dict[str, int | bytes | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class TaskFilter:
     since: int | None = None
     until: int | None = None
     task_id: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
         "name": f.name, "queue": f.queue, "engine": f.engine, "worker": f.worker, "environment": f.environment,
     }  # fmt: skip
     ids = await names.find(store, wanted)
-    params: Params = {"states": sum(1 << STATES[state] for state in set(f.states)) or ALL_STATES, "app_id": ANY}
+    params: Params = {"states": sum(1 << STATES[state] for state in set(f.states)) or ALL_STATES, "app_id": ANY, "label": f.label}
     for kind, text in wanted.items():
         if text and kind not in ids:
             return None
@@ -100,7 +101,7 @@ async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None
         return Found([], None, None, None)
     if f.task_id:
         return await _find_task_id(store, f, params, limit)
-    drive = await _narrowest(store, f, params)
+    drive = "label" if f.label else await _narrowest(store, f, params)
     if drive is None:
         return Found([], None, None, None)
     direction: Literal["older", "newer"] = "newer" if newer else "older"

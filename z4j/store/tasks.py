@@ -54,6 +54,8 @@ class TaskRow:
     cancel_asked_at: int | None
     release: str
     flags: frozenset[str]
+    label: str
+    """What the application calls it beside its registered name, "" where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class TaskDetail:
     runs: list[RunRow]
     """Every known try, oldest first, the present one included."""
     sent: dict[str, Any]
-    """parent_id, root_id, group_id, retry_of, code, route, expires, priority; only what is known."""
+    """parent_id, root_id, group_id, retry_of, code, route, expires, priority, label; only what is known."""
     original_state: str
     parent: list[Link]
     children: list[Link]
@@ -120,7 +122,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     if found is None:
         return None
     row = _row(found)
-    original_key, is_masked, sent, app_id, boot, pid, host = found[28:]
+    original_key, is_masked, sent, app_id, boot, pid, host = found[29:]
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
     same = await lives.list_lives(store, id)
     place = next((index for index, of in enumerate(same) if of[0] == id), 0)
@@ -163,7 +165,7 @@ def _row(row: tuple[Any, ...]) -> TaskRow:
     (
         id, app, environment, engine, task_id, name, queue, worker, key, reason, first_at, last_at, enqueued_at,
         eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at, state_at, runtime_us, args,
-        result, error_type, error, cancel_asked_at, release, flags, *_,
+        result, error_type, error, cancel_asked_at, release, flags, label, *_,
     ) = row  # fmt: skip
     state = STATE_NAMES[state_of(key)]
     attempt = attempt_of(key)
@@ -179,6 +181,7 @@ def _row(row: tuple[Any, ...]) -> TaskRow:
         waited_us=_waited(attempt, enqueued_at, eta_at if eta_attempt == attempt else None, received_at, started_at),
         runtime_us=runtime_us, args=args or "", result=result or "", error_type=error_type or "", error=error or "",
         cancel_asked_at=cancel_asked_at, release=release or "", flags=runs.flag_names(flags),
+        label=label or "",
     )  # fmt: skip
 
 
@@ -190,7 +193,7 @@ def _waited(attempt: int, enqueued: int | None, eta: int | None, received: int |
 def _sent(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
-    keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority")
+    keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label")
     found = zip(keys, merge.unpack_sent(text), NOTHING_SENT, strict=True)
     return {key: value for key, value, nothing in found if value not in (nothing, NO_PRIORITY)}
 

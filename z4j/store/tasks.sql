@@ -92,6 +92,24 @@ FROM task AS t INDEXED BY task_worker
 WHERE t.worker_id = :worker_id AND t.worker_id != 0 AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
 ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
 
+-- walk_label_older --
+-- Older tasks of one label. Index: task_label.
+SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
+  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
+  AND :environment_id IN (-1, t.environment_id)
+FROM task AS t INDEXED BY task_label
+WHERE t.label = :label AND (t.first_at, t.id) < (:at, :id) AND t.first_at >= :bound
+ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
+
+-- walk_label_newer --
+-- Newer tasks of one label. Index: task_label.
+SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
+  AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
+  AND :environment_id IN (-1, t.environment_id)
+FROM task AS t INDEXED BY task_label
+WHERE t.label = :label AND (t.first_at, t.id) > (:at, :id) AND t.first_at < :bound
+ORDER BY t.first_at ASC, t.id ASC LIMIT :chunk;
+
 -- weigh --
 -- How many tasks each filter alone leaves, and all of them together: which index is the narrowest. Scans counters only.
 SELECT coalesce(sum(tasks) FILTER (WHERE (:states >> state) & 1), 0),
@@ -106,7 +124,7 @@ FROM counter;
 -- The rows of a page by their ids. Index: the primary key.
 SELECT t.id, a.name, e.text, g.text, t.task_id, n.text, q.text, w.text, t.state_key, t.reason, t.first_at, t.last_at,
   t.enqueued_at, t.eta_attempt, t.eta_at, t.received_attempt, t.received_at, t.start_attempt, t.started_at, t.state_at,
-  t.runtime_us, t.args, t.result, t.error_type, t.error, t.cancel_asked_at, r.text, t.flags, t.original_key,
+  t.runtime_us, t.args, t.result, t.error_type, t.error, t.cancel_asked_at, r.text, t.flags, t.label, t.original_key,
   t.is_masked, t.sent, t.app_id, b.boot, t.pid, b.host
 FROM json_each(:ids) AS j CROSS JOIN task AS t ON t.id = j.value
   LEFT JOIN app AS a ON a.id = t.app_id
@@ -123,7 +141,7 @@ ORDER BY j.key;
 -- Every task that bears a task id, in whatever app and engine. Index: task_identity.
 SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id) AND :queue_id IN (-1, t.queue_id)
   AND :worker_id IN (-1, t.worker_id) AND :engine_id IN (-1, t.engine_id) AND :app_id IN (-1, t.app_id)
-  AND :environment_id IN (-1, t.environment_id)
+  AND :environment_id IN (-1, t.environment_id) AND (:label = '' OR t.label = :label)
 FROM task AS t WHERE t.task_id = :task_id ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
 
 -- list_targets --

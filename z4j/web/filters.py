@@ -17,7 +17,7 @@ from z4j.web.formats import when
 _TYPED: Final = {
     "state": "state", "name": "name", "task": "name", "queue": "queue", "engine": "engine", "worker": "worker",
     "app": "app", "env": "environment", "environment": "environment", "since": "since", "until": "until", "id": "task_id",
-    "task_id": "task_id",
+    "task_id": "task_id", "label": "label",
 }  # fmt: skip
 _WORD: Final = re.compile(r'(?:([a-z_]+):)?(?:"([^"]*)"|(\S+))')
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -37,6 +37,7 @@ class Filters:
     since: str = ""
     until: str = ""
     task_id: str = ""
+    label: str = ""
 
     @property
     def is_any(self) -> bool:
@@ -72,6 +73,7 @@ class Filters:
         return TaskFilter(
             states=self.state, name=self.name, queue=self.queue, engine=self.engine, worker=self.worker, app=self.app,
             environment=self.environment, since=_time(self.since, now), until=_time(self.until, now), task_id=self.task_id,
+            label=self.label,
         )  # fmt: skip
 
 

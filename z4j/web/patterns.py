@@ -128,8 +128,9 @@ def _line(
     cancel_asked_at: int | None = None, waited: int | None = 14_000_000,
 ) -> Line:  # fmt: skip
     return Line(
-        id=id, state=state, reason=reason, name=name, task_id="b5a1f3c2-0000-4000-8000-00000000000" + str(id), engine="celery",
-        queue=queue, queue_href="/patterns", worker=worker, attempt=attempt, args=args, says=says, is_bad=is_bad,
+        id=id, state=state, reason=reason, name=name, label="", label_href="", engine="celery",
+        task_id=f"b5a1f3c2-0000-4000-8000-00000000000{id}", queue=queue,
+        queue_href="/patterns", worker=worker, attempt=attempt, args=args, says=says, is_bad=is_bad,
         is_open=is_open, cancel_asked_at=cancel_asked_at, waited_us=waited, runtime_us=None if is_open else 4_800_000,
         last_at=now - id * 7_000_000, action="retry" if is_bad else "", back="/patterns",
     )  # fmt: skip

@@ -108,6 +108,7 @@ class DetailPage:
     schedule: tuple[int, str, int] | None
     """(row id, name, due time) of the one that made it."""
     name_href: str
+    label_href: str
     queue_href: str
     worker_href: str
     same_id: RunsOfId | None = None
@@ -158,6 +159,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
         sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
         schedule=await fires.schedule_of_task(found.store, task.app_id, row.task_id),
         name_href=Filters(name=row.name, environment=row.environment).href(),
+        label_href=Filters(label=row.label, environment=row.environment).href(),
         queue_href=Filters(queue=row.queue, environment=row.environment).href(),
         worker_href=Filters(worker=row.worker).href(),
     )

@@ -44,6 +44,8 @@ class Line:
     state: str
     reason: str
     name: str
+    label: str
+    label_href: str
     task_id: str
     engine: str
     queue: str
@@ -174,7 +176,8 @@ async def make_region(
 def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str]]) -> Line:
     """A row of the store as a row of the page."""
     return Line(
-        id=row.id, state=row.state, reason=row.reason, name=row.name, task_id=row.task_id, engine=row.engine, queue=row.queue,
+        id=row.id, state=row.state, reason=row.reason, name=row.name, label=row.label,
+        label_href=filters.but(label=row.label).href(), task_id=row.task_id, engine=row.engine, queue=row.queue,
         queue_href=filters.but(queue=row.queue).href(), worker=row.worker, attempt=row.attempt, args=row.args[:SAYS],
         says=says(row, now), is_bad=row.state in BAD, is_open=row.state not in FINAL, cancel_asked_at=row.cancel_asked_at,
         waited_us=row.waited_us, runtime_us=row.runtime_us, last_at=row.last_at, action=_likeliest(row, can), back=filters.href(),
@@ -242,6 +245,8 @@ def facets(filters: Filters, counts: Counts | None) -> tuple[ChoiceGroup, ...]:
             groups.append(ChoiceGroup(title, choices[:FACET], choices[FACET:60], is_mono=field == "name"))
     if filters.worker:
         groups.append(ChoiceGroup("Worker", (Choice(filters.worker, filters.but(worker="").href(), True),)))
+    if filters.label:
+        groups.append(ChoiceGroup("Label", (Choice(filters.label, filters.but(label="").href(), True),)))
     spans = tuple(
         Choice(word, filters.but(since="" if filters.since == since else since, until="").href(), filters.since == since)
         for since, word in SPANS

@@ -60,4 +60,6 @@ def send(what: str) -> Any:
     if what == "chord":
         sent = chord([add.s(1, number) for number in range(3)])(total.s())
         return [str(sent.id), *(str(each.id) for each in sent.parent.results)]
+    if what == "label":
+        return [str(add.apply_async((1, 2), shadow="nightly report password=opensesame").id)]
     return [str(stay.delay(what).id)]

@@ -85,6 +85,14 @@ def test_a_chain(studio: Studio, gateway: Gateway) -> None:
     assert belongs(gateway, third) == {"parent_id": second, "root_id": first}
 
 
+def test_what_celery_shows_instead_of_the_name_is_a_label(studio: Studio, gateway: Gateway) -> None:
+    [task_id] = studio.send("label")
+    sent, received = of(gateway, task_id, "enqueued")[0], of(gateway, task_id, "received")[0]
+    assert sent.name == received.name == "canvas_app.add"
+    assert sent.meta["label"].startswith("nightly report password=")
+    assert "opensesame" not in sent.meta["label"]
+
+
 def test_a_group(studio: Studio, gateway: Gateway) -> None:
     group_id, *members = studio.send("group")
     assert [of(gateway, member, "succeeded")[0].rest["result"] for member in members] == ["1", "2", "3"]

@@ -27,10 +27,9 @@ async def fill(store: Store, tasks: int = 60) -> None:
         if number % 20 == 0:
             records.append(task("started", f"t{number:03}", at, run=run, **head))
         else:
-            records += [
-                [*record[:5], run, *record[6:]]
-                for record in life(f"t{number:03}", at, "failed" if number % 3 == 0 else "succeeded", **head)
-            ]
+            told = life(f"t{number:03}", at, "failed" if number % 3 == 0 else "succeeded", **head)
+            told[0][-1] = {"label": "nightly"} if number % 7 == 0 else None
+            records += [[*record[:5], run, *record[6:]] for record in told]
     await tell(store, *records)
 
 
@@ -69,6 +68,12 @@ FILTERS: dict[str, tuple[TaskFilter, Callable[[int], object]]] = {
     "worker and queue": (TaskFilter(worker="w1", queue="slow"), lambda n: n % 6 and n % 5 == 0),
     "since and until": (TaskFilter(since=T + 10 * SECOND, until=T + 30 * SECOND), lambda n: 10 <= n < 30),
     "state since": (TaskFilter(states=("running",), since=T + 21 * SECOND), lambda n: n == 40),
+    "label": (TaskFilter(label="nightly"), lambda n: n % 7 == 0 and n % 20),
+    "label, name and state": (
+        TaskFilter(label="nightly", name="shop.n1", states=("failed",)),
+        lambda n: n % 7 == 0 and n % 2 and n % 3 == 0,
+    ),
+    "no such label": (TaskFilter(label="never"), lambda n: False),
     "no such queue": (TaskFilter(queue="never"), lambda n: False),
     "no such app": (TaskFilter(app="never"), lambda n: False),
     "nothing together": (TaskFilter(states=("lost",), queue="slow"), lambda n: False),

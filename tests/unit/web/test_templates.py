@@ -81,6 +81,7 @@ ROW = TaskRow(
     cancel_asked_at=NOW,
     release="a1b2c3",
     flags=frozenset({"eager"}),
+    label=EVIL,
 )
 RUN = RunRow(
     attempt=0,
@@ -224,6 +225,7 @@ def detail(**changes: Any) -> task.DetailPage:
         sent=(("route", EVIL),),
         schedule=(3, EVIL, NOW),
         name_href="/tasks",
+        label_href="/tasks",
         queue_href="/tasks",
         worker_href="/tasks",
         same_id=task.RunsOfId(2, 3, ((1, SameId(6, NOW, "failed")), (2, SameId(7, NOW, "running")), (3, SameId(8, NOW, "queued")))),

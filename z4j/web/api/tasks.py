@@ -25,7 +25,7 @@ from z4j.web.tasks import PAGE, filters_of, limit_of
 FILTERS: Final = (
     ("state", "States, joined by commas."), ("name", "Task name."), ("queue", "Queue."), ("engine", "Engine."), ("worker", "Worker."),
     ("app", "App."), ("environment", "Environment."), ("since", "15m, 24h, 7d, or a date."), ("until", "The same."),
-    ("task_id", "The engine's own id."),
+    ("task_id", "The engine's own id."), ("label", "What the application calls the task beside its name."),
 )  # fmt: skip
 PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the page before."), ("limit", "Rows, at most 500."))
 

@@ -70,6 +70,7 @@ META_KEYS: Final = (
     "route",  # the web route it was enqueued from
     "expires",  # integer microseconds UTC
     "priority",  # integer, the engine's own scale
+    "label",  # what the application calls this task beside its registered name
     "redelivered",  # true: the broker handed this delivery out before
     "eager",  # true: ran in the caller, no broker involved
     "reconciled",  # true: looked up with the engine after the fact

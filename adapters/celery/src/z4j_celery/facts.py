@@ -11,6 +11,7 @@ from typing import Any
 
 from z4j_agent import hooks, records
 from z4j_agent.hooks import now
+from z4j_agent.redaction import redact_text
 
 __all__ = [
     "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_of", "repeated", "repeats",
@@ -101,6 +102,11 @@ def repeated() -> str | None:
     return getattr(_repeating, "task_id", None)
 
 
+def _label(shadow: Any) -> str | None:
+    """The name that `apply_async(shadow=…)` or the task's `shadow_name` gave this one task; Celery's own logs call it by that."""
+    return redact_text(shadow)[:255] if isinstance(shadow, str) else None
+
+
 def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, **more: Any) -> str:
     """Where a task comes from, as the meta of an `enqueued` or `received` record. A retry names itself as parent and root."""
     root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
@@ -112,6 +118,7 @@ def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, re
             "retry_of": retry_of or headers.get(RETRY_OF),
             "expires": to_us(headers.get("expires")),
             "priority": priority if isinstance(priority, int) else None,
+            "label": _label(headers.get("shadow")),
             "route": hooks.route(),
             **more,
         }
