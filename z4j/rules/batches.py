@@ -72,7 +72,17 @@ def _has_nul(record: AnyRecord) -> bool:
             names.append(record.broker)
         facts = getattr(record, "meta", None)
         if facts is not None:
-            names += [facts.parent_id, facts.root_id, facts.group_id, facts.retry_of, facts.code, facts.route, facts.worker, facts.label]
+            names += [
+                facts.parent_id,
+                facts.root_id,
+                facts.group_id,
+                facts.retry_of,
+                facts.code,
+                facts.route,
+                facts.worker,
+                facts.label,
+                *facts.depends_on,
+            ]
     elif isinstance(record, records.Origin):
         of = record.facts
         names = [record.boot, of.host, of.role, of.worker, of.app, of.environment, of.release]

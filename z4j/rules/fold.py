@@ -45,8 +45,8 @@ MOVED: Final = 1 << 44
 application itself sends to a third queue is shown in the one it was moved to."""
 
 
-Sent = tuple[str, str, str, str, str, str, int, int, str]
-"""parent_id, root_id, group_id, retry_of, code, route, expires, priority, label"""
+Sent = tuple[str, str, str, str, str, str, int, int, str, str]
+"""parent_id, root_id, group_id, retry_of, code, route, expires, priority, label, and the ids it depends on, a line each"""
 _new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 

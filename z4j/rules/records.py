@@ -25,7 +25,7 @@ Rank = Annotated[int, Meta(ge=0, le=255)]
 _new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
 
 
-Sent = tuple[str, str, str, str, str, str, int, int, str] | tuple[()]
+Sent = tuple[str, str, str, str, str, str, int, int, str, str] | tuple[()]
 
 
 class Facts(Struct, gc=False, frozen=True):
@@ -40,6 +40,7 @@ class Facts(Struct, gc=False, frozen=True):
     expires: At | None = None
     priority: Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
     label: Name | None = None
+    depends_on: Annotated[list[Id], Meta(max_length=20)] = []
     redelivered: bool = False
     eager: bool = False
     reconciled: bool = False
@@ -62,13 +63,14 @@ class Facts(Struct, gc=False, frozen=True):
             -1 if self.expires is None else self.expires,
             NO_PRIORITY if self.priority is None else self.priority,
             redact_text(self.label) if self.label else "",
+            "\n".join(self.depends_on),
         )
         return () if sent == NOTHING_SENT else sent
 
 
 NO_PRIORITY: Final = -(1 << 31) - 1
 """Below any priority an engine can hold: not said."""
-NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY, "")
+NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY, "", "")
 
 
 def whole_sent(stored: Sequence[Any]) -> tuple[Any, ...]:
@@ -131,7 +133,7 @@ class Enqueued(TaskRecord, array_like=True, tag="enqueued", gc=False, frozen=Tru
     kind: ClassVar[str] = "enqueued"
 
     def event(self, worker: str, environment: str) -> Event:
-        return self._event(worker, environment, self.meta, self.eta)
+        return self._event(worker, environment, self.meta, self.eta, reason=self.meta.reason if self.meta else None)
 
 
 class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=True):

@@ -12,6 +12,7 @@ from z4j.rules.fold import (
     MAX_ATTEMPT,
     MOVED,
     NEVER,
+    QUEUED,
     RETRYING,
     RUNNING,
     SOURCE,
@@ -48,7 +49,7 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, RunSummary]]) -> 
     sent = summary.sent[1] if summary.sent else ()
     found: list[Event] = []
     if summary.enqueued_at != NEVER:
-        found.append(said("enqueued", 0, summary.enqueued_at, eta=eta_at(0), sent=sent))
+        found.append(said("enqueued", 0, summary.enqueued_at, eta=eta_at(0), sent=sent, reason=reason if code == QUEUED else ""))
         sent = ()
     if received:
         found.append(said("received", received[0], -received[1], sent=sent, eta=-1 if found else eta_at(received[0])))

@@ -96,13 +96,15 @@ class TaskDetail:
     runs: list[RunRow]
     """Every known try, oldest first, the present one included."""
     sent: dict[str, Any]
-    """parent_id, root_id, group_id, retry_of, code, route, expires, priority, label; only what is known."""
+    """parent_id, root_id, group_id, retry_of, code, route, expires, priority, label, depends_on (ids, a line each); only what is known."""
     original_state: str
     parent: list[Link]
     children: list[Link]
     retry_of: list[Link]
     retried_as: list[Link]
     masked: bool
+    depends_on: list[Link]
+    """Tasks that have to end before the engine puts this one into its queue."""
     same_id: list[SameId]
     """Every execution that bears this task's id, the earliest first, itself included; empty for an id that came once."""
     broker: str = ""
@@ -130,6 +132,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else pages.END_OF_TIME}
     sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id), **span})
 
+    detail = _sent(sent)
     original_state, broker = ORIGINAL_NAMES[original_key & 15], ""
     if original_state in ("plain", "sealed"):
         found_broker = await originals.broker_of(store, id)
@@ -149,16 +152,22 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         row=row,
         app_id=app_id,
         runs=_with_present(await runs.list_runs(store, id), row, boot, pid, host or ""),
-        sent=_sent(sent),
+        sent=detail,
         original_state=original_state,
         parent=links(targets, "parent"),
         children=links(sources, "parent"),
         retry_of=links(targets, "retry_of"),
         retried_as=links(sources, "retry_of"),
         masked=bool(is_masked),
+        depends_on=[await _other(store, app_id, row.engine, other) for other in detail.get("depends_on", "").splitlines()],
         same_id=[SameId(other, at, STATE_NAMES[state]) for other, at, state in same] if len(same) > 1 else [],
         broker=broker,
     )
+
+
+async def _other(store: Store, app_id: int, engine: str, task_id: str) -> Link:
+    found = await store.fetch_one(SQL["find_other"], {"app_id": app_id, "engine": engine, "task_id": task_ids.encode(task_id)})
+    return Link(found[0], task_id, found[1] or "", STATE_NAMES.get(found[2], "")) if found else Link(None, task_id, "", "")
 
 
 def _row(row: tuple[Any, ...]) -> TaskRow:
@@ -193,7 +202,7 @@ def _waited(attempt: int, enqueued: int | None, eta: int | None, received: int |
 def _sent(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
-    keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label")
+    keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label", "depends_on")
     found = zip(keys, merge.unpack_sent(text), NOTHING_SENT, strict=True)
     return {key: value for key, value, nothing in found if value not in (nothing, NO_PRIORITY)}
 

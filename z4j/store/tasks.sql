@@ -144,6 +144,12 @@ SELECT t.id, t.first_at, (:states >> t.state) & 1 AND :name_id IN (-1, t.name_id
   AND :environment_id IN (-1, t.environment_id) AND (:label = '' OR t.label = :label)
 FROM task AS t WHERE t.task_id = :task_id ORDER BY t.first_at DESC, t.id DESC LIMIT :chunk;
 
+-- find_other --
+-- Another task of an app and engine by its id, of one that came again its newest life. Index: task_identity.
+SELECT t.id, n.text, t.state FROM task AS t LEFT JOIN name AS n ON n.id = t.name_id
+WHERE t.task_id = :task_id AND t.app_id = :app_id AND t.engine_id = (SELECT id FROM name WHERE kind = 'engine' AND text = :engine)
+ORDER BY t.life LIMIT 1;
+
 -- list_targets --
 -- The tasks this one points at: its parent, the task it retries. Of an id that came again the execution of that time: the newest if it had
 -- begun, else the one before it in the same engine. Index: task_link_task, task_identity.

@@ -33,6 +33,10 @@ ORIGINALS: Final = {
 }
 SENT: Final = (("group_id", "group"), ("root_id", "root"), ("code", "sent from"), ("route", "route"), ("priority", "priority"))
 
+BAD_ENDS: Final = ("failed", "lost", "rejected", "expired", "cancelled")
+BLOCKED: Final = "blocked"
+"""The reason of a queued task that its engine keeps out of the queue until others have ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -111,6 +115,8 @@ class DetailPage:
     label_href: str
     queue_href: str
     worker_href: str
+    blocked: str = ""
+    """Why it is in no queue yet, "" where it is."""
     same_id: RunsOfId | None = None
     """None for an id that came once."""
 
@@ -148,11 +154,13 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
             for kind, title, links in (
                 ("retry-of", "Retry of", task.retry_of),
                 ("retried-as", "Retried as", task.retried_as),
+                ("depends-on", "Depends on", task.depends_on),
                 ("parent", "Sent by", task.parent),
                 ("children", "Sent from here", task.children),
             )
             if links
         ),
+        blocked=_blocked(task),
         same_id=_same_id(task),
         commands=tuple(await commands.list_of_task(found.store, row.id)),
         original=ORIGINALS.get(task.original_state, task.original_state),
@@ -205,6 +213,14 @@ def timeline(row: TaskRow, runs: list[RunRow], now: int) -> Timeline | None:
 async def detail_json(request: Request) -> Response:
     """GET /tasks/{id}.json."""
     return export.to_json(export.plain(await find_task(services(request).store, request.path_params["id"])))
+
+
+def _blocked(task: TaskDetail) -> str:
+    if task.row.state != "queued" or task.row.reason != BLOCKED:
+        return ""
+    if over := [f"{other.name or other.task_id} ({other.state})" for other in task.depends_on if other.state in BAD_ENDS]:
+        return f"It is in no queue: it depends on {', '.join(over[:5])}, and will not run unless that runs again and succeeds."
+    return "It is in no queue yet: the engine puts it there when the tasks it depends on have ended."
 
 
 def _same_id(task: TaskDetail) -> RunsOfId | None:

@@ -139,10 +139,12 @@ def test_a_job_that_waits_for_another_is_told_when_it_is_sent(scene: Scene) -> N
     second = scene.shop.send("succeed", "then", depends_on=first)
     sent = scene.one(second, "enqueued")
     assert sent.meta["code"].startswith("__main__:")
+    assert (sent.meta["reason"], sent.meta["depends_on"]) == ("blocked", [first])
     assert sent.at < scene.end(first).at
     assert scene.end(second).rest["result"] == '"then"'
     assert {record.attempt for record in scene.of(second)} == {0}
     assert [record.pid for record in scene.of(second, "enqueued")] == [sent.pid, scene.one(first, "started").pid]
+    assert "reason" not in scene.of(second, "enqueued")[1].meta
 
 
 def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:

@@ -15,9 +15,10 @@ from z4j_agent import wire
 
 META = {
     "parent_id": "p", "root_id": "r", "group_id": "g", "retry_of": "o", "code": "a.py:1", "route": "/buy", "expires": 5,
-    "priority": 0, "label": "nightly report", "redelivered": True, "eager": True, "reconciled": True, "worker": "other",
+    "priority": 0, "label": "nightly report", "depends_on": ["a", "b"],
+    "redelivered": True, "eager": True, "reconciled": True, "worker": "other",
 }  # fmt: skip
-SENT = ("p", "r", "g", "o", "a.py:1", "/buy", 5, 0, "nightly report")
+SENT = ("p", "r", "g", "o", "a.py:1", "/buy", 5, 0, "nightly report", "a\nb")
 
 
 def decode(*entries: list[Any]) -> tuple[list[records.AnyRecord], dict[str, int]]:

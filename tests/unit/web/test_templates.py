@@ -226,6 +226,7 @@ def detail(**changes: Any) -> task.DetailPage:
         schedule=(3, EVIL, NOW),
         name_href="/tasks",
         label_href="/tasks",
+        blocked=EVIL,
         queue_href="/tasks",
         worker_href="/tasks",
         same_id=task.RunsOfId(2, 3, ((1, SameId(6, NOW, "failed")), (2, SameId(7, NOW, "running")), (3, SameId(8, NOW, "queued")))),

@@ -71,11 +71,12 @@ META_KEYS: Final = (
     "expires",  # integer microseconds UTC
     "priority",  # integer, the engine's own scale
     "label",  # what the application calls this task beside its registered name
+    "depends_on",  # list: ids of the tasks that have to end first
     "redelivered",  # true: the broker handed this delivery out before
     "eager",  # true: ran in the caller, no broker involved
     "reconciled",  # true: looked up with the engine after the fact
     "worker",  # name of the worker when the record is written by another process than the one that ran the task
-    "reason",  # why an outcome without a reason field of its own is unusual: succeeded/ignored
+    "reason",  # why an outcome without a reason field of its own is unusual: succeeded/ignored, enqueued/blocked
 )
 
 # -- other records -----------------------------------------------------------------------------------------------------

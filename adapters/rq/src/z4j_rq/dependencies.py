@@ -8,6 +8,13 @@ from rq.job import Job, JobStatus
 NEVER = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 """A job with one of these ends lets its dependants wait; a failed one only where they do not allow failures."""
 SHOWN = 5
+MOST = 20
+"""Dependencies that a record names."""
+
+
+def names_of(job: Job) -> list[str] | None:
+    """The ids of the jobs that it depends on, None where RQ kept none."""
+    return [str(id) for id in job._dependency_ids][:MOST] or None
 
 
 def why_waiting(job: Job) -> str:

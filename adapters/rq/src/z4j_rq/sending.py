@@ -13,6 +13,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_agent.hooks import now
 from z4j_rq import originals
+from z4j_rq.dependencies import names_of
 from z4j_rq.facts import ENGINE, job_in, name_of, sent_meta, to_us
 from z4j_rq.known import Known
 from z4j_rq.marks import attempt_of, begin_sending, end_sending, is_asked, mark_of, note_of
@@ -64,7 +65,7 @@ class Sending:
     def after_dependencies(self, queue: Queue, seen: int | None, job: Job, *_args: Any, **_kwargs: Any) -> None:
         """A job that must wait for others is told when it is sent; when its turn comes it is enqueued by whoever ended the last one."""
         if job._status == JobStatus.DEFERRED:
-            self._sent(queue, job, seen or now(), None)
+            self._sent(queue, job, seen or now(), None, reason="blocked", depends_on=names_of(job))
 
     @guard("enqueueing many")
     def after_many(self, queue: Queue, _seen: Any, jobs: list[Job], *_args: Any, **_kwargs: Any) -> None:
@@ -73,14 +74,14 @@ class Sending:
             if job._status == JobStatus.DEFERRED:
                 begin_sending(job, self._app)
                 end_sending()
-                self._sent(queue, job, now(), None)
+                self._sent(queue, job, now(), None, reason="blocked", depends_on=names_of(job))
 
-    def _sent(self, queue: Queue, job: Job, at: int, eta: int | None) -> None:
+    def _sent(self, queue: Queue, job: Job, at: int, eta: int | None, **more: Any) -> None:
         agent, name, note = self._agent, name_of(job), note_of(job)
         if not is_asked(job):
             self._known.meet_queue(queue)
             self._known.meet_name(name, queue.name)
-        meta = sent_meta(job, mark_of(job).get("of"))
+        meta = sent_meta(job, mark_of(job).get("of"), **more)
         agent.append(records.enqueued(ENGINE, job.id, attempt_of(job), at, agent.run, name, queue.name, eta=eta, meta=meta))
         if note.is_new:
             note.is_new = False
