@@ -28,8 +28,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "0"))
+
+
 def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str) -> T:
-    """Asks until the answer is true; raises AssertionError naming `what` after `seconds`."""
+    """Asks until the answer is true; raises AssertionError naming `what` after `seconds`, and PATIENCE_S more where suites run together."""
+    seconds += PATIENCE_S
     ends = time.monotonic() + seconds
     while True:
         if answer := probe():
