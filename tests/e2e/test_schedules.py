@@ -68,7 +68,8 @@ def test_nothing_is_fired_twice_or_forgotten_while_the_server_is_killed(orders: 
     for engine, number in NUMBERS.items():
         told = fires(shop, made[engine])
         due = [at for at, _ in told]
-        assert {outcome for _, outcome in told} == {"sent"}, (engine, told)
+        errors = shop.rows("SELECT DISTINCT error FROM fire WHERE schedule_id = ?", made[engine])
+        assert {outcome for _, outcome in told} == {"sent"}, (engine, told, errors)
         assert due == list(range(due[0], due[-1] + 1, SECOND)), f"{engine}: every second is there, and each once"
         assert len(due) >= 8
 
@@ -118,7 +119,10 @@ def test_schedules_on_the_command_line(shop: Stack, tmp_path: Path) -> None:
     for name in ("nightly", "/usr/bin/backup --full"):
         shell.ok("schedule", "delete", name, "--confirm", "delete")
     assert "nightly" not in shell.ok("schedule", "list")
-    assert "2 of 2" in shell.ok("schedule", "import", "json", str(out))
+    # Nobody knows the parameters of ops.run, so its text was masked: an export never gives out what may be a secret.
+    code, said = shell.z4j("schedule", "import", "json", str(out))
+    assert (code, "is masked" in said, "1 of 2" in said) == (10, True, True), said
     shell.ok("schedule", "export", str(tmp_path / "again.json"))
-    assert (tmp_path / "again.json").read_text() == out.read_text()
+    again = json.loads((tmp_path / "again.json").read_text())["schedules"]
+    assert again == [of for of in kept if of["name"] == "nightly"]
     assert shell.z4j("schedule", "import", "scheduler", "no_such")[0] == 2

@@ -13,7 +13,7 @@ import z4j_agent
 import z4j_rq
 from tests.support.many.orders import carry_out
 
-z4j_rq.install()
+z4j_rq.install(functions=["tests.support.many.rq_side.rq_order"])
 
 
 def rq_order(number: int) -> int:
