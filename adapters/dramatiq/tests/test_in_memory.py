@@ -94,7 +94,7 @@ def test_an_actor_that_sends_its_own_message_again_is_retried(stub: Stub, delay:
     assert (failed.attempt, failed.rest["error_type"]) == (2, "ZeroDivisionError")
     records = stub.gateway.records(sent.message_id)
     retried = [(record.attempt, record.rest["reason"]) for record in records if record.kind == "retried"]
-    assert retried == [(0, "requeued"), (1, "requeued")]
+    assert sorted(retried) == [(0, "requeued"), (1, "requeued")]
     assert all((record.rest["eta"] is None) == (delay is None) for record in records if record.kind == "retried")
     assert "succeeded" not in {record.kind for record in records}
     assert [record.attempt for record in records if record.kind == "enqueued"] == [0, 1, 2]
