@@ -49,7 +49,8 @@ class Folder:
     def command(self, marks: list[str]) -> list[str]:
         tool = ["-m", "coverage", "run", "-p", "--source=z4j,z4j_agent"] if self.is_covered else []
         cache = f"cache_dir={ROOT / '.pytest_cache' / self.name.replace('/', '-')}"  # of its own: suites run side by side
-        return [self.python, *tool, "-m", "pytest", "-q", "-o", cache, *marks, *self.words, self.name]
+        patience = ["-o", "timeout=600"] if self.is_shared else []
+        return [self.python, *tool, "-m", "pytest", "-q", "-o", cache, *patience, *marks, *self.words, self.name]
 
 
 @dataclass(frozen=True, slots=True)
