@@ -83,14 +83,14 @@ async def measured(folder: Path) -> dict[str, float]:
         used, _ = await retention.read_size(store)
         duty = RetentionDuty(store, lambda _: None, Retention(days=9_999, max_bytes=used))
         holds: list[float] = []
-        whole = duty._delete_steps
+        whole = duty._slice
 
-        async def delete_and_note(ids: list[int], which: retention.Victims) -> int:
-            deleted = await whole(ids, which)
+        async def slice_and_note(work: object) -> object:
+            done = await whole(work)  # type: ignore[arg-type]
             holds.append(duty.held_s * 1_000)
-            return deleted
+            return done
 
-        duty._delete_steps = delete_and_note  # type: ignore[method-assign]
+        duty._slice = slice_and_note  # type: ignore[method-assign]
         acks: list[float] = []
         highest, before = used, await tasks(store)
 

@@ -20,7 +20,6 @@ from z4j.store import fires, lives, plans, retention, schedules, unused, usage
 from z4j.store.db import Connection, Store
 from z4j.store.merge import MINUTE_US
 from z4j.store.retention import DAY_US, EVER, Place, Retention, Victims
-from z4j.store.turns import RETENTION
 from z4j.store.usage import Part
 
 HOLD_S: Final = 0.020
@@ -29,11 +28,6 @@ LARGEST_SLICE_S: Final = 0.0015
 """An ack of any app waits for the end of a slice. Longer ones delete more where nothing arrives (9,060 a second with 12 ms, 5,956 with
 this), and less where much does, for then the writer is held eight times as long as was asked for."""
 SMALLEST_SLICE_S: Final = 0.001
-STEPS: Final = 50
-"""Steps of one job that deletes tasks."""
-FEWEST_TASKS: Final = 5
-MOST_TASKS: Final = 100
-"""Tasks in one step."""
 LISTED: Final = 2_000
 ROUND_US: Final = 20_000_000
 """After this long a round ends, to be seen to be alive; the next one goes on."""
@@ -80,7 +74,6 @@ class RetentionDuty:
         self.parts: list[Part] = []
         """What takes the space, the largest first, as it was last weighed."""
         self._slice_s = LARGEST_SLICE_S / 2
-        self._tasks_each = FEWEST_TASKS
         self.held_s = 0.0
         """How long the last slice held the writer: its own time, and the commit it shared with others."""
         self._place, self._walk_began = Place(), 0
@@ -230,8 +223,9 @@ class RetentionDuty:
     async def _delete(self, ids: list[int], which: Victims) -> int:
         total = 0
         while ids:
-            some, ids = ids[: self._tasks_each * STEPS], ids[self._tasks_each * STEPS :]
-            total += await self._delete_steps(some, which)
+            done, deleted = await self._slice(partial(retention.delete_victims, ids=ids, which=which))
+            ids = ids[done:]
+            total += deleted
         self._deleted += total
         if total:
             self._recent.append((clock.ticks(), total))
@@ -280,28 +274,6 @@ class RetentionDuty:
             why = self._obstacle or f"tasks arrive faster than they can be deleted ({rate:,.0f} a second)"
         oldest = await retention.oldest_task(self.store)
         self.report = Report(at, used, self.keep.max_bytes, self.keep.days, oldest, self._deleted, rate, why)
-
-    async def _delete_steps(self, ids: list[int], which: Victims) -> int:
-        """Some tasks in steps of one job, so that the writer never waits for the next one. Each may be done again without harm; the next
-        job has longer or shorter ones by how long these took."""
-        spent = []
-
-        def timed(db: Connection, some: list[int]) -> int:
-            began = time.monotonic()
-            deleted = retention.delete_victims(db, some, which)
-            spent.append(time.monotonic() - began)
-            return deleted
-
-        each = self._tasks_each
-        steps = [partial(timed, some=ids[first : first + each]) for first in range(0, len(ids), each)]
-        deleted = sum(await self.store.write_steps(steps, lane=RETENTION))
-        self.held_s = max(spent) + self.store.commit_s
-        mean_s = sum(spent) / len(spent)
-        if mean_s > LARGEST_SLICE_S or self.held_s > HOLD_S * 0.8:
-            self._tasks_each = max(FEWEST_TASKS, each * 7 // 10)
-        elif mean_s < LARGEST_SLICE_S / 2 and len(ids) >= each:
-            self._tasks_each = min(MOST_TASKS, each + 5)
-        return deleted
 
     # -- slices --------------------------------------------------------------------------------------------------------------
     async def _slice(self, work: Callable[..., Any]) -> Any:

@@ -17,7 +17,7 @@ SQL = sql.load("retention")
 DAY_US: Final = 24 * 3_600_000_000
 EVER: Final = 1 << 62
 CHUNK: Final = 20
-"""Originals deleted between two looks at the clock: less than a millisecond."""
+"""Tasks deleted between two looks at the clock: less than a millisecond."""
 SOME: Final = 100
 """Rows of other tables deleted between two looks at the clock."""
 MINUTES_OF: Final = "delete_minutes_of"
@@ -62,19 +62,24 @@ async def list_victims(store: Store, which: Victims, after: Place, limit: int) -
     return found, Place(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
 
 
-def delete_victims(db: Connection, ids: list[int], which: Victims) -> int:
-    """Delete tasks; what has changed since it was listed stays. Returns how many were deleted."""
+def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: float) -> tuple[int, int]:
+    """Delete tasks until the time is up; what has changed since it was listed stays. Returns (how many ids were done, how many deleted)."""
+    ends = time.monotonic() + seconds
     db.execute(SQL["keep_newest"])
     gone: dict[tuple[Any, ...], int] = {}
-    for id in ids:
-        for row in db.execute(SQL["delete_task"], {"id": id, "quiet": which.quiet, "is_any": which.is_any}).fetchall():
-            place, (came_again, life, task_id) = row[:6], row[6:]
-            gone[place] = gone.get(place, 0) + 1
-            _delete_parts(db, [(id,)])
-            if came_again:
-                lives.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
+    deleted = done = 0
+    while done < len(ids) and (time.monotonic() < ends or not done):
+        for id in ids[done : done + CHUNK]:
+            for row in db.execute(SQL["delete_task"], {"id": id, "quiet": which.quiet, "is_any": which.is_any}).fetchall():
+                place, (came_again, life, task_id) = row[:6], row[6:]
+                gone[place] = gone.get(place, 0) + 1
+                _delete_parts(db, [(id,)])
+                if came_again:
+                    lives.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
+                deleted += 1
+        done = min(done + CHUNK, len(ids))
     merge.remove(db, [(*place, tasks) for place, tasks in gone.items()])
-    return sum(gone.values())
+    return done, deleted
 
 
 async def list_swept(store: Store, before: int, after: Place | None, limit: int) -> tuple[list[int], Place, bool]:
@@ -163,7 +168,7 @@ async def oldest_task(store: Store) -> int | None:
 
 def delete_tasks(db: Connection, ids: list[int]) -> None:
     """Delete these tasks, whatever their state, with all that is theirs."""
-    delete_victims(db, ids, Victims(EVER, EVER, is_any=True))
+    delete_victims(db, ids, Victims(EVER, EVER, is_any=True), EVER)
 
 
 def _delete_parts(db: Connection, ids: list[tuple[int]]) -> None:

@@ -16,8 +16,6 @@ from typing import Any, Final
 
 SERVER: Final = 0
 """The lane of pages, commands and the server's own duties."""
-RETENTION: Final = -1
-"""That of deleting tasks: a share of its own, so that nobody's command waits behind a thousand of them."""
 HALF_LIFE_S: Final = 1.0
 RECENT_S: Final = 10.0
 """An app that used the writer within this time is taken for one that will soon do so again."""
@@ -105,7 +103,7 @@ class Turns:
     def is_contended(self, lane: int) -> bool:
         """Whether this app used much of the writer lately, and another app used it at all. From any thread."""
         now = self._clock()
-        others = [at for other, (_, at) in tuple(self._used.items()) if other not in (lane, SERVER, RETENTION)]
+        others = [at for other, (_, at) in tuple(self._used.items()) if other not in (lane, SERVER)]
         return self.is_heavy(lane) and any(now - at < RECENT_S for at in others)
 
     @property

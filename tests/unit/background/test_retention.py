@@ -6,19 +6,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
-from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, MOST_TASKS, SMALLEST_SLICE_S, STEPS, RetentionDuty
+from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
 from z4j.rules.frames import Discovery, Hello, QueueItem
 from z4j.store import agents, boots, name_limits, names, retention, unused, usage
 from z4j.store.db import Connection, Store
 from z4j.store.retention import DAY_US, Retention
 from z4j.store.tasks import TaskFilter, list_tasks
-from z4j.store.turns import RETENTION, SERVER
 
 pytestmark = pytest.mark.anyio
 LOUD = 2
@@ -188,23 +186,6 @@ async def test_slices_become_shorter_where_they_hold_the_writer_for_long(tmp_pat
         for _ in range(40):
             await duty._slice(lambda db, seconds: True)
         assert duty._slice_s == LARGEST_SLICE_S
-
-
-async def test_tasks_are_deleted_in_short_steps_beside_everybody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with database(tmp_path) as store:
-        await fill(store, 3_000)
-        jobs: list[tuple[int, int]] = []
-        write_steps = store.write_steps
-
-        async def noted(steps: Any, *, durable: bool = False, lane: int = SERVER) -> Any:
-            jobs.append((lane, len(steps)))
-            return await write_steps(steps, durable=durable, lane=lane)
-
-        monkeypatch.setattr(store, "write_steps", noted)
-        assert await RetentionDuty(store, quiet, Retention(days=3)).round(T + 5 * DAY_US) == 3_000
-        deleting = [steps for lane, steps in jobs if lane == RETENTION]
-        assert max(deleting) == STEPS, "the writer need not wait for the next one"
-        assert sum(deleting) >= 3_000 // MOST_TASKS
 
 
 # -- names and processes -----------------------------------------------------------------------------------------------------

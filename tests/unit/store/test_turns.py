@@ -14,7 +14,7 @@ import pytest
 from z4j.exceptions import StoreError
 from z4j.store.db import Connection, Store
 from z4j.store.migrate import migrate
-from z4j.store.turns import HEAVY_S, RECENT_S, RETENTION, SERVER, Job, Turns
+from z4j.store.turns import HEAVY_S, RECENT_S, Job, Turns
 
 
 def job(lane: int, *, steps: int = 1, durable: bool = False) -> Job:
@@ -55,9 +55,8 @@ def test_steps_are_short_only_while_another_app_wants_the_writer() -> None:
     now = [0.0]
     turns = Turns(clock=lambda: now[0])
     turns.charge(1, 10 * HEAVY_S)
-    turns.charge(SERVER, 10 * HEAVY_S)
-    turns.charge(RETENTION, 10 * HEAVY_S)
-    assert not turns.is_contended(1), "alone; the server's own lanes do not count"
+    turns.charge(0, 10 * HEAVY_S)
+    assert not turns.is_contended(1), "alone; the server's own lane does not count"
     turns.charge(2, 0.001)
     assert turns.is_contended(1)
     assert not turns.is_contended(2), "it uses little"
@@ -113,17 +112,6 @@ def test_another_app_is_committed_between_the_steps_of_a_flood(tmp_path: Path) -
 
     took, total = asyncio.run(with_store(tmp_path, do))
     assert took < total / 5
-
-
-def test_a_command_does_not_wait_behind_what_is_deleted(tmp_path: Path) -> None:
-    async def do(store: Store) -> None:
-        deleting = asyncio.ensure_future(store.write_steps([lambda db: time.sleep(0.002)] * 300, lane=RETENTION))
-        await asyncio.sleep(0.05)
-        await store.write(lambda db: None)
-        assert not deleting.done()
-        assert len(await deleting) == 300
-
-    asyncio.run(with_store(tmp_path, do))
 
 
 def test_steps_run_in_order_and_a_failed_one_ends_its_job_alone(tmp_path: Path) -> None:
