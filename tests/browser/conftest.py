@@ -4,6 +4,7 @@ console, an exception of a script or a violation of the content security policy 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.browser.beats import Beat, start_beats
 from tests.browser.responder import Responder
@@ -24,6 +25,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update",
 ]  # fmt: skip
 SHOTS = Path(__file__).parent / "shots"
+expect.set_options(timeout=20_000 if "Z4J_PATIENCE" in os.environ else 5_000)  # suites of real workers run beside this one
 WATCH = """
 document.addEventListener("securitypolicyviolation", (e) => console.error("CSP " + e.violatedDirective + " " + e.blockedURI));
 window.shifted = 0;
