@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.dispatch import find_task
-from z4j.rules.states import FINAL
+from z4j.rules.states import ENDED_BADLY, FINAL
 from z4j.store import commands, fires
 from z4j.store.commands import CommandRow
 from z4j.store.runs import RunRow
@@ -33,7 +33,7 @@ ORIGINALS: Final = {
 }
 SENT: Final = (("group_id", "group"), ("root_id", "root"), ("code", "sent from"), ("route", "route"), ("priority", "priority"))
 
-BAD_ENDS: Final = ("failed", "lost", "rejected", "expired", "cancelled")
+BAD_ENDS: Final = (*ENDED_BADLY, "cancelled")
 BLOCKED: Final = "blocked"
 """The reason of a queued task that its engine keeps out of the queue until others have ended."""
 
