@@ -63,6 +63,11 @@ class QueueRow:
     """Whether the app has a queue of this name in other brokers, too. Tasks (`scheduled` to `failed`) are counted by the name alone then:
     each row has the sum."""
 
+    @property
+    def needed_broker(self) -> str:
+        """The broker that a link or a command has to name; "" where the queue's name is enough."""
+        return self.broker if self.is_in_several_brokers else ""
+
 
 def record(
     db: Connection,

@@ -117,23 +117,19 @@ async def detail_page(request: Request) -> Response:
 def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: str) -> str:
     if not may_act(role, action):
         return f"your role is {role}"
-    broker = row.broker if row.is_in_several_brokers and action in ("peek_queue", "purge_queue") else ""
+    broker = row.needed_broker if action in ("peek_queue", "purge_queue") else ""
     return services(request).hub.find(Need(app_id, row.engine, action, row.environment, queue=row.name, broker=broker))[1]
 
 
 def _broker_of(row: QueueRow) -> tuple[tuple[str, str], ...]:
     """The field that tells this queue from one of the same name."""
-    return (("broker", row.broker),) if row.is_in_several_brokers else ()
+    return (("broker", row.needed_broker),) if row.needed_broker else ()
 
 
 def _is_look(command: CommandRow, row: QueueRow, place: str) -> bool:
     """Whether the command looked into this place of the queue; while only one broker with the queue was known, it named none."""
     broker = command.params.get("broker", "")
-    return (
-        command.action == "peek_queue"
-        and command.params.get("place") == place
-        and broker == (row.broker if row.is_in_several_brokers else "")
-    )
+    return command.action == "peek_queue" and command.params.get("place") == place and broker == row.needed_broker
 
 
 def _peeked(row: CommandRow) -> Peeked:

@@ -100,7 +100,7 @@ def place_from(request: Request) -> Place:
 
 def href_of(row: QueueRow, **more: str) -> str:
     """The page of a queue: a name alone may stand for several."""
-    of_broker = {"broker": row.broker} if row.is_in_several_brokers else {}
+    of_broker = {"broker": row.needed_broker} if row.is_in_several_brokers else {}
     query = urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, **of_broker, **more})
     return f"/queues/{quote(row.name, safe='')}?{query}"
 
