@@ -151,23 +151,26 @@ class Store:
     async def checkpoint(self, least_bytes: int = 0) -> None:
         """Copy the write-ahead log, if it is that long, into the database; when it has grown very long, also cut it, if nobody is in the
         way. Raises StoreError."""
-        await asyncio.to_thread(_checkpoint, self.path, least_bytes)
+        if await asyncio.to_thread(_checkpoint, self.path, least_bytes):
+            self._writing.is_log_short = False
 
     async def backup(self, target: Path) -> None:
         """Write a whole copy of the database to `target` while it is in use. Raises StoreError if that fails."""
         await asyncio.to_thread(copies.copy_database, self.path, target)
 
 
-def _checkpoint(path: Path, least_bytes: int) -> None:
+def _checkpoint(path: Path, least_bytes: int) -> bool:
+    """Returns whether something may be left, because it was written meanwhile."""
     wal = path.with_name(f"{path.name}-wal")
     try:
         size = wal.stat().st_size if wal.exists() else 0
         if size < least_bytes:
-            return
+            return False
         is_long = size > WAL_LONG
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute(f"PRAGMA busy_timeout = {200 if is_long else 0}")
-            # Answers "busy" in its row when it could not finish; the next round will.
+            # Its row says "busy" when it could not finish; it never counts what was written since it began.
             db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_long else 'PASSIVE'})").fetchall()
+            return True
     except (sqlite3.Error, OSError) as error:
         raise not_read(error) from error

@@ -21,6 +21,8 @@ RECENT_S: Final = 10.0
 """An app that used the writer within this time is taken for one that will soon do so again."""
 HEAVY_S: Final = 0.05
 """Of the writer's time in about a second: a lane above it is heavy, and the commit of a light one does not wait for it."""
+REST: Final = 2.0
+"""A heavy app beside another one rests this many times as long as it worked: what the other brings meanwhile finds the writer idle."""
 
 
 class Job:
@@ -51,6 +53,10 @@ class Turns:
         self._clock = clock
         self._lanes: dict[int, deque[Job]] = {}
         self._used: dict[int, tuple[float, float]] = {}
+        self._rests: dict[int, float] = {}
+        """Until when."""
+        self._worked: dict[int, float] = {}
+        """Seconds in the commit that is being made."""
         self._ready = threading.Condition()
         self._count = 0
         self._durable = 0
@@ -73,12 +79,11 @@ class Turns:
     def take(self, *, waits: bool) -> Job | None:
         """The job whose turn it is, out of its lane. None when there is none, or (`waits`) none any more."""
         with self._ready:
-            while not self._lanes:
-                if self._is_closed or not waits:
+            while not (lanes := self._awake(now := self._clock())):
+                if not waits or (self._is_closed and not self._lanes):
                     return None
-                self._ready.wait()
-            now = self._clock()
-            lane = min(self._lanes, key=lambda lane: (self._usage(lane, now), self._lanes[lane][0].number))
+                self._ready.wait(min((self._rests[lane] for lane in self._lanes), default=now + 60) - now)
+            lane = min(lanes, key=lambda lane: (self._usage(lane, now), self._lanes[lane][0].number))
             job = self._lanes[lane].popleft()
             self._durable -= job.durable
             if not self._lanes[lane]:
@@ -95,6 +100,15 @@ class Turns:
         """This lane used the writer."""
         now = self._clock()
         self._used[lane] = (self._usage(lane, now) + seconds, now)
+        self._worked[lane] = self._worked.get(lane, 0.0) + seconds
+
+    def rest(self) -> None:
+        """A commit is over: the heavy apps in it, beside which others work, get their next turn later."""
+        now = self._clock()
+        for lane, seconds in self._worked.items():
+            if lane != SERVER and self.is_contended(lane):
+                self._rests[lane] = now + seconds * REST
+        self._worked.clear()
 
     def is_heavy(self, lane: int) -> bool:
         """Whether this lane used much of the writer lately."""
@@ -110,6 +124,10 @@ class Turns:
     def has_durable(self) -> bool:
         """Whether one that waits has to survive a loss of power."""
         return self._durable > 0
+
+    def _awake(self, now: float) -> list[int]:
+        """The lanes that have something and do not rest."""
+        return [lane for lane in self._lanes if self._is_closed or self._rests.get(lane, 0.0) <= now]
 
     def _usage(self, lane: int, now: float) -> float:
         seconds, at = self._used.get(lane, (0.0, now))

@@ -78,6 +78,8 @@ class Writer:
         self._sparse = logs.Sparse()
         self.commit_s = 0.0
         """How long the last COMMIT took."""
+        self.is_log_short = True
+        """Set to False, from any thread, once a checkpoint has copied as much of the log as it could beside the writer."""
 
     def open(self) -> None:
         """Raises sqlite3.Error."""
@@ -100,7 +102,9 @@ class Writer:
                 return
         group = Group()
         lost = self._try(turns, job, group)
+        turns.rest()
         if lost is None:
+            self._finish_log()
             return
         alone = group.undo()
         if self._db is None or len(alone) <= 1:
@@ -111,6 +115,15 @@ class Writer:
             if not one.is_over and (lost := self._try(Alone(turns), one, again)) is not None:
                 again.undo()
                 self._fail([one], lost)
+
+    def _finish_log(self) -> None:
+        """Copies what is left of the write-ahead log, where somebody else has copied most of it: only between two commits can all of it be
+        copied, so that the next one begins it anew. A log that grows is copied as a whole by a commit in the end, which takes long."""
+        if self.is_log_short or self._db is None:
+            return
+        self.is_log_short = True
+        with contextlib.suppress(sqlite3.Error):  # the next round of the duty that asked for it sees that it is still long
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _try(self, turns: Turns | Alone, job: Job, group: Group) -> StoreError | None:
         """What kept the group from being committed; None when its jobs were answered."""

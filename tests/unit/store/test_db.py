@@ -5,6 +5,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -149,6 +150,27 @@ async def test_a_long_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(store_db, "WAL_LONG", 0)
         await store.checkpoint()
         assert not wal.stat().st_size
+
+
+async def test_the_log_begins_anew_while_others_write_without_a_pause(tmp_path: Path) -> None:
+    """A checkpoint beside the writer never catches up with it: the writer copies the rest itself, between two commits."""
+    async with database(tmp_path) as store:
+        await store.write(lambda db: db.execute("CREATE TABLE filler (id INTEGER PRIMARY KEY, data BLOB)").rowcount)
+        written, ends = 0, time.monotonic() + 2
+
+        def write(db: Connection) -> None:
+            nonlocal written
+            if time.monotonic() < ends:
+                db.execute("REPLACE INTO filler VALUES (abs(random() % 500), randomblob(50000))")
+                written += 50_000
+
+        writers = [asyncio.create_task(store.write_steps([write] * 50_000)) for _ in range(2)]
+        while time.monotonic() < ends:
+            await asyncio.sleep(0.1)
+            await store.checkpoint()
+        await asyncio.gather(*writers)
+        longest = (tmp_path / "z4j.db-wal").stat().st_size
+    assert written > 3 * longest, "the file of the log is never cut here: its size is the longest it has been"
 
 
 # -- migrations --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from z4j.exceptions import StoreError
 from z4j.store.db import Connection, Store
 from z4j.store.migrate import migrate
-from z4j.store.turns import HEAVY_S, RECENT_S, Job, Turns
+from z4j.store.turns import HEAVY_S, RECENT_S, REST, SERVER, Job, Turns
 
 
 def job(lane: int, *, steps: int = 1, durable: bool = False) -> Job:
@@ -63,6 +63,59 @@ def test_steps_are_short_only_while_another_app_wants_the_writer() -> None:
     now[0] = RECENT_S + 1
     turns.charge(1, 10 * HEAVY_S)
     assert not turns.is_contended(1), "the other one is gone"
+
+
+def test_a_heavy_app_rests_after_a_commit_while_another_one_works() -> None:
+    now = [0.0]
+    turns = Turns(clock=lambda: now[0])
+    turns.charge(2, 0.001)
+    turns.put(job(1))
+    turns.charge(1, 2 * HEAVY_S)
+    assert turns.take(waits=False) is not None, "not before the commit"
+    turns.rest()
+    turns.put(job(1))
+    turns.put(job(2))
+    assert [found.lane for _ in range(2) if (found := turns.take(waits=False))] == [2]
+    now[0] = 2 * HEAVY_S * REST
+    assert turns.take(waits=False) is not None, "it has rested"
+
+
+def test_an_app_that_is_alone_never_rests_nor_does_the_server() -> None:
+    turns = Turns(clock=lambda: 0.0)
+    turns.charge(1, 10 * HEAVY_S)
+    turns.charge(SERVER, 10 * HEAVY_S)
+    turns.rest()
+    turns.put(job(1))
+    turns.put(job(SERVER))
+    assert turns.take(waits=False) is not None
+    assert turns.take(waits=False) is not None
+    turns.charge(2, 0.001)
+    turns.charge(SERVER, 10 * HEAVY_S)
+    turns.rest()
+    turns.put(job(SERVER))
+    assert turns.take(waits=False) is not None
+
+
+def test_who_waits_for_a_job_waits_until_its_app_has_rested() -> None:
+    turns = Turns()
+    turns.charge(2, 0.001)
+    turns.charge(1, 2 * HEAVY_S)
+    turns.rest()
+    turns.put(job(1))
+    began = time.monotonic()
+    assert turns.take(waits=True) is not None
+    assert time.monotonic() - began > HEAVY_S
+
+
+def test_at_the_end_nobody_rests() -> None:
+    turns = Turns(clock=lambda: 0.0)
+    turns.charge(2, 0.001)
+    turns.charge(1, 100 * HEAVY_S)
+    turns.rest()
+    turns.put(job(1))
+    turns.close()
+    assert turns.take(waits=True) is not None
+    assert turns.take(waits=True) is None
 
 
 def test_what_was_used_is_forgotten() -> None:
