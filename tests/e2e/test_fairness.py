@@ -94,7 +94,7 @@ def test_a_flood_does_not_stop_another_apps_acks(server: Stack) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_long_flood(server: Stack) -> None:
-    figures = measure(server, 15, 6)
+    figures = measure(server, 30, 4)
     print(figures)
     check(figures)
     assert figures["ratio"] <= 2

@@ -169,8 +169,10 @@ def _checkpoint(path: Path, least_bytes: int) -> bool:
         is_long = size > WAL_LONG
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute(f"PRAGMA busy_timeout = {200 if is_long else 0}")
-            # Its row says "busy" when it could not finish; it never counts what was written since it began.
-            db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_long else 'PASSIVE'})").fetchall()
+            # Its row says "busy" when it could not finish; it never counts what was written since it began. The second one copies that, so
+            # that little is left for the writer.
+            for _ in range(1 if is_long else 2):
+                db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_long else 'PASSIVE'})").fetchall()
             return True
     except (sqlite3.Error, OSError) as error:
         raise not_read(error) from error
