@@ -21,7 +21,7 @@ RECENT_S: Final = 10.0
 """An app that used the writer within this time is taken for one that will soon do so again."""
 HEAVY_S: Final = 0.05
 """Of the writer's time in about a second: a lane above it is heavy, and the commit of a light one does not wait for it."""
-REST: Final = 2.0
+REST: Final = 4.0
 """A heavy app beside another one rests this many times as long as it worked: what the other brings meanwhile finds the writer idle."""
 
 
