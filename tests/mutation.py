@@ -1,163 +1,228 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Changes `rules/fold.py` in one place at a time and sees whether a test of the fold notices.
+"""Changes each module of `z4j/rules` in one place at a time and reports which changes no test notices.
 
-    python tests/mutation.py            # prints killed/total and every survivor
-    python tests/mutation.py 17 18      # tries only these
+    python tests/mutation.py                    # every module
+    python tests/mutation.py plans access       # these
+    python tests/mutation.py fold:17 fold:18    # single mutants, by their number
+    python tests/mutation.py --jobs 2 --every 5 # two at a time; every fifth mutant, always the same ones
 
-Each mutant runs in a forked child that has pytest imported already; nothing is written to the source tree.
+The tests of a module are `tests/unit/rules/test_<module>.py` and those in MORE. A survivor that means the same as the original is listed
+in `equal_mutants.toml` with the reason. Exit status 1 if fewer than FLOOR percent of a module's mutants are killed or listed there, or if
+a listed one is killed.
+
+Each mutant runs in a forked child that has imported pytest and the agent's modules but none of the server's, so every module that imports
+the changed one gets the changed one. Nothing is written to the source tree.
 """
 
 from __future__ import annotations
 
-import ast
-import copy
+import argparse
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import os
 import signal
 import sys
+import time
+import tomllib
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / "z4j/rules/fold.py"
-MODULE = "z4j.rules.fold"
-TESTS = ["tests/unit/rules/test_fold.py", "tests/contract/test_fold_laws.py"]
-PURE = "not database and not concurrent"
+sys.path.insert(0, str(ROOT))
+from tests.support.mutations import Mutant, apply, find_mutants
+
+RULES = ROOT / "z4j/rules"
+EQUAL = ROOT / "tests/equal_mutants.toml"
+FLOOR = 95
 SECONDS = 60
+"""A mutant that runs longer is in an endless loop: its tests fail by their time limit."""
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--tb=no", "-m", "not long", "--hypothesis-seed=1"]
+PLUGINS = ("anyio.pytest_plugin", "pytest_timeout", "_hypothesis_pytestplugin")
+PURE = "not database and not concurrent"
 
-COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-OPERATOR: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift,
-    ast.RShift: ast.LShift, ast.FloorDiv: ast.Mult, ast.Mult: ast.FloorDiv,
-}  # fmt: skip
-SWAP = {"min": "max", "max": "min"}
+#: Imported once, for all children: what does not import a module of the rules.
+EARLY = (
+    "asyncio", "concurrent.futures", "croniter", "cron_descriptor", "hypothesis.strategies", "msgspec.json", "_pytest.junitxml",
+    "_pytest.unittest", "z4j_agent.adapter", "z4j_agent.cron", "z4j_agent.redaction", "z4j_agent.schedules", "z4j_agent.wire",
+)  # fmt: skip
 
-
-def mutations(node: ast.AST) -> Iterator[ast.AST]:
-    """The other things this node could have been."""
-    if isinstance(node, ast.Compare):
-        yield ast.Compare(node.left, [COMPARE[type(node.ops[0])]()], node.comparators)
-    elif isinstance(node, ast.BinOp) and type(node.op) in OPERATOR:
-        yield ast.BinOp(node.left, OPERATOR[type(node.op)](), node.right)
-    elif isinstance(node, ast.BoolOp):
-        yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
-        for index in range(len(node.values)):
-            rest = node.values[:index] + node.values[index + 1 :]
-            yield rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
-    elif isinstance(node, ast.UnaryOp):
-        yield node.operand
-    elif isinstance(node, ast.IfExp):
-        yield ast.IfExp(node.test, node.orelse, node.body)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SWAP:
-        yield ast.Call(ast.Name(SWAP[node.func.id], ast.Load()), node.args, node.keywords)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int) and not isinstance(node.value, bool):
-        yield ast.Constant(node.value + 1)
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield ast.Constant(node.value + "X")
-    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("a", "b"):
-        yield ast.Attribute(ast.Name("b" if node.value.id == "a" else "a", ast.Load()), node.attr, ast.Load())
+#: module → further tests, each with an expression for pytest's -k. They run only where the module's own tests pass.
+MORE: dict[str, list[tuple[str, str]]] = {
+    "fold": [("tests/contract/test_fold_laws.py", PURE)],
+    "lives": [("tests/contract/test_life_laws.py", "")],
+    "again": [("tests/contract/test_life_laws.py", "")],
+    "retold": [("tests/contract/test_life_laws.py", "")],
+}
 
 
-def prose(tree: ast.Module) -> set[int]:
-    """Nodes that mean nothing when it runs: annotations, documentation, imports."""
-    found: set[int] = set()
-    for node in ast.walk(tree):
-        parts: list[ast.AST | None] = []
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            parts.append(node)
-        elif isinstance(node, ast.AnnAssign):
-            parts.append(node.annotation)
-        elif isinstance(node, ast.FunctionDef):
-            parts += [node.returns, *(argument.annotation for argument in node.args.args)]
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            parts.append(node)
-        for part in parts:
-            if part is not None:
-                found.update(id(inner) for inner in ast.walk(part))
-    return found
+@dataclass(slots=True)
+class Tally:
+    """What became of a module's mutants."""
+
+    module: str
+    killed: int = 0
+    equal: list[Mutant] = field(default_factory=list)
+    survived: list[Mutant] = field(default_factory=list)
+    wrongly_listed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        return self.killed + len(self.equal) + len(self.survived)
+
+    @property
+    def share(self) -> float:
+        """Killed or explained, of a hundred."""
+        return 100 * (1 - len(self.survived) / self.total) if self.total else 100.0
 
 
-def mutants() -> list[tuple[int, str, ast.Module]]:
-    """Line, what changed, and the changed module."""
-    tree = ast.parse(TARGET.read_text("utf-8"))
-    silent = prose(tree)
-    made = []
-    for position, node in enumerate(ast.walk(tree)):
-        if id(node) in silent:
-            continue
-        for other in mutations(node):
-            changed = copy.deepcopy(tree)
-            twin = next(twin for index, twin in enumerate(ast.walk(changed)) if index == position)
-            new = ast.fix_missing_locations(ast.copy_location(copy.deepcopy(other), twin))
-            Replace(twin, new).visit(changed)
-            what = f"{ast.unparse(node)}  ->  {ast.unparse(other)}"
-            made.append((getattr(node, "lineno", 0), what, ast.fix_missing_locations(changed)))
-    return made
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from code that was changed in memory."""
+
+    def __init__(self, name: str, path: Path, code: types.CodeType) -> None:
+        self.name, self.path, self.code = name, path, code
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        exec(self.code, module.__dict__)
 
 
-class Replace(ast.NodeTransformer):
-    def __init__(self, old: ast.AST, new: ast.AST) -> None:
-        self.old, self.new = old, new
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if node is self.old:
-            return self.new
-        return super().visit(node)  # type: ignore[no-any-return]
+def modules() -> list[str]:
+    return sorted(path.stem for path in RULES.glob("*.py") if path.stem != "__init__")
 
 
-def run_tests() -> int:
+def run_tests(tests: list[tuple[str, str]]) -> int:
     """Exit status of pytest, 0 when every test passed."""
     import pytest
 
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the rest of this child's life
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore", "-m", "not long", "--hypothesis-seed=1"]
-    # A module reached by the cases need not wait for the laws.
-    status = pytest.main([*options, TESTS[0]])
-    return int(status or pytest.main([*options, "-k", PURE, *TESTS[1:]]))
+    for path, only in tests:
+        if status := pytest.main([*OPTIONS, *(["-k", only] if only else []), path]):
+            return int(status)
+    return 0
 
 
-def survives(module: ast.Module) -> bool:
-    """Whether the tests pass with this module in the fold's place."""
+def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]]) -> int:
+    """Starts the tests of a module against a mutant, or against the module as it is. Returns the process id of the child."""
+    if early := [name for name in sys.modules if name.startswith("z4j.")]:
+        raise RuntimeError(f"imported before the change: {early[0]}")
     child = os.fork()
-    if not child:
-        status = 1
-        try:
-            signal.alarm(SECONDS)
-            mutant = types.ModuleType(MODULE)
-            mutant.__file__ = str(TARGET)
-            sys.modules[MODULE] = mutant
-            exec(compile(module, str(TARGET), "exec"), mutant.__dict__)
-            status = run_tests()
-        finally:
-            os._exit(1 if status else 0)
-    return os.waitpid(child, 0)[1] == 0
+    if child:
+        return child
+    status = 1
+    try:
+        signal.alarm(SECONDS if mutant else 10 * SECONDS)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        if mutant is not None:
+            path = RULES / f"{module}.py"
+            code = compile(apply(path.read_text("utf-8"), mutant), str(path), "exec")
+            sys.meta_path.insert(0, Finder(f"z4j.rules.{module}", path, code))
+        status = run_tests(tests)
+    finally:
+        os._exit(1 if status else 0)
+
+
+def tests_of(module: str) -> list[tuple[str, str]]:
+    own = f"tests/unit/rules/test_{module}.py"
+    return [*([(own, "")] if (ROOT / own).exists() else []), *MORE.get(module, [])]
+
+
+def try_all(module: str, mutants: list[Mutant], jobs: int) -> Iterator[tuple[Mutant, bool]]:
+    """Each mutant and whether the tests passed with it."""
+    tests, waiting, running = tests_of(module), list(reversed(mutants)), {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant = waiting.pop()
+            running[start(module, mutant, tests)] = mutant
+        ended, status = os.wait()
+        if ended in running:
+            yield running.pop(ended), status == 0
+
+
+def listed() -> dict[str, set[tuple[str, str]]]:
+    """module → line and change of those that mean the same as the original."""
+    found = tomllib.loads(EQUAL.read_text("utf-8"))
+    return {module: {(entry["line"], entry["change"]) for entry in entries} for module, entries in found.items()}
+
+
+def try_module(module: str, wanted: Callable[[Mutant], bool], jobs: int) -> Tally:
+    began, tally, equal = time.monotonic(), Tally(module), listed().get(module, set())
+    if not tests_of(module) or os.waitpid(start(module, None, tests_of(module)), 0)[1]:
+        raise SystemExit(f"{module}: its tests are missing or fail without any change. No mutants were tried.")
+    for mutant, is_alive in try_all(module, list(filter(wanted, find_mutants((RULES / f"{module}.py").read_text("utf-8")))), jobs):
+        is_listed = (mutant.line, mutant.what) in equal
+        if not is_alive:
+            tally.killed += 1
+            if is_listed:
+                tally.wrongly_listed.append(f"{module}:{mutant.number} {mutant.what}")
+        else:
+            (tally.equal if is_listed else tally.survived).append(mutant)
+    tally.survived.sort()
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def report(tallies: list[Tally]) -> int:
+    print("\n| module | mutants | killed | equal | survived | killed or explained | seconds |\n|---|---|---|---|---|---|---|")
+    for of in tallies:
+        print(f"| {of.module} | {of.total} | {of.killed} | {len(of.equal)} | {len(of.survived)} | {of.share:.1f} % | {of.seconds:.0f} |")
+    whole = Tally("all")
+    for of in tallies:
+        whole.killed += of.killed
+        whole.equal += of.equal
+        whole.survived += of.survived
+        whole.seconds += of.seconds
+    print(
+        f"| all | {whole.total} | {whole.killed} | {len(whole.equal)} | {len(whole.survived)} | {whole.share:.1f} % | {whole.seconds:.0f} |"
+    )
+    wrong = [what for of in tallies for what in of.wrongly_listed]
+    for what in wrong:
+        print(f"listed in {EQUAL.name} as equal, but a test fails with it: {what}")
+    return 1 if wrong or any(of.share < FLOOR for of in tallies) else 0
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description="Tries changes to z4j/rules and reports those that no test notices.")
+    parser.add_argument("names", nargs="*", metavar="module[:number]")
+    parser.add_argument("--jobs", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--every", type=int, default=1, help="try only every so many mutants of each module, always the same ones")
+    asked = parser.parse_args()
     os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
-    import hypothesis  # noqa: F401 - imported once, for all children
-    import msgspec  # noqa: F401
-    import pytest  # noqa: F401
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ["PYTEST_ADDOPTS"] = " ".join(f"-p {name}" for name in PLUGINS)
+    sys.dont_write_bytecode = False  # the modules that are not changed are compiled once
+    for name in (*PLUGINS, *EARLY):
+        importlib.import_module(name)
+    import hypothesis
 
-    made = mutants()
-    wanted = [int(number) for number in sys.argv[1:]] or range(len(made))
-    unchanged = ast.parse(TARGET.read_text("utf-8"))
-    if not survives(unchanged):
-        print("the tests fail without any mutant")
-        return 1
-    survivors = []
-    for number in wanted:
-        line, what, module = made[number]
-        if survives(module):
-            survivors.append(number)
-            print(f"survived {number}: line {line}: {what}", flush=True)
-    killed = len(wanted) - len(survivors)
-    print(f"{killed} of {len(wanted)} mutants killed ({100 * killed / len(wanted):.1f} %)")
-    return 0
+    # A counterexample that one mutant left behind must not decide about the next.
+    hypothesis.settings.register_profile("mutation", database=None)
+    hypothesis.settings.load_profile("mutation")
+    single: dict[str, set[int]] = {}
+    for name in asked.names or modules():
+        module, _, number = name.partition(":")
+        if module not in modules():
+            parser.error(f"there is no module {module} in z4j/rules")
+        numbers = single.setdefault(module, set())
+        if number:
+            numbers.add(int(number))
+    tallies = []
+    for module, numbers in single.items():
+        tally = try_module(module, lambda m, only=numbers: m.number in only if only else m.number % asked.every == 0, asked.jobs)  # type: ignore[misc]
+        tallies.append(tally)
+        for mutant in tally.survived:
+            print(f"survived {module}:{mutant.number}, line {mutant.lineno}: {mutant.what}\n    {mutant.line}", flush=True)
+        print(f"{module}: {tally.share:.1f} % of {tally.total} in {tally.seconds:.0f} s", flush=True)
+    return report(tallies)
 
 
 if __name__ == "__main__":

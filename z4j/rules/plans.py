@@ -83,14 +83,14 @@ def read_pace(text: str, limit: str = "") -> Pace:
     """`all`, `canary`, or `60/m`. Raises BadInput."""
     share = CANARY_LIMIT
     if limit:
-        if not (limit.isascii() and limit.isdigit() and 0 <= int(limit[:4]) <= 100):
+        if not (re.fullmatch("[0-9]{1,3}", limit) and int(limit) <= 100):
             raise BadInput("The failure limit is a number from 0 to 100.")
         share = int(limit)
     if text in ("", "all"):
         return Pace(limit=share)
     if text == "canary":
         return Pace(is_canary=True, limit=share)
-    found = re.fullmatch(r"(\d{1,6})/m(in)?", text)
+    found = re.fullmatch("([0-9]{1,6})/m(in)?", text)
     if found is None or not int(found[1]):
         raise BadInput(f"“{text[:20]}” is no pace.", "Write all, canary, or a number per minute such as 60/m.")
     return Pace(int(found[1]), limit=share)
