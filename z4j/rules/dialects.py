@@ -14,7 +14,18 @@ from z4j_agent.cron import BadCron
 
 KINDS: Final = ("cron", "interval", "once")
 MAX_INTERVAL_S: Final = 10 * 366 * 86_400
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_UNITS: Final = {
+    word: seconds
+    for words, seconds in (
+        (" s sec secs second seconds", 1),
+        ("m min mins minute minutes", 60),
+        ("h hr hrs hour hours", 3_600),
+        ("d day days", 86_400),
+        ("w week weeks", 604_800),
+    )
+    for word in words.split(" ")
+}
+"""Whole words: "5 months" must not be read as five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +89,15 @@ def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str =
 
 
 def _interval(text: str, dialect: Dialect) -> str:
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhdw]?)[a-z]*", text.strip().lower())
-    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not match or not seconds:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([a-z]*)", text.strip().lower())
+    seconds = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
+    if not seconds:
         raise BadSchedule(f"“{text[:40]}” is no interval: write seconds, or 5m, 2h, 1d.")
     if seconds < dialect.least_s:
         raise BadSchedule(f"{dialect.word} fires every {dialect.least_s:g} s at most.", f"{dialect.least_s:g}")
     if seconds > MAX_INTERVAL_S:
         raise BadSchedule("Ten years is the longest interval.")
-    return f"{seconds:g}" if seconds < 1_000_000 else str(int(seconds))
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
 def _once(text: str, zone: str) -> str:

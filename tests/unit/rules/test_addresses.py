@@ -7,7 +7,7 @@ import ipaddress
 
 import pytest
 
-from z4j.rules.addresses import find_origin, is_loopback, limit_key, parse
+from z4j.rules.addresses import find_origin, is_loopback, is_within, limit_key, parse
 
 PROXIES = tuple(ipaddress.ip_network(text) for text in ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "fd00::/8"))
 
@@ -98,3 +98,37 @@ def test_one_subscriber_has_one_limit() -> None:
 )
 def test_loopback(text: str, is_here: bool) -> None:
     assert is_loopback(text) is is_here
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "is_proxied"), [("127.0.0.1", ["203.0.113.7"], True), ("127.0.0.1", [], False), ("198.51.100.4", ["203.0.113.7"], False)]
+)
+def test_an_origin_says_whether_a_proxy_stood_between(peer: str, headers: list[str], is_proxied: bool) -> None:
+    """Then the port is that of the proxy, and not of the client."""
+    assert find_origin(peer, headers, [], PROXIES).is_proxied is is_proxied
+
+
+def test_an_address_is_within_networks_of_its_own_version_only() -> None:
+    assert is_within(parse("10.1.2.3"), PROXIES)
+    assert not is_within(parse("11.1.2.3"), PROXIES)
+    assert not is_within(None, PROXIES)
+    assert not is_within(parse("10.1.2.3"), ())
+    assert not is_within(parse("::ffff"), [ipaddress.ip_network("0.0.0.0/0")])
+    assert not is_within(parse("1.2.3.4"), [ipaddress.ip_network("::/0")])
+
+
+def test_text_that_is_no_address_is_not_of_this_machine() -> None:
+    assert not is_loopback("testclient")
+    assert not is_loopback("")
+
+
+@pytest.mark.parametrize("proto", [" HTTPS ", "https, wss", "https,", "WSS"])
+def test_a_proxy_may_write_its_protocol_in_capitals_and_with_spaces(proto: str) -> None:
+    assert find_origin("127.0.0.1", [], [proto], PROXIES).is_tls
+
+
+def test_an_unknown_proxy_may_send_either_header() -> None:
+    """One of them is enough to doubt that the caller is on this machine."""
+    assert not find_origin("127.0.0.1", [], ["http"], ()).is_private
+    assert not find_origin("127.0.0.1", ["10.0.0.1"], [], ()).is_private
+    assert not find_origin("127.0.0.1", [], ["http"], PROXIES).is_private

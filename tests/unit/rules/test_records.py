@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
+"""What each record of the wire says, and every limit of its fields."""
+
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from tests.support.database import T, origin, task
+from tests.support.database import T, task
 from z4j.rules import records
-from z4j.rules.batches import FUTURE_US, decode_records
+from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_AT, Event
-from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, decode_frame
 from z4j_agent import wire
+from z4j_agent.redaction import MASK
 
 META = {
     "parent_id": "p", "root_id": "r", "group_id": "g", "retry_of": "o", "code": "a.py:1", "route": "/buy", "expires": 5,
@@ -103,116 +104,175 @@ def test_long_texts_are_cut_and_nul_is_shown() -> None:
     assert event(task("succeeded", "a", 1, None, None, None, "a\0b")).result == "a␀b"
 
 
-BASE = task("started", "a", 1)
+# -- facts ---------------------------------------------------------------------------------------------------------------
+def facts(**said: Any) -> Event:
+    return event([*task("enqueued", "a", 1)[:-1], said])
 
 
-@pytest.mark.parametrize(
-    ("entry", "cause"),
-    [
-        ([*BASE[:2], "", *BASE[3:]], "limits"),
-        ([*BASE[:2], "i" * 256, *BASE[3:]], "limits"),
-        ([*BASE[:3], -1, *BASE[4:]], "limits"),
-        ([*BASE[:4], -1, *BASE[5:]], "limits"),
-        ([*BASE[:4], MAX_AT, *BASE[5:]], "limits"),
-        ([*BASE[:4], 1.5, *BASE[5:]], "malformed"),
-        ([*BASE[:4], "1", *BASE[5:]], "malformed"),
-        ([*BASE[:4], 10**30, *BASE[5:]], "limits"),
-        ([*BASE[:4], T + FUTURE_US + 1, *BASE[5:]], "future"),
-        ([*BASE[:8], []], "malformed"),
-        ([*BASE[:8], {"priority": "high"}], "malformed"),
-        (BASE[:5], "malformed"),
-        (["unheard", *BASE[1:]], "malformed"),
-        ([1, *BASE[1:]], "malformed"),
-        ([], "malformed"),
-        ([*BASE[:7], "\udc00", None], "malformed"),
-        ([*BASE[:8], {"code": "a\0"}], "nul"),
-        ([*BASE[:2], "a\0", *BASE[3:]], "nul"),
-        (origin(host="a\0"), "nul"),
-        (["command", "c\0", 1, "done", {}], "nul"),
-        (["gap", "k", 1, {"cause": "\0"}], "nul"),
-        (["fault", "k\0", 1, {}], "nul"),
-        (task("payload", "a", 1, 2, "", False, [None, "not base64!"], "plain"), "malformed"),
-    ],
-)
-def test_what_cannot_be_used_is_counted_by_cause(entry: list[Any], cause: str) -> None:
-    good = task("started", "b", 1)
-    found, refused = decode(good, entry, good)
-    assert refused == {cause: 1}
-    assert len(found) == 2
+@pytest.mark.parametrize(("fact", "flag"), [("redelivered", 1), ("eager", 2), ("reconciled", 4)])
+def test_each_mark_of_a_delivery_has_its_flag(fact: str, flag: int) -> None:
+    assert facts(**{fact: True}).flags == flag
+    assert facts(**{fact: False}).flags == 0
 
 
-def test_the_last_moment_that_is_not_the_future() -> None:
-    assert decode(task("started", "a", T + FUTURE_US))[1] == {}
+@pytest.mark.parametrize("place", range(len(SENT)))
+def test_each_fact_of_its_origin_is_kept_without_the_others(place: int) -> None:
+    names = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label", "depends_on")
+    expected = list(records.NOTHING_SENT)
+    expected[place] = SENT[place]
+    assert facts(**{names[place]: META[names[place]]}).sent == tuple(expected)
 
 
-def test_unknown_facts_and_trailing_fields_are_left_for_newer_servers() -> None:
-    assert event([*task("started", "a", 1)[:-1], {"colour": "red"}, "more"]) == Event("started", 0, 1, **HEAD)
+def test_a_priority_that_is_not_given_is_below_every_one_that_can_be() -> None:
+    assert facts(priority=-(1 << 31)).sent[7:8] == (-(1 << 31),)
+    assert facts(code="x").sent[7:8] == (records.NO_PRIORITY,)
+    assert records.NO_PRIORITY == -(1 << 31) - 1
+    assert records.NOTHING_SENT == ("", "", "", "", "", "", -1, records.NO_PRIORITY, "", "")
 
 
-def test_nul_in_a_text_beside_clean_names_is_no_reason_to_refuse() -> None:
-    found, refused = decode(task("succeeded", "a", 1, None, None, None, "\0"), origin(), ["fault", "k", 1, {"error": "\0"}])
-    assert (len(found), refused) == (3, {})
+def test_a_label_is_redacted_for_it_may_hold_an_argument() -> None:
+    assert facts(label="reset password=hunter2").sent[8:9] == (f"reset password={MASK}",)
 
 
-@pytest.mark.parametrize(
-    ("payload", "cause"),
-    [
-        (b"", None),
-        (b"before", "torn"),
-        (b"\x1e", "torn"),
-        (b'\x1e["started"', "torn"),
-        (b"\x1enot json\n", "malformed"),
-        (b"\x1e\xff\xfe\n", "malformed"),
-        (b"\x1e" + b"[" * 100_000 + b"\n", "malformed"),
-        (b'\x1e["started","' + b"x" * wire.MAX_RECORD + b'"]\n', "oversize"),
-    ],
-)
-def test_bytes_that_are_no_record(payload: bytes, cause: str | None) -> None:
+def test_what_an_older_release_stored_of_its_origin_is_filled_up() -> None:
+    assert records.whole_sent(("p", "r")) == ("p", "r", *records.NOTHING_SENT[2:])
+    assert records.whole_sent(()) == records.NOTHING_SENT
+    assert records.whole_sent(SENT) == SENT
+
+
+@pytest.mark.parametrize(("kind", "place"), [("enqueued", 9), ("succeeded", 12)])
+def test_an_unusual_outcome_says_why_in_its_facts(kind: str, place: int) -> None:
+    entry = task(kind, "a", 1)
+    entry[place] = {"reason": "blocked"}
+    assert event(entry).reason == "blocked"
+
+
+def test_facts_that_are_zero_are_not_taken_for_missing() -> None:
+    found = event(task("failed", "a", 1, 0, 0, 0))
+    assert (found.received_at, found.started_at, found.runtime_us) == (0, 0, 0)
+    assert event(task("enqueued", "a", 1, 0)).eta == 0
+    assert facts(expires=0).sent[6:7] == (0,)
+
+
+# -- limits --------------------------------------------------------------------------------------------------------------
+NAME, COUNT = "x" * 255, (1 << 53) - 1
+TIME = [(MAX_AT - 1, MAX_AT), (0, -1)]
+TEXT = [(NAME, NAME + "x")]
+KEY = [*TEXT, ("x", "")]
+COUNTED = [(COUNT, COUNT + 1), (0, -1)]
+SIGNED = [((1 << 31) - 1, 1 << 31), (-(1 << 31), -(1 << 31) - 1)]
+LATE = 1 << 60
+"""A clock of ours that is so late that every time is in the past."""
+
+
+def is_taken(entry: list[Any]) -> bool:
     refused: dict[str, int] = {}
-    assert list(decode_records(payload, T, refused)) == []
-    assert refused == ({cause: 1} if cause else {})
+    return bool(list(decode_records(wire.encode_record(entry), LATE, refused)))
 
 
-# -- frames ------------------------------------------------------------------------------------------------------------
-HELLO = {
-    "type": "hello", "protocol": 1, "agent_version": "0.1.0", "boot": "b", "spool": "s", "host": "h", "pid": 1, "role": "worker",
-    "environment": "production", "engines": {"celery": "5.7"}, "allow": "operate", "denied": [], "shipper": True, "at": 1,
-    "capabilities": [["celery", "retry_task", "any", "exact", ["failed"], "note"]],
-}  # fmt: skip
-BEAT = {"type": "heartbeat", "at": 1, "running": [], "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": False}
+@pytest.mark.parametrize(("place", "pairs"), [
+    (1, KEY), (2, KEY), (3, [((1 << 31) - 1, 1 << 31), (0, -1)]), (4, TIME), (5, TEXT), (6, TEXT), (7, TEXT),
+])  # fmt: skip
+def test_every_limit_of_the_head_holds_and_no_smaller_one(place: int, pairs: list[tuple[Any, Any]]) -> None:
+    entry = task("started", "a", 1)
+    for most, more in pairs:
+        assert is_taken([*entry[:place], most, *entry[place + 1 :]])
+        assert not is_taken([*entry[:place], more, *entry[place + 1 :]])
 
 
-def test_frames_become_their_types() -> None:
-    hello = decode_frame(json.dumps(HELLO))
-    assert isinstance(hello, Hello)
-    assert hello.capabilities[0].states == ["failed"]
-    beat = decode_frame(json.dumps(BEAT | {"running": [["celery", "a", 0, "n", "q", 5, 7]]}))
-    assert isinstance(beat, Heartbeat)
-    assert beat.running is not None
-    assert beat.running[0].pid == 7
-    found = decode_frame(json.dumps({"type": "discovery", "engine": "celery", "tasks": [["n"]], "queues": [["q", None, 1, None]]}))
-    assert isinstance(found, Discovery)
-    assert (found.tasks[0].signature, found.queues[0].consumers) == ("", 1)
-    assert isinstance(decode_frame(b'{"type":"goodbye","reason":"done"}'), Goodbye)
+@pytest.mark.parametrize(("fact", "pairs"), [
+    *((name, TEXT) for name in ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "label", "worker", "reason")),
+    ("expires", TIME), ("priority", SIGNED), ("depends_on", [([NAME] * 20, ["x"] * 21), (["x"], [""]), ([], [NAME + "x"])]),
+])  # fmt: skip
+def test_every_limit_of_a_fact_holds_and_no_smaller_one(fact: str, pairs: list[tuple[Any, Any]]) -> None:
+    for most, more in pairs:
+        assert is_taken([*task("started", "a", 1)[:-1], {fact: most}])
+        assert not is_taken([*task("started", "a", 1)[:-1], {fact: more}])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        "{}",
-        '{"type":"unheard"}',
-        '{"type":"hello","protocol":1}',
-        json.dumps(HELLO | {"boot": ""}),
-        json.dumps(HELLO | {"host": "a\0"}),
-        json.dumps(HELLO | {"host": "\ud800"}),
-        json.dumps(BEAT | {"spool_bytes": -1}),
-        "[" * 100_000,
-        b'{"type":"goodbye","reason":"\\u0000"}',
-        b"\xff",
-    ],
-)
-def test_what_is_no_frame_is_a_value_error(text: str | bytes) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        decode_frame(text)
+@pytest.mark.parametrize("kind", sorted(set(wire.TASK_RECORDS) - wire.SERVER_ONLY))
+def test_times_and_runtimes_of_every_kind_have_their_limits(kind: str) -> None:
+    limits = {"eta": TIME, "received_at": TIME, "started_at": TIME, "runtime": COUNTED, "rank": [(255, 256), (0, -1)],
+              "command_id": TEXT, "broker": TEXT}  # fmt: skip
+    whole = [2, "", False, None, "none", ""] if kind == "payload" else []
+    for place, field in enumerate(wire.TASK_RECORDS[kind], 8):
+        entry = task(kind, "a", 1, *whole)
+        for most, more in limits.get(field, []):
+            assert is_taken([*entry[:place], most, *entry[place + 1 :]]), field
+            assert not is_taken([*entry[:place], more, *entry[place + 1 :]]), field
+
+
+@pytest.mark.parametrize(("entry", "name", "pairs"), [
+    *((["origin", "b", 1, {}], name, TEXT) for name in ("host", "role", "worker", "app", "environment", "release")),
+    (["origin", "b", 1, {}], "pid", COUNTED), (["origin", "b", 1, {}], "redaction", [((1 << 31) - 1, 1 << 31), (0, -1)]),
+    (["gap", "k", 1, {}], "count", COUNTED), (["gap", "k", 1, {}], "bytes", COUNTED), (["gap", "k", 1, {}], "first_at", TIME),
+    (["gap", "k", 1, {}], "last_at", TIME), (["gap", "k", 1, {}], "cause", TEXT), (["fault", "k", 1, {}], "count", COUNTED),
+    (["fired", "r", 1, {"scheduler": "s", "schedule": "x"}], "scheduler", KEY),
+    (["fired", "r", 1, {"scheduler": "s", "schedule": "x"}], "schedule", KEY),
+    (["fired", "r", 1, {"scheduler": "s", "schedule": "x"}], "due_at", TIME),
+    (["fired", "r", 1, {"scheduler": "s", "schedule": "x"}], "task_id", TEXT),
+    (["fired", "r", 1, {"scheduler": "s", "schedule": "x"}], "outcome", TEXT),
+    (["fired", "r", 1, {"scheduler": "s", "schedule": "x"}], "error", [("x" * 4_000, "x" * 4_001)]),
+])  # fmt: skip
+def test_every_limit_of_other_records_holds_and_no_smaller_one(entry: list[Any], name: str, pairs: list[tuple[Any, Any]]) -> None:
+    for most, more in pairs:
+        assert is_taken([*entry[:3], entry[3] | {name: most}])
+        assert not is_taken([*entry[:3], entry[3] | {name: more}])
+
+
+@pytest.mark.parametrize("entry", [["origin", "b", 1, {}], ["gap", "k", 1, {}], ["command", "c", 1, "done", None], ["fault", "k", 1, {}]])
+def test_other_records_have_a_key_and_a_time(entry: list[Any]) -> None:
+    for place, pairs in ((1, KEY), (2, TIME)):
+        for most, more in pairs:
+            assert is_taken([*entry[:place], most, *entry[place + 1 :]])
+            assert not is_taken([*entry[:place], more, *entry[place + 1 :]])
+
+
+def test_what_other_records_leave_out() -> None:
+    found, refused = decode(
+        ["origin", "b", 1, {}], ["gap", "k", 1, {}], ["fault", "k", 1, {}], ["fired", "r", 1, {"scheduler": "s", "schedule": "x"}],
+        ["command", "c", 1, "done", None],
+    )  # fmt: skip
+    assert refused == {}
+    assert found == [
+        records.Origin("b", 1, records.OriginFacts("", 0, "", None, None, "", None, 0)), records.Gap("k", 1, records.GapFacts(0, 0, 0, 0, "")),
+        records.Fault("k", 1, records.FaultFacts("", "", 1)), records.Fired("r", 1, records.FiredFacts("s", "x", None, "", "sent", "")),
+        records.CommandResult("c", 1, "done", None),
+    ]  # fmt: skip
+
+
+# -- texts ---------------------------------------------------------------------------------------------------------------
+def test_limits_of_stored_texts() -> None:
+    limits = (records.ARGS_LIMIT, records.RESULT_LIMIT, records.ERROR_LIMIT, records.TRACEBACK_LIMIT, records.REASON_LIMIT)
+    assert limits == (2_000, 2_000, 4_000, 64_000, 200)
+    assert records.text("abcdef", 5) == "abcd…"
+    assert records.text("a\0b", 3) == "a␀b"
+    assert records.text("", 3) == ""
+    assert len(event(task("payload", "a", 1, 2, "x" * 9_999, False, None, "none")).args) == 2_000
+    assert len(event(task("succeeded", "a", 1, None, None, None, "x" * 9_999)).result) == 2_000
+
+
+def test_texts_of_an_agent_that_is_older_than_a_rule_are_redacted_again_before_they_are_cut() -> None:
+    [failed], _ = decode(task("failed", "a", 1, None, None, None, "password=hunter2", "E", "password=hunter2", "password=hunter2"))
+    assert isinstance(failed, records.Failed)
+    again = records.redacted(failed)
+    assert isinstance(again, records.Failed)
+    assert (again.error, again.traceback) == (f"password={MASK}", f"password={MASK}")
+    assert (again.error_type, again.reason, again.task_id) == ("E", "password=hunter2", "a")
+    [payload, won, plain], _ = decode(
+        task("payload", "a", 1, 2, "['password=hunter2']", False, None, "none"),
+        task("succeeded", "a", 1, None, None, None, "password=hunter2"),
+        task("started", "a", 1),
+    )
+    assert isinstance(payload, records.Payload)
+    assert isinstance(won, records.Succeeded)
+    assert isinstance(plain, records.Started)
+    assert "hunter2" not in str(records.redacted(payload)) + str(records.redacted(won))
+    assert records.redacted(plain) is plain
+
+
+def test_a_text_of_a_host_is_shown_redacted_and_cut() -> None:
+    assert records.shown("password=hunter2", 200) == f"password={MASK}"
+    assert records.shown("password=" + "x" * 99, 12) == f"password={MASK}"
+    assert records.shown("abcdef", 5) == "abcd…"
+    assert records.shown(None, 5) == records.shown("", 5) == ""

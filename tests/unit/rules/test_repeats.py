@@ -52,3 +52,48 @@ def test_each_one_is_a_row_or_counted(asked: list[tuple[int, str, str]]) -> None
     for of, count in repeats.take():
         counted[of.actor] += count.counted
     assert rows + counted.total() == len(asked)
+
+
+def test_limits_of_a_window() -> None:
+    assert (WINDOW_US, ALONE, ROWS, KEYS) == (60_000_000, 3, 120, 2_000)
+
+
+def test_a_window_begins_with_its_first_row() -> None:
+    repeats = Repeats()
+    assert not repeats.is_over(10**18), "nothing waits"
+    repeats.is_row(key(), 1_000)
+    repeats.is_row(key(), 50_000)
+    assert not repeats.is_over(1_000)
+    assert not repeats.is_over(1_000 + WINDOW_US - 1)
+    assert repeats.is_over(1_000 + WINDOW_US)
+    assert repeats.is_over(999)
+    assert not repeats.is_waiting
+
+
+def test_a_new_window_writes_rows_again() -> None:
+    repeats = Repeats()
+    for number in range(2 * ROWS):
+        repeats.is_row(key(number), number)
+    repeats.take()
+    assert repeats.counts == {}
+    assert repeats.is_row(key(), 9)
+
+
+def test_beyond_a_persons_rows_an_action_is_counted_without_target_reason_and_address() -> None:
+    repeats = Repeats()
+    for number in range(ROWS):
+        assert repeats.is_row(key(number), 1)
+    assert not repeats.is_row(key(7)._replace(why="because", address="::2"), 2)
+    assert not repeats.is_row(key(8), 5)
+    [(of, count)] = repeats.take()
+    assert of == Key("ada", "viewer", "export", "", "done", "", "")
+    assert (count.seen, count.counted, count.first_at, count.last_at) == (0, 2, 2, 5)
+
+
+def test_a_row_that_is_new_is_only_counted_once_too_many_are_remembered() -> None:
+    repeats = Repeats()
+    for number in range(KEYS):
+        assert repeats.is_row(key(number, actor=f"p{number}"), 1)
+    assert repeats.is_row(key(5, actor="p5"), 2), "one that is remembered is still a row"
+    assert not repeats.is_row(key(0, actor="new"), 2)
+    assert [of.target for of, _ in repeats.take()] == [""]

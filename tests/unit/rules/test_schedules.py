@@ -11,7 +11,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from z4j.rules.dialects import DIALECTS, check
 from z4j.rules.schedules import SECOND, BadSchedule, Timing, at_of, clock_changes, sentence, zone_of, zones
 from z4j_agent import cron
 
@@ -189,46 +188,6 @@ def test_beginning_and_end() -> None:
     assert Timing("other", "solar noon").after(0) is None
 
 
-@pytest.mark.parametrize(
-    ("asked", "held"),
-    [
-        (("z4j", "interval", "5m", ""), ("300", "")),
-        (("z4j", "interval", "1.5", ""), ("1.5", "")),
-        (("z4j", "interval", "2 hours", ""), ("7200", "")),
-        (("celery_beat", "cron", "@hourly", "", "Europe/Berlin"), ("0 * * * *", "Europe/Berlin")),
-        (("apscheduler", "cron", "10 0 2 * * mon", "UTC"), ("10 0 2 * * mon", "UTC")),
-        (("z4j", "once", "2027-03-28 05:30", "Europe/Berlin"), ("2027-03-28T05:30:00+02:00", "Europe/Berlin")),
-        (("z4j", "once", "2027-03-28T05:30Z", "Europe/Berlin"), ("2027-03-28T05:30:00+00:00", "Europe/Berlin")),
-    ],
-)
-def test_what_is_held(asked: tuple[str, ...], held: tuple[str, str]) -> None:
-    assert check(*asked) == held
-
-
-@pytest.mark.parametrize(
-    ("asked", "word", "nearest"),
-    [
-        (("celery_beat", "cron", "0 0 0 * * *", ""), "no seconds", "0 0 * * *"),
-        (("rq_scheduler", "cron", "30 2 * * *", "Asia/Kolkata", "UTC"), "one zone", "0 21 * * *"),
-        (("rq_scheduler", "cron", "30 2 1 * *", "Asia/Kolkata", "UTC"), "one zone", ""),
-        (("rq_scheduler", "cron", "bad", "Asia/Kolkata", "UTC"), "one zone", ""),
-        (("arq_cron", "interval", "5", ""), "cron expressions only", ""),
-        (("z4j", "interval", "0.5", ""), "every 1 s at most", "1"),
-        (("z4j", "interval", "often", ""), "no interval", ""),
-        (("z4j", "interval", "99999d", ""), "Ten years", ""),
-        (("z4j", "once", "2027-03-28 02:30", "Europe/Berlin"), "does not exist", "2027-03-28 03:30"),
-        (("z4j", "once", "tomorrow", ""), "no time", ""),
-        (("z4j", "cron", "* * * *", ""), "five fields", ""),
-        (("z4j", "cron", "* * * * *", "Mars/Olympus"), "no time zone", ""),
-        (("crontab", "cron", "* * * * *", ""), "no scheduler", ""),
-    ],
-)
-def test_what_is_refused_and_the_nearest_that_is_held(asked: tuple[str, ...], word: str, nearest: str) -> None:
-    with pytest.raises(BadSchedule, match=word) as caught:
-        check(*asked)
-    assert caught.value.nearest == nearest
-
-
 def test_sentences() -> None:
     assert sentence("interval", "90") == "Every 90 seconds"
     assert sentence("interval", "3600") == "Every hour"
@@ -245,13 +204,3 @@ def test_zones_have_names() -> None:
     assert zone_of("UTC+05:30").utcoffset(None) == timedelta(hours=5, minutes=30)
     with pytest.raises(BadSchedule):
         at_of("2027-01-01T00:00:00")
-    assert set(DIALECTS) >= {
-        "z4j",
-        "celery_beat",
-        "rq_scheduler",
-        "rq_cron",
-        "huey_periodic",
-        "arq_cron",
-        "taskiq_scheduler",
-        "apscheduler",
-    }

@@ -23,8 +23,13 @@ def sat(seat: str | None, began_at: int, gone_at: int | None = None) -> Sitting:
         # One crashed, the other was restarted: the crashed one is missing.
         ([sat("a", 0, 5), sat("a", 1, 20), sat("a", 21)], {1}),
         ([sat("a", 0, 5), sat("a", 1, 20), sat("a", 21), sat("a", 22)], {0, 1}),
+        # A worker that went at the very moment its successor began has been replaced.
+        ([sat("a", 0, 5), sat("a", 5)], {0}),
+        # Of two that went, the later is the one whose place is taken, in whatever order they are listed.
+        ([sat("a", 1, 20), sat("a", 0, 5), sat("a", 21)], {0}),
+        ([sat("a", 1, 5), sat("a", 0, 20), sat("a", 21)], {1}),
     ],
-    ids=["nobody", "again", "any order", "other seats", "many times", "beside", "one of two", "both of two"],
+    ids=["nobody", "again", "any order", "other seats", "many times", "beside", "one of two", "both of two", "at once", "listed later", "the last that went"],
 )
 def test_a_newcomer_takes_one_place(sittings: list[Sitting], found: set[int]) -> None:
     assert replaced(sittings) == found

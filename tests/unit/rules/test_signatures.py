@@ -57,3 +57,49 @@ def test_why_a_call_would_fail(signature: str, args: list[Any], kwargs: dict[str
         assert words is not None
     else:
         assert words is None
+
+
+def given(signature: str, *args: Any, **kwargs: Any) -> str | None:
+    parameters = parse(signature)
+    assert parameters is not None
+    return why_not(parameters, args, list(kwargs))
+
+
+def test_a_reason_is_a_sentence_that_names_the_parameter() -> None:
+    assert given("(a, b)", 1, 2, 3) == "It takes 2 positional arguments, and 3 were given."
+    assert given("(a, b)", 1, 2, b=3, a=4) == "b was given twice."
+    assert given("(a)", 1, x=2, y=3) == "It has no parameter x."
+    assert given("(a, b, *, c)") == "a is missing."
+
+
+def test_too_many_arguments_are_taken_by_the_rest() -> None:
+    assert given("(a, *rest)", 1, 2, 3) is None
+    assert given("(a, *rest)") == "a is missing."
+    assert given("(a, *, b)", 1, 2, b=1) == "It takes 1 positional arguments, and 2 were given."
+
+
+def test_unknown_keywords_are_taken_by_the_named_rest() -> None:
+    assert given("(a, **named)", 1, x=1) is None
+    assert given("(a, **named)", 1, a=1) == "a was given twice."
+    assert given("(*rest, **named)") is None
+
+
+def test_a_keyword_only_parameter_is_given_by_its_name() -> None:
+    assert given("(*, a)", a=1) is None
+    assert given("(*, a=1)") is None
+    assert given("(*, a)") == "a is missing."
+
+
+def test_a_positional_parameter_with_a_default_may_be_left_out() -> None:
+    assert given("(a, b=1, /)", 1) is None
+    assert given("(a=1, /, b=2)") is None
+
+
+def test_defaults_belong_to_the_last_parameters() -> None:
+    assert [(of.name, of.default) for of in parse("(a, /, b, c=1, d=(2, 3))") or ()] == [("a", None), ("b", None), ("c", "1"), ("d", "(2, 3)")]
+
+
+@pytest.mark.parametrize("text", ["(a): ...\nx = (1", "(a) -> int: ...\ndef g()", "(a)\n", "(a, a)"])
+def test_text_that_is_more_than_a_signature_is_read_at_most_as_far_as_python_would(text: str) -> None:
+    """It comes from an agent: whatever it holds, nothing of it is run."""
+    assert parse(text) is None or isinstance(parse(text), tuple)

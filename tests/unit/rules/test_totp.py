@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
+import hashlib
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -54,3 +55,32 @@ def test_apps_read_the_uri() -> None:
     assert (uri.scheme, uri.netloc, unquote(uri.path)) == ("otpauth", "totp", "/z4j tasks.example:ada & co")
     assert parse_qs(uri.query) == {"secret": ["GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"], "issuer": ["z4j tasks.example"]}
     assert totp.in_groups("GEZDGNBVG") == "GEZD GNBV G"
+
+
+def test_numbers_that_authenticator_apps_and_kept_codes_rely_on() -> None:
+    assert (totp.DIGITS, totp.STEP_US, totp.DRIFT, totp.SECRET_BYTES) == (6, 30 * SECOND, 1, 20)
+    assert (totp.RECOVERY_CODES, totp.RECOVERY_BYTES) == (10, 10)
+
+
+def test_a_code_keeps_its_leading_zeros() -> None:
+    codes = [totp.code_at(SECRET, step) for step in range(100)]
+    assert {len(code) for code in codes} == {6}
+    assert any(code.startswith("0") for code in codes)
+
+
+def test_a_recovery_code_is_kept_as_one_hash_that_no_release_may_change() -> None:
+    code = totp.recovery_code(bytes(range(10)))
+    assert code == "aaaq-eaye-auda-ocaj"
+    assert totp.hash_recovery_code("aaaqeayeaudaocaj") == hashlib.sha256(b"z4j recovery code\0aaaqeayeaudaocaj").digest()
+
+
+def test_a_recovery_code_fits_what_is_taken_as_typed_and_is_not_mistaken_for_one_of_the_app() -> None:
+    assert totp.clean("A" * 32) == "a" * 32
+    assert totp.clean("-- --") == ""
+    assert not totp.is_app_code("1234567")
+    assert not totp.is_app_code("12345a")
+
+
+def test_without_a_host_the_issuer_is_the_product() -> None:
+    assert totp.enrol_uri(b"secret", "ada", "") == "otpauth://totp/z4j:ada?secret=ONSWG4TFOQ&issuer=z4j"
+    assert totp.enrol_uri(b"secret", "a/b", "c/d").startswith("otpauth://totp/z4j%20c%2Fd:a%2Fb?")
