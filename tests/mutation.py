@@ -31,10 +31,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.support.mutations import Mutant, apply, find_mutants
 
+ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "z4j/rules"
 EQUAL = ROOT / "tests/equal_mutants.toml"
 FLOOR = 95
@@ -53,9 +53,6 @@ EARLY = (
 #: module → further tests, each with an expression for pytest's -k. They run only where the module's own tests pass.
 MORE: dict[str, list[tuple[str, str]]] = {
     "fold": [("tests/contract/test_fold_laws.py", PURE)],
-    "lives": [("tests/contract/test_life_laws.py", "")],
-    "again": [("tests/contract/test_life_laws.py", "")],
-    "retold": [("tests/contract/test_life_laws.py", "")],
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +17,12 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.contents import contents, recount
+from tests.support.histories import BOOTS, Plan, S, T, history, meant
 from z4j.ingest import apply_batch
-from z4j.rules.fold import fold, state_of
-from z4j.rules.lives import Told, split
 from z4j.rules.states import FLAGS, STATE_NAMES
 from z4j.store import migrate
 from z4j.store.db import Connection
 from z4j_agent import wire
-
-T = 1_700_000_000_000_000
-S = 1_000_000
-BOOTS = {"pro": "p", "wa": "a", "wb": "b", "same": "p"}
-"""Boots and the host each is on."""
-ENDS = {"succeeded": 12, "failed": 11, "lost": 6, "cancelled": 8}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One execution as the application means it."""
-
-    is_watched: bool
-    worker: str
-    end: str
-    retries: int
-    gap_us: int
 
 
 def several(retries: int) -> st.SearchStrategy[list[Plan]]:
@@ -55,56 +36,6 @@ def several(retries: int) -> st.SearchStrategy[list[Plan]]:
 plans, once = several(2), several(0)
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """A counterexample is a few executions anyway; making it smaller takes minutes."""
-
-
-def history(made: list[Plan], skew: dict[str, int]) -> list[list[Any]]:
-    """What the processes tell. `skew`: by how much the clock of each host is ahead."""
-    records: list[list[Any]] = []
-    at = T
-    for number, plan in enumerate(made):
-        at += plan.gap_us
-        worker, sender = f"{plan.worker}.7", "pro.1"
-        mine, theirs = skew.get(BOOTS[plan.worker], 0), skew.get("p", 0)
-        if plan.is_watched:
-            records.append(["enqueued", "rq", "job", 0, at + theirs, sender, "name", "queue", None, {"code": "shop:1"}])
-            records.append(
-                [
-                    "payload",
-                    "rq",
-                    "job",
-                    0,
-                    at + theirs + 5,
-                    sender,
-                    "name",
-                    "queue",
-                    2,
-                    f"[{number}]",
-                    False,
-                    [None, f"AAA{number}"],
-                    "plain",
-                ]
-            )
-        for attempt in range(plan.retries + 1):
-            got, began, end = at + mine + 900, at + mine + 1_000, at + mine + 500_000
-            head: list[Any] = ["rq", "job", attempt]
-            records.append(["received", *head, got, f"{plan.worker}.1", "name", "queue", None, None])
-            if not plan.is_watched and not attempt:
-                text = [None, f"AAB{number}"]
-                records.append(["payload", *head, got + 5, f"{plan.worker}.1", "name", "queue", 1, f"[{number}]", False, text, "plain"])
-            records.append(["started", *head, began, worker, "name", "queue", None])
-            if attempt < plan.retries:
-                records.append(["retried", *head, end, worker, "name", "queue", began, 9, None, "", "E", "again", "trace", None])
-                records.append(["enqueued", "rq", "job", attempt + 1, end + 10, worker, "name", "queue", None, None])
-                at += 600_000
-            elif plan.end == "succeeded":
-                records.append(["succeeded", *head, end, worker, "name", "queue", got, began, 9, f"result {number}", None])
-            elif plan.end == "failed":
-                records.append(
-                    ["failed", *head, end, worker, "name", "queue", got, began, 9, "", "E", f"error {number}", f"trace {number}", None]
-                )
-            else:
-                records.append(["cancelled", *head, end, worker, "name", "queue", began, 9, "stopped", f"error {number}", None])
-    return records
 
 
 class Image(bytes):
@@ -149,16 +80,6 @@ def rows(said: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         (STATE_NAMES[state], summary.args[1] if summary.args else "", summary.state[8], summary.state[7])
         for _, (state, summary) in sorted(said["tasks"].items())
     ]
-
-
-def meant(made: list[Plan]) -> list[tuple[str, str, str, str]]:
-    return [
-        (
-            plan.end, f"[{number}]", f"result {number}" if plan.end == "succeeded" else "",
-            "" if plan.end == "succeeded" else f"error {number}",
-        )
-        for number, plan in enumerate(made)
-    ]  # fmt: skip
 
 
 skews = st.fixed_dictionaries({host: st.integers(-2_500_000, 2_500_000) for host in "pab"})
@@ -213,96 +134,3 @@ def test_a_late_end_of_the_first_arrives_last(empty: bytes, is_watched: bool, wo
     late = next(entry for entry in records if entry[0] == "succeeded")
     said = ingested(empty, [[entry] for entry in records if entry is not late] + [[late]])
     assert rows(said) == meant(made)
-
-
-def told(*records: list[Any], clock: str = "h") -> list[str]:
-    """The state of each life the records make."""
-    from z4j.rules.batches import decode_records
-    from z4j.rules.records import TaskRecord
-
-    decoded = decode_records(b"".join(map(wire.encode_record, records)), T + 10**15, {})
-    lives = split(Told(entry.event("w", ""), clock) for entry in decoded if isinstance(entry, TaskRecord))
-    states = []
-    for life in lives:
-        summary = fold(None, [of.event for of in life.told])
-        assert summary is not None
-        states.append(STATE_NAMES[state_of(summary.state[0])])
-    return states
-
-
-def started(at: int, attempt: int = 0, meta: Any = None) -> list[Any]:
-    return ["started", "rq", "job", attempt, T + at, "wa.7", "name", "queue", meta]
-
-
-def ended(kind: str, at: int, began: int | None, attempt: int = 0) -> list[Any]:
-    head = [kind, "rq", "job", attempt, T + at, "wa.7", "name", "queue"]
-    start = None if began is None else T + began
-    if kind == "succeeded":
-        return [*head, None, start, 1, "", None]
-    if kind == "failed":
-        return [*head, None, start, 1, "", "E", "", "", None]
-    if kind == "retried":
-        return [*head, start, 1, None, "", "E", "", "", None]
-    return [*head, start, 1, "", "", None] if kind == "cancelled" else [*head, "worker_gone", ""]
-
-
-def enqueued(at: int, attempt: int = 0, code: str = "shop:1") -> list[Any]:
-    return ["enqueued", "rq", "job", attempt, T + at, "wa.1", "name", "queue", None, {"code": code} if code else None]
-
-
-def test_a_redelivery_stays_in_its_life() -> None:
-    first = [started(1), ended("failed", 2, 1)]
-    assert told(*first, started(9, meta={"redelivered": True}), ended("succeeded", 10, 9)) == ["succeeded"]
-    assert told(*first, started(9), ended("succeeded", 10, 9)) == ["failed", "succeeded"]
-
-
-def test_lost_ends_no_life_but_another_sending_begins_one() -> None:
-    first = [enqueued(0), started(1), ended("lost", 2, None)]
-    assert told(*first, started(9), ended("succeeded", 10, 9)) == ["succeeded"]
-    assert told(*first, enqueued(8), started(9), ended("succeeded", 10, 9)) == ["lost", "succeeded"]
-    assert told(*first, enqueued(8)) == ["lost", "queued"]
-
-
-def test_a_retry_never_begins_a_life() -> None:
-    first = [enqueued(0), started(1), ended("retried", 3, 1), enqueued(2, 1)]
-    assert told(*first, started(9, 1), ended("failed", 10, 9, 1)) == ["failed"]
-    assert told(enqueued(0), started(1), ended("failed", 3, 1), enqueued(4, 1), started(9, 1), ended("succeeded", 10, 9, 1)) == [
-        "succeeded"
-    ]
-
-
-def test_what_counts_on_after_a_success_is_another_run() -> None:
-    repeated = [enqueued(0), started(1), ended("succeeded", 3, 1), enqueued(4, 1), started(9, 1), ended("failed", 10, 9, 1)]
-    assert told(*repeated) == ["succeeded", "failed"]
-
-
-def test_a_replaced_task_is_one_life_and_its_last_run_speaks() -> None:
-    replaced = [enqueued(0), started(1), enqueued(2), ended("retried", 3, 1), started(9)]
-    assert told(*replaced, ended("failed", 10, 9)) == ["failed"]
-    assert told(*replaced, ended("succeeded", 10, 9)) == ["succeeded"]
-
-
-def test_sent_again_by_itself_waits_as_a_life_of_its_own() -> None:
-    assert told(enqueued(0), started(1), enqueued(2), ended("succeeded", 3, 1)) == ["succeeded", "queued"]
-    again = [enqueued(0), started(1), enqueued(2), ended("succeeded", 3, 1), started(9), ended("failed", 10, 9)]
-    assert told(*again) == ["succeeded", "failed"]
-
-
-def test_an_end_that_is_missing_keeps_no_later_sending_in_its_life() -> None:
-    assert told(enqueued(0), started(1), enqueued(90), started(91), ended("succeeded", 95, 91)) == ["running", "succeeded"]
-    assert told(enqueued(0), started(1), started(91), ended("succeeded", 95, 91)) == ["succeeded"], "delivered once more"
-    both = [enqueued(0), started(1), enqueued(90), started(91), ended("succeeded", 95, 91), ended("failed", 99, 1)]
-    assert told(*both) == ["failed", "succeeded"]
-
-
-def test_a_cancelled_id_that_is_used_again() -> None:
-    assert told(enqueued(0), ended("cancelled", 5, None), enqueued(8), started(9), ended("failed", 10, 9)) == ["cancelled", "failed"]
-
-
-def test_two_hosts_within_the_skew_are_one_life_and_one_host_is_exact() -> None:
-    from z4j.rules.fold import Event
-
-    first = [Event("started", 0, T, "a"), Event("succeeded", 0, T + S, "a", started_at=T)]
-    for gap, other, lives in ((2 * S, "b", 1), (7 * S, "b", 2), (10, "a", 2)):
-        again = [Event("started", 0, T + S + gap, "c"), Event("failed", 0, T + S + gap + 9, "c", started_at=T + S + gap)]
-        assert len(split([Told(of, "a") for of in first] + [Told(of, other) for of in again])) == lives

@@ -196,9 +196,13 @@ def _silent_parts(node: ast.AST) -> Iterator[ast.AST]:
         yield from (arg.annotation for arg in kinds if arg is not None and arg.annotation is not None)
         if node.returns is not None:
             yield node.returns
-    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in ("Literal", "ClassVar", "Final"):
+    elif _is_for_types(node):
         yield node
-    elif isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "__slots__" for target in node.targets):
-        yield node
-    elif isinstance(node, ast.keyword) and node.arg in RESTRICTIONS:
-        yield node
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.value, ast.Name) and node.value.id in {"Literal", "ClassVar", "Final"}
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id == "__slots__" for target in node.targets)
+    return isinstance(node, ast.keyword) and node.arg in RESTRICTIONS

@@ -7,6 +7,7 @@ import pytest
 
 from z4j.rules.access import ACTIONS, ALLOWED, ROLES, is_allowed, may_act, weaker
 
+
 @pytest.mark.parametrize(
     ("role", "reads", "audits", "acts", "administers"),
     [

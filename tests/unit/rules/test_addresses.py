@@ -101,7 +101,8 @@ def test_loopback(text: str, is_here: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "headers", "is_proxied"), [("127.0.0.1", ["203.0.113.7"], True), ("127.0.0.1", [], False), ("198.51.100.4", ["203.0.113.7"], False)]
+    ("peer", "headers", "is_proxied"),
+    [("127.0.0.1", ["203.0.113.7"], True), ("127.0.0.1", [], False), ("198.51.100.4", ["203.0.113.7"], False)],
 )
 def test_an_origin_says_whether_a_proxy_stood_between(peer: str, headers: list[str], is_proxied: bool) -> None:
     """Then the port is that of the proxy, and not of the client."""

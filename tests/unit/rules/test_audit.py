@@ -18,7 +18,7 @@ def test_a_row_is_signed_in_a_form_that_no_release_may_change() -> None:
     row = replace(chain()[0], actor="Zoë")
     text = b'[1,1000,"Zo\\u00eb","admin","retry_task","celery:1","done","{}","::1","k1"]'
     assert canonical(row) == text
-    assert GENESIS == bytes(32)
+    assert bytes(32) == GENESIS
     assert sign(KEY, GENESIS, row) == hmac.digest(KEY, b"z4j audit v1\0" + bytes(32) + text, "sha256")
     signed = replace(row, mac=b"m" * 32)
     assert add_to_digest(GENESIS, signed) == hashlib.sha256(b"z4j audit digest v1\0" + bytes(32) + b"m" * 32 + text).digest()

@@ -90,7 +90,7 @@ def test_pauses_and_limits_are_sent_to_every_worker() -> None:
 
 
 def test_what_a_worker_may_hold_in_memory_is_asked_of_that_worker_first() -> None:
-    assert HELD == {"release_task", "lookup_task"}
+    assert {"release_task", "lookup_task"} == HELD
 
 
 def test_every_action_has_a_button_and_a_sentence_for_afterwards() -> None:

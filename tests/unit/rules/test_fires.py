@@ -90,7 +90,7 @@ def test_lateness_counts_from_the_due_time_and_is_never_negative() -> None:
 
 def test_words_that_are_stored_and_what_an_agent_may_report() -> None:
     assert fires.OUTCOMES == ("waiting", "handed", "sent", "failed", "missed", "skipped", "unknown")
-    assert fires.TOLD == set(fires.OUTCOMES) - {"waiting", "handed", "unknown"}
+    assert set(fires.OUTCOMES) - {"waiting", "handed", "unknown"} == fires.TOLD
     assert (GRACE, fires.MOST_GRACE, fires.NEAR, SECOND) == (10_000_000, 45_000_000, 0.9, 1_000_000)
 
 
@@ -165,7 +165,9 @@ def test_a_one_off_that_is_due_again_is_judged_as_any_other() -> None:
 
 
 # -- lateness of many ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.999, 100), (1.0, 100), (0.0, 1), (0.001, 1), (0.011, 2)])
+@pytest.mark.parametrize(
+    ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (0.999, 100), (1.0, 100), (0.0, 1), (0.001, 1), (0.011, 2)]
+)
 def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(share: float, value: int) -> None:
     values = list(range(100, 0, -1))
     assert percentile(values, share) == value

@@ -117,7 +117,8 @@ def positions(make: Any, items: list[Any], kinds: str) -> list[tuple[Any, Any]]:
 HEAD_OF_LOG = {"seq": 1, "digest": "0" * 64}
 LIMITS: list[tuple[dict[str, Any], list[tuple[Any, Any]]]] = [
     (HELLO, [
-        *(pair for name in ("agent_version", "spool", "host", "role", "environment", "allow", "worker", "seat", "app", "release", "seal_key")
+        *(pair for name in ("agent_version", "spool", "host", "role", "environment", "allow", "worker", "seat", "app", "release",
+                       "seal_key")
           for pair in texts(name, 255)),
         *ids("boot"), *counts("pid"), *times("at"), *counts("redaction"),
         *lists("denied", "x", 1_000), *lists("notes", "x", 50), *lists("capabilities", ITEM, 500),
@@ -155,7 +156,8 @@ LIMITS: list[tuple[dict[str, Any], list[tuple[Any, Any]]]] = [
         ({"failed": {WORD: "x" * 4_000}}, {"failed": {WORD: "x" * 4_001}}), ({"failed": {WORD: ""}}, {"failed": {WORD + "x": ""}}),
         *inside(lambda more: {"entries": [ENTRY | more]}, [
             *ids("key"), *texts("name", 255), *texts("expression", 500), *texts("timezone", 255), *texts("task_name", 255),
-            *texts("args", 8_000), *texts("kwargs", 8_000), *texts("queue", 255), *times("next_at"), *times("last_at"), *texts("note", 4_000),
+            *texts("args", 8_000), *texts("kwargs", 8_000), *texts("queue", 255), *times("next_at"), *times("last_at"),
+            *texts("note", 4_000),
             ({"priority": (1 << 31) - 1}, {"priority": 1 << 31}), ({"priority": -(1 << 31)}, {"priority": -(1 << 31) - 1}),
             ({"kind": "other"}, {"kind": "sunrise"}), ({"kind": "interval"}, {"kind": ""}), ({"kind": "once"}, {"kind": None}),
             ({"unable": {"x" * 60: "x" * 4_000}}, {"unable": {"x" * 61: ""}}), ({"unable": {}}, {"unable": {"a": "x" * 4_001}}),

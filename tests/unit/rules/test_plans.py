@@ -105,7 +105,9 @@ def test_a_canary_with_many_unanswered_waits_for_them() -> None:
     assert allowance(Pace(is_canary=True), 5, 190, 0, 0) == 10
 
 
-@pytest.mark.parametrize(("failures", "ended", "stops"), [(0, 0, False), (1, 5, False), (2, 5, True), (20, 100, False), (21, 100, True), (1, 1, True)])
+@pytest.mark.parametrize(
+    ("failures", "ended", "stops"), [(0, 0, False), (1, 5, False), (2, 5, True), (20, 100, False), (21, 100, True), (1, 1, True)]
+)
 def test_a_plan_stops_when_more_than_its_share_failed(failures: int, ended: int, stops: bool) -> None:
     assert is_over_limit(Pace(limit=20), failures, ended) is stops
 
@@ -163,7 +165,7 @@ def test_a_task_without_its_original_is_left_out_and_so_is_one_that_no_agent_can
 
 
 def test_deleting_from_history_needs_neither_agent_nor_original() -> None:
-    assert OURS == {"delete_task", "undelete_task"}
+    assert {"delete_task", "undelete_task"} == OURS
     assert excluded("delete_task", "failed", "none", is_retried=True, can="no agent") is None
 
 
@@ -183,10 +185,10 @@ def test_every_answer_of_an_agent_ends_an_item() -> None:
 
 
 def test_a_plan_goes_from_frozen_to_running_and_can_be_aborted_until_it_has_ended() -> None:
-    assert plans.CAN_EXECUTE == {"frozen"}
-    assert plans.CAN_PAUSE == {"running"}
-    assert plans.CAN_RESUME == {"paused"}
-    assert plans.CAN_ABORT == {"frozen", "running", "paused"}
+    assert {"frozen"} == plans.CAN_EXECUTE
+    assert {"running"} == plans.CAN_PAUSE
+    assert {"paused"} == plans.CAN_RESUME
+    assert {"frozen", "running", "paused"} == plans.CAN_ABORT
 
 
 def test_limits_of_a_plan() -> None:
@@ -196,7 +198,9 @@ def test_limits_of_a_plan() -> None:
 
 
 # -- the digest ----------------------------------------------------------------------------------------------------------
-def digest(action: str = "retry_task", params: dict[str, Any] | None = None, nonce: str = "n", items: tuple[Any, ...] = ((1, 7, b"id"),)) -> str:
+def digest(
+    action: str = "retry_task", params: dict[str, Any] | None = None, nonce: str = "n", items: tuple[Any, ...] = ((1, 7, b"id"),)
+) -> str:
     found = digest_of(action, params or {}, nonce)
     for item in items:
         add_item(found, *item)

@@ -235,7 +235,8 @@ def test_what_other_records_leave_out() -> None:
     )  # fmt: skip
     assert refused == {}
     assert found == [
-        records.Origin("b", 1, records.OriginFacts("", 0, "", None, None, "", None, 0)), records.Gap("k", 1, records.GapFacts(0, 0, 0, 0, "")),
+        records.Origin("b", 1, records.OriginFacts("", 0, "", None, None, "", None, 0)),
+        records.Gap("k", 1, records.GapFacts(0, 0, 0, 0, "")),
         records.Fault("k", 1, records.FaultFacts("", "", 1)), records.Fired("r", 1, records.FiredFacts("s", "x", None, "", "sent", "")),
         records.CommandResult("c", 1, "done", None),
     ]  # fmt: skip

@@ -29,7 +29,19 @@ def sat(seat: str | None, began_at: int, gone_at: int | None = None) -> Sitting:
         ([sat("a", 1, 20), sat("a", 0, 5), sat("a", 21)], {0}),
         ([sat("a", 1, 5), sat("a", 0, 20), sat("a", 21)], {1}),
     ],
-    ids=["nobody", "again", "any order", "other seats", "many times", "beside", "one of two", "both of two", "at once", "listed later", "the last that went"],
+    ids=[
+        "nobody",
+        "again",
+        "any order",
+        "other seats",
+        "many times",
+        "beside",
+        "one of two",
+        "both of two",
+        "at once",
+        "listed later",
+        "the last that went",
+    ],
 )
 def test_a_newcomer_takes_one_place(sittings: list[Sitting], found: set[int]) -> None:
     assert replaced(sittings) == found

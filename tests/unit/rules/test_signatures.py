@@ -96,7 +96,12 @@ def test_a_positional_parameter_with_a_default_may_be_left_out() -> None:
 
 
 def test_defaults_belong_to_the_last_parameters() -> None:
-    assert [(of.name, of.default) for of in parse("(a, /, b, c=1, d=(2, 3))") or ()] == [("a", None), ("b", None), ("c", "1"), ("d", "(2, 3)")]
+    assert [(of.name, of.default) for of in parse("(a, /, b, c=1, d=(2, 3))") or ()] == [
+        ("a", None),
+        ("b", None),
+        ("c", "1"),
+        ("d", "(2, 3)"),
+    ]
 
 
 @pytest.mark.parametrize("text", ["(a): ...\nx = (1", "(a) -> int: ...\ndef g()", "(a)\n", "(a, a)"])

@@ -21,7 +21,13 @@ def test_arguments_are_masked_by_the_name_of_their_parameter() -> None:
 
 
 def test_arguments_of_a_task_whose_parameters_are_unknown_are_masked_where_they_are_texts() -> None:
-    assert shown_args(["ada", "", 7, None, {"password": "x", "user": "ada"}], None) == [MASK, "", 7, None, {"password": MASK, "user": "ada"}]
+    assert shown_args(["ada", "", 7, None, {"password": "x", "user": "ada"}], None) == [
+        MASK,
+        "",
+        7,
+        None,
+        {"password": MASK, "user": "ada"},
+    ]
 
 
 def test_arguments_beyond_the_known_parameters_are_masked_by_their_form() -> None:
