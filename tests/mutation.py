@@ -110,6 +110,8 @@ def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]]) -> i
     """Starts the tests of a module against a mutant, or against the module as it is. Returns the process id of the child."""
     if early := [name for name in sys.modules if name.startswith("z4j.")]:
         raise RuntimeError(f"imported before the change: {early[0]}")
+    path = RULES / f"{module}.py"
+    code = None if mutant is None else compile(apply(path.read_text("utf-8"), mutant), str(path), "exec")
     child = os.fork()
     if child:
         return child
@@ -119,9 +121,7 @@ def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]]) -> i
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        if mutant is not None:
-            path = RULES / f"{module}.py"
-            code = compile(apply(path.read_text("utf-8"), mutant), str(path), "exec")
+        if code is not None:
             sys.meta_path.insert(0, Finder(f"z4j.rules.{module}", path, code))
         status = run_tests(tests)
     finally:
