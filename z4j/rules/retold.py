@@ -58,7 +58,8 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, RunSummary]]) -> 
     traces = {(event.attempt, event.run, event.at): event.traceback for event in told}
     found += [event._replace(environment=environment, name=name, queue=queue) for event in told]
     if is_end(key) or code in (LOST, RUNNING) or (code == RETRYING and token):
-        kind = KIND_OF.get(code, "started")
+        # What runs and did not start at that moment was found alive then; as a start of its own it would be another run.
+        kind = KIND_OF.get(code) or ("started" if start == (attempt, -at) else "alive")
         is_over = is_end(key) or kind == "retried"
         is_receipt_told = kind in TELL_RECEIPT and received and received[0] == attempt
         facts = {
@@ -102,8 +103,9 @@ def _by_operators(summary: Summary) -> list[Event]:
 def of_run(attempt: int, token: str, run: RunSummary) -> Event:
     """The event that says what is kept of a run."""
     key, minus_at, runtime_us, worker, reason, error_type, error, traceback = run.state
+    kind = KIND_OF.get(state_of(key)) or ("started" if run.started_at == -minus_at else "alive")
     return Event(
-        KIND_OF.get(state_of(key), "started"), attempt, -minus_at, run=token, worker=worker, eta=run.eta_at, reason=reason,
+        kind, attempt, -minus_at, run=token, worker=worker, eta=run.eta_at, reason=reason,
         received_at=_known(run.received_at), started_at=_known(run.started_at), runtime_us=runtime_us, error_type=error_type, error=error,
         traceback=traceback, flags=run.flags,
     )  # fmt: skip

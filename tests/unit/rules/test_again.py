@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.histories import Plan, events_of, history
-from tests.unit.rules.test_lives import execution, histories
+from tests.unit.rules.test_lives import histories
 from z4j.rules import again
 from z4j.rules.again import is_one_life, is_ordinary
 from z4j.rules.fold import Event, Summary, fold
@@ -89,8 +89,9 @@ GOT, BEGAN, WON = ev("received", 1 * S), ev("started", 2 * S), ev("succeeded", 3
 
 
 @pytest.mark.parametrize("events", [
-    [SENT], [SENT, ARGS], [SENT, ARGS, GOT], [SENT, GOT, BEGAN], [SENT, ARGS, GOT, BEGAN, WON], [GOT, BEGAN, WON], [BEGAN],
-    [BEGAN, ev("failed", 3 * S, started_at=2 * S)], [ev("succeeded", 3 * S)], [SENT, ev("failed", 3 * S, started_at=2 * S)], [ev("enqueued", 0), ev("received", 0), ev("started", 0), ev("succeeded", 0)],
+    [SENT], [SENT, ARGS], [SENT, ARGS, GOT], [SENT, GOT, BEGAN], [SENT, ARGS, GOT, BEGAN, WON], [GOT, BEGAN, WON],
+    [BEGAN], [BEGAN, ev("failed", 3 * S, started_at=2 * S)], [ev("succeeded", 3 * S)],
+    [SENT, ev("failed", 3 * S, started_at=2 * S)], [ev("enqueued", 0), ev("received", 0), ev("started", 0), ev("succeeded", 0)],
     [SENT, ev("started", SKEW_US)],
 ])  # fmt: skip
 def test_the_first_news_of_one_attempt_in_order_are_ordinary(events: list[Event]) -> None:
@@ -99,7 +100,8 @@ def test_the_first_news_of_one_attempt_in_order_are_ordinary(events: list[Event]
 
 
 @pytest.mark.parametrize("events", [
-    [GOT, SENT], [BEGAN, BEGAN], [SENT, SENT], [SENT, ev("started", 2 * S, 1)], [SENT, ev("retried", 2 * S)], [SENT, ev("cancelled", 2 * S)],
+    [GOT, SENT], [BEGAN, BEGAN], [SENT, SENT], [SENT, ev("started", 2 * S, 1)], [SENT, ev("retried", 2 * S)],
+    [SENT, ev("cancelled", 2 * S)],
     [SENT, ev("lost", 2 * S)], [ev("cancel_asked", 1)], [ev("moved", 1)], [ev("alive", 1)], [ev("due", 1)],
     [ev("enqueued", 5), ev("received", 4)],  # against the clock
     [SENT, ev("started", SKEW_US + 1)],  # later than the clocks can differ
@@ -230,8 +232,10 @@ def test_whether_news_can_only_be_of_the_life_that_is_known(before: list[Event],
     assert expected or not is_ordinary(known(*before), news)
 
 
-@pytest.mark.parametrize(("starts", "began", "expected"), [((2 * S,), 2 * S, True), ((2 * S,), 2 * S + 1, False), ((), 2 * S, True),
-                                                            ((2 * S, 3 * S), 2 * S, False), ((), 9 * S + 1, False), ((), 9 * S, True)])  # fmt: skip
+@pytest.mark.parametrize(("starts", "began", "expected"), [
+    ((2 * S,), 2 * S, True), ((2 * S,), 2 * S + 1, False), ((), 2 * S, True), ((2 * S, 3 * S), 2 * S, False), ((), 9 * S + 1, False),
+    ((), 9 * S, True),
+])  # fmt: skip
 def test_where_a_later_attempt_hides_the_first_start_its_runs_are_asked(starts: tuple[int, ...], began: int, expected: bool) -> None:
     before = known(SENT, ev("started", 9 * S, 1))
     assert one(before, ev("failed", began + 1, started_at=began), starts=starts) is expected

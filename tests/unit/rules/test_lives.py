@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.histories import BOOTS, Plan, S, T, ended, enqueued, events_of, history, meant, started, told
-from z4j.rules import lives
-from z4j.rules.fold import Event, fold, state_of
+from tests.support.histories import S, T, ended, enqueued, started, told
+from z4j.rules.fold import Event
 from z4j.rules.lives import Told, split
-from z4j.rules.states import STATE_NAMES
 
 SENT = ("", "", "", "", "shop:1", "", -1, 0, "", "")
 """As an application sends a task; () is a message that the engine publishes again."""

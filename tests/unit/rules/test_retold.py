@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A row that is taken apart and put together again is the same row."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.unit.rules.test_lives import SENT, execution
+from z4j.rules.fold import MAX_ATTEMPT, NEVER, Event, RunSummary, Summary, fold, run_delta, run_join
+from z4j.rules.retold import KIND_OF, events_of, of_run
+from z4j.rules.states import FLAGS, STATE_NAMES
+
+T = 1_700_000_000_000_000
+S = 1_000_000
+Runs = dict[tuple[int, str], RunSummary]
+
+
+def ev(kind: str, at: int, attempt: int = 0, **facts: Any) -> Event:
+    times = {name: T + facts.pop(name) for name in ("received_at", "started_at", "eta") if name in facts}
+    return Event(kind, attempt, T + at, **times, **facts)
+
+
+def runs_of(events: Sequence[Event]) -> Runs:
+    found: Runs = {}
+    for event in events:
+        run = run_delta(event)
+        if run is not None:
+            key = (min(event.attempt, MAX_ATTEMPT), event.run)
+            found[key] = run_join(found[key], run) if key in found else run
+    return found
+
+
+def row_of(events: Sequence[Event]) -> Summary:
+    summary = fold(None, events)
+    assert summary is not None
+    return summary
+
+
+def retold(*events: Event) -> list[Event]:
+    return events_of(row_of(events), [(*key, run) for key, run in runs_of(events).items()])
+
+
+def kinds(events: Sequence[Event]) -> list[tuple[str, int, int]]:
+    return [(of.kind, of.attempt, of.at - T) for of in events]
+
+
+# -- laws ----------------------------------------------------------------------------------------------------------------
+def told_at_length(chance: random.Random) -> list[Event]:
+    """What is reported of one execution, up to some moment, with all that each process knows."""
+    events = [of.event for of in execution(chance, T, 1)]
+    facts: dict[str, Any] = {"environment": "production", "name": "shop.ship", "queue": chance.choice(["work", "fast"])}
+    found = []
+    for event in events[: chance.randrange(1, len(events) + 1)]:
+        more = dict(facts, worker=f"worker of {event.run}")
+        if event.kind in ("succeeded", "failed", "retried", "lost"):
+            more |= {"runtime_us": 7, "reason": "why", "error_type": "E", "error": f"error {event.attempt}", "flags": event.flags | 2}
+        if event.kind == "retried":
+            more |= {"eta": event.at + 100, "traceback": "trace"}
+        if event.kind in ("failed", "lost"):
+            more |= {"traceback": f"trace {event.attempt}"}
+        if event.kind == "payload":
+            more |= {"is_masked": True, "original": 4}
+        found.append(event._replace(**more))
+    if chance.random() < 0.2:  # the moment of a move is kept in milliseconds
+        found.append(Event("moved", 0, (found[-1].at // 1_000 + 1) * 1_000, queue="elsewhere"))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_the_events_of_a_row_make_the_same_row(seed: int) -> None:
+    events = told_at_length(random.Random(seed))
+    row, runs, again = row_of(events), runs_of(events), retold(*events)
+    row_again, runs_again = row_of(again), runs_of(again)
+    assert row_again._replace(state=row.state) == row
+    # Which worker holds a task that has not started there is not told again.
+    assert row_again.state == row.state or STATE_NAMES[row.state[0] & 15] in ("received", "scheduled")
+    # Whether it was redelivered is kept of the task, and told of the run that speaks for it.
+    assert {key: run._replace(flags=0) for key, run in runs_again.items()} == {key: run._replace(flags=0) for key, run in runs.items()}
+
+
+# -- cases ---------------------------------------------------------------------------------------------------------------
+def test_a_task_that_was_only_sent() -> None:
+    assert kinds(retold(ev("enqueued", 0, sent=SENT))) == [("enqueued", 0, 0)]
+    [event] = retold(ev("enqueued", 0, sent=SENT, eta=9, reason="blocked", name="n", queue="q", environment="e"))
+    assert event == ev("enqueued", 0, sent=SENT, eta=9, reason="blocked" if False else "", name="n", queue="q", environment="e")
+
+
+def test_a_reason_of_a_waiting_task_is_told_and_that_of_an_end_is_not_given_to_its_sending() -> None:
+    [event] = retold(ev("enqueued", 0, reason="blocked"))
+    assert event.reason == "blocked"
+    first = retold(ev("enqueued", 0), ev("failed", 5, reason="time limit"))[0]
+    assert (first.kind, first.reason) == ("enqueued", "")
+
+
+def test_where_it_came_from_is_told_once_by_the_earliest() -> None:
+    for events in ([ev("enqueued", 0, sent=SENT), ev("received", 1)], [ev("received", 1, sent=SENT)], [ev("failed", 2, sent=SENT)]):
+        again = retold(*events)
+        assert [of.sent for of in again if of.sent] == [SENT]
+
+
+def test_what_was_found_alive_keeps_its_start() -> None:
+    """Told as a start of its own it would be another run."""
+    again = retold(ev("started", 1 * S, run="w", worker="w1"), ev("alive", 5 * S, run="w", worker="w1"))
+    assert kinds(again) == [("alive", 0, 5 * S), ("started", 0, 1 * S)]
+    assert {of.run for of in again} == {"w"}
+    run = run_join(*[run for of in (ev("started", 1 * S, 1, run="w"), ev("alive", 5 * S, 1, run="w")) if (run := run_delta(of))])
+    event = of_run(1, "w", run)
+    assert (event.kind, event.at, event.started_at) == ("alive", T + 5 * S, T + 1 * S)
+
+
+def test_a_run_is_told_with_all_that_is_kept_of_it() -> None:
+    whole = ev("failed", 9 * S, 2, run="w", worker="w1", received_at=1, started_at=2, runtime_us=3, reason="r", error_type="E", error="e",
+               traceback="t", flags=3)  # fmt: skip
+    run = run_delta(whole)
+    assert run is not None
+    assert of_run(2, "w", run) == whole
+    bare = run_delta(ev("started", 5, 1, run="w"))
+    assert bare is not None
+    assert of_run(1, "w", bare) == ev("started", 5, 1, run="w", started_at=5)
+    assert (of_run(1, "w", bare).received_at, bare.received_at) == (-1, NEVER)
+
+
+def test_a_retry_is_told_with_when_it_is_due() -> None:
+    again = retold(ev("retried", 5, run="w", started_at=1, eta=90), ev("started", 95, 1, run="w"))
+    assert [(of.kind, of.eta - T) for of in again if of.kind == "retried"] == [("retried", 90)]
+
+
+def test_every_state_has_the_kind_that_tells_it() -> None:
+    assert {STATE_NAMES[code]: kind for code, kind in KIND_OF.items()} == {
+        "cancelled": "cancelled",
+        "expired": "expired", "rejected": "rejected", "failed": "failed", "succeeded": "succeeded", "lost": "lost", "retrying": "retried",
+    }  # fmt: skip
+
+
+def test_marks_of_the_server_are_not_told_as_if_an_agent_had_said_them() -> None:
+    summary = row_of([ev("started", 5, run="w", flags=FLAGS["redelivered"])])
+    again = events_of(summary._replace(flags=summary.flags | FLAGS["unmarked"] | FLAGS["again"]), [])
+    assert [of.flags for of in again] == [FLAGS["redelivered"]]
+
+
+def test_flags_of_a_task_that_has_not_started_are_told_by_what_is_known_of_it() -> None:
+    assert [of.flags for of in retold(ev("enqueued", 1), ev("received", 5, flags=1))] == [1, 0]
+
+
+def test_what_operators_did_is_told_again() -> None:
+    again = retold(ev("enqueued", 0, queue="a"), ev("cancel_asked", 3), ev("moved", 5_000, queue="b"))
+    assert kinds(again) == [("enqueued", 0, 0), ("cancel_asked", 0, 3), ("moved", 0, 5_000)]
+    assert again[-1].queue == "b"
+
+
+def test_arguments_are_told_by_their_source_and_the_original_apart_from_them() -> None:
+    sender = ev("payload", 5, rank=2, args="[1]", is_masked=True, original=4)
+    again = [of for of in retold(ev("enqueued", 0), sender) if of.kind == "payload"]
+    assert [(of.rank, of.args, of.is_masked, of.original, of.attempt) for of in again] == [(2, "[1]", True, 0, 0), (2, "", False, 4, 0)]
+    assert {of.at for of in again} == {T + 5}
+
+
+def test_arguments_of_a_worker_are_told_when_it_received_the_task() -> None:
+    """No moment of their own is kept where others came before and after."""
+    again = retold(ev("enqueued", 0), ev("received", 5), ev("payload", 7, rank=1, args="[1]"), ev("started", 9))
+    assert [of.at - T for of in again if of.kind == "payload"] == [5, 5]
+    again = retold(ev("enqueued", 0), ev("payload", 3, rank=2, args="[1]"), ev("received", 5), ev("started", 9))
+    assert [of.at - T for of in again if of.kind == "payload"] == [0, 0]
+
+
+def test_a_row_of_which_only_a_moment_is_known() -> None:
+    assert kinds(retold(ev("cancel_asked", 3))) == [("cancel_asked", 0, 3)]
+    assert kinds(retold(ev("due", 3))) == [("enqueued", 0, 3)]
+    assert kinds(retold(ev("moved", 3))) == [("enqueued", 0, 3)]
+
+
+def test_a_later_attempt_that_was_sent_is_told_by_its_name() -> None:
+    again = retold(
+        ev("enqueued", 0, name="n"), ev("retried", 5, run="w", started_at=1), ev("enqueued", 6, 1, name="n"), ev("started", 9, 1, name="n")
+    )
+    assert ("enqueued", 1, 9) in kinds(again)
+    assert ("enqueued", 1, 6) not in kinds(again), "its start hides when"
