@@ -72,6 +72,8 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, RunSummary]]) -> 
         flags = 0
     elif attempt and code == RETRYING:
         found.append(said("enqueued", attempt, at, eta=eta_at(attempt), sent=sent))
+    elif code == QUEUED and at == eta_at(attempt):
+        found.append(said("due", attempt, at, run=token, worker=worker))
     if start and not any(event.attempt == start[0] and -start[1] in (event.started_at, event.at) for event in found):
         run_of = token if attempt == start[0] else ""
         found.append(said("started", start[0], -start[1], run=run_of, worker=worker if run_of else "", flags=flags))
