@@ -84,6 +84,7 @@ def execution(chance: random.Random, at: int, number: int) -> list[Told]:
         found.append(Told(Event(kind, attempt, moment + (lag if clock == worker else 0), run, **facts), clock))
 
     is_watched, is_delayed = chance.random() < 0.6, chance.random() < 0.3
+    lag = max(lag, 0) if is_delayed else lag  # a worker whose clock is behind waits longer
     if is_watched:
         eta = at + 4 * S if is_delayed else -1
         say(sender, "enqueued", 0, at, run="p.1", eta=eta, sent=SENT)
