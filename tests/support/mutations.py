@@ -62,7 +62,8 @@ def apply(source: str, mutant: Mutant) -> ast.Module:
     tree = ast.parse(source)
     old = next(found for position, found in enumerate(ast.walk(tree)) if position == mutant.node)
     new = ast.copy_location(list(changes(old))[mutant.choice], old)
-    return ast.fix_missing_locations(_Replace(old, new).visit(tree))
+    _Replace(old, new).generic_visit(tree)
+    return ast.fix_missing_locations(tree)
 
 
 class _Replace(ast.NodeTransformer):
@@ -70,7 +71,7 @@ class _Replace(ast.NodeTransformer):
         self.old, self.new = old, new
 
     def visit(self, node: ast.AST) -> ast.AST:
-        return self.new if node is self.old else super().visit(node)  # type: ignore[no-any-return]
+        return self.new if node is self.old else self.generic_visit(node)
 
 
 def _text(node: ast.AST) -> str:
