@@ -2,7 +2,7 @@
 """Runs every test folder in the environment it belongs to, and says how long each took and what was not run.
 
 `--fast`: what a save deserves (unit and contract). `--long`: also what is marked long, and the engines' own tests with our adapters
-(`upstream.py`). Exit status 1 if anything failed.
+(`upstream.py`), and `mutation.py`: about 20 minutes with both cores to itself. Exit status 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ LOSS = "tests/e2e/test_loss.py"
 BEAT = "adapters/celery/tests/test_schedules.py"
 """As long as the rest of their folders, and mostly waiting."""
 UPSTREAM = "tests/upstream.py"
+"""The engines' own tests, plain and with our adapters."""
+MUTATION = "tests/mutation.py"
+"""Whether the tests of the rules notice a change of any line."""
 OTHERS = "examples/third_party_adapter"
 
 
@@ -129,10 +132,10 @@ def run_all(folders: list[Folder], marks: list[str]) -> dict[str, Result]:
     return results
 
 
-def run_upstream() -> Result:
-    """The engines' own tests, plain and with our adapters."""
+def run_tool(path: str, *words: str) -> Result:
+    """A program beside the folders of tests."""
     began = time.monotonic()
-    ended = subprocess.run([SERVER, str(ROOT / UPSTREAM)], cwd=ROOT, check=False)
+    ended = subprocess.run([SERVER, str(ROOT / path), *words], cwd=ROOT, check=False)
     return Result(ended.returncode == 0, (time.monotonic() - began) / 60, [], [])
 
 
@@ -159,7 +162,8 @@ def main() -> int:
     began = time.monotonic()
     results = run_all(folders, marks)
     if is_long and not is_fast:
-        results[UPSTREAM] = run_upstream()
+        results[UPSTREAM] = run_tool(UPSTREAM)
+        results[MUTATION] = run_tool(MUTATION, "--jobs", "2")
     enough = coverage_is_enough()
     shifted = shifted_clock.run_all() if is_long else []
 
