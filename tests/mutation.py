@@ -135,7 +135,8 @@ def tests_of(module: str) -> list[tuple[str, str]]:
 
 def try_all(module: str, mutants: list[Mutant], jobs: int) -> Iterator[tuple[Mutant, bool]]:
     """Each mutant and whether the tests passed with it."""
-    tests, waiting, running = tests_of(module), list(reversed(mutants)), {}
+    tests, waiting = tests_of(module), list(reversed(mutants))
+    running: dict[int, Mutant] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()

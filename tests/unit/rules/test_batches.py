@@ -126,7 +126,7 @@ NUL: list[list[Any]] = [
     *([*task("started", "a", 1)[:-1], {fact: "x\0"}] for fact in FACTS),
     [*task("started", "a", 1)[:-1], {"depends_on": ["x", "y\0"]}],
     task("payload", "a", 1, 2, "", False, None, "plain", "broker\0"),
-    *(origin(**{name: "x\0"}) for name in ("host", "role", "worker", "app", "environment", "release")),
+    *(origin(at=T, **{name: "x\0"}) for name in ("host", "role", "worker", "app", "environment", "release")),
     origin("boot\0"),
     ["command", "c\0", 1, "done", {}],
     ["command", "c", 1, "done\0", {}],

@@ -221,7 +221,13 @@ def test_an_agent_that_is_older_says_less() -> None:
 
 
 def test_each_frame_has_its_type() -> None:
-    kinds = {"hello": HELLO, "discovery": DISCOVERY, "heartbeat": BEAT, "schedules": SCHEDULES, "goodbye": GOODBYE}
+    kinds: dict[str, dict[str, Any]] = {
+        "hello": HELLO,
+        "discovery": DISCOVERY,
+        "heartbeat": BEAT,
+        "schedules": SCHEDULES,
+        "goodbye": GOODBYE,
+    }
     types = [Hello, Discovery, Heartbeat, Schedules, Goodbye]
     assert [type(decode_frame(json.dumps(frame))) for frame in kinds.values()] == types
     assert {name: frame["type"] for name, frame in kinds.items()} == {name: name for name in kinds}
