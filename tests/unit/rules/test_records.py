@@ -192,8 +192,10 @@ def test_every_limit_of_a_fact_holds_and_no_smaller_one(fact: str, pairs: list[t
 
 @pytest.mark.parametrize("kind", sorted(set(wire.TASK_RECORDS) - wire.SERVER_ONLY))
 def test_times_and_runtimes_of_every_kind_have_their_limits(kind: str) -> None:
-    limits: dict[str, list[tuple[Any, Any]]] = {"eta": TIME, "received_at": TIME, "started_at": TIME, "runtime": COUNTED, "rank": [(255, 256), (0, -1)],
-              "command_id": TEXT, "broker": TEXT}  # fmt: skip
+    limits: dict[str, list[tuple[Any, Any]]] = {
+        "eta": TIME, "received_at": TIME, "started_at": TIME, "runtime": COUNTED, "rank": [(255, 256), (0, -1)], "command_id": TEXT,
+        "broker": TEXT,
+    }  # fmt: skip
     whole = [2, "", False, None, "none", ""] if kind == "payload" else []
     for place, field in enumerate(wire.TASK_RECORDS[kind], 8):
         entry = task(kind, "a", 1, *whole)
