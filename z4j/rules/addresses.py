@@ -61,7 +61,7 @@ def limit_key(text: str) -> str:
 
 def is_within(found: Address | None, networks: Sequence[Network]) -> bool:
     """Whether an address is in one of these networks."""
-    return found is not None and any(found.version == network.version and found in network for network in networks)
+    return found is not None and any(found in network for network in networks)
 
 
 def find_origin(peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> Origin:

@@ -29,8 +29,7 @@ def parse(text: str) -> tuple[Parameter, ...] | None:
         made = ast.parse(f"def f{text}: ...").body[0]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    if not isinstance(made, ast.FunctionDef):
-        return None
+    assert isinstance(made, ast.FunctionDef)
     of = made.args
     plain = [*of.posonlyargs, *of.args]
     defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(of.defaults)), *of.defaults]
