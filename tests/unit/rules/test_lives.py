@@ -228,8 +228,10 @@ def test_a_later_run_is_unmarked_where_only_its_time_tells_it_from_the_one_befor
 @pytest.mark.parametrize(("event", "index"), [
     (say("cancel_asked", 1.5), 0), (say("cancel_asked", 30), 0), (say("cancel_asked", 51.5), 1), (say("cancel_asked", 50), 1),
     (say("moved", 1.5, queue="q"), 0), (say("moved", 49, queue="q"), 0), (say("moved", 51.5, queue="q"), 1),
-    (say("moved", 49), 1), (say("moved", 44), 0), (say("moved", 45), 1), (say("moved", 2), 0), (say("moved", 1.5), 0), (say("moved", 60), 1),
-    (say("due", 1.5), 0), (say("due", 51.5), 1), (say("lost", 2, began=1), 0), (say("lost", 52, began=51), 1), (say("alive", 51.5, began=51), 1),
+    (say("moved", 49), 1), (say("moved", 44), 0), (say("moved", 45), 1), (say("moved", 2), 0), (say("moved", 1.5), 0),
+    (say("moved", 60), 1),
+    (say("due", 1.5), 0), (say("due", 51.5), 1), (say("lost", 2, began=1), 0), (say("lost", 52, began=51), 1),
+    (say("alive", 51.5, began=51), 1),
     (say("payload", 49, rank=2, run="x"), 1), (say("payload", 44.9, rank=2, run="x"), 0), (say("payload", 1.5, rank=2, run="x"), 0),
     (say("enqueued", 3, 1), 0), (say("enqueued", 53, 1), 1),
 ])  # fmt: skip
