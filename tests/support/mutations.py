@@ -2,7 +2,7 @@
 """The changes that mutation testing makes to a module, one at a time: operators, constants, conditions, guards, calls and slices.
 
 What has no effect when the module runs is left alone: documentation, imports, types, and arguments that only restrict how a value
-may be used (`strict`, `frozen`, `slots`, `gc`).
+may be used (`strict`, `frozen`, `slots`, `gc`, `init`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPERATOR: dict[type[ast.operator], type[ast.operator]] = {
 SWAP = {"min": "max", "max": "min", "any": "all", "all": "any"}
 PAIR = {"a": "b", "b": "a"}
 """The operands of `join`, as the fold calls them."""
-RESTRICTIONS = frozenset({"strict", "frozen", "slots", "gc"})
+RESTRICTIONS = frozenset({"strict", "frozen", "slots", "gc", "init"})
 TOKEN = re.compile(r"[a-z0-9_]*")
 
 

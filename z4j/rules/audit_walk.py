@@ -34,10 +34,10 @@ class Verdict:
     broken_at: int
     why: str
     head: Head
-    digest: bytes = GENESIS
-    heads: int = 0
-    covered: int = 0
-    copied_at: int = 0
+    digest: bytes
+    heads: int
+    covered: int
+    copied_at: int
 
     @property
     def is_intact(self) -> bool:
@@ -127,12 +127,10 @@ class Walk:
 
     def _check_points_before(self, seq: int) -> None:
         """A checkpoint over a row that was passed already, or that never was, stands in the wrong place."""
-        if not self._why and self._next < len(self.points) and self.points[self._next].seq < seq:
+        if self._next < len(self.points) and self.points[self._next].seq < seq:
             point = self.points[self._next]
             before = self.at.point
-            self._break(
-                max(1, min(point.seq, self.at.seq)), why_not_next(before, point) or f"checkpoint {point.number} covers no row of its own"
-            )
+            self._break(max(1, point.seq), why_not_next(before, point) or f"checkpoint {point.number} covers no row of its own")
 
     def _check_end(self) -> None:
         seq, point = self.at.seq, self.at.point

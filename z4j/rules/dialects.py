@@ -123,5 +123,7 @@ def _shifted(expression: str, zone: str, own_zone: str) -> str:
         return ""
     if len(found.minutes) != 1 or len(found.hours) != 1 or not (found.is_any_day and found.is_any_weekday and len(found.months) == 12):
         return ""
-    there = now.astimezone(zone_of(zone)).replace(hour=min(found.hours), minute=min(found.minutes)).astimezone(zone_of(own_zone))
+    there = (
+        now.astimezone(zone_of(zone)).replace(hour=next(iter(found.hours)), minute=next(iter(found.minutes))).astimezone(zone_of(own_zone))
+    )
     return f"{there.minute} {there.hour} * * *"

@@ -125,7 +125,7 @@ def is_stage_over(pace: Pace, begun: int) -> bool:
 
 def is_over_limit(pace: Pace, failures: int, ended: int) -> bool:
     """Whether so many failures among the items that have ended stop the plan."""
-    return ended > 0 and failures * 100 > pace.limit * ended
+    return failures * 100 > pace.limit * ended
 
 
 def why_excluded(action: str, state: str, original_state: str, *, is_retried: bool, can: str) -> str | None:

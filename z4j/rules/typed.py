@@ -36,11 +36,7 @@ def shown_args(args: Sequence[Any], names: Names) -> list[Any]:
     """Positional arguments, each by the name of its parameter."""
     if names is None:
         return [MASK if isinstance(value, str) and value else redact([value])[0][0] for value in args]
-    return (
-        redact_arguments(args, names)[0]
-        if len(args) <= len(names)
-        else [*redact_arguments(args[: len(names)], names)[0], *redact(list(args[len(names) :]))[0]]
-    )
+    return [*redact_arguments(args[: len(names)], names)[0], *redact(list(args[len(names) :]))[0]]
 
 
 def shown_changes(changes: Mapping[str, Any], names: Names) -> dict[str, Any]:
@@ -85,7 +81,7 @@ def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = 
 def _shown_at(place: str, value: Any, names: Names) -> Any:
     if names is None:
         return shown_args([value], None)[0]
-    name = names[int(place)] if place.isdecimal() and len(place) < 5 and int(place) < len(names) else ""
+    name = names[int(place)] if place.isdecimal() and len(place) < 100 and int(place) < len(names) else ""
     return redact_arguments([value], [name])[0][0]
 
 

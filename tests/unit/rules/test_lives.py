@@ -166,7 +166,7 @@ def soup(chance: random.Random) -> list[Told]:
             started_at=chance.choice([-1, *moments[:6]]) if ends else -1,
             received_at=chance.choice([-1, *moments[:6]]) if kind in ("succeeded", "failed") else -1,
             eta=chance.choice([-1, *moments]) if kind in ("enqueued", "received") else -1,
-            sent=chance.choice([SENT, ()]) if kind == "enqueued" else (),
+            sent=SENT if chance.random() < 0.5 and kind == "enqueued" else (),
             flags=chance.choice([0, 0, 0, 1]), rank=chance.choice([1, 2]) if kind == "payload" else 0,
             queue=chance.choice(["", "q"]),
         )  # fmt: skip
@@ -191,7 +191,7 @@ def test_whatever_is_reported_is_of_exactly_one_life_in_any_order(seed: int) -> 
 def say(kind: str, at: float, attempt: int = 0, *, clock: str = "a", run: str = "", began: float | None = None, got: float | None = None,
         eta: float | None = None, **facts: Any) -> Told:  # fmt: skip
     """Seconds after T. Without a run of its own, a producer speaks for what was sent and a worker for the rest."""
-    times = {
+    times: dict[str, Any] = {
         name: -1 if value is None else T + int(value * S) for name, value in (("started_at", began), ("received_at", got), ("eta", eta))
     }
     token = run or ("p.1" if kind in ("enqueued", "payload") and not attempt else "w.7")

@@ -57,6 +57,14 @@ def test_an_edited_argument_beyond_the_known_parameters_is_masked_by_its_form(pl
     assert shown_params({"edit": {"args": {place: "plain"}}}, ["user", "password"]) == {"edit": {"args": {place: "plain"}}}
 
 
+def test_an_edited_argument_is_masked_however_its_position_is_written() -> None:
+    assert shown_params({"edit": {"args": {"0001": "hunter2", "0" * 60 + "1": "x"}}}, ["user", "password"]) == {
+        "edit": {"args": {"0001": MASK, "0" * 60 + "1": MASK}}
+    }
+    long = {"edit": {"args": {"9" * 5_000: "plain"}}}
+    assert shown_params(long, ["user", "password"]) == long
+
+
 def test_an_edited_argument_of_an_unknown_task_is_masked() -> None:
     assert shown_params({"edit": {"args": {"0": "hunter2", "1": 5}}}, None) == {"edit": {"args": {"0": MASK, "1": 5}}}
 
