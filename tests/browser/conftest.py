@@ -20,7 +20,7 @@ from tests.browser.responder import Responder
 from tests.browser.seed import Shop
 from tests.support.stack import Stack, stack, wait_for
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update",
 ]  # fmt: skip
