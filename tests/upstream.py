@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Runs the engines' own tests three times: plain, with our adapter and a server, with our adapter and a server that cannot be reached.
 
-    .venvs/server/bin/python tests/upstream.py [huey arq taskiq …]
+    .venvs/server/bin/python tests/upstream.py [celery dramatiq huey …]
 
 Every test must end in all three as it ends plain. The tests come from the source distribution of the locked version; it and what the
 tests need beside the engine lie under .venvs/upstream. A test that ends otherwise is run again, alone and also plain: under load, an
@@ -24,10 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.harness import VALKEY, free_port, is_open, wait_for
+from z4j_agent.conformance.harness import VALKEY, Harness, free_port, is_open, wait_for
+from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".venvs/upstream"
+SUPPORT = ROOT / "tests/support/upstream"
 UV = ROOT / ".venvs/uv/bin"
 LONGEST_S = 1800
 AGAIN_AT_MOST = 40
@@ -46,9 +48,42 @@ class Suite:
     """Of pytest, as the distribution itself has it."""
     options: tuple[str, ...] = ()
     """For pytest: what cannot run without a database or another service, plain as well as with us."""
+    has_rabbitmq: bool = False
+    has_processes: bool = False
+    """Whether what the tests start as processes of their own is watched, too."""
+    beside: str = ""
+    """A folder beside `upstream_plugin.py` whose files stand in the first folder of `tests`: fixtures that the distribution lacks."""
+
+
+def _ignored(start: str, *files: str) -> tuple[str, ...]:
+    """Options that leave out whole files."""
+    return tuple(f"--ignore={start}{file}.py" for file in files)
+
+
+def _without(file: str, *tests: str) -> tuple[str, ...]:
+    """Options that leave out single tests."""
+    return tuple(f"--deselect={file}::{test}" for test in tests)
 
 
 SUITES = (
+    Suite(
+        "celery",
+        ("t/unit",),
+        ("pytest", "pytest-subtests", "pytest-click", "pytest-timeout", "pytest-order", "freezegun", "pydantic", "pymongo", "dnspython",
+         "msgpack", "pyyaml", "cryptography"),
+        "python_classes = test_*\nmarkers =\n  sleepdeprived_patched_module\n  masked_modules\n  patched_environ\n  patched_module\n"
+        "  flaky\n  amqp\ntimeout = 120",
+        _ignored("t/unit/backends/test_", "azureblockblob", "dynamodb", "gcs", "s3"),  # they import the clients of those services
+    ),
+    Suite(
+        "dramatiq",
+        ("tests",),
+        ("pytest", "pytest-timeout", "watchdog", "watchdog-gevent"),
+        "timeout = 120",
+        has_rabbitmq=True,
+        has_processes=True,
+        beside="dramatiq_tests",
+    ),
     Suite("huey", ("huey/tests",), ("peewee", "django"), options=("--ignore", "huey/tests/test_postgres.py")),
     Suite(
         "arq",
@@ -88,8 +123,14 @@ def sources(suite: Suite) -> Path:
     """The folder of the engine's source distribution, fetched once."""
     version = locked_version(suite.engine)
     folder = CACHE / f"{suite.engine}-{version}"
-    if folder.exists():
-        return folder
+    if not folder.exists():
+        _fetch(suite, version, folder)
+    if suite.beside:
+        shutil.copytree(SUPPORT / suite.beside, folder / suite.tests[0], dirs_exist_ok=True)
+    return folder
+
+
+def _fetch(suite: Suite, version: str, folder: Path) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
         wanted = f"{suite.engine}=={version}"
@@ -99,7 +140,6 @@ def sources(suite: Suite) -> Path:
             packed.extractall(place, filter="data")
         (unpacked,) = [path for path in Path(place).iterdir() if path.is_dir()]
         unpacked.rename(folder)
-    return folder
 
 
 def environment_of(suite: Suite) -> Path:
@@ -139,12 +179,29 @@ def redis() -> Iterator[int]:
         server.wait(20)
 
 
+@contextmanager
+def rabbitmq(suite: Suite) -> Iterator[int | None]:
+    """A node of our own where the tests need one; yields its port."""
+    if not suite.has_rabbitmq:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as place:
+        node = Harness(Path(place), "")
+        try:
+            yield start_rabbitmq(node)
+        finally:
+            node.tear_down()
+
+
 def run(suite: Suite, url: str | None, tests: tuple[str, ...] = ()) -> dict[str, str]:
     """{test: passed, failed or skipped}; without a `url` plain. Raises RuntimeError where no test was run at all."""
-    with tempfile.TemporaryDirectory() as place, redis() as port:
+    with tempfile.TemporaryDirectory() as place, redis() as port, rabbitmq(suite) as rabbitmq_port:
         outcomes = Path(place) / "outcomes.json"
         variables = {name: value for name, value in os.environ.items() if not name.startswith(("Z4J_", "PYTEST_"))}
-        variables |= {"PYTHONPATH": str(ROOT / "tests/support/upstream"), "UPSTREAM_OUTCOMES": str(outcomes), "UPSTREAM_REDIS": str(port)}
+        variables |= {"PYTHONPATH": str(SUPPORT), "UPSTREAM_OUTCOMES": str(outcomes), "UPSTREAM_REDIS": str(port)}
+        commands = [str(environment_of(suite).parent), str(ROOT / f".venvs/{suite.engine}/bin")]
+        variables["PATH"] = os.pathsep.join([*commands, variables["PATH"]])
+        variables |= {"UPSTREAM_RABBITMQ": str(rabbitmq_port or ""), "UPSTREAM_PROCESSES": "1" if suite.has_processes else ""}
         if url is not None:
             ours = {"UPSTREAM_ENGINE": suite.engine, "Z4J_URL": url, "Z4J_SPOOL": f"{place}/spool", "Z4J_ALLOW": "all"}
             variables |= ours

@@ -42,6 +42,9 @@ def install(app: Any, **settings: Any) -> None:
         return CeleryAdapter(_real(app))
 
     global _adapter
+    if _adapter is not None and not _adapter.is_installed:  # the agent was stopped, and has taken everything off
+        _adapter = None
+        _apps.clear()
     if id(app) in _apps:
         return
     if _adapter is None:

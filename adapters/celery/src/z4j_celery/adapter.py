@@ -60,7 +60,7 @@ class CeleryAdapter(Adapter):
     def __init__(self, app: Any) -> None:
         self.captures = [self._capture_of(app)]
         self.schedulers = (CeleryBeat(lambda: [capture.app for capture in self.captures], self._ask),)
-        self._is_installed = False
+        self.is_installed = False
         self._broker = ""
         """The one broker that commands look into, "" for all of this process."""
 
@@ -107,7 +107,7 @@ class CeleryAdapter(Adapter):
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
     def install(self) -> None:
-        self._is_installed = True
+        self.is_installed = True
         for capture in self.captures:
             apps.watch(capture.app)
             capture.connect()
@@ -116,7 +116,7 @@ class CeleryAdapter(Adapter):
         """A further app of this process."""
         capture = self._capture_of(app)
         self.captures.append(capture)
-        if self._is_installed:
+        if self.is_installed:
             apps.watch(app)
             capture.connect()
 
@@ -128,7 +128,7 @@ class CeleryAdapter(Adapter):
                 self.captures.remove(capture)
 
     def uninstall(self) -> None:
-        self._is_installed = False
+        self.is_installed = False
         for scheduler in self.schedulers:
             scheduler.uninstall()
         for capture in self.captures:

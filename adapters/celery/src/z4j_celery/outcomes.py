@@ -31,38 +31,66 @@ def error_of_meta(meta: Any) -> tuple[str, str]:
     return error_of(meta) if isinstance(meta, BaseException) else ("", show_error(text_of(meta)) if meta else "")
 
 
-class Patch:
-    """One method of a class of Celery's, called through `around(original, self, *args)` while it is installed.
+class _Wrapped:
+    """One method of a class of Celery's with our wrapper over it, for all apps of the process.
 
-    What another library put around it later stays, and goes through to the original.
+    A wrapper for each app would leave one behind wherever apps are not unwatched in the reverse order.
     """
 
-    def __init__(self, owner: type, name: str, around: Callable[..., Any]) -> None:
-        self._owner, self._name, self._around = owner, name, around
-        self._wrapper: Any = None
-        self._original: Any = None
-        self._is_live = False
-
-    def install(self) -> None:
-        self._is_live = True
-        if self._wrapper is not None:
-            return
-        original = self._original = getattr(self._owner, self._name)
+    def __init__(self, owner: type, name: str) -> None:
+        self._owner, self._name = owner, name
+        self._arounds: tuple[Callable[..., Any], ...] = ()
+        self._original = original = getattr(owner, name)
+        self._call: Callable[..., Any] = original
 
         @functools.wraps(original)
         def wrapper(this: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self._is_live:
-                return original(this, *args, **kwargs)
-            return self._around(original, this, *args, **kwargs)
+            return self._call(this, *args, **kwargs)
 
         self._wrapper = wrapper
-        setattr(self._owner, self._name, wrapper)
+        setattr(owner, name, wrapper)
+
+    def add(self, around: Callable[..., Any]) -> None:
+        self._set((*self._arounds, around))
+
+    def remove(self, around: Callable[..., Any]) -> bool:
+        """Whether this was the last one and Celery has its own method back. Where another library has put its own method over ours, ours
+        stays underneath and passes calls on."""
+        self._set(tuple(each for each in self._arounds if each != around))
+        if self._arounds or getattr(self._owner, self._name) is not self._wrapper:
+            return False
+        setattr(self._owner, self._name, self._original)
+        return True
+
+    def _set(self, arounds: tuple[Callable[..., Any], ...]) -> None:
+        self._arounds, call = arounds, self._original
+        for around in arounds:
+            call = functools.partial(around, call)
+        self._call = call
+
+
+_wrapped: dict[tuple[type, str], _Wrapped] = {}
+
+
+class Patch:
+    """One method of a class of Celery's, called through `around(original, self, *args)` while it is installed."""
+
+    def __init__(self, owner: type, name: str, around: Callable[..., Any]) -> None:
+        self._place, self._around = (owner, name), around
+        self._is_installed = False
+
+    def install(self) -> None:
+        if not self._is_installed:
+            self._is_installed = True
+            if self._place not in _wrapped:
+                _wrapped[self._place] = _Wrapped(*self._place)
+            _wrapped[self._place].add(self._around)
 
     def uninstall(self) -> None:
-        self._is_live = False
-        if getattr(self._owner, self._name) is self._wrapper:
-            setattr(self._owner, self._name, self._original)
-            self._wrapper = None
+        if self._is_installed:
+            self._is_installed = False
+            if _wrapped[self._place].remove(self._around):
+                del _wrapped[self._place]
 
 
 class States(Patch):
