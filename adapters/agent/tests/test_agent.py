@@ -5,9 +5,11 @@ import base64
 import json
 import logging
 import os
+import queue
 import re
 import subprocess
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from z4j_agent import agent as module
 from z4j_agent import guard, native, places, records, wire
 from z4j_agent.adapter import Adapter, Unsupported
 from z4j_agent.agent import Agent
+from z4j_agent.conformance.harness import wait_for
 from z4j_agent.guard import Faults, faults
 from z4j_agent.memory import MAX_DATAGRAM, MemorySpool
 from z4j_agent.settings import Settings
@@ -399,8 +402,9 @@ def test_what_an_adapter_does_not_implement() -> None:
 
 
 def test_native_primitives_where_python_is_patched(monkeypatch: Any) -> None:
-    """Stand-ins for gevent and eventlet: only the two functions of theirs that are called."""
+    """Stand-ins for gevent and eventlet: only those functions of theirs that are called."""
     started: list[Any] = []
+    has_patched = True
 
     class Patched(types.ModuleType):
         @staticmethod
@@ -411,12 +415,29 @@ def test_native_primitives_where_python_is_patched(monkeypatch: Any) -> None:
         def original(module_name: str) -> Any:
             return types.SimpleNamespace(start_new_thread=lambda *args: started.append(("eventlet", *args)))
 
+        @staticmethod
+        def is_module_patched(module_name: str) -> bool:
+            return has_patched
+
+        @staticmethod
+        def is_monkey_patched(module_name: str) -> bool:
+            return has_patched
+
     assert native.native("time", "sleep") is time.sleep
     for name in ("gevent.monkey", "eventlet.patcher"):
         with monkeypatch.context() as patched:
             patched.setitem(sys.modules, name, Patched(name))
             native.start_native_thread(print)
     assert started == [("_thread", "start_new_thread", (print, ())), ("eventlet", print, ())]
+    has_patched = False  # imported, as a library may do, and no more
+    for name in ("gevent.monkey", "eventlet.patcher"):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, name, Patched(name))
+            before, names = set(threading.enumerate()), queue.SimpleQueue[str]()
+            native.start_native_thread(lambda names=names: names.put(threading.current_thread().name))  # type: ignore[misc]
+            assert names.get(timeout=30) == "z4j-agent"
+            wait_for(lambda before=before: set(threading.enumerate()) == before, "nothing of the thread is left")  # type: ignore[misc]
+    assert len(started) == 2
 
 
 def test_close_codes_have_sentences() -> None:

@@ -22,9 +22,20 @@ def native(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def has_green_threads() -> bool:
+    """Whether `threading` starts greenlets. To import gevent or eventlet does not change that; only their patches do."""
+    monkey, patcher = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if monkey is not None and any(monkey.is_module_patched(name) for name in ("threading", "_thread", "thread")):
+        return True
+    return patcher is not None and bool(patcher.is_monkey_patched("thread"))
+
+
 def start_native_thread(target: Callable[[], None]) -> None:
-    """Starts `target` in a thread of the operating system that never keeps the process alive. Raises RuntimeError."""
-    if "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules:
+    """Starts `target` in a thread of the operating system that never keeps the process alive. Raises RuntimeError.
+
+    Where `threading` is Python's own, the thread is one of its: it would list any other as a dummy for good, once that has logged.
+    """
+    if has_green_threads():
         native("_thread", "start_new_thread")(target, ())
     else:
         threading.Thread(target=target, name="z4j-agent", daemon=True).start()

@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import dramatiq
 import pika
 import pytest
-
-import dramatiq
 
 RABBITMQ_USERNAME = RABBITMQ_PASSWORD = "guest"
 RABBITMQ_CREDENTIALS = pika.PlainCredentials(RABBITMQ_USERNAME, RABBITMQ_PASSWORD)

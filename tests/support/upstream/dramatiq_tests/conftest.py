@@ -37,43 +37,43 @@ def _global(broker: Any) -> Iterator[Any]:
     broker.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def stub_broker() -> Iterator[StubBroker]:
     yield from _global(StubBroker())
 
 
-@pytest.fixture()
+@pytest.fixture
 def redis_broker() -> Iterator[RedisBroker]:
     redis.Redis().flushall()
     yield from _global(RedisBroker())
 
 
-@pytest.fixture()
+@pytest.fixture
 def rabbitmq_broker() -> Iterator[RabbitmqBroker]:
     if not os.environ["UPSTREAM_RABBITMQ"]:
         pytest.skip("no RabbitMQ was started")
     yield from _global(RabbitmqBroker(host="127.0.0.1", max_priority=10))
 
 
-@pytest.fixture()
+@pytest.fixture
 def stub_worker(stub_broker: StubBroker) -> Iterator[dramatiq.Worker]:
     with worker(stub_broker, **WORKER) as started:
         yield started
 
 
-@pytest.fixture()
+@pytest.fixture
 def redis_worker(redis_broker: RedisBroker) -> Iterator[dramatiq.Worker]:
     with worker(redis_broker, **WORKER) as started:
         yield started
 
 
-@pytest.fixture()
+@pytest.fixture
 def rabbitmq_worker(rabbitmq_broker: RabbitmqBroker) -> Iterator[dramatiq.Worker]:
     with worker(rabbitmq_broker, **WORKER) as started:
         yield started
 
 
-@pytest.fixture()
+@pytest.fixture
 def redis_result_backend() -> Any:
     redis.Redis().flushall()
     return results.RedisBackend()
@@ -92,7 +92,7 @@ def rate_limiter_backend(request: Any) -> Any:
     return limits.RedisBackend()
 
 
-@pytest.fixture()
+@pytest.fixture
 def start_cli() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts the `dramatiq` command; what still runs at the test's end is ended with its workers."""
     started: list[subprocess.Popen[bytes]] = []
