@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: AGPL-3.0-or-later
 """What is done in every process of an engine's own tests: services on their usual ports are ours, and our adapter is installed.
 
 `UPSTREAM_ENGINE` is the adapter to install, "" for none. `UPSTREAM_REDIS` and `UPSTREAM_RABBITMQ` are the ports of the services that stand
