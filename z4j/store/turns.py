@@ -24,6 +24,9 @@ HEAVY_S: Final = 0.05
 REST: Final = 4.0
 """A heavy app beside another one rests this many times as long as it worked: what the other brings meanwhile finds the writer idle."""
 
+LONGEST_REST_S: Final = 0.5
+"""A disk that stood still for seconds is no work of the app whose turn it was."""
+
 
 class Job:
     """Steps that run in order, and where their results go. `is_over`: failed, so that what is left of it is not run."""
@@ -107,7 +110,7 @@ class Turns:
         now = self._clock()
         for lane, seconds in self._worked.items():
             if lane != SERVER and self.is_contended(lane):
-                self._rests[lane] = now + seconds * REST
+                self._rests[lane] = now + min(seconds * REST, LONGEST_REST_S)
         self._worked.clear()
 
     def is_heavy(self, lane: int) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from z4j.exceptions import StoreError
 from z4j.store.db import Connection, Store
 from z4j.store.migrate import migrate
-from z4j.store.turns import HEAVY_S, RECENT_S, REST, SERVER, Job, Turns
+from z4j.store.turns import HEAVY_S, LONGEST_REST_S, RECENT_S, REST, SERVER, Job, Turns
 
 
 def job(lane: int, *, steps: int = 1, durable: bool = False) -> Job:
@@ -105,6 +105,17 @@ def test_who_waits_for_a_job_waits_until_its_app_has_rested() -> None:
     began = time.monotonic()
     assert turns.take(waits=True) is not None
     assert time.monotonic() - began > HEAVY_S
+
+
+def test_a_step_that_took_very_long_is_not_followed_by_a_rest_as_long() -> None:
+    now = [0.0]
+    turns = Turns(clock=lambda: now[0])
+    turns.charge(2, 0.001)
+    turns.charge(1, 5.0)
+    turns.rest()
+    turns.put(job(1))
+    now[0] = LONGEST_REST_S
+    assert turns.take(waits=False) is not None
 
 
 def test_at_the_end_nobody_rests() -> None:
