@@ -6,13 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import fcntl
 import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,8 +21,9 @@ from starlette.routing import Route, WebSocketRoute
 from z4j import __version__, clock, logs, ports
 from z4j.background.duty import WHENEVER_S, Duties, repeat
 from z4j.connections import ClientAddress, Connections, descriptor_limit, protocols
+from z4j.data_folder import data_lock, prepare_data
 from z4j.dispatch import Dispatch
-from z4j.exceptions import StoreError, Z4jError
+from z4j.exceptions import Z4jError
 from z4j.gateway.socket import Gateway
 from z4j.housekeeping import Housekeeping
 from z4j.hub import Hub
@@ -54,43 +53,6 @@ BACKLOG = 256
 KEEP_ALIVE_S = 5
 SWITCH_S = 0.001
 """How long the writer's thread keeps the interpreter while the event loop wants it: an ack crosses from one to the other four times."""
-
-
-def prepare_data(folder: Path) -> None:
-    """The data folder, ours alone. Raises StoreError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_mode & 0o077:
-            folder.chmod(0o700)
-    except OSError as error:
-        raise StoreError(f"The data folder {folder} cannot be used: {error.strerror}.", "Choose another with --data.") from error
-
-
-@contextlib.contextmanager
-def data_lock(folder: Path) -> Iterator[None]:
-    """Only one server per data folder. The kernel lets go when the process ends, however it ends. Raises StoreError."""
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _folder_taken(folder) from error
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
-        yield
-    finally:
-        os.close(fd)
-
-
-def _folder_taken(folder: Path) -> StoreError:
-    """Names the process that holds it, and the address it is reached at, as far as they are known."""
-    pid, serving = (folder / "lock").read_text().strip(), ports.read_address(folder)
-    who = f"Process {pid} ({ports.command_of(int(pid)) or 'z4j'})" if pid.isdecimal() else "Another z4j"
-    where = f" at http://{serving.netloc}" if serving and str(serving.pid) == pid else ""
-    stop = f"Stop it with `kill {pid}`" if pid.isdecimal() else "Stop it"
-    return StoreError(
-        f"{who} serves the data folder {folder}{where}. Nothing was changed.", f"{stop}, or choose another folder with --data."
-    )
 
 
 class Server:

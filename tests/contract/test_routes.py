@@ -9,7 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from z4j import clock
-from z4j.app import Server, prepare_data
+from z4j.app import Server
+from z4j.data_folder import prepare_data
 from z4j.rules.access import ROLES, is_allowed
 from z4j.settings import Settings
 from z4j.store import users

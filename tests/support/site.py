@@ -17,7 +17,8 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from z4j import clock
-from z4j.app import Server, prepare_data
+from z4j.app import Server
+from z4j.data_folder import prepare_data
 from z4j.settings import Settings
 from z4j.store import users
 from z4j.store.audit import list_audit

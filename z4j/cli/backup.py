@@ -7,9 +7,9 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from z4j import app
 from z4j.cli.offline import Offline, offline
 from z4j.cli.output import say
+from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.settings import Settings
 from z4j.store import audit_checkpoints
@@ -53,8 +53,8 @@ async def _copy(parts: Offline, target: Path) -> None:
 
 def migrate(words: argparse.Namespace, settings: Settings) -> int:
     """The schema of this version. Refused while a server runs on the folder."""
-    app.prepare_data(settings.data)
-    with app.data_lock(settings.data):
+    prepare_data(settings.data)
+    with data_lock(settings.data):
         steps = migrations.migrate(settings.database)
     say(f"{settings.database}: {steps} step{'' if steps == 1 else 's'} taken." if steps else f"{settings.database} is up to date.")
     return 0

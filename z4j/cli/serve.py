@@ -10,7 +10,7 @@ import os
 import secrets
 import shlex
 
-from z4j import app, clock, files
+from z4j import clock, files
 from z4j.cli import backup
 from z4j.cli.offline import offline
 from z4j.cli.output import say
@@ -25,6 +25,8 @@ LINK_US = 24 * 3_600_000_000
 
 def serve(words: argparse.Namespace, settings: Settings) -> int:
     """Serves until it is told to stop."""
+    from z4j import app  # every command imports this module, and only those that serve need a server
+
     return app.serve(settings)
 
 
@@ -37,7 +39,7 @@ def dev(words: argparse.Namespace, settings: Settings) -> int:
     if 0 < migrations.version(settings.database) < migrations.newest():  # as `serve` does, but before the database is written to
         backup.migrate(words, settings)
     asyncio.run(_prepare(words.app, settings))
-    return app.serve(settings)
+    return serve(words, settings)
 
 
 async def _prepare(name: str, settings: Settings) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from z4j import cli, logs, ports
-from z4j.app import data_lock, prepare_data
 from z4j.cli.address import address_of
 from z4j.cli.output import json_text, say
 from z4j.cli.table import print_table
+from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.settings import Settings
 from z4j.text import UNSAFE, clean

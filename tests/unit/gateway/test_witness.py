@@ -16,7 +16,8 @@ import pytest
 from starlette.testclient import TestClient, WebSocketTestSession
 
 from z4j import clock
-from z4j.app import Server, prepare_data
+from z4j.app import Server
+from z4j.data_folder import prepare_data
 from z4j.rules.audit import AuditRow
 from z4j.rules.audit_checkpoints import Checkpoint, signed_text
 from z4j.rules.frames import decode_frame

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""How much a command loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SERVERS = ("z4j.app", "z4j.gateway.socket", "z4j.web.routes", "uvicorn", "starlette", "jinja2")
+
+
+def test_a_command_does_not_load_the_server() -> None:
+    """That took two thirds of the time of every command."""
+    loads = "import sys, z4j.cli; print(*(name for name in sys.argv[1:] if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", loads, *SERVERS], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The folder that holds everything a server keeps: made for us alone, and served by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from z4j import ports
+from z4j.exceptions import StoreError
+
+
+def prepare_data(folder: Path) -> None:
+    """The data folder, ours alone. Raises StoreError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise StoreError(f"The data folder {folder} cannot be used: {error.strerror}.", "Choose another with --data.") from error
+
+
+@contextlib.contextmanager
+def data_lock(folder: Path) -> Iterator[None]:
+    """Only one server per data folder. The kernel lets go when the process ends, however it ends. Raises StoreError."""
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _folder_taken(folder) from error
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(fd)
+
+
+def _folder_taken(folder: Path) -> StoreError:
+    """Names the process that holds it, and the address it is reached at, as far as they are known."""
+    pid, serving = (folder / "lock").read_text().strip(), ports.read_address(folder)
+    who = f"Process {pid} ({ports.command_of(int(pid)) or 'z4j'})" if pid.isdecimal() else "Another z4j"
+    where = f" at http://{serving.netloc}" if serving and str(serving.pid) == pid else ""
+    stop = f"Stop it with `kill {pid}`" if pid.isdecimal() else "Stop it"
+    return StoreError(
+        f"{who} serves the data folder {folder}{where}. Nothing was changed.", f"{stop}, or choose another folder with --data."
+    )
