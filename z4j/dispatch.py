@@ -157,17 +157,25 @@ class Dispatch:
             if command.status == "waiting":
                 await self._hand_over(command)
             elif command.status == "sent" and command.spool == link.spool and concerns(command, link):
-                await self._send(command, link, await self._need_of(command))
+                need = await self._need_of(command)
+                if self.hub.may_use_broker(link, need):
+                    await self._send(command, link, need)
         if link.role == "worker" and link.is_secure:
             for command in await commands.list_cancellations(self.store, link.app_id, at):
-                if concerns(command, link):
+                if concerns(command, link) and self.hub.may_use_broker(link, need := await self._need_of(command)):
                     # A new id for each boot: this process has never been told, whatever stands in its ledger.
                     again = dataclasses.replace(command, id=f"{command.id}.{link.boot}")
-                    link.send(frame(again, self._broker_for(link, await self._need_of(command))))
+                    link.send(frame(again, self._broker_for(link, need)))
             expires_us = RULES["cancel_task"].expires_us
-            for id, task_id, engine, environment in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
-                if environment in ("", link.environment) and (engine, "cancel_task") in link.capabilities:
-                    link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, {"task_id": task_id}))
+            for id, task_id, engine, environment, broker in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
+                need = Need(link.app_id, engine, "cancel_task", environment, broker=broker)
+                if (
+                    environment in ("", link.environment)
+                    and (engine, "cancel_task") in link.capabilities
+                    and self.hub.may_use_broker(link, need)
+                ):
+                    params = {"task_id": task_id, **self._broker_for(link, need)}
+                    link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, params))
             await self._tell_holds(link, at)
 
     async def deliver_waiting(self, at: int) -> int:

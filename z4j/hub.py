@@ -133,6 +133,10 @@ class Hub:
         same = self._names_of(need) if need.broker else ()
         return next((identity for identity in reported if identity in same), "")
 
+    def may_use_broker(self, link: AgentLink, need: Need) -> bool:
+        """Whether this agent uses the broker of `need`, as far as is known: one that told none may use any."""
+        return not need.broker or not link.brokers.get(need.engine) or bool(self.name_for(link, need))
+
     def _names_of(self, need: Need) -> set[str]:
         """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
         reported = [link.brokers.get(need.engine, {}) for link in self.of_app(need.app_id)]

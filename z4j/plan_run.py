@@ -156,9 +156,12 @@ class PlanRun:
 
     def _broker_for(self, plan: PlanRow, number: int, link: AgentLink, broker: str) -> dict[str, str]:
         """{"broker": the name this agent reported for that broker}; {} where it reported no such broker."""
-        group = self._groups[number]
-        name = self.hub.name_for(link, Need(group.app_id, group.engine, plan.action, broker=broker))
+        name = self.hub.name_for(link, self._broker_need(plan, number, broker))
         return {"broker": name} if name else {}
+
+    def _broker_need(self, plan: PlanRow, number: int, broker: str) -> Need:
+        group = self._groups[number]
+        return Need(group.app_id, group.engine, plan.action, broker=broker)
 
     def _link(self, plan: PlanRow, item: Next, broker: str) -> tuple[AgentLink | None, str]:
         group = self._groups[item.number]
@@ -216,8 +219,10 @@ class PlanRun:
         originals = await plans.read_originals(self.store, tasks) if needs else {}
         brokers = {} if needs else await plans.read_brokers(self.store, tasks)
         for item in sent:
-            extra = self._broker_for(plan, item.number, link, brokers.get(item.task, ""))
-            link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra, link, originals.get(item.task)))
+            broker = brokers.get(item.task, "")
+            if self.hub.may_use_broker(link, self._broker_need(plan, item.number, broker)):
+                extra = self._broker_for(plan, item.number, link, broker)
+                link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra, link, originals.get(item.task)))
 
     # -- what the server does itself -------------------------------------------------------------------------------------
     async def _do_ours(self, plan: PlanRow, room: int) -> None:

@@ -335,7 +335,8 @@ async def outcome(store: Store, app_id: int, task_id: str) -> int | None:
     return None if row is None else int(row[0])
 
 
-async def list_cancelled(store: Store, app_id: int, since: int) -> list[tuple[str, str, str, str]]:
-    """(command id, task id, engine, environment) of cancellations that plans carried out and whose task still waits."""
+async def list_cancelled(store: Store, app_id: int, since: int) -> list[tuple[str, str, str, str, str]]:
+    """(command id, task id, engine, environment, broker) of cancellations that plans carried out and whose task still waits. The broker
+    is "" where it is not known."""
     rows = await store.fetch_all(SQL["list_cancelled"], {"app_id": app_id, "since": since})
-    return [(f"{key}.{seq}", task_ids.decode(raw), engine, environment) for key, seq, raw, engine, environment in rows]
+    return [(f"{key}.{seq}", task_ids.decode(raw), *where) for key, seq, raw, *where in rows]

@@ -155,8 +155,10 @@ SELECT state FROM task WHERE task_id = :task_id AND app_id = :app_id AND life = 
 
 -- list_cancelled --
 -- Cancellations of plans that were carried out and whose task still waits. Index: plan_item_task.
-SELECT p.key, i.seq, i.task_id, g.engine, g.environment FROM task AS t JOIN plan_item AS i ON i.task = t.id JOIN plan AS p ON p.id = i.plan_id
+SELECT p.key, i.seq, i.task_id, g.engine, g.environment, coalesce(b.text, '')
+FROM task AS t JOIN plan_item AS i ON i.task = t.id JOIN plan AS p ON p.id = i.plan_id
   JOIN plan_group AS g ON g.plan_id = p.id AND g.number = i.number
+  LEFT JOIN original AS o ON o.task = t.id LEFT JOIN name AS b ON b.id = o.broker_id AND b.text != '(others)'
 WHERE t.app_id = :app_id AND t.cancel_asked_at > :since AND t.state IN (1, 2, 3, 5) AND p.action = 'cancel_task' AND i.status = 2
 LIMIT 20000;
 

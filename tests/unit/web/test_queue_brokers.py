@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.database import T, life, origin, task
 from tests.support.site import Site, site
+from tests.support.stack import wait_for
 from z4j import clock
 from z4j.hub import AgentLink
 from z4j.ingest import ingest_batch
@@ -87,6 +88,37 @@ def test_a_queue_is_looked_into_in_the_broker_that_is_named(shop: Any) -> None:
 def test_an_action_on_a_task_goes_to_an_agent_with_its_broker(shop: Any, task_id: str, action: str, broker: str) -> None:
     assert ask(shop, "POST", f"/tasks/{task_row(shop, task_id)}/actions", {"action": action}).status_code == 202
     assert sent(shop) == [("both", action, broker)], "a kept message names its broker itself"
+
+
+def reconnect(shop: Any) -> list[tuple[str, str, str]]:
+    """What is sent to each process once it is connected anew. Both have one spool folder."""
+    for boot, frames in shop.frames.items():
+        frames.clear()
+        link = next(link for link in shop.server.hub.all() if link.boot == boot)
+        link.spool = "both"
+        shop.call(shop.server.dispatch.agent_connected, link)
+        shop.call(shop.server.plans.agent_connected, link)
+    return sent(shop)
+
+
+def test_a_cancellation_is_told_again_only_where_its_broker_is(shop: Any) -> None:
+    """A process that has another broker may know another task by the same id."""
+    assert ask(shop, "POST", f"/tasks/{task_row(shop, 'waits')}/actions", {"action": "cancel_task"}).status_code == 202
+    assert reconnect(shop) == [("both", "cancel_task", B)]
+    [id] = [frame["id"] for frame in shop.frames["both"]]
+    shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(["command", id, T, "done", {}]), at=T)
+    assert reconnect(shop) == [("both", "cancel_task", B)], "the word to every worker that is started while the task waits"
+
+
+def test_cancellations_of_a_plan_are_told_again_only_where_their_broker_is(shop: Any) -> None:
+    plan = ask(shop, "POST", "/plans", {"action": "cancel_task", "filter": {"state": "queued"}}).json()["plan"]
+    answer = ask(shop, "POST", f"/plans/{plan['id']}/execute", {"digest": plan["digest"], "pace": "all"})
+    assert answer.status_code == 202, answer.text
+    wait_for(lambda: sent(shop), what="the plan begins")
+    assert sent(shop) == reconnect(shop) == [("both", "cancel_task", B)]
+    [id] = [frame["id"] for frame in shop.frames["both"]]
+    shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(["command", id, T, "done", {}]), at=T)
+    assert reconnect(shop) == [("both", "cancel_task", B)]
 
 
 def test_a_task_is_run_in_the_broker_that_is_named(shop: Any) -> None:
