@@ -27,6 +27,9 @@ GROUP_S: Final = 0.02
 """A commit does not wait for more once it has taken this long."""
 BUSY_MS: Final = 5_000
 STATEMENTS: Final = 512
+LOG_PAGES: Final = 16_000
+"""A write-ahead log of so many pages (64 MB) is copied by the commit that reaches them, which takes long: the net under the duty that
+copies it beside the writer."""
 REOPEN_S: Final = 0.5
 
 
@@ -202,8 +205,7 @@ def open_writer(path: Path) -> Connection:
         db.execute("PRAGMA foreign_keys = 1")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA cache_size = -32768")
-        # A background duty checkpoints while others write; this is the net under it, and a commit that does it takes long.
-        db.execute("PRAGMA wal_autocheckpoint = 16000")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         db.execute("PRAGMA temp_store = MEMORY")
     except sqlite3.Error:
         db.close()
