@@ -150,7 +150,7 @@ def test_what_a_row_says_holds_no_secret_and_no_control_character(walker: Walker
     made.call(made.server.trail.flush)
     rows = made.call(list_audit, made.server.store, limit=5)
     assert not any("abcdefghijklmnop" in row.detail for row in rows)
-    assert any("\\u001b" in row.target and "\x1b" not in row.target for row in rows)
+    assert any("\\x1b" in row.target and "\x1b" not in row.target for row in rows)
 
 
 def test_a_full_disk_does_not_stop_an_export(tmp_path: Path) -> None:

@@ -20,12 +20,6 @@ from typing import Final
 GENESIS: Final = b"\0" * 32
 ANY: Final = -1
 
-CONTROL: Final = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), 0x061C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
-}
-"""Control characters, line separators, and characters that hide text or turn its direction, as visible escapes."""
-
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
@@ -72,8 +66,3 @@ def sign(key: bytes, before: bytes, row: AuditRow) -> bytes:
 def add_to_digest(before: bytes, row: AuditRow) -> bytes:
     """The digest up to `row`, which comes behind a row whose digest was `before`."""
     return hashlib.sha256(b"z4j audit digest v1\0" + before + row.mac + canonical(row)).digest()
-
-
-def visible(text: str) -> str:
-    """`text` with every control character as a visible escape: a row must not forge another one where it is printed."""
-    return text.translate(CONTROL)

@@ -398,8 +398,15 @@ def shown(value: str | None, limit: int) -> str:
 
 def redacted(record: TaskRecord) -> TaskRecord:
     """The record with its texts redacted again: of an agent that is older than a rule, or not ours. Before they are cut."""
-    fields = {name: redact_text(value) for name in ("args", "result", "error", "traceback") if (value := getattr(record, name, None))}
+    fields: dict[str, Any] = _redacted(record, ("args", "result", "reason", "error_type", "error", "traceback"))
+    meta = getattr(record, "meta", None)
+    if meta is not None and (of_meta := _redacted(meta, ("route", "reason"))):
+        fields["meta"] = msgspec.structs.replace(meta, **of_meta)
     return msgspec.structs.replace(record, **fields) if fields else record
+
+
+def _redacted(struct: Struct, names: Sequence[str]) -> dict[str, str]:
+    return {name: redact_text(value) for name in names if (value := getattr(struct, name, None))}
 
 
 def text(value: str | None, limit: int) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from z4j import files, logs
 from z4j.exceptions import StoreError
-from z4j.rules.audit import GENESIS, AuditRow, Head, sign, visible
+from z4j.rules.audit import GENESIS, AuditRow, Head, sign
 from z4j.rules.audit_checkpoints import Checkpoint
 from z4j.rules.audit_walk import Verdict, is_copy
 from z4j.store import sql
@@ -29,6 +29,7 @@ from z4j.store.audit_checkpoints import Checkpoints, Mismatch, Signer, is_routin
 from z4j.store.audit_memory import AuditMemory
 from z4j.store.audit_verify import verify_log
 from z4j.store.db import Connection, Store
+from z4j.text import clean, clean_json
 from z4j_agent.redaction import redact, redact_text
 
 SQL = sql.load("audit")
@@ -101,7 +102,7 @@ class AuditLog:
         self.check_memory(db, at)
         last = db.execute(SQL["last_audit"]).fetchone()
         seq, before = (last[0] + 1, last[1]) if last else (1, GENESIS)
-        actor, target, address = (visible(text)[:LONGEST] for text in (actor, redact_text(target), address))
+        actor, target, address = (clean(text)[:LONGEST] for text in (actor, redact_text(target), address))
         text = _detail_text(detail or {})
         row = AuditRow(seq, at, actor, role, action, target, outcome, text, address, self.key_id, b"")
         mac = sign(self._keys[self.key_id], before, row)
@@ -262,7 +263,7 @@ def _is_held(db: Connection, head: Head) -> bool:
 def _detail_text(detail: dict[str, Any]) -> str:
     """Numbers are ids and counts, whatever their names; everything else is masked as it would be anywhere."""
     masked = {name: value if isinstance(value, (int, float)) else redact({name: value})[0][name] for name, value in detail.items()}
-    return visible(json.dumps(masked, ensure_ascii=False, sort_keys=True))
+    return clean_json(json.dumps(masked, ensure_ascii=False, sort_keys=True))
 
 
 def _load_or_create(path: Path) -> bytes:

@@ -24,8 +24,9 @@ from typing import Any, Final
 
 from z4j import files
 from z4j.exceptions import StoreError
-from z4j.rules.audit import Head, visible
+from z4j.rules.audit import Head
 from z4j.rules.audit_checkpoints import Checkpoint
+from z4j.text import clean
 
 HEAD: Final = "audit.head"
 WITNESSES: Final = "audit.witnesses"
@@ -68,7 +69,7 @@ class AuditMemory:
 
     def keep_report(self, head: Head, at: int) -> None:
         """Soon: a line for a row that somebody remembers and the log does not hold."""
-        facts = {"seq": head.seq, "mark": head.mark.hex(), "number": head.number, "source": visible(head.source)[:200], "at": at}
+        facts = {"seq": head.seq, "mark": head.mark.hex(), "number": head.number, "source": clean(head.source)[:200], "at": at}
         self._soon(lambda: self._report(facts))
 
     def create(self) -> bool:

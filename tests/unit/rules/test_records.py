@@ -256,12 +256,21 @@ def test_limits_of_stored_texts() -> None:
 
 
 def test_texts_of_an_agent_that_is_older_than_a_rule_are_redacted_again_before_they_are_cut() -> None:
-    [failed], _ = decode(task("failed", "a", 1, None, None, None, "password=hunter2", "E", "password=hunter2", "password=hunter2"))
+    [failed], _ = decode(
+        task("failed", "a", 1, None, None, None, "password=hunter2", "password=hunter2", "password=hunter2", "password=hunter2")
+    )
     assert isinstance(failed, records.Failed)
     again = records.redacted(failed)
     assert isinstance(again, records.Failed)
     assert (again.error, again.traceback) == (f"password={MASK}", f"password={MASK}")
-    assert (again.error_type, again.reason, again.task_id) == ("E", "password=hunter2", "a")
+    assert (again.error_type, again.reason, again.task_id) == (f"password={MASK}", f"password={MASK}", "a")
+    [sent], _ = decode(
+        task("enqueued", "a", 1, None, {"route": "/reset?token=hunter2hunter2", "reason": "password=hunter2", "code": "shop:1"})
+    )
+    assert isinstance(sent, records.Enqueued)
+    meta = records.redacted(sent).meta  # type: ignore[attr-defined]
+    assert "hunter2" not in meta.route + meta.reason
+    assert meta.code == "shop:1"
     [payload, won, plain], _ = decode(
         task("payload", "a", 1, 2, "['password=hunter2']", False, None, "none"),
         task("succeeded", "a", 1, None, None, None, "password=hunter2"),
