@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import Any
@@ -30,12 +31,20 @@ class Responder:
         worker = {"name": "celery@host-0", "pool": "prefork", "concurrency": 8, "queues": queues, "pids": [1], "notes": []}
         found = {"type": "discovery", "engine": "celery", "tasks": [], "queues": [["emails", 3, 1, None]], "worker": worker}
         self.client.say(found)
-        self.beat()
+        self.say_alive()
         self.asked: list[dict[str, Any]] = []
-        self.thread = threading.Thread(target=self.answer, daemon=True)
-        self.thread.start()
+        self.is_over = threading.Event()
+        self.threads = [threading.Thread(target=target, daemon=True) for target in (self.answer, self.beat)]
+        for thread in self.threads:
+            thread.start()
 
     def beat(self) -> None:
+        """What keeps the worker from being taken for silent."""
+        with contextlib.suppress(ConnectionClosed):  # the server or the test has ended
+            while not self.is_over.wait(5):
+                self.say_alive()
+
+    def say_alive(self) -> None:
         """Still here, holding one task."""
         held = [["celery", "held-task", 0, "emails.send_campaign", "emails", now() - 95_000_000, 7]]
         self.client.say({"type": "heartbeat", "at": now(), "running": held, "spool_bytes": 0, "dropped": 0, "faults": 0, "shipper": True})
@@ -60,8 +69,10 @@ class Responder:
             pass  # the server or the test has ended
 
     def close(self) -> None:
+        self.is_over.set()
         self.client.socket.close()
-        self.thread.join(5)
+        for thread in self.threads:
+            thread.join(5)
 
 
 def facts_of(said: dict[str, Any]) -> dict[str, Any]:
