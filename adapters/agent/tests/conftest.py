@@ -37,8 +37,8 @@ os.register_at_fork(after_in_child=_free_coverage)  # before the agent's own, wh
 
 
 def wait_until(is_so: Callable[[], Any], seconds: float = 8.0) -> Any:
-    """Polls until `is_so()` is true and returns it; fails after `seconds`."""
-    ends = time.monotonic() + seconds
+    """Polls until `is_so()` is true and returns it; fails after `seconds`, and Z4J_PATIENCE more where suites run together."""
+    ends = time.monotonic() + seconds + float(os.environ.get("Z4J_PATIENCE", "0"))
     while not (found := is_so()):
         assert time.monotonic() < ends, "it did not happen in time"
         time.sleep(0.01)

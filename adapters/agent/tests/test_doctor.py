@@ -317,7 +317,7 @@ def test_the_command_as_json(gateway: Any, tmp_path: Path) -> None:
     done = run(tmp_path, gateway.url, "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["exit_code"], said["agent_version"]) == (0, 0, checks.agent_version())
-    assert {finding["level"] for finding in said["findings"]} == {"ok"}
+    assert [finding for finding in said["findings"] if finding["level"] != "ok"] == []
     assert {finding["topic"] for finding in said["findings"]} == {"settings", "server", "spool", "engines"}
     token, _, seal = gateway.url.partition("//")[2].partition("@")[0].partition(".")
     assert token not in done.stdout
