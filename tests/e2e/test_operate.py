@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.operator import Orders
-from tests.support.stack import Stack, wait_for
+from tests.support.stack import Stack, is_seen_within, wait_for
 
 pytestmark = pytest.mark.timeout(600)
 ENGINES = ("celery", "rq", "huey", "arq")
@@ -31,9 +31,7 @@ def pause(orders: Orders) -> None:
         for _ in range(5):
             before = len(orders.shop.testimony())
             orders.produce(engine, "orders", 1)
-            try:
-                wait_for(lambda before=before: len(orders.shop.testimony()) > before, seconds=2, what="")  # type: ignore[misc]
-            except AssertionError:
+            if not is_seen_within(2, lambda before=before: len(orders.shop.testimony()) > before):  # type: ignore[misc]
                 orders.ask_queue("purge_queue", engine, confirm="purge")
                 break
         else:

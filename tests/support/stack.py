@@ -42,6 +42,16 @@ def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str) -> T:
         time.sleep(0.05)
 
 
+def is_seen_within(seconds: float, probe: Callable[[], object]) -> bool:
+    """Whether the answer becomes true so soon: for what is expected not to happen, which no patience makes more certain."""
+    ends = time.monotonic() + seconds
+    while not probe():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 @dataclass
 class Child:
     """A started process with its output in a file; ended with its whole group."""
