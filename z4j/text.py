@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 UNSAFE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 """Control characters, line and paragraph separators, marks that set the direction, what has no width, lone surrogates, tags."""
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

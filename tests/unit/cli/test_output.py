@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import socket
+import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ def test_no_control_reaches_the_log(formatter: logging.Formatter) -> None:
     assert "\r" not in text
     line = text.split("\n")[0]
     assert "owned" in line
+
+
+def test_control_characters_become_visible() -> None:
+    assert clean("a\x1b[31m\n\u202eb\x9b\u2028") == "a\\x1b[31m\\n\\u202eb\\x9b\\u2028"
+    assert clean("Zoë 任务 é") == "Zoë 任务 é"
+
+
+def test_everything_that_ends_a_line_hides_text_or_turns_its_direction_is_visible() -> None:
+    controls = {code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in ("Cc", "Zl", "Zp")}
+    direction = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+    without_width = {0xAD, 0x200B, 0x200C, 0x200D, *range(0x2060, 0x2066), *range(0x206A, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC)}
+    no_text = {*range(0xD800, 0xE000), *range(0xE0000, 0xE0080)}
+    found = {code for code in range(sys.maxunicode + 1) if UNSAFE.fullmatch(chr(code))}
+    assert found == controls | direction | without_width | no_text
 
 
 def test_clean_leaves_what_people_write() -> None:
