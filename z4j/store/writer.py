@@ -121,11 +121,11 @@ class Writer:
 
     def _finish_log(self) -> None:
         """Copies what is left of the write-ahead log, where somebody else has copied most of it: only between two commits can all of it be
-        copied, so that the next one begins it anew. A log that grows is copied as a whole by a commit in the end, which takes long."""
+        copied, so that the next one starts the file again. A log that grows is copied as a whole by one commit in the end, which is slow."""
         if self.is_log_short or self._db is None:
             return
         self.is_log_short = True
-        with contextlib.suppress(sqlite3.Error):  # the next round of the duty that asked for it sees that it is still long
+        with contextlib.suppress(sqlite3.Error):  # the duty that asked for it finds it too long again in its next round
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _try(self, turns: Turns | Alone, job: Job, group: Group) -> StoreError | None:

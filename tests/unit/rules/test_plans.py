@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What a plan takes in and leaves out, how fast it goes, and when it stops by itself."""
+"""What a plan takes in and leaves out, how fast it goes, and when it stops automatically."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ async def test_a_long_log_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert not wal.stat().st_size
 
 
-async def test_the_log_begins_anew_while_others_write_without_a_pause(tmp_path: Path) -> None:
+async def test_the_log_restarts_while_others_write_without_a_pause(tmp_path: Path) -> None:
     """A checkpoint beside the writer never catches up with it: the writer copies the rest itself, between two commits."""
     async with database(tmp_path) as store:
         await store.write(lambda db: db.execute("CREATE TABLE filler (id INTEGER PRIMARY KEY, data BLOB)").rowcount)

@@ -91,7 +91,7 @@ def test_an_action_on_a_task_goes_to_an_agent_with_its_broker(shop: Any, task_id
 
 
 def reconnect(shop: Any) -> list[tuple[str, str, str]]:
-    """What is sent to each process once it is connected anew. Both have one spool folder."""
+    """What is sent to each process when it reconnects. Both have one spool folder."""
     for boot, frames in shop.frames.items():
         frames.clear()
         link = next(link for link in shop.server.hub.all() if link.boot == boot)
@@ -101,16 +101,16 @@ def reconnect(shop: Any) -> list[tuple[str, str, str]]:
     return sent(shop)
 
 
-def test_a_cancellation_is_told_again_only_where_its_broker_is(shop: Any) -> None:
+def test_a_cancellation_is_sent_again_only_to_agents_of_its_broker(shop: Any) -> None:
     """A process that has another broker may know another task by the same id."""
     assert ask(shop, "POST", f"/tasks/{task_row(shop, 'waits')}/actions", {"action": "cancel_task"}).status_code == 202
     assert reconnect(shop) == [("both", "cancel_task", B)]
     [id] = [frame["id"] for frame in shop.frames["both"]]
     shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(["command", id, T, "done", {}]), at=T)
-    assert reconnect(shop) == [("both", "cancel_task", B)], "the word to every worker that is started while the task waits"
+    assert reconnect(shop) == [("both", "cancel_task", B)], "sent to every worker that starts while the task waits"
 
 
-def test_cancellations_of_a_plan_are_told_again_only_where_their_broker_is(shop: Any) -> None:
+def test_cancellations_of_a_plan_are_sent_again_only_to_agents_of_their_broker(shop: Any) -> None:
     plan = ask(shop, "POST", "/plans", {"action": "cancel_task", "filter": {"state": "queued"}}).json()["plan"]
     answer = ask(shop, "POST", f"/plans/{plan['id']}/execute", {"digest": plan["digest"], "pace": "all"})
     assert answer.status_code == 202, answer.text
