@@ -120,8 +120,8 @@ class Writer:
                 self._fail([one], lost)
 
     def _finish_log(self) -> None:
-        """Copies what is left of the write-ahead log, where somebody else has copied most of it: only between two commits can all of it be
-        copied, so that the next one starts the file again. A log that grows is copied as a whole by one commit in the end, which is slow."""
+        """Copies what is left of the write-ahead log, where a checkpoint beside the writer has copied most of it. Only between two commits
+        can all of it be copied, so that the next commit starts the file again; otherwise it grows until one commit must copy it all."""
         if self.is_log_short or self._db is None:
             return
         self.is_log_short = True
