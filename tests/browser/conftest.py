@@ -5,7 +5,6 @@ console, an exception of a script or a violation of the content security policy 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +17,9 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sy
 from tests.browser.beats import Beat, start_beats
 from tests.browser.responder import Responder
 from tests.browser.seed import Shop
+from tests.support.chromium import ARGUMENTS, CHROMIUM
 from tests.support.stack import Stack, stack, wait_for
 
-CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync", "--disable-component-update",
-]  # fmt: skip
 SHOTS = Path(__file__).parent / "shots"
 expect.set_options(timeout=20_000 if "Z4J_PATIENCE" in os.environ else 5_000)  # suites of real workers run beside this one
 WATCH = """
