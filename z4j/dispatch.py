@@ -165,7 +165,7 @@ class Dispatch:
                 if concerns(command, link) and self.hub.may_use_broker(link, need := await self._need_of(command)):
                     # A new id for each boot: this process has never been told, whatever stands in its ledger.
                     again = dataclasses.replace(command, id=f"{command.id}.{link.boot}")
-                    link.send(frame(again, self._broker_for(link, need)))
+                    link.send(frame(again, self.hub.broker_param(link, need)))
             expires_us = RULES["cancel_task"].expires_us
             for id, task_id, engine, environment, broker in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
                 need = Need(link.app_id, engine, "cancel_task", environment, broker=broker)
@@ -174,7 +174,7 @@ class Dispatch:
                     and (engine, "cancel_task") in link.capabilities
                     and self.hub.may_use_broker(link, need)
                 ):
-                    params = {"task_id": task_id, **self._broker_for(link, need)}
+                    params = {"task_id": task_id, **self.hub.broker_param(link, need)}
                     link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, params))
             await self._tell_holds(link, at)
 
@@ -254,7 +254,7 @@ class Dispatch:
             # Where an engine keeps cancellations in its workers or their host, everybody else has to know too.
             for other in {link.spool: link for link in found[1:] if link.capabilities[command.engine, command.action] == "worker"}.values():
                 if other.spool != found[0].spool:
-                    other.send(frame(dataclasses.replace(command, id=f"{command.id}.{other.boot}"), self._broker_for(other, need)))
+                    other.send(frame(dataclasses.replace(command, id=f"{command.id}.{other.boot}"), self.hub.broker_param(other, need)))
 
     async def _need_of(self, command: CommandRow) -> Need:
         """What an agent must be to get a command that waits, with the broker it concerns."""
@@ -262,11 +262,6 @@ class Dispatch:
         if command.task is None:
             return need
         return dataclasses.replace(need, broker=await originals.broker_of(self.store, command.task) or "")
-
-    def _broker_for(self, link: AgentLink, need: Need) -> dict[str, str]:
-        """{"broker": the name this agent reported for the broker of `need`}; {} where it reported no such broker."""
-        name = self.hub.name_for(link, need)
-        return {"broker": name} if name else {}
 
     async def _send(self, command: CommandRow, link: AgentLink, need: Need) -> None:
         extra: dict[str, Any] = {}
@@ -290,7 +285,7 @@ class Dispatch:
             proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
             extra = {"proofs": proofs.get(str(name), {})}
         if not RULES[command.action].needs_original:  # an original says itself
-            extra |= self._broker_for(link, need)
+            extra |= self.hub.broker_param(link, need)
         extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra}, command.environment)
         at = clock.now()
         await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)

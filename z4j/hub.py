@@ -133,6 +133,11 @@ class Hub:
         same = self._names_of(need) if need.broker else ()
         return next((identity for identity in reported if identity in same), "")
 
+    def broker_param(self, link: AgentLink, need: Need) -> dict[str, str]:
+        """{"broker": the name this agent reported for the broker of `need`}; {} where it reported no such broker."""
+        name = self.name_for(link, need)
+        return {"broker": name} if name else {}
+
     def may_use_broker(self, link: AgentLink, need: Need) -> bool:
         """Whether this agent uses the broker of `need`, as far as is known: one that told none may use any."""
         return not need.broker or not link.brokers.get(need.engine) or bool(self.name_for(link, need))

@@ -148,16 +148,13 @@ class PlanRun:
         if plan.action == "cancel_task":
             await self._say_asked(going, at)
         for item, link in going:
-            extra = self._restored(plan, item) | self._broker_for(plan, item.number, link, brokers.get(item.task, ""))
+            extra = self._restored(plan, item) | self.hub.broker_param(
+                link, self._broker_need(plan, item.number, brokers.get(item.task, ""))
+            )
             link.send(self._frame(plan, item.seq, item.task_id, item.number, at, extra, link, kept.get(item.task)))
 
     def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
         return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
-
-    def _broker_for(self, plan: PlanRow, number: int, link: AgentLink, broker: str) -> dict[str, str]:
-        """{"broker": the name this agent reported for that broker}; {} where it reported no such broker."""
-        name = self.hub.name_for(link, self._broker_need(plan, number, broker))
-        return {"broker": name} if name else {}
 
     def _broker_need(self, plan: PlanRow, number: int, broker: str) -> Need:
         group = self._groups[number]
@@ -219,9 +216,9 @@ class PlanRun:
         originals = await plans.read_originals(self.store, tasks) if needs else {}
         brokers = {} if needs else await plans.read_brokers(self.store, tasks)
         for item in sent:
-            broker = brokers.get(item.task, "")
-            if self.hub.may_use_broker(link, self._broker_need(plan, item.number, broker)):
-                extra = self._broker_for(plan, item.number, link, broker)
+            need = self._broker_need(plan, item.number, brokers.get(item.task, ""))
+            if self.hub.may_use_broker(link, need):
+                extra = self.hub.broker_param(link, need)
                 link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra, link, originals.get(item.task)))
 
     # -- what the server does itself -------------------------------------------------------------------------------------
