@@ -43,7 +43,8 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class RequestEnvelope:
-    """Id, time, security headers, one line in the access log."""
+    """Id, time, security headers, one line in the access log. `scope["came_at"]` is when the request came, before anything was read for it
+    (microseconds UTC): what changes while a page is made is newer than that."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -54,6 +55,7 @@ class RequestEnvelope:
             return
         request_id = secrets.token_hex(6)
         scope["request_id"] = request_id
+        scope["came_at"] = clock.now()
         began = clock.ticks()
         status = 0
 

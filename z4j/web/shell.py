@@ -36,7 +36,7 @@ RAIL: Final = (
 
 async def make_shell(request: Request, section: str, filters: Filters | None = None) -> Shell:
     """The shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
-    store, identity, now = services(request).store, request.scope["identity"], clock.now()
+    store, identity, now = services(request).store, request.scope["identity"], request.scope["came_at"]
     mine = filters if filters is not None else strip.scope_of(request)
     scope = mine.scope()
     path = request.url.path
