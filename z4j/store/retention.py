@@ -4,6 +4,7 @@ stops when its time is up, so that ingest never waits long. When to call them: s
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,14 +70,15 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
     gone: dict[tuple[Any, ...], int] = {}
     deleted = done = 0
     while done < len(ids) and (time.monotonic() < ends or not done):
-        for id in ids[done : done + CHUNK]:
-            for row in db.execute(SQL["delete_task"], {"id": id, "quiet": which.quiet, "is_any": which.is_any}).fetchall():
-                place, (came_again, life, task_id) = row[:6], row[6:]
-                gone[place] = gone.get(place, 0) + 1
-                _delete_parts(db, [(id,)])
-                if came_again:
-                    lives.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
-                deleted += 1
+        params = {"ids": json.dumps(ids[done : done + CHUNK]), "quiet": which.quiet, "is_any": which.is_any}
+        rows = db.execute(SQL["delete_tasks"], params).fetchall()
+        for row in rows:
+            place, (id, came_again, life, task_id) = row[:6], row[6:]
+            gone[place] = gone.get(place, 0) + 1
+            if came_again:
+                lives.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
+        _delete_parts(db, [row[6] for row in rows])
+        deleted += len(rows)
         done = min(done + CHUNK, len(ids))
     merge.remove(db, [(*place, tasks) for place, tasks in gone.items()])
     return done, deleted
@@ -96,7 +98,7 @@ def delete_originals(db: Connection, ids: list[int], seconds: float) -> int:
     """Delete originals until the time is up. Returns how many ids were done."""
     ends, done = time.monotonic() + seconds, 0
     while done < len(ids) and (time.monotonic() < ends or not done):
-        db.executemany(SQL["delete_original"], [(id,) for id in ids[done : done + CHUNK]])
+        db.execute(SQL["delete_originals"], (json.dumps(ids[done : done + CHUNK]),))
         done = min(done + CHUNK, len(ids))
     return done
 
@@ -171,6 +173,7 @@ def delete_tasks(db: Connection, ids: list[int]) -> None:
     delete_victims(db, ids, Victims(EVER, EVER, is_any=True), EVER)
 
 
-def _delete_parts(db: Connection, ids: list[tuple[int]]) -> None:
-    for block in ("delete_runs", "delete_original", "delete_links"):
-        db.executemany(SQL[block], ids)
+def _delete_parts(db: Connection, ids: list[int]) -> None:
+    if ids:
+        for block in ("delete_runs", "delete_originals", "delete_links"):
+            db.execute(SQL[block], (json.dumps(ids),))

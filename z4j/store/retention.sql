@@ -5,11 +5,11 @@
 SELECT id, first_at, app_id, :is_any OR state IN (6, 8, 9, 10, 11, 12) OR (last_at < :quiet AND state != 1) FROM task
 WHERE (first_at, id) > (:since, :id) AND first_at < :before ORDER BY first_at, id LIMIT :limit;
 
--- delete_task --
--- One task, if it still may be deleted. Gives what the counters counted it by, and whether its id came
--- again.
-DELETE FROM task WHERE id = :id AND (:is_any OR state IN (6, 8, 9, 10, 11, 12) OR (last_at < :quiet AND state != 1))
-RETURNING app_id, environment_id, engine_id, queue_id, name_id, state, flags & 16, life, task_id;
+-- delete_tasks --
+-- Those of these tasks (:ids, JSON) that still may be deleted. Gives what the counters counted each by, and whether its id came again.
+DELETE FROM task WHERE id IN (SELECT value FROM json_each(:ids))
+AND (:is_any OR state IN (6, 8, 9, 10, 11, 12) OR (last_at < :quiet AND state != 1))
+RETURNING app_id, environment_id, engine_id, queue_id, name_id, state, id, flags & 16, life, task_id;
 
 -- keep_newest --
 -- The highest id there ever was, noted before it may be deleted. One step to the end of the table.
@@ -17,16 +17,16 @@ INSERT INTO setting (key, value) SELECT 'newest_task', max(id) FROM task WHERE t
 ON CONFLICT DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER));
 
 -- delete_runs --
--- Its runs. Index: the primary key.
-DELETE FROM run WHERE task = ?;
+-- The runs of these tasks (JSON). Index: the primary key.
+DELETE FROM run WHERE task IN (SELECT value FROM json_each(?));
 
--- delete_original --
--- Its original.
-DELETE FROM original WHERE task = ?;
+-- delete_originals --
+-- Their originals.
+DELETE FROM original WHERE task IN (SELECT value FROM json_each(?));
 
 -- delete_links --
--- Its links. Index: task_link_task.
-DELETE FROM task_link WHERE task = ?;
+-- Their links. Index: task_link_task.
+DELETE FROM task_link WHERE task IN (SELECT value FROM json_each(?));
 
 -- list_succeeded --
 -- Succeeded tasks in the order they came, whose originals may go before they do. Index: task_state.
