@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A pytest plugin for an engine's own tests (`tests/upstream.py`): writes how each ended, and installs our adapter where it is told to.
+"""A pytest plugin for an engine's own tests (`tests/upstream.py`): writes how each test ended, and installs our adapter where asked to.
 
-Runs in the engine's environment. `UPSTREAM_OUTCOMES` is the file to write and `UPSTREAM_ENGINE` the adapter to install, "" for none; what
-is done in every process of the tests is in `upstream_process.py`.
+Runs in the engine's environment. `UPSTREAM_OUTCOMES` is the file to append to, a line for the start and for each phase of a test, so that
+a run that is cut off loses nothing; `UPSTREAM_ENGINE` is the adapter to install, "" for none. What is done in every process of the tests
+is in `upstream_process.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +15,27 @@ from typing import Any
 import pytest
 import upstream_process
 
-OUTCOMES: dict[str, str] = {}
-RANK = {"passed": 0, "skipped": 1, "failed": 2}
+
+def _write(*fields: str) -> None:
+    with open(os.environ["UPSTREAM_OUTCOMES"], "a") as file:
+        file.write(json.dumps(fields) + "\n")
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    _write("started", nodeid)
 
 
 def pytest_runtest_logreport(report: Any) -> None:
-    """The worst of set-up, call and tear-down counts."""
-    before = OUTCOMES.get(report.nodeid, "passed")
-    OUTCOMES[report.nodeid] = max(before, report.outcome, key=lambda outcome: RANK.get(outcome, 2))
+    _write(report.outcome, report.nodeid)
 
 
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    _write("finished", nodeid)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    with open(os.environ["UPSTREAM_OUTCOMES"], "w") as file:
-        json.dump(OUTCOMES, file)
+    _write("ended", "")
 
 
 @pytest.hookimpl(tryfirst=True)  # some fixtures look for threads that a test has left behind

@@ -22,6 +22,7 @@ from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
+from z4j_agent.import_locks import forget_imports_of, import_ahead, importing_thread
 from z4j_agent.log import log
 from z4j_agent.native import native, start_native_thread
 from z4j_agent.originals import prove_name
@@ -76,6 +77,8 @@ class Connection:
         self._stopped = False
         self._woken = False
         self._sleep = native("time", "sleep")
+        self._thread = 0
+        """Of this connection, once it runs, as Python's import locks know it."""
         self._socket: ClientConnection | None = None
         self._pause = 0.0
         self._opened_at = 0.0
@@ -90,6 +93,9 @@ class Connection:
 
     def start(self) -> None:
         """Raises RuntimeError when no thread can be started."""
+        if self._agent.role != "producer":
+            with contextlib.suppress(ImportError):  # the thread will report it
+                import_ahead()  # a worker may fork at any time; a producer seldom does, and its first request does not wait for this
         start_native_thread(self._run)
 
     def wake(self) -> None:
@@ -103,7 +109,8 @@ class Connection:
             time.sleep(0.005)
 
     def after_fork_in_child(self) -> None:
-        """Closes the inherited descriptors and nothing else: a close frame would end the parent's connection."""
+        """Closes the inherited descriptors and frees imports, and nothing else: a close frame would end the parent's connection."""
+        forget_imports_of(self._thread)
         self.turns.give_up()
         inherited, self._socket = self._socket, None
         if inherited is not None:
@@ -113,6 +120,7 @@ class Connection:
 
     # -- the thread ----------------------------------------------------------------------------------------------------
     def _run(self) -> None:
+        self._thread = importing_thread()
         try:
             failures = 0
             while not self._stopping:
