@@ -249,8 +249,7 @@ class Dispatch:
         found, _ = self.hub.find(dataclasses.replace(need, near=near))
         if not found:
             return
-        await self._send(command, found[0], need)
-        if command.action == "cancel_task":
+        if await self._send(command, found[0], need) and command.action == "cancel_task":
             # Where an engine keeps cancellations in its workers or their host, everybody else has to know too.
             for other in {link.spool: link for link in found[1:] if link.capabilities[command.engine, command.action] == "worker"}.values():
                 if other.spool != found[0].spool:
@@ -263,14 +262,15 @@ class Dispatch:
             return need
         return dataclasses.replace(need, broker=await originals.broker_of(self.store, command.task) or "")
 
-    async def _send(self, command: CommandRow, link: AgentLink, need: Need) -> None:
+    async def _send(self, command: CommandRow, link: AgentLink, need: Need) -> bool:
+        """Whether it was sent: not where it cannot be, or was handed to another agent since it was read."""
         extra: dict[str, Any] = {}
         try:
             command = dataclasses.replace(command, params=await commands.whole_params(self.store, command))
         except SealError as error:
             at, facts = clock.now(), {"error": error.message}
             await self.store.write(lambda db: commands.finish_command(db, command.app_id, command.id, at, "failed", facts), durable=True)
-            return
+            return False
         if RULES[command.action].needs_original and command.task is not None:
             kept = await originals.get_original(self.store, command.task)
             if kept is None:
@@ -279,7 +279,7 @@ class Dispatch:
                 await self.store.write(
                     lambda db: commands.finish_command(db, command.app_id, command.id, at, "failed", facts), durable=True
                 )
-                return
+                return False
             command = dataclasses.replace(command, params=original_params(kept, command.params, link))
         elif command.action in NAMED and (name := command.params.get(NAMED[command.action])):
             proofs = await agents.read_proofs(self.store, command.app_id, [str(name)])
@@ -288,9 +288,11 @@ class Dispatch:
             extra |= self.hub.broker_param(link, need)
         extra |= queue_proof(self.hub, command.app_id, command.engine, {**command.params, **extra}, command.environment)
         at = clock.now()
-        await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True)
-        link.send(frame(command, extra))
-        logs.command_sent(command.id, command.action, link.boot)
+        is_ours = bool(await self.store.write(lambda db: commands.mark_sent(db, command.id, link.spool, at), durable=True))
+        if is_ours:
+            link.send(frame(command, extra))
+            logs.command_sent(command.id, command.action, link.boot)
+        return is_ours
 
 
 def _need(task: TaskDetail, action: str) -> Need:

@@ -138,13 +138,18 @@ class PlanRun:
             else:
                 going.append((item, link))
 
-        def write(db: Connection) -> None:
+        def write(db: Connection) -> set[int]:
+            still = plans.still_waiting(db, plan.id, [item.seq for item in items])
             for seq, status, why in gone:
-                plans.end_item(db, plan.id, seq, status, at, why)
-            plans.mark_sent(db, plan.id, [(item.seq, link.spool) for item, link in going], at)
-            plans.put_note(db, plan.id, "")
+                if seq in still:
+                    plans.end_item(db, plan.id, seq, status, at, why)
+            plans.mark_sent(db, plan.id, [(item.seq, link.spool) for item, link in going if item.seq in still], at)
+            if still:
+                plans.put_note(db, plan.id, "")
+            return still
 
-        await self.store.write(write, durable=True)
+        still = await self.store.write(write, durable=True)
+        going = [(item, link) for item, link in going if item.seq in still]
         if plan.action == "cancel_task":
             await self._say_asked(going, at)
         for item, link in going:
@@ -223,10 +228,12 @@ class PlanRun:
 
     # -- what the server does itself -------------------------------------------------------------------------------------
     async def _do_ours(self, plan: PlanRow, room: int) -> None:
-        items = await plans.list_waiting(self.store, plan.id, (), min(room, OURS_AT_ONCE))
+        listed = await plans.list_waiting(self.store, plan.id, (), min(room, OURS_AT_ONCE))
         at, states = clock.now(), ACTIONS[plan.action][1]
 
         def write(db: Connection) -> None:
+            still = plans.still_waiting(db, plan.id, [item.seq for item in listed])
+            items = [item for item in listed if item.seq in still]
             if plan.action == "delete_task":
                 able = [item for item in items if item.state is not None and STATE_NAMES[item.state] in states]
                 done = history.delete_tasks(db, plan.id, [(item.seq, item.task) for item in able])

@@ -132,11 +132,12 @@ class Scheduler:
             link = found[need]
             if link is not None:
                 by_link.setdefault((link.app_id, link.boot), (link, []))[1].append(fire)
-        for link, handed in by_link.values():
+        for link, listed in by_link.values():
             at = clock.now()
-            ids = [fire.id for fire in handed]
+            ids = [fire.id for fire in listed]
             hand = partial(fires.hand_over, ids=ids, spool=link.spool, at=at, expires_at=at + ANSWER)
-            await self.store.write(hand, durable=True)
+            mine = await self.store.write(hand, durable=True)
+            handed = [fire for fire in listed if fire.id in mine]
             proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in handed})
             for fire in handed:
                 link.send(frame_of(fire, at + ANSWER, proofs, self._queue_proof(link, fire)))

@@ -42,6 +42,20 @@ def wait_for(probe: Callable[[], T], *, seconds: float = 20, what: str) -> T:
         time.sleep(0.05)
 
 
+STALL_S = 60.0
+
+
+def wait_for_count(probe: Callable[[], int], count: int, *, what: str) -> None:
+    """Waits as long as the answer grows, up to `count`. Raises AssertionError naming `what` when it is more, or the same for STALL_S."""
+    seen, ends = -1, 0.0
+    while (found := probe()) != count:
+        assert found < count, f"{found}, and {count} were expected: {what}"
+        if found > seen:
+            seen, ends = found, time.monotonic() + STALL_S
+        assert time.monotonic() < ends, f"{found} of {count}, and no more for {STALL_S} s: {what}"
+        time.sleep(0.05)
+
+
 def is_seen_within(seconds: float, probe: Callable[[], object]) -> bool:
     """Whether the answer becomes true so soon: for what is expected not to happen, which no patience makes more certain."""
     ends = time.monotonic() + seconds

@@ -78,9 +78,10 @@ async def whole_params(store: Store, command: CommandRow) -> dict[str, Any]:
     return command.params if row is None or not row[0] else dict(store.seal.open(row[0], f"command {command.id}"))
 
 
-def mark_sent(db: Connection, id: str, spool: str, at: int) -> None:
-    """It was handed to the agents of that spool folder."""
-    db.execute(SQL["mark_sent"], {"id": id, "spool": spool, "at": at})
+def mark_sent(db: Connection, id: str, spool: str, at: int) -> bool:
+    """It is for the agents of that spool folder. False: another has it since it was read, or it has ended; then
+    it must not be sent."""
+    return bool(db.execute(SQL["mark_sent"], {"id": id, "spool": spool, "at": at}).fetchall())
 
 
 async def list_open(store: Store, app_id: int, at: int) -> list[CommandRow]:

@@ -23,8 +23,9 @@ VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'wait
 SELECT sealed FROM command WHERE id = :id;
 
 -- mark_sent --
--- Handed to an agent: from now on only its spool folder may see it again.
-UPDATE command SET status = 'sent', sent_at = :at, spool = :spool WHERE id = :id AND status IN ('waiting', 'sent');
+-- Handed to an agent: from now on only its spool folder may see it again. No row: another has it, or it has ended.
+UPDATE command SET status = 'sent', sent_at = :at, spool = :spool
+WHERE id = :id AND (status = 'waiting' OR (status = 'sent' AND spool = :spool)) RETURNING id;
 
 -- list_open --
 -- What an app's agents still have to be told. Index: command_open.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -150,9 +151,11 @@ async def list_open(store: Store, app_id: int) -> list[OpenFire]:
     return found
 
 
-def hand_over(db: Connection, ids: Iterable[int], spool: str, at: int, expires_at: int) -> None:
-    """They go to the agents of this spool folder and to no other from now on; the answer is awaited until `expires_at`."""
-    db.executemany(SQL["hand_over"], [{"id": id, "spool": spool, "at": at, "expires_at": expires_at} for id in ids])
+def hand_over(db: Connection, ids: Iterable[int], spool: str, at: int, expires_at: int) -> set[int]:
+    """They are for the agents of this spool folder and no other from now on; the answer is awaited until `expires_at`. Returns those that
+    still waited: the others must not be sent."""
+    params = {"ids": json.dumps(list(ids)), "spool": spool, "at": at, "expires_at": expires_at}
+    return {row[0] for row in db.execute(SQL["hand_over"], params)}
 
 
 def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str) -> bool:

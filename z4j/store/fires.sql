@@ -31,8 +31,9 @@ SELECT f.id, f.schedule_id, f.due_at, f.outcome, f.task_id, coalesce(f.spool, ''
 WHERE f.outcome IN ('waiting', 'handed') AND s.app_id = :app_id ORDER BY f.due_at LIMIT :limit;
 
 -- hand_over --
--- From now on only this spool folder may see it again.
-UPDATE fire SET outcome = 'handed', spool = :spool, fired_at = coalesce(fired_at, :at), expires_at = :expires_at WHERE id = :id AND outcome IN ('waiting', 'handed');
+-- From now on only this spool folder may see them again. Gives those of :ids (JSON) that no other has and that have not ended.
+UPDATE fire SET outcome = 'handed', spool = :spool, fired_at = coalesce(fired_at, :at), expires_at = :expires_at
+WHERE id IN (SELECT value FROM json_each(:ids)) AND outcome = 'waiting' RETURNING id;
 
 -- supersede --
 -- Of a schedule that catches up once, an older one that still waits is let go for the newer. Index: the unique one.

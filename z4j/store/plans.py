@@ -199,6 +199,12 @@ def put_note(db: Connection, id: int, note: str) -> None:
     db.execute(SQL["put_note"], {"id": id, "note": note})
 
 
+def still_waiting(db: Connection, id: int, items: Iterable[int]) -> set[int]:
+    """Which of these items (seq) may be carried out: none when the plan was paused or aborted since they were listed. Ask in the
+    transaction that marks them."""
+    return {row[0] for row in db.execute(SQL["still_waiting"], {"id": id, "seqs": json.dumps(list(items))})}
+
+
 def mark_sent(db: Connection, id: int, items: list[tuple[int, str]], at: int) -> None:
     """Items, as (seq, spool), were handed to agents."""
     changed = sum(db.execute(SQL["mark_sent"], (spool, at, id, seq)).rowcount for seq, spool in items)

@@ -76,6 +76,11 @@ FROM plan_item AS i INDEXED BY plan_item_waiting LEFT JOIN task AS t ON t.id = i
 WHERE i.plan_id = :id AND i.status = 0 AND i.number NOT IN (SELECT value FROM json_each(:without))
 ORDER BY i.seq LIMIT :limit;
 
+-- still_waiting --
+-- Those of these items (:seqs, JSON) whose turn it still is: the plan was not stopped since they were listed.
+SELECT i.seq FROM plan AS p JOIN plan_item AS i ON i.plan_id = p.id AND i.seq IN (SELECT value FROM json_each(:seqs))
+WHERE p.id = :id AND p.status = 'running' AND i.status = 0;
+
 -- list_sent --
 -- What was handed over and not answered yet. Index: plan_item_sent.
 SELECT i.seq, i.task, i.task_id, i.number, i.spool, i.sent_at
