@@ -87,7 +87,7 @@ async def test_tasks_of_a_plan_that_was_aborted_meanwhile_are_not_deleted(tmp_pa
 
 async def add_waiting(of: House) -> CommandRow:
     facts: dict[str, Any] = {"task": None, "task_id": "", "params": {"queue": "work"}, "target": "", "status": "waiting", "detail": {}}
-    times = {"created_at": NOON, "expires_at": NOON + 60 * SECOND, "sent_at": None, "ended_at": None}
+    times: dict[str, Any] = {"created_at": NOON, "expires_at": NOON + 60 * SECOND, "sent_at": None, "ended_at": None}
     row = CommandRow(id="c" * 32, app_id=1, engine="celery", action="run_task", asked_by="ann", reason="", spool="", **facts, **times)
     await of.store.write(lambda db: commands.add_command(db, row))
     return row
