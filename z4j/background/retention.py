@@ -145,29 +145,44 @@ class RetentionDuty:
         why. An app that uses less than half of its equal share is never cut: then something else is large."""
         if await self._free(at, is_forced=at - self._names_at >= LOOK_AGAIN_US):
             return True
-        if not self.parts or clock.ticks() - self._weighed_at > WEIGH_US:
-            self.parts, self._weighed_at = await usage.weigh(self.store, used), clock.ticks()
+        is_fresh = not self.parts or clock.ticks() - self._weighed_at > WEIGH_US
+        if is_fresh:
+            await self._weigh(used)
+        largest, size, second = self._largest()
+        if not self._is_large(size) and not is_fresh:  # what came since it was weighed counts for nothing yet
+            await self._weigh(used)
+            largest, size, second = self._largest()
+        if not self._is_large(size):
+            self._obstacle = "tasks and statistics are not what is large: the audit log, plans and other records take the space"
+            return False
+        share, parts = max(size - second, size // 50, 1), [part for part in self.parts if part.app_id == largest]
+        if largest != self._last_cut and await self._free(at, is_forced=self._emptied > 0):
+            return True
+        self._last_cut = largest
+        for part in parts:  # the largest first
+            freed = await self._cut_part(part, at, min(over, share))
+            self._weigh_less(part, freed)
+            if freed or await self._free(at, is_forced=self._emptied > 0):
+                return True
+        names = await usage.app_names(self.store)
+        self._obstacle = f"{names.get(largest, 'an app')} uses most, and nothing of it can be deleted now"
+        return False
+
+    async def _weigh(self, used: int) -> None:
+        self.parts, self._weighed_at = await usage.weigh(self.store, used), clock.ticks()
+
+    def _largest(self) -> tuple[int, int, int]:
+        """(id, bytes) of the app that uses most, and the bytes of the next one. Zeros where there is none."""
         sizes: Counter[int] = Counter()
         for part in self.parts:
             sizes[part.app_id] += part.bytes
-        for app_id, size in sizes.most_common(1):
-            if size * 2 * len(sizes) < self.keep.max_bytes - usage.EMPTY_BYTES:
-                break
-            if app_id != self._last_cut and await self._free(at, is_forced=self._emptied > 0):
-                return True
-            self._last_cut = app_id
-            second = max((of for other, of in sizes.items() if other != app_id), default=0)
-            share = max(size - second, size // 50, 1)
-            for part in [part for part in self.parts if part.app_id == app_id]:  # the largest first
-                freed = await self._cut_part(part, at, min(over, share))
-                self._weigh_less(part, freed)
-                if freed or await self._free(at, is_forced=self._emptied > 0):
-                    return True
-            names = await usage.app_names(self.store)
-            self._obstacle = f"{names.get(app_id, 'an app')} uses most, and nothing of it can be deleted now"
-            return False
-        self._obstacle = "tasks and statistics are not what is large: the audit log, plans and other records take the space"
-        return False
+        (app_id, size), (_, second) = [*sizes.most_common(2), (0, 0), (0, 0)][:2]
+        return app_id, size, second
+
+    def _is_large(self, size: int) -> bool:
+        """Whether an app uses at least half of its equal share."""
+        apps = len({part.app_id for part in self.parts})
+        return size > 0 and size * 2 * apps >= self.keep.max_bytes - usage.EMPTY_BYTES
 
     async def _cut_part(self, part: Part, at: int, over: int) -> int:
         """Deletes about `over` bytes of one part, or less. Returns about how many."""

@@ -65,6 +65,18 @@ async def test_beyond_its_size_the_oldest_go_and_no_more_than_needed(tmp_path: P
         db.close()
 
 
+async def test_it_goes_on_where_everything_was_replaced_since_it_was_weighed(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        await fill(store, 3_000)
+        limit = await used(store)
+        duty = RetentionDuty(store, quiet, Retention(days=9_999, max_bytes=limit))
+        for number in range(1, 6):
+            await fill(store, 1_500, prefix=f"more{number}-", start=T + number * DAY_US)
+            await duty.round(T)
+            assert await used(store) <= limit, f"round {number}"
+            assert duty.report.why_not_held == ""
+
+
 async def test_one_app_never_costs_another_its_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of names of its own, flooded; the other app's tasks are older, and every one of them stays."""
     monkeypatch.setattr(name_limits, "LIMITS", dict.fromkeys(name_limits.LIMITS, 10_000))
