@@ -23,6 +23,7 @@ from z4j.live import Live
 from z4j.rules.access import may_act
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
 from z4j.rules.fold import Event
+from z4j.rules.pauses import newest
 from z4j.rules.typed import shown_reason
 from z4j.store import agents, commands, holds, originals, plans
 from z4j.store.audit import AuditLog
@@ -30,6 +31,7 @@ from z4j.store.commands import CommandRow
 from z4j.store.db import Connection, Store
 from z4j.store.seal import SealError
 from z4j.store.tasks import TaskDetail, get_task
+from z4j_agent.wire import digest_of
 
 NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
 """Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
@@ -74,6 +76,8 @@ class Wish:
     params: Mapping[str, Any] = field(default_factory=dict)
     task: TaskDetail | None = None
     reason: str = ""
+    beside: tuple[str, ...] = ()
+    """Of a queue: the other brokers that have one of its name."""
 
 
 class Dispatch:
@@ -160,6 +164,18 @@ class Dispatch:
                 need = await self._need_of(command)
                 if self.hub.may_use_broker(link, need):
                     await self._send(command, link, need)
+        await self._tell_missed(link, at)
+
+    async def brokers_learned(self, link: AgentLink) -> None:
+        """Its discovery named brokers that its hello had not: it is told what concerns those, too."""
+        at = clock.now()
+        for command in await commands.list_open(self.store, link.app_id, at):
+            if command.status == "waiting":
+                await self._hand_over(command)
+        await self._tell_missed(link, at)
+
+    async def _tell_missed(self, link: AgentLink, at: int) -> None:
+        """What every worker must know, however often: each id is carried out once."""
         if link.role == "worker" and link.is_secure:
             for command in await commands.list_cancellations(self.store, link.app_id, at):
                 if concerns(command, link) and self.hub.may_use_broker(link, need := await self._need_of(command)):
@@ -201,7 +217,7 @@ class Dispatch:
                 kind = WrongState if state not in rule.states else Unsupported
                 raise kind(f"{rule.label} is not possible: {wrong}. Nothing was changed.")
         found, missing = self.hub.find(need)
-        if not found and not (need.action in ("pause_queue", "resume_queue") and not self.hub.able(need.app_id, need.engine, need.action)):
+        if not found and not self.may_be_noted(need):
             is_forbidden = missing.startswith("the application's owner")
             hint = "It is set where the application is configured." if is_forbidden else "Start a worker of this app and try again."
             raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", hint)
@@ -223,22 +239,44 @@ class Dispatch:
 
     def _note_hold(self, db: Connection, asker: Asker, wish: Wish, at: int) -> None:
         need = wish.need
+        if need.action not in ("pause_queue", "resume_queue"):
+            return
+        names = frozenset(self.hub.names_of(need)) if need.broker else frozenset[str]()
+        queue = holds.Paused(need.app_id, need.environment, need.engine, need.queue, need.broker, names)
         if need.action == "pause_queue":
-            holds.begin_hold(db, need.app_id, need.environment, need.engine, need.queue, at, asker.name, wish.reason[:500])
-        elif need.action == "resume_queue":
-            holds.end_hold(db, need.app_id, need.environment, need.engine, need.queue, at, asker.name)
+            holds.begin_hold(db, queue, at, asker.name, wish.reason[:500])
+        else:
+            holds.end_hold(db, queue, at, asker.name, wish.beside)
 
     async def _tell_holds(self, link: AgentLink, at: int) -> None:
         """The newest word on each queue, for this process has heard none of them; its engine may have forgotten."""
-        newest = {}
-        for hold in await holds.list_for_agent(self.store, link.app_id, at - HOLD_MEMORY_US):
-            if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold)):
-                newest[hold.engine, hold.queue] = hold
-        for (engine, queue), hold in newest.items():
+        found = await holds.list_for_agent(self.store, link.app_id, at - HOLD_MEMORY_US)
+        its = [hold for hold in found if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold))]
+        told = newest((broker, each) for each in its for broker in self._brokers_in(link, each))
+        for (engine, queue, broker), hold in told.items():
             action = "pause_queue" if hold.ended_at is None else "resume_queue"
             if (engine, action) in link.capabilities:
-                id = f"{action}.{hold.id}.{link.boot}"
-                link.send(command_frame(id, action, engine, at + RULES[action].expires_us, {"queue": queue}))
+                named = broker or hold.broker  # an agent that has reported no broker yet may know it all the same
+                id = f"{action}.{hold.id}.{link.boot}{f'.{digest_of(named)[:8]}' if named else ''}"
+                params = {"queue": queue} | ({"broker": named} if named else {})
+                link.send(command_frame(id, action, engine, at + RULES[action].expires_us, params))
+
+    def _brokers_in(self, link: AgentLink, hold: holds.HoldRow) -> list[str]:
+        """The names under which an agent has the broker of a pause, or each of its own where the pause is of all; "" where it reported
+        none, which matches any; nothing where it has other brokers."""
+        reported = link.brokers.get(hold.engine)
+        if not reported:
+            return [""]
+        if not hold.broker:
+            return list(reported)
+        name = self.hub.name_for(link, Need(link.app_id, hold.engine, "pause_queue", hold.environment, broker=hold.broker))
+        return [name] if name else []
+
+    def may_be_noted(self, need: Need) -> bool:
+        """A pause is noted, for workers that come later, also while none is connected that it concerns."""
+        able = self.hub.able(need.app_id, need.engine, need.action)
+        others = [link for link in able if not self.hub.may_use_broker(link, need)]
+        return need.action in ("pause_queue", "resume_queue") and len(others) == len(able)
 
     def _is_only(self, link: AgentLink, hold: holds.HoldRow) -> bool:
         """Whether a pause without an environment can mean this agent alone: the agents of the app are all of one environment."""

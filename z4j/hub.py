@@ -125,13 +125,29 @@ class Hub:
                         of_print.setdefault((link.app_id, engine, fingerprint), set()).add(identity)
         return {(app, engine, each): min(same) for (app, engine, _), same in of_print.items() if len(same) > 1 for each in same}
 
+    def brokers_of(self, app_id: int, engine: str, environment: str = "") -> set[str]:
+        """The identities that connected agents report, each broker under every name it has. Engine and environment "" are any."""
+        links = [link for link in self.of_app(app_id) if environment in ("", link.environment)]
+        return {name for link in links for of, known in link.brokers.items() if engine in ("", of) for name in known}
+
     def name_for(self, link: AgentLink, need: Need) -> str:
         """The identity under which this agent has the broker of `need`, "" where it has not told any that is."""
         reported = link.brokers.get(need.engine, {})
         if need.broker in reported:
             return need.broker
-        same = self._names_of(need) if need.broker else ()
+        same = self.names_of(need) if need.broker else ()
         return next((identity for identity in reported if identity in same), "")
+
+    def learn_brokers(self, link: AgentLink, engine: str, brokers: dict[str, str]) -> bool:
+        """What an agent's discovery reports. Returns whether it may use a broker now that it was not known to use: one that its hello did
+        not name, or one that another agent names differently, as their fingerprints show."""
+        before, link.brokers[engine] = link.brokers.get(engine, {}), brokers
+        fresh = {identity: of for identity, of in brokers.items() if before.get(identity, None) != of}
+        if fresh.keys() - before.keys():
+            return True
+        prints = {of for of in fresh.values() if of}
+        others = (other.brokers.get(engine, {}) for other in self.of_app(link.app_id) if other is not link)
+        return any(of in prints and identity not in brokers for known in others for identity, of in known.items())
 
     def broker_param(self, link: AgentLink, need: Need) -> dict[str, str]:
         """{"broker": the name this agent reported for the broker of `need`}; {} where it reported no such broker."""
@@ -142,7 +158,7 @@ class Hub:
         """Whether this agent uses the broker of `need`, as far as is known: one that told none may use any."""
         return not need.broker or not link.brokers.get(need.engine) or bool(self.name_for(link, need))
 
-    def _names_of(self, need: Need) -> set[str]:
+    def names_of(self, need: Need) -> set[str]:
         """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
         reported = [link.brokers.get(need.engine, {}) for link in self.of_app(need.app_id)]
         prints = {brokers[need.broker] for brokers in reported if brokers.get(need.broker)}
@@ -163,10 +179,11 @@ class Hub:
             return [], f"no agent that can do this for {need.engine} is connected{where}"
         if not need.environment and len(known := sorted({link.environment for link in able})) > 1:
             return [], f"its environment is not known, and agents of several are connected: {', '.join(known)}"
-        same = self._names_of(need) if need.broker else set()
+        same = self.names_of(need) if need.broker else set()
         if need.broker:
             its = [link for link in able if not (reported := link.brokers.get(need.engine)) or same & reported.keys()]
-            if not its and not need.worker and need.action != "lookup_task":
+            is_certain = bool(need.worker) and RULES[need.action].subject != "queue"
+            if not its and not is_certain and need.action != "lookup_task":
                 return [], f"no connected agent uses its broker, {need.broker}"
             able = its or able  # the worker that holds it is certain, and looking for it elsewhere changes nothing
         secure = [link for link in able if link.is_secure]

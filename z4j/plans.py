@@ -95,6 +95,11 @@ class Plans:
             await run.send_again(link)
             run.wake()
 
+    def brokers_learned(self) -> None:
+        """An agent may take items now that it could not take when it connected."""
+        for run in self._runs.values():
+            run.wake()
+
     # -- making one ----------------------------------------------------------------------------------------------------
     async def freeze(
         self, asker: Asker, action: str, params: Mapping[str, Any], source: Source, reason: str = "", undo_of: str = ""

@@ -109,15 +109,22 @@ class Scheduler:
         """What waits for an agent like this, and what its spool folder was handed and has not answered."""
         mine, again = [], []
         for fire in await fires.list_open(self.store, link.app_id):
-            if fire.outcome == "handed" and fire.spool == link.spool and _concerns(fire, link):
+            is_its = _concerns(fire, link) and self.hub.may_use_broker(link, _need(link.app_id, fire))
+            if fire.outcome == "handed" and fire.spool == link.spool and is_its:
                 again.append(fire)
             elif fire.outcome == "waiting":
                 mine.append((link.app_id, fire))
         proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in again})
         for fire in again:
-            link.send(frame_of(fire, fire.expires_at, proofs, self._queue_proof(link, fire)))
+            link.send(frame_of(fire, fire.expires_at, proofs, self._where(link, fire)))
         if mine:
             await self._hand_over(mine)
+
+    async def brokers_learned(self, link: AgentLink) -> None:
+        """An agent may take what it could not take when it connected."""
+        waiting = [(link.app_id, fire) for fire in await fires.list_open(self.store, link.app_id) if fire.outcome == "waiting"]
+        if waiting:
+            await self._hand_over(waiting)
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _hand_over(self, waiting: list[tuple[int, OpenFire]]) -> None:
@@ -125,7 +132,7 @@ class Scheduler:
         found: dict[Need, AgentLink | None] = {}
         by_link: dict[tuple[int, str], tuple[AgentLink, list[OpenFire]]] = {}
         for app_id, fire in waiting:
-            need = Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue)
+            need = _need(app_id, fire)
             if need not in found:
                 able, _ = self.hub.find(need)
                 found[need] = able[0] if able else None
@@ -140,10 +147,16 @@ class Scheduler:
             handed = [fire for fire in listed if fire.id in mine]
             proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in handed})
             for fire in handed:
-                link.send(frame_of(fire, at + ANSWER, proofs, self._queue_proof(link, fire)))
+                link.send(frame_of(fire, at + ANSWER, proofs, self._where(link, fire)))
 
-    def _queue_proof(self, link: AgentLink, fire: OpenFire) -> dict[str, str]:
-        return queue_proof(self.hub, link.app_id, fire.engine, {"queue": fire.queue}, link.environment)
+    def _where(self, link: AgentLink, fire: OpenFire) -> dict[str, str]:
+        """The broker by the name this agent has for it, and the proof of the queue."""
+        proof = queue_proof(self.hub, link.app_id, fire.engine, {"queue": fire.queue}, link.environment)
+        return proof | self.hub.broker_param(link, _need(link.app_id, fire))
+
+
+def _need(app_id: int, fire: OpenFire) -> Need:
+    return Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue, broker=fire.broker)
 
 
 def _concerns(fire: OpenFire, link: AgentLink) -> bool:
@@ -151,12 +164,13 @@ def _concerns(fire: OpenFire, link: AgentLink) -> bool:
     return (fire.engine, "run_task") in link.capabilities and fire.environment in ("", link.environment)
 
 
-def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]], queue: Mapping[str, str]) -> dict[str, Any]:
-    """A fire as an agent is told it; `proofs` is task name → what `read_proofs` says of it, `queue` what `queue_proof` does."""
+def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]], where: Mapping[str, str]) -> dict[str, Any]:
+    """A fire as an agent is told it; `proofs` is task name → what `read_proofs` says of it, `where` says
+    which broker is meant, and proves the queue."""
     params = {
         "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
         "queue": fire.queue, "proofs": proofs.get(fire.task_name, {}),
-        **queue,
+        **where,
     }  # fmt: skip
     return command_frame(f"{FIRE}{fire.task_id}", "run_task", fire.engine, expires_at, params)
 
@@ -230,7 +244,7 @@ def _fire(db: Connection, of: Due, due_at: int, at: int) -> OpenFire | None:
         fires.supersede(db, of.id, due_at)
     return OpenFire(
         id, of.id, due_at, "waiting", task_id, "", expires_at, of.environment, of.engine, of.task_name, of.args, of.kwargs, of.queue,
-        of.catch_up,
+        of.catch_up, of.broker,
     )  # fmt: skip
 
 

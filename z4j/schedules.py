@@ -24,7 +24,7 @@ from z4j.rules.frames import Schedules as Told
 from z4j.rules.schedules import BadSchedule
 from z4j.rules.typed import shown_reason, unmasked
 from z4j.scheduler import Scheduler, wake_of
-from z4j.store import apps, schedules
+from z4j.store import apps, queues, schedules
 from z4j.store.agents import read_proofs
 from z4j.store.db import Connection, Store
 from z4j.store.schedules import OWN, OverrideRow, ScheduleRow
@@ -162,9 +162,10 @@ class ScheduleDesk:
         if not row.is_own:
             await self._ask(asker, row, "fire_schedule", {"key": row.key}, reason, "fired", {})
             return ""
-        need = Need(row.app_id, row.engine, "run_task", row.environment, queue=row.queue)
+        need = Need(row.app_id, row.engine, "run_task", row.environment, queue=row.queue, broker=row.broker)
         args, kwargs = await schedules.whole_arguments(self.store, row.id)
         params = {"name": row.task_name, "args": json.loads(args), "kwargs": json.loads(kwargs), "queue": row.queue}
+        params |= {"broker": row.broker} if row.broker else {}
         made = await self.dispatch.wish(asker, Wish(need, f"schedule z4j:{row.name}", params, reason=reason))
         await self._note(asker, row, "fired", reason, {})
         return str(made[0].params["new_id"])
@@ -216,6 +217,8 @@ class ScheduleDesk:
         known = sorted({link.environment for link in self.hub.of_app(app_id)})
         if not wanted.environment and len(known) > 1:
             raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. Nothing was changed.")
+        if row is None or (row.broker, row.queue, row.engine) != (wanted.broker, wanted.queue, wanted.engine):
+            await self._check_broker(app_id, wanted)
         args, kwargs = ("[]", "{}") if row is None else await self._arguments_before(row, wanted)
         typed = _keep_masked(wanted, args, kwargs)
         at = clock.now()
@@ -231,6 +234,7 @@ class ScheduleDesk:
             "args": args if typed["args"] is None else json.dumps(typed["args"]),
             "kwargs": kwargs if typed["kwargs"] is None else json.dumps(typed["kwargs"]),
             "queue": wanted.queue, "is_enabled": int(wanted.is_enabled), "catch_up": wanted.catch_up, "overlap": wanted.overlap,
+            "broker": wanted.broker,
             "jitter_us": jitter_us, "starts_at": wanted.starts_at, "ends_at": wanted.ends_at, "anchor": timing.anchor,
             "next_at": next_at, "wake_at": wake_of(id, next_at, jitter_us) if wanted.is_enabled else None, "at": at,
         }  # fmt: skip
@@ -245,6 +249,22 @@ class ScheduleDesk:
         about = row or unborn(app_id, wanted, key)
         await self._write_own(asker, about, "save_schedule", word, reason, write, changes_of(row, wanted))
         return made[0] if made else id
+
+    async def _check_broker(self, app_id: int, wanted: Wanted) -> None:
+        """Raises BadInput for a broker that no connected agent uses, and where the queue is in several and none is named."""
+        known = self.hub.brokers_of(app_id, wanted.engine, wanted.environment)
+        if wanted.broker and known and wanted.broker not in known:
+            raise BadInput(
+                f"No connected agent uses the broker {wanted.broker[:120]}, but {', '.join(sorted(known))[:400]}. Nothing was changed."
+            )
+        if wanted.queue and not wanted.broker and len(known) > 1:
+            rows = await queues.list_queues(
+                self.store, app=wanted.app, environment=wanted.environment, engine=wanted.engine, name=wanted.queue,
+                same=self.hub.same_brokers(),
+            )  # fmt: skip
+            its = sorted({row.broker for row in rows} & known)
+            if len(its) > 1:
+                raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. Nothing was changed.")
 
     async def _arguments_before(self, row: ScheduleRow, wanted: Wanted) -> tuple[str, str]:
         """(args, kwargs) of an own schedule before an edit. What cannot be decrypted is "null": it is no loss where all is typed anew.

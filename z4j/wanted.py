@@ -14,10 +14,10 @@ MAX_JITTER_S: Final = 3_600
 CATCH_UPS: Final = ("skip", "once", "all")
 OVERLAPS: Final = ("allow", "skip")
 SHOWN: Final = (
-    "name", "kind", "expression", "timezone", "engine", "environment", "task_name", "queue", "priority", "is_enabled", "catch_up",
-    "overlap", "starts_at", "ends_at",
+    "name", "kind", "expression", "timezone", "engine", "environment", "task_name", "queue", "broker", "priority", "is_enabled",
+    "catch_up", "overlap", "starts_at", "ends_at",
 )  # fmt: skip
-OURS: Final = ("engine", "catch_up", "overlap", "starts_at", "ends_at")
+OURS: Final = ("engine", "broker", "catch_up", "overlap", "starts_at", "ends_at")
 """What other schedulers do not have."""
 
 
@@ -44,6 +44,8 @@ class Wanted:
     jitter_s: float = 0.0
     starts_at: int | None = None
     ends_at: int | None = None
+    broker: str = ""
+    """Of z4j's own: the identity of the broker its tasks are made in, "" for any that has the task."""
 
 
 def refuse_if_odd(wanted: Wanted) -> None:
@@ -54,6 +56,8 @@ def refuse_if_odd(wanted: Wanted) -> None:
         raise BadInput("Name the task it runs. Nothing was changed.")
     if wanted.catch_up not in CATCH_UPS or wanted.overlap not in OVERLAPS or not 0 <= wanted.jitter_s <= MAX_JITTER_S:
         raise BadInput("Catch-up is skip, once or all; overlap allow or skip; a jitter is at most an hour. Nothing was changed.")
+    if len(wanted.broker) > 255 or not wanted.broker.isprintable():
+        raise BadInput("A broker is named by at most 255 characters, as Queues names it. Nothing was changed.")
     if wanted.starts_at is not None and wanted.ends_at is not None and wanted.starts_at >= wanted.ends_at:
         raise BadInput("It ends before it begins. Nothing was changed.")
 
@@ -84,5 +88,5 @@ def unborn(app_id: int, wanted: Wanted, key: str) -> ScheduleRow:
     return ScheduleRow(
         0, app_id, wanted.app, wanted.environment, OWN, key, wanted.engine, wanted.name, wanted.kind, wanted.expression, wanted.timezone,
         wanted.task_name, "[]", "{}", wanted.queue, None, wanted.is_enabled, False, {}, "", wanted.catch_up, wanted.overlap, 0,
-        wanted.starts_at, wanted.ends_at, 0, None, None, "", 0, None, False,
+        wanted.starts_at, wanted.ends_at, 0, None, None, "", 0, None, False, wanted.broker,
     )  # fmt: skip

@@ -91,7 +91,7 @@ def _queues(add: Add) -> None:
         made = _remote(add(word, text, remote.act_on_queue, actions), asks=True)
         made.set_defaults(action=f"{word}_queue")
         made.add_argument("queue")
-        for name in ("app", "engine", "environment"):
+        for name in ("app", "engine", "environment", "broker"):
             made.add_argument(f"--{name}", help="Where several queues have this name.")
         if word in ("peek", "purge"):
             made.add_argument("--place", choices=PLACES, default="waiting")
@@ -202,6 +202,7 @@ def _rules(made: argparse.ArgumentParser) -> None:
     made.add_argument("--at", metavar="TIME", help="Once, such as 2026-12-24T18:00.")
     made.add_argument("--timezone")
     made.add_argument("--queue")
+    made.add_argument("--broker", help="Of a schedule of z4j's own, where the app has several.")
     made.add_argument("--arg", action="append", default=[], metavar="JSON", help="A positional argument; repeat it.")
     made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")
     made.add_argument("--arguments", metavar="FILE", help=ARGUMENTS)

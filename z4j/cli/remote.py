@@ -13,6 +13,7 @@ from z4j.cli.output import print_json, say
 from z4j.cli.secret import read_arguments, warn_of_values
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound
+from z4j.rules.pauses import is_paused
 from z4j.settings import Settings
 
 FILTERS = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label")
@@ -114,14 +115,20 @@ def list_queues(words: argparse.Namespace, settings: Settings) -> int:
     if words.json:
         print_json(found)
         return 0
-    paused = {(of["app"], of["environment"], of["engine"], of["queue"]) for of in found["paused"]}
     rows = [
         (of["app"], of["environment"], of["engine"], _named(of), *(_shown(of[key]) for key in ("depth", "delayed", "dead", "consumers")),
-         "paused" if (of["app"], of["environment"], of["engine"], of["name"]) in paused else "")
+         "paused" if any(_concerns(pause, of) for pause in found["paused"]) else "")
         for of in found["queues"]
     ]  # fmt: skip
     print_table(("app", "environment", "engine", "queue", "in broker", "delayed", "dead", "consumers", ""), rows)
     return 0
+
+
+def _concerns(pause: Mapping[str, Any], queue: Mapping[str, Any]) -> bool:
+    """Whether a pause is of this queue. An older server does not say in which broker."""
+    place = (queue["app"], queue["environment"], queue["engine"], queue["name"])
+    is_there = (pause["app"], pause["environment"], pause["engine"], pause["queue"]) == place
+    return is_there and is_paused(pause.get("broker", ""), queue.get("broker", ""))
 
 
 def _named(queue: Mapping[str, Any]) -> str:
@@ -145,21 +152,25 @@ def _shown(value: int | None) -> str:
 def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue pause | resume | peek | purge`."""
     client = client_of(words, settings)
-    place = only(
-        [
-            of for of in client.get("/queues", name=words.queue)["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
-            and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])
-        ], f"queue {words.queue}", "`z4j queue list` shows them all; --app, --engine and --environment tell them apart.",
-    )  # fmt: skip
+    found = [
+        of for of in client.get("/queues", name=words.queue)["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
+        and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])
+    ]  # fmt: skip
+    if words.broker is not None and len(found) > 1:  # of one queue the server knows the brokers, also of a pause that is left
+        found = [of for of in found if of["broker"] == words.broker]
+    hint = "`z4j queue list` shows them all; --app, --engine, --environment and --broker tell them apart."
+    place = only(found, f"queue {words.queue}", hint)
+    broker = words.broker or (place["broker"] if place["is_in_several_brokers"] else "")
     made = client.post(
         "/queues/actions", action=words.action, app=place["app"], environment=place["environment"], engine=place["engine"],
-        queue=place["name"], place=getattr(words, "place", None), confirm=getattr(words, "confirm", None) or "", reason=words.reason,
+        queue=place["name"], broker=broker, place=getattr(words, "place", None),
+        confirm=getattr(words, "confirm", None) or "", reason=words.reason,
     )["commands"]  # fmt: skip
     if not made:
         say("Noted. No worker is connected now; each is told when it connects.")
         return 0
-    if words.action == "peek_queue" and not words.json and (found := client.wait(made[0]))["status"] == "done":
-        tasks = found["detail"].get("tasks", [])
+    if words.action == "peek_queue" and not words.json and (answer := client.wait(made[0]))["status"] == "done":
+        tasks = answer["detail"].get("tasks", [])
         print_table(
             ("task id", "task name", "arguments", "due"), [(of["task_id"], of["name"], of["args"][:60], when(of["due_at"])) for of in tasks]
         )

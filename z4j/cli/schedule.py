@@ -23,7 +23,7 @@ from z4j_agent.redaction import MASK
 
 KEPT: Final = (
     "app", "environment", "engine", "name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "is_enabled",
-    "catch_up", "overlap", "jitter_s", "starts_at", "ends_at",
+    "catch_up", "overlap", "jitter_s", "starts_at", "ends_at", "broker",
 )  # fmt: skip
 """What an export holds of a schedule of z4j's own, and what an import takes."""
 
@@ -61,7 +61,7 @@ def create(words: argparse.Namespace, settings: Settings) -> int:
     made = client.post(
         "/schedules", app=words.app, environment=words.environment or "", scheduler=words.scheduler or "z4j", engine=words.engine or "",
         name=words.name, kind=kind, expression=expression, timezone=words.timezone or "UTC", task_name=words.task,
-        args=args, kwargs=kwargs, queue=words.queue or "", catch_up=words.catch_up,
+        args=args, kwargs=kwargs, queue=words.queue or "", catch_up=words.catch_up, **({"broker": words.broker} if words.broker else {}),
         overlap=words.overlap, jitter_s=words.jitter, reason=words.reason,
     )  # fmt: skip
     return _tell(made, words, f"{words.name} was created, row {made['id']}." if made["id"] else f"Asked the scheduler for {words.name}.")
@@ -75,6 +75,7 @@ def edit(words: argparse.Namespace, settings: Settings) -> int:
     made = client.post(
         f"/schedules/{_row_of(client, words)}", kind=kind or None, expression=expression or None, timezone=words.timezone, name=words.name,
         task_name=words.task, queue=words.queue, args=args or None, kwargs=kwargs or None,
+        **({"broker": words.broker} if words.broker is not None else {}),
         reason=words.reason,
     )  # fmt: skip
     return _tell(made, words, "Changed.")
@@ -103,7 +104,7 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
 
 def _kept(of: dict[str, Any]) -> dict[str, Any]:
     of = of | {"args": json.loads(of["args"]), "kwargs": json.loads(of["kwargs"]), "jitter_s": of["jitter_us"] / 1_000_000}
-    return {name: of[name] for name in KEPT}
+    return {name: of[name] for name in KEPT if name in of}
 
 
 def import_(words: argparse.Namespace, settings: Settings) -> int:
@@ -172,7 +173,7 @@ def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str
     found = []
     for of in client.get("/schedules", app=words.app, environment=words.environment)["schedules"]:
         if of["scheduler"] == words.source:
-            wanted = {name: of[name] for name in KEPT if name in of and name not in ("args", "kwargs", "catch_up", "overlap")}
+            wanted = {name: of[name] for name in KEPT if name in of and name not in ("args", "kwargs", "catch_up", "overlap", "broker")}
             args, kwargs = json.loads(of["args"]), json.loads(of["kwargs"])
             found.append((of["name"], wanted | {"args": args, "kwargs": kwargs}, _why_not(of, args, kwargs, is_either=dialect.is_either)))
     return found

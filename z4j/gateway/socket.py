@@ -201,12 +201,16 @@ class _Peer:
                 at = clock.now()
                 boot = self._linked().boot
                 of_worker = found.worker.queues if found.worker is not None else []
-                self._linked().brokers[found.engine] = found.brokers
+                has_learned = self.gateway.hub.learn_brokers(self._linked(), found.engine, found.brokers)
                 self._linked().queue_proofs |= {(found.engine, queue.name): queue.proof for queue in found.queues if queue.proof}
                 self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
                 await self.gateway.store.note(
                     "discovery", lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at), lane=self.token.app_id
                 )
+                if has_learned:
+                    await self.gateway.dispatch.brokers_learned(self._linked())
+                    await self.gateway.schedules.scheduler.brokers_learned(self._linked())
+                    self.gateway.plans.brokers_learned()
                 self.gateway.live.changed(("workers", "queues"))
             case Schedules() as told:
                 await self.gateway.schedules.agent_listed(self._linked(), told)
@@ -276,6 +280,7 @@ class _Peer:
             capabilities={(item.engine, item.action): item.scope for item in hello.capabilities},
             environment=hello.environment,
             authenticates_originals=hello.authenticates_originals,
+            brokers=dict(hello.brokers or {}),
         )
         replaced = self.gateway.hub.connect(self.link)
         if replaced is not None:

@@ -14,6 +14,7 @@ Text = Annotated[str, Meta(max_length=4_000)]
 Count = Annotated[int, Meta(ge=0, lt=1 << 53)]
 Short = Annotated[list[Name], Meta(max_length=1_000)]
 Notes = Annotated[list[Text], Meta(max_length=50)]
+Brokers = Annotated[dict[Name, Name], Meta(max_length=100)]
 
 
 class CapabilityItem(Struct, array_like=True, frozen=True):
@@ -62,6 +63,8 @@ class Hello(Struct, tag_field="type", tag="hello", frozen=True):
     """As in an origin record."""
     authenticates_originals: bool = False
     """False of an older agent, which also runs what nobody has proved."""
+    brokers: Annotated[dict[Name, Brokers], Meta(max_length=100)] | None = None
+    """engine → the brokers its process uses; an older agent reports them in its discovery alone, a moment later: None."""
 
 
 class TaskItem(Struct, array_like=True, frozen=True):
@@ -133,7 +136,7 @@ class Discovery(Struct, tag_field="type", tag="discovery", frozen=True):
     tasks: Annotated[list[TaskItem], Meta(max_length=10_000)]
     queues: Annotated[list[QueueItem], Meta(max_length=1_000)]
     worker: WorkerFacts | None = None
-    brokers: Annotated[dict[Name, Name], Meta(max_length=100)] = {}
+    brokers: Brokers = {}
     """{identity: fingerprint} of the brokers the process uses, see `z4j_agent.broker`; {} where it did not report any."""
 
 

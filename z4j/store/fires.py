@@ -56,6 +56,8 @@ class OpenFire:
     kwargs: str
     queue: str
     catch_up: str
+    broker: str = ""
+    """The identity of the broker it makes its task in, "" for any that has it."""
 
 
 def record_fired(db: Connection, app_id: int, record: Fired, at: int) -> None:

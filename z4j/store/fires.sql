@@ -27,7 +27,7 @@ VALUES (:schedule_id, :due_at, :fired_at, :outcome, :task_id, :error, :spool, :e
 -- list_open --
 -- Own fires that wait for an agent of this app, or for its answer, in order of their due times. Index: fire_open.
 SELECT f.id, f.schedule_id, f.due_at, f.outcome, f.task_id, coalesce(f.spool, ''), f.expires_at, s.environment, s.engine, s.task_name, s.args,
-  s.kwargs, s.queue, s.catch_up, s.app_id, s.key, s.sealed FROM fire AS f JOIN schedule AS s ON s.id = f.schedule_id
+  s.kwargs, s.queue, s.catch_up, s.broker, s.app_id, s.key, s.sealed FROM fire AS f JOIN schedule AS s ON s.id = f.schedule_id
 WHERE f.outcome IN ('waiting', 'handed') AND s.app_id = :app_id ORDER BY f.due_at LIMIT :limit;
 
 -- hand_over --

@@ -86,6 +86,8 @@ class ScheduleRow:
     seen_at: int
     gone_at: int | None
     is_overridden: bool
+    broker: str = ""
+    """Of z4j's own: the identity of the broker its tasks are made in, "" for any that has the task."""
 
     @property
     def is_own(self) -> bool:
@@ -151,6 +153,7 @@ class Due:
     overlap: str
     jitter_us: int
     next_at: int
+    broker: str = ""
     error: str = ""
     """Why its arguments cannot be decrypted."""
 
@@ -338,7 +341,7 @@ def list_due(db: Connection, at: int, limit: int) -> list[Due]:
     for row in db.execute(SQL["list_due"], {"at": at, "limit": limit}):
         (
             id, app_id, environment, engine, name, kind, expression, timezone, task_name, args, kwargs, queue, catch_up, overlap, jitter,
-            starts_at, ends_at, anchor, next_at, key, sealed,
+            starts_at, ends_at, anchor, next_at, broker, key, sealed,
         ) = row  # fmt: skip
         error = ""
         try:
@@ -347,7 +350,24 @@ def list_due(db: Connection, at: int, limit: int) -> list[Due]:
             error = cause.message
         timing = timing_of(OWN, kind, expression, timezone, anchor, starts_at, ends_at)
         found.append(
-            Due(id, app_id, environment, engine, name, timing, task_name, args, kwargs, queue, catch_up, overlap, jitter, next_at, error)
+            Due(
+                id,
+                app_id,
+                environment,
+                engine,
+                name,
+                timing,
+                task_name,
+                args,
+                kwargs,
+                queue,
+                catch_up,
+                overlap,
+                jitter,
+                next_at,
+                broker,
+                error,
+            )
         )
     return found
 

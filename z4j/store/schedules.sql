@@ -67,7 +67,7 @@ UPDATE schedule SET last_at = max(coalesce(last_at, :at), :at), anchor = max(anc
 -- Every schedule that is there, those due next first; a table of hundreds, not of millions.
 SELECT s.id, s.app_id, p.name, s.environment, s.scheduler, s.key, s.engine, s.name, s.kind, s.expression, s.timezone, s.task_name, s.args,
   s.kwargs, s.queue, s.priority, s.is_enabled, s.is_code, s.unable, s.note, s.catch_up, s.overlap, s.jitter_us, s.starts_at, s.ends_at,
-  s.anchor, s.next_at, s.last_at, s.seen_by, s.seen_at, s.gone_at, o.key IS NOT NULL
+  s.anchor, s.next_at, s.last_at, s.seen_by, s.seen_at, s.gone_at, o.key IS NOT NULL, s.broker
 FROM schedule AS s JOIN app AS p ON p.id = s.app_id
   LEFT JOIN override AS o ON o.app_id = s.app_id AND o.environment = s.environment AND o.scheduler = s.scheduler AND o.key = s.key
 WHERE s.gone_at IS NULL ORDER BY s.next_at IS NULL, s.next_at, s.name LIMIT :limit;
@@ -76,7 +76,7 @@ WHERE s.gone_at IS NULL ORDER BY s.next_at IS NULL, s.next_at, s.name LIMIT :lim
 -- One schedule, also one that is gone. Index: the primary key.
 SELECT s.id, s.app_id, p.name, s.environment, s.scheduler, s.key, s.engine, s.name, s.kind, s.expression, s.timezone, s.task_name, s.args,
   s.kwargs, s.queue, s.priority, s.is_enabled, s.is_code, s.unable, s.note, s.catch_up, s.overlap, s.jitter_us, s.starts_at, s.ends_at,
-  s.anchor, s.next_at, s.last_at, s.seen_by, s.seen_at, s.gone_at, o.key IS NOT NULL
+  s.anchor, s.next_at, s.last_at, s.seen_by, s.seen_at, s.gone_at, o.key IS NOT NULL, s.broker
 FROM schedule AS s JOIN app AS p ON p.id = s.app_id
   LEFT JOIN override AS o ON o.app_id = s.app_id AND o.environment = s.environment AND o.scheduler = s.scheduler AND o.key = s.key
 WHERE s.id = :id;
@@ -93,9 +93,9 @@ UPDATE schedule SET next_at = :next_at WHERE id = :id;
 -- add_own --
 -- A schedule of z4j's own.
 INSERT INTO schedule (app_id, environment, scheduler, key, engine, name, kind, expression, timezone, task_name, args, kwargs, queue,
-  is_enabled, note, catch_up, overlap, jitter_us, starts_at, ends_at, anchor, next_at, wake_at, seen_at, sealed)
+  is_enabled, note, catch_up, overlap, jitter_us, starts_at, ends_at, anchor, next_at, wake_at, seen_at, sealed, broker)
 VALUES (:app_id, :environment, 'z4j', :key, :engine, :name, :kind, :expression, :timezone, :task_name, :args, :kwargs, :queue,
-  :is_enabled, '', :catch_up, :overlap, :jitter_us, :starts_at, :ends_at, :anchor, :next_at, :wake_at, :at, :sealed) RETURNING id;
+  :is_enabled, '', :catch_up, :overlap, :jitter_us, :starts_at, :ends_at, :anchor, :next_at, :wake_at, :at, :sealed, :broker) RETURNING id;
 
 -- sealed_of --
 -- The whole arguments of an own schedule, encrypted.
@@ -106,7 +106,8 @@ SELECT app_id, key, args, kwargs, sealed FROM schedule WHERE id = :id;
 UPDATE schedule SET environment = :environment, engine = :engine, name = :name, kind = :kind, expression = :expression,
   timezone = :timezone, task_name = :task_name, args = :args, kwargs = :kwargs, queue = :queue, is_enabled = :is_enabled,
   catch_up = :catch_up, overlap = :overlap, jitter_us = :jitter_us, starts_at = :starts_at, ends_at = :ends_at, anchor = :anchor,
-  next_at = :next_at, wake_at = :wake_at, seen_at = :at, sealed = :sealed WHERE id = :id AND scheduler = 'z4j';
+  next_at = :next_at, wake_at = :wake_at, seen_at = :at, sealed = :sealed, broker = :broker
+WHERE id = :id AND scheduler = 'z4j';
 
 -- switch_own --
 -- A schedule of z4j's own is enabled or disabled.
@@ -119,7 +120,7 @@ DELETE FROM schedule WHERE id = :id AND scheduler = 'z4j';
 -- list_due --
 -- Own schedules whose time has come, in order of their due times. Index: schedule_wake.
 SELECT id, app_id, environment, engine, name, kind, expression, timezone, task_name, args, kwargs, queue, catch_up, overlap, jitter_us,
-  starts_at, ends_at, anchor, next_at, key, sealed FROM schedule WHERE wake_at <= :at ORDER BY wake_at LIMIT :limit;
+  starts_at, ends_at, anchor, next_at, broker, key, sealed FROM schedule WHERE wake_at <= :at ORDER BY wake_at LIMIT :limit;
 
 -- next_wake --
 -- When the next own schedule is due. Index: schedule_wake.

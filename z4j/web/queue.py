@@ -59,6 +59,8 @@ class QueuePage:
     shell: Shell
     line: QueueLine
     hold: HoldRow | None
+    left: tuple[HoldRow, ...]
+    """Pauses of this name in brokers that no agent reports with it now."""
     places: tuple[Choice, ...]
     place: str
     peeked: Peeked | None
@@ -90,16 +92,15 @@ async def detail_page(request: Request) -> Response:
     place = request.query_params.get("place", "waiting")
     place = place if place in dict(PLACES) else "waiting"
     looked = next((of for of in asked if _is_look(of, row, place)), None)
-    open_holds = await holds.list_holds(found.store)
-    hold = next(
-        (of for of in open_holds if (of.app_id, of.environment, of.engine, of.queue) == (app_id, row.environment, row.engine, row.name)),
-        None,
-    )
+    held = holds.of_queue(await holds.list_holds(found.store, found.hub.same_brokers()), row)
+    hold = holds.find_hold(held, row)
+    listed = {of.broker for of in await list_queues(found.store, app=row.app, name=row.name, same=found.hub.same_brokers())}
     role = request.scope["identity"].role
     page = QueuePage(
         shell=shell,
         line=line(row, shell.now, is_paused=hold is not None),
         hold=hold,
+        left=tuple(of for of in held if of is not hold and of.broker not in listed),
         places=tuple(Choice(word, href_of(row, place=key), key == place) for key, word in PLACES),
         place=place,
         peeked=_peeked(looked) if looked else None,
@@ -117,8 +118,8 @@ async def detail_page(request: Request) -> Response:
 def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: str) -> str:
     if not may_act(role, action):
         return f"your role is {role}"
-    broker = row.needed_broker if action in ("peek_queue", "purge_queue") else ""
-    return services(request).hub.find(Need(app_id, row.engine, action, row.environment, queue=row.name, broker=broker))[1]
+    need = Need(app_id, row.engine, action, row.environment, queue=row.name, broker=row.needed_broker)
+    return "" if services(request).dispatch.may_be_noted(need) else services(request).hub.find(need)[1]
 
 
 def _broker_of(row: QueueRow) -> tuple[tuple[str, str], ...]:

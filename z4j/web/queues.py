@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.store import queues
-from z4j.store.holds import list_holds
+from z4j.store.holds import find_hold, list_holds
 from z4j.store.queues import FIRST, Place, QueueRow, each_queue, place_of
 from z4j.web import export, paging
 from z4j.web.filters import Filters
@@ -68,12 +68,12 @@ async def list_page(request: Request) -> Response:
     """GET /queues."""
     scope = scope_of(request)
     shell = await make_shell(request, "queues")
-    paused = {(of.app, of.environment, of.engine, of.queue) for of in await list_holds(services(request).store)}
+    held = await list_holds(services(request).store, services(request).hub.same_brokers())
     after = place_from(request)
     rows, last = await page_of(request, scope, after, PAGE)
     lines, before = list[QueueLine](), FIRST
     for row in rows:
-        lines.append(line(row, shell.now, is_paused=place_of(row) in paused, is_counted=place_of(row) != before))
+        lines.append(line(row, shell.now, is_paused=find_hold(held, row) is not None, is_counted=place_of(row) != before))
         before = place_of(row)
     waiting = sum(of.row.waiting for of in lines if of.is_counted)
     is_part = last is not None or after != FIRST

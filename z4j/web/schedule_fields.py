@@ -13,7 +13,7 @@ from z4j.exceptions import BadInput
 from z4j.rules import signatures
 from z4j.rules.schedules import local_of, zone_of
 from z4j.store import schedules
-from z4j.store.schedules import ScheduleRow
+from z4j.store.schedules import OWN, ScheduleRow
 from z4j.wanted import Wanted
 from z4j.web import wishes
 from z4j.web.schedule import pretty_json
@@ -42,6 +42,7 @@ async def wanted_of(request: Request, form: dict[str, str], row: ScheduleRow | N
     return Wanted(
         app=app, environment=environment, scheduler=scheduler, engine=engine, name=form.get("name", ""), kind=kind, expression=expression,
         timezone=zone, task_name=task_name, args=args, kwargs=kwargs, queue=form.get("queue", ""),
+        broker=form.get("broker", "") if scheduler == OWN else "",
         priority=wishes.integer(form.get("priority"), "priority"), is_enabled=form.get("is_enabled") == "on",
         catch_up=form.get("catch_up") or "skip", overlap=form.get("overlap") or "allow", jitter_s=_seconds(form.get("jitter_s", "")),
         starts_at=_moment(form.get("starts_at", ""), zone, "The beginning"), ends_at=_moment(form.get("ends_at", ""), zone, "The end"),
@@ -133,6 +134,7 @@ def values_of(row: ScheduleRow) -> dict[str, str]:
         "kind": kind, "expression": row.expression if kind == "cron" else "", "seconds": row.expression if kind == "interval" else "300",
         "once": row.expression if kind == "once" else "", "every": "daily", "time": "02:30", "minute": "0", "n": "5", "day": "1",
         "name": row.name, "task_name": row.task_name, "args": pretty_json(row.args), "kwargs": pretty_json(row.kwargs), "queue": row.queue,
+        "broker": row.broker,
         "priority": "" if row.priority is None else str(row.priority), "timezone": row.timezone, "engine": row.engine,
         "is_enabled": "on" if row.is_enabled else "", "catch_up": row.catch_up, "overlap": row.overlap,
         "jitter_s": f"{row.jitter_us / 1_000_000:g}" if row.jitter_us else "", "starts_at": local(row.starts_at),

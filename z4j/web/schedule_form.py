@@ -77,6 +77,8 @@ class FormPage:
     environments: tuple[tuple[str, str], ...]
     engines: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
+    brokers: tuple[tuple[str, str], ...]
+    """Where agents of the app use several, or the schedule names one; else empty."""
     preview: Preview
     is_review: bool
     action: str
@@ -187,6 +189,7 @@ async def _page(
         environments=environments,
         engines=engines,
         names=tuple(dict.fromkeys(names)),
+        brokers=await _brokers(request, app, values) if scheduler == OWN else (),
         preview=seen,
         is_review=is_review and not seen.wrong,
         action=f"/schedules/{row.id}/edit" if row else "/schedules/new",
@@ -227,6 +230,16 @@ async def _own_choices(request: Request, app: str) -> tuple[tuple[tuple[str, str
     if len(environments) < 2:
         environments |= {""}
     return tuple((of, of) for of in sorted(engines)), tuple((of, of or "any") for of in sorted(environments))
+
+
+async def _brokers(request: Request, app: str, values: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    found = services(request)
+    app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
+    same, named = found.hub.same_brokers(), values.get("broker", "")
+    engines = {engine for link in found.hub.of_app(app_id) for engine in link.brokers if values.get("engine", "") in ("", engine)}
+    known = {same.get((app_id, engine, each), each) for engine in engines for each in found.hub.brokers_of(app_id, engine)}
+    known |= {named} if named else set()
+    return (("", "any that has the task"), *((each, each) for each in sorted(known))) if len(known) > 1 or named else ()
 
 
 # -- what it means ----------------------------------------------------------------------------------------------------------

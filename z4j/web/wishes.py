@@ -15,7 +15,7 @@ from z4j.exceptions import BadInput, NotFound
 from z4j.hub import Need
 from z4j.rules import signatures
 from z4j.rules.commands import RULES
-from z4j.store import agents, apps, queues, workers
+from z4j.store import agents, apps, holds, queues, workers
 from z4j.store.db import Store
 from z4j.store.workers import WorkerRow
 
@@ -36,7 +36,7 @@ async def queue_wish(
     store: Store, action: str, app: str, environment: str, engine: str, queue: str, params: Mapping[str, Any], reason: str = "",
     same: queues.SameBrokers = queues.NONE,
 ) -> Wish:  # fmt: skip
-    """An action on a queue, looking and purging in the broker that `params` name. Raises NotFound or BadInput."""
+    """An action on a queue in the broker that `params` name, in the only one where they name none. Raises NotFound or BadInput."""
     if (rule := RULES.get(action)) is None or rule.subject != "queue":
         raise BadInput(f"There is no action {action[:40]} on queues.")
     known = await queues.list_queues(store, app=app, environment=environment, engine=engine, name=queue, same=same) if app else []
@@ -45,18 +45,25 @@ async def queue_wish(
         where = f" in {environment[:40]}" if environment else " without an environment"
         raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]}{where} of {app[:60]}.", "Queues lists them all.")
     given: dict[str, Any] = {"queue": queue}
-    broker = ""
+    brokers = [row.broker for row in known]
+    if action == "resume_queue":  # also where no agent reports the queue any more
+        brokers += [row.broker for row in holds.of_queue(await holds.list_holds(store, same), known[0]) if row.broker]
+    brokers = list(dict.fromkeys(brokers))
+    app_id, named = await app_id_of(store, app), params.get("broker")
+    broker = _broker(same.get((app_id, engine, named), named) if isinstance(named, str) else named, brokers)
+    if action in ("pause_queue", "resume_queue"):
+        broker = broker or brokers[0]  # a queue of the same name may appear in another one
+    given |= {"broker": broker} if broker else {}
     if action in ("peek_queue", "purge_queue"):
-        broker = _broker(params.get("broker"), [row.broker for row in known])
-        given |= {"broker": broker} if broker else {}
         place = params.get("place") or "waiting"
         if place not in PLACES:
             raise BadInput(f"A place is one of {', '.join(PLACES)}.")
         given["place"] = place
         if action == "peek_queue":
             given["limit"] = min(max(integer(params.get("limit"), "limit") or PEEK, 1), 200)
-    need = Need(await app_id_of(store, app), engine, action, environment, queue=queue, broker=broker)
-    return Wish(need, f"queue {engine}:{queue}{_in(environment)}", given, reason=reason)
+    need = Need(app_id, engine, action, environment, queue=queue, broker=broker)
+    beside = tuple(row.broker for row in known if row.broker not in ("", broker))
+    return Wish(need, f"queue {engine}:{queue}{_in(environment)}", given, reason=reason, beside=beside)
 
 
 def _broker(named: Any, known: list[str]) -> str:

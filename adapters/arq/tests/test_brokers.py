@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ class TwoDatabases(TwoAsyncBrokers):
         job = self.run(self.pools[which].enqueue_job("note", value, _job_id=task_id or None, _defer_by=delay_s or None))
         return str(job.job_id)
 
-    def start_worker_of(self, which: int) -> None:
-        self.start(f"worker-{which}", [sys.executable, Path(__file__).with_name("two_app.py"), str(which)])
+    def start_worker_of(self, which: int) -> subprocess.Popen[bytes]:
+        return self.start(f"worker-{which}", [sys.executable, Path(__file__).with_name("two_app.py"), str(which)])
 
     def depth(self, which: int) -> int:
         with redis.Redis(port=self.port, db=which) as client:

@@ -12,6 +12,8 @@ from typing import Any
 from arq import Worker
 from arq.connections import RedisSettings
 
+import z4j_arq
+
 WHICH = int(sys.argv[1])
 
 
@@ -21,6 +23,8 @@ async def note(ctx: dict[str, Any], value: str) -> None:
 
 
 async def main() -> None:
+    if "Z4J_URL" in os.environ:
+        z4j_arq.install()
     redis = RedisSettings(port=int(os.environ["TWO_PORT"]), database=WHICH)
     await Worker(functions=[note], redis_settings=redis, poll_delay=0.05).main()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,10 +40,10 @@ class TwoApps(TwoBrokers):
         _, note = self.made[which]
         return str(note.apply_async((value,), countdown=delay_s or None, task_id=task_id or None).id)
 
-    def start_worker_of(self, which: int) -> None:
+    def start_worker_of(self, which: int) -> subprocess.Popen[bytes]:
         app = f"two_app:{('first', 'second')[which]}"
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-P", "solo", "--without-gossip", "--without-mingle"]
-        self.start(f"worker-{which}", command, cwd=Path(__file__).parent)
+        return self.start(f"worker-{which}", command, cwd=Path(__file__).parent)
 
     def depth(self, which: int) -> int:
         with redis.Redis(port=self.port, db=which) as client:

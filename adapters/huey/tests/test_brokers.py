@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,10 @@ class TwoHueys(TwoBrokers):
         _, note = self.made[which]
         return str((note.schedule((value,), delay=delay_s) if delay_s else note(value)).id)
 
-    def start_worker_of(self, which: int) -> None:
+    def start_worker_of(self, which: int) -> subprocess.Popen[bytes]:
         app = f"two_app.{('first', 'second')[which]}"
         command = [sys.executable, "-m", "huey.bin.huey_consumer", app, "-w", "1", "-d", "0.02", "-m", "0.05", "-n"]
-        self.start(f"worker-{which}", command, cwd=Path(__file__).parent)
+        return self.start(f"worker-{which}", command, cwd=Path(__file__).parent)
 
     def depth(self, which: int) -> int:
         with redis.Redis(port=self.port, db=which) as client:

@@ -10,6 +10,8 @@ from typing import Any
 
 import huey as engine
 
+import z4j_huey
+
 
 def make(which: int, port: int, folder: str) -> tuple[Any, Any]:
     """The object and its task `note`."""
@@ -25,3 +27,6 @@ def make(which: int, port: int, folder: str) -> tuple[Any, Any]:
 
 if "TWO_PORT" in os.environ:
     (first, _), (second, _) = (make(which, int(os.environ["TWO_PORT"]), os.environ["TWO_FOLDER"]) for which in (0, 1))
+    if "Z4J_URL" in os.environ:
+        for app in (first, second):
+            z4j_huey.install(app)

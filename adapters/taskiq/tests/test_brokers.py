@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,10 +48,10 @@ class TwoLists(TwoAsyncBrokers):
         kicker = task.kicker().with_task_id(task_id) if task_id else task.kicker()
         return str(self.run(kicker.kiq(value)).task_id)
 
-    def start_worker_of(self, which: int) -> None:
+    def start_worker_of(self, which: int) -> subprocess.Popen[bytes]:
         app = f"two_app:{('first', 'second')[which]}"
         command = [sys.executable, "-m", "taskiq", "worker", app, "--workers", "1"]
-        self.start(f"worker-{which}", command, cwd=Path(__file__).parent)
+        return self.start(f"worker-{which}", command, cwd=Path(__file__).parent)
 
     def depth(self, which: int) -> int:
         with redis.Redis(port=self.port, db=which) as client:

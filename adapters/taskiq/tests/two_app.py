@@ -9,6 +9,8 @@ from typing import Any
 
 from taskiq_redis import ListQueueBroker
 
+import z4j_taskiq
+
 
 def make(which: int, port: int, folder: str) -> tuple[Any, Any]:
     """The broker and its task `note`."""
@@ -23,3 +25,6 @@ def make(which: int, port: int, folder: str) -> tuple[Any, Any]:
 
 if "TWO_PORT" in os.environ:
     (first, _), (second, _) = (make(which, int(os.environ["TWO_PORT"]), os.environ["TWO_FOLDER"]) for which in (0, 1))
+    if "Z4J_URL" in os.environ:
+        for broker in (first, second):
+            z4j_taskiq.install(broker)

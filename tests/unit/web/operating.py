@@ -40,6 +40,7 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
     running = plan_page(shell, ran, now, shares=plans.shares(ran, ACCOUNT), can=frozenset({"pause", "abort", "undo"}), state="running")
     here = queue.QueuePage(
         shell, line, HoldRow(1, "shop", 1, "production", "celery", evil, now, evil, evil, None),
+        (HoldRow(2, "shop", 1, "production", "celery", evil, now, evil, evil, None, evil),),
         (Choice("Waiting", "/queues/x", True),), "waiting",
         queue.Peeked("waiting", now, False, "", ({"task_id": evil, "name": evil, "args": evil, "enqueued_at": now, "due_at": None},)),
         (queue.Asked(dataclasses.replace(command, action="purge_queue", queue=evil, detail={"tasks": 5, "error": evil}), True, 3),),

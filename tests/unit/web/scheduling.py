@@ -43,7 +43,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
     preview = schedule_form.Preview(evil, evil)
     form = schedule_form.FormPage(
         shell, None, (), "z4j", "z4j", values, schedule_form.KINDS, ("UTC", evil), "", True, (("", "any"), (evil, evil)), ((evil, evil),),
-        (evil,), preview, False, "/schedules/new",
+        (evil,), (("", "any"), (evil, evil)), preview, False, "/schedules/new",
     )  # fmt: skip
     meant = schedule_form.Preview(says=evil, zone="UTC", viewer="UTC", times=times, warnings=(evil,), changes={"name": [evil, evil]})
     day = calendar.CalendarPage(

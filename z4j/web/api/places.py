@@ -68,7 +68,7 @@ class AuditRows(Struct):
 
 class QueueAction(Struct, forbid_unknown_fields=True):
     """`place` (waiting, delayed, dead) and `limit` for peek_queue; `place`, and `confirm` with the word "purge", for purge_queue;
-    `broker` for both where the queue is in several."""
+    `broker` where the queue is in several."""
 
     action: str
     app: str
@@ -119,7 +119,7 @@ async def queues(request: Request) -> Response:
         rows = await list_queues(store, app=scope.app, environment=scope.environment, engine=scope.engine, name=name, same=same)
     else:
         rows, last = await page_of(request, scope, place_from(request), EXPORTED)
-    return answer({"queues": rows, "paused": await list_holds(store), "after": text_of(last) if last else None})
+    return answer({"queues": rows, "paused": await list_holds(store, same), "after": text_of(last) if last else None})
 
 
 async def act_on_queue(request: Request) -> Response:

@@ -45,7 +45,7 @@ class ScheduleFacts(Struct):
 
 class NewSchedule(Struct, forbid_unknown_fields=True):
     """`kind`: cron, interval (seconds, or "5m") or once (ISO 8601). `scheduler` is z4j, or one that /schedulers lists, then in its
-    `environment`. The last five fields are of z4j's own alone."""
+    `environment`. The last six fields are of z4j's own alone; `broker` is as Queues names it, "" for any that has the task."""
 
     app: str
     name: str
@@ -67,6 +67,7 @@ class NewSchedule(Struct, forbid_unknown_fields=True):
     jitter_s: float = 0.0
     starts_at: int | None = None
     ends_at: int | None = None
+    broker: str = ""
 
 
 class ScheduleChange(Struct, forbid_unknown_fields=True):
@@ -86,6 +87,7 @@ class ScheduleChange(Struct, forbid_unknown_fields=True):
     jitter_s: float | None = None
     starts_at: int | None = None
     ends_at: int | None = None
+    broker: str | None = None
     reason: str = ""
 
 

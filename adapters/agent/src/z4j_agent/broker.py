@@ -8,18 +8,25 @@ several addresses names it with `Z4J_BROKER` or `install(broker_name=…)`, in e
 
 from __future__ import annotations
 
+import itertools
 import os
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import z4j_agent
-from z4j_agent.adapter import Refused
+from z4j_agent.adapter import Adapter, Refused
+from z4j_agent.guard import faults, let_through
+
+if TYPE_CHECKING:
+    from z4j_agent.agent import Agent
 
 LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 -- compared, not bound to
 LONGEST = 255
+MOST = 100
+"""Brokers of one engine that a process reports; the protocol takes no more."""
 PORTS = {"redis": 6379, "amqp": 5672}
 KINDS = {
     "rediss": "redis", "valkey": "redis", "valkeys": "redis", "redis+socket": "redis", "unix": "redis", "amqps": "amqp", "pyamqp": "amqp",
@@ -111,6 +118,19 @@ def fingerprint_file(path: Path) -> str:
     except OSError:
         return ""
     return f"{boot}:{facts.st_dev}:{facts.st_ino}"
+
+
+def brokers_of(agent: Agent, adapter: Adapter) -> dict[str, str]:
+    """{identity: fingerprint} as an adapter tells the server; what they say of themselves is remembered for the originals made from now
+    on. Never raises."""
+    try:
+        found = dict(itertools.islice(adapter.brokers().items(), MOST))
+    except Exception as error:
+        let_through(error)
+        faults.report(f"finding the brokers of {adapter.engine}", error)
+        return {}
+    agent.fingerprints.update({identity: fingerprint for identity, fingerprint in found.items() if fingerprint})
+    return found
 
 
 def find_broker(broker: str, server: str, known: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent import wire
 from z4j_agent.adapter import QueueInfo
 from z4j_agent.authority import is_known, queue_of
+from z4j_agent.broker import brokers_of
 from z4j_agent.checks import notes_of
 from z4j_agent.commands import Commands
 from z4j_agent.dial import dial
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.client import ClientConnection
 
-    from z4j_agent.adapter import Adapter, TaskInfo
+    from z4j_agent.adapter import TaskInfo
     from z4j_agent.agent import Agent
     from z4j_agent.shipper import Batch
 
@@ -218,6 +219,7 @@ class Connection:
             "denied": list(settings.denied),
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
             "authenticates_originals": True,
+            "brokers": {adapter.engine: brokers_of(agent, adapter) for adapter in agent.adapters},
             "redaction": RULES,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
@@ -402,23 +404,12 @@ class _Exchange:
         except Exception as error:
             let_through(error)
             faults.report(f"discovery of the worker in {adapter.engine}", error)
-        found["brokers"] = self._brokers(adapter)
+        found["brokers"] = brokers_of(self._agent, adapter)
         frame = self._session.send_discovery(found)
         if len(frame) > wire.MAX_FRAME // 2:
             found["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in found["tasks"]]
             frame = self._session.send_discovery(found)
         self._socket.send(frame)
-
-    def _brokers(self, adapter: Adapter) -> dict[str, str]:
-        """Those of an adapter; what they say of themselves is remembered for the originals made from now on."""
-        try:
-            found = adapter.brokers()
-        except Exception as error:
-            let_through(error)
-            faults.report(f"finding the brokers of {adapter.engine}", error)
-            return {}
-        self._agent.fingerprints.update({identity: fingerprint for identity, fingerprint in found.items() if fingerprint})
-        return dict(found)
 
     def _proof(self, engine: str, name: str) -> str:
         """That this application knows the task or queue: the server may show it to a process that does not, and to nobody else's."""
@@ -446,7 +437,7 @@ class _Exchange:
                 running = None
             elif running is not None:
                 running += [[adapter.engine, *_clipped(astuple(task))] for task in found[:MAX_RUNNING]]
-            if is_queue_time and self._turns.take(adapter.engine, self._brokers(adapter)):
+            if is_queue_time and self._turns.take(adapter.engine, brokers_of(self._agent, adapter)):
                 waiting = self._asked(f"what waits in {adapter.engine}", adapter.list_queues) or []
                 queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in waiting[:MAX_QUEUES]]
         facts = {

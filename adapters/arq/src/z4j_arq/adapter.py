@@ -66,7 +66,7 @@ class ArqAdapter(Adapter):
     def brokers(self) -> Mapping[str, str]:
         agent = z4j_agent.current()
         told = agent.fingerprints if agent is not None else {}
-        return {identity: told.get(identity, "") for identity in queues.servers(self.capture)}
+        return {identity: told.get(identity, "") for identity in queues.identities(self.capture)}
 
     def of_broker(self, broker: str) -> ArqAdapter:
         if broker == self._broker:
@@ -138,13 +138,13 @@ class ArqAdapter(Adapter):
         return waiting.purge_queue(self.capture, queue, place, self._broker)
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self.capture, queue)
+        return control.pause_queue(self.capture, queue, self._broker)
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self.capture, queue)
+        return control.resume_queue(self.capture, queue, self._broker)
 
     def list_paused(self) -> list[str]:
-        return sorted(own_holds(self.engine).queues())
+        return sorted(own_holds(self.engine).names())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

@@ -21,35 +21,43 @@ ANSWER_S = 0.3
 
 def hold_again(capture: Capture, worker: Any) -> None:
     """A worker has just begun: what was paused stays so."""
-    if own_holds(ENGINE).is_held(str(worker.queue_name)):
+    if _is_held(capture, worker):
         worker.allow_pick_jobs = False
 
 
-def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """By arq's own switch, which its worker reads before each look into the queue. Raises Unsupported, Refused."""
-    workers = _of(capture, queue)
-    own_holds(ENGINE).hold(queue)
+def _is_held(capture: Capture, worker: Any) -> bool:
+    return own_holds(ENGINE).is_held(str(worker.queue_name), capture.known.identity_of_worker(worker))
+
+
+def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
+    """By arq's own switch, which its worker reads before each look into the queue; in one Redis, in every one where none is named.
+    Raises Unsupported, Refused."""
+    workers = _of(capture, queue, broker)
+    own_holds(ENGINE).hold(queue, broker)
     for worker in workers:
         worker.allow_pick_jobs = False
     return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
 
 
-def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
-    workers = _of(capture, queue)
-    own_holds(ENGINE).release(queue)
+    workers = _of(capture, queue, broker)
+    own_holds(ENGINE).release(queue, broker)
     for worker in workers:
-        if id(worker) not in capture.stopping and id(worker) not in capture.ending:
+        if id(worker) not in capture.stopping and id(worker) not in capture.ending and not _is_held(capture, worker):
             worker.allow_pick_jobs = True
     return {}
 
 
-def _of(capture: Capture, queue: str) -> list[Any]:
+def _of(capture: Capture, queue: str, broker: str) -> list[Any]:
     if not capture.workers:
         raise Unsupported("this process is no arq worker")
     found = [worker for worker in capture.workers if worker.queue_name == queue]
+    if broker:
+        found = [worker for worker in found if capture.known.identity_of_worker(worker) == broker]
     if not found:
-        raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
+        where = f" in {broker[:120]}" if broker else ""
+        raise Refused(f"this worker does not take from {queue[:80]}{where}", check="queue.unknown")
     return found
 
 

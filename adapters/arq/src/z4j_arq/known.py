@@ -13,7 +13,7 @@ import redis
 
 import z4j_agent
 from z4j_agent.broker import fingerprint_redis
-from z4j_arq.queues import Broker, Place
+from z4j_arq.queues import Broker, Place, identity_of_settings
 
 MOST_QUEUES: Final = 1_000
 """An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
@@ -56,9 +56,19 @@ class Known:
             found = self._identities[pool] = self._identify(pool)
         return found
 
+    def identity_of_worker(self, worker: Any) -> str:
+        """The same of a worker, by its settings while it has no pool: arq makes one when it begins (arq/worker.py: `main`)."""
+        if worker.pool is not None:
+            return self.identity_of(worker.pool)
+        agent = z4j_agent.current()
+        return self._named(identity_of_settings(worker.redis_settings, agent.host if agent is not None else ""))
+
     def _identify(self, pool: Any) -> str:
         agent = z4j_agent.current()
-        address = Broker.of(pool).identity(agent.host if agent is not None else "")
+        return self._named(Broker.of(pool).identity(agent.host if agent is not None else ""))
+
+    def _named(self, address: str) -> str:
+        agent = z4j_agent.current()
         self._first = self._first or address
         return agent.settings.broker if agent is not None and agent.settings.broker and address == self._first else address
 

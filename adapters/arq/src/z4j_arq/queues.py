@@ -95,6 +95,14 @@ class Broker:
         return ConnectionPool(connection_class=kind, **limits, **settings)
 
 
+def identity_of_settings(settings: Any, this_host: str) -> str:
+    """The same of arq's RedisSettings, by which a worker will connect (arq/connections.py: `create_pool`)."""
+    database, path = str(settings.database or 0), getattr(settings, "unix_socket_path", None)
+    if settings.sentinel:
+        return identify("redis+sentinel", str(settings.sentinel_master), 1, database, this_host=this_host)
+    return identify("redis", str(path or settings.host or ""), None if path else settings.port, database, this_host=this_host)
+
+
 Place = tuple[str, str]
 """(identity of a Redis, name of a queue)."""
 
@@ -117,6 +125,12 @@ def servers(capture: Capture, only: str = "") -> dict[str, Broker]:
     for (identity, _), broker in places(capture, only).items():
         found.setdefault(identity, broker)
     return found
+
+
+def identities(capture: Capture) -> list[str]:
+    """Of the Redis of each worker, also before it has connected, then of those this process has enqueued to."""
+    own = (capture.known.identity_of_worker(worker) for worker in list(capture.workers))
+    return list(dict.fromkeys([*own, *servers(capture)]))
 
 
 ARQS_OWN = ("arq:abort", "arq:health-check", "arq:in-progress:", "arq:job:", "arq:result:", "arq:retry:")

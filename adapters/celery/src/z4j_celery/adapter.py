@@ -240,13 +240,13 @@ class CeleryAdapter(Adapter):
         return self._ask(lambda: waiting.purge_queue(self._app_with(queue), queue, place))
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self._first, queue)
+        return control.pause_queue(self._first, queue, self._broker)
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self._first, queue)
+        return control.resume_queue(self._first, queue, self._broker)
 
     def list_paused(self) -> list[str]:
-        return sorted(own_holds(self.engine).queues())
+        return sorted(own_holds(self.engine).names())
 
     def consume_queue(self, queue: str) -> dict[str, Any]:
         return control.consume_queue(self._first, queue)

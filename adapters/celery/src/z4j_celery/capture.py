@@ -46,6 +46,8 @@ class Capture:
         """gevent's hub in whose greenlets this app is used; None without gevent."""
         self.agent: Agent
         self._sending = threading.local()
+        self.paused: set[str] = set()
+        """Queues that this process's worker has left because of a pause."""
         self._runs: dict[int, Run] = {}
         """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
         self._states = outcomes.States(self.on_stored)

@@ -18,6 +18,7 @@ from celery.worker.control import Panel
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import own_holds
 from z4j_agent.native import native
+from z4j_celery.apps import identity_of
 from z4j_celery.commands import state_of
 from z4j_celery.discovery import read_steadily
 from z4j_celery.facts import ENGINE, now
@@ -31,27 +32,35 @@ LOOP_S = 5.0
 
 def hold_again(capture: Capture) -> None:
     """A worker has just begun: what was paused stays so."""
-    for queue in own_holds(ENGINE).queues() & set(_consumed(capture.consumer)):
+    for queue in own_holds(ENGINE).queues(identity_of(capture.app)) & set(_consumed(capture.consumer)):
+        capture.paused.add(queue)
         _ask(capture, "cancel_consumer", queue=queue)
 
 
 # -- queues --------------------------------------------------------------------------------------------------------------
-def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """Raises Unsupported, Refused."""
-    holds = own_holds(ENGINE)
-    if queue not in _consumed(_worker(capture)) and not holds.is_held(queue):
-        raise Refused(f"this worker does not take from {queue}")
-    holds.hold(queue)
+def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
+    """In one broker, in every one where none is named. Raises Unsupported, Refused."""
+    holds, own = own_holds(ENGINE), identity_of(capture.app)
+    is_its = queue in _consumed(_worker(capture)) or queue in capture.paused or holds.is_held(queue, own)
+    if broker not in ("", own) or not is_its:
+        raise Refused(f"this worker does not take from {queue}{f' in {broker[:120]}' if broker else ''}", check="queue.unknown")
+    holds.hold(queue, broker)
+    capture.paused.add(queue)
     _ask(capture, "cancel_consumer", queue=queue)
     return {"note": "what this worker has fetched in advance still runs"}
 
 
-def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """Raises Unsupported, Refused."""
-    holds = own_holds(ENGINE)
+def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
+    """Raises Unsupported, Refused. Another worker of this host may have written already that it goes on."""
+    holds, own = own_holds(ENGINE), identity_of(capture.app)
     _worker(capture)
-    if holds.is_held(queue):
-        holds.release(queue)
+    if broker not in ("", own):
+        raise Refused(f"this worker has another broker than {broker[:120]}", check="broker.unknown")
+    if holds.is_held(queue, own):
+        capture.paused.add(queue)
+    holds.release(queue, broker)
+    if queue in capture.paused and not holds.is_held(queue, own):
+        capture.paused.discard(queue)
         _ask(capture, "add_consumer", queue=queue)
     return {}
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -56,6 +57,8 @@ class DramatiqAdapter(Adapter):
     def __init__(self, broker: Any) -> None:
         self.broker = broker
         self.capture = Capture(broker, self._is_ready)
+        self._broker = ""
+        """That of a command, "" where it named none."""
 
     def _is_ready(self) -> None:
         """Called before the agent connects: what this process cannot do is not declared."""
@@ -81,11 +84,17 @@ class DramatiqAdapter(Adapter):
     def brokers(self) -> Mapping[str, str]:
         agent = z4j_agent.current()
         told = agent.fingerprints if agent is not None else {}
-        found = (brokers.identity_of(adapter.broker) for adapter in brokers.watched)
+        ordered = sorted(brokers.watched, key=lambda adapter: adapter.capture.worker is None)  # that of the worker first
+        found = (brokers.identity_of(adapter.broker) for adapter in ordered)
         return {identity: told.get(identity, "") for identity in found if identity}
 
     def of_broker(self, broker: str) -> DramatiqAdapter:
-        return next((adapter for adapter in brokers.watched if broker and brokers.identity_of(adapter.broker) == broker), self)
+        found = next((adapter for adapter in brokers.watched if broker and brokers.identity_of(adapter.broker) == broker), None)
+        if found is None:
+            return self
+        beside = copy.copy(found)
+        beside._broker = broker
+        return beside
 
     def knows_task(self, name: str) -> bool:
         return any(name in adapter.broker.actors for adapter in self._beside())
@@ -165,13 +174,18 @@ class DramatiqAdapter(Adapter):
         return waiting.purge_queue(self.capture, queue, place)
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self.capture, queue)
+        return control.pause_queue(self._working().capture, queue, self._broker)
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self.capture, queue)
+        return control.resume_queue(self._working().capture, queue, self._broker)
+
+    def _working(self) -> DramatiqAdapter:
+        """This one, or the one whose broker this process's worker has where the command names none."""
+        others = [] if self._broker else [adapter for adapter in brokers.watched if adapter.capture.worker is not None]
+        return next(iter(others), self)
 
     def list_paused(self) -> list[str]:
-        return sorted(own_holds(self.engine).queues())
+        return sorted(own_holds(self.engine).names())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

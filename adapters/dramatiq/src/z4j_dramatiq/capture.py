@@ -25,7 +25,6 @@ from z4j_agent.agent import Agent
 from z4j_agent.authority import is_permitted
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
-from z4j_agent.holds import own_holds
 from z4j_agent.hooks import error_of, now, text_of
 from z4j_dramatiq import control, decoding, gate, marks, originals
 from z4j_dramatiq.decoding import identity_of
@@ -122,6 +121,7 @@ class Capture(Middleware):
     @guard("after_consumer_thread_boot")
     def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
         self._local.is_consumer, self._local.queue, self._local.delayed = True, queue_of(thread.queue_name), {}
+        control.hold_consumer(broker, thread)
 
     @guard("before_delay_message")
     def before_delay_message(self, broker: Any, message: Any) -> None:
@@ -255,13 +255,12 @@ class Capture(Middleware):
         self.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
-        gate.stand_before(broker, partial(own_holds, ENGINE))
+        gate.stand_before(broker, partial(control.is_held, broker))
         self._agent.become_worker(*name_and_seat(self._agent.host))
         self._on_ready()
 
     @guard("after_worker_boot")
     def after_worker_boot(self, broker: Any, worker: Any) -> None:
-        control.hold_again(self)
         self._agent.connect()
 
     @guard("after_worker_shutdown")

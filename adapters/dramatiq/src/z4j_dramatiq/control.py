@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import own_holds
+from z4j_dramatiq.brokers import identity_of
 from z4j_dramatiq.facts import ENGINE
 from z4j_dramatiq.queues import declared, kind_of
 
@@ -21,28 +22,33 @@ ANSWER_S = 0.3
 """So long the answer to a command has before the processes it came from begin to end."""
 
 
-def hold_again(capture: Capture) -> None:
-    """A worker has just begun: what was paused stays so."""
-    for queue in own_holds(ENGINE).queues():
-        consumer = capture.worker.consumers.get(queue)
-        if consumer is not None and not _has_gate(capture):
-            consumer.pause()
+def hold_consumer(broker: Any, thread: Any) -> None:
+    """A consumer has just begun, in its own thread, and has fetched nothing yet: what was paused stays so."""
+    if kind_of(broker) != "rabbitmq" and is_held(broker, thread.queue_name):
+        thread.pause()
 
 
-def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """By the consumer's own pause (dramatiq/worker.py), on RabbitMQ by a gate of ours. Raises Unsupported, Refused."""
+def is_held(broker: Any, queue: str) -> bool:
+    """Whether nothing shall be taken from a queue of this broker."""
+    holds = own_holds(ENGINE)
+    return not holds.is_empty() and holds.is_held(queue, identity_of(broker))
+
+
+def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
+    """By the consumer's own pause (dramatiq/worker.py), on RabbitMQ by a gate of ours; in one broker, in every one where none is named.
+    Raises Unsupported, Refused."""
     consumer = _consumer(capture, queue)
-    own_holds(ENGINE).hold(queue)
+    own_holds(ENGINE).hold(queue, broker)
     if not _has_gate(capture):
         consumer.pause()
     return {"note": "what this worker has fetched in advance still runs"}
 
 
-def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
-    consumer = _consumer(capture, queue)
-    own_holds(ENGINE).release(queue)
-    if not _has_gate(capture):
+    consumer, holds = _consumer(capture, queue), own_holds(ENGINE)
+    holds.release(queue, broker)
+    if not holds.is_held(queue, identity_of(capture.broker)) and not _has_gate(capture):
         consumer.resume()
     return {}
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from z4j_agent.holds import Holds
-
 NOTHING = (None, None, None)
 """What pika's generator yields when no message came in time."""
 
@@ -20,16 +18,16 @@ NOTHING = (None, None, None)
 class Gate:
     """Stands where `_RabbitmqConsumer` has pika's generator, and is asked by the same thread."""
 
-    def __init__(self, consumer: Any, queue: str, timeout_ms: int, holds: Holds) -> None:
+    def __init__(self, consumer: Any, queue: str, timeout_ms: int, is_held: Callable[[str], bool]) -> None:
         self._connection, self._channel, self._messages = consumer.connection, consumer.channel, consumer.iterator
-        self._queue, self._timeout_s, self._holds, self._is_closed = queue, timeout_ms / 1000, holds, False
+        self._queue, self._timeout_s, self._is_held, self._is_closed = queue, timeout_ms / 1000, is_held, False
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
         """The next message, or `NOTHING` after the consumer's own time without one. Raises what pika raises."""
-        if not self._holds.is_held(self._queue):
+        if not self._is_held(self._queue):
             if self._is_closed:
                 self._messages = self._channel.consume(self._queue, inactivity_timeout=self._timeout_s)
                 self._is_closed = False
@@ -41,7 +39,7 @@ class Gate:
         return NOTHING
 
 
-def stand_before(broker: Any, holds: Callable[[], Holds]) -> None:
+def stand_before(broker: Any, is_held: Callable[[str], bool]) -> None:
     """Every consumer this broker makes from now on has a gate. Brokers without pika's generator are left as they are."""
     consume = broker.consume
     if getattr(consume, "has_gate", False):
@@ -50,7 +48,7 @@ def stand_before(broker: Any, holds: Callable[[], Holds]) -> None:
     def consume_behind_gate(queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
         consumer = consume(queue_name, prefetch, timeout)
         if hasattr(consumer, "iterator") and hasattr(consumer, "channel") and hasattr(consumer, "connection"):
-            consumer.iterator = Gate(consumer, queue_name, timeout, holds())
+            consumer.iterator = Gate(consumer, queue_name, timeout, is_held)
         return consumer
 
     consume_behind_gate.has_gate = True  # type: ignore[attr-defined]

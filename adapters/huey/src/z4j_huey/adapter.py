@@ -180,14 +180,19 @@ class HueyAdapter(Adapter):
     def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
         return waiting.purge_queue(self._of(queue), place)
 
+    def _consumed(self, queue: str) -> Capture:
+        """The object that this process's consumer serves, where it has that queue. Raises Refused like `_of`."""
+        found = [capture for capture in self._asked() if capture.huey.name == queue and capture.life.consumer is not None]
+        return found[0] if found else self._of(queue)
+
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self._of(queue))
+        return control.pause_queue(self._consumed(queue), self._broker)
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self._of(queue))
+        return control.resume_queue(self._consumed(queue), self._broker)
 
     def list_paused(self) -> list[str]:
-        return sorted({queue for capture in self.captures for queue in capture.pausing.holds.queues()})
+        return sorted({queue for capture in self.captures for queue in capture.pausing.holds.names()})
 
     def restart_worker(self) -> dict[str, Any]:
         return control.restart_worker(self._serving()[0])

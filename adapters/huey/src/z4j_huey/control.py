@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import Holds, own_holds
+from z4j_huey.brokers import identity_of
 from z4j_huey.facts import ENGINE
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ ANSWER_S = 0.3
 
 
 class Pausing:
-    """Asked before every task is taken: one `stat` while nothing is paused. Children of a consumer read the same file."""
+    """Asked before every task is taken; while nothing is paused it costs what `Holds` costs. Children of a consumer read the same file."""
 
     def __init__(self, huey: Any) -> None:
         self._huey = huey
@@ -35,23 +36,24 @@ class Pausing:
 
     def is_held(self) -> bool:
         """Waits a moment where it is, so that a worker does not spin."""
-        if not self.holds.is_held(self._huey.name):
+        holds = self.holds
+        if holds.is_empty() or not holds.is_held(self._huey.name, identity_of(self._huey)):
             return False
         time.sleep(HELD_S)
         return True
 
 
-def pause_queue(capture: Capture) -> dict[str, Any]:
-    """Raises Unsupported in a process that runs no consumer."""
+def pause_queue(capture: Capture, broker: str) -> dict[str, Any]:
+    """In one storage, in every one with a queue of that name where none is named. Raises Unsupported in a process that runs no consumer."""
     _need_consumer(capture)
-    capture.pausing.holds.hold(capture.huey.name)
+    capture.pausing.holds.hold(capture.huey.name, broker)
     return {"note": "a worker that was waiting for a task at this moment may still take one"}
 
 
-def resume_queue(capture: Capture) -> dict[str, Any]:
+def resume_queue(capture: Capture, broker: str) -> dict[str, Any]:
     """Raises Unsupported in a process that runs no consumer."""
     _need_consumer(capture)
-    capture.pausing.holds.release(capture.huey.name)
+    capture.pausing.holds.release(capture.huey.name, broker)
     return {}
 
 

@@ -144,13 +144,13 @@ class RqAdapter(Adapter):
         return waiting.purge_queue(self._view, queue, place)
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self.capture, queue)
+        return control.pause_queue(self.capture, queue, self._broker)
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self.capture, queue)
+        return control.resume_queue(self.capture, queue, self._broker)
 
     def list_paused(self) -> list[str]:
-        return sorted(self.capture.pausing.holds.queues())
+        return sorted(self.capture.pausing.holds.names())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

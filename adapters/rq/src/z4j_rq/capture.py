@@ -45,7 +45,7 @@ class Capture:
         self._workers: dict[int, Any] = {}
         """The RQ workers that live in this process, the first born first."""
         self.known = Known(self.workers)
-        self.pausing = Pausing()
+        self.pausing = Pausing(self.known.identity_of)
         self.hands = Hands()
         self.is_connected = False
         self._agent: Agent

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rq.exceptions import DequeueTimeout
@@ -28,9 +29,11 @@ ANSWER_S = 0.3
 
 
 class Pausing:
-    """Stands around `Queue.dequeue_any`, by which every worker takes its jobs. Costs one `stat` for each job while nothing is paused."""
+    """Stands around `Queue.dequeue_any`, by which every worker takes its jobs. While nothing is paused it costs what `Holds` costs.
+    `identify` takes a connection of a queue and gives the identity of its Redis."""
 
-    def __init__(self) -> None:
+    def __init__(self, identify: Callable[[Any], str]) -> None:
+        self._identify = identify
         self._original: Any = None
 
     @property
@@ -47,38 +50,42 @@ class Pausing:
             Queue.dequeue_any = self._original
             self._original = None
 
+    def _is_held(self, queue: Queue) -> bool:
+        holds = self.holds
+        return not holds.is_empty() and holds.is_held(queue.name, self._identify(queue.connection))
+
     def _dequeue_any(self, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
         """As RQ's own, without the paused queues. A job that arrives while this waits, of a queue that was paused meanwhile, goes back
         to where it was taken from."""
-        held = self.holds.queues()
-        if held:
-            queues = [queue for queue in queues if queue.name not in held]
-            if not queues:
+        queues = list(queues)
+        going = [queue for queue in queues if not self._is_held(queue)]
+        if len(going) < len(queues):
+            if not going:
                 if timeout is None:
                     return None  # a worker that ends when nothing is left
                 time.sleep(min(LOOK_S, timeout))
                 raise DequeueTimeout(timeout, "every queue is paused")
             # Not longer than a moment: the paused ones may go on.
-            timeout = timeout if timeout is None else min(timeout, 1)
+            queues, timeout = going, timeout if timeout is None else min(timeout, 1)
         found = self._original.__func__(cls, queues, timeout, *args, **kwargs)
-        if found is not None and self.holds.is_held(found[1].name):
+        if found is not None and self._is_held(found[1]):
             job, queue = found
             queue.push_job_id(job.id, at_front=True)
             raise DequeueTimeout(timeout or 0, "the queue was paused")
         return found
 
 
-def pause_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """Raises Unsupported in a process that is no worker."""
+def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
+    """In one Redis, in every one where none is named. Raises Unsupported in a process that is no worker."""
     _need_worker(capture)
-    capture.pausing.holds.hold(queue)
+    capture.pausing.holds.hold(queue, broker)
     return {"note": "no worker of this host and user takes from it until it is resumed"}
 
 
-def resume_queue(capture: Capture, queue: str) -> dict[str, Any]:
+def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported in a process that is no worker."""
     _need_worker(capture)
-    capture.pausing.holds.release(queue)
+    capture.pausing.holds.release(queue, broker)
     return {}
 
 

@@ -168,13 +168,13 @@ class TaskiqAdapter(Adapter):
         return waiting.purge_queue(self._asked(), queue, place)
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self.captures, queue)
+        return control.pause_queue(self._asked(), queue, self._broker)
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self.captures, queue)
+        return control.resume_queue(self._asked(), queue, self._broker)
 
     def list_paused(self) -> list[str]:
-        return sorted({queue for capture in self.captures for queue in capture.gate.holds.queues()})
+        return sorted({queue for capture in self.captures for queue in capture.gate.holds.names()})
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.captures)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.holds import Holds, own_holds
+from z4j_taskiq.brokers import identity_of
 from z4j_taskiq.facts import ENGINE, queue_of
 from z4j_taskiq.instance import Replaced
 from z4j_taskiq.queues import redis_kind
@@ -30,7 +31,7 @@ ANSWER_S = 0.3
 
 
 class Gate:
-    """Stands in front of `broker.listen`. Costs one `stat` for each message while nothing is paused."""
+    """Stands in front of `broker.listen`. While nothing is paused it costs what `Holds` costs."""
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
@@ -56,12 +57,12 @@ class Gate:
 
     def is_held(self) -> bool:
         try:
-            held = self.holds.queues()
+            holds = self.holds
+            return not holds.is_empty() and holds.is_held(queue_of(self._broker, {}), identity_of(self._broker))
         except Exception as error:
             let_through(error)
             faults.report("asking whether a queue is paused", error)
             return False
-        return bool(held) and queue_of(self._broker, {}) in held
 
     async def until_resumed(self) -> None:
         while self.is_held():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
@@ -111,15 +112,15 @@ def _is_being_cancelled() -> bool:
     return cancelling is not None and cancelling() > 0
 
 
-def pause_queue(captures: Sequence[Capture], queue: str) -> dict[str, Any]:
-    """Raises Unsupported in a process that is no worker."""
-    _of(captures, queue).gate.holds.hold(queue)
+def pause_queue(captures: Sequence[Capture], queue: str, broker: str) -> dict[str, Any]:
+    """In one broker, in every one where none is named. Raises Unsupported in a process that is no worker, Refused."""
+    _of(captures, queue).gate.holds.hold(queue, broker)
     return {"note": "what a worker had taken before goes on; tasks that were fetched in advance still run"}
 
 
-def resume_queue(captures: Sequence[Capture], queue: str) -> dict[str, Any]:
-    """Raises Unsupported in a process that is no worker."""
-    _of(captures, queue).gate.holds.release(queue)
+def resume_queue(captures: Sequence[Capture], queue: str, broker: str) -> dict[str, Any]:
+    """Raises Unsupported in a process that is no worker, Refused."""
+    _of(captures, queue).gate.holds.release(queue, broker)
     return {}
 
 

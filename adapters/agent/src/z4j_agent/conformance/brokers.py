@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import signal
+import subprocess
 import threading
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ class TwoBrokers(Harness):
     """
 
     engine: ClassVar[str]
+    watches_workers = False
+    """Whether the workers report to the gateway; else what they run is told by their files alone."""
 
     def connect(self, gateway: Gateway) -> None:
         """Makes both brokers and installs the adapter, with `self.options(gateway)`."""
@@ -47,7 +50,7 @@ class TwoBrokers(Harness):
         """Enqueues `note(value)` to one of the brokers; returns the task's id."""
         raise NotImplementedError
 
-    def start_worker_of(self, which: int) -> None:
+    def start_worker_of(self, which: int) -> subprocess.Popen[bytes]:
         raise NotImplementedError
 
     def depth(self, which: int) -> int:
@@ -67,8 +70,8 @@ class TwoBrokers(Harness):
         super().tear_down()
 
     def environment(self) -> dict[str, str]:
-        """Workers are not watched here: what they run is told by their files."""
-        return {key: value for key, value in super().environment().items() if key != "Z4J_URL"} | {"TWO_FOLDER": str(self.folder)}
+        found = super().environment() | {"TWO_FOLDER": str(self.folder)}
+        return {key: value for key, value in found.items() if self.watches_workers or key != "Z4J_URL"}
 
 
 class TwoAsyncBrokers(TwoBrokers):

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two brokers of one engine with a queue of one name, and a watched worker of each on one host: a pause is of the queue in one broker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import z4j_agent
+from z4j_agent.conformance.brokers import BOTH, TwoBrokers
+from z4j_agent.conformance.gateway import Gateway, Link
+from z4j_agent.conformance.harness import wait_for
+from z4j_agent.conformance.operating import HELD_S
+from z4j_agent.conformance.reading import final_answer
+
+PATIENCE_S = 60
+
+
+class PausesContract:
+    """Subclass it with a `harness_class`, whose workers install the adapter where `Z4J_URL` is set; the name must begin with `Test`."""
+
+    harness_class: ClassVar[type[TwoBrokers]]
+
+    @pytest.fixture
+    def gateway(self) -> Iterator[Gateway]:
+        gateway = Gateway()
+        gateway.start()
+        yield gateway
+        gateway.stop()
+
+    @pytest.fixture
+    def two(self, gateway: Gateway, tmp_path: Path) -> Iterator[TwoBrokers]:
+        """This process sends; the workers alone are asked."""
+        two = self.harness_class(tmp_path, gateway.url)
+        two.watches_workers = True
+        two.set_up()
+        two.connect(gateway)
+        try:
+            yield two
+        finally:
+            two.disconnect()
+            z4j_agent.stop()
+            two.tear_down()
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    def started(self, gateway: Gateway, two: TwoBrokers, which: int) -> tuple[subprocess.Popen[bytes], str]:
+        """A worker that has run a task, and its broker: the first that its hello names."""
+        before = len(gateway.links)
+        process = two.start_worker_of(which)
+
+        def found() -> list[Link]:
+            return [link for link in gateway.links[before:] if link.is_open and link.hello["role"] == "worker"]
+
+        link = wait_for(found, f"the worker of {which} connects", seconds=PATIENCE_S)[-1]
+        return process, next(iter(link.hello["brokers"][two.engine]))
+
+    @staticmethod
+    def link_of(gateway: Gateway, two: TwoBrokers, name: str) -> Link:
+        """The newest open connection of that worker, which may have connected anew under the name it has found out."""
+
+        def found() -> list[Link]:
+            workers = (link for link in gateway.open_links() if link.hello["role"] == "worker")
+            return [link for link in workers if next(iter(link.hello["brokers"][two.engine]), "") == name]
+
+        return wait_for(found, f"the worker of {name} is connected", seconds=PATIENCE_S)[-1]
+
+    def done(self, gateway: Gateway, two: TwoBrokers, name: str, action: str, **params: Any) -> None:
+        link = self.link_of(gateway, two, name)
+        status, facts = final_answer(gateway, gateway.ask(link, action, two.engine, {"queue": two.queue, **params}))
+        assert status == "done", facts
+
+    @staticmethod
+    def runs(two: TwoBrokers, which: int, value: str) -> None:
+        wait_for(lambda: value in two.ran(which), f"{value} runs", seconds=PATIENCE_S)
+
+    def pause(self, gateway: Gateway, two: TwoBrokers, name: str, which: int, **params: Any) -> None:
+        """Until nothing is taken any more: a worker that was waiting for a task at this moment may still take one (Huey)."""
+        self.done(gateway, two, name, "pause_queue", **params)
+        for number in range(5):
+            two.send(which, probe := f"probe {number}")
+            time.sleep(HELD_S)
+            if probe not in two.ran(which):
+                return
+        raise AssertionError("it is paused and goes on taking tasks")
+
+    @staticmethod
+    def held(two: TwoBrokers, which: int, *values: str) -> None:
+        time.sleep(HELD_S)
+        assert not set(values) & set(two.ran(which))
+
+    def both(self, gateway: Gateway, two: TwoBrokers) -> tuple[list[subprocess.Popen[bytes]], list[str]]:
+        """The workers and the broker of each."""
+        processes, names = zip(*(self.started(gateway, two, which) for which in BOTH), strict=True)
+        assert len(set(names)) == 2, names
+        for which in BOTH:
+            two.send(which, "before")
+            self.runs(two, which, "before")
+        return list(processes), list(names)
+
+    def restarted(self, gateway: Gateway, two: TwoBrokers, which: int, process: subprocess.Popen[bytes]) -> None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        self.started(gateway, two, which)
+
+    # -- the contract --------------------------------------------------------------------------------------------------
+    def test_a_pause_holds_the_queue_of_its_broker_alone(self, gateway: Gateway, two: TwoBrokers) -> None:
+        processes, names = self.both(gateway, two)
+        self.pause(gateway, two, names[0], 0, broker=names[0])
+        self.done(gateway, two, names[0], "pause_queue", broker=names[0])  # twice is once
+        for which in BOTH:
+            two.send(which, "paused")
+        self.runs(two, 1, "paused")
+        self.held(two, 0, "paused")
+        for which in BOTH:
+            self.restarted(gateway, two, which, processes[which])
+        two.send(1, "restarted")
+        self.runs(two, 1, "restarted")
+        self.held(two, 0, "paused")
+        self.done(gateway, two, names[0], "resume_queue", broker=names[0])
+        self.runs(two, 0, "paused")
+
+    def test_one_of_two_paused_brokers_goes_on(self, gateway: Gateway, two: TwoBrokers) -> None:
+        _, names = self.both(gateway, two)
+        for which in BOTH:
+            self.pause(gateway, two, names[which], which, broker=names[which])
+            two.send(which, "paused")
+        self.held(two, 0, "paused")
+        self.held(two, 1, "paused")
+        self.done(gateway, two, names[1], "resume_queue", broker=names[1])
+        self.runs(two, 1, "paused")
+        self.held(two, 0, "paused")
+        self.done(gateway, two, names[0], "resume_queue", broker=names[0])
+        self.runs(two, 0, "paused")
+
+    def test_an_older_server_names_no_broker_and_means_all(self, gateway: Gateway, two: TwoBrokers) -> None:
+        processes, names = self.both(gateway, two)
+        for which in BOTH:
+            self.pause(gateway, two, names[which], which)
+            two.send(which, "paused")
+        self.restarted(gateway, two, 0, processes[0])
+        for which in BOTH:
+            self.held(two, which, "paused")
+        self.done(gateway, two, names[1], "resume_queue", broker=names[1])  # the server was upgraded meanwhile
+        self.runs(two, 1, "paused")
+        self.held(two, 0, "paused")
+        self.done(gateway, two, names[0], "resume_queue")
+        self.runs(two, 0, "paused")
+
+    def test_a_worker_of_another_broker_does_not_pause(self, gateway: Gateway, two: TwoBrokers) -> None:
+        """It may be asked, for its process may use that broker, too."""
+        _, names = self.both(gateway, two)
+        gateway.ask(self.link_of(gateway, two, names[1]), "pause_queue", two.engine, {"queue": two.queue, "broker": names[0]})
+        self.done(gateway, two, names[1], "resume_queue", broker=names[1])
+        two.send(1, "goes on")
+        self.runs(two, 1, "goes on")

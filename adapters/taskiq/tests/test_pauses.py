@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from test_brokers import TwoLists
+
+from z4j_agent.conformance.pauses import PausesContract
+
+
+class TestPauses(PausesContract):
+    harness_class = TwoLists
