@@ -11,7 +11,7 @@ import base64
 import dataclasses
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -176,23 +176,36 @@ class Dispatch:
 
     async def _tell_missed(self, link: AgentLink, at: int) -> None:
         """What every worker must know, however often: each id is carried out once."""
-        if link.role == "worker" and link.is_secure:
-            for command in await commands.list_cancellations(self.store, link.app_id, at):
-                if concerns(command, link) and self.hub.may_use_broker(link, need := await self._need_of(command)):
-                    # A new id for each boot: this process has never been told, whatever stands in its ledger.
-                    again = dataclasses.replace(command, id=f"{command.id}.{link.boot}")
-                    link.send(frame(again, self.hub.broker_param(link, need)))
-            expires_us = RULES["cancel_task"].expires_us
-            for id, task_id, engine, environment, broker in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
-                need = Need(link.app_id, engine, "cancel_task", environment, broker=broker)
-                if (
-                    environment in ("", link.environment)
-                    and (engine, "cancel_task") in link.capabilities
-                    and self.hub.may_use_broker(link, need)
-                ):
-                    params = {"task_id": task_id, **self.hub.broker_param(link, need)}
-                    link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, params))
-            await self._tell_holds(link, at)
+        if link.role != "worker" or not link.is_secure:
+            return
+        of_broker = self._params_by_broker(link)
+        cancelled = [each for each in await commands.list_cancellations(self.store, link.app_id, at) if concerns(each, link)]
+        brokers = await plans.read_brokers(self.store, [each.task for each in cancelled if each.task is not None])
+        for command in cancelled:
+            params = of_broker(command.engine, brokers.get(command.task or 0, ""))
+            if params is not None:
+                # A new id for each boot: this process has never been told, whatever stands in its ledger.
+                link.send(frame(dataclasses.replace(command, id=f"{command.id}.{link.boot}"), params))
+        expires_us = RULES["cancel_task"].expires_us
+        for id, task_id, engine, environment, broker in await plans.list_cancelled(self.store, link.app_id, at - expires_us):
+            params = of_broker(engine, broker) if environment in ("", link.environment) else None
+            if params is not None and (engine, "cancel_task") in link.capabilities:
+                params = {"task_id": task_id, **params}
+                link.send(command_frame(f"{id}.{link.boot}", "cancel_task", engine, at + expires_us, params))
+        await self._tell_holds(link, at)
+
+    def _params_by_broker(self, link: AgentLink) -> Callable[[str, str], dict[str, str] | None]:
+        """(engine, broker) → the parameters that name it to this agent, None where the agent does not use it. Found once for each broker:
+        what is asked is looked for in every agent of the app, and of the tasks there may be twenty thousand."""
+        known: dict[tuple[str, str], dict[str, str] | None] = {}
+
+        def params(engine: str, broker: str) -> dict[str, str] | None:
+            if (engine, broker) not in known:
+                need = Need(link.app_id, engine, "cancel_task", broker=broker)
+                known[engine, broker] = self.hub.broker_param(link, need) if self.hub.may_use_broker(link, need) else None
+            return known[engine, broker]
+
+        return params
 
     async def deliver_waiting(self, at: int) -> int:
         """Hands over what waits though an agent that can is connected: marking it as sent had failed. Returns how many were looked at."""

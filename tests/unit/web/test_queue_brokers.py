@@ -13,10 +13,10 @@ from tests.support.database import T, life, origin, task
 from tests.support.site import Site, site
 from tests.support.stack import wait_for
 from z4j import clock
-from z4j.hub import AgentLink
+from z4j.hub import AgentLink, Need
 from z4j.ingest import ingest_batch
 from z4j.rules.frames import Discovery, Hello, QueueItem, TaskItem
-from z4j.store import agents
+from z4j.store import agents, plans
 from z4j.web import auth
 from z4j.web.connect import connect_app, make_api_token
 from z4j_agent import wire
@@ -119,6 +119,31 @@ def test_cancellations_of_a_plan_are_sent_again_only_to_agents_of_their_broker(s
     [id] = [frame["id"] for frame in shop.frames["both"]]
     shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(["command", id, T, "done", {}]), at=T)
     assert reconnect(shop) == [("both", "cancel_task", B)]
+
+
+def test_an_agent_that_connects_is_compared_with_each_broker_once(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be twenty thousand cancellations, and each look goes through every agent of the app."""
+    plan = ask(shop, "POST", "/plans", {"action": "cancel_task", "filter": {"state": "queued"}}).json()["plan"]
+    assert ask(shop, "POST", f"/plans/{plan['id']}/execute", {"digest": plan["digest"], "pace": "all"}).status_code == 202
+    wait_for(lambda: sent(shop), what="the plan begins")
+    [id] = [frame["id"] for frame in shop.frames["both"]]
+    shop.call(ingest_batch, shop.server.store, 1, wire.encode_record(["command", id, T, "done", {}]), at=T)
+    found = shop.call(plans.list_cancelled, shop.server.store, 1, 0)
+
+    async def many(*_: Any) -> list[Any]:
+        return [(f"{number:016x}.1", *found[0][1:]) for number in range(500)]
+
+    asked: list[str] = []
+    may_use = shop.server.hub.may_use_broker
+
+    def look(link: AgentLink, need: Need) -> bool:
+        asked.append(need.broker)
+        return bool(may_use(link, need))
+
+    monkeypatch.setattr(plans, "list_cancelled", many)
+    monkeypatch.setattr(shop.server.hub, "may_use_broker", look)
+    assert reconnect(shop) == [("both", "cancel_task", B)] * 500
+    assert asked.count(B) == 2, "once for each of the two processes"
 
 
 def test_a_task_is_run_in_the_broker_that_is_named(shop: Any) -> None:
