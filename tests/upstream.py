@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Runs the engines' own tests three times: plain, with our adapter and a server, with our adapter and a server that cannot be reached.
 
-    .venvs/server/bin/python tests/upstream.py [celery dramatiq huey …] [--part NAME …] [--keep-plain] [--resume] [--table]
+    .venvs/server/bin/python tests/upstream.py [celery dramatiq huey …] [--part NAME …] [--arm NAME …] [--resume] [--table]
 
 Every test must end in all three as it ends plain. The tests come from the source distribution of the locked version; it and what the
 tests need beside the engine are under .venvs/upstream. A test that fails is run up to twice more with its class, in all three arms: under
-load, an engine's own timing tests fail without the adapter, too. Results are kept for each part and arm: `--keep-plain` uses kept plain
-results, `--resume` all kept results of this commit, `--table` runs nothing and writes the table in docs/proof.md. Exit status 1 where any
-test differs without a cause named in `upstream_suites.py`.
+load, an engine's own timing tests fail without the adapter, too. Results are kept for each part and arm: `--arm` runs only that arm and
+uses kept results of the others, `--resume` uses all kept results of this commit, `--table` runs nothing and writes the table in
+docs/proof.md. Exit status 1 where any test differs without a cause named in `upstream_suites.py`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ from z4j_agent.conformance.harness import free_port
 
 LONGEST_S = 1500
 LEAVES_S = 20
+SHOWN = 40_000
+"""Characters of pytest's output, where a test failed."""
 RETRIES = 2
 AGAIN_AT_MOST = 60
 """So many differences may be bad luck and are looked at again; more are not."""
@@ -74,10 +76,12 @@ def run(suite: Suite, part: str, url: str | None, tests: list[str] | None = None
             _wait(pytest, place / "outcomes")
         output = (place / "log").read_text()
         outcomes = read_outcomes(place / "outcomes")
+        if outcomes and not has_ended(place / "outcomes"):
+            outcomes["pytest itself"] = "cut"
     if not outcomes:
         raise RuntimeError(f"no test of {suite.engine} was run:\n{output[-3000:]}")
     if set(outcomes.values()) & {"failed", "cut"}:
-        print(output[-12_000:], flush=True)
+        print(output if len(output) < SHOWN else f"{output[: SHOWN // 2]}\n…\n{output[-SHOWN // 2 :]}", flush=True)
     return Result(environment.locked_version(suite.engine), outcomes, time.monotonic() - began)
 
 
@@ -113,7 +117,7 @@ def run_and_retry(suite: Suite, part: str, url: str | None) -> Result:
     return result
 
 
-def run_part(suite: Suite, part: str, gateway: Gateway, *, keep_plain: bool, resume: bool) -> list[str]:
+def run_part(suite: Suite, part: str, gateway: Gateway, *, arms: tuple[str, ...], resume: bool) -> list[str]:
     """A line for each test that ends otherwise with our adapter and has no named cause."""
     unreachable = gateway.url.replace(f":{gateway.port}", f":{free_port()}")
     urls = {PLAIN: None, SERVER: gateway.url, UNREACHABLE: unreachable}
@@ -121,7 +125,7 @@ def run_part(suite: Suite, part: str, gateway: Gateway, *, keep_plain: bool, res
     lines = []
     for arm in ARMS:
         found = kept(suite, part, arm)
-        if found is None or not ((keep_plain and arm == PLAIN) or (resume and found.commit == commit())):
+        if found is None or not (arm not in arms or (resume and found.commit == commit())):
             gateway.raw.clear()
             found = run_and_retry(suite, part, urls[arm])
             found.records = len(gateway.raw)
@@ -142,7 +146,7 @@ def main() -> int:
     words = argparse.ArgumentParser()
     words.add_argument("engines", nargs="*", metavar="engine", help="celery, rq, …; all without any")
     words.add_argument("--part", action="append", default=[])
-    words.add_argument("--keep-plain", action="store_true")
+    words.add_argument("--arm", action="append", default=[], choices=ARMS)
     words.add_argument("--resume", action="store_true")
     words.add_argument("--table", action="store_true")
     wanted = words.parse_args()
@@ -158,7 +162,7 @@ def main() -> int:
         reported = 0
         for part in suite.part_names():
             if not wanted.part or part in wanted.part:
-                lines += run_part(suite, part, gateway, keep_plain=wanted.keep_plain, resume=wanted.resume)
+                lines += run_part(suite, part, gateway, arms=tuple(wanted.arm) or ARMS, resume=wanted.resume)
                 server = kept(suite, part, SERVER)
                 reported += server.records if server else 0
         if not reported and not wanted.part:

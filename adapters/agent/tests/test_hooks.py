@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -168,3 +169,21 @@ def test_a_function_is_described_without_its_secrets() -> None:
     assert "hunter2" not in signature + doc
     assert "colour: 'str' = 'red'" in signature
     assert doc.startswith("Signs in with password=•••")
+
+
+def test_the_agents_thread_does_not_use_a_sleep_that_the_host_has_replaced(gateway: Any, monkeypatch: Any) -> None:
+    """A test of an application that replaces `time.sleep` counts the calls, and its stand-in seldom waits."""
+    called: list[str] = []
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: called.append(f"{threading.current_thread().name} {seconds}"))
+    agent = z4j_agent.start(url=gateway.url)
+    assert agent is not None
+    agent.connect()
+    for _ in range(200):
+        sleep(0.05)
+        if gateway.hellos:
+            break
+    gateway.stop()
+    sleep(1.0)
+    assert gateway.hellos
+    assert not called

@@ -107,3 +107,31 @@ def test_a_child_forked_right_after_connecting_imports_what_the_connection_needs
     for _ in range(5):
         ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
         assert ended.stdout.strip() == "0", ended.stderr
+
+
+FIRST_USE = """
+import sys, threading
+import z4j_agent
+agent = z4j_agent.start(url=sys.argv[1], spool=sys.argv[2])
+from z4j_agent import hooks, records
+imported = []
+
+class Watching:
+    def find_spec(name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread():
+            imported.append(name)
+
+sys.meta_path.insert(0, Watching)
+agent.append(records.enqueued("fake", "t", 1, 1, agent.run, "name", "q", eta=None, meta={"route": hooks.route()}))
+agent.append(agent.payload("fake", "t", 1, "name", "q", 1, ["eve"], {"password": "x"}, {"body": b"x"}))
+agent.connect()
+print(imported)
+z4j_agent.stop(0.1)
+"""
+
+
+def test_the_first_request_of_an_application_imports_nothing(tmp_path: Path, gateway: Any) -> None:
+    """What would be imported in it would be waited for by whoever enqueues first."""
+    command = [sys.executable, "-c", FIRST_USE, gateway.url, str(tmp_path / "spool")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+    assert ended.stdout.strip() == "[]", ended.stderr

@@ -114,7 +114,8 @@ def rabbitmq(suite: Suite, part: str) -> Iterator[int | None]:
 
 def variables(suite: Suite, url: str | None, place: Path, redis_port: int, rabbitmq_port: int | None) -> dict[str, str]:
     """The environment of pytest and of all it starts. `place` takes the outcomes and the spool."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith(("Z4J_", "PYTEST_"))} | suite.variables
+    left_out = ("Z4J_", "PYTEST_", "PYTHONDONTWRITEBYTECODE")  # the last makes the first use of a module several times slower
+    found = {name: value for name, value in os.environ.items() if not name.startswith(left_out)} | suite.variables
     commands = [str(environment_of(suite).parent), str(ROOT / f".venvs/{suite.engine}/bin")]
     found |= {
         "PATH": os.pathsep.join([*commands, found["PATH"]]),

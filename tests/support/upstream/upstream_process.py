@@ -7,10 +7,12 @@ for those on the usual ports of this machine, which belong to whoever runs the t
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import importlib
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +20,10 @@ from typing import Any
 USUAL_PORT = 6379
 USUAL_PORT_RABBITMQ = 5672
 LOCAL = ("localhost", "127.0.0.1")
+# Read once: some tests empty the environment.
+ENGINE = os.environ.get("UPSTREAM_ENGINE", "")
+REDIS = int(os.environ["UPSTREAM_REDIS"])
+RABBITMQ = int(os.environ.get("UPSTREAM_RABBITMQ") or 0)
 
 
 # -- services of our own ------------------------------------------------------------------------------------------------------
@@ -33,7 +39,7 @@ def _redirect(module: str) -> None:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:  # by position or, in newer redis-py, by keyword
         host = args[0] if args else kwargs.get("host", "localhost")
         if len(args) < 2 and int(kwargs.get("port", USUAL_PORT)) == USUAL_PORT and host in LOCAL:
-            kwargs["port"] = int(os.environ["UPSTREAM_REDIS"])
+            kwargs["port"] = REDIS
         original(self, *args, **kwargs)
 
     connection.__init__ = init
@@ -48,7 +54,7 @@ def _redirect_rabbitmq() -> None:
 
     def port(self: Any) -> int:
         told = int(usual.fget(self))
-        return int(os.environ["UPSTREAM_RABBITMQ"]) if told == USUAL_PORT_RABBITMQ and self.host in LOCAL else told
+        return RABBITMQ if told == USUAL_PORT_RABBITMQ and self.host in LOCAL else told
 
     parameters.port = usual.getter(port)
 
@@ -69,7 +75,7 @@ class RedisContainer:
         return "127.0.0.1"
 
     def get_exposed_port(self, _: int) -> int:
-        return int(os.environ["UPSTREAM_REDIS"])
+        return REDIS
 
 
 def stand_in_for_docker() -> None:
@@ -148,15 +154,17 @@ def begin() -> None:
     """Called once in each process."""
     _redirect("redis.connection")
     _redirect("redis.asyncio.connection")
-    if os.environ.get("UPSTREAM_RABBITMQ"):
+    if RABBITMQ:
         _redirect_rabbitmq()
-    if os.environ.get("UPSTREAM_ENGINE"):
-        INSTALL[os.environ["UPSTREAM_ENGINE"]]()
+    if ENGINE:
+        INSTALL[ENGINE]()
 
 
 def end_test() -> None:
     """Called after each test."""
-    if os.environ.get("UPSTREAM_ENGINE") in A_TEST_EACH:
+    if ENGINE in A_TEST_EACH:
         import z4j_agent
 
         z4j_agent.stop()
+        if any(thread.name == "z4j-agent" for thread in threading.enumerate()):
+            faulthandler.dump_traceback(2)  # pytest shows it with the test that fails for this thread

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import display, originals, records
+from z4j_agent.connection import Connection  # here, so that the first request of an application does not wait for it
 from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
@@ -30,7 +31,6 @@ from z4j_agent.wire import MAX_RECORD, encode_record
 
 if TYPE_CHECKING:
     from z4j_agent.adapter import Adapter
-    from z4j_agent.connection import Connection
     from z4j_agent.schedules import Scheduler
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
@@ -202,8 +202,6 @@ class Agent:
             if self._boot_pid != os.getpid():
                 self._new_boot()
                 self.spool.new_segment()
-            from z4j_agent.connection import Connection
-
             connection = Connection(self)
             connection.start()
             self._connection = connection

@@ -25,7 +25,7 @@ from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
 from z4j_agent.import_locks import forget_imports_of, import_ahead, importing_thread
 from z4j_agent.log import log
-from z4j_agent.native import native, start_native_thread
+from z4j_agent.native import SLEEP, start_native_thread
 from z4j_agent.originals import prove_name
 from z4j_agent.redaction import RULES, redact_answer
 from z4j_agent.schedules import capabilities
@@ -77,7 +77,6 @@ class Connection:
         self._stopping = False
         self._stopped = False
         self._woken = False
-        self._sleep = native("time", "sleep")
         self._thread = 0
         """Of this connection, once it runs, as Python's import locks know it."""
         self._socket: ClientConnection | None = None
@@ -140,7 +139,7 @@ class Connection:
         ends = time.monotonic() + seconds
         tidied_at = 0.0
         while not self._stopping and (left := ends - time.monotonic()) > 0:
-            self._sleep(min(left, OFFERED_EVERY_S))
+            SLEEP(min(left, OFFERED_EVERY_S))
             self._agent.drain_offered()
             if time.monotonic() - tidied_at >= 1.0:
                 self._guarded("looking after the spool", self._look_after_spool)

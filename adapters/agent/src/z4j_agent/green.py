@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from z4j_agent.adapter import Refused
-from z4j_agent.native import native
+from z4j_agent.native import SLEEP
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
@@ -38,11 +38,11 @@ def ask(hub: Any, act: Callable[[], T]) -> T:
             done.append((None, error))
 
     hub.loop.run_callback_threadsafe(sys.modules["gevent"].spawn, carry_out)
-    ends, sleep = time.monotonic() + PATIENCE_S, native("time", "sleep")
+    ends = time.monotonic() + PATIENCE_S
     while not done:
         if time.monotonic() >= ends:
             raise Refused("this process is too busy to say whether it was done")
-        sleep(0.01)
+        SLEEP(0.01)
     value, error = done[0]
     if error is not None:
         raise error

@@ -22,6 +22,10 @@ def native(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+SLEEP: Callable[[float], None] = native("time", "sleep")
+"""Of the agent's thread. Taken when the agent starts: tests of an application may replace `time.sleep` later, and count its calls."""
+
+
 def has_green_threads() -> bool:
     """Whether `threading` starts greenlets. To import gevent or eventlet does not change that; only their patches do."""
     monkey, patcher = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")

@@ -17,7 +17,7 @@ from celery.worker.control import Panel
 
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import own_holds
-from z4j_agent.native import native
+from z4j_agent.native import SLEEP
 from z4j_celery.apps import identity_of
 from z4j_celery.commands import state_of
 from z4j_celery.discovery import read_steadily
@@ -107,12 +107,12 @@ def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
             found.append(error)
 
     consumer.call_soon(apply)
-    ends, sleep = time.monotonic() + LOOP_S, native("time", "sleep")
+    ends = time.monotonic() + LOOP_S
     while not found:
         if time.monotonic() > ends:
             found.append(TimeoutError())  # whoever comes to it now leaves it alone
             raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s")
-        sleep(0.01)
+        SLEEP(0.01)
     if isinstance(found[0], BaseException):
         raise found[0]
     return found[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rq.queue import Queue
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from z4j_rq.capture import Capture
 
 SCHEDULER: Final = "rq_cron"
+INTERVAL: Final = "calculate_sleep_interval"
 
 
 class RqCron(Scheduler):
@@ -47,6 +49,9 @@ class RqCron(Scheduler):
         self._plan = Plan()
         self._in_hand: Any = None
         self._changed = threading.Event()
+        self._sleep = time.sleep
+        self._interval_of_its_own: Any = None
+        """What the application has put on that one scheduler in place of RQ's method, if anything."""
         self._applying = threading.Lock()
 
     @property
@@ -89,6 +94,7 @@ class RqCron(Scheduler):
         """The overrides that are kept on disk hold before the first look."""
         self._plan = Plan()
         original = cron.calculate_sleep_interval
+        self._interval_of_its_own = vars(cron).get(INTERVAL)
 
         def calculate_sleep_interval() -> float:
             return self._wait(original())
@@ -100,13 +106,16 @@ class RqCron(Scheduler):
     def _release(self, cron: Any) -> None:
         """The loop sleeps by itself again."""
         if cron is not None:
-            vars(cron).pop("calculate_sleep_interval", None)
+            vars(cron).pop(INTERVAL, None)
+            if self._interval_of_its_own is not None:
+                vars(cron)[INTERVAL] = self._interval_of_its_own
             self._changed.set()
 
     def _wait(self, seconds: float) -> float:
         """Waits for as long as the loop would sleep, or until there is a change. Returns what is left to sleep: nothing, where this is
-        the loop. Signals interrupt it as they do `time.sleep`."""
-        if threading.get_ident() != self._loop or seconds <= 0:
+        the loop. Signals interrupt it as they do `time.sleep`. Where an application, or a test of its own, has replaced that function
+        since, the loop calls it, and a change is seen at the next look."""
+        if threading.get_ident() != self._loop or seconds <= 0 or time.sleep is not self._sleep:
             return seconds
         self._changed.wait(seconds)
         self._changed.clear()
