@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Runs the engines' own tests three times: plain, with our adapter and a server, with our adapter and a server that cannot be reached.
 
-    .venvs/server/bin/python tests/upstream.py [celery dramatiq huey …] [--part NAME …] [--arm NAME …] [--resume] [--table]
+    .venvs/server/bin/python tests/upstream.py [celery dramatiq huey …] [--part NAME …] [--arm NAME …] [--jobs N] [--resume] [--table]
 
 Every test must end in all three as it ends plain. The tests come from the source distribution of the locked version; it and what the
 tests need beside the engine are under .venvs/upstream. A test that fails is run up to twice more with its class, in all three arms: under
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -117,8 +118,10 @@ def run_and_retry(suite: Suite, part: str, url: str | None) -> Result:
     return result
 
 
-def run_part(suite: Suite, part: str, gateway: Gateway, *, arms: tuple[str, ...], resume: bool) -> list[str]:
+def run_part(suite: Suite, part: str, *, arms: tuple[str, ...], resume: bool) -> list[str]:
     """A line for each test that ends otherwise with our adapter and has no named cause."""
+    gateway = Gateway()
+    gateway.start()
     unreachable = gateway.url.replace(f":{gateway.port}", f":{free_port()}")
     urls = {PLAIN: None, SERVER: gateway.url, UNREACHABLE: unreachable}
     results: dict[str, Result] = {}
@@ -139,6 +142,7 @@ def run_part(suite: Suite, part: str, gateway: Gateway, *, arms: tuple[str, ...]
             for test in found.differing
             if test not in suite.explained
         ]
+    gateway.stop()
     return lines
 
 
@@ -147,27 +151,25 @@ def main() -> int:
     words.add_argument("engines", nargs="*", metavar="engine", help="celery, rq, …; all without any")
     words.add_argument("--part", action="append", default=[])
     words.add_argument("--arm", action="append", default=[], choices=ARMS)
+    words.add_argument("--jobs", type=int, default=1, help="parts that run side by side")
     words.add_argument("--resume", action="store_true")
     words.add_argument("--table", action="store_true")
     wanted = words.parse_args()
     if wanted.table:
         write_table()
         return 0
-    gateway = Gateway()
-    gateway.start()
-    lines: list[str] = []
-    for suite in SUITES:
-        if wanted.engines and suite.engine not in wanted.engines:
-            continue
-        reported = 0
-        for part in suite.part_names():
-            if not wanted.part or part in wanted.part:
-                lines += run_part(suite, part, gateway, arms=tuple(wanted.arm) or ARMS, resume=wanted.resume)
-                server = kept(suite, part, SERVER)
-                reported += server.records if server else 0
-        if not reported and not wanted.part:
+    suites = [suite for suite in SUITES if not wanted.engines or suite.engine in wanted.engines]
+    for suite in suites:  # one after another, before parts of it run side by side
+        environment.sources(suite)
+        environment.environment_of(suite)
+    parts = [(suite, part) for suite in suites for part in suite.part_names() if not wanted.part or part in wanted.part]
+    with ThreadPoolExecutor(wanted.jobs) as pool:
+        found = pool.map(lambda each: run_part(*each, arms=tuple(wanted.arm) or ARMS, resume=wanted.resume), parts)
+        lines = [line for part_lines in found for line in part_lines]
+    for suite in suites if not wanted.part else ():
+        results = [kept(suite, part, SERVER) for part in suite.part_names()]
+        if not any(result.records for result in results if result is not None):
             lines.append(f"{suite.engine}: nothing was reported, so the adapter was not there")
-    gateway.stop()
     print("\n".join(lines))
     return 1 if lines else 0
 
