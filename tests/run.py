@@ -2,7 +2,7 @@
 """Runs every test folder in the environment it belongs to, and says how long each took and what was not run.
 
 `--fast`: what a save deserves (unit and contract). `--long`: also what is marked long, and the engines' own tests with our adapters
-(`upstream.py`), and `mutation.py`: MINUTES. Exit status 1 if anything failed.
+(`upstream.py`, longer than an hour by itself on two busy cores, see docs/proof.md), and `mutation.py`. Exit status 1 if anything failed.
 """
 
 from __future__ import annotations

@@ -125,7 +125,9 @@ def table() -> str:
         notes += [f"- {suite.engine}, left out in every arm: {suite.left_out}."] if suite.left_out else []
         for part in suite.part_names():
             notes += _notes(suite, part)
-    return "\n".join([*lines, "", *notes])
+    seconds = [result.seconds for suite in SUITES for part in suite.part_names() for arm in ARMS if (result := kept(suite, part, arm))]
+    total = f"All of it took {sum(seconds) / 60:.0f} minutes, one part at a time, on two cores that did other work too."
+    return "\n".join([*lines, "", total, "", *notes])
 
 
 def _notes(suite: Suite, part: str) -> list[str]:

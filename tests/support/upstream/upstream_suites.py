@@ -132,9 +132,6 @@ SUITES = (
             "t/unit/contrib/test_pytest.py::test_pytest_celery_marker_registration": (
                 "fails plain: it expects that pytest refuses the mark of a plugin that is not loaded, which pytest does in strict mode only"
             ),
-            "t/unit/backends/test_mongodb.py::test_MongoBackend::test_init_mongodb_dnspython2_pymongo4_seedlist": (
-                "fails plain: it asks the DNS of the Internet for `dns-seedlist-host.example.com`"
-            ),
         },
     ),
 )  # fmt: skip
