@@ -133,12 +133,12 @@ def brokers_of(agent: Agent, adapter: Adapter) -> dict[str, str]:
     return found
 
 
-def find_broker(broker: str, server: str, known: Mapping[str, str]) -> str:
+def find_broker(broker: str, server: str, known: Mapping[str, str], what: str = "task") -> str:
     """The identity under which this process has the broker of an original or a command. `known` is {identity: fingerprint or ""} of the
     brokers it has; `server` is the fingerprint its maker saw, "" where it saw none.
 
     "" (not reported) matches any. Raises Refused for one that this process does not have: no worker would take the task from another
-    broker.
+    broker. `what` it is, "task" or "queue", is for the message.
     """
     if not broker or not known or broker in known:
         return broker if broker in known else ""
@@ -147,7 +147,7 @@ def find_broker(broker: str, server: str, known: Mapping[str, str]) -> str:
             if fingerprint == server:
                 return identity
     raise Refused(
-        f"the task belongs to the broker {broker[:120]}, which this process does not use; nothing was sent. If it is the same broker under "
-        "another address, give it one name in every process with Z4J_BROKER",
+        f"the {what} belongs to the broker {broker[:120]}, which this process does not use; nothing was sent or changed. "
+        "If it is the same broker under another address, give it one name in every process with Z4J_BROKER",
         check="broker.unknown",
     )

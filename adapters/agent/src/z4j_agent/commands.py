@@ -178,7 +178,8 @@ class Commands:
             raise Unsupported(f"{command.engine} cannot do that in this process")
         broker = command.params.get("broker", "")
         if isinstance(broker, str) and broker:
-            adapter = adapter.of_broker(find_broker(broker, "", adapter.brokers()))
+            what = "queue" if command.action.endswith("_queue") else "task"
+            adapter = adapter.of_broker(find_broker(broker, "", adapter.brokers(), what))
         return CARRIED_OUT[command.action](Asked(command, adapter, self._settings))
 
     def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ ABLE = (
     Capability("lookup_task", "any", "exact"),
     Capability("peek_queue", "any", "exact"),
     Capability("purge_queue", "any", "exact", note="What a worker has already is not touched."),
-    Capability("pause_queue", "worker", "exact", note="Every worker of the host and user that reports to this app holds."),
+    Capability("pause_queue", "worker", "exact", note="In one Redis: every worker of the host and user that reports to this app holds."),
     Capability("resume_queue", "worker", "exact"),
     Capability("shutdown_worker", "worker", "exact", note="A warm shutdown: it finishes what it runs."),
 )

@@ -62,17 +62,17 @@ class PausesContract:
         return process, next(iter(link.hello["brokers"][two.engine]))
 
     @staticmethod
-    def link_of(gateway: Gateway, two: TwoBrokers, name: str) -> Link:
-        """The newest open connection of that worker, which may have connected anew under the name it has found out."""
+    def links_of(gateway: Gateway, two: TwoBrokers, name: str) -> list[Link]:
+        """The open connections of the workers of a broker."""
+        workers = (link for link in gateway.open_links() if link.hello["role"] == "worker")
+        return [link for link in workers if next(iter(link.hello["brokers"][two.engine]), "") == name]
 
-        def found() -> list[Link]:
-            workers = (link for link in gateway.open_links() if link.hello["role"] == "worker")
-            return [link for link in workers if next(iter(link.hello["brokers"][two.engine]), "") == name]
+    def link_of(self, gateway: Gateway, two: TwoBrokers, name: str) -> Link:
+        """The newest: a worker may have connected anew under the name it has found out."""
+        return wait_for(lambda: self.links_of(gateway, two, name), f"the worker of {name} is connected", seconds=PATIENCE_S)[-1]
 
-        return wait_for(found, f"the worker of {name} is connected", seconds=PATIENCE_S)[-1]
-
-    def done(self, gateway: Gateway, two: TwoBrokers, name: str, action: str, **params: Any) -> None:
-        link = self.link_of(gateway, two, name)
+    def done(self, gateway: Gateway, two: TwoBrokers, name: str, action: str, link: Link | None = None, **params: Any) -> None:
+        link = link or self.link_of(gateway, two, name)
         status, facts = final_answer(gateway, gateway.ask(link, action, two.engine, {"queue": two.queue, **params}))
         assert status == "done", facts
 
@@ -152,6 +152,23 @@ class PausesContract:
         self.held(two, 0, "paused")
         self.done(gateway, two, names[0], "resume_queue")
         self.runs(two, 0, "paused")
+
+    def test_each_worker_of_a_host_goes_on(self, gateway: Gateway, two: TwoBrokers) -> None:
+        """They share what is written down of a pause: the first that is resumed must not leave the others paused."""
+        workers = [self.started(gateway, two, 0) for _ in range(2)]
+        name = workers[0][1]
+        links = wait_for(
+            lambda: found if len(found := self.links_of(gateway, two, name)) == 2 else [], "both are connected", seconds=PATIENCE_S
+        )
+        for link in links:
+            self.done(gateway, two, name, "pause_queue", link, broker=name)
+        for link in links:
+            self.done(gateway, two, name, "resume_queue", link, broker=name)
+        first, _ = workers[0]
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(10)
+        two.send(0, "taken by the second")
+        self.runs(two, 0, "taken by the second")
 
     def test_a_worker_of_another_broker_does_not_pause(self, gateway: Gateway, two: TwoBrokers) -> None:
         """It may be asked, for its process may use that broker, too."""
