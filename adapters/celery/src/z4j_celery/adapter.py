@@ -261,7 +261,7 @@ class CeleryAdapter(Adapter):
         return control.restart_worker(self._first)
 
     def resize_worker(self, by: int) -> dict[str, Any]:
-        return self._ask(lambda: control.resize_worker(self._first, by))
+        return control.resize_worker(self._first, by)  # waits for the thread of the worker, so not in a greenlet of it
 
     def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
         return control.limit_name(self._first, name, rate, soft_s, hard_s)
