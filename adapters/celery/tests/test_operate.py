@@ -143,11 +143,12 @@ class GreenHarness(OneHarness):
     pool: ClassVar[tuple[str, ...]] = ("--pool", "gevent", "--concurrency", "1")
 
 
-@pytest.mark.long
 class TestGevent(CeleryContract):
     """Greenlets hold what is delayed in a timer of their own."""
 
     harness_class = GreenHarness
+    essentials: ClassVar[Sequence[str]] = ("test_a_worker_grows_and_shrinks", "test_a_worker_leaves_a_queue_and_comes_back")
+    """What a greenlet of the worker must not wait for."""
     levels: ClassVar[Sequence[str]] = ("next", "low")
 
 
