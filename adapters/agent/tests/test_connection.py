@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,24 @@ def test_lost_acks_and_lost_connections(gateway: Any, start: Any, until: Until) 
     assert agent.flush(8)
     assert ids(gateway) == ["t1"]
     assert len(gateway.hellos) == 2
+
+
+def test_an_application_whose_clock_stands_still_waits_no_longer(gateway: Any, start: Any, monkeypatch: Any, until: Until) -> None:
+    """Its tests freeze the time, and the server answers nothing."""
+    agent, has_ended = start(), threading.Event()
+    gateway.is_acking = False
+    note(agent, 1)
+    agent.connect()
+    until(lambda: agent._connection is not None and agent._connection.is_open)
+    monkeypatch.setattr(time, "monotonic", lambda: 5.0)
+
+    def leave() -> None:
+        agent.flush(0.3)
+        agent.stop(0.3)
+        has_ended.set()
+
+    threading.Thread(target=leave, daemon=True).start()
+    assert has_ended.wait(20), "a limit that never comes"
 
 
 def test_a_server_that_is_away_for_a_while(start: Any, gateway: Any, caplog: pytest.LogCaptureFixture, until: Until) -> None:

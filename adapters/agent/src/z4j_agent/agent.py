@@ -22,6 +22,7 @@ from z4j_agent.connection import Connection  # here, so that the first request o
 from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
+from z4j_agent.native import ticks
 from z4j_agent.places import folder_name, is_network
 from z4j_agent.redaction import RULES, redact_text
 from z4j_agent.settings import Settings
@@ -218,9 +219,9 @@ class Agent:
 
         False when that did not happen in time; nothing is lost then, it is sent later.
         """
-        ends = time.monotonic() + timeout_s
+        ends = ticks() + timeout_s
         while self._offered or not (self.shipper.is_elsewhere or self.shipper.is_empty()):
-            if self._connection is None or time.monotonic() >= ends:
+            if self._connection is None or ticks() >= ends:
                 return False
             self._connection.wake()
             time.sleep(0.02)

@@ -25,7 +25,7 @@ from z4j_agent.dial import dial
 from z4j_agent.guard import faults, let_through
 from z4j_agent.import_locks import forget_imports_of, import_ahead, importing_thread
 from z4j_agent.log import log
-from z4j_agent.native import SLEEP, start_native_thread
+from z4j_agent.native import SLEEP, start_native_thread, ticks
 from z4j_agent.originals import prove_name
 from z4j_agent.redaction import RULES, redact_answer
 from z4j_agent.schedules import capabilities
@@ -104,8 +104,8 @@ class Connection:
     def stop(self, timeout_s: float) -> None:
         """Asks the thread to say goodbye and waits for it, at most `timeout_s`."""
         self._stopping = True
-        ends = time.monotonic() + timeout_s
-        while not self._stopped and time.monotonic() < ends:
+        ends = ticks() + timeout_s
+        while not self._stopped and ticks() < ends:
             time.sleep(0.005)
 
     def after_fork_in_child(self) -> None:
@@ -136,14 +136,14 @@ class Connection:
 
     def _wait(self, seconds: float) -> None:
         """Offered work goes on while there is no server."""
-        ends = time.monotonic() + seconds
+        ends = ticks() + seconds
         tidied_at = 0.0
-        while not self._stopping and (left := ends - time.monotonic()) > 0:
+        while not self._stopping and (left := ends - ticks()) > 0:
             SLEEP(min(left, OFFERED_EVERY_S))
             self._agent.drain_offered()
-            if time.monotonic() - tidied_at >= 1.0:
+            if ticks() - tidied_at >= 1.0:
                 self._guarded("looking after the spool", self._look_after_spool)
-                tidied_at = time.monotonic()
+                tidied_at = ticks()
 
     def _look_after_spool(self) -> None:
         if self._agent.shipper.try_take():
@@ -165,7 +165,7 @@ class Connection:
             self._socket = None
         session.closed()
         opened_at, self._opened_at = self._opened_at, 0.0
-        return time.monotonic() - opened_at if opened_at else 0.0
+        return ticks() - opened_at if opened_at else 0.0
 
     def _failed(self, error: Exception) -> None:
         """What an ended connection means: an absent server is ordinary, a refusal or a foreign server is not."""
@@ -244,7 +244,7 @@ class Connection:
         self._pause = RENEW_S
 
     def welcomed(self) -> None:
-        self._opened_at, self.state = time.monotonic(), "connected"
+        self._opened_at, self.state = ticks(), "connected"
 
     def witness(self, head: dict[str, Any] | None) -> None:
         """The server shows the end of its audit log, which must extend what it has shown before."""
@@ -296,7 +296,7 @@ class _Exchange:
             if self._session.state is not State.OPEN:
                 continue
             did = self._agent.drain_offered()
-            now = time.monotonic()
+            now = ticks()
             if did:
                 self._offered_until = now + 1.0
             if now >= self._next["scan"] or self._connection.take_wake():
@@ -316,7 +316,7 @@ class _Exchange:
 
     def _listen(self) -> None:
         """Waits for one frame, at most until the next thing to do."""
-        now = time.monotonic()
+        now = ticks()
         timeout = min(self._next["scan"], self._next["heartbeat"]) - now
         if now < self._offered_until:
             timeout = min(timeout, OFFERED_EVERY_S)

@@ -8,12 +8,11 @@ in, and a greenlet can be ended only from its own: both are used by a greenlet o
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from z4j_agent.adapter import Refused
-from z4j_agent.native import SLEEP
+from z4j_agent.native import SLEEP, ticks
 
 T = TypeVar("T")
 PATIENCE_S = 30.0
@@ -38,9 +37,9 @@ def ask(hub: Any, act: Callable[[], T]) -> T:
             done.append((None, error))
 
     hub.loop.run_callback_threadsafe(sys.modules["gevent"].spawn, carry_out)
-    ends = time.monotonic() + PATIENCE_S
+    ends = ticks() + PATIENCE_S
     while not done:
-        if time.monotonic() >= ends:
+        if ticks() >= ends:
             raise Refused("this process is too busy to say whether it was done")
         SLEEP(0.01)
     value, error = done[0]

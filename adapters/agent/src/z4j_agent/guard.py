@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from z4j_agent.log import log
+from z4j_agent.native import ticks
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +52,7 @@ class Faults:
         kind = type(error).__name__
         count, _ = self.by_place.get(where, (0, ""))
         self.by_place[where] = (count + 1, kind)
-        now = time.monotonic()
+        now = ticks()
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
             log.warning("z4j could not do %s (%s); your task is not affected", where, kind)

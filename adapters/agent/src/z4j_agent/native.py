@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,12 @@ def native(module: str, name: str) -> Any:
 
 SLEEP: Callable[[float], None] = native("time", "sleep")
 """Of the agent's thread. Taken when the agent starts: tests of an application may replace `time.sleep` later, and count its calls."""
+
+
+def ticks() -> float:
+    """Seconds of a clock that goes on, also in a test of the application that lets `time.monotonic` stand still, as freezegun does: a limit
+    of waiting that never comes would hold the application for good. Only differences mean something."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def has_green_threads() -> bool:

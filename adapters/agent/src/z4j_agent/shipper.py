@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from z4j_agent.native import ticks
 from z4j_agent.spool import SEGMENT_SUFFIX
 from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, RECORD_START, encode_record
 
@@ -121,7 +122,7 @@ class Shipper:
         """The server has committed everything up to the end of this batch."""
         self._acked[batch.segment] = max(batch.end, self._acked.get(batch.segment, 0))
         self._is_cursor_stale = True
-        if time.monotonic() - self._cursor_saved_at >= CURSOR_EVERY_S:
+        if ticks() - self._cursor_saved_at >= CURSOR_EVERY_S:
             self._save_cursor()
 
     def is_empty(self) -> bool:
@@ -271,7 +272,7 @@ class Shipper:
     def _save_cursor(self) -> None:
         if not self._is_cursor_stale:
             return
-        self._cursor_saved_at = time.monotonic()
+        self._cursor_saved_at = ticks()
         fresh = self.folder / "cursor.new"  # only the holder of the lock writes it
         try:
             fresh.write_text(json.dumps(self._acked))

@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from z4j_agent.native import ticks
+
 SEGMENT_SUFFIX = ".seg"
 ROTATE_BYTES = 1024 * 1024
 """A segment is left for a new one at this size, so that acked data can be deleted soon."""
@@ -109,7 +111,7 @@ class Spool:
         """Writes one record with one `write`. False when it could not be written whole; never raises OSError."""
         try:
             self._unchecked += len(record)
-            if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or time.monotonic() - self._checked_at >= CHECK_EVERY_S:
+            if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or ticks() - self._checked_at >= CHECK_EVERY_S:
                 self._ensure()
             try:
                 written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
@@ -165,7 +167,7 @@ class Spool:
         if not self._changing.acquire(blocking=False):
             return
         try:
-            self._unchecked, self._checked_at = 0, time.monotonic()
+            self._unchecked, self._checked_at = 0, ticks()
             if self._fd >= 0 and self._is_ours():
                 return
             self._fd = -1

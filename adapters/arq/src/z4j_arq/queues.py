@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from redis.sentinel import Sentinel
 from z4j_agent.adapter import QueueInfo, Refused
 from z4j_agent.broker import identify
 from z4j_agent.guard import faults
+from z4j_agent.native import ticks
 from z4j_arq.facts import now
 
 if TYPE_CHECKING:
@@ -177,13 +177,13 @@ def find(capture: Capture, job_id: str, only: str = "") -> tuple[Place, Broker] 
         return next(iter(found.values()))
     names = {place[1] for place in known}
     for identity, broker in servers(capture, only).items():
-        ends = time.monotonic() + SEARCH_S
+        ends = ticks() + SEARCH_S
         with broker.connect() as client:
             for key in client.scan_iter(count=1000, _type="zset"):
                 queue = key.decode("utf-8", "replace")
                 if queue not in names and not queue.startswith("arq:abort") and client.zscore(key, job_id) is not None:
                     return (identity, queue), broker
-                if time.monotonic() > ends:
+                if ticks() > ends:
                     break
     return None
 

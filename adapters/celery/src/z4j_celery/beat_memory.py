@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any, Final
 
 from z4j_agent.guard import faults, let_through
+from z4j_agent.native import ticks
 
 EVERY_S: Final = 5.0
 """How often runs are written at most; one-offs always, before they are sent."""
@@ -43,7 +43,7 @@ class Memory:
         """All there are now; written when it is time."""
         if runs != self.runs:
             self.runs, self._is_dirty = runs, True
-        if self._is_dirty and time.monotonic() - self._written_at >= EVERY_S:
+        if self._is_dirty and ticks() - self._written_at >= EVERY_S:
             self._write()
 
     def mark_sent(self, key: str, at: int) -> None:
@@ -54,7 +54,7 @@ class Memory:
 
     def _write(self) -> None:
         """Never raises: what cannot be written is kept in memory only, and reported."""
-        self._written_at, self._is_dirty = time.monotonic(), False
+        self._written_at, self._is_dirty = ticks(), False
         if self._path is None:
             return
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from celery.worker.control import Panel
 
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.holds import own_holds
-from z4j_agent.native import SLEEP
+from z4j_agent.native import SLEEP, ticks
 from z4j_celery.apps import identity_of
 from z4j_celery.commands import state_of
 from z4j_celery.discovery import read_steadily
@@ -107,9 +106,9 @@ def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
             found.append(error)
 
     consumer.call_soon(apply)
-    ends = time.monotonic() + LOOP_S
+    ends = ticks() + LOOP_S
     while not found:
-        if time.monotonic() > ends:
+        if ticks() > ends:
             found.append(TimeoutError())  # whoever comes to it now leaves it alone
             raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s")
         SLEEP(0.01)

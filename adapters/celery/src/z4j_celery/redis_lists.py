@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import redis
 
 from z4j_agent.adapter import Refused
+from z4j_agent.native import ticks
 from z4j_celery.waiting import Waiting, message_of
 
 PAGE = 500
@@ -107,7 +107,7 @@ class RedisLists:
     def _seen(self, queue: str, task_id: str, *, is_anew: bool) -> Waiting | None:
         """The message of a task as it was seen within the last seconds, or is now."""
         at, _, seen = _index.get((self._uri, queue), (0.0, 0, {}))
-        if is_anew or time.monotonic() - at > INDEX_S:
+        if is_anew or ticks() - at > INDEX_S:
             seen, size = {}, 0
             for found in self.first(queue, LOOKED_AT):
                 seen[found.task_id] = found.raw
@@ -116,7 +116,7 @@ class RedisLists:
                     raise Refused(f"the queue {queue} holds more than can be looked through for one task")
             if size + sum(known for _, known, _ in _index.values()) > INDEX_BYTES:
                 _index.clear()
-            _index[self._uri, queue] = (time.monotonic(), size, seen)
+            _index[self._uri, queue] = (ticks(), size, seen)
         return _read(*seen[task_id]) if task_id in seen else None
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:

@@ -13,7 +13,6 @@ import functools
 import socket
 import sys
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,7 @@ from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.hooks import now, text_of
+from z4j_agent.native import ticks
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_agent.scheduling import kept
 from z4j_celery import apps
@@ -229,13 +229,13 @@ class CeleryBeat(Scheduler):
 
     def list_schedules(self) -> list[ScheduleInfo]:
         store = self._need()
-        if store.name != "code" and time.monotonic() - self._listed_at < READ_EVERY_S:
+        if store.name != "code" and ticks() - self._listed_at < READ_EVERY_S:
             return self._listed
         found: list[ScheduleInfo] = self._ask(lambda: store.told(self._last))
         if not self.is_firing():  # a store learns late of a run, so that what is past here may be so for beat or not
             at = now()
             found = [dataclasses.replace(of, next_at=None) if of.next_at is not None and of.next_at < at else of for of in found]
-        self._listed, self._listed_at = found, time.monotonic()
+        self._listed, self._listed_at = found, ticks()
         return found
 
     # -- what operators ask --------------------------------------------------------------------------------------------

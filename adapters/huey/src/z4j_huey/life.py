@@ -12,6 +12,7 @@ from typing import Any
 
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
+from z4j_agent.native import ticks
 from z4j_huey.run import Run, Running
 from z4j_huey.slots import Slots
 
@@ -95,8 +96,8 @@ class Life:
 
     def _hear_children(self) -> None:
         """Children that were interrupted, too, write how their tasks ended: what comes after the flush would wait for another process."""
-        ends = time.monotonic() + EXIT_WAIT_S
-        while time.monotonic() < ends and any(self._is_busy(number, child) for number, child in enumerate(self.children())):
+        ends = ticks() + EXIT_WAIT_S
+        while ticks() < ends and any(self._is_busy(number, child) for number, child in enumerate(self.children())):
             time.sleep(0.02)
 
     def _is_busy(self, number: int, child: Any) -> bool:

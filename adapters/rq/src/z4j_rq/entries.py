@@ -21,6 +21,7 @@ from rq.job import Job, JobStatus
 from z4j_agent.adapter import Refused
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import now
+from z4j_agent.native import ticks
 from z4j_agent.redaction import redact_text
 from z4j_agent.schedules import Kind, ScheduleSpec, read_time, read_whole_interval
 from z4j_agent.scheduling import MAX_SCHEDULES
@@ -199,8 +200,8 @@ def check_idle(job: Job) -> None:
 # -- changing ----------------------------------------------------------------------------------------------------------
 def exchange(made: Any, key: str, change: Callable[[Any, Held], None]) -> None:
     """Has `change` put its writes into a pipeline, which is carried out between two passes of the scheduler. Raises Refused."""
-    ends = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends:
+    ends = ticks() + PATIENCE_S
+    while ticks() < ends:
         with made.connection.pipeline() as pipe:
             pipe.watch(made.scheduler_lock_key, made.job_class.key_for(key))
             if pipe.exists(made.scheduler_lock_key):
