@@ -34,6 +34,11 @@ def several(retries: int) -> st.SearchStrategy[list[Plan]]:
 
 
 plans, once = several(2), several(0)
+FOUR = [
+    Plan(False, "same", "succeeded", 0, 32_352_657), Plan(False, "wb", "cancelled", 0, 12 * S), Plan(False, "same", "cancelled", 0, 12 * S),
+    Plan(False, "wb", "succeeded", 0, 12 * S),
+]  # fmt: skip
+FAR_APART = {"p": 2_500_000, "a": 1_067, "b": -2_500_000}
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 """A counterexample is a few executions anyway; making it smaller takes minutes."""
 
@@ -99,6 +104,8 @@ def test_every_execution_keeps_its_own(empty: bytes, made: list[Plan], skew: dic
 @given(once, skews, st.randoms(use_true_random=False), st.integers(1, 5))
 @settings(max_examples=100, deadline=None, suppress_health_check=quiet, phases=UNSHRUNK)
 @example([Plan(True, "same", "succeeded", 0, 12 * S), Plan(True, "same", "failed", 0, 12 * S)], {}, random.Random(1), 1)
+@example(FOUR, FAR_APART, random.Random(352), 3)
+@example(FOUR, FAR_APART, random.Random(395), 1)
 def test_order_copies_and_batches_do_not_matter(
     empty: bytes, made: list[Plan], skew: dict[str, int], chance: random.Random, size: int
 ) -> None:

@@ -48,7 +48,7 @@ def history(made: list[Plan], skew: dict[str, int]) -> list[list[Any]]:
                     "rq",
                     "job",
                     0,
-                    at + theirs + 5,
+                    at + theirs,  # in life some microseconds later, which a row does not keep
                     sender,
                     "name",
                     "queue",

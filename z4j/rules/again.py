@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from z4j.rules.fold import ENDS, MAX_ATTEMPT, NEVER, QUEUED, RETRYING, RUNNING, SUCCEEDED, Event, Summary, attempt_of, is_end, state_of
-from z4j.rules.lives import SKEW_US
+from z4j.rules.lives import SENDER, SKEW_US
 
 LATE_US: Final = 10_000_000
 """Agents ship their records within a second or two. What is later than this behind other news of its id may be of an earlier life."""
@@ -21,8 +21,6 @@ IN_ORDER: Final = {"enqueued": 0, "payload": 1, "received": 2, "started": 3, "su
 """The course of an ordinary task."""
 FIRST_FACTS: Final = 1 << 46
 """Keys of facts of the first attempt are below, see fold.py."""
-SENDER: Final = 2
-"""The rank of arguments that the producer told."""
 
 
 def is_ordinary(summary: Summary | None, events: Sequence[Event]) -> bool:
@@ -87,8 +85,8 @@ class _Seen:
     """Moments of the first attempt, each of which one life has once. -1: not known yet."""
 
     __slots__ = (
-        "allowed", "args", "end", "enqueued", "first", "is_hidden", "last", "newest", "received", "retried", "runner", "sender", "start",
-        "told_first", "told_last", "won",
+        "allowed", "args", "echoes", "end", "enqueued", "first", "is_hidden", "last", "newest", "received", "retried", "runner", "sender",
+        "start", "told_first", "told_last", "won",
     )  # fmt: skip
 
     def __init__(self, summary: Summary | None) -> None:
@@ -101,6 +99,8 @@ class _Seen:
         self.won = (MAX_ATTEMPT + 1, -1)
         """Attempt and end of the earliest success."""
         self.args = (-1, "")
+        self.echoes: list[tuple[int, int, bool]] = []
+        """When a worker told the arguments: between two moments, and whether that was long after everything that was known."""
         self.sender = self.runner = ""
         self.is_hidden = False
         """Whether a later attempt hides when the first one started."""
@@ -112,7 +112,10 @@ class _Seen:
         if summary.args:
             self.args = (summary.args[0] >> 8, summary.args[1])
             # They were told at one moment of these.
-            self.told_last, self.told_first = summary.first_at, summary.last_at
+            if summary.args[0] & 255 >= SENDER:
+                self.told_last, self.told_first = summary.first_at, summary.last_at
+            elif not self.args[0]:
+                self.echoes.append((summary.first_at, summary.last_at, False))
         if summary.enqueued_at != NEVER:
             self.enqueued = summary.enqueued_at
         if summary.received:
@@ -139,8 +142,12 @@ class _Seen:
         kind, attempt, at = event[0], event[1], event[2]
         if at < self.last - LATE_US and not (kind in BEGINNING and not attempt and self._is_near(at)):
             return False
-        if kind == "payload" and 0 <= self.last < at - LATE_US:
-            return False
+        if kind == "payload":
+            is_far = 0 <= self.last < at - LATE_US
+            if event[18] < SENDER and not attempt:
+                self.echoes.append((at, at, is_far))
+            elif is_far:
+                return False
         if attempt > self.allowed and 0 <= self.last < at - LATE_US:
             return False  # nothing says that what came before has been retried, and it would hide that
         self.allowed = max(self.allowed, attempt + (kind == "retried"))
@@ -167,8 +174,8 @@ class _Seen:
         if self.args[1] and self.args[0] == attempt and self.args[1] != event[19]:
             return False
         self.args = (attempt, event[19])
-        if not attempt:
-            if event[18] >= SENDER and 0 <= self.first < at - LATE_US:
+        if not attempt and event[18] >= SENDER:
+            if 0 <= self.first < at - LATE_US:
                 return False
             self.told_last = max(self.told_last, at)
             self.told_first = at if self.told_first < 0 else min(self.told_first, at)
@@ -203,12 +210,22 @@ class _Seen:
         first = self.start if self.start >= 0 else self.end
         if first >= 0 and self.enqueued > first and (self.enqueued > first + SKEW_US or same_clock(self.sender, self.runner)):
             return False
-        if 0 <= self.end < max(self.start, self.received):
+        if 0 <= self.end < max(self.start, self.received) or 0 <= self.start < self.received - SKEW_US:
+            return False
+        known = [at for at in (self.enqueued, self.received, self.start) if at >= 0]
+        if not all(self._is_echo(*echo, min(known, default=echo[1])) for echo in self.echoes):
             return False
         if self.told_last >= 0 and not self.args[0]:
-            known = [at for at in (self.enqueued, self.received, self.start) if at >= 0]
             if known and self.told_last > min(known) + LATE_US:
                 return False
             if self.enqueued >= 0 and (self.told_last > self.enqueued + SKEW_US or self.enqueued > self.told_first + SKEW_US):
                 return False
         return self.newest[0] <= self.won[0] or self.newest[1] <= self.won[1]
+
+    def _is_echo(self, first: int, last: int, is_far: bool, known: int) -> bool:
+        """Whether a worker told arguments when it received its task, or where that is not known, at its start or close to the first thing
+        `known` of it. A worker tells them at once, however long the task has waited before."""
+        at = self.received if self.received >= 0 else self.start
+        if at >= 0 and first <= at + SKEW_US and at <= last + SKEW_US:
+            return True
+        return self.received < 0 and not is_far and first <= known + SKEW_US

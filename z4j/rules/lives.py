@@ -19,6 +19,8 @@ SKEW_US: Final = 5_000_000
 """How far apart the clocks of two hosts may be. What one host has told is compared exactly."""
 ENDING: Final = frozenset(ENDS) | {"retried"}
 REDELIVERED: Final = 1
+SENDER: Final = 2
+"""The rank of arguments that the producer told."""
 
 
 class Told(NamedTuple):
@@ -319,7 +321,7 @@ def _pair(payloads: Sequence[Told], anchors: Sequence[tuple[Told, int]]) -> list
     found: list[tuple[Told, int | None]] = []
     groups: dict[tuple[str, int, bool], list[Told]] = {}
     for of in payloads:
-        groups.setdefault((of.event.run, of.event.attempt, of.event.rank >= 2), []).append(of)
+        groups.setdefault((of.event.run, of.event.attempt, of.event.rank >= SENDER), []).append(of)
     for (run, attempt, is_sender), group in groups.items():
         for kind in ("enqueued",) if is_sender else ("received", "started"):
             about = ((of.event, index) for of, index in anchors if of.event.kind == kind and of.event.attempt == attempt)

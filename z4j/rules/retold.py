@@ -23,6 +23,7 @@ from z4j.rules.fold import (
     is_end,
     state_of,
 )
+from z4j.rules.lives import SENDER
 from z4j.rules.states import FLAGS
 
 TELL_RECEIPT: Final = ("succeeded", "failed")
@@ -121,7 +122,10 @@ def _payloads(summary: Summary, environment: str, name: str, queue: str, told: s
     rank = summary.args[0] & 255 if summary.args else summary.original >> 4 & 255
     moment = next((at for at in (summary.last_at, summary.first_at) if at not in told), -1)
     if moment < 0:
-        moment = -summary.received[1] if rank < 2 and summary.received else summary.first_at
+        # A producer tells them as it sends, a worker as it receives or starts.
+        seen = summary.received or summary.start
+        is_sent = rank >= SENDER and summary.enqueued_at != NEVER
+        moment = summary.enqueued_at if is_sent else -seen[1] if rank < SENDER and seen else summary.first_at
     about = Event("payload", 0, moment, environment=environment, name=name, queue=queue)
     found = []
     if summary.args:

@@ -232,6 +232,47 @@ def test_whether_news_can_only_be_of_the_life_that_is_known(before: list[Event],
     assert expected or not is_ordinary(known(*before), news)
 
 
+def echo(at: int, text: str = "[1]") -> Event:
+    """Arguments that a worker tells."""
+    return ev("payload", at, run="w", rank=1, args=text)
+
+
+WATCHED = (ev("enqueued", 0), ev("payload", 5, rank=2, args="[1]"))
+
+
+@pytest.mark.parametrize(
+    ("before", "news", "expected"),
+    [
+        # What a worker repeats, however long the task has waited.
+        (WATCHED, (ev("received", 600 * S), echo(600 * S + 5), ev("started", 600 * S + 9)), True),
+        (WATCHED, (echo(600 * S), ev("started", 600 * S + 9)), True),
+        (WATCHED, (echo(600 * S),), False),  # of which run is not known
+        (WATCHED, (echo(600 * S, "[2]"), ev("started", 600 * S + 9)), False),
+        ((*WATCHED, ev("received", 600 * S)), (echo(600 * S + SKEW_US),), True),
+        ((*WATCHED, ev("received", 600 * S)), (echo(600 * S + SKEW_US + 1),), False),
+        ((*WATCHED, ev("received", 600 * S)), (echo(600 * S - SKEW_US),), True),
+        ((*WATCHED, ev("received", 600 * S)), (echo(600 * S - SKEW_US - 1),), False),
+        # It is received once, and what it was received for starts later.
+        ((ev("started", 0),), (ev("received", SKEW_US),), True),
+        ((ev("started", 0),), (ev("received", SKEW_US + 1),), False),
+        ((ev("received", 0),), (echo(5), ev("started", 60 * S)), True),
+        ((ev("received", 0),), (echo(SKEW_US + 1), ev("started", SKEW_US + 2)), False),
+        ((ev("received", 0), echo(5)), (ev("started", 60 * S),), True),
+        ((echo(0),), (ev("received", SKEW_US),), True),
+        ((echo(0),), (ev("received", SKEW_US + 1),), False),
+        ((echo(0),), (ev("started", 20 * S),), True),  # told before everything that is known of it
+        ((ev("enqueued", 0),), (echo(SKEW_US),), True),
+        ((ev("enqueued", 0),), (echo(SKEW_US + 1),), False),
+        ((echo(0),), (echo(SKEW_US, "[1]"),), True),
+        ((echo(0),), (echo(LATE + 1, "[1]"),), False),
+    ],
+)
+def test_arguments_that_a_worker_tells_are_of_what_it_has_just_received(
+    before: tuple[Event, ...], news: tuple[Event, ...], expected: bool
+) -> None:
+    assert one(known(*before), *news) is expected
+
+
 @pytest.mark.parametrize(("starts", "began", "expected"), [
     ((2 * S,), 2 * S, True), ((2 * S,), 2 * S + 1, False), ((), 2 * S, True), ((2 * S, 3 * S), 2 * S, False), ((), 9 * S + 1, False),
     ((), 9 * S, True),

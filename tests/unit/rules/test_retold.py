@@ -163,8 +163,12 @@ def test_arguments_of_a_worker_are_told_when_it_received_the_task() -> None:
     """No moment of their own is kept where others came before and after."""
     again = retold(ev("enqueued", 0), ev("received", 5), ev("payload", 7, rank=1, args="[1]"), ev("started", 9))
     assert [of.at - T for of in again if of.kind == "payload"] == [5, 5]
+    again = retold(ev("enqueued", 0), ev("payload", 7, rank=1, args="[1]"), ev("started", 9), ev("succeeded", 11, started_at=9))
+    assert [of.at - T for of in again if of.kind == "payload"] == [9, 9], "a worker that tells no receipt"
     again = retold(ev("enqueued", 0), ev("payload", 3, rank=2, args="[1]"), ev("received", 5), ev("started", 9))
     assert [of.at - T for of in again if of.kind == "payload"] == [0, 0]
+    again = retold(ev("received", 5), ev("started", 9), ev("enqueued", 20), ev("payload", 23, rank=2, args="[1]"), ev("succeeded", 30))
+    assert [of.at - T for of in again if of.kind == "payload"] == [20, 20], "by a clock that is ahead"
 
 
 def test_a_row_of_which_only_a_moment_is_known() -> None:
