@@ -301,6 +301,17 @@ def run_join(a: RunSummary, b: RunSummary) -> RunSummary:
     )
 
 
+def runs_of(events: Iterable[Event]) -> dict[tuple[int, str], RunSummary]:
+    """(attempt, run token) → what the events say together about each run that leaves one."""
+    found: dict[tuple[int, str], RunSummary] = {}
+    for event in events:
+        news = run_delta(event)
+        if news is not None:
+            run = (min(event.attempt, MAX_ATTEMPT), event.run)
+            found[run] = run_join(found[run], news) if run in found else news
+    return found
+
+
 NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "moved", "due"})
 """Kinds that belong to the attempt or to the task, never to a run."""
 PLAIN: Final = frozenset({"started", "succeeded", "alive"})

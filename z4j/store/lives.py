@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, Summary, fold, original_key, run_delta, run_join
+from z4j.rules.fold import Event, RunSummary, Summary, fold, original_key, run_join, runs_of
 from z4j.rules.lives import Life, Told, split
 from z4j.rules.records import whole_sent
 from z4j.rules.retold import events_of
@@ -222,7 +222,7 @@ class Reused:
     def _write_parts(self, life: Life, task: int) -> None:
         db, told = self.db, {of.event for of in life.told}
         base = self.base if task == self.base_row else None
-        found = _runs_of(self._heard(life, task, without_retold=base is not None))
+        found = runs_of(self._heard(life, task, without_retold=base is not None))
         for at, of_run in base.runs.items() if base is not None else ():
             found[at] = run_join(found[at], of_run) if at in found else of_run
         runs.replace(db, self.app_id, task, found)
@@ -266,7 +266,7 @@ class Reused:
             tally.add(self.app_id, self.engine_id, row[1:], -1)
             tally.add(self.app_id, self.engine_id, values, 1)
             tally.write(db)
-        runs.save(db, self.app_id, {(task, *at): of for at, of in _runs_of(events).items()})
+        runs.save(db, self.app_id, {(task, *at): of for at, of in runs_of(events).items()})
         self._save_originals(task, [(original_key(event), *original) for event, original in news if original is not None])
         merge.add_links(db, self.app_id, [(*link, task) for event in events for link in links_of(event)])
 
@@ -328,16 +328,6 @@ def links_of(event: Event) -> list[tuple[str, str]]:
     if not event.sent:
         return []
     return [(kind, target) for kind, target in (("parent", event.sent[0]), ("retry_of", event.sent[3])) if target]
-
-
-def _runs_of(events: Iterable[Event]) -> dict[tuple[int, str], RunSummary]:
-    found: dict[tuple[int, str], RunSummary] = {}
-    for event in events:
-        news = run_delta(event)
-        if news is not None:
-            at = (min(event.attempt, MAX_ATTEMPT), event.run)
-            found[at] = run_join(found[at], news) if at in found else news
-    return found
 
 
 def _moment(event: Event) -> int:

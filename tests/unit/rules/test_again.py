@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.histories import Plan, events_of, history
 from tests.unit.rules.test_lives import histories
-from z4j.rules import again
+from z4j.rules import again, lives
 from z4j.rules.again import is_one_life, is_ordinary
 from z4j.rules.fold import Event, Summary, fold
 from z4j.rules.lives import SKEW_US, Told, split
@@ -292,6 +292,6 @@ def test_the_runs_are_asked_only_then() -> None:
 
 def test_numbers_that_lives_are_told_apart_by() -> None:
     assert (again.LATE_US, SKEW_US) == (10 * S, 5 * S)
-    assert again.SENDER == 2
+    assert lives.SENDER == 2
     assert known(ev("enqueued", 0, 1)).state[0] >= again.FIRST_FACTS  # type: ignore[union-attr]
     assert known(ev("started", 0)).state[0] < again.FIRST_FACTS  # type: ignore[union-attr]

@@ -10,28 +10,17 @@ from typing import Any
 import pytest
 
 from tests.unit.rules.test_lives import SENT, execution
-from z4j.rules.fold import MAX_ATTEMPT, NEVER, Event, RunSummary, Summary, fold, run_delta, run_join
+from z4j.rules.fold import NEVER, Event, Summary, fold, run_delta, runs_of
 from z4j.rules.retold import KIND_OF, events_of, of_run
 from z4j.rules.states import FLAGS, STATE_NAMES
 
 T = 1_700_000_000_000_000
 S = 1_000_000
-Runs = dict[tuple[int, str], RunSummary]
 
 
 def ev(kind: str, at: int, attempt: int = 0, **facts: Any) -> Event:
     times = {name: T + facts.pop(name) for name in ("received_at", "started_at", "eta") if name in facts}
     return Event(kind, attempt, T + at, **times, **facts)
-
-
-def runs_of(events: Sequence[Event]) -> Runs:
-    found: Runs = {}
-    for event in events:
-        run = run_delta(event)
-        if run is not None:
-            key = (min(event.attempt, MAX_ATTEMPT), event.run)
-            found[key] = run_join(found[key], run) if key in found else run
-    return found
 
 
 def row_of(events: Sequence[Event]) -> Summary:
@@ -107,7 +96,7 @@ def test_what_was_found_alive_keeps_its_start() -> None:
     again = retold(ev("started", 1 * S, run="w", worker="w1"), ev("alive", 5 * S, run="w", worker="w1"))
     assert kinds(again) == [("alive", 0, 5 * S), ("started", 0, 1 * S)]
     assert {of.run for of in again} == {"w"}
-    run = run_join(*[run for of in (ev("started", 1 * S, 1, run="w"), ev("alive", 5 * S, 1, run="w")) if (run := run_delta(of))])
+    [run] = runs_of([ev("started", 1 * S, 1, run="w"), ev("alive", 5 * S, 1, run="w")]).values()
     event = of_run(1, "w", run)
     assert (event.kind, event.at, event.started_at) == ("alive", T + 5 * S, T + 1 * S)
 
