@@ -141,3 +141,11 @@ def test_a_late_end_of_the_first_arrives_last(empty: bytes, is_watched: bool, wo
     late = next(entry for entry in records if entry[0] == "succeeded")
     said = ingested(empty, [[entry] for entry in records if entry is not late] + [[late]])
     assert rows(said) == meant(made)
+
+
+def test_arguments_are_not_of_a_receipt_of_long_ago(empty: bytes) -> None:
+    """Where the receipt of the second execution is lost, and the row of the first one was made before its arguments came."""
+    made = [Plan(False, "same", "succeeded", 0, 12 * S), Plan(False, "wb", "failed", 0, 12 * S)]
+    received, payload, started, end, _, other_payload, other_start, other_end = history(made, {})
+    said = ingested(empty, [[received, end], [other_payload, payload, other_end], [other_start], [started]])
+    assert rows(said) == meant(made)

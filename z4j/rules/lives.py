@@ -324,10 +324,14 @@ def _pair(payloads: Sequence[Told], anchors: Sequence[tuple[Told, int]]) -> list
         groups.setdefault((of.event.run, of.event.attempt, of.event.rank >= SENDER), []).append(of)
     for (run, attempt, is_sender), group in groups.items():
         for kind in ("enqueued",) if is_sender else ("received", "started"):
-            about = ((of.event, index) for of, index in anchors if of.event.kind == kind and of.event.attempt == attempt)
-            # Of what was told long ago it is not known any more by which process.
-            told = {event.at: index for event, index in about if event.run in (run, "")}
-            if told and run:
+            about = [(of.event, index) for of, index in anchors if of.event.kind == kind and of.event.attempt == attempt]
+            # Of what a row retells it is not known any more by which process: it is the same one only where both are close.
+            told = {
+                event.at: index
+                for event, index in about
+                if (event.run == run and run) or (not (event.run and run) and _is_close(event.at, group))
+            }
+            if told:
                 break
         else:
             told = {}
@@ -340,3 +344,7 @@ def _pair(payloads: Sequence[Told], anchors: Sequence[tuple[Told, int]]) -> list
             else:
                 found.append((of, told[max(moment for moment in moments if moment <= of.event.at)]))
     return found
+
+
+def _is_close(at: int, told: Iterable[Told]) -> bool:
+    return any(abs(of.event.at - at) <= SKEW_US for of in told)
