@@ -340,7 +340,7 @@ class AdapterContract(Limits):
     def test_without_a_server_tasks_run_and_are_told_later(self, alone: Harness, lonely_gateway: Gateway) -> None:
         alone.start_worker()
         tasks = [alone.enqueue("succeed", number) for number in range(20)]
-        wait_for(lambda: spooled(alone.spool, "succeeded") >= len(tasks), "all tasks run while nobody listens")
+        wait_for(lambda: spooled(alone.spool, "succeeded", *tasks) >= len(tasks), "all tasks run while nobody listens")
         lonely_gateway.start()
         for task_id in tasks:
             ended(lonely_gateway, task_id, alone.outcomes["succeed"])
@@ -350,7 +350,7 @@ class AdapterContract(Limits):
         lonely_gateway.start()
         alone.start_worker()
         task_id = alone.enqueue("succeed", 1)
-        wait_for(lambda: spooled(alone.spool, "succeeded") >= 1, "the task runs")
+        wait_for(lambda: spooled(alone.spool, "succeeded", task_id) >= 1, "the task runs")
         lonely_gateway.stop()
         lonely_gateway.is_acking = True
         assert lonely_gateway.raw == []
@@ -361,16 +361,15 @@ class AdapterContract(Limits):
         lonely_gateway.is_refusing = True
         lonely_gateway.start()
         worker = alone.start_worker()
-        for number in range(5):
-            alone.enqueue("succeed", number)
-        wait_for(lambda: spooled(alone.spool, "succeeded") >= 5, "tasks run though the server refuses the agent")
+        tasks = [alone.enqueue("succeed", number) for number in range(5)]
+        wait_for(lambda: spooled(alone.spool, "succeeded", *tasks) >= 5, "tasks run though the server refuses the agent")
         wait_for(lambda: lonely_gateway.refused, "the agent is refused")
         assert worker.poll() is None
 
     def test_a_killed_worker_loses_no_captured_event(self, alone: Harness, lonely_gateway: Gateway) -> None:
         first = alone.start_worker()
         task_id = alone.enqueue("succeed", 1)
-        wait_for(lambda: spooled(alone.spool, "succeeded") >= 1, "the task runs")
+        wait_for(lambda: spooled(alone.spool, "succeeded", task_id) >= 1, "the task runs")
         os.killpg(first.pid, signal.SIGKILL)
         first.wait(10)
         lonely_gateway.start()
