@@ -154,8 +154,8 @@ def proof_of(secret: str) -> str:
 
 
 def spooled(spool: Path, kind: str, *ids: str) -> int:
-    """How many records of this kind stand in the spool folder, sent or not; of the tasks `ids`, where any are named: an engine may run tasks
-    of its own, as one that is due every minute."""
+    """How many records of this kind stand in the spool folder, sent or not; of the tasks `ids`, where any are named: an engine may run
+    tasks of its own, as one that is due every minute."""
     about = b"(?:" + b"|".join(re.escape(id.encode()) for id in ids) + b')"' if ids else b""
     mark, found = re.compile(b'\x1e\\["' + kind.encode() + b'","[^"]*","' + about), 0
     for path in spool.rglob("*.seg"):
