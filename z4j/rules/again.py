@@ -203,7 +203,7 @@ class _Seen:
             if self.end >= 0 and self.end != at:
                 return False
             self.end, self.runner = at, event[3]
-        return not (kind == "lost" and self.start < 0 < self.end)
+        return not (kind == "lost" and self.start < 0 < self.end and not self.is_hidden)
 
     def is_whole(self, same_clock: Callable[[str, str], bool]) -> bool:
         """Whether the moments are in the order of one life."""

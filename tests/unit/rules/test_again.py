@@ -224,6 +224,7 @@ LATER = 100 * S
     ([BEGAN], [ev("lost", 9 * S)], True),
     ([ev("failed", 3 * S)], [ev("lost", 9 * S)], False),
     ([ev("failed", 3 * S, started_at=2 * S)], [ev("lost", 9 * S)], True),
+    ([ev("succeeded", 3 * S, started_at=1 * S), ev("started", 1 * S + 1, 1)], [ev("lost", 9 * S)], True),  # its start is hidden
     # What operators and the server say is of no moment of a run.
     ([BEGAN, WON], [ev("cancel_asked", 4 * S), ev("moved", 4 * S), ev("due", 4 * S), ev("alive", 4 * S)], True),
 ])  # fmt: skip
