@@ -167,7 +167,7 @@ class Dispatch:
         await self._tell_missed(link, at)
 
     async def brokers_learned(self, link: AgentLink) -> None:
-        """Its discovery named brokers that its hello had not: it is told what concerns those, too."""
+        """Send what concerns the brokers that its discovery named and its hello did not."""
         at = clock.now()
         for command in await commands.list_open(self.store, link.app_id, at):
             if command.status == "waiting":

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pytest
 from tests.support.database import SECOND
 from tests.support.scheduling import NOON, House, house
 from tests.unit.test_plans import ALL, OLGA, stage
+from z4j.hub import AgentLink
 from z4j.rules.plans import Pace
 from z4j.store import commands
 from z4j.store.commands import CommandRow
@@ -85,6 +86,18 @@ async def test_tasks_of_a_plan_that_was_aborted_meanwhile_are_not_deleted(tmp_pa
         assert left == account["aborted"]
 
 
+async def connect_two(of: House, connected: Callable[[AgentLink], Awaitable[None]]) -> None:
+    """Two agents connect while what waits for one of them cannot be marked; the first has left when the second is told."""
+    async with busy_writer(of.store):
+        first = of.agent("first", spool="one")
+        telling = [asyncio.ensure_future(connected(first))]
+        await settle()
+        of.hub.disconnect(first)
+        telling.append(asyncio.ensure_future(connected(of.agent("second", spool="two"))))
+        await settle()
+    await asyncio.gather(*telling)
+
+
 async def add_waiting(of: House) -> CommandRow:
     facts: dict[str, Any] = {"task": None, "task_id": "", "params": {"queue": "work"}, "target": "", "status": "waiting", "detail": {}}
     times: dict[str, Any] = {"created_at": NOON, "expires_at": NOON + 60 * SECOND, "sent_at": None, "ended_at": None}
@@ -96,14 +109,7 @@ async def add_waiting(of: House) -> CommandRow:
 async def test_a_command_goes_to_one_folder_though_two_agents_connect_at_once(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         await add_waiting(of)
-        async with busy_writer(of.store):
-            first = of.agent("first", spool="one")
-            telling = [asyncio.ensure_future(of.dispatch.agent_connected(first))]
-            await settle()
-            of.hub.disconnect(first)
-            telling.append(asyncio.ensure_future(of.dispatch.agent_connected(of.agent("second", spool="two"))))
-            await settle()
-        await asyncio.gather(*telling)
+        await connect_two(of, of.dispatch.agent_connected)
         assert len(of.sent) == 1
         assert await of.store.fetch_all("SELECT status, spool FROM command") == [("sent", "one")]
 
@@ -125,13 +131,6 @@ async def test_a_fire_goes_to_one_folder_though_two_agents_connect_at_once(tmp_p
         id = await of.make(catch_up="once")
         await of.go(60)
         assert await of.outcomes(id) == [(60, "waiting")]
-        async with busy_writer(of.store):
-            first = of.agent("first", spool="one")
-            telling = [asyncio.ensure_future(of.scheduler.agent_connected(first))]
-            await settle()
-            of.hub.disconnect(first)
-            telling.append(asyncio.ensure_future(of.scheduler.agent_connected(of.agent("second", spool="two"))))
-            await settle()
-        await asyncio.gather(*telling)
+        await connect_two(of, of.scheduler.agent_connected)
         assert len(of.sent) == 1
         assert await of.store.fetch_all("SELECT outcome, spool FROM fire") == [("handed", "one")]

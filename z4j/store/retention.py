@@ -175,5 +175,6 @@ def delete_tasks(db: Connection, ids: list[int]) -> None:
 
 def _delete_parts(db: Connection, ids: list[int]) -> None:
     if ids:
+        listed = (json.dumps(ids),)
         for block in ("delete_runs", "delete_originals", "delete_links"):
-            db.execute(SQL[block], (json.dumps(ids),))
+            db.execute(SQL[block], listed)

@@ -66,7 +66,7 @@ class Shop:
         return found
 
     def again(self, boot: str, brokers: dict[str, str]) -> list[tuple[str, str, str]]:
-        """What a process is told that connects."""
+        """What a process is sent when it connects."""
         link = self.add(boot, brokers, queue="other")
         self.site.call(self.dispatch.agent_connected, link)
         return self.told()

@@ -48,7 +48,7 @@ class Holds:
         return not self._read()
 
     def is_held(self, queue: str, broker: str = "") -> bool:
-        """Whether nothing shall be taken from this queue of this broker (an identity, see `broker`; "" where it is not known)."""
+        """Whether workers must not take tasks from this queue of this broker (an identity, see `broker`; "" where it is not known)."""
         states = self._read()
         return states.get((queue, broker), states.get((queue, ""), False))
 

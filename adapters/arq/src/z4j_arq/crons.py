@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -27,6 +26,7 @@ from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.guard import guard
 from z4j_agent.hooks import now, text_of
+from z4j_agent.native import ticks
 from z4j_agent.schedules import Override, ScheduleSpec
 from z4j_agent.scheduling import kept
 from z4j_arq.facts import task_id_of
@@ -156,7 +156,7 @@ class Crons:
     @guard("the cron jobs of a worker")
     def on_beat(self, worker: Any, at: datetime) -> Beat:
         """Before each pass. The first one finds the overrides that are kept on disk in place already."""
-        table, clock = self.table_of(worker), time.monotonic()
+        table, clock = self.table_of(worker), ticks()
         if not table.has_begun or clock - table.looked_at >= LOOK_S:
             table.looked_at = clock
             self._look(worker, table)

@@ -29,7 +29,7 @@ def hold_consumer(broker: Any, thread: Any) -> None:
 
 
 def is_held(broker: Any, queue: str) -> bool:
-    """Whether nothing shall be taken from a queue of this broker."""
+    """Whether workers must not take tasks from a queue of this broker."""
     holds = own_holds(ENGINE)
     return not holds.is_empty() and holds.is_held(queue, identity_of(broker))
 

@@ -34,7 +34,7 @@ class TwoBrokers(Harness):
 
     engine: ClassVar[str]
     watches_workers = False
-    """Whether the workers report to the gateway; else what they run is told by their files alone."""
+    """Whether the workers report to the gateway; else their files alone say what they run."""
 
     def connect(self, gateway: Gateway) -> None:
         """Makes both brokers and installs the adapter, with `self.options(gateway)`."""
@@ -92,12 +92,8 @@ class TwoAsyncBrokers(TwoBrokers):
         self._loop.close()
 
 
-class TwoBrokersContract:
-    """Subclass it with a `harness_class`; the name must begin with `Test`."""
-
-    harness_class: ClassVar[type[TwoBrokers]]
-    can: ClassVar[frozenset[str]] = frozenset({"cancel_task", "prioritise_task", "peek_queue", "purge_queue"})
-    """What the engine can do to a waiting task in its broker."""
+class OwnGateway:
+    """A gateway for each test."""
 
     @pytest.fixture
     def gateway(self) -> Iterator[Gateway]:
@@ -105,6 +101,14 @@ class TwoBrokersContract:
         gateway.start()
         yield gateway
         gateway.stop()
+
+
+class TwoBrokersContract(OwnGateway):
+    """Subclass it with a `harness_class`; the name must begin with `Test`."""
+
+    harness_class: ClassVar[type[TwoBrokers]]
+    can: ClassVar[frozenset[str]] = frozenset({"cancel_task", "prioritise_task", "peek_queue", "purge_queue"})
+    """What the engine can do to a waiting task in its broker."""
 
     @pytest.fixture
     def two(self, gateway: Gateway, tmp_path: Path) -> Iterator[TwoBrokers]:

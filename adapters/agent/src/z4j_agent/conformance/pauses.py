@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 import z4j_agent
-from z4j_agent.conformance.brokers import BOTH, TwoBrokers
+from z4j_agent.conformance.brokers import BOTH, OwnGateway, TwoBrokers
 from z4j_agent.conformance.gateway import Gateway, Link
 from z4j_agent.conformance.harness import wait_for
 from z4j_agent.conformance.operating import HELD_S
@@ -23,17 +23,10 @@ from z4j_agent.conformance.reading import final_answer
 PATIENCE_S = 60
 
 
-class PausesContract:
+class PausesContract(OwnGateway):
     """Subclass it with a `harness_class`, whose workers install the adapter where `Z4J_URL` is set; the name must begin with `Test`."""
 
     harness_class: ClassVar[type[TwoBrokers]]
-
-    @pytest.fixture
-    def gateway(self) -> Iterator[Gateway]:
-        gateway = Gateway()
-        gateway.start()
-        yield gateway
-        gateway.stop()
 
     @pytest.fixture
     def two(self, gateway: Gateway, tmp_path: Path) -> Iterator[TwoBrokers]:
@@ -68,7 +61,7 @@ class PausesContract:
         return [link for link in workers if next(iter(link.hello["brokers"][two.engine]), "") == name]
 
     def link_of(self, gateway: Gateway, two: TwoBrokers, name: str) -> Link:
-        """The newest: a worker may have connected anew under the name it has found out."""
+        """The newest: a worker may have reconnected under a name that it found later."""
         return wait_for(lambda: self.links_of(gateway, two, name), f"the worker of {name} is connected", seconds=PATIENCE_S)[-1]
 
     def done(self, gateway: Gateway, two: TwoBrokers, name: str, action: str, link: Link | None = None, **params: Any) -> None:
