@@ -20,7 +20,7 @@ import pytest
 
 import z4j_agent
 from z4j_agent import agent as module
-from z4j_agent import guard, native, places, records, wire
+from z4j_agent import guard, interrupts, native, places, records, wire
 from z4j_agent.adapter import Adapter, Unsupported
 from z4j_agent.agent import Agent
 from z4j_agent.conformance.harness import wait_for
@@ -184,13 +184,13 @@ def test_guard_keeps_ours_and_passes_the_engines() -> None:
     for error in (SoftLimit(), KeyboardInterrupt(), SystemExit()):
         with pytest.raises(type(error)):
             guarded(error)
-    before = guard._host_exceptions
+    before = interrupts._host_exceptions
     guard.never_swallow(SoftLimit)
     try:
         with pytest.raises(SoftLimit):
             guard.guard("acting")(act)(SoftLimit())
     finally:
-        guard._host_exceptions = before
+        interrupts._host_exceptions = before
 
 
 def test_faults_without_anybody_to_tell(caplog: pytest.LogCaptureFixture) -> None:

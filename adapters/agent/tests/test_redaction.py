@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from z4j_agent import display, guard
+from z4j_agent import display, guard, interrupts
 from z4j_agent.redaction import MASK, MAX_SCAN, MAX_TEXT_SCAN, is_secret_key, redact, redact_string, redact_text
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
@@ -158,13 +158,13 @@ def test_an_engines_own_exception_passes() -> None:
         def items(self) -> Any:
             raise SoftLimit
 
-    before = guard._host_exceptions
+    before = interrupts._host_exceptions
     guard.never_swallow(SoftLimit)
     try:
         with pytest.raises(SoftLimit):
             redact(Slow())
     finally:
-        guard._host_exceptions = before
+        interrupts._host_exceptions = before
 
 
 def test_limits() -> None:

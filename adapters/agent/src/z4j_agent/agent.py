@@ -25,6 +25,7 @@ from z4j_agent.memory import MemorySpool
 from z4j_agent.native import ticks
 from z4j_agent.places import folder_name, is_network
 from z4j_agent.redaction import RULES, redact_text
+from z4j_agent.scheduling import Kept, open_kept
 from z4j_agent.settings import Settings
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
@@ -57,6 +58,7 @@ class Agent:
         self.run = ""
         self._boot_pid = 0
         self._engines: dict[str, str] = {}
+        self._kept: dict[str, Kept] = {}
         self._new_boot()
         self.spool_name = ""
         """Which spool this is, for the server: a command once handed to it is handed to no other."""
@@ -192,6 +194,12 @@ class Agent:
             "error": display.shorten(redact_text(error), 500),
         }
         self.append(encode_record(["fired", self.run, time.time_ns() // 1000, facts]))
+
+    def kept(self, scheduler: str) -> Kept:
+        """The overrides that this process keeps for a scheduler whose entries are code."""
+        if scheduler not in self._kept:
+            self._kept[scheduler] = open_kept(self.settings, self.shipper.folder, scheduler)
+        return self._kept[scheduler]
 
     def connect(self) -> None:
         """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""

@@ -13,15 +13,12 @@ import os
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-import z4j_agent
 from z4j_agent.adapter import Adapter, Refused
 from z4j_agent.guard import faults, let_through
-
-if TYPE_CHECKING:
-    from z4j_agent.agent import Agent
+from z4j_agent.settings import Settings
 
 LOOPBACK = frozenset({"", "localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 -- compared, not bound to
 LONGEST = 255
@@ -76,11 +73,20 @@ def identify_pool(pool: Any, prefix: str = "", *, this_host: str) -> str:
     return identify("redis", str(path or kept.get("host") or ""), None if path else kept.get("port"), database, prefix, this_host=this_host)
 
 
-class Identities:
-    """The identities of the brokers of this process, each found once. `identify` takes what leads to a broker, and this host's name."""
+class Host(Protocol):
+    """What an identity needs of the agent."""
 
-    def __init__(self, identify: Callable[[Any, str], str]) -> None:
+    host: str
+    settings: Settings
+
+
+class Identities:
+    """The identities of the brokers of this process, each found once. `identify` takes what leads to a broker, and this host's name;
+    `current` gives the agent of this process (`z4j_agent.current`)."""
+
+    def __init__(self, identify: Callable[[Any, str], str], current: Callable[[], Host | None]) -> None:
         self._identify = identify
+        self._current = current
         self._addresses: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     def of(self, source: Any, first: Any) -> str:
@@ -88,7 +94,7 @@ class Identities:
 
         The owner's own name (`Z4J_BROKER`) is that of the broker which `first` leads to.
         """
-        agent = z4j_agent.current()
+        agent = self._current()
         if agent is None:
             return ""
         address, own = self._address(source, agent.host), agent.settings.broker
@@ -120,16 +126,16 @@ def fingerprint_file(path: Path) -> str:
     return f"{boot}:{facts.st_dev}:{facts.st_ino}"
 
 
-def brokers_of(agent: Agent, adapter: Adapter) -> dict[str, str]:
-    """{identity: fingerprint} as an adapter tells the server; what they say of themselves is remembered for the originals made from now
-    on. Never raises."""
+def brokers_of(adapter: Adapter, fingerprints: dict[str, str]) -> dict[str, str]:
+    """{identity: fingerprint} as an adapter tells the server; what they say of themselves is put into `fingerprints`, for the originals
+    made from now on. Never raises."""
     try:
         found = dict(itertools.islice(adapter.brokers().items(), MOST))
     except Exception as error:
         let_through(error)
         faults.report(f"finding the brokers of {adapter.engine}", error)
         return {}
-    agent.fingerprints.update({identity: fingerprint for identity, fingerprint in found.items() if fingerprint})
+    fingerprints.update({identity: fingerprint for identity, fingerprint in found.items() if fingerprint})
     return found
 
 

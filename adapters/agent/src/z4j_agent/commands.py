@@ -20,9 +20,8 @@ from z4j_agent.actions import CARRIED_OUT, Asked
 from z4j_agent.adapter import Adapter, Refused, Unsupported
 from z4j_agent.authority import why_not
 from z4j_agent.broker import find_broker
-from z4j_agent.display import shorten
+from z4j_agent.display import shorten, text_of
 from z4j_agent.guard import faults, let_through
-from z4j_agent.hooks import text_of
 from z4j_agent.redaction import redact_answer, redact_text
 from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.schedules import Scheduler

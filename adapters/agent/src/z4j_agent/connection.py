@@ -68,7 +68,7 @@ class Connection:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.turns = Turns(agent.shipper.folder, agent.settings.environment)
-        self.scheduling = Scheduling(agent, self.turns)
+        self.scheduling = Scheduling(agent.settings, lambda: agent.adapters, lambda: agent.schedulers, agent.kept, self.turns)
         self._commands = Commands(
             agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append, lambda: agent.schedulers, self.scheduling.carry_out
         )
@@ -218,7 +218,7 @@ class Connection:
             "denied": list(settings.denied),
             "seal_key": settings.seal_key.key_id if settings.seal_key else None,
             "authenticates_originals": True,
-            "brokers": {adapter.engine: brokers_of(agent, adapter) for adapter in agent.adapters},
+            "brokers": {adapter.engine: brokers_of(adapter, agent.fingerprints) for adapter in agent.adapters},
             "redaction": RULES,
             "shipper": agent.shipper.try_take(),
             "at": time.time_ns() // 1000,
@@ -403,7 +403,7 @@ class _Exchange:
         except Exception as error:
             let_through(error)
             faults.report(f"discovery of the worker in {adapter.engine}", error)
-        found["brokers"] = brokers_of(self._agent, adapter)
+        found["brokers"] = brokers_of(adapter, self._agent.fingerprints)
         frame = self._session.send_discovery(found)
         if len(frame) > wire.MAX_FRAME // 2:
             found["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in found["tasks"]]
@@ -436,7 +436,7 @@ class _Exchange:
                 running = None
             elif running is not None:
                 running += [[adapter.engine, *_clipped(astuple(task))] for task in found[:MAX_RUNNING]]
-            if is_queue_time and self._turns.take(adapter.engine, brokers_of(self._agent, adapter)):
+            if is_queue_time and self._turns.take(adapter.engine, brokers_of(adapter, self._agent.fingerprints)):
                 waiting = self._asked(f"what waits in {adapter.engine}", adapter.list_queues) or []
                 queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in waiting[:MAX_QUEUES]]
         facts = {

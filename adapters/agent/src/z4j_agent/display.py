@@ -7,9 +7,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from z4j_agent.interrupts import let_through
 from z4j_agent.redaction import MAX_ITEMS, MAX_TEXT, redact, redact_arguments, redact_text
 
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(", ", ": ")).encode  # once: making an encoder costs 2 µs
+
+TRACEBACK_LIMIT = 16_000
+"""Characters of a traceback that are kept; its end, which says what happened."""
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
@@ -41,6 +45,15 @@ def show_error(text: str, limit: int = MAX_TEXT) -> str:
     """An exception's message or a traceback, masked; of a long traceback the end is kept, which says what happened."""
     masked = redact_text(text)
     return _encodable(masked if len(masked) <= limit else "…" + masked[-(limit - 1) :])
+
+
+def text_of(error: Any) -> str:
+    """An exception's message, unmasked; its `__str__` is the host's and may raise."""
+    try:
+        return str(error)[:TRACEBACK_LIMIT]
+    except Exception as failed:
+        let_through(failed)
+        return "(its message cannot be shown)"  # the class name stands beside it, and nothing more can be known
 
 
 def _line(value: Any) -> str:

@@ -12,25 +12,12 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from z4j_agent.interrupts import let_through, never_swallow
 from z4j_agent.log import log
 from z4j_agent.native import ticks
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_host_exceptions: tuple[type[BaseException], ...] = ()
-
-
-def never_swallow(*types: type[BaseException]) -> None:
-    """Exceptions an engine raises asynchronously into the running code; they always pass through our guards."""
-    global _host_exceptions
-    _host_exceptions = tuple({*_host_exceptions, *types})
-
-
-def let_through(error: BaseException) -> None:
-    """Raises `error` again when it is the engine's; call it first in every `except Exception` of ours."""
-    if isinstance(error, _host_exceptions):
-        raise error
 
 
 class Faults:
@@ -92,3 +79,6 @@ def guard(where: str, passthrough: tuple[type[BaseException], ...] = ()) -> Call
         return guarded
 
     return decorate
+
+
+__all__ = ["Faults", "faults", "guard", "let_through", "never_swallow"]

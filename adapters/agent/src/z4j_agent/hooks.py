@@ -14,18 +14,19 @@ import sysconfig
 import time
 import traceback
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import z4j_agent
-from z4j_agent.display import show_error
+from z4j_agent.display import TRACEBACK_LIMIT, show_error, text_of
 from z4j_agent.guard import faults, let_through
 from z4j_agent.log import log
 from z4j_agent.redaction import redact_text
 from z4j_agent.route import get_route
 from z4j_agent.signatures import redact_signature
 
-TRACEBACK_LIMIT = 16_000
-"""Characters of a traceback that are kept; its end, which says what happened."""
+if TYPE_CHECKING:
+    from z4j_agent.scheduling import Kept
+
 PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 """Kinds of parameters that can be given by position."""
 WRAPPERS = frozenset(
@@ -87,15 +88,6 @@ def route() -> str:
     return get_route()
 
 
-def text_of(error: Any) -> str:
-    """An exception's message, unmasked; its `__str__` is the host's and may raise."""
-    try:
-        return str(error)[:TRACEBACK_LIMIT]
-    except Exception as failed:
-        let_through(failed)
-        return "(its message cannot be shown)"  # the class name stands beside it, and nothing more can be known
-
-
 def error_of(error: BaseException) -> tuple[str, str, str]:
     """(class name, masked message, masked traceback) of an exception that is at hand."""
     try:
@@ -133,6 +125,16 @@ def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, st
     return text[:500], redact_text((inspect.getdoc(function) or "").strip().partition("\n")[0])[:300]
 
 
+def kept(scheduler: str) -> Kept:
+    """The overrides kept in this process's spool folder; none without an agent."""
+    agent = z4j_agent.current()
+    if agent is not None:
+        return agent.kept(scheduler)
+    from z4j_agent.scheduling import Kept  # costs the host's import time, and is hardly ever needed
+
+    return Kept(None, "", scheduler)
+
+
 def is_supported(engine: str, version: str, oldest: tuple[int, int]) -> bool:
     """Whether the installed version is one the adapter knows; if not, one log line says so."""
     found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
@@ -159,6 +161,6 @@ def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], ma
 
 
 __all__ = [
-    "TRACEBACK_LIMIT", "calling_code", "error_of", "install", "is_supported", "now", "parameter_names", "route", "signature_of",
+    "TRACEBACK_LIMIT", "calling_code", "error_of", "install", "is_supported", "kept", "now", "parameter_names", "route", "signature_of",
     "text_of",
 ]  # fmt: skip

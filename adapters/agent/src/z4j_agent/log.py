@@ -56,7 +56,7 @@ class Sink:
         """One line of a record. Never raises."""
         to = os.environ.get("Z4J_LOG", "")
         with contextlib.suppress(Exception):
-            from z4j_agent.redaction import redact_text  # which needs this module
+            from z4j_agent.redaction import redact_text  # costs the host's import time, and few processes need it
 
             record.msg, record.args, record.exc_info = redact_text(record.getMessage()), (), None
         if to == "logging":

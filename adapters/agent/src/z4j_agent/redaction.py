@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from z4j_agent.credentials import assignments, chance, keys, shapes, urls
-from z4j_agent.guard import let_through
+from z4j_agent.interrupts import let_through
 
 MASK: Final = "•••"
 RULES: Final = 3

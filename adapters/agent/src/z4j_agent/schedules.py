@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal
 
-from z4j_agent.adapter import Capability, Finding, Refused, Unsupported
+from z4j_agent.contract import Capability, Finding, Refused, Unsupported
 from z4j_agent.redaction import MAX_ITEMS, redact, redact_arguments
 from z4j_agent.wire import digest_of
 

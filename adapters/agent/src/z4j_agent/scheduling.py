@@ -17,18 +17,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import z4j_agent
-from z4j_agent.adapter import Refused, Unsupported
+from z4j_agent.adapter import Adapter
 from z4j_agent.authority import check_spec, is_permitted, keys_of
+from z4j_agent.contract import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.originals import CannotOpen, open_data, seal_data
 from z4j_agent.redaction import redact, redact_answer
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
 
 if TYPE_CHECKING:
-    from z4j_agent.agent import Agent
     from z4j_agent.session import Command
-    from z4j_agent.settings import SealKey
+    from z4j_agent.settings import SealKey, Settings
     from z4j_agent.turns import Turns
 
 _PURPOSE: Final = b"overrides on disk"
@@ -153,18 +152,10 @@ def _stamp_of(facts: os.stat_result) -> tuple[int, int, int]:
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
-_kept: dict[str, Kept] = {}
-
-
-def kept(scheduler: str) -> Kept:
-    """Those of this process's spool folder and environment; none where the owner does not permit overrides any more."""
-    if scheduler not in _kept:
-        agent = z4j_agent.current()
-        folder = agent.shipper.folder if agent is not None and is_permitted(agent.settings, "apply_overrides") else None
-        may_run = agent is None or is_permitted(agent.settings, "run_task")
-        keys = keys_of(agent.settings) if agent is not None else ()
-        _kept[scheduler] = Kept(folder, agent.settings.environment if agent else "", scheduler, runs_tasks=may_run, keys=keys)
-    return _kept[scheduler]
+def open_kept(settings: Settings, folder: Path | None, scheduler: str) -> Kept:
+    """Those of this spool folder and environment; none where the owner does not permit overrides any more."""
+    held = folder if is_permitted(settings, "apply_overrides") else None
+    return Kept(held, settings.environment, scheduler, runs_tasks=is_permitted(settings, "run_task"), keys=keys_of(settings))
 
 
 def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:
@@ -175,8 +166,18 @@ def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:
 class Scheduling:
     """What one connection tells of the schedulers of its process."""
 
-    def __init__(self, agent: Agent, turns: Turns) -> None:
-        self._agent = agent
+    def __init__(
+        self,
+        settings: Settings,
+        adapters: Callable[[], tuple[Adapter, ...]],
+        schedulers: Callable[[], tuple[Scheduler, ...]],
+        kept: Callable[[str], Kept],
+        turns: Turns,
+    ) -> None:
+        self._settings = settings
+        self._adapters = adapters
+        self._schedulers = schedulers
+        self._kept = kept
         self._turns = turns
         self._listed_at: dict[str, float] = {}
         self._told: dict[str, tuple[str, float]] = {}
@@ -193,7 +194,7 @@ class Scheduling:
     def frames(self, now: float) -> list[dict[str, Any]]:
         """What has to be told now; `now` is seconds of the monotonic clock."""
         found = []
-        for scheduler in self._agent.schedulers:
+        for scheduler in self._schedulers():
             name = scheduler.scheduler
             if now - self._listed_at.get(name, -1e9) < scheduler.list_every_s:
                 continue
@@ -227,7 +228,7 @@ class Scheduling:
             "tick_us": int(scheduler.tick_s() * 1_000_000),
             "timezone": scheduler.zone(),
             "can_create": scheduler.can_create,
-            "applied": kept(scheduler.scheduler).digest,
+            "applied": self._kept(scheduler.scheduler).digest,
             "failed": redact_answer(self._failed.get(scheduler.scheduler, {}), "failed"),
             "notes": redact_answer([finding.what for finding in scheduler.findings()][:20], "notes"),
             "is_cut": len(entries) > MAX_SCHEDULES,
@@ -240,8 +241,8 @@ class Scheduling:
     ) -> bool:
         """Whether it changes times alone. `entries` are the scheduler's own, by key. Raises Refused unless the application's owner lets
         the server have this run, see `authority.check_spec`."""
-        adapter = next((adapter for adapter in self._agent.adapters if adapter.engine == scheduler.engine), None)
-        return not check_spec(self._agent.settings, scheduler, adapter, spec, entries.get(spec.key), proofs, queue_proof)
+        adapter = next((adapter for adapter in self._adapters() if adapter.engine == scheduler.engine), None)
+        return not check_spec(self._settings, scheduler, adapter, spec, entries.get(spec.key), proofs, queue_proof)
 
     def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> tuple[dict[str, str], set[str]]:
         """{key: why} of the overrides that would have something run which the owner does not permit, and the keys of those that change
@@ -272,7 +273,7 @@ class Scheduling:
             said = params.get("overrides")
             said = said if isinstance(said, list) else []
             refused, times_only = self._refused(scheduler, overrides_of(said), params.get("proofs"))
-            store = kept(scheduler.scheduler)
+            store = self._kept(scheduler.scheduler)
             store.put(said, refused, times_only)
             failed = self._failed[scheduler.scheduler] = refused | scheduler.apply_overrides(store.overrides)
             of = params.get("key")

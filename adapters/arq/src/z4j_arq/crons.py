@@ -25,10 +25,9 @@ import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import keep_masked
 from z4j_agent.guard import guard
-from z4j_agent.hooks import now, text_of
+from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.native import ticks
 from z4j_agent.schedules import Override, ScheduleSpec
-from z4j_agent.scheduling import kept
 from z4j_arq.facts import task_id_of
 from z4j_arq.plans import fields_of, micro, zone_of
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from celery import Celery, _state
 from celery.local import Proxy
 
+import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.broker import Identities, identify, identify_url
 
@@ -115,7 +116,7 @@ def _identify(app: Any, this_host: str) -> str:
     return identify_url(";".join(urls), prefix, this_host=this_host)
 
 
-_identities: Final = Identities(_identify)
+_identities: Final = Identities(_identify, z4j_agent.current)
 """Asked once of each app, for making a connection of kombu's takes time."""
 
 

@@ -26,10 +26,9 @@ import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, text_of
+from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.native import ticks
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec
-from z4j_agent.scheduling import kept
 from z4j_celery import apps
 from z4j_celery.beat_forms import due_of, send, us, zone_name
 

@@ -46,7 +46,7 @@ def _identify(storage: Any, this_host: str) -> str:
     return ""
 
 
-_identities: Final = Identities(_identify)
+_identities: Final = Identities(_identify, z4j_agent.current)
 """By storage, because immediate mode exchanges the one of an object."""
 
 

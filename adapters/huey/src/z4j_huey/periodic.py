@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import z4j_agent
 from z4j_agent.guard import guard
-from z4j_agent.hooks import now, text_of
+from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.schedules import Override
-from z4j_agent.scheduling import kept
 from z4j_huey.facts import name_of, to_us
 from z4j_huey.plans import State, state_of
 from z4j_huey.timing import MINUTE, sets_in, validator_of

@@ -17,9 +17,8 @@ from rq.queue import Queue
 import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, text_of
+from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler
-from z4j_agent.scheduling import kept
 from z4j_rq.cronplans import Entry, Plan, due_of, is_usable, last_of, task_of, zone_of_cron
 from z4j_rq.dialects import Croniter, shown
 from z4j_rq.facts import ENGINE

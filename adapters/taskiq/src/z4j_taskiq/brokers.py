@@ -47,7 +47,7 @@ def _identify(broker: Any, this_host: str) -> str:
     return ""
 
 
-_identities: Final = Identities(_identify)
+_identities: Final = Identities(_identify, z4j_agent.current)
 
 
 def the_one(captures: Iterable[Capture]) -> Capture | None:

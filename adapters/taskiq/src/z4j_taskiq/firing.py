@@ -22,9 +22,8 @@ import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, text_of
+from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.schedules import Override
-from z4j_agent.scheduling import kept
 from z4j_taskiq.plans import Entry, Plan, interval_of, is_once, is_retry, plan_of, time_of
 from z4j_taskiq.sources import Store, is_store, store_of
 from z4j_taskiq.timing import MINUTE, SECOND
