@@ -14,6 +14,7 @@ from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_agent.holds import own_holds
 from z4j_celery import apps, commands, control, destinations, discovery, doctor, queues, reconcile, waiting
+from z4j_celery.broker import driver_of
 from z4j_celery.capture import Capture
 from z4j_celery.schedules import CeleryBeat
 
@@ -72,7 +73,7 @@ class CeleryAdapter(Adapter):
         unable = set() if commands.can_terminate(consumer.pool) else {"terminate_task"}
         if not control.can_resize(consumer.pool):
             unable.add("resize_worker")
-        if waiting.driver_of(consumer.app) not in ("redis", "amqp"):
+        if driver_of(consumer.app) not in ("redis", "amqp"):
             unable |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
         vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unable)
         control.hold_again(next(capture for capture in self.captures if capture.consumer is consumer))

@@ -12,7 +12,7 @@ from z4j_agent.broker import fingerprint_redis
 from z4j_agent.guard import faults, let_through
 from z4j_celery import redis_lists
 from z4j_celery.apps import identity_of, place_of
-from z4j_celery.waiting import driver_of
+from z4j_celery.broker import driver_of
 
 NOT_FOUND = 404
 

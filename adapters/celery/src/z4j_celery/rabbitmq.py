@@ -14,7 +14,7 @@ from typing import Any
 import amqp
 
 from z4j_agent.adapter import Refused
-from z4j_celery.waiting import Waiting, message_of
+from z4j_celery.broker import Waiting, message_of
 
 LOOKED_AT = 5_000
 """Messages that are fetched in search of one task."""
@@ -32,7 +32,7 @@ def open_place(app: Any) -> Iterator[RabbitMq]:
 
 
 class RabbitMq:
-    """See `waiting.Place`."""
+    """See `broker.Place`."""
 
     def __init__(self, app: Any, connection: Any) -> None:
         self._app, self._connection = app, connection

@@ -13,7 +13,7 @@ from celery.worker import state as worker_state
 from z4j_agent.adapter import Unsupported
 from z4j_celery import redis_lists
 from z4j_celery.apps import place_of
-from z4j_celery.waiting import driver_of
+from z4j_celery.broker import driver_of
 
 STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "REVOKED": "cancelled"}
 

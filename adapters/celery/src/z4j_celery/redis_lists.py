@@ -17,7 +17,7 @@ import redis
 
 from z4j_agent.adapter import Refused
 from z4j_agent.native import ticks
-from z4j_celery.waiting import Waiting, message_of
+from z4j_celery.broker import Waiting, message_of
 
 PAGE = 500
 LOOKED_AT = 50_000
@@ -47,7 +47,7 @@ def open_place(app: Any) -> Iterator[RedisLists]:
 
 
 class RedisLists:
-    """See `waiting.Place`."""
+    """See `broker.Place`."""
 
     def __init__(self, client: Any, channel: Any, uri: str) -> None:
         self._client, self._channel = client, channel

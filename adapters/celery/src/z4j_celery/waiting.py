@@ -8,21 +8,17 @@ Redis and RabbitMQ can be looked into; for other brokers none of this is declare
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-from kombu.exceptions import KombuError
-from kombu.serialization import loads
+from typing import Any
 
 import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.adapter import Refused, Unsupported, WaitingTask
 from z4j_celery import originals
-from z4j_celery.facts import ENGINE, now, to_us
+from z4j_celery.broker import Place, Waiting, arguments_of, driver_of
+from z4j_celery.facts import ENGINE, now
 
-LEVELS = ("next", "high", "normal", "low")
 PAGE = 500
 MOST = 1_000_000
 """Messages that one purge takes out."""
@@ -32,56 +28,11 @@ NOT_FOUND = (
     "No changes were made."
 )
 NAMED_AT_MOST = 10
-CANNOT_READ = (KombuError, ValueError, TypeError, KeyError, LookupError)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message as it lies in a queue. `raw` is the broker's own, for whoever took it out."""
-
-    task_id: str
-    name: str
-    attempt: int
-    headers: Mapping[str, Any]
-    body: str | bytes
-    content_type: str
-    encoding: str
-    exchange: str
-    key: str
-    priority: int | None
-    due_at: int | None
-    raw: Any = None
-
-
-class Place(Protocol):
-    """A broker that can be looked into, over a connection of its own."""
-
-    def first(self, queue: str, most: int) -> Iterator[Waiting]:
-        """The messages in the order they would be delivered. Nothing changes once the place is closed."""
-
-    def take(self, queue: str, waiting: Waiting) -> bool:
-        """Whether this message was still there, and now is not."""
-
-    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
-        """The queue a task waits in, and its message; `is_anew`: what was seen a moment ago does not count."""
-
-    def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
-        """Moves a found message, with this priority (None: its own), in one step. False where somebody else was first."""
-
-    def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
-        """(priority, whether in front of its equals) of one of LEVELS. Raises Refused where there is nothing beyond."""
-
-
-def driver_of(app: Any) -> str:
-    """`redis`, `amqp` or another transport's own word, without a connection."""
-    with app.connection_for_write() as connection:
-        kind = str(connection.transport.driver_type)
-        return "" if connection.transport.__class__.__module__.endswith("redis_cluster") else kind
 
 
 def open_place(app: Any) -> AbstractContextManager[Place]:
     """Raises Unsupported for a broker that gives no message out."""
-    from z4j_celery import rabbitmq, redis_lists
+    from z4j_celery import rabbitmq, redis_lists  # costs the host's import time; the client of a broker may not be installed
 
     match driver_of(app):
         case "redis":
@@ -90,42 +41,6 @@ def open_place(app: Any) -> AbstractContextManager[Place]:
             return rabbitmq.open_place(app)
         case other:
             raise Unsupported(f"a broker of the kind {other} cannot be looked into")
-
-
-def message_of(
-    headers: Mapping[str, Any], body: str | bytes, content_type: str, encoding: str, properties: Mapping[str, Any],
-    info: Mapping[str, Any], raw: Any,
-) -> Waiting:  # fmt: skip
-    """A message as kombu has it. Of protocol 1 the body says what protocol 2 has in its headers."""
-    said = headers
-    if isinstance(body, bytes) and content_type == originals.JSON:
-        body = body.decode("utf-8", "replace")
-    if "task" not in headers and content_type == originals.JSON:
-        found = _decoded(body)
-        said = found if isinstance(found, dict) else {}
-    priority = properties.get("priority")
-    return Waiting(
-        str(said.get("id") or properties.get("correlation_id") or ""), str(said.get("task") or ""), int(said.get("retries") or 0),
-        headers, body, content_type, encoding, str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
-        priority if isinstance(priority, int) else None, to_us(said.get("eta")), raw,
-    )  # fmt: skip
-
-
-def _decoded(body: str | bytes) -> Any:
-    try:
-        return loads(body, originals.JSON, originals.UTF8, accept={originals.JSON})
-    except CANNOT_READ:
-        return None
-
-
-def _arguments(waiting: Waiting) -> tuple[Any, Any, bool] | None:
-    """(args, kwargs, whether further tasks are in it) of a JSON message; None of any other, which is not ours to read."""
-    found = _decoded(waiting.body) if waiting.content_type == originals.JSON else None
-    if isinstance(found, dict):  # protocol 1
-        return found.get("args") or [], found.get("kwargs") or {}, bool(found.get("callbacks") or found.get("chord"))
-    if isinstance(found, list) and len(found) == 3 and isinstance(found[2], dict):
-        return found[0], found[1], any(found[2].values())
-    return None
 
 
 # -- one task ------------------------------------------------------------------------------------------------------------
@@ -219,7 +134,7 @@ def peek_queue(app: Any, queue: str, place: str, limit: int) -> list[WaitingTask
 
 
 def _shown(app: Any, waiting: Waiting) -> WaitingTask:
-    agent, arguments, text = z4j_agent.current(), _arguments(waiting), "…"
+    agent, arguments, text = z4j_agent.current(), arguments_of(waiting), "…"
     if agent is not None and arguments is not None and waiting.name in app.tasks:  # else nothing says which one is a secret
         names = originals.parameter_names(app, waiting.name)
         text, _ = display.show_arguments(arguments[0], arguments[1], agent.settings.redact, names)
@@ -258,7 +173,7 @@ def _take_out(app: Any, queue: str, broker: Place, waiting: Waiting, times: list
 
 
 def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
-    arguments = _arguments(waiting)
+    arguments = arguments_of(waiting)
     args, kwargs, has_more = arguments if arguments is not None else ((), {}, True)
     body, headers = waiting.body, waiting.headers
     if "task" not in headers and arguments is not None:  # protocol 1: kept as protocol 2 would send it again

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
 from z4j_agent.guard import guard
+from z4j_rq.spawning import installers
 
 if TYPE_CHECKING:
     from z4j_rq.adapter import RqAdapter
@@ -59,3 +60,6 @@ def uninstall() -> None:
     adapter, _adapter = _adapter, None
     if adapter is not None:
         adapter.uninstall()
+
+
+installers[:] = [install]

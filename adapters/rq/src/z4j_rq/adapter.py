@@ -14,7 +14,8 @@ from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo,
 from z4j_rq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_rq.capture import Capture
 from z4j_rq.queues import View
-from z4j_rq.schedules import schedulers
+from z4j_rq.rqcron import RqCron
+from z4j_rq.rqscheduler import RqScheduler
 
 ABLE = (
     Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
@@ -48,7 +49,7 @@ class RqAdapter(Adapter):
 
     def __init__(self) -> None:
         self.capture = Capture(self._is_ready)
-        self.schedulers = schedulers(self.capture)
+        self.schedulers = (RqScheduler(self.capture), RqCron(self.capture))  # each finds out at `install` whether its library is there
         self._broker = ""
         """The one broker that is looked into, "" for all of this process."""
 

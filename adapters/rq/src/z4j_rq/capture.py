@@ -22,7 +22,7 @@ from z4j_agent import records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import now
-from z4j_rq import marks, originals, spawned
+from z4j_rq import marks, originals
 from z4j_rq.control import Pausing
 from z4j_rq.ends import Hands, Held
 from z4j_rq.facts import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
@@ -32,6 +32,7 @@ from z4j_rq.patches import Look, Patches
 from z4j_rq.removing import Removing
 from z4j_rq.running import Running
 from z4j_rq.sending import Sending
+from z4j_rq.spawning import BOOT
 
 EXIT_WAIT_S = 1.0
 _UNNAMED = re.compile("[0-9a-f]{32}")
@@ -50,6 +51,8 @@ class Capture:
         self.is_connected = False
         self._agent: Agent
         self._patches = Patches()
+        self._pass_on: Callable[..., bool] | None = None
+        """The exception handler that a worker hands to the horses it spawns."""
 
     def workers(self) -> list[Any]:
         """The RQ workers of this process: none in a producer, usually one, several where they stand in threads."""
@@ -87,8 +90,7 @@ class Capture:
         self._patches.restore()
         self.pausing.disconnect()
         for worker in self.workers():
-            if spawned.pass_on in worker._exc_handlers:
-                worker._exc_handlers.remove(spawned.pass_on)
+            worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]
         atexit.unregister(self._at_exit)
 
     # -- a worker's life ---------------------------------------------------------------------------------------------------
@@ -101,8 +103,11 @@ class Capture:
         # A worker that nobody names calls itself by random digits (rq/worker/base.py: `uuid4().hex`).
         seat = f"{','.join(worker.queue_names())}@{self._agent.host}" if _UNNAMED.fullmatch(worker.name) else ""
         self._agent.become_worker(str(worker.name), seat)
-        if is_spawning(worker) and spawned.pass_on not in worker._exc_handlers:
-            worker.push_exc_handler(spawned.pass_on)
+        if is_spawning(worker) and self._pass_on not in worker._exc_handlers:
+            from z4j_rq.spawned import pass_on  # here: in a horse this module installs us
+
+            self._pass_on = pass_on
+            worker.push_exc_handler(pass_on)
 
     @guard("a worker's start")
     def after_birth(self, _worker: Any, _seen: Any, _result: Any) -> None:
@@ -142,7 +147,7 @@ class Capture:
     @guard("before a horse")
     def before_fork(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
         if is_spawning(worker):
-            os.environ[spawned.BOOT] = self._agent.run
+            os.environ[BOOT] = self._agent.run
 
     @guard("a horse")
     def before_monitor(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:

@@ -24,7 +24,7 @@ from z4j_rq.dialects import Croniter, shown
 from z4j_rq.facts import ENGINE
 from z4j_rq.marks import by_command
 from z4j_rq.patches import Patches
-from z4j_rq.schedules import begin, shown_arguments
+from z4j_rq.scheduler_common import begin, shown_arguments
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture

@@ -31,7 +31,7 @@ from z4j_rq.facts import ENGINE, name_of, to_us
 from z4j_rq.late import when_imported
 from z4j_rq.marks import by_command, is_asked
 from z4j_rq.patches import Patches
-from z4j_rq.schedules import begin, shown_arguments
+from z4j_rq.scheduler_common import begin, shown_arguments
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture

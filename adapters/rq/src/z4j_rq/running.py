@@ -16,12 +16,13 @@ from rq.worker import BaseWorker
 
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
-from z4j_rq import ends, originals, spawned
+from z4j_rq import ends, originals
 from z4j_rq.ends import Hands, Run
 from z4j_rq.facts import function_of, job_in
 from z4j_rq.known import Known
 from z4j_rq.marks import is_told, note_of
 from z4j_rq.patches import Patches
+from z4j_rq.spawning import parent_boot
 
 
 def run_of(job: Job | None) -> Run | None:
@@ -49,7 +50,7 @@ class Running:
     @guard("a spawned horse")
     def join_worker(self) -> None:
         """RQ 2 gives a spawned horse nothing of ours: there it is the task's own module that installs us, when RQ loads it to call it."""
-        boot = spawned.parent_boot()
+        boot = parent_boot()
         if boot:
             self._agent.become_child(os.environ.get("RQ_WORKER_ID", ""), boot)
             job = get_current_job()

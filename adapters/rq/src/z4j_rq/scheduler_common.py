@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schedulers that make RQ's tasks: the package `rq_scheduler`, and RQ's own cron. Each has a file; here is what they share."""
+"""What the two schedulers that make RQ's tasks share: the package `rq_scheduler`, and RQ's own cron."""
 
 from __future__ import annotations
 
@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import z4j_agent
 from z4j_agent.hooks import parameter_names
-from z4j_agent.schedules import Scheduler, show_arguments
+from z4j_agent.schedules import show_arguments
 from z4j_rq.facts import function_of
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture
 
 HIDDEN = '"…"'
-
-
-def schedulers(capture: Capture) -> tuple[Scheduler, ...]:
-    """All of them; each finds out at `install` whether its library is there."""
-    from z4j_rq.rqcron import RqCron
-    from z4j_rq.rqscheduler import RqScheduler
-
-    return RqScheduler(capture), RqCron(capture)
 
 
 def begin(capture: Capture, name: str) -> None:
