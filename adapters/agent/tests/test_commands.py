@@ -12,10 +12,11 @@ import pytest
 
 from z4j_agent.adapter import Adapter, Capability, Original, Refused, Unsupported
 from z4j_agent.authority import why_not
-from z4j_agent.commands import KEEP_BYTES, Commands, Ledger
+from z4j_agent.commands import Commands, Ledger
 from z4j_agent.originals import Binding, close_original
 from z4j_agent.session import Command
 from z4j_agent.settings import Settings
+from z4j_agent.shared_file import KEEP_BYTES
 from z4j_agent.wire import split_records
 
 NEW = "0b6ad4b5-57a4-4b76-9d0b-6f2f5ae2f3c1"
@@ -144,6 +145,21 @@ def test_a_ledger_that_fails_afterwards_changes_no_answer(
     monkeypatch.setattr(Ledger, "write", write)
     commands.handle(ask(), 1)
     assert statuses(answers) == ["accepted", "done"]
+
+
+def test_a_torn_line_of_the_ledger_says_nothing_of_the_next_command(tmp_path: Path) -> None:
+    """A command whose first line was torn by a full disk was not carried out."""
+    (tmp_path / "commands.ledger").write_text("whole accepted\nwhole done\ntorn accep")
+    ledger = Ledger(tmp_path)
+    ledger.write("next", "accepted")
+    for of in (ledger, Ledger(tmp_path)):
+        assert [of.status(name) for name in ("whole", "torn", "next")] == ["done", None, "accepted"]
+
+
+def test_a_ledger_that_cannot_be_read_stops_the_command(tmp_path: Path) -> None:
+    (tmp_path / "commands.ledger").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="ledger"):
+        Ledger(tmp_path).status("x")
 
 
 def test_ledger_in_memory_and_shortened(tmp_path: Path) -> None:

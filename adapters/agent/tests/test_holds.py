@@ -60,6 +60,21 @@ def test_a_file_that_cannot_be_read_changes_nothing(tmp_path: Path, content: byt
     assert Holds(tmp_path, "huey").queues() == {"mail", "video"}
 
 
+@pytest.mark.parametrize("name", ["huey.pauses", "huey.paused"])
+def test_a_list_that_was_never_readable_is_not_replaced(tmp_path: Path, name: str) -> None:
+    """What is written then would end every pause that stands in it."""
+    (tmp_path / name).write_bytes(b'[["mail", "", tr')
+    holds = Holds(tmp_path, "huey")
+    assert not holds.is_held("mail"), "not known, and workers go on"
+    for change in (holds.hold, holds.release):
+        with pytest.raises(OSError, match="nothing was changed"):
+            change("video")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b'[["mail", "", tr']
+    (tmp_path / name).unlink()
+    holds.hold("video")
+    assert holds.queues() == {"video"}
+
+
 def test_what_is_held_is_the_owners_to_read(tmp_path: Path) -> None:
     Holds(tmp_path, "huey").hold("mail")
     assert (tmp_path / "huey.pauses").stat().st_mode & 0o777 == 0o600

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from z4j_agent import shipper as module
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool, prepare_folder
 from z4j_agent.wire import MAX_BATCH, MAX_RECORD, encode_record, split_records
@@ -261,7 +262,7 @@ def test_a_cursor_that_cannot_be_written_is_no_error(spool: Spool, shipper: Ship
 
     spool.append(record(1))
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_text", refuse)
+        patched.setattr(module, "replace_file", refuse)
         ship_all(shipper)
         shipper.tidy()
     assert shipper._is_cursor_stale

@@ -112,6 +112,18 @@ def test_a_head_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert Witness(tmp_path).kept() is None  # links are not followed
 
 
+def test_a_head_that_may_be_readable_again_is_not_replaced_and_one_that_is_broken_is(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text(json.dumps(head(7)))
+    (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")
+    witness = connected(tmp_path)
+    assert witness.see(head(9)) == ""
+    assert (tmp_path / FILE).is_symlink()
+    (tmp_path / FILE).unlink()
+    (tmp_path / FILE).write_text("torn")
+    assert witness.see(head(10)) == ""
+    assert Witness(tmp_path).kept() == head(10)
+
+
 def test_a_folder_that_is_gone_costs_the_memory_of_it_and_nothing_else(tmp_path: Path) -> None:
     witness = connected(tmp_path / "gone")
     assert witness.see(head(5)) == ""

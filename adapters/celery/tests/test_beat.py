@@ -211,7 +211,10 @@ def test_memory_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     path.write_bytes(b'{"runs": {"a": [1]}, "sent"')
     assert Memory(path).runs == {}
     Memory(tmp_path / "missing" / "runs.json").mark_sent("a", 1)
-    memory = Memory(path)
+    memory, later = Memory(path), 2**62
+    assert memory.was_sent("a", 5), "not known: rather once too few than twice"
+    assert not memory.was_sent("a", later)
+    assert not Memory(tmp_path / "missing.json").was_sent("a", 5)
     memory.mark_sent("a", 5)
     assert Memory(path).sent == {"a": 5}
     assert path.stat().st_mode & 0o777 == 0o600

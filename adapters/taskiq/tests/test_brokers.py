@@ -17,9 +17,9 @@ import z4j_agent
 import z4j_taskiq
 from z4j_agent.conformance.brokers import BOTH, KnownToBothContract, TwoAsyncBrokers
 from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.shared_file import SharedIds
 from z4j_taskiq.adapter import TaskiqAdapter
 from z4j_taskiq.brokers import identity_of
-from z4j_taskiq.commands import SkipList
 
 
 class TwoLists(TwoAsyncBrokers):
@@ -78,9 +78,9 @@ class TestTwoLists(KnownToBothContract):
         status, facts = self.ask(gateway, two, "cancel_task", task_id="invoice-17", broker=names[1])
         assert status == "done", facts
         assert [two.depth(which) for which in BOTH] == [2, 1]
-        skips = SkipList(tmp_path)
+        skips = SharedIds(tmp_path / "taskiq.cancelled")
         skips.add("invoice-18", names[1])
-        again = SkipList(tmp_path)
+        again = SharedIds(tmp_path / "taskiq.cancelled")
         assert [again.has("invoice-18", name) for name in names] == [False, True]
         for capture in adapter.captures:
             capture.receiver = None

@@ -8,8 +8,6 @@ Used by the agent's thread alone.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -27,11 +25,12 @@ from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
 from z4j_agent.schedules import Scheduler
 from z4j_agent.session import Command
 from z4j_agent.settings import Settings
+from z4j_agent.shared_file import SharedLines
 from z4j_agent.wire import encode_record
 
 ACCEPTED = "accepted"
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
-KEEP_BYTES = 1024 * 1024
+_STATUSES = frozenset({ACCEPTED, "done", "unsupported", "refused", "failed"})
 
 
 class Ledger:
@@ -41,61 +40,30 @@ class Ledger:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._path = None if folder is None else folder / "commands.ledger"
+        self._lines = None if folder is None else SharedLines(folder / "commands.ledger")
         self._known: dict[str, str] = {}
-        self._file = 0
-        """Inode of the file that was read; another one has taken its place when it was shortened."""
-        self._read = 0
 
     def status(self, command_id: str) -> str | None:
-        """The last status written for this id, or None when it was never begun here."""
-        if self._path is not None:
-            self._read_on(self._path)
+        """The last status written for this id, or None when it was never begun here. Raises OSError when that cannot be known."""
+        if self._lines is not None:
+            self._lines.read(self._take)
         return self._known.get(command_id)
 
-    def _read_on(self, path: Path) -> None:
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            self._known, self._file, self._read = {}, 0, 0
-            return
-        with file:
-            facts = os.fstat(file.fileno())
-            if facts.st_ino != self._file or facts.st_size < self._read:
-                self._known, self._file, self._read = {}, facts.st_ino, 0
-            if facts.st_size == self._read:
-                return
-            file.seek(self._read)
-            data = file.read()
-        whole = data.rfind(b"\n") + 1  # a line may be being written
-        for line in data[:whole].decode("utf-8", "replace").splitlines():
-            command_id, _, status = line.partition(" ")
-            self._known[command_id] = status
-        self._read += whole
+    def _take(self, lines: list[bytes], is_other: bool) -> None:
+        if is_other:
+            self._known.clear()
+        for line in lines:
+            command_id, _, status = line.decode("utf-8", "replace").partition(" ")
+            if status in _STATUSES:  # else torn by a full disk: such a command was not carried out, or how it ended is not known
+                self._known[command_id] = status
 
     def write(self, command_id: str, status: str) -> None:
-        """Raises OSError when it cannot be written; then the command must not be carried out."""
-        if self._path is None:  # then a command comes again to this process only
+        """Raises OSError when it cannot be written; then the command must not be carried out. The newer half of a large file is kept:
+        a command expires within hours, and a plan waits for the answers of a few hundred at most."""
+        if self._lines is None:  # then a command comes again to this process only
             self._known[command_id] = status
-            return
-        line = f"{command_id} {status}\n".encode()
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            if os.write(fd, line) != len(line):
-                raise OSError(errno.ENOSPC, "the ledger could not be written whole")
-            size = os.fstat(fd).st_size
-        finally:
-            os.close(fd)
-        if size > KEEP_BYTES:
-            self._shorten(self._path)
-
-    @staticmethod
-    def _shorten(path: Path) -> None:
-        """Keeps the newer half: a command expires within hours, and a plan waits for the answers of a few hundred at most."""
-        data = path.read_bytes()[-KEEP_BYTES // 2 :]
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(data[data.find(b"\n") + 1 :])
-        fresh.replace(path)
+        else:
+            self._lines.append(f"{command_id} {status}".encode())
 
 
 class Commands:

@@ -10,22 +10,23 @@ Asking costs one `stat` while something is paused, and one for each file of an o
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import z4j_agent
 from z4j_agent.authority import is_permitted
 from z4j_agent.settings import DEFAULT_ENVIRONMENT
+from z4j_agent.shared_file import SharedJson
 from z4j_agent.wire import digest_of
 
 MAX_HELD = 1_000
 END = b"\n"
 """Ends a list of one environment. Those of releases that knew no environments do not end so."""
+States = dict[tuple[str, str], bool]
+"""(queue, broker) → whether it is paused. The broker is "" in an entry for all brokers that have none of their own."""
 _own: dict[str, Holds] = {}
-_NONE: dict[tuple[str, str], bool] = {}
+_NONE: States = {}
 
 
 class Holds:
@@ -33,15 +34,14 @@ class Holds:
 
     def __init__(self, folder: Path | None, engine: str, environment: str = DEFAULT_ENVIRONMENT) -> None:
         name = engine if environment == DEFAULT_ENVIRONMENT else f"{engine}-{digest_of(environment)}"
-        self._path = None if folder is None else folder / f"{name}.pauses"
+        self._file = SharedJson(None if folder is None else folder / f"{name}.pauses", _states_of, _listed)
         self._older = [] if folder is None else [folder / f"{older}.paused" for older in dict.fromkeys((name, engine))]
         """Where older releases keep names of queues without their brokers: those of this environment, and, of releases that knew no
         environments, those of all (now that of the default environment). Read until there is a file in today's form, so that what was
         paused stays so through the upgrade; never written, so that an older process beside this one keeps its own."""
-        self._shared = None if name == engine else self._older[-1] if self._older else None
-        self._stamp: tuple[str, int, int, int] | None = None
-        self._states: dict[tuple[str, str], bool] = _NONE
-        """(queue, broker) → whether it is paused. The broker is "" in an entry for all brokers that have none of their own."""
+        self._files = [self._file, *(SharedJson(path, _named) for path in self._older)]
+        if self._older and name != engine:
+            self._files[-1] = SharedJson(self._older[-1], _named, decode=_decoded_shared)
 
     def is_empty(self) -> bool:
         """Whether nothing is paused at all: then it need not be found out which broker is meant."""
@@ -63,58 +63,62 @@ class Holds:
 
     def hold(self, queue: str, broker: str = "") -> None:
         """Of one broker, or of all where none is named. Raises OSError when it cannot be written."""
-        states = {key: is_paused for key, is_paused in self._read().items() if broker or key[0] != queue}
+        states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
         self._put(states | {(queue, broker): True})
 
     def release(self, queue: str, broker: str = "") -> None:
         """The reverse. One broker's queue may go on while a pause that names no broker keeps the others. Raises OSError when it cannot
         be written."""
-        states = {key: is_paused for key, is_paused in self._read().items() if key != (queue, broker) and (broker or key[0] != queue)}
+        states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
         self._put(states | ({(queue, broker): False} if states.get((queue, "")) else {}))
 
-    def _read(self) -> dict[tuple[str, str], bool]:
-        if self._path is None:
-            return self._states
-        for path in (self._path, *self._older):
-            if (facts := _facts_of(path)) is not None:
-                stamp = (path.name, facts.st_mtime_ns, facts.st_size, facts.st_ino)
-                if stamp != self._stamp:
-                    with contextlib.suppress(OSError, ValueError):  # being replaced at this moment: asked again the next time
-                        self._states, self._stamp = self._parsed(path, path.read_bytes()), stamp
-                return self._states
-        self._stamp, self._states = None, _NONE  # no such file: nothing is paused
-        return _NONE
+    def _read(self) -> States:
+        """Nothing is paused while what is there is unknown: workers go on."""
+        return self._found()[0]
 
-    def _parsed(self, path: Path, text: bytes) -> dict[tuple[str, str], bool]:
-        """Raises ValueError for what is no list as JSON. Entries of another form are left out."""
-        found: Any = json.loads(text)
-        if not isinstance(found, list):
-            raise ValueError("no list")
-        if path != self._path:  # names alone
-            is_elsewhere = path == self._shared and text.endswith(END)  # the default environment's alone
-            return _NONE if is_elsewhere else {(str(name), ""): True for name in found[:MAX_HELD]}
-        entries = (each for each in found[:MAX_HELD] if isinstance(each, list) and len(each) == 3)
-        return {(str(queue), str(broker)): bool(is_paused) for queue, broker, is_paused in entries}
+    def _known(self) -> States:
+        """What a change starts from. Raises OSError while it is unknown: what is written then would end every other pause."""
+        states, error = self._found()
+        if error is not None:
+            raise OSError(f"the list of paused queues cannot be read ({error}); nothing was changed. Remove the file to begin anew.")
+        return states
 
-    def _put(self, states: dict[tuple[str, str], bool]) -> None:
-        self._states, self._stamp = states, None
-        if self._path is None:
-            return
+    def _found(self) -> tuple[States, Exception | None]:
+        """What is paused, and why that is unknown."""
+        for file in self._files:
+            if (states := file.read()) is not None:
+                return states, None
+            if file.error is not None:
+                return _NONE, file.error
+        return _NONE, None
+
+    def _put(self, states: States) -> None:
         if not states and not any(path.exists() for path in self._older):
-            self._path.unlink(missing_ok=True)
-            return
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps([[*key, is_paused] for key, is_paused in sorted(states.items())]).encode() + END)
-        fresh.replace(self._path)
+            self._file.remove()
+        else:
+            self._file.replace(states)
 
 
-def _facts_of(path: Path) -> os.stat_result | None:
-    try:
-        return os.stat(path)
-    except OSError:
-        return None
+def _states_of(found: Any) -> States:
+    """Entries of another form are left out. Raises TypeError for what is no list."""
+    if not isinstance(found, list):
+        raise TypeError("no list")
+    entries = (each for each in found[:MAX_HELD] if isinstance(each, list) and len(each) == 3)
+    return {(str(queue), str(broker)): bool(is_paused) for queue, broker, is_paused in entries}
+
+
+def _listed(states: States) -> list[list[Any]]:
+    return [[*key, is_paused] for key, is_paused in sorted(states.items())]
+
+
+def _named(found: Any) -> States:
+    """Of an older release: names alone."""
+    return _states_of([[name, "", True] for name in found] if isinstance(found, list) else found)
+
+
+def _decoded_shared(text: bytes) -> Any:
+    """Of the file that was of all environments once; [] where it is the default environment's alone."""
+    return [] if text.endswith(END) else json.loads(text)
 
 
 def own_holds(engine: str) -> Holds:

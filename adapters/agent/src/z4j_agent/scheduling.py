@@ -9,9 +9,7 @@ but `kept`.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +22,7 @@ from z4j_agent.guard import faults, let_through
 from z4j_agent.originals import CannotOpen, open_data, seal_data
 from z4j_agent.redaction import redact, redact_answer
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
+from z4j_agent.shared_file import SharedJson
 
 if TYPE_CHECKING:
     from z4j_agent.session import Command
@@ -42,8 +41,7 @@ class Kept:
     def __init__(
         self, folder: Path | None, environment: str, scheduler: str, *, runs_tasks: bool = True, keys: tuple[SealKey, ...] = ()
     ) -> None:
-        self._path = None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json"
-        self._stamp = (0, 0, 0)
+        self._file = SharedJson(None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json", _whole)
         self._keys = keys
         self._held = ""
         """Names the list in memory where its arguments may not stand in the file; "" where they may, or are not known here."""
@@ -57,33 +55,25 @@ class Kept:
 
     def changed(self) -> bool:
         """Whether another list lies there than when this was asked before. Costs one `stat`."""
-        if self._path is None:
+        if not self._file.changed() or (whole := self._file.read()) is None:
             return False
+        names = whole.get("held")
         try:
-            facts = os.stat(self._path)
-        except OSError:
-            return False
-        stamp = _stamp_of(facts)
-        if stamp == self._stamp:
-            return False
-        with contextlib.suppress(OSError, ValueError, Refused):  # being replaced at this moment: read the next time
-            said = json.loads(self._path.read_bytes())
-            whole = said if isinstance(said, dict) else {"digest": digest_of(said), "overrides": said}  # a list of an older agent
-            names = whole.get("held")
             if "sealed" in whole:
                 whole = self._opened(whole)
             if self._held and names == self._held and not whole.get("digest"):
                 # Another process was sent the same list, and could not write its arguments either. They are here already: taking what
                 # stands there would switch them off, and have the server send the list to each process in turn without an end.
-                self._stamp = stamp
                 return False
             held, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
-            self.new_work = {of.key for of in held if of.spec is not None and of.key not in times_only}
-            self.overrides = [of for of in held if self.runs_tasks or of.key not in self.new_work]
-            self.digest, self._stamp = str(whole.get("digest")), stamp
-            self._held = str(names or "") if self.digest else ""
-            return True
-        return False
+        except (ValueError, Refused) as error:  # no overrides: those that are known stay
+            faults.report("reading the overrides kept on the disk", error)
+            return False
+        self.new_work = {of.key for of in held if of.spec is not None and of.key not in times_only}
+        self.overrides = [of for of in held if self.runs_tasks or of.key not in self.new_work]
+        self.digest = str(whole.get("digest"))
+        self._held = str(names or "") if self.digest else ""
+        return True
 
     def put(self, said: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
         """Keeps those whose key was not refused; `times_only` are those that change nothing of what runs. The digest is of the whole
@@ -95,16 +85,7 @@ class Kept:
         changing = {of.key for of in self.overrides if of.spec is not None}
         self.new_work = {key for key in changing if key in self.new_work or key not in times_only}
         self._held = _name_of_held(said)
-        if self._path is None:
-            return
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(json.dumps(self._closed(permitted, sorted(changing - self.new_work))).encode())
-            file.flush()
-            stamp = _stamp_of(os.fstat(file.fileno()))  # before the file has its name: another process may replace it at once
-        fresh.replace(self._path)
-        self._stamp = stamp
+        self._file.replace(self._closed(permitted, sorted(changing - self.new_work)))
 
     def _closed(self, permitted: list[Any], times_only: list[str]) -> dict[str, Any]:
         """What is written. Arguments with a secret in them make the whole list sealed. Without a seal key such an entry is written as
@@ -148,8 +129,13 @@ def _name_of_held(said: list[Any]) -> str:
     )
 
 
-def _stamp_of(facts: os.stat_result) -> tuple[int, int, int]:
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+def _whole(said: Any) -> dict[str, Any]:
+    """What stands in the file. Raises TypeError for what no agent has written."""
+    if isinstance(said, list):  # of an older agent
+        return {"digest": digest_of(said), "overrides": said}
+    if not isinstance(said, dict):
+        raise TypeError("no overrides")
+    return said
 
 
 def open_kept(settings: Settings, folder: Path | None, scheduler: str) -> Kept:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from z4j_agent.native import ticks
+from z4j_agent.shared_file import replace_file
 from z4j_agent.spool import SEGMENT_SUFFIX
 from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, RECORD_START, encode_record
 
@@ -273,10 +274,8 @@ class Shipper:
         if not self._is_cursor_stale:
             return
         self._cursor_saved_at = ticks()
-        fresh = self.folder / "cursor.new"  # only the holder of the lock writes it
-        try:
-            fresh.write_text(json.dumps(self._acked))
-            fresh.replace(self.folder / "cursor")
+        try:  # only the holder of the lock writes it
+            replace_file(self.folder / "cursor", json.dumps(self._acked).encode())
         except OSError:
             return  # a full disk: the cursor is a convenience, not a promise
         self._is_cursor_stale = False

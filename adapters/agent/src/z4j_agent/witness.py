@@ -11,10 +11,10 @@ Used by the agent's thread alone. Processes that share a spool folder share the 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from pathlib import Path
 from typing import Any
+
+from z4j_agent.shared_file import SharedJson
 
 FILE = "audit_head"
 BROKEN = "audit_head.broken"
@@ -28,20 +28,13 @@ class Witness:
     """`folder` is the spool folder; without one the head is kept in memory, for the life of the process."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._memory: dict[str, Any] | None = None
+        self._head = SharedJson(None if folder is None else folder / FILE, _read)
+        self._broken = SharedJson(None if folder is None else folder / BROKEN, _read)
         self._last: dict[str, Any] | None = None
 
     def kept(self) -> dict[str, Any] | None:
-        """The last head that was shown, or None when there is none that can be read."""
-        if self._folder is None:
-            return self._memory
-        try:
-            fd = os.open(self._folder / FILE, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            with os.fdopen(fd, "rb") as file:
-                return _checked(json.loads(file.read(4_096)))
-        except (OSError, ValueError):
-            return None
+        """The last head that was shown; None when there is none, or none that was ever readable here."""
+        return self._head.read()
 
     def in_hello(self) -> dict[str, Any]:
         """What hello says of it; what is shown from then on is compared with this."""
@@ -59,38 +52,30 @@ class Witness:
         """
         last, shown = self._last, _checked(said)
         wrong = _what_is_wrong(last, shown, said) if last else ""
-        if wrong and last:
-            self._keep(BROKEN, last, is_first=True)
+        if wrong and last and self._broken.read() is None and self._broken.error is None:
+            _keep(self._broken, last)
         kept = self.kept()
-        if shown is not None and (wrong or kept is None or shown["seq"] > kept["seq"]):
-            self._keep(FILE, shown)
+        if kept is None and isinstance(self._head.error, OSError):
+            pass  # there is one, and it may be readable again: it is not replaced unseen
+        elif shown is not None and (wrong or kept is None or shown["seq"] > kept["seq"]):
+            _keep(self._head, shown)
         elif wrong:
-            self._drop()
+            with contextlib.suppress(OSError):  # the server has no head to be compared with any more; that was said once
+                self._head.remove()
         self._last = shown
         return wrong
 
-    def _keep(self, name: str, head: dict[str, Any], *, is_first: bool = False) -> None:
-        if self._folder is None:
-            self._memory = head if name == FILE else self._memory
-            return
-        if is_first and (self._folder / name).exists():
-            return
-        fresh = self._folder / f"{name}.{os.getpid()}"
-        try:
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(fd, "w") as file:
-                json.dump(head, file)
-            fresh.replace(self._folder / name)
-        except OSError:  # a full disk: an older head is kept, which is as true
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
 
-    def _drop(self) -> None:
-        """The server has no head to be compared with any more; that was said once."""
-        self._memory = None
-        if self._folder is not None:
-            with contextlib.suppress(OSError):
-                (self._folder / FILE).unlink(missing_ok=True)
+def _keep(file: SharedJson[dict[str, Any]], head: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a full disk: an older head is kept, which is as true
+        file.replace(head)
+
+
+def _read(said: Any) -> dict[str, Any]:
+    """The head in a file. Raises ValueError when there is none in it."""
+    if (head := _checked(said)) is None:
+        raise ValueError("no head of an audit log")
+    return head
 
 
 def _in_frame(head: dict[str, Any] | None) -> dict[str, Any]:

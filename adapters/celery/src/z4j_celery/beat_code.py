@@ -160,7 +160,7 @@ class CodeStore:
                 self._put.add(key)
         late = now() - LATE_US
         once = [of for of in plan.values() if of is not None and of.rule is None and of.is_enabled]
-        self._once = {of.key: of for of in once if of.at > late and self._memory.sent.get(of.key) != of.at}
+        self._once = {of.key: of for of in once if of.at > late and not self._memory.was_sent(of.key, of.at)}
         if is_changed:
             self._scheduler._heap = None  # beat compares entries by what is in them, and an entry changed in place equals itself
 

@@ -26,12 +26,12 @@ from z4j_agent.authority import is_permitted
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now, text_of
+from z4j_agent.shared_file import SharedIds
 from z4j_dramatiq import control, decoding, gate, marks, originals
 from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.queues import Lookout
 from z4j_dramatiq.run import Run, Running, Stopped, current
-from z4j_dramatiq.skips import Skips
 
 EXIT_WAIT_S = 1.0
 
@@ -48,7 +48,7 @@ class Capture(Middleware):
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
         self.lookout = Lookout(broker)
-        self.skips: Skips
+        self.skips: SharedIds
         self._agent: Agent
         self._on_ready = on_ready
         self._fence = Fence(self.running)
@@ -60,7 +60,7 @@ class Capture(Middleware):
         if agent is None:
             return
         self._agent = agent
-        self.skips = Skips(agent.settings.spool, is_permitted=is_permitted(agent.settings, "cancel_task"))
+        self.skips = SharedIds(agent.settings.spool / "dramatiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         self.is_connected = True
         decoding.begin_encoding(self.broker)
         never_swallow(Interrupt)
@@ -143,7 +143,7 @@ class Capture(Middleware):
         run = Run(message)
         current.set(run)
         self._received(run, message)
-        if run.task_id in self.skips:
+        if self.skips.has(run.task_id):
             run.is_skipped = True
             raise SkipMessage("cancelled from z4j")
 

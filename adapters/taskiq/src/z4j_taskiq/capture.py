@@ -28,8 +28,8 @@ from z4j_agent.agent import Agent
 from z4j_agent.authority import is_permitted
 from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
+from z4j_agent.shared_file import SharedIds
 from z4j_taskiq import brokers, originals, receiver
-from z4j_taskiq.commands import SkipList
 from z4j_taskiq.control import Gate
 from z4j_taskiq.facts import (
     ENGINE,
@@ -87,7 +87,7 @@ class Capture:
         self._middleware = Middleware(self)
         self.gate = Gate(broker)
         self._kick = Replaced(broker, "kick", self.around_kick)
-        self.skips: SkipList
+        self.skips: SharedIds
 
     def connect(self) -> None:
         agent = z4j_agent.current()
@@ -95,9 +95,8 @@ class Capture:
             return
         self._agent = agent
         brokers.watched.append(self.broker)
-        self.skips = SkipList(
-            getattr(agent.spool, "folder", agent.settings.spool), is_permitted=is_permitted(agent.settings, "cancel_task")
-        )
+        folder = getattr(agent.spool, "folder", agent.settings.spool)
+        self.skips = SharedIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         self.broker.add_middlewares(self._middleware)
         receiver.watch(self)
         self.gate.connect()

@@ -3,12 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import z4j_agent
@@ -25,73 +21,9 @@ if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
     from z4j_taskiq.run import Run
 
-KEEP_BYTES = 1024 * 1024
 TO_FRONT = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('RPUSH', KEYS[1], ARGV[1]) return 1"
 TO_OTHER = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[2], ARGV[1]) return 1"
 """LREM says for certain whether a worker was first; a list is filled from the left and read from the right."""
-
-
-class SkipList:
-    """Ids of tasks that no worker of this spool folder shall run, one a line, shared by the children of a worker.
-
-    taskiq has no way to revoke a task. Asking the file costs one `stat` per task, and nothing more while nobody cancels. Old ids may
-    be forgotten: z4j repeats a cancellation to every worker that connects for as long as it is open.
-    """
-
-    def __init__(self, folder: Path, *, is_permitted: bool = True) -> None:
-        """Where the owner does not permit cancellations (any more), the file says nothing."""
-        self._path = folder / "taskiq.cancelled"
-        self._is_permitted = is_permitted
-        self._stamp: tuple[int, int] = (0, 0)
-        self._ids: set[str] = set()
-
-    def add(self, task_id: str, broker: str = "") -> None:
-        """Of that broker alone, "" for any. Raises OSError when it cannot be written: then this process alone knows it."""
-        entry = _entry(task_id, broker)
-        if entry in self:
-            return
-        self._ids.add(entry)
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(fd, _line(entry))
-            size = os.fstat(fd).st_size
-        finally:
-            os.close(fd)
-        if size > KEEP_BYTES:
-            fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(self._path.read_bytes()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
-            fresh.replace(self._path)
-
-    def has(self, task_id: str, broker: str) -> bool:
-        """Whether the task of that id and broker shall not run."""
-        return task_id in self or (bool(broker) and bool(self._ids) and _entry(task_id, broker) in self._ids)
-
-    def __contains__(self, entry: str) -> bool:
-        if not self._is_permitted:
-            return False
-        with contextlib.suppress(OSError):  # no such file: nobody has cancelled anything
-            facts = os.stat(self._path)
-            if (stamp := (facts.st_mtime_ns, facts.st_size)) != self._stamp:
-                self._stamp = stamp
-                self._ids |= {_id(line) for line in self._path.read_bytes().splitlines()}
-        return entry in self._ids
-
-
-def _entry(task_id: str, broker: str) -> str:
-    """Two brokers may have a task of one id."""
-    return f"{broker}\0{task_id}" if broker else task_id
-
-
-def _line(entry: str) -> bytes:
-    """An id may hold anything, also a line feed."""
-    return json.dumps(entry).encode("ascii") + b"\n"
-
-
-def _id(line: bytes) -> str:
-    try:
-        return str(json.loads(line))
-    except ValueError:  # torn by a full disk
-        return ""
 
 
 # -- retry ---------------------------------------------------------------------------------------------------------------
