@@ -27,7 +27,7 @@ class Told(NamedTuple):
     """An event and whose clock its times are by: the host, else the boot, "" where that is not known."""
 
     event: Event
-    clock: str = ""
+    clock: str
 
 
 class Life(NamedTuple):
@@ -198,7 +198,7 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[Told]) -> bool:
         return False
     if run.attempt:
         # A retry never begins a life. But RQ's Repeat counts on where nothing has failed, and so do older agents.
-        return all(of.is_final and of.won for of in life.runs) and life.is_over_before(run.start, run.clock)
+        return all(of.won for of in life.runs) and life.is_over_before(run.start, run.clock)
     if life.is_over_before(run.start, run.clock):
         return True
     sent = [of for of in births if _is_sent(of) and not _is_after(of.event.at, of.clock, run.start, run.clock)]
@@ -215,7 +215,7 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[Told]) -> bool:
 
 def _is_sent(of: Told) -> bool:
     """Whether an application sent it, as opposed to a message that is told again when it is let go or becomes due."""
-    return len(of.event.sent) > 4 and bool(of.event.sent[4])
+    return bool(of.event.sent and of.event.sent[4])
 
 
 # -- what belongs to them --------------------------------------------------------------------------------------------------
@@ -227,9 +227,9 @@ def _place_births(lives: list[_Life], births: Sequence[Told]) -> None:
     after: list[list[Told]] = []
     for index, life in enumerate(lives):
         at, clock = life.first
-        own = [group for group in groups if not life.runs or not _is_after(group[0].event.at, group[0].clock, at, clock)]
-        groups = groups[len(own) :]
-        if not own and spare and index:
+        own = [group for group in groups if not _is_after(group[0].event.at, group[0].clock, at, clock)]
+        groups = [group for group in groups if group not in own]  # by the clocks of several hosts, these need not be the first
+        if not own and spare:
             own = [spare.pop(0)[1]]
         for number, group in enumerate(own):
             if number and _is_sent(group[0]):

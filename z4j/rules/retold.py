@@ -62,9 +62,9 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, RunSummary]]) -> 
         # What runs and did not start at that moment was found alive then; as a start of its own it would be another run.
         kind = KIND_OF.get(code) or ("started" if start == (attempt, -at) else "alive")
         is_over = is_end(key) or kind == "retried"
-        is_receipt_told = kind in TELL_RECEIPT and received and received[0] == attempt
         facts = {
-            "run": token, "worker": worker, "received_at": -received[1] if received and is_receipt_told else -1,
+            "run": token, "worker": worker,
+            "received_at": -received[1] if kind in TELL_RECEIPT and received and received[0] == attempt else -1,
             "started_at": -start[1] if is_over and start and start[0] == attempt else -1, "runtime_us": runtime_us, "reason": reason,
             "error_type": error_type, "error": error, "result": result, "flags": flags, "sent": sent,
             "eta": eta_at(attempt + 1) if kind == "retried" else -1, "traceback": traces.get((attempt, token, at), ""),
@@ -79,16 +79,16 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, RunSummary]]) -> 
         run_of = token if attempt == start[0] else ""
         found.append(said("started", start[0], -start[1], run=run_of, worker=worker if run_of else "", flags=flags))
         flags = 0
-    if summary.name and summary.name[0] & 3 == SOURCE["enqueued"] and summary.name[0] > 3:
+    if summary.name and summary.name[0] & 3 == SOURCE["enqueued"]:
         # A later attempt was enqueued, and its start hides when.
         later = summary.name[0] >> 2
         if not any(event.kind == "enqueued" and event.attempt == later for event in found):
             found.append(said("enqueued", later, -start[1] if start and start[0] == later else summary.last_at))
-    if flags and found:
+    if found:
         found[0] = found[0]._replace(flags=found[0].flags | flags)
-    if summary.args or summary.original:
+    if summary.args:
         moments = {at for event in found for at in (event.at, event.started_at, event.received_at)}
-        found += _payloads(summary, environment, name, queue, moments)
+        found += _payloads(summary, summary.args, environment, name, queue, moments)
     if found and summary.first_at < min(event.at for event in found):
         found.append(Event("moved", 0, summary.first_at))  # of an attempt that a later one hides; it moves nothing
     return [*found, *_by_operators(summary)] or [said("enqueued", attempt, summary.first_at)]
@@ -118,18 +118,16 @@ def _known(at: int) -> int:
     return -1 if at == NEVER else at
 
 
-def _payloads(summary: Summary, environment: str, name: str, queue: str, told: set[int]) -> list[Event]:
-    rank = summary.args[0] & 255 if summary.args else summary.original >> 4 & 255
-    moment = next((at for at in (summary.last_at, summary.first_at) if at not in told), -1)
-    if moment < 0:
+def _payloads(summary: Summary, args: tuple[int, str, bool], environment: str, name: str, queue: str, told: set[int]) -> list[Event]:
+    rank = args[0] & 255
+    moment = next((at for at in (summary.last_at, summary.first_at) if at not in told), None)
+    if moment is None:
         # A producer tells them as it sends, a worker as it receives or starts.
         seen = summary.received or summary.start
         is_sent = rank >= SENDER and summary.enqueued_at != NEVER
         moment = summary.enqueued_at if is_sent else -seen[1] if rank < SENDER and seen else summary.first_at
     about = Event("payload", 0, moment, environment=environment, name=name, queue=queue)
-    found = []
-    if summary.args:
-        found.append(about._replace(attempt=summary.args[0] >> 8, rank=rank, args=summary.args[1], is_masked=summary.args[2]))
+    found = [about._replace(attempt=args[0] >> 8, rank=rank, args=args[1], is_masked=args[2])]
     if summary.original:
         kept = summary.original
         found.append(about._replace(attempt=kept >> 12 & MAX_ATTEMPT, rank=kept >> 4 & 255, original=kept & 15))

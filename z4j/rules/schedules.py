@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -53,8 +53,8 @@ class Timing:
 
     def after(self, at: int) -> int | None:
         """The first due time after `at`, None when there is none."""
-        if self.starts_at is not None and at < self.starts_at - 1:
-            at = self.starts_at - 1
+        if self.starts_at is not None:
+            at = max(at, self.starts_at - 1)
         due = self._after(at)
         return None if due is None or due > LAST_AT or (self.ends_at is not None and due > self.ends_at) else due
 
@@ -80,7 +80,7 @@ class Timing:
     def _after(self, at: int) -> int | None:
         if self.kind == "interval":
             every = int(float(self.expression) * SECOND)
-            return self.anchor + (max(at - self.anchor, -1) // every + 1) * every if at >= self.anchor else self.anchor
+            return self.anchor + ((at - self.anchor) // every + 1) * every if at >= self.anchor else self.anchor
         if self.kind == "once":
             due = at_of(self.expression)
             return due if due > at else None
@@ -156,10 +156,10 @@ def at_of(text: str) -> int:
     return int(found.timestamp() * SECOND)
 
 
-@lru_cache(maxsize=1)
+@cache
 def zones() -> tuple[str, ...]:
     """The names of all zones, as people choose them."""
-    odd = ("Etc/", "SystemV/", "posix", "right")
+    odd = ("Etc/", "SystemV/")
     return tuple(sorted(name for name in available_timezones() if "/" in name and not name.startswith(odd)))
 
 
@@ -240,8 +240,7 @@ def clock_changes(timing: Timing, at: int) -> list[ClockChange]:
 def _changes(zone: tzinfo, start: datetime) -> Iterator[datetime]:
     """The instants at which the zone's offset changes."""
     day = timedelta(days=1)
-    low = start.replace(minute=0, second=0, microsecond=0)
-    end = low + HORIZON
+    low, end = start, start + HORIZON
     while low < end:
         high = low + day
         if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():

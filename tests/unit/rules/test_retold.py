@@ -172,3 +172,101 @@ def test_a_later_attempt_that_was_sent_is_told_by_its_name() -> None:
     )
     assert ("enqueued", 1, 9) in kinds(again)
     assert ("enqueued", 1, 6) not in kinds(again), "its start hides when"
+
+
+# -- exactly what is told ------------------------------------------------------------------------------------------------
+NAMED: dict[str, Any] = {"environment": "production", "name": "shop.ship", "queue": "work"}
+BY: dict[str, Any] = {"run": "w", "worker": "w1"}
+BY_NEXT: dict[str, Any] = {"run": "v", "worker": "v1"}
+WHY: dict[str, Any] = {"runtime_us": 7, "reason": "why", "error_type": "E", "error": "message"}
+SENT_0, GOT, BEGAN = ev("enqueued", 0, sent=SENT, **NAMED), ev("received", 1, **BY, **NAMED), ev("started", 2, **BY, **NAMED)
+FAILED = ev("failed", 5, received_at=1, started_at=2, traceback="trace", **WHY, **BY, **NAMED)
+RETRIED = ev("retried", 5, started_at=2, eta=90, traceback="trace", **WHY, **BY, **NAMED)
+
+
+@pytest.mark.parametrize(("events", "again"), [
+    pytest.param([SENT_0, GOT, BEGAN, ev("succeeded", 5, received_at=1, started_at=2, runtime_us=3, result="[1]", **BY, **NAMED)],
+                 [SENT_0, ev("received", 1, **NAMED),
+                  ev("succeeded", 5, received_at=1, started_at=2, runtime_us=3, result="[1]", **BY, **NAMED)], id="succeeded"),
+    pytest.param([SENT_0, GOT, BEGAN, FAILED], [SENT_0, ev("received", 1, **NAMED), FAILED, FAILED], id="failed, of which a run is kept"),
+    pytest.param([ev("started", 2, **BY), ev("failed", 5, run="", started_at=2)],
+                 [ev("failed", 5, started_at=2), ev("moved", 2)], id="failed, of which no run is kept"),
+    pytest.param([ev("received", 1), ev("cancelled", 5, started_at=2)],
+                 [ev("received", 1), ev("cancelled", 5, started_at=2)], id="a cancelled run tells no receipt"),
+    pytest.param([ev("failed", 5)], [ev("failed", 5)], id="nothing else is known"),
+    # A success of an earlier attempt has neither the receipt nor the start of a later one.
+    pytest.param([ev("succeeded", 5, **BY), ev("received", 8, 1), ev("started", 9, 1)],
+                 [ev("received", 8, 1), ev("succeeded", 5, **BY), ev("started", 9, 1)], id="succeeded before a later attempt"),
+    pytest.param([SENT_0, GOT, BEGAN, RETRIED], [SENT_0, ev("received", 1, **NAMED), RETRIED, RETRIED], id="retried"),
+    pytest.param([ev("enqueued", 0), ev("retried", 5)], [ev("enqueued", 0)], id="retried by an unknown process"),
+    pytest.param([ev("enqueued", 0), ev("enqueued", 6, 1, eta=90)], [ev("enqueued", 0), ev("enqueued", 6, 1, eta=90)], id="sent again"),
+    pytest.param([ev("lost", 5, reason="gone", **BY), ev("received", 1), ev("started", 2, **BY)],
+                 [ev("received", 1), ev("lost", 5, reason="gone", **BY), ev("lost", 5, reason="gone", **BY), ev("started", 2, **BY)],
+                 id="lost"),
+    pytest.param([SENT_0, ev("alive", 5_000, **BY, **NAMED), BEGAN],
+                 [SENT_0, ev("alive", 5_000, **BY, **NAMED), BEGAN], id="alive"),
+    pytest.param([BEGAN], [BEGAN], id="running"),
+    # A message that waits in a worker.
+    pytest.param([ev("received", 1, eta=90, sent=SENT, **BY, **NAMED)], [ev("received", 1, eta=90, sent=SENT, **NAMED)], id="received"),
+    pytest.param([ev("received", 1, 1, **BY, **NAMED)], [ev("received", 1, 1, **NAMED)], id="a later attempt received"),
+    pytest.param([ev("received", 1, 1, eta=90, name="n")], [ev("received", 1, 1, eta=90, name="n"), ev("enqueued", 1, 1, eta=90, name="n")],
+                 id="a later attempt that waits in a worker"),
+    pytest.param([ev("enqueued", 0, eta=9), ev("received", 9)], [ev("enqueued", 0, eta=9), ev("received", 9)], id="received when due"),
+    pytest.param([ev("enqueued", 0, eta=9), ev("due", 9, **BY)], [ev("enqueued", 0, eta=9), ev("due", 9, **BY)], id="due"),
+    pytest.param([ev("enqueued", 0, eta=9), ev("due", 9), ev("received", 12, eta=12)],
+                 [ev("enqueued", 0, eta=12), ev("received", 12)], id="due, and received with another moment"),
+    pytest.param([ev("due", 3, flags=1)], [ev("enqueued", 3)], id="flags of nothing"),
+    # Of a start that is hidden, neither the process nor the worker is known.
+    pytest.param([BEGAN, ev("enqueued", 2, 1)], [ev("enqueued", 2, 1, **NAMED), ev("started", 2, **NAMED)], id="sent as it started"),
+    # Who was sent again, by the name that its producer gave it.
+    pytest.param([ev("enqueued", 6, 1, name="n"), ev("received", 9, 1)],
+                 [ev("received", 9, 1, name="n"), ev("enqueued", 9, 1, name="n"), ev("moved", 6)], id="sent again and received"),
+    pytest.param([ev("started", 2), ev("enqueued", 6, 1, name="n"), ev("received", 9, 1)],
+                 [ev("received", 9, 1, name="n"), ev("started", 2, name="n"), ev("enqueued", 9, 1, name="n")],
+                 id="sent again and received after a first start"),
+    pytest.param([ev("received", 9, 1, name="n")], [ev("received", 9, 1, name="n")], id="received with a name"),
+    # Operators.
+    pytest.param([ev("enqueued", 0), Event("moved", 0, T + 5_000, queue="b"), ev("cancel_asked", 7)],
+                 [ev("enqueued", 0, queue="b"), ev("cancel_asked", 7), Event("moved", 0, T + 5_000, queue="b")], id="moved"),
+])  # fmt: skip
+def test_a_row_is_told_as(events: list[Event], again: list[Event]) -> None:
+    """What a row does not keep of each record is left out; an end is told of the task and of its run."""
+    assert retold(*events) == again
+
+
+PAYLOAD: dict[str, Any] = {"rank": 1, "args": "[1]"}
+
+
+@pytest.mark.parametrize(("events", "moment"), [
+    pytest.param([ev("enqueued", 0), ev("payload", 7, **PAYLOAD)], 7, id="the last that was reported"),
+    pytest.param([ev("payload", 7, **PAYLOAD), ev("enqueued", 9)], 7, id="the first that was reported"),
+    pytest.param([ev("retried", 2, **BY), ev("received", 5, 1), ev("payload", 7, **PAYLOAD), ev("started", 9, 1, **BY)], 5, id="receipt"),
+    pytest.param([ev("retried", 2, **BY), ev("payload", 7, **PAYLOAD), ev("started", 9, 1, **BY), ev("failed", 11, 1, **BY)], 9,
+                 id="start"),
+    pytest.param([ev("enqueued", 0), ev("payload", 7, **PAYLOAD), ev("failed", 9)], 0, id="no receipt and no start"),
+    pytest.param([ev("retried", 2, **BY), ev("enqueued", 4), ev("payload", 7, rank=2, args="[1]"), ev("started", 9, 1, **BY)], 4,
+                 id="by its producer, when it was sent"),
+    pytest.param([ev("retried", 2, **BY), ev("received", 5, 1), ev("payload", 7, rank=2, args="[1]"), ev("started", 9, 1, **BY)], 2,
+                 id="by its producer, and when it was sent is not known"),
+    pytest.param([ev("enqueued", 0), ev("received", 5), ev("payload", 7, rank=1, args="[1]"), ev("started", 9)], 5,
+                 id="by a worker, of a task whose producer is watched"),
+])  # fmt: skip
+def test_arguments_are_told_with_a_moment_at_which_they_may_have_been_told(events: list[Event], moment: int) -> None:
+    assert {of.at - T for of in retold(*events) if of.kind == "payload"} == {moment}
+
+
+def test_arguments_and_the_original_are_told_with_the_attempt_and_source_of_each() -> None:
+    args = ev("payload", 7, 2, rank=1, args="[1]", is_masked=True, **NAMED)
+    none_kept = args._replace(args="", is_masked=False)
+    assert retold(ev("received", 1, 2), args)[1:] == [args, none_kept]
+    original = ev("payload", 6, 1, rank=2, original=4, **NAMED)
+    assert retold(args, original, ev("received", 1, 2))[1:] == [args, original._replace(at=args.at)]
+    assert retold(ev("received", 1, 2), args._replace(rank=300))[1:] == [args._replace(rank=255), none_kept._replace(rank=255)]
+    assert retold(ev("received", 1), ev("payload", 7))[1:] == [ev("payload", 7)], "of an unknown source, without an original"
+
+
+def test_the_moment_of_an_attempt_that_a_later_one_hides_is_kept() -> None:
+    """It moves nothing: without a queue it says only that the id was seen then."""
+    again = retold(ev("received", 1), ev("received", 9, 1))
+    assert again == [ev("received", 9, 1), ev("moved", 1)]
+    assert row_of(again) == row_of([ev("received", 9, 1), ev("moved", 1)])
