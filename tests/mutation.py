@@ -47,7 +47,6 @@ SLOWER = 6
 """A mutant that needs this many times the processor time of the unchanged module is in an endless loop: its tests count as failed."""
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--timeout=0", "--tb=no", "-m", "not long", "--hypothesis-seed=1"]
 PLUGINS = ("anyio.pytest_plugin", "pytest_timeout", "_hypothesis_pytestplugin")
-PURE = "not database and not concurrent"
 
 #: Imported once, for all children: what does not import a module of the rules.
 EARLY = (
@@ -58,7 +57,6 @@ EARLY = (
 #: module → further tests, each with an expression for pytest's -k. They run only where the module's own tests pass.
 MORE: dict[str, list[tuple[str, str]]] = {
     "lives": [("tests/unit/rules/test_life_limits.py", "")],
-    "fold": [("tests/contract/test_fold_laws.py", PURE)],
 }
 
 
@@ -129,11 +127,12 @@ def call_tests(path: str) -> tuple[bool, bool]:
         if not (name.startswith("test_") and inspect.isfunction(test)):
             continue
         marks = getattr(test, "pytestmark", [])
-        cases = [{}] if all(mark.name == "parametrize" for mark in marks) else None
-        for mark in marks if cases is not None else ():
-            cases = [case | given for case in cases for given in parameters(*mark.args[:2])]
-        needed = {of.name for of in inspect.signature(test).parameters.values()}
-        if cases is None or any(set(case) != needed for case in cases):
+        cases: list[dict[str, Any]] = [{}]
+        for mark in marks:
+            if mark.name == "parametrize":
+                cases = [case | given for case in cases for given in parameters(*mark.args[:2])]
+        needed = set(inspect.signature(test).parameters)
+        if any(mark.name != "parametrize" for mark in marks) or any(set(case) != needed for case in cases):
             is_whole = False
             continue
         try:
@@ -148,8 +147,8 @@ def parameters(names: str | Sequence[str], values: Iterable[Any]) -> Iterator[di
     """The arguments of each case of a `parametrize`."""
     keys = [key.strip() for key in names.split(",")] if isinstance(names, str) else list(names)
     for value in values:
-        found = getattr(value, "values", None) if type(value).__name__ == "ParameterSet" else value if len(keys) > 1 else (value,)
-        yield dict(zip(keys, found, strict=True))
+        given = value.values if type(value).__name__ == "ParameterSet" else value if len(keys) > 1 else (value,)
+        yield dict(zip(keys, given, strict=True))
 
 
 def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]], seconds: int = 600) -> int:

@@ -159,7 +159,7 @@ class _Seen:
                 self.won = min(self.won, (attempt, at))
         if not attempt and 0 <= self.retried < at and kind in BEGINNING:
             return False
-        if kind == "payload" and event[19] and not self._fits_args(event):
+        if event[19] and not self._fits_args(event):
             return False
         if attempt:
             return True
@@ -203,7 +203,7 @@ class _Seen:
             if self.end >= 0 and self.end != at:
                 return False
             self.end, self.runner = at, event[3]
-        return not (kind == "lost" and self.start < 0 < self.end and not self.is_hidden)
+        return not (kind == "lost" and self.start < 0 <= self.end and not self.is_hidden)
 
     def is_whole(self, same_clock: Callable[[str, str], bool]) -> bool:
         """Whether the moments are in the order of one life."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.support.histories import Plan, events_of, history
 from tests.unit.rules.test_lives import histories
 from z4j.rules import again, lives
 from z4j.rules.again import is_one_life, is_ordinary
-from z4j.rules.fold import Event, Summary, fold
+from z4j.rules.fold import MAX_ATTEMPT, Event, Summary, fold
 from z4j.rules.lives import SKEW_US, Told, split
 
 T = 1_700_000_000_000_000
@@ -29,6 +30,13 @@ def ev(kind: str, at: int, attempt: int = 0, run: str = "", **facts: Any) -> Eve
 
 def known(*events: Event) -> Summary | None:
     return fold(None, events)
+
+
+def at_the_beginning(*lists: Sequence[Event]) -> list[list[Event]]:
+    """The same events by clocks that begin at the first microsecond there is: nothing depends on the date."""
+    names = ("at", "started_at", "received_at", "eta")
+    first = min(at for events in lists for of in events for name in names if (at := getattr(of, name)) >= 0)
+    return [[of._replace(**{name: at - first for name in names if (at := getattr(of, name)) >= 0}) for of in events] for events in lists]
 
 
 def same_clock(a: str, b: str) -> bool:
@@ -92,10 +100,11 @@ GOT, BEGAN, WON = ev("received", 1 * S), ev("started", 2 * S), ev("succeeded", 3
     [SENT], [SENT, ARGS], [SENT, ARGS, GOT], [SENT, GOT, BEGAN], [SENT, ARGS, GOT, BEGAN, WON], [GOT, BEGAN, WON],
     [BEGAN], [BEGAN, ev("failed", 3 * S, started_at=2 * S)], [ev("succeeded", 3 * S)],
     [SENT, ev("failed", 3 * S, started_at=2 * S)], [ev("enqueued", 0), ev("received", 0), ev("started", 0), ev("succeeded", 0)],
-    [SENT, ev("started", SKEW_US)],
+    [SENT, ev("started", SKEW_US)], [ev("succeeded", 3 * S, started_at=3 * S)], [ev("payload", 5, rank=1)],
 ])  # fmt: skip
 def test_the_first_news_of_one_attempt_in_order_are_ordinary(events: list[Event]) -> None:
     assert is_ordinary(None, events)
+    assert is_ordinary(None, *at_the_beginning(events))
     assert one(None, *events)
 
 
@@ -114,6 +123,7 @@ def test_the_first_news_of_one_attempt_in_order_are_ordinary(events: list[Event]
 ])  # fmt: skip
 def test_anything_else_gets_a_closer_look(events: list[Event]) -> None:
     assert not is_ordinary(None, events)
+    assert not is_ordinary(None, *at_the_beginning(events))
 
 
 @pytest.mark.parametrize(("before", "news", "expected"), [
@@ -146,9 +156,16 @@ def test_anything_else_gets_a_closer_look(events: list[Event]) -> None:
     ([SENT, GOT, BEGAN], [WON, WON], False),
     ([SENT, GOT, BEGAN, WON], [WON], False),
     ([SENT, GOT, ev("lost", 3 * S)], [WON], False),
+    ([SENT, BEGAN, ev("lost", 3 * S)], [ev("succeeded", 4 * S, started_at=2 * S)], False),
+    ([SENT, ev("retried", 3 * S, started_at=2 * S)], [ev("failed", 4 * S, started_at=2 * S)], False),
+    ([SENT, ev("retried", 2 * S)], [ev("started", 2 * S)], False),
+    ([SENT, GOT, ev("due", 2 * S)], [BEGAN], False),  # it was received before
+    ([SENT, ev("due", 1 * S, 1)], [BEGAN], False),  # a later attempt waits
 ])  # fmt: skip
 def test_what_goes_on_from_a_row_is_ordinary_step_by_step(before: list[Event], news: list[Event], expected: bool) -> None:
     assert is_ordinary(known(*before), news) is expected
+    early, late = at_the_beginning(before, news)
+    assert is_ordinary(known(*early), late) is expected
 
 
 # -- one life ------------------------------------------------------------------------------------------------------------
@@ -209,6 +226,44 @@ LATER = 100 * S
     ([SENT, ARGS], [ev("payload", 6, rank=2)], True),
     ([SENT, ARGS], [ev("payload", 6, 1, rank=2, args="[2]")], True),
     ([ev("payload", 6, rank=1, args="[1]"), BEGAN], [ev("payload", LATER, rank=1, args="[1]")], False),
+    # Arguments by the producer come with what it sends, those of a worker with what it received.
+    ([], [ev("payload", 2 * S, rank=2, args="[1]")], True),
+    ([], [ev("payload", 2 * S, rank=1, args="[2]"), ev("payload", 2 * S, rank=2, args="[1]")], False),
+    ([ev("payload", 0, rank=1)], [ev("payload", 2 * S, rank=1, args="[2]")], True),  # the first one tells none
+    ([ev("payload", 1 * S, 1, rank=1, args="[1]")], [ev("payload", 2 * S, rank=1, args="[2]")], True),  # of two attempts
+    ([SENT], [ev("payload", SKEW_US, rank=2, args="[1]")], True),
+    ([SENT], [ev("payload", SKEW_US + 1, rank=2, args="[1]")], False),
+    ([ev("payload", SKEW_US, rank=2, args="[1]")], [SENT], True),
+    ([ev("payload", SKEW_US + 1, rank=2, args="[1]")], [SENT], False),
+    ([ev("payload", 0, rank=2, args="[1]")], [ev("enqueued", SKEW_US)], True),
+    ([ev("payload", 0, rank=2, args="[1]")], [ev("enqueued", SKEW_US + 1)], False),
+    ([], [ev("enqueued", 6 * S), ev("payload", 2 * S, rank=2), ev("payload", 0, rank=2, args="[1]")], False),
+    ([ev("enqueued", 9 * S), ev("payload", 0, rank=2, args="[1]")], [ev("payload", 2 * S, rank=2, args="[1]")], False),
+    ([ev("payload", 10 * S, 2, rank=2, args="[1]")], [ev("enqueued", 1 * S)], True),  # those of a later attempt
+    ([BEGAN], [ev("payload", 3 * S, rank=2), ev("payload", 2 * S + LATE + 1, 1, rank=2, args="[2]")], True),
+    ([GOT], [ev("payload", 1 * S + SKEW_US + 1, rank=2)], True),
+    ([GOT], [ev("payload", 1 * S + SKEW_US + 1, 1, rank=1, args="[1]")], True),
+    ([GOT], [ev("payload", 1 * S + LATE, rank=2, args="[1]")], True),
+    ([GOT], [ev("payload", 1 * S + LATE + 1, rank=2, args="[1]")], False),
+    ([ev("payload", LATE, rank=2, args="[1]")], [ev("received", 0)], True),
+    ([], [BEGAN, ev("payload", LATER, rank=2)], False),
+    ([ev("alive", 1 * S), ev("started", 6 * S)], [ev("payload", 12 * S, rank=2, args="[1]")], False),
+    ([ev("received", 5 * S)], [ev("started", 3 * S), ev("payload", 15 * S, rank=2, args="[1]")], False),
+    ([ev("started", 2 * S), ev("enqueued", 5 * S)], [ev("payload", 9 * S, rank=1)], False),
+    ([], [ev("payload", 0, rank=2), ev("payload", LATE + 1, rank=1, args="[1]")], False),
+    ([ev("started", 2 * S, 1)], [ev("payload", 5 * S, rank=1)], False),  # the second attempt has begun before them
+    # Late, but within seconds of what is known.
+    ([ev("started", SKEW_US), ev("alive", 20 * S)], [SENT], True),
+    ([ev("started", SKEW_US + 1), ev("alive", 20 * S)], [SENT], False),
+    ([ev("alive", 20 * S)], [SENT], False),
+    ([ev("lost", 15 * S, started_at=3 * S)], [ev("retried", 2 * S)], False),  # no beginning
+    # The last thing of an attempt may be all that is known of it.
+    ([], [ev("cancelled", 1 * S, 1)], True),
+    ([], [ev("started", 1 * S, MAX_ATTEMPT)], True),
+    ([], [ev("lost", 9 * S)], True),
+    ([], [ev("succeeded", 5 * S), ev("succeeded", 5 * S)], True),
+    ([], [ev("succeeded", 2 * S, started_at=3 * S)], True),  # its clock was set back while it ran
+    ([], [ev("succeeded", 1 * S), ev("enqueued", 1 * S + LATE + 1, 1)], False),
     # Order within one life.
     ([], [ev("enqueued", 2 * S + 1), BEGAN], False),  # one host: enqueued after it began
     ([], [BEGAN, ev("enqueued", 2 * S + 1)], False),
@@ -231,6 +286,8 @@ LATER = 100 * S
 def test_whether_news_can_only_be_of_the_life_that_is_known(before: list[Event], news: list[Event], expected: bool) -> None:
     assert one(known(*before), *news) is expected
     assert expected or not is_ordinary(known(*before), news)
+    early, late = at_the_beginning(before, news)
+    assert one(known(*early), *late) is expected
 
 
 def echo(at: int, text: str = "[1]") -> Event:
@@ -272,6 +329,8 @@ def test_arguments_that_a_worker_tells_are_of_what_it_has_just_received(
     before: tuple[Event, ...], news: tuple[Event, ...], expected: bool
 ) -> None:
     assert one(known(*before), *news) is expected
+    early, late = at_the_beginning(before, news)
+    assert one(known(*early), *late) is expected
 
 
 @pytest.mark.parametrize(("starts", "began", "expected"), [
@@ -295,4 +354,5 @@ def test_numbers_that_lives_are_told_apart_by() -> None:
     assert (again.LATE_US, SKEW_US) == (10 * S, 5 * S)
     assert lives.SENDER == 2
     assert known(ev("enqueued", 0, 1)).state[0] >= again.FIRST_FACTS  # type: ignore[union-attr]
+    assert known(ev("failed", 0)).state[0] >= again.FIRST_FACTS  # type: ignore[union-attr]
     assert known(ev("started", 0)).state[0] < again.FIRST_FACTS  # type: ignore[union-attr]
