@@ -20,6 +20,7 @@ from z4j_agent.conformance.pauses import PausesContract
 from z4j_agent.holds import Holds
 from z4j_rq import control
 from z4j_rq.control import Pausing
+from z4j_rq.patches import Patches
 
 
 class TwoDatabases(TwoBrokers):
@@ -69,7 +70,8 @@ def test_a_worker_of_two_databases_goes_on_with_the_one_that_is_not_paused(tmp_p
         queues = [Queue("work", connection=Redis(port=holder.port, db=which)) for which in (0, 1)]
         sent = [queue.enqueue("time.sleep", 0).id for queue in queues]
         pausing = Pausing(lambda connection: str(connection.connection_pool.connection_kwargs.get("db")))
-        pausing.connect()
+        patches = Patches()
+        pausing.connect(patches)
         try:
             holds.hold("work", "0")
             assert taken(queues[:1]) is None
@@ -82,7 +84,7 @@ def test_a_worker_of_two_databases_goes_on_with_the_one_that_is_not_paused(tmp_p
             assert found is not None
             assert found[0].id == sent[0]
         finally:
-            pausing.disconnect()
+            patches.restore()
             for queue in queues:
                 queue.connection.close()
     finally:

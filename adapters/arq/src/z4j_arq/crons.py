@@ -304,12 +304,12 @@ def _planned(worker: Any, table: Table, override: Override, spec: ScheduleSpec) 
 Wrapped = Callable[..., Any]
 
 
-def around_run_cron(crons: Crons, is_on: Callable[[], bool], original: Wrapped) -> Wrapped:
+def around_run_cron(crons: Crons, original: Wrapped) -> Wrapped:
     """`Worker.run_cron`, which is called with the time of the pass first."""
 
     async def run_cron(worker: Any, /, *args: Any, **kwargs: Any) -> Any:
         at = args[0] if args else kwargs.get("n")
-        token = beat.set(crons.on_beat(worker, at) if is_on() and isinstance(at, datetime) else None)
+        token = beat.set(crons.on_beat(worker, at) if isinstance(at, datetime) else None)
         try:
             return await original(worker, *args, **kwargs)
         finally:

@@ -20,6 +20,7 @@ import arq.connections
 import arq.worker
 
 from z4j_agent.originals import is_plain
+from z4j_agent.patching import Patches
 from z4j_arq.crons import around_run_cron
 from z4j_arq.facts import MARK
 from z4j_arq.originals import SMALL
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from z4j_arq.capture import Capture
 
 Wrapped = Callable[..., Any]
-HOOKS = ("on_job_start", "on_stop")
 
 
 class Wrappers:
@@ -37,50 +37,44 @@ class Wrappers:
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
-        self._replaced: list[tuple[Any, str, Any, Any]] = []
-        self._adopted: list[tuple[Any, str, Any, Any]] = []
+        self._patches = Patches()
+        self._adopted: list[tuple[dict[str, Any], str, Any, Any]] = []
+        self._is_put = False
 
     def put(self) -> None:
+        self._is_put = True
         for owner, name, make in (
             (arq.connections.ArqRedis, "enqueue_job", self._enqueue_job),
             (arq.connections, "serialize_job", self._serialize_job),
             (arq.worker.Worker, "main", self._main),
-            (arq.worker.Worker, "run_cron", partial(around_run_cron, self._capture.crons, lambda: bool(self._replaced))),
+            (arq.worker.Worker, "run_cron", partial(around_run_cron, self._capture.crons)),
             (arq.worker.Worker, "run_job", self._run_job),
             (arq.worker, "deserialize_job_raw", self._deserialize_job_raw),
             (arq.worker, "serialize_result", self._serialize_result),
             (arq.worker.Worker, "finish_job", self._finish_job),
             (arq.worker.Worker, "finish_failed_job", self._finish_failed_job),
         ):
-            original = getattr(owner, name)
-            wrapper = functools.wraps(original)(make(original))
-            setattr(owner, name, wrapper)
-            self._replaced.append((owner, name, original, wrapper))
+            self._patches.wrap(owner, name, make)
 
     def undo(self) -> None:
-        """Puts the originals back. What somebody else has wrapped since is left to him: his wrapper holds ours, which does nothing."""
-        while self._replaced:
-            owner, name, original, wrapper = self._replaced.pop()
-            if getattr(owner, name) is wrapper:
-                setattr(owner, name, original)
+        """What somebody else has put on since stays: a function of a worker may be wrapped as well as a method of arq's."""
+        self._is_put = False
+        self._patches.restore()
         while self._adopted:
-            worker, name, original, wrapper = self._adopted.pop()
-            if name in HOOKS:
-                if getattr(worker, name) is wrapper:
-                    setattr(worker, name, original)
-            else:
-                worker.functions[name] = original
+            functions, name, original, watched = self._adopted.pop()
+            if functions.get(name) is watched:
+                functions[name] = original
 
     # -- the producer --------------------------------------------------------------------------------------------------
     def _enqueue_job(self, original: Wrapped) -> Wrapped:
         capture = self._capture
 
         async def enqueue_job(pool: Any, /, *args: Any, **options: Any) -> Any:
-            fired = capture.crons.on_enqueue(args, options) if self._replaced else None
+            fired = capture.crons.on_enqueue(args, options)
             if fired is not None:
                 fire, args, options = fired
             name = args[0] if args else options.get("function")
-            sending = capture.on_enqueue(pool, name) if self._replaced else None
+            sending = capture.on_enqueue(pool, name)
             sent.set(sending)
             try:
                 job = await original(pool, *args, **options)
@@ -122,8 +116,7 @@ class Wrappers:
     # -- the worker ----------------------------------------------------------------------------------------------------
     def _main(self, original: Wrapped) -> Wrapped:
         async def main(worker: Any, /) -> Any:
-            if self._replaced:
-                self._capture.on_main(worker)
+            self._capture.on_main(worker)
             try:
                 return await original(worker)
             finally:
@@ -135,7 +128,7 @@ class Wrappers:
         capture = self._capture
 
         async def run_job(worker: Any, /, job_id: str, score: int) -> Any:
-            run = capture.on_taken(worker, job_id, score) if self._replaced else None
+            run = capture.on_taken(worker, job_id, score)
             current.set(run)  # for the asyncio task arq made for this job, and for what that starts
             try:
                 return await original(worker, job_id, score)
@@ -215,11 +208,11 @@ class Wrappers:
         arq looks both up for every job, after it has read the message; its own `Function` and `CronJob` objects are the application's
         and stay as they are.
         """
-        if not getattr(function.coroutine, "is_watched_by_z4j", False):
+        if getattr(function.coroutine, "z4j_wrappers", None) is not self:
             watched = copy.copy(function)
             watched.coroutine = self._watched(function.coroutine)
             worker.functions[name] = watched
-            self._adopted.append((worker, name, function, watched))
+            self._adopted.append((worker.functions, name, function, watched))
         self._put_hook(worker, "on_job_start", self._before_job)
 
     def hear_stop(self, worker: Any) -> None:
@@ -231,11 +224,10 @@ class Wrappers:
 
     def _put_hook(self, worker: Any, name: str, make: Callable[[Wrapped | None], Wrapped]) -> None:
         hook = getattr(worker, name)
-        if not getattr(hook, "is_watched_by_z4j", False):
+        if getattr(hook, "z4j_wrappers", None) is not self:
             wrapper = make(hook)
-            wrapper.is_watched_by_z4j = True  # type: ignore[attr-defined]
-            setattr(worker, name, wrapper)
-            self._adopted.append((worker, name, hook, wrapper))
+            wrapper.z4j_wrappers = self  # type: ignore[attr-defined]
+            self._patches.set(worker, name, wrapper)
 
     def _at_stop(self, worker: Any, hook: Wrapped | None) -> Wrapped:
         def on_stop(signum: Any) -> None:
@@ -250,7 +242,7 @@ class Wrappers:
 
         @functools.wraps(coroutine)
         async def watched(ctx: Any, /, *args: Any, **kwargs: Any) -> Any:
-            run = current.get()
+            run = current.get() if self._is_put else None
             capture.on_start(run, ctx)
             try:
                 value = await coroutine(ctx, *args, **kwargs)
@@ -260,12 +252,12 @@ class Wrappers:
             capture.on_returned(run, value)
             return value
 
-        watched.is_watched_by_z4j = True  # type: ignore[attr-defined]
+        watched.z4j_wrappers = self  # type: ignore[attr-defined]
         return watched
 
     def _before_job(self, hook: Wrapped | None) -> Wrapped:
         async def on_job_start(ctx: Any) -> None:
-            self._capture.on_job_start(current.get(), ctx["job_try"])
+            self._capture.on_job_start(current.get() if self._is_put else None, ctx["job_try"])
             if hook is not None:
                 await hook(ctx)
 

@@ -86,17 +86,13 @@ class CodeStore:
         """Held for the moment in which the code or the plan is replaced, by beat's thread or the agent's."""
 
     # -- beat's thread -------------------------------------------------------------------------------------------------
-    def around_tick(self, original: Callable[..., float]) -> Callable[..., float]:
-        @functools.wraps(original)
-        def tick(*args: Any, **options: Any) -> float:
-            self._before_tick()
-            found = original(*args, **options)
-            if not self._once:
-                return found
-            soonest = min(of.at for of in self._once.values())
-            return min(found, max(0.01, (soonest - now()) / 1_000_000))
-
-        return tick
+    def around_tick(self, tick: Callable[..., float], *args: Any, **options: Any) -> float:
+        self._before_tick()
+        found = tick(*args, **options)
+        if not self._once:
+            return found
+        soonest = min(of.at for of in self._once.values())
+        return min(found, max(0.01, (soonest - now()) / 1_000_000))
 
     @guard("a tick of beat")
     def _before_tick(self) -> None:

@@ -50,7 +50,6 @@ class Capture:
         """Queues that this process's worker has left because of a pause."""
         self._runs: dict[int, Run] = {}
         """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
-        self._states = outcomes.States(self.on_stored)
         self._routes = destinations.Routes(app)
         self._stored_ends = stored_ends.StoredEnds(self)
         self._held: dict[str, ref[Any]] = {}
@@ -101,14 +100,12 @@ class Capture:
         never_swallow(SoftTimeLimitExceeded, TimeLimitExceeded, Terminated)
         for signal, receiver in self._receivers:
             signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
-        self._states.install()
         self._stored_ends.install()
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
-        self._states.uninstall()
         self._stored_ends.uninstall()
         atexit.unregister(self._at_exit)
 

@@ -9,7 +9,6 @@ in this process: then any of them may.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import socket
 import sys
 import threading
@@ -28,6 +27,7 @@ from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.native import ticks
+from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_celery import apps
 from z4j_celery.beat_forms import due_of, send, us, zone_name
@@ -70,7 +70,7 @@ class CeleryBeat(Scheduler):
         self._listed_at = -READ_EVERY_S
         self._last: OrderedDict[str, int] = OrderedDict()
         """When an entry fired here, microseconds UTC: stores learn it late (facts, §6)."""
-        self._originals: list[tuple[Any, str, Any]] = []
+        self._patches = Patches()
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
     def install(self) -> None:
@@ -80,12 +80,7 @@ class CeleryBeat(Scheduler):
     def uninstall(self) -> None:
         signals.beat_init.disconnect(self._on_beat, dispatch_uid=f"z4j-beat-{id(self)}")
         signals.beat_embedded_init.disconnect(self._on_beat, dispatch_uid=f"z4j-beat-{id(self)}")
-        for target, name, original in reversed(self._originals):
-            if original is None:
-                vars(target).pop(name, None)  # it was the class's
-            else:
-                setattr(target, name, original)
-        self._originals = []
+        self._patches.restore()
         self._service = self._store = None
 
     @guard("beat_init")
@@ -101,20 +96,16 @@ class CeleryBeat(Scheduler):
         except Exception as error:  # its fires are told all the same
             let_through(error)
             faults.report("finding the entries of beat", error)
-        self._wrap(scheduler, "max_interval", min(scheduler.max_interval or MAX_SLEEP_S, MAX_SLEEP_S))
-        self._wrap(scheduler, "apply_async", self._around_apply(scheduler.apply_async))
+        self._patches.set(scheduler, "max_interval", min(scheduler.max_interval or MAX_SLEEP_S, MAX_SLEEP_S))
+        self._patches.around(scheduler, "apply_async", self._around_apply)
         if (around := getattr(self._store, "around_tick", None)) is not None:
-            self._wrap(scheduler, "tick", around(scheduler.tick))
+            self._patches.around(scheduler, "tick", around)
             held = kept(self.scheduler)
             held.changed()
             self._store.apply(held.overrides)  # type: ignore[union-attr]
         if threading.current_thread() is threading.main_thread():
             agent.become_scheduler(f"beat@{socket.gethostname()}")
         # A beat in a thread is a guest of a worker or a producer, and that connects by itself.
-
-    def _wrap(self, target: Any, name: str, made: Any) -> None:
-        self._originals.append((target, name, vars(target).get(name)))
-        setattr(target, name, made)
 
     def _store_of(self, scheduler: Any) -> Store | None:
         modules = {kind.__module__ for kind in type(scheduler).__mro__}
@@ -137,19 +128,15 @@ class CeleryBeat(Scheduler):
             return CodeStore(self._service.app, scheduler, self._fired, own_memory())
         return None
 
-    def _around_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def apply_async(entry: Any, *args: Any, **options: Any) -> Any:
-            due_at = self._due(entry)
-            try:
-                result = original(entry, *args, **options)
-            except Exception as error:
-                self._fired(entry.name, due_at, "", error)
-                raise
-            self._fired(entry.name, due_at, str(getattr(result, "id", "") or ""))
-            return result
-
-        return apply_async
+    def _around_apply(self, apply_async: Callable[..., Any], entry: Any, *args: Any, **options: Any) -> Any:
+        due_at = self._due(entry)
+        try:
+            result = apply_async(entry, *args, **options)
+        except Exception as error:
+            self._fired(entry.name, due_at, "", error)
+            raise
+        self._fired(entry.name, due_at, str(getattr(result, "id", "") or ""))
+        return result
 
     @guard("what was due")
     def _due(self, entry: Any) -> int | None:

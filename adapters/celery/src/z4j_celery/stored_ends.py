@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery import states
 from celery._state import get_current_task
+from celery.app.task import Task
 from celery.backends.base import Backend
 from celery.canvas import group
 from celery.exceptions import ChordError, NotRegistered, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
@@ -24,6 +25,7 @@ from z4j_agent import records
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard
 from z4j_agent.hooks import TRACEBACK_LIMIT
+from z4j_agent.patching import Patches
 from z4j_celery import outcomes
 from z4j_celery.facts import ENGINE, now
 from z4j_celery.runs import Run, text_of_traceback
@@ -67,22 +69,32 @@ class StoredEnds:
         self._local = threading.local()
         self._parts: dict[str, Run] = {}
         """The requests of the batches that run in this process, by task id."""
-        self._patches = [
-            outcomes.Patch(Backend, "mark_as_done", self._done),
-            outcomes.Patch(Backend, "mark_as_failure", self._failure),
-            outcomes.Patch(Backend, "mark_as_revoked", self._revoked),
-            outcomes.Patch(Backend, "chord_error_from_stack", self._chord),
-        ]
+        self._patches = Patches()
 
     def install(self) -> None:
-        for patch in self._patches:
-            patch.install()
+        around: dict[str, Callable[..., Any]] = {
+            "mark_as_done": self._done,
+            "mark_as_failure": self._failure,
+            "mark_as_revoked": self._revoked,
+            "chord_error_from_stack": self._chord,
+        }
+        for name, call in around.items():
+            self._patches.around(Backend, name, call)
+        self._patches.around(Task, "update_state", self._update)
         logging.getLogger(BATCHES_LOG).addFilter(self._keep_error)
 
     def uninstall(self) -> None:
-        for patch in self._patches:
-            patch.uninstall()
+        self._patches.restore()
         logging.getLogger(BATCHES_LOG).removeFilter(self._keep_error)
+
+    # -- what a task stores of itself ----------------------------------------------------------------------------------
+    def _update(
+        self, original: Callable[..., Any], task: Any, task_id: Any = None, state: Any = None, meta: Any = None, **more: Any
+    ) -> Any:
+        """No signal tells of it."""
+        found = original(task, task_id, state, meta, **more)
+        self._capture.on_stored(task, task_id, state, meta)
+        return found
 
     # -- the methods of a backend --------------------------------------------------------------------------------------
     def _done(

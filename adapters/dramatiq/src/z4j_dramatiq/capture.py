@@ -26,6 +26,7 @@ from z4j_agent.authority import is_permitted
 from z4j_agent.display import show_error
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now, text_of
+from z4j_agent.patching import Patches
 from z4j_agent.shared_file import SharedIds
 from z4j_dramatiq import control, decoding, gate, marks, originals
 from z4j_dramatiq.decoding import identity_of
@@ -52,6 +53,7 @@ class Capture(Middleware):
         self._agent: Agent
         self._on_ready = on_ready
         self._fence = Fence(self.running)
+        self._patches = Patches()
         self._local = threading.local()
 
     def connect(self) -> None:
@@ -72,7 +74,7 @@ class Capture(Middleware):
         self.is_connected = False
         decoding.unwatch(self.on_malformed)
         decoding.end_encoding(self.broker)
-        gate.step_aside(self.broker)
+        self._patches.restore()
         kept = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
         self.broker.middleware[:] = kept
         atexit.unregister(self._at_exit)
@@ -255,7 +257,8 @@ class Capture(Middleware):
         self.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
-        gate.stand_before(broker, partial(control.is_held, broker))
+        self._patches.restore()
+        gate.stand_before(self._patches, broker, partial(control.is_held, broker))
         self._agent.become_worker(*name_and_seat(self._agent.host))
         self._on_ready()
 

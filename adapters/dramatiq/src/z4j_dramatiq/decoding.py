@@ -7,7 +7,6 @@ while a broker is watched and `Message.decode` while a worker runs; what they re
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -17,65 +16,41 @@ from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
 from z4j_agent.guard import guard
+from z4j_agent.patching import Patches
 from z4j_dramatiq import marks
 
 _wrappers: list[Callable[[bytes, DecodeError], object]] = []
 _brokers: set[int] = set()
-
-
-class _Patch:
-    """A wrapper over a method of `Message`, and what was there before. Where another library has put its own over ours, ours stays
-    underneath and only passes on; the next one is created again."""
-
-    def __init__(self, name: str, make: Callable[[Any, _Patch], Any]) -> None:
-        self.is_live = True
-        self._name, self._before = name, Message.__dict__[name]
-        self._ours = make(self._before, self)
-        setattr(Message, name, self._ours)
-
-    def undo(self) -> None:
-        self.is_live = False
-        if Message.__dict__[self._name] is self._ours:
-            setattr(Message, self._name, self._before)
-
-
-_decoding: _Patch | None = None
-_encoding: _Patch | None = None
+_decoding = Patches()
+_encoding = Patches()
 
 
 def watch(tell: Callable[[bytes, DecodeError], object]) -> None:
     """Has `tell` called with every message that could not be decoded, in the thread that tried. It must not raise."""
-    global _decoding
     if tell in _wrappers:
         return
+    if not _wrappers:
+        _decoding.around(Message, "decode", _decode)
     _wrappers.append(tell)
-    if _decoding is None:
-        _decoding = _Patch("decode", _decoder)
 
 
 def unwatch(tell: Callable[[bytes, DecodeError], object]) -> None:
     """Undoes `watch`; with the last one Dramatiq has its own method back."""
-    global _decoding
     if tell in _wrappers:
         _wrappers.remove(tell)
-    if not _wrappers and _decoding is not None:
-        _decoding.undo()
-        _decoding = None
+    if not _wrappers:
+        _decoding.restore()
 
 
-def _decoder(before: Any, patch: _Patch) -> Any:
-    def decode(cls: type[Message[Any]], data: bytes) -> Message[Any]:
-        try:
-            message: Message[Any] = before.__func__(cls, data)
-        except DecodeError as error:
-            for tell in tuple(_wrappers) if patch.is_live else ():
-                tell(data, error)
-            raise
-        if patch.is_live:
-            _read(message, data)
-        return message
-
-    return classmethod(functools.wraps(before.__func__)(decode))
+def _decode(original: Any, cls: type[Message[Any]], data: bytes) -> Message[Any]:
+    try:
+        message: Message[Any] = original(cls, data)
+    except DecodeError as error:
+        for tell in tuple(_wrappers):
+            tell(data, error)
+        raise
+    _read(message, data)
+    return message
 
 
 @guard("reading a message")
@@ -86,28 +61,21 @@ def _read(message: Message[Any], data: Any) -> None:
 # -- encoding ------------------------------------------------------------------------------------------------------------
 def begin_encoding(broker: object) -> None:
     """Has messages encoded with their marks from now on. Undone by `end_encoding` of the last broker."""
-    global _encoding
+    if not _brokers:
+        _encoding.around(Message, "encode", _encode)
     _brokers.add(id(broker))
-    if _encoding is None:
-        _encoding = _Patch("encode", _encoder)
 
 
 def end_encoding(broker: object) -> None:
     """With the last broker Dramatiq has its own method back."""
-    global _encoding
     _brokers.discard(id(broker))
-    if not _brokers and _encoding is not None:
-        _encoding.undo()
-        _encoding = None
+    if not _brokers:
+        _encoding.restore()
 
 
-def _encoder(before: Any, patch: _Patch) -> Any:
-    @functools.wraps(before)
-    def encode(message: Message[Any]) -> bytes:
-        data: bytes = before(message)
-        return (_with_mark(message, data) or data) if patch.is_live else data
-
-    return encode
+def _encode(original: Any, message: Message[Any]) -> bytes:
+    data: bytes = original(message)
+    return _with_mark(message, data) or data
 
 
 @guard("encoding a message")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from z4j_agent.patching import Patches
+
 NOTHING = (None, None, None)
 """What pika's generator yields when no message came in time."""
 
@@ -39,23 +41,13 @@ class Gate:
         return NOTHING
 
 
-def stand_before(broker: Any, is_held: Callable[[str], bool]) -> None:
+def stand_before(patches: Patches, broker: Any, is_held: Callable[[str], bool]) -> None:
     """Every consumer this broker makes from now on has a gate. Brokers without pika's generator are left as they are."""
-    consume = broker.consume
-    if getattr(consume, "has_gate", False):
-        return
 
-    def consume_behind_gate(queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
+    def consume_behind_gate(consume: Callable[..., Any], queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
         consumer = consume(queue_name, prefetch, timeout)
         if hasattr(consumer, "iterator") and hasattr(consumer, "channel") and hasattr(consumer, "connection"):
             consumer.iterator = Gate(consumer, queue_name, timeout, is_held)
         return consumer
 
-    consume_behind_gate.has_gate = True  # type: ignore[attr-defined]
-    broker.consume = consume_behind_gate
-
-
-def step_aside(broker: Any) -> None:
-    """Consumers made from now on have no gate."""
-    if getattr(broker.consume, "has_gate", False):
-        del broker.consume
+    patches.around(broker, "consume", consume_behind_gate)

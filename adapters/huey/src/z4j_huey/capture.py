@@ -24,6 +24,7 @@ from z4j_agent import green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import error_of, now
+from z4j_agent.patching import Patches
 from z4j_huey import brokers, originals
 from z4j_huey.control import Pausing
 from z4j_huey.facts import (
@@ -40,7 +41,6 @@ from z4j_huey.facts import (
     with_attempt,
 )
 from z4j_huey.life import Life
-from z4j_huey.patches import Patches
 from z4j_huey.periodic import Periodic
 from z4j_huey.run import InFlight, Run, Running, Stopped, current
 
@@ -61,7 +61,7 @@ class Capture:
         self.hub: Any = None
         """gevent's hub in whose greenlets this object is used; None without gevent."""
         self._agent: Agent
-        self._patches = Patches(huey)
+        self._patches = Patches()
         self._local = threading.local()
 
     def connect(self) -> None:
@@ -72,18 +72,22 @@ class Capture:
         brokers.watched.append(huey)
         self.life = Life(huey, agent, self.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
-        patches.replace("enqueue", lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task))
-        patches.replace("execute", self.around_execute)
-        patches.replace("_requeue_task", self.around_requeue)
-        patches.replace("add_schedule", self.around_add_schedule)
-        patches.replace("read_schedule", self.around_read_schedule)
-        patches.replace("read_periodic", self.periodic.around_read_periodic)
-        patches.replace("dequeue", self.around_dequeue)
-        patches.replace("serialize_task", self.around_serialize)
-        patches.replace("deserialize_task", self.around_deserialize)
-        patches.replace("notify_interrupted_tasks", self.life.around_end)
-        patches.wrap_class(Consumer, "start", self.around_start)
-        patches.wrap_class(Consumer, "check_worker_health", self.life.around_health_check)
+        replaced: dict[str, Callable[..., Any]] = {
+            "enqueue": lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task),
+            "execute": self.around_execute,
+            "_requeue_task": self.around_requeue,
+            "add_schedule": self.around_add_schedule,
+            "read_schedule": self.around_read_schedule,
+            "read_periodic": self.periodic.around_read_periodic,
+            "dequeue": self.around_dequeue,
+            "serialize_task": self.around_serialize,
+            "deserialize_task": self.around_deserialize,
+            "notify_interrupted_tasks": self.life.around_end,
+        }
+        for name, around in replaced.items():
+            patches.around(huey, name, around)
+        patches.around(Consumer, "start", self.around_start)
+        patches.around(Consumer, "check_worker_health", self.life.around_health_check)
         huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
         huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, over which this process may be killed
         huey.signal()(self.on_signal)
@@ -92,7 +96,8 @@ class Capture:
     def disconnect(self) -> None:
         brokers.watched[:] = [each for each in brokers.watched if each is not self.huey]
         self._patches.restore()
-        self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
+        if isinstance(self.huey._tasks_in_flight, InFlight):  # else another library has put on its own since
+            self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
         self.huey.disconnect_signal(self.on_signal)
         self.huey.unregister_post_execute(HOOK)
         self.life.forget()

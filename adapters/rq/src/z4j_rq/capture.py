@@ -78,17 +78,16 @@ class Capture:
             "handle_work_horse_killed": {"before": self.before_killed},
         }
         for name, looks in looked_at.items():
-            patches.wrap_all(BaseWorker, name, **looks)
+            patches.look_all(BaseWorker, name, **looks)
         running = Running(agent, self.hands, self.known)
         running.connect(patches)
-        self.pausing.connect()
+        self.pausing.connect(patches)
         atexit.register(self._at_exit)
         running.join_worker()
 
     def disconnect(self) -> None:
         self.is_connected = False
         self._patches.restore()
-        self.pausing.disconnect()
         for worker in self.workers():
             worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]
         atexit.unregister(self._at_exit)

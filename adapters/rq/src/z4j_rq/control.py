@@ -18,6 +18,7 @@ from rq.queue import Queue
 from z4j_agent.adapter import Unsupported
 from z4j_agent.holds import Holds, own_holds
 from z4j_rq.facts import ENGINE
+from z4j_rq.patches import Patches
 
 if TYPE_CHECKING:
     from z4j_rq.capture import Capture
@@ -34,27 +35,20 @@ class Pausing:
 
     def __init__(self, identify: Callable[[Any], str]) -> None:
         self._identify = identify
-        self._original: Any = None
 
     @property
     def holds(self) -> Holds:
         """Those of this process's spool folder."""
         return own_holds(ENGINE)
 
-    def connect(self) -> None:
-        self._original = Queue.__dict__["dequeue_any"]
-        Queue.dequeue_any = classmethod(self._dequeue_any)
-
-    def disconnect(self) -> None:
-        if self._original is not None:
-            Queue.dequeue_any = self._original
-            self._original = None
+    def connect(self, patches: Patches) -> None:
+        patches.around(Queue, "dequeue_any", self._dequeue_any)
 
     def _is_held(self, queue: Queue) -> bool:
         holds = self.holds
         return not holds.is_empty() and holds.is_held(queue.name, self._identify(queue.connection))
 
-    def _dequeue_any(self, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
+    def _dequeue_any(self, dequeue: Any, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
         """As RQ's own, without the paused queues. A job that arrives while this waits, of a queue that was paused meanwhile, goes back
         to where it was taken from."""
         queues = list(queues)
@@ -67,7 +61,7 @@ class Pausing:
                 raise DequeueTimeout(timeout, "every queue is paused")
             # Not longer than a moment: the paused ones may go on.
             queues, timeout = going, timeout if timeout is None else min(timeout, 1)
-        found = self._original.__func__(cls, queues, timeout, *args, **kwargs)
+        found = dequeue(cls, queues, timeout, *args, **kwargs)
         if found is not None and self._is_held(found[1]):
             job, queue = found
             queue.push_job_id(job.id, at_front=True)

@@ -156,8 +156,8 @@ def write_asked(pipe: Any, job: Job) -> None:
 
 # -- hooks -------------------------------------------------------------------------------------------------------------
 def connect(patches: Patches) -> None:
-    patches.wrap(Job, "restore", after=_read)
-    patches.around(Job, "to_dict", _to_dict)
+    patches.look(Job, "restore", after=_read)
+    patches.around_all(Job, "to_dict", _to_dict)
 
 
 def _to_dict(to_dict: Any, job: Job, *args: Any, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any
 
 from rq.exceptions import NoSuchJobError
@@ -16,6 +17,11 @@ from z4j_rq import ends
 from z4j_rq.facts import WAITING, job_in
 from z4j_rq.patches import Patches
 
+FETCHING = ("_fetch_dequeued_job", "dequeue_any")
+"""Functions of RQ's that fetch a job they have taken out of a queue."""
+CALLERS = 5
+"""Frames that may stand in between: ours, and those of another library that has wrapped `Job.fetch`."""
+
 
 class Removing:
     """Remembers only whether RQ is cleaning just now, since it fails an abandoned job with the same calls as any other."""
@@ -25,11 +31,11 @@ class Removing:
         self._is_cleaning = False
 
     def connect(self, patches: Patches) -> None:
-        patches.wrap(Job, "cancel", before=self.before_removal, after=self.after_cancel)
-        patches.wrap(Job, "delete", before=self.before_removal, after=self.after_delete)
-        patches.wrap(FailedJobRegistry, "add", before=self.before_failed)
-        patches.wrap(StartedJobRegistry, "cleanup", before=self.before_cleaning, always=self.always_cleaned)
-        patches.wrap(Job, "retry", before=self.before_retry)
+        patches.look(Job, "cancel", before=self.before_removal, after=self.after_cancel)
+        patches.look(Job, "delete", before=self.before_removal, after=self.after_delete)
+        patches.look(FailedJobRegistry, "add", before=self.before_failed)
+        patches.look(StartedJobRegistry, "cleanup", before=self.before_cleaning, always=self.always_cleaned)
+        patches.look(Job, "retry", before=self.before_retry)
         patches.watch_errors(Job, "fetch", NoSuchJobError, self.on_gone)
 
     @guard("before a registry's cleaning")
@@ -70,8 +76,12 @@ class Removing:
     @guard("an expired job")
     def on_gone(self, task_id: str, *_args: Any, **_kwargs: Any) -> None:
         """A worker took an id from its queue, and there was nothing behind it."""
-        frame = sys._getframe(3)
-        if frame.f_code.co_name not in ("_fetch_dequeued_job", "dequeue_any"):
+        frame: FrameType | None = sys._getframe(3)
+        for _ in range(CALLERS):
+            if frame is None or frame.f_code.co_name in FETCHING:
+                break
+            frame = frame.f_back
+        if frame is None or frame.f_code.co_name not in FETCHING:
             return
         key = frame.f_locals.get("queue_key", "")
         queue = str(key.decode() if isinstance(key, bytes) else key).rpartition(":")[2]

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from z4j_rq.capture import Capture
 
 SCHEDULER: Final = "rq_cron"
-INTERVAL: Final = "calculate_sleep_interval"
 
 
 class RqCron(Scheduler):
@@ -49,8 +48,8 @@ class RqCron(Scheduler):
         self._in_hand: Any = None
         self._changed = threading.Event()
         self._sleep = time.sleep
-        self._interval_of_its_own: Any = None
-        """What the application has put on that one scheduler in place of RQ's method, if anything."""
+        self._waiting = Patches()
+        """That one scheduler's own."""
         self._applying = threading.Lock()
 
     @property
@@ -65,8 +64,8 @@ class RqCron(Scheduler):
             return  # RQ before 2.4
         if not is_usable(CronJob):
             return
-        self._patches.around(CronScheduler, "start", self._around_start)
-        self._patches.around(CronJob, "enqueue", self._around_enqueue)
+        self._patches.around_all(CronScheduler, "start", self._around_start)
+        self._patches.around_all(CronJob, "enqueue", self._around_enqueue)
 
     def uninstall(self) -> None:
         self._patches.restore()
@@ -92,22 +91,14 @@ class RqCron(Scheduler):
     def _prepare(self, cron: Any) -> None:
         """The overrides that are kept on disk hold before the first look."""
         self._plan = Plan()
-        original = cron.calculate_sleep_interval
-        self._interval_of_its_own = vars(cron).get(INTERVAL)
-
-        def calculate_sleep_interval() -> float:
-            return self._wait(original())
-
-        cron.calculate_sleep_interval = calculate_sleep_interval
+        self._waiting.around(cron, "calculate_sleep_interval", lambda interval: self._wait(interval()))
         kept(SCHEDULER).changed()
         self._apply(kept(SCHEDULER).overrides)
 
     def _release(self, cron: Any) -> None:
         """The loop sleeps by itself again."""
         if cron is not None:
-            vars(cron).pop(INTERVAL, None)
-            if self._interval_of_its_own is not None:
-                vars(cron)[INTERVAL] = self._interval_of_its_own
+            self._waiting.restore()
             self._changed.set()
 
     def _wait(self, seconds: float) -> float:

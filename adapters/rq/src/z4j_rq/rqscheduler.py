@@ -74,10 +74,10 @@ class RqScheduler(Scheduler):
     @guard("watching rq-scheduler")
     def _watch(self, module: ModuleType) -> None:
         theirs = module.Scheduler
-        self._patches.wrap(theirs, "__init__", after=self._remember)
-        self._patches.wrap(theirs, "_create_job", before=self._remember)  # one that was made before we were asked to watch
-        self._patches.around(theirs, "run", self._around_run)
-        self._patches.around(theirs, "enqueue_job", self._around_enqueue)
+        self._patches.look(theirs, "__init__", after=self._remember)
+        self._patches.look(theirs, "_create_job", before=self._remember)  # one that was made before we were asked to watch
+        self._patches.around_all(theirs, "run", self._around_run)
+        self._patches.around_all(theirs, "enqueue_job", self._around_enqueue)
 
     @guard("a new scheduler")
     def _remember(self, made: Any, *_args: Any, **_kwargs: Any) -> None:

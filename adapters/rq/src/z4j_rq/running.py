@@ -41,11 +41,11 @@ class Running:
         self._inline: Job | None = None
 
     def connect(self, patches: Patches) -> None:
-        patches.wrap(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
-        patches.wrap_all(BaseWorker, "perform_job", before=self.before_perform)
-        patches.wrap_all(BaseWorker, "handle_job_success", after=self.after_success)
-        patches.wrap_all(BaseWorker, "handle_job_retry", before=self.before_returned_retry)
-        patches.wrap_all(BaseWorker, "handle_job_failure", before=self.before_failure)
+        patches.look(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
+        patches.look_all(BaseWorker, "perform_job", before=self.before_perform)
+        patches.look_all(BaseWorker, "handle_job_success", after=self.after_success)
+        patches.look_all(BaseWorker, "handle_job_retry", before=self.before_returned_retry)
+        patches.look_all(BaseWorker, "handle_job_failure", before=self.before_failure)
 
     @guard("a spawned horse")
     def join_worker(self) -> None:

@@ -31,11 +31,11 @@ class Sending:
 
     def connect(self, patches: Patches) -> None:
         always = self.always_enqueued
-        patches.wrap(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
-        patches.wrap(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
-        patches.wrap(Queue, "enqueue_many", after=self.after_many)
-        patches.wrap(Queue, "schedule_job", before=self.before_enqueue, after=self.after_schedule, always=always)
-        patches.wrap(Queue, "setup_dependencies", before=self.before_enqueue, after=self.after_dependencies, always=always)
+        patches.look(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
+        patches.look(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
+        patches.look(Queue, "enqueue_many", after=self.after_many)
+        patches.look(Queue, "schedule_job", before=self.before_enqueue, after=self.after_schedule, always=always)
+        patches.look(Queue, "setup_dependencies", before=self.before_enqueue, after=self.after_dependencies, always=always)
 
     @guard("before enqueueing")
     def before_enqueue(self, queue: Queue, *args: Any, **kwargs: Any) -> int:

@@ -28,6 +28,7 @@ from z4j_agent.agent import Agent
 from z4j_agent.authority import is_permitted
 from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
+from z4j_agent.patching import Patches
 from z4j_agent.shared_file import SharedIds
 from z4j_taskiq import brokers, originals, receiver
 from z4j_taskiq.control import Gate
@@ -45,7 +46,6 @@ from z4j_taskiq.facts import (
     take_old_marks,
 )
 from z4j_taskiq.firing import SENT, connects_later
-from z4j_taskiq.instance import Replaced
 from z4j_taskiq.run import CURRENT, Run, watched
 
 EXIT_WAIT_S = 1.0
@@ -86,7 +86,7 @@ class Capture:
         self._agent: Agent
         self._middleware = Middleware(self)
         self.gate = Gate(broker)
-        self._kick = Replaced(broker, "kick", self.around_kick)
+        self._patches = Patches()
         self.skips: SharedIds
 
     def connect(self) -> None:
@@ -99,15 +99,14 @@ class Capture:
         self.skips = SharedIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         self.broker.add_middlewares(self._middleware)
         receiver.watch(self)
-        self.gate.connect()
-        self._kick.put()
+        self.gate.connect(self._patches)
+        self._patches.around(self.broker, "kick", self.around_kick)
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         brokers.watched[:] = [each for each in brokers.watched if each is not self.broker]
         receiver.unwatch(self)
-        self.gate.disconnect()
-        self._kick.undo()
+        self._patches.restore()
         if self._middleware in self.broker.middlewares:
             self.broker.middlewares.remove(self._middleware)
         atexit.unregister(self._at_exit)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.holds import Holds, own_holds
+from z4j_agent.patching import Patches
 from z4j_taskiq.brokers import identity_of
 from z4j_taskiq.facts import ENGINE, queue_of
-from z4j_taskiq.instance import Replaced
 from z4j_taskiq.queues import redis_kind
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Gate:
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
-        self._listen = Replaced(broker, "listen", lambda listen, *args, **kwargs: self._gated(listen(*args, **kwargs)))
 
     def _gated(self, messages: Any) -> Any:
         """Behind the gate, where it is what taskiq iterates over. A shared broker's `listen` is a coroutine, which raises when it is
@@ -49,11 +48,8 @@ class Gate:
         """Those of this process's spool folder."""
         return own_holds(ENGINE)
 
-    def connect(self) -> None:
-        self._listen.put()
-
-    def disconnect(self) -> None:
-        self._listen.undo()
+    def connect(self, patches: Patches) -> None:
+        patches.around(self._broker, "listen", lambda listen, *args, **kwargs: self._gated(listen(*args, **kwargs)))
 
     def is_held(self) -> bool:
         try:

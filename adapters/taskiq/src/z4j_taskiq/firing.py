@@ -23,6 +23,7 @@ from z4j_agent.adapter import Refused
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.hooks import kept, now, text_of
+from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override
 from z4j_taskiq.plans import Entry, Plan, interval_of, is_once, is_retry, plan_of, time_of
 from z4j_taskiq.sources import Store, is_store, store_of
@@ -68,8 +69,7 @@ class Firing:
         self._seen: set[str] = set()
         self._ticks: dict[str, datetime] = {}
         self._pristine: dict[int, Callable[[], Awaitable[list[Any]]]] = {}
-        self._hooked: list[tuple[Any, str, Any]] = []
-        """Object, name and what it had of its own there; None where that was its class's."""
+        self._patches = Patches()
 
     @property
     def is_running(self) -> bool:
@@ -81,29 +81,19 @@ class Firing:
         held = kept(SCHEDULER)
         held.changed()
         self._overrides = held.overrides
-        for source in self.coded:
-            self._pristine[id(source)] = source.get_schedules
-            self._hook(source, "get_schedules", self._changed(source, source.get_schedules))
-        self._hook(self.scheduler, "on_ready", self._watched(self.scheduler.on_ready))
-        self._hook(self.loop, "run", self._noted(self.loop.run))
+        self._pristine = {id(source): source.get_schedules for source in self.coded}
+        for source in {id(source): source for source in self.coded}.values():
+            self._patches.wrap(source, "get_schedules", functools.partial(self._changed, source))
+        self._patches.wrap(self.scheduler, "on_ready", self._watched)
+        self._patches.wrap(self.loop, "run", self._noted)
 
     def disconnect(self) -> None:
         self._is_on = False
-        for owner, name, own in reversed(self._hooked):
-            if own is None:
-                vars(owner).pop(name, None)
-            else:
-                setattr(owner, name, own)
-        self._hooked.clear()
+        self._patches.restore()
         if self._event_loop.is_running():
             self._event_loop.call_soon_threadsafe(self.hurry)
 
-    def _hook(self, owner: Any, name: str, wrapper: Any) -> None:
-        self._hooked.append((owner, name, vars(owner).get(name)))
-        setattr(owner, name, wrapper)
-
     def _noted(self, original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        @functools.wraps(original)
         async def run(*args: Any, **kwargs: Any) -> None:
             pace = kwargs.get("loop_interval")
             self.tick = max(0.1, pace.total_seconds()) if isinstance(pace, timedelta) else 1.0
@@ -116,7 +106,6 @@ class Firing:
         return run
 
     def _changed(self, source: Any, original: Callable[[], Awaitable[list[Any]]]) -> Callable[[], Awaitable[list[Any]]]:
-        @functools.wraps(original)
         async def get_schedules() -> list[Any]:
             found = await original()
             try:

@@ -12,11 +12,12 @@ Each wrapper calls the original with what it was given, in the same task, and le
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from taskiq.receiver import Receiver
+
+from z4j_agent.patching import Patches
 
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
@@ -25,40 +26,28 @@ Wrapped = Callable[..., Any]
 
 _watched: dict[int, Capture] = {}
 """By the broker's identity. The receiver's class is shared by all brokers of a process; those that are not here are left alone."""
-_put: list[tuple[str, Wrapped, Wrapped]] = []
-"""Name, what was there, and what stands in its place."""
-_is_on: list[bool] = []
-"""What the wrappers in place look at: of earlier ones, which another library may hold still, it is empty."""
+_patches = Patches()
 
 
 def watch(capture: Capture) -> None:
     """Reports what receivers of this broker do. The class is changed at the first one."""
-    global _is_on
-    _watched[id(capture.broker)] = capture
-    if not _put:
-        _is_on = [True]
+    if not _watched:
         for name, make in (("listen", _listen), ("callback", _callback), ("run_task", _run_task)):
-            original = Receiver.__dict__[name]
-            wrapper = functools.wraps(original)(make(original, _is_on))
-            setattr(Receiver, name, wrapper)
-            _put.append((name, original, wrapper))
+            _patches.wrap(Receiver, name, make)
+    _watched[id(capture.broker)] = capture
 
 
 def unwatch(capture: Capture) -> None:
-    """The class is as it was when the last broker is gone; what another library has put on since stays."""
+    """The class is as it was when the last broker is gone."""
     if _watched.get(id(capture.broker)) is capture:
         del _watched[id(capture.broker)]
     if not _watched:
-        _is_on.clear()
-        while _put:
-            name, original, wrapper = _put.pop()
-            if Receiver.__dict__[name] is wrapper:
-                setattr(Receiver, name, original)
+        _patches.restore()
 
 
-def _listen(original: Wrapped, is_on: list[bool]) -> Wrapped:
+def _listen(original: Wrapped) -> Wrapped:
     async def listen(self: Any, *args: Any, **kwargs: Any) -> Any:
-        capture = _watched.get(id(self.broker)) if is_on else None
+        capture = _watched.get(id(self.broker))
         if capture is not None:
             capture.on_listen(self)
         return await original(self, *args, **kwargs)
@@ -66,9 +55,9 @@ def _listen(original: Wrapped, is_on: list[bool]) -> Wrapped:
     return listen
 
 
-def _callback(original: Wrapped, is_on: list[bool]) -> Wrapped:
+def _callback(original: Wrapped) -> Wrapped:
     async def callback(self: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        capture = _watched.get(id(self.broker)) if is_on else None
+        capture = _watched.get(id(self.broker))
         if capture is None:
             return await original(self, message, *args, **kwargs)
         run = capture.on_delivery(message)
@@ -85,9 +74,9 @@ def _callback(original: Wrapped, is_on: list[bool]) -> Wrapped:
     return callback
 
 
-def _run_task(original: Wrapped, is_on: list[bool]) -> Wrapped:
+def _run_task(original: Wrapped) -> Wrapped:
     async def run_task(self: Any, target: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        capture = _watched.get(id(self.broker)) if is_on else None
+        capture = _watched.get(id(self.broker))
         run = None if capture is None else capture.on_run(self, target, message, args, kwargs)
         if capture is None or run is None:
             return await original(self, target, message, *args, **kwargs)

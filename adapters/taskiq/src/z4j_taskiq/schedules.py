@@ -7,7 +7,6 @@ Entries of labels (and of any source that entries cannot be added to) are code, 
 
 from __future__ import annotations
 
-import functools
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,7 @@ import z4j_agent
 from z4j_agent.adapter import Finding, Refused, Unsupported
 from z4j_agent.guard import guard
 from z4j_agent.hooks import now
+from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec, show_arguments
 from z4j_taskiq import originals
 from z4j_taskiq.facts import ENGINE, number, queue_of
@@ -47,36 +47,22 @@ class Schedules(Scheduler):
         self._is_watched = is_watched
         self._firing: Firing | None = None
         self._is_cut = False
-        self._unhook: Callable[[], None] | None = None
+        self._is_hooked = False
+        self._patches = Patches()
 
     # -- hooks -----------------------------------------------------------------------------------------------------------
     def install(self) -> None:
         """Every loop that is made from now on is watched. A taskiq without that class makes schedules we do not see."""
-        if self._unhook is not None:
-            return
-        loop_class = LOOP_CLASS
-        if loop_class is None:
-            return
-        original = loop_class.__init__
+        if not self._is_hooked and LOOP_CLASS is not None:
+            self._is_hooked = self._patches.around(LOOP_CLASS, "__init__", self._around_init)
 
-        @functools.wraps(original)
-        def init(loop: Any, *args: Any, **kwargs: Any) -> None:
-            original(loop, *args, **kwargs)
-            if self._unhook is not None:  # another library may hold this still
-                self._on_loop(loop)
-
-        loop_class.__init__ = init
-
-        def unhook() -> None:
-            if loop_class.__init__ is init:
-                loop_class.__init__ = original
-
-        self._unhook = unhook
+    def _around_init(self, init: Callable[..., None], loop: Any, /, *args: Any, **kwargs: Any) -> None:
+        init(loop, *args, **kwargs)
+        self._on_loop(loop)
 
     def uninstall(self) -> None:
-        if self._unhook is not None:
-            self._unhook()
-            self._unhook = None
+        self._is_hooked = False
+        self._patches.restore()
         self._leave()
 
     def unwatch(self, broker: Any) -> None:
