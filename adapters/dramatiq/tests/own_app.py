@@ -155,7 +155,7 @@ def answer(line: list[Any]) -> Any:
             group.run()
             return [after.message_id, *(message.message_id for message in group.children)]
         case [method, *args] if method.startswith("adapter."):
-            adapter = z4j_dramatiq._adapters[id(broker)]
+            adapter = z4j_dramatiq._installation.part_for(broker)
             said = getattr(adapter, method.partition(".")[2])(*args)
             return [asdict(each) for each in said] if isinstance(said, list) else asdict(said) if is_dataclass(said) else said
     raise ValueError(line)

@@ -38,7 +38,7 @@ def nothing_left_over() -> Iterator[None]:
 
 def install(broker: Any, folder: Path) -> DramatiqAdapter:
     z4j_dramatiq.install(broker, url="z4j+ws://z4a_token@127.0.0.1:9", spool=folder)
-    return z4j_dramatiq._adapters[id(broker)]
+    return z4j_dramatiq._installation.part_for(broker)
 
 
 @pytest.mark.parametrize("trap", TRAPS)

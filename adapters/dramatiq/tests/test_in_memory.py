@@ -104,7 +104,7 @@ def test_an_actor_that_sends_its_own_message_again_is_retried(stub: Stub, delay:
 def test_queues_and_running_tasks_are_seen(stub: Stub) -> None:
     go = threading.Event()
     wait = stub.actor(lambda: go.wait(10), actor_name="wait")
-    adapter = z4j_dramatiq._adapters[id(stub.broker)]
+    adapter = z4j_dramatiq._installation.part_for(stub.broker)
     sent = wait.send()
     wait.send_with_options(delay=60_000)
     running = wait_for(adapter.list_running, "it runs")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from z4j_agent.agent import Agent
     from z4j_agent.schedules import Scheduler
 
-__all__ = ["configure", "current", "start", "stop"]
+__all__ = ["configure", "current", "has", "remove", "start", "stop"]
 
 _agent: Agent | None = None
 _is_fork_watched = False
@@ -90,17 +90,8 @@ def start(
 
             _agent = Agent(settings, ())
             _watch_forks()
-        from z4j_agent.schedules import Scheduler
-
         for part in parts:
-            part.install()
-            if isinstance(part, Scheduler):
-                _agent.schedulers = (*_agent.schedulers, part)
-                continue
-            _agent.adapters = (*_agent.adapters, part)
-            for scheduler in part.schedulers:
-                scheduler.install()
-                _agent.schedulers = (*_agent.schedulers, scheduler)
+            _add(_agent, part)
     except BadSettings as error:
         sink.use_default(spool)
         log.error("z4j is off: %s", error)
@@ -108,6 +99,39 @@ def start(
         let_through(error)
         faults.report("start", error)
     return _agent
+
+
+def _add(agent: Agent, part: Adapter | Scheduler) -> None:
+    """What could not be installed is taken off again, so that no half of it stays."""
+    from z4j_agent.schedules import Scheduler
+
+    try:
+        part.install()
+        if isinstance(part, Scheduler):
+            agent.schedulers = (*agent.schedulers, part)
+            return
+        agent.adapters = (*agent.adapters, part)
+        for scheduler in part.schedulers:
+            scheduler.install()
+            agent.schedulers = (*agent.schedulers, scheduler)
+    except Exception:
+        remove(part)
+        raise
+
+
+def remove(part: Adapter | Scheduler) -> None:
+    """Uninstalls one adapter with its schedulers, or one scheduler. The agent goes on, for other parts or for those to come."""
+    own: list[Adapter | Scheduler] = [*getattr(part, "schedulers", ()), part]
+    if _agent is not None:
+        _agent.adapters = tuple(each for each in _agent.adapters if each is not part)
+        _agent.schedulers = tuple(each for each in _agent.schedulers if all(each is not gone for gone in own))
+    for each in own:
+        _uninstall(each)
+
+
+def has(part: Adapter | Scheduler) -> bool:
+    """Whether the agent of this process tree has this part: not after `stop`, and not after `remove`."""
+    return _agent is not None and any(each is part for each in (*_agent.adapters, *_agent.schedulers))
 
 
 def current() -> Agent | None:
@@ -123,12 +147,16 @@ def stop(timeout_s: float = 2.0) -> None:
         return
     parts: list[Adapter | Scheduler] = [*agent.schedulers, *agent.adapters]
     for part in parts:
-        try:
-            part.uninstall()
-        except Exception as error:
-            let_through(error)
-            faults.report(f"uninstalling {part.engine}", error)
+        _uninstall(part)
     agent.stop(timeout_s)
+
+
+def _uninstall(part: Adapter | Scheduler) -> None:
+    try:
+        part.uninstall()
+    except Exception as error:
+        let_through(error)
+        faults.report(f"uninstalling {part.engine}", error)
 
 
 def _watch_forks() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
 import sysconfig
 import time
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import z4j_agent
 from z4j_agent.display import TRACEBACK_LIMIT, show_error, text_of
-from z4j_agent.guard import faults, let_through
-from z4j_agent.log import log
+from z4j_agent.guard import let_through
+from z4j_agent.installation import Installation, install, is_supported
 from z4j_agent.redaction import redact_text
 from z4j_agent.route import get_route
 from z4j_agent.signatures import redact_signature
@@ -135,32 +134,7 @@ def kept(scheduler: str) -> Kept:
     return Kept(None, "", scheduler)
 
 
-def is_supported(engine: str, version: str, oldest: tuple[int, int]) -> bool:
-    """Whether the installed version is one the adapter knows; if not, one log line says so."""
-    found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
-    if found >= oldest:
-        return True
-    log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
-    return False
-
-
-def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], make: Callable[[], Any], settings: dict[str, Any]) -> Any:
-    """Starts the agent with the adapter `make` gives, unless the engine is too old. Never raises.
-
-    Returns the adapter, or None when z4j is off. `settings` are those of `z4j_agent.start`.
-    """
-    try:
-        if not is_supported(engine, version(), oldest):
-            return None
-        adapter = make()
-        return adapter if z4j_agent.start(adapter, **settings) is not None else None
-    except Exception as error:
-        let_through(error)
-        faults.report("install", error)
-        return None
-
-
 __all__ = [
-    "TRACEBACK_LIMIT", "calling_code", "error_of", "install", "is_supported", "kept", "now", "parameter_names", "route", "signature_of",
-    "text_of",
+    "TRACEBACK_LIMIT", "Installation", "calling_code", "error_of", "install", "is_supported", "kept", "now", "parameter_names", "route",
+    "signature_of", "text_of",
 ]  # fmt: skip

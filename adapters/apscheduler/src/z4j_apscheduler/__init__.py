@@ -13,8 +13,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
-from z4j_agent.guard import guard
-from z4j_agent.log import log
 
 if TYPE_CHECKING:
     from z4j_apscheduler.scheduler import ApScheduler
@@ -24,8 +22,6 @@ __all__ = ["install", "uninstall"]
 OLDEST = (3, 10)
 NEWEST = 3
 """Major version; 4 has another API and no listeners of this kind."""
-_installed: ApScheduler | None = None
-"""One for all schedulers of this process, so that a command finds the right one."""
 
 
 def install(scheduler: Any, *, name: str = "", functions: Iterable[Any] = (), **settings: Any) -> None:
@@ -35,49 +31,18 @@ def install(scheduler: Any, *, name: str = "", functions: Iterable[Any] = (), **
     May be called again with another scheduler; the keys of its jobs begin with `name`, or with "scheduler-2". Calling it twice with the
     same scheduler adds the functions.
     """
-    global _installed
-    if _installed is not None and _installed.is_installed:
-        _watch_too(_installed, scheduler, name, functions)
-        return
-
-    def make() -> ApScheduler:
-        from z4j_apscheduler.scheduler import ApScheduler
-
-        made = ApScheduler()
-        made.watch(scheduler, name, functions)
-        return made
-
-    if _is_too_new():
-        return
-    _installed = hooks.install("APScheduler", _version, OLDEST, make, settings)
+    _installation.install(scheduler, name, functions, **settings)
 
 
 def uninstall(scheduler: Any = None) -> None:
     """The scheduler, or every one, behaves again as if this package had never been there."""
-    if _installed is not None:
-        _unwatch(_installed, scheduler)
+    _installation.uninstall(scheduler)
 
 
-@guard("install")
-def _watch_too(installed: ApScheduler, scheduler: Any, name: str, functions: Iterable[Any]) -> None:
-    installed.watch(scheduler, name, functions)
+def _load() -> type[ApScheduler]:
+    from z4j_apscheduler.scheduler import ApScheduler
+
+    return ApScheduler
 
 
-@guard("uninstall")
-def _unwatch(installed: ApScheduler, scheduler: Any) -> None:
-    installed.unwatch(scheduler)
-
-
-@guard("install")
-def _is_too_new() -> bool:
-    found = _version()
-    is_too_new = found.partition(".")[0].isdigit() and int(found.partition(".")[0]) > NEWEST
-    if is_too_new:
-        log.error("z4j is off: APScheduler %s is not supported, only 3.x is", found)
-    return is_too_new
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("apscheduler")
+_installation = hooks.Installation("APScheduler", "apscheduler", OLDEST, _load, newest=NEWEST)

@@ -46,10 +46,10 @@ class ApScheduler(Scheduler):
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = SCHEDULER
 
-    def __init__(self) -> None:
-        self.is_installed = False
-        self._watches: list[Watch] = []
+    def __init__(self, scheduler: Any, name: str = "", functions: Iterable[Any] = ()) -> None:
+        self._watches = [Watch(scheduler, name)]
         self._offered = Offered()
+        self._offered.add(functions)
         self._unreadable = 0
 
     def watch(self, scheduler: Any, name: str, functions: Iterable[Any]) -> None:
@@ -57,25 +57,17 @@ class ApScheduler(Scheduler):
         self._offered.add(functions)
         if any(watch.scheduler is scheduler for watch in self._watches):
             return
-        fresh = Watch(scheduler, name or (f"scheduler-{len(self._watches) + 1}" if self._watches else ""))
+        fresh = Watch(scheduler, name or f"scheduler-{len(self._watches) + 1}")
         self._watches = [*self._watches, fresh]
-        if self.is_installed:
-            fresh.connect()
+        fresh.connect()
 
-    def unwatch(self, scheduler: Any = None) -> None:
-        """All of them where none is named."""
-        gone = [watch for watch in self._watches if scheduler is None or watch.scheduler is scheduler]
+    def unwatch(self, scheduler: Any) -> None:
+        gone = [watch for watch in self._watches if watch.scheduler is scheduler]
         self._watches = [watch for watch in self._watches if watch not in gone]
         for watch in gone:
             watch.disconnect()
-        if not self._watches:
-            self.uninstall()
-            agent = z4j_agent.current()
-            if agent is not None:
-                agent.schedulers = tuple(of for of in agent.schedulers if of is not self)
 
     def install(self) -> None:
-        self.is_installed = True
         _watch_forks()
         _watched[:] = [self]
         atexit.register(self._at_exit)
@@ -83,7 +75,6 @@ class ApScheduler(Scheduler):
             watch.connect()
 
     def uninstall(self) -> None:
-        self.is_installed = False
         _watched.clear()
         atexit.unregister(self._at_exit)
         for watch in self._watches:

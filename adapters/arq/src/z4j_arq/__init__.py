@@ -20,34 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (0, 26)
-_adapter: ArqAdapter | None = None
 
 
 def install(worker_settings: Any = None, **settings: Any) -> None:
     """Watches arq in this process. `worker_settings` is the class or dict that the `arq` command takes: its functions' signatures tell
     a producer which arguments are secret. `settings` are those of `z4j_agent.start`. Further calls only add worker settings.
     """
-    global _adapter
-
-    def version() -> str:
-        from arq.version import VERSION
-
-        return str(VERSION)
-
-    def make() -> ArqAdapter:
-        from z4j_arq.adapter import ArqAdapter
-
-        return ArqAdapter()
-
-    if _adapter is None or not _adapter.is_installed:  # the agent may have been stopped, and have taken everything off
-        _adapter = hooks.install("arq", version, OLDEST, make, settings)
-    if _adapter is not None and worker_settings is not None:
-        _adapter.capture.know(worker_settings)
+    _installation.install(None, worker_settings, **settings)
 
 
 def uninstall() -> None:
     """arq behaves again as if this package had never been there."""
-    global _adapter
-    adapter, _adapter = _adapter, None
-    if adapter is not None:
-        adapter.uninstall()
+    _installation.uninstall()
+
+
+def _load() -> type[ArqAdapter]:
+    from z4j_arq.adapter import ArqAdapter
+
+    return ArqAdapter
+
+
+_installation = hooks.Installation("arq", "arq.version:VERSION", OLDEST, _load)

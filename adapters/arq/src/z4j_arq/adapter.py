@@ -45,22 +45,25 @@ class ArqAdapter(Adapter):
         ),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, process: None = None, worker_settings: Any = None) -> None:
         self.capture = Capture()
+        self.watch(process, worker_settings)
         self.schedulers = (ArqCron(self.capture),)
-        self.is_installed = False
         self._broker = ""
         """The one Redis that commands look into, "" for all of this process."""
 
     def engine_version(self) -> str:
         return str(VERSION)
 
+    def watch(self, _process: None, worker_settings: Any) -> None:
+        """This process, which has all of arq's pools and workers, is watched anyhow; the functions of these settings are known, too."""
+        if worker_settings is not None:
+            self.capture.know(worker_settings)
+
     def install(self) -> None:
-        self.is_installed = True
         self.capture.connect()
 
     def uninstall(self) -> None:
-        self.is_installed = False
         self.capture.disconnect()
 
     def brokers(self) -> Mapping[str, str]:

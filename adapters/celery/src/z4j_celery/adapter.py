@@ -61,7 +61,6 @@ class CeleryAdapter(Adapter):
     def __init__(self, app: Any) -> None:
         self.captures = [self._capture_of(app)]
         self.schedulers = (CeleryBeat(lambda: [capture.app for capture in self.captures], self._ask),)
-        self.is_installed = False
         self._broker = ""
         """The one broker that commands look into, "" for all of this process."""
 
@@ -108,16 +107,15 @@ class CeleryAdapter(Adapter):
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
     def install(self) -> None:
-        self.is_installed = True
         for capture in self.captures:
             apps.watch(capture.app)
             capture.connect()
 
     def watch(self, app: Any) -> None:
-        """A further app of this process."""
-        capture = self._capture_of(app)
-        self.captures.append(capture)
-        if self.is_installed:
+        """A further app of this process. Nothing happens when it is watched already."""
+        if all(capture.app is not app for capture in self.captures):
+            capture = self._capture_of(app)
+            self.captures.append(capture)
             apps.watch(app)
             capture.connect()
 
@@ -125,13 +123,9 @@ class CeleryAdapter(Adapter):
         for capture in [capture for capture in self.captures if capture.app is app]:
             capture.disconnect()
             apps.forget(app)
-            if len(self.captures) > 1:
-                self.captures.remove(capture)
+            self.captures.remove(capture)
 
     def uninstall(self) -> None:
-        self.is_installed = False
-        for scheduler in self.schedulers:
-            scheduler.uninstall()
         for capture in self.captures:
             capture.disconnect()
             apps.forget(capture.app)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (1, 17)
-_adapters: dict[int, DramatiqAdapter] = {}
 
 
 def install(broker: Any = None, **settings: Any) -> None:
@@ -27,30 +26,24 @@ def install(broker: Any = None, **settings: Any) -> None:
 
     Before or after the actors are declared makes no difference. Calling it twice for one broker does nothing more.
     """
-
-    def version() -> str:
-        import dramatiq
-
-        return str(dramatiq.__version__)
-
-    def make() -> DramatiqAdapter:
-        import dramatiq
-
-        from z4j_dramatiq.adapter import DramatiqAdapter
-
-        return DramatiqAdapter(dramatiq.get_broker() if broker is None else broker)
-
-    known = _adapters.get(id(broker))
-    if known is not None and known.capture.is_connected:  # `z4j_agent.stop` takes the hooks away, too
-        return
-    adapter = hooks.install("Dramatiq", version, OLDEST, make, settings)
-    if adapter is not None:
-        _adapters[id(adapter.broker)] = adapter
+    _installation.install(broker, **settings)
 
 
 def uninstall(broker: Any = None) -> None:
     """Dramatiq behaves again as if this package had never been there. Without a broker: every one that is watched."""
-    for key in [id(broker)] if broker is not None else list(_adapters):
-        adapter = _adapters.pop(key, None)
-        if adapter is not None:
-            adapter.uninstall()
+    _installation.uninstall(broker)
+
+
+def _load() -> type[DramatiqAdapter]:
+    from z4j_dramatiq.adapter import DramatiqAdapter
+
+    return DramatiqAdapter
+
+
+def _real(broker: Any) -> Any:
+    import dramatiq
+
+    return dramatiq.get_broker() if broker is None else broker
+
+
+_installation = hooks.Installation("Dramatiq", "dramatiq:__version__", OLDEST, _load, real=_real)

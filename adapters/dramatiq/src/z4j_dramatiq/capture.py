@@ -45,7 +45,6 @@ class Capture(Middleware):
         self.running = Running()
         self.worker: Any = None
         """Dramatiq's Worker once it boots; None in producers."""
-        self.is_connected = False
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
         self.lookout = Lookout(broker)
@@ -63,7 +62,6 @@ class Capture(Middleware):
             return
         self._agent = agent
         self.skips = SharedIds(agent.settings.spool / "dramatiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
-        self.is_connected = True
         decoding.begin_encoding(self.broker)
         never_swallow(Interrupt)
         first = self.broker.middleware[0] if self.broker.middleware else None
@@ -71,7 +69,6 @@ class Capture(Middleware):
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
-        self.is_connected = False
         decoding.unwatch(self.on_malformed)
         decoding.end_encoding(self.broker)
         self._patches.restore()

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
-from z4j_agent.guard import guard
 
 if TYPE_CHECKING:
     from z4j_huey.adapter import HueyAdapter
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (2, 5)
-_hueys: dict[int, Any] = {}
-_adapter: HueyAdapter | None = None
 
 
 def install(huey: Any, **settings: Any) -> None:
@@ -29,37 +26,18 @@ def install(huey: Any, **settings: Any) -> None:
 
     Before or after the tasks are declared makes no difference. Calling it twice for one object does nothing more.
     """
-
-    def version() -> str:
-        import huey as engine
-
-        return str(engine.__version__)
-
-    def make() -> HueyAdapter:
-        from z4j_huey.adapter import HueyAdapter
-
-        return HueyAdapter(huey)
-
-    global _adapter
-    if _adapter is not None and not _adapter.is_installed:  # the agent was stopped, and has taken everything off
-        _adapter = None
-        _hueys.clear()
-    if id(huey) in _hueys:
-        return
-    if _adapter is None:
-        _adapter = hooks.install("Huey", version, OLDEST, make, settings)
-    else:
-        _watch(_adapter, huey)
-    if _adapter is not None:
-        _hueys[id(huey)] = huey
+    _installation.install(huey, **settings)
 
 
-def uninstall(huey: Any) -> None:
-    """Huey behaves again as if this package had never been there."""
-    if _hueys.pop(id(huey), None) is not None and _adapter is not None:
-        _adapter.unwatch(huey)
+def uninstall(huey: Any = None) -> None:
+    """Huey behaves again as if this package had never been there. Without an object: every one that is watched."""
+    _installation.uninstall(huey)
 
 
-@guard("watching another Huey object")
-def _watch(adapter: HueyAdapter, huey: Any) -> None:
-    adapter.watch(huey)
+def _load() -> type[HueyAdapter]:
+    from z4j_huey.adapter import HueyAdapter
+
+    return HueyAdapter
+
+
+_installation = hooks.Installation("Huey", "huey:__version__", OLDEST, _load)

@@ -57,22 +57,21 @@ class HueyAdapter(Adapter):
 
     def __init__(self, huey: Any) -> None:
         self.captures = [Capture(huey)]
-        self.is_installed = False
         self._broker = ""
         """The one broker that commands look into, "" for all of this process."""
         self.schedulers = (HueyPeriodic(lambda: list(self.captures)),)
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
     def install(self) -> None:
-        self.is_installed = True
         for capture in self.captures:
             capture.connect()
 
     def watch(self, huey: Any) -> None:
-        """A further Huey object of this process."""
-        capture = Capture(huey)
-        capture.connect()
-        self.captures.append(capture)
+        """A further Huey object of this process. Nothing happens when it is watched already."""
+        if all(capture.huey is not huey for capture in self.captures):
+            capture = Capture(huey)
+            capture.connect()
+            self.captures.append(capture)
 
     def unwatch(self, huey: Any) -> None:
         for capture in [capture for capture in self.captures if capture.huey is huey]:
@@ -80,7 +79,6 @@ class HueyAdapter(Adapter):
             self.captures.remove(capture)
 
     def uninstall(self) -> None:
-        self.is_installed = False
         for capture in self.captures:
             capture.disconnect()
 

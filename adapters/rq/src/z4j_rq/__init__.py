@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import hooks
-from z4j_agent.guard import guard
 from z4j_rq.spawning import installers
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (2, 0)
-_adapter: RqAdapter | None = None
 
 
 def install(*, functions: Iterable[Any] = (), **settings: Any) -> None:
@@ -31,35 +29,19 @@ def install(*, functions: Iterable[Any] = (), **settings: Any) -> None:
     RQ registers no tasks. Operators may run what carries `@job`, what the application has enqueued itself, and `functions`: callables, or
     "module.function". Calling it twice adds the functions and does nothing more.
     """
-    global _adapter
-
-    def version() -> str:
-        from rq.version import VERSION
-
-        return str(VERSION)
-
-    def make() -> RqAdapter:
-        from z4j_rq.adapter import RqAdapter
-
-        return RqAdapter()
-
-    if _adapter is None or not _adapter.capture.is_connected:  # `z4j_agent.stop` takes the hooks away, too
-        _adapter = hooks.install("RQ", version, OLDEST, make, settings)
-    if _adapter is not None:
-        _offer(_adapter, functions)
-
-
-@guard("install")
-def _offer(adapter: RqAdapter, functions: Iterable[Any]) -> None:
-    adapter.capture.known.offer(functions)
+    _installation.install(None, functions, **settings)
 
 
 def uninstall() -> None:
     """RQ behaves again as if this package had never been there."""
-    global _adapter
-    adapter, _adapter = _adapter, None
-    if adapter is not None:
-        adapter.uninstall()
+    _installation.uninstall()
 
 
+def _load() -> type[RqAdapter]:
+    from z4j_rq.adapter import RqAdapter
+
+    return RqAdapter
+
+
+_installation = hooks.Installation("RQ", "rq.version:VERSION", OLDEST, _load)
 installers[:] = [install]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from rq.version import VERSION
@@ -47,8 +47,9 @@ class RqAdapter(Adapter):
     engine: ClassVar[str] = "rq"
     capabilities: ClassVar[tuple[Capability, ...]] = ABLE
 
-    def __init__(self) -> None:
+    def __init__(self, process: None = None, functions: Iterable[Any] = ()) -> None:
         self.capture = Capture(self._is_ready)
+        self.watch(process, functions)
         self.schedulers = (RqScheduler(self.capture), RqCron(self.capture))  # each finds out at `install` whether its library is there
         self._broker = ""
         """The one broker that is looked into, "" for all of this process."""
@@ -66,12 +67,14 @@ class RqAdapter(Adapter):
     def engine_version(self) -> str:
         return str(VERSION)
 
+    def watch(self, _process: None, functions: Iterable[Any]) -> None:
+        """This process, which has all of RQ's queues and workers, is watched anyhow; operators may run these functions, too."""
+        self.capture.known.offer(functions)
+
     def install(self) -> None:
         self.capture.connect()
 
     def uninstall(self) -> None:
-        for scheduler in self.schedulers:
-            scheduler.uninstall()
         self.capture.disconnect()
 
     def brokers(self) -> Mapping[str, str]:

@@ -48,7 +48,6 @@ class Capture:
         self.known = Known(self.workers)
         self.pausing = Pausing(self.known.identity_of)
         self.hands = Hands()
-        self.is_connected = False
         self._agent: Agent
         self._patches = Patches()
         self._pass_on: Callable[..., bool] | None = None
@@ -62,7 +61,7 @@ class Capture:
         agent = z4j_agent.current()
         if agent is None:
             return
-        self._agent, self.is_connected = agent, True
+        self._agent = agent
         never_swallow(BaseTimeoutException)
         patches = self._patches
         marks.connect(patches)
@@ -86,7 +85,6 @@ class Capture:
         running.join_worker()
 
     def disconnect(self) -> None:
-        self.is_connected = False
         self._patches.restore()
         for worker in self.workers():
             worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]

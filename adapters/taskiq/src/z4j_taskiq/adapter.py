@@ -53,7 +53,6 @@ class TaskiqAdapter(Adapter):
         self.captures = [Capture(broker)]
         self._schedules = Schedules(lambda asked: any(capture.broker is asked for capture in self.captures))
         self.schedulers = (self._schedules,)
-        self.is_installed = False
         self._broker = ""
         """The one broker that commands look into, "" for all of this process."""
 
@@ -63,26 +62,21 @@ class TaskiqAdapter(Adapter):
             capture = Capture(broker)
             capture.connect()
             self.captures.append(capture)
-            self._schedules.install()
 
     def unwatch(self, broker: Any) -> None:
         for capture in [capture for capture in self.captures if capture.broker is broker]:
             capture.disconnect()
             self.captures.remove(capture)
             self._schedules.unwatch(broker)
-        if not self.captures:
-            self._schedules.uninstall()
 
     def engine_version(self) -> str:
         return version("taskiq")
 
     def install(self) -> None:
-        self.is_installed = True
         for capture in self.captures:
             capture.connect()
 
     def uninstall(self) -> None:
-        self.is_installed = False
         for capture in self.captures:
             capture.disconnect()
 
