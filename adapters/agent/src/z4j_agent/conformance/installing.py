@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `install` and `uninstall` of every package must do, in one process and as often as the application likes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, ClassVar
+
+import pytest
+
+import z4j_agent
+from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.harness import Harness, wait_for
+
+LEAVING = ("uninstall", "stop")
+Place = tuple[int, str]
+"""Which of the owners, and the name of its attribute."""
+
+
+class InstallContract:
+    """Subclass it with the package and two methods; the name must begin with `Test`. Where the package reports tasks, subclass
+    `ReportingInstallContract` instead. What the application itself does with the engine happens in the process of the test."""
+
+    package: ClassVar[ModuleType]
+
+    # -- to be written per engine --------------------------------------------------------------------------------------
+    def target(self, harness: Harness) -> Any:
+        """What is given to `install`: a new object of the engine's. None where the package watches the whole process. `harness` can
+        start a broker."""
+        raise NotImplementedError
+
+    def owners(self, target: Any) -> list[Any]:
+        """The classes, modules and objects of the engine that may be patched, all of them."""
+        raise NotImplementedError
+
+    # -- fixtures ------------------------------------------------------------------------------------------------------
+    @pytest.fixture
+    def gateway(self) -> Iterator[Gateway]:
+        gateway = Gateway()
+        gateway.start()
+        yield gateway
+        gateway.stop()
+
+    @pytest.fixture
+    def made(self, gateway: Gateway, tmp_path: Path) -> Iterator[Any]:
+        """The target. It is not installed yet."""
+        harness = Harness(tmp_path, gateway.url)
+        try:
+            yield self.target(harness)
+        finally:
+            self.package.uninstall()
+            z4j_agent.stop(0.1)
+            harness.tear_down()
+
+    @pytest.fixture
+    def install(self, made: Any, gateway: Gateway, tmp_path: Path) -> Callable[[], None]:
+        given = () if made is None else (made,)
+        return lambda: self.package.install(*given, url=gateway.url, spool=tmp_path / "spool", environment="test", allow="all")
+
+    def leave(self, how: str) -> None:
+        if how == "stop":
+            z4j_agent.stop()
+        else:
+            self.package.uninstall()
+
+    # -- what must hold ------------------------------------------------------------------------------------------------
+    @pytest.mark.parametrize("how", LEAVING)
+    def test_the_engine_is_as_it_was_when_we_have_left(self, how: str, made: Any, install: Callable[[], None]) -> None:
+        before = self._state(made)
+        for _ in range(2):
+            install()
+            assert _differing(before, self._state(made)), "nothing is watched"
+            self.leave(how)
+            assert _differing(before, self._state(made)) == []
+
+    @pytest.mark.parametrize("how", LEAVING)
+    def test_what_another_library_put_on_later_stays(self, how: str, made: Any, install: Callable[[], None], gateway: Gateway) -> None:
+        owners, before, called = self.owners(made), self._attributes(made), list[str]()
+        install()
+        after = self._attributes(made)
+        patched = [place for place in after if after[place] is not before.get(place) and _is_method(after[place])]
+        try:
+            theirs = {(number, name): _wrap(owners[number], name, called) for number, name in patched}
+            for _ in range(2):
+                self.leave(how)
+                self.check_silent(made, gateway, called)
+                assert [place for place in patched if self._attributes(made)[place] is not theirs[place]] == []
+                install()
+                self.check_told(made, gateway)
+            self.leave(how)
+            now = self._attributes(made)
+            assert [name for number, name in patched if now[number, name] is not theirs[number, name]] == []
+        finally:
+            for number, name in patched:
+                if (number, name) in before:
+                    setattr(owners[number], name, before[number, name])
+                else:
+                    delattr(owners[number], name)
+
+    @pytest.mark.parametrize("how", LEAVING)
+    def test_the_agent_asks_what_is_installed_and_nothing_else(self, how: str, install: Callable[[], None]) -> None:
+        for _ in range(2):
+            install()
+            install()
+            parts = _parts()
+            assert len({(type(part), part.engine) for part in parts}) == len(parts) > 0
+            self.leave(how)
+            assert _parts() == []
+
+    # -- for subclasses ------------------------------------------------------------------------------------------------
+    def check_told(self, made: Any, gateway: Gateway) -> None:
+        """That what the application does now is reported, once."""
+
+    def check_silent(self, made: Any, gateway: Gateway, called: list[str]) -> None:
+        """That it is not. `called` has the names of methods that went through another library's wrapper."""
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def _attributes(self, made: Any) -> dict[Place, Any]:
+        return {(number, name): value for number, owner in enumerate(self.owners(made)) for name, value in vars(owner).items()}
+
+    def _state(self, made: Any) -> dict[Place, Any]:
+        """The same, of lists and dicts what is in them."""
+        return {place: _frozen(value) for place, value in self._attributes(made).items()}
+
+
+class ReportingInstallContract(InstallContract):
+    """The same for a package that reports tasks."""
+
+    is_enqueueing_patched: ClassVar[bool] = True
+    """Whether enqueueing goes through a patched method: not where the engine has hooks for it."""
+
+    def enqueue(self, target: Any) -> str:
+        """Enqueues one task and returns its id, as its records have it."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("how", LEAVING)
+    def test_installed_again_it_reports_again(self, how: str, made: Any, install: Callable[[], None], gateway: Gateway) -> None:
+        install()
+        install()
+        self.check_told(made, gateway)
+        for _ in range(2):
+            self.leave(how)
+            self.check_silent(made, gateway, ["theirs"])
+            install()
+            self.check_told(made, gateway)
+
+    def check_told(self, made: Any, gateway: Gateway) -> None:
+        told = self.enqueue(made)
+        agent = z4j_agent.current()
+        assert agent is not None
+        agent.connect()
+        wait_for(lambda: gateway.records(told), "it is reported")
+        assert agent.flush(10)
+        kinds = [record.kind for record in gateway.records(told)]
+        assert kinds.count("enqueued") == 1, kinds
+
+    def check_silent(self, made: Any, gateway: Gateway, called: list[str]) -> None:
+        silent = self.enqueue(made)
+        assert called or not self.is_enqueueing_patched, "another library's wrapper is not called any more"
+        agent = z4j_agent.current()
+        assert agent is None or agent.flush(10) or not agent.is_connected_process
+        assert gateway.records(silent) == []
+
+
+def _parts() -> list[Any]:
+    agent = z4j_agent.current()
+    return [] if agent is None else [*agent.adapters, *agent.schedulers]
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((key, id(each)) for key, each in value.items())
+    return tuple(id(each) for each in value) if isinstance(value, list | set) else value
+
+
+def _differing(before: dict[Place, Any], after: dict[Place, Any]) -> list[Place]:
+    missing = object()
+
+    def is_same(one: Any, other: Any) -> bool:
+        return one is other or (isinstance(one, tuple) and isinstance(other, tuple) and one == other)
+
+    return [place for place in {**before, **after} if not is_same(before.get(place, missing), after.get(place, missing))]
+
+
+def _is_method(value: Any) -> bool:
+    return isinstance(value, classmethod | staticmethod | FunctionType)
+
+
+def _wrap(owner: Any, name: str, called: list[str]) -> Any:
+    """As another library does: what is there is wrapped and replaced. Returns what stands there now."""
+    found = vars(owner)[name]
+    kind = type(found) if isinstance(found, classmethod | staticmethod) else None
+    inner: Callable[..., Any] = found.__func__ if kind is not None else found
+
+    @functools.wraps(inner)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        called.append(name)
+        return inner(*args, **kwargs)
+
+    setattr(owner, name, wrapper if kind is None else kind(wrapper))
+    return vars(owner)[name]
