@@ -8,9 +8,7 @@ passes, whatever the queue is kept in.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextvars
-import functools
 import os
 import sys
 import time
@@ -27,6 +25,7 @@ from z4j_agent import hooks, records
 from z4j_agent.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, Unsupported, WorkerInfo
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
+from z4j_agent.patching import Patches
 
 ENGINE = "saq"
 OLDEST = (0, 26)
@@ -66,7 +65,7 @@ class SaqAdapter(Adapter):
         self.running: dict[str, Job] = {}
         self.name = ""
         self._agent: Agent
-        self._wrapped: list[tuple[type, str, Any]] = []
+        self._patches = Patches()
 
     def engine_version(self) -> str:
         return str(saq.__version__)
@@ -82,25 +81,19 @@ class SaqAdapter(Adapter):
         self._wrap(Worker, "_before_process", before=self.on_received, after=self.on_started)
         self._wrap(Queue, "finish", after=self.on_finished)
         self._wrap(Queue, "retry", after=self.on_retried)
-        atexit.register(self.at_exit)
+        agent.close_at_exit()
 
     def uninstall(self) -> None:
-        while self._wrapped:
-            setattr(*self._wrapped.pop())
-        atexit.unregister(self.at_exit)
+        self._patches.restore()
 
     def _wrap(self, owner: type, name: str, before: Callable[..., Any] = nothing, after: Callable[..., Any] = nothing) -> None:
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        async def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             before(*args, **kwargs)
             done = await original(*args, **kwargs)
             after(done, *args, **kwargs)
             return done
 
-        self._wrapped.append((owner, name, original))
-        setattr(owner, name, wrapper)
+        self._patches.around(owner, name, around)
 
     def _head(self, job: Job, attempt: int, at: int | None = None) -> tuple[str, str, int, int, str, str, str]:
         queue = job.queue.name if job.queue else ""
@@ -184,12 +177,6 @@ class SaqAdapter(Adapter):
             self.running.pop(job.key, None)
         return run
 
-    @guard("the end of the process")
-    def at_exit(self) -> None:
-        if self._agent.is_connected_process:
-            self._agent.flush(1.0)
-            self._agent.stop(1.0)
-
     # -- discovery, in the agent's thread ------------------------------------------------------------------------------
     def list_tasks(self) -> list[TaskInfo]:
         functions = {name: function for worker in self.workers for name, function in worker.functions.items()}
@@ -247,4 +234,12 @@ class SaqAdapter(Adapter):
 
 def install(queue: Queue, **settings: Any) -> None:
     """Watches this queue, and the workers of this process. Never raises; without `Z4J_URL` it does nothing."""
-    hooks.install("SAQ", lambda: str(saq.__version__), OLDEST, lambda: SaqAdapter(queue), settings)
+    _installation.install(queue, **settings)
+
+
+def uninstall(queue: Queue | None = None) -> None:
+    """SAQ behaves again as if this package had never been there."""
+    _installation.uninstall(queue)
+
+
+_installation = hooks.Installation("SAQ", "saq:__version__", OLDEST, lambda: SaqAdapter)

@@ -24,6 +24,7 @@ from z4j_agent import guard, interrupts, native, places, records, wire
 from z4j_agent.adapter import Adapter, Unsupported
 from z4j_agent.agent import Agent
 from z4j_agent.conformance.harness import wait_for
+from z4j_agent.contract import ACTION_LEVEL, Capability
 from z4j_agent.guard import Faults, faults
 from z4j_agent.memory import MAX_DATAGRAM, MemorySpool
 from z4j_agent.settings import Settings
@@ -442,3 +443,66 @@ def test_native_primitives_where_python_is_patched(monkeypatch: Any) -> None:
 
 def test_close_codes_have_sentences() -> None:
     assert all(4400 <= code < 4600 and re.fullmatch(r"[a-z0-9 ]+", text) for code, text in wire.CLOSE.items())
+
+
+def test_a_process_says_what_it_cannot_do_and_its_class_keeps_what_the_engine_can() -> None:
+    class Able(Adapter):
+        engine = "able"
+        capabilities = tuple(Capability(action, "any", "exact") for action in ("retry_task", "terminate_task", "resize_worker"))
+
+    def actions(adapter: Any) -> list[str]:
+        return [able.action for able in adapter.capabilities]
+
+    narrow, whole = Able(), Able()
+    narrow.narrow({"terminate_task", "resize_worker"})
+    assert actions(narrow) == ["retry_task"]
+    narrow.narrow(["terminate_task"])
+    assert actions(narrow) == ["retry_task", "resize_worker"], "said again"
+    narrow.narrow(ACTION_LEVEL)
+    assert actions(narrow) == []
+    assert actions(whole) == actions(Able) == ["retry_task", "terminate_task", "resize_worker"]
+
+
+AT_EXIT = """
+import atexit, sys
+import z4j_agent
+from z4j_agent.adapter import Adapter
+from z4j_agent.agent import Agent
+
+class Plain(Adapter):
+    engine = "plain"
+    def install(self): z4j_agent.current().close_at_exit()
+    def uninstall(self): pass
+
+Agent.flush = lambda self, timeout_s: print("flush", timeout_s)
+Agent.is_connected_process = property(lambda self: True)
+z4j_agent.start(plain := Plain(), Plain(), url=sys.argv[1], spool=sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        ("", ["flush 1.0"]),
+        ("z4j_agent.stop(0.1)", []),
+        ("z4j_agent.remove(plain)", ["flush 1.0"]),
+        ("[z4j_agent.remove(part) for part in z4j_agent.current().adapters]", []),
+        ("z4j_agent.current().close()", ["flush 1.0"]),
+    ],
+)
+def test_what_is_left_is_sent_at_the_end_of_a_process_once(then: str, said: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT + then, URL, str(tmp_path / "spool")], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (said, "")
+
+
+def test_what_fails_at_the_end_of_a_process_is_counted(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: Agent, _timeout_s: float) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(Agent, "is_connected_process", property(lambda self: True))
+    monkeypatch.setattr(Agent, "flush", fail)
+    before = faults.total
+    agent.close()
+    assert faults.total == before + 1

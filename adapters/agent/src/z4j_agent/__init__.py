@@ -6,6 +6,7 @@ Without `Z4J_URL` nothing happens at all. Nothing here ever raises into the appl
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,6 +126,8 @@ def remove(part: Adapter | Scheduler) -> None:
     if _agent is not None:
         _agent.adapters = tuple(each for each in _agent.adapters if each is not part)
         _agent.schedulers = tuple(each for each in _agent.schedulers if all(each is not gone for gone in own))
+        if not (_agent.adapters or _agent.schedulers):
+            atexit.unregister(_agent.close)
     for each in own:
         _uninstall(each)
 

@@ -7,7 +7,7 @@ Declared means the conformance suite demands it; undeclared means the method ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -145,6 +145,11 @@ class Adapter:
         fingerprint is what the broker says of itself (Redis: `run_id`), "" while it was not asked; two addresses with one fingerprint
         are one broker. {} where the engine cannot tell. Called in the agent's thread; asks no broker."""
         return {}
+
+    def narrow(self, unable: Collection[str]) -> None:
+        """This process cannot carry out these actions: they are not declared, until it is said again what it cannot do. Call it before the
+        agent connects. Of this object alone; its class keeps what the engine can do."""
+        vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unable)
 
     def of_broker(self, broker: str) -> Adapter:
         """The adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns one that looks only there."""

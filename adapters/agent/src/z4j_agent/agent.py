@@ -7,6 +7,7 @@ the agent's own thread (`connection.py`), which exists only in long-lived proces
 
 from __future__ import annotations
 
+import atexit
 import collections
 import os
 import secrets
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from z4j_agent import display, originals, records
 from z4j_agent.connection import Connection  # here, so that the first request of an application does not wait for it
-from z4j_agent.guard import faults, let_through
+from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
 from z4j_agent.native import ticks
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
 OFFERED_AT_MOST = 10_000
+EXIT_WAIT_S = 1.0
+"""So long a process that ends waits for what is left to be sent, and again for the goodbye."""
 
 
 class Agent:
@@ -239,11 +242,25 @@ class Agent:
         """Says goodbye and lets another process ship. What is still in the spool is not lost."""
         if self._connection is not None and self._connection.is_open:
             self.flush(timeout_s)
+        atexit.unregister(self.close)
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.stop(timeout_s)
         self.drain_offered()
         self.spool.close()
+
+    def close_at_exit(self) -> None:
+        """Has `close` called at the end of this process, until `stop`. Adapters call it when they are installed."""
+        atexit.unregister(self.close)
+        atexit.register(self.close)
+
+    @guard("exit")
+    def close(self) -> None:
+        """Sends what is left and says goodbye, in about two seconds at most, also when nobody listens: what was not sent is in the spool,
+        and the next process sends it. Call it where a process ends without `atexit`. Does nothing where this process has no connection."""
+        if self.is_connected_process:
+            self.flush(EXIT_WAIT_S)
+            self.stop(EXIT_WAIT_S)
 
     # -- for the connection --------------------------------------------------------------------------------------------
     def drain_offered(self) -> bool:

@@ -17,7 +17,6 @@ from z4j_agent.guard import guard
 from z4j_agent.log import log
 from z4j_agent.route import set_route
 
-EXIT_WAIT_S = 1.0
 PLAINTEXT = "PLAINTEXT_ALLOWED"
 KNOWN = frozenset({"URL", "APP", "ENVIRONMENT", "RELEASE", "SPOOL", "SPOOL_LIMIT_MB", "ALLOW", "DENIED", "SEAL_KEYS", "REDACT", PLAINTEXT})
 _serving_pid = 0
@@ -60,9 +59,8 @@ def stopped() -> None:
     global _serving_pid
     agent = z4j_agent.current()
     _serving_pid = 0
-    if agent is not None and agent.is_connected_process:
-        agent.flush(EXIT_WAIT_S)
-        agent.stop(EXIT_WAIT_S)
+    if agent is not None:
+        agent.close()
 
 
 __all__ = ["configure", "serving", "set_route", "stopped"]

@@ -7,7 +7,6 @@ is a `call_soon_threadsafe`). Only a Qt scheduler cannot be woken from another t
 
 from __future__ import annotations
 
-import atexit
 import os
 import uuid
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from apscheduler.jobstores.base import JobLookupError
 import z4j_agent
 from z4j_agent.adapter import Finding, Refused, Unsupported
 from z4j_agent.edits import keep_masked
-from z4j_agent.guard import guard, let_through
+from z4j_agent.guard import let_through
 from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import is_plain
 from z4j_agent.schedules import EDITS, ScheduleInfo, Scheduler, ScheduleSpec, show_arguments
@@ -28,7 +27,6 @@ from z4j_apscheduler.stores import is_memory, kind_of, read_jobs
 from z4j_apscheduler.triggers import limits_of, rule_of, trigger_of, zone_name
 from z4j_apscheduler.watch import RUN, SCHEDULER, Watch
 
-EXIT_WAIT_S = 1.0
 RUN_WITHIN_S = 60
 """What an operator runs now is not run any more when the process could not do it for so long."""
 FORGETS = "a change is forgotten when this process ends, for the store lies in its memory"
@@ -70,13 +68,14 @@ class ApScheduler(Scheduler):
     def install(self) -> None:
         _watch_forks()
         _watched[:] = [self]
-        atexit.register(self._at_exit)
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.close_at_exit()
         for watch in self._watches:
             watch.connect()
 
     def uninstall(self) -> None:
         _watched.clear()
-        atexit.unregister(self._at_exit)
         for watch in self._watches:
             watch.disconnect()
 
@@ -270,15 +269,6 @@ class ApScheduler(Scheduler):
                 if job.func_ref is not None and job.func_ref == name:
                     return _function_of(watch, alias, job)
         return None
-
-    # -- the end of the process ----------------------------------------------------------------------------------------
-    @guard("exit")
-    def _at_exit(self) -> None:
-        """What else this process is, its own adapter looks after."""
-        agent = z4j_agent.current()
-        if agent is not None and agent.role == "scheduler" and agent.is_connected_process and agent.worker.startswith(f"{SCHEDULER}@"):
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
 
 
 # -- one job -------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ it: done, or once more.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,6 @@ from z4j_arq.known import Known
 from z4j_arq.runs import UNTOLD, Run, Sending, current
 from z4j_arq.wrappers import Wrappers
 
-EXIT_WAIT_S = 1.0
 MOST_NAMES = 10_000
 OWN_ARGUMENTS = frozenset({"_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
 """Keywords of `enqueue_job` that are arq's and not the job's."""
@@ -63,12 +61,11 @@ class Capture:
         self._agent = agent
         self._wrappers = Wrappers(self)  # what another library holds of earlier ones does nothing any more
         self._wrappers.put()
-        atexit.register(self._at_exit)
+        agent.close_at_exit()
 
     def disconnect(self) -> None:
         self._wrappers.undo()
         self.crons.forget()
-        atexit.unregister(self._at_exit)
 
     def know(self, settings: Any) -> None:
         """A WorkerSettings whose functions a producer may name. They are looked up when they are first needed."""
@@ -336,14 +333,6 @@ class Capture:
             )
         )  # fmt: skip
         agent.append(records.enqueued(ENGINE, run.task_id, run.attempt + 1, at, agent.run, run.name, run.queue, eta=eta))
-
-    @guard("the end of the process")
-    def _at_exit(self) -> None:
-        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
-        agent = self._agent
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
 
 
 def _cause(error: BaseException) -> BaseException:

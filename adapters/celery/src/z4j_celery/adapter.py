@@ -74,7 +74,7 @@ class CeleryAdapter(Adapter):
             unable.add("resize_worker")
         if driver_of(consumer.app) not in ("redis", "amqp"):
             unable |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
-        vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unable)
+        self.narrow(unable)
         control.hold_again(next(capture for capture in self.captures if capture.consumer is consumer))
 
     @property

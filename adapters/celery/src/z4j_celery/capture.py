@@ -8,7 +8,6 @@ limit fails a task twice, `task_postrun` without a state is not an end, and a co
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import threading
 from collections.abc import Callable
@@ -29,7 +28,6 @@ from z4j_celery import apps, destinations, discovery, originals, outcomes, store
 from z4j_celery.facts import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.runs import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
 
-EXIT_WAIT_S = 1.0
 MAX_SENT = 1_000
 SWEEP_AT = 512
 
@@ -101,13 +99,12 @@ class Capture:
         for signal, receiver in self._receivers:
             signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
         self._stored_ends.install()
-        atexit.register(self._at_exit)
+        agent.close_at_exit()
 
     def disconnect(self) -> None:
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
         self._stored_ends.uninstall()
-        atexit.unregister(self._at_exit)
 
     def _uid(self, receiver: Callable[..., Any]) -> str:
         """Until 5.6 Celery takes one method of two captures for the same receiver (utils/dispatch/signal.py: `_make_id`)."""
@@ -433,11 +430,4 @@ class Capture:
 
     @guard("worker_shutdown")
     def on_worker_shutdown(self, **_: Any) -> None:
-        self._at_exit()
-
-    def _at_exit(self) -> None:
-        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
-        agent = self.agent
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
+        self.agent.close()

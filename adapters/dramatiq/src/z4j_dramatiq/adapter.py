@@ -12,6 +12,7 @@ import dramatiq
 
 import z4j_agent
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
+from z4j_agent.contract import ACTION_LEVEL
 from z4j_agent.holds import own_holds
 from z4j_dramatiq import brokers, commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_dramatiq.capture import Capture
@@ -63,9 +64,9 @@ class DramatiqAdapter(Adapter):
     def _is_ready(self) -> None:
         """Called before the agent connects: what this process cannot do is not declared."""
         if not commands.can_reach_broker():
-            vars(self)["capabilities"] = ()
-        elif not commands.can_terminate():
-            vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action != "terminate_task")
+            self.narrow(ACTION_LEVEL)
+        else:
+            self.narrow(() if commands.can_terminate() else ("terminate_task",))
 
     def engine_version(self) -> str:
         return str(dramatiq.__version__)

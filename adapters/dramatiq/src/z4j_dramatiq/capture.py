@@ -34,8 +34,6 @@ from z4j_dramatiq.facts import ENGINE, actor_of, attempt_of, calling_code, eta_o
 from z4j_dramatiq.queues import Lookout
 from z4j_dramatiq.run import Run, Running, Stopped, current
 
-EXIT_WAIT_S = 1.0
-
 
 class Capture(Middleware):
     """The hooks of one broker. `running` and `worker` are what commands and discovery look at."""
@@ -273,11 +271,7 @@ class Capture(Middleware):
 
     @guard("exit")
     def _at_exit(self) -> None:
-        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
-        agent = self._agent
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
+        self._agent.close()
         self.lookout.close()
 
 

@@ -85,14 +85,10 @@ class Life:
 
     @guard("exit")
     def at_exit(self) -> None:
-        """Also when nobody listens the process ends within seconds; what was not sent is in the spool and goes with the next."""
         if self.slots is not None and os.getpid() == self._main_pid:
             self._hear_children()
             self.reap()
-        agent = self._agent
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
+        self._agent.close()
 
     def _hear_children(self) -> None:
         """Children that were interrupted, too, write how their tasks ended: what comes after the flush would wait for another process."""

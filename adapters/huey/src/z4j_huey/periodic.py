@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SCHEDULER: Final = "huey_periodic"
 MARK: Final = "z4j_fire"
 """On a task that the clock made, from the scheduler's question to its enqueueing: the schedule's key, and when it was due."""
-EXIT_WAIT_S: Final = 1.0
 TOO_LATE: Final = MINUTE
 """What is due by an expression is let pass after this: Huey, too, skips the minutes it slept through."""
 
@@ -75,7 +74,7 @@ class Periodic:
         if agent is not None and self._is_child:
             agent.become_scheduler(f"{self._capture.huey.name}-scheduler@{agent.host}.{os.getpid()}")
             # A child of multiprocessing runs no `atexit`, and what is registered at its fork is forgotten before it runs.
-            Finalize(None, agent.stop, args=(EXIT_WAIT_S,), exitpriority=10)
+            Finalize(None, agent.close, exitpriority=10)
 
     def apply(self, overrides: list[Override]) -> dict[str, str]:
         """Makes these the changes that hold. Returns key → why of those that cannot; the code's own entry stays then."""

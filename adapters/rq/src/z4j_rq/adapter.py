@@ -57,7 +57,7 @@ class RqAdapter(Adapter):
     def _is_ready(self) -> None:
         """Called before the agent connects: a worker without horses cannot stop a task, so it does not say it could."""
         able = any(commands.can_terminate(worker) for worker in self.capture.workers())
-        vars(self)["capabilities"] = tuple(each for each in ABLE if able or each.action != "terminate_task")
+        self.narrow(() if able else ("terminate_task",))
 
     @property
     def _view(self) -> View:

@@ -7,7 +7,6 @@ received, and that the horse was killed or stopped. Which record an end is follo
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 from collections.abc import Callable
@@ -34,7 +33,6 @@ from z4j_rq.running import Running
 from z4j_rq.sending import Sending
 from z4j_rq.spawning import BOOT
 
-EXIT_WAIT_S = 1.0
 _UNNAMED = re.compile("[0-9a-f]{32}")
 
 
@@ -81,14 +79,13 @@ class Capture:
         running = Running(agent, self.hands, self.known)
         running.connect(patches)
         self.pausing.connect(patches)
-        atexit.register(self._at_exit)
+        agent.close_at_exit()
         running.join_worker()
 
     def disconnect(self) -> None:
         self._patches.restore()
         for worker in self.workers():
             worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]
-        atexit.unregister(self._at_exit)
 
     # -- a worker's life ---------------------------------------------------------------------------------------------------
     @guard("a worker's start")
@@ -114,13 +111,6 @@ class Capture:
     def after_teardown(self, worker: Any, _seen: Any, _result: Any) -> None:
         """Nothing is waited for: the process may go on, and what it has told is sent meanwhile, or at its end."""
         self._workers.pop(id(worker), None)
-
-    def _at_exit(self) -> None:
-        """The process ends within seconds also when nobody listens; what was not sent is in the spool and goes with the next."""
-        agent = self._agent
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
 
     # -- a job in its hands ------------------------------------------------------------------------------------------------
     @guard("receiving")

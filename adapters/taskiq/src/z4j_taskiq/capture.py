@@ -48,7 +48,6 @@ from z4j_taskiq.facts import (
 from z4j_taskiq.firing import SENT, connects_later
 from z4j_taskiq.run import CURRENT, Run, watched
 
-EXIT_WAIT_S = 1.0
 REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'
 
@@ -379,15 +378,13 @@ class Capture:
     # -- the end of a process ------------------------------------------------------------------------------------------
     @guard("exit")
     def _at_exit(self) -> None:
-        """The loop has ended. Also when nobody listens the process ends within seconds; what was not sent goes with the next."""
+        """The loop has ended."""
         agent, at = self._agent, now()
         for run in list(self.running.values()):
             if not run.will_be_delivered_again():
                 head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
                 agent.append(records.lost(*head, reason="shutdown", error="the worker was shut down while it ran"))
-        if agent.is_connected_process:
-            agent.flush(EXIT_WAIT_S)
-            agent.stop(EXIT_WAIT_S)
+        agent.close()
 
 
 class Middleware(TaskiqMiddleware):
