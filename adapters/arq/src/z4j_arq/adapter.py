@@ -11,7 +11,6 @@ from arq.version import VERSION
 
 import z4j_agent
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
-from z4j_agent.holds import own_holds
 from z4j_arq import commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_arq.capture import Capture
 from z4j_arq.schedules import ArqCron
@@ -145,9 +144,6 @@ class ArqAdapter(Adapter):
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
         return control.resume_queue(self.capture, queue, self._broker)
-
-    def list_paused(self) -> list[str]:
-        return sorted(own_holds(self.engine).names())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

@@ -5,35 +5,30 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import own_holds
 from z4j_arq.facts import ENGINE
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture
 
 LOOK_S = 0.1
-ANSWER_S = 0.3
-"""So long the answer to a command has before the process it came from begins to end."""
 
 
 def hold_again(capture: Capture, worker: Any) -> None:
     """A worker has just begun: what was paused stays so."""
-    if _is_held(capture, worker):
-        worker.allow_pick_jobs = False
-
-
-def _is_held(capture: Capture, worker: Any) -> bool:
-    return own_holds(ENGINE).is_held(str(worker.queue_name), capture.known.identity_of_worker(worker))
+    identify = partial(capture.known.identity_of_worker, worker)
+    worker_end.pause_again(ENGINE, str(worker.queue_name), identify, partial(setattr, worker, "allow_pick_jobs"))
 
 
 def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """By arq's own switch, which its worker reads before each look into the queue; in one Redis, in every one where none is named.
     Raises Unsupported, Refused."""
     workers = _of(capture, queue, broker)
-    own_holds(ENGINE).hold(queue, broker)
+    worker_end.pause(ENGINE, queue, broker)
     for worker in workers:
         worker.allow_pick_jobs = False
     return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
@@ -42,10 +37,10 @@ def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
 def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
     workers = _of(capture, queue, broker)
-    own_holds(ENGINE).release(queue, broker)
+    worker_end.resume(ENGINE, queue, broker)
     for worker in workers:
-        if id(worker) not in capture.stopping and id(worker) not in capture.ending and not _is_held(capture, worker):
-            worker.allow_pick_jobs = True
+        if id(worker) not in capture.stopping and id(worker) not in capture.ending:
+            worker.allow_pick_jobs = not worker_end.is_paused(ENGINE, queue, partial(capture.known.identity_of_worker, worker))
     return {}
 
 
@@ -81,7 +76,7 @@ def _begin_to_end(capture: Capture, worker: Any) -> None:
 
 
 async def _end(worker: Any) -> None:
-    await asyncio.sleep(ANSWER_S)
+    await asyncio.sleep(worker_end.ANSWER_S)
     while any(not task.done() for task in worker.tasks.values()):  # noqa: ASYNC110 -- arq has no event for it
         await asyncio.sleep(LOOK_S)
     worker.handle_sig(signal.SIGTERM)

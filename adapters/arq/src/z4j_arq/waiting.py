@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from arq.jobs import DeserializationError, deserialize_job_raw
 import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.adapter import Refused, WaitingTask
+from z4j_agent.queue_actions import Entry, purge
 from z4j_arq import originals
 from z4j_arq.commands import score_of
 from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
@@ -218,29 +220,29 @@ def _shown(capture: Capture, waiting: Waiting) -> WaitingTask:
 
 
 def purge_queue(capture: Capture, queue: str, place: str, only: str) -> dict[str, Any]:
-    """Takes out what is there now. What is told of a job stands in the spool before the job is gone. Raises Refused."""
+    """Takes out what is there now. Raises Refused."""
     _check(place)
     agent = z4j_agent.current()
     assert agent is not None  # the command came through it
     queue, broker = broker_of(capture, queue, only)
-    taken, first_at, last_at = 0, 0, 0
     with broker.connect() as client:
-        for waiting in _place(client, broker, queue, place, LOOKED_AT):
-            if waiting.enqueued_ms:
-                agent.append(_payload(capture, queue, waiting))
+
+        def take(waiting: Waiting) -> bool:
             try:
                 _take(capture, client, broker, queue, waiting.job_id, _remove(queue))
             except Refused:
-                continue  # a worker was first: it runs
-            taken += 1
-            last_at = now()
-            first_at = first_at or last_at
-            head = (ENGINE, waiting.task_id, waiting.attempt, last_at, agent.run, waiting.name, queue)
-            agent.append(records.cancelled(*head, reason="purged"))
-    return {"tasks": taken, "queue": queue} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+                return False  # a worker was first: it runs
+            return True
+
+        def entry(of: Waiting) -> Entry:
+            return Entry(of.task_id, of.attempt, of.name, partial(take, of), partial(_payload, capture, queue, of))
+
+        return purge(agent, ENGINE, queue, map(entry, _place(client, broker, queue, place, LOOKED_AT)))
 
 
-def _payload(capture: Capture, queue: str, waiting: Waiting) -> bytes:
+def _payload(capture: Capture, queue: str, waiting: Waiting) -> bytes | None:
+    if not waiting.enqueued_ms:
+        return None
     agent, coroutine = z4j_agent.current(), capture.coroutine_of(waiting.name)
     assert agent is not None
     assert waiting.body is not None

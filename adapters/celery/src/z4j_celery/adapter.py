@@ -12,7 +12,6 @@ import celery
 import z4j_agent
 from z4j_agent import green
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
-from z4j_agent.holds import own_holds
 from z4j_celery import apps, commands, control, destinations, discovery, doctor, queues, reconcile, waiting
 from z4j_celery.broker import driver_of
 from z4j_celery.capture import Capture
@@ -239,9 +238,6 @@ class CeleryAdapter(Adapter):
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
         return control.resume_queue(self._first, queue, self._broker)
-
-    def list_paused(self) -> list[str]:
-        return sorted(own_holds(self.engine).names())
 
     def consume_queue(self, queue: str) -> dict[str, Any]:
         return control.consume_queue(self._first, queue)

@@ -8,13 +8,16 @@ Redis and RabbitMQ can be looked into; for other brokers none of this is declare
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import z4j_agent
 from z4j_agent import display, records
 from z4j_agent.adapter import Refused, Unsupported, WaitingTask
+from z4j_agent.agent import Agent
+from z4j_agent.queue_actions import Entry, purge
 from z4j_celery import originals
 from z4j_celery.broker import Place, Waiting, arguments_of, driver_of
 from z4j_celery.facts import ENGINE, now
@@ -142,34 +145,23 @@ def _shown(app: Any, waiting: Waiting) -> WaitingTask:
 
 
 def purge_queue(app: Any, queue: str, place: str) -> dict[str, Any]:
-    """Removes every task that is there now, page by page. The record of a task is stored in the spool before its message is deleted.
-    Raises Refused.
-    """
+    """Removes every task that is there now, page by page. Raises Refused."""
     _check(place)
-    taken, times = 0, [0, 0]
-    with open_place(app) as broker:
-        for _ in range(MOST // PAGE):
-            count = sum(_take_out(app, queue, broker, waiting, times) for waiting in broker.first(queue, PAGE))
-            taken += count
-            if not count:
-                break
-    return {"tasks": taken, "queue": queue} | ({"first_at": times[0], "last_at": times[1]} if times[0] else {})
-
-
-def _take_out(app: Any, queue: str, broker: Place, waiting: Waiting, times: list[int]) -> bool:
-    """One task of a purge; `times` are those of the first and the last record."""
     agent = z4j_agent.current()
     assert agent is not None  # the command came through it
-    if waiting.task_id:
-        agent.append(_payload(agent, app, queue, waiting))
-    if not broker.take(queue, waiting):
-        return False
-    if waiting.task_id:
-        times[1] = now()
-        times[0] = times[0] or times[1]
-        head = (ENGINE, waiting.task_id, waiting.attempt, times[1], agent.run, waiting.name, queue)
-        agent.append(records.cancelled(*head, reason="purged"))
-    return True
+    with open_place(app) as broker:
+        return purge(agent, ENGINE, queue, _entries(agent, app, queue, broker))
+
+
+def _entries(agent: Agent, app: Any, queue: str, broker: Place) -> Iterator[Entry]:
+    for _ in range(MOST // PAGE):
+        page = [
+            Entry(of.task_id, of.attempt, of.name, partial(broker.take, queue, of), partial(_payload, agent, app, queue, of))
+            for of in broker.first(queue, PAGE)
+        ]
+        yield from page
+        if not any(entry.is_taken for entry in page):
+            return
 
 
 def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:

@@ -13,7 +13,6 @@ import dramatiq
 import z4j_agent
 from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, Refused, RunningTask, TaskInfo, WaitingTask, WorkerInfo
 from z4j_agent.contract import ACTION_LEVEL
-from z4j_agent.holds import own_holds
 from z4j_dramatiq import brokers, commands, control, discovery, doctor, queues, reconcile, waiting
 from z4j_dramatiq.capture import Capture
 from z4j_dramatiq.facts import DEAD, DELAYED
@@ -184,9 +183,6 @@ class DramatiqAdapter(Adapter):
         """This one, or the one whose broker this process's worker has where the command names none."""
         others = [] if self._broker else [adapter for adapter in brokers.watched if adapter.capture.worker is not None]
         return next(iter(others), self)
-
-    def list_paused(self) -> list[str]:
-        return sorted(own_holds(self.engine).names())
 
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import own_holds
 from z4j_dramatiq.brokers import identity_of
 from z4j_dramatiq.facts import ENGINE
 from z4j_dramatiq.queues import declared, kind_of
@@ -18,43 +17,37 @@ from z4j_dramatiq.queues import declared, kind_of
 if TYPE_CHECKING:
     from z4j_dramatiq.capture import Capture
 
-ANSWER_S = 0.3
-"""So long the answer to a command has before the processes it came from begin to end."""
-
 
 def hold_consumer(broker: Any, thread: Any) -> None:
     """A consumer has just begun, in its own thread, and has fetched nothing yet: what was paused stays so."""
-    if kind_of(broker) != "rabbitmq" and is_held(broker, thread.queue_name):
-        thread.pause()
+    if kind_of(broker) != "rabbitmq":
+        worker_end.pause_again(ENGINE, thread.queue_name, partial(identity_of, broker), lambda _is_live: thread.pause())
 
 
 def is_held(broker: Any, queue: str) -> bool:
     """Whether workers must not take tasks from a queue of this broker."""
-    holds = own_holds(ENGINE)
-    return not holds.is_empty() and holds.is_held(queue, identity_of(broker))
+    return worker_end.is_paused(ENGINE, queue, partial(identity_of, broker))
 
 
 def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """By the consumer's own pause (dramatiq/worker.py), on RabbitMQ by a gate of ours; in one broker, in every one where none is named.
     Raises Unsupported, Refused."""
-    consumer = _consumer(capture, queue)
-    own_holds(ENGINE).hold(queue, broker)
-    if not _has_gate(capture):
-        consumer.pause()
+    worker_end.pause(ENGINE, queue, broker, _switch(capture, queue))
     return {"note": "what this worker has fetched in advance still runs"}
 
 
 def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported, Refused."""
-    consumer, holds = _consumer(capture, queue), own_holds(ENGINE)
-    holds.release(queue, broker)
-    if not holds.is_held(queue, identity_of(capture.broker)) and not _has_gate(capture):
-        consumer.resume()
+    worker_end.resume(ENGINE, queue, broker, _switch(capture, queue), identity_of(capture.broker))
     return {}
 
 
-def _has_gate(capture: Capture) -> bool:
-    return kind_of(capture.broker) == "rabbitmq"
+def _switch(capture: Capture, queue: str) -> worker_end.Switch:
+    """Dramatiq's own; on RabbitMQ our gate looks by itself whether the queue is paused."""
+    consumer = _consumer(capture, queue)
+    if kind_of(capture.broker) == "rabbitmq":
+        return bool
+    return lambda is_live: consumer.resume() if is_live else consumer.pause()
 
 
 def _consumer(capture: Capture, queue: str) -> Any:
@@ -73,5 +66,5 @@ def shutdown_worker(capture: Capture) -> dict[str, Any]:
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid != os.getppid():
         raise Refused("no `dramatiq` command stands above this worker, so nobody could end it in order")
-    threading.Timer(ANSWER_S, os.kill, (os.getppid(), signal.SIGTERM)).start()
+    worker_end.signal_after_answer(pid=os.getppid())
     return {"note": "the command ends with all its worker processes, which finish what they run"}

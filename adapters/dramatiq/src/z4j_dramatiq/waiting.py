@@ -7,17 +7,18 @@ over one by one; those that are only looked at go back to where they were, marke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import z4j_agent
-from z4j_agent import display, records
+from z4j_agent import display
 from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.agent import Agent
-from z4j_agent.hooks import now
+from z4j_agent.queue_actions import Entry, purge
 from z4j_dramatiq import originals
 from z4j_dramatiq.decoding import identity_of
-from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names, queue_of
+from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names
 from z4j_dramatiq.queues import declared, key_of, kind_of, read
 
 if TYPE_CHECKING:
@@ -104,23 +105,20 @@ def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
 
 
 def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
-    """Removes every task that is there now. The record of a task is stored in the spool before the task is removed. Raises Refused."""
+    """Removes every task that is there now. Raises Refused."""
     broker, agent = need(capture, name), z4j_agent.current()
     assert agent is not None  # the command came through it
     match kind_of(broker):
         case "redis":
-            taken = _purged_from_redis(agent, broker, name, place)
+            entries = _entries_in_redis(agent, broker, name, place)
         case "rabbitmq":
-            taken = _purged_from_rabbitmq(agent, capture, name, place)
+            entries = _entries_in_rabbitmq(agent, capture, name, place)
         case _:
             raise Refused("this broker cannot be looked into")
-    tasks, first_at, last_at = 0, 0, 0
-    for at in taken:
-        tasks, first_at, last_at = tasks + 1, first_at or at, at
-    return {"tasks": tasks, "queue": name} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+    return purge(agent, ENGINE, name, entries, is_dead=place == "dead")
 
 
-def _purged_from_redis(agent: Agent, broker: Any, name: str, place: str) -> Iterator[int]:
+def _entries_in_redis(agent: Agent, broker: Any, name: str, place: str) -> Iterator[Entry]:
     left = int(
         broker.client.zcard(key_of(broker, name + DEAD)) if place == "dead" else broker.client.llen(key_of(broker, name + BESIDE[place]))
     )
@@ -130,25 +128,36 @@ def _purged_from_redis(agent: Agent, broker: Any, name: str, place: str) -> Iter
             return
         left -= len(found)
         for held in found:
-            message = read(held.raw)
-            _tell_payload(agent, broker, message)
-            if take(broker, name, place, held):
-                yield _tell_purged(agent, message, name, place)
+            yield _entry(agent, broker, read(held.raw), partial(take, broker, name, place, held))
 
 
-def _purged_from_rabbitmq(agent: Agent, capture: Capture, name: str, place: str) -> Iterator[int]:
+def _entries_in_rabbitmq(agent: Agent, capture: Capture, name: str, place: str) -> Iterator[Entry]:
     with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
         channel = connection.channel()
         left = int(channel.queue_declare(name + BESIDE[place], passive=True).method.message_count)
-        while left > 0:
-            method, _, body = channel.basic_get(name + BESIDE[place])
-            if method is None:
-                break
-            message, left = read(body), left - 1
-            _tell_payload(agent, capture.broker, message)
-            channel.basic_ack(method.delivery_tag)
-            yield _tell_purged(agent, message, name, place)
-        channel.close()
+        try:
+            while left > 0:
+                method, _, body = channel.basic_get(name + BESIDE[place])
+                if method is None:
+                    break
+                left -= 1
+                yield _entry(agent, capture.broker, read(body), partial(_acknowledge, channel, method.delivery_tag))
+        finally:  # what was not removed goes back
+            if channel.is_open:
+                channel.close()
+
+
+def _acknowledge(channel: Any, tag: int) -> bool:
+    channel.basic_ack(tag)
+    return True
+
+
+def _entry(agent: Agent, broker: Any, message: Any, take: Callable[[], bool]) -> Entry:
+    if message is None:
+        return Entry("", 0, "", take)
+    attempt = attempt_of(message.options)
+    payload = partial(originals.payload_of, agent, broker, message, attempt, originals.BY_WORKER)
+    return Entry(message.message_id, attempt, message.actor_name, take, payload)
 
 
 def _looked_at(capture: Capture, queue: str, limit: int) -> list[bytes]:
@@ -170,19 +179,6 @@ def _looked_at(capture: Capture, queue: str, limit: int) -> list[bytes]:
         except pika.exceptions.ChannelClosedByBroker:
             return []  # there is no such queue yet
     return found
-
-
-def _tell_payload(agent: Agent, broker: Any, message: Any) -> None:
-    if message is not None:
-        agent.append(originals.payload_of(agent, broker, message, attempt_of(message.options), originals.BY_WORKER))
-
-
-def _tell_purged(agent: Agent, message: Any, name: str, place: str) -> int:
-    at = now()
-    if message is not None and place != "dead":
-        head = (ENGINE, message.message_id, attempt_of(message.options), at, agent.run, message.actor_name, queue_of(name))
-        agent.append(records.cancelled(*head, reason="purged"))
-    return at
 
 
 def _bytes(raw: Any) -> bytes:

@@ -189,9 +189,6 @@ class HueyAdapter(Adapter):
     def resume_queue(self, queue: str) -> dict[str, Any]:
         return control.resume_queue(self._consumed(queue), self._broker)
 
-    def list_paused(self) -> list[str]:
-        return sorted({queue for capture in self.captures for queue in capture.pausing.holds.names()})
-
     def restart_worker(self) -> dict[str, Any]:
         return control.restart_worker(self._serving()[0])
 

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import Holds, own_holds
 from z4j_huey.brokers import identity_of
 from z4j_huey.facts import ENGINE
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 HELD_S = 0.2
 """How often a worker that is held looks whether it still is."""
-ANSWER_S = 0.3
-"""So long the answer to a command has before the process it came from begins to end."""
 
 
 class Pausing:
@@ -29,15 +26,9 @@ class Pausing:
     def __init__(self, huey: Any) -> None:
         self._huey = huey
 
-    @property
-    def holds(self) -> Holds:
-        """Those of this process's spool folder."""
-        return own_holds(ENGINE)
-
     def is_held(self) -> bool:
         """Waits a moment where it is, so that a worker does not spin."""
-        holds = self.holds
-        if holds.is_empty() or not holds.is_held(self._huey.name, identity_of(self._huey)):
+        if not worker_end.is_paused(ENGINE, self._huey.name, partial(identity_of, self._huey)):
             return False
         time.sleep(HELD_S)
         return True
@@ -46,28 +37,27 @@ class Pausing:
 def pause_queue(capture: Capture, broker: str) -> dict[str, Any]:
     """In one storage, in every one with a queue of that name where none is named. Raises Unsupported in a process that runs no consumer."""
     _need_consumer(capture)
-    capture.pausing.holds.hold(capture.huey.name, broker)
+    worker_end.pause(ENGINE, capture.huey.name, broker)
     return {"note": "a worker that was waiting for a task at this moment may still take one"}
 
 
 def resume_queue(capture: Capture, broker: str) -> dict[str, Any]:
     """Raises Unsupported in a process that runs no consumer."""
     _need_consumer(capture)
-    capture.pausing.holds.release(capture.huey.name, broker)
+    worker_end.resume(ENGINE, capture.huey.name, broker)
     return {}
 
 
 def shutdown_worker(capture: Capture) -> dict[str, Any]:
     """By the signal that Huey takes for a graceful end (huey/consumer.py). Raises Unsupported, Refused."""
-    consumer = _listening(capture)
-    threading.Timer(ANSWER_S, os.kill, (os.getpid(), getattr(consumer, "_graceful_sig", signal.SIGINT))).start()
+    worker_end.signal_after_answer(getattr(_listening(capture), "_graceful_sig", signal.SIGINT))
     return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
 
 
 def restart_worker(capture: Capture) -> dict[str, Any]:
     """By SIGHUP: the consumer ends gracefully and runs its own command again (huey/consumer.py). Raises Unsupported, Refused."""
     _listening(capture)
-    threading.Timer(ANSWER_S, os.kill, (os.getpid(), signal.SIGHUP)).start()
+    worker_end.signal_after_answer(signal.SIGHUP)
     return {"note": "it finishes what it runs and begins anew, with the code as it is now"}
 
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import z4j_agent
-from z4j_agent import display, green, records
+from z4j_agent import display, green
 from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.agent import Agent
 from z4j_agent.guard import let_through
-from z4j_agent.hooks import now, parameter_names
+from z4j_agent.hooks import parameter_names
+from z4j_agent.queue_actions import Entry, purge
 from z4j_huey import originals
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of, to_us
 from z4j_huey.places import Held, Place, place_of
@@ -71,29 +73,26 @@ def _shown(capture: Capture, agent: Agent, data: bytes) -> WaitingTask:
 
 
 def purge_queue(capture: Capture, place: str) -> dict[str, Any]:
-    """Removes every task that is there now. The record of a task is stored in the spool before the task is removed. Raises Refused."""
+    """Removes every task that is there now. Raises Refused."""
     return green.ask(capture.hub, lambda: _purge(capture, place))
 
 
 def _purge(capture: Capture, place: str) -> dict[str, Any]:
     there, agent = place_named(capture, place), z4j_agent.current()
     assert agent is not None  # the command came through it
-    taken, first_at, last_at = 0, 0, 0
-    for held in there.first(max(there.size(), 1)):
-        task = read(capture, held.data)
-        if task is None:
-            payload, task_id, attempt, name = originals.of_unknown(agent, capture.huey, held.data)
-        else:
-            payload = originals.payload_of(agent, capture.huey, task, originals.BY_WORKER)
-            task_id, attempt, name = task.id, attempt_of(task), name_of(task)
-        if payload is not None:
-            agent.append(payload)
+
+    def take(held: Held) -> bool:
         is_ours = there.take(held)
         if is_ours is None:
             raise Refused("from this storage tasks cannot be taken one by one, so none was")
-        if not is_ours:
-            continue
-        taken, last_at = taken + 1, now()
-        first_at = first_at or last_at
-        agent.append(records.cancelled(ENGINE, task_id, attempt, last_at, agent.run, name, capture.huey.name, reason="purged"))
-    return {"tasks": taken, "queue": capture.huey.name} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+        return is_ours
+
+    def entry(held: Held) -> Entry:
+        task = read(capture, held.data)
+        if task is None:
+            payload, task_id, attempt, name = originals.of_unknown(agent, capture.huey, held.data)
+            return Entry(task_id, attempt, name, partial(take, held), lambda: payload)
+        told = partial(originals.payload_of, agent, capture.huey, task, originals.BY_WORKER)
+        return Entry(task.id, attempt_of(task), name_of(task), partial(take, held), told)
+
+    return purge(agent, ENGINE, capture.huey.name, map(entry, there.first(max(there.size(), 1))))

@@ -153,8 +153,5 @@ class RqAdapter(Adapter):
     def resume_queue(self, queue: str) -> dict[str, Any]:
         return control.resume_queue(self.capture, queue, self._broker)
 
-    def list_paused(self) -> list[str]:
-        return sorted(self.capture.pausing.holds.names())
-
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.capture)

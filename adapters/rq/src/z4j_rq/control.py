@@ -5,9 +5,6 @@ job of each through; so the taking of jobs is looked at instead.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rq.exceptions import DequeueTimeout
 from rq.queue import Queue
 
+from z4j_agent import worker_end
 from z4j_agent.adapter import Unsupported
-from z4j_agent.holds import Holds, own_holds
 from z4j_rq.facts import ENGINE
 from z4j_rq.patches import Patches
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.5
 """How often a worker whose queues are all paused looks whether they still are."""
-ANSWER_S = 0.3
-"""So long the answer to a command has before the process it came from begins to end."""
 
 
 class Pausing:
@@ -36,17 +31,11 @@ class Pausing:
     def __init__(self, identify: Callable[[Any], str]) -> None:
         self._identify = identify
 
-    @property
-    def holds(self) -> Holds:
-        """Those of this process's spool folder."""
-        return own_holds(ENGINE)
-
     def connect(self, patches: Patches) -> None:
         patches.around(Queue, "dequeue_any", self._dequeue_any)
 
     def _is_held(self, queue: Queue) -> bool:
-        holds = self.holds
-        return not holds.is_empty() and holds.is_held(queue.name, self._identify(queue.connection))
+        return worker_end.is_paused(ENGINE, queue.name, lambda: self._identify(queue.connection))
 
     def _dequeue_any(self, dequeue: Any, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
         """As RQ's own, without the paused queues. A job that arrives while this waits, of a queue that was paused meanwhile, goes back
@@ -72,21 +61,21 @@ class Pausing:
 def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """In one Redis, in every one where none is named. Raises Unsupported in a process that is no worker."""
     _need_worker(capture)
-    capture.pausing.holds.hold(queue, broker)
+    worker_end.pause(ENGINE, queue, broker)
     return {"note": "no worker of this host and user takes from it until it is resumed"}
 
 
 def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported in a process that is no worker."""
     _need_worker(capture)
-    capture.pausing.holds.release(queue, broker)
+    worker_end.resume(ENGINE, queue, broker)
     return {}
 
 
 def shutdown_worker(capture: Capture) -> dict[str, Any]:
     """RQ's warm shutdown, by its own signal. Raises Unsupported in a process that is no worker."""
     _need_worker(capture)
-    threading.Timer(ANSWER_S, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    worker_end.signal_after_answer()
     return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
 
 

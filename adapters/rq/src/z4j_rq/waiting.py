@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from rq.exceptions import DeserializationError
@@ -11,10 +12,9 @@ from rq.job import Job
 from rq.queue import Queue
 
 import z4j_agent
-from z4j_agent import records
 from z4j_agent.adapter import WaitingTask
 from z4j_agent.agent import Agent
-from z4j_agent.hooks import now
+from z4j_agent.queue_actions import Entry, purge
 from z4j_rq import originals
 from z4j_rq.facts import ENGINE, name_of, to_us
 from z4j_rq.marks import attempt_of
@@ -55,27 +55,28 @@ def _shown(agent: Agent | None, id: str, job: Job | None, due: int | None) -> Wa
 
 
 def purge_queue(view: View, name: str, place: str) -> dict[str, Any]:
-    """Takes everything out of a place. What is told of a job stands in the spool before the job is gone; ZREM and LREM say for certain
-    whether a worker was first, and then it is the worker's. Jobs that come while this runs are left alone."""
+    """Takes everything out of a place. ZREM and LREM say for certain whether a worker was first, and then it is the worker's. Jobs that
+    come while this runs are left alone. Raises Refused."""
     queue, agent = view.queue_named(name), z4j_agent.current()
+    assert agent is not None  # the command came through it
+    return purge(agent, ENGINE, queue.name, _entries(agent, view, queue, place), is_dead=place == "dead")
+
+
+def _entries(agent: Agent, view: View, queue: Queue, place: str) -> Iterator[Entry]:
+    broker = view.known.identity_of(queue.connection)
     left = int(queue.connection.llen(queue.key) if place == "waiting" else queue.connection.zcard(_registry(queue, place)))
-    taken, first_at, last_at = 0, 0, 0
     while left > 0:
         found = list(_first(queue, place, min(AT_ONCE, left)))
         if not found:
-            break
+            return
         left -= len(found)
         for id, job, _ in found:
-            if job is not None and agent is not None:
-                agent.append(originals.payload_of(agent, job, originals.BY_WORKER, view.known.identity_of(queue.connection)))
-            if not _take(queue, place, id, job):
-                continue
-            taken += 1
-            if job is not None and agent is not None and place != "dead":
-                last_at = now()
-                first_at = first_at or last_at
-                agent.append(records.cancelled(ENGINE, id, attempt_of(job), last_at, agent.run, name_of(job), queue.name, reason="purged"))
-    return {"tasks": taken, "queue": queue.name} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+            taking = partial(_take, queue, place, id, job)
+            if job is None:
+                yield Entry("", 0, "", taking)
+            else:
+                told = partial(originals.payload_of, agent, job, originals.BY_WORKER, broker)
+                yield Entry(id, attempt_of(job), name_of(job), taking, told)
 
 
 def _take(queue: Queue, place: str, id: str, job: Job | None) -> bool:

@@ -167,8 +167,5 @@ class TaskiqAdapter(Adapter):
     def resume_queue(self, queue: str) -> dict[str, Any]:
         return control.resume_queue(self._asked(), queue, self._broker)
 
-    def list_paused(self) -> list[str]:
-        return sorted({queue for capture in self.captures for queue in capture.gate.holds.names()})
-
     def shutdown_worker(self) -> dict[str, Any]:
         return control.shutdown_worker(self.captures)

@@ -12,11 +12,12 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
-from z4j_agent.holds import Holds, own_holds
 from z4j_agent.patching import Patches
 from z4j_taskiq.brokers import identity_of
 from z4j_taskiq.facts import ENGINE, queue_of
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture
 
 LOOK_S = 0.2
-ANSWER_S = 0.3
-"""So long the answer to a command has before the processes it came from begin to end."""
 
 
 class Gate:
@@ -43,18 +42,12 @@ class Gate:
             return Gated(self, messages)
         return Gated(self, aiter(messages)) if hasattr(messages, "__aiter__") else messages
 
-    @property
-    def holds(self) -> Holds:
-        """Those of this process's spool folder."""
-        return own_holds(ENGINE)
-
     def connect(self, patches: Patches) -> None:
         patches.around(self._broker, "listen", lambda listen, *args, **kwargs: self._gated(listen(*args, **kwargs)))
 
     def is_held(self) -> bool:
         try:
-            holds = self.holds
-            return not holds.is_empty() and holds.is_held(queue_of(self._broker, {}), identity_of(self._broker))
+            return worker_end.is_paused(ENGINE, queue_of(self._broker, {}), partial(identity_of, self._broker))
         except Exception as error:
             let_through(error)
             faults.report("asking whether a queue is paused", error)
@@ -110,29 +103,29 @@ def _is_being_cancelled() -> bool:
 
 def pause_queue(captures: Sequence[Capture], queue: str, broker: str) -> dict[str, Any]:
     """In one broker, in every one where none is named. Raises Unsupported in a process that is no worker, Refused."""
-    _of(captures, queue).gate.holds.hold(queue, broker)
+    _need(captures, queue)
+    worker_end.pause(ENGINE, queue, broker)
     return {"note": "what a worker had taken before goes on; tasks that were fetched in advance still run"}
 
 
 def resume_queue(captures: Sequence[Capture], queue: str, broker: str) -> dict[str, Any]:
     """Raises Unsupported in a process that is no worker, Refused."""
-    _of(captures, queue).gate.holds.release(queue, broker)
+    _need(captures, queue)
+    worker_end.resume(ENGINE, queue, broker)
     return {}
 
 
-def _of(captures: Sequence[Capture], queue: str) -> Capture:
+def _need(captures: Sequence[Capture], queue: str) -> None:
     listening = [capture for capture in captures if capture.receiver is not None]
     if not listening:
         raise Unsupported("this process is no taskiq worker")
-    found = next((capture for capture in listening if queue_of(capture.broker, {}) == queue), None)
-    if found is None:
+    if all(queue_of(capture.broker, {}) != queue for capture in listening):
         raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
-    return found
 
 
 def _end(manager: int, captures: Sequence[Capture]) -> None:
     """Until this process is gone: between the two signals there is time, and the loop may wait anew before it has seen the event."""
-    time.sleep(ANSWER_S)
+    time.sleep(worker_end.ANSWER_S)
     try:
         os.kill(manager, signal.SIGTERM)
         while True:

@@ -7,12 +7,14 @@ Redis lists and streams alone: RabbitMQ gives nothing out without handing it ove
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import z4j_agent
-from z4j_agent import display, hooks, records
+from z4j_agent import display
 from z4j_agent.adapter import Refused, WaitingTask
+from z4j_agent.queue_actions import Entry, purge
 from z4j_taskiq import originals
 from z4j_taskiq.brokers import the_one
 from z4j_taskiq.facts import ENGINE, attempt_of
@@ -94,28 +96,22 @@ def _shown(broker: Any, raw: bytes) -> WaitingTask:
 
 
 def purge_queue(captures: Sequence[Capture], queue: str, place: str) -> dict[str, Any]:
-    """Removes every task that is there now. The record of a task is stored in the spool before the task is removed. Raises Refused."""
+    """Removes every task that is there now. Raises Refused."""
     capture, agent = of_queue(captures, queue, place), z4j_agent.current()
     assert agent is not None  # the command came through it
-    broker, taken, first_at, last_at = capture.broker, 0, 0, 0
+    broker = capture.broker
     with redis_of(broker) as client:
-        for held in first(client, broker, queue, LOOKED_AT):
-            message = read(broker, held.raw)
-            if message is not None:
-                shown = (message.args, message.kwargs, message.labels)
-                attempt = attempt_of(message.labels)
-                agent.append(
-                    originals.payload_of_delivery(agent, broker, held.raw, message.task_id, message.task_name, attempt, queue, shown)
-                )
-            if not take(client, broker, queue, held):
-                continue
-            taken += 1
-            if message is not None:
-                last_at = hooks.now()
-                first_at = first_at or last_at
-                head = (ENGINE, message.task_id, attempt, last_at, agent.run, message.task_name, queue)
-                agent.append(records.cancelled(*head, reason="purged"))
-    return {"tasks": taken, "queue": queue} | ({"first_at": first_at, "last_at": last_at} if first_at else {})
+
+        def entry(held: Held) -> Entry:
+            message, taking = read(broker, held.raw), partial(take, client, broker, queue, held)
+            if message is None:
+                return Entry("", 0, "", taking)
+            task_id, name, attempt = message.task_id, message.task_name, attempt_of(message.labels)
+            shown = (message.args, message.kwargs, message.labels)
+            told = partial(originals.payload_of_delivery, agent, broker, held.raw, task_id, name, attempt, queue, shown)
+            return Entry(task_id, attempt, name, taking, told)
+
+        return purge(agent, ENGINE, queue, map(entry, first(client, broker, queue, LOOKED_AT)))
 
 
 def _text(value: Any) -> str:
