@@ -256,4 +256,3 @@ def test_every_action_has_its_call_and_an_adapter_that_cannot_says_so(make_setti
         of = kept if action in WITH_ORIGINAL else {}
         with pytest.raises(Unsupported):
             carry_out(Asked(Command("c1", action, "fake", 100, {**params, **of}), Plain(), make_settings(allow="all")))
-    assert Adapter().list_paused() == []

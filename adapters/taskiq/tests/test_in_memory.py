@@ -180,8 +180,7 @@ def test_a_task_that_exits_has_failed(watched: Watched) -> None:
 def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything of ours that taskiq calls finds its agent gone."""
     monkeypatch.setenv("Z4J_LOG", "logging")
-    assert z4j_taskiq._adapter is not None
-    (capture,) = z4j_taskiq._adapter.captures
+    (capture,) = z4j_taskiq._installation.part_for(watched.broker).captures
     del capture._agent
 
     @watched.broker.task("inner")
@@ -282,8 +281,7 @@ def test_each_broker_of_a_process_is_asked_for_its_own(watched: Watched) -> None
     watched.run(lambda _: here.kiq())
     watched.run(lambda _: there.kiq())
     assert {(record.name, record.queue) for record in watched.records("succeeded")} == {("here", "memory"), ("there", "elsewhere")}
-    adapter = z4j_taskiq._adapter
-    assert adapter is not None
+    adapter = z4j_taskiq._installation.part_for(other)
     assert {(task.name, task.queue) for task in adapter.list_tasks()} == {("here", "memory"), ("there", "elsewhere")}
     (payload,) = [record for record in watched.records("payload") if record.name == "there"]
 
@@ -299,7 +297,7 @@ def test_each_broker_of_a_process_is_asked_for_its_own(watched: Watched) -> None
 
 def test_an_older_taskiq_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("Z4J_LOG", "logging")
-    monkeypatch.setattr(z4j_taskiq, "OLDEST", (99, 0))
+    monkeypatch.setattr(z4j_taskiq._installation, "oldest", (99, 0))
     broker = InMemoryBroker()
     with caplog.at_level(logging.ERROR):
         z4j_taskiq.install(broker, url=NOBODY, spool=tmp_path / "spool", is_plaintext_allowed=True)

@@ -239,10 +239,6 @@ class Adapter:
         """The reverse of `pause_queue`; of a queue that is not paused, nothing happens."""
         raise Unsupported
 
-    def list_paused(self) -> list[str]:
-        """The queues this worker does not take from because of `pause_queue`."""
-        return []
-
     def shutdown_worker(self) -> dict[str, Any]:
         """This worker finishes what it runs and ends, by its engine's own warm shutdown."""
         raise Unsupported

@@ -59,7 +59,7 @@ class Installation:
         newest: int | None = None,
         real: Callable[[Any], Any] = lambda target: target,
     ) -> None:
-        self._name, self._version, self._oldest, self._newest = name, version, oldest, newest
+        self._name, self._version, self.oldest, self._newest = name, version, oldest, newest
         self._load, self._real = load, real
         self._watched: dict[int, tuple[Any, Any]] = {}
         """By the identity of the target: it, and the part of the agent that watches it."""
@@ -91,7 +91,7 @@ class Installation:
     def _install(self, target: Any, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
         part = self.part_for(target) or next((part for _, part in self._watched.values() if hasattr(part, "watch")), None)
         if part is None:
-            if not is_supported(self._name, _version_of(self._version), self._oldest, self._newest):
+            if not is_supported(self._name, _version_of(self._version), self.oldest, self._newest):
                 return
             part = self._load()(target, *options)
             z4j_agent.start(part, **settings)
