@@ -1,21 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example runs as its README says, and what Dramatiq's guide shows does the same with z4j as without, also when nobody listens."""
+"""The example runs as its README says, and Dramatiq's own does the same with z4j as without, also when nobody listens."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import pytest
+from z4j_agent.conformance import ExampleContract, Harness, wait_for
 
-from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.harness import Harness, free_port, wait_for
-
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples/dramatiq"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 DOCUMENTED = """
 import sys
 import dramatiq
@@ -56,78 +51,34 @@ if __name__ == "__main__":
 """
 
 
-class Broker(Harness):
-    """Only a broker and a folder."""
+class TestDramatiq(ExampleContract):
+    folder = EXAMPLES / "dramatiq"
+    worker = ("-m", "dramatiq", "app", "-p", "1", "-t", "2")
+    producer = ("-c", "from app import add; add.send(2, 3)")
+    prints = ""
+    told = ("add", "default")
+    files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
+    install = "import z4j_dramatiq; z4j_dramatiq.install(broker)"
 
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    harness = Broker(tmp_path, f"z4j+ws://z4a_{'x' * 43}@127.0.0.1:{free_port()}")
-    try:
-        yield harness
-    finally:
-        harness.tear_down()
-
-
-def test_the_example_runs(broker: Broker) -> None:
-    gateway = Gateway()
-    gateway.start()
-    try:
-        broker.url = gateway.url
-        environment = broker.environment() | {"BROKER_URL": f"redis://127.0.0.1:{broker.start_valkey()}/0"}
-        with (broker.folder / "worker.log").open("wb") as log:
-            command = [sys.executable, "-m", "dramatiq", "app", "-p", "1", "-t", "2"]
-            worker = subprocess.Popen(command, cwd=EXAMPLE, env=environment, stdout=log, stderr=log)
-        broker.processes.append(worker)
-        sent = subprocess.run(
-            [sys.executable, "-c", "from app import add; add.send(2, 3)"],
-            cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert sent.returncode == 0, sent.stderr
-        told = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told")
-        assert (told[0].name, told[0].queue) == ("add", "default")
-        assert [r.meta["code"] for r in gateway.records(told[0].task_id) if r.kind == "enqueued"] == ["__main__:1"]
+    def run_own(self, broker: Harness, folder: Path, variant: str) -> dict[str, Any]:
+        # one thread: what two print into Dramatiq's pipe at once is torn
+        worker = self.begin(broker, folder, "-m", "dramatiq", "documented", "-p", "1", "-t", "1")
+        made = self.run(broker, folder, "documented.py")
+        wait_for(lambda: broker.log(folder.name).count("There are") == 4, "the pipeline ran")
         worker.terminate()
-        assert worker.wait(20) == 0
-    finally:
-        gateway.stop()
+        status = worker.wait(20)
+        lines = [
+            re.sub(r"^\[[^]]*\] ", "", re.sub(r"[0-9a-f-]{36}|\d+ milliseconds|0x[0-9a-f]+", "…", line))
+            for line in broker.log(folder.name).splitlines()
+        ]
+        said = sorted(x for x in lines if x.startswith(("There are", "Breaking", "LookupError")) or re.search(r" \[(WARNING|ERROR)\] ", x))
+        return {
+            "producer": (made.returncode, made.stdout, made.stderr),
+            "status": status,
+            "worker": [re.sub(r"\[PID \d+\] ", "", line) for line in said],
+        }
 
-
-def test_the_guide_s_actors_do_not_notice(broker: Broker) -> None:
-    port = broker.start_valkey()
-    bare = run_documented(broker, port, "bare", "")
-    watched = run_documented(broker, port, "watched", "import z4j_dramatiq; z4j_dramatiq.install(broker)")
-    assert watched == bare
-    assert bare["producer"][0] == 7
-    assert "There are 19 words at 'http://example.com'." in bare["worker"]
-    assert bare["worker"].count("Breaking at 'dawn'.") == 2
-    assert (broker.folder / "spool").exists(), "it was watched"
-
-
-def run_documented(broker: Broker, port: int, name: str, install: str) -> dict[str, Any]:
-    """What there is to see of a run: what it printed, exit codes, and what Dramatiq logs without times and ids."""
-    folder = broker.folder / name
-    folder.mkdir()
-    (folder / "documented.py").write_text(DOCUMENTED.replace("INSTALL", install).replace("PORT", str(port)), "utf-8")
-    log = f"{name}-worker"
-    # one thread: what two print into Dramatiq's pipe at once is torn
-    worker = broker.start(log, [sys.executable, "-m", "dramatiq", "documented", "-p", "1", "-t", "1"], cwd=folder)
-    made = subprocess.run(
-        [sys.executable, "documented.py"],
-        cwd=folder, env=broker.environment(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    wait_for(lambda: broker.log(log).count("There are") == 4, "the pipeline ran")
-    worker.terminate()
-    status = worker.wait(20)
-    lines = [
-        re.sub(r"^\[[^]]*\] ", "", re.sub(r"[0-9a-f-]{36}|\d+ milliseconds|0x[0-9a-f]+", "…", line))
-        for line in broker.log(log).splitlines()
-    ]
-    said = sorted(
-        line for line in lines if line.startswith(("There are", "Breaking", "LookupError")) or " [WARNING] " in line or " [ERROR] " in line
-    )
-    return {
-        "producer": (made.returncode, made.stdout, made.stderr),
-        "status": status,
-        "worker": [re.sub(r"\[PID \d+\] ", "", x) for x in said],
-    }
+    def check_own(self, seen: dict[str, Any]) -> None:
+        assert seen["producer"][0] == 7
+        assert "There are 19 words at 'http://example.com'." in seen["worker"]
+        assert seen["worker"].count("Breaking at 'dawn'.") == 2

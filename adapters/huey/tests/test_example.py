@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example runs as its README says, and what Huey's guide shows does the same with z4j as without, also when nobody listens."""
+"""The example runs as its README says, and Huey's own does the same with z4j as without, also when nobody listens."""
 
 from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import pytest
+from z4j_agent.conformance import ExampleContract, Harness, wait_for
 
-from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.harness import Harness, free_port, wait_for
-
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples/huey"
-CONSUMER = [sys.executable, "-m", "huey.bin.huey_consumer"]
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+CONSUMER = ("-m", "huey.bin.huey_consumer")
 DOCUMENTED = """
 import sys
 from huey import SqliteHuey, crontab
@@ -72,74 +67,33 @@ CHANGING = re.compile(
 """Times, ids, folders and addresses in Huey's log."""
 
 
-class Broker(Harness):
-    """Only a broker and a folder."""
+class TestHuey(ExampleContract):
+    folder = EXAMPLES / "huey"
+    worker = (*CONSUMER, "app.huey")
+    told = ("app.add", "sums")
+    end = signal.SIGINT
+    files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
+    install = "import z4j_huey; z4j_huey.install(huey)"
+    variants = ("thread", "process")
 
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    harness = Broker(tmp_path, f"z4j+ws://z4a_{'x' * 43}@127.0.0.1:{free_port()}")
-    try:
-        yield harness
-    finally:
-        harness.tear_down()
-
-
-def test_the_example_runs(broker: Broker) -> None:
-    gateway = Gateway()
-    gateway.start()
-    try:
-        broker.url = gateway.url
-        environment = broker.environment() | {"BROKER_URL": f"redis://127.0.0.1:{broker.start_valkey()}/0"}
-        with (broker.folder / "worker.log").open("wb") as log:
-            worker = subprocess.Popen([*CONSUMER, "app.huey"], cwd=EXAMPLE, env=environment, stdout=log, stderr=log)
-        broker.processes.append(worker)
-        done = subprocess.run(
-            [sys.executable, "produce.py"], cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.stdout == "5\n", done.stderr
-        told = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told")
-        assert (told[0].name, told[0].queue, told[0].rest["result"]) == ("app.add", "sums", "5")
-        code = next(r.meta["code"] for r in gateway.records(told[0].task_id) if r.kind == "enqueued")
-        assert re.fullmatch(r"__main__:\d+", code)
+    def run_own(self, broker: Harness, folder: Path, variant: str) -> dict[str, Any]:
+        worker = self.begin(broker, folder, *CONSUMER, "documented.huey", "-k", variant, "-w", "1", "-d", "0.05", "-m", "0.1")
+        wait_for(lambda: "commands are available" in broker.log(folder.name), "the consumer is ready")
+        made = self.run(broker, folder, "-c", "import documented; documented.main()")
+        assert made.returncode == 7, made.stderr
+        wait_for(lambda: broker.log(folder.name).count("post flaky_task") == 2, "the last task is over")
         worker.send_signal(signal.SIGINT)
-        assert worker.wait(20) == 0
-    finally:
-        gateway.stop()
+        status = worker.wait(20)
+        ours = re.compile(r"z4j|^ +[\^~]+$")
+        lines = [CHANGING.sub("…", line) for line in broker.log(folder.name).splitlines()]
+        return {
+            "producer": (made.returncode, made.stdout, made.stderr),
+            "status": status,
+            "worker": sorted(line for line in lines if not ours.search(line) and "Huey consumer started with" not in line),
+        }
 
-
-@pytest.mark.parametrize("pool", ["thread", "process"])
-def test_the_guide_s_tasks_do_not_notice(broker: Broker, pool: str) -> None:
-    bare = run_documented(broker, "bare", pool, "")
-    watched = run_documented(broker, "watched", pool, "import z4j_huey; z4j_huey.install(huey)")
-    assert watched == bare
-    assert bare["producer"][0] == 7
-    said = [line for line in bare["producer"][1].splitlines() if not line.startswith("signal")]
-    assert said[:4] == ["3", "[3, 7, 12]", "7", "[2, 4]"]
-    assert bare["worker"].count("flaky dawn") == 2
-    assert (broker.folder / "spool").exists(), "it was watched"
-
-
-def run_documented(broker: Broker, name: str, pool: str, install: str) -> dict[str, Any]:
-    """What there is to see of a run: what it printed, exit codes, and what Huey logs without times and ids."""
-    folder = broker.folder / name
-    folder.mkdir()
-    (folder / "documented.py").write_text(DOCUMENTED.replace("INSTALL", install), "utf-8")
-    log = f"{name}-worker"
-    worker = broker.start(log, [*CONSUMER, "documented.huey", "-k", pool, "-w", "1", "-d", "0.05", "-m", "0.1"], cwd=folder)
-    wait_for(lambda: "commands are available" in broker.log(log), "the consumer is ready")
-    made = subprocess.run(
-        [sys.executable, "-c", "import documented; documented.main()"],
-        cwd=folder, env=broker.environment(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert made.returncode == 7, made.stderr
-    wait_for(lambda: broker.log(log).count("post flaky_task") == 2, "the last task is over")
-    worker.send_signal(signal.SIGINT)
-    status = worker.wait(20)
-    ours = re.compile(r"z4j|^ +[\^~]+$")
-    lines = [CHANGING.sub("…", line) for line in broker.log(log).splitlines()]
-    return {
-        "producer": (made.returncode, made.stdout, made.stderr),
-        "status": status,
-        "worker": sorted(line for line in lines if not ours.search(line) and "Huey consumer started with" not in line),
-    }
+    def check_own(self, seen: dict[str, Any]) -> None:
+        assert seen["producer"][0] == 7
+        said = [line for line in seen["producer"][1].splitlines() if not line.startswith("signal")]
+        assert said[:4] == ["3", "[3, 7, 12]", "7", "[2, 4]"]
+        assert seen["worker"].count("flaky dawn") == 2

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 from typing import Any
 
 from redis import Redis
-from rq import Queue, SimpleWorker, Worker
-from rq.job import Job
-from rq.registry import FailedJobRegistry, StartedJobRegistry
-from rq.worker import BaseWorker
+from rq import Queue
 
 import z4j_rq
 from z4j_agent.conformance import Harness, ReportingInstallContract
@@ -22,12 +22,12 @@ class TestRq(ReportingInstallContract):
         self.port = harness.start_valkey()
 
     def owners(self, target: Any) -> list[Any]:
-        found = [Queue, Job, BaseWorker, Worker, SimpleWorker, FailedJobRegistry, StartedJobRegistry]
-        try:
-            from rq.cron import CronJob, CronScheduler
-        except ImportError:  # before RQ 2.4
-            return found
-        return [*found, CronJob, CronScheduler]
+        """Every class of RQ, not just those we know we touch."""
+        with contextlib.suppress(ImportError):  # RQ before 2.4 has none; `install` loads it
+            importlib.import_module("rq.cron")
+        modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "rq"]
+        values = [value for module in modules for value in list(vars(module).values()) if isinstance(value, type)]
+        return sorted({value for value in values if value.__module__.partition(".")[0] == "rq"}, key=repr)
 
     def enqueue(self, target: Any) -> str:
         with Redis(port=self.port) as connection:

@@ -4,17 +4,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
-import pytest
+from z4j_agent.conformance import ExampleContract, Harness, wait_for
 
-from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.harness import Harness, free_port, wait_for
-
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples/taskiq"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 DOCUMENTED = """
 import asyncio, sys
 from taskiq import TaskiqEvents
@@ -68,72 +64,25 @@ if __name__ == "__main__":
 """
 
 
-class Broker(Harness):
-    """Only a broker and a folder."""
+class TestTaskiq(ExampleContract):
+    folder = EXAMPLES / "taskiq"
+    worker = ("-m", "taskiq", "worker", "app:broker", "--workers", "1")
+    told = ("app:add", "taskiq")
+    files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
+    install = "import z4j_taskiq; z4j_taskiq.install(broker)"
 
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    harness = Broker(tmp_path, f"z4j+ws://z4a_{'x' * 43}@127.0.0.1:{free_port()}")
-    try:
-        yield harness
-    finally:
-        harness.tear_down()
-
-
-def test_the_example_runs(broker: Broker) -> None:
-    gateway = Gateway()
-    gateway.start()
-    broker.url = gateway.url
-    environment = broker.environment() | {"BROKER_URL": f"redis://127.0.0.1:{broker.start_valkey()}/0"}
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "taskiq", "worker", "app:broker", "--workers", "1"],
-        cwd=EXAMPLE,
-        env=environment,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    broker.processes.append(worker)
-    try:
-        done = subprocess.run(
-            [sys.executable, "produce.py"], cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.stdout == "5\n", done.stderr
-        told = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told")
-        assert (told[0].name, told[0].rest["result"]) == ("app:add", "5")
-        code = next(r.meta["code"] for r in gateway.records(told[0].task_id) if r.kind == "enqueued")
-        assert re.fullmatch(r"__main__:\d+", code)
+    def run_own(self, broker: Harness, folder: Path, variant: str) -> dict[str, Any]:
+        worker = self.begin(broker, folder, "-m", "taskiq", "worker", "documented:broker", "--workers", "1")
+        wait_for(lambda: "Listening started" in broker.log(folder.name), "the worker is ready", seconds=30)
+        made = self.run(broker, folder, "documented.py")
         worker.terminate()
-        assert worker.wait(20) == 0
-    finally:
-        gateway.stop()
+        return {
+            "producer": (made.returncode, made.stdout, made.stderr.splitlines()[-1]),
+            "worker": worker.wait(20),
+            "errors": re.findall(r"^\w*(?:Error|Exit): .*$", broker.log(folder.name), re.M),
+        }
 
-
-def test_taskiqs_own_example_does_not_notice(broker: Broker) -> None:
-    bare = run_documented(broker, "bare", "")
-    watched = run_documented(broker, "watched", "import z4j_taskiq; z4j_taskiq.install(broker)")
-    assert watched == bare
-    assert bare["producer"][0] == 1
-    assert "Returned value: 2" in bare["producer"][1]
-    assert bare["worker"] == 0
-    assert (broker.folder / "spool").exists(), "it was watched"
-
-
-def run_documented(broker: Broker, name: str, install: str) -> dict[str, object]:
-    """What there is to see of a run: the producer's exit code and output, and how the worker ended."""
-    folder = broker.folder / name
-    folder.mkdir()
-    port = broker.start_valkey()
-    (folder / "documented.py").write_text(DOCUMENTED.replace("INSTALL", install).replace("PORT", str(port)), "utf-8")
-    worker = broker.start(name, [sys.executable, "-m", "taskiq", "worker", "documented:broker", "--workers", "1"], cwd=folder)
-    wait_for(lambda: "Listening started" in broker.log(name), "the worker is ready", seconds=30)
-    made = subprocess.run(
-        [sys.executable, "documented.py"], cwd=folder, env=broker.environment(), capture_output=True, text=True, timeout=60, check=False
-    )
-    worker.terminate()
-    log = broker.log(name)
-    return {
-        "producer": (made.returncode, made.stdout, made.stderr.splitlines()[-1]),
-        "worker": worker.wait(20),
-        "errors": re.findall(r"^\w*(?:Error|Exit): .*$", log, re.M),
-    }
+    def check_own(self, seen: dict[str, Any]) -> None:
+        assert seen["producer"][0] == 1
+        assert "Returned value: 2" in seen["producer"][1]
+        assert seen["worker"] == 0
