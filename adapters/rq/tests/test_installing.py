@@ -19,7 +19,10 @@ class TestRq(ReportingInstallContract):
     package = z4j_rq
 
     def target(self, harness: Harness) -> None:
-        self.port = harness.start_valkey()
+        self.connection = Redis(port=harness.start_valkey())
+
+    def close(self) -> None:
+        self.connection.close()
 
     def owners(self, target: Any) -> list[Any]:
         """Every class of RQ, not just those we know we touch."""
@@ -30,5 +33,4 @@ class TestRq(ReportingInstallContract):
         return sorted({value for value in values if value.__module__.partition(".")[0] == "rq"}, key=repr)
 
     def enqueue(self, target: Any) -> str:
-        with Redis(port=self.port) as connection:
-            return str(Queue("work", connection=connection).enqueue("time.sleep", 0).id)
+        return str(Queue("work", connection=self.connection).enqueue("time.sleep", 0).id)

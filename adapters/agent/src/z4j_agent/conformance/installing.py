@@ -36,6 +36,9 @@ class InstallContract:
         """The classes, modules and objects of the engine that may be patched, all of them."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Closes what `target` has opened. The agent does not use it any more."""
+
     # -- fixtures ------------------------------------------------------------------------------------------------------
     @pytest.fixture
     def gateway(self) -> Iterator[Gateway]:
@@ -49,10 +52,13 @@ class InstallContract:
         """The target. It is not installed yet."""
         harness = Harness(tmp_path, gateway.url)
         try:
-            yield self.target(harness)
+            target = self.target(harness)
+            self._owners = self.owners(target)
+            yield target
         finally:
             self.package.uninstall()
             z4j_agent.stop(0.1)
+            self.close()
             harness.tear_down()
 
     @pytest.fixture
@@ -69,29 +75,29 @@ class InstallContract:
     # -- what must hold ------------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("how", LEAVING)
     def test_the_engine_is_as_it_was_when_we_have_left(self, how: str, made: Any, install: Callable[[], None]) -> None:
-        before = self._state(made)
+        before = self._state()
         for _ in range(2):
             install()
-            assert _differing(before, self._state(made)), "nothing is watched"
+            assert _differing(before, self._state()), "nothing is watched"
             self.leave(how)
-            assert _differing(before, self._state(made)) == []
+            assert _differing(before, self._state()) == []
 
     @pytest.mark.parametrize("how", LEAVING)
     def test_what_another_library_put_on_later_stays(self, how: str, made: Any, install: Callable[[], None], gateway: Gateway) -> None:
-        owners, before, called = self.owners(made), self._attributes(made), list[str]()
+        owners, before, called = self._owners, self._attributes(), list[str]()
         install()
-        after = self._attributes(made)
+        after = self._attributes()
         patched = [place for place in after if after[place] is not before.get(place) and _is_method(after[place])]
         try:
             theirs = {(number, name): _wrap(owners[number], name, called) for number, name in patched}
             for _ in range(2):
                 self.leave(how)
                 self.check_silent(made, gateway, called)
-                assert [place for place in patched if self._attributes(made)[place] is not theirs[place]] == []
+                assert [place for place in patched if self._attributes()[place] is not theirs[place]] == []
                 install()
                 self.check_told(made, gateway)
             self.leave(how)
-            now = self._attributes(made)
+            now = self._attributes()
             assert [name for number, name in patched if now[number, name] is not theirs[number, name]] == []
         finally:
             for number, name in patched:
@@ -118,12 +124,12 @@ class InstallContract:
         """That it is not. `called` has the names of methods that went through another library's wrapper."""
 
     # -- reading -------------------------------------------------------------------------------------------------------
-    def _attributes(self, made: Any) -> dict[Place, Any]:
-        return {(number, name): value for number, owner in enumerate(self.owners(made)) for name, value in vars(owner).items()}
+    def _attributes(self) -> dict[Place, Any]:
+        return {(number, name): value for number, owner in enumerate(self._owners) for name, value in vars(owner).items()}
 
-    def _state(self, made: Any) -> dict[Place, Any]:
+    def _state(self) -> dict[Place, Any]:
         """The same, of lists and dicts what is in them."""
-        return {place: _frozen(value) for place, value in self._attributes(made).items()}
+        return {place: _frozen(value) for place, value in self._attributes().items()}
 
 
 class ReportingInstallContract(InstallContract):
