@@ -57,7 +57,7 @@ CHANGING = re.compile(r"(?m)^\d\d:\d\d:\d\d +|\d+:\d+:\d+\.\d+|[0-9a-f]{32}|PID 
 class TestRq(ExampleContract):
     folder = EXAMPLES / "rq"
     worker = ("-m", "rq.cli", "worker", "-c", "app", "--url", "URL", "sums")
-    told = ("app.add", "sums")
+    told = ("app.add", "sums", "5")
     files: ClassVar[Mapping[str, str]] = {"documented_functions.py": FUNCTIONS, "documented.py": DOCUMENTED, "settings.py": "INSTALL\n"}
     install = "import z4j_rq; z4j_rq.install()"
 

@@ -30,8 +30,8 @@ class ExampleContract:
     producer: ClassVar[tuple[str, ...]] = ("produce.py",)
     prints: ClassVar[str] = "5\n"
     """What the producer prints."""
-    told: ClassVar[tuple[str, str]]
-    """Name and queue of the one task, whose result is 5."""
+    told: ClassVar[tuple[str, str, str]]
+    """Name, queue and result of the one task."""
     end: ClassVar[int] = signal.SIGTERM
     """The signal that ends the worker in order."""
 
@@ -86,7 +86,7 @@ class ExampleContract:
             done = self.run(broker, self.folder, *self.producer)
             assert done.stdout == self.prints, done.stderr
             told = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told", seconds=LONG_S)[0]
-            assert (told.name, told.queue, told.rest["result"]) == (*self.told, "5")
+            assert (told.name, told.queue, told.rest["result"]) == self.told
             assert [CODE.fullmatch(r.meta["code"]) for r in gateway.records(told.task_id) if r.kind == "enqueued"] != [None]
             worker.send_signal(self.end)
             assert worker.wait(20) == 0, broker.log(self.folder.name)
