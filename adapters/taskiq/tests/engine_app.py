@@ -189,7 +189,7 @@ async def send(kind: str, args: list[Any], kwargs: dict[str, Any], labels: dict[
 
 def ask_adapter(method: str, *args: str) -> str:
     """What the adapter of this process answers; asked in a thread of its own, as the agent does."""
-    found = getattr(z4j_taskiq._adapter, method)(*args)
+    found = getattr(z4j_taskiq._installation.part_for(broker), method)(*args)
     return json.dumps([dataclasses.astuple(entry) for entry in found] if isinstance(found, list) else found)
 
 
