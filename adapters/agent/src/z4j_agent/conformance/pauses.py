@@ -23,6 +23,14 @@ from z4j_agent.conformance.reading import final_answer
 PATIENCE_S = 60
 
 
+def group_of(pid: int) -> int:
+    """The process group of a process, 0 where it has ended."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
 class PausesContract(OwnGateway):
     """Subclass it with a `harness_class`, whose workers install the adapter where `Z4J_URL` is set; the name must begin with `Test`."""
 
@@ -49,7 +57,9 @@ class PausesContract(OwnGateway):
         process = two.start_worker_of(which)
 
         def found() -> list[Link]:
-            return [link for link in gateway.links[before:] if link.is_open and link.hello["role"] == "worker"]
+            """Not another worker's, which may connect anew meanwhile: every worker is started with a process group of its own."""
+            links = [link for link in gateway.links[before:] if link.is_open and link.hello["role"] == "worker"]
+            return [link for link in links if group_of(link.hello["pid"]) == process.pid]
 
         link = wait_for(found, f"the worker of {which} connects", seconds=PATIENCE_S)[-1]
         return process, next(iter(link.hello["brokers"][two.engine]))
