@@ -9,14 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness
+from z4j_celery.state import AppState
 from z4j_celery.stored_ends import StoredEnds
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +31,7 @@ class Stored:
 
 
 def test_what_is_passed_by_position_reaches_the_backend() -> None:
-    ends = StoredEnds(SimpleNamespace(app=object()))  # type: ignore[arg-type]
+    ends = StoredEnds(AppState(Celery("other")), lambda *_: None, lambda **_: None, lambda *_: None)
     found: list[tuple[Any, ...]] = []
     backend, request, error = Stored(), object(), ValueError("no")
     for around, given in (

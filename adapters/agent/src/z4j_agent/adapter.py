@@ -7,9 +7,10 @@ Declared means the conformance suite demands it; undeclared means the method ans
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from z4j_agent.contract import ACTION_LEVEL, Action, Capability, Certainty, Finding, Refused, Scope, Unsupported
 from z4j_agent.schedules import Scheduler
@@ -264,7 +265,21 @@ class Adapter:
         raise Unsupported
 
 
+class SeveralBrokers(Adapter):
+    """An adapter whose process may use several brokers at once. `of_broker` gives a copy that looks into one of them."""
+
+    only: str = ""
+    """The identity of the one broker that is looked into, "" for all of this process."""
+
+    def of_broker(self, broker: str) -> Self:
+        if broker == self.only:
+            return self
+        beside = copy.copy(self)
+        beside.only = broker
+        return beside
+
+
 __all__ = [
     "ACTION_LEVEL", "LEVELS", "PLACES", "Action", "Adapter", "Capability", "Certainty", "Finding", "Level", "Original", "Place",
-    "QueueInfo", "Refused", "RunningTask", "Scope", "TaskInfo", "Unsupported", "WaitingTask", "WorkerInfo",
+    "QueueInfo", "Refused", "RunningTask", "Scope", "SeveralBrokers", "TaskInfo", "Unsupported", "WaitingTask", "WorkerInfo",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ import hashlib
 import threading
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
 
 from billiard.exceptions import Terminated
 from celery import signals
@@ -24,40 +23,24 @@ from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
 from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import route, text_of
-from z4j_celery import apps, destinations, discovery, originals, outcomes, stored_ends
+from z4j_celery import apps, originals, outcomes, stored_ends
 from z4j_celery.facts import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.runs import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
+from z4j_celery.state import AppState
 
 MAX_SENT = 1_000
-SWEEP_AT = 512
 
 
 class Capture:
     """The receivers of one app, and what they must remember between two signals of one task."""
 
-    def __init__(self, app: Any, on_ready: Callable[[Any], None]) -> None:
-        self.app = app
-        self._on_ready = on_ready
-        self.consumer: Any = None
-        """The worker's consumer once it is ready; None in producers and children."""
-        self.hub: Any = None
-        """gevent's hub in whose greenlets this app is used; None without gevent."""
+    def __init__(self, state: AppState, on_ready: Callable[[AppState], None]) -> None:
+        self.state = state
+        self.app = state.app
         self.agent: Agent
+        self._on_ready = on_ready
         self._sending = threading.local()
-        self.paused: set[str] = set()
-        """Queues that this process's worker has left because of a pause."""
-        self._runs: dict[int, Run] = {}
-        """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
-        self._routes = destinations.Routes(app)
-        self._stored_ends = stored_ends.StoredEnds(self)
-        self._held: dict[str, ref[Any]] = {}
-        """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
-
-        Swept now and then: a `WeakValueDictionary` tidies after every single task, at 15 µs of main's time each.
-        """
-        self._sweep_at = SWEEP_AT
-        self._sent: set[str] = set()
-        """Queues the application has sent to from this process; a worker elsewhere may be the only one that declares them."""
+        self._stored_ends = stored_ends.StoredEnds(state, self.failed_elsewhere, self.on_revoked, self.on_stored)
         self._receivers: list[tuple[Any, Callable[..., Any]]] = [
             (signals.before_task_publish, self.on_before_publish),
             (signals.after_task_publish, self.on_after_publish),
@@ -74,27 +57,12 @@ class Capture:
             (signals.worker_shutdown, self.on_worker_shutdown),
         ]
 
-    def knows_queue(self, queue: str) -> bool:
-        """Whether the application uses that queue."""
-        return destinations.knows_queue(self.app, self.consumer, self._sent, queue)
-
-    def known_queues(self) -> list[str]:
-        """The application's queues, as far as this process knows them."""
-        return destinations.known_queues(self.app, self.consumer, self._sent)
-
-    def queue_in(self, info: Any) -> str:
-        """The queue a request came from; "" where nothing is known (a task called in place)."""
-        if not info:
-            return ""
-        consumed = destinations.consumed(self.consumer) if info.get("exchange") and self.consumer is not None else ()
-        return self._routes.queue(info.get("exchange"), info.get("routing_key"), consumed)
-
     def connect(self) -> None:
         """Connects every receiver; the tracer reads the live list, so late is early enough."""
         agent = z4j_agent.current()
         if agent is None:
             return
-        self.agent = agent
+        self.agent = self.state.agent = agent
         never_swallow(SoftTimeLimitExceeded, TimeLimitExceeded, Terminated)
         for signal, receiver in self._receivers:
             signal.connect(receiver, weak=False, dispatch_uid=self._uid(receiver))
@@ -142,20 +110,20 @@ class Capture:
         if not isinstance(said, dict) or not said.get("id"):
             return
         task_id, name, attempt = said["id"], str(said.get("task", sender)), int(said.get("retries") or 0)
-        queue = self._routes.queue(exchange, routing_key)
-        if not str(getattr(exchange, "name", exchange) or "") and len(self._sent) < MAX_SENT:
-            self._sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
+        queue = self.state.routes.queue(exchange, routing_key)
+        if not str(getattr(exchange, "name", exchange) or "") and len(self.state.sent) < MAX_SENT:
+            self.state.sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
         meta = sent_meta(said, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))
-        task = get_current_task() if self._runs else None
-        if task is not None and task.request.id == task_id and (run := self.run_of(task.request)) is not None:
+        task = get_current_task() if self.state.runs else None
+        if task is not None and task.request.id == task_id and (run := self.state.run_of(task.request)) is not None:
             run.sent_again = to_us(said.get("eta")) or at
         message, sending.message = getattr(sending, "message", None), None
         if message is not None:
             agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
         if not agent.is_connected_process:
-            self.hub = self.hub or green.current_hub()
+            self.state.hub = self.state.hub or green.current_hub()
             agent.connect()
 
     # -- the worker's main process -------------------------------------------------------------------------------------
@@ -166,11 +134,8 @@ class Capture:
         agent, headers, info = self.agent, request.request_dict, request.delivery_info
         at, task_id = now(), request.id
         marks = take_old_marks(headers)  # the child and its task get the rest
-        held = self._held
-        held[task_id] = ref(request)
-        if len(held) > self._sweep_at:
-            self._sweep()
-        attempt, queue, name = int(headers.get("retries") or 0), self.queue_in(info), request.type
+        self.state.hold(request)
+        attempt, queue, name = int(headers.get("retries") or 0), self.state.queue_in(info), request.type
         if MARK in marks or (request.content_type == originals.JSON and originals.is_reported(request.body)):
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         else:
@@ -180,27 +145,12 @@ class Capture:
         eta = to_us(request.eta) if request.eta else None
         agent.append(records.received(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=eta, meta=meta))
 
-    def _sweep(self) -> None:
-        """Forgets the requests that Celery has forgotten; the next sweep comes when their number has doubled."""
-        self._held = {task_id: request for task_id, request in self._held.items() if request() is not None}
-        self._sweep_at = max(SWEEP_AT, 2 * len(self._held))
-
-    def _request(self, task_id: str) -> Any:
-        """The worker's request of this task, or None when Celery has forgotten it."""
-        held = self._held.get(task_id)
-        return held() if held is not None else None
-
-    def received_requests(self) -> list[Any]:
-        """Those that Celery has not forgotten."""
-        held: list[ref[Any]] = discovery.read_steadily(lambda: list(self._held.values()), list[ref[Any]]())
-        return [request for each in held if (request := each()) is not None]
-
     @guard("task_revoked")
     def on_revoked(self, sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
         if not self._is_ours(sender):
             return
         agent, at = self.agent, now()
-        task_id, attempt, queue = request.id, int(request.retries or 0), self.queue_in(request.delivery_info)
+        task_id, attempt, queue = request.id, int(request.retries or 0), self.state.queue_in(request.delivery_info)
         if expired:
             agent.append(records.expired(ENGINE, task_id, attempt, at, agent.run, sender.name, queue))
             return
@@ -214,11 +164,11 @@ class Capture:
 
     def _ran_elsewhere(self, task_id: str) -> tuple[str, int | None, int | None]:
         """Run token, start and runtime of a task that a child of this process had, as far as main knows them."""
-        held = self._request(task_id)
+        held = self.state.request_of(task_id)
         if held is None or held.time_start is None or held.worker_pid is None:
             return self.agent.run, None, None
         started_at = to_us(held.time_start) or 0
-        if self.consumer is not None and self.consumer.pool.is_green:  # its "process ids" are addresses of greenlets
+        if self.state.consumer is not None and self.state.consumer.pool.is_green:  # its "process ids" are addresses of greenlets
             return self.agent.run, started_at, max(0, now() - started_at)
         return f"{self.agent.boot}.{held.worker_pid}", started_at, max(0, now() - started_at)
 
@@ -226,7 +176,7 @@ class Capture:
     def on_unknown(self, sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
         if not id or not self._is_ours(sender):
             return
-        agent, headers, queue = self.agent, message.headers or {}, self.queue_in(message.delivery_info)
+        agent, headers, queue = self.agent, message.headers or {}, self.state.queue_in(message.delivery_info)
         error = f"no task {name} is registered in this worker; the message was dropped"
         meta = records.NO_META if MARK in headers else sent_meta(headers, str(id))
         attempt = int(headers.get("retries") or 0)
@@ -248,7 +198,7 @@ class Capture:
         error = display.show_error(text_of(exc)) if exc is not None else "this is no message of Celery's"
         agent.append(
             records.rejected(
-                ENGINE, task_id, 0, now(), agent.run, name if isinstance(name, str) else "", self.queue_in(message.delivery_info),
+                ENGINE, task_id, 0, now(), agent.run, name if isinstance(name, str) else "", self.state.queue_in(message.delivery_info),
                 reason="malformed", error=error,
             )
         )  # fmt: skip
@@ -262,7 +212,7 @@ class Capture:
         if request.id is None:  # not Celery's own tracer
             self._stored_ends.batch_started(task, args)
             return
-        run = self._runs[id(request)] = Run(request, task.name, self.queue_in(request.delivery_info))
+        run = self.state.runs[id(request)] = Run(request, task.name, self.state.queue_in(request.delivery_info))
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
         agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
@@ -278,10 +228,10 @@ class Capture:
         if request.id is None:
             self._stored_ends.batch_ended(args, state)
             return
-        run = self.run_of(request)
+        run = self.state.run_of(request)
         if run is None:
             return
-        del self._runs[id(request)]
+        del self.state.runs[id(request)]
         if (passing := run.interrupted_by()) is not None:
             self._stored_ends.interrupted(run, passing)
             return
@@ -327,13 +277,9 @@ class Capture:
 
     @guard("update_state")
     def on_stored(self, task: Any, task_id: Any, state: Any, meta: Any) -> None:
-        run = self.run_of(task.request) if self._is_ours(task) else None
+        run = self.state.run_of(task.request) if self._is_ours(task) else None
         if run is not None and task_id in (None, run.task_id):
             run.stored = (str(state), meta)
-
-    def run_of(self, request: Any) -> Run | None:
-        run = self._runs.get(id(request))
-        return run if run is not None and run.task_id == request.id else None
 
     def _rejected_itself(self, run: Run, task_id: str, reject: Any, runtime: int) -> None:
         """The task raised Reject: back into the queue, or dropped for good."""
@@ -354,7 +300,7 @@ class Capture:
         if isinstance(exception, Reject) or not self._is_ours(sender):
             return  # Celery 5.7 reports a Reject again, from main and as a failure; on_postrun has told it as what it is
         request = sender.request
-        run = self.run_of(request) if request.id == task_id else None
+        run = self.state.run_of(request) if request.id == task_id else None
         if run is None:
             if not self._stored_ends.was_interrupted(task_id):
                 self.failed_elsewhere(sender.name, request, str(task_id), exception)
@@ -365,14 +311,14 @@ class Capture:
 
     def failed_elsewhere(self, name: str, context: Any, task_id: str, exception: Any) -> None:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
-        agent, held = self.agent, self._request(task_id)
-        attempt, queue, meta = int(context.retries or 0), self.queue_in(context.delivery_info), records.NO_META
+        agent, held = self.agent, self.state.request_of(task_id)
+        attempt, queue, meta = int(context.retries or 0), self.state.queue_in(context.delivery_info), records.NO_META
         if held is not None:
             if getattr(held, "z4j_has_failed", False):
                 return  # a hard time limit is announced twice
             held.z4j_has_failed = True
             headers, info = held.request_dict, held.delivery_info
-            attempt, queue = int(headers.get("retries") or 0), self.queue_in(info)
+            attempt, queue = int(headers.get("retries") or 0), self.state.queue_in(info)
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)
         head = (ENGINE, task_id, attempt, now(), run, name, queue)
@@ -393,8 +339,8 @@ class Capture:
         if not self._is_ours(sender):
             return
         agent, at, task_id = self.agent, now(), request.id
-        attempt, queue = int(request.retries or 0), self.queue_in(request.delivery_info)
-        run = self.run_of(request)
+        attempt, queue = int(request.retries or 0), self.state.queue_in(request.delivery_info)
+        run = self.state.run_of(request)
         token, started_at, runtime = self._ran_elsewhere(task_id) if run is None else (agent.run, run.started_at, run.runtime())
         meta = records.NO_META if run is None else run.meta
         cause = getattr(reason, "exc", None)
@@ -424,8 +370,8 @@ class Capture:
     def on_worker_ready(self, sender: Any = None, **_: Any) -> None:
         if not self._is_ours(sender):
             return
-        self.consumer, self.hub = sender, green.current_hub()
-        self._on_ready(sender)
+        self.state.consumer, self.state.hub = sender, green.current_hub()
+        self._on_ready(self.state)
         self.agent.connect()
 
     @guard("worker_shutdown")

@@ -19,58 +19,13 @@ from z4j_agent import records
 from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults, let_through
-from z4j_celery import originals
+from z4j_celery import apps, originals, reconcile
 from z4j_celery.destinations import check_destination
 from z4j_celery.facts import ENGINE, now, queue_of, repeats, sent_meta, to_us
+from z4j_celery.state import CeleryPart, in_hub
 
 EXPIRED = "Its expiry has passed, so it was sent without one."
 NO_CHORD = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
-
-
-def retry_task(app: Any, original: Original, new_id: str) -> dict[str, Any]:
-    """Publishes the kept message again under `new_id`, without decoding it, so a signature over the body stays valid.
-
-    The worker that takes it reports its arguments, as of any message whose producer is not watched. Raises Refused.
-    """
-    if originals.is_chord_member(app, original.data):
-        return _send_by_name(app, original, new_id, *originals.decode(app, original.data)[:2], note=NO_CHORD)
-    return _publish(app, original, new_id, originals.body_of(original.data))
-
-
-def restore_task(app: Any, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-    """The same, at its time and with its priority; a member of a chord counts, as it has not yet. Raises Refused."""
-    return _publish(app, original, new_id, originals.body_of(original.data), eta_at, priority)
-
-
-def read_arguments(app: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """The kept message's arguments as JSON holds them. Raises Refused."""
-    args, kwargs, _ = originals.decode(app, original.data)
-    if not is_editable(args) or not is_editable(kwargs):
-        raise Refused("its arguments are objects that cannot be written as text")
-    return list(args), dict(kwargs)
-
-
-def edit_task(app: Any, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Like `retry_task`, with other arguments: what was to run after the task still does. Raises Refused."""
-    data = original.data
-    if originals.is_chord_member(app, data):
-        return _send_by_name(app, original, new_id, args, kwargs, note=NO_CHORD)
-    if data.get("type", originals.JSON) != originals.JSON:
-        return _send_by_name(app, original, new_id, args, kwargs, note="What was to run after it is not called.")
-    body = dumps((args, kwargs, originals.decode(app, data)[2] or originals.NO_CALLBACKS), serializer="json")[2]
-    return _publish(app, original, new_id, body)
-
-
-def run_task(app: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
-    """Sends a task this application knows, by its own rules where the queue is not given. Raises Refused."""
-    task = app.tasks.get(name)
-    if task is None:
-        raise Refused(f"this application does not know {name}")
-    if app.conf.task_always_eager:
-        raise Refused("this application runs tasks in place of sending them (task_always_eager)")
-    check_new_id(app, new_id)
-    sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
-    return {"task_id": str(sent.id), "queue": queue}
 
 
 def _publish(
@@ -158,36 +113,6 @@ def _send_by_name(app: Any, original: Original, new_id: str, args: Any, kwargs: 
     return {"task_id": new_id, "queue": original.queue, "note": note}
 
 
-def cancel_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
-    """Asks this worker and, by broadcast, the others to drop the task when one comes to it. They keep that in memory only."""
-    if consumer is None:
-        raise Unsupported("only a Celery worker can cancel, and this process is none")
-    held = worker_state.requests.get(task_id)
-    if held is not None and held.time_start:
-        raise Refused("it runs already; stop it instead")
-    Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
-    try:  # any worker of that queue may come to it first
-        app.control.revoke(task_id)
-    except Exception as error:
-        let_through(error)
-        faults.report("telling the other workers of a cancellation", error)
-        return {"note": "it will not run in this worker; the broker could not pass it on to others"}
-    return {"note": "no worker will run it; the task is cancelled when a worker comes to it"}
-
-
-def terminate_task(app: Any, consumer: Any, task_id: str) -> dict[str, Any]:
-    """Ends the child process that runs the task."""
-    if consumer is None:
-        raise Unsupported("only the worker that runs it can stop a task")
-    if not can_terminate(consumer.pool):
-        raise Unsupported("this worker's pool cannot stop a running task")
-    held = worker_state.requests.get(task_id)
-    if held is None or not held.time_start:
-        raise Refused("it does not run in this worker (any more)")
-    Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
-    return {"signal": "SIGTERM"}
-
-
 def can_terminate(pool: Any) -> bool:
     """Whether this pool can stop one task: prefork by a signal, gevent by an exception, the others not at all.
 
@@ -201,3 +126,107 @@ def can_terminate(pool: Any) -> bool:
 def state_of(app: Any, consumer: Any) -> Any:
     """What Celery's own commands of remote control take."""
     return AttributeDict(app=app, hostname=consumer.hostname, consumer=consumer, tset=set)
+
+
+class TaskCommands(CeleryPart):
+    """What may be asked of a task."""
+
+    @in_hub
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        """Publishes the kept message again under `new_id`, without decoding it, so a signature over the body stays valid.
+
+        The worker that takes it reports its arguments, as of any message whose producer is not watched. Raises Refused.
+        """
+        app = self.app_of(original)
+        if originals.is_chord_member(app, original.data):
+            return _send_by_name(app, original, new_id, *originals.decode(app, original.data)[:2], note=NO_CHORD)
+        return _publish(app, original, new_id, originals.body_of(original.data))
+
+    @in_hub
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """The same, at its time and with its priority; a member of a chord counts, as it has not yet. Raises Refused."""
+        app = self.app_of(original)
+        return _publish(app, original, new_id, originals.body_of(original.data), eta_at, priority)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """The kept message's arguments as JSON holds them. Raises Refused."""
+        app = self.app_of(original)
+        args, kwargs, _ = originals.decode(app, original.data)
+        if not is_editable(args) or not is_editable(kwargs):
+            raise Refused("its arguments are objects that cannot be written as text")
+        return list(args), dict(kwargs)
+
+    @in_hub
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with other arguments: what was to run after the task still does. Raises Refused."""
+        app = self.app_of(original)
+        data = original.data
+        if originals.is_chord_member(app, data):
+            return _send_by_name(app, original, new_id, args, kwargs, note=NO_CHORD)
+        if data.get("type", originals.JSON) != originals.JSON:
+            return _send_by_name(app, original, new_id, args, kwargs, note="What was to run after it is not called.")
+        body = dumps((args, kwargs, originals.decode(app, data)[2] or originals.NO_CALLBACKS), serializer="json")[2]
+        return _publish(app, original, new_id, body)
+
+    @in_hub
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        """Sends a task this application knows, by its own rules where the queue is not given. Raises Refused."""
+        able = [app for app in self.apps if name in app.tasks]
+        declaring = [app for app in able if queue and queue in app.amqp.queues]
+        app = apps.the_one(declaring or able or [self.first.app])
+        task = app.tasks.get(name)
+        if task is None:
+            raise Refused(f"this application does not know {name}")
+        if app.conf.task_always_eager:
+            raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+        check_new_id(app, new_id)
+        sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
+        return {"task_id": str(sent.id), "queue": queue}
+
+    @in_hub
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        """Asks this worker and, by broadcast, the others to drop the task when one comes to it. They keep that in memory only."""
+        app, consumer = self.first.app, self._worker_with(task_id)
+        if consumer is None:
+            raise Unsupported("only a Celery worker can cancel, and this process is none")
+        held = worker_state.requests.get(task_id)
+        if held is not None and held.time_start:
+            raise Refused("it runs already; stop it instead")
+        Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
+        try:  # any worker of that queue may come to it first
+            app.control.revoke(task_id)
+        except Exception as error:
+            let_through(error)
+            faults.report("telling the other workers of a cancellation", error)
+            return {"note": "it will not run in this worker; the broker could not pass it on to others"}
+        return {"note": "no worker will run it; the task is cancelled when a worker comes to it"}
+
+    @in_hub
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        """Ends the child process that runs the task."""
+        app, consumer = self.first.app, self._worker_with(task_id)
+        if consumer is None:
+            raise Unsupported("only the worker that runs it can stop a task")
+        if not can_terminate(consumer.pool):
+            raise Unsupported("this worker's pool cannot stop a running task")
+        held = worker_state.requests.get(task_id)
+        if held is None or not held.time_start:
+            raise Refused("it does not run in this worker (any more)")
+        Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
+        return {"signal": "SIGTERM"}
+
+    def _worker_with(self, task_id: str) -> Any:
+        """This process's worker, None where there is none. Raises Refused where the task is not known to be of the worker's broker."""
+        first = self.first
+        if first.consumer is None or reconcile.is_held(task_id):
+            return first.consumer
+        if first not in self.asked():
+            raise Refused("the worker of this process has another broker than the task; ask a worker of its broker", check="broker.unknown")
+        if len({apps.place_of(app) for app in self.apps}) > 1:
+            holding = [state.app for state in self.asked() if reconcile.is_waiting(state.app, state.known_queues(), task_id)]
+            if not holding or apps.the_one(holding) is not first.app:
+                raise Refused(
+                    "this process has several brokers, and it is not known that the worker's has this task; nothing was changed",
+                    check="broker.unknown",
+                )
+        return first.consumer

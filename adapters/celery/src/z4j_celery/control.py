@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
@@ -19,75 +19,28 @@ from z4j_agent.holds import own_holds
 from z4j_agent.native import SLEEP, ticks
 from z4j_celery.apps import identity_of
 from z4j_celery.commands import state_of
-from z4j_celery.discovery import read_steadily
-from z4j_celery.facts import ENGINE, now
-from z4j_celery.waiting import tell_released
-
-if TYPE_CHECKING:
-    from z4j_celery.capture import Capture
+from z4j_celery.facts import ENGINE, now, read_steadily
+from z4j_celery.state import AppState, CeleryPart, tell_released
 
 LOOP_S = 5.0
 
 
-def hold_again(capture: Capture) -> None:
+def hold_again(state: AppState) -> None:
     """A worker has just begun: what was paused stays so."""
-    for queue in own_holds(ENGINE).queues(identity_of(capture.app)) & set(_consumed(capture.consumer)):
-        capture.paused.add(queue)
-        _ask(capture, "cancel_consumer", queue=queue)
+    for queue in own_holds(ENGINE).queues(identity_of(state.app)) & set(_consumed(state.consumer)):
+        state.paused.add(queue)
+        _ask(state, "cancel_consumer", queue=queue)
 
 
-# -- queues --------------------------------------------------------------------------------------------------------------
-def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
-    """In one broker, in every one where none is named. Raises Unsupported, Refused."""
-    holds, own = own_holds(ENGINE), identity_of(capture.app)
-    is_its = queue in _consumed(_worker(capture)) or queue in capture.paused or holds.is_held(queue, own)
-    if broker not in ("", own) or not is_its:
-        raise Refused(f"this worker does not take from {queue}{f' in {broker[:120]}' if broker else ''}", check="queue.unknown")
-    holds.hold(queue, broker)
-    capture.paused.add(queue)
-    _ask(capture, "cancel_consumer", queue=queue)
-    return {"note": "what this worker has fetched in advance still runs"}
-
-
-def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
-    """Raises Unsupported, Refused. Another worker of this host may have written already that it goes on."""
-    holds, own = own_holds(ENGINE), identity_of(capture.app)
-    _worker(capture)
-    if broker not in ("", own):
-        raise Refused(f"this worker has another broker than {broker[:120]}", check="broker.unknown")
-    if holds.is_held(queue, own):
-        capture.paused.add(queue)
-    holds.release(queue, broker)
-    if queue in capture.paused and not holds.is_held(queue, own):
-        capture.paused.discard(queue)
-        _ask(capture, "add_consumer", queue=queue)
-    return {}
-
-
-def consume_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """Raises Unsupported, Refused."""
-    _worker(capture)
-    _ask(capture, "add_consumer", queue=queue)
-    return {"note": "until the worker is restarted"}
-
-
-def leave_queue(capture: Capture, queue: str) -> dict[str, Any]:
-    """Raises Unsupported, Refused."""
-    if queue not in _consumed(_worker(capture)):
-        raise Refused(f"this worker does not take from {queue}")
-    _ask(capture, "cancel_consumer", queue=queue)
-    return {"note": "until the worker is restarted; what it has fetched in advance still runs"}
-
-
-def release_held(capture: Capture, task_id: str) -> dict[str, Any] | None:
+def release_held(state: AppState, task_id: str) -> dict[str, Any] | None:
     """A task that waits for its eta in this worker's timer is handed to the pool now. None where it does not wait here."""
-    consumer = capture.consumer
+    consumer = state.consumer
     if consumer is None or _find_in_timer(consumer, task_id) is None:
         return None
     request = _in_own_thread(consumer, lambda: _taken_from_timer(consumer, task_id))
     if request is None:
         return None
-    queue = capture.queue_in(request.delivery_info)
+    queue = state.queue_in(request.delivery_info)
     tell_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
     return {"queue": queue}
 
@@ -137,46 +90,15 @@ def _find_in_timer(consumer: Any, task_id: str) -> tuple[Any, Callable[[], objec
     return None
 
 
-# -- the worker ----------------------------------------------------------------------------------------------------------
-def shutdown_worker(capture: Capture) -> dict[str, Any]:
-    """Celery's warm shutdown, as at SIGTERM. Raises Unsupported."""
-    _worker(capture)
-    worker_state.should_stop = os.EX_OK  # looked at between two messages
-    return {"note": "the worker finishes what it runs and ends"}
-
-
-def restart_worker(capture: Capture) -> dict[str, Any]:
-    """The pool alone where `worker_pool_restarts` allows it, else the whole worker, as at SIGHUP. Raises Unsupported."""
-    if _worker(capture).app.conf.worker_pool_restarts:
-        _ask(capture, "pool_restart")
-        return {"note": "the pool's processes begin anew; code is not loaded again"}
-    handler = signal.getsignal(signal.SIGHUP)
-    if "restart_worker" not in getattr(handler, "__qualname__", ""):
-        raise Unsupported("this worker runs at a terminal or within another program, so it cannot begin itself anew")
-    if sys.argv[0].endswith("__main__.py"):  # found by experiment: Celery runs its own arguments again, and that file runs with -m only
-        raise Unsupported("this worker was started as `python -m celery`, and Celery can only start its `celery` command anew")
-    os.kill(os.getpid(), signal.SIGHUP)  # its handler stops the worker as above
-    return {"note": "the worker finishes what it runs and begins anew with the code as it is now"}
-
-
-def resize_worker(capture: Capture, by: int) -> dict[str, Any]:
-    """Raises Unsupported, Refused. In the worker's own thread: found by experiment, billiard asserts that its pool does not become
-    smaller while that thread starts a process, and the worker ends."""
-    consumer = _worker(capture)
-    if not can_resize(consumer.pool):
-        raise Unsupported("this worker's pool cannot grow or shrink")
-    return {"concurrency": _in_own_thread(consumer, lambda: _resized(capture, by))}
-
-
-def _resized(capture: Capture, by: int) -> int:
-    pool = _worker(capture).pool
+def _resized(state: AppState, by: int) -> int:
+    pool = _worker(state).pool
     size = _size(pool)
     if size + by < 1:
         raise Refused(f"it has {size}; at least one must remain")
     if by < 0 and (idle := _idle(pool)) is not None and idle < -by:
         raise Refused(f"only {idle} of its processes have nothing to do now; a process that runs a task is not ended")
     if by:
-        _ask(capture, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
+        _ask(state, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
     return size + by
 
 
@@ -194,43 +116,114 @@ def _size(pool: Any) -> int:
     return int(getattr(getattr(pool, "_pool", None), "_processes", 0) or pool.limit)
 
 
-def limit_name(capture: Capture, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
-    """In this worker, until it is restarted. Raises Unsupported, Refused."""
-    _worker(capture)
-    if rate is not None:
-        _ask(capture, "rate_limit", task_name=name, rate_limit=rate)
-    if soft_s is not None or hard_s is not None:
-        task = capture.app.tasks.get(name)
-        soft, hard = (
-            getattr(task, "soft_time_limit", None) if soft_s is None else soft_s or None,
-            getattr(task, "time_limit", None) if hard_s is None else hard_s or None,
-        )
-        _ask(capture, "time_limit", task_name=name, soft=soft, hard=hard)
-        _look_again(capture.consumer, name)
-    return {"note": "in this worker, until it is restarted"}
-
-
 def _look_again(consumer: Any, name: str) -> None:
     """Found by experiment: what hands a task to the pool has looked at its limits once, when the worker began."""
     task = consumer.app.tasks[name]
     consumer.strategies[name] = task.start_strategy(consumer.app, consumer)
 
 
-def _worker(capture: Capture) -> Any:
-    if capture.consumer is None:
+def _worker(state: AppState) -> Any:
+    if state.consumer is None:
         raise Unsupported("this process is no Celery worker")
-    return capture.consumer
+    return state.consumer
 
 
 def _consumed(consumer: Any) -> list[str]:
     return [queue.name for queue in consumer.task_consumer.queues] if consumer.task_consumer is not None else []
 
 
-def _ask(capture: Capture, command: str, **params: Any) -> None:
+def _ask(state: AppState, command: str, **params: Any) -> None:
     """Raises Refused with Celery's own words."""
     try:
-        answer = Panel.data[command](state_of(capture.app, _worker(capture)), **params)
+        answer = Panel.data[command](state_of(state.app, _worker(state)), **params)
     except (ValueError, AttributeError, NotImplementedError) as error:
         raise Refused(str(error) or f"Celery refused {command}") from error
     if isinstance(answer, dict) and "error" in answer:
         raise Refused(str(answer["error"]))
+
+
+class WorkerCommands(CeleryPart):
+    """What may be asked of the worker that this process is."""
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        """In one broker, in every one where none is named. Raises Unsupported, Refused."""
+        state, broker = self.first, self.only
+        holds, own = own_holds(ENGINE), identity_of(state.app)
+        is_its = queue in _consumed(_worker(state)) or queue in state.paused or holds.is_held(queue, own)
+        if broker not in ("", own) or not is_its:
+            raise Refused(f"this worker does not take from {queue}{f' in {broker[:120]}' if broker else ''}", check="queue.unknown")
+        holds.hold(queue, broker)
+        state.paused.add(queue)
+        _ask(state, "cancel_consumer", queue=queue)
+        return {"note": "what this worker has fetched in advance still runs"}
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported, Refused. Another worker of this host may have written already that it goes on."""
+        state, broker = self.first, self.only
+        holds, own = own_holds(ENGINE), identity_of(state.app)
+        _worker(state)
+        if broker not in ("", own):
+            raise Refused(f"this worker has another broker than {broker[:120]}", check="broker.unknown")
+        if holds.is_held(queue, own):
+            state.paused.add(queue)
+        holds.release(queue, broker)
+        if queue in state.paused and not holds.is_held(queue, own):
+            state.paused.discard(queue)
+            _ask(state, "add_consumer", queue=queue)
+        return {}
+
+    def consume_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported, Refused."""
+        _worker(self.first)
+        _ask(self.first, "add_consumer", queue=queue)
+        return {"note": "until the worker is restarted"}
+
+    def leave_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported, Refused."""
+        if queue not in _consumed(_worker(self.first)):
+            raise Refused(f"this worker does not take from {queue}")
+        _ask(self.first, "cancel_consumer", queue=queue)
+        return {"note": "until the worker is restarted; what it has fetched in advance still runs"}
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        """Celery's warm shutdown, as at SIGTERM. Raises Unsupported."""
+        _worker(self.first)
+        worker_state.should_stop = os.EX_OK  # looked at between two messages
+        return {"note": "the worker finishes what it runs and ends"}
+
+    def restart_worker(self) -> dict[str, Any]:
+        """The pool alone where `worker_pool_restarts` allows it, else the whole worker, as at SIGHUP. Raises Unsupported."""
+        if _worker(self.first).app.conf.worker_pool_restarts:
+            _ask(self.first, "pool_restart")
+            return {"note": "the pool's processes begin anew; code is not loaded again"}
+        handler = signal.getsignal(signal.SIGHUP)
+        if "restart_worker" not in getattr(handler, "__qualname__", ""):
+            raise Unsupported("this worker runs at a terminal or within another program, so it cannot begin itself anew")
+        if sys.argv[0].endswith("__main__.py"):  # found by experiment: Celery runs its own arguments again, and that file runs with -m only
+            raise Unsupported("this worker was started as `python -m celery`, and Celery can only start its `celery` command anew")
+        os.kill(os.getpid(), signal.SIGHUP)  # its handler stops the worker as above
+        return {"note": "the worker finishes what it runs and begins anew with the code as it is now"}
+
+    def resize_worker(self, by: int) -> dict[str, Any]:
+        """Raises Unsupported, Refused. In the worker's own thread: found by experiment, billiard asserts that its pool does not become
+        smaller while that thread starts a process, and the worker ends."""
+        consumer = _worker(self.first)  # which this waits for, so not in a greenlet of it
+        if not can_resize(consumer.pool):
+            raise Unsupported("this worker's pool cannot grow or shrink")
+        return {"concurrency": _in_own_thread(consumer, lambda: _resized(self.first, by))}
+
+    def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
+        """In this worker, until it is restarted. Raises Unsupported, Refused."""
+        state = self.first
+        _worker(state)
+        if rate is not None:
+            _ask(state, "rate_limit", task_name=name, rate_limit=rate)
+        if soft_s is not None or hard_s is not None:
+            task = state.app.tasks.get(name)
+            soft, hard = (
+                getattr(task, "soft_time_limit", None) if soft_s is None else soft_s or None,
+                getattr(task, "time_limit", None) if hard_s is None else hard_s or None,
+            )
+            _ask(state, "time_limit", task_name=name, soft=soft, hard=hard)
+            _look_again(state.consumer, name)
+        return {"note": "in this worker, until it is restarted"}

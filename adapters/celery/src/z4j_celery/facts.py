@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from z4j_agent import hooks, records
 from z4j_agent.hooks import now
 from z4j_agent.redaction import redact_text
 
 __all__ = [
-    "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_of", "repeated", "repeats",
-    "sent_meta", "take_old_marks", "to_us",
+    "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_of", "read_steadily", "repeated",
+    "repeats", "sent_meta", "take_old_marks", "to_us",
 ]  # fmt: skip
 
+T = TypeVar("T")
 ENGINE = "celery"
 MARK = "z4j"
 """Header with which older versions marked a message whose arguments its producer had reported. Removed before the task reads it."""
@@ -123,3 +124,13 @@ def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, re
             **more,
         }
     )
+
+
+def read_steadily(read: Callable[[], T], otherwise: T) -> T:
+    """Main changes these sets while we look; then the next look is as good."""
+    for _ in range(5):
+        try:
+            return read()
+        except RuntimeError:
+            continue
+    return otherwise

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import z4j_agent
@@ -13,21 +12,9 @@ from z4j_agent.guard import faults, let_through
 from z4j_celery import redis_lists
 from z4j_celery.apps import identity_of, place_of
 from z4j_celery.broker import driver_of
+from z4j_celery.state import CeleryPart
 
 NOT_FOUND = 404
-
-
-def list_queues(found: Sequence[tuple[Any, Iterable[str]]]) -> list[QueueInfo]:
-    """The queues of these names of each app; two apps with one broker have them in common. One broker that cannot be reached does not hide
-    the others' queues."""
-    told: dict[tuple[str | int, str], QueueInfo] = {}
-    names: dict[str | int, tuple[Any, dict[str, None]]] = {}
-    for app, queues in found:
-        names.setdefault(place_of(app), (app, {}))[1].update(dict.fromkeys(queues))
-    for place, (app, queues) in names.items():
-        for name, depth in _depths(app, list(queues), is_only=len(names) == 1).items():
-            told[place, name] = QueueInfo(name, depth, broker=identity_of(app))
-    return list(told.values())
 
 
 def _depths(app: Any, names: list[str], *, is_only: bool) -> dict[str, int | None]:
@@ -67,3 +54,19 @@ def _depth(connection: Any, name: str) -> int | None:
             return int(channel.queue_declare(name, passive=True).message_count)
         except connection.channel_errors as error:
             return 0 if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND or "NOT_FOUND" in str(error) else None
+
+
+class Queues(CeleryPart):
+    """What waits in the queues of this process's apps."""
+
+    def list_queues(self) -> list[QueueInfo]:
+        """The queues of each app; two apps with one broker have them in common. One broker that cannot be reached does not hide
+        the others' queues."""
+        told: dict[tuple[str | int, str], QueueInfo] = {}
+        names: dict[str | int, tuple[Any, dict[str, None]]] = {}
+        for state in self.asked():
+            names.setdefault(place_of(state.app), (state.app, {}))[1].update(dict.fromkeys(state.known_queues()))
+        for place, (app, queues) in names.items():
+            for name, depth in _depths(app, list(queues), is_only=len(names) == 1).items():
+                told[place, name] = QueueInfo(name, depth, broker=identity_of(app))
+        return list(told.values())

@@ -14,33 +14,9 @@ from z4j_agent.adapter import Unsupported
 from z4j_celery import redis_lists
 from z4j_celery.apps import place_of
 from z4j_celery.broker import driver_of
+from z4j_celery.state import CeleryPart, in_hub
 
 STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "REVOKED": "cancelled"}
-
-
-def lookup_task(apps: list[tuple[Any, list[str]]], consumer: Any, task_id: str) -> dict[str, Any]:
-    """`apps` come with the queues of theirs that are known here.
-
-    Returns {"state": succeeded, failed, cancelled, queued, running or unknown; "engine_state": Celery's word}.
-
-    PENDING means that the backend does not know the id; RETRY after a cold shutdown may be final, so both are unknown unless the
-    message is found. Raises Unsupported when nobody can be asked, and whatever backend and broker raise.
-    """
-    held = worker_state.requests.get(task_id) if consumer is not None else None
-    if held is not None:
-        is_running = any(request.id == task_id for request in tuple(worker_state.active_requests))
-        return {"state": "running" if is_running else "queued", "engine_state": "held by this worker"}
-    found: dict[str | int, dict[str, Any]] = {}
-    for app, queues in apps:
-        answer, place = _asked_of(app, queues, task_id), place_of(app)
-        if answer is not None and found.get(place, {"state": "unknown"})["state"] == "unknown":
-            found[place] = answer
-    if not found:
-        raise Unsupported("this app keeps no results that can be asked for, and its broker cannot be searched")
-    told = [answer for answer in found.values() if answer["state"] != "unknown"]
-    if len({answer["state"] for answer in told}) > 1:  # one id in several brokers: which of them is meant is not known
-        return {"state": "unknown", "engine_state": "in several brokers"}
-    return (told or list(found.values()))[0]
 
 
 def is_held(task_id: str) -> bool:
@@ -76,3 +52,31 @@ def is_waiting(app: Any, queues: list[str], task_id: str) -> bool | None:
         return None
     with redis_lists.open_place(app) as place:
         return place.holds(task_id, queues)
+
+
+class Reconcile(CeleryPart):
+    """What this process can find out of a task."""
+
+    @in_hub
+    def lookup_task(self, task_id: str) -> dict[str, Any]:
+        """Returns {"state": succeeded, failed, cancelled, queued, running or unknown; "engine_state": Celery's word}.
+
+        PENDING means that the backend does not know the id; RETRY after a cold shutdown may be final, so both are unknown unless the
+        message is found. Raises Unsupported when nobody can be asked, and whatever backend and broker raise.
+        """
+        consumer = self.first.consumer if self.first in self.asked() else None
+        held = worker_state.requests.get(task_id) if consumer is not None else None
+        if held is not None:
+            is_running = any(request.id == task_id for request in tuple(worker_state.active_requests))
+            return {"state": "running" if is_running else "queued", "engine_state": "held by this worker"}
+        found: dict[str | int, dict[str, Any]] = {}
+        for state in self.asked():
+            answer, place = _asked_of(state.app, state.known_queues(), task_id), place_of(state.app)
+            if answer is not None and found.get(place, {"state": "unknown"})["state"] == "unknown":
+                found[place] = answer
+        if not found:
+            raise Unsupported("this app keeps no results that can be asked for, and its broker cannot be searched")
+        told = [answer for answer in found.values() if answer["state"] != "unknown"]
+        if len({answer["state"] for answer in told}) > 1:  # one id in several brokers: which of them is meant is not known
+            return {"state": "unknown", "engine_state": "in several brokers"}
+        return (told or list(found.values()))[0]

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery import states
 from celery._state import get_current_task
@@ -29,9 +29,7 @@ from z4j_agent.patching import Patches
 from z4j_celery import outcomes
 from z4j_celery.facts import ENGINE, now
 from z4j_celery.runs import Run, text_of_traceback
-
-if TYPE_CHECKING:
-    from z4j_celery.capture import Capture
+from z4j_celery.state import AppState
 
 SENT_AT_MOST = 1_000
 """Tasks of one chain or group that are reported."""
@@ -64,8 +62,19 @@ def body_of(signature: Mapping[str, Any]) -> Mapping[str, Any]:
 class StoredEnds:
     """Watches what is handed to the result backends of one app."""
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
+    def __init__(
+        self,
+        state: AppState,
+        failed_elsewhere: Callable[[str, Any, str, Any], None],
+        revoked: Callable[..., None],
+        stored: Callable[[Any, Any, Any, Any], None],
+    ) -> None:
+        """`failed_elsewhere` reports what main says for a child, `revoked` what Celery's own signal would have told; `stored` hears what a
+        task stores of itself."""
+        self._state = state
+        self._failed_elsewhere = failed_elsewhere
+        self._revoked_by_signal = revoked
+        self._stored = stored
         self._local = threading.local()
         self._parts: dict[str, Run] = {}
         """The requests of the batches that run in this process, by task id."""
@@ -93,7 +102,7 @@ class StoredEnds:
     ) -> Any:
         """No signal tells of it."""
         found = original(task, task_id, state, meta, **more)
-        self._capture.on_stored(task, task_id, state, meta)
+        self._stored(task, task_id, state, meta)
         return found
 
     # -- the methods of a backend --------------------------------------------------------------------------------------
@@ -101,7 +110,7 @@ class StoredEnds:
         self, original: Callable[..., Any], backend: Any, task_id: Any, result: Any, request: Any = None, *args: Any, **more: Any
     ) -> Any:
         found = original(backend, task_id, result, request, *args, **more)
-        if backend.app is self._capture.app:
+        if backend.app is self._state.app:
             self._note_done(task_id, result, request)
         return found
 
@@ -110,7 +119,7 @@ class StoredEnds:
         store_result: bool = True, *args: Any, **more: Any,
     ) -> Any:  # fmt: skip
         """Reports first: the backend may be away, and Celery tries for a long time."""
-        is_ours = backend.app is self._capture.app
+        is_ours = backend.app is self._state.app
         if is_ours:
             self._note_failure(backend, task_id, exc, traceback, request, store_result)
         try:
@@ -126,12 +135,12 @@ class StoredEnds:
         try:
             return original(backend, task_id, reason, request, *args, **more)
         except Exception:  # then Celery does not send its signal
-            if backend.app is self._capture.app and request is not None:
+            if backend.app is self._state.app and request is not None:
                 self._note_revoked(reason, request)
             raise
 
     def _chord(self, original: Callable[..., Any], backend: Any, callback: Any, exc: Any = None, *args: Any, **more: Any) -> Any:
-        local, is_ours = self._local, backend.app is self._capture.app
+        local, is_ours = self._local, backend.app is self._state.app
         before, local.in_chord = getattr(local, "in_chord", False), is_ours
         try:
             return original(backend, callback, exc, *args, **more)
@@ -143,7 +152,7 @@ class StoredEnds:
     # -- what they mean ------------------------------------------------------------------------------------------------
     @guard("mark_as_done")
     def _note_done(self, task_id: Any, result: Any, request: Any) -> None:
-        run = self._capture.run_of(request)
+        run = self._state.run_of(request)
         if run is None:
             run = self._own_run(task_id)
         if run is not None:
@@ -152,31 +161,30 @@ class StoredEnds:
             self._part_succeeded(part, result)
         elif request is None or not hasattr(request, "called_directly"):  # by hand, of a task that runs nowhere here
             head = (ENGINE, str(task_id), *self._place_of(request))
-            agent = self._capture.agent
+            agent = self._state.agent
             shown = "null" if result is None else agent.show(result)
             agent.append(records.succeeded(*head, received_at=None, started_at=None, runtime=None, result=shown))
 
     @guard("mark_as_failure")
     def _note_failure(self, backend: Any, task_id: Any, exc: Any, traceback: Any, request: Any, is_stored: bool) -> None:
-        capture = self._capture
         if is_stored and type(backend).__name__ != "DisabledBackend":
             self._chain_failed(getattr(request, "chain", None), exc, str(task_id), getattr(request, "root_id", None) or str(task_id))
         if getattr(self._local, "in_chord", False) or isinstance(exc, Reject):
             return
-        run = capture.run_of(request) if request is not None else self._own_run(task_id)
+        run = self._state.run_of(request) if request is not None else self._own_run(task_id)
         if run is not None:
             run.stored = (states.FAILURE, exc)  # its signal, or the end of the run, reports it
         elif (part := self._parts.pop(str(task_id), None)) is not None:
             self._part_failed(part, exc, traceback)
         elif getattr(request, "called_directly", None) is not None:
             if isinstance(exc, WorkerLostError | TimeLimitExceeded):  # any other error, its child has reported what it came from
-                capture.failed_elsewhere(str(request.task or ""), request, str(task_id), exc)
+                self._failed_elsewhere(str(request.task or ""), request, str(task_id), exc)
         elif request is None or (getattr(request, "id", None) and not hasattr(request, "called_directly")):
             self._failed((ENGINE, str(task_id), *self._place_of(request)), exc, traceback)
 
     def _failed(self, head: tuple[Any, ...], exc: Any, traceback: Any = None, *, reason: str = "", meta: str = records.NO_META) -> None:
         error_type, error = outcomes.error_of(exc)
-        self._capture.agent.append(
+        self._state.agent.append(
             records.failed(
                 *head, received_at=None, started_at=None, runtime=None, reason=reason, error_type=error_type, error=error,
                 traceback=show_error(str(traceback), TRACEBACK_LIMIT) if traceback else "", meta=meta,
@@ -185,15 +193,15 @@ class StoredEnds:
 
     @guard("task_unknown")
     def _note_unknown(self, task_id: Any, request: Any, exc: Any) -> None:
-        agent, name = self._capture.agent, str(getattr(request, "name", "") or "")
+        agent, name = self._state.agent, str(getattr(request, "name", "") or "")
         error = f"no task {name} is registered in this worker; the message was dropped"
         agent.append(records.rejected(ENGINE, str(task_id), 0, now(), agent.run, name, "", reason="unknown_task", error=error))
 
     @guard("mark_as_revoked")
     def _note_revoked(self, reason: str, request: Any) -> None:
-        task = self._capture.app.tasks.get(request.task)
+        task = self._state.app.tasks.get(request.task)
         if task is not None:
-            self._capture.on_revoked(sender=task, request=request, terminated=reason == "terminated", expired=reason == "expired")
+            self._revoked_by_signal(sender=task, request=request, terminated=reason == "terminated", expired=reason == "expired")
 
     @guard("chord_error_from_stack")
     def _note_chord(self, callback: Any, exc: Any) -> None:
@@ -221,7 +229,7 @@ class StoredEnds:
 
     def _never_sent(self, signature: Mapping[str, Any], exc: Any, parent: str, root: str) -> bool:
         options = signature.get("options") or {}
-        task_id, agent = options.get("task_id"), self._capture.agent
+        task_id, agent = options.get("task_id"), self._state.agent
         if not task_id:
             return False
         links = {
@@ -236,19 +244,19 @@ class StoredEnds:
     def _own_run(self, task_id: Any) -> Run | None:
         """The run of this task in which this is called, where the task stores its own end."""
         task = get_current_task()
-        run = self._capture.run_of(task.request) if task is not None else None
+        run = self._state.run_of(task.request) if task is not None else None
         return run if run is not None and run.task_id == task_id else None
 
     def _place_of(self, request: Any) -> tuple[int, int, str, str, str]:
         """Attempt, time, run token, name and queue of a task whose end is stored from outside of it."""
         name = getattr(request, "name", None) or ""
-        return 0, now(), self._capture.agent.run, str(name), ""
+        return 0, now(), self._state.agent.run, str(name), ""
 
     # -- what Celery's tracer cannot handle ------------------------------------------------------------------------------
     def interrupted(self, run: Run, passing: Exception) -> None:
         """Reports an end that Celery could not handle, most often because the result backend is away."""
         self._local.interrupted = run.task_id
-        agent, runtime = self._capture.agent, run.runtime()
+        agent, runtime = self._state.agent, run.runtime()
         head = (ENGINE, run.task_id, run.attempt, now(), agent.run, run.name, run.queue)
         cause = raised_by_task(passing)
         text = show_error(text_of_traceback(cause or passing), TRACEBACK_LIMIT)
@@ -273,11 +281,11 @@ class StoredEnds:
 
     # -- celery-batches ------------------------------------------------------------------------------------------------
     def batch_started(self, task: Any, args: Any) -> None:
-        agent = self._capture.agent
+        agent = self._state.agent
         for request in requests_of(args):
             headers = getattr(request, "request_dict", None) or {}
             shape = SimpleNamespace(id=request.id, retries=headers.get("retries"), delivery_info=request.delivery_info)
-            run = self._parts[request.id] = Run(shape, task.name, self._capture.queue_in(request.delivery_info))
+            run = self._parts[request.id] = Run(shape, task.name, self._state.queue_in(request.delivery_info))
             agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
 
     def batch_ended(self, args: Any, state: Any) -> None:
@@ -293,7 +301,7 @@ class StoredEnds:
                 self._part_failed(part, error, text_of_traceback(error))
 
     def _part_succeeded(self, part: Run, result: Any) -> None:
-        agent = self._capture.agent
+        agent = self._state.agent
         head = (ENGINE, part.task_id, part.attempt, now(), agent.run, part.name, part.queue)
         shown = "null" if result is None else agent.show(result)
         agent.append(
@@ -303,7 +311,7 @@ class StoredEnds:
         )  # fmt: skip
 
     def _part_failed(self, part: Run, error: Any, traceback: Any) -> None:
-        agent = self._capture.agent
+        agent = self._state.agent
         head = (ENGINE, part.task_id, part.attempt, now(), agent.run, part.name, part.queue)
         error_type, text = outcomes.error_of(error) if error is not None else ("", "its batch raised; the worker's log has the exception")
         agent.append(

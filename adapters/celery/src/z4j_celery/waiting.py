@@ -14,13 +14,16 @@ from functools import partial
 from typing import Any
 
 import z4j_agent
-from z4j_agent import display, records
+from z4j_agent import display, green, records
 from z4j_agent.adapter import Refused, Unsupported, WaitingTask
 from z4j_agent.agent import Agent
 from z4j_agent.queue_actions import Entry, purge
 from z4j_celery import originals
+from z4j_celery.apps import place_of, the_one
 from z4j_celery.broker import Place, Waiting, arguments_of, driver_of
+from z4j_celery.control import release_held
 from z4j_celery.facts import ENGINE, now
+from z4j_celery.state import CeleryPart, in_hub, tell_released
 
 PAGE = 500
 MOST = 1_000_000
@@ -44,57 +47,6 @@ def open_place(app: Any) -> AbstractContextManager[Place]:
             return rabbitmq.open_place(app)
         case other:
             raise Unsupported(f"a broker of the kind {other} cannot be looked into")
-
-
-# -- one task ------------------------------------------------------------------------------------------------------------
-def move_task(app: Any, task_id: str, other: str, queues: Sequence[str], expected: str = "") -> dict[str, Any]:
-    """Behind what waits in another queue of the same broker. `queues` are looked into, the `expected` one first. Raises Refused."""
-
-    def put(place: Place, queue: str, found: Waiting) -> bool:
-        if queue == other:
-            raise Refused("it is in that queue already")
-        return place.put(found, queue, other, priority=None, in_front=False, is_due=False)
-
-    _, found = _put(app, task_id, queues, expected, put)
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.moved(ENGINE, task_id, found.attempt, now(), agent.run, found.name, other))
-    return {"queue": other}
-
-
-def prioritise_task(app: Any, task_id: str, level: str, queues: Sequence[str], expected: str = "") -> dict[str, Any]:
-    """Another place in the same queue. Raises Refused."""
-    given: list[int] = []
-
-    def put(place: Place, queue: str, found: Waiting) -> bool:
-        priority, in_front = place.level(app, queue, level)
-        given[:] = [priority]
-        return place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False)
-
-    queue, _ = _put(app, task_id, queues, expected, put)
-    return {"queue": queue, "priority": given[0]}
-
-
-def release_task(app: Any, task_id: str, queues: Sequence[str], expected: str = "") -> dict[str, Any]:
-    """Of a delayed task no worker has fetched yet: its eta is taken away. Raises Refused."""
-    at = now()
-
-    def put(place: Place, queue: str, found: Waiting) -> bool:
-        if found.due_at is None or found.due_at <= at:
-            raise Refused("it is due already and waits for a worker")
-        if "task" not in found.headers:
-            raise Refused("its eta stands inside its body (message protocol 1), which may be signed")
-        return place.put(found, queue, queue, priority=None, in_front=False, is_due=True)
-
-    queue, found = _put(app, task_id, queues, expected, put)
-    tell_released(task_id, found.attempt, at, found.name, queue)
-    return {"queue": queue}
-
-
-def tell_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue))
 
 
 def is_there(app: Any, task_id: str, queues: Sequence[str]) -> bool:
@@ -129,28 +81,12 @@ def _check(place: str) -> None:
         raise Refused("Celery keeps no failed tasks in a queue, and its workers hold what is delayed")
 
 
-def peek_queue(app: Any, queue: str, place: str, limit: int) -> list[WaitingTask]:
-    """Changes nothing but RabbitMQ's mark of what has been looked at. Raises Refused."""
-    _check(place)
-    with open_place(app) as broker:
-        return [_shown(app, waiting) for waiting in broker.first(queue, limit)]
-
-
 def _shown(app: Any, waiting: Waiting) -> WaitingTask:
     agent, arguments, text = z4j_agent.current(), arguments_of(waiting), "…"
     if agent is not None and arguments is not None and waiting.name in app.tasks:  # else nothing says which one is a secret
         names = originals.parameter_names(app, waiting.name)
         text, _ = display.show_arguments(arguments[0], arguments[1], agent.settings.redact, names)
     return WaitingTask(waiting.task_id, waiting.name, text, None, waiting.due_at, waiting.priority)
-
-
-def purge_queue(app: Any, queue: str, place: str) -> dict[str, Any]:
-    """Removes every task that is there now, page by page. Raises Refused."""
-    _check(place)
-    agent = z4j_agent.current()
-    assert agent is not None  # the command came through it
-    with open_place(app) as broker:
-        return purge(agent, ENGINE, queue, _entries(agent, app, queue, broker))
 
 
 def _entries(agent: Agent, app: Any, queue: str, broker: Place) -> Iterator[Entry]:
@@ -175,3 +111,102 @@ def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
         waiting.exchange, waiting.key,
     )  # fmt: skip
     return originals.payload_of_waiting(agent, app, message, waiting.task_id, waiting.attempt, waiting.name, queue)
+
+
+class WaitingTasks(CeleryPart):
+    """What may be asked of tasks that wait in the broker."""
+
+    # -- one task --------------------------------------------------------------------------------------------------------
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        """Behind what waits in another queue of the same broker; one that only an app with another broker uses is not there. Raises
+        Refused."""
+
+        def move(app: Any, known: list[str]) -> dict[str, Any]:
+            using = {place_of(state.app) for state in self.states if state.knows_queue(queue)}
+            if using and place_of(app) not in using:
+                raise Refused(f"{queue[:80]} is in another broker; nothing was changed", check="queue.unknown")
+            _, found = _put(app, task_id, known, self.waits_in, put)
+            agent = z4j_agent.current()
+            if agent is not None:
+                agent.append(records.moved(ENGINE, task_id, found.attempt, now(), agent.run, found.name, queue))
+            return {"queue": queue}
+
+        def put(place: Place, source: str, found: Waiting) -> bool:
+            if source == queue:
+                raise Refused("it is in that queue already")
+            return place.put(found, source, queue, priority=None, in_front=False, is_due=False)
+
+        return self._in_first_app(move, task_id)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """Another place in the same queue. Raises Refused."""
+
+        def prioritise(app: Any, known: list[str]) -> dict[str, Any]:
+            given: list[int] = []
+
+            def put(place: Place, queue: str, found: Waiting) -> bool:
+                priority, in_front = place.level(app, queue, level)
+                given[:] = [priority]
+                return place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False)
+
+            queue, _ = _put(app, task_id, known, self.waits_in, put)
+            return {"queue": queue, "priority": given[0]}
+
+        return self._in_first_app(prioritise, task_id)
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        """One that this worker holds until its time is handed to the pool; of one that no worker has fetched yet the eta is taken away.
+        Raises Refused.
+
+        The former not within gevent's hub: there the worker's own greenlet must go on to carry it out.
+        """
+        at = now()
+
+        def put(place: Place, queue: str, found: Waiting) -> bool:
+            if found.due_at is None or found.due_at <= at:
+                raise Refused("it is due already and waits for a worker")
+            if "task" not in found.headers:
+                raise Refused("its eta stands inside its body (message protocol 1), which may be signed")
+            return place.put(found, queue, queue, priority=None, in_front=False, is_due=True)
+
+        def release(app: Any, known: list[str]) -> dict[str, Any]:
+            queue, found = _put(app, task_id, known, self.waits_in, put)
+            tell_released(task_id, found.attempt, at, found.name, queue)
+            return {"queue": queue}
+
+        held = release_held(self.first, task_id) if self.first in self.asked() else None
+        return held or self._in_first_app(release, task_id)
+
+    def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]], task_id: str) -> dict[str, Any]:
+        """In the first of this process's apps whose broker has the task. Raises Refused where several have it."""
+        asked = [(state.app, state.known_queues()) for state in self.asked()]
+        if len({place_of(app) for app, _ in asked}) > 1:
+            holding = [(app, known) for app, known in asked if green.ask(self.hub, partial(is_there, app, task_id, known))]
+            if holding:
+                the_one([app for app, _ in holding])
+                asked = holding[:1]
+        refused: Refused | None = None
+        for app, known in asked:
+            try:
+                return green.ask(self.hub, partial(do, app, known))
+            except Refused as error:
+                refused = refused or error
+        raise refused or Refused("no app is watched in this process any more")
+
+    # -- a whole queue ---------------------------------------------------------------------------------------------------
+    @in_hub
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """Changes nothing but RabbitMQ's mark of what has been looked at. Raises Refused."""
+        _check(place)
+        app = self.app_with(queue)
+        with open_place(app) as broker:
+            return [_shown(app, waiting) for waiting in broker.first(queue, limit)]
+
+    @in_hub
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Removes every task that is there now, page by page. Raises Refused."""
+        _check(place)
+        app, agent = self.app_with(queue), z4j_agent.current()
+        assert agent is not None  # the command came through it
+        with open_place(app) as broker:
+            return purge(agent, ENGINE, queue, _entries(agent, app, queue, broker))

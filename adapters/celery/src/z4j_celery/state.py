@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of an app keep for everyone else, and the ground every part of the adapter stands on."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from weakref import ref
+
+import z4j_agent
+from z4j_agent import green, records
+from z4j_agent.adapter import Original, SeveralBrokers
+from z4j_agent.agent import Agent
+from z4j_celery import apps, destinations
+from z4j_celery.facts import ENGINE, read_steadily
+from z4j_celery.runs import Run
+
+SWEEP_AT = 512
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="CeleryPart")
+
+
+class AppState:
+    """One app of this process. Written by its hooks, read by commands, discovery and the doctor."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.agent: Agent
+        self.consumer: Any = None
+        """The worker's consumer once it is ready; None in producers and children."""
+        self.hub: Any = None
+        """gevent's hub in whose greenlets this app is used; None without gevent."""
+        self.paused: set[str] = set()
+        """Queues that this process's worker has left because of a pause."""
+        self.sent: set[str] = set()
+        """Queues the application has sent to from this process; a worker elsewhere may be the only one that declares them."""
+        self.routes = destinations.Routes(app)
+        self.runs: dict[int, Run] = {}
+        """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
+        self._held: dict[str, ref[Any]] = {}
+        """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
+
+        Swept now and then: a `WeakValueDictionary` tidies after every single task, at 15 µs of main's time each.
+        """
+        self._sweep_at = SWEEP_AT
+
+    def knows_queue(self, queue: str) -> bool:
+        """Whether the application uses that queue."""
+        return destinations.knows_queue(self.app, self.consumer, self.sent, queue)
+
+    def known_queues(self) -> list[str]:
+        """The application's queues, as far as this process knows them."""
+        return destinations.known_queues(self.app, self.consumer, self.sent)
+
+    def queue_in(self, info: Any) -> str:
+        """The queue a request came from; "" where nothing is known (a task called in place)."""
+        if not info:
+            return ""
+        consumed = destinations.consumed(self.consumer) if info.get("exchange") and self.consumer is not None else ()
+        return self.routes.queue(info.get("exchange"), info.get("routing_key"), consumed)
+
+    def run_of(self, request: Any) -> Run | None:
+        run = self.runs.get(id(request))
+        return run if run is not None and run.task_id == request.id else None
+
+    def hold(self, request: Any) -> None:
+        """The worker was given this request. Forgets those that Celery has forgotten, when their number has doubled."""
+        held = self._held
+        held[request.id] = ref(request)
+        if len(held) > self._sweep_at:
+            self._held = {task_id: request for task_id, request in held.items() if request() is not None}
+            self._sweep_at = max(SWEEP_AT, 2 * len(self._held))
+
+    def request_of(self, task_id: str) -> Any:
+        """The worker's request of this task, or None when Celery has forgotten it."""
+        held = self._held.get(task_id)
+        return held() if held is not None else None
+
+    def received_requests(self) -> list[Any]:
+        """Those that Celery has not forgotten."""
+        held: list[ref[Any]] = read_steadily(lambda: list(self._held.values()), list[ref[Any]]())
+        return [request for each in held if (request := each()) is not None]
+
+
+class CeleryPart(SeveralBrokers):
+    """The apps of this process, and which of them a command concerns. Everything but the hooks is asked in the agent's thread."""
+
+    engine: ClassVar[str] = ENGINE
+    states: list[AppState]
+
+    @property
+    def first(self) -> AppState:
+        """The worker's app, else the one that was installed first."""
+        return next((state for state in self.states if state.consumer is not None), self.states[0])
+
+    @property
+    def hub(self) -> Any:
+        return next((state.hub for state in self.states if state.hub is not None), None)
+
+    def asked(self) -> list[AppState]:
+        """Those a command may concern, the worker's in front."""
+        first = self.first
+        ordered = [first, *(state for state in self.states if state is not first)]
+        return [state for state in ordered if self.only in ("", apps.identity_of(state.app))]
+
+    @property
+    def apps(self) -> list[Any]:
+        return [state.app for state in self.asked()]
+
+    def serving(self) -> list[Any]:
+        """Those whose tasks this process runs: the worker's, in a producer all of them."""
+        return [self.first.app] if self.first.consumer is not None else self.apps
+
+    def app_of(self, original: Original) -> Any:
+        """The app a kept message came from. Raises Refused."""
+        own = [app for app in self.apps if original.broker in ("", apps.identity_of(app))]
+        return apps.choose(own, str(original.data.get("app", "")), original.queue, is_sure=bool(original.broker) and original.is_bound)
+
+    def app_with(self, queue: str) -> Any:
+        """One that declares the queue, else the first. Raises Refused where several brokers may be meant."""
+        return apps.the_one([app for app in self.apps if queue in app.amqp.queues] or [self.first.app])
+
+
+def in_hub(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """A method that runs in a greenlet where this process's sockets are gevent's."""
+
+    @functools.wraps(method)
+    def asked(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return green.ask(self.hub, lambda: method(self, *args, **kwargs))
+
+    return asked
+
+
+def tell_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:
+    """A delayed task may run now."""
+    agent = z4j_agent.current()
+    if agent is not None:
+        agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue))
