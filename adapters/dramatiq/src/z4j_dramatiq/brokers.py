@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import z4j_agent
+from z4j_agent.adapter import Adapter, Original, Refused
 from z4j_agent.broker import identify, identify_pool
+from z4j_dramatiq.facts import ENGINE
 from z4j_dramatiq.queues import kind_of
+from z4j_dramatiq.state import BrokerState
 
-if TYPE_CHECKING:
-    from z4j_dramatiq.adapter import DramatiqAdapter
-
-watched: list[DramatiqAdapter] = []
+watched: list[DramatiqPart] = []
 """One adapter for each broker, the one that was installed first in front: it is what commands that name no broker are for."""
 
 
@@ -43,3 +45,43 @@ def _of_rabbitmq(parameters: Any, this_host: str) -> str:
     return ";".join(
         sorted({identify("amqp", str(each.host), int(each.port), str(each.virtual_host) or "/", this_host=this_host) for each in listed})
     )
+
+
+class DramatiqPart(Adapter):
+    """What every part of the adapter has: its broker, and those beside it. Each broker has an adapter; commands come to the first."""
+
+    engine: ClassVar[str] = ENGINE
+    state: BrokerState
+    only: str = ""
+    """The broker that a command named, "" where it named none."""
+
+    @property
+    def broker(self) -> Any:
+        return self.state.broker
+
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        ordered = sorted(watched, key=lambda adapter: adapter.state.worker is None)  # that of the worker first
+        found = (identity_of(adapter.broker) for adapter in ordered)
+        return {identity: told.get(identity, "") for identity in found if identity}
+
+    def of_broker(self, broker: str) -> DramatiqPart:
+        found = next((adapter for adapter in watched if broker and identity_of(adapter.broker) == broker), None)
+        if found is None:
+            return self
+        beside = copy.copy(found)
+        beside.only = broker
+        return beside
+
+    def beside(self) -> list[DramatiqPart]:
+        return watched or [self]
+
+    def broker_of(self, original: Original) -> Any:
+        """That of the original; one that names none is of the only broker. Raises Refused."""
+        if not original.broker and len(watched) > 1:
+            raise Refused(
+                "this process uses several brokers, and the original does not say which it came from; nothing was sent",
+                check="broker.unknown",
+            )
+        return self.of_broker(original.broker).broker

@@ -31,25 +31,20 @@ from z4j_agent.shared_file import SharedIds
 from z4j_dramatiq import control, decoding, gate, marks, originals
 from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
-from z4j_dramatiq.queues import Lookout
 from z4j_dramatiq.run import Run, Running, Stopped, current
+from z4j_dramatiq.state import BrokerState
 
 
 class Capture(Middleware):
-    """The hooks of one broker. `running` and `worker` are what commands and discovery look at."""
+    """The hooks of one broker."""
 
-    def __init__(self, broker: Any, on_ready: Callable[[], None]) -> None:
-        self.broker = broker
-        self.running = Running()
-        self.worker: Any = None
-        """Dramatiq's Worker once it boots; None in producers."""
-        self.is_booted = False
-        """Whether the `dramatiq` command started this process."""
-        self.lookout = Lookout(broker)
-        self.skips: SharedIds
+    def __init__(self, state: BrokerState, on_ready: Callable[[], None]) -> None:
+        self.state = state
+        self.broker = state.broker
+        state.middleware = self
         self._agent: Agent
         self._on_ready = on_ready
-        self._fence = Fence(self.running)
+        self._fence = Fence(self.state.running)
         self._patches = Patches()
         self._local = threading.local()
 
@@ -59,7 +54,7 @@ class Capture(Middleware):
         if agent is None:
             return
         self._agent = agent
-        self.skips = SharedIds(agent.settings.spool / "dramatiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
+        self.state.skips = SharedIds(agent.settings.spool / "dramatiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         decoding.begin_encoding(self.broker)
         never_swallow(Interrupt)
         first = self.broker.middleware[0] if self.broker.middleware else None
@@ -140,7 +135,7 @@ class Capture(Middleware):
         run = Run(message)
         current.set(run)
         self._received(run, message)
-        if self.skips.has(run.task_id):
+        if self.state.skips.has(run.task_id):
             run.is_skipped = True
             raise SkipMessage("cancelled from z4j")
 
@@ -244,12 +239,12 @@ class Capture(Middleware):
     # -- the life of a worker ------------------------------------------------------------------------------------------
     @guard("after_process_boot")
     def after_process_boot(self, broker: Any) -> None:
-        self.is_booted = True
+        self.state.is_booted = True
 
     @guard("before_worker_boot")
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         """The process that is about to run tasks; the `dramatiq` command's main process never comes here."""
-        self.worker = worker
+        self.state.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
         self._patches.restore()
@@ -265,14 +260,14 @@ class Capture(Middleware):
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
         """The last hook in a worker process of the command, which runs no `atexit`. Where the application itself has made the worker its
         process goes on, and nothing is waited for."""
-        self.worker = None
+        self.state.worker = None
         if multiprocessing.parent_process() is not None:
             self._at_exit()
 
     @guard("exit")
     def _at_exit(self) -> None:
         self._agent.close()
-        self.lookout.close()
+        self.state.lookout.close()
 
 
 class Fence(Middleware):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dramatiq.message import Message
 from dramatiq.middleware.threading import current_platform, is_gevent_active, supported_platforms
@@ -16,12 +16,11 @@ from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults
 from z4j_dramatiq import marks, originals, waiting
+from z4j_dramatiq.brokers import DramatiqPart
 from z4j_dramatiq.facts import DEAD, ENGINE, attempt_of, queue_of
 from z4j_dramatiq.queues import declared, find_in_redis, key_of, kind_of, lent_connection
 from z4j_dramatiq.reconcile import has_result
-
-if TYPE_CHECKING:
-    from z4j_dramatiq.capture import Capture
+from z4j_dramatiq.state import BrokerState
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"
 TO_OTHER = """
@@ -44,17 +43,6 @@ def _need_broker() -> None:
         raise Unsupported("under gevent the broker's connections cannot be used by the agent's own thread")
 
 
-def retry_task(broker: Any, original: Original, new_id: str) -> dict[str, Any]:
-    """Enqueues the kept message again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused.
-
-    The actor need not be declared in this process. A queue that RabbitMQ does not know yet is declared on the way, as Dramatiq does.
-    """
-    message, note = _again(broker, original, new_id)
-    with lent_connection(broker), marks.repeating(original.task_id):
-        broker.enqueue(message)
-    return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
-
-
 def _again(broker: Any, original: Original, new_id: str) -> tuple[Message[Any], str]:
     """The kept message under its new id, and a note. Raises Refused, Unsupported."""
     _need_broker()
@@ -71,68 +59,9 @@ def check_new(broker: Any, message: Message[Any]) -> None:
         raise Refused("a result is stored under the new id already; nothing was sent", check="task_id.exists")
 
 
-def read_arguments(original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """The kept message's arguments as JSON holds them. Raises Refused."""
-    message, _ = originals.message_again(original, "read")
-    if not is_editable(message.args) or not is_editable(message.kwargs):
-        raise Refused("its arguments are objects that cannot be written as text")
-    return list(message.args), dict(message.kwargs)
-
-
-def edit_task(broker: Any, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Like `retry_task`, with other arguments. Raises Refused."""
-    message, note = _again(broker, original, new_id)
-    with lent_connection(broker), marks.repeating(original.task_id):
-        broker.enqueue(message.copy(args=tuple(args), kwargs=kwargs))
-    return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
-
-
-def restore_task(broker: Any, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-    """Like `retry_task`, with the time and the priority it had. Raises Refused."""
-    message, note = _again(broker, original, new_id)
-    if priority is not None:
-        message.options["broker_priority"] = priority
-    delay = max(0, (eta_at - hooks.now()) // 1000) if eta_at is not None else 0
-    with lent_connection(broker), marks.repeating(original.task_id):
-        broker.enqueue(message, delay=delay or None)
-    return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
-
-
-def run_task(broker: Any, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
-    """Sends a declared actor's message. Raises Refused."""
-    _need_broker()
-    actor = broker.actors.get(name)
-    if actor is None:
-        raise Refused(f"this application declares no actor {name[:80]}", check="task.unknown")
-    message = actor.message_with_options(args=tuple(args), kwargs=kwargs).copy(message_id=new_id)
-    if queue:
-        message = message.copy(queue_name=queue)
-    check_new(broker, message)
-    with lent_connection(broker):
-        broker.enqueue(message)
-    return {"task_id": new_id, "queue": message.queue_name}
-
-
-def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Has a delayed task run now, wherever it waits: in Redis, or in the memory of this worker. Raises Refused."""
-    _need_broker()
-    if (message := _due_at_once(capture, task_id)) is not None:
-        agent, queue, attempt = z4j_agent.current(), queue_of(message.queue_name), attempt_of(message.options)
-        if agent is not None:
-            agent.append(records.enqueued(ENGINE, task_id, attempt, hooks.now(), agent.run, message.actor_name, queue))
-        return {"queue": queue}
-    _need_redis(capture.broker)
-    name, held, found = waiting.find(capture.broker, task_id, "delayed")
-    if not waiting.take(capture.broker, name, "delayed", held):
-        raise Refused("another worker has it in its memory and keeps it until its time")
-    options = {key: value for key, value in found.options.items() if key not in ("eta", "redis_message_id")}
-    capture.broker.enqueue(replace(found, queue_name=name, options=options))
-    return {"queue": name}
-
-
-def _due_at_once(capture: Capture, task_id: str) -> Any:
+def _due_at_once(state: BrokerState, task_id: str) -> Any:
     """The message, if a consumer of this process has it in memory: it is moved to the head of what waits for its time there."""
-    for consumer in list(capture.worker.consumers.values()) if capture.worker is not None else ():
+    for consumer in list(state.worker.consumers.values()) if state.worker is not None else ():
         delayed = consumer.delay_queue
         with delayed.mutex:
             for place, entry in enumerate(delayed.queue):
@@ -145,59 +74,9 @@ def _due_at_once(capture: Capture, task_id: str) -> Any:
     return None
 
 
-def prioritise_task(broker: Any, task_id: str, level: str) -> dict[str, Any]:
-    """To the front of its queue in Redis; it knows no other order. Raises Refused."""
-    _need_broker()
-    _need_redis(broker)
-    if level != "next":
-        raise Refused("Dramatiq's queues in Redis know one order only: a task can be put in front, and nowhere else")
-    name, held, _ = waiting.find(broker, task_id, "waiting")
-    if not broker.client.eval(TO_FRONT, 1, key_of(broker, name), held.delivery):
-        raise Refused("a worker has taken it already")
-    return {"queue": name}
-
-
-def move_task(broker: Any, task_id: str, other: str) -> dict[str, Any]:
-    """Behind what waits in another queue of the same Redis, in one step. Raises Refused."""
-    _need_broker()
-    _need_redis(broker)
-    name, held, message = waiting.find(broker, task_id, "waiting")
-    if other == name:
-        raise Refused("it is in that queue already")
-    keys = (key_of(broker, name), f"{key_of(broker, name)}.msgs", key_of(broker, other), f"{key_of(broker, other)}.msgs")
-    if not broker.client.eval(TO_OTHER, len(keys), *keys, held.delivery, message.copy(queue_name=other).encode()):
-        raise Refused("a worker has taken it already")
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.moved(ENGINE, task_id, attempt_of(message.options), hooks.now(), agent.run, message.actor_name, other))
-    return {"queue": other}
-
-
 def _need_redis(broker: Any) -> None:
     if kind_of(broker) != "redis":
         raise Refused("only queues in Redis give a single message out")
-
-
-# -- cancel --------------------------------------------------------------------------------------------------------------
-def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Takes the message out of Redis where no worker has it yet; else has the workers of this host and user skip it. Raises Refused."""
-    _need_broker()
-    if capture.worker is None:
-        raise Unsupported("only a worker can cancel, and this process is none")
-    if capture.running.get(task_id) is not None:
-        raise Refused("it runs already; stop it instead")
-    if kind_of(capture.broker) == "redis":
-        is_dead, is_removed = _taken_out(capture.broker, task_id)
-        if is_removed:
-            return {"note": "it was taken out of the queue"}
-        if is_dead:
-            raise Refused("it has ended already and is a dead letter")
-    try:
-        capture.skips.add(task_id)
-    except OSError as error:
-        faults.report("telling the other workers of a cancellation", error)
-        return {"note": "this worker process will not run it; the others could not be told"}
-    return {"note": "no worker of this host and user will run it; the task is cancelled when one of them comes to it"}
 
 
 def _taken_out(broker: Any, task_id: str) -> tuple[bool, bool]:
@@ -217,18 +96,135 @@ def _taken_out(broker: Any, task_id: str) -> tuple[bool, bool]:
     return is_dead, is_removed
 
 
-# -- stop ----------------------------------------------------------------------------------------------------------------
 def can_terminate() -> bool:
     """Whether an exception can be raised in another thread here, as Dramatiq's own time limits do it."""
     return current_platform in supported_platforms and not is_gevent_active()
 
 
-def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Raises an exception in the thread that runs the task, and nowhere else. Raises Refused or Unsupported."""
-    if not can_terminate():
-        raise Unsupported("greenlets and other interpreters than CPython give no way to stop a running task")
-    if capture.worker is None:
-        raise Unsupported("only the worker that runs it can stop a task")
-    if not capture.running.stop(task_id):
-        raise Refused("it does not run in this worker (any more)")
-    return {"note": "an exception was raised in its thread; what waits in a system call ends when that returns"}
+class TaskCommands(DramatiqPart):
+    """What may be asked of a task."""
+
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        """Enqueues the kept message again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused.
+
+        The actor need not be declared in this process. A queue that RabbitMQ does not know yet is declared on the way, as Dramatiq does.
+        """
+        broker = self.broker_of(original)
+        message, note = _again(broker, original, new_id)
+        with lent_connection(broker), marks.repeating(original.task_id):
+            broker.enqueue(message)
+        return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """The kept message's arguments as JSON holds them. Raises Refused."""
+        message, _ = originals.message_again(original, "read")
+        if not is_editable(message.args) or not is_editable(message.kwargs):
+            raise Refused("its arguments are objects that cannot be written as text")
+        return list(message.args), dict(message.kwargs)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with other arguments. Raises Refused."""
+        broker = self.broker_of(original)
+        message, note = _again(broker, original, new_id)
+        with lent_connection(broker), marks.repeating(original.task_id):
+            broker.enqueue(message.copy(args=tuple(args), kwargs=kwargs))
+        return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """Like `retry_task`, with the time and the priority it had. Raises Refused."""
+        broker = self.broker_of(original)
+        message, note = _again(broker, original, new_id)
+        if priority is not None:
+            message.options["broker_priority"] = priority
+        delay = max(0, (eta_at - hooks.now()) // 1000) if eta_at is not None else 0
+        with lent_connection(broker), marks.repeating(original.task_id):
+            broker.enqueue(message, delay=delay or None)
+        return {"task_id": new_id, "queue": original.queue} | ({"note": note} if note else {})
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        """Sends a declared actor's message. Raises Refused."""
+        broker = next((each.broker for each in (self, *self.beside()) if name in each.broker.actors), self.broker)
+        _need_broker()
+        actor = broker.actors.get(name)
+        if actor is None:
+            raise Refused(f"this application declares no actor {name[:80]}", check="task.unknown")
+        message = actor.message_with_options(args=tuple(args), kwargs=kwargs).copy(message_id=new_id)
+        if queue:
+            message = message.copy(queue_name=queue)
+        check_new(broker, message)
+        with lent_connection(broker):
+            broker.enqueue(message)
+        return {"task_id": new_id, "queue": message.queue_name}
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        """Has a delayed task run now, wherever it waits: in Redis, or in the memory of this worker. Raises Refused."""
+        _need_broker()
+        if (message := _due_at_once(self.state, task_id)) is not None:
+            agent, queue, attempt = z4j_agent.current(), queue_of(message.queue_name), attempt_of(message.options)
+            if agent is not None:
+                agent.append(records.enqueued(ENGINE, task_id, attempt, hooks.now(), agent.run, message.actor_name, queue))
+            return {"queue": queue}
+        _need_redis(self.state.broker)
+        name, held, found = waiting.find(self.state.broker, task_id, "delayed")
+        if not waiting.take(self.state.broker, name, "delayed", held):
+            raise Refused("another worker has it in its memory and keeps it until its time")
+        options = {key: value for key, value in found.options.items() if key not in ("eta", "redis_message_id")}
+        self.state.broker.enqueue(replace(found, queue_name=name, options=options))
+        return {"queue": name}
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """To the front of its queue in Redis; it knows no other order. Raises Refused."""
+        _need_broker()
+        _need_redis(self.broker)
+        if level != "next":
+            raise Refused("Dramatiq's queues in Redis know one order only: a task can be put in front, and nowhere else")
+        name, held, _ = waiting.find(self.broker, task_id, "waiting")
+        if not self.broker.client.eval(TO_FRONT, 1, key_of(self.broker, name), held.delivery):
+            raise Refused("a worker has taken it already")
+        return {"queue": name}
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        """Behind what waits in another queue of the same Redis, in one step. Raises Refused."""
+        broker = self.broker
+        _need_broker()
+        _need_redis(broker)
+        name, held, message = waiting.find(broker, task_id, "waiting")
+        if queue == name:
+            raise Refused("it is in that queue already")
+        keys = (key_of(broker, name), f"{key_of(broker, name)}.msgs", key_of(broker, queue), f"{key_of(broker, queue)}.msgs")
+        if not broker.client.eval(TO_OTHER, len(keys), *keys, held.delivery, message.copy(queue_name=queue).encode()):
+            raise Refused("a worker has taken it already")
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.append(records.moved(ENGINE, task_id, attempt_of(message.options), hooks.now(), agent.run, message.actor_name, queue))
+        return {"queue": queue}
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        """Takes the message out of Redis where no worker has it yet; else has the workers of this host and user skip it. Raises Refused."""
+        _need_broker()
+        if self.state.worker is None:
+            raise Unsupported("only a worker can cancel, and this process is none")
+        if self.state.running.get(task_id) is not None:
+            raise Refused("it runs already; stop it instead")
+        if kind_of(self.state.broker) == "redis":
+            is_dead, is_removed = _taken_out(self.state.broker, task_id)
+            if is_removed:
+                return {"note": "it was taken out of the queue"}
+            if is_dead:
+                raise Refused("it has ended already and is a dead letter")
+        try:
+            self.state.skips.add(task_id)
+        except OSError as error:
+            faults.report("telling the other workers of a cancellation", error)
+            return {"note": "this worker process will not run it; the others could not be told"}
+        return {"note": "no worker of this host and user will run it; the task is cancelled when one of them comes to it"}
+
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        """Raises an exception in the thread that runs the task, and nowhere else. Raises Refused or Unsupported."""
+        if not can_terminate():
+            raise Unsupported("greenlets and other interpreters than CPython give no way to stop a running task")
+        if self.state.worker is None:
+            raise Unsupported("only the worker that runs it can stop a task")
+        if not self.state.running.stop(task_id):
+            raise Refused("it does not run in this worker (any more)")
+        return {"note": "an exception was raised in its thread; what waits in a system call ends when that returns"}

@@ -4,27 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dramatiq.encoder import PickleEncoder
 from dramatiq.message import get_encoder
 from dramatiq.middleware import Retries, TimeLimit
 
 from z4j_agent.adapter import Finding
+from z4j_dramatiq.brokers import DramatiqPart
 from z4j_dramatiq.queues import kind_of
-
-if TYPE_CHECKING:
-    from z4j_dramatiq.capture import Capture
+from z4j_dramatiq.state import BrokerState
 
 
-def findings(capture: Capture) -> list[Finding]:
-    """Each trap this process has fallen into, with its remedy."""
-    return [*_of_middleware(capture), *_of_broker(capture.broker), *_of_encoder()]
-
-
-def _of_middleware(capture: Capture) -> Iterator[Finding]:
-    middleware = capture.broker.middleware
-    if middleware and middleware[0] is not capture:
+def _of_middleware(state: BrokerState) -> Iterator[Finding]:
+    middleware = state.broker.middleware
+    if middleware and middleware[0] is not state.middleware:
         yield Finding(
             "error",
             f"{type(middleware[0]).__name__} stands before z4j's middleware: what it skips or fails is not reported.",
@@ -40,7 +34,7 @@ def _of_middleware(capture: Capture) -> Iterator[Finding]:
         yield Finding(
             "warning", "No TimeLimit middleware: a task that hangs occupies its thread for ever.", "Add TimeLimit(time_limit=600_000)."
         )
-    elif capture.worker is not None and not capture.is_booted:
+    elif state.worker is not None and not state.is_booted:
         yield Finding(
             "warning",
             "This worker was not started by the dramatiq command, so its time limits are not watched.",
@@ -75,3 +69,11 @@ def _of_encoder() -> Iterator[Finding]:
             "This worker reads pickle: whoever can write to the broker can run code here.",
             "Use Dramatiq's JSONEncoder, its default.",
         )
+
+
+class Doctor(DramatiqPart):
+    """What is amiss in this process."""
+
+    def findings(self) -> list[Finding]:
+        """Each trap this process has fallen into, with its remedy."""
+        return [*_of_middleware(self.state), *_of_broker(self.broker), *_of_encoder()]

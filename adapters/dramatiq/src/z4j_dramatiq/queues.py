@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
@@ -18,9 +18,6 @@ from dramatiq.middleware.threading import is_gevent_active
 
 from z4j_agent.adapter import QueueInfo
 from z4j_dramatiq.facts import DEAD, DELAYED, queue_of
-
-if TYPE_CHECKING:
-    from z4j_dramatiq.capture import Capture
 
 PAGE = 500
 LOOKED_AT = 20_000
@@ -41,15 +38,14 @@ def declared(broker: Any) -> list[str]:
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
-def list_queues(capture: Capture) -> list[QueueInfo]:
+def list_queues(broker: Any, lookout: Lookout, *, is_kept: bool) -> list[QueueInfo]:
     """Every declared queue with the two beside it."""
-    broker = capture.broker
     names = declared(broker)
     match "" if is_gevent_active() else kind_of(broker):  # there the broker's connections are not the agent's to use
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":
-            return _in_rabbitmq(capture, [name + beside for name in names for beside in ("", DELAYED, DEAD)])
+            return _in_rabbitmq(lookout, [name + beside for name in names for beside in ("", DELAYED, DEAD)], is_kept=is_kept)
         case "stub":
             return [info for name in names for info in _in_memory(broker, name)]
     return [QueueInfo(name, None) for name in names]
@@ -146,12 +142,12 @@ def _unhurried(parameters: Any) -> Any:
     return own
 
 
-def _in_rabbitmq(capture: Capture, names: list[str]) -> list[QueueInfo]:
+def _in_rabbitmq(lookout: Lookout, names: list[str], *, is_kept: bool) -> list[QueueInfo]:
     """Declared passively, so that nothing is created; what does not exist yet closes the channel and is empty."""
     import pika.exceptions
 
     found = []
-    with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
+    with lookout.connection(is_kept=is_kept) as connection:
         channel = connection.channel()
         for name in names:
             try:

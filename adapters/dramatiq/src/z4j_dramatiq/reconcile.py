@@ -3,42 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dramatiq.message import Message
 from dramatiq.middleware.threading import is_gevent_active
 from dramatiq.results import ResultError, ResultMissing, Results
 
 from z4j_agent.adapter import Unsupported
+from z4j_dramatiq.brokers import DramatiqPart
 from z4j_dramatiq.facts import DEAD
 from z4j_dramatiq.queues import find_in_redis, kind_of
 
-if TYPE_CHECKING:
-    from z4j_dramatiq.capture import Capture
-
 ACTORS_ASKED = 200
 """A result is stored under a hash of queue, actor and id; all actors that store any are tried, but not without end."""
-
-
-def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """This worker's threads, then the stored results, then the broker. RabbitMQ cannot be asked for one message."""
-    if capture.running.get(task_id) is not None:
-        return {"state": "running", "engine_state": "a thread of this worker runs it"}
-    broker = capture.broker
-    if is_gevent_active():
-        raise Unsupported("under gevent the broker's connections cannot be used by the agent's own thread")
-    stored = _stored(broker, task_id)
-    if stored is not None:
-        return stored
-    if kind_of(broker) != "redis":
-        return {"state": "unknown", "engine_state": "this broker cannot be asked for one message"}
-    found = [place for place, _, _ in find_in_redis(broker, task_id)]
-    waiting = next((place for place in found if not place.endswith(DEAD)), None)
-    if waiting is not None:  # also while a worker has it: only its end removes it, and the death of that worker puts it back
-        return {"state": "queued", "engine_state": f"in {waiting}, or held by a worker and not acknowledged"}
-    if found:
-        return {"state": "failed", "engine_state": f"a dead letter in {found[0]}"}
-    return {"state": "unknown", "engine_state": "neither queued nor a dead letter, and no result is stored"}
 
 
 def has_result(broker: Any, message: Message[Any]) -> bool:
@@ -70,3 +47,27 @@ def _stored(broker: Any, task_id: str) -> dict[str, Any] | None:
             return {"state": "failed", "engine_state": "an error is stored"}
         return {"state": "succeeded", "engine_state": "a result is stored"}
     return None
+
+
+class Reconcile(DramatiqPart):
+    """What this process can find out of a task."""
+
+    def lookup_task(self, task_id: str) -> dict[str, Any]:
+        """This worker's threads, then the stored results, then the broker. RabbitMQ cannot be asked for one message."""
+        if self.state.running.get(task_id) is not None:
+            return {"state": "running", "engine_state": "a thread of this worker runs it"}
+        broker = self.state.broker
+        if is_gevent_active():
+            raise Unsupported("under gevent the broker's connections cannot be used by the agent's own thread")
+        stored = _stored(broker, task_id)
+        if stored is not None:
+            return stored
+        if kind_of(broker) != "redis":
+            return {"state": "unknown", "engine_state": "this broker cannot be asked for one message"}
+        found = [place for place, _, _ in find_in_redis(broker, task_id)]
+        waiting = next((place for place in found if not place.endswith(DEAD)), None)
+        if waiting is not None:  # also while a worker has it: only its end removes it, and the death of that worker puts it back
+            return {"state": "queued", "engine_state": f"in {waiting}, or held by a worker and not acknowledged"}
+        if found:
+            return {"state": "failed", "engine_state": f"a dead letter in {found[0]}"}
+        return {"state": "unknown", "engine_state": "neither queued nor a dead letter, and no result is stored"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import z4j_agent
 from z4j_agent import display
@@ -17,12 +17,11 @@ from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.agent import Agent
 from z4j_agent.queue_actions import Entry, purge
 from z4j_dramatiq import originals
+from z4j_dramatiq.brokers import DramatiqPart
 from z4j_dramatiq.decoding import identity_of
 from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names
 from z4j_dramatiq.queues import declared, key_of, kind_of, read
-
-if TYPE_CHECKING:
-    from z4j_dramatiq.capture import Capture
+from z4j_dramatiq.state import BrokerState
 
 BESIDE = {"waiting": "", "delayed": DELAYED, "dead": DEAD}
 AT_ONCE = 500
@@ -38,11 +37,11 @@ class Held(NamedTuple):
     raw: bytes
 
 
-def need(capture: Capture, queue: str) -> Any:
+def need(state: BrokerState, queue: str) -> Any:
     """The broker, if it has this queue. Raises Refused."""
-    if queue not in declared(capture.broker):
+    if queue not in declared(state.broker):
         raise Refused(f"this process declares no queue {queue[:80]}", check="queue.unknown")
-    return capture.broker
+    return state.broker
 
 
 def in_redis(broker: Any, name: str, place: str, limit: int) -> list[Held]:
@@ -69,20 +68,6 @@ def find(broker: Any, task_id: str, place: str) -> tuple[str, Held, Any]:
     raise Refused("it does not wait there: a worker has taken it already, or it is over")
 
 
-# -- what operators ask --------------------------------------------------------------------------------------------------
-def peek_queue(capture: Capture, name: str, place: str, limit: int) -> list[WaitingTask]:
-    """Changes nothing but, on RabbitMQ, the mark of being redelivered. Raises Refused."""
-    broker, agent = need(capture, name), z4j_agent.current()
-    assert agent is not None  # the command came through it
-    match kind_of(broker):
-        case "redis":
-            found = _delayed(broker, name, limit) if place == "delayed" else in_redis(broker, name, place, limit)
-            return [_shown(agent, broker, held.raw) for held in found]
-        case "rabbitmq":
-            return [_shown(agent, broker, raw) for raw in _looked_at(capture, name + BESIDE[place], limit)]
-    raise Refused("this broker cannot be looked into")
-
-
 def _delayed(broker: Any, name: str, limit: int) -> list[Held]:
     """Also those a worker has in its memory: their bytes stay in Redis until they are due."""
     found = [Held(id, _bytes(raw)) for id, raw in broker.client.hscan_iter(f"{key_of(broker, name + DELAYED)}.msgs", count=AT_ONCE)]
@@ -104,20 +89,6 @@ def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
     )  # fmt: skip
 
 
-def purge_queue(capture: Capture, name: str, place: str) -> dict[str, Any]:
-    """Removes every task that is there now. Raises Refused."""
-    broker, agent = need(capture, name), z4j_agent.current()
-    assert agent is not None  # the command came through it
-    match kind_of(broker):
-        case "redis":
-            entries = _entries_in_redis(agent, broker, name, place)
-        case "rabbitmq":
-            entries = _entries_in_rabbitmq(agent, capture, name, place)
-        case _:
-            raise Refused("this broker cannot be looked into")
-    return purge(agent, ENGINE, name, entries, is_dead=place == "dead")
-
-
 def _entries_in_redis(agent: Agent, broker: Any, name: str, place: str) -> Iterator[Entry]:
     left = int(
         broker.client.zcard(key_of(broker, name + DEAD)) if place == "dead" else broker.client.llen(key_of(broker, name + BESIDE[place]))
@@ -131,8 +102,8 @@ def _entries_in_redis(agent: Agent, broker: Any, name: str, place: str) -> Itera
             yield _entry(agent, broker, read(held.raw), partial(take, broker, name, place, held))
 
 
-def _entries_in_rabbitmq(agent: Agent, capture: Capture, name: str, place: str) -> Iterator[Entry]:
-    with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
+def _entries_in_rabbitmq(agent: Agent, state: BrokerState, name: str, place: str) -> Iterator[Entry]:
+    with state.lookout.connection(is_kept=state.worker is not None) as connection:
         channel = connection.channel()
         left = int(channel.queue_declare(name + BESIDE[place], passive=True).method.message_count)
         try:
@@ -141,7 +112,7 @@ def _entries_in_rabbitmq(agent: Agent, capture: Capture, name: str, place: str) 
                 if method is None:
                     break
                 left -= 1
-                yield _entry(agent, capture.broker, read(body), partial(_acknowledge, channel, method.delivery_tag))
+                yield _entry(agent, state.broker, read(body), partial(_acknowledge, channel, method.delivery_tag))
         finally:  # what was not removed goes back
             if channel.is_open:
                 channel.close()
@@ -160,12 +131,12 @@ def _entry(agent: Agent, broker: Any, message: Any, take: Callable[[], bool]) ->
     return Entry(message.message_id, attempt, message.actor_name, take, payload)
 
 
-def _looked_at(capture: Capture, queue: str, limit: int) -> list[bytes]:
+def _looked_at(state: BrokerState, queue: str, limit: int) -> list[bytes]:
     """Taken and given back together, so that they keep their order."""
     import pika.exceptions
 
     found: list[bytes] = []
-    with capture.lookout.connection(is_kept=capture.worker is not None) as connection:
+    with state.lookout.connection(is_kept=state.worker is not None) as connection:
         channel = connection.channel()
         try:
             while len(found) < limit:
@@ -184,3 +155,32 @@ def _looked_at(capture: Capture, queue: str, limit: int) -> list[bytes]:
 def _bytes(raw: Any) -> bytes:
     """A client with decode_responses gives text."""
     return raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogatepass")
+
+
+class QueueCommands(DramatiqPart):
+    """What may be asked of a whole queue."""
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """Changes nothing but, on RabbitMQ, the mark of being redelivered. Raises Refused."""
+        broker, agent = need(self.state, queue), z4j_agent.current()
+        assert agent is not None  # the command came through it
+        match kind_of(broker):
+            case "redis":
+                found = _delayed(broker, queue, limit) if place == "delayed" else in_redis(broker, queue, place, limit)
+                return [_shown(agent, broker, held.raw) for held in found]
+            case "rabbitmq":
+                return [_shown(agent, broker, raw) for raw in _looked_at(self.state, queue + BESIDE[place], limit)]
+        raise Refused("this broker cannot be looked into")
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Removes every task that is there now. Raises Refused."""
+        broker, agent = need(self.state, queue), z4j_agent.current()
+        assert agent is not None  # the command came through it
+        match kind_of(broker):
+            case "redis":
+                entries = _entries_in_redis(agent, broker, queue, place)
+            case "rabbitmq":
+                entries = _entries_in_rabbitmq(agent, self.state, queue, place)
+            case _:
+                raise Refused("this broker cannot be looked into")
+        return purge(agent, ENGINE, queue, entries, is_dead=place == "dead")

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of a broker keep for everyone else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z4j_agent.shared_file import SharedIds
+from z4j_dramatiq.queues import Lookout
+from z4j_dramatiq.run import Running
+
+
+class BrokerState:
+    """One broker of this process. Written by its middleware, read by commands, discovery and the doctor."""
+
+    def __init__(self, broker: Any) -> None:
+        self.broker = broker
+        self.running = Running()
+        self.worker: Any = None
+        """Dramatiq's Worker once it boots; None in producers."""
+        self.middleware: Any = None
+        """Our own, which must stand in front of all others."""
+        self.is_booted = False
+        """Whether the `dramatiq` command started this process."""
+        self.lookout = Lookout(broker)
+        self.skips: SharedIds
