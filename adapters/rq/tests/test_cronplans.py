@@ -12,15 +12,15 @@ from redis import Redis
 
 from z4j_agent.redaction import MASK
 from z4j_agent.schedules import Override, ScheduleSpec
-from z4j_rq.capture import Capture
 from z4j_rq.cronplans import Plan, due_of, is_usable, last_of, zone_of_cron
 from z4j_rq.rqcron import RqCron
+from z4j_rq.state import RqState
 
 rqs = pytest.importorskip("rq.cron")
 CronJob, CronScheduler = rqs.CronJob, rqs.CronScheduler
 if not is_usable(CronJob):
     pytest.skip("this RQ has no cron expressions", allow_module_level=True)
-CAPTURE = Capture(lambda: None)
+STATE = RqState()
 TIMEOUT = "job_timeout" if "job_timeout" in inspect.signature(CronJob).parameters else "timeout"
 
 
@@ -79,29 +79,29 @@ def test_keys_are_names_and_the_second_of_a_name_is_told_apart(plan: Plan, cron:
 def test_without_overrides_the_very_objects_of_the_code_fire(plan: Plan, cron: Any) -> None:
     held = list(cron._cron_jobs)
     times = [due_of(job) for job in held]
-    assert plan.change([], CAPTURE) == {}
+    assert plan.change([], STATE) == {}
     assert all(a is b for a, b in zip(plan.jobs(), held, strict=True))
-    plan.change([override(LOGIN, spec(expression="5")), override(CLEAN, is_deleted=True)], CAPTURE)
+    plan.change([override(LOGIN, spec(expression="5")), override(CLEAN, is_deleted=True)], STATE)
     assert len(plan.jobs()) == 2
-    plan.change([], CAPTURE)
+    plan.change([], STATE)
     assert all(a is b for a, b in zip(plan.jobs(), held, strict=True))
     assert [due_of(job) for job in held] == times
 
 
 def test_a_changed_entry_keeps_the_secret_and_what_else_the_code_says(plan: Plan) -> None:
     made = spec(kind="cron", expression="15 4 * * mon-fri", timezone=zone_of_cron(), args=["adam", MASK])
-    assert plan.change([override(LOGIN, made)], CAPTURE) == {}
+    assert plan.change([override(LOGIN, made)], STATE) == {}
     job = plan.entries[0].job
     assert (job.args, job.cron, job.queue_name) == (("adam", "hunter2"), "15 4 * * mon-fri", "work")
     assert (job.job_options[TIMEOUT], job.job_options["result_ttl"]) == (77, 66)
     assert plan.entries[0].coded.args == ("eve", "hunter2"), "the code's own is not touched"
-    plan.change([override(LOGIN, made)], CAPTURE)
+    plan.change([override(LOGIN, made)], STATE)
     assert plan.entries[0].job is job, "the same list again changes nothing, not even the next time"
 
 
 def test_an_entry_beside_the_code(plan: Plan) -> None:
     made = spec(task_name=LOGIN, args=["eve", "x"], name="hello", queue="fast")
-    assert plan.change([override("z4j:hello", made, is_new=True)], CAPTURE) == {}
+    assert plan.change([override("z4j:hello", made, is_new=True)], STATE) == {}
     entry = plan.entries[-1]
     assert (entry.key, entry.name, entry.job.queue_name, entry.job.func, entry.coded) == ("z4j:hello", "hello", "fast", login, None)
 
@@ -121,13 +121,13 @@ def test_an_entry_beside_the_code(plan: Plan) -> None:
 )
 def test_what_cannot_be_held_is_told_and_the_code_stays(plan: Plan, key: str, changes: dict[str, Any], why: str) -> None:
     before = plan.jobs()
-    failed = plan.change([override(key, spec(**changes), is_new=key == "new")], CAPTURE)
+    failed = plan.change([override(key, spec(**changes), is_new=key == "new")], STATE)
     assert why in failed[key]
     assert plan.jobs() == before
 
 
 def test_an_override_of_what_the_code_no_longer_has(plan: Plan) -> None:
-    assert "no such entry" in plan.change([override("gone", spec())], CAPTURE)["gone"]
+    assert "no such entry" in plan.change([override("gone", spec())], STATE)["gone"]
 
 
 def test_what_was_due_while_it_was_off_is_not_made_up_for(plan: Plan, cron: Any) -> None:
@@ -136,9 +136,9 @@ def test_what_was_due_while_it_was_off_is_not_made_up_for(plan: Plan, cron: Any)
     set_time = "set_enqueue_time" if hasattr(daily, "set_enqueue_time") else "set_run_time"
     for job in (daily, hourly):
         getattr(job, set_time)(ran)
-    plan.change([override(LOGIN, is_enabled=False), override(CLEAN, is_enabled=False)], CAPTURE)
+    plan.change([override(LOGIN, is_enabled=False), override(CLEAN, is_enabled=False)], STATE)
     assert len(plan.jobs()) == 1
-    plan.change([], CAPTURE)
+    plan.change([], STATE)
     now = datetime.now(UTC).timestamp() * 1_000_000
     assert (due_of(daily) or 0) > now
     assert abs((due_of(hourly) or 0) - now) < 2_000_000, "an interval longer than its own is over: it is due at once"
@@ -147,7 +147,7 @@ def test_what_was_due_while_it_was_off_is_not_made_up_for(plan: Plan, cron: Any)
 
 def test_the_hooks_are_put_in_and_taken_out(cron: Any) -> None:
     held = (CronScheduler.start, CronJob.enqueue)
-    ours = RqCron(CAPTURE)
+    ours = RqCron(STATE)
     ours.install()
     assert (CronScheduler.start.__wrapped__, CronJob.enqueue.__wrapped__) == held
     ours.uninstall()

@@ -54,7 +54,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
 
 def findings_of(worker: Any) -> list[Finding]:
     adapter = RqAdapter()
-    adapter.capture._workers = {0: worker} if worker is not None else {}
+    adapter.state.alive = {0: worker} if worker is not None else {}
     return adapter.findings()
 
 
@@ -74,7 +74,7 @@ def test_neither_a_good_worker_nor_a_producer_has_findings(make: Make) -> None:
 
 def test_findings_are_the_worker_s_notes(make: Make) -> None:
     adapter = RqAdapter()
-    adapter.capture._workers = {0: make(default_result_ttl=0)}
+    adapter.state.alive = {0: make(default_result_ttl=0)}
     shown = adapter.worker()
     assert shown is not None
     assert [note.startswith("RQ keeps no results") for note in shown.notes] == [True]

@@ -23,8 +23,8 @@ from z4j_agent.conformance.harness import Harness, free_port
 from z4j_agent.redaction import MASK
 from z4j_agent.schedules import ScheduleInfo, ScheduleSpec
 from z4j_agent.zones import zone_of_host
-from z4j_rq.capture import Capture
 from z4j_rq.rqscheduler import RqScheduler
+from z4j_rq.state import RqState
 
 ZSET = rq_scheduler.Scheduler.scheduled_jobs_key
 LOCK = rq_scheduler.Scheduler.scheduler_lock_key
@@ -63,7 +63,7 @@ def redis(port: int) -> Iterator[Redis]:
 
 @pytest.fixture
 def ours() -> Iterator[RqScheduler]:
-    found = RqScheduler(Capture(lambda: None))
+    found = RqScheduler(RqState())
     found.install()
     yield found
     found.uninstall()
@@ -243,7 +243,7 @@ def test_deleted_is_gone_unless_a_worker_still_needs_it(ours: RqScheduler, their
 # -- which process ---------------------------------------------------------------------------------------------------------
 def test_one_that_was_made_before_is_known_by_what_it_does(redis: Redis) -> None:
     early = rq_scheduler.Scheduler("work", connection=redis)
-    ours = RqScheduler(Capture(lambda: None))
+    ours = RqScheduler(RqState())
     ours.install()
     try:
         assert ours.is_here() is False

@@ -32,7 +32,7 @@ class Two:
         self.adapter = RqAdapter()
         self.queues = [Queue("work", connection=Redis(port=port, db=database)) for database in (0, 1)]
         for queue in self.queues:
-            self.adapter.capture.known.meet_queue(queue)
+            self.adapter.state.known.meet_queue(queue)
         self.names = list(self.adapter.brokers())
 
 

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 from rq.version import VERSION
 
-import z4j_agent
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
-from z4j_rq import commands, control, discovery, doctor, queues, reconcile, waiting
+from z4j_agent.adapter import Capability
 from z4j_rq.capture import Capture
-from z4j_rq.queues import View
+from z4j_rq.commands import TaskCommands, can_terminate
+from z4j_rq.control import WorkerCommands
+from z4j_rq.discovery import Discovery
+from z4j_rq.doctor import Doctor
+from z4j_rq.reconcile import Reconcile
 from z4j_rq.rqcron import RqCron
 from z4j_rq.rqscheduler import RqScheduler
+from z4j_rq.state import RqState
+from z4j_rq.waiting import QueueCommands
 
 ABLE = (
     Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
@@ -41,28 +44,20 @@ ABLE = (
 )
 
 
-class RqAdapter(Adapter):
+class RqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discovery, Doctor):
     """`capture` holds the wrappers; everything else is asked in the agent's thread."""
 
-    engine: ClassVar[str] = "rq"
     capabilities: ClassVar[tuple[Capability, ...]] = ABLE
 
-    def __init__(self, process: None = None, functions: Iterable[Any] = ()) -> None:
-        self.capture = Capture(self._is_ready)
-        self.watch(process, functions)
-        self.schedulers = (RqScheduler(self.capture), RqCron(self.capture))  # each finds out at `install` whether its library is there
-        self._broker = ""
-        """The one broker that is looked into, "" for all of this process."""
+    def __init__(self) -> None:
+        self.state = RqState()
+        self.capture = Capture(self.state, self._is_ready)
+        self.schedulers = (RqScheduler(self.state), RqCron(self.state))  # each finds out at `install` whether its library is there
 
     def _is_ready(self) -> None:
         """Called before the agent connects: a worker without horses cannot stop a task, so it does not say it could."""
-        able = any(commands.can_terminate(worker) for worker in self.capture.workers())
-        self.narrow(() if able else ("terminate_task",))
-
-    @property
-    def _view(self) -> View:
-        agent = z4j_agent.current()
-        return View(self.capture, agent.settings if agent is not None else None, self._broker)
+        able = any(can_terminate(worker) for worker in self.state.workers())
+        vars(self)["capabilities"] = tuple(each for each in ABLE if able or each.action != "terminate_task")
 
     def engine_version(self) -> str:
         return str(VERSION)
@@ -78,80 +73,10 @@ class RqAdapter(Adapter):
         self.capture.disconnect()
 
     def brokers(self) -> Mapping[str, str]:
-        return self.capture.known.brokers()
-
-    def of_broker(self, broker: str) -> RqAdapter:
-        if broker == self._broker:
-            return self
-        beside = copy.copy(self)
-        beside._broker = broker
-        return beside
+        return self.state.known.brokers()
 
     def knows_task(self, name: str) -> bool:
-        return self.capture.known.knows_task(name)
+        return self.state.known.knows_task(name)
 
     def knows_queue(self, queue: str) -> bool:
-        return self.capture.known.knows_queue(queue, self._broker)
-
-    def list_tasks(self) -> list[TaskInfo]:
-        return discovery.list_tasks(self.capture)
-
-    def list_queues(self) -> list[QueueInfo]:
-        return queues.list_queues(self.capture)
-
-    def worker(self) -> WorkerInfo | None:
-        return discovery.describe_worker(self.capture, self.findings())
-
-    def list_running(self) -> list[RunningTask]:
-        return discovery.list_running(self.capture)
-
-    def findings(self) -> list[Finding]:
-        return doctor.findings(self.capture)
-
-    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return commands.retry_task(self._view, original, new_id)
-
-    def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return commands.cancel_task(self._view, task_id)
-
-    def terminate_task(self, task_id: str) -> dict[str, Any]:
-        return commands.terminate_task(self._view, task_id)
-
-    def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return reconcile.lookup_task(self._view, task_id)
-
-    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        return commands.read_arguments(self._view, original)
-
-    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        return commands.edit_task(self._view, original, args, kwargs, new_id)
-
-    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        return commands.restore_task(self._view, original, new_id, eta_at)
-
-    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        return commands.run_task(self._view, name, args, kwargs, new_id, queue)
-
-    def release_task(self, task_id: str) -> dict[str, Any]:
-        return commands.release_task(self._view, task_id)
-
-    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return commands.prioritise_task(self._view, task_id, level)
-
-    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return commands.move_task(self._view, task_id, queue)
-
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
-        return waiting.peek_queue(self._view, queue, place, limit)
-
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
-        return waiting.purge_queue(self._view, queue, place)
-
-    def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self.capture, queue, self._broker)
-
-    def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self.capture, queue, self._broker)
-
-    def shutdown_worker(self) -> dict[str, Any]:
-        return control.shutdown_worker(self.capture)
+        return self.state.known.knows_queue(queue, self.only)

@@ -23,15 +23,15 @@ from z4j_agent.guard import guard, never_swallow
 from z4j_agent.hooks import now
 from z4j_rq import marks, originals
 from z4j_rq.control import Pausing
-from z4j_rq.ends import Hands, Held
+from z4j_rq.ends import Held
 from z4j_rq.facts import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
-from z4j_rq.known import Known
 from z4j_rq.marks import attempt_of, is_asked, is_told, mark_of, note_of
 from z4j_rq.patches import Look, Patches
 from z4j_rq.removing import Removing
 from z4j_rq.running import Running
 from z4j_rq.sending import Sending
 from z4j_rq.spawning import BOOT
+from z4j_rq.state import RqState
 
 _UNNAMED = re.compile("[0-9a-f]{32}")
 
@@ -39,21 +39,15 @@ _UNNAMED = re.compile("[0-9a-f]{32}")
 class Capture:
     """Puts all hooks in place; its own are those of a worker's main process, and what that remembers between two of them."""
 
-    def __init__(self, on_ready: Callable[[], None]) -> None:
+    def __init__(self, state: RqState, on_ready: Callable[[], None]) -> None:
+        self.state = state
+        self.known, self.hands = state.known, state.hands
+        self.pausing = Pausing(state.known.identity_of)
         self._on_ready = on_ready
-        self._workers: dict[int, Any] = {}
-        """The RQ workers that live in this process, the first born first."""
-        self.known = Known(self.workers)
-        self.pausing = Pausing(self.known.identity_of)
-        self.hands = Hands()
         self._agent: Agent
         self._patches = Patches()
         self._pass_on: Callable[..., bool] | None = None
         """The exception handler that a worker hands to the horses it spawns."""
-
-    def workers(self) -> list[Any]:
-        """The RQ workers of this process: none in a producer, usually one, several where they stand in threads."""
-        return list(self._workers.values())
 
     def connect(self) -> None:
         agent = z4j_agent.current()
@@ -84,15 +78,15 @@ class Capture:
 
     def disconnect(self) -> None:
         self._patches.restore()
-        for worker in self.workers():
+        for worker in self.state.workers():
             worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]
 
     # -- a worker's life ---------------------------------------------------------------------------------------------------
     @guard("a worker's start")
     def before_birth(self, worker: Any) -> None:
-        self._workers[id(worker)] = worker
+        self.state.alive[id(worker)] = worker
         self._on_ready()
-        if len(self._workers) > 1:
+        if len(self.state.alive) > 1:
             return  # another one lives in this process, which has one name
         # A worker that nobody names calls itself by random digits (rq/worker/base.py: `uuid4().hex`).
         seat = f"{','.join(worker.queue_names())}@{self._agent.host}" if _UNNAMED.fullmatch(worker.name) else ""
@@ -110,7 +104,7 @@ class Capture:
     @guard("a worker's end")
     def after_teardown(self, worker: Any, _seen: Any, _result: Any) -> None:
         """Nothing is waited for: the process may go on, and what it has told is sent meanwhile, or at its end."""
-        self._workers.pop(id(worker), None)
+        self.state.alive.pop(id(worker), None)
 
     # -- a job in its hands ------------------------------------------------------------------------------------------------
     @guard("receiving")

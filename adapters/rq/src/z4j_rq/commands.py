@@ -22,7 +22,7 @@ from z4j_rq.dependencies import why_waiting
 from z4j_rq.ends import Held
 from z4j_rq.facts import ENGINE, WAITING, name_of
 from z4j_rq.marks import attempt_of, by_command
-from z4j_rq.queues import UNKNOWN_JOB, View, like
+from z4j_rq.queues import UNKNOWN_JOB, RqPart, like
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"
 """LREM says for certain whether a worker was first."""
@@ -32,85 +32,7 @@ redis.call('HSET', KEYS[3], 'origin', ARGV[2]) redis.call('SADD', KEYS[4], KEYS[
 """
 
 
-def retry_task(view: View, original: Original, new_id: str) -> dict[str, Any]:
-    """Enqueues the kept job again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused, Unsupported."""
-    queue = view.queue_named(original.queue, original.broker)
-    with by_command():
-        queue.enqueue_job(originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class))
-    return {"task_id": new_id, "queue": queue.name}
-
-
-def edit_task(view: View, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Like `retry_task`, with other arguments. Raises Refused, Unsupported."""
-    return retry_task(view, originals.edited(original, args, kwargs), new_id)
-
-
-def read_arguments(view: View, original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """Raises Refused, Unsupported."""
-    queue = view.queue_named(original.queue, original.broker)
-    return originals.read_arguments(original, queue.serializer, queue.job_class)
-
-
-def restore_task(view: View, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
-    """Like `retry_task`, and a job whose time has not come waits for it again. Raises Refused, Unsupported."""
-    if eta_at is None or eta_at <= now():
-        return retry_task(view, original, new_id)
-    queue = view.queue_named(original.queue, original.broker)
-    job = originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class)
-    with by_command():
-        queue.schedule_job(job, datetime.fromtimestamp(eta_at / 1_000_000, UTC))
-    return {"task_id": new_id, "queue": queue.name}
-
-
-def run_task(view: View, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
-    """Enqueues a function by its import path, on the queue it was met on last unless one is given. Raises Unsupported, Refused."""
-    first = next((known.name for known in view.queues()), "default")
-    chosen = view.queue_named(queue or view.known.tasks().get(name) or first)
-    if chosen.job_class.exists(new_id, connection=chosen.connection):
-        raise Refused("RQ has a job of the new id already; nothing was sent", check="task_id.exists")
-    with by_command():
-        chosen.enqueue_call(name, args=tuple(args), kwargs=kwargs, job_id=new_id)
-    return {"task_id": new_id, "queue": chosen.name}
-
-
-def release_task(view: View, task_id: str) -> dict[str, Any]:
-    """Has a scheduled job, or one that waits to be tried again, run now. Raises Refused."""
-    job, queue = _waiting(view, task_id)
-    if not queue.connection.zrem(queue.scheduled_job_registry.key, task_id):
-        raise Refused("it does not wait for its time (any more)")
-    with by_command():
-        queue._enqueue_job(job)
-    return {"queue": queue.name}
-
-
-def prioritise_task(view: View, task_id: str, level: str) -> dict[str, Any]:
-    """To the front of its queue; RQ knows no other order. Raises Refused."""
-    if level != "next":
-        raise Refused("RQ knows one order only: a job can be put in front of its queue, and nowhere else")
-    job, queue = _waiting(view, task_id)
-    _refuse_deferred(job)
-    if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
-        raise Refused("a worker has taken it already")
-    return {"queue": queue.name}
-
-
-def move_task(view: View, task_id: str, name: str) -> dict[str, Any]:
-    """Behind what waits in another queue of the same Redis. Raises Refused."""
-    job, queue = _waiting(view, task_id)
-    _refuse_deferred(job)
-    other = like(queue, name)  # the same Redis: a queue of that name in another one is another queue
-    if other.name == queue.name:
-        raise Refused("it is in that queue already")
-    keys = (queue.key, other.key, job.key, Queue.redis_queues_keys)
-    if not queue.connection.eval(TO_OTHER, len(keys), *keys, task_id, other.name):
-        raise Refused("a worker has taken it already, or it waits for its time: move it when that has come")
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.moved(ENGINE, task_id, attempt_of(job), now(), agent.run, name_of(job), other.name))
-    return {"queue": other.name}
-
-
-def _waiting(view: View, task_id: str) -> tuple[Job, Queue]:
+def _waiting(view: RqPart, task_id: str) -> tuple[Job, Queue]:
     job = view.find_job(task_id)
     if job is None:
         raise Refused(UNKNOWN_JOB)
@@ -126,36 +48,108 @@ def _refuse_deferred(job: Job) -> None:
         raise Refused(f"it is in no queue yet: {why}; nothing was changed")
 
 
-def cancel_task(view: View, task_id: str) -> dict[str, Any]:
-    """Takes a waiting job out of its queue or registry. Raises Refused when it is not waiting, or not there."""
-    job, _ = _waiting(view, task_id)
-    status = job.get_status(refresh=False)
-    if status == JobStatus.QUEUED and job.get_position() is None:
-        raise Refused("a worker has taken it already")
-    with contextlib.suppress(NoSuchJobError):  # it has ended and was forgotten in between; the answer below is then its end
-        job.cancel()
-    return {"note": "it was taken out of its queue"}
-
-
 def can_terminate(worker: Any) -> bool:
     """Whether there is a work horse to kill: RQ's command is ignored by a worker that runs tasks itself."""
     return worker is not None and not isinstance(worker, SimpleWorker) and hasattr(worker, "fork_work_horse")
 
 
-def terminate_task(view: View, task_id: str) -> dict[str, Any]:
-    """Has this worker kill its horse. Raises Refused when it does not run that task, Unsupported where it has no horse."""
-    workers = [worker for worker in view.capture.workers() if can_terminate(worker)]
-    if not workers:
-        raise Unsupported("this worker runs tasks in its own process; ending one would end the worker")
+class TaskCommands(RqPart):
+    """What may be asked of a task."""
 
-    def is_running(held: Held | None) -> bool:
-        return held is not None and held.task_id == task_id and bool(held.pid)
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        """Enqueues the kept job again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused, Unsupported."""
+        queue = self.queue_named(original.queue, original.broker)
+        with by_command():
+            queue.enqueue_job(originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class))
+        return {"task_id": new_id, "queue": queue.name}
 
-    worker = next((worker for worker in workers if is_running(view.capture.hands.of(worker))), None)
-    if worker is None:
-        raise Refused("it does not run in this worker (any more)")
-    try:
-        send_stop_job_command(worker.connection, task_id, serializer=worker.serializer)
-    except (InvalidJobOperation, NoSuchJobError) as error:
-        raise Refused("it has just ended") from error
-    return {"note": "the work horse is killed; RQ keeps the task among the failed ones as stopped"}
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with other arguments. Raises Refused, Unsupported."""
+        return self.retry_task(originals.edited(original, args, kwargs), new_id=new_id)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """Raises Refused, Unsupported."""
+        queue = self.queue_named(original.queue, original.broker)
+        return originals.read_arguments(original, queue.serializer, queue.job_class)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """Like `retry_task`, and a job whose time has not come waits for it again. Raises Refused, Unsupported."""
+        if eta_at is None or eta_at <= now():
+            return self.retry_task(original, new_id=new_id)
+        queue = self.queue_named(original.queue, original.broker)
+        job = originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class)
+        with by_command():
+            queue.schedule_job(job, datetime.fromtimestamp(eta_at / 1_000_000, UTC))
+        return {"task_id": new_id, "queue": queue.name}
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        """Enqueues a function by its import path, on the queue it was met on last unless one is given. Raises Unsupported, Refused."""
+        first = next((known.name for known in self.state.known.queues(self.only).values()), "default")
+        chosen = self.queue_named(queue or self.state.known.tasks().get(name) or first)
+        if chosen.job_class.exists(new_id, connection=chosen.connection):
+            raise Refused("RQ has a job of the new id already; nothing was sent", check="task_id.exists")
+        with by_command():
+            chosen.enqueue_call(name, args=tuple(args), kwargs=kwargs, job_id=new_id)
+        return {"task_id": new_id, "queue": chosen.name}
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        """Has a scheduled job, or one that waits to be tried again, run now. Raises Refused."""
+        job, queue = _waiting(self, task_id)
+        if not queue.connection.zrem(queue.scheduled_job_registry.key, task_id):
+            raise Refused("it does not wait for its time (any more)")
+        with by_command():
+            queue._enqueue_job(job)
+        return {"queue": queue.name}
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """To the front of its queue; RQ knows no other order. Raises Refused."""
+        if level != "next":
+            raise Refused("RQ knows one order only: a job can be put in front of its queue, and nowhere else")
+        job, queue = _waiting(self, task_id)
+        _refuse_deferred(job)
+        if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
+            raise Refused("a worker has taken it already")
+        return {"queue": queue.name}
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        """Behind what waits in another queue of the same Redis. Raises Refused."""
+        job, source = _waiting(self, task_id)
+        _refuse_deferred(job)
+        other = like(source, queue)  # the same Redis: a queue of that name in another one is another queue
+        if other.name == source.name:
+            raise Refused("it is in that queue already")
+        keys = (source.key, other.key, job.key, Queue.redis_queues_keys)
+        if not source.connection.eval(TO_OTHER, len(keys), *keys, task_id, other.name):
+            raise Refused("a worker has taken it already, or it waits for its time: move it when that has come")
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.append(records.moved(ENGINE, task_id, attempt_of(job), now(), agent.run, name_of(job), other.name))
+        return {"queue": other.name}
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        """Takes a waiting job out of its queue or registry. Raises Refused when it is not waiting, or not there."""
+        job, _ = _waiting(self, task_id)
+        status = job.get_status(refresh=False)
+        if status == JobStatus.QUEUED and job.get_position() is None:
+            raise Refused("a worker has taken it already")
+        with contextlib.suppress(NoSuchJobError):  # it has ended and was forgotten in between; the answer below is then its end
+            job.cancel()
+        return {"note": "it was taken out of its queue"}
+
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        """Has this worker kill its horse. Raises Refused when it does not run that task, Unsupported where it has no horse."""
+        workers = [worker for worker in self.state.workers() if can_terminate(worker)]
+        if not workers:
+            raise Unsupported("this worker runs tasks in its own process; ending one would end the worker")
+
+        def is_running(held: Held | None) -> bool:
+            return held is not None and held.task_id == task_id and bool(held.pid)
+
+        worker = next((worker for worker in workers if is_running(self.state.hands.of(worker))), None)
+        if worker is None:
+            raise Refused("it does not run in this worker (any more)")
+        try:
+            send_stop_job_command(worker.connection, task_id, serializer=worker.serializer)
+        except (InvalidJobOperation, NoSuchJobError) as error:
+            raise Refused("it has just ended") from error
+        return {"note": "the work horse is killed; RQ keeps the task among the failed ones as stopped"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq.exceptions import DequeueTimeout
 from rq.queue import Queue
@@ -16,9 +16,7 @@ from z4j_agent import worker_end
 from z4j_agent.adapter import Unsupported
 from z4j_rq.facts import ENGINE
 from z4j_rq.patches import Patches
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.queues import RqPart
 
 LOOK_S = 0.5
 """How often a worker whose queues are all paused looks whether they still are."""
@@ -58,27 +56,27 @@ class Pausing:
         return found
 
 
-def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
-    """In one Redis, in every one where none is named. Raises Unsupported in a process that is no worker."""
-    _need_worker(capture)
-    worker_end.pause(ENGINE, queue, broker)
-    return {"note": "no worker of this host and user takes from it until it is resumed"}
+class WorkerCommands(RqPart):
+    """What may be asked of the worker that this process is."""
 
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        """In one Redis, in every one where none is named. Raises Unsupported in a process that is no worker."""
+        self._need_worker()
+        worker_end.pause(ENGINE, queue, self.only)
+        return {"note": "no worker of this host and user takes from it until it is resumed"}
 
-def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
-    """Raises Unsupported in a process that is no worker."""
-    _need_worker(capture)
-    worker_end.resume(ENGINE, queue, broker)
-    return {}
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported in a process that is no worker."""
+        self._need_worker()
+        worker_end.resume(ENGINE, queue, self.only)
+        return {}
 
+    def shutdown_worker(self) -> dict[str, Any]:
+        """RQ's warm shutdown, by its own signal. Raises Unsupported in a process that is no worker."""
+        self._need_worker()
+        worker_end.signal_after_answer()
+        return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
 
-def shutdown_worker(capture: Capture) -> dict[str, Any]:
-    """RQ's warm shutdown, by its own signal. Raises Unsupported in a process that is no worker."""
-    _need_worker(capture)
-    worker_end.signal_after_answer()
-    return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
-
-
-def _need_worker(capture: Capture) -> None:
-    if not capture.workers():
-        raise Unsupported("this process is no RQ worker")
+    def _need_worker(self) -> None:
+        if not self.state.workers():
+            raise Unsupported("this process is no RQ worker")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, replace
 from datetime import MAXYEAR, UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq.version import VERSION
 
@@ -23,9 +23,7 @@ from z4j_agent.schedules import Override, ScheduleSpec, read_whole_interval
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_rq.dialects import Croniter, check_priority, handed, read_cron
 from z4j_rq.facts import function_of, to_us
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.state import RqState
 
 
 @dataclass(slots=True)
@@ -91,7 +89,7 @@ class Plan:
             return name
         return next(f"{name}#{number}" for number in range(2, len(used) + 3) if f"{name}#{number}" not in used)
 
-    def change(self, overrides: list[Override], capture: Capture) -> dict[str, str]:
+    def change(self, overrides: list[Override], state: RqState) -> dict[str, str]:
         """Makes the entries what the code says, changed by exactly these. Returns key → why of those that cannot hold."""
         before = {entry.key: entry for entry in self.entries}
         wanted = {override.key: override for override in overrides}
@@ -100,7 +98,7 @@ class Plan:
         fresh: list[Entry] = []
         for key in [*coded, *(key for key in wanted if key not in coded)]:
             try:
-                fresh.append(self._entry(key, coded.get(key), wanted.get(key), before.get(key), capture))
+                fresh.append(self._entry(key, coded.get(key), wanted.get(key), before.get(key), state))
             except Refused as error:
                 failed[key] = str(error)
                 if key in coded:
@@ -112,7 +110,7 @@ class Plan:
         self._former, self.entries = self.entries, fresh
         return failed
 
-    def _entry(self, key: str, coded: Any, override: Override | None, old: Entry | None, capture: Capture) -> Entry:
+    def _entry(self, key: str, coded: Any, override: Override | None, old: Entry | None, state: RqState) -> Entry:
         if override is None:
             return Entry(key, name_of_cron(coded), coded, coded=coded)
         if coded is None and not override.is_new:
@@ -127,7 +125,7 @@ class Plan:
         if old is not None and old.spec is not None and replace(old.spec, is_enabled=True) == replace(spec, is_enabled=True):
             return replace(old, spec=spec, is_enabled=is_enabled)
         name = spec.name or (name_of_cron(coded) if coded is not None else key)
-        job = made(spec, name, coded, old, capture)
+        job = made(spec, name, coded, old, state)
         return Entry(key, name, job, coded, spec, is_enabled)
 
 
@@ -194,7 +192,7 @@ def resume(job: Any, old: Any) -> None:
     setattr(job, latest, last)
 
 
-def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, capture: Capture) -> Any:
+def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, state: RqState) -> Any:
     """A `CronJob` for what an operator wants. Raises Refused."""
     from rq.cron import CronJob
 
@@ -216,7 +214,7 @@ def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, capture: 
     args, kwargs = keep_masked(
         old_args if spec.args is None else spec.args, old_kwargs if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
     )
-    queue = spec.queue or (coded.queue_name if coded is not None else capture.known.names.get(task_name) or "default")
+    queue = spec.queue or (coded.queue_name if coded is not None else state.known.names.get(task_name) or "default")
     options = dict(coded.job_options) if coded is not None else {}
     if "name" in inspect.signature(CronJob).parameters:
         options["name"] = name

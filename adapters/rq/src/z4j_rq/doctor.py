@@ -4,23 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rq.serializers import DefaultSerializer
 from rq.worker import SimpleWorker
 
 from z4j_agent.adapter import Finding
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.queues import RqPart
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
-
-
-def findings(capture: Capture) -> list[Finding]:
-    """What is amiss with the worker of this process and with the Redis it uses."""
-    found = (finding for worker in capture.workers() for finding in _of_worker(worker))
-    return list(dict.fromkeys(found))
 
 
 def _of_worker(worker: Any) -> Iterator[Finding]:
@@ -55,3 +47,12 @@ def _is_open(connection: Any) -> bool:
     kept = connection.connection_pool.connection_kwargs
     is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
     return not is_local and not kept.get("password") and not kept.get("credential_provider")
+
+
+class Doctor(RqPart):
+    """What is amiss in this process."""
+
+    def findings(self) -> list[Finding]:
+        """What is amiss with the worker of this process and with the Redis it uses."""
+        found = (finding for worker in self.state.workers() for finding in _of_worker(worker))
+        return list(dict.fromkeys(found))

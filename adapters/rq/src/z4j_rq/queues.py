@@ -7,101 +7,32 @@ which.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.queue import Queue
 from rq.worker import Worker
 
-from z4j_agent.adapter import QueueInfo, Refused, Unsupported
+import z4j_agent
+from z4j_agent.adapter import QueueInfo, Refused, SeveralBrokers, Unsupported
 from z4j_agent.settings import Settings
-from z4j_rq.facts import to_us
-from z4j_rq.known import Known
+from z4j_rq.facts import ENGINE, to_us
 from z4j_rq.marks import mark_of
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.state import RqState
 
 UNKNOWN_JOB = "RQ does not know this task in any Redis this process uses"
 FOREIGN = "this task is in a queue that this application does not use; nothing was changed"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What commands see: everything this process knows, or only what lies in one broker."""
-
-    capture: Capture
-    settings: Settings | None
-    broker: str = ""
-
-    @property
-    def known(self) -> Known:
-        return self.capture.known
-
-    def queues(self) -> list[Queue]:
-        return list(self.known.queues(self.broker).values())
-
-    def queue_named(self, name: str, broker: str = "") -> Queue:
-        """A queue of this name with the connection, serialiser and classes that this process uses. Raises Unsupported, Refused."""
-        known = self.known.queues(broker or self.broker)
-        if not known:
-            raise Unsupported("this process has met no queue yet, so it does not know where Redis is")
-        found = [queue for place, queue in known.items() if place[1] == name]
-        if len({place[0] for place in known if place[1] == name}) > 1:
-            raise Refused(
-                f"this process uses several Redis databases with a queue {name[:80]}, and the command names none; nothing was changed",
-                check="broker.unknown",
-            )
-        return found[0] if found else like(next(iter(known.values())), name)
-
-    def find_job(self, task_id: str) -> Job | None:
-        """The job as Redis has it, if it is this application's; None when no Redis of this process knows it. Raises Refused."""
-        found: list[Job] = []
-        seen: set[str] = set()
-        for (broker, _), queue in self.known.queues(self.broker).items():
-            if broker not in seen and queue.job_class.exists(task_id, connection=queue.connection):
-                found.append(queue.job_class.fetch(task_id, connection=queue.connection, serializer=queue.serializer))
-            seen.add(broker)
-        ours = [job for job in found if self._is_ours(job)]
-        if len(ours) > 1:
-            raise Refused("several Redis databases of this process have a task of this id; nothing was changed", check="broker.unknown")
-        if found and not ours:
-            raise Refused(FOREIGN, check="queue.unknown")
-        return ours[0] if ours else None
-
-    def _is_ours(self, job: Job) -> bool:
-        """Its queue is known, or an agent of this application has marked it. Another application may share the Redis."""
-        return self.known.knows_queue(job.origin or "", self.known.identity_of(job.connection)) or mark_of(job).get("app") in _keys(
-            self.settings
-        )
-
-    def queue_of(self, job: Job) -> Queue:
-        """The queue a job was found in."""
-        return self.queue_named(job.origin or "", self.known.identity_of(job.connection))
-
-
-def _keys(settings: Settings | None) -> set[str]:
-    if settings is None:
-        return set()
+def _keys(settings: Settings) -> set[str]:
     return {key.key_id for key in (settings.seal_key, *settings.old_keys) if key is not None}
 
 
 def like(queue: Queue, name: str) -> Queue:
     """A queue beside another one, of its class and with its serialiser."""
     return type(queue)(name, connection=queue.connection, job_class=queue.job_class, serializer=queue.serializer)
-
-
-def list_queues(capture: Capture) -> list[QueueInfo]:
-    """Each queue's length, its oldest job's age, and the workers that listen."""
-    known = capture.known
-    found = known.queues()
-    for (broker, _), queue in found.items():
-        if broker not in known.fingerprints:
-            known.fingerprints[broker] = fingerprint_of(queue)
-    return [_info(queue, broker) for (broker, _), queue in found.items()]
 
 
 def fingerprint_of(queue: Queue) -> str:
@@ -135,3 +66,58 @@ def _oldest_at(queue: Queue) -> int | None:
         return to_us(datetime.fromisoformat(held.decode().replace("Z", "+00:00")))
     except ValueError:
         return None
+
+
+class RqPart(SeveralBrokers):
+    """What every part of the adapter has: the queues of this process, and the jobs in them."""
+
+    engine: ClassVar[str] = ENGINE
+    state: RqState
+
+    def list_queues(self) -> list[QueueInfo]:
+        """Each queue's length, its oldest job's age, and the workers that listen."""
+        known = self.state.known
+        found = known.queues()
+        for (broker, _), queue in found.items():
+            if broker not in known.fingerprints:
+                known.fingerprints[broker] = fingerprint_of(queue)
+        return [_info(queue, broker) for (broker, _), queue in found.items()]
+
+    def queue_named(self, name: str, broker: str = "") -> Queue:
+        """A queue of this name with the connection, serialiser and classes that this process uses. Raises Unsupported, Refused."""
+        known = self.state.known.queues(broker or self.only)
+        if not known:
+            raise Unsupported("this process has met no queue yet, so it does not know where Redis is")
+        found = [queue for place, queue in known.items() if place[1] == name]
+        if len({place[0] for place in known if place[1] == name}) > 1:
+            raise Refused(
+                f"this process uses several Redis databases with a queue {name[:80]}, and the command names none; nothing was changed",
+                check="broker.unknown",
+            )
+        return found[0] if found else like(next(iter(known.values())), name)
+
+    def find_job(self, task_id: str) -> Job | None:
+        """The job as Redis has it, if it is this application's; None when no Redis of this process knows it. Raises Refused."""
+        found: list[Job] = []
+        seen: set[str] = set()
+        for (broker, _), queue in self.state.known.queues(self.only).items():
+            if broker not in seen and queue.job_class.exists(task_id, connection=queue.connection):
+                found.append(queue.job_class.fetch(task_id, connection=queue.connection, serializer=queue.serializer))
+            seen.add(broker)
+        ours = [job for job in found if self._is_ours(job)]
+        if len(ours) > 1:
+            raise Refused("several Redis databases of this process have a task of this id; nothing was changed", check="broker.unknown")
+        if found and not ours:
+            raise Refused(FOREIGN, check="queue.unknown")
+        return ours[0] if ours else None
+
+    def _is_ours(self, job: Job) -> bool:
+        """Its queue is known, or an agent of this application has marked it. Another application may share the Redis."""
+        known, agent = self.state.known, z4j_agent.current()
+        if known.knows_queue(job.origin or "", known.identity_of(job.connection)):
+            return True
+        return agent is not None and mark_of(job).get("app") in _keys(agent.settings)
+
+    def queue_of(self, job: Job) -> Queue:
+        """The queue a job was found in."""
+        return self.queue_named(job.origin or "", self.state.known.identity_of(job.connection))

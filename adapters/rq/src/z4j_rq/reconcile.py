@@ -9,7 +9,7 @@ from rq.job import JobStatus
 
 from z4j_rq.dependencies import why_waiting
 from z4j_rq.facts import WAITING
-from z4j_rq.queues import View
+from z4j_rq.queues import RqPart
 
 STATES = {
     JobStatus.FINISHED: "succeeded",
@@ -20,12 +20,15 @@ STATES = {
 } | dict.fromkeys(WAITING, "queued")
 
 
-def lookup_task(view: View, task_id: str) -> dict[str, Any]:
-    """A job without a hash has ended long ago, or had `result_ttl=0`, or was deleted: RQ cannot tell which. `started` may be stale."""
-    job = view.find_job(task_id)
-    if job is None:
-        return {"state": "unknown", "engine_state": "gone"}
-    status = job.get_status(refresh=False)
-    engine_state = str(getattr(status, "value", status))
-    why = why_waiting(job)
-    return {"state": STATES.get(status, "unknown"), "engine_state": f"{engine_state}: {why}" if why else engine_state}
+class Reconcile(RqPart):
+    """What this process can find out of a task."""
+
+    def lookup_task(self, task_id: str) -> dict[str, Any]:
+        """A job without a hash has ended long ago, or had `result_ttl=0`, or was deleted: RQ cannot tell which. `started` may be stale."""
+        job = self.find_job(task_id)
+        if job is None:
+            return {"state": "unknown", "engine_state": "gone"}
+        status = job.get_status(refresh=False)
+        engine_state = str(getattr(status, "value", status))
+        why = why_waiting(job)
+        return {"state": STATES.get(status, "unknown"), "engine_state": f"{engine_state}: {why}" if why else engine_state}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from rq.queue import Queue
 
@@ -25,9 +25,7 @@ from z4j_rq.facts import ENGINE
 from z4j_rq.marks import by_command
 from z4j_rq.patches import Patches
 from z4j_rq.scheduler_common import begin, shown_arguments
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.state import RqState
 
 SCHEDULER: Final = "rq_cron"
 
@@ -38,8 +36,8 @@ class RqCron(Scheduler):
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
+    def __init__(self, state: RqState) -> None:
+        self._state = state
         self._patches = Patches()
         self._running: Any = None
         self._loop = 0
@@ -85,7 +83,7 @@ class RqCron(Scheduler):
 
     @guard("the start of the scheduler")
     def _begin(self) -> None:
-        begin(self._capture, SCHEDULER)
+        begin(self._state, SCHEDULER)
 
     @guard("the kept overrides")
     def _prepare(self, cron: Any) -> None:
@@ -156,8 +154,8 @@ class RqCron(Scheduler):
         with self._applying:
             self._plan.meet(cron)
             for job in self._plan.coded_jobs():
-                self._capture.known.meet_name(task_of(job), job.queue_name)
-                self._capture.known.meet_queue(Queue(job.queue_name, connection=cron.connection))
+                self._state.known.meet_name(task_of(job), job.queue_name)
+                self._state.known.meet_queue(Queue(job.queue_name, connection=cron.connection))
             return [self._info(entry, zone) for entry in self._plan.entries if not entry.is_deleted]
 
     def _info(self, entry: Entry, zone: str) -> ScheduleInfo:
@@ -195,7 +193,7 @@ class RqCron(Scheduler):
         cron = self._need()
         with self._applying:
             self._plan.meet(cron)
-            failed = self._plan.change(overrides, self._capture)
+            failed = self._plan.change(overrides, self._state)
             fresh = self._plan.jobs()
             is_other = [id(job) for job in fresh] != [id(job) for job in cron._cron_jobs]
             if is_other:

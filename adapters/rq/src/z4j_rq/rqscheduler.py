@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from rq.exceptions import DeserializationError
 from rq.job import Job
@@ -32,9 +32,7 @@ from z4j_rq.late import when_imported
 from z4j_rq.marks import by_command, is_asked
 from z4j_rq.patches import Patches
 from z4j_rq.scheduler_common import begin, shown_arguments
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.state import RqState
 
 SCHEDULER: Final = "rq_scheduler"
 REMEMBERED: Final = 8
@@ -48,8 +46,8 @@ class RqScheduler(Scheduler):
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
+    def __init__(self, state: RqState) -> None:
+        self._state = state
         self._patches = Patches()
         self._made: tuple[weakref.ref[Any], ...] = ()
         """The newest last. Replaced whole."""
@@ -97,7 +95,7 @@ class RqScheduler(Scheduler):
 
     @guard("the start of the scheduler")
     def _begin(self) -> None:
-        begin(self._capture, SCHEDULER)
+        begin(self._state, SCHEDULER)
 
     def _around_enqueue(self, enqueue: Any, made: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
         """Of the scheduler's own passes. What an application enqueues by calling this itself was not made by the clock."""
@@ -160,8 +158,8 @@ class RqScheduler(Scheduler):
         found = entries.read_all(made)
         for held in found:
             if not is_asked(held.job):  # the application's own entry: its task and its queue are the application's
-                self._capture.known.meet_name(name_of(held.job), held.job.origin or "")
-                self._capture.known.meet_queue(Queue(held.job.origin or made.queue_name, connection=made.connection))
+                self._state.known.meet_name(name_of(held.job), held.job.origin or "")
+                self._state.known.meet_queue(Queue(held.job.origin or made.queue_name, connection=made.connection))
         return [self._info(held, zone) for held in found]
 
     def _info(self, held: Held, zone: str) -> ScheduleInfo:
@@ -230,7 +228,7 @@ class RqScheduler(Scheduler):
     def _create(self, made: Any, spec: ScheduleSpec, times: Times) -> str:
         if not spec.task_name:
             raise Refused("a new schedule names its task")
-        queue = spec.queue or self._capture.known.names.get(spec.task_name) or made.queue_name
+        queue = spec.queue or self._state.known.names.get(spec.task_name) or made.queue_name
         args, kwargs = keep_masked(spec.args or [], spec.kwargs or {}, [], {})
         ttl = None if spec.kind == "once" else -1  # as `cron` and `schedule` do: with the hash, the entry would be gone
         id, title = entries.new_id(), spec.name or None

@@ -3,25 +3,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import z4j_agent
 from z4j_agent.hooks import parameter_names
 from z4j_agent.schedules import show_arguments
 from z4j_rq.facts import function_of
-
-if TYPE_CHECKING:
-    from z4j_rq.capture import Capture
+from z4j_rq.state import RqState
 
 HIDDEN = '"…"'
 
 
-def begin(capture: Capture, name: str) -> None:
+def begin(state: RqState, name: str) -> None:
     """This process has become a scheduler. One that is a worker or connected already stays what it is."""
     agent = z4j_agent.current()
     if agent is None:
         return
-    if not capture.workers() and not agent.is_connected_process:
+    if not state.workers() and not agent.is_connected_process:
         agent.become_scheduler(f"{name}@{agent.host}")
     else:
         agent.connect()

@@ -18,15 +18,9 @@ from z4j_agent.queue_actions import Entry, purge
 from z4j_rq import originals
 from z4j_rq.facts import ENGINE, name_of, to_us
 from z4j_rq.marks import attempt_of
-from z4j_rq.queues import View
+from z4j_rq.queues import RqPart
 
 AT_ONCE = 100
-
-
-def peek_queue(view: View, name: str, place: str, limit: int) -> list[WaitingTask]:
-    """The first jobs of a place, as they would run. Changes nothing."""
-    queue, agent = view.queue_named(name), z4j_agent.current()
-    return [_shown(agent, id, job, due) for id, job, due in _first(queue, place, limit)]
 
 
 def _first(queue: Queue, place: str, limit: int) -> Iterator[tuple[str, Job | None, int | None]]:
@@ -54,16 +48,7 @@ def _shown(agent: Agent | None, id: str, job: Job | None, due: int | None) -> Wa
     return WaitingTask(id, name_of(job), args, to_us(job.enqueued_at), due)
 
 
-def purge_queue(view: View, name: str, place: str) -> dict[str, Any]:
-    """Takes everything out of a place. ZREM and LREM say for certain whether a worker was first, and then it is the worker's. Jobs that
-    come while this runs are left alone. Raises Refused."""
-    queue, agent = view.queue_named(name), z4j_agent.current()
-    assert agent is not None  # the command came through it
-    return purge(agent, ENGINE, queue.name, _entries(agent, view, queue, place), is_dead=place == "dead")
-
-
-def _entries(agent: Agent, view: View, queue: Queue, place: str) -> Iterator[Entry]:
-    broker = view.known.identity_of(queue.connection)
+def _entries(agent: Agent, broker: str, queue: Queue, place: str) -> Iterator[Entry]:
     left = int(queue.connection.llen(queue.key) if place == "waiting" else queue.connection.zcard(_registry(queue, place)))
     while left > 0:
         found = list(_first(queue, place, min(AT_ONCE, left)))
@@ -96,3 +81,20 @@ def _registry(queue: Queue, place: str) -> str:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+class QueueCommands(RqPart):
+    """What may be asked of a whole queue."""
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """The first jobs of a place, as they would run. Changes nothing."""
+        found, agent = self.queue_named(queue), z4j_agent.current()
+        return [_shown(agent, id, job, due) for id, job, due in _first(found, place, limit)]
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Takes everything out of a place. ZREM and LREM say for certain whether a worker was first, and then it is the worker's. Jobs that
+        come while this runs are left alone. Raises Refused."""
+        found, agent = self.queue_named(queue), z4j_agent.current()
+        assert agent is not None  # the command came through it
+        broker = self.state.known.identity_of(found.connection)
+        return purge(agent, ENGINE, found.name, _entries(agent, broker, found, place), is_dead=place == "dead")

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of this process keep for everyone else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z4j_rq.ends import Hands
+from z4j_rq.known import Known
+
+
+class RqState:
+    """Written by the hooks, read by commands, schedulers, discovery and the doctor."""
+
+    def __init__(self) -> None:
+        self.alive: dict[int, Any] = {}
+        """The RQ workers that live in this process by their `id`, the first born first."""
+        self.known = Known(self.workers)
+        self.hands = Hands()
+
+    def workers(self) -> list[Any]:
+        """The RQ workers of this process: none in a producer, usually one, several where they stand in threads."""
+        return list(self.alive.values())
