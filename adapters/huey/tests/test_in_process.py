@@ -337,8 +337,8 @@ def test_time_limits_of_threads_are_found(site: Site) -> None:
     huey = site.huey()
     huey.task(name="slow", timeout=5)(lambda: 1)
     huey.periodic_task(engine.crontab(), name="often")(lambda: 1)
-    (capture,) = site.adapter.captures
-    capture.life.consumer = Consumer(huey, worker_type="thread", check_worker_health=False)
+    (state,) = site.adapter.states
+    state.life.consumer = Consumer(huey, worker_type="thread", check_worker_health=False)
     assert "timeout" in whats(site)
     assert "health check" in whats(site)
     assert any("no-periodic" in finding.remedy for finding in site.adapter.findings())

@@ -7,18 +7,20 @@ Two Huey objects may have one name and different storages, so a name alone is no
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar, Final
 
 import z4j_agent
+from z4j_agent import green
+from z4j_agent.adapter import Original, Refused, SeveralBrokers
 from z4j_agent.broker import Identities, fingerprint_file, fingerprint_redis, identify, identify_pool
 from z4j_agent.guard import let_through
+from z4j_huey.facts import ENGINE
+from z4j_huey.state import HueyState
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from z4j_huey.capture import Capture
-
+SEVERAL = "this process has several Huey objects that this may concern, in different brokers, and the command names none"
 watched: list[Any] = []
 """The Huey objects of this process, the one that was installed first in front: `Z4J_BROKER` is the name of its broker."""
 
@@ -67,13 +69,13 @@ def fingerprint(huey: Any) -> str:
     return fingerprint_file(path) if path is not None else ""
 
 
-def keep_fingerprint(capture: Capture) -> None:
+def keep_fingerprint(state: HueyState) -> None:
     """Asks once for each broker; originals that are made from then on name it."""
-    agent, identity = z4j_agent.current(), identity_of(capture.huey)
+    agent, identity = z4j_agent.current(), identity_of(state.huey)
     if agent is None or not identity or identity in agent.fingerprints:
         return
     try:
-        found = fingerprint(capture.huey)
+        found = fingerprint(state.huey)
     except Exception as error:
         let_through(error)  # it cannot be reached now, and is asked again
         return
@@ -81,9 +83,50 @@ def keep_fingerprint(capture: Capture) -> None:
         agent.fingerprints[identity] = found
 
 
-def brokers(captures: Sequence[Capture]) -> dict[str, str]:
-    """{identity: fingerprint} of these objects, in their order."""
-    agent = z4j_agent.current()
-    told = agent.fingerprints if agent is not None else {}
-    found = (identity_of(capture.huey) for capture in captures)
-    return {identity: told.get(identity, "") for identity in found if identity}
+class HueyPart(SeveralBrokers):
+    """The Huey objects of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
+
+    engine: ClassVar[str] = ENGINE
+    states: list[HueyState]
+
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        found = (identity_of(state.huey) for state in (*self.serving(), *self.states))
+        return {identity: told.get(identity, "") for identity in found if identity}
+
+    def asked(self) -> list[HueyState]:
+        """The objects a command may concern."""
+        return [state for state in list(self.states) if self.only in ("", identity_of(state.huey))]
+
+    def serving(self) -> list[HueyState]:
+        """A worker speaks of the one object whose tasks it runs; a producer of all."""
+        return [state for state in self.states if state.life.consumer is not None] or list(self.states)
+
+    def named(self, queue: str, name: str = "", broker: str = "") -> HueyState:
+        """The watched object of this name in this broker, of several one that has the task. Raises Refused."""
+        found = [state for state in self.asked() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
+        if not found:
+            raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
+        if len({place_of(state.huey) for state in found}) > 1:
+            raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+        return next((state for state in found if state.has(name)), found[0])
+
+    def of_original(self, original: Original) -> HueyState:
+        return self.named(original.queue, original.name, original.broker)
+
+    def in_first(self, act: Callable[[HueyState], dict[str, Any]], has: Callable[[HueyState], bool]) -> dict[str, Any]:
+        """What the object answers that has the task. Raises Refused."""
+        asked = self.asked()
+        if len({place_of(state.huey) for state in asked}) > 1:
+            holding = [state for state in asked if green.ask(state.hub, partial(has, state))]
+            if len({place_of(state.huey) for state in holding}) > 1:
+                raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+            asked = holding or asked
+        refused = Refused("no Huey object is watched here")
+        for state in asked:
+            try:
+                return green.ask(state.hub, partial(act, state))
+            except Refused as error:
+                refused = error
+        raise refused

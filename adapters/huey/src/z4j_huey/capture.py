@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -42,24 +41,20 @@ from z4j_huey.facts import (
 )
 from z4j_huey.life import Life
 from z4j_huey.periodic import Periodic
-from z4j_huey.run import InFlight, Run, Running, Stopped, current
+from z4j_huey.run import InFlight, Run, Stopped, current, retry_of
+from z4j_huey.state import HueyState
 
 HOOK = "z4j"
-retry_of: ContextVar[str] = ContextVar("z4j_huey_retry_of", default="")
-"""The task that a task enqueued here repeats, set by the command that repeats it."""
 
 
 class Capture:
-    """The hooks of one Huey object. `running` and `life` are what commands and discovery look at."""
+    """The hooks of one Huey object."""
 
-    def __init__(self, huey: Any) -> None:
-        self.huey = huey
-        self.running = Running()
-        self.life: Life
-        self.pausing = Pausing(huey)
-        self.periodic = Periodic(self)
-        self.hub: Any = None
-        """gevent's hub in whose greenlets this object is used; None without gevent."""
+    def __init__(self, state: HueyState) -> None:
+        self.state = state
+        self.huey = state.huey
+        self.pausing = Pausing(state.huey)
+        self.periodic = Periodic(state)
         self._agent: Agent
         self._patches = Patches()
         self._local = threading.local()
@@ -70,7 +65,7 @@ class Capture:
             return
         self._agent, huey, patches = agent, self.huey, self._patches
         brokers.watched.append(huey)
-        self.life = Life(huey, agent, self.running, self.on_child_killed)
+        self.state.life = Life(huey, agent, self.state.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
         replaced: dict[str, Callable[..., Any]] = {
             "enqueue": lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task),
@@ -82,12 +77,12 @@ class Capture:
             "dequeue": self.around_dequeue,
             "serialize_task": self.around_serialize,
             "deserialize_task": self.around_deserialize,
-            "notify_interrupted_tasks": self.life.around_end,
+            "notify_interrupted_tasks": self.state.life.around_end,
         }
         for name, around in replaced.items():
             patches.around(huey, name, around)
         patches.around(Consumer, "start", self.around_start)
-        patches.around(Consumer, "check_worker_health", self.life.around_health_check)
+        patches.around(Consumer, "check_worker_health", self.state.life.around_health_check)
         huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
         huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, over which this process may be killed
         huey.signal()(self.on_signal)
@@ -100,7 +95,7 @@ class Capture:
             self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
         self.huey.disconnect_signal(self.on_signal)
         self.huey.unregister_post_execute(HOOK)
-        self.life.forget()
+        self.state.life.forget()
 
     # -- whoever enqueues ----------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
@@ -153,7 +148,7 @@ class Capture:
         for record in told:
             agent.append(record)
         if not agent.is_connected_process:
-            self.hub = self.hub or green.current_hub()
+            self.state.hub = self.state.hub or green.current_hub()
             agent.connect()
 
     def around_read_schedule(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -219,7 +214,7 @@ class Capture:
     def _left(self, run: Run, error: BaseException | None) -> None:
         """Huey is done with it. What was not told on the way ended in a manner it has no hook for."""
         if run.started_at is not None:
-            self.life.left()
+            self.state.life.left()
         if run.is_told:
             return
         if error is None:
@@ -235,7 +230,7 @@ class Capture:
         run = current.get()
         if run is None or run.task is not task:
             if signal == signals.SIGNAL_INTERRUPTED:  # by main, of what its threads still run
-                held = self.running.get(task.id)
+                held = self.state.running.get(task.id)
                 if held is not None:
                     self._tell_interrupted(held)
             return
@@ -267,14 +262,14 @@ class Capture:
             return
         run.begins()
         agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue))
-        self.life.begins(run)
+        self.state.life.begins(run)
 
     @guard("the end of a task's function")
     def on_end(self, task: Any) -> None:
         run = current.get()
         if run is not None and run.task is task:
             run.ends()
-            self.life.ends(run)
+            self.state.life.ends(run)
 
     @guard("post_execute")
     def on_executed(self, task: Any, value: Any, exception: BaseException | None) -> None:
@@ -381,7 +376,7 @@ class Capture:
     def _tell_interrupted(self, run: Run) -> None:
         """Huey neither requeues what it interrupts nor stores a result: it is gone, unless an operator wanted it so."""
         run.ends()
-        if self.life.is_stop_asked():
+        if self.state.life.is_stop_asked():
             self._tell_cancelled(run, reason="stopped", error="it was stopped from z4j")
             return
         run.is_told = True
@@ -412,10 +407,10 @@ class Capture:
     def around_start(self, start: Callable[[Any], Any], consumer: Any) -> Any:
         if consumer.huey is not self.huey:
             return start(consumer)
-        self.hub = self.hub or green.current_hub()
-        self.life.before_start(consumer)
+        self.state.hub = self.state.hub or green.current_hub()
+        self.state.life.before_start(consumer)
         result = start(consumer)
-        self.life.after_start()
+        self.state.life.after_start()
         return result
 
 

@@ -6,96 +6,27 @@ from __future__ import annotations
 import os
 import signal
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import z4j_agent
 from z4j_agent import green, records
 from z4j_agent.adapter import Original, Refused
 from z4j_agent.hooks import now
 from z4j_huey import originals, reconcile, waiting
-from z4j_huey.capture import retry_of
+from z4j_huey.brokers import HueyPart, place_of
 from z4j_huey.facts import ENGINE, attempt_of, carry, has_room, name_of
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
-
-
-def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
-    """Enqueues the kept task again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused."""
-    task, note = originals.task_again(capture.huey, original, new_id)
-    return _send(capture, task, original.task_id, note)
+from z4j_huey.run import retry_of
+from z4j_huey.state import HueyState
 
 
-def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Like `retry_task`, with other arguments. Raises Refused."""
-    task, note = originals.task_again(capture.huey, original, new_id)
-    task.args, task.kwargs = tuple(args), kwargs
-    return _send(capture, task, original.task_id, note)
-
-
-def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-    """Like `retry_task`, with the time and the priority it had. Raises Refused."""
-    task, note = originals.task_again(capture.huey, original, new_id)
-    if eta_at is not None and eta_at > now():
-        moment = datetime.fromtimestamp(eta_at / 1_000_000, UTC)
-        task.eta = (moment if capture.huey.utc else moment.astimezone()).replace(tzinfo=None)
-    if priority is not None:
-        task.priority = priority
-    return _send(capture, task, original.task_id, note)
-
-
-def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Enqueues a registered task. Raises Refused for one this application does not know."""
-    registry = capture.huey._registry
-    if name not in registry._registry:
-        raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
-    return _send(capture, registry.string_to_task(name)(tuple(args), kwargs, id=new_id), "", "")
-
-
-def release_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Takes a task out of the schedule and puts it behind what waits, as the scheduler does when its time has come. Raises Refused."""
-    return green.ask(capture.hub, lambda: _release(capture, task_id))
-
-
-def _release(capture: Capture, task_id: str) -> dict[str, Any]:
-    try:
-        place, held, task = waiting.find(capture, "delayed", task_id)
-    except Refused:  # before the first worker has looked at it, a delayed task waits in the queue
-        place, held, task = waiting.find(capture, "waiting", task_id)
-    attempt, huey, agent = attempt_of(task), capture.huey, z4j_agent.current()
-    if not place.take(held):
-        raise Refused("a worker has taken it already, or this storage cannot give one task out")
-    task.eta = None
-    if has_room(huey):
-        carry(task, attempt)
-    task.z4j_is_due = True
-    huey.enqueue(task)
-    if agent is not None:
-        agent.append(records.enqueued(ENGINE, task_id, attempt, now(), agent.run, name_of(task), huey.name))
-    return {"queue": huey.name}
-
-
-def prioritise_task(capture: Capture, task_id: str, level: str) -> dict[str, Any]:
-    """Another place in the queue, in storages that have priorities. Raises Refused."""
-
-    def put() -> dict[str, Any]:
-        place, held, _ = waiting.find(capture, "waiting", task_id)
-        if not place.can_order:
-            raise Refused("this storage of Huey's knows no priorities")
-        if not place.put(held, level):
-            raise Refused("a worker has taken it already")
-        return {"queue": capture.huey.name}
-
-    return green.ask(capture.hub, put)
-
-
-def _send(capture: Capture, task: Any, of: str, note: str) -> dict[str, Any]:
-    huey, new_id = capture.huey, task.id
+def _send(state: HueyState, task: Any, of: str, note: str) -> dict[str, Any]:
+    huey, new_id = state.huey, task.id
     if huey._immediate:
         raise Refused("Huey's immediate mode is on here: the task would run inside the agent")
 
     def send() -> None:
-        if capture.running.get(new_id) is not None or reconcile.has_result(huey, new_id):
+        if state.running.get(new_id) is not None or reconcile.has_result(huey, new_id):
             raise Refused("a task with the new id exists already; nothing was enqueued", check="task_id.exists")
         token = retry_of.set(of)
         try:
@@ -103,33 +34,122 @@ def _send(capture: Capture, task: Any, of: str, note: str) -> dict[str, Any]:
         finally:
             retry_of.reset(token)
 
-    green.ask(capture.hub, send)
+    green.ask(state.hub, send)
     return {"task_id": new_id, "queue": huey.name} | ({"note": note} if note else {})
 
 
-def cancel_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Marks a waiting task as revoked, once. Raises Refused when it does not wait.
+class TaskCommands(HueyPart):
+    """What may be asked of a task."""
 
-    Huey takes a mark for any id, also of what is over, and keeps it for ever then; so the task is looked for first.
-    """
-    if capture.running.get(task_id) is not None:
-        raise Refused("it runs already")
-    if not green.ask(capture.hub, lambda: reconcile.is_waiting(capture.huey, task_id)):
-        raise Refused("it is neither in the queue nor in the schedule: a worker has taken it already, or it is over")
-    green.ask(capture.hub, lambda: capture.huey.revoke_by_id(task_id, revoke_once=True))
-    return {"note": "Huey drops it when a worker comes to it"}
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        """Enqueues the kept task again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused."""
+        state = self.of_original(original)
+        task, note = originals.task_again(state.huey, original, new_id)
+        return _send(state, task, original.task_id, note)
 
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """The kept task's arguments as JSON holds them. Raises Refused."""
+        return originals.read_arguments(self.of_original(original).huey, original)
 
-def terminate_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Stops a task that this consumer runs: its child is interrupted, or an exception is raised where it runs. Raises Refused."""
-    life = capture.life
-    if life.slots is not None:
-        for number, process in enumerate(life.children()):
-            pid, entry = life.slots.read(number)
-            if entry is not None and entry[0] == task_id and pid == process.pid:
-                life.slots.ask_stop(number)
-                os.kill(pid, getattr(life.consumer.environment, "interrupt", signal.SIGTERM))
-                return {"note": "its process was interrupted and goes on with the next task"}
-    elif green.ask(capture.hub, lambda: capture.running.stop(task_id)):
-        return {"note": "an exception was raised in it; what waits in a system call ends when that returns"}
-    raise Refused("it does not run in this worker (any more)")
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with other arguments. Raises Refused."""
+        state = self.of_original(original)
+        task, note = originals.task_again(state.huey, original, new_id)
+        task.args, task.kwargs = tuple(args), kwargs
+        return _send(state, task, original.task_id, note)
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """Like `retry_task`, with the time and the priority it had. Raises Refused."""
+        state = self.of_original(original)
+        task, note = originals.task_again(state.huey, original, new_id)
+        if eta_at is not None and eta_at > now():
+            moment = datetime.fromtimestamp(eta_at / 1_000_000, UTC)
+            task.eta = (moment if state.huey.utc else moment.astimezone()).replace(tzinfo=None)
+        if priority is not None:
+            task.priority = priority
+        return _send(state, task, original.task_id, note)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        """Enqueues a registered task. Raises Refused for one this application does not know."""
+        state = self.named(queue, name) if queue else self._with(name)
+        if not state.has(name):
+            raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+        return _send(state, state.huey._registry.string_to_task(name)(tuple(args), kwargs, id=new_id), "", "")
+
+    def _with(self, name: str) -> HueyState:
+        """The object that has this task. Raises Refused."""
+        found = [state for state in self.asked() if state.has(name)]
+        if not found:
+            raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+        if len({place_of(state.huey) for state in found}) > 1:
+            raise Refused("several Huey objects of this process have this task, and the command names no queue", check="broker.unknown")
+        return found[0]
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        """Takes a task out of the schedule and puts it behind what waits, as the scheduler does when its time has come. Raises Refused."""
+
+        def release(state: HueyState) -> dict[str, Any]:
+            try:
+                place, held, task = waiting.find(state, "delayed", task_id)
+            except Refused:  # before the first worker has looked at it, a delayed task waits in the queue
+                place, held, task = waiting.find(state, "waiting", task_id)
+            attempt, huey, agent = attempt_of(task), state.huey, z4j_agent.current()
+            if not place.take(held):
+                raise Refused("a worker has taken it already, or this storage cannot give one task out")
+            task.eta = None
+            if has_room(huey):
+                carry(task, attempt)
+            task.z4j_is_due = True
+            huey.enqueue(task)
+            if agent is not None:
+                agent.append(records.enqueued(ENGINE, task_id, attempt, now(), agent.run, name_of(task), huey.name))
+            return {"queue": huey.name}
+
+        return self.in_first(release, partial(reconcile.has, task_id=task_id))
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """Another place in the queue, in storages that have priorities. Raises Refused."""
+
+        def put(state: HueyState) -> dict[str, Any]:
+            place, held, _ = waiting.find(state, "waiting", task_id)
+            if not place.can_order:
+                raise Refused("this storage of Huey's knows no priorities")
+            if not place.put(held, level):
+                raise Refused("a worker has taken it already")
+            return {"queue": state.huey.name}
+
+        return self.in_first(put, partial(reconcile.has, task_id=task_id))
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        """Marks a waiting task as revoked, once. Raises Refused when it does not wait.
+
+        Huey takes a mark for any id, also of what is over, and keeps it for ever then; so the task is looked for first.
+        """
+
+        def cancel(state: HueyState) -> dict[str, Any]:
+            if state.running.get(task_id) is not None:
+                raise Refused("it runs already")
+            if not reconcile.is_waiting(state.huey, task_id):
+                raise Refused("it is neither in the queue nor in the schedule: a worker has taken it already, or it is over")
+            state.huey.revoke_by_id(task_id, revoke_once=True)
+            return {"note": "Huey drops it when a worker comes to it"}
+
+        return self.in_first(cancel, partial(reconcile.has, task_id=task_id))
+
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        """Stops a task that this consumer runs: its child is interrupted, or an exception is raised where it runs. Raises Refused."""
+
+        def stop(state: HueyState) -> dict[str, Any]:
+            life = state.life
+            if life.slots is not None:
+                for number, process in enumerate(life.children()):
+                    pid, entry = life.slots.read(number)
+                    if entry is not None and entry[0] == task_id and pid == process.pid:
+                        life.slots.ask_stop(number)
+                        os.kill(pid, getattr(life.consumer.environment, "interrupt", signal.SIGTERM))
+                        return {"note": "its process was interrupted and goes on with the next task"}
+            elif state.running.stop(task_id):
+                return {"note": "an exception was raised in it; what waits in a system call ends when that returns"}
+            raise Refused("it does not run in this worker (any more)")
+
+        return self.in_first(stop, partial(reconcile.has, task_id=task_id))

@@ -6,15 +6,13 @@ from __future__ import annotations
 import signal
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_huey.brokers import identity_of
+from z4j_huey.brokers import HueyPart, identity_of
 from z4j_huey.facts import ENGINE
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
+from z4j_huey.state import HueyState
 
 HELD_S = 0.2
 """How often a worker that is held looks whether it still is."""
@@ -34,42 +32,50 @@ class Pausing:
         return True
 
 
-def pause_queue(capture: Capture, broker: str) -> dict[str, Any]:
-    """In one storage, in every one with a queue of that name where none is named. Raises Unsupported in a process that runs no consumer."""
-    _need_consumer(capture)
-    worker_end.pause(ENGINE, capture.huey.name, broker)
-    return {"note": "a worker that was waiting for a task at this moment may still take one"}
-
-
-def resume_queue(capture: Capture, broker: str) -> dict[str, Any]:
-    """Raises Unsupported in a process that runs no consumer."""
-    _need_consumer(capture)
-    worker_end.resume(ENGINE, capture.huey.name, broker)
-    return {}
-
-
-def shutdown_worker(capture: Capture) -> dict[str, Any]:
-    """By the signal that Huey takes for a graceful end (huey/consumer.py). Raises Unsupported, Refused."""
-    worker_end.signal_after_answer(getattr(_listening(capture), "_graceful_sig", signal.SIGINT))
-    return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
-
-
-def restart_worker(capture: Capture) -> dict[str, Any]:
-    """By SIGHUP: the consumer ends gracefully and runs its own command again (huey/consumer.py). Raises Unsupported, Refused."""
-    _listening(capture)
-    worker_end.signal_after_answer(signal.SIGHUP)
-    return {"note": "it finishes what it runs and begins anew, with the code as it is now"}
-
-
-def _listening(capture: Capture) -> Any:
+def _listening(state: HueyState) -> Any:
     """Until 3.1 the consumer takes SIGINT as KeyboardInterrupt; the handler of SIGTERM says whether it listens at all."""
-    _need_consumer(capture)
-    is_deaf = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is not capture.life.consumer
+    _need_consumer(state)
+    is_deaf = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is not state.life.consumer
     if is_deaf or signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN):
         raise Refused("this consumer does not listen to signals")
-    return capture.life.consumer
+    return state.life.consumer
 
 
-def _need_consumer(capture: Capture) -> None:
-    if capture.life.consumer is None:
+def _need_consumer(state: HueyState) -> None:
+    if state.life.consumer is None:
         raise Unsupported("this process runs no consumer")
+
+
+class WorkerCommands(HueyPart):
+    """What may be asked of the consumer that this process runs."""
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        """In one storage, in every one with a queue of that name where none is named. Raises Unsupported where this process runs no
+        consumer."""
+        state = self._consumed(queue)
+        _need_consumer(state)
+        worker_end.pause(ENGINE, state.huey.name, self.only)
+        return {"note": "a worker that was waiting for a task at this moment may still take one"}
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported in a process that runs no consumer."""
+        state = self._consumed(queue)
+        _need_consumer(state)
+        worker_end.resume(ENGINE, state.huey.name, self.only)
+        return {}
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        """By the signal that Huey takes for a graceful end (huey/consumer.py). Raises Unsupported, Refused."""
+        worker_end.signal_after_answer(getattr(_listening(self.serving()[0]), "_graceful_sig", signal.SIGINT))
+        return {"note": "it finishes what it runs and ends; what supervises it may start it again"}
+
+    def restart_worker(self) -> dict[str, Any]:
+        """By SIGHUP: the consumer ends gracefully and runs its own command again (huey/consumer.py). Raises Unsupported, Refused."""
+        _listening(self.serving()[0])
+        worker_end.signal_after_answer(signal.SIGHUP)
+        return {"note": "it finishes what it runs and begins anew, with the code as it is now"}
+
+    def _consumed(self, queue: str) -> HueyState:
+        """The object that this process's consumer serves, where it has that queue. Raises Refused like `named`."""
+        found = [state for state in self.asked() if state.huey.name == queue and state.life.consumer is not None]
+        return found[0] if found else self.named(queue)

@@ -6,22 +6,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from huey.serializer import Serializer
 
 from z4j_agent.adapter import Finding
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
+from z4j_huey.brokers import HueyPart
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
-
-
-def findings(capture: Capture) -> list[Finding]:
-    """What is amiss with this Huey object, and with the consumer this process may be."""
-    consumer = capture.life.consumer
-    return [*_of_huey(capture.huey), *(_of_consumer(capture.huey, consumer) if consumer is not None else ())]
 
 
 def _of_huey(huey: Any) -> Iterator[Finding]:
@@ -102,3 +94,15 @@ def _is_open(storage: Any) -> bool:
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+class Doctor(HueyPart):
+    """What is amiss in this process."""
+
+    def findings(self) -> list[Finding]:
+        """What is amiss with its Huey objects, and with the consumer it may be."""
+        found: list[Finding] = []
+        for state in self.serving():
+            consumer = state.life.consumer
+            found += [*_of_huey(state.huey), *(_of_consumer(state.huey, consumer) if consumer is not None else ())]
+        return list(dict.fromkeys(found))

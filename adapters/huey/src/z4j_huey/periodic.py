@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import z4j_agent
 from z4j_agent.guard import guard
@@ -23,10 +23,8 @@ from z4j_agent.hooks import kept, now, text_of
 from z4j_agent.schedules import Override
 from z4j_huey.facts import name_of, to_us
 from z4j_huey.plans import State, state_of
+from z4j_huey.state import HueyState
 from z4j_huey.timing import MINUTE, sets_in, validator_of
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
 
 SCHEDULER: Final = "huey_periodic"
 MARK: Final = "z4j_fire"
@@ -38,8 +36,8 @@ TOO_LATE: Final = MINUTE
 class Periodic:
     """Of one Huey object. The scheduler's loop reads `state`, which is replaced whole by the agent's thread."""
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
+    def __init__(self, host: HueyState) -> None:
+        self.host = host
         self._begun = 0
         """The process whose scheduler has taken up its overrides."""
         self.state = State()
@@ -50,7 +48,7 @@ class Periodic:
     @property
     def is_firing(self) -> bool:
         """Whether the scheduler's loop runs in this process. `--no-periodic` leaves it running for delayed tasks alone."""
-        consumer = self._capture.life.consumer
+        consumer = self.host.life.consumer
         if consumer is None or not consumer.periodic:
             return False
         return consumer.worker_type != "process" or self._is_child
@@ -58,7 +56,7 @@ class Periodic:
     @property
     def _is_child(self) -> bool:
         """By the name Huey gives it (huey/consumer.py, Consumer.__init__)."""
-        return self._capture.life.consumer.worker_type == "process" and multiprocessing.current_process().name == "Scheduler"
+        return self.host.life.consumer.worker_type == "process" and multiprocessing.current_process().name == "Scheduler"
 
     @guard("the start of the scheduler")
     def _look(self) -> None:
@@ -72,13 +70,13 @@ class Periodic:
         self.apply(kept(SCHEDULER).overrides)
         agent = z4j_agent.current()
         if agent is not None and self._is_child:
-            agent.become_scheduler(f"{self._capture.huey.name}-scheduler@{agent.host}.{os.getpid()}")
+            agent.become_scheduler(f"{self.host.huey.name}-scheduler@{agent.host}.{os.getpid()}")
             # A child of multiprocessing runs no `atexit`, and what is registered at its fork is forgotten before it runs.
             Finalize(None, agent.close, exitpriority=10)
 
     def apply(self, overrides: list[Override]) -> dict[str, str]:
         """Makes these the changes that hold. Returns key → why of those that cannot; the code's own entry stays then."""
-        self.state, failed = state_of(self._capture, overrides, self.state, now())
+        self.state, failed = state_of(self.host, overrides, self.state, now())
         return failed
 
     # -- in the scheduler's loop ---------------------------------------------------------------------------------------
@@ -87,15 +85,15 @@ class Periodic:
         if not self.is_firing:
             return read(timestamp)
         self._look()
-        at, asked = now(), timestamp or self._capture.huey._get_timestamp()
+        at, asked = now(), timestamp or self.host.huey._get_timestamp()
         tasks = read(asked)
         kept_in = self._left(tasks, at, asked)
         return tasks if kept_in is None else kept_in
 
     @guard("periodic tasks")
     def _left(self, tasks: list[Any], at: int, asked: datetime) -> list[Any]:
-        due_at = to_us(asked, is_utc=self._capture.huey.utc) or at
-        if not self._capture.huey.utc and abs(due_at - at) > 30 * MINUTE:
+        due_at = to_us(asked, is_utc=self.host.huey.utc) or at
+        if not self.host.huey.utc and abs(due_at - at) > 30 * MINUTE:
             due_at = at  # the hour that comes twice, which a naive time cannot tell from the first
         state, left = self.state, []
         for task in tasks:

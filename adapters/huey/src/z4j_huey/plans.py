@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
@@ -13,10 +13,8 @@ from z4j_agent.edits import keep_masked
 from z4j_agent.schedules import Override, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_huey.facts import ENGINE
+from z4j_huey.state import HueyState
 from z4j_huey.timing import Sets, next_match, sets_of
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
 
 SECOND = 1_000_000
 
@@ -80,9 +78,9 @@ class State:
     """Those of code that are switched off and not otherwise changed."""
 
 
-def state_of(capture: Capture, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
+def state_of(state: HueyState, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
     """From the code and these overrides, and key → why of those that cannot hold. What has not changed keeps its next time."""
-    coded = {task_name(of) for of in list(capture.huey._registry._periodic_tasks)}
+    coded = {task_name(of) for of in list(state.huey._registry._periodic_tasks)}
     plan: dict[str, Planned] = {}
     failed: dict[str, str] = {}
     deleted, off = set(), set()
@@ -94,7 +92,7 @@ def state_of(capture: Capture, overrides: list[Override], before: State, at: int
             if override.is_deleted:
                 deleted.add(key)
             elif override.spec is not None:
-                plan[key] = _planned(capture, override, override.spec, before.plan.get(key))
+                plan[key] = _planned(state, override, override.spec, before.plan.get(key))
             elif override.is_new:
                 raise Refused("a new schedule says what it is")
             elif not override.is_enabled:
@@ -115,8 +113,8 @@ def task_name(task_class: Any) -> str:
 
 
 # -- what Huey can hold ------------------------------------------------------------------------------------------------
-def _planned(capture: Capture, override: Override, spec: ScheduleSpec, before: Planned | None) -> Planned:
-    huey = capture.huey
+def _planned(state: HueyState, override: Override, spec: ScheduleSpec, before: Planned | None) -> Planned:
+    huey = state.huey
     name = spec.task_name or ("" if override.is_new else override.key)
     task_class = huey._registry._registry.get(name)
     if task_class is None:
@@ -127,7 +125,7 @@ def _planned(capture: Capture, override: Override, spec: ScheduleSpec, before: P
     own_zone = zone_of(huey)
     if spec.kind == "cron":
         check_only_zone(spec.timezone, own_zone, "Huey")
-    least_s = max(1, int(capture.life.consumer.scheduler_interval)) if capture.life.consumer is not None else 1
+    least_s = max(1, int(state.life.consumer.scheduler_interval)) if state.life.consumer is not None else 1
     old_args, old_kwargs = (before.args, before.kwargs) if before is not None else ([], {})
     args = old_args if spec.args is None else spec.args
     kwargs = old_kwargs if spec.kwargs is None else spec.kwargs

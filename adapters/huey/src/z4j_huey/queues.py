@@ -3,37 +3,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from z4j_agent import green
 from z4j_agent.adapter import QueueInfo
 from z4j_agent.guard import faults, let_through
-from z4j_huey.brokers import identity_of, keep_fingerprint, place_of
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
+from z4j_huey.brokers import HueyPart, identity_of, keep_fingerprint, place_of
+from z4j_huey.state import HueyState
 
 
-def list_queues(captures: Sequence[Capture]) -> list[QueueInfo]:
-    """The queue of each Huey object, and the schedule beside it. One broker that cannot be reached does not hide the others'."""
-    by_place = {place_of(capture.huey): capture for capture in reversed(captures)}
-    found = []
-    for capture in reversed(by_place.values()):
-        try:
-            found.append(_measure(capture))
-        except Exception as error:
-            if len(by_place) == 1:
-                raise
-            let_through(error)
-            faults.report(f"what waits in {capture.huey.name}", error)
-            found.append(QueueInfo(capture.huey.name, None, broker=identity_of(capture.huey)))
-    return found
-
-
-def _measure(capture: Capture) -> QueueInfo:
+def _measure(state: HueyState) -> QueueInfo:
     """Huey keeps no list of consumers, and nothing that has failed."""
-    huey = capture.huey
-    depth, delayed = green.ask(capture.hub, lambda: (int(huey.pending_count()), int(huey.scheduled_count())))
-    green.ask(capture.hub, lambda: keep_fingerprint(capture))
+    huey = state.huey
+    depth, delayed = green.ask(state.hub, lambda: (int(huey.pending_count()), int(huey.scheduled_count())))
+    green.ask(state.hub, lambda: keep_fingerprint(state))
     return QueueInfo(huey.name, depth, delayed=delayed, broker=identity_of(huey))
+
+
+class Queues(HueyPart):
+    """What waits for the Huey objects of this process."""
+
+    def list_queues(self) -> list[QueueInfo]:
+        """The queue of each Huey object, and the schedule beside it. One broker that cannot be reached does not hide the others'."""
+        by_place = {place_of(state.huey): state for state in reversed(self.states)}
+        found = []
+        for state in reversed(by_place.values()):
+            try:
+                found.append(_measure(state))
+            except Exception as error:
+                if len(by_place) == 1:
+                    raise
+                let_through(error)
+                faults.report(f"what waits in {state.huey.name}", error)
+                found.append(QueueInfo(state.huey.name, None, broker=identity_of(state.huey)))
+        return found

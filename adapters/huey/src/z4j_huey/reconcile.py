@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from huey.constants import EmptyData
 from huey.utils import Error
 
 from z4j_agent import green
 from z4j_agent.guard import let_through
+from z4j_huey.brokers import HueyPart, place_of
+from z4j_huey.state import HueyState
 
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
-
+IN_FLIGHT = {"state": "running", "engine_state": "in flight"}
 LOOKED_THROUGH = 5_000
 """Messages of the queue, and of the schedule, that are looked through for one task."""
 
@@ -23,6 +24,11 @@ LOOKED_THROUGH = 5_000
 def is_waiting(huey: Any, task_id: str) -> bool:
     """Whether the task is in the queue or the schedule, as far as those are looked through."""
     return any(found == task_id for found in _ids(huey))
+
+
+def has(state: HueyState, task_id: str) -> bool:
+    """Whether this object runs the task, or holds it for its workers."""
+    return state.running.get(task_id) is not None or is_waiting(state.huey, task_id)
 
 
 def has_result(huey: Any, task_id: str) -> bool:
@@ -40,13 +46,6 @@ def _ids(huey: Any) -> Iterator[str]:
                 let_through(error)
 
 
-def lookup_task(capture: Capture, task_id: str) -> dict[str, Any]:
-    """Huey stores no result of a task that returned None (unless told to), of a periodic one, and none that was read already."""
-    if capture.running.get(task_id) is not None:
-        return {"state": "running", "engine_state": "in flight"}
-    return green.ask(capture.hub, lambda: _look(capture.huey, task_id))
-
-
 def _look(huey: Any, task_id: str) -> dict[str, Any]:
     if is_waiting(huey, task_id):
         return {"state": "queued", "engine_state": "revoked" if huey.is_revoked(task_id) else "waiting"}
@@ -59,3 +58,21 @@ def _look(huey: Any, task_id: str) -> dict[str, Any]:
     if value.metadata.get("retries"):  # of an earlier attempt: the next one may run anywhere
         return {"state": "unknown", "engine_state": "retrying"}
     return {"state": "failed", "engine_state": "error"}
+
+
+class Reconcile(HueyPart):
+    """What this process can find out of a task."""
+
+    def lookup_task(self, task_id: str) -> dict[str, Any]:
+        """Huey stores no result of a task that returned None (unless told to), of a periodic one, and none that was read already.
+
+        Where several brokers know the id, it is not known which of them is meant.
+        """
+        found: dict[Any, dict[str, Any]] = {}
+        for state in self.asked():
+            is_running = state.running.get(task_id) is not None
+            found[place_of(state.huey)] = IN_FLIGHT if is_running else green.ask(state.hub, partial(_look, state.huey, task_id))
+        told = [answer for answer in found.values() if answer["state"] != "unknown"]
+        if len(told) > 1:
+            return {"state": "unknown", "engine_state": "in several brokers"}
+        return told[0] if told else next(iter(found.values()), {"state": "unknown", "engine_state": "gone"})

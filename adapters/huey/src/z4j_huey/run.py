@@ -64,6 +64,8 @@ class Run:
 
 current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("z4j_huey_run", default=None)
 """What runs in this thread or greenlet."""
+retry_of: contextvars.ContextVar[str] = contextvars.ContextVar("z4j_huey_retry_of", default="")
+"""The task that a task enqueued here repeats, set by the command that repeats it."""
 
 
 class Running:

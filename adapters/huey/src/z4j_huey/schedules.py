@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import z4j_agent
 from z4j_agent import green
@@ -13,12 +13,9 @@ from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, show_arguments
 from z4j_huey.facts import ENGINE, function_of
-from z4j_huey.periodic import SCHEDULER, expression_of
+from z4j_huey.periodic import SCHEDULER, Periodic, expression_of
 from z4j_huey.plans import Planned, task_name, zone_of
 from z4j_huey.timing import is_foreseeable, next_foreseen, next_match, sets_in, validator_of
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
 
 LOOK_AGAIN = 3_600_000_000
 """How long it is believed that something is not due within a year."""
@@ -32,8 +29,8 @@ class HueyPeriodic(Scheduler):
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
 
-    def __init__(self, captures: Callable[[], list[Capture]]) -> None:
-        self._captures = captures
+    def __init__(self, periodics: Callable[[], list[Periodic]]) -> None:
+        self._periodics = periodics
         self._foreseen: dict[str, tuple[Any, int, int | None]] = {}
         """Key → its function, when it was asked, and the next time it told."""
         self._revoked: set[str] = set()
@@ -42,57 +39,57 @@ class HueyPeriodic(Scheduler):
     def store(self) -> str:
         return "code"
 
-    def _firing(self) -> Capture | None:
+    def _firing(self) -> Periodic | None:
         """A process runs one consumer, and so the scheduler of one Huey object."""
-        return next((capture for capture in self._captures() if capture.periodic.is_firing), None)
+        return next((each for each in self._periodics() if each.is_firing), None)
 
-    def _need(self) -> Capture:
-        capture = self._firing()
-        if capture is None:
+    def _need(self) -> Periodic:
+        periodic = self._firing()
+        if periodic is None:
             raise Refused("this process runs no scheduler of Huey's")
-        return capture
+        return periodic
 
     def is_firing(self) -> bool:
         return self._firing() is not None
 
     def tick_s(self) -> float:
         """The code's entries are looked at once a minute, counted from the consumer's start."""
-        capture = self._firing()
-        consumer = capture.life.consumer if capture is not None else None
+        periodic = self._firing()
+        consumer = periodic.host.life.consumer if periodic is not None else None
         return float(getattr(getattr(consumer, "scheduler_class", None), "periodic_task_seconds", 60))
 
     def zone(self) -> str:
-        capture = self._firing()
-        return zone_of(capture.huey) if capture is not None else "UTC"
+        periodic = self._firing()
+        return zone_of(periodic.host.huey) if periodic is not None else "UTC"
 
     # -- the list ------------------------------------------------------------------------------------------------------
     def list_schedules(self) -> list[ScheduleInfo]:
-        capture = self._need()
-        classes = list(capture.huey._registry._periodic_tasks)
-        revoked = self._ask_revoked(capture, classes)
-        state = capture.periodic.state
+        periodic = self._need()
+        classes = list(periodic.host.huey._registry._periodic_tasks)
+        revoked = self._ask_revoked(periodic, classes)
+        state = periodic.state
         found = []
         for task_class in classes:
             key = task_name(task_class)
             if key in state.deleted:
                 continue
             if key in state.plan:
-                found.append(self._planned(capture, state.plan[key], revoked, is_code=True))
+                found.append(self._planned(periodic, state.plan[key], revoked, is_code=True))
             else:
-                found.append(self._coded(capture, task_class, key, revoked, is_off=key in state.off))
+                found.append(self._coded(periodic, task_class, key, revoked, is_off=key in state.off))
         coded = {task_name(of) for of in classes}
-        return found + [self._planned(capture, of, revoked, is_code=False) for of in state.plan.values() if of.key not in coded]
+        return found + [self._planned(periodic, of, revoked, is_code=False) for of in state.plan.values() if of.key not in coded]
 
-    def _ask_revoked(self, capture: Capture, classes: list[Any]) -> set[str]:
+    def _ask_revoked(self, periodic: Periodic, classes: list[Any]) -> set[str]:
         """Keys of what the application has switched off by Huey's own means, which lies in the storage."""
         try:
-            self._revoked = green.ask(capture.hub, lambda: {task_name(of) for of in classes if capture.huey.is_revoked(of)})
+            self._revoked = green.ask(periodic.host.hub, lambda: {task_name(of) for of in classes if periodic.host.huey.is_revoked(of)})
         except Exception as error:
             let_through(error)  # what is due goes on to be told while the storage cannot be reached, with what it said last
         return self._revoked
 
-    def _coded(self, capture: Capture, task_class: Any, key: str, revoked: set[str], *, is_off: bool) -> ScheduleInfo:
-        huey, validator = capture.huey, validator_of(task_class)
+    def _coded(self, periodic: Periodic, task_class: Any, key: str, revoked: set[str], *, is_off: bool) -> ScheduleInfo:
+        huey, validator = periodic.host.huey, validator_of(task_class)
         sets, is_enabled = sets_in(validator), not is_off and key not in revoked
         is_known = sets is not None or is_foreseeable(validator)
         return ScheduleInfo(
@@ -106,13 +103,13 @@ class HueyPeriodic(Scheduler):
             priority=_whole(getattr(task_class, "default_priority", None)),
             is_enabled=is_enabled,
             next_at=self._next(key, validator, is_utc=huey.utc) if is_enabled and is_known else None,
-            last_at=capture.periodic.last.get(key),
+            last_at=periodic.last.get(key),
             is_code=True,
             unable=_unable(key, revoked),
             note=REVOKED if key in revoked else "" if is_known else OPAQUE,
         )
 
-    def _planned(self, capture: Capture, planned: Planned, revoked: set[str], *, is_code: bool) -> ScheduleInfo:
+    def _planned(self, periodic: Periodic, planned: Planned, revoked: set[str], *, is_code: bool) -> ScheduleInfo:
         spec, name = planned.spec, task_name(planned.task_class)
         function, agent = function_of(planned.task_class), z4j_agent.current()
         names = parameter_names(function) if function is not None else ()
@@ -125,15 +122,15 @@ class HueyPeriodic(Scheduler):
             name=spec.name or planned.key,
             kind=spec.kind,
             expression=planned.expression,
-            timezone="" if spec.kind == "interval" else zone_of(capture.huey),
+            timezone="" if spec.kind == "interval" else zone_of(periodic.host.huey),
             task_name=name,
             args=args,
             kwargs=kwargs,
-            queue=capture.huey.name,
+            queue=periodic.host.huey.name,
             priority=spec.priority,
             is_enabled=is_enabled,
             next_at=planned.next_at if is_enabled else None,
-            last_at=capture.periodic.last.get(planned.key),
+            last_at=periodic.last.get(planned.key),
             is_code=is_code,
             unable=_unable(name, revoked),
             note=REVOKED if name in revoked else "Its time has passed." if is_over else counts,
@@ -152,12 +149,12 @@ class HueyPeriodic(Scheduler):
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
-        return self._need().periodic.apply(overrides)
+        return self._need().apply(overrides)
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
         """Enqueues its task. Raises Refused for one that is not there."""
-        capture = self._need()
-        huey, state = capture.huey, capture.periodic.state
+        periodic = self._need()
+        huey, state = periodic.host.huey, periodic.state
         if key in state.plan:
             task = state.plan[key].make()
         else:
@@ -165,7 +162,7 @@ class HueyPeriodic(Scheduler):
             if key not in coded or key in state.deleted:
                 raise Refused("there is no such schedule here")
             task = coded[key]()
-        green.ask(capture.hub, lambda: huey.enqueue(task))
+        green.ask(periodic.host.hub, lambda: huey.enqueue(task))
         return {"task_id": task.id, "queue": huey.name}
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import z4j_agent
 from z4j_agent import display, green
@@ -14,71 +14,55 @@ from z4j_agent.guard import let_through
 from z4j_agent.hooks import parameter_names
 from z4j_agent.queue_actions import Entry, purge
 from z4j_huey import originals
+from z4j_huey.brokers import HueyPart
 from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of, to_us
 from z4j_huey.places import Held, Place, place_of
-
-if TYPE_CHECKING:
-    from z4j_huey.capture import Capture
+from z4j_huey.state import HueyState
 
 LOOKED_THROUGH = 20_000
 """Messages of a place that are looked through for one task."""
 
 
-def place_named(capture: Capture, place: str) -> Place:
+def place_named(state: HueyState, place: str) -> Place:
     """`waiting` or `delayed`. Raises Refused for the dead, which Huey does not keep."""
     if place == "dead":
         raise Refused("Huey keeps no failed tasks in a place of their own")
-    return place_of(capture.huey, is_schedule=place == "delayed")
+    return place_of(state.huey, is_schedule=place == "delayed")
 
 
-def find(capture: Capture, place: str, task_id: str) -> tuple[Place, Held, Any]:
+def find(state: HueyState, place: str, task_id: str) -> tuple[Place, Held, Any]:
     """A waiting task: its place, what it is held by, and the task itself. Raises Refused when it is not there."""
-    there = place_named(capture, place)
+    there = place_named(state, place)
     for held in there.first(LOOKED_THROUGH):
-        task = read(capture, held.data)
+        task = read(state, held.data)
         if task is not None and task.id == task_id:
             return there, held, task
     raise Refused("it does not wait there: a worker has taken it already, or it is over")
 
 
-def read(capture: Capture, data: bytes) -> Any:
+def read(state: HueyState, data: bytes) -> Any:
     """The task in a message; None where it is of a task this application does not know, or no message of Huey's."""
     try:
-        return capture.huey.deserialize_task(data)
+        return state.huey.deserialize_task(data)
     except Exception as error:
         let_through(error)
         return None
 
 
-def peek_queue(capture: Capture, place: str, limit: int) -> list[WaitingTask]:
-    """The first of a place. Changes nothing. Huey's messages do not say when they were sent."""
-
-    def look() -> list[WaitingTask]:
-        agent = z4j_agent.current()
-        return [_shown(capture, agent, held.data) for held in place_named(capture, place).first(limit)] if agent is not None else []
-
-    return green.ask(capture.hub, look)
-
-
-def _shown(capture: Capture, agent: Agent, data: bytes) -> WaitingTask:
-    task = read(capture, data)
+def _shown(state: HueyState, agent: Agent, data: bytes) -> WaitingTask:
+    task = read(state, data)
     if task is None:
-        _, task_id, _, name = originals.of_unknown(agent, capture.huey, data)
+        _, task_id, _, name = originals.of_unknown(agent, state.huey, data)
         return WaitingTask(task_id, name, "…")
     function = function_of(type(task))
     names = parameter_names(function) if function is not None else ()
     text, _ = display.show_arguments(task.args, task.kwargs, agent.settings.redact, names)
     priority = task.priority if isinstance(task.priority, int) else None
-    return WaitingTask(task.id, name_of(task), text, None, to_us(task.eta, is_utc=capture.huey.utc), priority)
+    return WaitingTask(task.id, name_of(task), text, None, to_us(task.eta, is_utc=state.huey.utc), priority)
 
 
-def purge_queue(capture: Capture, place: str) -> dict[str, Any]:
-    """Removes every task that is there now. Raises Refused."""
-    return green.ask(capture.hub, lambda: _purge(capture, place))
-
-
-def _purge(capture: Capture, place: str) -> dict[str, Any]:
-    there, agent = place_named(capture, place), z4j_agent.current()
+def _purge(state: HueyState, place: str) -> dict[str, Any]:
+    there, agent = place_named(state, place), z4j_agent.current()
     assert agent is not None  # the command came through it
 
     def take(held: Held) -> bool:
@@ -88,11 +72,29 @@ def _purge(capture: Capture, place: str) -> dict[str, Any]:
         return is_ours
 
     def entry(held: Held) -> Entry:
-        task = read(capture, held.data)
+        task = read(state, held.data)
         if task is None:
-            payload, task_id, attempt, name = originals.of_unknown(agent, capture.huey, held.data)
+            payload, task_id, attempt, name = originals.of_unknown(agent, state.huey, held.data)
             return Entry(task_id, attempt, name, partial(take, held), lambda: payload)
-        told = partial(originals.payload_of, agent, capture.huey, task, originals.BY_WORKER)
+        told = partial(originals.payload_of, agent, state.huey, task, originals.BY_WORKER)
         return Entry(task.id, attempt_of(task), name_of(task), partial(take, held), told)
 
-    return purge(agent, ENGINE, capture.huey.name, map(entry, there.first(max(there.size(), 1))))
+    return purge(agent, ENGINE, state.huey.name, map(entry, there.first(max(there.size(), 1))))
+
+
+class QueueCommands(HueyPart):
+    """What may be asked of a whole queue."""
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """The first of a place. Changes nothing. Huey's messages do not say when they were sent."""
+        state, agent = self.named(queue), z4j_agent.current()
+
+        def look() -> list[WaitingTask]:
+            return [_shown(state, agent, held.data) for held in place_named(state, place).first(limit)] if agent is not None else []
+
+        return green.ask(state.hub, look)
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Removes every task that is there now. Raises Refused."""
+        state = self.named(queue)
+        return green.ask(state.hub, lambda: _purge(state, place))

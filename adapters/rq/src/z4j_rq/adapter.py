@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from rq.version import VERSION
 
@@ -49,22 +49,23 @@ class RqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discover
 
     capabilities: ClassVar[tuple[Capability, ...]] = ABLE
 
-    def __init__(self) -> None:
+    def __init__(self, process: None = None, functions: Iterable[Any] = ()) -> None:
         self.state = RqState()
+        self.watch(process, functions)
         self.capture = Capture(self.state, self._is_ready)
         self.schedulers = (RqScheduler(self.state), RqCron(self.state))  # each finds out at `install` whether its library is there
 
     def _is_ready(self) -> None:
         """Called before the agent connects: a worker without horses cannot stop a task, so it does not say it could."""
         able = any(can_terminate(worker) for worker in self.state.workers())
-        vars(self)["capabilities"] = tuple(each for each in ABLE if able or each.action != "terminate_task")
+        self.narrow(() if able else ("terminate_task",))
 
     def engine_version(self) -> str:
         return str(VERSION)
 
     def watch(self, _process: None, functions: Iterable[Any]) -> None:
         """This process, which has all of RQ's queues and workers, is watched anyhow; operators may run these functions, too."""
-        self.capture.known.offer(functions)
+        self.state.known.offer(functions)
 
     def install(self) -> None:
         self.capture.connect()

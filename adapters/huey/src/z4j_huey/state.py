@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of a Huey object keep for everyone else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z4j_huey.life import Life
+from z4j_huey.run import Running
+
+
+class HueyState:
+    """One Huey object of this process. Written by its hooks, read by commands, schedules, discovery and the doctor."""
+
+    def __init__(self, huey: Any) -> None:
+        self.huey = huey
+        self.running = Running()
+        self.life: Life
+        self.hub: Any = None
+        """gevent's hub in whose greenlets this object is used; None without gevent."""
+
+    def has(self, name: str) -> bool:
+        """Whether its registry holds the task: a consumer drops any other message."""
+        return name in self.huey._registry._registry
