@@ -71,8 +71,8 @@ class TestTwoLists(KnownToBothContract):
         assert agent is not None
         (adapter,) = agent.adapters
         assert isinstance(adapter, TaskiqAdapter)
-        for capture in adapter.captures:
-            capture.receiver = object()  # as if a worker of each listened here
+        for state in adapter.states:
+            state.receiver = object()  # as if a worker of each listened here
         status, facts = self.ask(gateway, two, "cancel_task", task_id="invoice-17")
         assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
         status, facts = self.ask(gateway, two, "cancel_task", task_id="invoice-17", broker=names[1])
@@ -82,8 +82,8 @@ class TestTwoLists(KnownToBothContract):
         skips.add("invoice-18", names[1])
         again = SharedIds(tmp_path / "taskiq.cancelled")
         assert [again.has("invoice-18", name) for name in names] == [False, True]
-        for capture in adapter.captures:
-            capture.receiver = None
+        for state in adapter.states:
+            state.receiver = None
 
 
 def test_a_broker_is_named_by_what_leads_to_it_and_never_by_a_credential(tmp_path: Path) -> None:

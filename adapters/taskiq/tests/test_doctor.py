@@ -58,8 +58,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def deaf(broker: AsyncBroker, loop: asyncio.AbstractEventLoop) -> bool:
     adapter = TaskiqAdapter(broker)
-    (capture,) = adapter.captures
-    capture.receiver, capture.loop = object(), loop
+    (state,) = adapter.states
+    state.receiver, state.loop = object(), loop
     return any("does not hear" in finding.what for finding in adapter.findings())
 
 

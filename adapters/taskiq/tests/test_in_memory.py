@@ -180,7 +180,7 @@ def test_a_task_that_exits_has_failed(watched: Watched) -> None:
 def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything of ours that taskiq calls finds its agent gone."""
     monkeypatch.setenv("Z4J_LOG", "logging")
-    (capture,) = z4j_taskiq._installation.part_for(watched.broker).captures
+    (capture,) = z4j_taskiq._installation.part_for(watched.broker)._captures
     del capture._agent
 
     @watched.broker.task("inner")
@@ -286,7 +286,7 @@ def test_each_broker_of_a_process_is_asked_for_its_own(watched: Watched) -> None
     (payload,) = [record for record in watched.records("payload") if record.name == "there"]
 
     async def again(_: InMemoryBroker) -> None:
-        adapter.captures[1].loop = loop = asyncio.get_running_loop()
+        adapter.states[1].loop = loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, lambda: adapter.retry_task(watched.original(payload), new_id="again"))
 
     watched.run(again)

@@ -3,27 +3,32 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, ClassVar
 
 from taskiq.receiver import Receiver
 
-from z4j_agent.adapter import Adapter, Capability, Finding, Original, QueueInfo, RunningTask, TaskInfo, WaitingTask, WorkerInfo
-from z4j_taskiq import brokers, commands, control, discovery, doctor, queues, reconcile, waiting
+from z4j_agent.adapter import Capability
+from z4j_taskiq import receiver
 from z4j_taskiq.capture import Capture
+from z4j_taskiq.commands import TaskCommands, has_queue
+from z4j_taskiq.control import WorkerCommands
+from z4j_taskiq.discovery import Discovery
+from z4j_taskiq.doctor import Doctor
+from z4j_taskiq.queues import Queues
+from z4j_taskiq.reconcile import Reconcile
 from z4j_taskiq.schedules import Schedules
+from z4j_taskiq.state import BrokerState
+from z4j_taskiq.waiting import QueueCommands
 
 WAITS = "wait_tasks_timeout" in inspect.signature(Receiver.__init__).parameters
 """Whether a worker that ends waits for what it runs. Found by experiment: taskiq 0.11.0 does not, 0.11.20 does."""
 
 
-class TaskiqAdapter(Adapter):
+class TaskiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
     """A capture holds the hooks of one broker; everything else is asked in the agent's thread."""
 
-    engine: ClassVar[str] = "taskiq"
     capabilities: ClassVar[tuple[Capability, ...]] = (
         Capability("retry_task", "any", "exact", note="Sends the kept message again under a new id, linked to this task."),
         Capability(
@@ -50,122 +55,47 @@ class TaskiqAdapter(Adapter):
     )
 
     def __init__(self, broker: Any) -> None:
-        self.captures = [Capture(broker)]
-        self._schedules = Schedules(lambda asked: any(capture.broker is asked for capture in self.captures))
+        self.states = []
+        self._captures: list[Capture] = []
+        self._add(broker)
+        self._schedules = Schedules(lambda asked: any(state.broker is asked for state in self.states))
         self.schedulers = (self._schedules,)
-        self._broker = ""
-        """The one broker that commands look into, "" for all of this process."""
 
-    def watch(self, broker: Any) -> None:
-        """Another broker of this process. Nothing happens when it is watched already."""
-        if all(capture.broker is not broker for capture in self.captures):
-            capture = Capture(broker)
-            capture.connect()
-            self.captures.append(capture)
-
-    def unwatch(self, broker: Any) -> None:
-        for capture in [capture for capture in self.captures if capture.broker is broker]:
-            capture.disconnect()
-            self.captures.remove(capture)
-            self._schedules.unwatch(broker)
+    def _add(self, broker: Any) -> Capture:
+        capture = Capture(BrokerState(broker), receiver.watch, receiver.unwatch)
+        self._captures.append(capture)
+        self.states.append(capture.state)
+        return capture
 
     def engine_version(self) -> str:
         return version("taskiq")
 
+    # -- the hooks -----------------------------------------------------------------------------------------------------
+    def watch(self, broker: Any) -> None:
+        """Another broker of this process. Nothing happens when it is watched already."""
+        if all(state.broker is not broker for state in self.states):
+            self._add(broker).connect()
+
+    def unwatch(self, broker: Any) -> None:
+        for capture in [capture for capture in self._captures if capture.broker is broker]:
+            capture.disconnect()
+            self._captures.remove(capture)
+            self.states.remove(capture.state)
+            self._schedules.unwatch(broker)
+
     def install(self) -> None:
-        for capture in self.captures:
+        for capture in self._captures:
             capture.connect()
 
     def uninstall(self) -> None:
-        for capture in self.captures:
+        for capture in self._captures:
             capture.disconnect()
 
-    # -- brokers -------------------------------------------------------------------------------------------------------
-    def brokers(self) -> Mapping[str, str]:
-        return brokers.brokers(self.captures)
-
-    def of_broker(self, broker: str) -> TaskiqAdapter:
-        if broker == self._broker:
-            return self
-        beside = copy.copy(self)
-        beside._broker = broker
-        return beside
-
-    def _asked(self, broker: str = "") -> list[Capture]:
-        """The brokers a command may concern."""
-        only = broker or self._broker
-        return [capture for capture in list(self.captures) if only in ("", brokers.identity_of(capture.broker))]
-
-    def _from(self, original: Original) -> Capture:
-        return commands.sender_of(self._asked(original.broker), original)
-
-    # -- what is there -------------------------------------------------------------------------------------------------
-    def list_tasks(self) -> list[TaskInfo]:
-        found = {task.name: task for capture in self.captures for task in discovery.list_tasks(capture.broker)}
-        return [found[name] for name in sorted(found)]
-
-    def list_queues(self) -> list[QueueInfo]:
-        return queues.list_queues(list(self.captures))
-
+    # -- what it knows -------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:
         """What one of the brokers has registered, and what the application itself has sent from here under a name alone."""
-        return any(capture.broker.find_task(name) is not None or name in capture.sent for capture in self._asked())
+        return any(state.broker.find_task(name) is not None or name in state.sent for state in self.asked())
 
     def knows_queue(self, queue: str) -> bool:
         """A queue that a worker of one of the brokers takes from, or that the application itself has sent to (label `queue_name`)."""
-        return any(commands.has_queue(capture, queue) for capture in self._asked())
-
-    def worker(self) -> WorkerInfo | None:
-        return discovery.describe_worker(self.captures, self.findings())
-
-    def list_running(self) -> list[RunningTask]:
-        control.wake_stopping(self.captures)
-        return [run for capture in self.captures for run in discovery.list_running(capture)]
-
-    def findings(self) -> list[Finding]:
-        return [found for capture in self.captures for found in doctor.findings(capture)]
-
-    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return commands.retry_task(self._from(original), original, new_id)
-
-    def cancel_task(self, task_id: str) -> dict[str, Any]:
-        return commands.cancel_task(self._asked(), task_id, self._broker)
-
-    def terminate_task(self, task_id: str) -> dict[str, Any]:
-        return commands.terminate_task(self._asked(), task_id)
-
-    def lookup_task(self, task_id: str) -> dict[str, Any]:
-        return reconcile.lookup_task(self._asked(), task_id)
-
-    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        return commands.read_arguments(self._from(original), original)
-
-    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        return commands.edit_task(self._from(original), original, args, kwargs, new_id)
-
-    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        return commands.retry_task(self._from(original), original, new_id)
-
-    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        return commands.run_task(self._asked(), name, args, kwargs, new_id, queue)
-
-    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return commands.move_task(self._asked(), task_id, queue, list(self.captures))
-
-    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return commands.prioritise_task(self._asked(), task_id, level)
-
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
-        return waiting.peek_queue(self._asked(), queue, place, limit)
-
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
-        return waiting.purge_queue(self._asked(), queue, place)
-
-    def pause_queue(self, queue: str) -> dict[str, Any]:
-        return control.pause_queue(self._asked(), queue, self._broker)
-
-    def resume_queue(self, queue: str) -> dict[str, Any]:
-        return control.resume_queue(self._asked(), queue, self._broker)
-
-    def shutdown_worker(self) -> dict[str, Any]:
-        return control.shutdown_worker(self.captures)
+        return any(has_queue(state, queue) for state in self.asked())

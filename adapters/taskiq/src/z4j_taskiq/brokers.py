@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
 
 import z4j_agent
-from z4j_agent.adapter import Refused
+from z4j_agent.adapter import Refused, SeveralBrokers
 from z4j_agent.broker import Identities, fingerprint_redis, identify, identify_pool, identify_url
 from z4j_agent.guard import let_through
-from z4j_taskiq.facts import is_rabbitmq
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
+from z4j_taskiq.facts import ENGINE, is_rabbitmq
+from z4j_taskiq.state import BrokerState
 
 watched: list[Any] = []
 """The brokers of this process, the one that was installed first in front: `Z4J_BROKER` is its name."""
@@ -50,20 +48,12 @@ def _identify(broker: Any, this_host: str) -> str:
 _identities: Final = Identities(_identify, z4j_agent.current)
 
 
-def the_one(captures: Iterable[Capture]) -> Capture | None:
+def the_one(states: Iterable[BrokerState]) -> BrokerState | None:
     """The only one of these, as far as they lead to one broker. Raises Refused where they lead to several."""
-    found = list(captures)
-    if len({place_of(capture.broker) for capture in found}) > 1:
+    found = list(states)
+    if len({place_of(state.broker) for state in found}) > 1:
         raise Refused(SEVERAL, check="broker.unknown")
     return found[0] if found else None
-
-
-def brokers(captures: Sequence[Capture]) -> dict[str, str]:
-    """{identity: fingerprint}, those this process listens to first."""
-    agent = z4j_agent.current()
-    told = agent.fingerprints if agent is not None else {}
-    ordered = sorted(captures, key=lambda capture: capture.receiver is None)
-    return {identity: told.get(identity, "") for capture in ordered if (identity := identity_of(capture.broker))}
 
 
 def keep_fingerprint(broker: Any, client: Any) -> None:
@@ -76,3 +66,26 @@ def keep_fingerprint(broker: Any, client: Any) -> None:
     except Exception as error:
         let_through(error)  # it may not be asked
         agent.fingerprints[identity] = ""
+
+
+class TaskiqPart(SeveralBrokers):
+    """The brokers of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
+
+    engine: ClassVar[str] = ENGINE
+    states: list[BrokerState]
+
+    def brokers(self) -> Mapping[str, str]:
+        """Those this process listens to first."""
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        ordered = sorted(self.states, key=lambda state: state.receiver is None)
+        return {identity: told.get(identity, "") for state in ordered if (identity := identity_of(state.broker))}
+
+    def asked(self, broker: str = "") -> list[BrokerState]:
+        """Those a command may concern."""
+        only = broker or self.only
+        return [state for state in list(self.states) if only in ("", identity_of(state.broker))]
+
+    def listening(self) -> list[BrokerState]:
+        """Of those, the ones this process is a worker of."""
+        return [state for state in self.asked() if state.receiver is not None]

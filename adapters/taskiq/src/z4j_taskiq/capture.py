@@ -14,6 +14,7 @@ import hashlib
 import multiprocessing
 import multiprocessing.util
 import os
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -30,7 +31,7 @@ from z4j_agent.guard import guard, let_through
 from z4j_agent.hooks import error_of, now, route, text_of
 from z4j_agent.patching import Patches
 from z4j_agent.shared_file import SharedIds
-from z4j_taskiq import brokers, originals, receiver
+from z4j_taskiq import brokers, originals
 from z4j_taskiq.control import Gate
 from z4j_taskiq.facts import (
     ENGINE,
@@ -47,6 +48,7 @@ from z4j_taskiq.facts import (
 )
 from z4j_taskiq.firing import SENT, connects_later
 from z4j_taskiq.run import CURRENT, Run, watched
+from z4j_taskiq.state import BrokerState
 
 REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'
@@ -62,20 +64,11 @@ MOST_NAMES = 10_000
 class Capture:
     """The hooks of one broker, and what they must remember between two of one task."""
 
-    def __init__(self, broker: Any) -> None:
-        self.broker = broker
-        self.receiver: Any = None
-        """The receiver once this process is a worker; None in producers."""
-        self.loop: asyncio.AbstractEventLoop | None = None
-        """The loop that last used the broker: whatever is to be done with the broker is done there."""
-        self.worker_name = ""
-        self.concurrency = 1
-        """How many tasks at once; without a limit of taskiq's own, how many threads."""
-        self.running: dict[str, Run] = {}
-        self.sent: set[str] = set()
-        """Names that the application's own code has sent from this process."""
-        self.sent_to: set[str] = set()
-        """Queues that it has sent to."""
+    def __init__(self, state: BrokerState, watch: Callable[[Capture], None], unwatch: Callable[[Capture], None]) -> None:
+        """`watch` and `unwatch` say whose receivers are listened to, see `receiver`."""
+        self.state = state
+        self.broker = broker = state.broker
+        self._watch, self._unwatch = watch, unwatch
         self.is_eager = is_in_memory(broker)
         self.delays = is_rabbitmq(broker)
         """Whether the broker honours the label `delay`. The Redis brokers send at once, whatever it says."""
@@ -86,7 +79,6 @@ class Capture:
         self._middleware = Middleware(self)
         self.gate = Gate(broker)
         self._patches = Patches()
-        self.skips: SharedIds
 
     def connect(self) -> None:
         agent = z4j_agent.current()
@@ -95,16 +87,16 @@ class Capture:
         self._agent = agent
         brokers.watched.append(self.broker)
         folder = getattr(agent.spool, "folder", agent.settings.spool)
-        self.skips = SharedIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
+        self.state.skips = SharedIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         self.broker.add_middlewares(self._middleware)
-        receiver.watch(self)
+        self._watch(self)
         self.gate.connect(self._patches)
         self._patches.around(self.broker, "kick", self.around_kick)
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
         brokers.watched[:] = [each for each in brokers.watched if each is not self.broker]
-        receiver.unwatch(self)
+        self._unwatch(self)
         self._patches.restore()
         if self._middleware in self.broker.middlewares:
             self.broker.middlewares.remove(self._middleware)
@@ -162,16 +154,16 @@ class Capture:
         if is_told:
             names = originals.parameter_names(broker, message.task_name) or ()
             agent.append(originals.payload_of_send(agent, broker, message, attempt, queue, names))
-        if self.receiver is None:
-            self.loop = _running_loop()
+        if self.state.receiver is None:
+            self.state.loop = _running_loop()
             if not connects_later(self.broker):
                 agent.connect()
 
     def _remember(self, name: str, queue: str) -> None:
-        if len(self.sent) < MOST_NAMES:
-            self.sent.add(name)
-        if len(self.sent_to) < MOST_NAMES:
-            self.sent_to.add(queue)
+        if len(self.state.sent) < MOST_NAMES:
+            self.state.sent.add(name)
+        if len(self.state.sent_to) < MOST_NAMES:
+            self.state.sent_to.add(queue)
 
     # -- the worker: a message -----------------------------------------------------------------------------------------
     @guard("Receiver.listen")
@@ -186,9 +178,9 @@ class Capture:
             agent.become_worker(f"{seat}.{os.getppid()}", seat)
             if multiprocessing.parent_process() is not None:
                 self._finalizer = multiprocessing.util.Finalize(None, self._at_exit, exitpriority=10)
-        self.receiver, self.loop, self.worker_name = receiver, _running_loop(), agent.worker
+        self.state.receiver, self.state.loop, self.state.worker_name = receiver, _running_loop(), agent.worker
         free, executor = getattr(receiver, "sem", None), getattr(receiver, "executor", None)
-        self.concurrency = int(getattr(free, "_value", 0) or getattr(executor, "_max_workers", 1))
+        self.state.concurrency = int(getattr(free, "_value", 0) or getattr(executor, "_max_workers", 1))
         agent.connect()
 
     @guard("Receiver.callback")
@@ -221,11 +213,11 @@ class Capture:
                 ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, eta=eta, meta=meta,
             )
         )  # fmt: skip
-        run.is_cancelled = self.skips.has(run.task_id, brokers.identity_of(self.broker))
+        run.is_cancelled = self.state.skips.has(run.task_id, brokers.identity_of(self.broker))
         is_known = message.task_name in getattr(receiver, "known_tasks", ())
         run.target = watched(run, target, getattr(receiver, "executor", None), self._begin, is_known=is_known)
         run.task = asyncio.current_task()
-        self.running[run.task_id] = run
+        self.state.running[run.task_id] = run
         return run
 
     def _queue_of(self, labels: dict[str, Any]) -> str:
@@ -372,15 +364,15 @@ class Capture:
 
     def _forget(self, run: Run) -> None:
         run.is_told = True
-        if self.running.get(run.task_id) is run:
-            del self.running[run.task_id]
+        if self.state.running.get(run.task_id) is run:
+            del self.state.running[run.task_id]
 
     # -- the end of a process ------------------------------------------------------------------------------------------
     @guard("exit")
     def _at_exit(self) -> None:
         """The loop has ended."""
         agent, at = self._agent, now()
-        for run in list(self.running.values()):
+        for run in list(self.state.running.values()):
             if not run.will_be_delivered_again():
                 head = (ENGINE, run.task_id, run.attempt, at, agent.run, run.name, run.queue)
                 agent.append(records.lost(*head, reason="shutdown", error="the worker was shut down while it ran"))

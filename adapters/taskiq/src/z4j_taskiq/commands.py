@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import z4j_agent
 from z4j_agent import hooks, records
@@ -13,72 +13,20 @@ from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.edits import is_editable
 from z4j_agent.guard import faults
 from z4j_taskiq import originals, reconcile, waiting
-from z4j_taskiq.brokers import place_of, the_one
+from z4j_taskiq.brokers import TaskiqPart, place_of, the_one
 from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
 from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
-    from z4j_taskiq.run import Run
+from z4j_taskiq.run import Run
+from z4j_taskiq.state import BrokerState
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('RPUSH', KEYS[1], ARGV[1]) return 1"
 TO_OTHER = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[2], ARGV[1]) return 1"
 """LREM says for certain whether a worker was first; a list is filled from the left and read from the right."""
 
 
-# -- retry ---------------------------------------------------------------------------------------------------------------
-def has_queue(capture: Capture, queue: str) -> bool:
+def has_queue(state: BrokerState, queue: str) -> bool:
     """Whether this broker's workers take from the queue, or the application has sent to it."""
-    return bool(queue) and (queue in names_of(capture.broker) or queue in capture.sent_to)
-
-
-def sender_of(captures: Sequence[Capture], original: Original) -> Capture:
-    """The broker to send it with: one whose queue it was in, best one that knows the task. Raises Refused where there is none, or more
-    than one place it may have come from."""
-    able = [capture for capture in captures if has_queue(capture, original.queue)]
-    if not able and len(captures) == 1:  # a queue that another process has sent to, by a label
-        able = list(captures)
-    if the_one(able) is None:
-        raise Refused(f"no broker of this process has the queue {original.queue[:80]}; nothing was sent", check="queue.unknown")
-    return next((capture for capture in able if capture.broker.find_task(original.name) is not None), able[0])
-
-
-def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
-    """Sends the kept message under `new_id`, past the middlewares it has been through already.
-
-    To a Redis by a connection of our own, so that any process can; to any other broker in the loop that uses it. The worker that
-    takes it reports its arguments. Raises Refused.
-    """
-    return _send(capture, original.name, originals.message_again(capture.broker, original, new_id), of=original.task_id)
-
-
-def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """The kept message's arguments as JSON holds them. Raises Refused."""
-    message = originals.message_again(capture.broker, original, "read")
-    if not is_editable(message.args) or not is_editable(message.kwargs):
-        raise Refused("its arguments are objects that cannot be written as text")
-    return list(message.args), dict(message.kwargs)
-
-
-def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Like `retry_task`, with other arguments. Raises Refused."""
-    message = originals.message_again(capture.broker, original, new_id)
-    return _send(capture, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}), of=original.task_id)
-
-
-def run_task(captures: Sequence[Capture], name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str) -> dict[str, Any]:
-    """Sends a registered task. Raises Refused for one that no broker of this process knows, or for a queue that is not the broker's."""
-    able = [capture for capture in captures if capture.broker.find_task(name) is not None]
-    if queue and len(captures) > 1:
-        able = [capture for capture in able if has_queue(capture, queue)]
-    owners = [capture for capture in able if _is_owner(capture.broker, capture.broker.find_task(name))]
-    capture = the_one(owners or able)
-    if capture is None:
-        raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
-    message = capture.broker.find_task(name).kicker().with_task_id(new_id)._prepare_message(*args, **kwargs)
-    if queue:
-        message = originals.sent_to(capture.broker, message, queue)
-    return _send(capture, name, message)
+    return bool(queue) and (queue in names_of(state.broker) or queue in state.sent_to)
 
 
 def _is_owner(broker: Any, task: Any) -> bool:
@@ -86,46 +34,16 @@ def _is_owner(broker: Any, task: Any) -> bool:
     return task.broker is broker or getattr(task.broker, "_default_broker", None) is broker
 
 
-def prioritise_task(captures: Sequence[Capture], task_id: str, level: str) -> dict[str, Any]:
-    """To the front of a Redis list; it knows no other order. Raises Refused."""
-    if level != "next":
-        raise Refused("a Redis list knows one order only: a task can be put in front, and nowhere else")
-    capture, queue, held = _find(captures, task_id)
-    with redis_of(capture.broker) as client:
-        if not client.eval(TO_FRONT, 1, queue, held.raw):
-            raise Refused("a worker has taken it already")
-    return {"queue": queue}
-
-
-def move_task(captures: Sequence[Capture], task_id: str, other: str, known: Sequence[Capture]) -> dict[str, Any]:
-    """Behind what waits in another list of the same Redis, in one step. `known` are all brokers of this process. Raises Refused."""
-    capture, queue, held = _find(captures, task_id)
-    there = {place_of(each.broker) for each in known if has_queue(each, other)}
-    if there and place_of(capture.broker) not in there:
-        raise Refused(f"{other[:80]} is in another broker; nothing was changed")
-    with redis_of(capture.broker) as client:
-        if other == queue:
-            raise Refused("it is in that queue already")
-        if client.type(other) not in (b"list", "list", b"none", "none"):
-            raise Refused(f"{other} is no list on that Redis")
-        if not client.eval(TO_OTHER, 2, queue, other, held.raw):
-            raise Refused("a worker has taken it already")
-    message, agent = read(capture.broker, held.raw), z4j_agent.current()
-    if agent is not None:
-        agent.append(records.moved(ENGINE, task_id, attempt_of(message.labels), hooks.now(), agent.run, message.task_name, other))
-    return {"queue": other}
-
-
-def _find(captures: Sequence[Capture], task_id: str) -> tuple[Capture, str, waiting.Held]:
+def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str, waiting.Held]:
     """A task that waits in a Redis list. Raises Refused."""
-    lists = [capture for capture in captures if redis_kind(capture.broker) == "list"]
+    lists = [state for state in states if redis_kind(state.broker) == "list"]
     if not lists:
         raise Refused("only Redis lists give a single task out")
-    found = {capture: held for capture in lists if (held := _held(capture.broker, task_id)) is not None}
-    capture = the_one(found)
-    if capture is None:
+    found = {state: held for state in lists if (held := _held(state.broker, task_id)) is not None}
+    state = the_one(found)
+    if state is None:
         raise Refused("it does not wait there (any more)")
-    return capture, queue_of(capture.broker, {}), found[capture]
+    return state, queue_of(state.broker, {}), found[state]
 
 
 def _held(broker: Any, task_id: str) -> waiting.Held | None:
@@ -137,12 +55,12 @@ def _held(broker: Any, task_id: str) -> waiting.Held | None:
     return None
 
 
-def _send(capture: Capture, name: str, message: Any, *, of: str = "") -> dict[str, Any]:
+def _send(state: BrokerState, name: str, message: Any, *, of: str = "") -> dict[str, Any]:
     """`of` is the task it repeats."""
-    broker, new_id = capture.broker, message.task_id
+    broker, new_id = state.broker, message.task_id
     sent, at = broker.formatter.dumps(message), hooks.now()
     queue = queue_of(broker, message.labels)
-    if new_id in capture.running or reconcile.has_ended(capture, new_id):
+    if new_id in state.running or reconcile.has_ended(state, new_id):
         raise Refused("a task with the new id exists already; nothing was sent", check="task_id.exists")
     match redis_kind(broker):
         case "list":
@@ -152,39 +70,11 @@ def _send(capture: Capture, name: str, message: Any, *, of: str = "") -> dict[st
             with redis_of(broker) as client:
                 client.xadd(queue, {b"data": sent.message}, maxlen=broker.maxlen, approximate=broker.approximate)
         case _:
-            in_loop(capture, lambda: broker.kick(sent))
+            in_loop(state, lambda: broker.kick(sent))
     agent = z4j_agent.current()
     if agent is not None:
         agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, meta=sent_meta(message.labels, retry_of=of)))
     return {"task_id": new_id, "queue": queue}
-
-
-# -- cancel --------------------------------------------------------------------------------------------------------------
-def cancel_task(captures: Sequence[Capture], task_id: str, broker: str) -> dict[str, Any]:
-    """Takes the task out of its queue where that is possible, else has the workers of this folder drop it. `broker` is the one it belongs
-    to, "" where that is not known. Raises Refused."""
-    listening = [capture for capture in captures if capture.receiver is not None]
-    if not listening:
-        raise Unsupported("only a worker can cancel, and this process is none")
-    if any(task_id in capture.running for capture in listening):
-        raise Refused("it runs already; stop it instead")
-    lists = [capture for capture in captures if redis_kind(capture.broker) == "list"]
-    holding = the_one(capture for capture in lists if _held(capture.broker, task_id) is not None)
-    if holding is not None and (found := _taken_out(holding.broker, task_id)) is not None:
-        name, attempt, queue = found
-        agent = z4j_agent.current()
-        if agent is not None:
-            agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
-        return {"note": "it was taken out of the queue"}
-    if any(reconcile.has_ended(capture, task_id) for capture in captures):
-        raise Refused("it has ended already")
-    try:
-        for capture in listening:
-            capture.skips.add(task_id, broker)
-    except OSError as error:
-        faults.report("telling the other workers of a cancellation", error)
-        return {"note": "this worker will not run it; the others could not be told"}
-    return {"note": "no worker of this host and user will run it; the task is cancelled when one of them comes to it"}
 
 
 def _taken_out(broker: Any, task_id: str) -> tuple[str, int, str] | None:
@@ -198,28 +88,6 @@ def _taken_out(broker: Any, task_id: str) -> tuple[str, int, str] | None:
     return None
 
 
-# -- stop ----------------------------------------------------------------------------------------------------------------
-def terminate_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
-    """Cancels the task's coroutine in its loop. A retry middleware does not send it again. Raises Refused."""
-    if all(capture.receiver is None for capture in captures):
-        raise Unsupported("only the worker that runs it can stop a task")
-    capture = the_one(capture for capture in captures if task_id in capture.running)
-    run = None if capture is None else capture.running.get(task_id)
-    if capture is None or run is None or capture.loop is None:
-        raise Refused("it does not run in this worker (any more)")
-    if run.started_at is not None and run.coroutine is None:
-        raise Refused("it is a plain function in a thread or process of its own, which cannot be stopped")
-    answer: Future[bool] = Future()
-    capture.loop.call_soon_threadsafe(_stop, run, answer)
-    try:
-        if not answer.result(LOOP_WAIT_S):
-            raise Refused("it was just ending by itself")
-    except TimeoutError:
-        answer.cancel()
-        raise Refused("the event loop of its worker is blocked and did not answer in time") from None
-    return {"note": "its coroutine was cancelled; a task that catches CancelledError goes on"}
-
-
 def _stop(run: Run, answer: Future[bool]) -> None:
     """In the loop's thread, between two steps of the task: only its own code is cancelled, never taskiq's work after it."""
     if not answer.set_running_or_notify_cancel():
@@ -231,3 +99,135 @@ def _stop(run: Run, answer: Future[bool]) -> None:
     run.message.labels[RETRY_ON_ERROR] = False
     run.task.cancel()
     answer.set_result(True)
+
+
+class TaskCommands(TaskiqPart):
+    """What may be asked of a task."""
+
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        """Sends the kept message under `new_id`, past the middlewares it has been through already.
+
+        To a Redis by a connection of our own, so that any process can; to any other broker in the loop that uses it. The worker that
+        takes it reports its arguments. Raises Refused.
+        """
+        state = self._sender_of(original)
+        return _send(state, original.name, originals.message_again(state.broker, original, new_id), of=original.task_id)
+
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """The kept message's arguments as JSON holds them. Raises Refused."""
+        state = self._sender_of(original)
+        message = originals.message_again(state.broker, original, "read")
+        if not is_editable(message.args) or not is_editable(message.kwargs):
+            raise Refused("its arguments are objects that cannot be written as text")
+        return list(message.args), dict(message.kwargs)
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with other arguments. Raises Refused."""
+        state = self._sender_of(original)
+        message = originals.message_again(state.broker, original, new_id)
+        return _send(state, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}), of=original.task_id)
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        """Sends a registered task. Raises Refused for one that no broker of this process knows, or for a queue that is not the broker's."""
+        states = self.asked()
+        able = [state for state in states if state.broker.find_task(name) is not None]
+        if queue and len(states) > 1:
+            able = [state for state in able if has_queue(state, queue)]
+        owners = [state for state in able if _is_owner(state.broker, state.broker.find_task(name))]
+        state = the_one(owners or able)
+        if state is None:
+            raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+        message = state.broker.find_task(name).kicker().with_task_id(new_id)._prepare_message(*args, **kwargs)
+        if queue:
+            message = originals.sent_to(state.broker, message, queue)
+        return _send(state, name, message)
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """To the front of a Redis list; it knows no other order. Raises Refused."""
+        if level != "next":
+            raise Refused("a Redis list knows one order only: a task can be put in front, and nowhere else")
+        state, queue, held = _find(self.asked(), task_id)
+        with redis_of(state.broker) as client:
+            if not client.eval(TO_FRONT, 1, queue, held.raw):
+                raise Refused("a worker has taken it already")
+        return {"queue": queue}
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        """Behind what waits in another list of the same Redis, in one step. `known` are all brokers of this process. Raises Refused."""
+        state, source, held = _find(self.asked(), task_id)
+        there = {place_of(each.broker) for each in self.states if has_queue(each, queue)}
+        if there and place_of(state.broker) not in there:
+            raise Refused(f"{source[:80]} is in another broker; nothing was changed")
+        with redis_of(state.broker) as client:
+            if queue == source:
+                raise Refused("it is in that queue already")
+            if client.type(queue) not in (b"list", "list", b"none", "none"):
+                raise Refused(f"{source} is no list on that Redis")
+            if not client.eval(TO_OTHER, 2, source, queue, held.raw):
+                raise Refused("a worker has taken it already")
+        message, agent = read(state.broker, held.raw), z4j_agent.current()
+        if agent is not None:
+            agent.append(records.moved(ENGINE, task_id, attempt_of(message.labels), hooks.now(), agent.run, message.task_name, queue))
+        return {"queue": queue}
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        """Takes the task out of its queue where that is possible, else has the workers of this folder drop it. Raises Refused."""
+        states = self.asked()
+        listening = self.listening()
+        if not listening:
+            raise Unsupported("only a worker can cancel, and this process is none")
+        if any(task_id in state.running for state in listening):
+            raise Refused("it runs already; stop it instead")
+        lists = [state for state in states if redis_kind(state.broker) == "list"]
+        holding = the_one(state for state in lists if _held(state.broker, task_id) is not None)
+        if holding is not None and (found := _taken_out(holding.broker, task_id)) is not None:
+            name, attempt, queue = found
+            agent = z4j_agent.current()
+            if agent is not None:
+                agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))
+            return {"note": "it was taken out of the queue"}
+        if any(reconcile.has_ended(state, task_id) for state in states):
+            raise Refused("it has ended already")
+        try:
+            for state in listening:
+                state.skips.add(task_id, self.only)
+        except OSError as error:
+            faults.report("telling the other workers of a cancellation", error)
+            return {"note": "this worker will not run it; the others could not be told"}
+        return {"note": "no worker of this host and user will run it; the task is cancelled when one of them comes to it"}
+
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        """Cancels the task's coroutine in its loop. A retry middleware does not send it again. Raises Refused."""
+        states = self.asked()
+        if all(state.receiver is None for state in states):
+            raise Unsupported("only the worker that runs it can stop a task")
+        state = the_one(state for state in states if task_id in state.running)
+        run = None if state is None else state.running.get(task_id)
+        if state is None or run is None or state.loop is None:
+            raise Refused("it does not run in this worker (any more)")
+        if run.started_at is not None and run.coroutine is None:
+            raise Refused("it is a plain function in a thread or process of its own, which cannot be stopped")
+        answer: Future[bool] = Future()
+        state.loop.call_soon_threadsafe(_stop, run, answer)
+        try:
+            if not answer.result(LOOP_WAIT_S):
+                raise Refused("it was just ending by itself")
+        except TimeoutError:
+            answer.cancel()
+            raise Refused("the event loop of its worker is blocked and did not answer in time") from None
+        return {"note": "its coroutine was cancelled; a task that catches CancelledError goes on"}
+
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """Like `retry_task`: behind what waits, whatever its time and priority were."""
+        return self.retry_task(original, new_id=new_id)
+
+    def _sender_of(self, original: Original) -> BrokerState:
+        """The broker to send it with: one whose queue it was in, best one that knows the task. Raises Refused where there is none, or more
+        than one place it may have come from."""
+        states = self.asked(original.broker)
+        able = [state for state in states if has_queue(state, original.queue)]
+        if not able and len(states) == 1:  # a queue that another process has sent to, by a label
+            able = states
+        if the_one(able) is None:
+            raise Refused(f"no broker of this process has the queue {original.queue[:80]}; nothing was sent", check="queue.unknown")
+        return next((state for state in able if state.broker.find_task(original.name) is not None), able[0])

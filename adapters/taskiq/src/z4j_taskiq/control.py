@@ -13,18 +13,16 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.guard import faults, let_through
 from z4j_agent.patching import Patches
-from z4j_taskiq.brokers import identity_of
+from z4j_taskiq.brokers import TaskiqPart, identity_of
 from z4j_taskiq.facts import ENGINE, queue_of
 from z4j_taskiq.queues import redis_kind
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
+from z4j_taskiq.state import BrokerState
 
 LOOK_S = 0.2
 
@@ -101,48 +99,26 @@ def _is_being_cancelled() -> bool:
     return cancelling is not None and cancelling() > 0
 
 
-def pause_queue(captures: Sequence[Capture], queue: str, broker: str) -> dict[str, Any]:
-    """In one broker, in every one where none is named. Raises Unsupported in a process that is no worker, Refused."""
-    _need(captures, queue)
-    worker_end.pause(ENGINE, queue, broker)
-    return {"note": "what a worker had taken before goes on; tasks that were fetched in advance still run"}
-
-
-def resume_queue(captures: Sequence[Capture], queue: str, broker: str) -> dict[str, Any]:
-    """Raises Unsupported in a process that is no worker, Refused."""
-    _need(captures, queue)
-    worker_end.resume(ENGINE, queue, broker)
-    return {}
-
-
-def _need(captures: Sequence[Capture], queue: str) -> None:
-    listening = [capture for capture in captures if capture.receiver is not None]
-    if not listening:
-        raise Unsupported("this process is no taskiq worker")
-    if all(queue_of(capture.broker, {}) != queue for capture in listening):
-        raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
-
-
-def _end(manager: int, captures: Sequence[Capture]) -> None:
+def _end(manager: int, states: Sequence[BrokerState]) -> None:
     """Until this process is gone: between the two signals there is time, and the loop may wait anew before it has seen the event."""
     time.sleep(worker_end.ANSWER_S)
     try:
         os.kill(manager, signal.SIGTERM)
         while True:
             time.sleep(LOOK_S)
-            wake_stopping(captures)
+            wake_stopping(states)
     except Exception as error:
         faults.report("ending a worker", error)
 
 
-def wake_stopping(captures: Sequence[Capture]) -> None:
+def wake_stopping(states: Sequence[BrokerState]) -> None:
     """A worker that was told to stop and waits for a message does not know it yet: taskiq's handler sets an event of asyncio's, which
     wakes nobody (taskiq/cli/worker/run.py: `interrupt_handler`). Called with every heartbeat, for a manager tells all its workers."""
     if not _is_told_to_stop():
         return
-    for capture in captures:
-        if capture.receiver is not None and capture.loop is not None and not capture.loop.is_closed():
-            capture.loop.call_soon_threadsafe(_nothing)
+    for state in states:
+        if state.receiver is not None and state.loop is not None and not state.loop.is_closed():
+            state.loop.call_soon_threadsafe(_nothing)
 
 
 def _is_told_to_stop() -> bool:
@@ -155,12 +131,35 @@ def _nothing() -> None:
     """All that is needed is that the loop goes round."""
 
 
-def shutdown_worker(captures: Sequence[Capture]) -> dict[str, Any]:
-    """The manager ends all its worker processes: one alone it would start again. Raises Unsupported, Refused."""
-    if all(capture.receiver is None for capture in captures):
-        raise Unsupported("this process is no taskiq worker")
-    manager = multiprocessing.parent_process()
-    if manager is None or manager.pid != os.getppid():
-        raise Refused("this worker has no manager of taskiq's above it, so nobody could end it in order")
-    threading.Thread(target=_end, args=(os.getppid(), captures), name="z4j-taskiq-end", daemon=True).start()
-    return {"note": "its manager ends with all its worker processes; each finishes what it runs within its own time limit"}
+class WorkerCommands(TaskiqPart):
+    """What may be asked of the worker that this process is."""
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        """In one broker, in every one where none is named. Raises Unsupported in a process that is no worker, Refused."""
+        self._need_queue(queue)
+        worker_end.pause(ENGINE, queue, self.only)
+        return {"note": "what a worker had taken before goes on; tasks that were fetched in advance still run"}
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported in a process that is no worker, Refused."""
+        self._need_queue(queue)
+        worker_end.resume(ENGINE, queue, self.only)
+        return {}
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        """The manager ends all its worker processes: one alone it would start again. Raises Unsupported, Refused."""
+        if all(state.receiver is None for state in self.states):
+            raise Unsupported("this process is no taskiq worker")
+        manager = multiprocessing.parent_process()
+        if manager is None or manager.pid != os.getppid():
+            raise Refused("this worker has no manager of taskiq's above it, so nobody could end it in order")
+        threading.Thread(target=_end, args=(os.getppid(), self.states), name="z4j-taskiq-end", daemon=True).start()
+        return {"note": "its manager ends with all its worker processes; each finishes what it runs within its own time limit"}
+
+    def _need_queue(self, queue: str) -> None:
+        """Raises Unsupported in a process that is no worker, Refused where it does not take from that queue."""
+        listening = self.listening()
+        if not listening:
+            raise Unsupported("this process is no taskiq worker")
+        if all(queue_of(state.broker, {}) != queue for state in listening):
+            raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")

@@ -4,25 +4,24 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent.adapter import Finding
+from z4j_taskiq.brokers import TaskiqPart
 from z4j_taskiq.queues import redis_kind
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
+from z4j_taskiq.state import BrokerState
 
 
-def findings(capture: Capture) -> list[Finding]:
+def _findings_of(state: BrokerState) -> list[Finding]:
     """Each trap this process has fallen into, with its remedy."""
-    broker = capture.broker
+    broker = state.broker
     found = []
     kind = redis_kind(broker)
     if kind == "list":
         found += _of_a_list(broker)
     elif kind == "stream":
         found += _of_a_stream(broker)
-    if kind == "list" and capture.receiver is not None and not _wakes_up(capture.loop):
+    if kind == "list" and state.receiver is not None and not _wakes_up(state.loop):
         found.append(
             Finding(
                 "warning",
@@ -106,3 +105,10 @@ def _wakes_up(loop: Any) -> bool:
     if timers is None:
         return True
     return any(timer.when() - loop.time() < 1.0 for timer in list(timers) if not timer.cancelled())
+
+
+class Doctor(TaskiqPart):
+    """What is amiss in this process."""
+
+    def findings(self) -> list[Finding]:
+        return [found for state in self.states for found in _findings_of(state)]

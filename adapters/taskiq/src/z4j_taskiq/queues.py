@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from z4j_agent.adapter import QueueInfo, Refused
 from z4j_agent.guard import faults, let_through
-from z4j_taskiq.brokers import identity_of, keep_fingerprint, place_of
+from z4j_taskiq.brokers import TaskiqPart, identity_of, keep_fingerprint, place_of
 from z4j_taskiq.facts import is_rabbitmq, queue_of, rabbitmq_queues
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
+from z4j_taskiq.state import BrokerState
 
 T = TypeVar("T")
 
@@ -54,9 +52,9 @@ def redis_of(broker: Any) -> Iterator[Any]:
         client.connection_pool.disconnect()
 
 
-def in_loop(capture: Capture, call: Callable[[], Awaitable[T]]) -> T:
+def in_loop(state: BrokerState, call: Callable[[], Awaitable[T]]) -> T:
     """Awaits `call()` in the loop that uses the broker. Raises Refused when there is none, or it does not answer in time."""
-    loop = capture.loop
+    loop = state.loop
     if loop is None or not loop.is_running():
         raise Refused("this process has no event loop at work just now; ask again while a worker is connected")
 
@@ -80,28 +78,9 @@ def names_of(broker: Any) -> list[str]:
     return [name for name in (own, *more) if name]
 
 
-def list_queues(captures: Sequence[Capture]) -> list[QueueInfo]:
-    """Every queue of these brokers. One that cannot be reached does not hide the others' queues."""
-    found: dict[tuple[str | int, str], QueueInfo] = {}
-    for capture in captures:
-        place, identity = place_of(capture.broker), identity_of(capture.broker)
-        try:
-            told = _of_broker(capture)
-        except Exception as error:
-            if len(captures) == 1:
-                raise
-            let_through(error)
-            faults.report("what waits in a broker of taskiq", error)
-            told = [QueueInfo(name, None) for name in names_of(capture.broker)]
-        for queue in told:
-            if (place, queue.name) not in found or queue.depth is not None:
-                found[place, queue.name] = replace(queue, broker=identity)
-    return [found[key] for key in sorted(found, key=lambda key: (key[1], str(key[0])))]
-
-
-def _of_broker(capture: Capture) -> list[QueueInfo]:
+def _of_broker(state: BrokerState) -> list[QueueInfo]:
     """Where the broker cannot be asked from here, without the depths."""
-    broker = capture.broker
+    broker = state.broker
     names = names_of(broker)
     if (kind := redis_kind(broker)) != "":
         with redis_of(broker) as client:
@@ -109,8 +88,8 @@ def _of_broker(capture: Capture) -> list[QueueInfo]:
             if kind == "list":
                 return [QueueInfo(name, int(client.llen(name))) for name in names]
             return [_stream(client, name, broker.consumer_group_name) for name in names]
-    if is_rabbitmq(broker) and capture.loop is not None and capture.loop.is_running():
-        return in_loop(capture, lambda: _rabbitmq(broker, names))
+    if is_rabbitmq(broker) and state.loop is not None and state.loop.is_running():
+        return in_loop(state, lambda: _rabbitmq(broker, names))
     return [QueueInfo(name, None) for name in names]
 
 
@@ -163,9 +142,9 @@ def read(broker: Any, raw: bytes) -> Any:
         return None  # nothing of taskiq's, or not readable here: a worker will say so when it comes to it
 
 
-def find_waiting(capture: Capture, task_id: str) -> str | None:
+def find_waiting(state: BrokerState, task_id: str) -> str | None:
     """Where the task waits, "" when it does not, None where the broker cannot be asked."""
-    broker = capture.broker
+    broker = state.broker
     queue = queue_of(broker, {})
     match redis_kind(broker):
         case "list":
@@ -203,3 +182,26 @@ def _in_stream(client: Any, broker: Any, queue: str, task_id: str) -> str:
 def _is_task(broker: Any, raw: bytes, task_id: str) -> bool:
     message = read(broker, raw)
     return message is not None and message.task_id == task_id
+
+
+class Queues(TaskiqPart):
+    """What waits in the queues of this process's brokers."""
+
+    def list_queues(self) -> list[QueueInfo]:
+        """Every queue of these brokers. One that cannot be reached does not hide the others' queues."""
+        found: dict[tuple[str | int, str], QueueInfo] = {}
+        states = list(self.states)
+        for state in states:
+            place, identity = place_of(state.broker), identity_of(state.broker)
+            try:
+                told = _of_broker(state)
+            except Exception as error:
+                if len(states) == 1:
+                    raise
+                let_through(error)
+                faults.report("what waits in a broker of taskiq", error)
+                told = [QueueInfo(name, None) for name in names_of(state.broker)]
+            for queue in told:
+                if (place, queue.name) not in found or queue.depth is not None:
+                    found[place, queue.name] = replace(queue, broker=identity)
+        return [found[key] for key in sorted(found, key=lambda key: (key[1], str(key[0])))]

@@ -3,42 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent.adapter import Refused, Unsupported
+from z4j_taskiq.brokers import TaskiqPart
 from z4j_taskiq.queues import find_waiting, in_loop
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
+from z4j_taskiq.state import BrokerState
 
 
-def lookup_task(captures: Sequence[Capture], task_id: str) -> dict[str, Any]:
-    """What this worker runs, then the result stores, then the queues. Where several brokers know the id and do not say the same, it is
-    not known which of them is meant. Raises Unsupported or Refused where one cannot be asked."""
-    for capture in captures:
-        run = capture.running.get(task_id)
-        if run is not None:
-            return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
-    found = [_look(capture, task_id) for capture in captures]
-    told = [answer for answer in found if answer["state"] != "unknown"]
-    if len({answer["state"] for answer in told}) > 1:
-        return {"state": "unknown", "engine_state": "in several brokers"}
-    return (told or found or [{"state": "unknown", "engine_state": "no broker is watched"}])[0]
-
-
-def _look(capture: Capture, task_id: str) -> dict[str, Any]:
-    stored = _stored(capture, task_id)
+def _look(state: BrokerState, task_id: str) -> dict[str, Any]:
+    stored = _stored(state, task_id)
     if stored is not None:
         return stored
-    waits = find_waiting(capture, task_id)
+    waits = find_waiting(state, task_id)
     if waits:
         return {"state": "queued", "engine_state": waits}
     return {"state": "unknown", "engine_state": "no result" if waits is None else "no result, and not in the queue"}
 
 
-def _stored(capture: Capture, task_id: str) -> dict[str, Any] | None:
-    backend = capture.broker.result_backend
+def _stored(state: BrokerState, task_id: str) -> dict[str, Any] | None:
+    backend = state.broker.result_backend
     kind = type(backend).__name__
     if kind == "DummyResultBackend":  # it calls every task ready
         return None
@@ -48,15 +32,33 @@ def _stored(capture: Capture, task_id: str) -> dict[str, Any] | None:
     async def ask() -> Any:
         return await backend.get_result(task_id) if await backend.is_result_ready(task_id) else None
 
-    result = in_loop(capture, ask)
+    result = in_loop(state, ask)
     if result is None:
         return None
     return {"state": "failed" if result.is_err else "succeeded", "engine_state": "error" if result.is_err else "success"}
 
 
-def has_ended(capture: Capture, task_id: str) -> bool:
+def has_ended(state: BrokerState, task_id: str) -> bool:
     """Whether a result proves it; where none can be asked for, nothing does."""
     try:
-        return _stored(capture, task_id) is not None
+        return _stored(state, task_id) is not None
     except (Refused, Unsupported):
         return False
+
+
+class Reconcile(TaskiqPart):
+    """What this process can find out of a task."""
+
+    def lookup_task(self, task_id: str) -> dict[str, Any]:
+        """What this worker runs, then the result stores, then the queues. Where several brokers know the id and do not say the same, it is
+        not known which of them is meant. Raises Unsupported or Refused where one cannot be asked."""
+        states = self.asked()
+        for state in states:
+            run = state.running.get(task_id)
+            if run is not None:
+                return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
+        found = [_look(state, task_id) for state in states]
+        told = [answer for answer in found if answer["state"] != "unknown"]
+        if len({answer["state"] for answer in told}) > 1:
+            return {"state": "unknown", "engine_state": "in several brokers"}
+        return (told or found or [{"state": "unknown", "engine_state": "no broker is watched"}])[0]

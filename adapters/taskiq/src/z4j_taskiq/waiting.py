@@ -6,22 +6,19 @@ Redis lists and streams alone: RabbitMQ gives nothing out without handing it ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import z4j_agent
 from z4j_agent import display
 from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.queue_actions import Entry, purge
 from z4j_taskiq import originals
-from z4j_taskiq.brokers import the_one
+from z4j_taskiq.brokers import TaskiqPart, the_one
 from z4j_taskiq.facts import ENGINE, attempt_of
 from z4j_taskiq.queues import LOOKED_AT, names_of, read, redis_kind, redis_of, waiting_in
-
-if TYPE_CHECKING:
-    from z4j_taskiq.capture import Capture
+from z4j_taskiq.state import BrokerState
 
 #: Deletes an entry that no consumer was ever given: it is beyond the last one delivered, in the same step.
 TAKE_UNREAD = """
@@ -41,18 +38,6 @@ class Held(NamedTuple):
 
     id: str
     raw: bytes
-
-
-def of_queue(captures: Sequence[Capture], queue: str, place: str) -> Capture:
-    """The broker that has this queue and can be looked into. Raises Refused."""
-    if place != "waiting":
-        raise Refused("taskiq keeps no delayed and no failed tasks in a queue of their own")
-    capture = the_one(capture for capture in captures if queue in names_of(capture.broker))
-    if capture is None:
-        raise Refused(f"no broker of this process has the queue {queue[:80]}; nothing was changed", check="queue.unknown")
-    if not redis_kind(capture.broker):
-        raise Refused("this broker gives nothing out without handing it over; only Redis lists and streams can be looked into")
-    return capture
 
 
 def first(client: Any, broker: Any, queue: str, limit: int) -> list[Held]:
@@ -77,13 +62,6 @@ def take(client: Any, broker: Any, queue: str, held: Held) -> bool:
     return bool(client.eval(TAKE_UNREAD, 1, queue, held.id))
 
 
-def peek_queue(captures: Sequence[Capture], queue: str, place: str, limit: int) -> list[WaitingTask]:
-    """Changes nothing. taskiq's messages do not say when they were sent. Raises Refused."""
-    capture = of_queue(captures, queue, place)
-    with redis_of(capture.broker) as client:
-        return [_shown(capture.broker, held.raw) for held in first(client, capture.broker, queue, limit)]
-
-
 def _shown(broker: Any, raw: bytes) -> WaitingTask:
     message, agent = read(broker, raw), z4j_agent.current()
     if message is None or agent is None:
@@ -95,24 +73,44 @@ def _shown(broker: Any, raw: bytes) -> WaitingTask:
     return WaitingTask(message.task_id, message.task_name, text)
 
 
-def purge_queue(captures: Sequence[Capture], queue: str, place: str) -> dict[str, Any]:
-    """Removes every task that is there now. Raises Refused."""
-    capture, agent = of_queue(captures, queue, place), z4j_agent.current()
-    assert agent is not None  # the command came through it
-    broker = capture.broker
-    with redis_of(broker) as client:
-
-        def entry(held: Held) -> Entry:
-            message, taking = read(broker, held.raw), partial(take, client, broker, queue, held)
-            if message is None:
-                return Entry("", 0, "", taking)
-            task_id, name, attempt = message.task_id, message.task_name, attempt_of(message.labels)
-            shown = (message.args, message.kwargs, message.labels)
-            told = partial(originals.payload_of_delivery, agent, broker, held.raw, task_id, name, attempt, queue, shown)
-            return Entry(task_id, attempt, name, taking, told)
-
-        return purge(agent, ENGINE, queue, map(entry, first(client, broker, queue, LOOKED_AT)))
-
-
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+class QueueCommands(TaskiqPart):
+    """What may be asked of a whole queue."""
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """Changes nothing. taskiq's messages do not say when they were sent. Raises Refused."""
+        state = self._of_queue(queue, place)
+        with redis_of(state.broker) as client:
+            return [_shown(state.broker, held.raw) for held in first(client, state.broker, queue, limit)]
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Removes every task that is there now. Raises Refused."""
+        state, agent = self._of_queue(queue, place), z4j_agent.current()
+        assert agent is not None  # the command came through it
+        broker = state.broker
+        with redis_of(broker) as client:
+
+            def entry(held: Held) -> Entry:
+                message, taking = read(broker, held.raw), partial(take, client, broker, queue, held)
+                if message is None:
+                    return Entry("", 0, "", taking)
+                task_id, name, attempt = message.task_id, message.task_name, attempt_of(message.labels)
+                shown = (message.args, message.kwargs, message.labels)
+                told = partial(originals.payload_of_delivery, agent, broker, held.raw, task_id, name, attempt, queue, shown)
+                return Entry(task_id, attempt, name, taking, told)
+
+            return purge(agent, ENGINE, queue, map(entry, first(client, broker, queue, LOOKED_AT)))
+
+    def _of_queue(self, queue: str, place: str) -> BrokerState:
+        """The broker that has this queue and can be looked into. Raises Refused."""
+        if place != "waiting":
+            raise Refused("taskiq keeps no delayed and no failed tasks in a queue of their own")
+        state = the_one(state for state in self.asked() if queue in names_of(state.broker))
+        if state is None:
+            raise Refused(f"no broker of this process has the queue {queue[:80]}; nothing was changed", check="queue.unknown")
+        if not redis_kind(state.broker):
+            raise Refused("this broker gives nothing out without handing it over; only Redis lists and streams can be looked into")
+        return state

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the hooks of a broker keep for everyone else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from z4j_agent.shared_file import SharedIds
+from z4j_taskiq.run import Run
+
+
+class BrokerState:
+    """One broker of this process. Written by its hooks, read by commands, discovery and the doctor."""
+
+    def __init__(self, broker: Any) -> None:
+        self.broker = broker
+        self.receiver: Any = None
+        """The receiver once this process is a worker; None in producers."""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop that last used the broker: whatever is to be done with the broker is done there."""
+        self.worker_name = ""
+        self.concurrency = 1
+        """How many tasks at once; without a limit of taskiq's own, how many threads."""
+        self.running: dict[str, Run] = {}
+        self.sent: set[str] = set()
+        """Names that the application's own code has sent from this process."""
+        self.sent_to: set[str] = set()
+        """Queues that it has sent to."""
+        self.skips: SharedIds
+        """Tasks that no worker of this spool folder shall run."""
