@@ -20,7 +20,7 @@ signals.request_started.send(sender=None)
 signals.request_finished.send(sender=None)
 agent = z4j_agent.current()
 print(json.dumps({{
-    "apps": sorted(one.app.main for adapter in agent.adapters for one in adapter.captures) if agent else None,
+    "apps": sorted(one.app.main for adapter in agent.adapters for one in adapter.states) if agent else None,
     "app": agent.settings.app if agent else None,
     "middleware": list(settings.MIDDLEWARE),
 }}))
