@@ -157,7 +157,7 @@ def test_a_process_without_redis_says_so() -> None:
 
 def use(adapter: ArqAdapter, pool: ArqRedis) -> None:
     """As if it had enqueued with this."""
-    adapter.capture.known.meet(pool, "work")
+    adapter.state.known.meet(pool, "work")
 
 
 def create_lazily(port: int) -> ArqRedis:
@@ -181,7 +181,7 @@ def create_lazily(port: int) -> ArqRedis:
 def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], told: list[str]) -> None:
     async def findings() -> list[str]:
         adapter = ArqAdapter()
-        adapter.capture.workers.append(Worker(**{"functions": [succeed], "handle_signals": False, **settings}))
+        adapter.state.workers.append(Worker(**{"functions": [succeed], "handle_signals": False, **settings}))
         worker = adapter.worker()
         assert worker is not None
         assert len(worker.notes) == len(adapter.findings())

@@ -94,16 +94,16 @@ class TestTwoDatabases(TwoBrokersContract):
         assert isinstance(adapter, ArqAdapter)
         workers = [Worker(functions=[note], redis_pool=pool, handle_signals=False) for pool in two.pools]
         runs = [adapter.capture.on_taken(worker, "same", 1) for worker in workers]
-        adapter.capture.workers += workers
+        adapter.state.workers += workers
         assert all(isinstance(run, Run) for run in runs)
         assert len(adapter.list_running()) == 2
         with pytest.raises(Refused) as refused:
             adapter.terminate_task(runs[0].task_id)
         assert refused.value.check == "broker.unknown"
         adapter.capture.on_left(runs[0])
-        assert list(adapter.capture.running.values()) == [runs[1]]
+        assert list(adapter.state.running.values()) == [runs[1]]
         adapter.capture.on_left(runs[1])
-        adapter.capture.workers.clear()
+        adapter.state.workers.clear()
         workers[0].loop.close()  # the event loop of this thread, which arq makes where there is none
         asyncio.set_event_loop(None)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from arq.worker import Retry
 
@@ -21,37 +21,38 @@ from z4j_agent.agent import Agent
 from z4j_agent.guard import guard
 from z4j_agent.hooks import error_of
 from z4j_arq import control, originals
-from z4j_arq.crons import Crons, beat
-from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, functions_in, ms_of, now, parameter_names, task_id_of
-from z4j_arq.known import Known
+from z4j_arq.crons import beat
+from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, ms_of, now, parameter_names, task_id_of
 from z4j_arq.runs import UNTOLD, Run, Sending, current
-from z4j_arq.wrappers import Wrappers
+from z4j_arq.state import ArqState
 
 MOST_NAMES = 10_000
 OWN_ARGUMENTS = frozenset({"_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
 """Keywords of `enqueue_job` that are arq's and not the job's."""
 
 
+class Placed(Protocol):
+    """What stands around arq's methods, see `wrappers`."""
+
+    def put(self) -> None: ...
+
+    def undo(self) -> None: ...
+
+    def adopt(self, worker: Any, name: str, function: Any) -> None:
+        """The worker is about to run this function for the first time."""
+
+    def hear_stop(self, worker: Any) -> None:
+        """Says when the worker cancels what it runs."""
+
+
 class Capture:
     """What is remembered between two calls of arq's, and the records made of them."""
 
-    def __init__(self) -> None:
-        self.workers: list[Any] = []
-        """The workers whose `main` runs in this process; almost always one."""
-        self.stopping: set[int] = set()
-        """Those, by `id`, that are cancelling everything they run (arq, worker.py:handle_sig)."""
-        self.running: dict[tuple[int, str], Run] = {}
-        """By `id` of the worker and job id: what the workers of this process hold. Two brokers may have a job of one id."""
-        self.enqueued: dict[str, str] = {}
-        """Names that the application's own code has enqueued from this process → the queue it last used."""
-        self.known = Known()
-        self.ending: dict[int, asyncio.Task[None] | None] = {}
-        """Those, by `id`, that end when they have finished what they run, and what waits for that in their loop."""
-        self.worker_name = ""
-        self._functions: dict[str, Callable[..., Any]] = {}
-        self._settings: list[Any] = []
-        self.crons = Crons()
-        self._wrappers = Wrappers(self)
+    def __init__(self, state: ArqState, place: Callable[[Capture], Placed]) -> None:
+        """`place` makes what stands around arq's methods and calls this."""
+        self.state = state
+        self._place = place
+        self._wrappers = place(self)
         self._agent: Agent
 
     def connect(self) -> None:
@@ -59,33 +60,13 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
-        self._wrappers = Wrappers(self)  # what another library holds of earlier ones does nothing any more
+        self._wrappers = self._place(self)  # what another library holds of earlier ones does nothing any more
         self._wrappers.put()
         agent.close_at_exit()
 
     def disconnect(self) -> None:
         self._wrappers.undo()
-        self.crons.forget()
-
-    def know(self, settings: Any) -> None:
-        """A WorkerSettings whose functions a producer may name. They are looked up when they are first needed."""
-        self._settings.append(settings)
-
-    def coroutine_of(self, name: str) -> Callable[..., Any] | None:
-        """The function behind a name, as far as this process has it."""
-        while self._settings:
-            self._functions.update(functions_in(self._settings.pop()))
-        if name in self._functions:
-            return self._functions[name]
-        return next((worker.functions[name].coroutine for worker in self.workers if name in worker.functions), None)
-
-    def functions(self) -> dict[str, tuple[Callable[..., Any], str]]:
-        """Name → (function, queue): what the workers run, or else what a producer was told of."""
-        self.coroutine_of("")
-        found = {name: (coroutine, "") for name, coroutine in list(self._functions.items())}
-        for worker in list(self.workers):
-            found |= {name: (function.coroutine, str(worker.queue_name)) for name, function in list(worker.functions.items())}
-        return found
+        self.state.crons.forget()
 
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("enqueue_job")
@@ -93,7 +74,7 @@ class Capture:
         """Before arq serialises. Marked are only arq's own pickles: another serialiser may not take a key it does not know."""
         run = current.get()
         sending = Sending(calling_code(), run.task_id if run is not None else "")
-        coroutine = self.coroutine_of(str(name))
+        coroutine = self.state.coroutine_of(str(name))
         sending.names = None if coroutine is None else parameter_names(coroutine)
         sending.is_marked = coroutine is not None and pool.job_serializer is None
         return sending
@@ -115,39 +96,39 @@ class Capture:
         agent.append(records.enqueued(ENGINE, task_id, attempt, sending.at, agent.run, name, queue, eta=eta, meta=meta))
         if sending.names is not None:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
-            broker = self.known.identity_of(pool)
+            broker = self.state.known.identity_of(pool)
             sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names, broker)
             originals.tell(agent, sent_job, originals.BY_PRODUCER)
-        if beat.get() is None and (name in self.enqueued or len(self.enqueued) < MOST_NAMES):
-            self.enqueued[name] = queue  # what cron enqueues, an operator may have changed
-        self.known.meet(pool, queue)
+        if beat.get() is None and (name in self.state.enqueued or len(self.state.enqueued) < MOST_NAMES):
+            self.state.enqueued[name] = queue  # what cron enqueues, an operator may have changed
+        self.state.known.meet(pool, queue)
         agent.connect()
 
     # -- the worker ----------------------------------------------------------------------------------------------------
     @guard("main")
     def on_main(self, worker: Any) -> None:
         """A worker begins; with `--watch` it does so again after every change."""
-        if not self.worker_name:
+        if not self.state.worker_name:
             seat = f"{worker.queue_name}@{self._agent.host}"
-            self.worker_name = f"{seat}:{os.getpid()}"
+            self.state.worker_name = f"{seat}:{os.getpid()}"
             if not self._agent.is_connected_process:  # else the server knows it already, as who it was when it connected
-                self._agent.become_worker(self.worker_name, seat)
-        self.crons.table_of(worker)  # before the agent's thread asks for it
-        self.workers.append(worker)
-        self.stopping.discard(id(worker))
-        self.ending.pop(id(worker), None)
-        control.hold_again(self, worker)
+                self._agent.become_worker(self.state.worker_name, seat)
+        self.state.crons.table_of(worker)  # before the agent's thread asks for it
+        self.state.workers.append(worker)
+        self.state.stopping.discard(id(worker))
+        self.state.ending.pop(id(worker), None)
+        control.hold_again(self.state, worker)
         self._wrappers.hear_stop(worker)
         self._agent.connect()
 
     def on_main_ended(self, worker: Any) -> None:
-        self.crons.on_end(worker)
-        if worker in self.workers:
-            self.workers.remove(worker)
+        self.state.crons.on_end(worker)
+        if worker in self.state.workers:
+            self.state.workers.remove(worker)
 
     @guard("run_job")
     def on_taken(self, worker: Any, job_id: str, score: int) -> Run:
-        run = self.running[id(worker), job_id] = Run(worker, job_id, score)
+        run = self.state.running[id(worker), job_id] = Run(worker, job_id, score)
         return run
 
     @guard("deserialize_job")
@@ -173,7 +154,7 @@ class Capture:
         if run.has_message and not run.is_marked:
             function = run.worker.functions.get(run.name)
             names = () if function is None else parameter_names(function.coroutine)
-            broker = self.known.identity_of(run.worker.pool)
+            broker = self.state.known.identity_of(run.worker.pool)
             job = originals.Job(run.task_id, attempt, run.name, run.queue, run.args, run.kwargs, run.body, names, broker)
             originals.tell(agent, job, originals.BY_WORKER)
 
@@ -202,7 +183,7 @@ class Capture:
         run.error = error
         if isinstance(error, asyncio.CancelledError):
             run.is_aborted = run.job_id in run.worker.aborting_tasks
-            run.is_stopping = id(run.worker) in self.stopping
+            run.is_stopping = id(run.worker) in self.state.stopping
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             error.__traceback__ = error.__traceback__.tb_next  # without our own frame
         run.told = error_of(_cause(error) if run.worker.retry_jobs else error)
@@ -270,8 +251,8 @@ class Capture:
         self._tell_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))
 
     def on_left(self, run: Run | None) -> None:
-        if run is not None and self.running.get((id(run.worker), run.job_id)) is run:
-            del self.running[id(run.worker), run.job_id]
+        if run is not None and self.state.running.get((id(run.worker), run.job_id)) is run:
+            del self.state.running[id(run.worker), run.job_id]
 
     def _tell_succeeded(self, run: Run) -> None:
         agent = self._agent
@@ -319,7 +300,7 @@ class Capture:
     def _tell_retried(self, run: Run) -> None:
         at, error = now(), run.error
         defer_ms = (error.defer_score or 0) if isinstance(error, Retry) else 0
-        reason = "shutdown" if run.is_stopping or (run.started_at is None and id(run.worker) in self.stopping) else ""
+        reason = "shutdown" if run.is_stopping or (run.started_at is None and id(run.worker) in self.state.stopping) else ""
         self._tell_again(run, at, at + defer_ms * 1000 if defer_ms else None, reason, run.told)
 
     def _tell_again(self, run: Run, at: int, eta: int | None, reason: str, told: tuple[str, str, str]) -> None:

@@ -6,7 +6,7 @@ worker's loop.
 from __future__ import annotations
 
 import concurrent.futures
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
 from arq.jobs import deserialize_job_raw, serialize_job
@@ -17,11 +17,10 @@ from z4j_agent.adapter import Original, Refused, Unsupported
 from z4j_agent.edits import is_editable
 from z4j_agent.originals import CannotOpen
 from z4j_arq import originals
+from z4j_arq.broker import Broker
 from z4j_arq.facts import ENGINE, now
-from z4j_arq.queues import Broker, broker_of
-
-if TYPE_CHECKING:
-    from z4j_arq.capture import Capture
+from z4j_arq.queues import ArqPart, broker_of
+from z4j_arq.state import ArqState
 
 LOOP_TIMEOUT_S = 5.0
 STEP_MS = 1 / 2048
@@ -29,43 +28,12 @@ STEP_MS = 1 / 2048
 _last = [0.0]
 
 
-def retry_task(capture: Capture, original: Original, new_id: str) -> dict[str, Any]:
-    """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
-    queue, broker = broker_of(capture, original.queue, original.broker)
-    return _enqueue(broker, queue, original.name, new_id, _message(broker, original), of=original.task_id)
-
-
-def restore_task(capture: Capture, original: Original, new_id: str, eta_at: int | None) -> dict[str, Any]:
-    """The same, to run at its time. arq has no priorities."""
-    queue, broker = broker_of(capture, original.queue, original.broker)
-    return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, of=original.task_id)
-
-
-def read_arguments(capture: Capture, original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """The kept job's arguments as JSON holds them. Raises Refused."""
-    arguments = originals.arguments_of(original)
-    if arguments is None:
-        _, broker = broker_of(capture, original.queue, original.broker)
-        _, args, kwargs, _, _ = deserialize_job_raw(_message(broker, original), deserializer=broker.deserializer)
-        arguments = list(args), dict(kwargs)
-    if not is_editable(arguments[0]) or not is_editable(arguments[1]):
-        raise Refused("its arguments are objects that cannot be written as text")
-    return arguments
-
-
-def edit_task(capture: Capture, original: Original, args: list[Any], kwargs: dict[str, Any], new_id: str) -> dict[str, Any]:
-    """Like `retry_task`, with other arguments."""
-    queue, broker = broker_of(capture, original.queue, original.broker)
-    body = _serialized(broker, original.name, args, kwargs)
-    return _enqueue(broker, queue, original.name, new_id, body, of=original.task_id)
-
-
-def run_task(capture: Capture, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str, only: str) -> dict[str, Any]:
+def run_function(state: ArqState, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str, only: str) -> dict[str, Any]:
     """Enqueues a function of this application. Raises Refused for one it does not have: arq itself would take any name."""
-    functions = capture.functions()
-    if name not in functions and name not in capture.enqueued:
+    functions = state.functions()
+    if name not in functions and name not in state.enqueued:
         raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
-    queue, broker = broker_of(capture, queue or (functions[name][1] if name in functions else capture.enqueued[name]), only)
+    queue, broker = broker_of(state, queue or (functions[name][1] if name in functions else state.enqueued[name]), only)
     return _enqueue(broker, queue, name, new_id, _serialized(broker, name, args, kwargs))
 
 
@@ -113,39 +81,74 @@ def score_of(at: int) -> float:
     return _last[0]
 
 
-def terminate_task(capture: Capture, task_id: str, only: str) -> dict[str, Any]:
-    """Cancels the job's asyncio task in the worker's own loop, and lets arq know that it is meant: else it would run it again.
+class TaskCommands(ArqPart):
+    """What may be asked of a task."""
 
-    Works without `allow_abort_jobs`, which is only for asking from another process.
-    """
-    if not capture.workers:
-        raise Unsupported("only the worker that runs it can stop a task")
-    runs = [run for run in list(capture.running.values()) if run.task_id == task_id]
-    runs = [run for run in runs if only in ("", capture.known.identity_of(run.worker.pool))]
-    if not runs:
-        raise Refused("it does not run in this worker (any more)")
-    if len(runs) > 1:
-        raise Refused("workers of several Redis databases run a job of this id here; none was stopped", check="broker.unknown")
-    (run,) = runs
-    worker, job_id = run.worker, run.job_id
-    answer: concurrent.futures.Future[bool] = concurrent.futures.Future()
+    def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
+        """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
+        queue, broker = broker_of(self.state, original.queue, original.broker)
+        return _enqueue(broker, queue, original.name, new_id, _message(broker, original), of=original.task_id)
 
-    def stop() -> None:
-        if not answer.set_running_or_notify_cancel():
-            return
-        task = worker.job_tasks.get(job_id)
-        is_stopped = task is not None and task.cancel()
-        if is_stopped:
-            worker.aborting_tasks.add(job_id)
-            run.is_asked_to_stop = True
-        answer.set_result(is_stopped)
+    def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
+        """The same, to run at its time. arq has no priorities."""
+        queue, broker = broker_of(self.state, original.queue, original.broker)
+        return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, of=original.task_id)
 
-    worker.loop.call_soon_threadsafe(stop)
-    try:
-        is_stopped = answer.result(LOOP_TIMEOUT_S)
-    except TimeoutError as error:
-        answer.cancel()
-        raise Refused(f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks it cannot be stopped") from error
-    if not is_stopped:
-        raise Refused("it is not inside its function now: it has just ended, or waits for on_job_start")
-    return {"note": "the task sees it as asyncio.CancelledError"}
+    def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
+        """The kept job's arguments as JSON holds them. Raises Refused."""
+        arguments = originals.arguments_of(original)
+        if arguments is None:
+            _, broker = broker_of(self.state, original.queue, original.broker)
+            _, args, kwargs, _, _ = deserialize_job_raw(_message(broker, original), deserializer=broker.deserializer)
+            arguments = list(args), dict(kwargs)
+        if not is_editable(arguments[0]) or not is_editable(arguments[1]):
+            raise Refused("its arguments are objects that cannot be written as text")
+        return arguments
+
+    def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
+        """Like `retry_task`, with other arguments."""
+        queue, broker = broker_of(self.state, original.queue, original.broker)
+        body = _serialized(broker, original.name, args, kwargs)
+        return _enqueue(broker, queue, original.name, new_id, body, of=original.task_id)
+
+    def terminate_task(self, task_id: str) -> dict[str, Any]:
+        """Cancels the job's asyncio task in the worker's own loop, and lets arq know that it is meant: else it would run it again.
+
+        Works without `allow_abort_jobs`, which is only for asking from another process.
+        """
+        if not self.state.workers:
+            raise Unsupported("only the worker that runs it can stop a task")
+        runs = [run for run in list(self.state.running.values()) if run.task_id == task_id]
+        runs = [run for run in runs if self.only in ("", self.state.known.identity_of(run.worker.pool))]
+        if not runs:
+            raise Refused("it does not run in this worker (any more)")
+        if len(runs) > 1:
+            raise Refused("workers of several Redis databases run a job of this id here; none was stopped", check="broker.unknown")
+        (run,) = runs
+        worker, job_id = run.worker, run.job_id
+        answer: concurrent.futures.Future[bool] = concurrent.futures.Future()
+
+        def stop() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            task = worker.job_tasks.get(job_id)
+            is_stopped = task is not None and task.cancel()
+            if is_stopped:
+                worker.aborting_tasks.add(job_id)
+                run.is_asked_to_stop = True
+            answer.set_result(is_stopped)
+
+        worker.loop.call_soon_threadsafe(stop)
+        try:
+            is_stopped = answer.result(LOOP_TIMEOUT_S)
+        except TimeoutError as error:
+            answer.cancel()
+            raise Refused(
+                f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks it cannot be stopped"
+            ) from error
+        if not is_stopped:
+            raise Refused("it is not inside its function now: it has just ended, or waits for on_job_start")
+        return {"note": "the task sees it as asyncio.CancelledError"}
+
+    def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
+        return run_function(self.state, name, args, kwargs, new_id, queue, self.only)

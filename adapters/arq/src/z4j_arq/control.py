@@ -6,73 +6,27 @@ from __future__ import annotations
 import asyncio
 import signal
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent import worker_end
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_arq.facts import ENGINE
-
-if TYPE_CHECKING:
-    from z4j_arq.capture import Capture
+from z4j_arq.queues import ArqPart
+from z4j_arq.state import ArqState
 
 LOOK_S = 0.1
 
 
-def hold_again(capture: Capture, worker: Any) -> None:
+def hold_again(state: ArqState, worker: Any) -> None:
     """A worker has just begun: what was paused stays so."""
-    identify = partial(capture.known.identity_of_worker, worker)
+    identify = partial(state.known.identity_of_worker, worker)
     worker_end.pause_again(ENGINE, str(worker.queue_name), identify, partial(setattr, worker, "allow_pick_jobs"))
 
 
-def pause_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
-    """By arq's own switch, which its worker reads before each look into the queue; in one Redis, in every one where none is named.
-    Raises Unsupported, Refused."""
-    workers = _of(capture, queue, broker)
-    worker_end.pause(ENGINE, queue, broker)
-    for worker in workers:
-        worker.allow_pick_jobs = False
-    return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
-
-
-def resume_queue(capture: Capture, queue: str, broker: str) -> dict[str, Any]:
-    """Raises Unsupported, Refused."""
-    workers = _of(capture, queue, broker)
-    worker_end.resume(ENGINE, queue, broker)
-    for worker in workers:
-        if id(worker) not in capture.stopping and id(worker) not in capture.ending:
-            worker.allow_pick_jobs = not worker_end.is_paused(ENGINE, queue, partial(capture.known.identity_of_worker, worker))
-    return {}
-
-
-def _of(capture: Capture, queue: str, broker: str) -> list[Any]:
-    if not capture.workers:
-        raise Unsupported("this process is no arq worker")
-    found = [worker for worker in capture.workers if worker.queue_name == queue]
-    if broker:
-        found = [worker for worker in found if capture.known.identity_of_worker(worker) == broker]
-    if not found:
-        where = f" in {broker[:120]}" if broker else ""
-        raise Refused(f"this worker does not take from {queue[:80]}{where}", check="queue.unknown")
-    return found
-
-
-def shutdown_worker(capture: Capture) -> dict[str, Any]:
-    """arq's own answer to a signal is to cancel what runs, unless `job_completion_wait` says otherwise; so the signal is given when
-    nothing runs any more. Raises Unsupported.
-    """
-    if not capture.workers:
-        raise Unsupported("this process is no arq worker")
-    for worker in list(capture.workers):
-        if id(worker) not in capture.ending:
-            capture.ending[id(worker)] = None
-            worker.loop.call_soon_threadsafe(_begin_to_end, capture, worker)
-    return {"note": "the worker takes no more jobs and ends when those it runs are over"}
-
-
-def _begin_to_end(capture: Capture, worker: Any) -> None:
+def _begin_to_end(state: ArqState, worker: Any) -> None:
     """In the worker's loop, which keeps only weak references to its tasks."""
     worker.allow_pick_jobs = False
-    capture.ending[id(worker)] = worker.loop.create_task(_end(worker))
+    state.ending[id(worker)] = worker.loop.create_task(_end(worker))
 
 
 async def _end(worker: Any) -> None:
@@ -80,3 +34,49 @@ async def _end(worker: Any) -> None:
     while any(not task.done() for task in worker.tasks.values()):  # noqa: ASYNC110 -- arq has no event for it
         await asyncio.sleep(LOOK_S)
     worker.handle_sig(signal.SIGTERM)
+
+
+class WorkerCommands(ArqPart):
+    """What may be asked of the workers of this process."""
+
+    def pause_queue(self, queue: str) -> dict[str, Any]:
+        """By arq's own switch, which its worker reads before each look into the queue; in one Redis, in every one where none is named.
+        Raises Unsupported, Refused."""
+        workers = self._of(queue)
+        worker_end.pause(ENGINE, queue, self.only)
+        for worker in workers:
+            worker.allow_pick_jobs = False
+        return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
+
+    def resume_queue(self, queue: str) -> dict[str, Any]:
+        """Raises Unsupported, Refused."""
+        workers = self._of(queue)
+        worker_end.resume(ENGINE, queue, self.only)
+        for worker in workers:
+            if id(worker) not in self.state.stopping and id(worker) not in self.state.ending:
+                worker.allow_pick_jobs = not worker_end.is_paused(ENGINE, queue, partial(self.state.known.identity_of_worker, worker))
+        return {}
+
+    def shutdown_worker(self) -> dict[str, Any]:
+        """arq's own answer to a signal is to cancel what runs, unless `job_completion_wait` says otherwise; so the signal is given when
+        nothing runs any more. Raises Unsupported.
+        """
+        if not self.state.workers:
+            raise Unsupported("this process is no arq worker")
+        for worker in list(self.state.workers):
+            if id(worker) not in self.state.ending:
+                self.state.ending[id(worker)] = None
+                worker.loop.call_soon_threadsafe(_begin_to_end, self.state, worker)
+        return {"note": "the worker takes no more jobs and ends when those it runs are over"}
+
+    def _of(self, queue: str) -> list[Any]:
+        """The workers of this process that take from the queue. Raises Unsupported, Refused."""
+        if not self.state.workers:
+            raise Unsupported("this process is no arq worker")
+        found = [worker for worker in self.state.workers if worker.queue_name == queue]
+        if self.only:
+            found = [worker for worker in found if self.state.known.identity_of_worker(worker) == self.only]
+        if not found:
+            where = f" in {self.only[:120]}" if self.only else ""
+            raise Refused(f"this worker does not take from {queue[:80]}{where}", check="queue.unknown")
+        return found

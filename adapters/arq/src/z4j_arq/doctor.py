@@ -4,31 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from z4j_agent.adapter import Finding
-from z4j_arq.queues import places
-
-if TYPE_CHECKING:
-    from z4j_arq.capture import Capture
+from z4j_arq.queues import ArqPart, places
 
 LONG_CLAIM_S = 900.0
 SHORT_WAIT_MS = 3_600_000
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
-
-
-def findings(capture: Capture) -> list[Finding]:
-    """What is amiss with the workers of this process and with the Redis it uses."""
-    found = [finding for worker in list(capture.workers) for finding in _of_worker(worker)]
-    if any(_is_open(broker) for broker in places(capture).values()):
-        found.append(
-            Finding(
-                "warning",
-                "Jobs are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
-                "Give Redis a password, or the workers a serialiser that is not pickle (job_serializer, job_deserializer).",
-            )
-        )
-    return found
 
 
 def _of_worker(worker: Any) -> Iterator[Finding]:
@@ -83,3 +66,20 @@ def _is_open(broker: Any) -> bool:
 def _some(names: list[str]) -> str:
     shown = ", ".join(sorted(names)[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+
+
+class Doctor(ArqPart):
+    """What is amiss in this process."""
+
+    def findings(self) -> list[Finding]:
+        """What is amiss with the workers of this process and with the Redis it uses."""
+        found = [finding for worker in list(self.state.workers) for finding in _of_worker(worker)]
+        if any(_is_open(broker) for broker in places(self.state).values()):
+            found.append(
+                Finding(
+                    "warning",
+                    "Jobs are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
+                    "Give Redis a password, or the workers a serialiser that is not pickle (job_serializer, job_deserializer).",
+                )
+            )
+        return found

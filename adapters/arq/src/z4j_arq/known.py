@@ -13,7 +13,7 @@ import redis
 
 import z4j_agent
 from z4j_agent.broker import fingerprint_redis
-from z4j_arq.queues import Broker, Place, identity_of_settings
+from z4j_arq.broker import Broker, Place, identity_of_settings
 
 MOST_QUEUES: Final = 1_000
 """An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import z4j_agent
 from z4j_agent.adapter import Finding, Refused
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, show_arguments
-from z4j_arq import commands
+from z4j_arq.commands import run_function
 from z4j_arq.crons import SCHEDULER, Planned, Table
 from z4j_arq.facts import ENGINE, parameter_names
 from z4j_arq.plans import expression_of, is_frozen, next_of, zone_of
-
-if TYPE_CHECKING:
-    from z4j_arq.capture import Capture
+from z4j_arq.state import ArqState
 
 LEAST_TICK_S = 0.5
 """However short `poll_delay` is, arq looks so far ahead (arq, worker.py:heart_beat)."""
@@ -28,8 +26,8 @@ class ArqCron(Scheduler):
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
 
-    def __init__(self, capture: Capture) -> None:
-        self._capture = capture
+    def __init__(self, state: ArqState) -> None:
+        self._state = state
 
     @property
     def store(self) -> str:
@@ -37,7 +35,7 @@ class ArqCron(Scheduler):
 
     def _tables(self) -> list[tuple[Any, Table]]:
         """Of the workers here that have cron jobs, or are given some."""
-        found = [(worker, self._capture.crons.table_of(worker)) for worker in list(self._capture.workers)]
+        found = [(worker, self._state.crons.table_of(worker)) for worker in list(self._state.workers)]
         return [(worker, table) for worker, table in found if table.coded or table.plan]
 
     def _need(self) -> list[tuple[Any, Table]]:
@@ -79,19 +77,19 @@ class ArqCron(Scheduler):
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
         """Of several workers in this process, each takes what is its own."""
         tables = self._need()
-        results = [self._capture.crons.apply(worker, overrides) for worker, _ in tables]
+        results = [self._state.crons.apply(worker, overrides) for worker, _ in tables]
         return {key: why for key, why in results[0].items() if all(key in failed for failed in results)}
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
         """Enqueues its task. Raises Refused for one that is not there."""
         for worker, table in self._need():
             planned = table.plan.get(key)
-            new_id, broker = uuid.uuid4().hex, self._capture.known.identity_of(worker.pool)
+            new_id, broker = uuid.uuid4().hex, self._state.known.identity_of(worker.pool)
             if planned is not None:
                 args, kwargs = list(planned.args), dict(planned.kwargs)
-                return commands.run_task(self._capture, planned.function, args, kwargs, new_id, worker.queue_name, broker)
+                return run_function(self._state, planned.function, args, kwargs, new_id, worker.queue_name, broker)
             if key in table.coded and key not in table.deleted:
-                return commands.run_task(self._capture, table.coded[key].name, [], {}, new_id, worker.queue_name, broker)
+                return run_function(self._state, table.coded[key].name, [], {}, new_id, worker.queue_name, broker)
         raise Refused("there is no such schedule here")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
@@ -23,12 +23,11 @@ from z4j_agent import display, records
 from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.queue_actions import Entry, purge
 from z4j_arq import originals
+from z4j_arq.broker import Broker
 from z4j_arq.commands import score_of
 from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
-from z4j_arq.queues import Broker, broker_of, find, knows, places
-
-if TYPE_CHECKING:
-    from z4j_arq.capture import Capture
+from z4j_arq.queues import ArqPart, broker_of, find, knows, places
+from z4j_arq.state import ArqState
 
 PAGE = 200
 LOOKED_AT = 200_000
@@ -67,7 +66,7 @@ def _read(broker: Broker, job_id: str, score: float, body: bytes | None, tries: 
 
 
 def _take(
-    capture: Capture, client: Any, broker: Broker, queue: str, job_id: str, then: Callable[[Any, Waiting], None], *, task_id: str = ""
+    state: ArqState, client: Any, broker: Broker, queue: str, job_id: str, then: Callable[[Any, Waiting], None], *, task_id: str = ""
 ) -> Waiting:
     """Claims a job that waits and does `then` to it within the same transaction. Raises Refused where a worker has it, and for one of
     another application: in a queue this process does not use, and of a function this application does not have."""
@@ -82,7 +81,7 @@ def _take(
         waiting = _read(broker, job_id, score, pipe.get(job), pipe.get(tries))
         if task_id and life_of(task_id) not in (0, waiting.enqueued_ms):
             raise Refused("another job waits under the same id")
-        if not (knows(capture, queue) or waiting.name in capture.functions() or waiting.name in capture.enqueued):
+        if not (knows(state, queue) or waiting.name in state.functions() or waiting.name in state.enqueued):
             raise Refused(f"it waits in {queue[:80]}, where this application enqueues nothing that is known here", check="queue.unknown")
         pipe.multi()
         pipe.psetex(claim, CLAIM_MS, b"1")  # whoever is about to claim it finds his WATCH broken
@@ -103,84 +102,16 @@ def _remove(queue: str) -> Callable[[Any, Waiting], None]:
     return remove
 
 
-def _found(capture: Capture, task_id: str, only: str) -> tuple[str, Broker, str]:
+def _found(state: ArqState, task_id: str, only: str) -> tuple[str, Broker, str]:
     """(queue, where it is, the job's id). Raises Refused."""
     job_id = job_id_of(task_id)
-    found = find(capture, job_id, only)
+    found = find(state, job_id, only)
     if found is None:
         raise Refused("it does not wait in any queue of the Redis that this process uses (any more)")
     (_, queue), broker = found
     return queue, broker, job_id
 
 
-# -- one task ------------------------------------------------------------------------------------------------------------
-def cancel_task(capture: Capture, task_id: str, only: str) -> dict[str, Any]:
-    """Takes a waiting job out of its queue. arq has no word for that, so the cancellation is told here. Raises Refused."""
-    queue, broker, job_id = _found(capture, task_id, only)
-    with broker.connect() as client:
-        taken = _take(capture, client, broker, queue, job_id, _remove(queue), task_id=task_id)
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.cancelled(ENGINE, task_id, taken.attempt, now(), agent.run, taken.name, queue, reason="revoked"))
-    return {"queue": queue}
-
-
-def move_task(capture: Capture, task_id: str, other: str, only: str) -> dict[str, Any]:
-    """Behind what waits in another queue of the same Redis; what is delayed keeps its time. Raises Refused."""
-    queue, broker, job_id = _found(capture, task_id, only)
-    if queue == other:
-        raise Refused("it is in that queue already")
-    there = [known for place, known in places(capture).items() if place[1] == other]
-    if there and all(known.server != broker.server for known in there):
-        raise Refused(f"{other} is in another Redis")
-    at = now()
-
-    def move(pipe: Any, waiting: Waiting) -> None:
-        pipe.zrem(queue, job_id)
-        pipe.zadd(other, {job_id: max(waiting.score, score_of(at))})
-
-    with broker.connect() as client:
-        if client.type(other) not in (b"zset", b"none"):
-            raise Refused(f"{other} is no queue of arq's")
-        moved = _take(capture, client, broker, queue, job_id, move, task_id=task_id)
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.moved(ENGINE, task_id, moved.attempt, now(), agent.run, moved.name, other))
-    return {"queue": other}
-
-
-def prioritise_task(capture: Capture, task_id: str, level: str, only: str) -> dict[str, Any]:
-    """To the front: a score below every other. There is no other order in a queue of arq's. Raises Refused."""
-    if level != "next":
-        raise Refused("arq knows one order only, the time a job is due: it can be put in front, and nowhere else")
-    queue, broker, job_id = _found(capture, task_id, only)
-    with broker.connect() as client:
-        first = client.zrange(queue, 0, 0, withscores=True)
-        score = first[0][1] - 1 if first else 1
-        score = score or -1  # arq takes a job at 0 for one that is not there (worker.py:start_jobs)
-        _take(capture, client, broker, queue, job_id, lambda pipe, _: pipe.zadd(queue, {job_id: score}, xx=True), task_id=task_id)
-    return {"queue": queue}
-
-
-def release_task(capture: Capture, task_id: str, only: str) -> dict[str, Any]:
-    """A deferred job, or one that waits for its next try, is due now. Raises Refused."""
-    queue, broker, job_id = _found(capture, task_id, only)
-    at = now()
-
-    def hasten(pipe: Any, waiting: Waiting) -> None:
-        if waiting.score <= at // 1000:
-            raise Refused("it is due already and waits for a worker")
-        pipe.zadd(queue, {job_id: score_of(at)}, xx=True)
-
-    with broker.connect() as client:
-        released = _take(capture, client, broker, queue, job_id, hasten, task_id=task_id)
-    agent = z4j_agent.current()
-    if agent is not None:
-        agent.append(records.enqueued(ENGINE, task_id, released.attempt, at, agent.run, released.name, queue))
-    return {"queue": queue}
-
-
-# -- a whole queue -------------------------------------------------------------------------------------------------------
 def _place(client: Any, broker: Broker, queue: str, place: str, most: int) -> Iterator[Waiting]:
     """The jobs of a place in the order they would run, without those that run."""
     ms = now() // 1000
@@ -201,17 +132,9 @@ def _check(place: str) -> None:
         raise Refused("arq keeps no failed jobs in a queue")
 
 
-def peek_queue(capture: Capture, queue: str, place: str, limit: int, only: str) -> list[WaitingTask]:
-    """Changes nothing. Raises Refused."""
-    _check(place)
-    queue, broker = broker_of(capture, queue, only)
-    with broker.connect() as client:  # those that run are in the set too, mostly in front
-        return [_shown(capture, waiting) for waiting in islice(_place(client, broker, queue, place, limit + PAGE), limit)]
-
-
-def _shown(capture: Capture, waiting: Waiting) -> WaitingTask:
+def _shown(state: ArqState, waiting: Waiting) -> WaitingTask:
     agent = z4j_agent.current()
-    coroutine = capture.coroutine_of(waiting.name)
+    coroutine = state.coroutine_of(waiting.name)
     due_at, enqueued_at = int(waiting.score * 1000), waiting.enqueued_ms * 1000 or None
     text = "…"  # without the parameters' names nothing says which argument is a secret
     if agent is not None and waiting.enqueued_ms and coroutine is not None:
@@ -219,33 +142,105 @@ def _shown(capture: Capture, waiting: Waiting) -> WaitingTask:
     return WaitingTask(waiting.task_id, waiting.name, text, enqueued_at, due_at if due_at > now() else None)
 
 
-def purge_queue(capture: Capture, queue: str, place: str, only: str) -> dict[str, Any]:
-    """Takes out what is there now. Raises Refused."""
-    _check(place)
-    agent = z4j_agent.current()
-    assert agent is not None  # the command came through it
-    queue, broker = broker_of(capture, queue, only)
-    with broker.connect() as client:
-
-        def take(waiting: Waiting) -> bool:
-            try:
-                _take(capture, client, broker, queue, waiting.job_id, _remove(queue))
-            except Refused:
-                return False  # a worker was first: it runs
-            return True
-
-        def entry(of: Waiting) -> Entry:
-            return Entry(of.task_id, of.attempt, of.name, partial(take, of), partial(_payload, capture, queue, of))
-
-        return purge(agent, ENGINE, queue, map(entry, _place(client, broker, queue, place, LOOKED_AT)))
-
-
-def _payload(capture: Capture, queue: str, waiting: Waiting) -> bytes | None:
+def _payload(state: ArqState, queue: str, waiting: Waiting) -> bytes | None:
     if not waiting.enqueued_ms:
         return None
-    agent, coroutine = z4j_agent.current(), capture.coroutine_of(waiting.name)
+    agent, coroutine = z4j_agent.current(), state.coroutine_of(waiting.name)
     assert agent is not None
     assert waiting.body is not None
     names = () if coroutine is None else parameter_names(coroutine)
     job = originals.Job(waiting.task_id, waiting.attempt, waiting.name, queue, waiting.args, waiting.kwargs, waiting.body, names)
     return originals.payload_of(agent, job, originals.BY_WORKER)
+
+
+class WaitingTasks(ArqPart):
+    """What may be asked of jobs that wait."""
+
+    def cancel_task(self, task_id: str) -> dict[str, Any]:
+        """Takes a waiting job out of its queue. arq has no word for that, so the cancellation is told here. Raises Refused."""
+        queue, broker, job_id = _found(self.state, task_id, self.only)
+        with broker.connect() as client:
+            taken = _take(self.state, client, broker, queue, job_id, _remove(queue), task_id=task_id)
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.append(records.cancelled(ENGINE, task_id, taken.attempt, now(), agent.run, taken.name, queue, reason="revoked"))
+        return {"queue": queue}
+
+    def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
+        """Behind what waits in another queue of the same Redis; what is delayed keeps its time. Raises Refused."""
+        source, broker, job_id = _found(self.state, task_id, self.only)
+        if source == queue:
+            raise Refused("it is in that queue already")
+        there = [known for place, known in places(self.state).items() if place[1] == queue]
+        if there and all(known.server != broker.server for known in there):
+            raise Refused(f"{source} is in another Redis")
+        at = now()
+
+        def move(pipe: Any, waiting: Waiting) -> None:
+            pipe.zrem(source, job_id)
+            pipe.zadd(queue, {job_id: max(waiting.score, score_of(at))})
+
+        with broker.connect() as client:
+            if client.type(queue) not in (b"zset", b"none"):
+                raise Refused(f"{source} is no queue of arq's")
+            moved = _take(self.state, client, broker, source, job_id, move, task_id=task_id)
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.append(records.moved(ENGINE, task_id, moved.attempt, now(), agent.run, moved.name, queue))
+        return {"queue": queue}
+
+    def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
+        """To the front: a score below every other. There is no other order in a queue of arq's. Raises Refused."""
+        if level != "next":
+            raise Refused("arq knows one order only, the time a job is due: it can be put in front, and nowhere else")
+        queue, broker, job_id = _found(self.state, task_id, self.only)
+        with broker.connect() as client:
+            first = client.zrange(queue, 0, 0, withscores=True)
+            score = first[0][1] - 1 if first else 1
+            score = score or -1  # arq takes a job at 0 for one that is not there (worker.py:start_jobs)
+            _take(self.state, client, broker, queue, job_id, lambda pipe, _: pipe.zadd(queue, {job_id: score}, xx=True), task_id=task_id)
+        return {"queue": queue}
+
+    def release_task(self, task_id: str) -> dict[str, Any]:
+        """A deferred job, or one that waits for its next try, is due now. Raises Refused."""
+        queue, broker, job_id = _found(self.state, task_id, self.only)
+        at = now()
+
+        def hasten(pipe: Any, waiting: Waiting) -> None:
+            if waiting.score <= at // 1000:
+                raise Refused("it is due already and waits for a worker")
+            pipe.zadd(queue, {job_id: score_of(at)}, xx=True)
+
+        with broker.connect() as client:
+            released = _take(self.state, client, broker, queue, job_id, hasten, task_id=task_id)
+        agent = z4j_agent.current()
+        if agent is not None:
+            agent.append(records.enqueued(ENGINE, task_id, released.attempt, at, agent.run, released.name, queue))
+        return {"queue": queue}
+
+    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+        """Changes nothing. Raises Refused."""
+        _check(place)
+        queue, broker = broker_of(self.state, queue, self.only)
+        with broker.connect() as client:  # those that run are in the set too, mostly in front
+            return [_shown(self.state, waiting) for waiting in islice(_place(client, broker, queue, place, limit + PAGE), limit)]
+
+    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+        """Takes out what is there now. Raises Refused."""
+        _check(place)
+        agent = z4j_agent.current()
+        assert agent is not None  # the command came through it
+        queue, broker = broker_of(self.state, queue, self.only)
+        with broker.connect() as client:
+
+            def take(waiting: Waiting) -> bool:
+                try:
+                    _take(self.state, client, broker, queue, waiting.job_id, _remove(queue))
+                except Refused:
+                    return False  # a worker was first: it runs
+                return True
+
+            def entry(of: Waiting) -> Entry:
+                return Entry(of.task_id, of.attempt, of.name, partial(take, of), partial(_payload, self.state, queue, of))
+
+            return purge(agent, ENGINE, queue, map(entry, _place(client, broker, queue, place, LOOKED_AT)))

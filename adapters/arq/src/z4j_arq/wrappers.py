@@ -47,7 +47,7 @@ class Wrappers:
             (arq.connections.ArqRedis, "enqueue_job", self._enqueue_job),
             (arq.connections, "serialize_job", self._serialize_job),
             (arq.worker.Worker, "main", self._main),
-            (arq.worker.Worker, "run_cron", partial(around_run_cron, self._capture.crons)),
+            (arq.worker.Worker, "run_cron", partial(around_run_cron, self._capture.state.crons)),
             (arq.worker.Worker, "run_job", self._run_job),
             (arq.worker, "deserialize_job_raw", self._deserialize_job_raw),
             (arq.worker, "serialize_result", self._serialize_result),
@@ -70,7 +70,7 @@ class Wrappers:
         capture = self._capture
 
         async def enqueue_job(pool: Any, /, *args: Any, **options: Any) -> Any:
-            fired = capture.crons.on_enqueue(args, options)
+            fired = capture.state.crons.on_enqueue(args, options)
             if fired is not None:
                 fire, args, options = fired
             name = args[0] if args else options.get("function")
@@ -80,12 +80,12 @@ class Wrappers:
                 job = await original(pool, *args, **options)
             except BaseException as error:
                 if fired is not None:
-                    capture.crons.tell(fire, None, 0, error)
+                    capture.state.crons.tell(fire, None, 0, error)
                 raise
             finally:
                 sent.set(None)
             if fired is not None:
-                capture.crons.tell(fire, job, sending.enqueued_ms if sending is not None else 0, None)
+                capture.state.crons.tell(fire, job, sending.enqueued_ms if sending is not None else 0, None)
             if sending is not None and job is not None:  # None: a job or a result of that id exists, and nothing was enqueued
                 capture.on_enqueued(sending, pool, job, name, args[1:], options)
             return job
@@ -231,7 +231,7 @@ class Wrappers:
 
     def _at_stop(self, worker: Any, hook: Wrapped | None) -> Wrapped:
         def on_stop(signum: Any) -> None:
-            self._capture.stopping.add(id(worker))
+            self._capture.state.stopping.add(id(worker))
             if hook is not None:
                 hook(signum)
 
