@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
     from z4j_agent.adapter import TaskInfo
-    from z4j_agent.agent import Agent
+    from z4j_agent.owner import Owner
     from z4j_agent.shipper import Batch
 
 POLL_MIN_S, POLL_MAX_S = 0.2, 0.5
@@ -65,7 +65,7 @@ MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
 class Connection:
     """Owns the thread and the socket. Every method but `_run` and what it calls may be called from any thread."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Owner) -> None:
         self._agent = agent
         self.turns = Turns(agent.shipper.folder, agent.settings.environment)
         self.scheduling = Scheduling(agent.settings, lambda: agent.adapters, lambda: agent.schedulers, agent.kept, self.turns)
@@ -271,7 +271,7 @@ class Connection:
 class _Exchange:
     """What happens between welcome and goodbye on one connection."""
 
-    def __init__(self, connection: Connection, agent: Agent, commands: Commands, session: Session, socket: ClientConnection) -> None:
+    def __init__(self, connection: Connection, agent: Owner, commands: Commands, session: Session, socket: ClientConnection) -> None:
         self._connection = connection
         self._agent = agent
         self._commands = commands
