@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""No module imports itself by way of others: in the server, the agent, and every adapter. Imports inside functions count, and those that only a type checker sees."""
+"""No module imports itself by way of others: in the server, the agent, and every adapter. Imports inside functions count, and so do those
+that only a type checker sees."""
 
 from __future__ import annotations
 
