@@ -19,7 +19,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
 from z4j import __version__, clock, logs, ports
-from z4j.background.duty import WHENEVER_S, Duties, repeat
+from z4j.agents.outbox import Outbox
+from z4j.background.duty import WHENEVER_S, Duties
 from z4j.connections import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.data_folder import data_lock, prepare_data
 from z4j.dispatch import Dispatch
@@ -65,17 +66,17 @@ class Server:
         self.live = Live()
         self.audit = AuditLog(settings.data)
         self.auth = Auth(self.store, self.audit, settings.data)
-        self.dispatch = Dispatch(self.store, self.hub, self.live, self.audit)
         self.duties = Duties()
-        self.plans = Plans(self.store, self.hub, self.live, self.audit, self.duties)
+        self.outbox = Outbox(self.store, self.hub, self.duties)
+        self.dispatch = Dispatch(self.outbox, self.live, self.audit)
+        self.plans = Plans(self.outbox, self.live, self.audit, self.duties)
         witnesses = Witnesses(self.store, self.live, self.audit)
         self.trail = Trail(self.store, self.audit)
-        reconcile = Reconcile(self.store, self.hub, self.live.changed, self.duties)
-        self.scheduler = Scheduler(self.store, self.hub, self.live.changed, self.duties)
-        self.schedules = ScheduleDesk(self.store, self.dispatch, self.scheduler)
+        reconcile = Reconcile(self.outbox, self.live.changed, self.duties)
+        self.scheduler = Scheduler(self.outbox, self.live.changed, self.duties)
+        self.schedules = ScheduleDesk(self.dispatch, self.scheduler)
         self.gateway = Gateway(
-            self.store, self.hub, self.live, self.dispatch, witnesses, self.plans, reconcile, self.schedules,
-            per_token=settings.connections_per_token, duties=self.duties,
+            self.store, self.live, self.outbox, witnesses, per_token=settings.connections_per_token, duties=self.duties
         )  # fmt: skip
         keep = Retention(settings.days_kept, int(settings.gigabytes_kept * 1_000_000_000), settings.originals_days_kept)
         self.housekeeping = Housekeeping(self.store, self.live.changed, keep, self.audit, reconcile, self.duties)
@@ -112,9 +113,7 @@ class Server:
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
         self.scheduler.start()
-        duties = asyncio.gather(
-            self.housekeeping.run(), repeat(self.duties.add("delivery of waiting commands", 5), self.dispatch.deliver_waiting)
-        )
+        duties = asyncio.gather(self.housekeeping.run(), self.outbox.run())
         watch = asyncio.create_task(self.gateway.guard.watch())
         try:
             yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Work without a request: tasks that become due or are lost, silent agents, expiry, checkpoints. Retention: see `background.retention`.
+"""Work without a request: tasks that become due or are lost, silent agents, checkpoints. Retention: see `background.retention`.
 
 `run` starts one loop for each duty, so that one that fails or takes long keeps no other from running. Each looks with a reading connection
 and writes only when there is something to write, so an idle server writes nothing.
@@ -18,7 +18,7 @@ from z4j.background.retention import RetentionDuty
 from z4j.ingest import ServerFact, ingest_facts
 from z4j.reconcile import Reconcile
 from z4j.rules.fold import Event
-from z4j.store import agents, commands, fires, overdue, watch
+from z4j.store import agents, overdue, watch
 from z4j.store.audit import Alarm, AuditLog
 from z4j.store.db import Store
 from z4j.store.retention import Retention
@@ -70,8 +70,6 @@ class Housekeeping:
         """(name, interval in seconds, work) of every duty."""
         return [
             ("due tasks", 1, self.make_due),
-            ("expiry of commands", 1, self.expire_commands),
-            ("expiry of fires", 1, self.expire_fires),
             ("silent agents", 5, self.find_silent),
             ("lost tasks", 5, self.find_lost),
             ("missed fires", 5, self.find_missed),
@@ -137,16 +135,6 @@ class Housekeeping:
         if found:
             self.changed(("schedules",))
         return found
-
-    async def expire_commands(self, at: int) -> None:
-        """Commands that nobody carried out in time."""
-        if await self.store.write(lambda db: commands.expire_commands(db, at)):
-            self.changed(("changes", "tasks"))
-
-    async def expire_fires(self, at: int) -> None:
-        """Fires of z4j's own schedules that nobody carried out in time."""
-        if await self.store.write(lambda db: fires.expire_own(db, at)):
-            self.changed(("schedules",))
 
     async def delete_old(self, at: int) -> int:
         """Retention, as far as one round gets. Returns how many tasks were deleted."""

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from z4j import logs
+from z4j.agents.answers import Answer, Sender, settle
 from z4j.exceptions import StoreError
 from z4j.rules import records
 from z4j.rules.batches import decode_records
 from z4j.rules.fold import MAX_ATTEMPT, Event, RunSummary, original_key, run_delta, run_join
-from z4j.store import boots, commands, fires, gaps, lives, merge, name_limits, names, originals, plans, runs
+from z4j.store import boots, fires, gaps, lives, merge, name_limits, names, originals, runs
 from z4j.store.db import Connection, Store
 from z4j_agent import wire
 
@@ -25,13 +26,6 @@ SLICE = 100
 """Records in one step of the writer: a few milliseconds."""
 FINE_SLICE = 10
 """The same for an app that uses the writer much while another app does too: the other waits for the end of a step. Costs a tenth more."""
-LOOKUP = "lookup."
-"""How the ids of the server's own questions begin; they are no commands of anybody's."""
-
-
-FIRE = "fire."
-"""How the ids of the own scheduler's commands begin. What follows is the id of the task: an agent carries out a command once for ever, so
-its id must never come again, as that of a row does once its schedule is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +35,8 @@ class Ingested:
     topics: frozenset[str]
     tasks: int
     refused: dict[str, int] = field(default_factory=dict)
-    commands: list[str] = field(default_factory=list)
-    """Ids of the commands whose result was in the batch."""
-    plans: frozenset[str] = frozenset()
-    """Keys of the plans that something became of."""
-    lookups: list[records.CommandResult] = field(default_factory=list)
-    """Answers to what the server itself has asked an engine, see `reconcile`."""
+    answers: list[Answer] = field(default_factory=list)
+    """What was answered to commands, for their owners: see `agents.outbox`."""
 
 
 class ServerFact(NamedTuple):
@@ -59,31 +49,32 @@ class ServerFact(NamedTuple):
     """The row it is said of; 0: whichever row the id means."""
 
 
-async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int) -> Ingested:
-    """Take in the records of one batch (`wire.unpack_batch`), received `at`. Returns after the commit.
+async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, spool: str | None = None) -> Ingested:
+    """Take in the records of one batch (`wire.unpack_batch`), received `at`. Returns after the commit. `spool` is the folder of the agent:
+    what it answers to commands of other folders is passed over; None where it is not known.
 
     Raises StoreError when the database did not take it: then it must not be acked. A beginning of it may be stored, which does no harm:
     what arrives twice changes nothing.
     """
     try:
         size = FINE_SLICE if store.is_contended(app_id) else SLICE
-        steps = [partial(apply_batch, app_id=app_id, payload=part, at=at) for part in slices(payload, size)]
+        steps = [partial(apply_batch, app_id=app_id, payload=part, at=at, spool=spool) for part in slices(payload, size)]
         parts = await store.write_steps(steps, lane=app_id)
     except StoreError:
         raise
     except Exception as error:
         logs.batch_failed(app_id, error)
-        parts = await _ingest_singly(store, app_id, payload, at)
+        parts = await _ingest_singly(store, app_id, payload, at, spool)
     return parts[0] if len(parts) == 1 else _joined(parts)
 
 
-async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int) -> list[Ingested]:
+async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spool: str | None) -> list[Ingested]:
     """Each record in a transaction of its own, after an error of ours: one record that breaks the server must not keep all later ones of
     its app in the agent's spool for ever. That record is counted as refused."""
     found: list[Ingested] = []
     for record in slices(payload, 1):
         try:
-            found.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at), lane=app_id))
+            found.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at, spool=spool), lane=app_id))
         except StoreError:
             raise
         except Exception:
@@ -113,9 +104,7 @@ def _joined(parts: list[Ingested]) -> Ingested:
         topics=frozenset(topic for part in parts for topic in part.topics),
         tasks=sum(part.tasks for part in parts),
         refused=refused,
-        commands=[id for part in parts for id in part.commands],
-        plans=frozenset(key for part in parts for key in part.plans),
-        lookups=[answer for part in parts for answer in part.lookups],
+        answers=[answer for part in parts for answer in part.answers],
     )
 
 
@@ -135,10 +124,10 @@ def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ing
     return batch.save({}, 0)
 
 
-def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingested:
+def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str | None = None) -> Ingested:
     """`ingest_batch` inside a transaction that is already open."""
     refused: dict[str, int] = {}
-    batch = _Batch(db, app_id)
+    batch = _Batch(db, app_id, spool)
     runs_seen: dict[str, tuple[boots.Run, bool]] = {}
     for record in decode_records(payload, at, refused):
         if isinstance(record, records.TaskRecord):
@@ -165,16 +154,15 @@ def apply_batch(db: Connection, app_id: int, payload: bytes, at: int) -> Ingeste
 class _Batch:
     """What the records of one batch say together, before any of it is written."""
 
-    def __init__(self, db: Connection, app_id: int) -> None:
+    def __init__(self, db: Connection, app_id: int, spool: str | None = None) -> None:
         self.db = db
         self.app_id = app_id
+        self.spool = spool
         self.tasks: dict[merge.Key, list[Event]] = {}
         self.runs: dict[tuple[merge.Key, int, str], RunSummary] = {}
         self.originals: list[tuple[merge.Key, Event, bytes, str, int]] = []
         self.links: set[tuple[merge.Key, str, str]] = set()
-        self.commands: list[str] = []
-        self.plans: set[str] = set()
-        self.lookups: list[records.CommandResult] = []
+        self.answers: list[Answer] = []
         self.topics: set[str] = set()
 
     def add(self, key: merge.Key, event: Event) -> None:
@@ -205,21 +193,11 @@ class _Batch:
         elif isinstance(record, records.Fault):
             gaps.record_fault(self.db, self.app_id, record)
             self.topics.add("workers")
-        elif record.command_id.startswith(LOOKUP):
-            self.lookups.append(record)
-        elif record.command_id.startswith(FIRE):
-            error = str((record.facts or {}).get("error") or "")
-            if fires.finish_own(self.db, self.app_id, record.command_id[len(FIRE) :], record.status, error):
-                self.topics.add("schedules")
         else:
-            facts = record.facts or {}
-            plan = plans.finish_item(self.db, self.app_id, record.command_id, record.at, record.status, facts)
-            if plan is not None:
-                self.plans.add(plan)
-                return
-            commands.finish_command(self.db, self.app_id, record.command_id, record.at, record.status, facts)
-            self.commands.append(record.command_id)
-            self.topics.add("changes")
+            answer, topics = settle(self.db, Sender(self.app_id, self.spool), record)
+            self.topics |= topics
+            if answer is not None:
+                self.answers.append(answer)
 
     def save(self, refused: dict[str, int], at: int) -> Ingested:
         saved = merge.save(self.db, self.app_id, self.tasks)
@@ -240,7 +218,7 @@ class _Batch:
             self.topics.add("workers")
         if is_changed:
             self.topics.update(("tasks", "queues", "strip"))
-        return Ingested(frozenset(self.topics), len(ids) + len(saved.again), refused, self.commands, frozenset(self.plans), self.lookups)
+        return Ingested(frozenset(self.topics), len(ids) + len(saved.again), refused, self.answers)
 
     def _save_again(self, key: merge.Key, engine_id: int, raw: bytes, row: tuple[Any, ...] | None) -> None:
         """An id that came again, or may have: its rows are made from all its events."""

@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Carrying a plan out: item by item re-checked, handed over at the chosen pace, and accounted for to the last.
+"""Carrying a plan out: item by item re-checked, given to the outbox at the chosen pace, and accounted for to the last.
 
-Everything that must survive is in the database; a run can be dropped at any moment and made again. An item is marked as sent before its
-frame leaves, and its command has always the same id, so the ledger of the agent keeps it from running twice.
+Everything that must survive is in the database; a run can be dropped at any moment and made again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from z4j import clock
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Cause, Chosen, Owner, Refused
 from z4j.background.duty import Duty
-from z4j.dispatch import NEW_ID, command_frame, original_params, queue_proof
-from z4j.hub import AgentLink, Hub, Need
-from z4j.ingest import ServerFact, ingest_facts
+from z4j.dispatch import NEW_ID
+from z4j.hub import Need
+from z4j.ingest import ServerFact, apply_facts
 from z4j.live import Live
 from z4j.rules import plans as rules
+from z4j.rules.command_ids import CommandId
 from z4j.rules.commands import HELD, RULES
 from z4j.rules.fold import Event
 from z4j.rules.plans import ACTIONS, OURS, Item, Pace
@@ -26,9 +29,8 @@ from z4j.rules.records import NO_PRIORITY
 from z4j.rules.states import FINAL_CODES, ORIGINAL_NAMES, STATE_NAMES, STATES
 from z4j.store import history, plans, task_ids
 from z4j.store.audit import AuditLog
-from z4j.store.db import Connection, Store
+from z4j.store.db import Connection
 from z4j.store.merge import unpack_sent
-from z4j.store.originals import Original
 from z4j.store.plans import GroupRow, Next, PlanRow, SentItem
 
 LOOK_S: Final = 0.25
@@ -41,19 +43,24 @@ OUTCOME_US: Final = 300_000_000
 BAD_CODES: Final = frozenset(STATES[word] for word in ("failed", "lost", "rejected", "expired"))
 
 
-class PlanRun:
-    """One plan while it is carried out."""
+class PlanRun(Owner):
+    """One plan while it is carried out. Its items are of the kind that `plans.Plans` has registered."""
 
-    def __init__(self, id: int, store: Store, hub: Hub, live: Live, audit_log: AuditLog, duty: Duty | None = None) -> None:
+    kind = "plan_item"
+    is_refused_without_agent = True
+
+    def __init__(self, id: int, outbox: Outbox, live: Live, audit_log: AuditLog, duty: Duty | None = None) -> None:
         self.id = id
         self.duty = duty or Duty(f"plan {id}", LOOK_S)
-        self.store = store
-        self.hub = hub
+        self.outbox = outbox
+        self.store = outbox.store
         self.live = live
         self.audit_log = audit_log
         self._news = asyncio.Event()
         self._groups: dict[int, GroupRow] = {}
         self._judged: set[int] = set()
+        self._tasks: dict[int, tuple[int, bytes]] = {}
+        """(row id, task id) of the tasks of the items that are being handed over."""
         self._began = clock.ticks()
         self._already: int | None = None
         """Items begun before this run: the pace counts from here."""
@@ -91,8 +98,6 @@ class PlanRun:
         await self._know_groups()
         counts = await plans.account(self.store, self.id)
         waiting, in_flight = counts["waiting"], counts["sent"]
-        if in_flight:
-            await self._give_up(plan)
         if plan.status != "running":
             return not in_flight
         if not waiting and not in_flight:
@@ -106,7 +111,7 @@ class PlanRun:
             self._judged.add(begun)
         room = rules.allowance(pace, begun, in_flight, clock.ticks() - self._began, self._already)
         if room and waiting:
-            await (self._do_ours(plan, room) if plan.action in OURS else self._hand_over(plan, room, in_flight))
+            await (self._do_ours(plan, room) if plan.action in OURS else self._deliver(plan, room, in_flight))
             self.live.changed(("plans",))
             if plan.action in OURS:
                 self._news.set()
@@ -116,115 +121,78 @@ class PlanRun:
         if not self._groups:
             self._groups = {group.number: group for group in await plans.list_groups(self.store, self.id)}
 
-    # -- handing over --------------------------------------------------------------------------------------------------
-    async def _hand_over(self, plan: PlanRow, room: int, in_flight: int) -> None:
+    # -- sending -------------------------------------------------------------------------------------------------------
+    async def _deliver(self, plan: PlanRow, room: int, in_flight: int) -> None:
         blocked = {number: why for number, group in self._groups.items() if (why := self._why_blocked(plan, group))}
         items = await plans.list_waiting(self.store, plan.id, blocked, room)
         if not items and not in_flight and blocked:
             note = f"It waits for an agent: {next(iter(blocked.values()))}."
             await self.store.write(lambda db: plans.put_note(db, plan.id, note))
             return
-        at, gone, going = clock.now(), [], []
-        tasks = [item.task for item in items]
-        kept = await plans.read_originals(self.store, tasks) if RULES[plan.action].needs_original else {}
-        brokers = {} if RULES[plan.action].needs_original else await plans.read_brokers(self.store, tasks)
-        for item in items:
-            changed = _why_changed(plan.action, item)
-            if changed is None and RULES[plan.action].needs_original and item.task not in kept:
-                changed = "its original was deleted meanwhile"
-            link, missing = (None, "") if changed else self._link(plan, item, _broker_of(item.task, kept, brokers))
-            if link is None:
-                gone.append((item.seq, Item.CHANGED if changed else Item.REFUSED, changed or missing))
-            else:
-                going.append((item, link))
-
-        def write(db: Connection) -> set[int]:
-            still = plans.still_waiting(db, plan.id, [item.seq for item in items])
-            for seq, status, why in gone:
-                if seq in still:
-                    plans.end_item(db, plan.id, seq, status, at, why)
-            plans.mark_sent(db, plan.id, [(item.seq, link.spool) for item, link in going if item.seq in still], at)
-            if still:
-                plans.put_note(db, plan.id, "")
-            return still
-
-        still = await self.store.write(write, durable=True)
-        going = [(item, link) for item, link in going if item.seq in still]
-        if plan.action == "cancel_task":
-            await self._say_asked(going, at)
-        for item, link in going:
-            extra = self._restored(plan, item) | self.hub.broker_param(
-                link, self._broker_need(plan, item.number, brokers.get(item.task, ""))
-            )
-            link.send(self._frame(plan, item.seq, item.task_id, item.number, at, extra, link, kept.get(item.task)))
+        at, changed = clock.now(), {item.seq: reason for item in items if (reason := _why_changed(plan.action, item))}
+        if changed:
+            await self.store.write(lambda db: self._end_changed(db, changed, at), durable=True)
+        self._tasks = {item.seq: (item.task, item.task_id) for item in items}
+        await self.outbox.deliver(self, [self._command(plan, item, at) for item in items if item.seq not in changed], at)
 
     def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
-        return self.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
+        return self.outbox.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
 
-    def _broker_need(self, plan: PlanRow, number: int, broker: str) -> Need:
-        group = self._groups[number]
-        return Need(group.app_id, group.engine, plan.action, broker=broker)
+    def _end_changed(self, db: Connection, changed: Mapping[int, str], at: int) -> None:
+        for seq in plans.still_waiting(db, self.id, changed):
+            plans.end_item(db, self.id, seq, Item.CHANGED, at, changed[seq])
 
-    def _link(self, plan: PlanRow, item: Next, broker: str) -> tuple[AgentLink | None, str]:
-        group = self._groups[item.number]
-        worker = item.worker if plan.action == "terminate_task" else ""
-        near = item.worker if plan.action in HELD else ""
-        found, missing = self.hub.find(
-            Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near, broker)
-        )  # fmt: skip
-        return (found[0] if found else None), missing
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        """None where the plan was paused or aborted since its items were listed."""
+        listed = [of.command for of in chosen] + [of.command for of in refused]
+        still = plans.still_waiting(db, self.id, [command.id.number for command in listed])
+        for no in refused:
+            if no.command.id.number in still:
+                status = Item.CHANGED if no.cause is Cause.NO_ORIGINAL else Item.REFUSED
+                plans.end_item(db, self.id, no.command.id.number, status, at, no.reason)
+        going = [each for each in chosen if each.command.id.number in still]
+        plans.mark_sent(db, self.id, [(each.command.id.number, each.link.spool) for each in going], at)
+        if still:
+            plans.put_note(db, self.id, "")
+        self._store_cancellations(db, going, at)
+        return {each.command.id for each in going}
 
-    def _frame(
-        self, plan: PlanRow, seq: int, task_id: bytes, number: int, at: int, extra: dict[str, Any], link: AgentLink, kept: Original | None
-    ) -> dict[str, Any]:  # fmt: skip
-        group = self._groups[number]
-        params = {"task_id": task_ids.decode(task_id), "name": group.name, "queue": group.queue, **plan.params, **extra}
+    def _store_cancellations(self, db: Connection, going: Iterable[Chosen], at: int) -> None:
+        by_app: dict[int, list[ServerFact]] = {}
+        for need, (task, task_id) in ((of.command.need, self._tasks[of.command.id.number]) for of in going):
+            if need.action == "cancel_task":
+                fact = ServerFact(need.engine, task_ids.decode(task_id), Event("cancel_asked", 0, at), task)
+                by_app.setdefault(need.app_id, []).append(fact)
+        for app_id, facts in by_app.items():
+            apply_facts(db, app_id, facts)
+
+    def _command(self, plan: PlanRow, item: Next | SentItem, at: int) -> OutgoingCommand:
+        """The command of an item that is, or was, handed over at that time: always the same."""
+        group, spool = self._groups[item.number], item.spool if isinstance(item, SentItem) else ""
+        params = {"task_id": task_ids.decode(item.task_id), "name": group.name, "queue": group.queue, **plan.params}
+        if plan.action == "restore_task":
+            priority = unpack_sent(item.sent)[7] if item.sent else NO_PRIORITY
+            params |= {"eta_at": item.eta_at, "priority": None if priority == NO_PRIORITY else priority}
         if plan.action == "move_task":
             params["from_queue"] = group.queue
-        if kept is not None:
-            params = original_params(kept, params, link)
-        params |= queue_proof(self.hub, group.app_id, group.engine, params, link.environment)
         if plan.action in NEW_ID:
-            params["new_id"] = new_id(plan.key, seq)
-        return command_frame(f"{plan.key}.{seq}", plan.action, group.engine, at + RULES[plan.action].expires_us, params)
+            params["new_id"] = new_id(plan.key, item.seq)
+        worker = item.worker if plan.action == "terminate_task" else ""
+        near = item.worker if plan.action in HELD else ""
+        need = Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near)
+        id = CommandId("plan_item", plan.key, item.seq)
+        return OutgoingCommand(id, need, at + RULES[plan.action].expires_us, params, item.task, spool=spool)
 
-    @staticmethod
-    def _restored(plan: PlanRow, item: Next) -> dict[str, Any]:
-        if plan.action != "restore_task":
-            return {}
-        priority = unpack_sent(item.sent)[7] if item.sent else NO_PRIORITY
-        return {"eta_at": item.eta_at, "priority": None if priority == NO_PRIORITY else priority}
-
-    async def _say_asked(self, going: Iterable[tuple[Next, AgentLink]], at: int) -> None:
-        by_app: dict[int, list[ServerFact]] = {}
-        for item, link in going:
-            engine, event = self._groups[item.number].engine, Event("cancel_asked", 0, at)
-            fact = ServerFact(engine, task_ids.decode(item.task_id), event, item.task)
-            by_app.setdefault(link.app_id, []).append(fact)
-        for app_id, facts in by_app.items():
-            await ingest_facts(self.store, app_id, facts)
-
-    async def send_again(self, link: AgentLink) -> None:
-        """To an agent that is connected anew: what its spool folder has and has not answered, if it is of an engine it is about. Agents of
-        several engines may share a folder."""
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """What was handed over and not answered. What waits is sent at the pace of the plan."""
         plan = await plans.get_plan(self.store, self.id)
         if plan is None or plan.action in OURS:
-            return
+            return []
         await self._know_groups()
-        able = {
-            number for number, group in self._groups.items()
-            if (group.engine, plan.action) in link.capabilities and group.environment in ("", link.environment)
-        }  # fmt: skip
-        sent = [item for item in await plans.list_sent(self.store, self.id) if item.spool == link.spool and item.number in able]
-        needs = RULES[plan.action].needs_original
-        tasks = [item.task for item in sent]
-        originals = await plans.read_originals(self.store, tasks) if needs else {}
-        brokers = {} if needs else await plans.read_brokers(self.store, tasks)
-        for item in sent:
-            need = self._broker_need(plan, item.number, brokers.get(item.task, ""))
-            if self.hub.may_use_broker(link, need):
-                extra = self.hub.broker_param(link, need)
-                link.send(self._frame(plan, item.seq, item.task_id, item.number, item.sent_at, extra, link, originals.get(item.task)))
+        if all(group.app_id != app_id for group in self._groups.values()):
+            return []
+        sent = await plans.list_sent(self.store, self.id)
+        return [self._command(plan, item, item.sent_at) for item in sent if self._groups[item.number].app_id == app_id]
 
     # -- what the server does itself -------------------------------------------------------------------------------------
     async def _do_ours(self, plan: PlanRow, room: int) -> None:
@@ -247,11 +215,11 @@ class PlanRun:
         self.live.changed(("tasks", "queues", "strip"))
 
     # -- ends ------------------------------------------------------------------------------------------------------------
-    async def _give_up(self, plan: PlanRow) -> None:
-        """Whose agent does not come back is unknown, and the account says so; a later word of the agent still counts."""
-        if plan.action in OURS:
+    async def expire(self, at: int) -> None:
+        """An item whose agent does not come back is unknown, and the account says so; an answer that comes later still counts."""
+        plan = await plans.get_plan(self.store, self.id)
+        if plan is None or plan.action in OURS:
             return
-        at = clock.now()
         late = at - RULES[plan.action].expires_us - SILENT_US
         old: list[SentItem] = [item for item in await plans.list_sent(self.store, plan.id) if item.sent_at < late]
         if old:
@@ -262,6 +230,7 @@ class PlanRun:
                     plans.end_item(db, plan.id, item.seq, Item.UNKNOWN, at, why)
 
             await self.store.write(write)
+            self.live.changed(("plans",))
 
     async def _is_judged_well(self, plan: PlanRow, pace: Pace, begun: int, counts: dict[str, int]) -> bool:
         """Whether a canary may go on: False while tasks it made still run, and when it has stopped itself."""
@@ -319,7 +288,3 @@ def _why_changed(action: str, item: Next) -> str | None:
     if RULES[action].needs_original and ORIGINAL_NAMES[item.original_state] not in ("plain", "sealed"):
         return "its original is not kept any more"
     return None
-
-
-def _broker_of(task: int, kept: Mapping[int, Original], brokers: Mapping[int, str]) -> str:
-    return kept[task].broker if task in kept else brokers.get(task, "")

@@ -8,20 +8,26 @@ import contextlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from z4j import clock
+from z4j.agents.answers import Answer
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Owner
 from z4j.background.duty import Duties, until_done
 from z4j.dispatch import Asker
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
-from z4j.hub import AgentLink, Hub, Need
+from z4j.hub import AgentLink, Need
 from z4j.live import Live
 from z4j.plan_run import LOOK_S, PlanRun
 from z4j.rules import plans as rules
 from z4j.rules.access import may_act
+from z4j.rules.command_ids import NEW_BYTES, CommandId
+from z4j.rules.commands import RULES
 from z4j.rules.plans import ACTIONS, OURS, Pace
 from z4j.rules.states import ORIGINAL_NAMES, STATE_NAMES
 from z4j.rules.typed import shown_reason
@@ -29,7 +35,7 @@ from z4j.store import pages, task_ids
 from z4j.store import plans as store_plans
 from z4j.store.audit import AuditLog
 from z4j.store.commands import CommandRow
-from z4j.store.db import Connection, Store
+from z4j.store.db import Connection
 from z4j.store.merge import MINUTE_US
 from z4j.store.pages import TaskFilter
 from z4j.store.plans import Candidate, PlanRow
@@ -51,17 +57,21 @@ class Source:
     """Whether `ids` stand in the order of execution already."""
 
 
-class Plans:
+class Plans(Owner):
     """One per server."""
 
-    def __init__(self, store: Store, hub: Hub, live: Live, audit_log: AuditLog, duties: Duties | None = None) -> None:
-        self.store = store
-        self.hub = hub
+    kind = "plan_item"
+
+    def __init__(self, outbox: Outbox, live: Live, audit_log: AuditLog, duties: Duties | None = None) -> None:
+        self.outbox = outbox
+        self.store = outbox.store
+        self.hub = outbox.hub
         self.live = live
         self.audit_log = audit_log
         self._duties = duties or Duties()
         self._runs: dict[int, PlanRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        outbox.register(self)
 
     async def start(self) -> None:
         """Resumes what was running when the server ended, however it ended. Raises nothing: what cannot be read now is tried again."""
@@ -82,23 +92,33 @@ class Plans:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def wake(self, keys: Iterable[str]) -> None:
-        """Something became of items of these plans."""
-        if keys:
-            for run in self._runs.values():
-                run.wake()
-            self.live.changed(("plans",))
-
-    async def agent_connected(self, link: AgentLink) -> None:
-        """What was handed to its spool folder and not answered is handed over again; the ledger there keeps it from running twice."""
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """What was handed over and not answered. What waits is sent at its plan's pace: each run looks again whether it can be."""
+        found = []
         for run in list(self._runs.values()):
-            await run.send_again(link)
+            found += await run.list_open(app_id, at)
             run.wake()
+        return found
 
-    def brokers_learned(self) -> None:
-        """An agent may take items now that it could not take when it connected."""
+    async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
+        """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
+        expires_us = RULES["cancel_task"].expires_us
+        return [
+            OutgoingCommand(
+                CommandId("plan_item", key, seq, link.boot), Need(link.app_id, engine, "cancel_task", environment, broker=broker),
+                at + expires_us, {"task_id": task_id},
+            )
+            for key, seq, task_id, engine, environment, broker in await store_plans.list_cancelled(self.store, link.app_id, at - expires_us)
+        ]  # fmt: skip
+
+    async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
         for run in self._runs.values():
             run.wake()
+
+    async def expire(self, at: int) -> None:
+        for run in list(self._runs.values()):
+            await run.expire(at)
 
     # -- making one ----------------------------------------------------------------------------------------------------
     async def freeze(
@@ -107,7 +127,7 @@ class Plans:
         """A plan over what matches now. Raises BadInput or NotAllowed; a refusal is audited."""
         checked = _check_params(action, params)
         await self._check_role(asker, action)
-        key, at = secrets.token_hex(8), clock.now()
+        key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
         facts = {
             "key": key, "action": action, "params": json.dumps(checked), "source": source.text, "author": asker.name,
             "reason": shown_reason(reason), "undo_of": undo_of, "at": at,
@@ -257,7 +277,7 @@ class Plans:
     async def _freeze_back(self, asker: Asker, plan: PlanRow, done: list[tuple[Any, ...]]) -> PlanRow:
         """Deleted tasks have no rows to look at; what was frozen then is frozen again."""
         await self._check_role(asker, "undelete_task")
-        key, at = secrets.token_hex(8), clock.now()
+        key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
         digest = rules.digest_of("undelete_task", {"of": plan.id}, key)
         groups: dict[tuple[Any, ...], list[int]] = {}
         rows: list[tuple[int, int, bytes, int, int]] = []
@@ -326,7 +346,7 @@ class Plans:
         if (run := self._runs.get(id)) is not None:
             run.wake()
             return
-        run = self._runs[id] = PlanRun(id, self.store, self.hub, self.live, self.audit_log, self._duties.add(f"plan {id}", LOOK_S))
+        run = self._runs[id] = PlanRun(id, self.outbox, self.live, self.audit_log, self._duties.add(f"plan {id}", LOOK_S))
         task = asyncio.create_task(run.run())
         self._tasks.add(task)
 

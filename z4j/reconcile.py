@@ -9,19 +9,22 @@ in the broker waits again; only where the engine knows nothing, or nobody answer
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from z4j import clock
+from z4j.agents.answers import Answer
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Owner
 from z4j.background.duty import WHENEVER_S, Duties
-from z4j.dispatch import command_frame
 from z4j.exceptions import StoreError
-from z4j.hub import Hub, Need
-from z4j.ingest import LOOKUP, ServerFact, ingest_facts
+from z4j.hub import Need
+from z4j.ingest import ServerFact, ingest_facts
+from z4j.rules.command_ids import CommandId
 from z4j.rules.fold import Event
 from z4j.rules.states import FLAGS
-from z4j.store.db import Store
 from z4j.store.watch import Held
 
 ANSWER_US: Final = 15_000_000
@@ -42,6 +45,8 @@ class _Question:
     of: Held
     id: str
     """Empty once it was answered."""
+    spool: str
+    """The spool folder of the agent that was asked."""
     asked_at: int
     times: int = 1
     again_at: int = 0
@@ -49,14 +54,17 @@ class _Question:
     """Why the engine could not tell."""
 
 
-class Reconcile:
+class Reconcile(Owner):
     """One per server."""
 
-    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
-        self.store = store
-        self.hub = hub
+    kind = "lookup"
+
+    def __init__(self, outbox: Outbox, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
+        self.outbox = outbox
+        self.store = outbox.store
         self.changed = changed
         self.duty = (duties or Duties()).add("answers of engines", WHENEVER_S)
+        outbox.register(self)
         self._questions: dict[Key, _Question] = {}
         self._by_id: dict[str, Key] = {}
 
@@ -99,10 +107,18 @@ class Reconcile:
         for key in self._questions.keys() - open_keys:
             self._forget(key)
 
-    async def answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Any]) -> None:
-        """What an agent of this app found out. Answers nobody waits for are ignored."""
+    async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
+        """What agents of this app found out."""
+        for answer in answers:
+            try:
+                await self._answered(app_id, answer.id.owner, answer.status, answer.fields, answer.spool)
+            except Exception as error:  # the batch is stored and acked; the engine is asked again
+                self.duty.failed(error)
+
+    async def _answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Any], spool: str | None) -> None:
+        """Answers nobody waits for, and those of another agent than the one that was asked, are ignored."""
         key = self._by_id.get(id)
-        if key is None or key[0] != app_id or status == "accepted":
+        if key is None or key[0] != app_id or status == "accepted" or spool not in (None, self._questions[key].spool):
             return
         del self._by_id[id]
         question = self._questions[key]
@@ -137,15 +153,14 @@ class Reconcile:
     def _ask(self, of: Held, at: int, before: _Question | None = None) -> bool:
         if self._is_busy(of):
             return False
-        found, _ = self.hub.find(Need(of.app_id, of.engine, "lookup_task", of.environment))
-        if not found:
+        id, need = secrets.token_hex(8), Need(of.app_id, of.engine, "lookup_task", of.environment)
+        link = self.outbox.ask(OutgoingCommand(CommandId("lookup", id), need, at + ANSWER_US, {"task_id": of.task_id}))
+        if link is None:
             return False
-        id = LOOKUP + secrets.token_hex(8)
         if before is not None:
             self._by_id.pop(before.id, None)
-        self._questions[_key(of)] = _Question(of, id, at, before.times + 1 if before else 1)
+        self._questions[_key(of)] = _Question(of, id, link.spool, at, before.times + 1 if before else 1)
         self._by_id[id] = _key(of)
-        found[0].send(command_frame(id, "lookup_task", of.engine, at + ANSWER_US, {"task_id": of.task_id}))
         return True
 
     def _forget(self, key: Key) -> None:

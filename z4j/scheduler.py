@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """z4j's own scheduler: decides each due time once, and hands what is to run to an agent as a `run_task` command.
 
-A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. A fire is
-marked as handed over, durably, before its frame leaves, and goes to no other spool folder after that; the ledger there keeps it from
-running twice. The clock is read again each time: one that jumps makes due times late, which the catch-up policy decides, or early,
+A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. The outbox
+sends it. The clock is read again each time: one that jumps makes due times late, which the catch-up policy decides, or early,
 which changes nothing, because they are decided already.
 """
 
@@ -13,18 +12,19 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from z4j import clock
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Chosen, Owner, Refused
 from z4j.background.duty import WHENEVER_S, Duties
-from z4j.dispatch import command_frame, queue_proof
-from z4j.hub import AgentLink, Hub, Need
-from z4j.ingest import FIRE
+from z4j.exceptions import StoreError
+from z4j.hub import Need
+from z4j.rules.command_ids import CommandId
 from z4j.store import fires, schedules
-from z4j.store.agents import read_proofs
-from z4j.store.db import Connection, Store
+from z4j.store.db import Connection
 from z4j.store.fires import OpenFire
 from z4j.store.schedules import Due
 
@@ -44,13 +44,18 @@ PUT_OFF: Final = 60 * SECOND
 """A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
 
 
-class Scheduler:
+class Scheduler(Owner):
     """One per server. `changed` is told the topics of `live`."""
 
-    def __init__(self, store: Store, hub: Hub, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
-        self.store = store
-        self.hub = hub
+    kind = "fire"
+
+    def __init__(self, outbox: Outbox, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
+        self.outbox = outbox
+        self.store = outbox.store
         self.changed = changed
+        self._unsent: set[int] = set()
+        """Apps some of whose fires could not be marked."""
+        outbox.register(self)
         duties = duties or Duties()
         self.duty = duties.add("own scheduler", SLEEP_S)
         self.single = duties.add("schedules that could not be decided", WHENEVER_S)
@@ -101,78 +106,53 @@ class Scheduler:
             self.single.failed(error)
         if decided and not failed and self.single.failing_since is not None and at - self.single.failing_since > 2 * PUT_OFF:
             self.single.succeeded()
-        await self._hand_over(made)
+        await self._deliver(made)
         self.changed(("schedules",))
         return decided == AT_ONCE
 
-    async def agent_connected(self, link: AgentLink) -> None:
-        """What waits for an agent like this, and what its spool folder was handed and has not answered."""
-        mine, again = [], []
-        for fire in await fires.list_open(self.store, link.app_id):
-            is_its = _concerns(fire, link) and self.hub.may_use_broker(link, _need(link.app_id, fire))
-            if fire.outcome == "handed" and fire.spool == link.spool and is_its:
-                again.append(fire)
-            elif fire.outcome == "waiting":
-                mine.append((link.app_id, fire))
-        proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in again})
-        for fire in again:
-            link.send(frame_of(fire, fire.expires_at, proofs, self._where(link, fire)))
-        if mine:
-            await self._hand_over(mine)
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        return [command_of(app_id, fire, at) for fire in await fires.list_open(self.store, app_id)]
 
-    async def brokers_learned(self, link: AgentLink) -> None:
-        """An agent may take what it could not take when it connected."""
-        waiting = [(link.app_id, fire) for fire in await fires.list_open(self.store, link.app_id) if fire.outcome == "waiting"]
-        if waiting:
-            await self._hand_over(waiting)
+    async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Only after a failure: what no connected agent can take may be many thousands, and is not looked through every few seconds."""
+        if app_id not in self._unsent:
+            return []
+        self._unsent.discard(app_id)
+        return [command for command in await self.list_open(app_id, at) if not command.spool]
+
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        by_spool: dict[str, list[str]] = {}
+        for each in chosen:
+            by_spool.setdefault(each.link.spool, []).append(each.command.id.owner)
+        marked = {id for spool, ids in by_spool.items() for id in fires.hand_over(db, ids, spool, at, at + ANSWER)}
+        return {each.command.id for each in chosen if each.command.id.owner in marked}
+
+    async def expire(self, at: int) -> None:
+        if await self.store.write(lambda db: fires.expire_own(db, at)):
+            self.changed(("schedules",))
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    async def _hand_over(self, waiting: list[tuple[int, OpenFire]]) -> None:
+    async def _deliver(self, made: list[tuple[int, OpenFire]]) -> None:
         """To one agent that can, each; what nobody can take waits."""
-        found: dict[Need, AgentLink | None] = {}
-        by_link: dict[tuple[int, str], tuple[AgentLink, list[OpenFire]]] = {}
-        for app_id, fire in waiting:
-            need = _need(app_id, fire)
-            if need not in found:
-                able, _ = self.hub.find(need)
-                found[need] = able[0] if able else None
-            link = found[need]
-            if link is not None:
-                by_link.setdefault((link.app_id, link.boot), (link, []))[1].append(fire)
-        for link, listed in by_link.values():
-            at = clock.now()
-            ids = [fire.id for fire in listed]
-            hand = partial(fires.hand_over, ids=ids, spool=link.spool, at=at, expires_at=at + ANSWER)
-            mine = await self.store.write(hand, durable=True)
-            handed = [fire for fire in listed if fire.id in mine]
-            proofs = await read_proofs(self.store, link.app_id, {fire.task_name for fire in handed})
-            for fire in handed:
-                link.send(frame_of(fire, at + ANSWER, proofs, self._where(link, fire)))
-
-    def _where(self, link: AgentLink, fire: OpenFire) -> dict[str, str]:
-        """The broker by the name this agent has for it, and the proof of the queue."""
-        proof = queue_proof(self.hub, link.app_id, fire.engine, {"queue": fire.queue}, link.environment)
-        return proof | self.hub.broker_param(link, _need(link.app_id, fire))
+        at = clock.now()
+        try:
+            await self.outbox.deliver(self, [command_of(app_id, fire, at) for app_id, fire in made], at)
+        except StoreError:
+            self._unsent |= {app_id for app_id, _ in made}
+            raise
 
 
-def _need(app_id: int, fire: OpenFire) -> Need:
-    return Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue, broker=fire.broker)
-
-
-def _concerns(fire: OpenFire, link: AgentLink) -> bool:
-    """Agents of several engines and environments may share a spool folder."""
-    return (fire.engine, "run_task") in link.capabilities and fire.environment in ("", link.environment)
-
-
-def frame_of(fire: OpenFire, expires_at: int, proofs: Mapping[str, Mapping[str, str]], where: Mapping[str, str]) -> dict[str, Any]:
-    """A fire as an agent is told it; `proofs` is task name → what `read_proofs` says of it, `where` says
-    which broker is meant, and proves the queue."""
+def command_of(app_id: int, fire: OpenFire, at: int) -> OutgoingCommand:
+    """The command of a fire. Its id is made from the task that the fire makes: an agent carries an id out once, so that it must never come
+    again, as the row id of a fire does once its schedule is deleted."""
+    need = Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue, broker=fire.broker)
     params = {
         "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
-        "queue": fire.queue, "proofs": proofs.get(fire.task_name, {}),
-        **where,
+        "queue": fire.queue,
     }  # fmt: skip
-    return command_frame(f"{FIRE}{fire.task_id}", "run_task", fire.engine, expires_at, params)
+    expires_at, spool = (fire.expires_at, fire.spool) if fire.outcome == "handed" else (at + ANSWER, "")
+    return OutgoingCommand(CommandId("fire", fire.task_id), need, expires_at, params, task_name=fire.task_name, spool=spool)
 
 
 def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:

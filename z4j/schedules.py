@@ -15,10 +15,13 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock
-from z4j.dispatch import Asker, Dispatch, Wish, command_frame
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.owner import Owner
+from z4j.dispatch import Asker, Dispatch, Wish
 from z4j.exceptions import BadInput, NotAllowed, NotFound, Unsupported, WrongState
 from z4j.hub import LEVELS, AgentLink, Need
 from z4j.rules.access import may_act
+from z4j.rules.command_ids import CommandId
 from z4j.rules.dialects import DIALECTS, check
 from z4j.rules.frames import Schedules as Told
 from z4j.rules.schedules import BadSchedule
@@ -26,7 +29,7 @@ from z4j.rules.typed import shown_reason, unmasked
 from z4j.scheduler import Scheduler, wake_of
 from z4j.store import apps, queues, schedules
 from z4j.store.agents import read_proofs
-from z4j.store.db import Connection, Store
+from z4j.store.db import Connection
 from z4j.store.schedules import OWN, OverrideRow, ScheduleRow
 from z4j.store.seal import SealError
 from z4j.wanted import Wanted, changes_of, refuse_if_odd, spec_of, unborn
@@ -36,18 +39,22 @@ APPLY: Final = "apply_overrides"
 APPLY_US: Final = 60_000_000
 
 
-class ScheduleDesk:
+class ScheduleDesk(Owner):
     """One per server."""
 
-    def __init__(self, store: Store, dispatch: Dispatch, scheduler: Scheduler) -> None:
-        self.store = store
+    kind = "overrides"
+
+    def __init__(self, dispatch: Dispatch, scheduler: Scheduler) -> None:
+        self.outbox = dispatch.outbox
+        self.store = dispatch.store
         self.dispatch = dispatch
         self.hub = dispatch.hub
         self.scheduler = scheduler
+        self.outbox.register(self)
 
-    # -- what agents tell ----------------------------------------------------------------------------------------------
-    async def agent_listed(self, link: AgentLink, told: Told) -> None:
-        """Takes in a list; a process that does not have the overrides as they are now is told them."""
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def schedules_listed(self, link: AgentLink, told: Told) -> None:
+        """Takes in a list; a process that does not have the overrides as they are now is sent them."""
         at = clock.now()
         link.schedulers[told.scheduler] = told.is_firing
         await self.store.write(lambda db: schedules.record_schedules(db, link.app_id, link.boot, told, at))
@@ -329,7 +336,9 @@ class ScheduleDesk:
             proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
             params = {"overrides": _told(overrides), "proofs": proofs}
             # A new id each time: the list is the whole truth, and being told it twice changes nothing.
-            link.send(command_frame(f"overrides.{secrets.token_hex(8)}", APPLY, scheduler, clock.now() + APPLY_US, params))
+            id = CommandId("overrides", secrets.token_hex(8))
+            need = Need(link.app_id, scheduler, APPLY, link.environment)
+            self.outbox.tell(link, OutgoingCommand(id, need, clock.now() + APPLY_US, params))
 
     async def _ask(
         self, asker: Asker, row: ScheduleRow, action: str, params: dict[str, Any], reason: str, word: str, changes: Mapping[str, Any]

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.support.database import SECOND, T, database, tell
 from z4j import clock
+from z4j.agents.outbox import Outbox
 from z4j.dispatch import Dispatch
 from z4j.hub import AgentLink, Hub
 from z4j.live import Live
@@ -38,9 +39,10 @@ class House:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.hub, self.live = store, Hub(), Live()
-        self.dispatch = Dispatch(store, self.hub, self.live, AuditLog(folder))
-        self.scheduler = Scheduler(store, self.hub, self.live.changed)
-        self.desk = ScheduleDesk(store, self.dispatch, self.scheduler)
+        self.outbox = Outbox(store, self.hub)
+        self.dispatch = Dispatch(self.outbox, self.live, AuditLog(folder))
+        self.scheduler = Scheduler(self.outbox, self.live.changed)
+        self.desk = ScheduleDesk(self.dispatch, self.scheduler)
         self.at = NOON
         self.sent: list[dict[str, Any]] = []
 

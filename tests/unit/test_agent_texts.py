@@ -161,7 +161,7 @@ async def test_one_override_that_cannot_be_read_leaves_the_others_and_does_not_r
             can_create=True, entries=entries,
         )  # fmt: skip
         link.boot = "b1"
-        await of.desk.agent_listed(link, told)
+        await of.outbox.schedules_listed(link, told)
         sent = {of["key"]: of for of in of.sent[-1]["params"]["overrides"]}
         assert sent.keys() == {"nightly", "hourly"}  # a new entry that cannot be read is not made
         assert (sent["nightly"]["is_enabled"], sent["nightly"]["spec"], "error" in sent["nightly"]) == (False, None, False)

@@ -106,7 +106,7 @@ def test_a_command_is_not_sent_again_to_another_environment_or_worker_of_the_fol
     body = {"action": "shutdown_worker", "app": "shop", "worker": NAME, "confirm": "shutdown", "environment": "staging"}
     assert shop.ask("POST", "/workers/actions", body).status_code == 202
     assert len(shop.frames["staging"]) == 1
-    again = shop.site.server.dispatch.agent_connected
+    again = shop.site.server.outbox.agent_connected
     shop.site.call(again, shop.links["production"])
     assert shop.frames["production"] == []
     other = shop.add("staging", "b7", clock.now())
@@ -213,8 +213,8 @@ def test_a_pause_concerns_the_queue_of_one_environment(shop: Shop) -> None:
     for environment, sent in (("production", 0), ("staging", 1)):
         shop.frames[environment].clear()
         link = shop.add(environment, f"again-{environment}", clock.now())
-        shop.site.call(shop.site.server.dispatch.agent_connected, link)
-        assert len([frame for frame in shop.frames[environment] if frame["id"].startswith("pause_queue.")]) == sent
+        shop.site.call(shop.site.server.outbox.agent_connected, link)
+        assert len([frame for frame in shop.frames[environment] if frame["id"].startswith("pause.")]) == sent
 
 
 def test_an_unknown_environment_is_never_guessed() -> None:

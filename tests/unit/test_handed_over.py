@@ -109,7 +109,7 @@ async def add_waiting(of: House) -> CommandRow:
 async def test_a_command_goes_to_one_folder_though_two_agents_connect_at_once(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         await add_waiting(of)
-        await connect_two(of, of.dispatch.agent_connected)
+        await connect_two(of, of.outbox.agent_connected)
         assert len(of.sent) == 1
         assert await of.store.fetch_all("SELECT status, spool FROM command") == [("sent", "one")]
 
@@ -120,7 +120,7 @@ async def test_a_command_that_ended_meanwhile_is_not_sent(tmp_path: Path) -> Non
         async with busy_writer(of.store):
             ending = asyncio.ensure_future(of.store.write(lambda db: commands.finish_command(db, 1, row.id, NOON, "expired", {})))
             await settle()
-            telling = asyncio.ensure_future(of.dispatch.agent_connected(of.agent()))
+            telling = asyncio.ensure_future(of.outbox.agent_connected(of.agent()))
             await settle()
         await asyncio.gather(ending, telling)
         assert of.sent == []
@@ -131,6 +131,6 @@ async def test_a_fire_goes_to_one_folder_though_two_agents_connect_at_once(tmp_p
         id = await of.make(catch_up="once")
         await of.go(60)
         assert await of.outcomes(id) == [(60, "waiting")]
-        await connect_two(of, of.scheduler.agent_connected)
+        await connect_two(of, of.outbox.agent_connected)
         assert len(of.sent) == 1
         assert await of.store.fetch_all("SELECT outcome, spool FROM fire") == [("handed", "one")]

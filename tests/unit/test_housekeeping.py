@@ -17,7 +17,7 @@ from z4j.exceptions import StoreError
 from z4j.housekeeping import ASSUMED_US, SETTLE_US, SILENT_US, Housekeeping, Work
 from z4j.rules.frames import Discovery, Heartbeat, Hello, RunningItem, WorkerFacts
 from z4j.store import agents
-from z4j.store.db import Connection, Store
+from z4j.store.db import Store
 from z4j.store.originals import get_original
 from z4j.store.retention import DAY_US, Retention
 from z4j.store.tasks import TaskFilter, get_task, list_tasks
@@ -181,25 +181,6 @@ async def test_an_agent_that_says_nothing_is_gone_and_comes_back(tmp_path: Path)
         await hear(store, "b00t", T + SILENT_US + 2, beat())
         [agent] = await agents.list_agents(store)
         assert agent.left_at is None
-
-
-async def test_commands_nobody_took_expire(tmp_path: Path) -> None:
-    def add(db: Connection) -> int:
-        rows = [("old", "sent", T), ("new", "waiting", T + 99), ("begun", "accepted", T)]
-        return db.executemany(
-            "INSERT INTO command (id, app_id, engine, action, params, asked_by, created_at, status, expires_at)"
-            " VALUES (?, 1, 'celery', 'cancel_task', '{}', 'ada', 0, ?, ?)",
-            rows,
-        ).rowcount
-
-    async with database(tmp_path) as store:
-        heard = Heard()
-        await store.write(add)
-        await Housekeeping(store, heard).expire_commands(T + 1)
-        assert dict(await store.fetch_all("SELECT id, status FROM command")) == {"old": "expired", "new": "waiting", "begun": "accepted"}
-        assert heard == ["changes", "tasks"]
-        await Housekeeping(store, heard).expire_commands(T + 1)
-        assert heard == ["changes", "tasks"]
 
 
 # -- retention ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j.dispatch import original_params, queue_proof
+from z4j.agents.frames import original_params, queue_proof
 from z4j.hub import AgentLink, Hub, Need
 from z4j.store.originals import Original
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
+from z4j.agents.outbox import Outbox
 from z4j.exceptions import BadInput, NotAllowed, WrongState
 from z4j.hub import AgentLink, Hub
 from z4j.ingest import ingest_batch
@@ -49,7 +50,7 @@ class Agent:
     store: Store
     answer: Callable[[dict[str, Any]], str | None] = lambda frame: "done"
     frames: list[dict[str, Any]] = field(default_factory=list)
-    plans: Plans | None = None
+    outbox: Outbox | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def link(self, boot: str = "b1", spool: str = "s1", **facts: Any) -> AgentLink:
@@ -71,8 +72,8 @@ class Agent:
     async def say(self, id: str, status: str) -> None:
         records = [["command", id, T, "accepted", {}], ["command", id, T + 1, status, {"error": "so it is"}]]
         done = await ingest_batch(self.store, 1, b"".join(map(wire.encode_record, records)), at=T)
-        if self.plans is not None:
-            self.plans.wake(done.plans)
+        if self.outbox is not None:
+            await self.outbox.answered(1, done.answers)
 
     def items(self) -> list[str]:
         return [frame["params"]["task_id"] for frame in self.frames]
@@ -113,8 +114,8 @@ class Stage:
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     async with database(folder) as store:
         hub, agent = Hub(), Agent(store)
-        made = Plans(store, hub, Live(), AuditLog(folder))
-        agent.plans = made
+        agent.outbox = Outbox(store, hub)
+        made = Plans(agent.outbox, Live(), AuditLog(folder))
         hub.connect(agent.link())
         await made.start()
         try:
@@ -263,19 +264,19 @@ async def test_a_restart_goes_on_and_hands_the_same_commands_to_the_same_spool_o
         await on.plans.stop()
 
         again, hub = Agent(on.store), Hub()
-        other = Plans(on.store, hub, Live(), AuditLog(tmp_path))
-        again.plans = other
+        again.outbox = Outbox(on.store, hub)
+        other = Plans(again.outbox, Live(), AuditLog(tmp_path))
         await other.start()
         await asyncio.sleep(0.1)
         stranger = again.link("b2", "another-spool")
         hub.connect(stranger)
-        await other.agent_connected(stranger)
+        await again.outbox.agent_connected(stranger)
         other_engine = again.link("b4", capabilities={("rq", "retry_task"): "any"})
-        await other.agent_connected(other_engine)
+        await again.outbox.agent_connected(other_engine)
         assert again.frames == []
         link = again.link("b3")
         hub.connect(link)
-        await other.agent_connected(link)
+        await again.outbox.agent_connected(link)
         assert [frame["id"] for frame in again.frames] == [frame["id"] for frame in on.agent.frames]
         assert [frame["params"] for frame in again.frames] == [frame["params"] for frame in on.agent.frames]
         assert await on.account(await on.wait(row, "done")) == {"done": 5}

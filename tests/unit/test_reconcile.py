@@ -10,11 +10,13 @@ import pytest
 
 from tests.support.database import SECOND, T, database, task, tell
 from tests.unit.test_housekeeping import LATER, Heard, beat, connect_agent, gone, hear, leave, states
+from z4j.agents.answers import Answer
+from z4j.agents.outbox import Outbox
 from z4j.exceptions import StoreError
 from z4j.housekeeping import SETTLE_US, Housekeeping
 from z4j.hub import AgentLink, Hub
-from z4j.ingest import LOOKUP
 from z4j.reconcile import AGAIN_US, ANSWER_US, OUTSTANDING, Reconcile
+from z4j.rules.command_ids import parse
 from z4j.store.db import Store
 from z4j.store.tasks import get_task
 
@@ -46,8 +48,15 @@ class House:
 
     def __init__(self, store: Store) -> None:
         self.store, self.hub = store, Hub()
-        self.reconcile = Reconcile(store, self.hub, Heard())
+        self.outbox = Outbox(store, self.hub)
+        self.reconcile = Reconcile(self.outbox, Heard())
         self.keeping = Housekeeping(store, Heard(), reconcile=self.reconcile)
+
+    async def answer(self, app_id: int, id: str, status: str, fields: dict[str, Any], spool: str = "s1") -> None:
+        """An agent of this app and folder answers."""
+        found = parse(id)
+        assert found is not None
+        await self.outbox.answered(app_id, [Answer(found, status, fields, spool)])
 
     async def look(self, at: int) -> int:
         await hear(self.store, "newer", at, beat())
@@ -62,12 +71,12 @@ async def test_what_the_engine_knows_becomes_the_end(tmp_path: Path) -> None:
         assert await house.look(AT) == 0
         assert set(asked.ids()) == {"a", "b"}
         assert {frame["action"] for frame in asked} == {"lookup_task"}
-        assert all(frame["id"].startswith(LOOKUP) for frame in asked)
+        assert all(frame["id"].startswith("lookup.") for frame in asked)
         assert await house.look(AT + SECOND) == 0
         assert len(asked) == 2, "each is asked about once at a time"
-        await house.reconcile.answered(1, asked.ids()["a"], "accepted", {})
-        await house.reconcile.answered(1, asked.ids()["a"], "done", {"state": "succeeded"})
-        await house.reconcile.answered(1, asked.ids()["b"], "done", {"state": "failed", "engine_state": "FAILURE"})
+        await house.answer(1, asked.ids()["a"], "accepted", {})
+        await house.answer(1, asked.ids()["a"], "done", {"state": "succeeded"})
+        await house.answer(1, asked.ids()["b"], "done", {"state": "failed", "engine_state": "FAILURE"})
         assert await states(store) == {"a": "succeeded", "b": "failed", "c": "succeeded"}
         detail = await get_task(store, 2)
         assert detail is not None
@@ -82,7 +91,7 @@ async def test_what_lies_in_the_broker_waits_again(tmp_path: Path) -> None:
         await gone(store)
         await house.look(AT)
         for id in asked.ids().values():
-            await house.reconcile.answered(1, id, "done", {"state": "queued"})
+            await house.answer(1, id, "done", {"state": "queued"})
         assert await states(store) == {"a": "queued", "b": "queued", "c": "succeeded"}
         await tell(store, task("started", "a", LATER + 60 * SECOND, run="newer.9"))
         assert (await states(store))["a"] == "running"
@@ -100,8 +109,8 @@ async def test_what_nobody_knows_is_lost_with_the_evidence(tmp_path: Path, statu
         await gone(store)
         assert await house.look(AT) == 0
         if status is not None:
-            await house.reconcile.answered(1, asked.ids()["a"], status, facts)
-            await house.reconcile.answered(1, asked.ids()["b"], status, facts)
+            await house.answer(1, asked.ids()["a"], status, facts)
+            await house.answer(1, asked.ids()["b"], status, facts)
         assert await house.look(AT + ANSWER_US + 1) == 2
         detail = await get_task(store, 1)
         assert detail is not None
@@ -130,7 +139,7 @@ async def test_what_still_runs_is_asked_again_later_and_not_called_lost(tmp_path
         await gone(store)
         await house.look(AT)
         for id in asked.ids().values():
-            await house.reconcile.answered(1, id, "done", {"state": "running"})
+            await house.answer(1, id, "done", {"state": "running"})
         assert await house.look(AT + 2 * ANSWER_US) == 0
         assert len(asked) == 2
         assert await house.look(max(AT, 0) + 10**15) == 0, "its hour has come"
@@ -149,7 +158,7 @@ async def test_a_process_that_left_is_asked_about_without_proof_and_never_called
         assert asked == [], "it may come back"
         assert await house.keeping.find_lost(LATER + SETTLE_US + 1) == 0
         assert list(asked.ids()) == ["a"]
-        await house.reconcile.answered(1, asked.ids()["a"], "done", {"state": "unknown"})
+        await house.answer(1, asked.ids()["a"], "done", {"state": "unknown"})
         assert await house.keeping.find_lost(LATER + SETTLE_US + AGAIN_US) == 0
         assert (await states(store))["a"] == "running"
         await tell(store, task("succeeded", "a", LATER, started_at=T + SECOND))
@@ -166,7 +175,7 @@ async def test_an_engine_is_not_flooded(tmp_path: Path) -> None:
         assert await house.look(AT) == 0
         assert len(asked) == OUTSTANDING
         for id in asked.ids().values():
-            await house.reconcile.answered(1, id, "done", {"state": "succeeded"})
+            await house.answer(1, id, "done", {"state": "succeeded"})
         assert await house.look(AT + SECOND) == 0
         assert len(asked) == 2 * OUTSTANDING
 
@@ -178,8 +187,9 @@ async def test_answers_nobody_waits_for_change_nothing(tmp_path: Path) -> None:
         await gone(store)
         await house.look(AT)
         before = await states(store)
-        await house.reconcile.answered(2, asked.ids()["a"], "done", {"state": "succeeded"})
-        await house.reconcile.answered(1, LOOKUP + "made up", "done", {"state": "succeeded"})
+        await house.answer(2, asked.ids()["a"], "done", {"state": "succeeded"})
+        await house.answer(1, asked.ids()["a"], "done", {"state": "succeeded"}, spool="another")
+        await house.answer(1, "lookup.made-up", "done", {"state": "succeeded"})
         assert await states(store) == before
 
 
@@ -195,7 +205,7 @@ async def test_a_full_disk_is_no_answer(tmp_path: Path, monkeypatch: pytest.Monk
 
         with monkeypatch.context() as full:
             full.setattr(store, "write", fail)
-            await house.reconcile.answered(1, asked.ids()["a"], "done", {"state": "succeeded"})
+            await house.answer(1, asked.ids()["a"], "done", {"state": "succeeded"})
         assert (await states(store))["a"] == "running"
         await house.look(AT + SECOND)
         assert len(asked) == 3, "asked again"

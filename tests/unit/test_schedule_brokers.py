@@ -54,15 +54,15 @@ async def test_a_fire_waits_for_its_broker_and_is_not_sent_again_elsewhere(tmp_p
         id = await of.make(broker=B, catch_up="once")
         link = await agent(of, "a", {A: ""})
         await of.go(60)
-        await of.scheduler.agent_connected(link)
+        await of.outbox.agent_connected(link)
         assert (sent(of), await of.outcomes(id)) == ([], [(60, "waiting")])
         late = await agent(of, "late", {})
         late.brokers = {"celery": {A: ""}}
         of.hub.learn_brokers(late, "celery", {A: "", B: ""})
-        await of.scheduler.brokers_learned(late)
+        await of.outbox.brokers_learned(late)
         assert sent(of) == [("late", B)]
         for boot, brokers, expected in (("a2", {A: ""}, []), ("b2", {B: ""}, [("b2", B)]), ("old", {}, [("old", "")])):
-            await of.scheduler.agent_connected(await agent(of, boot, brokers))
+            await of.outbox.agent_connected(await agent(of, boot, brokers))
             assert sent(of) == expected, "an agent that reports no broker may have any"
 
 

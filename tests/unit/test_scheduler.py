@@ -12,7 +12,7 @@ import pytest
 from tests.support.database import SECOND, life, origin, task, tell
 from tests.support.scheduling import NOON, Person, house
 from z4j import clock
-from z4j.ingest import FIRE
+from z4j.agents.outbox import Outbox
 from z4j.scheduler import ANSWER, LISTED, Scheduler, wake_of
 from z4j.store import fires, schedules
 
@@ -29,7 +29,7 @@ async def test_fires_on_time_and_is_answered(tmp_path: Path) -> None:
         await of.go(1)
         assert len(of.sent) == 1
         frame = of.sent[0]
-        assert (frame["action"], frame["engine"], frame["id"][: len(FIRE)]) == ("run_task", "celery", FIRE)
+        assert (frame["action"], frame["engine"], frame["id"]) == ("run_task", "celery", f"fire.{frame['params']['new_id']}")
         params = {"name": "shop.report", "args": [1], "kwargs": {"fast": True}, "queue": "work", "proofs": {}}
         assert {name: value for name, value in frame["params"].items() if name != "new_id"} == params
         assert await of.outcomes(id) == [(60, "handed")]
@@ -126,7 +126,7 @@ async def test_without_an_agent_it_waits_and_is_missed_when_its_time_is_over(tmp
         assert await of.store.write(lambda db: fires.expire_own(db, at)) == 1
         assert await of.outcomes(id) == [(60, "missed")]
         assert "no agent" in (await of.fires(id))[0].error
-        await of.scheduler.agent_connected(of.agent())
+        await of.outbox.agent_connected(of.agent())
         assert await of.outcomes(other) == [(60, "handed")]
         assert len(of.sent) == 1
 
@@ -138,9 +138,9 @@ async def test_while_nobody_is_there_only_the_newest_of_those_that_catch_up_once
         await of.go(60)
         assert await of.outcomes(id) == [(60, "missed"), (120, "waiting")]
         link = of.agent(environment="staging")
-        await of.scheduler.agent_connected(link)
+        await of.outbox.agent_connected(link)
         assert of.sent == [], "another environment"
-        await of.scheduler.agent_connected(of.agent("right"))
+        await of.outbox.agent_connected(of.agent("right"))
         assert len(of.sent) == 1
 
 
@@ -151,9 +151,9 @@ async def test_what_was_handed_over_and_not_answered_goes_to_the_same_folder_aga
         await of.go(60)
         first = dict(of.sent[0])
         of.sent.clear()
-        await of.scheduler.agent_connected(of.agent("elsewhere", spool="s2"))
+        await of.outbox.agent_connected(of.agent("elsewhere", spool="s2"))
         assert of.sent == []
-        await of.scheduler.agent_connected(of.agent("again"))
+        await of.outbox.agent_connected(of.agent("again"))
         assert [frame["id"] for frame in of.sent] == [first["id"]]
         at = of.move(ANSWER / SECOND + 1)
         assert await of.store.write(lambda db: fires.expire_own(db, at)) == 1
@@ -166,11 +166,12 @@ async def test_a_server_that_dies_while_it_fires_neither_doubles_nor_forgets(tmp
         ids = [await of.make(name=f"n{number}") for number in range(20)]
         await of.go(60)
         assert [await of.outcomes(id) for id in ids] == [[(60, "waiting")]] * 20
-        again = Scheduler(of.store, of.hub, lambda topics: None)
+        outbox = Outbox(of.store, of.hub)
+        again = Scheduler(outbox, lambda topics: None)
         link = of.agent()
         assert await again.fire_due(of.at) is False
-        await again.agent_connected(link)
-        await again.agent_connected(link)
+        await outbox.agent_connected(link)
+        await outbox.agent_connected(link)
         sent = [frame["params"]["new_id"] for frame in of.sent]
         assert len(sent) == 40, "the second time the same commands again, which the ledger answers"
         assert len(set(sent)) == 20
@@ -251,7 +252,7 @@ async def test_many_are_fired_in_the_order_of_their_due_times(tmp_path: Path) ->
         await of.go(700)
         due = [frame["id"] for frame in of.sent]
         assert len(due) == 250
-        rows = {f"{FIRE}{row.task_id}": row.due_at for each in (await fires.list_latest(of.store, 5)).values() for row in each}
+        rows = {f"fire.{row.task_id}": row.due_at for each in (await fires.list_latest(of.store, 5)).values() for row in each}
         order = [rows[id] for id in due]
         assert order == sorted(order)
 

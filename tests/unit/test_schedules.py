@@ -139,7 +139,7 @@ async def test_a_viewer_changes_nothing(tmp_path: Path) -> None:
 async def test_a_schedule_in_code_is_overridden_and_goes_back(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "beat", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
         row = await by_key(of, "nightly")
         assert (row.is_code, row.is_overridden, row.next_at) == (True, False, NOON + 60 * SECOND)
         await of.desk.switch(Person(), row, on=False, reason="noisy")
@@ -147,7 +147,7 @@ async def test_a_schedule_in_code_is_overridden_and_goes_back(tmp_path: Path) ->
         assert (told["action"], told["engine"]) == ("apply_overrides", "celery_beat")
         off = {"key": "nightly", "is_new": False, "is_deleted": False, "is_enabled": False, "spec": None}
         assert told["params"]["overrides"] == [off]
-        await of.desk.agent_listed(link, listing("celery_beat", entry(is_enabled=False), applied=digest_of([off])))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry(is_enabled=False), applied=digest_of([off])))
         row = await by_key(of, "nightly")
         assert (row.is_enabled, row.is_overridden, row.next_at) == (False, True, None)
         change = dataclasses.replace(wanted(), scheduler="celery_beat", expression="300", args=None, kwargs=None, is_enabled=False)
@@ -165,18 +165,18 @@ async def test_a_schedule_in_code_is_overridden_and_goes_back(tmp_path: Path) ->
 async def test_a_new_one_stands_beside_the_code_and_every_process_that_connects_is_told(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "beat", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
         await of.desk.create(Person(), dataclasses.replace(wanted(), scheduler="celery_beat"))
-        await of.desk.agent_listed(link, listing("celery_beat", entry(), entry("z4j:report", is_code=False)))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry(), entry("z4j:report", is_code=False)))
         with pytest.raises(WrongState, match="already"):
             await of.desk.create(Person(), dataclasses.replace(wanted(), scheduler="celery_beat"))
         made = of.sent[-1]["params"]["overrides"]
         assert [(of_one["key"], of_one["is_new"]) for of_one in made] == [("z4j:report", True)]
         of.sent.clear()
         other = await connect(of, "second", BEAT)
-        await of.desk.agent_listed(other, listing("celery_beat", entry(), applied=digest_of(made)))
+        await of.outbox.schedules_listed(other, listing("celery_beat", entry(), applied=digest_of(made)))
         assert of.sent == [], "it has them already, from its own disk"
-        await of.desk.agent_listed(other, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(other, listing("celery_beat", entry()))
         assert [frame["params"]["overrides"] for frame in of.sent] == [made]
         change = dataclasses.replace(wanted(), scheduler="celery_beat", args=["•••", 2], kwargs={"fast": "•••"})
         await of.desk.edit(Person(), await by_key(of, "z4j:report"), change)
@@ -193,7 +193,7 @@ async def test_a_schedule_in_a_store_is_changed_by_a_command(tmp_path: Path) -> 
     async with house(tmp_path) as of:
         link = await connect(of, "rq", STORE)
         listed = listing("rq_scheduler", entry(is_code=False), store="redis", engine="rq")
-        await of.desk.agent_listed(link, listed)
+        await of.outbox.schedules_listed(link, listed)
         row = await by_key(of, "nightly")
         change = dataclasses.replace(wanted(), scheduler="rq_scheduler", expression="120", args=None, kwargs=None)
         await of.desk.edit(Person(), row, change)
@@ -216,16 +216,16 @@ async def test_a_schedule_in_a_store_is_changed_by_a_command(tmp_path: Path) -> 
 async def test_what_an_entry_cannot_is_refused_with_its_reason(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "rq", STORE)
-        await of.desk.agent_listed(link, listing("rq_scheduler", entry(is_code=False, unable={"save": "a rule of its own"})))
+        await of.outbox.schedules_listed(link, listing("rq_scheduler", entry(is_code=False, unable={"save": "a rule of its own"})))
         row = await by_key(of, "nightly")
         with pytest.raises(WrongState, match="a rule of its own"):
             await of.desk.edit(Person(), row, wanted())
-        await of.desk.agent_listed(link, listing("rq_scheduler", store="redis"))
+        await of.outbox.schedules_listed(link, listing("rq_scheduler", store="redis"))
         gone = await schedules.get_schedule(of.store, row.id)
         assert gone is not None
         assert gone.gone_at is None, "a list that came in the same moment says nothing"
         of.move(1)
-        await of.desk.agent_listed(link, listing("rq_scheduler", store="redis"))
+        await of.outbox.schedules_listed(link, listing("rq_scheduler", store="redis"))
         gone = await schedules.get_schedule(of.store, row.id)
         assert gone is not None
         assert gone.gone_at == of.at
@@ -237,7 +237,7 @@ async def test_what_an_entry_cannot_is_refused_with_its_reason(tmp_path: Path) -
 async def test_fires_are_put_beside_what_was_due(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "beat", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
         row = await by_key(of, "nightly")
         due = NOON + 60 * SECOND
         await tell(of.store, fired("beat", "nightly", due, due + SECOND), fired("beat", "nightly", due, due + SECOND), at=due + SECOND)
@@ -282,7 +282,7 @@ async def test_one_that_fires_before_it_is_listed_is_not_lost(tmp_path: Path) ->
 async def test_two_beats_are_told_as_double_and_a_restart_is_not(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         first = await connect(of, "one", BEAT)
-        await of.desk.agent_listed(first, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(first, listing("celery_beat", entry()))
         row = await by_key(of, "nightly")
         due = NOON + 60 * SECOND
         await tell(of.store, fired("one", "nightly", due, due), at=due)
@@ -299,7 +299,7 @@ async def test_two_beats_are_told_as_double_and_a_restart_is_not(tmp_path: Path)
 async def test_a_fire_of_the_very_same_time_is_double_whoever_is_left(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         first = await connect(of, "one", BEAT)
-        await of.desk.agent_listed(first, listing("celery_beat", entry(kind="cron", expression="* * * * *")))
+        await of.outbox.schedules_listed(first, listing("celery_beat", entry(kind="cron", expression="* * * * *")))
         row = await by_key(of, "nightly")
         due = NOON + 60 * SECOND
         await tell(of.store, origin("two"), fired("one", "nightly", due, due), fired("two", "nightly", due, due + 5), at=due + 5)
@@ -309,7 +309,7 @@ async def test_a_fire_of_the_very_same_time_is_double_whoever_is_left(tmp_path: 
 async def test_a_fire_whose_function_raised_is_a_fire_and_one_that_was_never_sent_is_none(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "one", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry(kind="cron", expression="* * * * *")))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry(kind="cron", expression="* * * * *")))
         row = await by_key(of, "nightly")
         due = NOON + 60 * SECOND
         one = fired("one", "nightly", due, due), fired("one", "nightly", due, due + 1, outcome="failed")
@@ -325,7 +325,7 @@ async def test_a_fire_whose_function_raised_is_a_fire_and_one_that_was_never_sen
 async def test_a_beat_that_dies_is_told_by_what_it_misses_and_a_late_word_takes_it_back(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "beat", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
         row = await by_key(of, "nightly")
         due = NOON + 60 * SECOND
         await leave(of, "beat")
@@ -342,17 +342,17 @@ async def test_a_beat_that_dies_is_told_by_what_it_misses_and_a_late_word_takes_
 async def test_of_a_scheduler_nobody_hears_nothing_is_said_to_be_missed(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "web", STORE)
-        await of.desk.agent_listed(link, listing("rq_scheduler", entry(is_code=False), is_firing=False))
+        await of.outbox.schedules_listed(link, listing("rq_scheduler", entry(is_code=False), is_firing=False))
         assert await of.store.write(lambda db: overdue.write_missed(db, NOON + 7_200 * SECOND)) == 0
 
 
 async def test_old_fires_and_schedulers_are_deleted(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
         link = await connect(of, "old", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
         of.move(100)
         link = await connect(of, "new", BEAT)
-        await of.desk.agent_listed(link, listing("celery_beat", entry()))
+        await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
         await tell(of.store, fired("new", "nightly", NOON, NOON), at=NOON)
         at = of.at
         await of.store.write(lambda db: schedules.delete_old_schedulers(db, at + 1))

@@ -52,7 +52,7 @@ async def test_a_run_is_delivered_whole_and_stored_redacted(tmp_path: Path) -> N
         assert stored is not None
         assert stored.params["args"] == [7, MASK]  # the parameters of this task are not known, so any text by position may be a secret
         assert CANARY not in stored.reason
-        assert (await commands.whole_params(of.store, stored))["kwargs"]["password"] == CANARY
+        assert (await commands.whole_params(of.store, stored.id, stored.params))["kwargs"]["password"] == CANARY
         await of.answer(of.sent[-1], error=f"password={CANARY}")
         ended = await commands.get_command(of.store, made.id)
         assert ended is not None
@@ -69,8 +69,8 @@ async def test_a_run_that_waits_for_an_agent_is_delivered_whole(tmp_path: Path) 
         made = await run(of)
         await of.store.write(lambda db: db.execute("UPDATE command SET status = 'waiting', spool = NULL").rowcount)
         of.sent.clear()
-        await of.dispatch.agent_connected(link)
-        assert of.sent[0]["id"] == made.id
+        await of.outbox.agent_connected(link)
+        assert of.sent[0]["id"] == f"command.{made.id}"
         assert of.sent[0]["params"]["kwargs"]["password"] == CANARY
         assert clear_files(tmp_path) == []
 
@@ -83,7 +83,7 @@ async def test_a_lost_key_fails_the_command_and_says_so(tmp_path: Path) -> None:
         (tmp_path / KEY_FILE).write_bytes(bytes(32))
         of.store.seal = Seal(tmp_path)
         of.sent.clear()
-        await of.dispatch.agent_connected(link)
+        await of.outbox.agent_connected(link)
         failed = await commands.get_command(of.store, made.id)
         assert failed is not None
         assert failed.status == "failed"
@@ -205,7 +205,7 @@ async def test_what_older_releases_stored_in_clear_is_encrypted_at_the_start(tmp
         assert len(read) > 4, "older rules of redaction: all of it is looked at again"
         stored = await commands.get_command(of.store, made.id)
         assert stored is not None
-        assert (await commands.whole_params(of.store, stored)) == TYPED
+        assert (await commands.whole_params(of.store, stored.id, stored.params)) == TYPED
         assert (await schedules.whole_arguments(of.store, id))[1] == json.dumps({"password": CANARY})
         with sqlite3.connect(tmp_path / "z4j.db") as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

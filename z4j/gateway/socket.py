@@ -17,19 +17,16 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from z4j import __version__, clock, ingest, logs
+from z4j.agents.outbox import Outbox
 from z4j.background.duty import WHENEVER_S, Duties
-from z4j.dispatch import Dispatch
 from z4j.exceptions import StoreError
 from z4j.gateway.auth import AgentToken
 from z4j.gateway.backlog import Backlog
 from z4j.gateway.guard import Guard, Refused, address_of, is_private
 from z4j.gateway.session import Batch, ProtocolError, Session
-from z4j.hub import AgentLink, Hub
+from z4j.hub import AgentLink
 from z4j.live import Live
-from z4j.plans import Plans
-from z4j.reconcile import Reconcile
 from z4j.rules.frames import Discovery, Goodbye, Heartbeat, Hello, KeptHead, Schedules
-from z4j.schedules import ScheduleDesk
 from z4j.store import agents, gaps
 from z4j.store.db import Store
 from z4j.witnesses import Witnesses
@@ -49,26 +46,19 @@ class Gateway:
     def __init__(
         self,
         store: Store,
-        hub: Hub,
         live: Live,
-        dispatch: Dispatch,
+        outbox: Outbox,
         witnesses: Witnesses,
-        plans: Plans,
-        reconcile: Reconcile,
-        schedules: ScheduleDesk,
         *,
         per_token: int = 500,
         duties: Duties | None = None,
     ) -> None:
         self.duty = (duties or Duties()).add("ingest", WHENEVER_S)
         self.store = store
-        self.hub = hub
         self.live = live
-        self.dispatch = dispatch
+        self.outbox = outbox
+        self.hub = outbox.hub
         self.witnesses = witnesses
-        self.plans = plans
-        self.reconcile = reconcile
-        self.schedules = schedules
         self.guard = Guard(store, per_token)
         self.backlog = Backlog()
 
@@ -208,12 +198,10 @@ class _Peer:
                     "discovery", lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at), lane=self.token.app_id
                 )
                 if has_learned:
-                    await self.gateway.dispatch.brokers_learned(self._linked())
-                    await self.gateway.schedules.scheduler.brokers_learned(self._linked())
-                    self.gateway.plans.brokers_learned()
+                    await self.gateway.outbox.brokers_learned(self._linked())
                 self.gateway.live.changed(("workers", "queues"))
             case Schedules() as told:
-                await self.gateway.schedules.agent_listed(self._linked(), told)
+                await self.gateway.outbox.schedules_listed(self._linked(), told)
             case Goodbye() as goodbye:
                 self.reason, self.is_orderly = goodbye.reason or "goodbye", True
                 await self.batches.join()
@@ -238,7 +226,9 @@ class _Peer:
         while True:
             batch = await self.batches.get()
             try:
-                done = await ingest.ingest_batch(self.gateway.store, self.token.app_id, batch.records, at=clock.now())
+                done = await ingest.ingest_batch(
+                    self.gateway.store, self.token.app_id, batch.records, at=clock.now(), spool=self._linked().spool
+                )
             except Exception as error:  # not acked, so the agent keeps it and sends it again when it comes back
                 self.gateway.duty.failed(error)
                 await self._close(wire.STOPPING, error.message if isinstance(error, StoreError) else "the batch could not be stored")
@@ -252,12 +242,7 @@ class _Peer:
                 logs.records_refused(self.token.app_id, done.refused)
             self.out.put_nowait(self.session.send_ack(batch.seq))
             self.gateway.live.changed(done.topics)
-            self.gateway.plans.wake(done.plans)
-            for answer in done.lookups:
-                try:
-                    await self.gateway.reconcile.answered(self.token.app_id, answer.command_id, answer.status, answer.facts or {})
-                except Exception as error:  # the batch is stored and acked; the engine is asked again
-                    self.gateway.reconcile.duty.failed(error)
+            await self.gateway.outbox.answered(self.token.app_id, done.answers)
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
     async def _greeted(self, hello: Hello) -> None:
@@ -298,9 +283,7 @@ class _Peer:
         self.gateway.witnesses.connect(self._show, after=head["seq"] if head else 0)
         logs.agent_connected(self.token.app, hello.boot, hello.host, hello.pid, hello.worker or "")
         self.gateway.live.changed(("workers", "strip"))
-        await self.gateway.dispatch.agent_connected(self.link)
-        await self.gateway.plans.agent_connected(self.link)
-        await self.gateway.schedules.scheduler.agent_connected(self.link)
+        await self.gateway.outbox.agent_connected(self.link)
 
     async def _audit_head(self, hello: Hello) -> dict[str, Any] | None:
         """The newest signed head, and whether the log extends the one this agent kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from z4j_agent.redaction import redact_answer
 
 SQL = sql.load("commands")
 NEWEST = 1 << 62
+SILENT_US = 15 * 60_000_000
+"""How long after its expiry a command may take that an agent has accepted: a purge of a long queue does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +75,16 @@ def add_command(db: Connection, command: CommandRow, task_name: str = "") -> Com
     return dataclasses.replace(command, params=shown)
 
 
-async def whole_params(store: Store, command: CommandRow) -> dict[str, Any]:
-    """The parameters as they were typed, for the agent alone. Raises StoreError where they cannot be decrypted."""
-    row = await store.fetch_one(SQL["sealed_of"], {"id": command.id})
-    return command.params if row is None or not row[0] else dict(store.seal.open(row[0], f"command {command.id}"))
+async def whole_params(store: Store, id: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as they were typed, for the agent alone; `shown` where none is secret. Raises SealError where they cannot be
+    decrypted."""
+    row = await store.fetch_one(SQL["sealed_of"], {"id": id})
+    return dict(shown) if row is None or not row[0] else dict(store.seal.open(row[0], f"command {id}"))
 
 
 def mark_sent(db: Connection, id: str, spool: str, at: int) -> bool:
-    """It is for the agents of that spool folder. False: another has it since it was read, or it has ended; then
-    it must not be sent."""
+    """It is for the agents of that spool folder. False where it was handed to a folder since it was read, or has ended: then it must not
+    be sent."""
     return bool(db.execute(SQL["mark_sent"], {"id": id, "spool": spool, "at": at}).fetchall())
 
 
@@ -122,12 +126,19 @@ async def get_command(store: Store, id: str) -> CommandRow | None:
     return None if row is None else _row(row)
 
 
-def finish_command(db: Connection, app_id: int, command_id: str, at: int, status: str, facts: dict[str, Any]) -> None:
-    """Note what an agent of its app says became of a command; the same word twice changes nothing, an unknown id neither."""
-    params = {"id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(redact_answer(facts))}
-    db.execute(SQL["finish_command"], params)
+def finish_command(
+    db: Connection, app_id: int, command_id: str, at: int, status: str, fields: dict[str, Any], spool: str | None = None
+) -> bool:  # fmt: skip
+    """Stores what an agent of its app says became of a command. Returns whether that is news: the same answer twice is not, nor an unknown
+    id, nor the answer of a spool folder that the command was not handed to. Without `spool` any folder is believed."""
+    params = {
+        "id": command_id, "app_id": app_id, "at": at, "status": status, "detail": json.dumps(redact_answer(fields)), "spool": spool
+    }  # fmt: skip
+    return bool(db.execute(SQL["finish_command"], params).fetchall())
 
 
 def expire_commands(db: Connection, at: int) -> list[str]:
-    """End every command whose time ran out before an agent accepted it. Returns their ids."""
-    return [row[0] for row in db.execute(SQL["expire_commands"], {"at": at}).fetchall()]
+    """Ends every command that no agent took in time (`expired`), or that was handed to an agent which has not answered (`unknown`: an
+    answer that comes later still counts). Returns their ids."""
+    params = {"at": at, "silent": at - SILENT_US, "detail": json.dumps({"error": "it was handed to an agent that has not answered"})}
+    return [row[0] for row in db.execute(SQL["expire_commands"], params).fetchall()]

@@ -1,15 +1,17 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
 -- finish_command --
--- What an agent of its app says became of a command. "accepted" ends nothing, and nothing follows an end but another agent's word
--- after our own "expired".
+-- What an agent of its app, and of the folder it was handed to where :spool is known, says became of a command. "accepted" ends nothing, and
+-- nothing follows an end but an agent's own answer after "expired" or "unknown".
 UPDATE command SET status = :status, detail = :detail, ended_at = CASE WHEN :status = 'accepted' THEN NULL ELSE :at END,
   sealed = CASE WHEN :status = 'accepted' THEN sealed ELSE '' END
-WHERE id = :id AND app_id = :app_id AND (ended_at IS NULL OR (status = 'expired' AND :status != 'accepted'));
+WHERE id = :id AND app_id = :app_id AND (:spool IS NULL OR spool = :spool) AND (ended_at IS NULL
+  OR (status = 'expired' AND :status != 'accepted') OR (status = 'unknown' AND :status NOT IN ('accepted', 'unknown'))) RETURNING id;
 
 -- expire_commands --
--- Commands nobody accepted in time. Index: command_open.
-UPDATE command SET status = 'expired', ended_at = :at, sealed = ''
-WHERE ended_at IS NULL AND status IN ('waiting', 'sent') AND expires_at < :at RETURNING id;
+-- Commands that no agent took, or answered, in time. Index: command_open.
+UPDATE command SET status = CASE status WHEN 'waiting' THEN 'expired' ELSE 'unknown' END,
+  detail = CASE status WHEN 'waiting' THEN detail ELSE :detail END, ended_at = :at, sealed = ''
+WHERE ended_at IS NULL AND expires_at < CASE status WHEN 'accepted' THEN :silent ELSE :at END RETURNING id;
 
 -- add_command --
 -- What somebody asked for.
@@ -23,9 +25,9 @@ VALUES (:id, :app_id, :engine, :action, :task, :task_id, :params, :target, 'wait
 SELECT sealed FROM command WHERE id = :id;
 
 -- mark_sent --
--- Handed to an agent: from now on only its spool folder may see it again. No row: another has it, or it has ended.
+-- Handed to an agent: from now on only its spool folder may see it again. No row: it was handed over before, or it has ended.
 UPDATE command SET status = 'sent', sent_at = :at, spool = :spool
-WHERE id = :id AND (status = 'waiting' OR (status = 'sent' AND spool = :spool)) RETURNING id;
+WHERE id = :id AND status = 'waiting' RETURNING id;
 
 -- list_open --
 -- What an app's agents still have to be told. Index: command_open.

@@ -153,17 +153,18 @@ async def list_open(store: Store, app_id: int) -> list[OpenFire]:
     return found
 
 
-def hand_over(db: Connection, ids: Iterable[int], spool: str, at: int, expires_at: int) -> set[int]:
-    """They are for the agents of this spool folder and no other from now on; the answer is awaited until `expires_at`. Returns those that
-    still waited: the others must not be sent."""
-    params = {"ids": json.dumps(list(ids)), "spool": spool, "at": at, "expires_at": expires_at}
+def hand_over(db: Connection, ids: Iterable[str], spool: str, at: int, expires_at: int) -> set[str]:
+    """The fires that make these tasks are for the agents of this spool folder and no other from now on; the answer is awaited until
+    `expires_at`. Returns the task ids of those that still waited: the others must not be sent."""
+    params = {"task_ids": json.dumps(list(ids)), "spool": spool, "at": at, "expires_at": expires_at}
     return {row[0] for row in db.execute(SQL["hand_over"], params)}
 
 
-def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str) -> bool:
-    """What an agent of this app says became of the fire that makes this task; False when nobody waits for that."""
+def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str, spool: str | None = None) -> bool:
+    """Stores what an agent of this app says became of the fire that makes this task. False where that is no news, or where the fire was
+    handed to another spool folder; without `spool` any folder is believed."""
     outcome = {"done": "sent", "unknown": "unknown", "expired": "missed"}.get(status, "failed")
-    about = {"task_id": task_id, "app_id": app_id, "outcome": outcome, "error": shown(error, 500)}
+    about = {"task_id": task_id, "app_id": app_id, "outcome": outcome, "error": shown(error, 500), "spool": spool}
     return status != "accepted" and bool(db.execute(SQL["finish_own"], about).fetchall())
 
 

@@ -31,9 +31,9 @@ SELECT f.id, f.schedule_id, f.due_at, f.outcome, f.task_id, coalesce(f.spool, ''
 WHERE f.outcome IN ('waiting', 'handed') AND s.app_id = :app_id ORDER BY f.due_at LIMIT :limit;
 
 -- hand_over --
--- From now on only this spool folder may see them again. Gives those of :ids (JSON) that no other has and that have not ended.
+-- From now on only this spool folder may see them again. Gives those of :task_ids (JSON) that no other has and that have not ended. Index: fire_task.
 UPDATE fire SET outcome = 'handed', spool = :spool, fired_at = coalesce(fired_at, :at), expires_at = :expires_at
-WHERE id IN (SELECT value FROM json_each(:ids)) AND outcome = 'waiting' RETURNING id;
+WHERE task_id IN (SELECT value FROM json_each(:task_ids)) AND task_id != '' AND outcome = 'waiting' RETURNING task_id;
 
 -- supersede --
 -- Of a schedule that catches up once, an older one that still waits is let go for the newer. Index: the unique one.
@@ -41,9 +41,11 @@ UPDATE fire SET outcome = 'missed', error = :error
 WHERE schedule_id = :schedule_id AND boot = '' AND outcome = 'waiting' AND due_at < :due_at;
 
 -- finish_own --
--- What an agent of its app says became of it. Index: fire_task.
+-- What an agent of its app, and of the folder it was handed to where :spool is known, says became of it. After "unknown" an agent's own answer
+-- still counts. Index: fire_task.
 UPDATE fire SET outcome = :outcome, error = :error
-WHERE task_id = :task_id AND task_id != '' AND outcome IN ('waiting', 'handed')
+WHERE task_id = :task_id AND task_id != '' AND (:spool IS NULL OR spool = :spool)
+  AND (outcome IN ('waiting', 'handed') OR (outcome = 'unknown' AND :outcome != 'unknown'))
   AND schedule_id IN (SELECT id FROM schedule WHERE id = fire.schedule_id AND app_id = :app_id) RETURNING schedule_id;
 
 -- expire_own --

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -34,6 +35,17 @@ async def get_original(store: Store, task: int) -> Original | None:
     """The original of a task, or None when none is kept."""
     row = await store.fetch_one(SQL["get_original"], {"task": task, "moved": MOVED})
     return None if row is None else Original(row[0], row[1] or None, row[2], row[3] or "")
+
+
+async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Original]:
+    """task row → its original, where it is kept."""
+    rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks)), "moved": MOVED})
+    return {task: Original(data, key_id or None, moved_to, broker or "") for task, data, key_id, moved_to, broker in rows}
+
+
+async def read_brokers(store: Store, tasks: Iterable[int]) -> dict[int, str]:
+    """task row → the identity of its broker, where it is known."""
+    return dict(await store.fetch_all(SQL["read_brokers"], {"ids": json.dumps(list(tasks))}))
 
 
 async def broker_of(store: Store, task: int) -> str | None:

@@ -14,3 +14,15 @@ FROM original AS o JOIN task AS t ON t.id = o.task
 -- broker_of --
 -- The broker of the original of a task; no row where none is kept (any more).
 SELECT nullif(b.text, '(others)') FROM original AS o LEFT JOIN name AS b ON b.id = o.broker_id WHERE o.task = :task;
+
+-- read_originals --
+-- The kept messages of some tasks.
+SELECT o.task, o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, nullif(b.text, '(others)')
+FROM json_each(:ids) AS wanted
+  JOIN original AS o ON o.task = wanted.value JOIN task AS t ON t.id = o.task LEFT JOIN name AS q ON q.id = t.queue_id
+  LEFT JOIN name AS b ON b.id = o.broker_id;
+
+-- read_brokers --
+-- The brokers of some tasks, where their kept messages say. Index: the primary key.
+SELECT o.task, b.text FROM json_each(:ids) AS wanted JOIN original AS o ON o.task = wanted.value JOIN name AS b ON b.id = o.broker_id
+WHERE b.text != '(others)';

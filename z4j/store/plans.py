@@ -10,11 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.rules.fold import MOVED
 from z4j.rules.plans import ITEM_OF, Item
 from z4j.store import sql, task_ids
 from z4j.store.db import Connection, Row, Store
-from z4j.store.originals import Original
 from z4j_agent.redaction import redact_text
 
 SQL = sql.load("plans")
@@ -110,7 +108,7 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class SentItem:
-    """An item that was handed over and not answered yet."""
+    """An item that was handed over and not answered yet, and what of its task its command says."""
 
     seq: int
     task: int
@@ -118,6 +116,9 @@ class SentItem:
     number: int
     spool: str
     sent_at: int
+    worker: str = ""
+    eta_at: int | None = None
+    sent: str | None = None
 
 
 # -- freezing --------------------------------------------------------------------------------------------------------------
@@ -225,17 +226,16 @@ def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: s
     return True
 
 
-def finish_item(db: Connection, app_id: int, command_id: str, at: int, status: str, facts: dict[str, Any]) -> str | None:
-    """The word of an agent of this app on the command of an item. Returns the key of its plan, None when it is of none of this app."""
-    key, _, seq = command_id.partition(".")
-    if len(key) != 16 or not seq.isdecimal():
-        return None
-    row = db.execute(SQL["find_key"], {"key": key, "seq": int(seq[:9]), "app_id": app_id}).fetchone()
-    if row is None:
-        return None
-    if (became := ITEM_OF.get(status)) is not None:
-        end_item(db, row[0], int(seq[:9]), became, at, str(facts.get("error") or facts.get("note") or ""))
-    return key
+def finish_item(
+    db: Connection, app_id: int, key: str, seq: int, at: int, status: str, fields: dict[str, Any], spool: str | None = None
+) -> bool:  # fmt: skip
+    """Stores what an agent of this app says became of an item of the plan with this key. False where that is no news, or where the item was
+    handed to another spool folder; without `spool` any folder is believed."""
+    row = db.execute(SQL["find_key"], {"key": key, "seq": seq, "app_id": app_id, "spool": spool}).fetchone()
+    became = ITEM_OF.get(status)
+    if row is None or became is None:
+        return False
+    return end_item(db, row[0], seq, became, at, str(fields.get("error") or fields.get("note") or ""))
 
 
 def abort_waiting(db: Connection, id: int, at: int) -> None:
@@ -304,8 +304,8 @@ async def list_waiting(store: Store, id: int, without: Iterable[int], limit: int
 async def list_sent(store: Store, id: int) -> list[SentItem]:
     """What was handed over and not answered yet, in order."""
     return [
-        SentItem(seq, task, raw, number, spool or "", at or 0)
-        for seq, task, raw, number, spool, at in await store.fetch_all(SQL["list_sent"], {"id": id})
+        SentItem(seq, task, raw, number, spool or "", at or 0, worker or "", eta_at, sent)
+        for seq, task, raw, number, spool, at, worker, eta_at, sent in await store.fetch_all(SQL["list_sent"], {"id": id})
     ]
 
 
@@ -324,25 +324,14 @@ async def list_done(store: Store, id: int) -> list[tuple[Any, ...]]:
     return await store.fetch_all(SQL["list_done"], {"id": id})
 
 
-async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Original]:
-    """task row → its original, where it is kept."""
-    rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks)), "moved": MOVED})
-    return {task: Original(data, key_id or None, moved_to, broker or "") for task, data, key_id, moved_to, broker in rows}
-
-
-async def read_brokers(store: Store, tasks: Iterable[int]) -> dict[int, str]:
-    """task row → the identity of its broker, where it is known."""
-    return dict(await store.fetch_all(SQL["read_brokers"], {"ids": json.dumps(list(tasks))}))
-
-
 async def outcome(store: Store, app_id: int, task_id: str) -> int | None:
     """The state of a task by its id, or None while it is not known."""
     row = await store.fetch_one(SQL["outcome"], {"app_id": app_id, "task_id": task_ids.encode(task_id)})
     return None if row is None else int(row[0])
 
 
-async def list_cancelled(store: Store, app_id: int, since: int) -> list[tuple[str, str, str, str, str]]:
-    """(command id, task id, engine, environment, broker) of cancellations that plans carried out and whose task still waits. The broker
-    is "" where it is not known."""
+async def list_cancelled(store: Store, app_id: int, since: int) -> list[tuple[str, int, str, str, str, str]]:
+    """(key of the plan, seq, task id, engine, environment, broker) of cancellations that plans carried out and whose task still waits. The
+    broker is "" where it is not known."""
     rows = await store.fetch_all(SQL["list_cancelled"], {"app_id": app_id, "since": since})
-    return [(f"{key}.{seq}", task_ids.decode(raw), *where) for key, seq, raw, *where in rows]
+    return [(key, seq, task_ids.decode(raw), *where) for key, seq, raw, *where in rows]

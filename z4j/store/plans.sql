@@ -83,8 +83,9 @@ WHERE p.id = :id AND p.status = 'running' AND i.status = 0;
 
 -- list_sent --
 -- What was handed over and not answered yet. Index: plan_item_sent.
-SELECT i.seq, i.task, i.task_id, i.number, i.spool, i.sent_at
-FROM plan_item AS i INDEXED BY plan_item_sent WHERE i.plan_id = :id AND i.status = 1 ORDER BY i.seq;
+SELECT i.seq, i.task, i.task_id, i.number, i.spool, i.sent_at, w.text, t.eta_at, t.sent
+FROM plan_item AS i INDEXED BY plan_item_sent LEFT JOIN task AS t ON t.id = i.task LEFT JOIN name AS w ON w.id = t.worker_id
+WHERE i.plan_id = :id AND i.status = 1 ORDER BY i.seq;
 
 -- mark_sent --
 -- Handed to an agent: from now on only its spool folder may see it again.
@@ -104,9 +105,10 @@ SELECT status FROM plan_item WHERE plan_id = :id AND seq = :seq;
 UPDATE plan_item SET status = 8, ended_at = :at WHERE plan_id = :id AND status = 0;
 
 -- find_key --
--- The plan an item's command belongs to, if the item is one of this app.
+-- The plan an item's command belongs to, if the item is one of this app, handed to this folder where :spool is known.
 SELECT p.id FROM plan AS p JOIN plan_item AS i ON i.plan_id = p.id AND i.seq = :seq
-JOIN plan_group AS g ON g.plan_id = i.plan_id AND g.number = i.number WHERE p.key = :key AND g.app_id = :app_id;
+JOIN plan_group AS g ON g.plan_id = i.plan_id AND g.number = i.number
+WHERE p.key = :key AND g.app_id = :app_id AND (:spool IS NULL OR i.spool = :spool);
 
 -- list_items --
 -- Items in order, of one status or of all. Index: the primary key.
@@ -136,18 +138,6 @@ SELECT t.id FROM task AS t JOIN name AS q ON q.id = t.queue_id JOIN name AS e ON
 WHERE q.kind = 'queue' AND q.text = :queue AND e.text = :engine AND t.app_id = :app_id AND t.state = 8 AND t.reason = 'purged'
   AND t.state_at BETWEEN :first_at AND :last_at
 ORDER BY t.state_at, t.id;
-
--- read_originals --
--- The kept messages of some tasks.
-SELECT o.task, o.data, o.key_id, CASE WHEN t.queue_rank >= :moved THEN q.text END, nullif(b.text, '(others)')
-FROM json_each(:ids) AS wanted
-  JOIN original AS o ON o.task = wanted.value JOIN task AS t ON t.id = o.task LEFT JOIN name AS q ON q.id = t.queue_id
-  LEFT JOIN name AS b ON b.id = o.broker_id;
-
--- read_brokers --
--- The brokers of some tasks, where their kept messages say. Index: the primary key.
-SELECT o.task, b.text FROM json_each(:ids) AS wanted JOIN original AS o ON o.task = wanted.value JOIN name AS b ON b.id = o.broker_id
-WHERE b.text != '(others)';
 
 -- mean_runtimes --
 -- Mean runtimes of what succeeded since a minute, by engine and name. Index: the primary key.

@@ -119,7 +119,7 @@ def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: st
     if not may_act(role, action):
         return f"your role is {role}"
     need = Need(app_id, row.engine, action, row.environment, queue=row.name, broker=row.needed_broker)
-    return "" if services(request).dispatch.may_be_noted(need) else services(request).hub.find(need)[1]
+    return "" if services(request).dispatch.paused_queues.may_be_stored(need) else services(request).hub.find(need)[1]
 
 
 def _broker_of(row: QueueRow) -> tuple[tuple[str, str], ...]:

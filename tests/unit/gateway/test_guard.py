@@ -17,9 +17,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from tests.unit.gateway.test_witness import HELLO
 from z4j import clock
+from z4j.agents.frames import command_frame
 from z4j.app import Server
 from z4j.data_folder import prepare_data
-from z4j.dispatch import command_frame
 from z4j.gateway import guard
 from z4j.settings import Settings
 from z4j.store import apps, tokens, users

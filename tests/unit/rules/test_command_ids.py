@@ -63,6 +63,8 @@ def test_a_new_owner_id_is_never_taken_for_one_of_an_earlier_release(kind: str) 
     assert CommandId(kind, owner, 3).text == f"{kind}.{owner}.3"  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["", "command", "fire.", "plan_item", "command.a.b", "command.a.1.2", "a b", "ä", "fire.a\n", "x" * 3 + "\n"])
+@pytest.mark.parametrize(
+    "text", ["", "command", "fire.", "plan_item", "command.a.b", "command.a.1.2", "a b", "ä", "fire.a\n", "x" * 3 + "\n"]
+)
 def test_what_names_no_owner_is_nobodys(text: str) -> None:
     assert parse(text) is None

@@ -15,7 +15,7 @@ from tests.support.database import SECOND, T, database, life, origin, task, tell
 from tests.unit.store.test_agents import hello
 from z4j.background.retention import RetentionDuty
 from z4j.rules.frames import Discovery, QueueItem, TaskItem
-from z4j.store import agents, gaps, name_limits, names, originals, plans, retention, task_ids, unused
+from z4j.store import agents, gaps, name_limits, names, originals, retention, task_ids, unused
 from z4j.store.db import Connection, Store
 from z4j.store.name_limits import CAUSE, OTHERS
 from z4j.store.queues import list_queues
@@ -147,7 +147,7 @@ async def brokers_of(store: Store) -> dict[str, str]:
     for id, task_id in await store.fetch_all("SELECT id, task_id FROM task"):
         kept = await originals.get_original(store, id)
         assert kept is not None
-        many = (await plans.read_brokers(store, [id])).get(id, "")
+        many = (await originals.read_brokers(store, [id])).get(id, "")
         assert kept.broker == await originals.broker_of(store, id) == many, task_id
         found[task_ids.decode(task_id)] = kept.broker
     return found
@@ -177,7 +177,7 @@ async def test_a_broker_that_was_stored_under_the_name_of_all_others_is_unknown(
 
         await store.write(store_as_before)
         assert await brokers_of(store) == {"redis.0": ""}
-        assert [kept.broker for kept in (await plans.read_originals(store, [1])).values()] == [""]
+        assert [kept.broker for kept in (await originals.read_originals(store, [1])).values()] == [""]
 
 
 async def test_a_refused_name_is_counted_when_it_is_reported_and_not_when_its_row_is_written_again(tmp_path: Path) -> None:

@@ -186,6 +186,6 @@ def test_a_command_that_could_not_be_marked_as_sent_is_sent_later(tmp_path: Path
         assert [row[0] for row in shop.commands()] == ["waiting"]
         assert shop.frames == []
         made.write(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
-        assert made.call(made.server.dispatch.deliver_waiting, clock.now() + 60_000_000) == 1
+        assert made.call(made.server.outbox.retry, clock.now() + 60_000_000) == 1
         assert [row[0] for row in shop.commands()] == ["sent"]
         assert len(shop.frames) == 1

@@ -28,7 +28,7 @@ class Shop:
 
     def __init__(self, site: Site) -> None:
         self.site, self.frames = site, dict[str, list[Any]]()
-        self.store, self.dispatch, self.hub = site.server.store, site.server.dispatch, site.server.hub
+        self.store, self.outbox, self.hub = site.server.store, site.server.outbox, site.server.hub
         site.call(connect_app, self.store, "shop", "h", "test")
         self.token = site.call(make_api_token, self.store, "operator", "operator", 1, "test")[1]
         for boot, brokers in (("a", {A: "print-a"}), ("b", {B: "print-b"}), ("old", {})):
@@ -68,7 +68,7 @@ class Shop:
     def again(self, boot: str, brokers: dict[str, str]) -> list[tuple[str, str, str]]:
         """What a process is sent when it connects."""
         link = self.add(boot, brokers, queue="other")
-        self.site.call(self.dispatch.agent_connected, link)
+        self.site.call(self.outbox.agent_connected, link)
         return self.told()
 
     def paused(self) -> list[str]:
@@ -135,11 +135,11 @@ def test_what_its_discovery_names_is_told_too(shop: Shop) -> None:
         ("other", {"cache": ""}, {"cache": "print-c"}, []),
     ):
         link = shop.add(boot, hello, queue="other")
-        shop.site.call(shop.dispatch.agent_connected, link)
+        shop.site.call(shop.outbox.agent_connected, link)
         before = {frame["id"] for frame in shop.frames[boot]}
         shop.told()
         if shop.hub.learn_brokers(link, "rq", found):
-            shop.site.call(shop.dispatch.brokers_learned, link)
+            shop.site.call(shop.outbox.brokers_learned, link)
         again = {frame["id"] for frame in shop.frames[boot]}
         assert not before or again <= before, "what it has carried out is the same command"
         assert shop.told() == expected, boot
@@ -192,7 +192,7 @@ def test_a_pause_does_not_follow_a_worker_to_another_broker(shop: Shop) -> None:
     shop.site.call(shop.store.write, lambda db: db.execute("UPDATE command SET status = 'waiting'"))
     link.brokers = {"rq": {B: ""}}
     shop.told()
-    shop.site.call(shop.dispatch.brokers_learned, link)
+    shop.site.call(shop.outbox.brokers_learned, link)
     assert [told for told in shop.told() if told[0] == "a"] == []
 
 

@@ -96,8 +96,7 @@ def reconnect(shop: Any) -> list[tuple[str, str, str]]:
         frames.clear()
         link = next(link for link in shop.server.hub.all() if link.boot == boot)
         link.spool = "both"
-        shop.call(shop.server.dispatch.agent_connected, link)
-        shop.call(shop.server.plans.agent_connected, link)
+        shop.call(shop.server.outbox.agent_connected, link)
     return sent(shop)
 
 

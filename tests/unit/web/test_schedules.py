@@ -59,7 +59,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             entry("in-code", next_at=at + 600 * SECOND),
             entry("odd", kind="other", expression="at noon in Rome", next_at=None),
         )
-        made.call(made.server.schedules.agent_listed, link, told)
+        made.call(made.server.outbox.schedules_listed, link, told)
         made.tokens = {role: made.call(make_api_token, store, role, role, 1, "test")[1] for role in ("viewer", "operator")}  # type: ignore[attr-defined]
         made.add_user()
         made.sign_in()

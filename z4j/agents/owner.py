@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What the outbox asks of the owner of a kind of command. The kinds: see `rules.command_ids`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from z4j.agents.answers import Answer
+from z4j.agents.frames import OutgoingCommand
+from z4j.hub import AgentLink
+from z4j.rules.command_ids import CommandId, Kind
+from z4j.rules.frames import Schedules
+from z4j.store.db import Connection
+
+
+class Cause(enum.Enum):
+    """Why a command cannot be sent."""
+
+    NO_AGENT = "no agent"
+    NO_ORIGINAL = "the kept message of its task was deleted"
+    NO_KEY = "its parameters cannot be decrypted"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command that cannot be sent now; `reason` is half a sentence."""
+
+    command: OutgoingCommand
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A command and the agent that will get it."""
+
+    command: OutgoingCommand
+    link: AgentLink
+
+
+class Owner:
+    """Of one kind. Every method may be called again at any time: after a restart, at each connect, for the same command."""
+
+    kind: Kind
+    is_refused_without_agent = False
+    """Whether a command for which no agent is connected is given to `mark` as refused, instead of waiting for one."""
+
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Commands of an app that wait for an agent, or were handed to a spool folder (`spool`) and not answered yet."""
+        return []
+
+    async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Of these, the ones that should have left already: sending them has failed. Called every few seconds."""
+        return []
+
+    async def complete(self, command: OutgoingCommand) -> OutgoingCommand:
+        """The command with what only an agent may see. Raises SealError where that cannot be decrypted."""
+        return command
+
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        """Stores which spool folder each command is for from now on, and ends the refused ones. Returns the ids of those that still waited
+        in this transaction: no other is sent. Commands that are kept in memory only are never marked."""
+        raise NotImplementedError
+
+    def sent(self, chosen: Chosen) -> None:
+        """A command was marked and sent."""
+
+    async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
+        """What every worker process must do for itself, however often it was done elsewhere. Each has `id.process` of this process."""
+        return []
+
+    async def schedules_listed(self, link: AgentLink, listed: Schedules) -> None:
+        """A scheduler's process has listed its schedules."""
+
+    async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
+        """What agents of an app answered, after the commit that stored it."""
+
+    async def expire(self, at: int) -> None:
+        """Ends the commands that no agent took, or answered, in time."""

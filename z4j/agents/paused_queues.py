@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Paused queues: stored when an operator pauses or resumes one, and told to every worker that connects, for its engine may have forgotten.
+
+What is asked of the workers that are connected then is a command like any other. This is for those that come later.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Owner
+from z4j.hub import AgentLink, Need
+from z4j.rules.command_ids import PAUSE, RESUME, CommandId
+from z4j.rules.commands import RULES
+from z4j.rules.pauses import newest
+from z4j.store import holds
+from z4j.store.db import Connection
+from z4j_agent.wire import digest_of
+
+MEMORY_US: Final = 7 * 24 * 3_600_000_000
+"""How long a worker that was away is told, when it comes back, that a queue was resumed."""
+ACTIONS: Final = ("pause_queue", "resume_queue")
+
+
+class PausedQueues(Owner):
+    """One per server."""
+
+    kind = "pause"
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.store = outbox.store
+        self.hub = outbox.hub
+        outbox.register(self)
+
+    def may_be_stored(self, need: Need) -> bool:
+        """A pause is stored, for workers that come later, also while none is connected that it concerns."""
+        able = self.hub.able(need.app_id, need.engine, need.action)
+        others = [link for link in able if not self.hub.may_use_broker(link, need)]
+        return need.action in ACTIONS and len(others) == len(able)
+
+    def store_request(self, db: Connection, need: Need, at: int, by: str, reason: str, beside: tuple[str, ...]) -> None:
+        """Stores a pause or its end, in the transaction that stores its command. `beside`: other brokers with a queue of that name."""
+        if need.action not in ACTIONS:
+            return
+        names = frozenset(self.hub.names_of(need)) if need.broker else frozenset[str]()
+        queue = holds.Paused(need.app_id, need.environment, need.engine, need.queue, need.broker, names)
+        if need.action == "pause_queue":
+            holds.begin_hold(db, queue, at, by, reason)
+        else:
+            holds.end_hold(db, queue, at, by, beside)
+
+    async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
+        """The newest state of each queue."""
+        found = await holds.list_for_agent(self.store, link.app_id, at - MEMORY_US)
+        its = [hold for hold in found if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold))]
+        states = newest((broker, each) for each in its for broker in self._brokers_in(link, each))
+        return [self._copy(link, at, queue, broker, hold) for (_, queue, broker), hold in states.items()]
+
+    def _copy(self, link: AgentLink, at: int, queue: str, broker: str, hold: holds.HoldRow) -> OutgoingCommand:
+        action, number = ("pause_queue", PAUSE) if hold.ended_at is None else ("resume_queue", RESUME)
+        named = broker or hold.broker  # an agent that has reported no broker yet may know it all the same
+        id = CommandId("pause", str(hold.id), number, link.boot + (f"-{digest_of(named)[:8]}" if named else ""))
+        params = {"queue": queue} | ({"broker": named} if named else {})
+        return OutgoingCommand(id, Need(link.app_id, hold.engine, action), at + RULES[action].expires_us, params)
+
+    def _brokers_in(self, link: AgentLink, hold: holds.HoldRow) -> list[str]:
+        """The names under which an agent has the broker of a pause, or each of its own where the pause is of all; "" where it reported
+        none, which matches any; nothing where it has other brokers."""
+        reported = link.brokers.get(hold.engine)
+        if not reported:
+            return [""]
+        if not hold.broker:
+            return list(reported)
+        name = self.hub.name_for(link, Need(link.app_id, hold.engine, "pause_queue", hold.environment, broker=hold.broker))
+        return [name] if name else []
+
+    def _is_only(self, link: AgentLink, hold: holds.HoldRow) -> bool:
+        """Whether a pause without an environment can mean this agent alone: the agents of the app are all of one environment."""
+        return link in self.hub.find(Need(link.app_id, hold.engine, "pause_queue"))[0]
