@@ -107,8 +107,9 @@ class Agent:
         self.world.check(self, frame)
         self.inbox.append(frame)
 
-    def work(self, *, dies: str = "") -> None:
-        """The next command, as `z4j_agent.commands` does it. `dies`: "begun" before it has done it, "done" before it answers."""
+    def work(self, how: str = "") -> None:
+        """The next command, as `z4j_agent.commands` does it. `how`: "slow" ends it later (`World.end_slow`), "begun" dies before it has
+        done it, "done" dies before it answers."""
         frame = self.inbox.pop(0)
         id, now, begun = frame["id"], self.world.at, self.folder.ledger.get(frame["id"])
         if begun is not None:
@@ -121,9 +122,11 @@ class Agent:
             self.world.executed[id].append(self.spec.folder)
             if frame["action"] == "apply_overrides":
                 self.overrides = frame["params"]["overrides"]
-            if dies != "begun":
+            if how == "slow":
+                self.world.slow.append((self, id))
+            elif how != "begun":
                 self.folder.ledger[id] = "done"
-                if dies != "done":
+                if how != "done":
                     self.answer(id, "done")
 
     def answer(self, id: str, status: str) -> None:
@@ -143,6 +146,8 @@ class World:
         self.first: dict[str, dict[str, Any]] = {}
         """id → its frame when it was sent first."""
         self.boots = 0
+        self.slow: list[tuple[Agent, str]] = []
+        """Commands that are being carried out: connected or not, their process ends them."""
         self.start_server()
 
     # -- the server ----------------------------------------------------------------------------------------------------
@@ -188,6 +193,13 @@ class World:
         agent = self.connected.pop(name, None)
         if agent is not None:
             self.hub.disconnect(agent.link)
+
+    def end_slow(self) -> None:
+        """One that was begun is done."""
+        if self.slow:
+            agent, id = self.slow.pop(self.rng.randrange(len(self.slow)))
+            agent.folder.ledger[id] = "done"
+            agent.answer(id, "done")
 
     async def ship(self, folder: Folder, *, is_acked: bool = True) -> None:
         """Some of the answers of a folder; what is not acked is sent again, however late."""

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.database import SECOND
+from tests.support.database import SECOND, tell
 from tests.support.outbox_world import FORGED, OLD_COMMAND, OLD_PLAN, SPECS, World, world
 from z4j.agents.outbox import Outbox
 from z4j.exceptions import AgentGone, Unsupported, WrongState
@@ -45,16 +46,19 @@ async def step(of: World) -> None:
             except REFUSED:
                 pass  # nobody is connected who can, which is no command
         case "join":
-            await of.join(rng.choice(SPECS))
+            together = rng.sample(SPECS, rng.choice((1, 1, 2, 3)))
+            await asyncio.gather(*(of.join(spec) for spec in together), of.outbox.retry(of.at + 6 * SECOND))
         case "leave" if of.connected:
             of.leave(rng.choice(list(of.connected)))
         case "work":
             busy = [agent for agent in of.connected.values() if agent.inbox]
             if busy:
-                agent, dies = rng.choice(busy), rng.choices(("", "begun", "done"), (8, 1, 1))[0]
-                agent.work(dies=dies)
-                if dies:
+                agent, how = rng.choice(busy), rng.choices(("", "slow", "begun", "done"), (7, 3, 1, 1))[0]
+                agent.work(how)
+                if how in ("begun", "done"):
                     of.leave(agent.spec.name)
+            elif of.slow:
+                of.end_slow()
         case "ship":
             await of.ship(of.folders[rng.choice(list(of.folders))], is_acked=rng.random() < 0.7)
         case "forge":
@@ -62,7 +66,7 @@ async def step(of: World) -> None:
         case "kill":
             await of.kill_server(rng.choice(asks(of))())
         case "time":
-            of.at += rng.choice((1, 6, 60)) * SECOND
+            of.at += rng.choice((1, 6, 60, 1_000)) * SECOND
             await of.outbox.retry(of.at)
             await of.outbox.expire(of.at)
 
@@ -70,6 +74,8 @@ async def step(of: World) -> None:
 async def settle(of: World) -> None:
     """Every agent comes, does what it is sent, and says so; then the time of everything is over."""
     for _ in range(3):
+        while of.slow:
+            of.end_slow()
         for spec in SPECS:
             await of.join(spec)
         for agent in list(of.connected.values()):
@@ -92,7 +98,7 @@ async def check_what_became_of_it(of: World) -> None:
     prefix = {key: key if key == OLD_PLAN else f"plan_item.{key}" for key, *_ in items}
     fires = await of.store.fetch_all("SELECT task_id, outcome, coalesce(spool, '') FROM fire WHERE task_id != ''")
     outcomes = {"sent": "done", "handed": "sent", "missed": "expired"}
-    found: list[tuple[str, str, str]] = [(id if id == OLD_COMMAND else f"command.{id}", status, spool) for id, status, spool in rows]
+    found: list[tuple[str, str, str]] = [(id if id == OLD_COMMAND else f"command.{id}", str(status), spool) for id, status, spool in rows]
     found += [(f"{prefix[key]}.{seq}", str(words[status]), spool) for key, seq, status, spool in items]
     found += [(f"fire.{task_id}", outcomes.get(outcome, outcome), spool) for task_id, outcome, spool in fires]
     for id, status, spool in found:
@@ -147,6 +153,14 @@ async def test_the_schedules_reach_every_kind(tmp_path: Path) -> None:
             ended = {folder.ledger.get(OLD_COMMAND) for folder in of.folders.values()}
             assert "done" in ended
     assert kinds == {"command", "plan_item", "fire", "pause", "overrides", "lookup"}
+
+
+async def test_what_a_copy_answers_is_not_the_answer_of_its_owner(tmp_path: Path) -> None:
+    async with world(tmp_path, 0) as of:
+        for id in (f"{OLD_COMMAND}.b00t", f"{OLD_PLAN}.1.b00t", f"command.{OLD_COMMAND}:b00t", f"plan_item.{OLD_PLAN}.1:b00t"):
+            done = await tell(of.store, ["command", id, of.at, "done", {}])
+            assert not done.answers
+            assert not done.topics
 
 
 async def test_a_kind_has_one_owner(tmp_path: Path) -> None:
