@@ -100,7 +100,7 @@ async def check_what_became_of_it(of: World) -> None:
     outcomes = {"sent": "done", "handed": "sent", "missed": "expired"}
     found: list[tuple[str, str, str]] = [(id if id == OLD_COMMAND else f"command.{id}", str(status), spool) for id, status, spool in rows]
     found += [(f"{prefix[key]}.{seq}", str(words[status]), spool) for key, seq, status, spool in items]
-    found += [(f"fire.{task_id}", outcomes.get(outcome, outcome), spool) for task_id, outcome, spool in fires]
+    found += [(f"fire.{task_id}", str(outcomes.get(outcome, outcome)), spool) for task_id, outcome, spool in fires]
     for id, status, spool in found:
         ran = of.executed.get(id, [])
         assert len(ran) <= 1, f"{id} ran {len(ran)} times"
