@@ -298,8 +298,8 @@ class World:
         )  # fmt: skip
         await self.store.write(lambda db: commands.add_command(db, row))
 
-    async def pause(self, action: str) -> None:
-        need = Need(1, "celery", action, "production", queue="work", broker=self.rng.choice((A, B)))
+    async def pause(self, action: str, broker: str = "") -> None:
+        need = Need(1, "celery", action, "production", queue="work", broker=broker or self.rng.choice((A, B)))
         await self.dispatch.wish(Person(), Wish(need, "queue celery:work", {"queue": "work", "broker": need.broker}))
 
     async def plan(self, action: str) -> None:

@@ -100,20 +100,20 @@ class Outbox:
     # -- what agents do ------------------------------------------------------------------------------------------------
     async def agent_connected(self, link: AgentLink) -> None:
         """Sends an agent that has connected what waits for one like it, what its spool folder was handed and has not answered, and what
-        every process must do for itself."""
+        every process must do for itself. That comes last: an older command that pauses a queue must not outlive its end."""
         at = clock.now()
         for owner in self._owners.values():
             commands = await owner.list_open(link.app_id, at)
             await self.deliver(owner, [command for command in commands if not command.spool], at)
             await self._send_again(link, [command for command in commands if command.spool == link.spool])
-            await self._send_copies(owner, link, at)
+        await self._send_copies(link, at)
 
     async def brokers_learned(self, link: AgentLink) -> None:
         """The same for brokers that an agent's discovery names and its hello did not. What it was handed before is not sent again."""
         at = clock.now()
         for owner in self._owners.values():
             await self.deliver(owner, [command for command in await owner.list_open(link.app_id, at) if not command.spool], at)
-            await self._send_copies(owner, link, at)
+        await self._send_copies(link, at)
 
     async def schedules_listed(self, link: AgentLink, listed: Schedules) -> None:
         """A scheduler's process has listed its schedules."""
@@ -197,15 +197,15 @@ class Outbox:
         for each in again:
             self._send(each, names, kept, proofs)
 
-    async def _send_copies(self, owner: Owner, link: AgentLink, at: int) -> None:
+    async def _send_copies(self, link: AgentLink, at: int) -> None:
         """What every process must be told, however often: each id is carried out once."""
         if link.role != "worker" or not link.is_secure:
             return
-        copies = await owner.list_copies(link, at)
         names = _BrokerNames(self.hub)
-        for command in copies:
-            if concerns(command, link) and names.may_use(link, command.need):
-                self._send(Chosen(command, link), names, {}, {})
+        for owner in self._owners.values():
+            for command in await owner.list_copies(link, at):
+                if concerns(command, link) and names.may_use(link, command.need):
+                    self._send(Chosen(command, link), names, {}, {})
 
     async def _read_proofs(self, commands: Iterable[OutgoingCommand]) -> Proofs:
         wanted: dict[int, set[str]] = {}
