@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from z4j_agent.redaction import MASK, redact, redact_arguments, redact_text
+from z4j_agent.unmask import ABSENT, unmask
 
 Names = Sequence[str] | None
 
@@ -54,28 +55,12 @@ def shown_reason(text: str) -> str:
 
 
 def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = True) -> Any:
-    """What was typed, with the old value wherever it still shows the mask.
+    """What was typed, with the old value wherever it still shows the mask, by the rule of `z4j_agent.unmask`.
 
     Raises ValueError where a mask stands in a text that was changed around it, or has no old value behind it; of what is not stored here
     (`is_stored` is False), the agent has the old value, and the mask stays.
     """
-    if isinstance(new, str) and MASK in new:
-        if old is None:
-            if not is_stored:
-                return new
-            raise ValueError(f"{where} is masked and there is no stored value to keep")
-        if new != MASK and not (isinstance(old, str) and redact_text(old) == new):
-            raise ValueError(f"{where} was changed around a masked part; type it whole")
-        return old
-    if isinstance(new, dict):
-        return {
-            name: unmasked(value, old.get(name) if isinstance(old, dict) else None, str(name), is_stored=is_stored)
-            for name, value in new.items()
-        }
-    if isinstance(new, list):
-        items = old if isinstance(old, list) else []
-        return [unmasked(value, items[i] if i < len(items) else None, f"item {i + 1}", is_stored=is_stored) for i, value in enumerate(new)]
-    return new
+    return unmask(new, ABSENT if old is None else old, where, is_kept=is_stored)
 
 
 def _shown_at(place: str, value: Any, names: Names) -> Any:

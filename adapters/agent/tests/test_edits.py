@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from z4j_agent.adapter import Refused
 from z4j_agent.edits import apply_edit, is_editable
-from z4j_agent.redaction import MASK
+from z4j_agent.redaction import MASK, redact_text
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
 )
+
+DSN = "postgres://ada:hunter2@db/x"
 
 
 @pytest.mark.parametrize(("args", "kwargs", "edit", "expected"), [
@@ -29,6 +31,7 @@ JSON = st.recursive(
     ([{"pw": "s", "n": 1}], {}, {"args": {"0": {"pw": MASK, "n": 2}}}, ([{"pw": "s", "n": 2}], {})),
     ([["a", "s"]], {}, {"args": {"0": ["b", MASK]}}, ([["b", "s"]], {})),
     ([], {"pin": 1234}, {"kwargs": {"pin": MASK}}, ([], {"pin": 1234})),
+    ([DSN, 1], {}, {"args": {"0": redact_text(DSN), "1": 2}}, ([DSN, 2], {})),
 ])  # fmt: skip
 def test_what_an_edit_makes(args: list[Any], kwargs: dict[str, Any], edit: dict[str, Any], expected: Any) -> None:
     assert apply_edit(args, kwargs, edit) == expected
@@ -40,10 +43,13 @@ def test_what_an_edit_makes(args: list[Any], kwargs: dict[str, Any], edit: dict[
     ([], {}, {"args": {"-1": "x"}}, "no number"),
     ([], {}, {"args": ["x"]}, "cannot be understood"),
     ([], {}, {"kwargs": "x"}, "cannot be understood"),
-    ([], {}, {"kwargs": {"pw": MASK}}, "nothing there"),
+    ([], {}, {"kwargs": {"pw": MASK}}, "pw is masked and there is no stored value"),
+    ([], {"token=s3cr3t-s3cr3t": 1}, {"kwargs": {f"token={MASK}": 2}}, "masked name"),
     ([[]], {}, {"args": {"0": [MASK]}}, "item 1"),
     ([{}], {}, {"args": {"0": {"pw": MASK}}}, "pw is masked"),
-    ([7], {}, {"args": {"0": f"user {MASK}"}}, "no text"),
+    ([7], {}, {"args": {"0": f"user {MASK}"}}, "argument 1 was changed around a masked part"),
+    ([DSN], {}, {"args": {"0": f"postgres://ada:{MASK}@other/x"}}, "argument 1 was changed around a masked part"),
+    ([], {"to": {"dsn": DSN}}, {"kwargs": {"to": {"dsn": f"{MASK} and more"}}}, "to, dsn was changed around a masked part"),
 ])  # fmt: skip
 def test_what_does_not_fit(args: list[Any], kwargs: dict[str, Any], edit: dict[str, Any], words: str) -> None:
     with pytest.raises(Refused, match=words):

@@ -127,12 +127,12 @@ def test_masks_inside_lists_and_objects_are_filled_in_each_from_its_own_place() 
     ("new", "old", "reason"),
     [
         (MASK, None, "the value is masked and there is no stored value to keep"),
-        ({"password": MASK}, {}, "password is masked and there is no stored value to keep"),
-        ({"password": MASK}, ["x"], "password is masked and there is no stored value to keep"),
-        ([1, MASK], [1], "item 2 is masked and there is no stored value to keep"),
-        ([MASK], {"0": "x"}, "item 1 is masked and there is no stored value to keep"),
+        ({"password": MASK}, {}, "the value, password is masked and there is no stored value to keep"),
+        ({"password": MASK}, ["x"], "the value, password is masked and there is no stored value to keep"),
+        ([1, MASK], [1], "the value, item 2 is masked and there is no stored value to keep"),
+        ([MASK], {"0": "x"}, "the value, item 1 is masked and there is no stored value to keep"),
         (f"postgres://{MASK}@other/x", DSN, "the value was changed around a masked part; type it whole"),
-        ([f"x{MASK}"], [5], "item 1 was changed around a masked part; type it whole"),
+        ([f"x{MASK}"], [5], "the value, item 1 was changed around a masked part; type it whole"),
     ],
 )
 def test_a_mask_without_its_value_is_refused_with_its_place(new: Any, old: Any, reason: str) -> None:

@@ -24,9 +24,9 @@ from z4j_agent.guard import faults, guard, let_through
 from z4j_agent.log import log, sink
 from z4j_agent.memory import MemorySpool
 from z4j_agent.native import ticks
+from z4j_agent.overrides import OverrideStore, open_store
 from z4j_agent.places import folder_name, is_network
 from z4j_agent.redaction import RULES, redact_text
-from z4j_agent.scheduling import Kept, open_kept
 from z4j_agent.settings import Settings
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
@@ -61,7 +61,7 @@ class Agent:
         self.run = ""
         self._boot_pid = 0
         self._engines: dict[str, str] = {}
-        self._kept: dict[str, Kept] = {}
+        self._override_stores: dict[str, OverrideStore] = {}
         self._new_boot()
         self.spool_name = ""
         """Which spool this is, for the server: a command once handed to it is handed to no other."""
@@ -198,11 +198,11 @@ class Agent:
         }
         self.append(encode_record(["fired", self.run, time.time_ns() // 1000, facts]))
 
-    def kept(self, scheduler: str) -> Kept:
+    def override_store(self, scheduler: str) -> OverrideStore:
         """The overrides that this process keeps for a scheduler whose entries are code."""
-        if scheduler not in self._kept:
-            self._kept[scheduler] = open_kept(self.settings, self.shipper.folder, scheduler)
-        return self._kept[scheduler]
+        if scheduler not in self._override_stores:
+            self._override_stores[scheduler] = open_store(self.settings, self.shipper.folder, scheduler)
+        return self._override_stores[scheduler]
 
     def connect(self) -> None:
         """Starts the agent's thread if this process has none. Does nothing in the children of a worker, which only write."""

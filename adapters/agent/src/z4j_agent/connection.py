@@ -68,7 +68,7 @@ class Connection:
     def __init__(self, agent: Owner) -> None:
         self._agent = agent
         self.turns = Turns(agent.shipper.folder, agent.settings.environment)
-        self.scheduling = Scheduling(agent.settings, lambda: agent.adapters, lambda: agent.schedulers, agent.kept, self.turns)
+        self.scheduling = Scheduling(agent.settings, lambda: agent.adapters, lambda: agent.schedulers, agent.override_store, self.turns)
         self._commands = Commands(
             agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append, lambda: agent.schedulers, self.scheduling.carry_out
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other arguments for a task that runs again. Pure.
 
-An operator edits what is shown, and what is shown is masked. So an edit names only what changes, and wherever the new value still holds
-the mask, the original's value at the same place is kept: nobody has to see a secret, or type it, to change what stands beside it.
+An operator edits what is shown, and what is shown is masked. So an edit names only what changes, and wherever the new value is still the
+mask, the original's value at the same place is kept (`unmask`): nobody has to see a secret, or type it, to change what stands beside it.
 
 Dates, times, UUIDs and decimals are shown and edited as text and keep their type: text in the place of a date becomes a date. A value
 that names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type. A mapping of the
@@ -17,11 +17,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
-from z4j_agent.adapter import Refused
+from z4j_agent.contract import Refused
 from z4j_agent.originals import MAX_PLAIN_DEPTH, is_plain
 from z4j_agent.redaction import MASK
+from z4j_agent.unmask import ABSENT, CannotUnmask, unmask
 
-_NOTHING = object()
 TYPES: Final[dict[str, tuple[type, Callable[[str], Any], str]]] = {
     "datetime": (datetime, datetime.fromisoformat, "2026-01-31T09:30:00+00:00"),
     "date": (date, date.fromisoformat, "2026-01-31"),
@@ -44,19 +44,16 @@ def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any])
         index = _position(position)
         if index > len(new_args):
             raise Refused(f"there is no argument before position {index + 1}")
-        old = new_args[index] if index < len(new_args) else _NOTHING
-        new_args[index : index + 1] = [_unmasked(value, old, f"argument {index + 1}")]
+        old = new_args[index] if index < len(new_args) else ABSENT
+        new_args[index : index + 1] = [merge_value(value, old, f"argument {index + 1}")]
     for name, value in _mapping(edit, "kwargs").items():
-        new_kwargs[name] = _unmasked(value, new_kwargs.get(name, _NOTHING), name)
+        if MASK in name and name not in new_kwargs:
+            raise Refused(f"{name[:80]} is a masked name; such an argument cannot be edited by itself", check="arguments.masked")
+        new_kwargs[name] = merge_value(value, new_kwargs.get(name, ABSENT), name)
     dropped = edit.get("drop", [])
     for name in dropped if isinstance(dropped, list) else []:
         new_kwargs.pop(name, None)
     return new_args, new_kwargs
-
-
-def keep_masked(args: list[Any], kwargs: dict[str, Any], old_args: Any, old_kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Whole new arguments, with the old value wherever the new one still holds the mask. Raises Refused where there was none."""
-    return _unmasked(args, list(old_args or ()), "args"), _unmasked(kwargs, dict(old_kwargs or {}), "kwargs")
 
 
 def is_editable(value: Any, depth: int = 0) -> bool:
@@ -102,23 +99,18 @@ def _position(text: str) -> int:
     return int(text)
 
 
-def _unmasked(new: Any, old: Any, where: str) -> Any:
-    if new == MASK and type(old) in _NAMES:
-        return old
+def merge_value(new: Any, old: Any, where: str) -> Any:
+    """What an operator typed, with the original in the place of masks, and typed as it is. Raises Refused; see `unmask`."""
+    try:
+        return unmask(new, old, where, typed=_of_type)
+    except CannotUnmask as error:
+        raise Refused(str(error), check="arguments.masked") from None
+
+
+def _of_type(new: Any, old: Any, where: str) -> Any:
+    """A value of one of the TYPES; ABSENT for any other."""
     if isinstance(new, dict) and new.keys() == _TYPED and (type(old) in _NAMES or _is_known(new["__type__"])):
         return _typed(new["__type__"], new["__value__"], where)
-    if type(old) in _NAMES and new is not None:
+    if type(old) in _NAMES and new is not None and new != MASK:
         return _typed(_NAMES[type(old)], new, where)
-    if isinstance(new, str) and MASK in new:
-        if new != MASK and not isinstance(old, str):
-            raise Refused(f"{where} holds a masked piece and is no text in the kept message")
-        if old is _NOTHING:
-            raise Refused(f"{where} is masked, and the kept message has nothing there")
-        return old
-    if isinstance(new, dict):
-        inner = old if isinstance(old, dict) else {}
-        return {key: _unmasked(value, inner.get(key, _NOTHING), f"{where}, {key}") for key, value in new.items()}
-    if isinstance(new, list):
-        items = old if isinstance(old, list | tuple) else []
-        return [_unmasked(value, items[i] if i < len(items) else _NOTHING, f"{where}, item {i + 1}") for i, value in enumerate(new)]
-    return new
+    return ABSENT

@@ -24,7 +24,7 @@ from z4j_agent.route import get_route
 from z4j_agent.signatures import redact_signature
 
 if TYPE_CHECKING:
-    from z4j_agent.scheduling import Kept
+    from z4j_agent.overrides import OverrideStore
 
 PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 """Kinds of parameters that can be given by position."""
@@ -124,17 +124,18 @@ def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, st
     return text[:500], redact_text((inspect.getdoc(function) or "").strip().partition("\n")[0])[:300]
 
 
-def kept(scheduler: str) -> Kept:
+def override_store(scheduler: str) -> OverrideStore:
     """The overrides kept in this process's spool folder; none without an agent."""
     agent = z4j_agent.current()
     if agent is not None:
-        return agent.kept(scheduler)
-    from z4j_agent.scheduling import Kept  # costs the host's import time, and is hardly ever needed
+        return agent.override_store(scheduler)
+    from z4j_agent.overrides import OverrideStore  # costs the host's import time, and is hardly ever needed
 
-    return Kept(None, "", scheduler)
+    return OverrideStore(None, "", scheduler)
 
 
 __all__ = [
-    "TRACEBACK_LIMIT", "Installation", "calling_code", "error_of", "install", "is_supported", "kept", "now", "parameter_names", "route",
+    "TRACEBACK_LIMIT", "Installation", "calling_code", "error_of", "install", "is_supported", "now", "override_store", "parameter_names",
+    "route",
     "signature_of", "text_of",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from z4j_agent.adapter import Adapter
 from z4j_agent.memory import MemorySpool
+from z4j_agent.overrides import OverrideStore
 from z4j_agent.schedules import Scheduler
-from z4j_agent.scheduling import Kept
 from z4j_agent.settings import Settings
 from z4j_agent.shipper import Shipper
 from z4j_agent.spool import Spool
@@ -37,4 +37,4 @@ class Owner(Protocol):
 
     def engines(self) -> dict[str, str]: ...
 
-    def kept(self, scheduler: str) -> Kept: ...
+    def override_store(self, scheduler: str) -> OverrideStore: ...

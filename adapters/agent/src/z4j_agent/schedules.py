@@ -67,7 +67,7 @@ class ScheduleInfo:
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
     """What an operator wants an entry to be. `args` and `kwargs` are None where they stay as they are; a value that holds the mask is
-    taken from the entry's own at the same place (`edits.keep_masked`)."""
+    taken from the entry's own at the same place (`overrides.merge_arguments`)."""
 
     key: str
     """"" for a new one."""

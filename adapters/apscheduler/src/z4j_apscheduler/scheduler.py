@@ -17,10 +17,10 @@ from apscheduler.jobstores.base import JobLookupError
 
 import z4j_agent
 from z4j_agent.adapter import Finding, Refused, Unsupported
-from z4j_agent.edits import keep_masked
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import parameter_names
 from z4j_agent.originals import is_plain
+from z4j_agent.overrides import merge_arguments
 from z4j_agent.schedules import EDITS, ScheduleInfo, Scheduler, ScheduleSpec, show_arguments
 from z4j_apscheduler.functions import Offered, name_of
 from z4j_apscheduler.stores import is_memory, kind_of, read_jobs
@@ -203,7 +203,7 @@ class ApScheduler(Scheduler):
         trigger = trigger_of(spec, _zone_of(watch))
         at = _next_of(watch, trigger)
         function = self._function(spec.task_name)
-        args, kwargs = keep_masked(spec.args or [], spec.kwargs or {}, [], {})
+        args, kwargs = merge_arguments(spec)
         id = uuid.uuid4().hex
 
         def add() -> None:
@@ -240,9 +240,7 @@ class ApScheduler(Scheduler):
             args, kwargs = list(job.args), dict(job.kwargs)
             if (spec.args is not None and not is_plain(args)) or (spec.kwargs is not None and not is_plain(kwargs)):
                 raise Refused("its arguments are objects that cannot be written as JSON")
-            args, kwargs = keep_masked(
-                args if spec.args is None else spec.args, kwargs if spec.kwargs is None else spec.kwargs, args, kwargs
-            )  # fmt: skip
+            args, kwargs = merge_arguments(spec, args, kwargs)
             changes["args"], changes["kwargs"] = tuple(args), kwargs
         return changes
 

@@ -23,10 +23,10 @@ from arq.cron import cron
 
 import z4j_agent
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import keep_masked
 from z4j_agent.guard import guard
-from z4j_agent.hooks import kept, now, text_of
+from z4j_agent.hooks import now, override_store, text_of
 from z4j_agent.native import ticks
+from z4j_agent.overrides import Resolved, merge_arguments, resolve
 from z4j_agent.schedules import Override, ScheduleSpec
 from z4j_arq.facts import task_id_of
 from z4j_arq.plans import fields_of, micro, zone_of
@@ -148,7 +148,7 @@ class Crons:
     def forget(self) -> None:
         """Every worker gets its own list again."""
         for worker, table in list(self._tables.items()):
-            put(worker, table, {}, frozenset(), frozenset())
+            put(worker, table, Resolved())
         self._tables.clear()
 
     # -- in the worker's loop ------------------------------------------------------------------------------------------
@@ -169,10 +169,9 @@ class Crons:
         if not self._applying.acquire(timeout=0 if table.has_begun else LOOK_S):
             return
         try:
-            store = kept(SCHEDULER)
-            store.changed()
-            if table.overrides != store.overrides:  # another worker of this process may have looked before
-                self._apply(worker, table, store.overrides)
+            overrides = override_store(SCHEDULER).read()
+            if table.overrides != overrides:  # another worker of this process may have looked before
+                self._apply(worker, table, overrides)
         finally:
             self._applying.release()
             table.has_begun = True
@@ -221,27 +220,10 @@ class Crons:
 
     @staticmethod
     def _apply(worker: Any, table: Table, overrides: list[Override]) -> dict[str, str]:
-        plan: dict[str, Planned] = {}
-        failed: dict[str, str] = {}
-        deleted, off = set(), set()
-        for override in overrides:
-            key = override.key
-            try:
-                if not override.is_new and key not in table.coded:
-                    raise Refused("the code has no such cron job any more")
-                if override.is_deleted:
-                    deleted.add(key)
-                elif override.spec is not None:
-                    plan[key] = _planned(worker, table, override, override.spec)
-                elif override.is_new:
-                    raise Refused("a new schedule says what it is")
-                elif not override.is_enabled:
-                    off.add(key)
-            except Refused as error:
-                failed[key] = str(error)
-        put(worker, table, plan, frozenset(deleted), frozenset(off))
+        found = resolve(overrides, table.coded, lambda override, spec: _planned(worker, table, override, spec))
+        put(worker, table, found)
         table.overrides = overrides
-        return failed
+        return found.failed
 
 
 def _which(held: Beat, name: str, options: dict[str, Any]) -> tuple[str, int]:
@@ -257,16 +239,16 @@ def _which(held: Beat, name: str, options: dict[str, Any]) -> tuple[str, int]:
     return name.removeprefix(PREFIX), micro(until) if isinstance(until, datetime) else now()
 
 
-def put(worker: Any, table: Table, plan: dict[str, Planned], deleted: frozenset[str], off: frozenset[str]) -> None:
+def put(worker: Any, table: Table, found: Resolved[Planned]) -> None:
     """The worker's list, replaced whole: arq goes through it in one step of its loop, and may be doing so now."""
-    is_held = {id(job) for job in worker.cron_jobs}
-    fresh = [job for key, job in table.coded.items() if key not in deleted and key not in off and key not in plan]
+    is_held, plan = {id(job) for job in worker.cron_jobs}, found.changed
+    fresh = [job for key, job in table.coded.items() if key not in found.deleted and key not in found.off and key not in plan]
     fresh += [planned.job for planned in plan.values() if planned.is_enabled]
     for job in fresh:
         if table.has_begun and id(job) not in is_held:  # else arq would make up for all it has not fired meanwhile
             job.calculate_next(datetime.now(tz=worker.timezone))
     table.keys = {id(job): key for key, job in table.coded.items()} | {id(planned.job): key for key, planned in plan.items()}
-    table.plan, table.deleted, table.off = plan, deleted, off
+    table.plan, table.deleted, table.off = plan, found.deleted, found.off
     if [id(job) for job in fresh] != [id(job) for job in worker.cron_jobs]:
         worker.cron_jobs = fresh
 
@@ -285,10 +267,7 @@ def _planned(worker: Any, table: Table, override: Override, spec: ScheduleSpec) 
         raise Refused("arq has no priorities")
     fields, expression = fields_of(spec, zone_of(worker.timezone))
     before = table.plan.get(key)
-    old_args, old_kwargs = (before.args, before.kwargs) if before is not None else ([], {})
-    args, kwargs = keep_masked(
-        old_args if spec.args is None else spec.args, old_kwargs if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
-    )
+    args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
     if taken := sorted(OWN_ARGUMENTS & kwargs.keys()):
         raise Refused(f"arq takes {taken[0]} for its own")
     is_enabled = override.is_enabled and spec.is_enabled

@@ -21,9 +21,9 @@ from celery.beat import PersistentScheduler
 
 import z4j_agent
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import keep_masked
-from z4j_agent.guard import faults, guard, let_through
+from z4j_agent.guard import guard
 from z4j_agent.hooks import now
+from z4j_agent.overrides import merge_arguments, resolve
 from z4j_agent.schedules import Override, ScheduleInfo, ScheduleSpec, digest_of, read_time
 from z4j_celery.beat_forms import LATE_US, check_zone, due_of, form_of, is_missed, readable, rule_of, send, shown, us, with_place, zone_name
 from z4j_celery.beat_memory import Memory
@@ -196,40 +196,19 @@ class CodeStore:
     # -- the agent's thread --------------------------------------------------------------------------------------------
     def apply(self, overrides: list[Override]) -> dict[str, str]:
         """From the code and exactly these; key → why of those that cannot hold."""
-        failed = {}
         with self._planning:
-            plan: dict[str, Planned | None] = dict(self._code)
-            for of in overrides:
-                try:
-                    plan[of.key] = self._changed(of)
-                except Refused as error:
-                    failed[of.key] = str(error)
-                except Exception as error:  # one that fails must not keep the others from holding
-                    let_through(error)
-                    faults.report("an override of beat", error)
-                    failed[of.key] = f"it failed with {type(error).__name__}"
-            self._plan = plan
-            self._waiting = plan
-        return failed
+            code = self._code
+            found = resolve(overrides, code, self._changed)
+            off = {key: dataclasses.replace(code[key], is_enabled=False, is_changed=True) for key in found.off}
+            self._plan = self._waiting = {**code, **off, **found.changed, **dict.fromkeys(found.deleted)}
+        return found.failed
 
-    def _changed(self, of: Override) -> Planned | None:
-        if of.is_deleted:
-            return None
+    def _changed(self, of: Override, spec: ScheduleSpec) -> Planned:
         code = self._code.get(of.key)
-        if not of.is_new and code is None:
-            raise Refused("the code has no such entry any more")
-        if of.spec is None:
-            if code is None:
-                raise Refused("it says nothing of what it is")
-            return dataclasses.replace(code, is_enabled=of.is_enabled, is_changed=True)
-        spec, before = of.spec, self._plan.get(of.key) or code
+        base = code or self._plan.get(of.key)
         task = self._known(spec.task_name)
         check_zone(spec, zone_name(self._app.timezone))
-        base = code or before
-        old_args, old_kwargs = (list(base.args or ()), dict(base.kwargs or {})) if base is not None else ([], {})
-        args = spec.args if spec.args is not None else old_args
-        kwargs = spec.kwargs if spec.kwargs is not None else old_kwargs
-        args, kwargs = keep_masked(args, kwargs, before.args if before else (), before.kwargs if before else {})
+        args, kwargs = merge_arguments(spec, base.args, base.kwargs) if base is not None else merge_arguments(spec)
         is_once = spec.kind == "once"
         at = us(read_time(spec.expression)) or 0 if is_once else 0
         rule = None if is_once else rule_of(spec, self._app)

@@ -22,7 +22,7 @@ from django.db import OperationalError, connections, transaction
 from django_celery_beat import models
 
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import keep_masked
+from z4j_agent.overrides import merge_arguments
 from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import find_zone
 from z4j_celery.beat_forms import (
@@ -138,7 +138,7 @@ class DjangoStore:
         rule = self._rule(spec)
         old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         read_json("headers", row.headers, dict)
-        args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
+        args, kwargs = merge_arguments(spec, *old)
         row.name, row.task, row.enabled = spec.name, spec.task_name, spec.is_enabled
         row.args, row.kwargs = json.dumps(args), json.dumps(kwargs)
         row.queue, row.priority = spec.queue or None, spec.priority

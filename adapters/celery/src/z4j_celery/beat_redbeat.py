@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
 
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import keep_masked
+from z4j_agent.overrides import merge_arguments
 from z4j_agent.schedules import ScheduleInfo, ScheduleSpec
 from z4j_celery.beat_forms import check_row, check_zone, due_of, form_of, is_missed, readable, rule_of, shown, us, with_place, zone_name
 
@@ -73,8 +73,7 @@ class RedbeatStore:
         if spec.key != spec.name and self._load(spec.name) is not None:
             raise Refused(f"there is an entry {spec.name[:80]} already")
         self._check_task(spec.task_name, before)
-        old = (list(before.args or []), dict(before.kwargs or {})) if before is not None else ([], {})
-        args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
+        args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
         options = with_place(before.options if before is not None else None, spec)
         entry = RedBeatSchedulerEntry(
             spec.name, spec.task_name, rule, args=args, kwargs=kwargs, enabled=spec.is_enabled, options=options, app=self._app

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 from sqlalchemy_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, Period, PeriodicTask
 
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import keep_masked
+from z4j_agent.overrides import merge_arguments
 from z4j_agent.schedules import ScheduleInfo, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import find_zone
 from z4j_celery.beat_forms import (
@@ -122,7 +122,7 @@ class SqlalchemyStore:
             rule = self._rule(session, spec)
             old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
             read_json("headers", row.headers, dict)
-            args, kwargs = keep_masked(old[0] if spec.args is None else spec.args, old[1] if spec.kwargs is None else spec.kwargs, *old)
+            args, kwargs = merge_arguments(spec, *old)
             was_clocked, is_once = row.discriminator == "clockedschedule", spec.kind == "once"
             is_other = (row.discriminator, row.schedule_id) != (rule.discriminator, rule.id)
             if spec.key and is_once:

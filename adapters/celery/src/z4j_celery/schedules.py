@@ -25,7 +25,7 @@ import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import kept, now, text_of
+from z4j_agent.hooks import now, override_store, text_of
 from z4j_agent.native import ticks
 from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec
@@ -100,9 +100,7 @@ class CeleryBeat(Scheduler):
         self._patches.around(scheduler, "apply_async", self._around_apply)
         if (around := getattr(self._store, "around_tick", None)) is not None:
             self._patches.around(scheduler, "tick", around)
-            held = kept(self.scheduler)
-            held.changed()
-            self._store.apply(held.overrides)  # type: ignore[union-attr]
+            self._store.apply(override_store(self.scheduler).read())  # type: ignore[union-attr]
         if threading.current_thread() is threading.main_thread():
             agent.become_scheduler(f"beat@{socket.gethostname()}")
         # A beat in a thread is a guest of a worker or a producer, and that connects by itself.

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import z4j_agent
 from z4j_agent.guard import guard
-from z4j_agent.hooks import kept, now, text_of
+from z4j_agent.hooks import now, override_store, text_of
 from z4j_agent.schedules import Override
 from z4j_huey.facts import name_of, to_us
 from z4j_huey.plans import State, state_of
@@ -62,12 +62,11 @@ class Periodic:
     def _look(self) -> None:
         """Before each answer: the overrides that are kept on disk, where there are others since the last look."""
         if self._begun == os.getpid():
-            if kept(SCHEDULER).changed():
-                self.apply(kept(SCHEDULER).overrides)
+            if override_store(SCHEDULER).changed():
+                self.apply(override_store(SCHEDULER).overrides)
             return
         self._begun = os.getpid()
-        kept(SCHEDULER).changed()
-        self.apply(kept(SCHEDULER).overrides)
+        self.apply(override_store(SCHEDULER).read())
         agent = z4j_agent.current()
         if agent is not None and self._is_child:
             agent.become_scheduler(f"{self.host.huey.name}-scheduler@{agent.host}.{os.getpid()}")

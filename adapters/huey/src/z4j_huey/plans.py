@@ -9,7 +9,7 @@ from typing import Any
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
-from z4j_agent.edits import keep_masked
+from z4j_agent.overrides import merge_arguments, resolve
 from z4j_agent.schedules import Override, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_huey.facts import ENGINE
@@ -81,30 +81,13 @@ class State:
 def state_of(state: HueyState, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
     """From the code and these overrides, and key → why of those that cannot hold. What has not changed keeps its next time."""
     coded = {task_name(of) for of in list(state.huey._registry._periodic_tasks)}
-    plan: dict[str, Planned] = {}
-    failed: dict[str, str] = {}
-    deleted, off = set(), set()
-    for override in overrides:
-        key = override.key
-        try:
-            if not override.is_new and key not in coded:
-                raise Refused("the code has no such periodic task any more")
-            if override.is_deleted:
-                deleted.add(key)
-            elif override.spec is not None:
-                plan[key] = _planned(state, override, override.spec, before.plan.get(key))
-            elif override.is_new:
-                raise Refused("a new schedule says what it is")
-            elif not override.is_enabled:
-                off.add(key)
-        except Refused as error:
-            failed[key] = str(error)
-    for key, planned in plan.items():
+    found = resolve(overrides, coded, lambda override, spec: _planned(state, override, spec, before.plan.get(override.key)))
+    for key, planned in found.changed.items():
         old = before.plan.get(key)
         is_going_on = old is not None and old.is_enabled and planned.is_enabled and planned.is_like(old)
         planned.next_at = old.next_at if old is not None and is_going_on else planned.after(at)
-    hidden = frozenset(coded & (deleted | off | set(plan)))
-    return State(plan, hidden, frozenset(deleted), frozenset(off)), failed
+    hidden = frozenset(coded & (found.deleted | found.off | set(found.changed)))
+    return State(found.changed, hidden, found.deleted, found.off), found.failed
 
 
 def task_name(task_class: Any) -> str:
@@ -126,10 +109,7 @@ def _planned(state: HueyState, override: Override, spec: ScheduleSpec, before: P
     if spec.kind == "cron":
         check_only_zone(spec.timezone, own_zone, "Huey")
     least_s = max(1, int(state.life.consumer.scheduler_interval)) if state.life.consumer is not None else 1
-    old_args, old_kwargs = (before.args, before.kwargs) if before is not None else ([], {})
-    args = old_args if spec.args is None else spec.args
-    kwargs = old_kwargs if spec.kwargs is None else spec.kwargs
-    args, kwargs = keep_masked(args, kwargs, old_args, old_kwargs)
+    args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
     planned = Planned(spec, task_class, args, kwargs, is_utc=huey.utc)
     if spec.kind == "interval" and float(spec.expression) < least_s:
         raise Refused(f"this consumer's scheduler looks every {least_s} s; that is the shortest interval")

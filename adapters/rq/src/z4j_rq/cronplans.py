@@ -17,8 +17,8 @@ from rq.version import VERSION
 import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.authority import why_not
-from z4j_agent.edits import keep_masked
 from z4j_agent.guard import let_through
+from z4j_agent.overrides import merge_arguments, resolve
 from z4j_agent.schedules import Override, ScheduleSpec, read_whole_interval
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_rq.dialects import Croniter, check_priority, handed, read_cron
@@ -92,41 +92,31 @@ class Plan:
     def change(self, overrides: list[Override], state: RqState) -> dict[str, str]:
         """Makes the entries what the code says, changed by exactly these. Returns key → why of those that cannot hold."""
         before = {entry.key: entry for entry in self.entries}
-        wanted = {override.key: override for override in overrides}
         coded = dict(self._coded)
-        failed: dict[str, str] = {}
-        fresh: list[Entry] = []
-        for key in [*coded, *(key for key in wanted if key not in coded)]:
-            try:
-                fresh.append(self._entry(key, coded.get(key), wanted.get(key), before.get(key), state))
-            except Refused as error:
-                failed[key] = str(error)
-                if key in coded:
-                    fresh.append(Entry(key, name_of_cron(coded[key]), coded[key], coded=coded[key]))
+        found = resolve(overrides, coded, lambda of, spec: _changed(of, spec, coded.get(of.key), before.get(of.key), state))
+        fresh = [
+            found.changed.get(key)
+            or Entry(key, name_of_cron(job), job, coded=job, is_enabled=key not in found.off, is_deleted=key in found.deleted)
+            for key, job in coded.items()
+        ]
+        fresh += [entry for key, entry in found.changed.items() if key not in coded]
         for entry in fresh:
             old = before.get(entry.key)
             if entry.is_firing and (old is None or old.job is not entry.job or not old.is_firing):
                 resume(entry.job, old.job if old is not None else entry.job)
         self._former, self.entries = self.entries, fresh
-        return failed
+        return found.failed
 
-    def _entry(self, key: str, coded: Any, override: Override | None, old: Entry | None, state: RqState) -> Entry:
-        if override is None:
-            return Entry(key, name_of_cron(coded), coded, coded=coded)
-        if coded is None and not override.is_new:
-            raise Refused("the code has no such entry any more")
-        if override.spec is None or override.is_deleted:
-            if coded is None:
-                raise Refused("a new schedule says what it is")
-            return Entry(key, name_of_cron(coded), coded, coded, is_enabled=override.is_enabled, is_deleted=override.is_deleted)
-        if is_other_work(override.spec, coded):
-            _check_owner()
-        spec, is_enabled = override.spec, override.is_enabled and override.spec.is_enabled
-        if old is not None and old.spec is not None and replace(old.spec, is_enabled=True) == replace(spec, is_enabled=True):
-            return replace(old, spec=spec, is_enabled=is_enabled)
-        name = spec.name or (name_of_cron(coded) if coded is not None else key)
-        job = made(spec, name, coded, old, state)
-        return Entry(key, name, job, coded, spec, is_enabled)
+
+def _changed(override: Override, spec: ScheduleSpec, coded: Any, old: Entry | None, state: RqState) -> Entry:
+    """Raises Refused where RQ cannot hold it."""
+    if is_other_work(spec, coded):
+        _check_owner()
+    is_enabled = override.is_enabled and spec.is_enabled
+    if old is not None and old.spec is not None and replace(old.spec, is_enabled=True) == replace(spec, is_enabled=True):
+        return replace(old, spec=spec, is_enabled=is_enabled)
+    name = spec.name or (name_of_cron(coded) if coded is not None else override.key)
+    return Entry(override.key, name, made(spec, name, coded, old, state), coded, spec, is_enabled)
 
 
 def is_other_work(spec: ScheduleSpec, coded: Any) -> bool:
@@ -210,10 +200,7 @@ def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, state: Rq
     else:
         times = {"interval": read_whole_interval(spec.expression, "RQ's")}
     source = old.job if old is not None else coded
-    old_args, old_kwargs = (list(source.args), dict(source.kwargs)) if source is not None else ([], {})
-    args, kwargs = keep_masked(
-        old_args if spec.args is None else spec.args, old_kwargs if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
-    )
+    args, kwargs = merge_arguments(spec, source.args, source.kwargs) if source is not None else merge_arguments(spec)
     queue = spec.queue or (coded.queue_name if coded is not None else state.known.names.get(task_name) or "default")
     options = dict(coded.job_options) if coded is not None else {}
     if "name" in inspect.signature(CronJob).parameters:

@@ -17,7 +17,7 @@ from rq.queue import Queue
 import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import kept, now, text_of
+from z4j_agent.hooks import now, override_store, text_of
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler
 from z4j_rq.cronplans import Entry, Plan, due_of, is_usable, last_of, task_of, zone_of_cron
 from z4j_rq.dialects import Croniter, shown
@@ -90,8 +90,7 @@ class RqCron(Scheduler):
         """The overrides that are kept on disk hold before the first look."""
         self._plan = Plan()
         self._waiting.around(cron, "calculate_sleep_interval", lambda interval: self._wait(interval()))
-        kept(SCHEDULER).changed()
-        self._apply(kept(SCHEDULER).overrides)
+        self._apply(override_store(SCHEDULER).read())
 
     def _release(self, cron: Any) -> None:
         """The loop sleeps by itself again."""

@@ -18,10 +18,10 @@ from rq.queue import Queue
 
 import z4j_agent
 from z4j_agent.adapter import Refused
-from z4j_agent.edits import keep_masked
 from z4j_agent.guard import guard
 from z4j_agent.hooks import now, text_of
 from z4j_agent.originals import is_plain
+from z4j_agent.overrides import merge_arguments
 from z4j_agent.schedules import ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_rq import entries
@@ -229,7 +229,7 @@ class RqScheduler(Scheduler):
         if not spec.task_name:
             raise Refused("a new schedule names its task")
         queue = spec.queue or self._state.known.names.get(spec.task_name) or made.queue_name
-        args, kwargs = keep_masked(spec.args or [], spec.kwargs or {}, [], {})
+        args, kwargs = merge_arguments(spec)
         ttl = None if spec.kind == "once" else -1  # as `cron` and `schedule` do: with the hash, the entry would be gone
         id, title = entries.new_id(), spec.name or None
         job = made._create_job(
@@ -252,9 +252,7 @@ class RqScheduler(Scheduler):
             old_args, old_kwargs, instance = job.args, job.kwargs, job.instance
         except DeserializationError:
             raise Refused("its arguments cannot be read here, so only its time can be changed") from None
-        args, kwargs = keep_masked(
-            list(old_args) if spec.args is None else spec.args, old_kwargs if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
-        )
+        args, kwargs = merge_arguments(spec, old_args, old_kwargs)
         if (args, kwargs) == (list(old_args), dict(old_kwargs)) and not is_other:
             return False
         if instance is not None or not is_plain(args) or not is_plain(kwargs):

@@ -22,7 +22,7 @@ import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import kept, now, text_of
+from z4j_agent.hooks import now, override_store, text_of
 from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override
 from z4j_taskiq.plans import Entry, Plan, interval_of, is_once, is_retry, plan_of, time_of
@@ -78,9 +78,7 @@ class Firing:
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def connect(self) -> None:
         """In the loop's thread, before the sources are read for the first time."""
-        held = kept(SCHEDULER)
-        held.changed()
-        self._overrides = held.overrides
+        self._overrides = override_store(SCHEDULER).read()
         self._pristine = {id(source): source.get_schedules for source in self.coded}
         for source in {id(source): source for source in self.coded}.values():
             self._patches.wrap(source, "get_schedules", functools.partial(self._changed, source))

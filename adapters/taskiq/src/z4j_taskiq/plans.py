@@ -18,8 +18,8 @@ from taskiq.scheduler.scheduled_task import ScheduledTask
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron
-from z4j_agent.edits import keep_masked
 from z4j_agent.originals import is_plain
+from z4j_agent.overrides import merge_arguments, resolve
 from z4j_agent.schedules import Kind, Override, ScheduleSpec, digest_of, read_time, read_whole_interval
 from z4j_agent.zones import find_zone
 from z4j_taskiq.facts import RETRIES, is_rabbitmq, number, queue_of
@@ -137,9 +137,7 @@ def task_of(broker: Any, spec: ScheduleSpec, schedule_id: str, old: Any = None) 
     old_args, old_kwargs = (old.args, old.kwargs) if old is not None else ([], {})
     if (spec.args is not None and not is_plain(old_args)) or (spec.kwargs is not None and not is_plain(old_kwargs)):
         raise Refused("its arguments are objects that cannot be written as JSON")
-    args, kwargs = keep_masked(
-        list(old_args) if spec.args is None else spec.args, dict(old_kwargs) if spec.kwargs is None else spec.kwargs, old_args, old_kwargs
-    )  # fmt: skip
+    args, kwargs = merge_arguments(spec, old_args, old_kwargs)
     try:
         return ScheduledTask(task_name=name, labels=labels, args=args, kwargs=kwargs, schedule_id=schedule_id, **timing)
     except ValueError as error:  # pydantic's
@@ -210,38 +208,20 @@ def plan_of(broker: Any, coded: list[Any], overrides: list[Override]) -> Plan:
         key: Entry(key, task, is_enabled=True, name=_name(key, task), own_id=task.schedule_id)
         for key, task in keys_of(broker, coded).items()
     }
-    failed: dict[str, str] = {}
-    for override in overrides:
-        try:
-            changed = _changed(broker, entries.get(override.key), override)
-        except Refused as error:
-            failed[override.key] = str(error)
-            continue
-        if changed is None:
-            entries.pop(override.key, None)
-        else:
-            entries[override.key] = changed
-    return Plan(entries, failed)
+    found = resolve(overrides, entries, lambda override, spec: _changed(broker, entries.get(override.key), override, spec))
+    for key in found.off:
+        entries[key] = replace(entries[key], is_enabled=False)
+    entries |= found.changed
+    return Plan({key: entry for key, entry in entries.items() if key not in found.deleted}, found.failed)
 
 
-def _changed(broker: Any, old: Entry | None, override: Override) -> Entry | None:
-    key, spec = override.key, override.spec
-    if old is None and not override.is_new:
-        raise Refused("the code has no such schedule any more")
-    if override.is_deleted:
-        return None
-    if spec is None:
-        if old is None:
-            raise Refused("a new schedule says what it is")
-        return replace(old, is_enabled=override.is_enabled)
-    is_enabled = override.is_enabled and spec.is_enabled
+def _changed(broker: Any, old: Entry | None, override: Override, spec: ScheduleSpec) -> Entry:
+    key, is_enabled = override.key, override.is_enabled and spec.is_enabled
     if old is None:
-        task = task_of(broker, spec, key)
-        return Entry(key, task, is_enabled, spec.name or key, own_id="", is_changed=True)
+        return Entry(key, task_of(broker, spec, key), is_enabled, spec.name or key, own_id="", is_changed=True)
     # A source forgets a one-off of its own by its id when that was sent: the entry of the code must outlive the change.
     id = f"z4j:{old.own_id}" if spec.kind == "once" else old.own_id
-    task = task_of(broker, spec, id, old.task)
-    return Entry(key, task, is_enabled, spec.name or old.name, old.own_id, is_changed=True)
+    return Entry(key, task_of(broker, spec, id, old.task), is_enabled, spec.name or old.name, old.own_id, is_changed=True)
 
 
 def _name(key: str, task: Any) -> str:
