@@ -20,7 +20,7 @@ from arq.cron import next_cron
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.schedules import ScheduleSpec
-from z4j_arq.plans import expression_of, fields_of, is_frozen, next_of, zone_of
+from z4j_arq.plans import expression_of, fields_of, is_frozen, micro, next_of, zone_of
 
 SEED = 20_261_123
 SOUGHT_DAYS = 40
@@ -159,3 +159,21 @@ def test_zones_have_names_and_a_plain_offset_is_one_that_stays(monkeypatch: pyte
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_the_shared_search_finds_arqs_own_times() -> None:
+    """All fields must match for arq, day and weekday too. In UTC: arq steps through local times where the clocks change."""
+    source, seen = random.Random(20_261_130), 0
+    while seen < 60:
+        day, month, weekday = (
+            source.choice(("*", "1-7", "13", "*/5")),
+            source.choice(("*", "2", "3-9")),
+            source.choice(("*", "fri", "mon-wed")),
+        )
+        first = source.choice(("", "", "7 ", "*/20 "))
+        text = f"{first}{source.choice(('*', '5', '*/25'))} {source.choice(('*', '3,17', '*/7'))} {day} {month} {weekday}"
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=source.randrange(3 * 366 * 86_400))
+        fields, _ = fields_of(spec(text), "UTC")
+        due = cron.parse(text).next_after(micro(at), UTC, day_or=False)
+        assert due == micro(next_cron(at, **fields, microsecond=0)), (text, at)
+        seen += 1

@@ -14,7 +14,7 @@ from huey import crontab
 
 from z4j_agent import cron
 from z4j_agent.zones import zone_of_host
-from z4j_huey.timing import MINUTE, is_foreseeable, next_foreseen, next_match, sets_in, sets_of
+from z4j_huey.timing import MINUTE, cron_in, is_foreseeable, next_foreseen, next_match
 
 SEED = 20_261_123
 SOUGHT_DAYS = 40
@@ -66,9 +66,10 @@ def expressions(count: int) -> Iterator[tuple[str, Any]]:
 def test_expressions_mean_to_huey_what_they_mean_to_us() -> None:
     found = 0
     for text, validator in expressions(200):
-        want, read = sets_of(cron.parse(text)), sets_in(validator)
-        assert read == want, text
-        assert sets_of(cron.parse(read.expression)) == want, text
+        want, read = cron.parse(text), cron_in(validator)
+        assert read is not None
+        assert read.sets == want.sets, text
+        assert cron.parse(read.text).sets == want.sets, text
         at = datetime(2026, 1, 28, 23, 57, tzinfo=UTC) + timedelta(minutes=found)
         begin = int(at.timestamp()) * 1_000_000
         due = next_match(want, begin, is_utc=True)
@@ -90,7 +91,7 @@ def test_expressions_mean_to_huey_what_they_mean_to_us() -> None:
 
 
 def test_day_and_weekday_must_both_match() -> None:
-    friday_13 = sets_in(crontab(minute="0", hour="0", day="13", day_of_week="5"))
+    friday_13 = cron_in(crontab(minute="0", hour="0", day="13", day_of_week="5"))
     assert friday_13 is not None
     due = next_match(friday_13, int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 1_000_000, is_utc=True)
     assert datetime.fromtimestamp((due or 0) / 1e6, UTC) == datetime(2026, 11, 13, tzinfo=UTC)
@@ -98,9 +99,9 @@ def test_day_and_weekday_must_both_match() -> None:
 
 def test_a_rare_day_is_found_and_one_that_never_comes_is_not() -> None:
     begin = int(datetime(2026, 4, 1, tzinfo=UTC).timestamp()) * 1_000_000
-    leap = next_match(sets_of(cron.parse("0 0 29 2 mon")), begin, is_utc=True)
+    leap = next_match(cron.parse("0 0 29 2 mon"), begin, is_utc=True)
     assert datetime.fromtimestamp((leap or 0) / 1e6, UTC) == datetime(2044, 2, 29, tzinfo=UTC)
-    assert next_match(sets_of(cron.parse("0 0 31 6 fri")), begin, is_utc=True) is None
+    assert next_match(cron.parse("0 0 31 6 fri"), begin, is_utc=True) is None
 
 
 @pytest.fixture
@@ -119,13 +120,13 @@ CHANGES = (datetime(2026, 10, 24, tzinfo=UTC), datetime(2027, 3, 27, tzinfo=UTC)
 @pytest.mark.parametrize("text", ["30 2 * * *", "15 1,2 * * *", "*/20 * * * *", "0 3 * * sun"])
 def test_local_minutes_come_as_huey_sees_them_also_when_the_clocks_change(local: str, text: str) -> None:
     assert zone_of_host() == local
-    sets = sets_of(cron.parse(text))
+    expression = cron.parse(text)
     validator = crontab(*text.split(" ")[:4], day_of_week="0" if text.endswith("sun") else "*")
     for start in CHANGES:
         at = int(start.timestamp())
         due = [second for second in range(at + 60, at + 3 * 86_400, 60) if validator(datetime.fromtimestamp(second))]  # noqa: DTZ006
         ours: list[int] = []
-        while (found := next_match(sets, (ours[-1] if ours else at) * 1_000_000, is_utc=False)) is not None and found < (
+        while (found := next_match(expression, (ours[-1] if ours else at) * 1_000_000, is_utc=False)) is not None and found < (
             at + 3 * 86_400
         ) * 1_000_000:
             ours.append(found // 1_000_000)

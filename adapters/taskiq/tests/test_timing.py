@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 from taskiq.cli.scheduler.run import is_cron_task_now
 
 from z4j_agent import cron
-from z4j_taskiq.timing import MINUTE, SECOND, next_cron, read_cron, sets_of, to_pycron, zone_of
+from z4j_taskiq.timing import SECOND, read_cron, to_pycron, zone_of
 
 SEED = 20_261_123
 COUNT = 200
@@ -66,13 +66,14 @@ def test_taskiq_is_due_when_the_expression_says_so() -> None:
     for found in expressions(COUNT):
         text = to_pycron(found)
         read = read_cron(text)
-        assert read.sets == sets_of(found), (found.text, text)
+        assert read.cron is not None
+        assert read.cron.sets == found.sets, (found.text, text)
         assert read.expression is not None, text
         again = cron.parse(read.expression)
         assert (again.minutes, again.hours, again.days, again.months, again.weekdays) == (
             found.minutes, found.hours, found.days, found.months, found.weekdays,
         ), (found.text, text)  # fmt: skip
-        due = next_cron(sets_of(found), int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
+        due = read.next_after(int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
         at = START.replace(second=0)
         for _ in range(SOUGHT_DAYS * 24 * 60):
             at += timedelta(minutes=1)
@@ -123,9 +124,9 @@ def test_when_the_clocks_change() -> None:
         return [at for at in minutes if is_cron_task_now(text, at, "America/New_York")]
 
     def ours(text: str, start: datetime, count: int) -> list[datetime]:
-        at, found = int(start.timestamp()) * SECOND - MINUTE, []
+        at, found = int(start.timestamp()) * SECOND - 60 * SECOND, []
         for _ in range(count):
-            at = next_cron(read_cron(text).sets, at, new_york)  # type: ignore[arg-type,assignment]
+            at = read_cron(text).next_after(at, new_york) or 0
             found.append(datetime.fromtimestamp(at / SECOND, UTC))
         return found
 
@@ -144,13 +145,14 @@ def test_offsets_are_zones_where_there_is_one() -> None:
     assert zone_of(None) == (ZoneInfo("UTC"), "UTC")
     assert zone_of("Asia/Kolkata") == (ZoneInfo("Asia/Kolkata"), "Asia/Kolkata")
     assert zone_of(timedelta(hours=-5))[1] == "Etc/GMT+5"
-    assert zone_of(timedelta(hours=5, minutes=30)) == (timedelta(hours=5, minutes=30), None)
+    half_past = timedelta(hours=5, minutes=30)
+    assert zone_of(half_past) == (timezone(half_past), None)
     assert zone_of("Mars/Olympus") == (None, None)
-    due = next_cron(read_cron("30 2 * * *").sets, int(START.timestamp()) * SECOND, timedelta(hours=5, minutes=30))  # type: ignore[arg-type]
+    due = read_cron("30 2 * * *").next_after(int(START.timestamp()) * SECOND, timezone(half_past))
     assert datetime.fromtimestamp((due or 0) / SECOND, UTC) == datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
-    assert is_cron_task_now("30 2 * * *", datetime(2026, 11, 23, 21, 0, tzinfo=UTC), timedelta(hours=5, minutes=30))
+    assert is_cron_task_now("30 2 * * *", datetime(2026, 11, 23, 21, 0, tzinfo=UTC), half_past)
 
 
 def test_a_day_that_never_comes_is_not_waited_for() -> None:
-    assert next_cron(sets_of(cron.parse("0 0 29 2 *")), int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
-    assert next_cron(read_cron("0 0 31 2 *").sets, int(START.timestamp()) * SECOND, ZoneInfo("UTC")) is None  # type: ignore[arg-type]
+    assert read_cron("0 0 29 2 *").next_after(int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
+    assert read_cron("0 0 31 2 *").next_after(int(START.timestamp()) * SECOND, ZoneInfo("UTC")) is None

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.rules.test_schedules import local, us
-from z4j.rules.schedules import SECOND, Timing
+from z4j.rules.schedules import LAST_AT, SECOND, Timing, zone_of
 from z4j_agent import cron
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -113,3 +114,39 @@ def test_every_time_of_a_year_is_due_once_and_in_order(zone: str) -> None:
     else:
         assert gaps == {3_600 * SECOND}
         assert len(hourly) == 365 * 24
+
+
+# -- the agent's own search, against croniter ------------------------------------------------------------------------------
+PLACES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Antarctica/Troll", "America/Asuncion")
+"""Among them one whose clocks change by half an hour, one by two hours, one at midnight."""
+
+
+def _changes_of(zone: str) -> list[int]:
+    """Hours of three years beside which the offset of a zone changes, as seconds UTC."""
+    place, start = ZoneInfo(zone), int(datetime(2023, 1, 1, tzinfo=UTC).timestamp())
+    hours = range(start, start + 3 * 366 * 86_400, 3_600)
+    offsets = [datetime.fromtimestamp(at, UTC).astimezone(place).utcoffset() for at in hours]
+    return [at for at, before, after in zip(hours, offsets, offsets[1:], strict=False) if before != after] or [start]
+
+
+CHANGES = {zone: _changes_of(zone) for zone in PLACES}
+WITH_SECONDS = st.tuples(st.sampled_from(["", "", "*/20 ", "7 ", "* "]), EXPRESSIONS).map("".join)
+
+
+@given(WITH_SECONDS, st.sampled_from(PLACES), st.booleans(), st.integers(0, 5), st.integers(-30 * 3_600, 30 * 3_600))
+@settings(max_examples=250, deadline=None)
+def test_the_agent_finds_the_times_that_croniter_finds(expression: str, zone: str, day_or: bool, which: int, seconds: int) -> None:
+    """Of days on which the clocks change and of those around them, each time and the two after it."""
+    try:
+        found = cron.parse(expression)
+    except cron.BadCron:
+        assume(False)
+    timing = Timing("cron", expression, zone, is_either=day_or)
+    at = (CHANGES[zone][which % len(CHANGES[zone])] + seconds) * SECOND + 250_000
+    for _ in range(3):
+        due, ours = timing.after(at), found.next_after(at, zone_of(zone), day_or=day_or)
+        if due is None:
+            assert ours is None or ours > LAST_AT
+            return
+        assert ours == due, (due, ours)
+        at = due

@@ -8,8 +8,9 @@ Sunday in cron, Celery and Huey, and Monday in APScheduler and arq; months by nu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -22,6 +23,12 @@ BOUNDS: Final = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (
 """Lowest and highest number of each field. A weekday is 0 (Sunday) to 7 (Sunday again) while it is read, and never written so."""
 LONGEST: Final = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
 MAX_LENGTH: Final = 200
+SECOND: Final = 1_000_000
+HORIZON_DAYS: Final = 15_000
+"""The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
+_MAX_SHIFT_S: Final = 3 * 3_600
+"""No zone has moved its clocks by more within a day."""
+_HOUR: Final = timedelta(hours=1)
 
 
 class BadCron(ValueError):
@@ -53,11 +60,98 @@ class Cron:
     def is_every_hour(self) -> bool:
         return len(self.hours) == 24
 
+    @classmethod
+    def of(
+        cls,
+        minutes: Iterable[int],
+        hours: Iterable[int],
+        days: Iterable[int],
+        months: Iterable[int],
+        weekdays: Iterable[int],
+        seconds: Iterable[int] | None = None,
+    ) -> Cron:
+        """Of sets, as a scheduler has them. One that is empty never matches."""
+        held = frozenset(minutes), frozenset(hours), frozenset(days), frozenset(months), frozenset(weekdays)
+        fields = _text(held[0], 0, 59), _text(held[1], 0, 23), _text(held[2], 1, 31), text_of_months(held[3]), text_of_weekdays(held[4])
+        return cls(None if seconds is None else frozenset(seconds), *held, fields)
+
+    @property
+    def sets(self) -> tuple[frozenset[int], ...]:
+        """What matches: minutes, hours, days, months and weekdays."""
+        return self.minutes, self.hours, self.days, self.months, self.weekdays
+
     @property
     def text(self) -> str:
         """The expression: two that mean the same hours need not be equal texts, but `*` is written wherever everything matches."""
         first = () if self.seconds is None else (_text(self.seconds, 0, 59),)
         return " ".join((*first, *self.fields))
+
+    def matches_day(self, day: date, *, day_or: bool = True) -> bool:
+        """`day_or`: where both day and weekday are restricted, one of them is enough, as in cron. Huey, arq, rq-scheduler and APScheduler
+        want both."""
+        is_day, is_weekday = day.day in self.days, day.weekday() in self.weekdays
+        is_either = day_or and not self.is_any_day and not self.is_any_weekday
+        return day.month in self.months and ((is_day or is_weekday) if is_either else (is_day and is_weekday))
+
+    def next_after(self, at: int, zone: tzinfo, *, day_or: bool = True, by_clock: bool = False) -> int | None:
+        """The first due time after `at`, in microseconds UTC; None where there is none within forty years.
+
+        On the day the clocks change there are two rules. By z4j's own, a local time that does not exist is due as much later as the clocks
+        skip, and one that comes twice is due the first time, or both times where every hour matches. `by_clock` is the rule of
+        schedulers that look at the clock every minute (Huey, taskiq): what does not exist does not come, what is repeated comes twice.
+        """
+        if not (self.minutes and self.hours and self.seconds != frozenset()):
+            return None
+        after = at // SECOND
+        # From the day before: what the clocks skip at its end is due today.
+        day = datetime.fromtimestamp(after, UTC).astimezone(zone).date() - timedelta(days=1)
+        best: int | None = None
+        for _ in range(HORIZON_DAYS):
+            if best is not None and _start_of(day, 0, zone) - _MAX_SHIFT_S > best:
+                break
+            if self.matches_day(day, day_or=day_or):
+                for hour in sorted(self.hours):
+                    start = _start_of(day, hour, zone)
+                    if best is not None and start - _MAX_SHIFT_S > best:
+                        break
+                    if start + _MAX_SHIFT_S + 3_600 > after:
+                        due = min((due for due in self._within(day, hour, zone, after, by_clock=by_clock) if due > after), default=None)
+                        best = due if best is None or (due is not None and due < best) else best
+            day += timedelta(days=1)
+        return None if best is None else best * SECOND
+
+    def _within(self, day: date, hour: int, zone: tzinfo, after: int, *, by_clock: bool) -> Iterator[int]:
+        """The due times in one local hour, as seconds UTC; where the clocks do not change, the first one after `after` alone."""
+        start = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
+        end = (start.replace(tzinfo=None) + _HOUR).replace(tzinfo=zone)
+        seconds = sorted(self.seconds) if self.seconds is not None else [0]
+        if len({of.replace(fold=fold).utcoffset() for of in (start, end) for fold in (0, 1)}) == 1:
+            first = int(start.timestamp())
+            for minute in sorted(self.minutes):
+                if first + minute * 60 + seconds[-1] > after:
+                    yield next(due for second in seconds if (due := first + minute * 60 + second) > after)
+                    return
+            return
+        for minute in self.minutes:
+            for second in seconds:
+                yield from _instants(start.replace(minute=minute, second=second), by_clock=by_clock, is_hourly=self.is_every_hour)
+
+
+def _start_of(day: date, hour: int, zone: tzinfo) -> int:
+    return int(datetime(day.year, day.month, day.day, hour, tzinfo=zone).timestamp())
+
+
+def _instants(local: datetime, *, by_clock: bool, is_hourly: bool) -> Iterator[int]:
+    """When a local time is, as seconds UTC."""
+    first, second = (int(local.replace(fold=fold).timestamp()) for fold in (0, 1))
+    if not by_clock:
+        yield first  # of one that does not exist: as much later
+        if is_hourly and second > first:
+            yield second
+        return
+    for due in (first, second):
+        if datetime.fromtimestamp(due, UTC).astimezone(local.tzinfo).replace(tzinfo=None, fold=0) == local.replace(tzinfo=None, fold=0):
+            yield due
 
 
 def parse(text: str) -> Cron:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -24,6 +24,24 @@ def zone_of_host() -> str:
         if name and is_zone(name) and _is_now_here(name):
             return name
     return offset_name(datetime.now().astimezone().strftime("%z"))
+
+
+class HostZone(tzinfo):
+    """The zone in which naive times of this process are meant, whether or not it has a name. It follows `time.tzset`."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, moment: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, moment: datetime) -> datetime:
+        local = moment.replace(tzinfo=UTC).astimezone()
+        found = local.replace(tzinfo=self)
+        return found if found.utcoffset() == local.utcoffset() else found.replace(fold=1)
 
 
 def offset_name(offset: str) -> str:

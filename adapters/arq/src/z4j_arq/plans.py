@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 
 from arq.cron import next_cron
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron, Cron
+from z4j_agent.cron import BadCron
 from z4j_agent.schedules import ScheduleSpec
 from z4j_agent.zones import check_only_zone, offset_name
 
 FIELDS: Final = ("minute", "hour", "day", "month", "weekday")
 _BOUNDS: Final = {**cron.BOUNDS, "weekday": (0, 6)}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MOST_DAYS: Final = 15_000
-"""The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
 
 
 def micro(moment: datetime) -> int:
@@ -74,7 +72,7 @@ def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
         found = cron.parse(spec.expression)
     except BadCron as error:
         raise Refused(str(error)) from None
-    if not _comes(found):
+    if found.next_after(micro(datetime.now(UTC)), UTC, day_or=False) is None:
         raise Refused("no day of the next forty years matches it")
     sets = {
         "minute": found.minutes, "hour": found.hours, "day": found.days, "month": found.months, "weekday": found.weekdays,
@@ -88,15 +86,6 @@ def _value(numbers: frozenset[int], name: str) -> set[int] | int | None:
     if len(numbers) == high - low + 1:
         return None
     return min(numbers) if len(numbers) == 1 else set(numbers)
-
-
-def _comes(found: Cron) -> bool:
-    day = date.today()  # noqa: DTZ011 -- a day more or less makes no difference
-    for _ in range(MOST_DAYS):
-        if day.month in found.months and day.day in found.days and day.weekday() in found.weekdays:
-            return True
-        day += timedelta(days=1)
-    return False
 
 
 def _nearest(text: str) -> str:

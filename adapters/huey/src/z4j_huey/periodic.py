@@ -24,7 +24,7 @@ from z4j_agent.schedules import Override
 from z4j_huey.facts import name_of, to_us
 from z4j_huey.plans import State, state_of
 from z4j_huey.state import HueyState
-from z4j_huey.timing import MINUTE, sets_in, validator_of
+from z4j_huey.timing import MINUTE, cron_in, validator_of
 
 SCHEDULER: Final = "huey_periodic"
 MARK: Final = "z4j_fire"
@@ -99,7 +99,7 @@ class Periodic:
             key = name_of(task)
             if key in state.hidden:
                 continue
-            is_by_minute = sets_in(validator_of(type(task))) is not None
+            is_by_minute = cron_in(validator_of(type(task))) is not None
             setattr(task, MARK, (key, due_at // MINUTE * MINUTE if is_by_minute else due_at))
             left.append(task)
         return left

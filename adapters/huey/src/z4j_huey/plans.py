@@ -8,13 +8,13 @@ from typing import Any
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron
+from z4j_agent.cron import BadCron, Cron
 from z4j_agent.overrides import merge_arguments, resolve
 from z4j_agent.schedules import Override, ScheduleSpec, read_interval, read_time
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_huey.facts import ENGINE
 from z4j_huey.state import HueyState
-from z4j_huey.timing import Sets, next_match, sets_of
+from z4j_huey.timing import next_match
 
 SECOND = 1_000_000
 
@@ -33,10 +33,11 @@ class Planned:
         self.next_at: int | None = None
         """Microseconds UTC; None where it is not due again."""
         self._is_utc = is_utc
-        self._sets: Sets | None = None
+        self._cron: Cron | None = None
         self._every = self._at = 0
         if spec.kind == "cron":
-            self._sets, self.expression = _read_cron(spec.expression)
+            self._cron = _read_cron(spec.expression)
+            self.expression = self._cron.text
         elif spec.kind == "interval":
             self._every = int(read_interval(spec.expression) * SECOND)
         else:
@@ -44,8 +45,8 @@ class Planned:
 
     def after(self, at: int) -> int | None:
         """The first due time after `at`. Intervals count from 1970, so that neither a restart nor a second consumer moves them."""
-        if self._sets is not None:
-            return next_match(self._sets, at, is_utc=self._is_utc)
+        if self._cron is not None:
+            return next_match(self._cron, at, is_utc=self._is_utc)
         if self._every:
             return (at // self._every + 1) * self._every
         return self._at if self._at > at else None
@@ -132,11 +133,11 @@ def _check_priority(huey: Any, priority: int | None) -> None:
         raise Refused(f"this storage has priorities from 0 to {most}")
 
 
-def _read_cron(text: str) -> tuple[Sets, str]:
+def _read_cron(text: str) -> Cron:
     try:
         found = cron.parse(text)
     except BadCron as error:
         raise Refused(str(error)) from None
     if found.seconds is not None:
         raise Refused(f"{ENGINE} has no seconds; the nearest is {' '.join(found.fields)}")
-    return sets_of(found), found.text
+    return found

@@ -15,7 +15,7 @@ from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, show_argument
 from z4j_huey.facts import ENGINE, function_of
 from z4j_huey.periodic import SCHEDULER, Periodic, expression_of
 from z4j_huey.plans import Planned, task_name, zone_of
-from z4j_huey.timing import is_foreseeable, next_foreseen, next_match, sets_in, validator_of
+from z4j_huey.timing import cron_in, is_foreseeable, next_foreseen, next_match, validator_of
 
 LOOK_AGAIN = 3_600_000_000
 """How long it is believed that something is not due within a year."""
@@ -90,13 +90,13 @@ class HueyPeriodic(Scheduler):
 
     def _coded(self, periodic: Periodic, task_class: Any, key: str, revoked: set[str], *, is_off: bool) -> ScheduleInfo:
         huey, validator = periodic.host.huey, validator_of(task_class)
-        sets, is_enabled = sets_in(validator), not is_off and key not in revoked
-        is_known = sets is not None or is_foreseeable(validator)
+        cron, is_enabled = cron_in(validator), not is_off and key not in revoked
+        is_known = cron is not None or is_foreseeable(validator)
         return ScheduleInfo(
             key=key,
             name=key,
-            kind="cron" if sets is not None else "other",
-            expression=sets.expression if sets is not None else expression_of(validator, key),
+            kind="cron" if cron is not None else "other",
+            expression=cron.text if cron is not None else expression_of(validator, key),
             timezone=zone_of(huey),
             task_name=key,
             queue=huey.name,
@@ -142,8 +142,8 @@ class HueyPeriodic(Scheduler):
         held = self._foreseen.get(key)
         if held is not None and held[0] is validator and (held[2] > at if held[2] is not None else at - held[1] < LOOK_AGAIN):
             return held[2]
-        sets = sets_in(validator)
-        found = next_match(sets, at, is_utc=is_utc) if sets is not None else next_foreseen(validator, at, is_utc=is_utc)
+        cron = cron_in(validator)
+        found = next_match(cron, at, is_utc=is_utc) if cron is not None else next_foreseen(validator, at, is_utc=is_utc)
         self._foreseen[key] = validator, at, found
         return found
 

@@ -8,43 +8,22 @@ of which must match: of day and weekday, where both are given, both (huey/api.py
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
-from z4j_agent import cron
+from z4j_agent.cron import Cron
 from z4j_agent.guard import let_through
+from z4j_agent.zones import HostZone
 
 MINUTE = 60_000_000
-MOST_DAYS = 15_000
-"""The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
 FORESEEN_DAYS = 366
+_HERE = HostZone()
 _ORDER = ("months", "days", "weekdays", "hours", "minutes")
 _HARMLESS = frozenset(
     {"year", "month", "day", "hour", "minute", "second", "weekday", "isoweekday", "toordinal", "timetuple", "isocalendar"}
 )  # fmt: skip
 _WRITING = frozenset({"STORE_DEREF", "STORE_GLOBAL", "STORE_ATTR", "STORE_SUBSCR", "DELETE_DEREF", "DELETE_ATTR", "DELETE_SUBSCR"})
-
-
-class Sets(NamedTuple):
-    """What matches; weekdays count from Monday, 0."""
-
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-
-    @property
-    def expression(self) -> str:
-        return cron.expression(*self)
-
-    def has_day(self, day: date) -> bool:
-        return day.day in self.days and day.month in self.months and day.weekday() in self.weekdays
-
-
-def sets_of(found: cron.Cron) -> Sets:
-    return Sets(found.minutes, found.hours, found.days, found.months, found.weekdays)
 
 
 def validator_of(task_class: Any) -> Callable[[datetime], Any] | None:
@@ -53,8 +32,8 @@ def validator_of(task_class: Any) -> Callable[[datetime], Any] | None:
     return found if callable(found) else None
 
 
-def sets_in(validator: Any) -> Sets | None:
-    """The sets of what `crontab()` made, which counts weekdays from Sunday; None of any other function, or where nothing matches."""
+def cron_in(validator: Any) -> Cron | None:
+    """The expression of what `crontab()` made, which counts weekdays from Sunday; None of any other function, or where nothing matches."""
     if getattr(validator, "__module__", "") != "huey.api" or getattr(validator, "__qualname__", "") != "crontab.<locals>.validate_date":
         return None
     lists = _closure_of(validator).get("cron_settings")
@@ -62,7 +41,7 @@ def sets_in(validator: Any) -> Sets | None:
         return None
     found = dict(zip(_ORDER, (frozenset(numbers) for numbers in lists), strict=True))
     found["weekdays"] = frozenset((number - 1) % 7 for number in found["weekdays"] if number < 7)  # 7 is never compared with
-    return Sets(**found) if all(found.values()) else None
+    return Cron.of(**found) if all(found.values()) else None
 
 
 def _closure_of(function: Any) -> dict[str, Any]:
@@ -83,7 +62,7 @@ def _is_full(cell: Any) -> bool:
 def is_foreseeable(validator: Any, depth: int = 3) -> bool:
     """Whether asking this function about the future changes nothing: it looks at the time alone, and at constants. One that counts its
     own calls, or asks a database, would answer Huey differently after it was asked by us."""
-    if sets_in(validator) is not None:
+    if cron_in(validator) is not None:
         return True
     code = getattr(validator, "__code__", None)
     if (
@@ -107,17 +86,10 @@ def _is_constant(held: Any, depth: int) -> bool:
 
 
 # -- the next time -----------------------------------------------------------------------------------------------------
-def next_match(sets: Sets, after: int, *, is_utc: bool) -> int | None:
+def next_match(found: Cron, after: int, *, is_utc: bool) -> int | None:
     """The first matching minute after `after`, None where there is none for forty years. In local time, a minute that the clocks skip
     does not come, and one that they repeat comes twice, as Huey sees it."""
-    day = _naive((after // MINUTE + 1) * MINUTE, is_utc=is_utc).date()
-    for _ in range(MOST_DAYS):
-        if sets.has_day(day):
-            found = min((at for at in _instants(sets, day, is_utc=is_utc) if at > after), default=None)
-            if found is not None:
-                return found
-        day += timedelta(days=1)
-    return None
+    return found.next_after(after, UTC if is_utc else _HERE, day_or=False, by_clock=True)
 
 
 def next_foreseen(validator: Callable[[datetime], Any], after: int, *, is_utc: bool) -> int | None:
@@ -137,16 +109,3 @@ def next_foreseen(validator: Callable[[datetime], Any], after: int, *, is_utc: b
 def _naive(at: int, *, is_utc: bool) -> datetime:
     moment = datetime.fromtimestamp(at / 1_000_000, UTC)
     return (moment if is_utc else moment.astimezone()).replace(tzinfo=None)
-
-
-def _instants(sets: Sets, day: date, *, is_utc: bool) -> Iterator[int]:
-    for hour in sets.hours:
-        for minute in sets.minutes:
-            local = datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 -- Huey's times are naive
-            if is_utc:
-                yield int(local.replace(tzinfo=UTC).timestamp()) * 1_000_000
-                continue
-            for fold in (0, 1):
-                at = int(local.replace(fold=fold).timestamp()) * 1_000_000
-                if _naive(at, is_utc=False).replace(fold=0) == local:
-                    yield at

@@ -27,7 +27,7 @@ from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override
 from z4j_taskiq.plans import Entry, Plan, interval_of, is_once, is_retry, plan_of, time_of
 from z4j_taskiq.sources import Store, is_store, store_of
-from z4j_taskiq.timing import MINUTE, SECOND
+from z4j_taskiq.timing import SECOND
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class Firing:
         id, by_cron, by_interval = task.schedule_id, self._last("cron", task), self._last("interval", task)
         tick = max((of for of in (by_cron, by_interval) if of is not None), default=datetime.now(UTC))
         if task.cron is not None and by_cron == tick:
-            return int(tick.timestamp()) * SECOND // MINUTE * MINUTE
+            return int(tick.timestamp()) // 60 * 60 * SECOND
         every = interval_of(task)
         if every is not None:
             before, self._ticks[id] = self._ticks.get(id), tick

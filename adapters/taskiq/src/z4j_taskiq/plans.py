@@ -24,7 +24,7 @@ from z4j_agent.schedules import Kind, Override, ScheduleSpec, digest_of, read_ti
 from z4j_agent.zones import find_zone
 from z4j_taskiq.facts import RETRIES, is_rabbitmq, number, queue_of
 from z4j_taskiq.queues import names_of
-from z4j_taskiq.timing import SECOND, next_cron, read_cron, to_pycron, zone_of
+from z4j_taskiq.timing import SECOND, read_cron, to_pycron, zone_of
 
 HAS_INTERVALS = "interval" in ScheduledTask.model_fields
 """An older taskiq knows cron and one-offs only."""
@@ -49,7 +49,7 @@ def rule_of(task: Any) -> Rule:
         if zone is not None and read.expression is not None:
             return Rule("cron", read.expression, zone)
         words = f"cron {task.cron}" + (f" {task.cron_offset}" if task.cron_offset else "")
-        is_never = read.sets is None or zone_of(task.cron_offset)[0] is None or _next_cron(task, 0) is None
+        is_never = read.cron is None or zone_of(task.cron_offset)[0] is None or _next_cron(task, 0) is None
         return Rule("other", words[:500], "", "taskiq cannot read this, and never sends it." if is_never else "")
     every = interval_of(task)
     if every is not None:
@@ -86,8 +86,8 @@ def next_of(task: Any, last_run: datetime | None, at: int) -> int | None:
 
 
 def _next_cron(task: Any, at: int) -> int | None:
-    sets, zone = read_cron(task.cron).sets, zone_of(task.cron_offset)[0]
-    return None if sets is None or zone is None else next_cron(sets, at, zone)
+    zone = zone_of(task.cron_offset)[0]
+    return None if zone is None else read_cron(task.cron).next_after(at, zone)
 
 
 def is_retry(task: Any) -> bool:

@@ -10,9 +10,9 @@ pycron itself, and what is handed to it are stars, numbers and ranges of numbers
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pycron
@@ -22,9 +22,6 @@ from z4j_agent.cron import BadCron, Cron
 from z4j_agent.zones import is_zone
 
 SECOND = 1_000_000
-MINUTE = 60 * SECOND
-MOST_DAYS = 15_000
-"""The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
 ALL_DAYS, ALL_WEEKDAYS = frozenset(range(1, 32)), frozenset(range(7))
 _JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
 """A month of 31 days that begins with a Monday."""
@@ -33,68 +30,56 @@ ONE_IS_ENOUGH = pycron.is_now("* * 1 * 2", _JANUARY)
 
 
 @dataclass(frozen=True, slots=True)
-class Sets:
-    """What matches; weekdays count from Monday, 0. `is_either`: of day and weekday one is enough."""
-
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    is_either: bool
-
-    def has_day(self, day: date) -> bool:
-        is_day, is_weekday = day.day in self.days, day.weekday() in self.weekdays
-        return day.month in self.months and ((is_day or is_weekday) if self.is_either else (is_day and is_weekday))
-
-
-@dataclass(frozen=True, slots=True)
 class Read:
-    """An expression of the application's as z4j writes it; `expression` is None where none says the same."""
+    """An expression of the application's. `cron` is None where pycron raises, which taskiq reports in its log and takes for never."""
 
-    sets: Sets | None
-    expression: str | None
+    cron: Cron | None
+    day_or: bool = False
+    """Whether of day and weekday one is enough. Where one of them is every day, it always is, and both are."""
+    expression: str | None = None
+    """As z4j writes it; None where no expression says the same."""
+
+    def next_after(self, at: int, zone: tzinfo) -> int | None:
+        """taskiq asks every second whether the minute of the zone matches (cli/scheduler/run.py, is_cron_task_now): one that the clocks
+        skip does not come, one that they repeat comes twice."""
+        return None if self.cron is None else self.cron.next_after(at, zone, day_or=self.day_or, by_clock=True)
 
 
 @functools.lru_cache(maxsize=4096)
 def read_cron(text: str) -> Read:
-    """What pycron makes of it. `sets` is None where it raises, which taskiq reports in its log and takes for never."""
+    """What pycron makes of it."""
     parts = text.split(" ")
     if len(parts) != 5:
-        return Read(None, None)
+        return Read(None)
     try:
-        sets = Sets(
-            _matching(60, lambda at: pycron.is_now(f"{parts[0]} * * * *", _JANUARY + timedelta(minutes=at))),
-            _matching(24, lambda at: pycron.is_now(f"* {parts[1]} * * *", _JANUARY + timedelta(hours=at))),
-            _matching(31, lambda at: pycron.is_now(f"* * {parts[2]} * *", _JANUARY + timedelta(days=at)), first=1),
-            _matching(12, lambda at: pycron.is_now(f"* * * {parts[3]} *", _JANUARY.replace(month=at + 1)), first=1),
-            _matching(7, lambda at: pycron.is_now(f"* * * * {parts[4]}", _JANUARY + timedelta(days=at))),
-            is_either=ONE_IS_ENOUGH and "*" not in parts[2] and "*" not in parts[4],
-        )
+        minutes = _matching(60, lambda at: pycron.is_now(f"{parts[0]} * * * *", _JANUARY + timedelta(minutes=at)))
+        hours = _matching(24, lambda at: pycron.is_now(f"* {parts[1]} * * *", _JANUARY + timedelta(hours=at)))
+        days = _matching(31, lambda at: pycron.is_now(f"* * {parts[2]} * *", _JANUARY + timedelta(days=at)), first=1)
+        months = _matching(12, lambda at: pycron.is_now(f"* * * {parts[3]} *", _JANUARY.replace(month=at + 1)), first=1)
+        weekdays = _matching(7, lambda at: pycron.is_now(f"* * * * {parts[4]}", _JANUARY + timedelta(days=at)))
     except (ValueError, ArithmeticError):  # a step of nothing is divided by
-        return Read(None, None)
-    return Read(sets, _expression(text, sets))
+        return Read(None)
+    day_or = ONE_IS_ENOUGH and "*" not in parts[2] and "*" not in parts[4]
+    if day_or and (days == ALL_DAYS or weekdays == ALL_WEEKDAYS):
+        days, weekdays = ALL_DAYS, ALL_WEEKDAYS
+    found = Cron.of(minutes, hours, days, months, weekdays)
+    return Read(found, day_or, _expression(text, found, day_or=day_or))
 
 
 def _matching(count: int, ask: Callable[[int], bool], first: int = 0) -> frozenset[int]:
     return frozenset(first + at for at in range(count) if ask(at))
 
 
-def _expression(text: str, sets: Sets) -> str | None:
-    days, weekdays = sets.days, sets.weekdays
-    if sets.is_either and (days == ALL_DAYS or weekdays == ALL_WEEKDAYS):
-        days, weekdays = ALL_DAYS, ALL_WEEKDAYS
-    elif not sets.is_either and days != ALL_DAYS and weekdays != ALL_WEEKDAYS:
+def _expression(text: str, found: Cron, *, day_or: bool) -> str | None:
+    if not day_or and not found.is_any_day and not found.is_any_weekday:
         return None  # elsewhere the same text means that one is enough
-    if not (sets.minutes and sets.hours and days and sets.months and weekdays):
+    if not all(found.sets):
         return None
     try:
         typed = cron.parse(text)
     except BadCron:
-        return cron.expression(sets.minutes, sets.hours, days, sets.months, weekdays)
-    if (typed.minutes, typed.hours, typed.days, typed.months, typed.weekdays) == (sets.minutes, sets.hours, days, sets.months, weekdays):
-        return typed.text
-    return cron.expression(sets.minutes, sets.hours, days, sets.months, weekdays)
+        return found.text
+    return typed.text if typed.sets == found.sets else found.text
 
 
 def to_pycron(found: Cron) -> str:
@@ -108,12 +93,6 @@ def to_pycron(found: Cron) -> str:
     month = "*" if len(found.months) == 12 else _list(found.months)
     weekday = "*" if found.is_any_weekday else _list(frozenset((number + 1) % 7 for number in found.weekdays))  # from Sunday, 0
     return f"{minute} {hour} {day} {month} {weekday}"
-
-
-def sets_of(found: Cron) -> Sets:
-    """With pycron's rule for day and weekday."""
-    is_either = ONE_IS_ENOUGH and not found.is_any_day and not found.is_any_weekday
-    return Sets(found.minutes, found.hours, found.days, found.months, found.weekdays, is_either)
 
 
 def _is_simple(field: str) -> bool:
@@ -131,45 +110,12 @@ def _list(numbers: frozenset[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in pieces)
 
 
-# -- the next time -----------------------------------------------------------------------------------------------------
-def next_cron(sets: Sets, after: int, zone: ZoneInfo | timedelta) -> int | None:
-    """The first matching minute after `after`, None where there is none for forty years.
-
-    taskiq asks every second whether the minute of the zone matches (cli/scheduler/run.py, is_cron_task_now): one that the clocks skip
-    does not come, one that they repeat comes twice.
-    """
-    moment = datetime.fromtimestamp((after // MINUTE + 1) * MINUTE / SECOND, UTC)
-    day = (moment + zone if isinstance(zone, timedelta) else moment.astimezone(zone)).date()
-    if not (sets.minutes and sets.hours):
-        return None
-    for _ in range(MOST_DAYS):
-        if sets.has_day(day):
-            found = min((at for at in _instants(sets, day, zone) if at > after), default=None)
-            if found is not None:
-                return found
-        day += timedelta(days=1)
-    return None
-
-
-def _instants(sets: Sets, day: date, zone: ZoneInfo | timedelta) -> Iterator[int]:
-    for hour in sets.hours:
-        for minute in sets.minutes:
-            local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
-            if isinstance(zone, timedelta):
-                yield int((local - zone).timestamp()) * SECOND
-                continue
-            for fold in (0, 1):
-                at = local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
-                if at.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
-                    yield int(at.timestamp()) * SECOND
-
-
 # -- zones -------------------------------------------------------------------------------------------------------------
-def zone_of(offset: str | timedelta | None) -> tuple[ZoneInfo | timedelta | None, str | None]:
+def zone_of(offset: str | timedelta | None) -> tuple[tzinfo | None, str | None]:
     """(what times are reckoned in, its IANA name) of a `cron_offset`; None where there is none such."""
     if not offset:
         return ZoneInfo("UTC"), "UTC"
     if isinstance(offset, timedelta):
         hours, rest = divmod(offset, timedelta(hours=1))
-        return offset, None if rest or not -14 <= -hours <= 12 else f"Etc/GMT{-hours:+d}"
+        return timezone(offset), None if rest or not -14 <= -hours <= 12 else f"Etc/GMT{-hours:+d}"
     return (ZoneInfo(offset), offset) if is_zone(offset) else (None, None)
