@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from z4j_agent.adapter import Refused
-from z4j_agent.schedules import overrides_of, read_interval, read_time, read_whole_interval, spec_of
+from z4j_agent.schedules import overrides_of, read_cron, read_interval, read_time, read_whole_interval, spec_of
 from z4j_agent.zones import check_only_zone, find_zone, is_zone, offset_name, zone_of_host
 
 
@@ -30,6 +30,15 @@ def test_intervals_are_seconds() -> None:
     for text, nearest in (("1.5", "2"), ("0.2", "1")):
         with pytest.raises(Refused, match=f"its intervals are whole seconds; the nearest is {nearest}$"):
             read_whole_interval(text, "its")
+
+
+def test_an_expression_is_read_or_refused_in_a_sentence() -> None:
+    assert read_cron("*/5 * * * MON").text == "*/5 * * * mon"
+    assert read_cron("7 */5 * * * *").seconds == {7}
+    with pytest.raises(Refused, match="beyond 0 to 59"):
+        read_cron("99 * * * *")
+    with pytest.raises(Refused, match=r"^Celery Beat has no seconds; the nearest is \*/5 \* \* \* \*$"):
+        read_cron("7 */5 * * * *", "Celery Beat")
 
 
 def test_a_time_has_its_offset() -> None:

@@ -17,9 +17,9 @@ from rq_scheduler.utils import get_next_scheduled_time
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.schedules import read_whole_interval
+from z4j_agent.schedules import read_cron, read_whole_interval
 from z4j_rq.cronplans import is_usable, zone_of_cron
-from z4j_rq.dialects import Croniter, Crontab, Dialect, handed, read_cron, sets_of, shown
+from z4j_rq.dialects import Croniter, Crontab, Dialect, handed, sets_of, shown
 
 
 def local(*parts: int) -> datetime:

@@ -134,8 +134,27 @@ def override_store(scheduler: str) -> OverrideStore:
     return OverrideStore(None, "", scheduler)
 
 
+def report_fire(
+    scheduler: str,
+    key: str,
+    due_at: int | None,
+    task_id: str = "",
+    error: BaseException | None = None,
+    *,
+    outcome: str = "sent",
+    why: str = "",
+) -> None:
+    """A schedule was due and this came of it, see `schedules.Outcome`; with an error it is that the task could not be sent."""
+    agent = z4j_agent.current()
+    if agent is None:
+        return
+    if error is None:
+        agent.fired(scheduler, key, due_at, task_id=task_id, outcome=outcome, error=why)
+    else:
+        agent.fired(scheduler, key, due_at, outcome="failed", error=show_error(f"{type(error).__name__}: {text_of(error)}"))
+
+
 __all__ = [
     "TRACEBACK_LIMIT", "Installation", "calling_code", "error_of", "install", "is_supported", "now", "override_store", "parameter_names",
-    "route",
-    "signature_of", "text_of",
+    "report_fire", "route", "signature_of", "text_of",
 ]  # fmt: skip

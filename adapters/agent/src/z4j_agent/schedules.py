@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Literal
 
 from z4j_agent.contract import Capability, Finding, Refused, Unsupported
+from z4j_agent.cron import BadCron, Cron, parse
 from z4j_agent.redaction import MAX_ITEMS, redact, redact_arguments
 from z4j_agent.wire import digest_of
 
@@ -198,6 +199,17 @@ def spec_of(said: dict[str, Any]) -> ScheduleSpec:
     )  # fmt: skip
 
 
+def read_cron(text: str, whose: str = "") -> Cron:
+    """Of a spec of kind `cron`. `whose` names, at the beginning of the sentence, a scheduler that has no seconds. Raises Refused."""
+    try:
+        found = parse(text)
+    except BadCron as error:
+        raise Refused(str(error)) from None
+    if whose and found.seconds is not None:
+        raise Refused(f"{whose} has no seconds; the nearest is {' '.join(found.fields)}")
+    return found
+
+
 def read_interval(text: str) -> float:
     """Seconds, of a spec of kind `interval`. Raises Refused."""
     try:
@@ -258,6 +270,6 @@ def _json(shown: Any) -> str:
 
 __all__ = [
     "ACTIONS", "EDITS", "KINDS", "LEVEL", "MAX_INTERVAL_S", "MAX_SHOWN", "Kind", "Outcome", "Override", "ScheduleInfo", "ScheduleSpec",
-    "Scheduler", "capabilities", "digest_of", "overrides_of", "read_interval", "read_time", "read_whole_interval", "show_arguments",
-    "spec_of",
+    "Scheduler", "capabilities", "digest_of", "overrides_of", "read_cron", "read_interval", "read_time",
+    "read_whole_interval", "show_arguments", "spec_of",
 ]  # fmt: skip

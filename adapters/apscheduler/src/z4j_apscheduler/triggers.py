@@ -20,7 +20,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
 from z4j_agent.cron import BadCron, Cron
-from z4j_agent.schedules import Kind, ScheduleSpec, read_interval, read_time
+from z4j_agent.schedules import Kind, ScheduleSpec, read_cron, read_interval, read_time
 from z4j_agent.zones import find_zone, is_zone
 
 BOUNDS = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "day_of_week": (0, 6)}
@@ -142,10 +142,7 @@ def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
         if at <= datetime.now(UTC):
             raise Refused("that time has passed; it can be run now instead")
         return DateTrigger(at.astimezone(found))
-    try:
-        return cron_trigger(cron.parse(spec.expression), zone, old)
-    except BadCron as error:
-        raise Refused(str(error)) from None
+    return cron_trigger(read_cron(spec.expression), zone, old)
 
 
 def zone_name(zone: tzinfo | None) -> str | None:

@@ -21,10 +21,9 @@ from typing import Any, Final
 
 from arq.cron import cron
 
-import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.guard import guard
-from z4j_agent.hooks import now, override_store, text_of
+from z4j_agent.hooks import now, override_store, report_fire
 from z4j_agent.native import ticks
 from z4j_agent.overrides import Resolved, merge_arguments, resolve
 from z4j_agent.schedules import Override, ScheduleSpec
@@ -99,17 +98,14 @@ class Said:
 
     fire: Fire
     task_id: str
-    outcome: str
-    error: str
+    error: BaseException | None = None
 
 
 @guard("a fire")
 def _say(said: Said) -> None:
-    agent, fire, at = z4j_agent.current(), said.fire, now()
+    fire, at = said.fire, now()
     fire.table.last[fire.key] = at
-    if agent is not None:
-        due_at = fire.due_at if fire.due_at - at <= AHEAD else at
-        agent.fired(SCHEDULER, fire.key, due_at, task_id=said.task_id, outcome=said.outcome, error=said.error)
+    report_fire(SCHEDULER, fire.key, fire.due_at if fire.due_at - at <= AHEAD else at, said.task_id, said.error)
 
 
 beat: ContextVar[Beat | None] = ContextVar("z4j_arq_beat", default=None)
@@ -191,9 +187,9 @@ class Crons:
     def tell(self, fire: Fire, job: Any, enqueued_ms: int, error: BaseException | None) -> None:
         """By the one worker whose job it became, when it is due: arq sends it up to a second before, to wait until then."""
         if error is not None:
-            said = Said(fire, "", "failed", f"{type(error).__name__}: {text_of(error)}")
+            said = Said(fire, "", error)
         elif job is not None:
-            said = Said(fire, task_id_of(job.job_id, enqueued_ms), "sent", "")
+            said = Said(fire, task_id_of(job.job_id, enqueued_ms))
         else:
             return  # another worker's: its id is taken
         early = fire.due_at - now()

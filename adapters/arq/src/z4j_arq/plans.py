@@ -16,8 +16,7 @@ from arq.cron import next_cron
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron
-from z4j_agent.schedules import ScheduleSpec
+from z4j_agent.schedules import ScheduleSpec, read_cron
 from z4j_agent.zones import check_only_zone, offset_name
 
 FIELDS: Final = ("minute", "hour", "day", "month", "weekday")
@@ -68,10 +67,7 @@ def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
     if spec.kind != "cron":
         raise Refused("arq's cron jobs have no year, so that a one-off would come again every year")
     check_only_zone(spec.timezone, own_zone, "an arq worker")
-    try:
-        found = cron.parse(spec.expression)
-    except BadCron as error:
-        raise Refused(str(error)) from None
+    found = read_cron(spec.expression)
     if found.next_after(micro(datetime.now(UTC)), UTC, day_or=False) is None:
         raise Refused("no day of the next forty years matches it")
     sets = {

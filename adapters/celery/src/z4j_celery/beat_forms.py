@@ -19,10 +19,9 @@ from celery.utils.time import remaining
 import z4j_agent
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron
 from z4j_agent.guard import let_through
 from z4j_agent.hooks import now, parameter_names
-from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec, read_interval, read_time, show_arguments
+from z4j_agent.schedules import Kind, ScheduleInfo, ScheduleSpec, read_cron, read_interval, read_time, show_arguments
 from z4j_agent.zones import check_only_zone, zone_of_host
 
 T = TypeVar("T")
@@ -50,12 +49,7 @@ def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
 
 def fields_of(spec: ScheduleSpec) -> dict[str, str]:
     """The arguments of `crontab` for an expression. Raises Refused."""
-    try:
-        found = cron.parse(spec.expression)
-    except BadCron as error:
-        raise Refused(str(error)) from None
-    if found.seconds is not None:
-        raise Refused(f"Celery Beat has no seconds; the nearest is {' '.join(found.fields)}")
+    found = read_cron(spec.expression, "Celery Beat")
     # Sets written out: Celery takes fewer ways of writing them, such as no `5/10`.
     plain = cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays)
     fields = dict(zip(("minute", "hour", "day_of_month", "month_of_year", "day_of_week"), plain.split(), strict=True))

@@ -23,9 +23,8 @@ from celery.schedules import crontab
 
 import z4j_agent
 from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, override_store, text_of
+from z4j_agent.hooks import now, override_store, report_fire
 from z4j_agent.native import ticks
 from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler, ScheduleSpec
@@ -146,25 +145,18 @@ class CeleryBeat(Scheduler):
         since = datetime.now(UTC) - timedelta(seconds=deadline, microseconds=1)  # as celery/schedules.py: `crontab.is_due`
         if due.astimezone(UTC) > since:
             return us(due)
-        if (agent := z4j_agent.current()) is not None:
-            agent.fired(self.scheduler, entry.name, us(due), outcome="missed")
+        report_fire(self.scheduler, entry.name, us(due), outcome="missed")
         return us(due_of(rule, since))
 
     @guard("a fire of beat")
     def _fired(self, key: str, due_at: int | None, task_id: str, error: BaseException | None = None) -> None:
-        agent = z4j_agent.current()
-        if agent is None:
+        if z4j_agent.current() is None:
             return
         at = now()
         self._last[key] = at
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
-        due_at = min(due_at or at, at)  # beat wakes up to 10 ms early (celery/beat.py: `adjust`)
-        if error is None:
-            agent.fired(self.scheduler, key, due_at, task_id=task_id)
-        else:
-            said = f"{type(error).__name__}: {show_error(text_of(error))}"
-            agent.fired(self.scheduler, key, due_at, outcome="failed", error=said)
+        report_fire(self.scheduler, key, min(due_at or at, at), task_id, error)  # beat wakes up to 10 ms early (celery/beat.py: `adjust`)
 
     # -- what is there -------------------------------------------------------------------------------------------------
     @property

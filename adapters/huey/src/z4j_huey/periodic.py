@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import z4j_agent
 from z4j_agent.guard import guard
-from z4j_agent.hooks import now, override_store, text_of
+from z4j_agent.hooks import now, override_store, report_fire
 from z4j_agent.schedules import Override
 from z4j_huey.facts import name_of, to_us
 from z4j_huey.plans import State, state_of
@@ -110,15 +110,14 @@ class Periodic:
         if not self.is_firing:
             return []
         self._look()
-        at, agent, found = now(), z4j_agent.current(), []
+        at, found = now(), []
         for planned in self.state.plan.values():
             due_at = planned.next_at
             if due_at is None or due_at > at or not planned.is_enabled:
                 continue
             planned.pass_by(at)
             if planned.spec.kind == "cron" and at - due_at > TOO_LATE:
-                if agent is not None:
-                    agent.fired(SCHEDULER, planned.key, due_at, outcome="missed")
+                report_fire(SCHEDULER, planned.key, due_at, outcome="missed")
                 continue
             task = planned.make()
             setattr(task, MARK, (planned.key, planned.latest(due_at, at)))
@@ -145,11 +144,7 @@ class Periodic:
     def _tell(self, fire: tuple[str, int], task: Any, error: Exception | None) -> None:
         key, due_at = fire
         self.last[key] = now()
-        agent = z4j_agent.current()
-        if agent is not None and error is None:
-            agent.fired(SCHEDULER, key, due_at, task_id=task.id)
-        elif agent is not None:
-            agent.fired(SCHEDULER, key, due_at, outcome="failed", error=f"{type(error).__name__}: {text_of(error)}")
+        report_fire(SCHEDULER, key, due_at, task.id, error)
 
 
 def expression_of(validator: Any, default: str) -> str:

@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron, Cron
+from z4j_agent.cron import Cron
 from z4j_agent.overrides import merge_arguments, resolve
-from z4j_agent.schedules import Override, ScheduleSpec, read_interval, read_time
+from z4j_agent.schedules import Override, ScheduleSpec, read_cron, read_interval, read_time
 from z4j_agent.zones import check_only_zone, zone_of_host
 from z4j_huey.facts import ENGINE
 from z4j_huey.state import HueyState
@@ -36,7 +35,7 @@ class Planned:
         self._cron: Cron | None = None
         self._every = self._at = 0
         if spec.kind == "cron":
-            self._cron = _read_cron(spec.expression)
+            self._cron = read_cron(spec.expression, ENGINE)
             self.expression = self._cron.text
         elif spec.kind == "interval":
             self._every = int(read_interval(spec.expression) * SECOND)
@@ -131,13 +130,3 @@ def _check_priority(huey: Any, priority: int | None) -> None:
         raise Refused("this storage of Huey's knows no priorities")
     if priority is not None and most is not None and not 0 <= priority <= most:
         raise Refused(f"this storage has priorities from 0 to {most}")
-
-
-def _read_cron(text: str) -> Cron:
-    try:
-        found = cron.parse(text)
-    except BadCron as error:
-        raise Refused(str(error)) from None
-    if found.seconds is not None:
-        raise Refused(f"{ENGINE} has no seconds; the nearest is {' '.join(found.fields)}")
-    return found

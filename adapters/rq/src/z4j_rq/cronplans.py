@@ -19,9 +19,9 @@ from z4j_agent.adapter import Refused
 from z4j_agent.authority import why_not
 from z4j_agent.guard import let_through
 from z4j_agent.overrides import merge_arguments, resolve
-from z4j_agent.schedules import Override, ScheduleSpec, read_whole_interval
+from z4j_agent.schedules import Override, ScheduleSpec, read_cron, read_whole_interval
 from z4j_agent.zones import check_only_zone, zone_of_host
-from z4j_rq.dialects import Croniter, check_priority, handed, read_cron
+from z4j_rq.dialects import Croniter, check_priority, handed
 from z4j_rq.facts import function_of, to_us
 from z4j_rq.state import RqState
 

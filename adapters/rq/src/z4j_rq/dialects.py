@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron
+from z4j_agent.cron import BadCron, Cron
 from z4j_agent.guard import let_through
 
 ALL_DAYS = frozenset(range(1, 32))
@@ -24,24 +24,9 @@ _RANGES = (range(60), range(60), range(24), range(1, 32), range(1, 13), range(7)
 _NEAREST = re.compile(r"\d+w|w\d+")
 
 
-class Sets(NamedTuple):
-    """What matches; weekdays count from Monday, 0. `seconds` is None where it is second 0 alone."""
-
-    seconds: frozenset[int] | None
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-
-    @property
-    def expression(self) -> str:
-        return cron.expression(*self[1:], seconds=self.seconds)
-
-
-def sets_of(found: cron.Cron) -> Sets:
-    seconds = None if found.seconds == frozenset({0}) else found.seconds
-    return Sets(seconds, found.minutes, found.hours, found.days, found.months, found.weekdays)
+def sets_of(found: Cron) -> tuple[frozenset[int] | None, ...]:
+    """What matches. Second 0 alone is as good as no seconds."""
+    return None if found.seconds == frozenset({0}) else found.seconds, *found.sets
 
 
 class Crontab:
@@ -59,7 +44,7 @@ class Crontab:
         return " ".join(parts[:6]) if len(parts) == 7 else text
 
     @staticmethod
-    def read(text: str) -> Sets | None:
+    def read(text: str) -> Cron | None:
         """None of what no expression of z4j's can say: L, Z, years."""
         import crontab  # type: ignore[import-untyped]
 
@@ -83,7 +68,7 @@ class Croniter:
         return f"{second} {rest}" if len(text.split()) == 6 else text
 
     @staticmethod
-    def read(text: str) -> Sets | None:
+    def read(text: str) -> Cron | None:
         """None of what no expression of z4j's can say: L, W, #, H, R, years."""
         from croniter import croniter
 
@@ -101,14 +86,14 @@ class Croniter:
 Dialect = type[Crontab] | type[Croniter]
 
 
-def _sets(lists: list[Iterable[int] | None]) -> Sets:
+def _sets(lists: list[Iterable[int] | None]) -> Cron:
     second, minute, hour, day, month, weekday = (
         frozenset(span if held is None else held) for held, span in zip(lists, _RANGES, strict=True)
     )
-    return Sets(None if second == {0} else second, minute, hour, day, month, frozenset((of - 1) % 7 for of in weekday))
+    return Cron.of(minute, hour, day, month, ((of - 1) % 7 for of in weekday), None if second == {0} else second)
 
 
-def read(dialect: Dialect, text: str) -> Sets | None:
+def read(dialect: Dialect, text: str) -> Cron | None:
     """The library's reading; None too of what it cannot read."""
     try:
         return dialect.read(text)
@@ -117,12 +102,11 @@ def read(dialect: Dialect, text: str) -> Sets | None:
         return None  # each library raises what it likes, AttributeError among it; the text is then shown as it is
 
 
-def handed(dialect: Dialect, found: cron.Cron) -> str:
+def handed(dialect: Dialect, found: Cron) -> str:
     """What is given to the library for this expression. Raises Refused where it cannot hold it."""
-    want, text = sets_of(found), found.text
-    for candidate in (text, _plain(want)):
+    for candidate in (found.text, _plain(found)):
         given = dialect.order(candidate)
-        if read(dialect, given) == want:
+        if (reading := read(dialect, given)) is not None and sets_of(reading) == sets_of(found):
             return given
     raise Refused("its library of cron expressions cannot hold this one")
 
@@ -135,29 +119,21 @@ def shown(dialect: Dialect, text: str) -> str | None:
     try:
         parsed = cron.parse(dialect.disorder(text))
     except BadCron:
-        return found.expression
-    return parsed.text if sets_of(parsed) == found and parsed.seconds == found.seconds else found.expression
+        return found.text
+    return parsed.text if sets_of(parsed) == sets_of(found) and parsed.seconds == found.seconds else found.text
 
 
-def _plain(sets: Sets) -> str:
+def _plain(found: Cron) -> str:
     """Lists of numbers, and `*` where everything matches."""
-    fields: list[tuple[frozenset[int], range]] = list(
-        zip((*sets[1:5], frozenset((of + 1) % 7 for of in sets.weekdays)), _RANGES[1:], strict=True)
-    )
-    if sets.seconds is not None:
-        fields.insert(0, (sets.seconds, _RANGES[0]))
-    return " ".join("*" if len(held) == len(span) else ",".join(map(str, sorted(held))) for held, span in fields)
+    second, *rest = sets_of(found)
+    rest[-1] = frozenset((of + 1) % 7 for of in found.weekdays)
+    fields = list(zip(rest, _RANGES[1:], strict=True))
+    if second is not None:
+        fields.insert(0, (second, _RANGES[0]))
+    return " ".join("*" if len(held) == len(span) else ",".join(map(str, sorted(held))) for held, span in fields if held is not None)
 
 
 # -- what an operator typed --------------------------------------------------------------------------------------------
-def read_cron(text: str) -> cron.Cron:
-    """Raises Refused."""
-    try:
-        return cron.parse(text)
-    except BadCron as error:
-        raise Refused(str(error)) from None
-
-
 def check_priority(priority: int | None) -> None:
     """Raises Refused."""
     if priority is not None:

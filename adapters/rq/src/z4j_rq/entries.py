@@ -23,9 +23,9 @@ from z4j_agent.guard import let_through
 from z4j_agent.hooks import now
 from z4j_agent.native import ticks
 from z4j_agent.redaction import redact_text
-from z4j_agent.schedules import Kind, ScheduleSpec, read_time, read_whole_interval
+from z4j_agent.schedules import Kind, ScheduleSpec, read_cron, read_time, read_whole_interval
 from z4j_agent.scheduling import MAX_SCHEDULES
-from z4j_rq.dialects import Crontab, handed, read_cron
+from z4j_rq.dialects import Crontab, handed
 from z4j_rq.facts import name_of
 from z4j_rq.marks import MARK, write_asked
 

@@ -14,10 +14,9 @@ from typing import Any, ClassVar, Final
 
 from rq.queue import Queue
 
-import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, override_store, text_of
+from z4j_agent.hooks import now, override_store, report_fire
 from z4j_agent.schedules import Override, ScheduleInfo, Scheduler
 from z4j_rq.cronplans import Entry, Plan, due_of, is_usable, last_of, task_of, zone_of_cron
 from z4j_rq.dialects import Croniter, shown
@@ -127,13 +126,7 @@ class RqCron(Scheduler):
 
     @guard("a fire")
     def _tell(self, entry: Entry, due_at: int, task_id: str, error: Exception | None) -> None:
-        agent = z4j_agent.current()
-        if agent is None:
-            return
-        if error is None:
-            agent.fired(SCHEDULER, entry.key, due_at, task_id=task_id)
-        else:
-            agent.fired(SCHEDULER, entry.key, due_at, outcome="failed", error=f"{type(error).__name__}: {text_of(error)}")
+        report_fire(SCHEDULER, entry.key, due_at, task_id, error)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
     def is_firing(self) -> bool:

@@ -16,10 +16,9 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.queue import Queue
 
-import z4j_agent
 from z4j_agent.adapter import Refused
 from z4j_agent.guard import guard
-from z4j_agent.hooks import now, text_of
+from z4j_agent.hooks import now, report_fire
 from z4j_agent.originals import is_plain
 from z4j_agent.overrides import merge_arguments
 from z4j_agent.schedules import ScheduleInfo, Scheduler, ScheduleSpec
@@ -119,13 +118,7 @@ class RqScheduler(Scheduler):
 
     @guard("a fire")
     def _tell(self, job: Any, due_at: int | None, error: Exception | None) -> None:
-        agent = z4j_agent.current()
-        if agent is None:
-            return
-        if error is None:
-            agent.fired(SCHEDULER, job.id, due_at, task_id=job.id)
-        else:
-            agent.fired(SCHEDULER, job.id, due_at, outcome="failed", error=f"{type(error).__name__}: {text_of(error)}")
+        report_fire(SCHEDULER, job.id, due_at, job.id, error)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
     def _reached(self) -> Any:

@@ -20,9 +20,8 @@ import taskiq.cli.scheduler.run
 
 import z4j_agent
 from z4j_agent.adapter import Refused
-from z4j_agent.display import show_error
 from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.hooks import now, override_store, text_of
+from z4j_agent.hooks import now, override_store, report_fire
 from z4j_agent.patching import Patches
 from z4j_agent.schedules import Override
 from z4j_taskiq.plans import Entry, Plan, interval_of, is_once, is_retry, plan_of, time_of
@@ -175,21 +174,17 @@ class Firing:
 
     @guard("a fire")
     def _tell(self, task: Any, due_at: int | None, sent: list[str], error: BaseException | None) -> None:
-        agent = z4j_agent.current()
-        if agent is None or is_retry(task):
+        if z4j_agent.current() is None or is_retry(task):
             return
         key = self._keys.get(task.schedule_id, task.schedule_id)
-        at = now()
         if error is not None:
-            cause = error.__cause__ or error
-            text = show_error(f"{type(cause).__name__}: {text_of(cause)}")
-            agent.fired(SCHEDULER, key, due_at, outcome="failed", error=text)
+            report_fire(SCHEDULER, key, due_at, error=error.__cause__ or error)
             return
         if sent:
-            self.last[key] = at
-            agent.fired(SCHEDULER, key, due_at, task_id=sent[-1])
+            self.last[key] = now()
+            report_fire(SCHEDULER, key, due_at, sent[-1])
         else:
-            agent.fired(SCHEDULER, key, due_at, outcome="skipped", error="its source cancelled it")
+            report_fire(SCHEDULER, key, due_at, outcome="skipped", why="its source cancelled it")
         if is_once(task):
             self.over.add(task.schedule_id)
 

@@ -15,12 +15,11 @@ from typing import Any
 
 from taskiq.scheduler.scheduled_task import ScheduledTask
 
-from z4j_agent import cron
 from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron
 from z4j_agent.originals import is_plain
 from z4j_agent.overrides import merge_arguments, resolve
 from z4j_agent.schedules import Kind, Override, ScheduleSpec, digest_of, read_time, read_whole_interval
+from z4j_agent.schedules import read_cron as read_expression
 from z4j_agent.zones import find_zone
 from z4j_taskiq.facts import RETRIES, is_rabbitmq, number, queue_of
 from z4j_taskiq.queues import names_of
@@ -167,12 +166,7 @@ def _timing(spec: ScheduleSpec) -> dict[str, Any]:
         return {"interval": read_whole_interval(spec.expression, "taskiq's")}
     if spec.kind == "once":
         return {"time": read_time(spec.expression)}
-    try:
-        found = cron.parse(spec.expression)
-    except BadCron as error:
-        raise Refused(str(error)) from None
-    if found.seconds is not None:
-        raise Refused(f"taskiq has no seconds; the nearest is {' '.join(found.fields)}")
+    found = read_expression(spec.expression, "taskiq")
     zone = spec.timezone or "UTC"
     find_zone(zone)
     return {"cron": to_pycron(found), "cron_offset": None if zone == "UTC" else zone}
