@@ -277,6 +277,7 @@ def test_the_first_attempts_producer_says_where_a_task_came_from() -> None:
     assert second(told(ev("enqueued", T, 1, sent=SENT), ev("enqueued", T, 2, sent=other)).sent) == SENT
     assert second(told(ev("received", T, 4_095, sent=SENT), ev("started", sent=other)).sent) == SENT
     assert told(ev("enqueued")).sent == ()
+    assert told(ev("enqueued", T, 2, sent=SENT)).sent == (3 << 12 | 4_093, SENT)
 
 
 def test_flags_add_up() -> None:
@@ -336,6 +337,7 @@ def test_the_key_is_built_as_documented() -> None:
     assert f.attempt_of(f.state_key("succeeded", 3, T)) == 3
     assert f.state_key("started", 0, f.MAX_AT - 1) < 1 << 46
     assert f.state_key("received", 0, T, T) & 15 == 3
+    assert told(ev("moved", T + 1_999, queue="q")).queue == (2**44 + T // 1_000 + 1, "q"), "above the rank of every attempt"
     assert (f.MAX_AT, f.MAX_ATTEMPT, f.NEVER) == (1000 * 2**42, 4_095, 2**62)
 
 
@@ -356,6 +358,27 @@ def test_nothing_is_the_summary_of_no_events() -> None:
     assert delta(ev("enqueued")) == Summary(
         (f.state_key("enqueued", 0, T), -T, "", "", -1, "", "", "", ""), T, T, T, (), (), (), (), (), (), (), (), 0, f.NEVER, 0
     )
+
+
+FULL: dict[str, Any] = {
+    "worker": "w1", "environment": "e1", "name": "n1", "queue": "q1", "eta": T + 5, "received_at": T + 1, "started_at": T + 2,
+    "runtime_us": 3, "reason": "r", "error_type": "E", "error": "m", "result": "1", "sent": SENT, "rank": 1, "args": "[1]",
+    "original": 3, "flags": 1,
+}  # fmt: skip
+OTHER: dict[str, Any] = {
+    "run": "boot.2", "worker": "w2", "environment": "e2", "name": "n2", "queue": "q2", "eta": T + 6, "received_at": T, "started_at": T + 1,
+    "sent": ("z", *SENT[1:]), "rank": 2, "args": "[2]", "original": 4, "flags": 6,
+}  # fmt: skip
+KINDS = (*f.ENDS, *f.FACTS, "payload", "cancel_asked", "moved")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_summaries_say_together_what_their_events_say(kind: str) -> None:
+    one = [ev(kind, T + 9, **FULL), ev(kind, T + 9, 1, **FULL), ev(kind, T + 8)]
+    for a in one:
+        for b in [of for other in KINDS for of in (ev(other, T + 7, **OTHER), ev(other, T + 10, 1, **OTHER), ev(other, T + 11))]:
+            together = fold(None, [a, b])
+            assert together == join(delta(a), delta(b)) == join(delta(b), delta(a)) == fold(delta(b), [a]) == fold(delta(a), [b])
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -382,7 +405,7 @@ def test_a_plain_first_try_leaves_no_run(kind: str) -> None:
     assert run_delta(ev(kind, T, 1)) is not None
 
 
-@pytest.mark.parametrize("kind", ["enqueued", "received", "payload", "cancel_asked", "due"])
+@pytest.mark.parametrize("kind", ["enqueued", "received", "payload", "cancel_asked", "moved", "due"])
 def test_what_belongs_to_the_attempt_is_no_run(kind: str) -> None:
     assert run_delta(ev(kind, T, 1, flags=1)) is None
 
@@ -410,3 +433,12 @@ def test_a_run_keeps_its_times_and_its_error() -> None:
 def test_a_run_that_ends_in_a_retry_says_when_the_next_is_due() -> None:
     assert run_told(ev("started", T, 1), ev("retried", T + 5, 1, eta=T + SECOND)).eta_at == T + SECOND
     assert run_told(ev("retried", T, eta=5), ev("retried", T, eta=9)).eta_at == 9
+
+
+def test_the_runs_of_a_task_are_by_attempt_and_process() -> None:
+    start, end = ev("started", T, 1, run="a", flags=1), ev("failed", T + 5, 1, run="a", started_at=T, error="m")
+    beyond, other = ev("failed", T + 9, 4_096, run="a"), ev("started", T + 1, 1, run="b")
+    assert f.runs_of([start, ev("enqueued"), end, ev("started"), beyond, other]) == {
+        (1, "a"): run_told(start, end), (4_095, "a"): run_told(beyond), (1, "b"): run_told(other),
+    }  # fmt: skip
+    assert f.runs_of([]) == {}

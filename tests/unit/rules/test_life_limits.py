@@ -91,6 +91,17 @@ def test_an_end_is_not_of_a_run_before_its_own_sending() -> None:
     assert lives_of(*retried, say("enqueued", 1), say("failed", 2)) == [["started 0", "retried 1", "failed 2"], ["enqueued 1"]]
 
 
+def test_two_attempts_that_end_at_one_moment_without_a_start_are_two_runs() -> None:
+    ended = [say("started", 0), say("succeeded", 2, began=0), say("cancelled", 9), say("cancelled", 9, 1)]
+    assert lives_of(*ended, say("enqueued", 1.5, 1)) == [["started 0", "succeeded 2"], ["enqueued 1.5", "cancelled 9", "cancelled 9"]]
+
+
+def test_a_run_may_have_ended_at_the_first_microsecond_there_is() -> None:
+    told = [say("started", 0), say("failed", 0, began=0), say("cancelled", 60)]
+    assert [len(life.told) for life in split(told)] == [2, 1]
+    assert [len(life.told) for life in split(earlier(of, told[0].event.at) for of in told)] == [2, 1]
+
+
 # -- when another life begins --------------------------------------------------------------------------------------------
 def test_two_that_were_sent_before_either_ran_are_two() -> None:
     both = [sent(0), sent(0.5), say("started", 1), say("failed", 2, began=1)]
@@ -139,10 +150,6 @@ def test_only_what_the_application_sends_is_a_sending() -> None:
                   say("failed", 4, began=3, clock="b"), sent(5, clock="b")],
                  [["enqueued 0", "started 1", "failed 2", "started 3", "failed 4"], ["enqueued 5"]],
                  id="after a redelivery to the host that sends it"),
-    pytest.param([sent(0), say("started", 1), say("failed", 4, began=1), say("started", 2, clock="b", flags=1),
-                  say("failed", 3, began=2, clock="b"), sent(4.00001, clock="b")],
-                 [["enqueued 0", "started 1", "started 2", "failed 3", "failed 4"], ["enqueued 4.00001"]],
-                 id="right after a redelivery to the host that sends it"),
     pytest.param([sent(0), say("started", 1), say("lost", 2, began=1), say("lost", 20, began=1), sent(9)],
                  [["enqueued 0", "started 1", "lost 2", "enqueued 9", "lost 20"]], id="before the last time it was lost"),
     # RQ sends a repetition before it reports the end.
@@ -156,6 +163,18 @@ def test_only_what_the_application_sends_is_a_sending() -> None:
 ])  # fmt: skip
 def test_what_was_sent_is_of_the_life(told: list[Told], lives: list[list[str]]) -> None:
     assert lives_of(*told) == lives
+
+
+def test_a_task_that_is_sent_right_after_two_deliveries_is_another_life() -> None:
+    both = [
+        sent(0),
+        say("started", 1),
+        say("failed", 4, began=1),
+        say("started", 2, clock="b", flags=1),
+        say("failed", 3, clock="b", began=2),
+    ]
+    assert len(split([*both, sent(4, clock="b")])) == 1
+    assert len(split([*both, sent(4.000001, clock="b")])) == 2
 
 
 # -- what is of no run ---------------------------------------------------------------------------------------------------
