@@ -203,18 +203,22 @@ def try_module(module: str, wanted: Callable[[Mutant], bool], jobs: int) -> Tall
     _, status, used = os.wait4(start(module, None, tests_of(module)), 0) if tests_of(module) else (0, 1, None)
     if status or used is None:
         raise SystemExit(f"{module}: its tests are missing or fail without any change. No mutants were tried.")
-    mutants = list(filter(wanted, find_mutants((RULES / f"{module}.py").read_text("utf-8"))))
+    every = find_mutants((RULES / f"{module}.py").read_text("utf-8"))
+    mutants = list(filter(wanted, every))
+    left_out = {(of.line, of.what) for of in every if of not in mutants}
+    killed: set[tuple[str, str]] = set()
+    alive: set[tuple[str, str]] = set()
     for mutant, is_alive in try_all(module, mutants, jobs, 5 + SLOWER * int(used.ru_utime + used.ru_stime)):
-        is_listed = (mutant.line, mutant.what) in equal
+        (alive if is_alive else killed).add((mutant.line, mutant.what))
         if not is_alive:
             tally.killed += 1
-            if is_listed:
-                tally.wrongly_listed.append(f"{module}:{mutant.number} {mutant.what}")
-        elif is_listed:
+        elif (mutant.line, mutant.what) in equal:
             tally.equal.append(mutant)
         else:
             tally.survived.append(mutant)
             print(f"survived {module}:{mutant.number}, line {mutant.lineno}: {mutant.what}\n    {mutant.line}", flush=True)
+    # Of two equal changes of one line, such as two zeros, the entry may mean either.
+    tally.wrongly_listed = [f"{module}: {what}" for line, what in sorted(equal & killed - alive - left_out)]
     tally.seconds = time.monotonic() - began
     return tally
 

@@ -233,8 +233,18 @@ def test_arguments_of_a_worker_go_with_the_receipts_of_its_main_process() -> Non
 def test_arguments_of_a_producer_go_with_what_it_sent_and_not_with_what_it_ran() -> None:
     eager = [sent(0, run="x"), say("started", 1, run="x"), say("failed", 2, began=1, run="x"), say("started", 50, run="x")]
     assert life_of(*eager, args(51, run="x"), at=51) == 0
-    retried = [sent(0, run="x"), *ONE[1:], sent(50, run="y"), *TWO[1:3], say("retried", 52, began=51), say("enqueued", 53, 1, run="x")]
-    assert life_of(*retried, args(54, run="x"), at=54) == 0, "of another attempt"
+
+
+def test_arguments_of_a_worker_go_with_receipts_of_their_attempt() -> None:
+    again = [
+        sent(50),
+        say("received", 50.5, run="w.2"),
+        say("started", 51),
+        say("retried", 52, began=51),
+        say("received", 55, 1, run="w.1"),
+    ]
+    told = [sent(0), say("received", 0.5, run="w.1"), *ONE[2:], *again]
+    assert life_of(*told, args(57, rank=1, run="w.1"), at=57) == 0
 
 
 def test_arguments_that_come_with_what_was_sent_are_of_it() -> None:
