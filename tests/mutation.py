@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "z4j/rules"
 EQUAL = ROOT / "tests/equal_mutants.toml"
 FLOOR = 95
-BELOW = frozenset({"lives", "again"})
+BELOW = frozenset({"lives"})
 """Modules that have not reached it, or were not tried with all changes yet, see docs/proof.md: reported, and no failure."""
 SLOWER = 6
 """A mutant that needs this many times the processor time of the unchanged module is in an endless loop: its tests count as failed."""
