@@ -19,9 +19,9 @@ import uuid
 from pathlib import Path
 
 from z4j import clock
-from z4j.ingest import ingest_batch
-from z4j.store.db import Store
-from z4j.store.migrate import migrate
+from z4j.agents.ingest import ingest_batch
+from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.migrate import migrate
 from z4j_agent.wire import encode_record
 
 NAMES = [f"shop.orders.{verb}" for verb in ("charge", "refund", "ship", "mail", "index", "price", "sync", "export")]

@@ -16,11 +16,11 @@ from pathlib import Path
 from bench.measure import percentile
 from tests.support.database import database, life, origin, task
 from z4j import clock
+from z4j.agents.ingest import ingest_batch
 from z4j.background.retention import RetentionDuty
-from z4j.ingest import ingest_batch
-from z4j.store import retention
-from z4j.store.db import Store
-from z4j.store.retention import Retention
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import retention
+from z4j.store.tasks.retention import Retention
 from z4j_agent import wire
 
 ARRIVAL = 2_000

@@ -15,8 +15,8 @@ from typing import Any
 from bench.measure import percentile
 from tests.support.stack import Stack, stack
 from tests.support.wire_client import WireClient, now
-from z4j.store import schedules
-from z4j.store.db import Connection, Store
+from z4j.store.schedules import schedules
+from z4j.store.sqlite.db import Connection, Store
 from z4j_agent import wire
 
 SECOND = 1_000_000

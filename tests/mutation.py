@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Changes each module of `z4j/rules` in one place at a time and reports which changes no test notices.
+"""Changes each module of `z4j/rules` and `z4j/wire` in one place at a time and reports which changes no test notices.
 
     python tests/mutation.py                    # every module
     python tests/mutation.py plans access       # these
     python tests/mutation.py fold:17 fold:18    # single mutants, by their number
     python tests/mutation.py --jobs 2 --every 5 # two at a time; every fifth mutant, always the same ones
 
-The tests of a module are `tests/unit/rules/test_<module>.py` and those in MORE. A survivor that means the same as the original is listed
+The tests of a module are `tests/unit/<folder>/test_<module>.py` and those in MORE. A survivor that means the same as the original is listed
 in `equal_mutants.toml` with the reason. Exit status 1 if fewer than FLOOR percent of a module's mutants are killed or listed there, or if
 a listed one is killed.
 
@@ -38,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.support.mutations import Mutant, apply, find_mutants
 
 ROOT = Path(__file__).resolve().parent.parent
-RULES = ROOT / "z4j/rules"
+FOLDERS = ("z4j/rules", "z4j/wire")
 EQUAL = ROOT / "tests/equal_mutants.toml"
 FLOOR = 95
 BELOW = frozenset({"command_ids"})
@@ -51,12 +51,13 @@ PLUGINS = ("anyio.pytest_plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 #: Imported once, for all children: what does not import a module of the rules.
 EARLY = (
     "asyncio", "concurrent.futures", "croniter", "cron_descriptor", "hypothesis.strategies", "msgspec.json", "_pytest.junitxml",
-    "_pytest.unittest", "z4j_agent.adapter", "z4j_agent.cron", "z4j_agent.redaction", "z4j_agent.schedules", "z4j_agent.wire",
+    "_pytest.unittest", "z4j_agent.contract.adapter", "z4j_agent.contract.scheduler", "z4j_agent.wire", "z4j_agent.wire.cron",
+    "z4j_agent.wire.redaction",
 )  # fmt: skip
 
 #: module → further tests, each with an expression for pytest's -k. They run only where the module's own tests pass.
 MORE: dict[str, list[tuple[str, str]]] = {
-    "lives": [("tests/unit/rules/test_life_limits.py", "")],
+    "executions": [("tests/unit/rules/tasks/test_executions_limits.py", "")],
 }
 
 
@@ -97,7 +98,15 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def modules() -> list[str]:
-    return sorted(path.stem for path in RULES.glob("*.py") if path.stem != "__init__")
+    return sorted(sources())
+
+
+def sources() -> dict[str, Path]:
+    """Stem of a module → its file. Raises ValueError where two modules have one stem."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.stem != "__init__"]
+    if len({path.stem for path in paths}) < len(paths):
+        raise ValueError("two modules of the rules have one stem, and each needs its own here")
+    return {path.stem: path for path in paths}
 
 
 def run_tests(tests: list[tuple[str, str]]) -> int:
@@ -156,7 +165,7 @@ def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]], seco
     when it has used so many seconds of processor time."""
     if early := [name for name in sys.modules if name.startswith("z4j.")]:
         raise RuntimeError(f"imported before the change: {early[0]}")
-    path = RULES / f"{module}.py"
+    path = sources()[module]
     code = None if mutant is None else compile(apply(path.read_text("utf-8"), mutant), str(path), "exec")
     child = os.fork()
     if child:
@@ -168,14 +177,14 @@ def start(module: str, mutant: Mutant | None, tests: list[tuple[str, str]], seco
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         if code is not None:
-            sys.meta_path.insert(0, Finder(f"z4j.rules.{module}", path, code))
+            sys.meta_path.insert(0, Finder(".".join(path.relative_to(ROOT).with_suffix("").parts), path, code))
         status = run_tests(tests)
     finally:
         os._exit(1 if status else 0)
 
 
 def tests_of(module: str) -> list[tuple[str, str]]:
-    own = f"tests/unit/rules/test_{module}.py"
+    own = f"tests/unit/{sources()[module].relative_to(ROOT / 'z4j').parent}/test_{module}.py"
     return [*([(own, "")] if (ROOT / own).exists() else []), *MORE.get(module, [])]
 
 
@@ -203,7 +212,7 @@ def try_module(module: str, wanted: Callable[[Mutant], bool], jobs: int) -> Tall
     _, status, used = os.wait4(start(module, None, tests_of(module)), 0) if tests_of(module) else (0, 1, None)
     if status or used is None:
         raise SystemExit(f"{module}: its tests are missing or fail without any change. No mutants were tried.")
-    every = find_mutants((RULES / f"{module}.py").read_text("utf-8"))
+    every = find_mutants(sources()[module].read_text("utf-8"))
     mutants = list(filter(wanted, every))
     left_out = {(of.line, of.what) for of in every if of not in mutants}
     killed: set[tuple[str, str]] = set()

@@ -23,8 +23,8 @@ from tests.support import shifted_clock
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = str(ROOT / ".venvs/server/bin/python")
 CELERY = str(ROOT / ".venvs/celery/bin/python")
-COVERED = "z4j/rules/*,z4j/gateway/session.py,adapters/agent/src/z4j_agent/*"
-COVERED_BUT = "*/conformance/*,*/__main__.py,*/z4j_agent/green.py"  # gevent: in the suites of Celery and Huey
+COVERED = "z4j/rules/*,z4j/wire/*,z4j/agents/session.py,adapters/agent/src/z4j_agent/*"
+COVERED_BUT = "*/conformance/*,*/__main__.py,*/runtime/gevent_bridge.py"  # gevent: in the suites of Celery and Huey
 FLOOR = 95
 AT_ONCE = 4
 FEW = 6

@@ -19,32 +19,34 @@ from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
 from z4j import __version__, clock, logs, ports
+from z4j.agents.audit_witnesses import Witnesses
+from z4j.agents.connections import Hub
+from z4j.agents.gateway import Gateway
+from z4j.agents.lookups import Reconcile
 from z4j.agents.outbox import Outbox
-from z4j.background.duty import WHENEVER_S, Duties
-from z4j.connections import ClientAddress, Connections, descriptor_limit, protocols
+from z4j.background.housekeeping import Housekeeping
+from z4j.connection_limits import ClientAddress, Connections, descriptor_limit, protocols
 from z4j.data_folder import data_lock, prepare_data
-from z4j.dispatch import Dispatch
+from z4j.duty import WHENEVER_S, Duties
 from z4j.exceptions import Z4jError
-from z4j.gateway.socket import Gateway
-from z4j.housekeeping import Housekeeping
-from z4j.hub import Hub
 from z4j.live import Live
-from z4j.plans import Plans
-from z4j.reconcile import Reconcile
-from z4j.scheduler import Scheduler
-from z4j.schedules import ScheduleDesk
+from z4j.operations.commands import Dispatch
+from z4j.operations.plans import Plans
+from z4j.operations.scheduler import Scheduler
+from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
-from z4j.store import migrate, typed, users
-from z4j.store.audit import AuditLog
-from z4j.store.db import Store
-from z4j.store.retention import Retention
-from z4j.web import exceptions as answers
-from z4j.web.audit_trail import AuditTrail, Trail
-from z4j.web.auth import Auth
-from z4j.web.middleware import Guard, RequestEnvelope, role_finder
+from z4j.store.access import users
+from z4j.store.access.audit import AuditLog
+from z4j.store.operations import typed_values
+from z4j.store.sqlite import migrate
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks.retention import Retention
+from z4j.web.auth.audit_trail import AuditTrail, Trail
+from z4j.web.auth.sessions import Auth
+from z4j.web.frame import exceptions as answers
+from z4j.web.frame.middleware import Guard, RequestEnvelope, role_finder
 from z4j.web.routes import ROUTES
 from z4j.web.services import Services
-from z4j.witnesses import Witnesses
 from z4j_agent import wire
 
 PARENT_CHECK_S = 1.0
@@ -74,7 +76,7 @@ class Server:
         self.trail = Trail(self.store, self.audit)
         reconcile = Reconcile(self.outbox, self.live.changed, self.duties)
         self.scheduler = Scheduler(self.outbox, self.live.changed, self.duties)
-        self.schedules = ScheduleDesk(self.dispatch, self.scheduler)
+        self.schedules = ScheduleService(self.dispatch, self.scheduler)
         self.gateway = Gateway(
             self.store, self.live, self.outbox, witnesses, per_token=settings.connections_per_token, duties=self.duties
         )  # fmt: skip
@@ -106,7 +108,7 @@ class Server:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         await self.store.start()
-        if await self.store.note("encryption of values that an older release stored in clear", typed.close_stored):
+        if await self.store.note("encryption of values that an older release stored in clear", typed_values.close_stored):
             await self.store.checkpoint()
         # Before the first agent comes. A file whose audit log is damaged is served all the same.
         head = self.duties.add("audit checkpoint", 1)

@@ -21,11 +21,12 @@ from saq.queue import Queue
 from saq.worker import Worker
 
 import z4j_agent
-from z4j_agent import hooks, records
-from z4j_agent.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, Unsupported, WorkerInfo
 from z4j_agent.agent import Agent
-from z4j_agent.guard import guard
-from z4j_agent.patching import Patches
+from z4j_agent.capture import hooks
+from z4j_agent.capture.guard import guard
+from z4j_agent.contract.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, Unsupported, WorkerInfo
+from z4j_agent.runtime.patching import Patches
+from z4j_agent.wire import records
 
 ENGINE = "saq"
 OLDEST = (0, 26)

@@ -97,11 +97,11 @@ class Beat:
             for frame in self.client.socket:
                 said = json.loads(frame)
                 if said["type"] == "command":
-                    self.carry_out(said)
+                    self.execute(said)
         except ConnectionClosed:
             return  # the test is over
 
-    def carry_out(self, command: dict[str, Any]) -> None:
+    def execute(self, command: dict[str, Any]) -> None:
         action, params, answer = command["action"], command["params"], {}
         with self.lock:
             if action == "apply_overrides":

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from z4j.rules.states import STATES
-from z4j_agent.adapter import ACTION_LEVEL
+from z4j.rules.tasks.states import STATES
+from z4j_agent.contract.adapter import ACTION_LEVEL
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs/engines.md"

@@ -20,12 +20,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.contents import contents, recount
-from z4j.ingest import apply_batch
-from z4j.rules.batches import decode_records
-from z4j.rules.fold import NO_RUN, Event, delta, fold, join, run_delta, run_join
-from z4j.rules.records import TaskRecord
-from z4j.store import migrate
-from z4j.store.db import Connection, Store
+from z4j.agents.ingest import apply_batch
+from z4j.rules.tasks.fold import NO_RUN, Event, attempt_delta, delta, fold, join, run_join
+from z4j.store.sqlite import migrate
+from z4j.store.sqlite.db import Connection, Store
+from z4j.wire.batches import decode_records
+from z4j.wire.records import TaskRecord
 from z4j_agent import wire
 
 T = 1_700_000_000_000_000
@@ -133,7 +133,7 @@ def test_join_is_associative_commutative_and_idempotent(records: list[list[Any]]
     assert join(a, b) == join(b, a)
     assert join(join(a, b), c) == join(a, join(b, c))
     assert join(a, a) == a
-    runs = [run for event in events_of(records) if (run := run_delta(event)) is not None]
+    runs = [run for event in events_of(records) if (run := attempt_delta(event)) is not None]
     for x, y, z in itertools.product(runs, repeat=3):
         assert run_join(x, y) == run_join(y, x)
         assert run_join(run_join(x, y), z) == run_join(x, run_join(y, z))
@@ -145,9 +145,9 @@ def test_join_is_associative_commutative_and_idempotent(records: list[list[Any]]
 def test_every_bad_end_is_told_by_a_run(records: list[list[Any]]) -> None:
     for event in events_of(records):
         if event.kind in ("failed", "retried", "cancelled", "rejected", "expired", "lost") and event.run:
-            assert run_delta(event) is not None
+            assert attempt_delta(event) is not None
         elif event.kind in NO_RUN:
-            assert run_delta(event) is None
+            assert attempt_delta(event) is None
 
 
 class Image(bytes):
@@ -250,7 +250,7 @@ def test_the_database_holds_exactly_the_fold(empty: bytes, records: list[list[An
 @pytest.mark.parametrize("seed", range(3))
 def test_concurrent_batches_through_the_store_give_the_same(tmp_path: Path, empty: bytes, seed: int) -> None:
     """The real writer thread, group commit and all: four batches in flight, some sent twice."""
-    from z4j.ingest import ingest_batch
+    from z4j.agents.ingest import ingest_batch
 
     chance = random.Random(seed)
     records = []

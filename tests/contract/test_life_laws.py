@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from tests.support.contents import contents, recount
 from tests.support.histories import BOOTS, Plan, S, T, history, meant
-from z4j.ingest import apply_batch
-from z4j.rules.states import FLAGS, STATE_NAMES
-from z4j.store import migrate
-from z4j.store.db import Connection
+from z4j.agents.ingest import apply_batch
+from z4j.rules.tasks.states import FLAGS, STATE_NAMES
+from z4j.store.sqlite import migrate
+from z4j.store.sqlite.db import Connection
 from z4j_agent import wire
 
 

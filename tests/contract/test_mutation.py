@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import mutation
-from tests.mutation import ROOT, RULES, listed, modules
+from tests.mutation import ROOT, listed, sources
 from tests.support.mutations import apply, find_mutants
 
 SOURCE = '''
@@ -79,16 +79,16 @@ def test_a_change_is_seen_by_the_modules_that_import_the_changed_one() -> None:
     assert ended.stdout.strip() == "[True, False]", ended.stderr
 
 
-@pytest.mark.parametrize("module", modules())
+@pytest.mark.parametrize("module", sources())
 def test_every_module_of_the_rules_has_its_tests(module: str) -> None:
     assert Path(mutation.tests_of(module)[0][0]).name == f"test_{module}.py"
 
 
-@pytest.mark.parametrize("module", modules())
+@pytest.mark.parametrize("module", sources())
 def test_every_change_that_is_listed_as_equal_can_still_be_made(module: str) -> None:
-    made = {(mutant.line, mutant.what) for mutant in find_mutants((RULES / f"{module}.py").read_text("utf-8"))}
+    made = {(mutant.line, mutant.what) for mutant in find_mutants((sources()[module]).read_text("utf-8"))}
     assert listed().get(module, set()) <= made
 
 
 def test_only_modules_of_the_rules_are_listed() -> None:
-    assert set(listed()) <= set(modules())
+    assert set(listed()) <= set(sources())

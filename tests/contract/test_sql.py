@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from z4j.store import merge, migrate, sql
+from z4j.store.sqlite import migrate, sql
+from z4j.store.tasks import task_writer
 
 FOLDER = Path(migrate.__file__).parent
-STEMS = sorted(path.stem for path in FOLDER.glob("*.sql"))
+STEMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.sql") if path.parent.name != "migrations")
 BLOCKS = [(stem, name) for stem in STEMS for name in sql.load(stem)]
 
 SCANS_TASKS = {
-    ("merge", "newest_task"),  # `max(id)` is one step to the end of the table, whatever the plan calls it
-    ("usage", "count_names"),
-    ("usage", "count_minutes"),  # by a reader, once a minute while the database is too large
-    ("unused", "used_names"),  # by a reader, once an hour: the statistics and the index of workers
+    ("tasks/task_writer", "newest_task"),  # `max(id)` is one step to the end of the table, whatever the plan calls it
+    ("tasks/usage", "count_names"),
+    ("tasks/usage", "count_minutes"),  # by a reader, once a minute while the database is too large
+    ("names/unused_names", "used_names"),  # by a reader, once an hour: the statistics and the index of workers
 }
 LARGE = ("task", "run", "original", "task_link", "minute")
 
@@ -42,7 +43,7 @@ def plan(db: sqlite3.Connection, stem: str, name: str) -> list[str]:
 
 
 def test_there_are_blocks() -> None:
-    assert ("tasks", "walk_state_older") in BLOCKS
+    assert ("tasks/tasks", "walk_state_older") in BLOCKS
 
 
 @pytest.mark.parametrize(("stem", "name"), BLOCKS)
@@ -55,7 +56,7 @@ def test_block_prepares(db: sqlite3.Connection, stem: str, name: str) -> None:
 
 @pytest.mark.parametrize(("stem", "name"), BLOCKS)
 def test_block_is_used(stem: str, name: str) -> None:
-    sources = "".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py"))
+    sources = "".join(path.read_text("utf-8") for path in FOLDER.parent.rglob("*.py"))
     walks = re.fullmatch(r"walk_\w+_(older|newer)", name)
     assert walks or f'"{name}"' in sources, f"{stem}.sql: nobody uses {name}"
 
@@ -86,8 +87,8 @@ def test_no_query_scans_the_large_tables(db: sqlite3.Connection, stem: str, name
 
 
 def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one_is_deleted(db: sqlite3.Connection) -> None:
-    """A table that a later migration adds must stand in unused.sql, or names it uses would be deleted."""
-    text = "\n".join(sql.load("unused").values())
+    """A table that a later migration adds must be in unused_names.sql, or names it uses would be deleted."""
+    text = "\n".join(sql.load("names/unused_names").values())
     covered = set(re.findall(r"SELECT (?:DISTINCT )?(\w+) FROM (\w+)", text)) | {("worker_id", "run"), ("boot_id", "run")}
     counted = {(f"{kind}_id", "task") for kind in ("name", "queue", "environment", "engine")}  # by the counters, which count every task
     counted.add(("engine_id", "life_event"))  # that of a task
@@ -124,7 +125,7 @@ def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: 
 def test_tasks_are_found_by_their_identity(db: sqlite3.Connection) -> None:
     wanted = "SEARCH task USING INDEX task_identity (task_id=? AND app_id=? AND engine_id=? AND life=?)"
     assert plan(db, "merge", "find_tasks") == [wanted]
-    assert sql.load("merge")["find_tasks"].count("?") == merge.LOOKUP + 2
+    assert sql.load("tasks/task_writer")["find_tasks"].count("?") == task_writer.LOOKUP + 2
 
 
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,10 @@ from tests.support.canary.scene import ALL_NATIVE, NAMES, Client, Keeper, Scene,
 from tests.support.canary.search import Search
 from tests.support.stack import ROOT, stack, wait_for
 from z4j.web.routes import ROUTES
-from z4j_agent.redaction import MASK
+from z4j_agent.wire.redaction import MASK
 
 pytestmark = pytest.mark.timeout(420)
-CORPUS = json.loads((ROOT / "adapters/agent/tests/data/redaction.json").read_text())
+CORPUS = json.loads((ROOT / "adapters/agent/tests/wire/data/redaction.json").read_text())
 FAILED, SUCCEEDED = 11, 12
 
 

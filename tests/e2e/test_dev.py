@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.stack import SERVER_PYTHON, stack, wait_for
-from z4j.store import migrate
+from z4j.store.sqlite import migrate
 
 
 def test_a_database_of_an_earlier_version(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from tests.e2e.test_strangers import Agent, page_times, percentile
 from tests.support.browserless import Person
 from tests.support.stack import ROOT, SERVER_PYTHON, Stack, stack
-from z4j.store.name_limits import BLOCKS, LIMITS, SQL
-from z4j.web.queues import PAGE
+from z4j.store.names.name_limits import BLOCKS, LIMITS, SQL
+from z4j.web.pages.queues.list import PAGE
 
 CONNECTIONS = 30
 

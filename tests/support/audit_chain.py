@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from z4j.rules.audit import GENESIS, AuditRow, add_to_digest, sign
-from z4j.rules.audit_checkpoints import Checkpoint, link
+from z4j.rules.audit.checkpoints import Checkpoint, link
+from z4j.rules.audit.entries import GENESIS, AuditRow, add_to_digest, sign
 
 KEY = b"k" * 32
 KEYS = {"k1": KEY}

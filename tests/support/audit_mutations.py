@@ -20,8 +20,8 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from z4j.rules.audit import GENESIS, AuditRow, add_to_digest, sign
-from z4j.rules.audit_checkpoints import Checkpoint, link, signed_text
+from z4j.rules.audit.checkpoints import Checkpoint, link, signed_text
+from z4j.rules.audit.entries import GENESIS, AuditRow, add_to_digest, sign
 
 ROWS: Final = "seq, at, actor, role, action, target, outcome, detail, address, key_id, mac"
 POINTS: Final = "number, seq, at, digest, previous, key_id, signature"

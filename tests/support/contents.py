@@ -7,9 +7,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from z4j.rules.states import FLAGS
-from z4j.store import lives, merge
-from z4j.store.db import Connection
+from z4j.rules.tasks.states import FLAGS
+from z4j.store.sqlite.db import Connection
+from z4j.store.tasks import executions, task_writer
 
 NAME = "(SELECT text FROM name WHERE id = {})"
 
@@ -32,8 +32,8 @@ def contents(db: Connection) -> dict[str, Any]:
         # Which of the executions with this id it is.
         place = seen[of] = seen.get(of, -1) + 1
         key = ids[id] = (*of, place)
-        row = db.execute(lives.SQL["read_rows"], {"ids": f"[{id}]"}).fetchone()
-        summary = merge.decode(db, row[1:])
+        row = db.execute(executions.SQL["read_rows"], {"ids": f"[{id}]"}).fetchone()
+        summary = task_writer.decode(db, row[1:])
         # That an id was looked at closely depends on what came when; what was found does not.
         tasks[key] = (row[1], summary._replace(flags=summary.flags & ~FLAGS["again"]))
     boots = dict(db.execute("SELECT id, boot FROM boot").fetchall()) | {0: ""}

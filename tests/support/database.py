@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from z4j.ingest import Ingested, ingest_batch
-from z4j.store.db import Store
-from z4j.store.migrate import migrate
+from z4j.agents.ingest import Ingested, ingest_batch
+from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.migrate import migrate
 from z4j_agent import wire
 
 T = 1_795_000_000_000_000

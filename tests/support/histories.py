@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.rules.batches import decode_records
-from z4j.rules.fold import Event, fold, state_of
-from z4j.rules.lives import Told, split
-from z4j.rules.records import TaskRecord
-from z4j.rules.states import STATE_NAMES
+from z4j.rules.tasks.executions import Told, split
+from z4j.rules.tasks.fold import Event, fold, state_of
+from z4j.rules.tasks.states import STATE_NAMES
+from z4j.wire.batches import decode_records
+from z4j.wire.records import TaskRecord
 from z4j_agent import wire
 
 T = 1_700_000_000_000_000

@@ -20,26 +20,28 @@ from typing import Any
 from tests.support.database import BOOT, SECOND, T, database, life, origin, task
 from tests.support.scheduling import NOON, Person, wanted
 from z4j import clock
+from z4j.agents.connections import AgentLink, Hub, Need
+from z4j.agents.ingest import ingest_batch
+from z4j.agents.lookups import Reconcile
 from z4j.agents.outbox import Outbox
-from z4j.dispatch import Dispatch, Wish, find_task
 from z4j.exceptions import AgentGone, Unsupported, WrongState
-from z4j.hub import AgentLink, Hub, Need
-from z4j.ingest import ingest_batch
 from z4j.live import Live
-from z4j.plans import Plans, Source
-from z4j.reconcile import Reconcile
+from z4j.operations.commands import CommandRequest, Dispatch, find_task
+from z4j.operations.plans import Plans, Source
+from z4j.operations.scheduler import Scheduler
+from z4j.operations.schedules import ScheduleService
 from z4j.rules.command_ids import CommandId, parse
-from z4j.rules.frames import Hello, Schedules, decode_frame
 from z4j.rules.plans import Pace
-from z4j.rules.states import STATES
-from z4j.scheduler import Scheduler
-from z4j.schedules import ScheduleDesk
-from z4j.store import agents, commands, schedules
-from z4j.store.audit import AuditLog
-from z4j.store.commands import CommandRow
-from z4j.store.db import Store
-from z4j.store.pages import TaskFilter
-from z4j.store.watch import Held
+from z4j.rules.tasks.states import STATES
+from z4j.store.access.audit import AuditLog
+from z4j.store.fleet import agents
+from z4j.store.operations import commands
+from z4j.store.operations.commands import CommandRow
+from z4j.store.schedules import schedules
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks.stale_tasks import Held
+from z4j.store.tasks.task_search import TaskFilter
+from z4j.wire.frames import Hello, Schedules, decode_frame
 from z4j_agent import wire
 
 A, B = "redis://a:6379/0", "redis://b:6379/0"
@@ -108,8 +110,8 @@ class Agent:
         self.inbox.append(frame)
 
     def work(self, how: str = "") -> None:
-        """The next command, as `z4j_agent.commands` does it. `how`: "slow" ends it later (`World.end_slow`), "begun" dies before it has
-        done it, "done" dies before it answers."""
+        """The next command, as `z4j_agent.commands.commands` does it. `how`: "slow" ends it later (`World.end_slow`), "begun" dies before
+        it has done it, "done" dies before it answers."""
         frame = self.inbox.pop(0)
         id, now, begun = frame["id"], self.world.at, self.folder.ledger.get(frame["id"])
         if begun is not None:
@@ -158,7 +160,7 @@ class World:
         self.dispatch = Dispatch(self.outbox, live, AuditLog(self.path))
         self.plans = Plans(self.outbox, live, AuditLog(self.path))
         self.scheduler = Scheduler(self.outbox, live.changed)
-        self.desk = ScheduleDesk(self.dispatch, self.scheduler)
+        self.desk = ScheduleService(self.dispatch, self.scheduler)
         self.reconcile = Reconcile(self.outbox, live.changed)
 
     async def kill_server(self, work: Awaitable[Any] | None = None) -> None:
@@ -280,7 +282,7 @@ class World:
         broker = self.rng.choice((A, B))
         need = Need(1, "celery", "run_task", environment, queue="work", broker=broker)
         params = {"name": "shop.ship", "args": [], "kwargs": {"environment": environment}, "queue": "work", "broker": broker}
-        await self.dispatch.wish(Person(), Wish(need, "celery:shop.ship", params))
+        await self.dispatch.wish(Person(), CommandRequest(need, "celery:shop.ship", params))
 
     async def leave_waiting(self) -> None:
         """A command that is stored and was not sent: the server was killed in between."""
@@ -300,7 +302,7 @@ class World:
 
     async def pause(self, action: str, broker: str = "") -> None:
         need = Need(1, "celery", action, "production", queue="work", broker=broker or self.rng.choice((A, B)))
-        await self.dispatch.wish(Person(), Wish(need, "queue celery:work", {"queue": "work", "broker": need.broker}))
+        await self.dispatch.wish(Person(), CommandRequest(need, "queue celery:work", {"queue": "work", "broker": need.broker}))
 
     async def plan(self, action: str) -> None:
         state = "failed" if action == "retry_task" else "queued"
@@ -324,7 +326,7 @@ class World:
             Held(1, "celery", f"{broker}{environment}-queued-{number}", 0, self.at, f"{BOOT}.7", "w1", ENVIRONMENTS[environment])
             for broker in "ab" for environment in "ps" for number in range(2)
         ]  # fmt: skip
-        self.reconcile.sift(self.at, held)
+        self.reconcile.resolve_orphans(self.at, held)
 
 
 def _without_proofs(frame: dict[str, Any]) -> dict[str, Any]:

@@ -10,18 +10,18 @@ from typing import Any
 
 from tests.support.database import SECOND, T, database, tell
 from z4j import clock
+from z4j.agents.connections import AgentLink, Hub
 from z4j.agents.outbox import Outbox
-from z4j.dispatch import Dispatch
-from z4j.hub import AgentLink, Hub
 from z4j.live import Live
-from z4j.scheduler import Scheduler
-from z4j.schedules import ScheduleDesk
-from z4j.store import fires, schedules
-from z4j.store.audit import AuditLog
-from z4j.store.db import Store
-from z4j.store.fires import FireRow
-from z4j.store.schedules import ScheduleRow
-from z4j.wanted import Wanted
+from z4j.operations.commands import Dispatch
+from z4j.operations.schedule_request import ScheduleRequest
+from z4j.operations.scheduler import Scheduler
+from z4j.operations.schedules import ScheduleService
+from z4j.store.access.audit import AuditLog
+from z4j.store.schedules import fires, schedules
+from z4j.store.schedules.fires import FireRow
+from z4j.store.schedules.schedules import ScheduleRow
+from z4j.store.sqlite.db import Store
 
 NOON = T // (86_400 * SECOND) * 86_400 * SECOND + 43_200 * SECOND
 """Noon of the day of `T`."""
@@ -42,7 +42,7 @@ class House:
         self.outbox = Outbox(store, self.hub)
         self.dispatch = Dispatch(self.outbox, self.live, AuditLog(folder))
         self.scheduler = Scheduler(self.outbox, self.live.changed)
-        self.desk = ScheduleDesk(self.dispatch, self.scheduler)
+        self.desk = ScheduleService(self.dispatch, self.scheduler)
         self.at = NOON
         self.sent: list[dict[str, Any]] = []
 
@@ -92,12 +92,12 @@ class House:
         await tell(self.store, ["command", frame["id"], self.at, status, facts], at=self.at)
 
 
-def wanted(**changes: Any) -> Wanted:
+def wanted(**changes: Any) -> ScheduleRequest:
     made: dict[str, Any] = {
         "app": "shop", "environment": "production", "scheduler": "z4j", "engine": "celery", "name": "report", "kind": "interval",
         "expression": "60", "timezone": "UTC", "task_name": "shop.report", "args": [1], "kwargs": {"fast": True}, "queue": "work",
     }  # fmt: skip
-    return Wanted(**(made | changes))
+    return ScheduleRequest(**(made | changes))
 
 
 @asynccontextmanager

@@ -32,9 +32,8 @@ MOMENTS: Final[tuple[tuple[str, str], ...]] = (
 """(moment in UTC, local zone): every hour, each at another minute, month's and year's end, both sides of a leap day, the hours that are
 skipped and repeated."""
 SUITES: Final = (
-    "tests/unit/web", "tests/unit/test_housekeeping.py", "tests/unit/test_scheduler.py", "tests/unit/test_schedules.py",
-    "tests/unit/test_plans.py", "tests/unit/test_reconcile.py", "tests/unit/rules/test_schedules.py", "tests/unit/rules/test_crontab.py",
-    "tests/unit/rules/test_totp.py", "tests/unit/background/test_retention.py", "tests/unit/cli", "tests/unit/gateway",
+    "tests/unit/web", "tests/unit/background", "tests/unit/operations", "tests/unit/agents", "tests/unit/rules/schedules",
+    "tests/unit/rules/test_totp.py", "tests/unit/cli",
 )  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from z4j.rules.command_ids import CommandId, Kind, parse
-from z4j.rules.records import CommandResult
-from z4j.store import commands, fires, plans
-from z4j.store.db import Connection
+from z4j.store.operations import commands, plans
+from z4j.store.schedules import fires
+from z4j.store.sqlite.db import Connection
+from z4j.wire.records import CommandResult
 
 
 class Answer(NamedTuple):

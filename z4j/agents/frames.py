@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.hub import AgentLink, Hub, Need
+from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.rules.command_ids import CommandId
-from z4j.store.originals import Original
+from z4j.store.tasks.originals import Original
 
 
 @dataclass(frozen=True, slots=True)

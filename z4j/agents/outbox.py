@@ -20,18 +20,18 @@ from typing import Final
 
 from z4j import clock
 from z4j.agents.answers import Answer
+from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.frames import OutgoingCommand, frame_of
 from z4j.agents.owner import Cause, Chosen, Owner, Refused
-from z4j.background.duty import WHENEVER_S, Duties, repeat
-from z4j.hub import AgentLink, Hub, Need
+from z4j.duty import WHENEVER_S, Duties, repeat
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.rules.commands import RULES
-from z4j.rules.frames import Schedules
-from z4j.store import originals
-from z4j.store.agents import read_proofs
-from z4j.store.db import Store
-from z4j.store.originals import Original
-from z4j.store.seal import SealError
+from z4j.store.fleet.agents import read_proofs
+from z4j.store.operations.seal import SealError
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import originals
+from z4j.store.tasks.originals import Original
+from z4j.wire.frames import Schedules
 
 RETRY_S: Final = 5
 EXPIRE_S: Final = 1

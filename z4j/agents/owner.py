@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from z4j.agents.answers import Answer
+from z4j.agents.connections import AgentLink
 from z4j.agents.frames import OutgoingCommand
-from z4j.hub import AgentLink
 from z4j.rules.command_ids import CommandId, Kind
-from z4j.rules.frames import Schedules
-from z4j.store.db import Connection
+from z4j.store.sqlite.db import Connection
+from z4j.wire.frames import Schedules
 
 
 class Cause(enum.Enum):

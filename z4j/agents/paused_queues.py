@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
 from z4j.agents.owner import Owner
-from z4j.hub import AgentLink, Need
 from z4j.rules.command_ids import PAUSE, RESUME, CommandId
 from z4j.rules.commands import RULES
-from z4j.rules.pauses import newest
-from z4j.store import holds
-from z4j.store.db import Connection
+from z4j.rules.paused_queues import newest
+from z4j.store.fleet import paused_queues
+from z4j.store.sqlite.db import Connection
 from z4j_agent.wire import digest_of
 
 MEMORY_US: Final = 7 * 24 * 3_600_000_000
@@ -45,27 +45,27 @@ class PausedQueues(Owner):
         if need.action not in ACTIONS:
             return
         names = frozenset(self.hub.names_of(need)) if need.broker else frozenset[str]()
-        queue = holds.Paused(need.app_id, need.environment, need.engine, need.queue, need.broker, names)
+        queue = paused_queues.Paused(need.app_id, need.environment, need.engine, need.queue, need.broker, names)
         if need.action == "pause_queue":
-            holds.begin_hold(db, queue, at, by, reason)
+            paused_queues.pause_queue_row(db, queue, at, by, reason)
         else:
-            holds.end_hold(db, queue, at, by, beside)
+            paused_queues.resume_queue_row(db, queue, at, by, beside)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
         """The newest state of each queue."""
-        found = await holds.list_for_agent(self.store, link.app_id, at - MEMORY_US)
+        found = await paused_queues.list_for_agent(self.store, link.app_id, at - MEMORY_US)
         its = [hold for hold in found if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold))]
         states = newest((broker, each) for each in its for broker in self._brokers_in(link, each))
         return [self._copy(link, at, queue, broker, hold) for (_, queue, broker), hold in states.items()]
 
-    def _copy(self, link: AgentLink, at: int, queue: str, broker: str, hold: holds.HoldRow) -> OutgoingCommand:
+    def _copy(self, link: AgentLink, at: int, queue: str, broker: str, hold: paused_queues.PausedQueueRow) -> OutgoingCommand:
         action, number = ("pause_queue", PAUSE) if hold.ended_at is None else ("resume_queue", RESUME)
         named = broker or hold.broker  # an agent that has reported no broker yet may know it all the same
         id = CommandId("pause", str(hold.id), number, link.boot + (f"-{digest_of(named)[:8]}" if named else ""))
         params = {"queue": queue} | ({"broker": named} if named else {})
         return OutgoingCommand(id, Need(link.app_id, hold.engine, action), at + RULES[action].expires_us, params)
 
-    def _brokers_in(self, link: AgentLink, hold: holds.HoldRow) -> list[str]:
+    def _brokers_in(self, link: AgentLink, hold: paused_queues.PausedQueueRow) -> list[str]:
         """The names under which an agent has the broker of a pause, or each of its own where the pause is of all; "" where it reported
         none, which matches any; nothing where it has other brokers."""
         reported = link.brokers.get(hold.engine)
@@ -76,6 +76,6 @@ class PausedQueues(Owner):
         name = self.hub.name_for(link, Need(link.app_id, hold.engine, "pause_queue", hold.environment, broker=hold.broker))
         return [name] if name else []
 
-    def _is_only(self, link: AgentLink, hold: holds.HoldRow) -> bool:
+    def _is_only(self, link: AgentLink, hold: paused_queues.PausedQueueRow) -> bool:
         """Whether a pause without an environment can mean this agent alone: the agents of the app are all of one environment."""
         return link in self.hub.find(Need(link.app_id, hold.engine, "pause_queue"))[0]

@@ -16,11 +16,14 @@ from functools import partial
 from typing import Any, Final
 
 from z4j import clock
-from z4j.store import fires, lives, plans, retention, schedules, unused, usage
-from z4j.store.db import Connection, Store
-from z4j.store.merge import MINUTE_US
-from z4j.store.retention import DAY_US, EVER, Place, Retention, Victims
-from z4j.store.usage import Part
+from z4j.store.names import unused_names
+from z4j.store.operations import plans
+from z4j.store.schedules import fires, schedules
+from z4j.store.sqlite.db import Connection, Store
+from z4j.store.tasks import executions, retention, usage
+from z4j.store.tasks.retention import DAY_US, EVER, Place, Retention, Victims
+from z4j.store.tasks.task_writer import MINUTE_US
+from z4j.store.tasks.usage import Part
 
 HOLD_S: Final = 0.020
 """Longest time that one slice may hold the writer, commit included."""
@@ -104,13 +107,13 @@ class RetentionDuty:
 
     async def sweep_names(self, at: int) -> int:
         """Deletes names and processes that nothing refers to. Returns how many were listed."""
-        if not await unused.is_worth_it(self.store):
+        if not await unused_names.is_worth_it(self.store):
             return 0
         self._names_at = at
-        names = await unused.list_unused_names(self.store)
-        await self._through(names, unused.delete_names)
-        boots = await unused.list_unused_boots(self.store, at - self.keep.days * DAY_US)
-        await self._through(boots, unused.delete_boots)
+        names = await unused_names.list_unused_names(self.store)
+        await self._through(names, unused_names.delete_names)
+        boots = await unused_names.list_unused_boots(self.store, at - self.keep.days * DAY_US)
+        await self._through(boots, unused_names.delete_boots)
         return len(names) + len(boots)
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
@@ -253,8 +256,8 @@ class RetentionDuty:
         for block in retention.DETAILS:
             params = {"before": before // MINUTE_US if block == "delete_minutes" else before, "app_id": -1}
             await self._slices(partial(retention.delete_some, block=block, params=params))
-        while ids := await lives.list_old(self.store, at - 2 * DAY_US, retention.SOME):
-            await self.store.write(partial(lives.settle, ids=ids))
+        while ids := await executions.list_old(self.store, at - 2 * DAY_US, retention.SOME):
+            await self.store.write(partial(executions.settle, ids=ids))
         await self._empty_counters()
         await self._sweep_originals(at - self.keep.originals_days * DAY_US)
         for id in await plans.list_forgotten(self.store, before):

@@ -17,11 +17,11 @@ from z4j import clock, files
 from z4j.cli.offline import Offline, offline
 from z4j.cli.output import say
 from z4j.exceptions import BadInput
-from z4j.rules.audit import Head
-from z4j.rules.audit_checkpoints import Checkpoint
-from z4j.rules.audit_walk import Verdict
+from z4j.rules.audit.checkpoints import Checkpoint
+from z4j.rules.audit.entries import Head
+from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
-from z4j.store import audit_checkpoints, audit_verify
+from z4j.store.access import audit_checkpoints, audit_verify
 
 BROKEN = 10
 """Exit code of a log that is not what was written."""

@@ -12,8 +12,8 @@ from z4j.cli.output import say
 from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.settings import Settings
-from z4j.store import audit_checkpoints
-from z4j.store import migrate as migrations
+from z4j.store.access import audit_checkpoints
+from z4j.store.sqlite import migrate as migrations
 
 ATTEMPTS = 5
 KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key", "values.key")

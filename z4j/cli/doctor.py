@@ -15,15 +15,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from z4j import __version__, assets, ports
+from z4j import __version__, ports, resources
 from z4j.cli.offline import offline
 from z4j.cli.output import say
 from z4j.exceptions import Z4jError
-from z4j.rules.audit_walk import Verdict
+from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
-from z4j.store import retention
-from z4j.store.copies import check_database
-from z4j.store.db import SQLITE_NAME, SQLITE_VERSION, Store
+from z4j.store.sqlite.copies import check_database
+from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
+from z4j.store.tasks import retention
 from z4j.text import clean
 
 OLDEST_SQLITE = (3, 37, 0)
@@ -57,7 +57,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     if time.time() < EARLIEST_NOW:
         yield Finding("bad", "The clock of this machine is years behind.", "Set it; times of tasks are compared with it.")
     try:
-        assets.root()
+        resources.root()
         yield Finding("ok", "Templates and static files are there.")
     except FileNotFoundError as error:
         yield Finding("bad", str(error), "Install z4j again.")

@@ -16,10 +16,10 @@ from z4j import clock
 from z4j.data_folder import prepare_data
 from z4j.exceptions import BadInput, StoreError
 from z4j.settings import Settings
-from z4j.store import migrate
-from z4j.store.audit import AuditLog
-from z4j.store.db import Store
-from z4j.web.auth import Auth
+from z4j.store.access.audit import AuditLog
+from z4j.store.sqlite import migrate
+from z4j.store.sqlite.db import Store
+from z4j.web.auth.sessions import Auth
 
 
 @dataclass(frozen=True, slots=True)

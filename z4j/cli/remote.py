@@ -13,7 +13,7 @@ from z4j.cli.output import print_json, say
 from z4j.cli.secret import read_arguments, warn_of_values
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound
-from z4j.rules.pauses import is_paused
+from z4j.rules.paused_queues import is_paused
 from z4j.settings import Settings
 
 FILTERS = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label")

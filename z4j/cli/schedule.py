@@ -15,11 +15,11 @@ from z4j.cli.output import json_text, print_json, say
 from z4j.cli.remote import arguments_of, only
 from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, Z4jError
-from z4j.rules.crontab import read_crontab
-from z4j.rules.dialects import DIALECTS
+from z4j.rules.schedules.crontab import read_crontab
+from z4j.rules.schedules.dialects import DIALECTS
 from z4j.settings import Settings
-from z4j_agent import cron
-from z4j_agent.redaction import MASK
+from z4j_agent.wire import cron
+from z4j_agent.wire.redaction import MASK
 
 KEPT: Final = (
     "app", "environment", "engine", "name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "is_enabled",
@@ -175,18 +175,18 @@ def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str
         if of["scheduler"] == words.source:
             wanted = {name: of[name] for name in KEPT if name in of and name not in ("args", "kwargs", "catch_up", "overlap", "broker")}
             args, kwargs = json.loads(of["args"]), json.loads(of["kwargs"])
-            found.append((of["name"], wanted | {"args": args, "kwargs": kwargs}, _why_not(of, args, kwargs, is_either=dialect.is_either)))
+            found.append((of["name"], wanted | {"args": args, "kwargs": kwargs}, _why_not(of, args, kwargs, day_or=dialect.day_or)))
     return found
 
 
-def _why_not(of: dict[str, Any], args: Any, kwargs: Any, *, is_either: bool) -> str:
+def _why_not(of: dict[str, Any], args: Any, kwargs: Any, *, day_or: bool) -> str:
     if of["kind"] == "other":
         return f"“{of['expression']}” is a rule of that scheduler alone"
     if MASK in of["args"] + of["kwargs"] or not isinstance(args, list) or not isinstance(kwargs, dict):
         return "its arguments are masked or too long to be told; make it by hand"
     if of["engine"] not in ("celery", "rq", "dramatiq", "huey", "arq", "taskiq"):
         return "it runs functions, not tasks of an engine"
-    if of["kind"] == "cron" and not is_either:
+    if of["kind"] == "cron" and not day_or:
         rule = cron.parse(of["expression"])
         if not (rule.is_any_day or rule.is_any_weekday):
             return "it needs its day and its weekday both; z4j takes either"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from z4j.cli.output import say
 from z4j.exceptions import BadInput
-from z4j_agent.redaction import redact, redact_text
+from z4j_agent.wire.redaction import redact, redact_text
 
 LONGEST: Final = 1024 * 1024
 STDIN: Final = "-"

@@ -16,9 +16,9 @@ from z4j.cli.offline import offline
 from z4j.cli.output import say
 from z4j.exceptions import BadInput
 from z4j.settings import Settings
-from z4j.store import migrate as migrations
-from z4j.store import users
-from z4j.web.connect import connect_app
+from z4j.store.access import users
+from z4j.store.sqlite import migrate as migrations
+from z4j.web.pages.settings.connect import connect_app
 
 LINK_US = 24 * 3_600_000_000
 

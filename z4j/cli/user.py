@@ -15,10 +15,10 @@ from z4j.cli.table import print_table, when
 from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.rules.access import ROLES
 from z4j.settings import Settings
-from z4j.store import sessions, totp, users
-from z4j.store.db import Connection
-from z4j.store.users import UserRow
-from z4j.web.auth import check_name, check_password
+from z4j.store.access import sessions, totp, users
+from z4j.store.access.users import UserRow
+from z4j.store.sqlite.db import Connection
+from z4j.web.auth.sessions import check_name, check_password
 
 
 def _check_role(role: str) -> str:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What may be asked of agents: one rule per action, and the sentence when it makes no sense now. Pure.
 
-The names are those of `z4j_agent.adapter.Action`; what an engine can really do it declares when it dials in.
+The names are those of `z4j_agent.contract.adapter.Action`; what an engine can really do it declares when it dials in.
 """
 
 from __future__ import annotations

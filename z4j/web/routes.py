@@ -10,34 +10,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j.rules.access import Needed
-from z4j.web import (
-    account,
-    appliance,
-    assets,
-    calendar,
-    changes,
-    health,
-    live,
-    login,
-    patterns,
-    plans,
-    queue,
-    queues,
-    run,
-    schedule,
-    schedule_form,
-    schedules,
-    settings,
-    setup,
-    strip,
-    task,
-    task_actions,
-    tasks,
-    theme,
-    worker,
-    workers,
-)
 from z4j.web.api.document import OPERATIONS
+from z4j.web.auth import account, login, setup
+from z4j.web.frame import live, static, strip
+from z4j.web.pages import changes, health, patterns, plans, theme
+from z4j.web.pages.queues import detail as queue_detail
+from z4j.web.pages.queues import list as queue_list
+from z4j.web.pages.schedules import calendar
+from z4j.web.pages.schedules import detail as schedule_detail
+from z4j.web.pages.schedules import form as schedule_form
+from z4j.web.pages.schedules import list as schedule_list
+from z4j.web.pages.settings import access, appliance
+from z4j.web.pages.tasks import actions as task_actions
+from z4j.web.pages.tasks import detail as task_detail
+from z4j.web.pages.tasks import list as task_list
+from z4j.web.pages.tasks import run
+from z4j.web.pages.workers import detail as worker_detail
+from z4j.web.pages.workers import list as worker_list
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -52,7 +41,7 @@ class R(NamedTuple):
 
 
 ROUTES: Final[tuple[R, ...]] = (
-    R("GET", "/static/{mark}/{path:path}", assets.static_file, "public"),
+    R("GET", "/static/{mark}/{path:path}", static.static_file, "public"),
     R("GET", "/healthz", health.show, "public"),
     # people
     R("GET", "/setup", setup.show, "public"),
@@ -63,12 +52,12 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/logout", login.sign_out, "public"),
     R("POST", "/theme", theme.choose, "public"),
     # tasks
-    R("GET", "/", tasks.home, "viewer"),
-    R("GET", "/tasks", tasks.list_page, "viewer"),
-    R("GET", "/tasks.json", tasks.list_json, "viewer"),
-    R("GET", "/tasks.csv", tasks.list_csv, "viewer"),
-    R("GET", "/tasks/{id:int}", task.detail_page, "viewer"),
-    R("GET", "/tasks/{id:int}.json", task.detail_json, "viewer"),
+    R("GET", "/", task_list.home, "viewer"),
+    R("GET", "/tasks", task_list.list_page, "viewer"),
+    R("GET", "/tasks.json", task_list.list_json, "viewer"),
+    R("GET", "/tasks.csv", task_list.list_csv, "viewer"),
+    R("GET", "/tasks/{id:int}", task_detail.detail_page, "viewer"),
+    R("GET", "/tasks/{id:int}.json", task_detail.detail_json, "viewer"),
     R("POST", "/tasks/{id:int}/retry", task_actions.retry, "operator"),
     R("POST", "/tasks/{id:int}/edit", task_actions.edit, "operator"),
     R("POST", "/tasks/{id:int}/restore", task_actions.restore, "operator"),
@@ -89,31 +78,31 @@ ROUTES: Final[tuple[R, ...]] = (
     R("POST", "/plans/{id:int}/resume", plans.resume, "operator"),
     R("POST", "/plans/{id:int}/abort", plans.abort, "operator"),
     R("POST", "/plans/{id:int}/undo", plans.undo, "operator"),
-    R("POST", "/commands/{id}/undo", queue.undo, "operator"),
+    R("POST", "/commands/{id}/undo", queue_detail.undo, "operator"),
     # what the apps are made of
-    R("GET", "/workers", workers.list_page, "viewer"),
-    R("GET", "/workers.json", workers.list_json, "viewer"),
-    R("GET", "/workers.csv", workers.list_csv, "viewer"),
-    R("GET", "/queues", queues.list_page, "viewer"),
-    R("GET", "/queues.json", queues.list_json, "viewer"),
-    R("GET", "/queues.csv", queues.list_csv, "viewer"),
-    R("POST", "/queues/act", queue.act, "operator"),
-    R("GET", "/queues/{name:path}", queue.detail_page, "viewer"),
-    R("POST", "/workers/act", worker.act, "operator"),
-    R("GET", "/workers/{name:path}", worker.detail_page, "viewer"),
+    R("GET", "/workers", worker_list.list_page, "viewer"),
+    R("GET", "/workers.json", worker_list.list_json, "viewer"),
+    R("GET", "/workers.csv", worker_list.list_csv, "viewer"),
+    R("GET", "/queues", queue_list.list_page, "viewer"),
+    R("GET", "/queues.json", queue_list.list_json, "viewer"),
+    R("GET", "/queues.csv", queue_list.list_csv, "viewer"),
+    R("POST", "/queues/act", queue_detail.act, "operator"),
+    R("GET", "/queues/{name:path}", queue_detail.detail_page, "viewer"),
+    R("POST", "/workers/act", worker_detail.act, "operator"),
+    R("GET", "/workers/{name:path}", worker_detail.detail_page, "viewer"),
     # what makes tasks by the clock
-    R("GET", "/schedules", schedules.list_page, "viewer"),
-    R("GET", "/schedules.json", schedules.list_json, "viewer"),
-    R("GET", "/schedules.csv", schedules.list_csv, "viewer"),
+    R("GET", "/schedules", schedule_list.list_page, "viewer"),
+    R("GET", "/schedules.json", schedule_list.list_json, "viewer"),
+    R("GET", "/schedules.csv", schedule_list.list_csv, "viewer"),
     R("GET", "/schedules/calendar", calendar.page, "viewer"),
     R("GET", "/schedules/new", schedule_form.new_page, "operator"),
     R("POST", "/schedules/new", schedule_form.create, "operator"),
     R("POST", "/schedules/preview", schedule_form.preview_part, "operator"),
-    R("GET", "/schedules/{id:int}", schedule.detail_page, "viewer"),
-    R("GET", "/schedules/{id:int}.json", schedule.detail_json, "viewer"),
+    R("GET", "/schedules/{id:int}", schedule_detail.detail_page, "viewer"),
+    R("GET", "/schedules/{id:int}.json", schedule_detail.detail_json, "viewer"),
     R("GET", "/schedules/{id:int}/edit", schedule_form.edit_page, "operator"),
     R("POST", "/schedules/{id:int}/edit", schedule_form.edit, "operator"),
-    R("POST", "/schedules/{id:int}/act", schedule.act, "operator"),
+    R("POST", "/schedules/{id:int}/act", schedule_detail.act, "operator"),
     # what people did
     R("GET", "/changes", changes.list_page, "viewer"),
     R("GET", "/changes.json", changes.list_json, "viewer"),
@@ -124,19 +113,19 @@ ROUTES: Final[tuple[R, ...]] = (
     # programs
     *(R(of.method, of.path, of.endpoint, of.role) for of in OPERATIONS),
     # settings
-    R("GET", "/settings", settings.home, "auditor"),
-    R("GET", "/settings/apps", settings.apps_page, "auditor"),
-    R("POST", "/settings/apps", settings.add_app, "admin"),
-    R("POST", "/settings/apps/{id:int}/disable", settings.disable_app, "admin"),
-    R("POST", "/settings/apps/{id:int}/enable", settings.enable_app, "admin"),
-    R("GET", "/settings/tokens", settings.tokens_page, "auditor"),
-    R("POST", "/settings/tokens", settings.add_token, "admin"),
-    R("POST", "/settings/tokens/{id:int}/revoke", settings.revoke_token, "admin"),
-    R("GET", "/settings/users", settings.users_page, "auditor"),
-    R("POST", "/settings/users", settings.add_user, "admin"),
-    R("POST", "/settings/users/{id:int}/role", settings.set_role, "admin"),
-    R("POST", "/settings/users/{id:int}/disable", settings.disable_user, "admin"),
-    R("POST", "/settings/users/{id:int}/enable", settings.enable_user, "admin"),
+    R("GET", "/settings", access.home, "auditor"),
+    R("GET", "/settings/apps", access.apps_page, "auditor"),
+    R("POST", "/settings/apps", access.add_app, "admin"),
+    R("POST", "/settings/apps/{id:int}/disable", access.disable_app, "admin"),
+    R("POST", "/settings/apps/{id:int}/enable", access.enable_app, "admin"),
+    R("GET", "/settings/tokens", access.tokens_page, "auditor"),
+    R("POST", "/settings/tokens", access.add_token, "admin"),
+    R("POST", "/settings/tokens/{id:int}/revoke", access.revoke_token, "admin"),
+    R("GET", "/settings/users", access.users_page, "auditor"),
+    R("POST", "/settings/users", access.add_user, "admin"),
+    R("POST", "/settings/users/{id:int}/role", access.set_role, "admin"),
+    R("POST", "/settings/users/{id:int}/disable", access.disable_user, "admin"),
+    R("POST", "/settings/users/{id:int}/enable", access.enable_user, "admin"),
     R("GET", "/settings/appliance", appliance.page, "auditor"),
     R("GET", "/settings/account", account.show, "viewer"),
     R("POST", "/settings/account/totp", account.begin, "viewer"),

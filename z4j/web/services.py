@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from z4j.background.duty import Duties
+from z4j.agents.connections import Hub
 from z4j.background.retention import RetentionDuty
-from z4j.dispatch import Dispatch
-from z4j.hub import Hub
+from z4j.duty import Duties
 from z4j.live import Live
-from z4j.plans import Plans
-from z4j.schedules import ScheduleDesk
+from z4j.operations.commands import Dispatch
+from z4j.operations.plans import Plans
+from z4j.operations.schedules import ScheduleService
 from z4j.settings import Settings
-from z4j.store.audit import AuditLog
-from z4j.store.db import Store
-from z4j.web.auth import Auth
+from z4j.store.access.audit import AuditLog
+from z4j.store.sqlite.db import Store
+from z4j.web.auth.sessions import Auth
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Services:
     live: Live
     dispatch: Dispatch
     plans: Plans
-    schedules: ScheduleDesk
+    schedules: ScheduleService
     settings: Settings
     audit: AuditLog
     auth: Auth

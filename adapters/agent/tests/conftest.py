@@ -17,9 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 import z4j_agent
-from z4j_agent import guard, wire
+from z4j_agent import wire
+from z4j_agent.capture import guard
+from z4j_agent.connection.tls import public_key_info
 from z4j_agent.settings import Settings
-from z4j_agent.tls import public_key_info
 
 TOKEN = "z4a_" + "t" * 43
 SEAL = "A" * 43

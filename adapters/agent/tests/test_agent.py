@@ -20,15 +20,20 @@ import pytest
 
 import z4j_agent
 from z4j_agent import agent as module
-from z4j_agent import guard, interrupts, native, places, records, wire
-from z4j_agent.adapter import Adapter, Unsupported
+from z4j_agent import wire
 from z4j_agent.agent import Agent
+from z4j_agent.capture import guard
+from z4j_agent.capture.guard import Faults, faults
 from z4j_agent.conformance.harness import wait_for
-from z4j_agent.contract import ACTION_LEVEL, Capability
-from z4j_agent.guard import Faults, faults
-from z4j_agent.memory import MAX_DATAGRAM, MemorySpool
+from z4j_agent.contract import interrupts
+from z4j_agent.contract.adapter import Adapter, Unsupported
+from z4j_agent.contract.capabilities import ACTION_LEVEL, Capability
+from z4j_agent.runtime import native_threads
 from z4j_agent.settings import Settings
-from z4j_agent.spool import SpoolUnusable
+from z4j_agent.spool import spool_location
+from z4j_agent.spool.memory import MAX_DATAGRAM, MemorySpool
+from z4j_agent.spool.spool import SpoolUnusable
+from z4j_agent.wire import records
 
 Make = Callable[..., Settings]
 URL = "z4j+ws://tok." + "A" * 43 + "@127.0.0.1:9"
@@ -220,15 +225,15 @@ def test_network_file_systems_are_found(tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTS)
     for folder, kind in (("/mnt/share one/x", "nfs4"), ("/mnt/share", "ext4"), ("/srv/a", "tmpfs"), ("/", "ext4")):
-        assert places.file_system_of(Path(folder), mounts) == kind
-    assert places.is_network(Path("/mnt/share one"), mounts)
-    assert places.file_system_of(Path("/"), tmp_path / "absent") == ""
-    assert places.file_system_of(tmp_path) != ""
+        assert spool_location.file_system_of(Path(folder), mounts) == kind
+    assert spool_location.is_network(Path("/mnt/share one"), mounts)
+    assert spool_location.file_system_of(Path("/"), tmp_path / "absent") == ""
+    assert spool_location.file_system_of(tmp_path) != ""
 
 
 def test_a_folder_keeps_its_name(tmp_path: Path, monkeypatch: Any) -> None:
-    first = places.folder_name(tmp_path)
-    assert places.folder_name(tmp_path) == first
+    first = spool_location.folder_name(tmp_path)
+    assert spool_location.folder_name(tmp_path) == first
     (tmp_path / "other").mkdir()
     true_link = os.link
 
@@ -237,7 +242,7 @@ def test_a_folder_keeps_its_name(tmp_path: Path, monkeypatch: Any) -> None:
         true_link(source, target)
 
     monkeypatch.setattr(os, "link", link)
-    assert places.folder_name(tmp_path / "other") == "firstcame"
+    assert spool_location.folder_name(tmp_path / "other") == "firstcame"
 
 
 def test_steps_down_are_noted(make_settings: Make, tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
@@ -289,7 +294,7 @@ def test_memory_ships_acks_and_sends_again() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: Any) -> None:
-    from z4j_agent import memory as memory_module
+    from z4j_agent.spool import memory as memory_module
 
     memory = MemorySpool(lambda: b"\x1eO\n")
     assert not memory.append(b"x" * (MAX_DATAGRAM + 1))
@@ -424,18 +429,18 @@ def test_native_primitives_where_python_is_patched(monkeypatch: Any) -> None:
         def is_monkey_patched(module_name: str) -> bool:
             return has_patched
 
-    assert native.native("time", "sleep") is time.sleep
+    assert native_threads.native("time", "sleep") is time.sleep
     for name in ("gevent.monkey", "eventlet.patcher"):
         with monkeypatch.context() as patched:
             patched.setitem(sys.modules, name, Patched(name))
-            native.start_native_thread(print)
+            native_threads.start_native_thread(print)
     assert started == [("_thread", "start_new_thread", (print, ())), ("eventlet", print, ())]
     has_patched = False  # imported, as a library may do, and no more
     for name in ("gevent.monkey", "eventlet.patcher"):
         with monkeypatch.context() as patched:
             patched.setitem(sys.modules, name, Patched(name))
             before, names = set(threading.enumerate()), queue.SimpleQueue[str]()
-            native.start_native_thread(lambda names=names: names.put(threading.current_thread().name))  # type: ignore[misc]
+            native_threads.start_native_thread(lambda names=names: names.put(threading.current_thread().name))  # type: ignore[misc]
             assert names.get(timeout=30) == "z4j-agent"
             wait_for(lambda before=before: set(threading.enumerate()) == before, "nothing of the thread is left")  # type: ignore[misc]
     assert len(started) == 2
@@ -466,7 +471,7 @@ def test_a_process_says_what_it_cannot_do_and_its_class_keeps_what_the_engine_ca
 AT_EXIT = """
 import atexit, sys
 import z4j_agent
-from z4j_agent.adapter import Adapter
+from z4j_agent.contract.adapter import Adapter
 from z4j_agent.agent import Agent
 
 class Plain(Adapter):

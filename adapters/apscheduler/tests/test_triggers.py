@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
-from z4j_agent import cron
+from z4j_agent.wire import cron
 from z4j_apscheduler.triggers import cron_trigger, expression_of, rule_of, sets_of, zone_name
 
 SEED = 20_261_123

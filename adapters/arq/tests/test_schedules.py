@@ -13,7 +13,7 @@ from typing import ClassVar
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.scheduling import CHANGE_S, ScheduleContract, ScheduleHarness, new_override, now
-from z4j_agent.redaction import MASK
+from z4j_agent.wire.redaction import MASK
 from z4j_arq.adapter import ArqAdapter
 
 HERE = Path(__file__).resolve().parent

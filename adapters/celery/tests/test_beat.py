@@ -17,12 +17,12 @@ from celery import Celery
 from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry, Service
 from celery.schedules import crontab, schedule
 
-from z4j_agent.adapter import Refused
-from z4j_agent.schedules import Override, ScheduleSpec
-from z4j_celery.beat_code import CodeStore
-from z4j_celery.beat_forms import due_of, send, us
-from z4j_celery.beat_memory import Memory
-from z4j_celery.schedules import CeleryBeat
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import Override, ScheduleSpec
+from z4j_celery.schedulers.beat import CeleryBeat
+from z4j_celery.schedulers.beat_code import CodeStore
+from z4j_celery.schedulers.beat_forms import due_of, send, us
+from z4j_celery.schedulers.beat_memory import Memory
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 86_400.0

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
+from z4j_agent.capture.originals import open_original
 from z4j_agent.conformance.gateway import SEAL_KEY, Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.originals import open_original
 from z4j_agent.settings import SealKey
 
 HERE = Path(__file__).resolve().parent

@@ -12,12 +12,12 @@ import pytest
 from kombu import Exchange, Queue
 from test_conformance import CeleryHarness
 
-from z4j_agent.adapter import Refused
 from z4j_agent.conformance import HostileServerContract
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness
 from z4j_agent.conformance.hostile import Attempt, new_id
-from z4j_celery.destinations import check_destination, is_control, knows_queue
+from z4j_agent.contract.adapter import Refused
+from z4j_celery.brokers.destinations import check_destination, is_control, knows_queue
 
 BODY = json.dumps([["{command}"], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
 SHUTDOWN = json.dumps({"method": "shutdown", "arguments": {}, "destination": None})

@@ -20,13 +20,13 @@ from celery import Celery
 from celery.schedules import crontab, schedule
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
-from z4j_agent import cron
-from z4j_agent.adapter import Refused
 from z4j_agent.conformance import ScheduleContract, ScheduleHarness, wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.scheduling import CHANGE_S, new_override, now
-from z4j_agent.schedules import ScheduleSpec
-from z4j_celery.beat_forms import due_of, fields_of, form_of, rule_of
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import ScheduleSpec
+from z4j_agent.wire import cron
+from z4j_celery.schedulers.beat_forms import due_of, fields_of, form_of, rule_of
 
 HERE = Path(__file__).parent
 

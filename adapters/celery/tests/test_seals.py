@@ -11,12 +11,12 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from test_operate import OneHarness
 
+from z4j_agent.capture.originals import Binding, close_original
 from z4j_agent.conformance import Harness, wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.hostile import KEY, WITH_ORIGINAL, Attempt
 from z4j_agent.conformance.operating import Operating, new_id
 from z4j_agent.conformance.reading import ended, worker_link
-from z4j_agent.originals import Binding, close_original
 
 CONTROLS = (
     ("celery.pidbox", ""), ("reply.celery.pidbox", "x"), ("", "w1@test.celery.pidbox"), ("celeryev", "task.x"), ("", "celeryev.0"),

@@ -17,8 +17,8 @@ from celery import Celery
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness
+from z4j_celery.execution.stored_outcomes import StoredEnds
 from z4j_celery.state import AppState
-from z4j_celery.stored_ends import StoredEnds
 
 HERE = Path(__file__).resolve().parent
 ENDS = ("succeeded", "failed", "cancelled", "expired", "lost", "rejected")

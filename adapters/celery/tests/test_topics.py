@@ -13,7 +13,7 @@ from kombu import Exchange, Queue, binding
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness
-from z4j_celery.destinations import Routes
+from z4j_celery.brokers.destinations import Routes
 
 HERE = Path(__file__).resolve().parent
 

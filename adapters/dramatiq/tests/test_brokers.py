@@ -14,10 +14,10 @@ from dramatiq.brokers.redis import RedisBroker
 
 import z4j_agent
 import z4j_dramatiq
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_dramatiq.brokers import identity_of
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_dramatiq.brokers.broker_identity import identity_of
 
 
 class Two:

@@ -18,8 +18,8 @@ from dramatiq.worker import Worker
 
 import z4j_agent
 import z4j_dramatiq
+from z4j_agent.capture.guard import faults
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.guard import faults
 from z4j_dramatiq import marks
 
 

@@ -19,9 +19,9 @@ from dramatiq.worker import Worker
 
 import z4j_agent
 import z4j_dramatiq
+from z4j_agent.capture.guard import faults
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import wait_for
-from z4j_agent.guard import faults
 
 
 @dataclass

@@ -16,7 +16,7 @@ import z4j_agent
 import z4j_huey
 from z4j_agent.conformance.brokers import BOTH, TwoBrokers, TwoBrokersContract
 from z4j_agent.conformance.gateway import Gateway
-from z4j_huey.brokers import fingerprint, identity_of
+from z4j_huey.broker_identity import fingerprint, identity_of
 
 
 class TwoHueys(TwoBrokers):

@@ -18,11 +18,11 @@ from huey.consumer import Consumer
 
 import z4j_agent
 import z4j_huey
-from z4j_agent.adapter import Original, Refused
+from z4j_agent.capture.guard import faults
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import wait_for
-from z4j_agent.guard import faults
-from z4j_huey import facts, originals
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_huey import messages, originals
 from z4j_huey.adapter import HueyAdapter
 
 
@@ -172,7 +172,7 @@ def test_what_json_cannot_hold_comes_back_as_it_was(site: Site) -> None:
     data = originals.payload_data(huey, task)[0]
     with pytest.raises(Refused, match="not of shop"):
         originals.task_again(huey, Original(task.id, "shop.other", "shop", data or {}, is_bound=False), "new")
-    made, note = originals.task_again(huey, Original(task.id, facts.name_of(task), "shop", data or {}), "new")
+    made, note = originals.task_again(huey, Original(task.id, messages.name_of(task), "shop", data or {}), "new")
     huey.execute(made)
     assert (made.id, made.retries, note, len(body) > 0) == ("new", 2, "", True)
     assert seen == [(at, ((1, 2),))]
@@ -201,7 +201,7 @@ def test_an_attempt_stands_behind_the_message(site: Site) -> None:
     assert sent.startswith(plain)
     assert len(sent) == len(plain) + 6, "the retries left say attempt 2, and it is the first"
     taken = huey.dequeue()
-    assert facts.attempt_of(taken) == 0
+    assert messages.attempt_of(taken) == 0
     huey.execute(taken)
     bare.execute(bare.deserialize_task(sent))
     assert seen[0] == seen[1] == {**vars(task)}, "a task sees the same with and without us"
@@ -216,10 +216,10 @@ def test_an_attempt_in_the_eta_is_read_and_hidden(eta: datetime | None) -> None:
     at = datetime(2026, 11, 23, 9, 0, 1, tzinfo=UTC).replace(tzinfo=None)
     marked = eta or at - timedelta(hours=1)
     task.eta = marked.replace(microsecond=marked.microsecond // 1000 * 1000 + 7, fold=1)
-    assert facts.attempt_of(task) == 7
-    facts.hide_old_mark(task, at)
+    assert messages.attempt_of(task) == 7
+    messages.hide_old_mark(task, at)
     assert task.eta == eta
-    assert facts.attempt_of(task) == 0
+    assert messages.attempt_of(task) == 0
 
 
 def test_a_sender_s_task_is_left_as_it_was(site: Site) -> None:

@@ -16,9 +16,9 @@ import pytest
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.scheduling import CHANGE_S, ScheduleContract, ScheduleHarness, new_override, now
-from z4j_agent.redaction import MASK
+from z4j_agent.wire.redaction import MASK
 from z4j_huey.adapter import HueyAdapter
-from z4j_huey.timing import MINUTE
+from z4j_huey.schedulers.timing import MINUTE
 
 HERE = Path(__file__).resolve().parent
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from huey import crontab
 
-from z4j_agent import cron
-from z4j_agent.zones import zone_of_host
-from z4j_huey.timing import MINUTE, cron_in, is_foreseeable, next_foreseen, next_match
+from z4j_agent.runtime.zones import zone_of_host
+from z4j_agent.wire import cron
+from z4j_huey.schedulers.timing import MINUTE, cron_in, is_foreseeable, next_foreseen, next_match
 
 SEED = 20_261_123
 SOUGHT_DAYS = 40

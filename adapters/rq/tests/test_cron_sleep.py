@@ -15,7 +15,7 @@ import z4j_agent
 import z4j_rq
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, free_port
-from z4j_rq.cronplans import is_usable
+from z4j_rq.schedulers.cron_overrides import is_usable
 
 rqs = pytest.importorskip("rq.cron")
 if not is_usable(rqs.CronJob):

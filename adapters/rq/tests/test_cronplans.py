@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from z4j_agent.redaction import MASK
-from z4j_agent.schedules import Override, ScheduleSpec
-from z4j_rq.cronplans import Plan, due_of, is_usable, last_of, zone_of_cron
-from z4j_rq.rqcron import RqCron
+from z4j_agent.contract.scheduler import Override, ScheduleSpec
+from z4j_agent.wire.redaction import MASK
+from z4j_rq.schedulers.cron_overrides import Plan, due_of, is_usable, last_of, zone_of_cron
+from z4j_rq.schedulers.rqcron import RqCron
 from z4j_rq.state import RqState
 
 rqs = pytest.importorskip("rq.cron")

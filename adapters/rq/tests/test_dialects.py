@@ -15,11 +15,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from rq_scheduler.utils import get_next_scheduled_time
 
-from z4j_agent import cron
-from z4j_agent.adapter import Refused
-from z4j_agent.schedules import read_cron, read_whole_interval
-from z4j_rq.cronplans import is_usable, zone_of_cron
-from z4j_rq.dialects import Croniter, Crontab, Dialect, handed, sets_of, shown
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import read_cron, read_whole_interval
+from z4j_agent.wire import cron
+from z4j_rq.schedulers.cron_overrides import is_usable, zone_of_cron
+from z4j_rq.schedulers.dialects import Croniter, Crontab, Dialect, handed, sets_of, shown
 
 
 def local(*parts: int) -> datetime:
@@ -47,19 +47,19 @@ def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 # -- the plain search ------------------------------------------------------------------------------------------------------
-def is_day(found: cron.Cron, day: date, *, is_either: bool) -> bool:
+def is_day(found: cron.Cron, day: date, *, day_or: bool) -> bool:
     by_number, by_weekday = day.day in found.days, day.weekday() in found.weekdays
-    if is_either and not found.is_any_day and not found.is_any_weekday:
+    if day_or and not found.is_any_day and not found.is_any_weekday:
         return day.month in found.months and (by_number or by_weekday)
     return day.month in found.months and by_number and by_weekday
 
 
-def searched(found: cron.Cron, after: datetime, *, is_either: bool) -> datetime | None:
+def searched(found: cron.Cron, after: datetime, *, day_or: bool) -> datetime | None:
     """The first minute after `after` that matches, within 60 years."""
     minute = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
     ends = after.replace(year=after.year + 60)
     while minute < ends:
-        if not is_day(found, minute.date(), is_either=is_either):
+        if not is_day(found, minute.date(), day_or=day_or):
             minute = minute.replace(hour=0, minute=0) + timedelta(days=1)
         elif minute.hour in found.hours and minute.minute in found.minutes:
             return minute
@@ -130,7 +130,7 @@ def test_rq_scheduler_computes_what_was_meant() -> None:
     for text in random_expressions(2026, MANY):
         found, after = read_cron(text), BEGIN + timedelta(minutes=chance.randint(0, 600_000))
         given = handed(Crontab, found)
-        want = searched(found, after, is_either=False)
+        want = searched(found, after, day_or=False)
         assert next_of_crontab(given, after) == want, (text, given, after)
         never += want is None
         assert sets_of(cron.parse(shown(Crontab, given) or "")) == sets_of(found), (text, given)
@@ -143,7 +143,7 @@ def test_rq_cron_computes_what_was_meant() -> None:
     for text in random_expressions(2027, MANY):
         found, after = read_cron(text), BEGIN + timedelta(minutes=chance.randint(0, 600_000))
         given = handed(Croniter, found)
-        assert next_of_rq(given, after) == searched(found, after, is_either=True), (text, given, after)
+        assert next_of_rq(given, after) == searched(found, after, day_or=True), (text, given, after)
         assert sets_of(cron.parse(shown(Croniter, given) or "")) == sets_of(found), (text, given)
 
 

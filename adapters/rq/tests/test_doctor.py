@@ -13,8 +13,8 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker, Worker
 
-from z4j_agent.adapter import Finding
 from z4j_agent.conformance.harness import Harness
+from z4j_agent.contract.adapter import Finding
 from z4j_rq.adapter import RqAdapter
 
 Make = Callable[..., Any]

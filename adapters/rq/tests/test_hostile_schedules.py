@@ -16,11 +16,11 @@ from rq import Queue
 from rq.job import Job
 from test_schedules import CronHarness, RqScheduleHarness, SchedulerHarness
 
+from z4j_agent.capture.originals import prove_name
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway, Link
 from z4j_agent.conformance.hostile import FUNCTIONS, KEY
 from z4j_agent.conformance.reading import final_answer
-from z4j_agent.originals import prove_name
 
 
 @pytest.fixture

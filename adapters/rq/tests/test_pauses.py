@@ -14,13 +14,13 @@ from rq import Queue
 from rq.timeouts import TimerDeathPenalty
 
 import z4j_rq
-from z4j_agent import worker_end
+from z4j_agent.commands import worker_end
+from z4j_agent.commands.paused_queues import PausedQueues
 from z4j_agent.conformance.brokers import TwoBrokers
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.pauses import PausesContract
-from z4j_agent.holds import Holds
 from z4j_rq.control import Pausing
-from z4j_rq.patches import Patches
+from z4j_rq.hooks.patches import Patches
 
 
 class TwoDatabases(TwoBrokers):
@@ -63,7 +63,7 @@ def taken(queues: list[Queue]) -> Any:
 def test_a_worker_of_two_databases_goes_on_with_the_one_that_is_not_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queues of one name in two Redis databases given to one look: only those that are not paused are asked, each in its own Redis."""
     holder = TwoDatabases(tmp_path, "")
-    holds = Holds(tmp_path, "rq")
+    holds = PausedQueues(tmp_path, "rq")
     monkeypatch.setattr(worker_end, "own_holds", lambda engine: holds)
     try:
         holder.set_up()

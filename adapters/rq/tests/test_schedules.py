@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from z4j_agent.conformance import wait_for
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.scheduling import CHANGE_S, ScheduleContract, ScheduleHarness, now
-from z4j_agent.redaction import MASK
+from z4j_agent.wire.redaction import MASK
 from z4j_rq.adapter import RqAdapter
 
 HERE = Path(__file__).resolve().parent

@@ -17,9 +17,9 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job, JobStatus
 
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.contract.adapter import Original, Refused
 from z4j_rq.adapter import RqAdapter
 
 HERE = Path(__file__).resolve().parent

@@ -34,12 +34,12 @@ from taskiq.serializers import PickleSerializer
 import z4j_agent
 import z4j_taskiq
 from z4j_agent import wire
-from z4j_agent.adapter import Original, Refused
+from z4j_agent.capture.guard import faults
+from z4j_agent.capture.originals import open_original
 from z4j_agent.conformance.gateway import Record
-from z4j_agent.guard import faults
-from z4j_agent.originals import open_original
+from z4j_agent.contract.adapter import Original, Refused
 from z4j_taskiq import originals
-from z4j_taskiq.facts import attempt_of
+from z4j_taskiq.messages import attempt_of
 
 NOBODY = "z4j+ws://0123456789abcdef." + base64.urlsafe_b64encode(bytes(32)).decode().rstrip("=") + "@127.0.0.1:9"
 ODD: list[Any] = [((1, "two"), [1, "two"])]

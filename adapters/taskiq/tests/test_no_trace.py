@@ -16,7 +16,7 @@ from taskiq.receiver import Receiver
 import z4j_agent
 import z4j_taskiq
 from z4j_agent.conformance import Gateway
-from z4j_taskiq.facts import MARK
+from z4j_taskiq.messages import MARK
 
 SEEN: list[Any] = []
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from z4j_agent.conformance import Gateway, wait_for
 from z4j_agent.conformance.scheduling import CHANGE_S, ScheduleContract, ScheduleHarness, now
-from z4j_agent.redaction import MASK
+from z4j_agent.wire.redaction import MASK
 from z4j_taskiq.adapter import TaskiqAdapter
 
 HERE = Path(__file__).resolve().parent

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from taskiq.cli.scheduler.run import is_cron_task_now
 
-from z4j_agent import cron
-from z4j_taskiq.timing import SECOND, read_cron, to_pycron, zone_of
+from z4j_agent.wire import cron
+from z4j_taskiq.schedulers.timing import SECOND, read_cron, to_pycron, zone_of
 
 SEED = 20_261_123
 COUNT = 200
@@ -54,10 +54,10 @@ def expressions(count: int) -> Iterator[cron.Cron]:
 def is_due(found: cron.Cron, at: datetime) -> bool:
     """By hand, with taskiq's rule."""
     is_day, is_weekday = at.day in found.days, at.weekday() in found.weekdays
-    is_either = not found.is_any_day and not found.is_any_weekday
+    day_or = not found.is_any_day and not found.is_any_weekday
     return (
         at.minute in found.minutes and at.hour in found.hours and at.month in found.months
-        and ((is_day or is_weekday) if is_either else (is_day and is_weekday))
+        and ((is_day or is_weekday) if day_or else (is_day and is_weekday))
     )  # fmt: skip
 
 

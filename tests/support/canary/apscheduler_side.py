@@ -8,12 +8,12 @@ from typing import Any
 from apscheduler.schedulers.blocking import BlockingScheduler
 
 import z4j_apscheduler
-from tests.support.canary.host import KNOWN, carry_out, documented, log_everything
+from tests.support.canary.host import KNOWN, documented, execute, log_everything
 
 
 @documented
 def aps_login(user: str, password: str, link: str, bundle: Any = None) -> Any:
-    return carry_out("apscheduler", user, password, link, bundle)
+    return execute("apscheduler", user, password, link, bundle)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from arq.connections import RedisSettings
 
 import z4j_agent
 import z4j_arq
-from tests.support.canary.host import KNOWN, SIGNATURE, carry_out, documented, log_everything
+from tests.support.canary.host import KNOWN, SIGNATURE, documented, execute, log_everything
 
 REDIS = RedisSettings.from_dsn(os.environ["BROKER_URL"])
 QUEUE = "arq:canary"
@@ -23,7 +23,7 @@ async def arq_login(
     ctx: dict[str, Any], user: str = "nobody", password: str = SIGNATURE["token"], link: str = "", bundle: Any = None,
     dsn: str = SIGNATURE["dsn"],
 ) -> Any:  # fmt: skip
-    return carry_out("arq", user, password, link, bundle)
+    return execute("arq", user, password, link, bundle)
 
 
 class WorkerSettings:

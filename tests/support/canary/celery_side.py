@@ -14,7 +14,7 @@ from kombu import Producer
 
 import z4j_agent
 import z4j_celery
-from tests.support.canary.host import KNOWN, SIGNATURE, carry_out, documented, log_everything
+from tests.support.canary.host import KNOWN, SIGNATURE, documented, execute, log_everything
 
 app = Celery("canary", broker=os.environ["BROKER_URL"])
 app.conf.update(task_default_queue="canary", broker_connection_retry_on_startup=True, worker_hijack_root_logger=False)
@@ -41,7 +41,7 @@ kombu.pools.ProducerPool.Producer = UnreliableProducer
 @app.task(name="celery_login")
 @documented
 def login(user: str, password: str, link: str, bundle: Any = None, api_token: str = SIGNATURE["token"], dsn: str = SIGNATURE["dsn"]) -> Any:
-    return carry_out("celery", user, password, link, bundle)
+    return execute("celery", user, password, link, bundle)
 
 
 @app.task(name="celery_echo")

@@ -11,7 +11,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 import z4j_agent
 import z4j_dramatiq
-from tests.support.canary.host import KNOWN, SIGNATURE, carry_out, documented, log_everything
+from tests.support.canary.host import KNOWN, SIGNATURE, documented, execute, log_everything
 
 broker = RedisBroker(url=os.environ["BROKER_URL"])
 log_everything("dramatiq")
@@ -24,7 +24,7 @@ dramatiq.set_broker(broker)
 def dramatiq_login(
     user: str, password: str, link: str, bundle: Any = None, api_token: str = SIGNATURE["token"], dsn: str = SIGNATURE["dsn"]
 ) -> Any:
-    return carry_out("dramatiq", user, password, link, bundle)
+    return execute("dramatiq", user, password, link, bundle)
 
 
 if __name__ == "__main__":

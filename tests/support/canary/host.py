@@ -30,7 +30,7 @@ def documented(function: Any) -> Any:
     return function
 
 
-def carry_out(engine: str, user: str, password: str, link: str, bundle: Any) -> dict[str, Any]:
+def execute(engine: str, user: str, password: str, link: str, bundle: Any) -> dict[str, Any]:
     """Fails until $UNLOCK exists, as applications fail: with secrets in the message, in its cause and in the traceback."""
     os.write(_witness, f"{engine}|{user}|{digest(password, link, bundle)}\n".encode())
     if not os.path.exists(os.environ["UNLOCK"]):

@@ -10,7 +10,7 @@ from typing import Any
 from huey import RedisHuey, crontab
 
 import z4j_huey
-from tests.support.canary.host import SIGNATURE, carry_out, documented, log_everything
+from tests.support.canary.host import SIGNATURE, documented, execute, log_everything
 
 huey = RedisHuey("canary", url=os.environ["BROKER_URL"])
 log_everything("huey")
@@ -22,10 +22,10 @@ z4j_huey.install(huey)
 def huey_login(
     user: str, password: str, link: str, bundle: Any = None, api_token: str = SIGNATURE["token"], dsn: str = SIGNATURE["dsn"]
 ) -> Any:
-    return carry_out("huey", user, password, link, bundle)
+    return execute("huey", user, password, link, bundle)
 
 
 @huey.periodic_task(crontab(minute="30", hour="2"))
 @documented
 def huey_nightly(user: str = "nobody", password: str = SIGNATURE["token"], link: str = "", bundle: Any = None) -> Any:
-    return carry_out("huey", user, password, link, bundle)
+    return execute("huey", user, password, link, bundle)

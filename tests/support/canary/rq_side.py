@@ -12,7 +12,7 @@ from rq import Queue, SimpleWorker
 
 import z4j_agent
 import z4j_rq
-from tests.support.canary.host import KNOWN, SIGNATURE, carry_out, documented, log_everything
+from tests.support.canary.host import KNOWN, SIGNATURE, documented, execute, log_everything
 
 MODULE = "tests.support.canary.rq_side"
 connection = Redis.from_url(os.environ["BROKER_URL"])
@@ -22,7 +22,7 @@ connection = Redis.from_url(os.environ["BROKER_URL"])
 def rq_login(
     user: str, password: str, link: str, bundle: Any = None, api_token: str = SIGNATURE["token"], dsn: str = SIGNATURE["dsn"]
 ) -> Any:
-    return carry_out("rq", user, password, link, bundle)
+    return execute("rq", user, password, link, bundle)
 
 
 def main(word: str) -> None:

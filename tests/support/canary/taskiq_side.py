@@ -14,7 +14,7 @@ from taskiq_redis import ListQueueBroker
 
 import z4j_agent
 import z4j_taskiq
-from tests.support.canary.host import KNOWN, SIGNATURE, carry_out, documented, log_everything
+from tests.support.canary.host import KNOWN, SIGNATURE, documented, execute, log_everything
 
 # Without the socket timeout of redis-py, which would end an idle worker's wait for work.
 broker = ListQueueBroker(os.environ["BROKER_URL"], queue_name="taskiq:canary", socket_timeout=None)
@@ -28,7 +28,7 @@ CODE = KNOWN["native"]["taskiq_scheduler"]
 async def taskiq_login(
     user: str, password: str, link: str, bundle: Any = None, api_token: str = SIGNATURE["token"], dsn: str = SIGNATURE["dsn"]
 ) -> Any:
-    return carry_out("taskiq", user, password, link, bundle)
+    return execute("taskiq", user, password, link, bundle)
 
 
 scheduler = TaskiqScheduler(broker, [LabelScheduleSource(broker)])

@@ -13,13 +13,13 @@ from arq.connections import RedisSettings
 
 import z4j_agent
 import z4j_arq
-from tests.support.many.orders import carry_out
+from tests.support.many.orders import execute
 
 REDIS = RedisSettings.from_dsn(os.environ["BROKER_URL"])
 
 
 async def arq_order(ctx: dict[str, Any], number: int) -> int:
-    return carry_out("arq", number)
+    return execute("arq", number)
 
 
 class WorkerSettings:

@@ -10,7 +10,7 @@ from celery import Celery
 
 import z4j_agent
 import z4j_celery
-from tests.support.many.orders import carry_out
+from tests.support.many.orders import execute
 
 app = Celery("many", broker=os.environ["BROKER_URL"])
 app.conf.update(task_default_queue="orders", broker_connection_retry_on_startup=True, worker_hijack_root_logger=False)
@@ -19,7 +19,7 @@ z4j_celery.install(app)
 
 @app.task(name="celery_order")
 def order(number: int) -> int:
-    return carry_out("celery", number)
+    return execute("celery", number)
 
 
 if __name__ == "__main__":

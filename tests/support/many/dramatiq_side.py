@@ -9,7 +9,7 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
 import z4j_dramatiq
-from tests.support.many.orders import carry_out
+from tests.support.many.orders import execute
 
 broker = RedisBroker(url=os.environ["BROKER_URL"])
 z4j_dramatiq.install(broker)
@@ -18,4 +18,4 @@ dramatiq.set_broker(broker)
 
 @dramatiq.actor(queue_name="orders", max_retries=0)
 def dramatiq_order(number: int) -> None:
-    carry_out("dramatiq", number)
+    execute("dramatiq", number)

@@ -8,7 +8,7 @@ import os
 from huey import PriorityRedisHuey, RedisHuey
 
 import z4j_huey
-from tests.support.many.orders import carry_out
+from tests.support.many.orders import execute
 
 kind = PriorityRedisHuey if os.environ.get("HUEY_KIND") == "priority" else RedisHuey
 huey = kind(os.environ.get("HUEY_QUEUE", "orders"), url=os.environ["BROKER_URL"])
@@ -17,4 +17,4 @@ z4j_huey.install(huey)
 
 @huey.task()
 def huey_order(number: int) -> int:
-    return carry_out("huey", number)
+    return execute("huey", number)

@@ -11,7 +11,7 @@ import os
 _witness = os.open(os.environ.get("WITNESS", "/dev/null"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
-def carry_out(engine: str, order: int) -> int:
+def execute(engine: str, order: int) -> int:
     os.write(_witness, f"{engine} {order}\n".encode())
     if not os.path.exists(os.environ["UNLOCK"]):
         raise ConnectionError(f"warehouse refused order {order}")

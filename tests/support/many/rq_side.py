@@ -11,13 +11,13 @@ from rq import Queue, SimpleWorker
 
 import z4j_agent
 import z4j_rq
-from tests.support.many.orders import carry_out
+from tests.support.many.orders import execute
 
 z4j_rq.install(functions=["tests.support.many.rq_side.rq_order"])
 
 
 def rq_order(number: int) -> int:
-    return carry_out("rq", number)
+    return execute("rq", number)
 
 
 def main() -> None:

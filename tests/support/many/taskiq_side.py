@@ -8,7 +8,7 @@ import os
 from taskiq_redis import ListQueueBroker
 
 import z4j_taskiq
-from tests.support.many.orders import carry_out
+from tests.support.many.orders import execute
 
 # Without the socket timeout of redis-py, which would end an idle worker's wait for work.
 broker = ListQueueBroker(os.environ["BROKER_URL"], queue_name="taskiq:orders", socket_timeout=None)
@@ -17,4 +17,4 @@ z4j_taskiq.install(broker)
 
 @broker.task("taskiq_order")
 async def taskiq_order(number: int) -> int:
-    return carry_out("taskiq", number)
+    return execute("taskiq", number)

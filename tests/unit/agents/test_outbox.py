@@ -15,7 +15,7 @@ from tests.support.outbox_world import FORGED, OLD_COMMAND, OLD_PLAN, SPECS, A, 
 from z4j.agents.outbox import Outbox
 from z4j.exceptions import AgentGone, Unsupported, WrongState
 from z4j.rules.command_ids import parse
-from z4j.store import schedules
+from z4j.store.schedules import schedules
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 STEPS = 70

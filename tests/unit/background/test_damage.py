@@ -18,17 +18,17 @@ from tests.support.database import T, life, origin, task
 from tests.support.site import Site, site
 from tests.support.stack import wait_for
 from z4j import cli
-from z4j.background.duty import Duty
-from z4j.ingest import ingest_batch
-from z4j.store.copies import check_database
-from z4j.web import auth
-from z4j.web.connect import connect_app
+from z4j.agents.ingest import ingest_batch
+from z4j.duty import Duty
+from z4j.store.sqlite.copies import check_database
+from z4j.web.auth import sessions as web_sessions
+from z4j.web.pages.settings.connect import connect_app
 from z4j_agent import wire
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(auth, "FLOOR_S", 0.0)
+    monkeypatch.setattr(web_sessions, "FLOOR_S", 0.0)
     caplog.set_level(logging.INFO, "z4j")
 
 

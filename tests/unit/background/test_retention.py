@@ -12,11 +12,13 @@ import pytest
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
-from z4j.rules.frames import Discovery, Hello, QueueItem
-from z4j.store import agents, boots, name_limits, names, retention, unused, usage
-from z4j.store.db import Connection, Store
-from z4j.store.retention import DAY_US, Retention
-from z4j.store.tasks import TaskFilter, list_tasks
+from z4j.store.fleet import agents, processes
+from z4j.store.names import name_limits, names, unused_names
+from z4j.store.sqlite.db import Connection, Store
+from z4j.store.tasks import retention, usage
+from z4j.store.tasks.retention import DAY_US, Retention
+from z4j.store.tasks.tasks import TaskFilter, list_tasks
+from z4j.wire.frames import Discovery, Hello, QueueItem
 
 pytestmark = pytest.mark.anyio
 LOUD = 2
@@ -229,10 +231,10 @@ async def test_only_names_that_nothing_uses_are_deleted(tmp_path: Path) -> None:
 async def test_a_name_that_comes_back_while_unused_ones_are_searched_stays(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         await store.write(lambda db: [names.intern(db, "name", f"n{number}") for number in range(1_200)])
-        found = await unused.list_unused_names(store)
+        found = await unused_names.list_unused_names(store)
         assert len(found) == 1_200
         await tell(store, *life("a", T, name="n7"))
-        await store.write(lambda db: unused.delete_names(db, found, 9.0))
+        await store.write(lambda db: unused_names.delete_names(db, found, 9.0))
         assert {row[0] for row in await store.fetch_all("SELECT text FROM name WHERE kind = 'name'")} == {"n7"}
         assert [row.name for row in (await list_tasks(store, TaskFilter())).rows] == ["n7"]
 
@@ -245,17 +247,17 @@ async def test_after_a_rollback_nothing_is_deleted(tmp_path: Path) -> None:
 
     async with database(tmp_path) as store:
         await store.write(lambda db: [names.intern(db, "name", f"n{number}") for number in range(1_200)])
-        found = await unused.list_unused_names(store)
+        found = await unused_names.list_unused_names(store)
         await tell(store, *life("a", T, name="n7"))
         with pytest.raises(ValueError):  # noqa: PT011 -- our own
             await store.write(broken)
-        assert await store.write(lambda db: unused.delete_names(db, found, 9.0)) == len(found)
+        assert await store.write(lambda db: unused_names.delete_names(db, found, 9.0)) == len(found)
         assert len(await store.fetch_all("SELECT 1 FROM name WHERE kind = 'name'")) == 1_200
 
 
 async def test_processes_that_nothing_refers_to_are_deleted(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
-        await store.write(lambda db: [boots.of_run(db, 1, f"invented{number}.1") for number in range(2_000)])
+        await store.write(lambda db: [processes.process_of(db, 1, f"invented{number}.1") for number in range(2_000)])
         await tell(store, origin(), *life("a", T), at=T + SECOND)
         duty = RetentionDuty(store, quiet, Retention(days=30))
         await duty.sweep_names(T + DETAILS_US)

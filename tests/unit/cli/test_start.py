@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SERVERS = ("z4j.app", "z4j.gateway.socket", "z4j.web.routes", "uvicorn", "starlette", "jinja2")
+SERVERS = ("z4j.app", "z4j.agents.gateway", "z4j.web.routes", "uvicorn", "starlette", "jinja2")
 
 
 def test_a_command_does_not_load_the_server() -> None:

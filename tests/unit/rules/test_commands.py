@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from z4j.rules.commands import ENDED, HELD, MINUTE_US, RULES, TASK_ACTIONS, WAITING, why_not
-from z4j.rules.states import FINAL, STATES
-from z4j_agent.adapter import ACTION_LEVEL
-from z4j_agent.schedules import LEVEL as SCHEDULE_LEVEL
+from z4j.rules.tasks.states import FINAL, STATES
+from z4j_agent.contract.adapter import ACTION_LEVEL
+from z4j_agent.contract.scheduler import LEVEL as SCHEDULE_LEVEL
 
 
 @pytest.mark.parametrize("state", sorted(STATES))

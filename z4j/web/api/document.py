@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import __version__
-from z4j.web import export
 from z4j.web.api import places, plans, schedules, tasks
 from z4j.web.api.operations import Operation
+from z4j.web.frame import export
 
 PROBLEM: Final = "application/problem+json"
 

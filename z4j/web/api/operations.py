@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from z4j.exceptions import BadInput
 from z4j.rules.access import Needed
-from z4j.web import export
+from z4j.web.frame import export
 
 MAX_BODY = 256 * 1024
 T = TypeVar("T")

@@ -12,20 +12,22 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.exceptions import BadInput, NotFound
 from z4j.rules.commands import RULES
-from z4j.store import audit, commands
-from z4j.store.commands import CommandRow
-from z4j.store.holds import HoldRow, list_holds
-from z4j.store.queues import QueueRow, list_queues
-from z4j.store.workers import WorkerRow, list_workers
-from z4j.web import export, wishes
-from z4j.web import workers as worker_pages
+from z4j.store.access import audit
+from z4j.store.fleet.paused_queues import PausedQueueRow, list_paused
+from z4j.store.fleet.queues import QueueRow, list_queues
+from z4j.store.fleet.workers import WorkerRow, list_workers
+from z4j.store.operations import commands
+from z4j.store.operations.commands import CommandRow
+from z4j.web import command_requests
 from z4j.web.api.operations import Operation, answer, read_body
 from z4j.web.api.plans import BEFORE, PlanState, plan_state
-from z4j.web.changes import before_of
-from z4j.web.filters import Filters
-from z4j.web.formats import DAY
-from z4j.web.paging import text_of
-from z4j.web.queues import EXPORTED, page_of, place_from
+from z4j.web.frame import export
+from z4j.web.frame.formats import DAY
+from z4j.web.frame.paging import text_of
+from z4j.web.pages.changes import before_of
+from z4j.web.pages.queues.list import EXPORTED, page_of, place_from
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.workers import list as worker_pages
 from z4j.web.services import services
 
 PAGE: Final = 100
@@ -35,7 +37,7 @@ class QueueList(Struct):
     """Queues in their order, and all that are paused; `after` is the place to go on with, null at the end."""
 
     queues: list[QueueRow]
-    paused: list[HoldRow]
+    paused: list[PausedQueueRow]
     after: str | None
 
 
@@ -119,7 +121,7 @@ async def queues(request: Request) -> Response:
         rows = await list_queues(store, app=scope.app, environment=scope.environment, engine=scope.engine, name=name, same=same)
     else:
         rows, last = await page_of(request, scope, place_from(request), EXPORTED)
-    return answer({"queues": rows, "paused": await list_holds(store, same), "after": text_of(last) if last else None})
+    return answer({"queues": rows, "paused": await list_paused(store, same), "after": text_of(last) if last else None})
 
 
 async def act_on_queue(request: Request) -> Response:
@@ -127,7 +129,7 @@ async def act_on_queue(request: Request) -> Response:
     found, body = services(request), await read_body(request, QueueAction)
     _check_word(body.action, body.confirm)
     params, same = {"place": body.place, "limit": body.limit, "broker": body.broker}, found.hub.same_brokers()
-    wish = await wishes.queue_wish(
+    wish = await command_requests.queue_request(
         found.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason, same
     )  # fmt: skip
     return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
@@ -150,7 +152,7 @@ async def act_on_worker(request: Request) -> Response:
     found, body = services(request), await read_body(request, WorkerAction)
     _check_word(body.action, body.confirm)
     params = {"by": body.by, "queue": body.queue}
-    wish = await wishes.worker_wish(found.store, body.action, body.app, body.worker, body.environment, params, body.reason)
+    wish = await command_requests.worker_request(found.store, body.action, body.app, body.worker, body.environment, params, body.reason)
     return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
 
 
@@ -158,7 +160,7 @@ async def limit_name(request: Request) -> Response:
     """POST /api/v1/task-names/limits."""
     found, body = services(request), await read_body(request, NameLimit)
     params = {"rate": body.rate, "soft_s": body.soft_s, "hard_s": body.hard_s}
-    wish = await wishes.limit_wish(found.store, body.app, body.environment, body.engine, body.name, params, body.reason)
+    wish = await command_requests.limit_wish(found.store, body.app, body.environment, body.engine, body.name, params, body.reason)
     return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
 
 

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
-from z4j.plans import Source
+from z4j.operations.plans import Source
 from z4j.rules.plans import Item, read_pace
-from z4j.store import plans
-from z4j.store.plans import GroupRow, ItemRow, PlanRow
+from z4j.store.operations import plans
+from z4j.store.operations.plans import GroupRow, ItemRow, PlanRow
 from z4j.web.api.operations import Operation, answer, read_body
-from z4j.web.filters import Filters, from_query
+from z4j.web.pages.tasks.filters import Filters, from_query
 from z4j.web.services import services
 
 MAX_IDS: Final = 5_000

@@ -11,16 +11,16 @@ from starlette.responses import Response
 
 from z4j import clock
 from z4j.exceptions import BadInput
+from z4j.operations.schedule_request import ScheduleRequest
 from z4j.rules import signatures
-from z4j.store import schedules
-from z4j.store.schedules import OWN, ScheduleRow, SchedulerRow
-from z4j.wanted import Wanted
-from z4j.web import wishes
+from z4j.store.schedules import schedules
+from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
+from z4j.web import command_requests
 from z4j.web.api.operations import Operation, answer, read_body
-from z4j.web.schedule import facts, find_schedule
-from z4j.web.schedules import list_lines, told
+from z4j.web.frame.strip import scope_of
+from z4j.web.pages.schedules.detail import facts, find_schedule
+from z4j.web.pages.schedules.list import list_lines, told
 from z4j.web.services import services
-from z4j.web.strip import scope_of
 
 
 class ScheduleList(Struct):
@@ -120,7 +120,7 @@ async def show_schedulers(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """POST /api/v1/schedules."""
     body = await read_body(request, NewSchedule)
-    wanted = Wanted(**{name: getattr(body, name) for name in Wanted.__dataclass_fields__})
+    wanted = ScheduleRequest(**{name: getattr(body, name) for name in ScheduleRequest.__dataclass_fields__})
     await _check_arguments(request, wanted)
     id = await services(request).schedules.create(request.scope["identity"], wanted, body.reason)
     return answer({"id": id, "task_id": ""}, 201 if id is not None else 202)
@@ -140,18 +140,18 @@ async def change(request: Request) -> Response:
     return answer({"id": row.id, "task_id": ""}, 202)
 
 
-def changed(row: ScheduleRow, body: ScheduleChange) -> Wanted:
+def changed(row: ScheduleRow, body: ScheduleChange) -> ScheduleRequest:
     """The schedule as it would be."""
     given = {name: getattr(body, name) for name in ScheduleChange.__struct_fields__ if name not in ("reason", "args", "kwargs")}
-    kept = {name: getattr(row, name) for name in Wanted.__dataclass_fields__ if name not in ("args", "kwargs", "jitter_s")}
+    kept = {name: getattr(row, name) for name in ScheduleRequest.__dataclass_fields__ if name not in ("args", "kwargs", "jitter_s")}
     kept["jitter_s"] = row.jitter_us / 1_000_000
-    return Wanted(**kept | {name: value for name, value in given.items() if value is not None}, args=body.args, kwargs=body.kwargs)
+    return ScheduleRequest(**kept | {name: value for name, value in given.items() if value is not None}, args=body.args, kwargs=body.kwargs)
 
 
-async def _check_arguments(request: Request, wanted: Wanted) -> None:
+async def _check_arguments(request: Request, wanted: ScheduleRequest) -> None:
     if wanted.args is None or wanted.kwargs is None:
         return
-    known = await wishes.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment)
+    known = await command_requests.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment)
     if known and (wrong := signatures.why_not(known, wanted.args, list(wanted.kwargs))) is not None:
         raise BadInput(f"{wrong} Nothing was changed.")
 

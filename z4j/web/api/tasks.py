@@ -10,17 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import clock
-from z4j.dispatch import find_task
 from z4j.exceptions import BadInput
+from z4j.operations.commands import find_task
 from z4j.rules.commands import RULES
 from z4j.rules.plans import LEVELS
-from z4j.store.agents import TaskNameRow, list_task_names
-from z4j.store.commands import CommandRow
-from z4j.store.tasks import TaskDetail, TaskRow, list_tasks
-from z4j.web import wishes
+from z4j.store.fleet.agents import TaskNameRow, list_task_names
+from z4j.store.operations.commands import CommandRow
+from z4j.store.tasks.tasks import TaskDetail, TaskRow, list_tasks
+from z4j.web import command_requests
 from z4j.web.api.operations import Operation, answer, read_body
+from z4j.web.pages.tasks.list import PAGE, filters_of, limit_of
 from z4j.web.services import services
-from z4j.web.tasks import PAGE, filters_of, limit_of
 
 FILTERS: Final = (
     ("state", "States, joined by commas."), ("name", "Task name."), ("queue", "Queue."), ("engine", "Engine."), ("worker", "Worker."),
@@ -109,7 +109,7 @@ async def act(request: Request) -> Response:
 async def run(request: Request) -> Response:
     """POST /api/v1/tasks."""
     found, body = services(request), await read_body(request, TaskRun)
-    wish = await wishes.run_wish(
+    wish = await command_requests.run_request(
         found.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason, body.broker
     )
     return answer((await found.dispatch.wish(request.scope["identity"], wish))[0], 202)

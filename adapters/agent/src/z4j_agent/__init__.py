@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from z4j_agent.guard import faults, let_through
-from z4j_agent.log import log, sink
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.runtime.log import log, sink
 from z4j_agent.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
-    from z4j_agent.adapter import Adapter
     from z4j_agent.agent import Agent
-    from z4j_agent.schedules import Scheduler
+    from z4j_agent.contract.adapter import Adapter
+    from z4j_agent.contract.scheduler import Scheduler
 
 __all__ = ["configure", "current", "has", "remove", "start", "stop"]
 
@@ -104,7 +104,7 @@ def start(
 
 def _add(agent: Agent, part: Adapter | Scheduler) -> None:
     """What could not be installed is taken off again, so that no half of it stays."""
-    from z4j_agent.schedules import Scheduler
+    from z4j_agent.contract.scheduler import Scheduler
 
     try:
         part.install()

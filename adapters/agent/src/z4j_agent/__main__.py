@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     doctor.add_argument("--json", action="store_true", help="write JSON instead of text")
     doctor.add_argument("target", nargs="?", default="", metavar="module:object", help="the application, imported as it is when it runs")
     asked = parser.parse_args(arguments)
-    from z4j_agent.doctor import as_json, as_text, examine, exit_code
+    from z4j_agent.doctor.doctor import as_json, as_text, examine, exit_code
 
     report = examine(asked.target)
     sys.stdout.write((as_json(report) if asked.json else as_text(report)) + "\n")

@@ -18,23 +18,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent import display, originals, records
-from z4j_agent.connection import Connection  # here, so that the first request of an application does not wait for it
-from z4j_agent.guard import faults, guard, let_through
-from z4j_agent.log import log, sink
-from z4j_agent.memory import MemorySpool
-from z4j_agent.native import ticks
-from z4j_agent.overrides import OverrideStore, open_store
-from z4j_agent.places import folder_name, is_network
-from z4j_agent.redaction import RULES, redact_text
+from z4j_agent.capture import display, originals
+from z4j_agent.capture.guard import faults, guard, let_through
+from z4j_agent.connection.connection import Connection  # here, so that the first request of an application does not wait for it
+from z4j_agent.contract.overrides import OverrideStore, open_store
+from z4j_agent.runtime.log import log, sink
+from z4j_agent.runtime.native_threads import ticks
 from z4j_agent.settings import Settings
-from z4j_agent.shipper import Shipper
-from z4j_agent.spool import Spool, SpoolUnusable, prepare_folder
-from z4j_agent.wire import MAX_RECORD, encode_record
+from z4j_agent.spool.memory import MemorySpool
+from z4j_agent.spool.shipper import Shipper
+from z4j_agent.spool.spool import Spool, SpoolUnusable, prepare_folder
+from z4j_agent.spool.spool_location import folder_name, is_network
+from z4j_agent.wire import MAX_RECORD, encode_record, records
+from z4j_agent.wire.redaction import RULES, redact_text
 
 if TYPE_CHECKING:
-    from z4j_agent.adapter import Adapter
-    from z4j_agent.schedules import Scheduler
+    from z4j_agent.contract.adapter import Adapter
+    from z4j_agent.contract.scheduler import Scheduler
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner and mode
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024

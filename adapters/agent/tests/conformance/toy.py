@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import z4j_agent
-from z4j_agent import records
-from z4j_agent.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, WorkerInfo
-from z4j_agent.guard import guard
+from z4j_agent.capture.guard import guard
+from z4j_agent.contract.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, WorkerInfo
+from z4j_agent.wire import records
 
 FOLDER = Path(os.environ.get("TOY", "."))
 BROKEN = os.environ.get("TOY_BREAKS", "")

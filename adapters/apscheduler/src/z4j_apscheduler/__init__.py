@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent import hooks
+from z4j_agent.capture import hooks
 
 if TYPE_CHECKING:
     from z4j_apscheduler.scheduler import ApScheduler

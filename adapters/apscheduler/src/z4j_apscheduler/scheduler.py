@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 from apscheduler.jobstores.base import JobLookupError
 
 import z4j_agent
-from z4j_agent.adapter import Finding, Refused, Unsupported
-from z4j_agent.guard import let_through
-from z4j_agent.hooks import parameter_names
-from z4j_agent.originals import is_plain
-from z4j_agent.overrides import merge_arguments
-from z4j_agent.schedules import EDITS, ScheduleInfo, Scheduler, ScheduleSpec, show_arguments
+from z4j_agent.capture.guard import let_through
+from z4j_agent.capture.hooks import parameter_names
+from z4j_agent.capture.originals import is_plain
+from z4j_agent.contract.adapter import Finding, Refused, Unsupported
+from z4j_agent.contract.overrides import merge_arguments
+from z4j_agent.contract.scheduler import EDITS, ScheduleInfo, Scheduler, ScheduleSpec, show_arguments
 from z4j_apscheduler.functions import Offered, name_of
 from z4j_apscheduler.stores import is_memory, kind_of, read_jobs
 from z4j_apscheduler.triggers import limits_of, rule_of, trigger_of, zone_name

@@ -17,11 +17,11 @@ from apscheduler.triggers.cron.expressions import AllExpression, MonthRangeExpre
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from z4j_agent import cron
-from z4j_agent.adapter import Refused
-from z4j_agent.cron import BadCron, Cron
-from z4j_agent.schedules import Kind, ScheduleSpec, read_cron, read_interval, read_time
-from z4j_agent.zones import find_zone, is_zone
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import Kind, ScheduleSpec, read_cron, read_interval, read_time
+from z4j_agent.runtime.zones import find_zone, is_zone
+from z4j_agent.wire import cron
+from z4j_agent.wire.cron import BadCron, Cron
 
 BOUNDS = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "day_of_week": (0, 6)}
 ORDER = ("minute", "hour", "day", "month", "day_of_week", "second")

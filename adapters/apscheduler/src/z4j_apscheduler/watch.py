@@ -17,10 +17,10 @@ from apscheduler import events
 from apscheduler.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 
 import z4j_agent
-from z4j_agent import green
-from z4j_agent.display import show_error
-from z4j_agent.guard import guard
-from z4j_agent.hooks import now, text_of
+from z4j_agent.capture.display import show_error
+from z4j_agent.capture.guard import guard
+from z4j_agent.capture.hooks import now, text_of
+from z4j_agent.runtime import gevent_bridge
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class Watch:
 
     def ask(self, act: Callable[[], T]) -> T:
         """In the scheduler's own hub where it has one: a lock or an event of gevent's knows no other threads."""
-        return green.ask(self.hub, act)
+        return gevent_bridge.ask(self.hub, act)
 
     def key_of(self, store: str, id: str) -> str:
         """The id as it is in the store `default`, which is what most have."""
@@ -117,7 +117,7 @@ class Watch:
         if agent is None:
             return
         is_green = type(self.scheduler._jobstores_lock).__module__.startswith("gevent")
-        self.hub = sys.modules["gevent"].get_hub() if is_green else green.current_hub()
+        self.hub = sys.modules["gevent"].get_hub() if is_green else gevent_bridge.current_hub()
         self._pid = os.getpid()
         if agent.role == "producer" and not agent.is_connected_process:
             agent.become_scheduler(f"{SCHEDULER}@{agent.host}")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from arq.version import VERSION
 
-from z4j_agent.adapter import Capability
+from z4j_agent.contract.adapter import Capability
 from z4j_arq.capture import Capture
 from z4j_arq.commands import TaskCommands
 from z4j_arq.control import WorkerCommands
@@ -15,7 +15,7 @@ from z4j_arq.discovery import Discovery
 from z4j_arq.doctor import Doctor
 from z4j_arq.queues import knows
 from z4j_arq.reconcile import Reconcile
-from z4j_arq.schedules import ArqCron
+from z4j_arq.schedulers.schedules import ArqCron
 from z4j_arq.state import ArqState
 from z4j_arq.waiting import WaitingTasks
 from z4j_arq.wrappers import Wrappers

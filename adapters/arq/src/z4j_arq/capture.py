@@ -16,14 +16,14 @@ from typing import Any, Protocol
 from arq.worker import Retry
 
 import z4j_agent
-from z4j_agent import records
 from z4j_agent.agent import Agent
-from z4j_agent.guard import guard
-from z4j_agent.hooks import error_of
+from z4j_agent.capture.guard import guard
+from z4j_agent.capture.hooks import error_of
+from z4j_agent.wire import records
 from z4j_arq import control, originals
-from z4j_arq.crons import beat
-from z4j_arq.facts import ENGINE, attempt_of, calling_code, due, ms_of, now, parameter_names, task_id_of
-from z4j_arq.runs import UNTOLD, Run, Sending, current
+from z4j_arq.attempts import UNTOLD, Run, Sending, current
+from z4j_arq.cron_jobs import beat
+from z4j_arq.messages import ENGINE, attempt_of, calling_code, due, ms_of, now, parameter_names, task_id_of
 from z4j_arq.state import ArqState
 
 MOST_NAMES = 10_000
@@ -117,7 +117,7 @@ class Capture:
         self.state.workers.append(worker)
         self.state.stopping.discard(id(worker))
         self.state.ending.pop(id(worker), None)
-        control.hold_again(self.state, worker)
+        control.reapply_pauses(self.state, worker)
         self._wrappers.hear_stop(worker)
         self._agent.connect()
 

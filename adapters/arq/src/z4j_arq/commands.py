@@ -12,13 +12,13 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_pre
 from arq.jobs import deserialize_job_raw, serialize_job
 
 import z4j_agent
-from z4j_agent import records
-from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.edits import is_editable
-from z4j_agent.originals import CannotOpen
+from z4j_agent.capture.originals import CannotOpen
+from z4j_agent.commands.edits import is_editable
+from z4j_agent.contract.adapter import Original, Refused, Unsupported
+from z4j_agent.wire import records
 from z4j_arq import originals
-from z4j_arq.broker import Broker
-from z4j_arq.facts import ENGINE, now
+from z4j_arq.brokers.broker import Broker
+from z4j_arq.messages import ENGINE, now
 from z4j_arq.queues import ArqPart, broker_of
 from z4j_arq.state import ArqState
 

@@ -8,16 +8,16 @@ import signal
 from functools import partial
 from typing import Any
 
-from z4j_agent import worker_end
-from z4j_agent.adapter import Refused, Unsupported
-from z4j_arq.facts import ENGINE
+from z4j_agent.commands import worker_end
+from z4j_agent.contract.adapter import Refused, Unsupported
+from z4j_arq.messages import ENGINE
 from z4j_arq.queues import ArqPart
 from z4j_arq.state import ArqState
 
 LOOK_S = 0.1
 
 
-def hold_again(state: ArqState, worker: Any) -> None:
+def reapply_pauses(state: ArqState, worker: Any) -> None:
     """A worker has just begun: what was paused stays so."""
     identify = partial(state.known.identity_of_worker, worker)
     worker_end.pause_again(ENGINE, str(worker.queue_name), identify, partial(setattr, worker, "allow_pick_jobs"))

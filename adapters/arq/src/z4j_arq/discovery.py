@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 
-from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
-from z4j_agent.hooks import signature_of
+from z4j_agent.capture.hooks import signature_of
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
 from z4j_arq.queues import ArqPart
 
 

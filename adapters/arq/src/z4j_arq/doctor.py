@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from z4j_agent.adapter import Finding
+from z4j_agent.contract.adapter import Finding
 from z4j_arq.queues import ArqPart, places
 
 LONG_CLAIM_S = 900.0

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from z4j_agent import display
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL, is_plain
-from z4j_arq.facts import ENGINE
+from z4j_agent.capture import display
+from z4j_agent.capture.originals import MAX_ORIGINAL, is_plain
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_arq.messages import ENGINE
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""

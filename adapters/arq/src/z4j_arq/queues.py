@@ -11,11 +11,11 @@ import redis
 from arq.constants import in_progress_key_prefix
 
 import z4j_agent
-from z4j_agent.adapter import QueueInfo, Refused, SeveralBrokers
-from z4j_agent.guard import faults
-from z4j_agent.native import ticks
-from z4j_arq.broker import Broker, Place
-from z4j_arq.facts import ENGINE, now
+from z4j_agent.capture.guard import faults
+from z4j_agent.contract.adapter import QueueInfo, Refused, SeveralBrokers
+from z4j_agent.runtime.native_threads import ticks
+from z4j_arq.brokers.broker import Broker, Place
+from z4j_arq.messages import ENGINE, now
 from z4j_arq.state import ArqState
 
 SEARCH_S = 2.0

@@ -9,7 +9,7 @@ from typing import Any
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
 from arq.jobs import deserialize_job_raw, deserialize_result
 
-from z4j_arq.facts import job_id_of, life_of
+from z4j_arq.messages import job_id_of, life_of
 from z4j_arq.queues import ArqPart, find, servers
 
 

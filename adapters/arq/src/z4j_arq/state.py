@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from z4j_arq.crons import Crons
-from z4j_arq.facts import functions_in
-from z4j_arq.known import Known
-from z4j_arq.runs import Run
+from z4j_arq.attempts import Run
+from z4j_arq.brokers.known_queues import Known
+from z4j_arq.cron_jobs import CronTables
+from z4j_arq.messages import functions_in
 
 
 class ArqState:
@@ -28,7 +28,7 @@ class ArqState:
         self.enqueued: dict[str, str] = {}
         """Names that the application's own code has enqueued from this process → the queue it last used."""
         self.known = Known()
-        self.crons = Crons()
+        self.crons = CronTables()
         self.worker_name = ""
         self._functions: dict[str, Callable[..., Any]] = {}
         self._settings: list[Any] = []

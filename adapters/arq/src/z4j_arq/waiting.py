@@ -19,13 +19,14 @@ from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_pref
 from arq.jobs import DeserializationError, deserialize_job_raw
 
 import z4j_agent
-from z4j_agent import display, records
-from z4j_agent.adapter import Refused, WaitingTask
-from z4j_agent.queue_actions import Entry, purge
+from z4j_agent.capture import display
+from z4j_agent.commands.queue_actions import Entry, purge
+from z4j_agent.contract.adapter import Refused, WaitingTask
+from z4j_agent.wire import records
 from z4j_arq import originals
-from z4j_arq.broker import Broker
+from z4j_arq.brokers.broker import Broker
 from z4j_arq.commands import score_of
-from z4j_arq.facts import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
+from z4j_arq.messages import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
 from z4j_arq.queues import ArqPart, broker_of, find, knows, places
 from z4j_arq.state import ArqState
 

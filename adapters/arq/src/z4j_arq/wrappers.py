@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import arq.connections
 import arq.worker
 
-from z4j_agent.originals import is_plain
-from z4j_agent.patching import Patches
-from z4j_arq.crons import around_run_cron
-from z4j_arq.facts import MARK
+from z4j_agent.capture.originals import is_plain
+from z4j_agent.runtime.patching import Patches
+from z4j_arq.attempts import current, sent
+from z4j_arq.cron_jobs import around_run_cron
+from z4j_arq.messages import MARK
 from z4j_arq.originals import SMALL
-from z4j_arq.runs import current, sent
 
 if TYPE_CHECKING:
     from z4j_arq.capture import Capture

@@ -9,17 +9,18 @@ from typing import Any, ClassVar
 import celery
 
 import z4j_agent
-from z4j_agent import green
-from z4j_agent.adapter import Capability, Finding
-from z4j_celery import apps, control, destinations, doctor
-from z4j_celery.broker import driver_of
+from z4j_agent.contract.adapter import Capability, Finding
+from z4j_agent.runtime import gevent_bridge
+from z4j_celery import apps, control, doctor
+from z4j_celery.brokers import destinations
+from z4j_celery.brokers.message import driver_of
 from z4j_celery.capture import Capture
 from z4j_celery.commands import TaskCommands, can_terminate
 from z4j_celery.control import WorkerCommands
 from z4j_celery.discovery import Discovery
 from z4j_celery.queues import Queues
 from z4j_celery.reconcile import Reconcile
-from z4j_celery.schedules import CeleryBeat
+from z4j_celery.schedulers.beat import CeleryBeat
 from z4j_celery.state import AppState
 from z4j_celery.waiting import WaitingTasks
 
@@ -66,7 +67,7 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
         self.states = []
         self._captures: list[Capture] = []
         self._add(app)
-        self.schedulers = (CeleryBeat(lambda: [state.app for state in self.states], lambda do: green.ask(self.hub, do)),)
+        self.schedulers = (CeleryBeat(lambda: [state.app for state in self.states], lambda do: gevent_bridge.ask(self.hub, do)),)
 
     def _add(self, app: Any) -> Capture:
         capture = Capture(AppState(app), self._is_ready)
@@ -83,7 +84,7 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
         if driver_of(state.app) not in ("redis", "amqp"):
             unable |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
         self.narrow(unable)
-        control.hold_again(state)
+        control.reapply_pauses(state)
 
     def engine_version(self) -> str:
         return str(celery.__version__)

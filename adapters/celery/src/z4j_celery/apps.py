@@ -2,7 +2,7 @@
 """Which app is meant, where a process holds several: Celery's signals are global and do not say.
 
 An original names its app only where several are watched. Apps may have different brokers, with queues of one name: what tells those apart
-is the broker's identity (`z4j_agent.broker`).
+is the broker's identity (`z4j_agent.capture.broker`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from celery import Celery, _state
 from celery.local import Proxy
 
 import z4j_agent
-from z4j_agent.adapter import Refused
-from z4j_agent.broker import Identities, identify, identify_url
+from z4j_agent.capture.broker import Identities, identify, identify_url
+from z4j_agent.contract.adapter import Refused
 
 DEEP_ENOUGH = 12
 _watched: list[Any] = []

@@ -19,13 +19,16 @@ from celery._state import get_current_task
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 import z4j_agent
-from z4j_agent import display, green, records
 from z4j_agent.agent import Agent
-from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import route, text_of
-from z4j_celery import apps, originals, outcomes, stored_ends
-from z4j_celery.facts import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
-from z4j_celery.runs import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
+from z4j_agent.capture import display
+from z4j_agent.capture.guard import guard, never_swallow
+from z4j_agent.capture.hooks import route, text_of
+from z4j_agent.runtime import gevent_bridge
+from z4j_agent.wire import records
+from z4j_celery import apps, originals
+from z4j_celery.attempts import REDELIVERED, Run, delivery_mode_of_publish, traceback_of
+from z4j_celery.execution import outcomes, stored_outcomes
+from z4j_celery.messages import ENGINE, MARK, OLD_MARKS, RETRY_OF, calling_code, due, now, repeated, sent_meta, take_old_marks, to_us
 from z4j_celery.state import AppState
 
 MAX_SENT = 1_000
@@ -40,7 +43,7 @@ class Capture:
         self.agent: Agent
         self._on_ready = on_ready
         self._sending = threading.local()
-        self._stored_ends = stored_ends.StoredEnds(state, self.failed_elsewhere, self.on_revoked, self.on_stored)
+        self._stored_ends = stored_outcomes.StoredEnds(state, self.failed_elsewhere, self.on_revoked, self.on_stored)
         self._receivers: list[tuple[Any, Callable[..., Any]]] = [
             (signals.before_task_publish, self.on_before_publish),
             (signals.after_task_publish, self.on_after_publish),
@@ -123,7 +126,7 @@ class Capture:
         if message is not None:
             agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
         if not agent.is_connected_process:
-            self.state.hub = self.state.hub or green.current_hub()
+            self.state.hub = self.state.hub or gevent_bridge.current_hub()
             agent.connect()
 
     # -- the worker's main process -------------------------------------------------------------------------------------
@@ -370,7 +373,7 @@ class Capture:
     def on_worker_ready(self, sender: Any = None, **_: Any) -> None:
         if not self._is_ours(sender):
             return
-        self.state.consumer, self.state.hub = sender, green.current_hub()
+        self.state.consumer, self.state.hub = sender, gevent_bridge.current_hub()
         self._on_ready(self.state)
         self.agent.connect()
 

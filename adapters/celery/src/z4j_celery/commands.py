@@ -15,13 +15,13 @@ from celery.worker.control import Panel
 from kombu.serialization import dumps
 
 import z4j_agent
-from z4j_agent import records
-from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.edits import is_editable
-from z4j_agent.guard import faults, let_through
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.commands.edits import is_editable
+from z4j_agent.contract.adapter import Original, Refused, Unsupported
+from z4j_agent.wire import records
 from z4j_celery import apps, originals, reconcile
-from z4j_celery.destinations import check_destination
-from z4j_celery.facts import ENGINE, now, queue_of, repeats, sent_meta, to_us
+from z4j_celery.brokers.destinations import check_destination
+from z4j_celery.messages import ENGINE, now, queue_of, repeats, sent_meta, to_us
 from z4j_celery.state import CeleryPart, in_hub
 
 EXPIRED = "Its expiry has passed, so it was sent without one."

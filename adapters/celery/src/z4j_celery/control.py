@@ -14,18 +14,18 @@ from typing import Any
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
 
-from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.holds import own_holds
-from z4j_agent.native import SLEEP, ticks
+from z4j_agent.commands.paused_queues import own_holds
+from z4j_agent.contract.adapter import Refused, Unsupported
+from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_celery.apps import identity_of
 from z4j_celery.commands import state_of
-from z4j_celery.facts import ENGINE, now, read_steadily
+from z4j_celery.messages import ENGINE, now, read_steadily
 from z4j_celery.state import AppState, CeleryPart, tell_released
 
 LOOP_S = 5.0
 
 
-def hold_again(state: AppState) -> None:
+def reapply_pauses(state: AppState) -> None:
     """A worker has just begun: what was paused stays so."""
     for queue in own_holds(ENGINE).queues(identity_of(state.app)) & set(_consumed(state.consumer)):
         state.paused.add(queue)

@@ -8,9 +8,9 @@ from typing import Any
 
 from celery.worker import state as worker_state
 
-from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
-from z4j_agent.hooks import signature_of
-from z4j_celery.facts import read_steadily, to_us
+from z4j_agent.capture.hooks import signature_of
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_celery.messages import read_steadily, to_us
 from z4j_celery.state import CeleryPart
 
 

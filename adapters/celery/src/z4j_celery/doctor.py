@@ -9,7 +9,7 @@ from typing import Any
 
 from celery.worker import state as worker_state
 
-from z4j_agent.adapter import Finding
+from z4j_agent.contract.adapter import Finding
 
 VISIBILITY_S = 3600
 """After which a Redis, told nothing else, gives an unacknowledged message to another worker."""

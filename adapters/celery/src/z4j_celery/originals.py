@@ -17,13 +17,13 @@ from typing import Any
 from kombu.exceptions import EncodeError
 from kombu.serialization import dumps, loads, prepare_accept_content
 
-from z4j_agent import display, hooks
-from z4j_agent.adapter import Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL
-from z4j_agent.redaction import redact_text
+from z4j_agent.capture import display, hooks
+from z4j_agent.capture.originals import MAX_ORIGINAL
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.wire.redaction import redact_text
 from z4j_celery import apps
-from z4j_celery.facts import ENGINE, OLD_MARKS
+from z4j_celery.messages import ENGINE, OLD_MARKS
 
 JSON, UTF8 = "application/json", "utf-8"
 PERSISTENT = 2

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import z4j_agent
-from z4j_agent.adapter import QueueInfo
-from z4j_agent.broker import fingerprint_redis
-from z4j_agent.guard import faults, let_through
-from z4j_celery import redis_lists
+from z4j_agent.capture.broker import fingerprint_redis
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.contract.adapter import QueueInfo
 from z4j_celery.apps import identity_of, place_of
-from z4j_celery.broker import driver_of
+from z4j_celery.brokers import redis_lists
+from z4j_celery.brokers.message import driver_of
 from z4j_celery.state import CeleryPart
 
 NOT_FOUND = 404

@@ -10,10 +10,10 @@ from typing import Any
 
 from celery.worker import state as worker_state
 
-from z4j_agent.adapter import Unsupported
-from z4j_celery import redis_lists
+from z4j_agent.contract.adapter import Unsupported
 from z4j_celery.apps import place_of
-from z4j_celery.broker import driver_of
+from z4j_celery.brokers import redis_lists
+from z4j_celery.brokers.message import driver_of
 from z4j_celery.state import CeleryPart, in_hub
 
 STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "REVOKED": "cancelled"}

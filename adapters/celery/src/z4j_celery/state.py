@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 from weakref import ref
 
 import z4j_agent
-from z4j_agent import green, records
-from z4j_agent.adapter import Original, SeveralBrokers
 from z4j_agent.agent import Agent
-from z4j_celery import apps, destinations
-from z4j_celery.facts import ENGINE, read_steadily
-from z4j_celery.runs import Run
+from z4j_agent.contract.adapter import Original, SeveralBrokers
+from z4j_agent.runtime import gevent_bridge
+from z4j_agent.wire import records
+from z4j_celery import apps
+from z4j_celery.attempts import Run
+from z4j_celery.brokers import destinations
+from z4j_celery.messages import ENGINE, read_steadily
 
 SWEEP_AT = 512
 P = ParamSpec("P")
@@ -128,7 +130,7 @@ def in_hub(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P]
 
     @functools.wraps(method)
     def asked(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return green.ask(self.hub, lambda: method(self, *args, **kwargs))
+        return gevent_bridge.ask(self.hub, lambda: method(self, *args, **kwargs))
 
     return asked
 

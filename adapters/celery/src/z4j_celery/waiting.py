@@ -14,15 +14,17 @@ from functools import partial
 from typing import Any
 
 import z4j_agent
-from z4j_agent import display, green, records
-from z4j_agent.adapter import Refused, Unsupported, WaitingTask
 from z4j_agent.agent import Agent
-from z4j_agent.queue_actions import Entry, purge
+from z4j_agent.capture import display
+from z4j_agent.commands.queue_actions import Entry, purge
+from z4j_agent.contract.adapter import Refused, Unsupported, WaitingTask
+from z4j_agent.runtime import gevent_bridge
+from z4j_agent.wire import records
 from z4j_celery import originals
 from z4j_celery.apps import place_of, the_one
-from z4j_celery.broker import Place, Waiting, arguments_of, driver_of
+from z4j_celery.brokers.message import Place, Waiting, arguments_of, driver_of
 from z4j_celery.control import release_held
-from z4j_celery.facts import ENGINE, now
+from z4j_celery.messages import ENGINE, now
 from z4j_celery.state import CeleryPart, in_hub, tell_released
 
 PAGE = 500
@@ -38,7 +40,7 @@ NAMED_AT_MOST = 10
 
 def open_place(app: Any) -> AbstractContextManager[Place]:
     """Raises Unsupported for a broker that gives no message out."""
-    from z4j_celery import rabbitmq, redis_lists  # costs the host's import time; the client of a broker may not be installed
+    from z4j_celery.brokers import rabbitmq, redis_lists  # costs the host's import time; the client of a broker may not be installed
 
     match driver_of(app):
         case "redis":
@@ -181,14 +183,14 @@ class WaitingTasks(CeleryPart):
         """In the first of this process's apps whose broker has the task. Raises Refused where several have it."""
         asked = [(state.app, state.known_queues()) for state in self.asked()]
         if len({place_of(app) for app, _ in asked}) > 1:
-            holding = [(app, known) for app, known in asked if green.ask(self.hub, partial(is_there, app, task_id, known))]
+            holding = [(app, known) for app, known in asked if gevent_bridge.ask(self.hub, partial(is_there, app, task_id, known))]
             if holding:
                 the_one([app for app, _ in holding])
                 asked = holding[:1]
         refused: Refused | None = None
         for app, known in asked:
             try:
-                return green.ask(self.hub, partial(do, app, known))
+                return gevent_bridge.ask(self.hub, partial(do, app, known))
             except Refused as error:
                 refused = refused or error
         raise refused or Refused("no app is watched in this process any more")

@@ -7,8 +7,8 @@ from django.apps import AppConfig
 from django.conf import settings
 
 import z4j_agent
-from z4j_agent import web
-from z4j_agent.guard import guard
+from z4j_agent.capture import web
+from z4j_agent.capture.guard import guard
 from z4j_django import engines, requests
 
 CELERY_APP = "CELERY_APP"

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
-from z4j_agent.guard import guard
+from z4j_agent.capture.guard import guard
 
 FALLBACK = "default"
 """Name of the app Celery makes when it is asked for the current one and there is none."""

@@ -17,8 +17,8 @@ from django.core.signals import request_finished, request_started
 from django.urls import Resolver404, resolve
 from django.utils.decorators import sync_and_async_middleware
 
-from z4j_agent import web
-from z4j_agent.guard import guard
+from z4j_agent.capture import web
+from z4j_agent.capture.guard import guard
 from z4j_django import engines
 
 MIDDLEWARE = "z4j_django.requests.route_middleware"

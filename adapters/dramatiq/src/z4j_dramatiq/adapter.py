@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 import dramatiq
 
-from z4j_agent.contract import ACTION_LEVEL, Capability
-from z4j_dramatiq.brokers import watched
+from z4j_agent.contract.capabilities import ACTION_LEVEL, Capability
+from z4j_dramatiq.brokers.broker_identity import watched
 from z4j_dramatiq.capture import Capture
 from z4j_dramatiq.commands import TaskCommands, can_reach_broker, can_terminate
 from z4j_dramatiq.control import WorkerCommands
 from z4j_dramatiq.discovery import Discovery
 from z4j_dramatiq.doctor import Doctor
-from z4j_dramatiq.facts import DEAD, DELAYED
+from z4j_dramatiq.messages import DEAD, DELAYED
 from z4j_dramatiq.queues import declared
 from z4j_dramatiq.reconcile import Reconcile
 from z4j_dramatiq.state import BrokerState

@@ -20,18 +20,19 @@ from dramatiq.errors import DecodeError
 from dramatiq.middleware import Interrupt, Middleware, Shutdown, SkipMessage, TimeLimitExceeded
 
 import z4j_agent
-from z4j_agent import records
 from z4j_agent.agent import Agent
-from z4j_agent.authority import is_permitted
-from z4j_agent.display import show_error
-from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import error_of, now, text_of
-from z4j_agent.patching import Patches
-from z4j_agent.shared_file import SharedIds
-from z4j_dramatiq import control, decoding, gate, marks, originals
+from z4j_agent.capture.display import show_error
+from z4j_agent.capture.guard import guard, never_swallow
+from z4j_agent.capture.hooks import error_of, now, text_of
+from z4j_agent.commands.authority import is_permitted
+from z4j_agent.runtime.patching import Patches
+from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.wire import records
+from z4j_dramatiq import control, decoding, marks, originals
+from z4j_dramatiq.attempts import Run, Running, Stopped, current
+from z4j_dramatiq.brokers import queue_gate
 from z4j_dramatiq.decoding import identity_of
-from z4j_dramatiq.facts import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
-from z4j_dramatiq.run import Run, Running, Stopped, current
+from z4j_dramatiq.messages import ENGINE, actor_of, attempt_of, calling_code, eta_of, is_too_old, queue_of, sent_meta
 from z4j_dramatiq.state import BrokerState
 
 
@@ -248,7 +249,7 @@ class Capture(Middleware):
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
         self._patches.restore()
-        gate.stand_before(self._patches, broker, partial(control.is_held, broker))
+        queue_gate.stand_before(self._patches, broker, partial(control.is_held, broker))
         self._agent.become_worker(*name_and_seat(self._agent.host))
         self._on_ready()
 

@@ -11,13 +11,14 @@ from dramatiq.message import Message
 from dramatiq.middleware.threading import current_platform, is_gevent_active, supported_platforms
 
 import z4j_agent
-from z4j_agent import hooks, records
-from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.edits import is_editable
-from z4j_agent.guard import faults
+from z4j_agent.capture import hooks
+from z4j_agent.capture.guard import faults
+from z4j_agent.commands.edits import is_editable
+from z4j_agent.contract.adapter import Original, Refused, Unsupported
+from z4j_agent.wire import records
 from z4j_dramatiq import marks, originals, waiting
-from z4j_dramatiq.brokers import DramatiqPart
-from z4j_dramatiq.facts import DEAD, ENGINE, attempt_of, queue_of
+from z4j_dramatiq.brokers.broker_identity import DramatiqPart
+from z4j_dramatiq.messages import DEAD, ENGINE, attempt_of, queue_of
 from z4j_dramatiq.queues import declared, find_in_redis, key_of, kind_of, lent_connection
 from z4j_dramatiq.reconcile import has_result
 from z4j_dramatiq.state import BrokerState

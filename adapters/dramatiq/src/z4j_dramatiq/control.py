@@ -8,10 +8,10 @@ import os
 from functools import partial
 from typing import Any
 
-from z4j_agent import worker_end
-from z4j_agent.adapter import Refused, Unsupported
-from z4j_dramatiq.brokers import DramatiqPart, identity_of, watched
-from z4j_dramatiq.facts import ENGINE
+from z4j_agent.commands import worker_end
+from z4j_agent.contract.adapter import Refused, Unsupported
+from z4j_dramatiq.brokers.broker_identity import DramatiqPart, identity_of, watched
+from z4j_dramatiq.messages import ENGINE
 from z4j_dramatiq.queues import declared, kind_of
 from z4j_dramatiq.state import BrokerState
 

@@ -15,8 +15,8 @@ from typing import Any
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 
-from z4j_agent.guard import guard
-from z4j_agent.patching import Patches
+from z4j_agent.capture.guard import guard
+from z4j_agent.runtime.patching import Patches
 from z4j_dramatiq import marks
 
 _wrappers: list[Callable[[bytes, DecodeError], object]] = []

@@ -9,9 +9,9 @@ from dataclasses import replace
 from dramatiq.middleware.threading import is_gevent_active
 
 import z4j_agent
-from z4j_agent.adapter import QueueInfo, RunningTask, TaskInfo, WorkerInfo
-from z4j_agent.hooks import signature_of
-from z4j_dramatiq.brokers import DramatiqPart, identity_of
+from z4j_agent.capture.hooks import signature_of
+from z4j_agent.contract.adapter import QueueInfo, RunningTask, TaskInfo, WorkerInfo
+from z4j_dramatiq.brokers.broker_identity import DramatiqPart, identity_of
 from z4j_dramatiq.queues import declared, list_queues
 
 

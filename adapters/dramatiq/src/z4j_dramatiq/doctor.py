@@ -10,8 +10,8 @@ from dramatiq.encoder import PickleEncoder
 from dramatiq.message import get_encoder
 from dramatiq.middleware import Retries, TimeLimit
 
-from z4j_agent.adapter import Finding
-from z4j_dramatiq.brokers import DramatiqPart
+from z4j_agent.contract.adapter import Finding
+from z4j_dramatiq.brokers.broker_identity import DramatiqPart
 from z4j_dramatiq.queues import kind_of
 from z4j_dramatiq.state import BrokerState
 

@@ -17,13 +17,13 @@ from dramatiq.encoder import Encoder, JSONEncoder
 from dramatiq.errors import DecodeError
 from dramatiq.message import Message, get_encoder
 
-from z4j_agent import display
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL
-from z4j_dramatiq.brokers import identity_of
-from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, parameter_names, queue_of
+from z4j_agent.capture import display
+from z4j_agent.capture.originals import MAX_ORIGINAL
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_dramatiq.brokers.broker_identity import identity_of
 from z4j_dramatiq.marks import OLD_RETRY_OF, OLD_TOLD
+from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, parameter_names, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""

@@ -16,8 +16,8 @@ from dramatiq.errors import DecodeError
 from dramatiq.message import Message
 from dramatiq.middleware.threading import is_gevent_active
 
-from z4j_agent.adapter import QueueInfo
-from z4j_dramatiq.facts import DEAD, DELAYED, queue_of
+from z4j_agent.contract.adapter import QueueInfo
+from z4j_dramatiq.messages import DEAD, DELAYED, queue_of
 
 PAGE = 500
 LOOKED_AT = 20_000
@@ -38,7 +38,7 @@ def declared(broker: Any) -> list[str]:
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
-def list_queues(broker: Any, lookout: Lookout, *, is_kept: bool) -> list[QueueInfo]:
+def list_queues(broker: Any, lookout: QueuePoller, *, is_kept: bool) -> list[QueueInfo]:
     """Every declared queue with the two beside it."""
     names = declared(broker)
     match "" if is_gevent_active() else kind_of(broker):  # there the broker's connections are not the agent's to use
@@ -98,7 +98,7 @@ def _bytes(raw: Any) -> bytes:
 
 
 # -- RabbitMQ ------------------------------------------------------------------------------------------------------------
-class Lookout:
+class QueuePoller:
     """The agent's own connection to RabbitMQ. A worker looks every few seconds and keeps it; a producer opens one for each look."""
 
     def __init__(self, broker: Any) -> None:
@@ -142,7 +142,7 @@ def _unhurried(parameters: Any) -> Any:
     return own
 
 
-def _in_rabbitmq(lookout: Lookout, names: list[str], *, is_kept: bool) -> list[QueueInfo]:
+def _in_rabbitmq(lookout: QueuePoller, names: list[str], *, is_kept: bool) -> list[QueueInfo]:
     """Declared passively, so that nothing is created; what does not exist yet closes the channel and is empty."""
     import pika.exceptions
 

@@ -9,9 +9,9 @@ from dramatiq.message import Message
 from dramatiq.middleware.threading import is_gevent_active
 from dramatiq.results import ResultError, ResultMissing, Results
 
-from z4j_agent.adapter import Unsupported
-from z4j_dramatiq.brokers import DramatiqPart
-from z4j_dramatiq.facts import DEAD
+from z4j_agent.contract.adapter import Unsupported
+from z4j_dramatiq.brokers.broker_identity import DramatiqPart
+from z4j_dramatiq.messages import DEAD
 from z4j_dramatiq.queues import find_in_redis, kind_of
 
 ACTORS_ASKED = 200

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_agent.shared_file import SharedIds
-from z4j_dramatiq.queues import Lookout
-from z4j_dramatiq.run import Running
+from z4j_agent.spool.shared_file import SharedIds
+from z4j_dramatiq.attempts import Running
+from z4j_dramatiq.queues import QueuePoller
 
 
 class BrokerState:
@@ -22,5 +22,5 @@ class BrokerState:
         """Our own, which must stand in front of all others."""
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
-        self.lookout = Lookout(broker)
+        self.lookout = QueuePoller(broker)
         self.skips: SharedIds

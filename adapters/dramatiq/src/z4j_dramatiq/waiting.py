@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import z4j_agent
-from z4j_agent import display
-from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.agent import Agent
-from z4j_agent.queue_actions import Entry, purge
+from z4j_agent.capture import display
+from z4j_agent.commands.queue_actions import Entry, purge
+from z4j_agent.contract.adapter import Refused, WaitingTask
 from z4j_dramatiq import originals
-from z4j_dramatiq.brokers import DramatiqPart
+from z4j_dramatiq.brokers.broker_identity import DramatiqPart
 from z4j_dramatiq.decoding import identity_of
-from z4j_dramatiq.facts import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names
+from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, attempt_of, eta_of, parameter_names
 from z4j_dramatiq.queues import declared, key_of, kind_of, read
 from z4j_dramatiq.state import BrokerState
 

@@ -14,8 +14,8 @@ from typing import Any
 import anyio.to_thread
 
 import z4j_agent
-from z4j_agent import web
-from z4j_agent.guard import guard
+from z4j_agent.capture import web
+from z4j_agent.capture.guard import guard
 
 __all__ = ["Z4JMiddleware", "install"]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import huey as engine
 
-from z4j_agent.adapter import Capability
+from z4j_agent.contract.adapter import Capability
 from z4j_huey.capture import Capture
 from z4j_huey.commands import TaskCommands
 from z4j_huey.control import WorkerCommands
@@ -15,7 +15,7 @@ from z4j_huey.discovery import Discovery
 from z4j_huey.doctor import Doctor
 from z4j_huey.queues import Queues
 from z4j_huey.reconcile import Reconcile
-from z4j_huey.schedules import HueyPeriodic
+from z4j_huey.schedulers.schedules import HueyPeriodic
 from z4j_huey.state import HueyState
 from z4j_huey.waiting import QueueCommands
 

@@ -19,14 +19,17 @@ from huey.api import Task
 from huey.consumer import Consumer
 
 import z4j_agent
-from z4j_agent import green, records
 from z4j_agent.agent import Agent
-from z4j_agent.guard import guard, never_swallow
-from z4j_agent.hooks import error_of, now
-from z4j_agent.patching import Patches
-from z4j_huey import brokers, originals
+from z4j_agent.capture.guard import guard, never_swallow
+from z4j_agent.capture.hooks import error_of, now
+from z4j_agent.runtime import gevent_bridge
+from z4j_agent.runtime.patching import Patches
+from z4j_agent.wire import records
+from z4j_huey import broker_identity, originals
 from z4j_huey.control import Pausing
-from z4j_huey.facts import (
+from z4j_huey.execution.attempts import InFlight, Run, Stopped, current, retry_of
+from z4j_huey.execution.consumer_lifecycle import Life
+from z4j_huey.messages import (
     ENGINE,
     attempt_of,
     carry,
@@ -39,9 +42,7 @@ from z4j_huey.facts import (
     uncarry,
     with_attempt,
 )
-from z4j_huey.life import Life
-from z4j_huey.periodic import Periodic
-from z4j_huey.run import InFlight, Run, Stopped, current, retry_of
+from z4j_huey.schedulers.periodic import Periodic
 from z4j_huey.state import HueyState
 
 HOOK = "z4j"
@@ -64,7 +65,7 @@ class Capture:
         if agent is None:
             return
         self._agent, huey, patches = agent, self.huey, self._patches
-        brokers.watched.append(huey)
+        broker_identity.watched.append(huey)
         self.state.life = Life(huey, agent, self.state.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
         replaced: dict[str, Callable[..., Any]] = {
@@ -89,7 +90,7 @@ class Capture:
         huey.post_execute(HOOK)(self.on_executed)
 
     def disconnect(self) -> None:
-        brokers.watched[:] = [each for each in brokers.watched if each is not self.huey]
+        broker_identity.watched[:] = [each for each in broker_identity.watched if each is not self.huey]
         self._patches.restore()
         if isinstance(self.huey._tasks_in_flight, InFlight):  # else another library has put on its own since
             self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
@@ -148,7 +149,7 @@ class Capture:
         for record in told:
             agent.append(record)
         if not agent.is_connected_process:
-            self.state.hub = self.state.hub or green.current_hub()
+            self.state.hub = self.state.hub or gevent_bridge.current_hub()
             agent.connect()
 
     def around_read_schedule(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -407,7 +408,7 @@ class Capture:
     def around_start(self, start: Callable[[Any], Any], consumer: Any) -> Any:
         if consumer.huey is not self.huey:
             return start(consumer)
-        self.state.hub = self.state.hub or green.current_hub()
+        self.state.hub = self.state.hub or gevent_bridge.current_hub()
         self.state.life.before_start(consumer)
         result = start(consumer)
         self.state.life.after_start()

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 import z4j_agent
-from z4j_agent import green, records
-from z4j_agent.adapter import Original, Refused
-from z4j_agent.hooks import now
+from z4j_agent.capture.hooks import now
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_agent.runtime import gevent_bridge
+from z4j_agent.wire import records
 from z4j_huey import originals, reconcile, waiting
-from z4j_huey.brokers import HueyPart, place_of
-from z4j_huey.facts import ENGINE, attempt_of, carry, has_room, name_of
-from z4j_huey.run import retry_of
+from z4j_huey.broker_identity import HueyPart, place_of
+from z4j_huey.execution.attempts import retry_of
+from z4j_huey.messages import ENGINE, attempt_of, carry, has_room, name_of
 from z4j_huey.state import HueyState
 
 
@@ -34,7 +35,7 @@ def _send(state: HueyState, task: Any, of: str, note: str) -> dict[str, Any]:
         finally:
             retry_of.reset(token)
 
-    green.ask(state.hub, send)
+    gevent_bridge.ask(state.hub, send)
     return {"task_id": new_id, "queue": huey.name} | ({"note": note} if note else {})
 
 

@@ -8,10 +8,10 @@ import time
 from functools import partial
 from typing import Any
 
-from z4j_agent import worker_end
-from z4j_agent.adapter import Refused, Unsupported
-from z4j_huey.brokers import HueyPart, identity_of
-from z4j_huey.facts import ENGINE
+from z4j_agent.commands import worker_end
+from z4j_agent.contract.adapter import Refused, Unsupported
+from z4j_huey.broker_identity import HueyPart, identity_of
+from z4j_huey.messages import ENGINE
 from z4j_huey.state import HueyState
 
 HELD_S = 0.2

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
-from z4j_agent.hooks import signature_of
-from z4j_huey.brokers import HueyPart
-from z4j_huey.facts import function_of
+from z4j_agent.capture.hooks import signature_of
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_huey.broker_identity import HueyPart
+from z4j_huey.messages import function_of
 from z4j_huey.state import HueyState
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from huey.serializer import Serializer
 
-from z4j_agent.adapter import Finding
-from z4j_huey.brokers import HueyPart
+from z4j_agent.contract.adapter import Finding
+from z4j_huey.broker_identity import HueyPart
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 

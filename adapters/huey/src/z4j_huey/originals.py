@@ -12,16 +12,16 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from z4j_agent import display
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.edits import is_editable
-from z4j_agent.guard import let_through
-from z4j_agent.hooks import parameter_names
-from z4j_agent.originals import MAX_ORIGINAL, CannotOpen, is_plain
-from z4j_agent.redaction import MASK
-from z4j_huey.brokers import identity_of
-from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of
+from z4j_agent.capture import display
+from z4j_agent.capture.guard import let_through
+from z4j_agent.capture.hooks import parameter_names
+from z4j_agent.capture.originals import MAX_ORIGINAL, CannotOpen, is_plain
+from z4j_agent.commands.edits import is_editable
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_agent.wire.redaction import MASK
+from z4j_huey.broker_identity import identity_of
+from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them: the worker always does, for a message says nothing of its producer."""

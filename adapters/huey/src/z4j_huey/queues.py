@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from z4j_agent import green
-from z4j_agent.adapter import QueueInfo
-from z4j_agent.guard import faults, let_through
-from z4j_huey.brokers import HueyPart, identity_of, keep_fingerprint, place_of
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.contract.adapter import QueueInfo
+from z4j_agent.runtime import gevent_bridge
+from z4j_huey.broker_identity import HueyPart, identity_of, keep_fingerprint, place_of
 from z4j_huey.state import HueyState
 
 
 def _measure(state: HueyState) -> QueueInfo:
     """Huey keeps no list of consumers, and nothing that has failed."""
     huey = state.huey
-    depth, delayed = green.ask(state.hub, lambda: (int(huey.pending_count()), int(huey.scheduled_count())))
-    green.ask(state.hub, lambda: keep_fingerprint(state))
+    depth, delayed = gevent_bridge.ask(state.hub, lambda: (int(huey.pending_count()), int(huey.scheduled_count())))
+    gevent_bridge.ask(state.hub, lambda: keep_fingerprint(state))
     return QueueInfo(huey.name, depth, delayed=delayed, broker=identity_of(huey))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from huey.constants import EmptyData
 from huey.utils import Error
 
-from z4j_agent import green
-from z4j_agent.guard import let_through
-from z4j_huey.brokers import HueyPart, place_of
+from z4j_agent.capture.guard import let_through
+from z4j_agent.runtime import gevent_bridge
+from z4j_huey.broker_identity import HueyPart, place_of
 from z4j_huey.state import HueyState
 
 IN_FLIGHT = {"state": "running", "engine_state": "in flight"}
@@ -71,7 +71,7 @@ class Reconcile(HueyPart):
         found: dict[Any, dict[str, Any]] = {}
         for state in self.asked():
             is_running = state.running.get(task_id) is not None
-            found[place_of(state.huey)] = IN_FLIGHT if is_running else green.ask(state.hub, partial(_look, state.huey, task_id))
+            found[place_of(state.huey)] = IN_FLIGHT if is_running else gevent_bridge.ask(state.hub, partial(_look, state.huey, task_id))
         told = [answer for answer in found.values() if answer["state"] != "unknown"]
         if len(told) > 1:
             return {"state": "unknown", "engine_state": "in several brokers"}

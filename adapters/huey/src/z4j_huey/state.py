@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_huey.life import Life
-from z4j_huey.run import Running
+from z4j_huey.execution.attempts import Running
+from z4j_huey.execution.consumer_lifecycle import Life
 
 
 class HueyState:

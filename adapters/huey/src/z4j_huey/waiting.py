@@ -7,17 +7,18 @@ from functools import partial
 from typing import Any
 
 import z4j_agent
-from z4j_agent import display, green
-from z4j_agent.adapter import Refused, WaitingTask
 from z4j_agent.agent import Agent
-from z4j_agent.guard import let_through
-from z4j_agent.hooks import parameter_names
-from z4j_agent.queue_actions import Entry, purge
+from z4j_agent.capture import display
+from z4j_agent.capture.guard import let_through
+from z4j_agent.capture.hooks import parameter_names
+from z4j_agent.commands.queue_actions import Entry, purge
+from z4j_agent.contract.adapter import Refused, WaitingTask
+from z4j_agent.runtime import gevent_bridge
 from z4j_huey import originals
-from z4j_huey.brokers import HueyPart
-from z4j_huey.facts import ENGINE, attempt_of, function_of, name_of, to_us
-from z4j_huey.places import Held, Place, place_of
+from z4j_huey.broker_identity import HueyPart
+from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of, to_us
 from z4j_huey.state import HueyState
+from z4j_huey.storage import Held, Place, place_of
 
 LOOKED_THROUGH = 20_000
 """Messages of a place that are looked through for one task."""
@@ -92,9 +93,9 @@ class QueueCommands(HueyPart):
         def look() -> list[WaitingTask]:
             return [_shown(state, agent, held.data) for held in place_named(state, place).first(limit)] if agent is not None else []
 
-        return green.ask(state.hub, look)
+        return gevent_bridge.ask(state.hub, look)
 
     def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
         """Removes every task that is there now. Raises Refused."""
         state = self.named(queue)
-        return green.ask(state.hub, lambda: _purge(state, place))
+        return gevent_bridge.ask(state.hub, lambda: _purge(state, place))

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent import hooks
-from z4j_rq.spawning import installers
+from z4j_agent.capture import hooks
+from z4j_rq.hooks.spawning import installers
 
 if TYPE_CHECKING:
     from z4j_rq.adapter import RqAdapter

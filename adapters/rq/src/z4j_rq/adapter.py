@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 from rq.version import VERSION
 
-from z4j_agent.adapter import Capability
+from z4j_agent.contract.adapter import Capability
 from z4j_rq.capture import Capture
 from z4j_rq.commands import TaskCommands, can_terminate
 from z4j_rq.control import WorkerCommands
 from z4j_rq.discovery import Discovery
 from z4j_rq.doctor import Doctor
 from z4j_rq.reconcile import Reconcile
-from z4j_rq.rqcron import RqCron
-from z4j_rq.rqscheduler import RqScheduler
+from z4j_rq.schedulers.rqcron import RqCron
+from z4j_rq.schedulers.rqscheduler import RqScheduler
 from z4j_rq.state import RqState
 from z4j_rq.waiting import QueueCommands
 

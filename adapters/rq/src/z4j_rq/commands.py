@@ -14,14 +14,14 @@ from rq.queue import Queue
 from rq.worker import SimpleWorker
 
 import z4j_agent
-from z4j_agent import records
-from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.hooks import now
+from z4j_agent.capture.hooks import now
+from z4j_agent.contract.adapter import Original, Refused, Unsupported
+from z4j_agent.wire import records
 from z4j_rq import originals
 from z4j_rq.dependencies import why_waiting
-from z4j_rq.ends import Held
-from z4j_rq.facts import ENGINE, WAITING, name_of
-from z4j_rq.marks import attempt_of, by_command
+from z4j_rq.hooks.marks import attempt_of, by_command
+from z4j_rq.hooks.outcomes import Held
+from z4j_rq.messages import ENGINE, WAITING, name_of
 from z4j_rq.queues import UNKNOWN_JOB, RqPart, like
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"

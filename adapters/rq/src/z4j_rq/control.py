@@ -12,10 +12,10 @@ from typing import Any
 from rq.exceptions import DequeueTimeout
 from rq.queue import Queue
 
-from z4j_agent import worker_end
-from z4j_agent.adapter import Unsupported
-from z4j_rq.facts import ENGINE
-from z4j_rq.patches import Patches
+from z4j_agent.commands import worker_end
+from z4j_agent.contract.adapter import Unsupported
+from z4j_rq.hooks.patches import Patches
+from z4j_rq.messages import ENGINE
 from z4j_rq.queues import RqPart
 
 LOOK_S = 0.5

@@ -8,9 +8,9 @@ from typing import Any
 
 from rq.worker import SimpleWorker
 
-from z4j_agent.adapter import RunningTask, TaskInfo, WorkerInfo
-from z4j_agent.hooks import signature_of
-from z4j_rq.facts import function_of, is_spawning
+from z4j_agent.capture.hooks import signature_of
+from z4j_agent.contract.adapter import RunningTask, TaskInfo, WorkerInfo
+from z4j_rq.messages import function_of, is_spawning
 from z4j_rq.queues import RqPart
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rq.serializers import DefaultSerializer
 from rq.worker import SimpleWorker
 
-from z4j_agent.adapter import Finding
+from z4j_agent.contract.adapter import Finding
 from z4j_rq.queues import RqPart
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})

@@ -14,16 +14,16 @@ from typing import Any
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
-from z4j_agent import display
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.edits import is_editable
-from z4j_agent.guard import let_through
-from z4j_agent.hooks import parameter_names
-from z4j_agent.originals import MAX_ORIGINAL, is_plain
-from z4j_agent.redaction import redact_text
-from z4j_rq.facts import ENGINE, function_of, name_of
-from z4j_rq.marks import attempt_of, forget_attempts, note_of
+from z4j_agent.capture import display
+from z4j_agent.capture.guard import let_through
+from z4j_agent.capture.hooks import parameter_names
+from z4j_agent.capture.originals import MAX_ORIGINAL, is_plain
+from z4j_agent.commands.edits import is_editable
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_agent.wire.redaction import redact_text
+from z4j_rq.hooks.marks import attempt_of, forget_attempts, note_of
+from z4j_rq.messages import ENGINE, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""

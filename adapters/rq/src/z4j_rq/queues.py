@@ -16,10 +16,10 @@ from rq.queue import Queue
 from rq.worker import Worker
 
 import z4j_agent
-from z4j_agent.adapter import QueueInfo, Refused, SeveralBrokers, Unsupported
+from z4j_agent.contract.adapter import QueueInfo, Refused, SeveralBrokers, Unsupported
 from z4j_agent.settings import Settings
-from z4j_rq.facts import ENGINE, to_us
-from z4j_rq.marks import mark_of
+from z4j_rq.hooks.marks import mark_of
+from z4j_rq.messages import ENGINE, to_us
 from z4j_rq.state import RqState
 
 UNKNOWN_JOB = "RQ does not know this task in any Redis this process uses"

@@ -8,7 +8,7 @@ from typing import Any
 from rq.job import JobStatus
 
 from z4j_rq.dependencies import why_waiting
-from z4j_rq.facts import WAITING
+from z4j_rq.messages import WAITING
 from z4j_rq.queues import RqPart
 
 STATES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_rq.ends import Hands
-from z4j_rq.known import Known
+from z4j_rq.hooks.outcomes import Hands
+from z4j_rq.known_queues import Known
 
 
 class RqState:

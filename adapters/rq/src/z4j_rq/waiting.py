@@ -12,12 +12,12 @@ from rq.job import Job
 from rq.queue import Queue
 
 import z4j_agent
-from z4j_agent.adapter import WaitingTask
 from z4j_agent.agent import Agent
-from z4j_agent.queue_actions import Entry, purge
+from z4j_agent.commands.queue_actions import Entry, purge
+from z4j_agent.contract.adapter import WaitingTask
 from z4j_rq import originals
-from z4j_rq.facts import ENGINE, name_of, to_us
-from z4j_rq.marks import attempt_of
+from z4j_rq.hooks.marks import attempt_of
+from z4j_rq.messages import ENGINE, name_of, to_us
 from z4j_rq.queues import RqPart
 
 AT_ONCE = 100

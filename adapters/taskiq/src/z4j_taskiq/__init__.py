@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from z4j_agent import hooks
+from z4j_agent.capture import hooks
 
 if TYPE_CHECKING:
     from z4j_taskiq.adapter import TaskiqAdapter

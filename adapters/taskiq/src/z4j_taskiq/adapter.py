@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from taskiq.receiver import Receiver
 
-from z4j_agent.adapter import Capability
+from z4j_agent.contract.adapter import Capability
 from z4j_taskiq import receiver
 from z4j_taskiq.capture import Capture
 from z4j_taskiq.commands import TaskCommands, has_queue
@@ -18,7 +18,7 @@ from z4j_taskiq.discovery import Discovery
 from z4j_taskiq.doctor import Doctor
 from z4j_taskiq.queues import Queues
 from z4j_taskiq.reconcile import Reconcile
-from z4j_taskiq.schedules import Schedules
+from z4j_taskiq.schedulers.schedules import Schedules
 from z4j_taskiq.state import BrokerState
 from z4j_taskiq.waiting import QueueCommands
 

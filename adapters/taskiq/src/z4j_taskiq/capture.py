@@ -24,16 +24,18 @@ from taskiq.message import TaskiqMessage
 from taskiq.result import TaskiqResult
 
 import z4j_agent
-from z4j_agent import display, records
 from z4j_agent.agent import Agent
-from z4j_agent.authority import is_permitted
-from z4j_agent.guard import guard, let_through
-from z4j_agent.hooks import error_of, now, route, text_of
-from z4j_agent.patching import Patches
-from z4j_agent.shared_file import SharedIds
-from z4j_taskiq import brokers, originals
+from z4j_agent.capture import display
+from z4j_agent.capture.guard import guard, let_through
+from z4j_agent.capture.hooks import error_of, now, route, text_of
+from z4j_agent.commands.authority import is_permitted
+from z4j_agent.runtime.patching import Patches
+from z4j_agent.spool.shared_file import SharedIds
+from z4j_agent.wire import records
+from z4j_taskiq import broker_identity, originals
+from z4j_taskiq.attempts import CURRENT, Run, watched
 from z4j_taskiq.control import Gate
-from z4j_taskiq.facts import (
+from z4j_taskiq.messages import (
     ENGINE,
     MARK,
     attempt_of,
@@ -46,8 +48,7 @@ from z4j_taskiq.facts import (
     sent_meta,
     take_old_marks,
 )
-from z4j_taskiq.firing import SENT, connects_later
-from z4j_taskiq.run import CURRENT, Run, watched
+from z4j_taskiq.schedulers.firing import SENT, connects_later
 from z4j_taskiq.state import BrokerState
 
 REDELIVERED = '{"redelivered":true}'
@@ -85,7 +86,7 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
-        brokers.watched.append(self.broker)
+        broker_identity.watched.append(self.broker)
         folder = getattr(agent.spool, "folder", agent.settings.spool)
         self.state.skips = SharedIds(folder / "taskiq.cancelled", is_permitted=is_permitted(agent.settings, "cancel_task"))
         self.broker.add_middlewares(self._middleware)
@@ -95,7 +96,7 @@ class Capture:
         atexit.register(self._at_exit)
 
     def disconnect(self) -> None:
-        brokers.watched[:] = [each for each in brokers.watched if each is not self.broker]
+        broker_identity.watched[:] = [each for each in broker_identity.watched if each is not self.broker]
         self._unwatch(self)
         self._patches.restore()
         if self._middleware in self.broker.middlewares:
@@ -213,7 +214,7 @@ class Capture:
                 ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, eta=eta, meta=meta,
             )
         )  # fmt: skip
-        run.is_cancelled = self.state.skips.has(run.task_id, brokers.identity_of(self.broker))
+        run.is_cancelled = self.state.skips.has(run.task_id, broker_identity.identity_of(self.broker))
         is_known = message.task_name in getattr(receiver, "known_tasks", ())
         run.target = watched(run, target, getattr(receiver, "executor", None), self._begin, is_known=is_known)
         run.task = asyncio.current_task()

@@ -8,15 +8,16 @@ from concurrent.futures import Future
 from typing import Any
 
 import z4j_agent
-from z4j_agent import hooks, records
-from z4j_agent.adapter import Original, Refused, Unsupported
-from z4j_agent.edits import is_editable
-from z4j_agent.guard import faults
+from z4j_agent.capture import hooks
+from z4j_agent.capture.guard import faults
+from z4j_agent.commands.edits import is_editable
+from z4j_agent.contract.adapter import Original, Refused, Unsupported
+from z4j_agent.wire import records
 from z4j_taskiq import originals, reconcile, waiting
-from z4j_taskiq.brokers import TaskiqPart, place_of, the_one
-from z4j_taskiq.facts import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
+from z4j_taskiq.attempts import Run
+from z4j_taskiq.broker_identity import TaskiqPart, place_of, the_one
+from z4j_taskiq.messages import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
 from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
-from z4j_taskiq.run import Run
 from z4j_taskiq.state import BrokerState
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end redis.call('RPUSH', KEYS[1], ARGV[1]) return 1"

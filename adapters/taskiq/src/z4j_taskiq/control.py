@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from z4j_agent import worker_end
-from z4j_agent.adapter import Refused, Unsupported
-from z4j_agent.guard import faults, let_through
-from z4j_agent.patching import Patches
-from z4j_taskiq.brokers import TaskiqPart, identity_of
-from z4j_taskiq.facts import ENGINE, queue_of
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.commands import worker_end
+from z4j_agent.contract.adapter import Refused, Unsupported
+from z4j_agent.runtime.patching import Patches
+from z4j_taskiq.broker_identity import TaskiqPart, identity_of
+from z4j_taskiq.messages import ENGINE, queue_of
 from z4j_taskiq.queues import redis_kind
 from z4j_taskiq.state import BrokerState
 

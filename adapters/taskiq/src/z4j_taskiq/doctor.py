@@ -6,8 +6,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from z4j_agent.adapter import Finding
-from z4j_taskiq.brokers import TaskiqPart
+from z4j_agent.contract.adapter import Finding
+from z4j_taskiq.broker_identity import TaskiqPart
 from z4j_taskiq.queues import redis_kind
 from z4j_taskiq.state import BrokerState
 

@@ -19,13 +19,13 @@ from taskiq.formatters.proxy_formatter import ProxyFormatter
 from taskiq.message import TaskiqMessage
 from taskiq.serializers.json_serializer import JSONSerializer
 
-from z4j_agent import display, hooks
-from z4j_agent.adapter import Original, Refused
 from z4j_agent.agent import Agent
-from z4j_agent.originals import MAX_ORIGINAL, CannotOpen
-from z4j_agent.redaction import redact
-from z4j_taskiq.brokers import identity_of
-from z4j_taskiq.facts import ENGINE, OLD_MARK, OLD_RETRY_OF, REQUEUES, RETRIES, is_rabbitmq, queue_of
+from z4j_agent.capture import display, hooks
+from z4j_agent.capture.originals import MAX_ORIGINAL, CannotOpen
+from z4j_agent.contract.adapter import Original, Refused
+from z4j_agent.wire.redaction import redact
+from z4j_taskiq.broker_identity import identity_of
+from z4j_taskiq.messages import ENGINE, OLD_MARK, OLD_RETRY_OF, REQUEUES, RETRIES, is_rabbitmq, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them."""

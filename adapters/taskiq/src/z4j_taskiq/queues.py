@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from z4j_agent.adapter import QueueInfo, Refused
-from z4j_agent.guard import faults, let_through
-from z4j_taskiq.brokers import TaskiqPart, identity_of, keep_fingerprint, place_of
-from z4j_taskiq.facts import is_rabbitmq, queue_of, rabbitmq_queues
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.contract.adapter import QueueInfo, Refused
+from z4j_taskiq.broker_identity import TaskiqPart, identity_of, keep_fingerprint, place_of
+from z4j_taskiq.messages import is_rabbitmq, queue_of, rabbitmq_queues
 from z4j_taskiq.state import BrokerState
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskiq.receiver import Receiver
 
-from z4j_agent.patching import Patches
+from z4j_agent.runtime.patching import Patches
 
 if TYPE_CHECKING:
     from z4j_taskiq.capture import Capture

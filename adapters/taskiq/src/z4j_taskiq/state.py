@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from z4j_agent.shared_file import SharedIds
-from z4j_taskiq.run import Run
+from z4j_agent.spool.shared_file import SharedIds
+from z4j_taskiq.attempts import Run
 
 
 class BrokerState:

@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import z4j_agent
-from z4j_agent import display
-from z4j_agent.adapter import Refused, WaitingTask
-from z4j_agent.queue_actions import Entry, purge
+from z4j_agent.capture import display
+from z4j_agent.commands.queue_actions import Entry, purge
+from z4j_agent.contract.adapter import Refused, WaitingTask
 from z4j_taskiq import originals
-from z4j_taskiq.brokers import TaskiqPart, the_one
-from z4j_taskiq.facts import ENGINE, attempt_of
+from z4j_taskiq.broker_identity import TaskiqPart, the_one
+from z4j_taskiq.messages import ENGINE, attempt_of
 from z4j_taskiq.queues import LOOKED_AT, names_of, read, redis_kind, redis_of, waiting_in
 from z4j_taskiq.state import BrokerState
 

@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 import pytest
 
 import z4j_agent
+from z4j_agent.capture.originals import Binding, close_original
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
 from z4j_agent.conformance.reading import final_answer, payload_of
-from z4j_agent.originals import Binding, close_original
 
 BOTH = (0, 1)
 

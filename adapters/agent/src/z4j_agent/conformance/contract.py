@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent import wire
-from z4j_agent.adapter import ACTION_LEVEL
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import BASIC, Harness, wait_for
 from z4j_agent.conformance.limits import Limits
@@ -37,6 +36,7 @@ from z4j_agent.conformance.reading import (
     spooled,
     worker_link,
 )
+from z4j_agent.contract.adapter import ACTION_LEVEL
 
 
 class AdapterContract(Limits):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from z4j_agent.adapter import Adapter
+from z4j_agent.contract.adapter import Adapter
 
 T = TypeVar("T")
 

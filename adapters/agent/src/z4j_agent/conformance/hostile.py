@@ -19,13 +19,13 @@ from typing import Any, ClassVar, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from z4j_agent.adapter import ACTION_LEVEL
+from z4j_agent.capture.originals import Binding, close_original
 from z4j_agent.conformance.gateway import SEAL_KEY, Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
 from z4j_agent.conformance.operating import Operating, new_id
 from z4j_agent.conformance.reading import ended, final_answer, payload_of, worker_link
-from z4j_agent.originals import Binding, close_original
-from z4j_agent.schedules import ACTIONS as SCHEDULE_ACTIONS
+from z4j_agent.contract.adapter import ACTION_LEVEL
+from z4j_agent.contract.scheduler import ACTIONS as SCHEDULE_ACTIONS
 from z4j_agent.settings import SealKey
 
 FUNCTIONS: Final = ("os.system", "subprocess.call", "subprocess:call", "builtins.exec", "posix.system", "os:system")

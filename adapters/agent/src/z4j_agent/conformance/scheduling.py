@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from z4j_agent import cron
 from z4j_agent.conformance.gateway import Gateway, Link
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.schedules import digest_of
+from z4j_agent.contract.scheduler import digest_of
+from z4j_agent.wire import cron
 
 CHANGE_S = 15
 """How long a change may take to be told and to be seen in what fires; schedulers are started with short ticks."""

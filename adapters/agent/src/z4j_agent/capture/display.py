@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Redacted values as the one line of text a list shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from z4j_agent.contract.interrupts import let_through
+from z4j_agent.wire.redaction import MAX_ITEMS, MAX_TEXT, redact, redact_arguments, redact_text
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(", ", ": ")).encode  # once: making an encoder costs 2 µs
+
+TRACEBACK_LIMIT = 16_000
+"""Characters of a traceback that are kept; its end, which says what happened."""
+
+
+def shorten(text: str, limit: int = MAX_TEXT) -> str:
+    """At most `limit` characters; what was cut is marked."""
+    return _encodable(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates become visible escapes: no UTF-8 reader would take the record they stand in."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def show(value: Any, extra: Iterable[str] = ()) -> tuple[str, bool]:
+    """One value as JSON-like text, and whether anything in it was masked or left out."""
+    shown, is_masked = redact(value, extra)
+    return shorten(_line(shown)), is_masked
+
+
+def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, bool]:
+    """`[1, "a"]`, `{"k": 2}` or both; empty ones are left out. An argument whose parameter in `names` sounds secret is masked."""
+    is_named = bool(names) and isinstance(args, list | tuple) and len(args) <= MAX_ITEMS
+    shown_args, is_args_masked = redact_arguments(args, names, extra) if is_named else redact(args, extra)
+    shown_kwargs, is_kwargs_masked = redact(kwargs, extra)
+    parts = [_line(part) for part in (shown_args, shown_kwargs) if part]
+    return shorten(" ".join(parts) or "[]"), is_args_masked or is_kwargs_masked
+
+
+def show_error(text: str, limit: int = MAX_TEXT) -> str:
+    """An exception's message or a traceback, masked; of a long traceback the end is kept, which says what happened."""
+    masked = redact_text(text)
+    return _encodable(masked if len(masked) <= limit else "…" + masked[-(limit - 1) :])
+
+
+def text_of(error: Any) -> str:
+    """An exception's message, unmasked; its `__str__` is the host's and may raise."""
+    try:
+        return str(error)[:TRACEBACK_LIMIT]
+    except Exception as failed:
+        let_through(failed)
+        return "(its message cannot be shown)"  # the class name stands beside it, and nothing more can be known
+
+
+def _line(value: Any) -> str:
+    return _encode(value).replace("\n", " ")

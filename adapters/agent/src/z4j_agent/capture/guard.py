@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one promise to the host: no exception of ours reaches it, and none of the engine's own is swallowed by us.
+
+An engine may raise asynchronously into whatever runs (a soft time limit lands in the middle of our code as well as of the task's).
+Adapters name those types once with `never_swallow`; everything else that goes wrong in us is counted and reported, not raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from z4j_agent.contract.interrupts import let_through, never_swallow
+from z4j_agent.runtime.log import log
+from z4j_agent.runtime.native_threads import ticks
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Faults:
+    """Counts what went wrong in us, by place; the first of each place a minute is logged."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.by_place: dict[str, tuple[int, str]] = {}
+        self._logged_at: dict[str, float] = {}
+        self._tell: Callable[[str, str, int], object] | None = None
+
+    def attach(self, tell: Callable[[str, str, int], object]) -> None:
+        """Where faults are told beside the log: called with place, kind of error and count, at most once a minute for each place."""
+        self._tell = tell
+
+    def report(self, where: str, error: BaseException) -> None:
+        """Never raises, whatever the error's own `__str__` does."""
+        self.total += 1
+        kind = type(error).__name__
+        count, _ = self.by_place.get(where, (0, ""))
+        self.by_place[where] = (count + 1, kind)
+        now = ticks()
+        if now - self._logged_at.get(where, -60.0) >= 60.0:
+            self._logged_at[where] = now
+            log.warning("z4j could not do %s (%s); your task is not affected", where, kind)
+            if self._tell is not None:
+                with contextlib.suppress(OSError):
+                    self._tell(where, kind, count + 1)
+
+    def tell(self, where: str, what: str, sentence: str) -> None:
+        """Something the operators must know that is no error of ours: always logged, counted and told. Never raises."""
+        self.total += 1
+        count, _ = self.by_place.get(where, (0, ""))
+        self.by_place[where] = (count + 1, what)
+        log.error("%s", sentence)
+        if self._tell is not None:
+            with contextlib.suppress(OSError):
+                self._tell(where, what, count + 1)
+
+
+faults = Faults()
+
+
+def guard(where: str, passthrough: tuple[type[BaseException], ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+    """Decorator for everything the host calls: what goes wrong inside is counted as a fault and the call returns None."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                if isinstance(error, passthrough):
+                    raise
+                let_through(error)
+                faults.report(where, error)
+                return None
+
+        return guarded
+
+    return decorate
+
+
+__all__ = ["Faults", "faults", "guard", "let_through", "never_swallow"]

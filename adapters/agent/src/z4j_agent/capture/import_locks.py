@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the imports of the agent's thread from blocking a process that the host forks meanwhile.
+
+Python copies the lock of a module that is being imported into the child, and no thread there releases it: a child that imports the same
+module waits for good. The host cannot know what the agent imports. So a worker imports before its thread starts what the thread is sure
+to need, and in a child any other import that the thread had begun has failed and may be tried again, as after an import that raises.
+"""
+
+from __future__ import annotations
+
+import _thread
+import importlib
+import sys
+
+NEEDED = ("encodings.idna", "websockets.sync.client", "z4j_agent.connection.tls")
+"""What every connection needs, with the codec that looking up a host by name loads."""
+
+
+def import_ahead() -> None:
+    """Raises ImportError where one of them is missing."""
+    for name in NEEDED:
+        importlib.import_module(name)
+
+
+def importing_thread() -> int:
+    """The number under which Python's import locks know the calling thread, also where gevent has patched `_thread`."""
+    return _thread.get_ident()
+
+
+def forget_imports_of(thread: int) -> None:
+    """In a forked child: drops the import locks that `thread` held and the modules it had begun. Modules it had finished stay."""
+    locks = getattr(getattr(importlib, "_bootstrap", None), "_module_locks", {})  # CPython 3.11 to 3.14
+    for name, reference in list(locks.items()):
+        if getattr(reference(), "owner", None) != thread:
+            continue
+        del locks[name]
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if getattr(spec, "_initializing", False):
+            del sys.modules[name]

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The web route that is being served in this context: a web framework sets it, adapters put it into the `enqueued` record.
+
+A route is a pattern such as `POST /orders/<int:number>`, never a path as it was asked for: that may hold what nobody else may see.
+A framework often knows the route only after its hook has run, so it may leave a function, which is asked when a task is enqueued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from z4j_agent.capture.guard import faults, let_through
+
+LONGEST = 255
+"""Characters of a route: what the wire allows a name."""
+_route: ContextVar[str | Callable[[], str]] = ContextVar("z4j_route", default="")
+
+
+def set_route(route: str | Callable[[], str]) -> None:
+    """What this context serves from now on; "" when it serves nothing any more."""
+    _route.set(route)
+
+
+def get_route() -> str:
+    """The route of this context, "" where there is none. Never raises."""
+    route = _route.get()
+    if not callable(route):
+        return route[:LONGEST]
+    try:
+        return route()[:LONGEST]
+    except Exception as error:
+        let_through(error)
+        faults.report("reading the web route", error)
+        return ""

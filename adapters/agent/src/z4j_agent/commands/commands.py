@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter (`actions`).
+
+A command's id stands in the ledger (a file in the spool folder) before anything happens, so a redelivered command never runs twice,
+also not after a crash in between: then the honest answer is `unknown`. Every answer travels through the spool like any event.
+Used by the agent's thread alone.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from z4j_agent.capture.broker import find_broker
+from z4j_agent.capture.display import shorten, text_of
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.commands.authority import why_not
+from z4j_agent.commands.handlers import HANDLERS, CommandParams
+from z4j_agent.contract.adapter import Adapter, Refused, Unsupported
+from z4j_agent.contract.scheduler import LEVEL as SCHEDULE_LEVEL
+from z4j_agent.contract.scheduler import Scheduler
+from z4j_agent.settings import Settings
+from z4j_agent.spool.shared_file import SharedLines
+from z4j_agent.wire import encode_record
+from z4j_agent.wire.redaction import redact_answer, redact_text
+from z4j_agent.wire.session import Command
+
+ACCEPTED = "accepted"
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+_STATUSES = frozenset({ACCEPTED, "done", "unsupported", "refused", "failed"})
+
+
+class Ledger:
+    """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder.
+
+    What was read once is remembered; only what others have added since is read, so a plan of many thousand commands costs no more each.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._lines = None if folder is None else SharedLines(folder / "commands.ledger")
+        self._known: dict[str, str] = {}
+
+    def status(self, command_id: str) -> str | None:
+        """The last status written for this id, or None when it was never begun here. Raises OSError when that cannot be known."""
+        if self._lines is not None:
+            self._lines.read(self._take)
+        return self._known.get(command_id)
+
+    def _take(self, lines: list[bytes], is_other: bool) -> None:
+        if is_other:
+            self._known.clear()
+        for line in lines:
+            command_id, _, status = line.decode("utf-8", "replace").partition(" ")
+            if status in _STATUSES:  # else torn by a full disk: such a command was not carried out, or how it ended is not known
+                self._known[command_id] = status
+
+    def write(self, command_id: str, status: str) -> None:
+        """Raises OSError when it cannot be written; then the command must not be carried out. The newer half of a large file is kept:
+        a command expires within hours, and a plan waits for the answers of a few hundred at most."""
+        if self._lines is None:  # then a command comes again to this process only
+            self._known[command_id] = status
+        else:
+            self._lines.append(f"{command_id} {status}".encode())
+
+
+class Commands:
+    """`adapters` tells those of this process, `append` is the spool's append; answers are records."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path | None,
+        adapters: Callable[[], Iterable[Adapter]],
+        append: Callable[[bytes], bool],
+        schedulers: Callable[[], Iterable[Scheduler]] = tuple,
+        schedule: Callable[[Scheduler, Command], dict[str, Any]] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._ledger = Ledger(folder)
+        self._adapters = adapters
+        self._append = append
+        self._schedulers = schedulers
+        self._schedule = schedule
+
+    def handle(self, command: Command, now: int) -> None:
+        """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
+        if not _ID.fullmatch(command.id):  # it would become a line of the ledger, or several
+            faults.tell("command", "bad id", "a command whose id is not letters, digits and -._: was passed over; nothing was done")
+            return
+        try:
+            self._handle(command, now)
+        except Exception as error:
+            let_through(error)
+            faults.report(f"command {command.action[:40]}", error)
+            self._answer(command.id, "failed", {"error": f"{type(error).__name__} in the agent; nothing more is known"})
+
+    def _handle(self, command: Command, now: int) -> None:
+        begun = self._ledger.status(command.id)
+        if begun is not None:
+            if begun == ACCEPTED:
+                text = "the agent ended after it had begun; whether it was carried out is not known"
+                self._answer(command.id, "unknown", {"error": text})
+            else:
+                self._answer(command.id, begun, {"note": "delivered again; it had already ended so"})
+            return
+        if command.expires_at <= now:
+            self._answer(command.id, "expired", {"error": "it reached the agent too late and was not carried out"})
+            return
+        if (objection := why_not(self._settings, command.action)) is not None:
+            self._answer(command.id, "refused", {"error": objection[0], "check": objection[1]})
+            return
+        self._ledger.write(command.id, ACCEPTED)
+        self._answer(command.id, ACCEPTED, {})
+        status, facts = self._carry_out(command)
+        try:
+            self._ledger.write(command.id, status)
+        except OSError as error:  # it happened all the same, and that is what is answered
+            faults.report("writing the ledger", error)
+        self._answer(command.id, status, facts)
+
+    def _carry_out(self, command: Command) -> tuple[str, dict[str, Any]]:
+        try:
+            return "done", self._act(command)
+        except Unsupported as error:
+            return "unsupported", {"error": str(error) or f"{command.engine} cannot do that"}
+        except Refused as error:
+            return "refused", {"error": str(error), **({"check": error.check} if error.check else {})}
+        except Exception as error:
+            let_through(error)
+            return "failed", {"error": shorten(redact_text(f"{type(error).__name__}: {text_of(error)}"), 500)}
+
+    def _act(self, command: Command) -> dict[str, Any]:
+        """By the adapter or the scheduler of that name."""
+        if command.action in SCHEDULE_LEVEL and self._schedule is not None:
+            for scheduler in self._schedulers():
+                if scheduler.scheduler == command.engine:
+                    return self._schedule(scheduler, command)
+        adapter = next((adapter for adapter in self._adapters() if adapter.engine == command.engine), None)
+        if adapter is None:
+            raise Unsupported(f"no adapter for {command.engine} in this process")
+        if all(able.action != command.action for able in adapter.capabilities):
+            raise Unsupported(f"{command.engine} cannot do that in this process")
+        broker = command.params.get("broker", "")
+        if isinstance(broker, str) and broker:
+            what = "queue" if command.action.endswith("_queue") else "task"
+            adapter = adapter.of_broker(find_broker(broker, "", adapter.brokers(), what))
+        return HANDLERS[command.action](CommandParams(command, adapter, self._settings))
+
+    def _answer(self, command_id: str, status: str, facts: dict[str, Any]) -> None:
+        self._append(encode_record(["command", command_id, time.time_ns() // 1000, status, redact_answer(facts)]))

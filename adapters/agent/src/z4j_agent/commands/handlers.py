@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a command's parameters to the adapter's method: one function per action, each of which checks what it was given.
+
+What a server sends is not trusted to be well formed: a parameter that is missing or of another type refuses the one command.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from z4j_agent.capture.broker import find_broker
+from z4j_agent.capture.originals import CannotOpen, open_original
+from z4j_agent.commands.authority import check_name, check_queue, keys_of, why_not
+from z4j_agent.commands.edits import apply_edit
+from z4j_agent.contract.adapter import LEVELS, PLACES, Adapter, Original, Refused
+from z4j_agent.settings import Settings
+from z4j_agent.wire.session import Command
+
+MAX_PEEK: Final = 200
+MAX_ARGUMENTS: Final = 256 * 1024
+"""Bytes of JSON of arguments that an operator types."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandParams:
+    """A command, the adapter it is for, and the owner's settings, which decide what it may carry."""
+
+    command: Command
+    adapter: Adapter
+    settings: Settings
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text parameter. Raises Refused when it is missing and has no default."""
+        found = self.command.params.get(name, default)
+        if not isinstance(found, str):
+            raise Refused(f"the command lacks {name}")
+        return found
+
+    def number(self, name: str) -> float | None:
+        """A number, or None when there is none."""
+        found = self.command.params.get(name)
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
+            raise Refused(f"{name} is not a number")
+        return found
+
+    def integer(self, name: str) -> int | None:
+        found = self.number(name)
+        return None if found is None else int(found)
+
+    def one_of(self, name: str, words: tuple[str, ...]) -> str:
+        """One of the words, the first where the parameter is missing."""
+        found = self.text(name, words[0])
+        if found not in words:
+            raise Refused(f"{name} is one of {', '.join(words)}")
+        return found
+
+    def arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        args, kwargs = self.command.params.get("args", []), self.command.params.get("kwargs", {})
+        if not isinstance(args, list) or not isinstance(kwargs, dict):
+            raise Refused("args is a list and kwargs an object")
+        if len(json.dumps((args, kwargs))) > MAX_ARGUMENTS:
+            raise Refused(f"the arguments are larger than {MAX_ARGUMENTS // 1024} KB", check="arguments.size")
+        return args, kwargs
+
+    def new_id(self) -> str:
+        """The id of the task to be made. Only a UUID, so that it cannot be made to collide with an id the application chose itself."""
+        found = self.text("new_id")
+        if not _UUID.fullmatch(found):
+            raise Refused("the command's new task id is not a UUID", check="task_id.form")
+        return found
+
+    def queue(self) -> str:
+        """A queue of the application. Raises Refused for any other."""
+        found = self.text("queue")
+        self._check_queue(found)
+        return found
+
+    def original(self) -> Original:
+        """The message that came along, opened. Raises CannotOpen or Refused.
+
+        What runs and where comes from the authenticated message. A name, queue or broker that the command states beside it must be the
+        same; `move_to` asks for another queue of the application, which is a move and needs the owner's permission for one.
+        """
+        try:
+            blob = base64.b64decode(self.text("original", ""), validate=True)
+        except binascii.Error as error:
+            raise CannotOpen("the command carried no readable original", check="original.format") from error
+        task_id, name, queue = self.text("task_id"), self.text("name", ""), self.text("queue", "")
+        opened = open_original(
+            blob, self.command.engine, task_id, self.settings.environment,
+            key_id=self.command.params.get("key_id"), keys=keys_of(self.settings),
+        )  # fmt: skip
+        bound = opened.binding
+        if bound is None:
+            check_name(self.adapter, self.command.engine, name, self.command.params.get("proofs"), self.settings)
+            self._check_queue(queue)
+            return Original(task_id, name, queue, opened.data, is_bound=False)
+        for part, stated, own in (("name", name, bound.name), ("queue", queue, bound.queue)):
+            if stated and stated != own:
+                raise CannotOpen(
+                    f"the command states the {part} {stated[:80]}, but the original is of {own[:80]}", check=f"original.{part}"
+                )
+        broker = find_broker(bound.broker, bound.server, self.adapter.brokers())
+        return Original(task_id, bound.name, self._moved(bound.queue), opened.data, broker)
+
+    def _moved(self, queue: str) -> str:
+        """The queue an operator moved the task to, where the owner permits moves."""
+        to = self.text("move_to", "")
+        if not to or to == queue:
+            return queue
+        if (objection := why_not(self.settings, "move_task")) is not None:
+            raise Refused(objection[0], check=objection[1])
+        self._check_queue(to)
+        return to
+
+    def of_waiting(self) -> Adapter:
+        """The adapter, told in which queue the server knows the task to wait; where that is no queue of the application, it is not told."""
+        name, proof = ("from_queue", "from_queue_proof") if self.command.action == "move_task" else ("queue", "queue_proof")
+        queue = self.text(name, "")
+        with contextlib.suppress(Refused):
+            check_queue(self.adapter, queue, self.command.params.get(proof), self.settings)
+            self.adapter.waits_in = queue
+            return self.adapter
+        self.adapter.waits_in = ""
+        return self.adapter
+
+    def _check_queue(self, queue: str) -> None:
+        check_queue(self.adapter, queue, self.command.params.get("queue_proof"), self.settings)
+
+
+def _edit(asked: CommandParams) -> dict[str, Any]:
+    new_id, original, edit = asked.new_id(), asked.original(), asked.command.params.get("edit")
+    args, kwargs = apply_edit(*asked.adapter.read_arguments(original), edit if isinstance(edit, dict) else {})
+    return asked.adapter.edit_task(original, args, kwargs, new_id=new_id)
+
+
+def _restore(asked: CommandParams) -> dict[str, Any]:
+    return asked.adapter.restore_task(
+        asked.original(), new_id=asked.new_id(), eta_at=asked.integer("eta_at"), priority=asked.integer("priority")
+    )
+
+
+def _run(asked: CommandParams) -> dict[str, Any]:
+    name, (args, kwargs) = asked.text("name"), asked.arguments()
+    check_name(asked.adapter, asked.command.engine, name, asked.command.params.get("proofs"), asked.settings)
+    queue = asked.queue() if asked.text("queue", "") else ""
+    return asked.adapter.run_task(name, args, kwargs, new_id=asked.new_id(), queue=queue)
+
+
+def _peek(asked: CommandParams) -> dict[str, Any]:
+    limit = min(max(asked.integer("limit") or 50, 1), MAX_PEEK)
+    return {"tasks": [asdict(task) for task in asked.adapter.peek_queue(asked.queue(), asked.one_of("place", PLACES), limit)]}
+
+
+def _limit(asked: CommandParams) -> dict[str, Any]:
+    name, rate = asked.text("name"), asked.command.params.get("rate")
+    check_name(asked.adapter, asked.command.engine, name, None, asked.settings)
+    return asked.adapter.limit_name(name, None if rate is None else str(rate), asked.number("soft_s"), asked.number("hard_s"))
+
+
+HANDLERS: Final[dict[str, Callable[[CommandParams], dict[str, Any]]]] = {
+    "retry_task": lambda asked: asked.adapter.retry_task(asked.original(), new_id=asked.new_id()),
+    "edit_task": _edit,
+    "restore_task": _restore,
+    "run_task": _run,
+    "cancel_task": lambda asked: asked.adapter.cancel_task(asked.text("task_id")),
+    "terminate_task": lambda asked: asked.adapter.terminate_task(asked.text("task_id")),
+    "move_task": lambda asked: asked.of_waiting().move_task(asked.text("task_id"), asked.queue()),
+    "prioritise_task": lambda asked: asked.of_waiting().prioritise_task(asked.text("task_id"), asked.one_of("level", LEVELS)),
+    "release_task": lambda asked: asked.of_waiting().release_task(asked.text("task_id")),
+    "lookup_task": lambda asked: asked.adapter.lookup_task(asked.text("task_id")),
+    "peek_queue": _peek,
+    "purge_queue": lambda asked: asked.adapter.purge_queue(asked.queue(), asked.one_of("place", PLACES)),
+    "pause_queue": lambda asked: asked.adapter.pause_queue(asked.text("queue")),
+    "resume_queue": lambda asked: asked.adapter.resume_queue(asked.text("queue")),
+    "shutdown_worker": lambda asked: asked.adapter.shutdown_worker(),
+    "restart_worker": lambda asked: asked.adapter.restart_worker(),
+    "resize_worker": lambda asked: asked.adapter.resize_worker(asked.integer("by") or 0),
+    "consume_queue": lambda asked: asked.adapter.consume_queue(asked.queue()),
+    "leave_queue": lambda asked: asked.adapter.leave_queue(asked.text("queue")),
+    "limit_name": _limit,
+}

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which queues are paused, for engines that cannot pause by themselves: a file in the spool folder, shared by every process of the app
+and environment on this host, so that it holds for children, for workers that start later, and while the server is away.
+
+A pause is of a queue in one broker: two queues of one name in two brokers are two queues. A pause that names no broker (of an older
+server, or where the engine cannot tell its brokers) is of that name in every broker that has no entry of its own.
+
+Asking costs one `stat` while something is paused, and one for each file of an older release while nothing is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import z4j_agent
+from z4j_agent.commands.authority import is_permitted
+from z4j_agent.settings import DEFAULT_ENVIRONMENT
+from z4j_agent.spool.shared_file import SharedJson
+from z4j_agent.wire import digest_of
+
+MAX_HELD = 1_000
+END = b"\n"
+"""Ends a list of one environment. Those of releases that knew no environments do not end so."""
+States = dict[tuple[str, str], bool]
+"""(queue, broker) → whether it is paused. The broker is "" in an entry for all brokers that have none of their own."""
+_own: dict[str, PausedQueues] = {}
+_NONE: States = {}
+
+
+class PausedQueues:
+    """`folder` is the spool's, which environments may share; None where there is none, then this process alone knows."""
+
+    def __init__(self, folder: Path | None, engine: str, environment: str = DEFAULT_ENVIRONMENT) -> None:
+        name = engine if environment == DEFAULT_ENVIRONMENT else f"{engine}-{digest_of(environment)}"
+        self._file = SharedJson(None if folder is None else folder / f"{name}.pauses", _states_of, _listed)
+        self._older = [] if folder is None else [folder / f"{older}.paused" for older in dict.fromkeys((name, engine))]
+        """Where older releases keep names of queues without their brokers: those of this environment, and, of releases that knew no
+        environments, those of all (now that of the default environment). Read until there is a file in today's form, so that what was
+        paused stays so through the upgrade; never written, so that an older process beside this one keeps its own."""
+        self._files = [self._file, *(SharedJson(path, _named) for path in self._older)]
+        if self._older and name != engine:
+            self._files[-1] = SharedJson(self._older[-1], _named, decode=_decoded_shared)
+
+    def is_empty(self) -> bool:
+        """Whether nothing is paused at all: then it need not be found out which broker is meant."""
+        return not self._read()
+
+    def is_held(self, queue: str, broker: str = "") -> bool:
+        """Whether workers must not take tasks from this queue of this broker (an identity, see `broker`; "" where it is not known)."""
+        states = self._read()
+        return states.get((queue, broker), states.get((queue, ""), False))
+
+    def queues(self, broker: str = "") -> frozenset[str]:
+        """All of one broker that are paused, as they stand in the file now."""
+        states = self._read()
+        return frozenset(queue for queue, _ in states if states.get((queue, broker), states.get((queue, ""), False)))
+
+    def names(self) -> frozenset[str]:
+        """The queues that are paused in any broker."""
+        return frozenset(queue for (queue, _), is_paused in self._read().items() if is_paused)
+
+    def hold(self, queue: str, broker: str = "") -> None:
+        """Of one broker, or of all where none is named. Raises OSError when it cannot be written."""
+        states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
+        self._put(states | {(queue, broker): True})
+
+    def release(self, queue: str, broker: str = "") -> None:
+        """The reverse. One broker's queue may go on while a pause that names no broker keeps the others. Raises OSError when it cannot
+        be written."""
+        states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
+        self._put(states | ({(queue, broker): False} if states.get((queue, "")) else {}))
+
+    def _read(self) -> States:
+        """Nothing is paused while what is there is unknown: workers go on."""
+        return self._found()[0]
+
+    def _known(self) -> States:
+        """What a change starts from. Raises OSError while it is unknown: what is written then would end every other pause."""
+        states, error = self._found()
+        if error is not None:
+            raise OSError(f"the list of paused queues cannot be read ({error}); nothing was changed. Remove the file to begin anew.")
+        return states
+
+    def _found(self) -> tuple[States, Exception | None]:
+        """What is paused, and why that is unknown."""
+        for file in self._files:
+            if (states := file.read()) is not None:
+                return states, None
+            if file.error is not None:
+                return _NONE, file.error
+        return _NONE, None
+
+    def _put(self, states: States) -> None:
+        if not states and not any(path.exists() for path in self._older):
+            self._file.remove()
+        else:
+            self._file.replace(states)
+
+
+def _states_of(found: Any) -> States:
+    """Entries of another form are left out. Raises TypeError for what is no list."""
+    if not isinstance(found, list):
+        raise TypeError("no list")
+    entries = (each for each in found[:MAX_HELD] if isinstance(each, list) and len(each) == 3)
+    return {(str(queue), str(broker)): bool(is_paused) for queue, broker, is_paused in entries}
+
+
+def _listed(states: States) -> list[list[Any]]:
+    return [[*key, is_paused] for key, is_paused in sorted(states.items())]
+
+
+def _named(found: Any) -> States:
+    """Of an older release: names alone."""
+    return _states_of([[name, "", True] for name in found] if isinstance(found, list) else found)
+
+
+def _decoded_shared(text: bytes) -> Any:
+    """Of the file that was of all environments once; [] where it is the default environment's alone."""
+    return [] if text.endswith(END) else json.loads(text)
+
+
+def own_holds(engine: str) -> PausedQueues:
+    """Those of this process's spool folder; while it has no agent, of this process alone."""
+    if engine not in _own:
+        agent = z4j_agent.current()
+        is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")  # what was paused before the owner denied it, goes on
+        folder = agent.shipper.folder if agent is not None and is_shared else None
+        _own[engine] = PausedQueues(folder, engine, agent.settings.environment if agent is not None else DEFAULT_ENVIRONMENT)
+    return _own[engine]

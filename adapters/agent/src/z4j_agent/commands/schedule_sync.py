@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's side of schedules: reports what the schedulers of this process hold, and hands over what operators ask of them. Nothing
+here runs in the host's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.commands.authority import check_spec
+from z4j_agent.contract.adapter import Adapter
+from z4j_agent.contract.capabilities import Refused, Unsupported
+from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, ScheduleSpec, digest_of, overrides_of, spec_of
+from z4j_agent.wire.redaction import redact_answer
+
+if TYPE_CHECKING:
+    from z4j_agent.connection.poll_lease import PollLease
+    from z4j_agent.contract.overrides import OverrideStore
+    from z4j_agent.settings import Settings
+    from z4j_agent.wire.session import Command
+
+MAX_SCHEDULES: Final = 2_000
+TELL_EVERY_S: Final = 20.0
+"""The same list is told again this often, so that the server knows that it still holds."""
+
+
+def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:
+    """What the scheduler holds now, by key; "" is the key of no entry."""
+    return {entry.key: entry for entry in scheduler.list_schedules() if entry.key}
+
+
+class Scheduling:
+    """What one connection tells of the schedulers of its process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        adapters: Callable[[], tuple[Adapter, ...]],
+        schedulers: Callable[[], tuple[Scheduler, ...]],
+        override_store: Callable[[str], OverrideStore],
+        turns: PollLease,
+    ) -> None:
+        self._settings = settings
+        self._adapters = adapters
+        self._schedulers = schedulers
+        self._override_store = override_store
+        self._turns = turns
+        self._listed_at: dict[str, float] = {}
+        self._told: dict[str, tuple[str, float]] = {}
+        self._failed: dict[str, dict[str, str]] = {}
+
+    def forget(self) -> None:
+        """A new connection: everything is told again."""
+        self._listed_at, self._told = {}, {}
+
+    def hurry(self) -> None:
+        """Something was changed: look again at once."""
+        self._listed_at = {}
+
+    def frames(self, now: float) -> list[dict[str, Any]]:
+        """What has to be told now; `now` is seconds of the monotonic clock."""
+        found = []
+        for scheduler in self._schedulers():
+            name = scheduler.scheduler
+            if now - self._listed_at.get(name, -1e9) < scheduler.list_every_s:
+                continue
+            self._listed_at[name] = now
+            try:
+                facts = self._facts(scheduler)
+            except Exception as error:
+                let_through(error)
+                faults.report(f"listing the schedules of {name}", error)
+                continue
+            if facts is None:
+                continue
+            digest, told_at = self._told.get(name, ("", -1e9))
+            if (fresh := digest_of(facts)) != digest or now - told_at >= TELL_EVERY_S:
+                self._told[name] = (fresh, now)
+                found.append(facts)
+        return found
+
+    def _facts(self, scheduler: Scheduler) -> dict[str, Any] | None:
+        if not scheduler.is_here():
+            return None
+        is_firing = scheduler.is_firing()
+        if not is_firing and not self._turns.take(f"schedules-{scheduler.scheduler}"):
+            return None
+        entries = [redact_answer(asdict(item)) for item in scheduler.list_schedules()]
+        return {
+            "scheduler": scheduler.scheduler,
+            "engine": scheduler.engine,
+            "store": scheduler.store,
+            "is_firing": is_firing,
+            "tick_us": int(scheduler.tick_s() * 1_000_000),
+            "timezone": scheduler.zone(),
+            "can_create": scheduler.can_create,
+            "applied": self._override_store(scheduler.scheduler).digest,
+            "failed": redact_answer(self._failed.get(scheduler.scheduler, {}), "failed"),
+            "notes": redact_answer([finding.what for finding in scheduler.findings()][:20], "notes"),
+            "is_cut": len(entries) > MAX_SCHEDULES,
+            "entries": entries[:MAX_SCHEDULES],
+        }
+
+    # -- authority -----------------------------------------------------------------------------------------------------
+    def _check(
+        self, scheduler: Scheduler, spec: ScheduleSpec, entries: Mapping[str, ScheduleInfo], proofs: Any, queue_proof: Any = None
+    ) -> bool:
+        """Whether it changes times alone. `entries` are the scheduler's own, by key. Raises Refused unless the application's owner lets
+        the server have this run, see `authority.check_spec`."""
+        adapter = next((adapter for adapter in self._adapters() if adapter.engine == scheduler.engine), None)
+        return not check_spec(self._settings, scheduler, adapter, spec, entries.get(spec.key), proofs, queue_proof)
+
+    def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> tuple[dict[str, str], set[str]]:
+        """{key: why} of the overrides that would have something run which the owner does not permit, and the keys of those that change
+        times alone. `proofs` is task name → proofs."""
+        refused, times_only = {}, set()
+        entries = _entries(scheduler) if any(override.spec is not None for override in overrides) else {}
+        for override in overrides:
+            if override.spec is None:
+                continue
+            try:
+                of_name = proofs.get(override.spec.task_name) if isinstance(proofs, Mapping) else None
+                if self._check(scheduler, override.spec, entries, of_name):
+                    times_only.add(override.key)
+            except Refused as error:
+                refused[override.key] = str(error)
+        return refused, times_only
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+    def execute(self, scheduler: Scheduler, command: Command) -> dict[str, Any]:
+        """One of `schedules.ACTIONS`. Raises Unsupported or Refused."""
+        self.hurry()
+        params = command.params
+        if command.action == "save_schedule":
+            spec = spec_of(params)
+            self._check(scheduler, spec, _entries(scheduler) if spec.key else {}, params.get("proofs"), params.get("queue_proof"))
+            return scheduler.save_schedule(spec)
+        if command.action == "apply_overrides":
+            said = params.get("overrides")
+            said = said if isinstance(said, list) else []
+            refused, times_only = self._refused(scheduler, overrides_of(said), params.get("proofs"))
+            store = self._override_store(scheduler.scheduler)
+            store.replace(said, refused, times_only)
+            failed = self._failed[scheduler.scheduler] = refused | scheduler.apply_overrides(store.overrides)
+            of = params.get("key")
+            if isinstance(of, str) and of in failed:
+                raise Refused(failed[of])
+            return {"failed": failed} if failed else {}
+        key = params.get("key")
+        if not isinstance(key, str) or not key:
+            raise Refused("the command lacks key")
+        methods: dict[str, Callable[[str], dict[str, Any]]] = {
+            "delete_schedule": scheduler.delete_schedule,
+            "enable_schedule": scheduler.enable_schedule,
+            "disable_schedule": scheduler.disable_schedule,
+            "fire_schedule": scheduler.fire_schedule,
+        }
+        if command.action not in methods:
+            raise Unsupported(f"{scheduler.scheduler} cannot do that")
+        return methods[command.action](key)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine's adapter implements: its methods, its capabilities, its schedulers."""

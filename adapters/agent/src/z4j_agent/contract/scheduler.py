@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract between a scheduler and the agent: what makes tasks by the clock, and what operators may change about it.
+
+A scheduler belongs to an engine's adapter (`Adapter.schedulers`), or stands alone (APScheduler). Where its entries lie in a store that
+any process reaches, an operator's change is written there. Where they are code, the change is an *override*: the server keeps it, the
+agent is told all of them whenever it connects, and keeps a copy in its spool folder, so that they hold before the first fire of the
+next start. All methods but the scheduler's own hooks run in the agent's thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final, Literal
+
+from z4j_agent.contract.capabilities import Capability, Finding, Refused, Unsupported
+from z4j_agent.wire import digest_of
+from z4j_agent.wire.cron import BadCron, Cron, parse
+from z4j_agent.wire.redaction import MAX_ITEMS, redact, redact_arguments
+
+Kind = Literal["cron", "interval", "once", "other"]
+KINDS: Final[tuple[Kind, ...]] = ("cron", "interval", "once", "other")
+Outcome = Literal["sent", "failed", "missed", "skipped"]
+"""What became of a fire: the task was sent (APScheduler: its function was run), sending it failed, the scheduler itself let it pass
+because it was too late, or because an earlier run still went on."""
+ACTIONS: Final = ("save_schedule", "delete_schedule", "enable_schedule", "disable_schedule", "fire_schedule", "apply_overrides")
+LEVEL: Final = dict.fromkeys(ACTIONS, "operate")
+MAX_SHOWN: Final = 4_000
+MAX_INTERVAL_S: Final = 1e9
+EDITS: Final = ("save", "delete", "enable", "disable", "fire")
+"""What an entry may allow. Each that is missing in `ScheduleInfo.unable` is possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleInfo:
+    """One entry, as the scheduler holds it now. Times are microseconds UTC, None where the scheduler cannot tell.
+
+    `expression` is a cron expression (`z4j_agent.wire.cron`), the seconds of an interval as a number ("90", "0.5"), the time of a one-off
+    as ISO 8601 with offset, or, of kind `other`, the scheduler's own words.
+    """
+
+    key: str
+    """What the scheduler calls it; the same after a restart."""
+    name: str
+    kind: Kind
+    expression: str
+    timezone: str
+    """IANA name the expression is meant in. "" where it has none (intervals)."""
+    task_name: str
+    args: str = "[]"
+    """JSON for display: redacted (`show_arguments`), so that the secret ones hold the mask."""
+    kwargs: str = "{}"
+    queue: str = ""
+    priority: int | None = None
+    is_enabled: bool = True
+    next_at: int | None = None
+    last_at: int | None = None
+    is_code: bool = False
+    """It is written in the application's code; a change to it is an override."""
+    unable: dict[str, str] = field(default_factory=dict)
+    """What cannot be done with this entry → why, half a sentence."""
+    note: str = ""
+    """One sentence for the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """What an operator wants an entry to be. `args` and `kwargs` are None where they stay as they are; a value that holds the mask is
+    taken from the entry's own at the same place (`overrides.merge_arguments`)."""
+
+    key: str
+    """"" for a new one."""
+    name: str
+    kind: Kind
+    expression: str
+    timezone: str
+    task_name: str
+    args: list[Any] | None
+    kwargs: dict[str, Any] | None
+    queue: str
+    priority: int | None
+    is_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A change to what is written in code, or an entry beside it (`is_new`). `spec` is None where only `is_enabled` differs."""
+
+    key: str
+    is_new: bool
+    is_deleted: bool
+    is_enabled: bool
+    spec: ScheduleSpec | None
+
+
+class Scheduler:
+    """One scheduler in this process. Subclass it beside the engine's adapter."""
+
+    scheduler: ClassVar[str]
+    """Its name: `celery_beat`, `rq_scheduler`, `rq_cron`, `huey_periodic`, `arq_cron`, `taskiq_scheduler`, `apscheduler`."""
+    engine: ClassVar[str]
+    """Whose tasks it makes; APScheduler, which runs functions, names itself."""
+    list_every_s: ClassVar[float] = 5.0
+
+    @property
+    def store(self) -> str:
+        """Where the entries are: `code`, or a name such as `django`, `redis`, `memory`."""
+        raise NotImplementedError
+
+    @property
+    def can_create(self) -> bool:
+        """Whether a new entry is possible, natively or as an override."""
+        return True
+
+    def is_here(self) -> bool:
+        """Whether this process can list and change the entries now; until then nothing is told."""
+        return self.is_firing()
+
+    def is_firing(self) -> bool:
+        """Whether this very process makes the tasks. A store can be listed by processes that do not."""
+        raise NotImplementedError
+
+    def tick_s(self) -> float:
+        """How long the scheduler may sleep before it looks again; a fire that late is still on time."""
+        return 1.0
+
+    def zone(self) -> str:
+        """IANA name of the zone entries without their own are meant in."""
+        return "UTC"
+
+    def list_schedules(self) -> list[ScheduleInfo]:
+        raise NotImplementedError
+
+    def findings(self) -> list[Finding]:
+        return []
+
+    def knows_task(self, name: str) -> bool:
+        """Whether the application offers this task beyond what the engine's adapter knows. Only a scheduler that stands alone has any."""
+        return False
+
+    def install(self) -> None:
+        """Connect the hooks. Called once per process tree, before any fork; must not connect to anything."""
+
+    def uninstall(self) -> None:
+        """Disconnect them."""
+
+    # -- what operators ask: a JSON-able account; Unsupported or Refused -----------------------------------------------
+    def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
+        """Creates or changes an entry in the store. Returns {"key": …}. Of code-defined ones the override is the way."""
+        raise Unsupported
+
+    def delete_schedule(self, key: str) -> dict[str, Any]:
+        raise Unsupported
+
+    def enable_schedule(self, key: str) -> dict[str, Any]:
+        raise Unsupported
+
+    def disable_schedule(self, key: str) -> dict[str, Any]:
+        raise Unsupported
+
+    def fire_schedule(self, key: str) -> dict[str, Any]:
+        """Makes the entry's task now, without moving its next run. Returns {"task_id": …}. It is no fire of the schedule's own."""
+        raise Unsupported
+
+    def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
+        """Makes the entries what the code says, changed by exactly these; also those of an earlier call that are gone now. Returns
+        {key: why} of those that could not be applied. Called again and again with the same list."""
+        raise Unsupported
+
+
+def capabilities(scheduler: Scheduler) -> list[Capability]:
+    """What a process declares of a scheduler, in the frame that declares an adapter's too: those of its methods that are its own."""
+    own = [action for action in ACTIONS if getattr(type(scheduler), action) is not getattr(Scheduler, action)]
+    return [Capability(action, "scheduler" if "apply_overrides" in own else "any", "exact") for action in own]
+
+
+def spec_of(said: dict[str, Any]) -> ScheduleSpec:
+    """From a command's parameters. Raises Refused where they are not one."""
+
+    def text(name: str) -> str:
+        found = said.get(name, "")
+        if not isinstance(found, str) or len(found) > 4_000:
+            raise Refused(f"{name} is a text")
+        return found
+
+    args, kwargs, priority = said.get("args"), said.get("kwargs"), said.get("priority")
+    if not (args is None or isinstance(args, list)) or not (kwargs is None or isinstance(kwargs, dict)):
+        raise Refused("args is a list and kwargs an object")
+    if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
+        raise Refused("priority is a number")
+    kind = text("kind")
+    if kind not in KINDS or kind == "other":
+        raise Refused("kind is cron, interval or once")
+    return ScheduleSpec(
+        text("key"), text("name"), kind, text("expression"), text("timezone"), text("task_name"), args, kwargs, text("queue"), priority,
+        said.get("is_enabled", True) is not False,
+    )  # fmt: skip
+
+
+def read_cron(text: str, whose: str = "") -> Cron:
+    """Of a spec of kind `cron`. `whose` names, at the beginning of the sentence, a scheduler that has no seconds. Raises Refused."""
+    try:
+        found = parse(text)
+    except BadCron as error:
+        raise Refused(str(error)) from None
+    if whose and found.seconds is not None:
+        raise Refused(f"{whose} has no seconds; the nearest is {' '.join(found.fields)}")
+    return found
+
+
+def read_interval(text: str) -> float:
+    """Seconds, of a spec of kind `interval`. Raises Refused."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise Refused(f"“{text[:40]}” is no number of seconds") from None
+    if not 0 < seconds < MAX_INTERVAL_S:
+        raise Refused("an interval is longer than nothing; the shortest is 1")
+    return seconds
+
+
+def read_whole_interval(text: str, whose: str) -> int:
+    """For those that count whole seconds; `whose` begins the sentence. Raises Refused with the nearest."""
+    seconds = read_interval(text)
+    if seconds != int(seconds):
+        raise Refused(f"{whose} intervals are whole seconds; the nearest is {max(1, round(seconds))}")
+    return int(seconds)
+
+
+def read_time(text: str) -> datetime:
+    """UTC, of a spec of kind `once`. Raises Refused."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
+    if found.tzinfo is None:
+        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
+    return found.astimezone(UTC)
+
+
+def overrides_of(said: Any) -> list[Override]:
+    """From a command's parameters, or from the copy on disk. Raises Refused."""
+    if not isinstance(said, list):
+        raise Refused("overrides is a list")
+    found = []
+    for item in said:
+        if not isinstance(item, dict) or not isinstance(item.get("key"), str):
+            raise Refused("an override has a key")
+        spec = item.get("spec")
+        is_enabled = item.get("is_enabled", True) is not False
+        changed = spec_of({**spec, "key": item["key"]}) if isinstance(spec, dict) else None
+        found.append(Override(item["key"], bool(item.get("is_new")), bool(item.get("is_deleted")), is_enabled, changed))
+    return found
+
+
+def show_arguments(args: Any, kwargs: Any, secret: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, str]:
+    """Arguments as the redacted JSON of `ScheduleInfo.args` and `.kwargs`. `names` are the task's positional parameters, so that a
+    secret passed by position is known by its name. What is too long to show is the JSON text "…", and stays as it is in an edit."""
+    positional = list(args or ())
+    shown = redact_arguments(positional, names, secret)[0] if len(positional) <= MAX_ITEMS else redact(positional, secret)[0]
+    return _json(shown), _json(redact(dict(kwargs or {}), secret)[0])
+
+
+def _json(shown: Any) -> str:
+    text = json.dumps(shown, default=str, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN else '"…"'
+
+
+__all__ = [
+    "ACTIONS", "EDITS", "KINDS", "LEVEL", "MAX_INTERVAL_S", "MAX_SHOWN", "Kind", "Outcome", "Override", "ScheduleInfo", "ScheduleSpec",
+    "Scheduler", "capabilities", "digest_of", "overrides_of", "read_cron", "read_interval", "read_time",
+    "read_whole_interval", "show_arguments", "spec_of",
+]  # fmt: skip

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be found amiss without asking anybody: the settings, the spool folder, the adapters. Said by the doctor and in every hello.
+
+Each check looks and changes nothing. The known traps of an engine are its adapter's own findings.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.contract.adapter import Adapter, Finding
+from z4j_agent.runtime.log import FILE, read_log
+from z4j_agent.settings import LOOPBACK, Settings, agent_version
+from z4j_agent.spool.spool import SEGMENT_SUFFIX
+from z4j_agent.spool.spool_location import file_system_of, is_network
+
+ENGINES = ("celery", "rq", "dramatiq", "huey", "arq", "taskiq")
+LOG_LINES = 5
+"""Warnings of the agent's log that the doctor shows."""
+ENOUGH_FREE = 64 * 1024 * 1024
+"""Bytes free on the spool's file system below which a busy hour without a server could fill it."""
+
+
+def of_settings(settings: Settings) -> list[Finding]:
+    """The connection string as it was understood, without its secrets."""
+    found = []
+    place = f"{settings.host}:{settings.port}"
+    if settings.is_tls:
+        trust = "the server's key is pinned" if settings.pin else "the certificates of this system decide whom to trust"
+        found.append(Finding("ok", f"The connection string leads to {place} over TLS; {trust}."))
+    elif settings.host in LOOPBACK:
+        found.append(Finding("ok", f"The connection string leads to {place} in plaintext, which stays on this machine."))
+    else:
+        what = f"The connection to {place} is plaintext, so the network between can read the token and every task."
+        found.append(Finding("warning", what, "Use a connection string that begins with z4j:// (TLS)."))
+    if settings.seal_key is None:
+        what = "There is no seal key, so no task's message is kept and none can be retried."
+        remedy = "Paste the app's whole connection string: the seal key is the part between the dot and the @."
+        found.append(Finding("warning", what, remedy))
+    else:
+        found.append(Finding("ok", f"Originals are sealed with key {settings.seal_key.key_id}, which never leaves this process."))
+    return found
+
+
+def of_folder(settings: Settings) -> list[Finding]:
+    """The folder where events wait: whose it is, where it lies, and how much room there is."""
+    folder = settings.spool
+    remedy = "Give the agent a folder of its own on a local disk in Z4J_SPOOL."
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists() or place.is_symlink())
+        wrong = _wrong_with(folder) if there == folder else _cannot_be_made(folder, there)
+        if wrong:
+            return [Finding("error", wrong, remedy)]
+        if is_network(there):
+            what = f"The spool folder {folder} lies on a network file system ({file_system_of(there)}), so events wait in memory instead."
+            return [Finding("error", what, remedy)]
+        found = []
+        if there == folder and stat.S_IMODE(os.lstat(folder).st_mode) != 0o700:
+            what = f"The spool folder {folder} can be read by others until the agent makes it private at its next start."
+            found.append(Finding("warning", what, f"Run chmod 700 {folder}, and look who changed it."))
+        return [*found, *_room(folder, there, settings.spool_limit)]
+    except OSError as error:
+        return [Finding("error", f"The spool folder {folder} cannot be looked at ({error.strerror}).", remedy)]
+
+
+def _wrong_with(folder: Path) -> str:
+    facts = os.lstat(folder)
+    if not stat.S_ISDIR(facts.st_mode):
+        return f"The spool folder {folder} is a link or a file, so events wait in memory instead."
+    if facts.st_uid != os.geteuid():
+        return f"The spool folder {folder} belongs to another user (id {facts.st_uid}), so events wait in memory instead."
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"The spool folder {folder} is not writable, so events wait in memory instead."
+    return ""
+
+
+def _cannot_be_made(folder: Path, there: Path) -> str:
+    if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
+        return ""
+    return f"The spool folder {folder} is not there and cannot be made in {there}, so events wait in memory instead."
+
+
+def _room(folder: Path, there: Path, limit: int) -> list[Finding]:
+    waiting = sum(path.stat().st_size for path in folder.glob(f"*{SEGMENT_SUFFIX}"))
+    facts = os.statvfs(there)
+    free = facts.f_bavail * facts.f_frsize
+    found = []
+    if waiting > limit // 2:
+        what = f"{waiting >> 20} MB of events wait in {folder}; at {limit >> 20} MB the oldest are dropped and the gap is shown."
+        found.append(Finding("warning", what, "See whether the server is reachable, or raise Z4J_SPOOL_LIMIT_MB."))
+    if free < ENOUGH_FREE:
+        what = f"Only {free >> 20} MB are free where events wait ({folder}); when the disk is full, they are dropped and counted."
+        found.append(Finding("warning", what, "Free some space, or name another disk in Z4J_SPOOL."))
+    if not found:
+        found.append(Finding("ok", f"Events wait in {folder}: {waiting >> 10} kB of at most {limit >> 20} MB, {free >> 20} MB free."))
+    return found
+
+
+def of_adapters(adapters: Iterable[Adapter]) -> list[Finding]:
+    """Versions that belong together, and engines that nobody watches."""
+    adapters = tuple(adapters)
+    agent, watched, found = agent_version(), {adapter.engine for adapter in adapters}, []
+    for adapter in adapters:
+        own = installed(f"z4j-{adapter.engine}")
+        if own and own != agent:
+            what = f"z4j-{adapter.engine} is {own} and z4j-agent is {agent}; they are made and tested together."
+            found.append(Finding("warning", what, f"Install z4j-{adapter.engine} {agent}."))
+        else:
+            found.append(Finding("ok", f"{adapter.engine} {_version_of(adapter)} is watched."))
+    for engine in ENGINES:
+        if engine in watched or not installed(engine):
+            continue
+        if not installed(f"z4j-{engine}"):
+            what = f"{engine} is installed here and its adapter is not, so its tasks are not seen."
+            found.append(Finding("warning", what, f"Install z4j-{engine}, if this application uses {engine}."))
+        else:
+            what = f"z4j-{engine} is installed and was not started in this process, so its tasks are not seen."
+            found.append(Finding("warning", what, f"Call z4j_{engine}.install where the application is made."))
+    if not found:
+        what = "No engine and no adapter is installed in this environment, so there is nothing to watch."
+        found.append(Finding("warning", what, "Run this in the environment of the application."))
+    return found
+
+
+def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
+    """What the adapters have to say of their engines. Never raises."""
+    found = []
+    for adapter in adapters:
+        try:
+            found += adapter.findings()
+        except Exception as error:
+            let_through(error)
+            faults.report(f"examining {adapter.engine}", error)
+            what = f"The configuration of {adapter.engine} could not be examined ({type(error).__name__})."
+            found.append(Finding("warning", what, "Nothing else is affected by that."))
+    return found
+
+
+def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
+    """The warnings that belong on a worker's page for as long as they last. Never raises.
+
+    `is_in_folder`: events wait in the folder of the settings; where they do not, the agent has said why.
+    """
+    try:
+        found = [*of_settings(settings), *(of_folder(settings) if is_in_folder else ())]
+    except Exception as error:
+        let_through(error)
+        faults.report("examining the settings", error)
+        return []
+    return [sentence_of(finding) for finding in found if finding.level != "ok"]
+
+
+def sentence_of(finding: Finding) -> str:
+    """What was found and what to do, as one text."""
+    return f"{finding.what} {finding.remedy}".strip()
+
+
+def installed(distribution: str) -> str:
+    """The version of an installed distribution, "" when it is not there."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _version_of(adapter: Adapter) -> str:
+    try:
+        return adapter.engine_version()
+    except Exception as error:
+        let_through(error)
+        faults.report(f"finding the version of {adapter.engine}", error)
+        return "of unknown version"
+
+
+def of_log(settings: Settings) -> list[Finding]:
+    """The newest warnings of this application's agents: they are in a file of their own, for nothing of ours is in the host's log."""
+    found = []
+    for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above
+        lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]
+        found += [Finding("warning", f"The agent logged: {line[:300]}", f"The whole log is {path}.") for line in lines]
+    return found

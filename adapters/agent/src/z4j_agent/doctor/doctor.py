@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m z4j_agent doctor`: whether this application's agent would reach its server, and what is amiss in its environment.
+
+It says hello and goodbye to the server as a process of its own and touches nothing else: no spool, no queue, no task.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import sys
+import textwrap
+import time
+from dataclasses import asdict
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.sync.client import ClientConnection
+
+import z4j_agent
+from z4j_agent import wire
+from z4j_agent.capture.guard import faults
+from z4j_agent.connection.dial import dial
+from z4j_agent.connection.tls import PinMismatch
+from z4j_agent.contract.adapter import Finding
+from z4j_agent.doctor import checks
+from z4j_agent.settings import BadSettings, Settings, agent_version
+from z4j_agent.wire.session import ProtocolError, Refusal, Session, Welcomed
+
+TCP_TIMEOUT_S = 5.0
+SKEW_S = 2.0
+"""Two clocks further apart than this put the events of one task into the wrong order on a page."""
+
+Report = list[tuple[str, Finding]]
+"""(topic, finding) in the order in which they are read."""
+
+
+def examine(target: str = "") -> Report:
+    """Everything the doctor knows to look at. `target` is `module:object` of the application, imported so that its hooks are there."""
+    report: Report = []
+    if target:
+        report += [("application", _load(target))]
+    agent = z4j_agent.current()
+    try:
+        settings = agent.settings if agent is not None else z4j_agent.settings_of()
+    except BadSettings as error:
+        return [*report, ("settings", Finding("error", f"z4j is off: {error}.", "Correct it; the application itself is not affected."))]
+    if settings is None:
+        what = "z4j is off: there is no connection string, neither in Z4J_URL nor in the framework's settings."
+        return [*report, ("settings", Finding("error", what, "Set Z4J_URL to what `z4j token create` printed."))]
+    adapters = agent.adapters if agent is not None else ()
+    report += [("settings", finding) for finding in checks.of_settings(settings)]
+    report += [("server", finding) for finding in ask_server(settings)]
+    report += [("spool", finding) for finding in checks.of_folder(settings)]
+    if target:
+        report += [("engines", finding) for finding in (*checks.of_adapters(adapters), *checks.of_engines(adapters))]
+    else:
+        report += [("engines", Finding("ok", "No application was named, so its engines were not examined: add its module:object."))]
+    for place, (count, kind) in list(faults.by_place.items()):
+        what = f"While this ran the agent could not do {place} ({kind}, {count} times)."
+        report.append(("agent", Finding("warning", what, "The application is not affected; tell the people who make z4j.")))
+    return [*report, *(("log", finding) for finding in checks.of_log(settings))]
+
+
+def _load(target: str) -> Finding:
+    module, _, name = target.partition(":")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split(".") if name else ():
+            found = getattr(found, part)
+    except (Exception, SystemExit) as error:
+        what = f"{target} could not be imported: {type(error).__name__}: {str(error)[:300]}."
+        return Finding("error", what, "Run this in the application's folder, with its environment and its variables.")
+    return Finding("ok", f"{target} was imported as the application does it.")
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
+def ask_server(settings: Settings) -> list[Finding]:
+    """A real handshake, step by step: name, port, TLS and pin, token, welcome; then what the welcome tells."""
+    if (unreachable := _try_port(settings)) is not None:
+        return [unreachable]
+    try:
+        with dial(settings) as connection:
+            return _greet(settings, connection)
+    except Exception as error:
+        return [_of_failure(settings, error)]
+
+
+def _try_port(settings: Settings) -> Finding | None:
+    place = f"{settings.host}:{settings.port}"
+    waits = "Nothing is lost meanwhile: events wait in the spool folder."
+    try:
+        socket.create_connection((settings.host, settings.port), timeout=TCP_TIMEOUT_S).close()
+    except socket.gaierror:
+        return Finding("error", f"The name {settings.host} cannot be resolved here. {waits}", "Correct the host in Z4J_URL, or the DNS.")
+    except TimeoutError:
+        what = f"{place} does not answer within {TCP_TIMEOUT_S:.0f} seconds. {waits}"
+        return Finding("error", what, "Open that port outwards in the firewall; the agent dials out and nothing dials in.")
+    except OSError as error:
+        what = f"{place} cannot be reached ({error.strerror or error}). {waits}"
+        return Finding("error", what, "Start the server there, or correct the host and port in Z4J_URL.")
+    return None
+
+
+def _greet(settings: Settings, connection: ClientConnection) -> list[Finding]:
+    session = Session()
+    sent = time.time()
+    connection.send(session.send_hello(_hello(settings)))
+    answer = session.receive(connection.recv(timeout=10))
+    received = time.time()
+    if isinstance(answer, Refusal):
+        return [_of_refusal(answer)]
+    assert isinstance(answer, Welcomed), "in this state the session lets nothing else through"
+    connection.send(session.send_goodbye("the doctor has seen enough"))
+    took = (received - sent) * 1000
+    found = [Finding("ok", f"The server accepts the token and answers in {took:.0f} ms (protocol {wire.PROTOCOL}).")]
+    return [*found, of_clock(answer.at / 1e6, sent, received), of_seal_key(settings, answer.seal_key)]
+
+
+def _hello(settings: Settings) -> dict[str, Any]:
+    """A process that can do nothing: no engines, no capabilities, so that the server asks nothing of it."""
+    return {
+        "agent_version": agent_version(), "boot": secrets.token_hex(6), "spool": secrets.token_hex(8), "host": socket.gethostname(),
+        "pid": os.getpid(), "role": "producer", "worker": "", "app": settings.app, "environment": settings.environment,
+        "release": settings.release, "engines": {}, "capabilities": [], "allow": "read", "denied": [],
+        "seal_key": settings.seal_key.key_id if settings.seal_key else None, "shipper": False, "at": time.time_ns() // 1000,
+        "notes": ["This is the agent's doctor."],
+    }  # fmt: skip
+
+
+def of_clock(server: float, sent: float, received: float) -> Finding:
+    """Seconds since 1970: the server's, and ours around it."""
+    off = (sent + received) / 2 - server
+    unsure = (received - sent) / 2
+    if abs(off) <= SKEW_S + unsure:
+        return Finding("ok", f"This clock and the server's agree within {max(0.1, abs(off) + unsure):.1f} seconds.")
+    what = f"This clock is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the server's, so times on pages are off by that."
+    return Finding("warning", what, "Keep both clocks with NTP; durations are right all the same.")
+
+
+def of_seal_key(settings: Settings, app_key: str | None) -> Finding:
+    """Our key against the app's: a foreign one seals what no other process of the app can open."""
+    own = settings.seal_key.key_id if settings.seal_key else ""
+    if not own:
+        what = f"Its app seals with key {app_key} and this process with none." if app_key else "The app has no seal key yet either."
+        return Finding("warning", what, "Paste the app's whole connection string.")
+    if app_key is None or own == app_key:
+        return Finding("ok", f"The seal key {own} is {'the one of the app' if app_key else 'the first the server hears of'}.")
+    what = f"This process seals with key {own} and its app with {app_key}: what it seals, the app's other processes cannot send again."
+    return Finding("warning", what, "Take the seal key of the app's first connection string, and name this one in Z4J_SEAL_KEYS.")
+
+
+def _of_refusal(refusal: Refusal) -> Finding:
+    what = f"The server turns this process away: {refusal.message} ({refusal.code})."
+    if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN):
+        return Finding("error", what, "Make a new token with `z4j token create` and paste the whole connection string.")
+    if refusal.code == wire.BAD_PROTOCOL:
+        return Finding("error", what, "Upgrade the server first, then the agents; it serves this version and the one before.")
+    if refusal.code == wire.TOO_MANY:
+        return Finding("error", what, "Wait a few minutes; until then events wait in the spool folder.")
+    return Finding("error", what, refusal.hint or "Try again; if it stays so, look into the server's log.")
+
+
+def _of_failure(settings: Settings, error: Exception) -> Finding:
+    place = f"{settings.host}:{settings.port}"
+    if isinstance(error, PinMismatch):
+        what = f"Another server answers at {place} than the one the connection string was made for; it was shown nothing."
+        return Finding("error", what, "If the server got a new key, paste its new connection string; else find out who answers there.")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what = f"The certificate of {place} is not one this system trusts ({error.verify_message})."
+        return Finding("error", what, "Use a connection string with ?pin=, as the server prints it, or install its CA.")
+    if isinstance(error, ssl.SSLError):
+        what = f"{place} does not speak TLS ({error.reason or 'the handshake failed'})."
+        return Finding("error", what, "Start the server with --tls, or see what else listens on that port.")
+    if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
+        return _of_refusal(Refusal(wire.BAD_TOKEN, wire.CLOSE[wire.BAD_TOKEN]))
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code in wire.CLOSE:
+        return _of_refusal(Refusal(error.rcvd.code, error.rcvd.reason or wire.CLOSE[error.rcvd.code]))
+    if isinstance(error, InvalidHandshake | ProtocolError):
+        what = f"Something answers at {place}, and it is no z4j gateway ({type(error).__name__})."
+        return Finding("error", what, "Correct the port in Z4J_URL, or let the proxy before it pass WebSockets on /agent.")
+    what = f"{place} ended the conversation ({type(error).__name__})."
+    return Finding("error", what, "Try again; if it stays so, look into the server's log.")
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+def exit_code(report: Report) -> int:
+    """2 when there are errors, else 0: a warning is to be read, and must not fail a deployment."""
+    levels = {finding.level for _, finding in report}
+    return 2 if "error" in levels else 0
+
+
+def as_json(report: Report) -> str:
+    findings = [{"topic": topic, **asdict(finding)} for topic, finding in report]
+    return json.dumps({"agent_version": agent_version(), "exit_code": exit_code(report), "findings": findings}, indent=2)
+
+
+def as_text(report: Report) -> str:
+    """For a terminal without colours."""
+    lines, last = [f"z4j-agent {agent_version()}, Python {sys.version.split()[0]}"], ""
+    for topic, finding in report:
+        if topic != last:
+            lines += ["", topic]
+            last = topic
+        lines.append(_wrapped(f"  {finding.level:<8} ", finding.what))
+        if finding.remedy:
+            lines.append(_wrapped(" " * 11, finding.remedy))
+    levels = [finding.level for _, finding in report]
+    count = f"{levels.count('ok')} in order, {levels.count('warning')} to look at, {levels.count('error')} wrong"
+    return "\n".join([*lines, "", count])
+
+
+def _wrapped(head: str, text: str) -> str:
+    width = min(110, max(50, shutil.get_terminal_size().columns))
+    return textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)

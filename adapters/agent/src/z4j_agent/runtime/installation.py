@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an engine's package is installed into an application and uninstalled from it, as often as the application likes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import z4j_agent
+from z4j_agent.capture.guard import faults, let_through
+from z4j_agent.runtime.log import log
+
+
+def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int | None = None) -> bool:
+    """Whether the installed version is one the adapter knows; if not, one log line says so. `newest` is a major version."""
+    found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
+    if found < oldest:
+        log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
+        return False
+    if newest is not None and found and found[0] > newest:
+        log.error("z4j is off: %s %s is not supported, only %d.x is", engine, version, newest)
+        return False
+    return True
+
+
+def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], make: Callable[[], Any], settings: dict[str, Any]) -> Any:
+    """Starts the agent with the adapter `make` gives, unless the engine is too old. Never raises.
+
+    Returns the adapter, or None when z4j is off. `settings` are those of `z4j_agent.start`.
+    """
+    try:
+        if not is_supported(engine, version(), oldest):
+            return None
+        adapter = make()
+        return adapter if z4j_agent.start(adapter, **settings) is not None else None
+    except Exception as error:
+        let_through(error)
+        faults.report("install", error)
+        return None
+
+
+class Installation:
+    """`install` and `uninstall` of one engine's package.
+
+    `version` is "package:attribute", or the name of a distribution. `load` imports what makes the adapter, or the scheduler that stands
+    alone: it is called with the target and the options of `install`. One that has `watch(target, *options)`, which may be called twice
+    for one target, and `unwatch(target)` is made once and watches all targets; of another kind there is one for each target. `real` gives
+    the object itself where a proxy of it, or None for the usual one, was given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        oldest: tuple[int, int],
+        load: Callable[[], Callable[..., Any]],
+        *,
+        newest: int | None = None,
+        real: Callable[[Any], Any] = lambda target: target,
+    ) -> None:
+        self._name, self._version, self.oldest, self._newest = name, version, oldest, newest
+        self._load, self._real = load, real
+        self._watched: dict[int, tuple[Any, Any]] = {}
+        """By the identity of the target: it, and the part of the agent that watches it."""
+
+    def install(self, target: Any = None, *options: Any, **settings: Any) -> None:
+        """Watches the target from now on. Works again after `uninstall` and after `z4j_agent.stop`. Never raises."""
+        try:
+            self._install(self._real(target), options, settings)
+        except Exception as error:
+            let_through(error)
+            faults.report("install", error)
+
+    def uninstall(self, target: Any = None) -> None:
+        """Stops watching the target, or all of them where none is given. Never raises."""
+        try:
+            self._forget_stopped()
+            for key in list(self._watched) if target is None else [id(self._real(target))]:
+                self._leave(key)
+        except Exception as error:
+            let_through(error)
+            faults.report("uninstall", error)
+
+    def part_for(self, target: Any = None) -> Any:
+        """What watches this target, None where nothing does."""
+        self._forget_stopped()
+        held = self._watched.get(id(self._real(target)))
+        return None if held is None else held[1]
+
+    def _install(self, target: Any, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
+        part = self.part_for(target) or next((part for _, part in self._watched.values() if hasattr(part, "watch")), None)
+        if part is None:
+            if not is_supported(self._name, _version_of(self._version), self.oldest, self._newest):
+                return
+            part = self._load()(target, *options)
+            z4j_agent.start(part, **settings)
+            if not z4j_agent.has(part):
+                return
+        elif hasattr(part, "watch"):
+            part.watch(target, *options)
+        self._watched[id(target)] = target, part
+
+    def _leave(self, key: int) -> None:
+        target, part = self._watched.pop(key, (None, None))
+        if part is None:
+            return
+        if all(other is not part for _, other in self._watched.values()):
+            z4j_agent.remove(part)
+        else:
+            part.unwatch(target)
+
+    def _forget_stopped(self) -> None:
+        """`z4j_agent.stop` has taken them off."""
+        self._watched = {key: held for key, held in self._watched.items() if z4j_agent.has(held[1])}
+
+
+def _version_of(said: str) -> str:
+    from importlib.metadata import version
+    from pkgutil import resolve_name
+
+    return str(resolve_name(said)) if ":" in said else version(said)

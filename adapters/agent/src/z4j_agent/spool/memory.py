@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last resort where no folder can be written: a socket pair whose reading end only the first process owns.
+
+Forked children inherit the writing end. It dies with its reader and holds a few thousand records at most, which is why a file comes
+first; what does not fit is counted and reported as a gap.
+"""
+
+from __future__ import annotations
+
+import collections
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from z4j_agent.spool.shipper import Batch
+from z4j_agent.wire import MAX_BATCH
+
+KEEP_BYTES = 16 * 1024 * 1024
+MAX_DATAGRAM = 128 * 1024
+
+
+class MemorySpool:
+    """Both halves of the spool in one: the methods of `Spool` and of `Shipper`."""
+
+    folder: Path | None = None
+
+    def __init__(self, origin: Callable[[], bytes]) -> None:
+        self.dropped = 0
+        self.dropped_total = 0
+        self.bytes = 0
+        self.is_holder = True
+        self.is_elsewhere = False
+        self._origin = origin
+        self._open()
+
+    def _open(self) -> None:
+        self._reader, self._writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._writer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * 1024 * 1024)
+        self._writer.setblocking(False)
+        self._reader.setblocking(False)
+        self._is_reader = True
+        self._waiting: collections.deque[bytes] = collections.deque()
+        self._sent: list[bytes] = []
+        self._number = 0
+
+    def append(self, record: bytes) -> bool:
+        try:
+            if len(record) > MAX_DATAGRAM:
+                raise OSError("too long for a datagram")
+            self._writer.send(record)
+        except OSError:
+            self.dropped += 1
+            self.dropped_total += 1
+            return False
+        return True
+
+    def take_dropped(self) -> int:
+        dropped, self.dropped = self.dropped, 0
+        return dropped
+
+    def new_segment(self) -> None:
+        """The present origin; in a forked child that is to have a connection of its own, also a pair of its own."""
+        if not self._is_reader:
+            self.close()
+            self._open()
+            self.bytes = 0
+        self.append(self._origin())
+
+    def after_fork_in_child(self) -> None:
+        """The child only writes; its parent reads."""
+        self._is_reader = False
+        self._reader.close()
+
+    def close(self) -> None:
+        """The end of the process: what comes later is refused and counted."""
+        self._reader.close()
+        self._writer.close()
+
+    # -- the reading half ----------------------------------------------------------------------------------------------
+    def try_take(self) -> bool:
+        return True
+
+    def give_up(self) -> None:
+        """Nobody else could take over."""
+
+    def rewind(self) -> None:
+        """For a new connection: what was sent and not acked goes again, behind the origin, which may have been dropped."""
+        self._waiting.extendleft(reversed(self._sent))
+        self._sent = []
+        self._waiting.appendleft(self._origin())
+        self.bytes += len(self._waiting[0])
+
+    def next_batch(self) -> Batch | None:
+        self._receive()
+        taken: list[bytes] = []
+        size = 0
+        while self._waiting and (not taken or size + len(self._waiting[0]) <= MAX_BATCH):
+            record = self._waiting.popleft()
+            taken.append(record)
+            size += len(record)
+        if not taken:
+            return None
+        data = b"".join(taken)
+        self._sent.append(data)
+        self._number += 1
+        return Batch("memory", self._number, data)
+
+    def acked(self, batch: Batch) -> None:
+        if self._sent and self._sent[0] == batch.data:
+            self.bytes -= len(self._sent.pop(0))
+
+    def is_empty(self) -> bool:
+        """May be asked from any thread, so it only peeks. A child's writes are its parent's to wait for."""
+        if not self._is_reader:
+            return True
+        try:
+            self._reader.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return not self._waiting and not self._sent
+        return False
+
+    def tidy(self) -> None:
+        """Keeps the newest; the oldest are dropped and counted."""
+        while self.bytes > KEEP_BYTES and self._waiting:
+            self.bytes -= len(self._waiting.popleft())
+            self.dropped += 1
+            self.dropped_total += 1
+
+    def _receive(self) -> None:
+        while True:
+            try:
+                record = self._reader.recv(MAX_DATAGRAM)
+            except OSError:
+                return
+            self._waiting.append(record)
+            self.bytes += len(record)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small files of the spool folder that several processes share: a JSON value that is replaced whole, and lines that are only added.
+
+The same rules hold for all of them:
+
+- A file is created with mode 0600. Links are not followed. A pipe or a device in the place of a file is refused without waiting.
+- A value is replaced atomically: a reader sees the old value or the new one, never a part of one.
+- A file that cannot be read or is broken is *unknown*, never empty: what was read from it before stays in force, and the problem is
+  reported once as a fault. Reading never raises.
+- Writing raises OSError. The file then is as it was before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from z4j_agent.capture.guard import faults, let_through
+
+T = TypeVar("T")
+Stamp = tuple[int, int, int]
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""A larger file is not one of ours."""
+KEEP_BYTES: Final = 1024 * 1024
+"""A file of lines that has grown beyond this loses its older half."""
+
+
+def open_shared(path: Path, how: int) -> int:
+    """A descriptor of a plain file. Raises OSError, also for a link, and for a pipe, which could make the host wait."""
+    fd = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return fd
+
+
+def replace_file(path: Path, content: bytes) -> Stamp:
+    """Gives the file this content, atomically, and returns its stamp. Raises OSError. Nothing is left behind then."""
+    # The name is random, not the process id: two containers that share the folder may have equal ids.
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(open_shared(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(content)
+            file.flush()
+            stamp = _stamp_of(os.fstat(file.fileno()))  # before the file has its name: another process may replace it at once
+        fresh.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+    return stamp
+
+
+def _stamp_of(facts: os.stat_result) -> Stamp:
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
+class SharedJson(Generic[T]):
+    """`parse` makes the caller's type of the JSON value, and raises an exception of any type for a value of another form. `dump` is the
+    reverse, `decode` reads JSON from the bytes. `path` is None where there is no spool folder: then this process alone has the value."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        parse: Callable[[Any], T],
+        dump: Callable[[T], Any] = lambda value: value,
+        decode: Callable[[bytes], Any] = json.loads,
+    ) -> None:
+        self._path = path
+        self._parse, self._dump, self._decode = parse, dump, decode
+        self._value: T | None = None
+        self._stamp: Stamp | None = None
+        """Of the version that was read last; None where there was no file."""
+        self._bad: Stamp | None = None
+        """Of a version whose content is broken, so that it is not read again at every look."""
+        self.error: Exception | None = None
+        """Why the content is unknown. None where it is known; that there is no file is known, too."""
+
+    def changed(self) -> bool:
+        """Whether `read` would return something else than the last time. Costs one `stat`."""
+        before = self._stamp
+        self.read()
+        return self._stamp != before
+
+    def read(self) -> T | None:
+        """The value; None where there is no file. While the file is unknown, see `error`, the last value that was read, or None."""
+        if self._path is None:
+            return self._value
+        try:
+            stamp = _stamp_of(os.lstat(self._path))
+            if stamp == self._stamp:
+                self.error = None
+            elif stamp != self._bad:
+                self._load(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._value = self._stamp = self.error = None
+        except OSError as error:
+            self._report(error)
+        return self._value
+
+    def _load(self, path: Path) -> None:
+        with os.fdopen(open_shared(path, os.O_RDONLY), "rb") as file:
+            stamp, content = _stamp_of(os.fstat(file.fileno())), file.read(MAX_BYTES + 1)
+        try:
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes")
+            value = self._parse(self._decode(content))
+        except Exception as error:  # whatever nonsense makes a parser raise
+            let_through(error)
+            self._bad = stamp
+            self._report(error)
+        else:
+            self._value, self._stamp, self.error = value, stamp, None
+
+    def _report(self, error: Exception) -> None:
+        """Once for each error in a row: an unreadable file may be asked for before every task."""
+        if type(error) is not type(self.error) or str(error) != str(self.error):
+            faults.report(f"reading {self._path.name if self._path else 'a shared file'}", error)
+        self.error = error
+
+    def replace(self, value: T) -> None:
+        """Raises OSError."""
+        if self._path is not None:
+            self._stamp = replace_file(self._path, json.dumps(self._dump(value)).encode() + b"\n")
+        self._value, self.error = value, None
+
+    def remove(self) -> None:
+        """Raises OSError."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        self._value = self._stamp = self.error = None
+
+
+class SharedLines:
+    """Lines that any process adds, each whole, and that are read once by each. The older half is dropped when the file becomes large."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = 0, 0
+        """Inode and size of the file when it was read last."""
+        self._position = 0
+        """Up to where it was read: a line may be torn."""
+
+    def append(self, line: bytes) -> None:
+        """Adds a line, given without its end. Raises OSError when it could not be written whole."""
+        fd = open_shared(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        try:
+            size = os.fstat(fd).st_size
+            is_torn = bool(size) and os.pread(fd, 1, size - 1) != b"\n"  # a full disk, or a process that was killed
+            line = b"\n" * is_torn + line + b"\n"
+            if os.write(fd, line) != len(line):
+                raise OSError(errno.ENOSPC, "the line could not be written whole", str(self._path))
+        finally:
+            os.close(fd)
+        if size > KEEP_BYTES:
+            with os.fdopen(open_shared(self._path, os.O_RDONLY), "rb") as file:
+                replace_file(self._path, file.read()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
+
+    def read(self, take: Callable[[list[bytes], bool], None]) -> None:
+        """Hands over the lines that were added since the last call, and whether they are those of another file, which has taken the place
+        of the one before. Costs one `stat` where there are none. Raises OSError."""
+        try:
+            facts = os.lstat(self._path)
+        except (FileNotFoundError, NotADirectoryError):
+            if self._seen[0]:
+                take([], True)
+            self._seen, self._position = (0, 0), 0
+            return
+        if (facts.st_ino, facts.st_size) == self._seen:
+            return
+        with os.fdopen(open_shared(self._path, os.O_RDONLY), "rb") as file:
+            facts = os.fstat(file.fileno())
+            is_other = facts.st_ino != self._seen[0] or facts.st_size < self._position
+            position = 0 if is_other else self._position
+            file.seek(position)
+            content = file.read()
+        whole = content.rfind(b"\n") + 1  # the last line may be being written
+        take(content[:whole].split(b"\n")[:-1], is_other)
+        # Only now: another thread that finds nothing new must find everything taken.
+        self._seen, self._position = (facts.st_ino, position + len(content)), position + whole
+
+
+class SharedIds:
+    """Ids of tasks that no worker of this spool folder may run, for engines that cannot revoke a task. Each is one line, as JSON: an id may
+    hold anything. Asking costs one `stat`. The oldest may be forgotten: z4j repeats an open cancellation to every worker that connects."""
+
+    def __init__(self, path: Path, *, is_permitted: bool = True) -> None:
+        """Where the owner does not permit cancellations (any more), the file has no effect."""
+        self._lines = SharedLines(path)
+        self._is_permitted = is_permitted
+        self._name = path.name
+        self._ids: set[str] = set()
+
+    def add(self, task_id: str, broker: str = "") -> None:
+        """Of that broker alone, "" for any. Raises OSError when it cannot be written: then this process alone has it."""
+        entry = _entry(task_id, broker)
+        if self._is_permitted and self._holds(entry):
+            return
+        self._ids.add(entry)
+        self._lines.append(json.dumps(entry).encode("ascii"))
+
+    def has(self, task_id: str, broker: str = "") -> bool:
+        """Whether the task of this id and this broker was added. Never raises."""
+        return self._is_permitted and (self._holds(task_id) or (bool(broker) and _entry(task_id, broker) in self._ids))
+
+    def _holds(self, entry: str) -> bool:
+        try:
+            self._lines.read(self._take)
+        except OSError as error:
+            faults.report(f"reading {self._name}", error)
+        return entry in self._ids
+
+    def _take(self, lines: list[bytes], is_other: bool) -> None:
+        """What was cancelled stays so, also when the file was shortened or removed."""
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a line torn by a full disk
+                self._ids.add(str(json.loads(line)))
+
+
+def _entry(task_id: str, broker: str) -> str:
+    """Two brokers may have a task of one id."""
+    return f"{broker}\0{task_id}" if broker else task_id

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reading half of the spool: whoever holds `ship.lock` sends what the segments hold and deletes what is acked.
+
+Bytes are passed on as they stand, never decoded. The one rule for deleting: the holder of `ship.lock` takes the segment's own
+flock (so nobody has it open for writing any more) and finds no complete record behind the acked offset. Dead, rotated and exited
+writers are the same case. Nothing is ever truncated.
+
+Used by the agent's thread alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from z4j_agent.runtime.native_threads import ticks
+from z4j_agent.spool.shared_file import replace_file
+from z4j_agent.spool.spool import SEGMENT_SUFFIX
+from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, RECORD_START, encode_record
+
+LOCK = "ship.lock"
+GAP = RECORD_START + b'["gap",'
+CURSOR_EVERY_S = 0.1
+"""Other processes of the folder read the cursor to learn what is acked (`is_empty`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Whole records of one segment, and the offset behind them."""
+
+    segment: str
+    end: int
+    data: bytes
+
+
+class Shipper:
+    """`folder` is the spool folder; `limit` the bytes it may hold before the oldest segments are given up."""
+
+    def __init__(self, folder: Path, limit: int, report: Callable[[bytes], bool]) -> None:
+        self.folder = folder
+        self.limit = limit
+        self.bytes = 0
+        """What the folder held unacked when it was last tidied."""
+        self.lock_fd = -1
+        self.is_holder = False
+        self.is_elsewhere = False
+        """Whether another process was found to ship this folder."""
+        self._report = report
+        self._read: dict[str, int] = {}
+        self._acked: dict[str, int] = {}
+        self._is_cursor_stale = False
+        self._cursor_saved_at = 0.0
+
+    # -- the lock ------------------------------------------------------------------------------------------------------
+    def try_take(self) -> bool:
+        """True when this process ships this folder. The kernel gives the lock away the moment its holder dies. Never raises."""
+        if self.is_holder:
+            return True
+        try:
+            if self.lock_fd < 0:
+                self.lock_fd = os.open(
+                    self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+                )  # kept open while we wait for our turn, so that a fork never meets a descriptor without a name
+            fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._is_lock_current():
+                self.give_up()
+                return False
+        except BlockingIOError:
+            self.is_elsewhere = True
+            return False
+        except OSError:  # the folder is gone; the next append makes it again
+            return False
+        self._acked = self._load_cursor()
+        self._read = dict(self._acked)
+        self.is_holder, self.is_elsewhere = True, False
+        return True
+
+    def give_up(self) -> None:
+        """Lets another process ship; what is not acked is sent again by it."""
+        if self.is_holder:
+            self._save_cursor()
+        self.is_holder = False
+        fd, self.lock_fd = self.lock_fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def after_fork_in_child(self) -> None:
+        """A child would keep the lock beyond the death of its parent."""
+        self.is_holder = self.is_elsewhere = False
+        fd, self.lock_fd = self.lock_fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def _is_lock_current(self) -> bool:
+        """Whether the file we locked is still the one others would lock: the folder may have been wiped."""
+        try:
+            return os.stat(self.folder / LOCK).st_ino == os.fstat(self.lock_fd).st_ino
+        except OSError:
+            return False
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def rewind(self) -> None:
+        """Forgets what was sent and not acked, so that it is sent again: call it for every new connection."""
+        self._read = dict(self._acked)
+
+    def next_batch(self) -> Batch | None:
+        """The oldest unsent records, up to MAX_BATCH bytes, or None. Raises OSError only when the folder is unreadable."""
+        for path in self._segments():
+            if self._size(path) > self._read.get(path.name, 0) and (found := self._cut(path)) is not None:
+                self._read[found.segment] = found.end
+                return found
+        return None
+
+    def acked(self, batch: Batch) -> None:
+        """The server has committed everything up to the end of this batch."""
+        self._acked[batch.segment] = max(batch.end, self._acked.get(batch.segment, 0))
+        self._is_cursor_stale = True
+        if ticks() - self._cursor_saved_at >= CURSOR_EVERY_S:
+            self._save_cursor()
+
+    def is_empty(self) -> bool:
+        """Whether everything that has been captured is acked. Where another process ships, its cursor is believed."""
+        acked = self._acked if self.is_holder else self._load_cursor()
+        return all(self._rest(path, acked.get(path.name, 0)) == 0 for path in self._segments())
+
+    def tidy(self) -> None:
+        """Deletes what is finished, keeps the size limit, saves the cursor. Cheap; call it about once a second."""
+        if not self._is_lock_current():
+            self.give_up()
+            return
+        total = unacked = 0
+        segments = self._segments()
+        for path in segments:
+            size = self._size(path)
+            if self._rest(path, self._acked.get(path.name, 0)) == 0 and self._delete_if_free(path):
+                continue
+            total += size
+            unacked += max(0, size - self._acked.get(path.name, 0))
+        self.bytes = unacked
+        for path in segments:
+            if total <= self.limit:
+                break
+            total -= self._give_up_segment(path)
+        for gone in [name for name in self._acked if not (self.folder / name).exists()]:
+            self._acked.pop(gone, None)
+            self._read.pop(gone, None)
+        self._save_cursor()
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    def _segments(self) -> list[Path]:
+        """Oldest first: names begin with the time they were opened at."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = sorted(entry.name for entry in entries if entry.name.endswith(SEGMENT_SUFFIX))
+        except FileNotFoundError:
+            return []
+        return [self.folder / name for name in names]
+
+    @staticmethod
+    def _size(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _cut(self, path: Path) -> Batch | None:
+        """Whole records from the read offset on. One record larger than a batch travels alone; larger still is skipped."""
+        offset = self._read.get(path.name, 0)
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            for size in (MAX_BATCH, MAX_RECORD + 2):
+                data = os.pread(file.fileno(), size, offset)
+                end = data.rfind(RECORD_END) + 1
+                if end:
+                    return Batch(path.name, offset + end, data[:end])
+                if len(data) < size:
+                    return None  # a torn record; its writer may still be at it
+            return self._skip(path, file.fileno(), offset)
+        return None
+
+    def _skip(self, path: Path, fd: int, offset: int) -> Batch | None:
+        """Passes over one record beyond MAX_RECORD and reports it as a gap."""
+        start = offset
+        while data := os.pread(fd, MAX_BATCH, offset):
+            end = data.find(RECORD_END) + 1
+            if end:
+                self._gap(f"{path.name}:{start}", 1, offset + end - start, "a record was too large")
+                return Batch(path.name, offset + end, b"")
+            offset += len(data)
+        return None
+
+    @staticmethod
+    def _rest(path: Path, offset: int) -> int:
+        """Bytes of complete records behind `offset`; 0 when there are none, as behind a torn record of a dead writer."""
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            while data := os.pread(file.fileno(), MAX_BATCH, offset):
+                if end := data.rfind(RECORD_END) + 1:
+                    return end
+                offset += len(data)
+        return 0
+
+    def _delete_if_free(self, path: Path) -> bool:
+        """Deletes a segment nobody can write to. The second look under its lock closes the race with a last write."""
+        with self._locked(path) as fd:
+            if fd < 0 or self._rest(path, self._acked.get(path.name, 0)):
+                return False
+            path.unlink(missing_ok=True)
+            return True
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _locked(path: Path) -> Iterator[int]:
+        """The segment under its flock, or -1 while somebody may still write to it or when it is gone."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            yield -1
+            return
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield -1
+            else:
+                yield fd
+        finally:
+            os.close(fd)
+
+    def _give_up_segment(self, path: Path) -> int:
+        """Drops one of the oldest segments because the folder is full, and says what went with it. Returns the bytes freed.
+
+        A segment somebody may still write to stays: its writer would not notice, and it is at most one a process.
+        """
+        with self._locked(path) as fd:
+            if fd < 0:
+                return 0
+            offset, size = self._acked.get(path.name, 0), os.fstat(fd).st_size
+            count, gaps = _count(fd, offset)
+            facts = (path.name, count, size - offset, "the spool was full")
+            untold = [gap for gap in gaps if not self._report(gap)]  # what was lost before must not be forgotten with this
+            is_told = self._gap(*facts)
+            path.unlink(missing_ok=True)
+            if not is_told:  # the disk was full for the report as well; now there is room
+                self._gap(*facts)
+            for gap in untold:
+                self._report(gap)
+            return size
+
+    def _gap(self, key: str, count: int, size: int, cause: str) -> bool:
+        """Idempotent by its key: the same loss reported twice is one loss."""
+        opened = key.partition("-")[0]
+        first_at = int(opened) // 1000 if opened.isdigit() else 0
+        at = time.time_ns() // 1000
+        facts = {"count": count, "bytes": size, "first_at": first_at, "last_at": at, "cause": cause}
+        return self._report(encode_record(["gap", key, at, facts]))
+
+    def _load_cursor(self) -> dict[str, int]:
+        try:
+            loaded = json.loads((self.folder / "cursor").read_bytes())
+        except (OSError, ValueError):
+            return {}  # without a cursor everything still arrives, only more of it twice
+        if not isinstance(loaded, dict):
+            return {}
+        return {str(name): offset for name, offset in loaded.items() if isinstance(offset, int) and offset >= 0}
+
+    def _save_cursor(self) -> None:
+        if not self._is_cursor_stale:
+            return
+        self._cursor_saved_at = ticks()
+        try:  # only the holder of the lock writes it
+            replace_file(self.folder / "cursor", json.dumps(self._acked).encode())
+        except OSError:
+            return  # a full disk: the cursor is a convenience, not a promise
+        self._is_cursor_stale = False
+
+
+def _count(fd: int, offset: int) -> tuple[int, list[bytes]]:
+    """How many records stand behind `offset`, and those among them that report earlier losses, which are not counted."""
+    count, torn = 0, b""
+    gaps: list[bytes] = []
+    while data := os.pread(fd, MAX_BATCH, offset):
+        *records, torn = (torn + data).split(RECORD_END)
+        whole = [record[max(0, record.rfind(RECORD_START)) :] for record in records]  # a torn one may stand before it
+        told = [record + RECORD_END for record in whole if record.startswith(GAP)]
+        count, gaps, offset = count + len(records) - len(told), gaps + told, offset + len(data)
+    return count, gaps

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The writing half of the spool: one append-only segment per process tree, one `write` per record.
+
+Who may call it: any thread of any process that imported the agent, also in a forked child, also in a signal handler.
+The append path takes no lock and opens nothing. Segments are RFC 7464 (see `wire`), so a torn record harms only itself.
+
+A segment belongs to whoever holds an flock on it; forked children share the open file description and therefore the lock, so the
+lock is free exactly when nobody can write any more. That is all the shipper needs to know before it deletes (`shipper.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import resource
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from z4j_agent.runtime.native_threads import ticks
+
+SEGMENT_SUFFIX = ".seg"
+ROTATE_BYTES = 1024 * 1024
+"""A segment is left for a new one at this size, so that acked data can be deleted soon."""
+CHECK_EVERY_S = 1.0
+CHECK_EVERY_BYTES = 256 * 1024
+
+
+class SpoolUnusable(Exception):
+    """The folder cannot be used. The message says why; the caller tries the next place."""
+
+
+def prepare_folder(folder: Path) -> None:
+    """Makes `folder` ours alone (0700). Raises SpoolUnusable for a link, a foreign owner or a folder we cannot write."""
+    try:
+        _make_private(folder)
+        facts = os.lstat(folder)
+    except OSError as error:
+        raise SpoolUnusable(f"spool folder {folder} cannot be made: {error.strerror}") from error
+    if is_foreign(folder.parent):
+        raise SpoolUnusable(f"spool folder {folder} lies in a folder of another user")
+    if not stat.S_ISDIR(facts.st_mode):
+        raise SpoolUnusable(f"spool folder {folder} is a link or not a folder")
+    if facts.st_uid != os.geteuid():
+        raise SpoolUnusable(f"spool folder {folder} belongs to another user")
+    if stat.S_IMODE(facts.st_mode) != 0o700:
+        try:
+            folder.chmod(0o700)
+        except OSError as error:
+            raise SpoolUnusable(f"spool folder {folder} cannot be made private: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SpoolUnusable(f"spool folder {folder} is not writable")
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether it lies where anybody may have made it, and is not ours. Raises OSError."""
+    return _is_shared(folder.parent) and (os.path.islink(folder) or os.lstat(folder).st_uid != os.geteuid())
+
+
+def _make_private(folder: Path) -> None:
+    """Like `mkdir -p`, but what is made belongs to us alone. Raises OSError."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+
+
+def _is_shared(folder: Path) -> bool:
+    """A place like /tmp, where anybody may have made the folder we found."""
+    return bool(stat.S_IMODE(os.stat(folder).st_mode) & stat.S_IWOTH)
+
+
+def _high_number(fd: int) -> int:
+    """The same file under a high descriptor number, which a host's `closerange` and reuse of low numbers leave alone."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(512, max(3, soft // 2)))
+    except OSError:
+        return fd
+    os.close(fd)
+    return high
+
+
+class Spool:
+    """Appends records to the current segment of this process tree.
+
+    `origin` gives the bytes of the origin record; it is asked for whenever a segment is opened and must not raise.
+    """
+
+    def __init__(self, folder: Path, origin: Callable[[], bytes]) -> None:
+        self.folder = folder
+        self.dropped = 0
+        """Records that could not be written; reported as a gap by the next append that works."""
+        self.dropped_total = 0
+        """The same since the process began."""
+        self._origin = origin
+        self._fd = -1
+        self._inode = 0
+        self._written = 0
+        self._unchecked = 0
+        self._checked_at = 0.0
+        self._changing = threading.Lock()
+        """Only ever tried, never waited for: whoever opens or exchanges the segment holds it. Append goes on without it."""
+
+    def append(self, record: bytes) -> bool:
+        """Writes one record with one `write`. False when it could not be written whole; never raises OSError."""
+        try:
+            self._unchecked += len(record)
+            if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or ticks() - self._checked_at >= CHECK_EVERY_S:
+                self._ensure()
+            try:
+                written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
+            except OSError as error:
+                if error.errno != errno.EBADF:  # EBADF: the host closed what it did not open. Open another, write once more.
+                    raise
+                self._ensure()
+                written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
+        except OSError:
+            written = -1
+        if written != len(record):  # nothing, or a torn record, which readers pass over
+            self.dropped += 1
+            self.dropped_total += 1
+            return False
+        self._written += written
+        if self._written >= ROTATE_BYTES:
+            self._rotate()
+        return True
+
+    def after_fork_in_child(self) -> None:
+        """The child goes on appending to the inherited descriptor; only the lock must be fresh."""
+        self._changing = threading.Lock()
+
+    def new_segment(self) -> None:
+        """Leaves the current segment, so that the next one begins with the present origin; opens one where there is none.
+
+        Called before a worker forks, so that its children inherit an open segment instead of opening one each.
+        """
+        if self._fd >= 0:
+            self._rotate()
+            return
+        with contextlib.suppress(OSError):  # the next append tries again, and counts it if that fails too
+            self._ensure()
+
+    def close(self) -> None:
+        """Gives up the segment. Later appends open a new one."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def take_dropped(self) -> int:
+        """How many records were refused since the last call."""
+        dropped, self.dropped = self.dropped, 0
+        return dropped
+
+    # -- segments ------------------------------------------------------------------------------------------------------
+    def _ensure(self) -> None:
+        """Opens a segment unless the descriptor still names ours: another inode or no link means it must not be written to.
+
+        Does nothing while another thread is at it (then there may be no segment yet, see `_write_aside`). Raises OSError.
+        """
+        if not self._changing.acquire(blocking=False):
+            return
+        try:
+            self._unchecked, self._checked_at = 0, ticks()
+            if self._fd >= 0 and self._is_ours():
+                return
+            self._fd = -1
+            fd, inode = self._open()
+            self._written, self._inode, self._fd = 0, inode, fd
+        finally:
+            self._changing.release()
+
+    def _is_ours(self) -> bool:
+        try:
+            facts = os.fstat(self._fd)
+        except OSError:
+            return False  # closed by the host
+        if facts.st_ino != self._inode:
+            return False  # the number belongs to the host now and is left alone
+        if facts.st_nlink > 0:
+            self._written = facts.st_size
+            return True
+        os.close(self._fd)  # ours, but unlinked: the folder was wiped
+        return False
+
+    def _write_aside(self, record: bytes) -> int:
+        """A segment for this one record, for a thread (or signal handler) that comes while the first segment is being opened."""
+        fd, _ = self._open()
+        try:
+            return os.write(fd, record)
+        finally:
+            os.close(fd)
+
+    def _open(self) -> tuple[int, int]:
+        """A new segment under our flock, beginning with the origin record. Raises OSError."""
+        while True:
+            path = self.folder / f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(3)}{SEGMENT_SUFFIX}"
+            try:
+                fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                _make_private(self.folder)
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(fd).st_nlink == 0:
+                    raise BlockingIOError
+                fd = _high_number(fd)
+                origin = self._origin()
+                if os.write(fd, origin) != len(origin):
+                    raise OSError(errno.ENOSPC, "the origin was not written whole")
+                return fd, os.fstat(fd).st_ino
+            except BlockingIOError:  # the shipper met the newborn first and has deleted it, or is about to
+                os.close(fd)
+            except OSError:
+                os.close(fd)
+                raise
+
+    def _rotate(self) -> None:
+        """Opens the next segment under the same number: a thread in the middle of `write` hits the old or the new file."""
+        if not self._changing.acquire(blocking=False):
+            return
+        try:
+            if self._fd < 0 or not self._is_ours():
+                self._fd = -1  # the next append opens another
+                return
+            fd, inode = self._open()
+            os.dup2(fd, self._fd, inheritable=False)
+            os.close(fd)
+            self._inode, self._written = inode, 0
+        except OSError:
+            self._written = 0  # the segment just grows; the next round tries again
+        finally:
+            self._changing.release()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a record becomes bytes, and a batch of records a binary frame. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import struct
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any
+
+from z4j_agent.wire.kinds import RECORD_END, RECORD_START
+
+__all__ = ["digest_of", "encode_record", "pack_batch", "quote", "split_records", "unpack_batch"]
+
+_SEQ = struct.Struct(">Q")
+
+
+def encode_record(record: list[Any]) -> bytes:
+    """One record as bytes, ready for a single `write`. Lone surrogates survive as escapes;"""
+    return RECORD_START + json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii") + RECORD_END
+
+
+def digest_of(value: Any) -> str:
+    """Names a JSON value, so that both ends can tell whether they hold the same."""
+    import hashlib  # costs the host a millisecond, and few processes need it
+
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def split_records(data: bytes) -> list[bytes]:
+    """The complete records inside `data`, without their framing. Torn records are left out: they were never finished."""
+    return [part[:-1] for part in data.split(RECORD_START) if part.endswith(RECORD_END)]
+
+
+def pack_batch(seq: int, records: bytes) -> bytes:
+    """A binary frame: sequence number, then records exactly as they stand in the spool."""
+    return _SEQ.pack(seq) + records
+
+
+def unpack_batch(frame: bytes) -> tuple[int, bytes]:
+    """The reverse of `pack_batch`. Raises ValueError when the frame is too short to hold a sequence number."""
+    if len(frame) < _SEQ.size:
+        raise ValueError("a batch has at least eight bytes")
+    return _SEQ.unpack_from(frame)[0], frame[_SEQ.size :]

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cron expressions as z4j writes them, whoever runs them. Pure; the server reads them with the same code.
+
+Five fields (minute, hour, day, month, weekday), or six with the second in front. Weekdays are always written by name, because 0 is
+Sunday in cron, Celery and Huey, and Monday in APScheduler and arq; months by number. What means one thing everywhere is allowed:
+`*`, numbers, names, lists, ranges and steps. `L`, `W`, `#`, `H` and `R` are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Final
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+ALIASES: Final = {
+    "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * sun", "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
+}  # fmt: skip
+BOUNDS: Final = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
+"""Lowest and highest number of each field. A weekday is 0 (Sunday) to 7 (Sunday again) while it is read, and never written so."""
+LONGEST: Final = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
+MAX_LENGTH: Final = 200
+SECOND: Final = 1_000_000
+HORIZON_DAYS: Final = 15_000
+"""The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
+_MAX_SHIFT_S: Final = 3 * 3_600
+"""No zone has moved its clocks by more within a day."""
+_HOUR: Final = timedelta(hours=1)
+
+
+class BadCron(ValueError):
+    """The text is no expression. The message says what is wrong with it, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """The sets of what matches. `weekdays` count from Monday, 0. `seconds` is None in an expression of five fields."""
+
+    seconds: frozenset[int] | None
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    fields: tuple[str, ...]
+    """The five texts from the minute on, as they are written."""
+
+    @property
+    def is_any_day(self) -> bool:
+        return len(self.days) == 31
+
+    @property
+    def is_any_weekday(self) -> bool:
+        return len(self.weekdays) == 7
+
+    @property
+    def is_every_hour(self) -> bool:
+        return len(self.hours) == 24
+
+    @classmethod
+    def of(
+        cls,
+        minutes: Iterable[int],
+        hours: Iterable[int],
+        days: Iterable[int],
+        months: Iterable[int],
+        weekdays: Iterable[int],
+        seconds: Iterable[int] | None = None,
+    ) -> Cron:
+        """Of sets, as a scheduler has them. One that is empty never matches."""
+        held = frozenset(minutes), frozenset(hours), frozenset(days), frozenset(months), frozenset(weekdays)
+        fields = _text(held[0], 0, 59), _text(held[1], 0, 23), _text(held[2], 1, 31), text_of_months(held[3]), text_of_weekdays(held[4])
+        return cls(None if seconds is None else frozenset(seconds), *held, fields)
+
+    @property
+    def sets(self) -> tuple[frozenset[int], ...]:
+        """What matches: minutes, hours, days, months and weekdays."""
+        return self.minutes, self.hours, self.days, self.months, self.weekdays
+
+    @property
+    def text(self) -> str:
+        """The expression: two that mean the same hours need not be equal texts, but `*` is written wherever everything matches."""
+        first = () if self.seconds is None else (_text(self.seconds, 0, 59),)
+        return " ".join((*first, *self.fields))
+
+    def matches_day(self, day: date, *, day_or: bool = True) -> bool:
+        """`day_or`: where both day and weekday are restricted, one of them is enough, as in cron. Huey, arq, rq-scheduler and APScheduler
+        want both."""
+        is_day, is_weekday = day.day in self.days, day.weekday() in self.weekdays
+        day_or = day_or and not self.is_any_day and not self.is_any_weekday
+        return day.month in self.months and ((is_day or is_weekday) if day_or else (is_day and is_weekday))
+
+    def next_after(self, at: int, zone: tzinfo, *, day_or: bool = True, by_clock: bool = False) -> int | None:
+        """The first due time after `at`, in microseconds UTC; None where there is none within forty years.
+
+        On the day the clocks change there are two rules. By z4j's own, a local time that does not exist is due as much later as the clocks
+        skip, and one that comes twice is due the first time, or both times where every hour matches. `by_clock` is the rule of
+        schedulers that look at the clock every minute (Huey, taskiq): what does not exist does not come, what is repeated comes twice.
+        """
+        if not (self.minutes and self.hours and self.seconds != frozenset()):
+            return None
+        after = at // SECOND
+        # From the day before: what the clocks skip at its end is due today.
+        day = datetime.fromtimestamp(after, UTC).astimezone(zone).date() - timedelta(days=1)
+        best: int | None = None
+        for _ in range(HORIZON_DAYS):
+            if best is not None and _start_of(day, 0, zone) - _MAX_SHIFT_S > best:
+                break
+            if self.matches_day(day, day_or=day_or):
+                for hour in sorted(self.hours):
+                    start = _start_of(day, hour, zone)
+                    if best is not None and start - _MAX_SHIFT_S > best:
+                        break
+                    if start + _MAX_SHIFT_S + 3_600 > after:
+                        due = min((due for due in self._within(day, hour, zone, after, by_clock=by_clock) if due > after), default=None)
+                        best = due if best is None or (due is not None and due < best) else best
+            day += timedelta(days=1)
+        return None if best is None else best * SECOND
+
+    def _within(self, day: date, hour: int, zone: tzinfo, after: int, *, by_clock: bool) -> Iterator[int]:
+        """The due times in one local hour, as seconds UTC; where the clocks do not change, the first one after `after` alone."""
+        start = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
+        end = (start.replace(tzinfo=None) + _HOUR).replace(tzinfo=zone)
+        seconds = sorted(self.seconds) if self.seconds is not None else [0]
+        if len({of.replace(fold=fold).utcoffset() for of in (start, end) for fold in (0, 1)}) == 1:
+            first = int(start.timestamp())
+            for minute in sorted(self.minutes):
+                if first + minute * 60 + seconds[-1] > after:
+                    yield next(due for second in seconds if (due := first + minute * 60 + second) > after)
+                    return
+            return
+        for minute in self.minutes:
+            for second in seconds:
+                yield from _instants(start.replace(minute=minute, second=second), by_clock=by_clock, is_hourly=self.is_every_hour)
+
+
+def _start_of(day: date, hour: int, zone: tzinfo) -> int:
+    return int(datetime(day.year, day.month, day.day, hour, tzinfo=zone).timestamp())
+
+
+def _instants(local: datetime, *, by_clock: bool, is_hourly: bool) -> Iterator[int]:
+    """When a local time is, as seconds UTC."""
+    first, second = (int(local.replace(fold=fold).timestamp()) for fold in (0, 1))
+    if not by_clock:
+        yield first  # of one that does not exist: as much later
+        if is_hourly and second > first:
+            yield second
+        return
+    for due in (first, second):
+        if datetime.fromtimestamp(due, UTC).astimezone(local.tzinfo).replace(tzinfo=None, fold=0) == local.replace(tzinfo=None, fold=0):
+            yield due
+
+
+def parse(text: str) -> Cron:
+    """An expression as people write it. Raises BadCron."""
+    text = " ".join(text.lower().split())
+    if len(text) > MAX_LENGTH:
+        raise BadCron(f"An expression has at most {MAX_LENGTH} characters.")
+    if text == "@reboot":
+        raise BadCron("@reboot names no time.")
+    parts = ALIASES.get(text, text).split(" ")
+    if len(parts) not in (5, 6) or not text:
+        raise BadCron("An expression has five fields: minute, hour, day, month, weekday; or six, with the second in front.")
+    seconds = _set("second", parts[0]) if len(parts) == 6 else None
+    minute, hour, day, month, weekday = parts[-5:]
+    days, months = _set("day", day), _set("month", month, MONTHS, 1)
+    weekdays = frozenset((number - 1) % 7 for number in _set("weekday", weekday, ("sun", *WEEKDAYS[:6]), 0))
+    found = Cron(
+        seconds, _set("minute", minute), _set("hour", hour), days, months, weekdays,
+        (_plain(minute, 60), _plain(hour, 24), "*" if len(days) == 31 else day, text_of_months(months), text_of_weekdays(weekdays)),
+    )  # fmt: skip
+    if found.is_any_weekday and min(days) > max(LONGEST[number] for number in months):
+        raise BadCron(f"No month of this expression has a day {min(days)}.")
+    return found
+
+
+def expression(
+    minutes: Iterable[int],
+    hours: Iterable[int],
+    days: Iterable[int],
+    months: Iterable[int],
+    weekdays: Iterable[int],
+    seconds: Iterable[int] | None = None,
+) -> str:
+    """The expression that matches these sets; weekdays count from Monday, 0."""  # fmt: skip
+    fields = (
+        _text(minutes, 0, 59), _text(hours, 0, 23), _text(days, 1, 31), text_of_months(frozenset(months)),
+        text_of_weekdays(frozenset(weekdays)),
+    )  # fmt: skip
+    return " ".join(fields if seconds is None else (_text(seconds, 0, 59), *fields))
+
+
+def text_of_weekdays(weekdays: Iterable[int]) -> str:
+    """By name. Runs of three and more become ranges, never over Sunday: its place in a week differs from one scheduler to the next."""
+    found = frozenset(weekdays)
+    if len(found) == 7:
+        return "*"
+    pieces = [_range(run, WEEKDAYS) for run in _runs(found - {6})]
+    return ",".join([*pieces, *(["sun"] if 6 in found else [])])
+
+
+def text_of_months(months: Iterable[int]) -> str:
+    return _text(months, 1, 12)
+
+
+def _plain(field: str, count: int) -> str:
+    """The text as it was typed, or `*` where it says all."""
+    bounds = BOUNDS["minute" if count == 60 else "hour"]
+    return "*" if len(_expanded(field, *bounds, {})) == count else field
+
+
+def _set(kind: str, text: str, names: tuple[str, ...] = (), first: int = 0) -> frozenset[int]:
+    low, high = BOUNDS[kind]
+    words = {name: number for number, name in enumerate(names, first)}
+    try:
+        return frozenset(_expanded("*" if text == "?" and kind in ("day", "weekday") else text, low, high, words))
+    except BadCron as error:
+        raise BadCron(f"{kind.capitalize()}: {error}") from None
+    except ValueError:
+        hint = ""
+        if any(letter in text for letter in "lw#hr?") and not set(text) & set("-,/"):
+            hint = " L, W, # and the like do not mean the same everywhere and are not used here."
+        raise BadCron(f"“{text}” is no {kind}.{hint}") from None
+
+
+def _expanded(text: str, low: int, high: int, words: Mapping[str, int]) -> set[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        span, slash, step_text = part.partition("/")
+        step = int(step_text) if slash else 1
+        if step < 1:
+            raise BadCron(f"“{part}” has no step.")
+        start, dash, end = span.partition("-")
+        if span == "*":
+            first, last = low, 6 if high == 7 else high
+        else:
+            first = _number(start, words)
+            last = _number(end, words) if dash else (high if slash else first)
+        if not (low <= first <= high and low <= last <= high):
+            raise BadCron(f"“{part}” is beyond {low} to {high}.")
+        if first > last:
+            if not words:
+                raise BadCron(f"The range “{span}” runs backwards.")
+            last += 7 if high == 7 else 12
+        size = 7 if high == 7 else high
+        found.update((number - low) % size + low if words else number for number in range(first, last + 1, step))
+    return found
+
+
+def _number(text: str, words: Mapping[str, int]) -> int:
+    if text in words:
+        return words[text]
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(text)
+    return int(text)
+
+
+def _runs(numbers: Iterable[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
+
+
+def _range(run: list[int], words: tuple[str, ...] = ()) -> str:
+    said = [words[number] if words else str(number) for number in run]
+    return f"{said[0]}-{said[-1]}" if len(run) > 2 else ",".join(said)
+
+
+def _text(numbers: Iterable[int], low: int, high: int) -> str:
+    """The shortest of `*`, a step over all, and a list of ranges."""
+    found = sorted(set(numbers))
+    if len(found) == high - low + 1:
+        return "*"
+    if len(found) > 2 and found[0] == low:
+        step = found[1] - found[0]
+        if found == list(range(low, high + 1, step)):
+            return f"*/{step}"
+    return ",".join(_range(run) for run in _runs(found))

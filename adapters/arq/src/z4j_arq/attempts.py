@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of one job while it is enqueued, and while a worker has it. All of it happens in one event loop."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from z4j_arq.messages import ENGINE, MARK, now, task_id_of
+
+UNTOLD = -1
+_KEYS = frozenset({"t", "f", "a", "k", "et"})
+_YEAR_2001_MS = 10**12
+
+
+class Sending:
+    """One call of `enqueue_job`, until arq has stored the job."""
+
+    __slots__ = ("at", "body", "code", "enqueued_ms", "is_marked", "names", "parent_id")
+
+    def __init__(self, code: str, parent_id: str) -> None:
+        self.at = now()
+        self.code = code
+        self.parent_id = parent_id
+        self.enqueued_ms = 0
+        self.body = b""
+        self.names: tuple[str, ...] | None = None
+        """Positional parameters of the task's function; None where this process does not have it and the worker tells the arguments."""
+        self.is_marked = False
+
+
+class Run:
+    """From the moment a worker took the job to its end. `attempt` is UNTOLD until arq has said which try it is."""
+
+    __slots__ = (
+        "args", "attempt", "began_ns", "body", "did_return", "enqueued_ms", "error", "failure", "has_ended",
+        "has_message", "has_verdict", "is_aborted", "is_asked_to_stop", "is_finishing", "is_kept", "is_marked", "is_stopping",
+        "job_id", "kwargs", "limit_s", "malformed", "name", "queue", "received_at", "result", "runtime", "started_at", "told",
+        "worker",
+    )  # fmt: skip
+
+    def __init__(self, worker: Any, job_id: str, score: int) -> None:
+        self.worker = worker
+        self.job_id = job_id
+        self.queue = str(worker.queue_name)
+        self.received_at = now()
+        self.attempt = UNTOLD
+        self.name = ""
+        self.args: Any = ()
+        self.kwargs: Any = {}
+        self.enqueued_ms = score if score > _YEAR_2001_MS else 0  # until its message says so: what was not deferred is scored by it
+        self.body = b""
+        self.is_marked = False
+        """Whether the producer has told its arguments."""
+        self.has_message = False
+        self.malformed: BaseException | None = None
+        self.limit_s: float | None = None
+        self.started_at: int | None = None
+        self.began_ns = 0
+        self.runtime: int | None = None
+        self.did_return = False
+        self.result = ""
+        self.error: BaseException | None = None
+        """What the task's function raised."""
+        self.told = ("", "", "")
+        """That in words: type, message, traceback."""
+        self.failure: BaseException | None = None
+        """What arq itself keeps as the reason of a failure, where it keeps one."""
+        self.has_verdict = False
+        self.is_kept = True
+        """False once arq could not serialise the result."""
+        self.is_aborted = False
+        self.is_asked_to_stop = False
+        self.is_stopping = False
+        self.is_finishing = False
+        self.has_ended = False
+
+    @property
+    def task_id(self) -> str:
+        return task_id_of(self.job_id, self.enqueued_ms)
+
+    def read(self, body: bytes, message: Any) -> None:
+        """arq's message: `f` name, `a` and `k` arguments, `t` the try to begin at, `et` when it was enqueued (jobs.py:serialize_job)."""
+        self.body = body
+        if isinstance(message, Mapping) and message.keys() >= _KEYS:
+            self.name, self.args, self.kwargs = str(message["f"]), message["a"], message["k"]
+            self.enqueued_ms, self.is_marked, self.has_message = int(message["et"] or 0), MARK in message, True
+
+    def begin(self) -> int:
+        """The function is about to be called: sets the start by both clocks and returns it."""
+        self.began_ns = time.perf_counter_ns()
+        self.started_at = now()
+        return self.started_at
+
+    def stop_clock(self) -> None:
+        self.runtime = (time.perf_counter_ns() - self.began_ns) // 1000
+
+    def head(self, at: int, token: str) -> tuple[str, str, int, int, str, str, str]:
+        """The common beginning of this run's records."""
+        return ENGINE, self.task_id, max(self.attempt, 0), at, token, self.name, self.queue
+
+
+current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("z4j_arq_run", default=None)
+"""The run whose code is executing; asyncio copies it into the tasks a job starts, so that what they enqueue knows its parent."""
+sent: contextvars.ContextVar[Sending | None] = contextvars.ContextVar("z4j_arq_sending", default=None)

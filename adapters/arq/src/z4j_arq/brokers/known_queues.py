@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the queues are that this process uses: arq's default queue has one name in every Redis, so a name alone is no place.
+
+Facts only, so that no pool of the application's is kept alive by us. Asks no Redis, but for `keep_fingerprint`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Final
+
+import redis
+
+import z4j_agent
+from z4j_agent.capture.broker import fingerprint_redis
+from z4j_arq.brokers.broker import Broker, Place, identity_of_settings
+
+MOST_QUEUES: Final = 1_000
+"""An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
+
+
+class Known:
+    """What this process has enqueued to, and the identity of each Redis."""
+
+    def __init__(self) -> None:
+        self._met: dict[Place, tuple[weakref.ref[Any], Broker]] = {}
+        self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._brokers: weakref.WeakKeyDictionary[Any, Broker] = weakref.WeakKeyDictionary()
+        self._first = ""
+        """The address of the Redis that was used first: `Z4J_BROKER` is its name."""
+
+    def meet(self, pool: Any, queue: str) -> str:
+        """The application has enqueued to that queue. Returns the identity of its Redis."""
+        place = (self.identity_of(pool), queue)
+        held = self._met.get(place)
+        if held is None or held[0]() is not pool:
+            self._met[place] = weakref.ref(pool), self.broker_of(pool)
+            if len(self._met) > MOST_QUEUES:
+                self._met.pop(next(iter(self._met)), None)
+        return place[0]
+
+    def met(self) -> list[tuple[Place, Broker]]:
+        return [(place, broker) for place, (_, broker) in list(self._met.items())]
+
+    def broker_of(self, pool: Any, writer: Any = None) -> Broker:
+        """What an ArqRedis says, and `writer`, a Worker with serialisers of its own."""
+        of = pool if writer is None else writer
+        found = self._brokers.get(of)
+        if found is None:
+            found = self._brokers[of] = Broker.of(pool, writer)
+        return found
+
+    def identity_of(self, pool: Any) -> str:
+        found = self._identities.get(pool)
+        if found is None:
+            found = self._identities[pool] = self._identify(pool)
+        return found
+
+    def identity_of_worker(self, worker: Any) -> str:
+        """The same of a worker, by its settings while it has no pool: arq makes one when it begins (arq/worker.py: `main`)."""
+        if worker.pool is not None:
+            return self.identity_of(worker.pool)
+        agent = z4j_agent.current()
+        return self._named(identity_of_settings(worker.redis_settings, agent.host if agent is not None else ""))
+
+    def _identify(self, pool: Any) -> str:
+        agent = z4j_agent.current()
+        return self._named(Broker.of(pool).identity(agent.host if agent is not None else ""))
+
+    def _named(self, address: str) -> str:
+        agent = z4j_agent.current()
+        self._first = self._first or address
+        return agent.settings.broker if agent is not None and agent.settings.broker and address == self._first else address
+
+    def keep_fingerprint(self, identity: str, client: Any) -> None:
+        """What this Redis says of itself; originals that are made from now on name it."""
+        agent = z4j_agent.current()
+        if agent is None or identity in agent.fingerprints:
+            return
+        try:
+            agent.fingerprints[identity] = fingerprint_redis(client, client.connection_pool)
+        except redis.ResponseError:  # it may not be asked
+            agent.fingerprints[identity] = ""

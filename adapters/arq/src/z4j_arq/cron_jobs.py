@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""arq's cron jobs, watched and changed: what every worker enqueues by the clock, and what operators want it to enqueue instead or besides.
+
+Twice a second or so a worker goes through `cron_jobs` (arq, worker.py:run_cron), a list of its own, and enqueues what is due within the
+next moment, to run at its time. So overrides are another list in its place. An entry of ours is a `CronJob` like any other; when arq
+enqueues it, the name of the function it is for and its arguments are put in, which arq's own cannot carry. All workers of a queue do the
+same, and the job's id, made of the name and the time, lets one of them succeed: only that one tells the fire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from arq.cron import cron
+
+from z4j_agent.capture.guard import guard
+from z4j_agent.capture.hooks import now, override_store, report_fire
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.overrides import Resolved, merge_arguments, resolve
+from z4j_agent.contract.scheduler import Override, ScheduleSpec
+from z4j_agent.runtime.native_threads import ticks
+from z4j_arq.messages import task_id_of
+from z4j_arq.schedulers.overrides import fields_of, micro, zone_of
+
+SCHEDULER: Final = "arq_cron"
+PREFIX: Final = "cron:"
+LOOK_S: Final = 1.0
+"""How often a worker looks whether other overrides lie on disk; it costs one `stat`."""
+AHEAD: Final = 60_000_000
+"""arq sends no sooner than twice its `poll_delay` before the time. What seems to be further ahead is a local time that the clocks skip: arq
+compares local times, and takes it for past when they have been put forward."""
+OWN_ARGUMENTS: Final = frozenset({"function", "_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
+
+
+@dataclass(frozen=True, slots=True)
+class OverriddenEntry:
+    """An entry that is new or changed."""
+
+    spec: ScheduleSpec
+    job: Any
+    """The `CronJob` that stands for it."""
+    expression: str
+    function: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    is_enabled: bool
+
+
+@dataclass(slots=True)
+class Table:
+    """One worker's cron jobs: as its code has them, and the overrides that hold. Every field is replaced whole."""
+
+    coded: dict[str, Any]
+    """Key → CronJob, in the application's order."""
+    keys: dict[int, str]
+    """`id` of a CronJob → key, also of what is planned: the names of two may be the same."""
+    plan: dict[str, OverriddenEntry] = field(default_factory=dict)
+    deleted: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
+    overrides: list[Override] = field(default_factory=list)
+    """What all that was made of."""
+    last: dict[str, int] = field(default_factory=dict)
+    """Key → when this process last fired it."""
+    looked_at: float = 0.0
+    has_begun: bool = False
+    """Whether arq has gone through the list; before that, `run_at_startup` is still to come."""
+    waiting: dict[Said, asyncio.TimerHandle] = field(default_factory=dict)
+    """Fires that were sent ahead of their time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One pass of a worker over its list: what each name stands for, key and due time, and what is planned meanwhile."""
+
+    table: Table
+    plan: dict[str, OverriddenEntry]
+    due: dict[str, list[tuple[str, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    table: Table
+    key: str
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What came of a fire."""
+
+    fire: Fire
+    task_id: str
+    error: BaseException | None = None
+
+
+@guard("a fire")
+def _say(said: Said) -> None:
+    fire, at = said.fire, now()
+    fire.table.last[fire.key] = at
+    report_fire(SCHEDULER, fire.key, fire.due_at if fire.due_at - at <= AHEAD else at, said.task_id, said.error)
+
+
+beat: ContextVar[Beat | None] = ContextVar("z4j_arq_beat", default=None)
+"""Set while arq enqueues what is due; asyncio copies it into the tasks it does that in."""
+
+
+def keyed(jobs: list[Any]) -> dict[str, Any]:
+    """By name, without the `cron:` that arq puts before the function's (arq, cron.py:cron); a second of the same name is numbered."""
+    found: dict[str, Any] = {}
+    for job in jobs:
+        name = key = job.name.removeprefix(PREFIX) or job.name
+        number = 1
+        while key in found:
+            number += 1
+            key = f"{name} ({number})"
+        found[key] = job
+    return found
+
+
+class CronTables:
+    """Of all workers of this process."""
+
+    def __init__(self) -> None:
+        self._tables: weakref.WeakKeyDictionary[Any, Table] = weakref.WeakKeyDictionary()
+        self._applying = threading.Lock()
+        """The agent's thread waits for it; a worker's loop looks again later instead, but for its first pass, and then for a moment."""
+
+    def table_of(self, worker: Any) -> Table:
+        """What is known of this worker's cron jobs; the first time, its list is the code's."""
+        table = self._tables.get(worker)
+        if table is None:
+            coded = keyed(worker.cron_jobs)
+            table = self._tables[worker] = Table(coded, {id(job): key for key, job in coded.items()})
+        return table
+
+    def forget(self) -> None:
+        """Every worker gets its own list again."""
+        for worker, table in list(self._tables.items()):
+            put(worker, table, Resolved())
+        self._tables.clear()
+
+    # -- in the worker's loop ------------------------------------------------------------------------------------------
+    @guard("the cron jobs of a worker")
+    def on_beat(self, worker: Any, at: datetime) -> Beat:
+        """Before each pass. The first one finds the overrides that are kept on disk in place already."""
+        table, clock = self.table_of(worker), ticks()
+        if not table.has_begun or clock - table.looked_at >= LOOK_S:
+            table.looked_at = clock
+            self._look(worker, table)
+        found = Beat(table, table.plan, {})
+        for job in worker.cron_jobs:
+            if id(job) in table.keys:
+                found.due.setdefault(job.name, []).append((table.keys[id(job)], micro(job.next_run or at)))
+        return found
+
+    def _look(self, worker: Any, table: Table) -> None:
+        if not self._applying.acquire(timeout=0 if table.has_begun else LOOK_S):
+            return
+        try:
+            overrides = override_store(SCHEDULER).read()
+            if table.overrides != overrides:  # another worker of this process may have looked before
+                self._apply(worker, table, overrides)
+        finally:
+            self._applying.release()
+            table.has_begun = True
+
+    @guard("a cron job")
+    def on_enqueue(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Fire, tuple[Any, ...], dict[str, Any]] | None:
+        """Whether it is arq's cron that enqueues; then what fires, and what `enqueue_job` is to be called with."""
+        held = beat.get()
+        if held is None or not args:
+            return None
+        key, due_at = _which(held, str(args[0]), options)
+        planned = held.plan.get(key) or held.table.plan.get(key)
+        fire = Fire(held.table, key, due_at)
+        return (fire, args, options) if planned is None else (fire, (planned.function, *planned.args), {**options, **planned.kwargs})
+
+    @guard("a fire")
+    def tell(self, fire: Fire, job: Any, enqueued_ms: int, error: BaseException | None) -> None:
+        """By the one worker whose job it became, when it is due: arq sends it up to a second before, to wait until then."""
+        if error is not None:
+            said = Said(fire, "", error)
+        elif job is not None:
+            said = Said(fire, task_id_of(job.job_id, enqueued_ms))
+        else:
+            return  # another worker's: its id is taken
+        early = fire.due_at - now()
+        if early <= 0 or error is not None or early > AHEAD:
+            _say(said)
+            return
+        waiting = fire.table.waiting
+        waiting[said] = asyncio.get_running_loop().call_later(early / 1_000_000, lambda: waiting.pop(said, None) and _say(said))
+
+    @guard("the last fires of a worker")
+    def on_end(self, worker: Any) -> None:
+        """What it has sent ahead is told now: nobody will do so later."""
+        waiting = self.table_of(worker).waiting
+        while waiting:
+            said, timer = waiting.popitem()
+            timer.cancel()
+            _say(said)
+
+    # -- overrides -----------------------------------------------------------------------------------------------------
+    def apply(self, worker: Any, overrides: list[Override]) -> dict[str, str]:
+        """Makes these the changes that hold in this worker. Returns key → why of those that cannot; the code's own entry stays then."""
+        with self._applying:
+            return self._apply(worker, self.table_of(worker), overrides)
+
+    @staticmethod
+    def _apply(worker: Any, table: Table, overrides: list[Override]) -> dict[str, str]:
+        found = resolve(overrides, table.coded, lambda override, spec: _planned(worker, table, override, spec))
+        put(worker, table, found)
+        table.overrides = overrides
+        return found.failed
+
+
+def _which(held: Beat, name: str, options: dict[str, Any]) -> tuple[str, int]:
+    """The key of what arq enqueues under this name, and when it is due. Its id ends in that time, unless the application says otherwise
+    (`unique`, `job_id`); then the first of that name is taken, and arq goes through them in the same order."""
+    found = held.due.get(name, [])
+    for number, (_, due_at) in enumerate(found):
+        if options.get("_job_id") == f"{name}:{due_at // 1000}":
+            return found.pop(number)
+    if found:
+        return found.pop(0)
+    until = options.get("_defer_until")  # put into the list after this pass had begun
+    return name.removeprefix(PREFIX), micro(until) if isinstance(until, datetime) else now()
+
+
+def put(worker: Any, table: Table, found: Resolved[OverriddenEntry]) -> None:
+    """The worker's list, replaced whole: arq goes through it in one step of its loop, and may be doing so now."""
+    is_held, plan = {id(job) for job in worker.cron_jobs}, found.changed
+    fresh = [job for key, job in table.coded.items() if key not in found.deleted and key not in found.off and key not in plan]
+    fresh += [planned.job for planned in plan.values() if planned.is_enabled]
+    for job in fresh:
+        if table.has_begun and id(job) not in is_held:  # else arq would make up for all it has not fired meanwhile
+            job.calculate_next(datetime.now(tz=worker.timezone))
+    table.keys = {id(job): key for key, job in table.coded.items()} | {id(planned.job): key for key, planned in plan.items()}
+    table.plan, table.deleted, table.off = plan, found.deleted, found.off
+    if [id(job) for job in fresh] != [id(job) for job in worker.cron_jobs]:
+        worker.cron_jobs = fresh
+
+
+def _planned(worker: Any, table: Table, override: Override, spec: ScheduleSpec) -> OverriddenEntry:
+    """Raises Refused where arq cannot hold it."""
+    key = override.key
+    coded = None if override.is_new else table.coded[key]
+    function = spec.task_name or (coded.name if coded is not None else "")
+    known = worker.functions.get(function)
+    if known is None:
+        raise Refused(f"this worker does not know {function or 'a task without a name'}")
+    if spec.queue and spec.queue != worker.queue_name:
+        raise Refused(f"this worker enqueues its cron jobs to {worker.queue_name} only")
+    if spec.priority is not None:
+        raise Refused("arq has no priorities")
+    fields, expression = fields_of(spec, zone_of(worker.timezone))
+    before = table.plan.get(key)
+    args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
+    if taken := sorted(OWN_ARGUMENTS & kwargs.keys()):
+        raise Refused(f"arq takes {taken[0]} for its own")
+    is_enabled = override.is_enabled and spec.is_enabled
+    if before is not None and before.is_enabled and is_enabled and before.expression == expression:
+        job = before.job  # it goes on where it was
+    elif coded is not None:
+        job = dataclasses.replace(coded, **fields, next_run=None)
+    else:
+        job = cron(known.coroutine, name=f"{PREFIX}{key}", **fields)
+    return OverriddenEntry(spec, job, expression, function, args, kwargs, is_enabled)
+
+
+Wrapped = Callable[..., Any]
+
+
+def around_run_cron(crons: CronTables, original: Wrapped) -> Wrapped:
+    """`Worker.run_cron`, which is called with the time of the pass first."""
+
+    async def run_cron(worker: Any, /, *args: Any, **kwargs: Any) -> Any:
+        at = args[0] if args else kwargs.get("n")
+        token = beat.set(crons.on_beat(worker, at) if isinstance(at, datetime) else None)
+        try:
+            return await original(worker, *args, **kwargs)
+        finally:
+            beat.reset(token)
+
+    return run_cron

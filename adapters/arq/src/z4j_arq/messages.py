@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small readings of arq's own data: ids, times, names, where a call came from. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from arq.worker import Function
+
+from z4j_agent.capture import hooks
+from z4j_agent.capture.hooks import now
+
+__all__ = [
+    "ENGINE", "MARK", "attempt_of", "calling_code", "due", "functions_in", "job_id_of", "life_of", "ms_of", "now",
+    "parameter_names", "setting", "task_id_of",
+]  # fmt: skip
+
+ENGINE = "arq"
+MARK = "z4j"
+"""Key in a job's message whose producer has written its arguments and original already. arq reads only the keys it knows."""
+
+_SKIPPED = frozenset({"arq", "z4j_arq", "click"})
+_COMMANDS = ("/arq", "/arq/__main__.py")
+_ONCE_ONLY = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|.*:\d{13}", re.I | re.S)
+"""Ids no second job will have: a uuid (arq's own default), and a cron run's, which ends in the millisecond it was due."""
+_LIFE = re.compile(r"(.*)@(\d{13})", re.S)
+
+
+def task_id_of(job_id: str, enqueued_ms: int) -> str:
+    """The task's id: the job's, and where the application chose one that can come again, the moment it was enqueued behind it.
+
+    An id may be used again as soon as its job and result are gone (arq, connections.py:enqueue_job), and for arq that is the way to
+    have a job once at a time. Each of them is a task of its own: told under one id, a first success would hide every later failure.
+    """
+    return job_id if _ONCE_ONLY.fullmatch(job_id) or not enqueued_ms else f"{job_id}@{enqueued_ms}"
+
+
+def job_id_of(task_id: str) -> str:
+    """The id arq knows."""
+    found = None if _ONCE_ONLY.fullmatch(task_id) else _LIFE.fullmatch(task_id)
+    return found[1] if found else task_id
+
+
+def life_of(task_id: str) -> int:
+    """When the job of this task was enqueued, in milliseconds UTC; 0 where its id does not say so."""
+    found = None if _ONCE_ONLY.fullmatch(task_id) else _LIFE.fullmatch(task_id)
+    return int(found[2]) if found else 0
+
+
+def attempt_of(job_try: Any) -> int:
+    """arq counts tries from 1, and a producer may let a job begin at a later one."""
+    return max(int(job_try or 1), 1) - 1
+
+
+def ms_of(duration: Any) -> int:
+    """Seconds or a timedelta as milliseconds; None is 0."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration or 0)
+    return round(seconds * 1000)
+
+
+def due(at: int, defer_until: Any, defer_by: Any) -> int | None:
+    """When a job may run, in microseconds UTC; None where that is at once. A naive datetime is local time, as arq takes it."""
+    if isinstance(defer_until, datetime):
+        return int(defer_until.timestamp() * 1_000_000)
+    return at + ms_of(defer_by) * 1000 if defer_by else None
+
+
+def setting(settings: Any, name: str) -> Any:
+    """A setting of the class or dict that arq's command takes; None where it has none."""
+    return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
+
+
+def functions_in(settings: Any) -> dict[str, Callable[..., Any]]:
+    """Name → coroutine function of the `functions` in a WorkerSettings. What is given as an import path is left out: importing it
+    is the worker's business.
+    """
+    entries: Iterable[Any] = setting(settings, "functions") or ()
+    found: dict[str, Callable[..., Any]] = {}
+    for entry in entries:
+        if isinstance(entry, Function):
+            found[entry.name] = entry.coroutine
+        elif callable(entry):
+            found[getattr(entry, "__qualname__", "")] = entry
+    return found
+
+
+def parameter_names(coroutine: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the positional parameters behind `ctx`."""
+    return hooks.parameter_names(coroutine)[1:]
+
+
+def calling_code() -> str:
+    """`module:line` that enqueued; "" when arq itself did (cron)."""
+    return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)

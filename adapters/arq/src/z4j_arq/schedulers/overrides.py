@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between z4j's words for a schedule and arq's `CronJob`: fields to an expression and back, zones, and what arq cannot hold. No I/O.
+
+All fields of a `CronJob` must match, day and weekday too, where both are given; weekdays count from Monday, 0; None matches everything
+(arq, cron.py:_get_next_dt). arq computes the next run itself, by stepping, and one that never comes would end the worker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, Final
+
+from arq.cron import next_cron
+
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import ScheduleSpec, read_cron
+from z4j_agent.runtime.zones import check_only_zone, offset_name
+from z4j_agent.wire import cron
+
+FIELDS: Final = ("minute", "hour", "day", "month", "weekday")
+_BOUNDS: Final = {**cron.BOUNDS, "weekday": (0, 6)}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micro(moment: datetime) -> int:
+    """An aware datetime as microseconds UTC."""
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+# -- what arq has ------------------------------------------------------------------------------------------------------
+def expression_of(job: Any) -> str | None:
+    """The fields of a CronJob as an expression, with seconds where they are not just 0; None where they never match."""
+    sets = {name: _set(getattr(job, name), name) for name in (*FIELDS, "second")}
+    if not all(sets.values()):
+        return None
+    seconds = None if sets["second"] == {0} else sets["second"]
+    return cron.expression(sets["minute"], sets["hour"], sets["day"], sets["month"], sets["weekday"], seconds)
+
+
+def _set(value: Any, name: str) -> frozenset[int]:
+    low, high = _BOUNDS[name]
+    if value is None:
+        return frozenset(range(low, high + 1))
+    if isinstance(value, str) and name == "weekday":
+        value = cron.WEEKDAYS.index(value.lower()) if value.lower() in cron.WEEKDAYS else -1
+    numbers: Iterable[Any] = value if isinstance(value, set | list | tuple) else (value,)
+    return frozenset(number for number in numbers if isinstance(number, int) and low <= number <= high)
+
+
+def next_of(job: Any, zone: tzinfo) -> int | None:
+    """When arq has it due next, or would have once it has looked at it."""
+    if job.next_run is not None:
+        return micro(job.next_run)
+    if expression_of(job) is None:
+        return None
+    fields = {name: getattr(job, name) for name in (*FIELDS, "second", "microsecond")}
+    return micro(next_cron(datetime.now(tz=zone), **fields))
+
+
+# -- what arq can hold -------------------------------------------------------------------------------------------------
+def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
+    """The fields of a CronJob, and the expression as it is shown. Raises Refused with the reason, and the nearest where there is one."""
+    if spec.kind == "interval":
+        raise Refused(f"arq has cron expressions only; the nearest is {_nearest(spec.expression)}")
+    if spec.kind != "cron":
+        raise Refused("arq's cron jobs have no year, so that a one-off would come again every year")
+    check_only_zone(spec.timezone, own_zone, "an arq worker")
+    found = read_cron(spec.expression)
+    if found.next_after(micro(datetime.now(UTC)), UTC, day_or=False) is None:
+        raise Refused("no day of the next forty years matches it")
+    sets = {
+        "minute": found.minutes, "hour": found.hours, "day": found.days, "month": found.months, "weekday": found.weekdays,
+        "second": frozenset({0}) if found.seconds is None else found.seconds,
+    }  # fmt: skip
+    return {name: _value(numbers, name) for name, numbers in sets.items()}, found.text
+
+
+def _value(numbers: frozenset[int], name: str) -> set[int] | int | None:
+    low, high = _BOUNDS[name]
+    if len(numbers) == high - low + 1:
+        return None
+    return min(numbers) if len(numbers) == 1 else set(numbers)
+
+
+def _nearest(text: str) -> str:
+    """The expression that comes nearest to every so many seconds: those that divide a minute, an hour or a day evenly."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise Refused(f"“{text[:40]}” is no interval")
+    parts = {of: f"*/{of} * * * * *" for of in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {1: "* * * * * *", 60: "* * * * *"}
+    parts |= {of * 60: f"*/{of} * * * *" for of in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {3_600: "0 * * * *"}
+    parts |= {of * 3_600: f"0 */{of} * * *" for of in (2, 3, 4, 6, 8, 12)} | {86_400: "0 0 * * *", 604_800: "0 0 * * mon"}
+    return parts[min(parts, key=lambda of: abs(math.log(of / seconds)))]
+
+
+# -- zones -------------------------------------------------------------------------------------------------------------
+def zone_of(zone: tzinfo) -> str:
+    """The name of a worker's zone; of a plain offset, `UTC` or `UTC+05:30`."""
+    for name in (getattr(zone, "key", None), getattr(zone, "zone", None)):
+        if isinstance(name, str) and name:
+            return name
+    return offset_name(datetime.now(tz=zone).strftime("%z"))
+
+
+def is_frozen(zone: tzinfo) -> bool:
+    """Whether it is an offset that the host's zone had when the worker was made, while that zone changes its clocks.
+
+    arq's default is `datetime.now().astimezone().tzinfo`, which is that offset and no zone (arq, worker.py:Worker.__init__).
+    """
+    if type(zone) is not timezone or zone is UTC:
+        return False
+    year = datetime.now(UTC).year
+    here = {datetime(year, month, 15, tzinfo=UTC).astimezone().utcoffset() for month in range(1, 13)}
+    return len(here) > 1 and zone.utcoffset(None) in here

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a message may go: to the application's own queues, never to those by which Celery controls its workers.
+
+Remote control, events and replies are exchanges and queues like any other to a broker: a message to `celery.pidbox` shuts a worker down.
+Their names come from the application's configuration (`control_exchange`, `event_exchange`, `event_queue_prefix`); a Redis broker also
+keeps its bookkeeping under keys that a queue's name could spell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from z4j_agent.contract.adapter import Refused
+from z4j_celery.messages import queue_of
+
+MOST_ROUTES = 10_000
+"""Pairs of exchange and routing key that are remembered; applications may put ids into their keys."""
+
+_OF_KOMBU = re.compile(
+    r"(^|\.)pidbox(\.|$)|\.pidbox$|^reply\.|^amq\.|^_kombu|^unacked|^celery-task-meta-|^celery-taskset-meta-"
+    r"|^celery_delayed|^celeryresults$"
+)
+
+
+def is_control(app: Any, name: str) -> bool:
+    """Whether an exchange, a routing key or a queue of that name belongs to Celery and kombu themselves."""
+    conf = app.conf
+    own = {str(conf.get("control_exchange") or "celery"), str(conf.get("event_exchange") or "celeryev")}
+    prefixes = {str(conf.get("event_queue_prefix") or "celeryev"), str(conf.get("event_exchange") or "celeryev")}
+    if (
+        not name.isprintable()
+        or _OF_KOMBU.search(name)
+        or name in {f"{space}.pidbox" for space in own} | {f"reply.{space}.pidbox" for space in own}
+    ):
+        return True
+    return name in prefixes or any(name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+class Routes:
+    """Which queue of the app gets what is sent through an exchange. Kombu's messages name exchange and routing key, and no queue."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._known: dict[tuple[str, str], str] = {}
+        self._declared = -1
+
+    def queue(self, exchange: Any, routing_key: Any, consumed: Iterable[str] = ()) -> str:
+        """The queue bound to the exchange by that key. Of several the first by name, one that this worker consumes before the others; ""
+        where the app declares none: the routing key is not the name of a queue then."""
+        name = str(getattr(exchange, "name", exchange) or "")
+        key = queue_of(exchange, routing_key)
+        if not name or name == key or name.startswith("celery_delayed_"):
+            return key
+        queues = self._app.amqp.queues
+        if self._declared != len(queues):
+            self._declared = len(queues)
+            self._known.clear()
+        if (found := self._known.get((name, key))) is None:
+            bound = sorted(queue.name for queue in queues.values() if _gets(queue, name, key))
+            first = set(consumed).intersection(bound)
+            found = next((each for each in bound if each in first), bound[0] if bound else "")
+            if len(self._known) < MOST_ROUTES:
+                self._known[name, key] = found
+        return found
+
+
+def _gets(queue: Any, exchange: str, key: str) -> bool:
+    """Whether one of the queue's bindings takes this key; a queue without an exchange is bound by its name alone."""
+    for each in (queue, *(queue.bindings or ())):
+        of = getattr(each, "exchange", None)
+        if of is None or of.name != exchange:
+            continue
+        bound = str(each.routing_key or "")
+        kind = str(of.type or "direct")
+        if kind == "fanout" or bound == key or (kind == "topic" and _matches(bound, key)):
+            return True
+    return False
+
+
+def _matches(pattern: str, key: str) -> bool:
+    """AMQP's topics: `*` is one word, `#` any number of them."""
+    words, wanted = key.split(".") if key else [], pattern.split(".")
+
+    def fits(at: int, word: int) -> bool:
+        if at == len(wanted):
+            return word == len(words)
+        if wanted[at] == "#":
+            return any(fits(at + 1, later) for later in range(word, len(words) + 1))
+        return word < len(words) and wanted[at] in ("*", words[word]) and fits(at + 1, word + 1)
+
+    return fits(0, 0)
+
+
+def knows_queue(app: Any, consumer: Any, sent: Iterable[str], queue: str) -> bool:
+    """Whether the app declares the queue, this worker consumes it, or this process has sent to it."""
+    if is_control(app, queue):
+        return False
+    return queue in app.amqp.queues or queue in sent or (consumer is not None and queue in consumed(consumer))
+
+
+def known_queues(app: Any, consumer: Any, sent: Iterable[str]) -> list[str]:
+    """All of them, by name."""
+    names = {*app.amqp.queues, *sent, *(consumed(consumer) if consumer is not None else ())}
+    return sorted(name for name in names if not is_control(app, name))
+
+
+def consumed(consumer: Any) -> list[str]:
+    return [queue.name for queue in consumer.task_consumer.queues] if consumer.task_consumer is not None else []
+
+
+def knows_task(app: Any, name: str) -> bool:
+    """Whether the application registered it. Celery's own tasks run others that their arguments name, so they do not count."""
+    return not name.startswith("celery.") and name in app.tasks
+
+
+def check_destination(app: Any, exchange: str, key: str, queue: str, *, is_bound: bool = True) -> None:
+    """Raises Refused where a kept message would go to Celery's own exchanges or queues, or through an exchange the app does not declare.
+
+    Of an original that is not bound, the routing key must be one by which a declared queue is bound, too: an older agent sealed it, but
+    not as what belongs to this name and queue.
+    """
+    for name in filter(None, (exchange, key, queue)):
+        if is_control(app, name):
+            raise Refused(f"{name[:80]} belongs to Celery itself, not to the application; nothing was sent", check="queue.control")
+    declared = {queue.exchange.name for queue in app.amqp.queues.values() if queue.exchange is not None}
+    declared |= {str(app.conf.task_default_exchange or app.conf.task_default_queue)}
+    if exchange and exchange not in declared:
+        raise Refused(f"this application declares no exchange {exchange[:80]}; nothing was sent", check="exchange.unknown")
+    if exchange and not is_bound and (exchange, key) not in _bindings(app):
+        raise Refused(f"this application binds no queue to {exchange[:80]} by that key; nothing was sent", check="exchange.unknown")
+
+
+def _bindings(app: Any) -> set[tuple[str, str]]:
+    """(exchange, routing key) of every queue the app declares."""
+    return {
+        (str(getattr(each.exchange, "name", "") or ""), str(each.routing_key or ""))
+        for queue in app.amqp.queues.values()
+        for each in (queue, *(queue.bindings or ()))
+    }

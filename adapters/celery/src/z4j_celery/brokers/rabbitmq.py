@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A queue of RabbitMQ's, looked into by fetching and not acknowledging: it gives no single message out.
+
+Closing the channel puts everything back where it was, marked as redelivered. For that moment no worker sees those messages. Moving one
+is a transaction of the broker's: published and acknowledged together, or neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import amqp
+
+from z4j_agent.contract.adapter import Refused
+from z4j_celery.brokers.message import Waiting, message_of
+
+LOOKED_AT = 5_000
+"""Messages that are fetched in search of one task."""
+NOT_FOUND = 404
+
+
+@contextlib.contextmanager
+def open_place(app: Any) -> Iterator[RabbitMq]:
+    """Over a connection of its own."""
+    with app.connection_for_write() as connection:
+        connection.transport_options = {
+            name: value for name, value in connection.transport_options.items() if name != "confirm_publish"
+        }  # a channel confirms or has transactions, not both
+        yield RabbitMq(app, connection)
+
+
+class RabbitMq:
+    """See `broker.Place`."""
+
+    def __init__(self, app: Any, connection: Any) -> None:
+        self._app, self._connection = app, connection
+        self._held: Any = None
+        """The channel that holds what `find` has fetched."""
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[Any]:
+        channel = self._connection.channel()
+        try:
+            yield channel
+        finally:
+            with contextlib.suppress(*self._connection.channel_errors):
+                channel.close()
+
+    def _fetched(self, channel: Any, queue: str, most: int) -> Iterator[Waiting]:
+        for _ in range(most):
+            try:
+                given = channel.basic_get(queue)
+            except self._connection.channel_errors as error:
+                if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND:
+                    return  # nobody has declared it yet, so nothing waits
+                raise
+            if given is None:
+                return
+            found = channel.message_to_python(given)
+            yield message_of(
+                found.headers or {}, found.body, found.content_type or "", found.content_encoding or "", found.properties or {},
+                found.delivery_info or {}, found,
+            )  # fmt: skip
+
+    def first(self, queue: str, most: int) -> Iterator[Waiting]:
+        with self._channel() as channel:
+            yield from self._fetched(channel, queue, most)
+
+    def take(self, queue: str, waiting: Waiting) -> bool:
+        waiting.raw.ack()
+        return True
+
+    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
+        for queue in queues:
+            channel = self._connection.channel()
+            channel.tx_select()
+            for count, found in enumerate(self._fetched(channel, queue, LOOKED_AT + 1)):
+                if found.task_id == task_id:
+                    self._held = channel  # closed with the connection
+                    return queue, found
+                if count == LOOKED_AT:
+                    channel.close()
+                    raise Refused(f"the queue {queue} holds more than {LOOKED_AT:,} messages, too many to look through for one task")
+            with contextlib.suppress(*self._connection.channel_errors):
+                channel.close()
+        return None
+
+    def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
+        source, channel = waiting.raw, self._held
+        headers = dict(source.headers or {})
+        if is_due:
+            headers["eta"] = None
+        properties = {name: value for name, value in (source.properties or {}).items() if name != "application_headers"}
+        if priority is not None:
+            properties["priority"] = priority
+        message = amqp.Message(
+            source.body, application_headers=headers,
+            **(properties | {"content_type": source.content_type, "content_encoding": source.content_encoding}),
+        )  # fmt: skip
+        try:
+            channel.queue_declare(other, passive=True)  # what goes to no queue would be gone
+        except self._connection.channel_errors as error:
+            raise Refused(f"RabbitMQ has no queue {other}. No changes were made.", check="queue.missing") from error
+        channel.basic_publish(message, exchange="", routing_key=other)
+        channel.basic_ack(source.delivery_tag)
+        channel.tx_commit()
+        channel.close()
+        return True
+
+    def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
+        declared = app.amqp.queues.get(queue)
+        if declared is None:
+            raise Refused(
+                f"this process does not declare the queue {queue}, so whether it was declared with x-max-priority is unknown. "
+                "No changes were made."
+            )
+        highest = declared.max_priority or (declared.queue_arguments or {}).get("x-max-priority")
+        if not highest:
+            raise Refused(f"the queue {queue} is declared without x-max-priority, so RabbitMQ keeps the order of sending")
+        usual = min(int(app.conf.task_default_priority or 0), highest)
+        match level:
+            case "next":
+                return highest, False
+            case "high" if usual < highest - 1:
+                return (usual + highest) // 2, False
+            case "normal":
+                return usual, False
+            case "low" if usual > 0:
+                return usual - 1, False
+        beyond = "highest: choose next" if level == "high" else "lowest"
+        raise Refused(f"a task without a priority of its own is at the {beyond}, as this application is set up")

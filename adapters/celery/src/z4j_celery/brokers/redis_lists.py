@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A queue of Celery's in Redis: a list for each of a few priority steps, filled from the left and read from the right, 0 first.
+
+Found by experiment: without a priority a message is at step 0, the highest (kombu, transport/redis.py). A message is moved or put in
+front by its exact bytes in one script, so that of a worker and us one is first.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.runtime.native_threads import ticks
+from z4j_celery.brokers.message import Waiting, message_of
+
+PAGE = 500
+LOOKED_AT = 50_000
+"""Messages that are looked through for one task."""
+INDEX_BYTES = 32 * 1024 * 1024
+INDEX_S = 3.0
+"""So long what was seen in the lists is remembered: a plan asks for thousands of tasks one after another."""
+SCANNED_AT_MOST = 5_000
+"""Messages of one queue that are looked through for a task that may be gone: Redis has no access by id."""
+PUT = """
+if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end
+redis.call(ARGV[3], KEYS[2], ARGV[2])
+return 1
+"""
+
+_index: dict[tuple[str, str], tuple[float, int, dict[str, tuple[str, bytes]]]] = {}
+"""(broker and prefix of its keys, queue) → when it was read, its bytes, and by task id the list and the message."""
+
+
+@contextlib.contextmanager
+def open_place(app: Any) -> Iterator[RedisLists]:
+    """Over a connection of its own, without kombu's prefixing: not every command is known to it."""
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        client = redis.Redis(connection_pool=channel.pool)
+        yield RedisLists(client, channel, connection.as_uri())
+
+
+class RedisLists:
+    """See `broker.Place`."""
+
+    def __init__(self, client: Any, channel: Any, uri: str) -> None:
+        self._client, self._channel = client, channel
+        self._uri = f"{uri}#{channel.global_keyprefix or ''}"
+        self._steps = sorted(channel.priority_steps)
+
+    def _list(self, queue: str, step: int) -> str:
+        return f"{self._channel.global_keyprefix or ''}{self._channel._q_for_pri(queue, step)}"
+
+    def _lists(self, queue: str) -> list[str]:
+        return [self._list(queue, step) for step in self._steps]
+
+    def first(self, queue: str, most: int) -> Iterator[Waiting]:
+        """A page at a time, from the end that is served next."""
+        left = most
+        for key in self._lists(queue):
+            start = 0
+            while page := self._client.lrange(key, -(start + PAGE), -(start + 1)):
+                start += len(page)
+                for raw in reversed(page):
+                    if left == 0:
+                        return
+                    if (found := _read(key, raw)) is not None:
+                        left -= 1
+                        yield found
+
+    def depth(self, queue: str) -> int:
+        """Messages in all lists of the queue."""
+        return sum(int(self._client.llen(key)) for key in self._lists(queue))
+
+    def holds(self, task_id: str, queues: list[str]) -> bool | None:
+        """Whether the task's message is in one of these queues or in a worker's hands; None where not all of it could be looked at."""
+        wanted, is_whole = task_id.encode(), True
+        for queue in queues:
+            for count, found in enumerate(self.first(queue, SCANNED_AT_MOST + 1)):
+                if count == SCANNED_AT_MOST:
+                    is_whole = False
+                elif found.task_id == task_id:
+                    return True
+        unacked = f"{self._channel.global_keyprefix or ''}{self._channel.unacked_key}"
+        for _, message in self._client.hscan_iter(unacked, count=PAGE):
+            if wanted in message and _is_of(message, task_id):
+                return True
+        return False if is_whole else None
+
+    def take(self, queue: str, waiting: Waiting) -> bool:
+        key, raw = waiting.raw
+        return bool(self._client.lrem(key, -1, raw))
+
+    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
+        for once_more in (True,) if is_anew else (False, True):
+            for queue in queues:
+                if (found := self._seen(queue, task_id, is_anew=once_more)) is not None:
+                    return queue, found
+        return None
+
+    def _seen(self, queue: str, task_id: str, *, is_anew: bool) -> Waiting | None:
+        """The message of a task as it was seen within the last seconds, or is now."""
+        at, _, seen = _index.get((self._uri, queue), (0.0, 0, {}))
+        if is_anew or ticks() - at > INDEX_S:
+            seen, size = {}, 0
+            for found in self.first(queue, LOOKED_AT):
+                seen[found.task_id] = found.raw
+                size += len(found.raw[1])
+                if size > INDEX_BYTES:
+                    raise Refused(f"the queue {queue} holds more than can be looked through for one task")
+            if size + sum(known for _, known, _ in _index.values()) > INDEX_BYTES:
+                _index.clear()
+            _index[self._uri, queue] = (ticks(), size, seen)
+        return _read(*seen[task_id]) if task_id in seen else None
+
+    def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
+        if (placed := self._put(waiting, other, priority, in_front=in_front, is_due=is_due)) is None:
+            return False
+        for name in (queue, other):
+            if (known := _index.get((self._uri, name))) is not None:
+                known[2].pop(waiting.task_id, None)
+        if (known := _index.get((self._uri, other))) is not None:
+            known[2][waiting.task_id] = placed  # a plan goes on with what was seen
+        return True
+
+    def _put(
+        self, waiting: Waiting, other: str, priority: int | None, *, in_front: bool, is_due: bool
+    ) -> tuple[str, bytes] | None:  # fmt: skip
+        """The list and the message as it is there now; None where its bytes are not in their list any more."""
+        key, raw = waiting.raw
+        message = json.loads(raw)
+        properties = message["properties"]
+        step = self._channel.priority(priority if priority is not None else int(properties.get("priority") or 0))
+        properties["priority"] = step if priority is not None else properties.get("priority") or 0
+        properties["delivery_info"] = {"exchange": "", "routing_key": other}
+        if is_due:
+            message["headers"]["eta"] = None
+        command, to, anew = "RPUSH" if in_front else "LPUSH", self._list(other, step), json.dumps(message)
+        return (to, anew.encode()) if self._client.eval(PUT, 2, key, to, raw, anew, command) else None
+
+    def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
+        steps = self._steps
+        usual = self._channel.priority(int(app.conf.task_default_priority or 0))
+        match level:
+            case "next":
+                return steps[0], True
+            case "high" if usual > steps[0]:
+                return steps[steps.index(usual) - 1], False
+            case "normal":
+                return usual, False
+            case "low" if usual < steps[-1]:
+                return steps[-1], False
+        beyond = "highest: choose next" if level == "high" else "lowest"
+        raise Refused(f"a task without a priority of its own is at the {beyond}, as this application is set up")
+
+
+def _is_of(message: bytes, task_id: str) -> bool:
+    """Whether a message in a worker's hands, [message, exchange, routing key], is this task's: another's may name its id as its parent."""
+    try:
+        found = json.loads(message)
+    except ValueError:
+        return False  # not written by kombu
+    if isinstance(found, list):
+        found = found[0]
+    return bool(isinstance(found, dict) and found.get("properties", {}).get("correlation_id") == task_id)
+
+
+def _read(key: str, raw: bytes) -> Waiting | None:
+    """A message as kombu's virtual transports write it; None for what is none."""
+    try:
+        found = json.loads(raw)
+        properties, headers = found["properties"], found.get("headers") or {}
+        body: str | bytes = found["body"]
+        if properties.get("body_encoding") == "base64":
+            body = base64.b64decode(body)
+        info = properties.get("delivery_info") or {}
+        return message_of(headers, body, found.get("content-type") or "", found.get("content-encoding") or "", properties, info, (key, raw))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

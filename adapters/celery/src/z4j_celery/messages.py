@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small readings of Celery's own data: times, queues, ids. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from z4j_agent.capture import hooks
+from z4j_agent.capture.hooks import now
+from z4j_agent.wire import records
+from z4j_agent.wire.redaction import redact_text
+
+__all__ = [
+    "ENGINE", "MARK", "OLD_MARKS", "RECEIVED_AT", "RETRY_OF", "calling_code", "due", "now", "queue_of", "read_steadily", "repeated",
+    "repeats", "sent_meta", "take_old_marks", "to_us",
+]  # fmt: skip
+
+T = TypeVar("T")
+ENGINE = "celery"
+MARK = "z4j"
+"""Header with which older versions marked a message whose arguments its producer had reported. Removed before the task reads it."""
+RECEIVED_AT = "z4j_received"
+"""Header that older versions added to a request, and to its retries. Removed before the task reads it."""
+RETRY_OF = "z4j_retry_of"
+"""Header with which older versions named the task that an operator sent again. Removed before the task reads it."""
+
+OLD_MARKS = (MARK, RECEIVED_AT, RETRY_OF)
+
+
+def take_old_marks(headers: dict[str, Any]) -> dict[str, Any]:
+    """Removes and returns the marks of older versions. `headers` is the dictionary of a request, as celery/worker/request.py makes it: over
+    AMQP it also holds the message's own headers, in `properties`."""
+    sent = (headers.get("properties") or {}).get("application_headers") or {}
+    marks = {}
+    for mark in OLD_MARKS:
+        if mark in headers:
+            marks[mark] = headers.pop(mark)
+        if isinstance(sent, dict):
+            sent.pop(mark, None)
+    return marks
+
+
+DELAYED_BITS = 28
+"""Levels of native delayed delivery: a routing key begins with that many bits (kombu, transport/native_delayed_delivery.py)."""
+_SKIPPED = frozenset({"celery", "kombu", "z4j_celery", "billiard", "vine", "click"})
+_COMMANDS = ("/celery", "/celery/__main__.py")
+
+
+def to_us(moment: Any) -> int | None:
+    """An ISO text, datetime or seconds since 1970 as microseconds UTC; a naive datetime is UTC, as Celery means it in headers."""
+    if isinstance(moment, float):
+        return int(moment * 1_000_000)
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            return None
+    if not isinstance(moment, datetime):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)
+
+
+def due(when: Any, at: int) -> int | None:
+    """`Retry.when`, a moment or a number of seconds from `at`, as microseconds UTC."""
+    return at + int(when * 1_000_000) if isinstance(when, int | float) else to_us(when)
+
+
+def queue_of(exchange: Any, routing_key: Any) -> str:
+    """The queue a message goes to. A delayed message carries its delay as bits in front of the real routing key."""
+    key = str(routing_key or "")
+    if key[1:2] == ".":
+        parts = key.split(".")
+        if len(parts) > DELAYED_BITS and all(bit in ("0", "1") for bit in parts[:DELAYED_BITS]):
+            return ".".join(parts[DELAYED_BITS:])
+    return key or str(getattr(exchange, "name", exchange) or "")
+
+
+def calling_code() -> str:
+    """`module:line` that enqueued; "" when a worker itself sends (a chain going on)."""
+    return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)
+
+
+_repeating = threading.local()
+
+
+@contextlib.contextmanager
+def repeats(task_id: str) -> Iterator[None]:
+    """What is sent meanwhile in this thread repeats that task. The message itself does not name it: its task would see that."""
+    _repeating.task_id = task_id
+    try:
+        yield
+    finally:
+        _repeating.task_id = None
+
+
+def repeated() -> str | None:
+    """The task that what is being sent repeats, or None."""
+    return getattr(_repeating, "task_id", None)
+
+
+def _label(shadow: Any) -> str | None:
+    """The name that `apply_async(shadow=…)` or the task's `shadow_name` gave this one task; Celery's own logs call it by that."""
+    return redact_text(shadow)[:255] if isinstance(shadow, str) else None
+
+
+def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, **more: Any) -> str:
+    """Where a task comes from, as the meta of an `enqueued` or `received` record. A retry names itself as parent and root."""
+    root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
+    return records.meta(
+        {
+            "parent_id": parent_id if parent_id != task_id else None,
+            "root_id": root_id if root_id != task_id else None,
+            "group_id": headers.get("group"),
+            "retry_of": retry_of or headers.get(RETRY_OF),
+            "expires": to_us(headers.get("expires")),
+            "priority": priority if isinstance(priority, int) else None,
+            "label": _label(headers.get("shadow")),
+            "route": hooks.route(),
+            **more,
+        }
+    )
+
+
+def read_steadily(read: Callable[[], T], otherwise: T) -> T:
+    """Main changes these sets while we look; then the next look is as good."""
+    for _ in range(5):
+        try:
+            return read()
+        except RuntimeError:
+            continue
+    return otherwise

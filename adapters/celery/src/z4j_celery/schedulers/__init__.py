@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Celery Beat and the stores of its entries."""

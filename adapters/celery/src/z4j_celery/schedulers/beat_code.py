@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries of Celery Beat that stand in code (`beat_schedule`): an operator's changes are overrides.
+
+Beat's own dictionary is changed by beat's own thread alone, at the beginning of a tick: another thread would make its iteration fail.
+An entry that no override names is never touched, nor is one that the application adds to beat or takes from it while it runs. Only
+Celery's own classes are put in, for they may be pickled into the schedule file and read again without this package. One-offs are
+therefore kept apart and sent by the tick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from celery.beat import PersistentScheduler
+
+import z4j_agent
+from z4j_agent.capture.guard import guard
+from z4j_agent.capture.hooks import now
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.overrides import merge_arguments, resolve
+from z4j_agent.contract.scheduler import Override, ScheduleInfo, ScheduleSpec, digest_of, read_time
+from z4j_celery.schedulers.beat_forms import (
+    LATE_US,
+    check_zone,
+    due_of,
+    form_of,
+    is_missed,
+    readable,
+    rule_of,
+    send,
+    shown,
+    us,
+    with_place,
+    zone_name,
+)
+from z4j_celery.schedulers.beat_memory import Memory
+
+SEEN_EVERY_US: Final = 500_000
+IN_CODE: Final = "these entries stand in code; the change is an override"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OverriddenEntry:
+    """An entry as it is to be. `rule` is None of a one-off, `at` its time, microseconds UTC. Of an entry of the code that nobody
+    changed, `args`, `kwargs`, `options` and `rule` are the very objects beat has: so a change by the application is seen."""
+
+    key: str
+    name: str
+    task: str
+    args: Any
+    kwargs: Any
+    options: Any
+    rule: Any
+    at: int
+    is_enabled: bool
+    is_code: bool
+    is_changed: bool = False
+    """By an override."""
+
+    @property
+    def goes(self) -> bool:
+        """Whether beat's dictionary holds it."""
+        return self.is_enabled and self.rule is not None
+
+
+class CodeStore:
+    """`scheduler` is beat's, `fired` tells of a one-off that was sent, `memory` is of what operators changed."""
+
+    name: ClassVar[str] = "code"
+
+    def __init__(self, app: Any, scheduler: Any, fired: Callable[..., None], memory: Memory) -> None:
+        self._app = app
+        self._scheduler = scheduler
+        self._fired = fired
+        self._memory = memory
+        self._code = {name: planned_of(name, entry) for name, entry in dict(scheduler.schedule).items()}
+        """What the code says of what is not changed now, and said of the rest when it was. Replaced, never changed."""
+        self._plan: dict[str, OverriddenEntry | None] = dict(self._code)
+        """None of what is deleted. Replaced, never changed."""
+        self._waiting: dict[str, OverriddenEntry | None] | None = None
+        """The plan that the next tick puts in place."""
+        self._put: set[str] = set()
+        """Keys of what is changed in beat's dictionary, taken out of it, or added."""
+        self._aside: dict[str, Any] = {}
+        """Entries that are switched off, with what they remember of their runs."""
+        self._moved: dict[str, int] = {}
+        """Key → the moment, microseconds UTC, from which an entry counts that did not run then."""
+        self._once: dict[str, OverriddenEntry] = {}
+        self._seen: dict[str, Any] = dict(scheduler.schedule)
+        """The entries as the last tick left them; the agent's thread reads these."""
+        self._seen_at = 0
+        self._planning = threading.Lock()
+        """Held for the moment in which the code or the plan is replaced, by beat's thread or the agent's."""
+
+    # -- beat's thread -------------------------------------------------------------------------------------------------
+    def around_tick(self, tick: Callable[..., float], *args: Any, **options: Any) -> float:
+        self._before_tick()
+        found = tick(*args, **options)
+        if not self._once:
+            return found
+        soonest = min(of.at for of in self._once.values())
+        return min(found, max(0.01, (soonest - now()) / 1_000_000))
+
+    @guard("a tick of beat")
+    def _before_tick(self) -> None:
+        plan, self._waiting = self._waiting, None
+        if plan is not None:
+            self._put_in_place(plan)
+        at = now()
+        for key, of in [(key, of) for key, of in self._once.items() if of.at <= at]:
+            del self._once[key]
+            self._send_once(of)
+        if plan is not None or at - self._seen_at > SEEN_EVERY_US:
+            self._look()
+
+    def _send_once(self, of: OverriddenEntry) -> None:
+        # Marked first, as beat moves an entry on before it is sent: rather once too few than twice.
+        self._memory.mark_sent(of.key, of.at)
+        try:
+            task_id = send(self._app, of.task, of.args, of.kwargs, of.options, producer=self._scheduler.producer)
+        except Exception as error:
+            self._fired(of.key, of.at, "", error)
+            raise
+        self._fired(of.key, of.at, task_id)
+
+    def _look(self) -> None:
+        """What the ticks left, and what the application did to beat's dictionary itself: that is its code, too."""
+        seen = dict(self._scheduler.schedule)
+        self._seen, self._seen_at = seen, now()
+        fresh = {
+            key: planned_of(key, entry) for key, entry in seen.items() if key not in self._put and not same(self._code.get(key), entry)
+        }
+        gone = [key for key in self._code if key not in seen and key not in self._put]
+        if fresh or gone:
+            with self._planning:
+                self._code = {key: of for key, of in {**self._code, **fresh}.items() if key not in gone}
+                self._plan = {key: of for key, of in {**self._plan, **fresh}.items() if key not in gone}
+        if isinstance(self._scheduler, PersistentScheduler):  # a plain Scheduler remembers nothing of the code's either
+            of_put = [(key, self._plan.get(key)) for key in self._put]
+            self._memory.keep_runs(
+                {
+                    key: [rule_text(of.rule), us(seen[key].last_run_at) or 0, seen[key].total_run_count or 0]
+                    for key, of in of_put if key in seen and of is not None and of.rule is not None
+                }
+            )  # fmt: skip
+
+    def _put_in_place(self, plan: dict[str, OverriddenEntry | None]) -> None:
+        schedule, is_changed = self._scheduler.schedule, False
+        for key in [key for key in self._put if key not in plan]:  # made by operators, and gone; or by code that is gone
+            schedule.pop(key, None)
+            self._put.discard(key)
+            self._aside.pop(key, None)
+            is_changed = True
+        for key, of in plan.items():
+            is_as_coded = of is not None and not of.is_changed
+            if is_as_coded and key not in self._put:
+                continue
+            is_changed = True
+            self._put_one(schedule, key, self._code.get(key, of) if is_as_coded else of)
+            if is_as_coded:
+                self._put.discard(key)
+            else:
+                self._put.add(key)
+        late = now() - LATE_US
+        once = [of for of in plan.values() if of is not None and of.rule is None and of.is_enabled]
+        self._once = {of.key: of for of in once if of.at > late and not self._memory.was_sent(of.key, of.at)}
+        if is_changed:
+            self._scheduler._heap = None  # beat compares entries by what is in them, and an entry changed in place equals itself
+
+    def _put_one(self, schedule: Any, key: str, of: OverriddenEntry | None) -> None:
+        if of is None or not of.goes:
+            entry = schedule.pop(key, None)
+            if entry is not None:
+                self._aside[key] = entry
+            return
+        entry = schedule.get(key)
+        if entry is None:
+            entry = self._aside.pop(key, None)
+        if entry is None:
+            entry = self._scheduler.Entry(name=key, task=of.task, schedule=of.rule, app=self._app)
+            self._remember(key, of, entry)
+        elif entry.schedule != of.rule:
+            entry.schedule = of.rule
+            self._remember(key, of, entry)
+        elif key not in schedule and is_missed(of.rule, entry.last_run_at):  # what was due while it was off is not made up for
+            self._count_from_now(key, entry)
+        entry.task, entry.schedule, entry.args, entry.kwargs, entry.options = of.task, of.rule, of.args, of.kwargs, of.options
+        schedule[key] = entry
+
+    def _remember(self, key: str, of: OverriddenEntry, entry: Any) -> None:
+        """The rule of this entry is new to beat: it goes on where the same rule was before a restart, else it counts from now."""
+        rule, last_at, count = self._memory.runs.get(key, ("", 0, 0))
+        if rule == rule_text(of.rule) and isinstance(self._scheduler, PersistentScheduler):
+            entry.last_run_at = datetime.fromtimestamp(last_at / 1_000_000, entry.default_now().tzinfo)
+            entry.total_run_count = count
+        elif is_missed(of.rule, entry.last_run_at):
+            self._count_from_now(key, entry)
+
+    def _count_from_now(self, key: str, entry: Any) -> None:
+        entry.last_run_at = entry.default_now()
+        self._moved[key] = us(entry.last_run_at) or 0
+
+    # -- the agent's thread --------------------------------------------------------------------------------------------
+    def apply(self, overrides: list[Override]) -> dict[str, str]:
+        """From the code and exactly these; key → why of those that cannot hold."""
+        with self._planning:
+            code = self._code
+            found = resolve(overrides, code, self._changed)
+            off = {key: dataclasses.replace(code[key], is_enabled=False, is_changed=True) for key in found.off}
+            self._plan = self._waiting = {**code, **off, **found.changed, **dict.fromkeys(found.deleted)}
+        return found.failed
+
+    def _changed(self, of: Override, spec: ScheduleSpec) -> OverriddenEntry:
+        code = self._code.get(of.key)
+        base = code or self._plan.get(of.key)
+        task = self._known(spec.task_name)
+        check_zone(spec, zone_name(self._app.timezone))
+        args, kwargs = merge_arguments(spec, base.args, base.kwargs) if base is not None else merge_arguments(spec)
+        is_once = spec.kind == "once"
+        at = us(read_time(spec.expression)) or 0 if is_once else 0
+        rule = None if is_once else rule_of(spec, self._app)
+        is_on = of.is_enabled and spec.is_enabled
+        options = with_place(code.options if code is not None else None, spec)
+        return OverriddenEntry(of.key, spec.name or of.key, task, args, kwargs, options, rule, at, is_on, code is not None, is_changed=True)
+
+    def _known(self, name: str) -> str:
+        """Beat often knows none of the app's tasks by itself; where it has imported some, a name must be among them."""
+        own = [of for of in list(self._app.tasks) if not of.startswith("celery.")]
+        used = {of.task for of in self._code.values()}
+        if not name or (name not in used and (not own or name not in self._app.tasks)):
+            raise Refused(f"this application does not know {name or 'a task without a name'}")
+        return name
+
+    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+        seen, zone, plan = self._seen, zone_name(self._app.timezone), self._plan
+        return [
+            readable(key, functools.partial(self._told, of, seen.get(key) or self._aside.get(key), zone, last.get(key)))
+            for key, of in plan.items() if of is not None
+        ]  # fmt: skip
+
+    def _told(self, of: OverriddenEntry, entry: Any, zone: str, fired_at: int | None) -> ScheduleInfo:
+        args, kwargs = shown(self._app, of.task, of.args, of.kwargs)
+        note = ""
+        if of.rule is None:
+            at = datetime.fromtimestamp(of.at / 1_000_000, UTC).isoformat(timespec="seconds")
+            kind, expression, its_zone = "once", at, "UTC"
+            waits = of.key in self._once or (self._waiting is not None and of.at > now() - LATE_US)
+            next_at = of.at if waits else None
+            note = "" if waits or not of.is_enabled else "Its time has passed."
+        else:
+            kind, expression, its_zone = form_of(of.rule, zone)
+            next_at = us(due_of(of.rule, entry.last_run_at if entry is not None else of.rule.now()))
+        ran_at = us(entry.last_run_at) if entry is not None and entry.total_run_count else None
+        if ran_at == self._moved.get(of.key):
+            ran_at = None
+        last_at = max((value for value in (fired_at, ran_at) if value is not None), default=None)
+        unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        options = of.options or {}
+        return ScheduleInfo(
+            key=of.key, name=of.name, kind=kind, expression=expression, timezone=its_zone,  # type: ignore[arg-type]
+            task_name=of.task, args=args, kwargs=kwargs, queue=str(options.get("queue") or ""), priority=options.get("priority"),
+            is_enabled=of.is_enabled, next_at=next_at if of.is_enabled else None, last_at=last_at, is_code=of.is_code, unable=unable,
+            note=note,
+        )  # fmt: skip
+
+    def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
+        of = self._plan.get(key)
+        if of is None:
+            raise Refused("there is no such schedule here")
+        return of.task, of.args, of.kwargs, dict(of.options or {})
+
+    def save(self, spec: ScheduleSpec) -> dict[str, Any]:
+        raise Refused(IN_CODE)
+
+    def delete(self, key: str) -> dict[str, Any]:
+        raise Refused(IN_CODE)
+
+    def switch(self, key: str, *, on: bool) -> dict[str, Any]:
+        raise Refused(IN_CODE)
+
+
+def own_memory() -> Memory:
+    """Beside the kept overrides, and like them by environment."""
+    agent = z4j_agent.current()
+    folder = None if agent is None else agent.shipper.folder
+    return Memory(None if agent is None or folder is None else folder / f"runs-celery_beat-{digest_of(agent.settings.environment)}.json")
+
+
+def planned_of(key: str, entry: Any) -> OverriddenEntry:
+    return OverriddenEntry(key, key, entry.task, entry.args, entry.kwargs, entry.options, entry.schedule, 0, True, True)
+
+
+def same(of: OverriddenEntry | None, entry: Any) -> bool:
+    """Whether an entry still is what the code said: beat passes these objects on from run to run."""
+    return (
+        of is not None and of.rule is entry.schedule and of.task == entry.task
+        and of.args is entry.args and of.kwargs is entry.kwargs and of.options is entry.options
+    )  # fmt: skip
+
+
+def rule_text(rule: Any) -> str:
+    return " ".join(form_of(rule, "")[:2])

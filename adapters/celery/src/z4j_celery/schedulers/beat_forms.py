@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between Celery's schedule objects and the common form. Day and weekday are both needed where both are given (celery 5.7,
+schedules.py: `crontab.remaining_delta` goes on until both match), and weekday 0 is Sunday there, so days are named here.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from celery.beat import BeatLazyFunc
+from celery.schedules import crontab, schedule
+from celery.utils.time import remaining
+
+import z4j_agent
+from z4j_agent.capture.guard import let_through
+from z4j_agent.capture.hooks import now, parameter_names
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import Kind, ScheduleInfo, ScheduleSpec, read_cron, read_interval, read_time, show_arguments
+from z4j_agent.runtime.zones import check_only_zone, zone_of_host
+from z4j_agent.wire import cron
+
+T = TypeVar("T")
+
+LATE_US: Final = 60_000_000
+"""A one-off that was due longer ago than this is not sent any more."""
+REWRITTEN: Final = "it stands in beat_schedule, and beat writes it anew at every start"
+
+
+def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
+    """(kind, expression, zone) of a schedule object, as `ScheduleInfo` has them."""
+    if isinstance(rule, crontab):
+        # Its five sets, whatever was typed: `hour="*/8"` may have been given as a set too.
+        text = cron.expression(
+            rule.minute, rule.hour, rule.day_of_month, rule.month_of_year, frozenset((day - 1) % 7 for day in rule.day_of_week)
+        )
+        return "cron", text, zone_name(getattr(rule, "tz", None)) or zone
+    if type(rule) is schedule:
+        seconds = rule.run_every.total_seconds()
+        return "interval", str(int(seconds)) if seconds == int(seconds) else str(seconds), ""
+    if (at := getattr(rule, "clocked_time", None)) is not None:
+        return "once", at.astimezone(UTC).isoformat(timespec="seconds"), "UTC"
+    return "other", str(rule)[:500], zone
+
+
+def fields_of(spec: ScheduleSpec) -> dict[str, str]:
+    """The arguments of `crontab` for an expression. Raises Refused."""
+    found = read_cron(spec.expression, "Celery Beat")
+    # Sets written out: Celery takes fewer ways of writing them, such as no `5/10`.
+    plain = cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays)
+    fields = dict(zip(("minute", "hour", "day_of_month", "month_of_year", "day_of_week"), plain.split(), strict=True))
+    try:  # in a store it would be met by beat, which may stop at a rule it cannot compute
+        crontab(**fields, nowfun=_utc).remaining_estimate(_utc())
+    except (ValueError, RuntimeError) as error:
+        raise Refused(f"Celery cannot compute it: {str(error)[:200]}") from None
+    return fields
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def rule_of(spec: ScheduleSpec, app: Any) -> Any:
+    """The schedule object for a cron expression or an interval. Raises Refused."""
+    if spec.kind == "interval":
+        return schedule(timedelta(seconds=read_interval(spec.expression)), app=app)
+    return crontab(**fields_of(spec), app=app)
+
+
+def check_zone(spec: ScheduleSpec, own: str) -> None:
+    """A store without zones of its own takes only the app's. Raises Refused."""
+    if spec.kind == "cron":
+        check_only_zone(spec.timezone, own, "this Celery Beat")
+
+
+def zone_name(found: Any) -> str:
+    """IANA name of a zone object, whoever made it."""
+    name = getattr(found, "key", None) or getattr(found, "zone", None) or ("" if found is None else str(found))
+    return zone_of_host() if str(name).startswith("<") else str(name)  # Celery's LocalTimezone, where it finds no zone of the host
+
+
+def due_of(rule: Any, last_run_at: datetime | None) -> datetime | None:
+    """When a rule is due after its last run; None where it cannot say."""
+    if last_run_at is None:
+        return None
+    if (at := getattr(rule, "clocked_time", None)) is not None:
+        return at if isinstance(at, datetime) else None
+    last = last_run_at if last_run_at.tzinfo is not None else last_run_at.replace(tzinfo=UTC)  # as Celery reads it
+    if isinstance(rule, crontab):
+        # A relative step from the last run. Celery 5.5 matches in whatever zone that is given in, 5.7 always in the rule's.
+        start, delta, _ = rule.remaining_delta(last.astimezone(rule.tz))
+        return start + delta  # type: ignore[no-any-return]
+    if type(rule) is schedule:
+        # Asked at the moment of the last run. Where the clocks change, 5.7 counts elapsed time and 5.5 what the clocks show.
+        return last.astimezone(UTC) + remaining(last, rule.run_every, last, rule.relative)  # type: ignore[no-any-return]
+    left = rule.remaining_estimate(last)
+    if not isinstance(left, timedelta):
+        return None
+    # It is counted from a moment that has passed when it is added again, so a little is lost or won: a second is close enough.
+    due: datetime = rule.now() + left + timedelta(milliseconds=500)
+    return due.replace(microsecond=0)
+
+
+def is_missed(rule: Any, last_run_at: datetime | None) -> bool:
+    """Whether beat would make up for something at once if it counted from that last run."""
+    due = due_of(rule, last_run_at)
+    return due is not None and (us(due) or 0) <= now()
+
+
+def us(at: datetime | None) -> int | None:
+    """Microseconds UTC; a time without a zone is UTC, as Celery stores it."""
+    if at is None:
+        return None
+    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def check_row(spec: ScheduleSpec, longest: int) -> None:
+    """What every store's columns demand, and a one-off that would be sent at once. Raises Refused."""
+    if not spec.name or len(spec.name) > longest:
+        raise Refused(f"a name has 1 to {longest} characters here")
+    if spec.priority is not None and not 0 <= spec.priority <= 255:
+        raise Refused("a priority is 0 to 255 here")
+    if spec.kind == "once" and spec.is_enabled:
+        refuse_past(read_time(spec.expression))
+
+
+def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:
+    """A store sends at once what is overdue. Raises Refused."""
+    if at is not None and (us(at) or 0) < now() - late_us:
+        raise Refused("its time has passed; give it one to come")
+
+
+def readable(key: str, make: Callable[[], ScheduleInfo], task_name: str = "", *, is_enabled: bool = True) -> ScheduleInfo:
+    """What `make` gives; of an entry that cannot be read, that it cannot: the others are listed all the same."""
+    unable = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
+    try:
+        return make()
+    except Refused as error:
+        note = f"{str(error)[:1].upper()}{str(error)[1:]}."
+        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unable, note=note)
+    except Exception as error:
+        let_through(error)
+        note = f"It cannot be read ({type(error).__name__})."
+        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unable, note=note)
+
+
+def shown(app: Any, task_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
+    """Arguments of an entry as they are told: redacted JSON, by the names of the task's parameters where beat knows the task."""
+    agent, task = z4j_agent.current(), app.tasks.get(task_name)
+    names = parameter_names(task.run) if task is not None else ()
+    return show_arguments(args, kwargs, agent.settings.redact if agent is not None else (), names)
+
+
+def read_json(column: str, text: str | None, kind: type[T]) -> T:
+    """A column of JSON, empty where it has no text. Raises Refused where it holds something else: beat disables such a row, and what it
+    would run is unknown, so it is neither sent nor saved."""
+    try:
+        found = json.loads(text) if text else kind()
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise Refused(f"its {column} cannot be read: it is not a JSON {'list' if kind is list else 'object'}. Nothing was sent or changed")
+    return found
+
+
+def with_place(options: Any, spec: ScheduleSpec) -> dict[str, Any]:
+    """The options of an entry with the queue and the priority of a spec."""
+    kept = {name: value for name, value in (options or {}).items() if name not in ("queue", "priority")}
+    return kept | {name: value for name, value in (("queue", spec.queue or None), ("priority", spec.priority)) if value is not None}
+
+
+def send(app: Any, name: str, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str = "", producer: Any = None) -> str:
+    """Sends a task as beat does, but at once. Returns its id. Raises Refused, or what sending raises."""
+    if app.conf.task_always_eager:
+        raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+    given = [value() if isinstance(value, BeatLazyFunc) else value for value in args or ()]
+    named = {key: value() if isinstance(value, BeatLazyFunc) else value for key, value in (kwargs or {}).items()}
+    own = {key: value for key, value in options.items() if key not in ("eta", "countdown", "task_id", "producer", "connection")}
+    own["headers"] = {**(own.get("headers") or {}), "celery_beat_task": True}  # celery/beat.py: `apply_async`
+    task = app.tasks.get(name)
+    publish = task.apply_async if task is not None else partial(app.send_task, name)
+    return str(publish(given, named, task_id=task_id or str(uuid.uuid4()), producer=producer, **own).id)

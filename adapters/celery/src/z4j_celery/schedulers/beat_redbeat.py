@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries of celery-redbeat: a hash each and a sorted set of when they are due, in Redis, through redbeat's own classes.
+
+Those in `beat_schedule` are written anew whenever beat starts (redbeat 2.4, schedulers.py: `setup_schedule`), so a change to one would
+not last; they are shown, and can only be run.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
+
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.overrides import merge_arguments
+from z4j_agent.contract.scheduler import ScheduleInfo, ScheduleSpec
+from z4j_celery.schedulers.beat_forms import (
+    check_row,
+    check_zone,
+    due_of,
+    form_of,
+    is_missed,
+    readable,
+    rule_of,
+    shown,
+    us,
+    with_place,
+    zone_name,
+)
+
+MOST: Final = 2_000
+LONGEST: Final = 255
+STATIC: Final = "it stands in beat_schedule, and redbeat writes it anew at every start"
+
+
+class RedbeatStore:
+    """A key is the entry's name."""
+
+    name: ClassVar[str] = "redbeat"
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        ensure_conf(app)
+
+    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+        conf, redis = self._app.redbeat_conf, get_redis(self._app)
+        static = set(redis.smembers(conf.statics_key))
+        prefix = len(conf.key_prefix)
+        found = []
+        for key in redis.zrange(conf.schedule_key, 0, MOST - 1):
+            name = key[prefix:]
+            found.append(readable(name, partial(self._read, name, name in static, last.get(name))))
+        return found
+
+    def _read(self, name: str, is_static: bool, fired_at: int | None) -> ScheduleInfo:
+        return self._told(self._find(name), is_static, fired_at)
+
+    def _told(self, entry: Any, is_static: bool, fired_at: int | None) -> ScheduleInfo:
+        kind, expression, zone = form_of(entry.schedule, zone_name(self._app.timezone))
+        args, kwargs = shown(self._app, entry.task, entry.args or [], entry.kwargs or {})
+        unable = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
+        if kind == "other":
+            unable["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
+        ran_at = us(entry.last_run_at) if entry.total_run_count else None  # without a run it is when the entry began
+        last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
+        next_at = us(due_of(entry.schedule, entry.last_run_at) if entry.last_run_at is not None else datetime.now(UTC))
+        return ScheduleInfo(
+            key=entry.name, name=entry.name, kind=kind, expression=expression, timezone=zone, task_name=entry.task, args=args,
+            kwargs=kwargs, queue=str((entry.options or {}).get("queue") or ""), priority=(entry.options or {}).get("priority"),
+            is_enabled=bool(entry.enabled), next_at=next_at if entry.enabled else None, last_at=last_at, unable=unable,
+        )  # fmt: skip
+
+    def save(self, spec: ScheduleSpec) -> dict[str, Any]:
+        if spec.kind == "once":
+            raise Refused("redbeat has no one-offs; z4j's own scheduler has")
+        check_row(spec, LONGEST)
+        check_zone(spec, zone_name(self._app.timezone))
+        rule = rule_of(spec, self._app)
+        before = self._find(spec.key) if spec.key else None
+        if before is not None:
+            self._refuse_static(before.name)
+        if spec.key != spec.name and self._load(spec.name) is not None:
+            raise Refused(f"there is an entry {spec.name[:80]} already")
+        self._check_task(spec.task_name, before)
+        args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
+        options = with_place(before.options if before is not None else None, spec)
+        entry = RedBeatSchedulerEntry(
+            spec.name, spec.task_name, rule, args=args, kwargs=kwargs, enabled=spec.is_enabled, options=options, app=self._app
+        )
+        since = before.last_run_at if before is not None else None
+        is_fresh = since is None or is_missed(rule, since)  # it would be due at once
+        entry.last_run_at = entry._default_now() if is_fresh else since
+        entry.save()  # leaves `meta`, where its runs are, as it is if there is one
+        if before is not None and is_fresh:
+            entry.reschedule(entry.last_run_at)
+        if before is not None and before.name != spec.name:
+            before.delete()
+        return {"key": spec.name}
+
+    def _check_task(self, name: str, before: Any) -> None:
+        own = [of for of in self._app.tasks if not of.startswith("celery.")]
+        if not name or (own and name not in self._app.tasks and (before is None or before.task != name)):
+            raise Refused(f"this application does not know {name or 'a task without a name'}")
+
+    def delete(self, key: str) -> dict[str, Any]:
+        self._refuse_static(key)
+        self._find(key).delete()
+        return {}
+
+    def switch(self, key: str, *, on: bool) -> dict[str, Any]:
+        self._refuse_static(key)
+        entry = self._find(key)
+        was_on, entry.enabled = entry.enabled, on
+        entry.save()
+        if on and not was_on and (entry.last_run_at is None or is_missed(entry.schedule, entry.last_run_at)):
+            entry.reschedule()  # from now: what was due while it was off is not made up for
+        return {}
+
+    def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
+        of = self._find(key)
+        return of.task, list(of.args or []), dict(of.kwargs or {}), dict(of.options or {})
+
+    def _refuse_static(self, name: str) -> None:
+        if get_redis(self._app).sismember(self._app.redbeat_conf.statics_key, name):
+            raise Refused(STATIC)
+
+    def _load(self, name: str) -> Any:
+        try:
+            return RedBeatSchedulerEntry.from_key(RedBeatSchedulerEntry.generate_key(self._app, name), app=self._app)
+        except KeyError:
+            return None
+
+    def _find(self, name: str) -> Any:
+        found = self._load(name)
+        if found is None:
+            raise Refused("there is no such schedule here")
+        return found

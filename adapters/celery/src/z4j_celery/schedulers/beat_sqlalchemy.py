@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entries of sqlalchemy-celery-beat: rows beside the application's own, through the models of that package and beat's own sessions."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar, Final
+
+from sqlalchemy_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, Period, PeriodicTask
+
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.overrides import merge_arguments
+from z4j_agent.contract.scheduler import ScheduleInfo, ScheduleSpec, read_interval, read_time
+from z4j_agent.runtime.zones import find_zone
+from z4j_celery.schedulers.beat_forms import (
+    REWRITTEN,
+    check_row,
+    due_of,
+    fields_of,
+    form_of,
+    is_missed,
+    read_json,
+    readable,
+    refuse_past,
+    shown,
+    us,
+    zone_name,
+)
+
+MOST: Final = 2_000
+LONGEST: Final = 255
+OWN_CLEANUP: Final = "celery.backend_cleanup"
+"""Beat makes this one itself (sqlalchemy_celery_beat/schedulers.py: `install_default_entries`)."""
+
+
+class SqlalchemyStore:
+    """A key is the row's name, which is unique there."""
+
+    name: ClassVar[str] = "sqlalchemy"
+
+    def __init__(self, app: Any, scheduler: Any) -> None:
+        self._app = app
+        self._make = scheduler.Session
+
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        """Committed at the end, undone where anything was raised."""
+        session = self._make()
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.close()
+
+    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+        with self._session() as session:
+            rows = session.query(PeriodicTask).order_by(PeriodicTask.name).limit(MOST).all()
+            return [
+                readable(row.name, partial(self._told, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
+            ]
+
+    def _listed(self, row: Any, fired_at: int | None) -> ScheduleInfo:
+        return readable(row.name, partial(self._told, row, fired_at), row.task, is_enabled=bool(row.enabled))
+
+    def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
+        kind, expression, its_zone = form_of(row.schedule, zone_name(self._app.timezone))
+        read_json("headers", row.headers, dict)
+        args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
+        ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is when the entry began
+        last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
+        unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        if self._is_rewritten(row.name):
+            unable |= dict.fromkeys(("save", "delete"), REWRITTEN)
+        next_at = self._next(row, fired_at)
+        notes = ["Runs once and is switched off then."] if row.one_off and kind != "once" else []
+        if kind == "once" and row.enabled and next_at is None:
+            notes.append("Its time has passed.")
+        return ScheduleInfo(
+            key=row.name, name=row.name, kind=kind, expression=expression, timezone=its_zone, task_name=row.task, args=args, kwargs=kwargs,
+            queue=row.queue or "", priority=row.priority, is_enabled=bool(row.enabled), next_at=next_at,
+            last_at=last_at, unable=unable, note=" ".join(notes),
+        )  # fmt: skip
+
+    def _next(self, row: Any, fired_at: int | None) -> int | None:
+        """As `ModelEntry` counts: from the last run, else from when it is read, and not before its start."""
+        if not row.enabled or (row.one_off and row.total_run_count):
+            return None
+        if row.discriminator == "clockedschedule" and fired_at is not None and fired_at >= (us(row.schedule_model.clocked_time) or 0):
+            return None  # it was sent; beat switches it off when it reads its table anew
+        since_at = max(fired_at or 0, us(row.last_run_at) or 0)
+        since = datetime.fromtimestamp(since_at / 1_000_000, UTC) if since_at else datetime.now(UTC)
+        starts = us(row.start_time)
+        if starts is None or (us(since) or 0) >= starts:
+            return us(due_of(row.schedule, since))
+        if row.discriminator == "crontabschedule":
+            return us(due_of(row.schedule, datetime.fromtimestamp(starts / 1_000_000, UTC) - timedelta(seconds=1)))
+        return starts
+
+    def _is_rewritten(self, name: str) -> bool:
+        return name == OWN_CLEANUP or name in self._app.conf.beat_schedule
+
+    def _refuse_rewritten(self, key: str) -> None:
+        if key and self._is_rewritten(key):
+            raise Refused(REWRITTEN)
+
+    def save(self, spec: ScheduleSpec) -> dict[str, Any]:
+        check_row(spec, LONGEST)
+        self._refuse_rewritten(spec.key)
+        with self._session() as session:
+            row = self._find(session, spec.key) if spec.key else PeriodicTask(name=spec.name, task=spec.task_name)
+            if spec.key != spec.name and session.query(PeriodicTask).filter_by(name=spec.name).first() is not None:
+                raise Refused(f"there is an entry {spec.name[:80]} already")
+            self._check_task(session, spec.task_name, row)
+            rule = self._rule(session, spec)
+            old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
+            read_json("headers", row.headers, dict)
+            args, kwargs = merge_arguments(spec, *old)
+            was_clocked, is_once = row.discriminator == "clockedschedule", spec.kind == "once"
+            is_other = (row.discriminator, row.schedule_id) != (rule.discriminator, rule.id)
+            if spec.key and is_once:
+                row = self._anew(session, row)
+            row.name, row.task, row.enabled = spec.name, spec.task_name, spec.is_enabled
+            row.args, row.kwargs = json.dumps(args), json.dumps(kwargs)
+            row.queue, row.priority = spec.queue or None, spec.priority
+            row.one_off = is_once or (bool(row.one_off) and not was_clocked)
+            row.schedule_model = rule
+            # Without one, beat counts from whenever it reads its table again (`ModelEntry`), and a long interval would never end.
+            if row.last_run_at is None or (is_other and is_missed(rule.schedule, row.last_run_at)):
+                row.last_run_at = datetime.now(UTC)
+            session.add(row)
+            return {"key": spec.name}
+
+    @staticmethod
+    def _anew(session: Any, row: Any) -> Any:
+        """Another row with the same columns: one-offs that ran are switched off by their count of runs, and beat writes its own count
+        into the old row."""
+        kept = {column.key: getattr(row, column.key) for column in PeriodicTask.__table__.columns if column.key != "id"}
+        session.delete(row)
+        session.flush()
+        return PeriodicTask(**{**kept, "total_run_count": 0, "last_run_at": None})
+
+    def _rule(self, session: Any, spec: ScheduleSpec) -> Any:
+        """The row of its rule, found or made: several entries may share one."""
+        values: dict[str, Any]
+        if spec.kind == "interval":
+            seconds = read_interval(spec.expression)
+            is_whole = seconds == int(seconds)
+            model = IntervalSchedule
+            values = {
+                "every": int(seconds) if is_whole else int(seconds * 1_000_000),
+                "period": Period.SECONDS if is_whole else Period.MICROSECONDS,
+            }
+        elif spec.kind == "once":
+            model, values = ClockedSchedule, {"clocked_time": read_time(spec.expression)}
+        else:
+            own = zone_name(self._app.timezone)
+            model, values = CrontabSchedule, {**fields_of(spec), "timezone": zone_name(find_zone(spec.timezone or own))}
+        found = session.query(model).filter_by(**values).first()
+        if found is None:
+            found = model(**values)
+            session.add(found)
+            session.flush()  # the entry names it by its number
+        return found
+
+    def _check_task(self, session: Any, name: str, row: Any) -> None:
+        own = [of for of in self._app.tasks if not of.startswith("celery.")]
+        is_known = name in self._app.tasks or session.query(PeriodicTask).filter_by(task=name).first() is not None
+        if not name or not (is_known or not own):
+            raise Refused(f"this application does not know {name or 'a task without a name'}")
+
+    def delete(self, key: str) -> dict[str, Any]:
+        self._refuse_rewritten(key)
+        with self._session() as session:
+            session.delete(self._find(session, key))
+            return {}
+
+    def switch(self, key: str, *, on: bool) -> dict[str, Any]:
+        with self._session() as session:
+            row = self._find(session, key)
+            if on and row.discriminator == "clockedschedule":
+                refuse_past(row.schedule_model.clocked_time, 0)  # it may have been sent
+            if on and not row.enabled and (row.last_run_at is None or is_missed(row.schedule, row.last_run_at)):
+                row.last_run_at = datetime.now(UTC)  # what was due while it was off is not made up for
+            row.enabled = on
+            return {}
+
+    def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
+        """With the options that `ModelEntry` gives, but for the end of an entry, which is none of this task."""
+        with self._session() as session:
+            row = self._find(session, key)
+            options = {
+                name: value for name in ("queue", "exchange", "routing_key", "priority") if (value := getattr(row, name)) is not None
+            }
+            if row.expire_seconds:
+                options["expires"] = row.expire_seconds
+            options["headers"] = {**read_json("headers", row.headers, dict), "periodic_task_name": row.name}
+            return row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict), options
+
+    @staticmethod
+    def _find(session: Any, key: str) -> Any:
+        row = session.query(PeriodicTask).filter_by(name=key).first()
+        if row is None:
+            raise Refused("there is no such schedule here")
+        return row

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which brokers this process uses, and what tells them apart. Asks no broker."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import z4j_agent
+from z4j_agent.capture.broker import identify, identify_pool
+from z4j_agent.contract.adapter import Adapter, Original, Refused
+from z4j_dramatiq.messages import ENGINE
+from z4j_dramatiq.queues import kind_of
+from z4j_dramatiq.state import BrokerState
+
+watched: list[DramatiqPart] = []
+"""One adapter for each broker, the one that was installed first in front: it is what commands that name no broker are for."""
+
+
+def identity_of(broker: Any) -> str:
+    """Of what leads to it; "" for one in memory or of a kind this package does not know. The owner's own name (`Z4J_BROKER`) is that of
+    the first."""
+    agent = z4j_agent.current()
+    if agent is None:
+        return ""
+    if agent.settings.broker and watched and watched[0].broker is broker:
+        return agent.settings.broker
+    match kind_of(broker):
+        case "redis":
+            return _of_redis(broker, agent.host)
+        case "rabbitmq":
+            return _of_rabbitmq(broker.parameters, agent.host)
+    return ""
+
+
+def _of_redis(broker: Any, this_host: str) -> str:
+    prefix = "" if broker.namespace == "dramatiq" else str(broker.namespace)
+    return identify_pool(broker.client.connection_pool, prefix, this_host=this_host)
+
+
+def _of_rabbitmq(parameters: Any, this_host: str) -> str:
+    """Several are the nodes of one cluster, in any order."""
+    listed = parameters if isinstance(parameters, list) else [parameters]
+    return ";".join(
+        sorted({identify("amqp", str(each.host), int(each.port), str(each.virtual_host) or "/", this_host=this_host) for each in listed})
+    )
+
+
+class DramatiqPart(Adapter):
+    """What every part of the adapter has: its broker, and those beside it. Each broker has an adapter; commands come to the first."""
+
+    engine: ClassVar[str] = ENGINE
+    state: BrokerState
+    only: str = ""
+    """The broker that a command named, "" where it named none."""
+
+    @property
+    def broker(self) -> Any:
+        return self.state.broker
+
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        ordered = sorted(watched, key=lambda adapter: adapter.state.worker is None)  # that of the worker first
+        found = (identity_of(adapter.broker) for adapter in ordered)
+        return {identity: told.get(identity, "") for identity in found if identity}
+
+    def of_broker(self, broker: str) -> DramatiqPart:
+        found = next((adapter for adapter in watched if broker and identity_of(adapter.broker) == broker), None)
+        if found is None:
+            return self
+        beside = copy.copy(found)
+        beside.only = broker
+        return beside
+
+    def beside(self) -> list[DramatiqPart]:
+        return watched or [self]
+
+    def broker_of(self, original: Original) -> Any:
+        """That of the original; one that names none is of the only broker. Raises Refused."""
+        if not original.broker and len(watched) > 1:
+            raise Refused(
+                "this process uses several brokers, and the original does not say which it came from; nothing was sent",
+                check="broker.unknown",
+            )
+        return self.of_broker(original.broker).broker

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Holds a queue of RabbitMQ without closing its connection.
+
+Dramatiq's own pause ends the consumer's loop at the first second without a message and closes the connection (`ConsumerThread.run`), and
+RabbitMQ then hands out again whatever is still running: a task would run twice, and a busy queue would never pause at all. Here the
+consumer is cancelled and nothing else: what runs is acknowledged as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from z4j_agent.runtime.patching import Patches
+
+NOTHING = (None, None, None)
+"""What pika's generator yields when no message came in time."""
+
+
+class Gate:
+    """Stands where `_RabbitmqConsumer` has pika's generator, and is asked by the same thread."""
+
+    def __init__(self, consumer: Any, queue: str, timeout_ms: int, is_held: Callable[[str], bool]) -> None:
+        self._connection, self._channel, self._messages = consumer.connection, consumer.channel, consumer.iterator
+        self._queue, self._timeout_s, self._is_held, self._is_closed = queue, timeout_ms / 1000, is_held, False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        """The next message, or `NOTHING` after the consumer's own time without one. Raises what pika raises."""
+        if not self._is_held(self._queue):
+            if self._is_closed:
+                self._messages = self._channel.consume(self._queue, inactivity_timeout=self._timeout_s)
+                self._is_closed = False
+            return next(self._messages)
+        if not self._is_closed:
+            self._channel.cancel()  # what RabbitMQ has sent in advance goes back to it
+            self._is_closed = True
+        self._connection.process_data_events(time_limit=self._timeout_s)  # the acknowledgements of what still runs, and heartbeats
+        return NOTHING
+
+
+def stand_before(patches: Patches, broker: Any, is_held: Callable[[str], bool]) -> None:
+    """Every consumer this broker makes from now on has a gate. Brokers without pika's generator are left as they are."""
+
+    def consume_behind_gate(consume: Callable[..., Any], queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
+        consumer = consume(queue_name, prefetch, timeout)
+        if hasattr(consumer, "iterator") and hasattr(consumer, "channel") and hasattr(consumer, "connection"):
+            consumer.iterator = Gate(consumer, queue_name, timeout, is_held)
+        return consumer
+
+    patches.around(broker, "consume", consume_behind_gate)

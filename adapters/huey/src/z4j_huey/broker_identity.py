@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which broker each Huey object of this process uses, and what tells them apart. Asks no broker.
+
+Two Huey objects may have one name and different storages, so a name alone is no place. An object's place is its broker and its name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import z4j_agent
+from z4j_agent.capture.broker import Identities, fingerprint_file, fingerprint_redis, identify, identify_pool
+from z4j_agent.capture.guard import let_through
+from z4j_agent.contract.adapter import Original, Refused, SeveralBrokers
+from z4j_agent.runtime import gevent_bridge
+from z4j_huey.messages import ENGINE
+from z4j_huey.state import HueyState
+
+SEVERAL = "this process has several Huey objects that this may concern, in different brokers, and the command names none"
+watched: list[Any] = []
+"""The Huey objects of this process, the one that was installed first in front: `Z4J_BROKER` is the name of its broker."""
+
+
+def identity_of(huey: Any) -> str:
+    """Of what leads to its storage; "" for one in memory or of a kind this package does not know."""
+    return _identities.of(huey.storage, watched[0].storage if watched else None)
+
+
+def place_of(huey: Any) -> tuple[str | int, str]:
+    """Equal for two objects whose tasks lie in one queue."""
+    return identity_of(huey) or id(huey.storage), str(huey.name)
+
+
+def _identify(storage: Any, this_host: str) -> str:
+    """By the attributes of Huey's storages, for an application may have its own (huey/storage.py, huey/contrib/sql_huey.py)."""
+    if hasattr(getattr(storage, "pool", None), "connection_kwargs"):
+        return identify_pool(storage.pool, this_host=this_host)
+    if (path := _path_of(storage)) is not None:
+        return identify("file", str(path.parent), database=path.name, this_host=this_host)
+    kept = getattr(getattr(storage, "database", None), "connect_params", None)
+    if isinstance(kept, dict) and kept.get("host"):  # a server that peewee connects to
+        kind = type(storage.database).__name__.lower().removesuffix("database")
+        return identify(kind, str(kept["host"]), kept.get("port"), str(storage.database.database), this_host=this_host)
+    return ""
+
+
+_identities: Final = Identities(_identify, z4j_agent.current)
+"""By storage, because immediate mode exchanges the one of an object."""
+
+
+def _path_of(storage: Any) -> Path | None:
+    """The file or folder of a storage that lies in one. SQLite's ":memory:" is none."""
+    found = getattr(storage, "filename", None) or getattr(storage, "path", None)
+    if not isinstance(found, str | os.PathLike) or str(found) == ":memory:":
+        return None
+    return Path(found).absolute()
+
+
+def fingerprint(huey: Any) -> str:
+    """What the storage says of itself: the same through every address. "" where it may not be asked. Asks Redis."""
+    storage = huey.storage
+    if hasattr(getattr(storage, "pool", None), "connection_kwargs"):
+        return fingerprint_redis(storage.conn, storage.pool)
+    path = _path_of(storage)
+    return fingerprint_file(path) if path is not None else ""
+
+
+def keep_fingerprint(state: HueyState) -> None:
+    """Asks once for each broker; originals that are made from then on name it."""
+    agent, identity = z4j_agent.current(), identity_of(state.huey)
+    if agent is None or not identity or identity in agent.fingerprints:
+        return
+    try:
+        found = fingerprint(state.huey)
+    except Exception as error:
+        let_through(error)  # it cannot be reached now, and is asked again
+        return
+    if found:
+        agent.fingerprints[identity] = found
+
+
+class HueyPart(SeveralBrokers):
+    """The Huey objects of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
+
+    engine: ClassVar[str] = ENGINE
+    states: list[HueyState]
+
+    def brokers(self) -> Mapping[str, str]:
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        found = (identity_of(state.huey) for state in (*self.serving(), *self.states))
+        return {identity: told.get(identity, "") for identity in found if identity}
+
+    def asked(self) -> list[HueyState]:
+        """The objects a command may concern."""
+        return [state for state in list(self.states) if self.only in ("", identity_of(state.huey))]
+
+    def serving(self) -> list[HueyState]:
+        """A worker speaks of the one object whose tasks it runs; a producer of all."""
+        return [state for state in self.states if state.life.consumer is not None] or list(self.states)
+
+    def named(self, queue: str, name: str = "", broker: str = "") -> HueyState:
+        """The watched object of this name in this broker, of several one that has the task. Raises Refused."""
+        found = [state for state in self.asked() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
+        if not found:
+            raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
+        if len({place_of(state.huey) for state in found}) > 1:
+            raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+        return next((state for state in found if state.has(name)), found[0])
+
+    def of_original(self, original: Original) -> HueyState:
+        return self.named(original.queue, original.name, original.broker)
+
+    def in_first(self, act: Callable[[HueyState], dict[str, Any]], has: Callable[[HueyState], bool]) -> dict[str, Any]:
+        """What the object answers that has the task. Raises Refused."""
+        asked = self.asked()
+        if len({place_of(state.huey) for state in asked}) > 1:
+            holding = [state for state in asked if gevent_bridge.ask(state.hub, partial(has, state))]
+            if len({place_of(state.huey) for state in holding}) > 1:
+                raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+            asked = holding or asked
+        refused = Refused("no Huey object is watched here")
+        for state in asked:
+            try:
+                return gevent_bridge.ask(state.hub, partial(act, state))
+            except Refused as error:
+                refused = error
+        raise refused

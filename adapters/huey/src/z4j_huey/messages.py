@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small readings of Huey's own data: names, attempts, times. No I/O.
+
+A message carries the retries that are left and nothing else of its past, so the attempt is what the task's declaration allows less what
+is left. That fails where retries are given for one call alone, or where a task asks for another try that costs none. Then the attempt
+stands behind the pickle, where neither `pickle.loads` nor a task ever looks; a message in another form does not carry it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from huey.serializer import Serializer
+
+from z4j_agent.capture import hooks
+from z4j_agent.wire import records
+
+ENGINE = "huey"
+MOST = 1 << 16
+ATTEMPT = "z4j_attempt"
+"""Attribute of a task between its message and its execution."""
+TRAILER = b"\nz4j"
+OLD_MOST = 1000
+OLD_PAST = timedelta(minutes=59)
+_SKIPPED = frozenset({"huey", "z4j_huey", "peewee", "gevent", "multiprocessing"})
+_COMMANDS = ("/huey_consumer", "/huey_consumer.py", "/bin/huey_consumer.py")
+
+
+def name_of(task: Any) -> str:
+    """The name in Huey's registry, `module.function`."""
+    return f"{type(task).__module__}.{type(task).__name__}"
+
+
+def attempt_of(task: Any) -> int:
+    """From 0."""
+    carried = vars(task).get(ATTEMPT)
+    if isinstance(carried, int):
+        return carried
+    if task.eta is not None and task.eta.fold:  # by an older agent, see `hide_old_mark`
+        return int(task.eta.microsecond % OLD_MOST)
+    return _by_retries(task)
+
+
+def _by_retries(task: Any) -> int:
+    left = task.retries if isinstance(task.retries, int) else 0
+    return max(0, int(getattr(type(task), "default_retries", 0) or 0) - left)
+
+
+def carry(task: Any, attempt: int) -> None:
+    """Sees to it that the next message made of the task tells this attempt. `uncarry` is called once that is made."""
+    vars(task).pop(ATTEMPT, None)
+    if attempt_of(task) != attempt and 0 <= attempt < MOST:
+        vars(task)[ATTEMPT] = attempt
+
+
+def uncarry(task: Any) -> None:
+    """The task is again what its application made it."""
+    vars(task).pop(ATTEMPT, None)
+
+
+def has_room(huey: Any) -> bool:
+    """Whether there is a place behind the messages of this Huey object: they are Huey's own pickles, neither compressed nor signed."""
+    return type(huey.serializer) is Serializer and not getattr(huey.serializer, "comp", False)
+
+
+def with_attempt(data: bytes, task: Any) -> bytes:
+    """A message, with the attempt it is of where that is carried."""
+    attempt = vars(task).get(ATTEMPT)
+    return data if attempt is None else data + TRAILER + attempt.to_bytes(2, "big")
+
+
+def read_attempt(data: bytes, task: Any) -> None:
+    """From a message to the task that was made of it."""
+    if bytes(data[-len(TRAILER) - 3 : -2]) == b"." + TRAILER:  # a pickle ends with a full stop
+        vars(task)[ATTEMPT] = int.from_bytes(data[-2:], "big")
+
+
+def hide_old_mark(task: Any, at: datetime) -> None:
+    """What an older agent has written into the eta, for `attempt_of`: the attempt below a millisecond, with `fold` as the mark; in a
+    task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task must not see it."""
+    eta = task.eta
+    if eta is not None and eta.fold:
+        eta = eta.replace(microsecond=eta.microsecond // OLD_MOST * OLD_MOST, fold=0)
+        task.eta = None if at - eta > OLD_PAST else eta
+
+
+def to_us(moment: Any, *, is_utc: bool) -> int | None:
+    """A datetime as microseconds UTC. Huey's are naive, in UTC or in local time as the Huey object says."""
+    if not isinstance(moment, datetime):
+        return None
+    if moment.tzinfo is None and is_utc:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)
+
+
+def function_of(task_class: Any) -> Callable[..., Any] | None:
+    """The function behind a task class: it lies in the closure of its `execute`, and nowhere else (huey/api.py, create_task)."""
+    execute: Any = getattr(task_class, "execute", None)
+    code = getattr(execute, "__code__", None)
+    if code is None or "func" not in code.co_freevars:
+        return None
+    found = execute.__closure__[code.co_freevars.index("func")].cell_contents
+    return found if callable(found) else None
+
+
+def sent_meta(task: Any, *, is_utc: bool, parent_id: str = "", retry_of: str = "", is_eager: bool = False) -> str:
+    """Where a task comes from, as the meta of a record."""
+    expires = task.resolve_expires(is_utc) if task.expires else None  # Huey does the same next
+    chord = getattr(task, "chord_config", None)  # newer than Huey 2.5
+    return records.meta(
+        {
+            "parent_id": parent_id if parent_id != task.id else None,
+            "group_id": chord.cid if chord is not None else None,
+            "retry_of": retry_of,
+            "code": hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS),
+            "route": hooks.route(),
+            "eager": is_eager,
+            "expires": to_us(expires, is_utc=is_utc),
+            "priority": task.priority if isinstance(task.priority, int) else None,
+        }
+    )

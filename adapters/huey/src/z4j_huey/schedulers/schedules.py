@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Huey's periodic tasks as schedules: what is listed, what operators change, and one made now. Called in the agent's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import z4j_agent
+from z4j_agent.capture.guard import let_through
+from z4j_agent.capture.hooks import now, parameter_names
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, show_arguments
+from z4j_agent.runtime import gevent_bridge
+from z4j_huey.messages import ENGINE, function_of
+from z4j_huey.schedulers.overrides import OverriddenEntry, task_name, zone_of
+from z4j_huey.schedulers.periodic import SCHEDULER, Periodic, expression_of
+from z4j_huey.schedulers.timing import cron_in, is_foreseeable, next_foreseen, next_match, validator_of
+
+LOOK_AGAIN = 3_600_000_000
+"""How long it is believed that something is not due within a year."""
+REVOKED = "The application revoked it; restore() there lifts that."
+OPAQUE = "A function of the application decides when it is due; asking it ahead could change its answer."
+
+
+class HueyPeriodic(Scheduler):
+    """The scheduler of the consumer that this process runs, or whose scheduler it is."""
+
+    scheduler: ClassVar[str] = SCHEDULER
+    engine: ClassVar[str] = ENGINE
+
+    def __init__(self, periodics: Callable[[], list[Periodic]]) -> None:
+        self._periodics = periodics
+        self._foreseen: dict[str, tuple[Any, int, int | None]] = {}
+        """Key → its function, when it was asked, and the next time it told."""
+        self._revoked: set[str] = set()
+
+    @property
+    def store(self) -> str:
+        return "code"
+
+    def _firing(self) -> Periodic | None:
+        """A process runs one consumer, and so the scheduler of one Huey object."""
+        return next((each for each in self._periodics() if each.is_firing), None)
+
+    def _need(self) -> Periodic:
+        periodic = self._firing()
+        if periodic is None:
+            raise Refused("this process runs no scheduler of Huey's")
+        return periodic
+
+    def is_firing(self) -> bool:
+        return self._firing() is not None
+
+    def tick_s(self) -> float:
+        """The code's entries are looked at once a minute, counted from the consumer's start."""
+        periodic = self._firing()
+        consumer = periodic.host.life.consumer if periodic is not None else None
+        return float(getattr(getattr(consumer, "scheduler_class", None), "periodic_task_seconds", 60))
+
+    def zone(self) -> str:
+        periodic = self._firing()
+        return zone_of(periodic.host.huey) if periodic is not None else "UTC"
+
+    # -- the list ------------------------------------------------------------------------------------------------------
+    def list_schedules(self) -> list[ScheduleInfo]:
+        periodic = self._need()
+        classes = list(periodic.host.huey._registry._periodic_tasks)
+        revoked = self._ask_revoked(periodic, classes)
+        state = periodic.state
+        found = []
+        for task_class in classes:
+            key = task_name(task_class)
+            if key in state.deleted:
+                continue
+            if key in state.plan:
+                found.append(self._planned(periodic, state.plan[key], revoked, is_code=True))
+            else:
+                found.append(self._coded(periodic, task_class, key, revoked, is_off=key in state.off))
+        coded = {task_name(of) for of in classes}
+        return found + [self._planned(periodic, of, revoked, is_code=False) for of in state.plan.values() if of.key not in coded]
+
+    def _ask_revoked(self, periodic: Periodic, classes: list[Any]) -> set[str]:
+        """Keys of what the application has switched off by Huey's own means, which lies in the storage."""
+        try:
+            self._revoked = gevent_bridge.ask(
+                periodic.host.hub, lambda: {task_name(of) for of in classes if periodic.host.huey.is_revoked(of)}
+            )
+        except Exception as error:
+            let_through(error)  # what is due goes on to be told while the storage cannot be reached, with what it said last
+        return self._revoked
+
+    def _coded(self, periodic: Periodic, task_class: Any, key: str, revoked: set[str], *, is_off: bool) -> ScheduleInfo:
+        huey, validator = periodic.host.huey, validator_of(task_class)
+        cron, is_enabled = cron_in(validator), not is_off and key not in revoked
+        is_known = cron is not None or is_foreseeable(validator)
+        return ScheduleInfo(
+            key=key,
+            name=key,
+            kind="cron" if cron is not None else "other",
+            expression=cron.text if cron is not None else expression_of(validator, key),
+            timezone=zone_of(huey),
+            task_name=key,
+            queue=huey.name,
+            priority=_whole(getattr(task_class, "default_priority", None)),
+            is_enabled=is_enabled,
+            next_at=self._next(key, validator, is_utc=huey.utc) if is_enabled and is_known else None,
+            last_at=periodic.last.get(key),
+            is_code=True,
+            unable=_unable(key, revoked),
+            note=REVOKED if key in revoked else "" if is_known else OPAQUE,
+        )
+
+    def _planned(self, periodic: Periodic, planned: OverriddenEntry, revoked: set[str], *, is_code: bool) -> ScheduleInfo:
+        spec, name = planned.spec, task_name(planned.task_class)
+        function, agent = function_of(planned.task_class), z4j_agent.current()
+        names = parameter_names(function) if function is not None else ()
+        args, kwargs = show_arguments(planned.args, planned.kwargs, agent.settings.redact if agent is not None else (), names)
+        is_enabled = planned.is_enabled and name not in revoked
+        is_over = spec.kind == "once" and planned.next_at is None
+        counts = "It counts from 1970-01-01 UTC, so that a restart does not move it." if spec.kind == "interval" else ""
+        return ScheduleInfo(
+            key=planned.key,
+            name=spec.name or planned.key,
+            kind=spec.kind,
+            expression=planned.expression,
+            timezone="" if spec.kind == "interval" else zone_of(periodic.host.huey),
+            task_name=name,
+            args=args,
+            kwargs=kwargs,
+            queue=periodic.host.huey.name,
+            priority=spec.priority,
+            is_enabled=is_enabled,
+            next_at=planned.next_at if is_enabled else None,
+            last_at=periodic.last.get(planned.key),
+            is_code=is_code,
+            unable=_unable(name, revoked),
+            note=REVOKED if name in revoked else "Its time has passed." if is_over else counts,
+        )
+
+    def _next(self, key: str, validator: Any, *, is_utc: bool) -> int | None:
+        """Searched for once, and again when it has passed."""
+        at = now()
+        held = self._foreseen.get(key)
+        if held is not None and held[0] is validator and (held[2] > at if held[2] is not None else at - held[1] < LOOK_AGAIN):
+            return held[2]
+        cron = cron_in(validator)
+        found = next_match(cron, at, is_utc=is_utc) if cron is not None else next_foreseen(validator, at, is_utc=is_utc)
+        self._foreseen[key] = validator, at, found
+        return found
+
+    # -- what operators ask --------------------------------------------------------------------------------------------
+    def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
+        return self._need().apply(overrides)
+
+    def fire_schedule(self, key: str) -> dict[str, Any]:
+        """Enqueues its task. Raises Refused for one that is not there."""
+        periodic = self._need()
+        huey, state = periodic.host.huey, periodic.state
+        if key in state.plan:
+            task = state.plan[key].make()
+        else:
+            coded = {task_name(of): of for of in list(huey._registry._periodic_tasks)}
+            if key not in coded or key in state.deleted:
+                raise Refused("there is no such schedule here")
+            task = coded[key]()
+        gevent_bridge.ask(periodic.host.hub, lambda: huey.enqueue(task))
+        return {"task_id": task.id, "queue": huey.name}
+
+
+def _unable(name: str, revoked: set[str]) -> dict[str, str]:
+    why = "the application has revoked its task, and a worker would drop it"
+    return {"enable": why, "fire": why} if name in revoked else {}
+
+
+def _whole(priority: Any) -> int | None:
+    return priority if isinstance(priority, int) else None

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks of enqueueing: in producers, in horses that enqueue, and in the process of a worker's scheduler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rq.job import Job, JobStatus
+from rq.queue import Queue
+
+from z4j_agent.agent import Agent
+from z4j_agent.capture.guard import guard
+from z4j_agent.capture.hooks import now
+from z4j_agent.wire import records
+from z4j_rq import originals
+from z4j_rq.dependencies import names_of
+from z4j_rq.hooks.marks import attempt_of, begin_sending, end_sending, is_asked, mark_of, note_of
+from z4j_rq.hooks.patches import Patches
+from z4j_rq.known_queues import Known
+from z4j_rq.messages import ENGINE, job_in, name_of, sent_meta, to_us
+
+
+class Sending:
+    """A job is marked before RQ writes it, and told after: what raises was not sent."""
+
+    def __init__(self, agent: Agent, known: Known) -> None:
+        self._agent = agent
+        self._known = known
+        key = agent.settings.seal_key
+        self._app = key.key_id if key is not None else ""
+
+    def connect(self, patches: Patches) -> None:
+        always = self.always_enqueued
+        patches.look(Queue, "_enqueue_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
+        patches.look(Queue, "_enqueue_rate_limited_job", before=self.before_enqueue, after=self.after_enqueue, always=always)
+        patches.look(Queue, "enqueue_many", after=self.after_many)
+        patches.look(Queue, "schedule_job", before=self.before_enqueue, after=self.after_schedule, always=always)
+        patches.look(Queue, "setup_dependencies", before=self.before_enqueue, after=self.after_dependencies, always=always)
+
+    @guard("before enqueueing")
+    def before_enqueue(self, queue: Queue, *args: Any, **kwargs: Any) -> int:
+        job = job_in(args, kwargs)
+        if job is not None:
+            begin_sending(job, self._app)
+        return now()
+
+    @guard("after enqueueing")
+    def always_enqueued(self, _queue: Queue) -> None:
+        end_sending()
+
+    @guard("enqueueing")
+    def after_enqueue(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
+        job = job_in(args, kwargs)
+        if job is not None:
+            self._sent(queue, job, seen or now(), None)
+
+    @guard("scheduling")
+    def after_schedule(self, queue: Queue, seen: int | None, _result: Any, *args: Any, **kwargs: Any) -> None:
+        job = job_in(args, kwargs)
+        when = kwargs.get("datetime", args[1] if len(args) > 1 else None)
+        if job is not None:
+            self._sent(queue, job, seen or now(), to_us(when))
+
+    @guard("waiting for another job")
+    def after_dependencies(self, queue: Queue, seen: int | None, job: Job, *_args: Any, **_kwargs: Any) -> None:
+        """A job that must wait for others is told when it is sent; when its turn comes it is enqueued by whoever ended the last one."""
+        if job._status == JobStatus.DEFERRED:
+            self._sent(queue, job, seen or now(), None, reason="blocked", depends_on=names_of(job))
+
+    @guard("enqueueing many")
+    def after_many(self, queue: Queue, _seen: Any, jobs: list[Job], *_args: Any, **_kwargs: Any) -> None:
+        """Those of many that must wait for others are written without `setup_dependencies`; all others were told already."""
+        for job in jobs:
+            if job._status == JobStatus.DEFERRED:
+                begin_sending(job, self._app)
+                end_sending()
+                self._sent(queue, job, now(), None, reason="blocked", depends_on=names_of(job))
+
+    def _sent(self, queue: Queue, job: Job, at: int, eta: int | None, **more: Any) -> None:
+        agent, name, note = self._agent, name_of(job), note_of(job)
+        if not is_asked(job):
+            self._known.meet_queue(queue)
+            self._known.meet_name(name, queue.name)
+        meta = sent_meta(job, mark_of(job).get("of"), **more)
+        agent.append(records.enqueued(ENGINE, job.id, attempt_of(job), at, agent.run, name, queue.name, eta=eta, meta=meta))
+        if note.is_new:
+            note.is_new = False
+            agent.append(originals.payload_of(agent, job, originals.BY_PRODUCER, self._known.identity_of(queue.connection)))
+        agent.connect()

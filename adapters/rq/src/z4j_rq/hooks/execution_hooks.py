@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks where a task runs: in a work horse, in a simple worker, or in its caller where the queue has no workers.
+
+Only there a failed attempt that will be retried still has its traceback. A horse only writes, and writing survives `os._exit`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from rq.job import Job, Retry, get_current_job
+from rq.queue import Queue
+from rq.worker import BaseWorker
+
+from z4j_agent.agent import Agent
+from z4j_agent.capture.guard import guard
+from z4j_rq import originals
+from z4j_rq.hooks import outcomes
+from z4j_rq.hooks.marks import is_told, note_of
+from z4j_rq.hooks.outcomes import Hands, Run
+from z4j_rq.hooks.patches import Patches
+from z4j_rq.hooks.spawning import parent_boot
+from z4j_rq.known_queues import Known
+from z4j_rq.messages import function_of, job_in
+
+
+def run_of(job: Job | None) -> Run | None:
+    """What is known of a job that is run in this process."""
+    found: Run | None = note_of(job).run if job is not None else None
+    return found
+
+
+class Running:
+    """What a run needs to remember is on its job."""
+
+    def __init__(self, agent: Agent, hands: Hands, known: Known) -> None:
+        self._agent = agent
+        self._known = known
+        self._hands = hands
+        self._inline: Job | None = None
+
+    def connect(self, patches: Patches) -> None:
+        patches.look(Queue, "run_job", before=self.before_inline, after=self.after_inline, always=self.always_inline)
+        patches.look_all(BaseWorker, "perform_job", before=self.before_perform)
+        patches.look_all(BaseWorker, "handle_job_success", after=self.after_success)
+        patches.look_all(BaseWorker, "handle_job_retry", before=self.before_returned_retry)
+        patches.look_all(BaseWorker, "handle_job_failure", before=self.before_failure)
+
+    @guard("a spawned horse")
+    def join_worker(self) -> None:
+        """RQ 2 gives a spawned horse nothing of ours: there it is the task's own module that installs us, when RQ loads it to call it."""
+        boot = parent_boot()
+        if boot:
+            self._agent.become_child(os.environ.get("RQ_WORKER_ID", ""), boot)
+            job = get_current_job()
+            if job is not None:
+                self.before_perform(None, job)
+
+    # -- in a horse, or in a worker that has none ------------------------------------------------------------------------
+    @guard("a task's start")
+    def before_perform(self, worker: Any, *args: Any, **kwargs: Any) -> None:
+        job = job_in(args, kwargs)
+        if job is None:
+            return
+        held = self._hands.of(worker)
+        run = Run(job, held.received_at if held is not None and held.task_id == job.id else None)
+        note_of(job).run = run
+        if held is not None and not held.started_at:  # no horse: the worker itself runs it
+            held.started_at, held.pid = run.started_at, os.getpid()
+        self._agent.append(outcomes.begun(job, run, self._agent.run))
+        run.is_told = held.is_told if held is not None else is_told(job)
+        if function_of(run.name) is not None:
+            self._tell_arguments(job, run)
+
+    def _tell_arguments(self, job: Job, run: Run) -> None:
+        """Before the run where the function is loaded; at its end where RQ had to load it."""
+        if not run.is_told:
+            run.is_told = True
+            self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, self._known.identity_of(job.connection)))
+
+    @guard("a success")
+    def after_success(self, _worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
+        """After RQ has kept the result: one that cannot be kept is a failure, and RQ says so."""
+        job = job_in(args, kwargs)
+        run = run_of(job)
+        if job is not None and run is not None:
+            self._succeeded(job, run, job._result)
+
+    @guard("a returned Retry")
+    def before_returned_retry(self, _worker: Any, *args: Any, **kwargs: Any) -> None:
+        job = job_in(args, kwargs)
+        retry = next((value for value in (*args, *kwargs.values()) if isinstance(value, Retry)), None)
+        run = run_of(job)
+        if job is not None and run is not None and retry is not None:
+            run.has_ended = True
+            self._agent.append(outcomes.returned_retry(job, run, self._agent.run, retry))
+
+    @guard("a failure")
+    def before_failure(self, worker: Any, *args: Any, **kwargs: Any) -> None:
+        job = job_in(args, kwargs)
+        if job is None:
+            return
+        run, error = run_of(job), sys.exc_info()[1]
+        if run is not None and error is not None:
+            self._failed(job, run, error, is_tried_again=outcomes.will_retry(job))
+        elif run is None:
+            self._failed_elsewhere(worker, job)
+
+    def _succeeded(self, job: Job, run: Run, value: Any) -> None:
+        agent, runtime = self._agent, run.runtime()
+        run.has_ended = True
+        self._tell_arguments(job, run)
+        shown = "null" if value is None else agent.show(value)
+        agent.append(outcomes.succeeded(job, run, agent.run, runtime=runtime, result=shown))
+
+    def _failed(self, job: Job, run: Run, error: BaseException, *, is_tried_again: bool) -> None:
+        runtime = run.runtime()
+        if not run.has_ended:
+            run.has_ended = True
+            self._tell_arguments(job, run)
+            self._agent.append(outcomes.raised(job, run, self._agent.run, error, runtime=runtime, is_tried_again=is_tried_again))
+
+    def _failed_elsewhere(self, worker: Any, job: Job) -> None:
+        """Main speaks for a horse that cannot."""
+        agent, held, note = self._agent, self._hands.of(worker), note_of(job)
+        by = f"{agent.boot}.{held.pid}" if held is not None and held.pid else agent.run
+        is_stopped = getattr(worker, "_stopped_job_id", None) == job.id
+        told = outcomes.horse_gone(job, by, is_stopped=is_stopped, killed=note.killed)
+        note.killed = ""
+        if told is not None:
+            agent.append(told)
+
+    # -- a queue without workers (is_async=False): the task runs in its caller -------------------------------------------
+    @guard("before running in place")
+    def before_inline(self, _queue: Queue, job: Job) -> Run:
+        run = Run(job, None, outcomes.EAGER)
+        note_of(job).run = run
+        self._agent.append(outcomes.begun(job, run, self._agent.run))
+        self._inline = job
+        return run
+
+    @guard("running in place")
+    def after_inline(self, _queue: Queue, run: Run | None, result: Any, job: Job) -> None:
+        if run is not None and not run.has_ended:
+            self._succeeded(job, run, job._result)
+
+    @guard("ending in place")
+    def always_inline(self, _queue: Queue) -> None:
+        error, job = sys.exc_info()[1], self._inline
+        run = run_of(job)
+        if job is not None and run is not None and error is not None:
+            self._failed(job, run, error, is_tried_again=False)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A look at a module as soon as the host has imported it. It is never imported for us: it may be slow, or have effects of its own."""
+
+from __future__ import annotations
+
+import importlib.abc
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from z4j_agent.capture.guard import faults, let_through
+
+Ready = Callable[[ModuleType], None]
+
+
+def when_imported(name: str, ready: Ready) -> Callable[[], None]:
+    """Calls `ready(module)` now if the module is there, otherwise at the end of its import. Returns what takes that back."""
+    module = sys.modules.get(name)
+    if module is not None:
+        ready(module)
+        return lambda: None
+    finder = _Finder(name, ready)
+    sys.meta_path.insert(0, finder)
+    return finder.leave
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds nothing itself: it asks the others, and has the loader they name call us when it is done."""
+
+    def __init__(self, name: str, ready: Ready) -> None:
+        self._name = name
+        self._ready = ready
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        for finder in list(sys.meta_path):
+            find = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find(fullname, path, target) if find is not None and finder is not self else None
+            if spec is not None:
+                if spec.loader is not None and hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader, self)
+                return spec
+        return None
+
+    def done(self, module: ModuleType) -> None:
+        self.leave()
+        try:
+            self._ready(module)
+        except Exception as error:
+            let_through(error)
+            faults.report(f"watching {self._name}", error)
+
+    def leave(self) -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+
+
+class _Loader(importlib.abc.Loader):
+    """The module's own loader, which takes its place again as soon as the module is there."""
+
+    def __init__(self, own: Any, finder: _Finder) -> None:
+        self._own = own
+        self._finder = finder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        made: ModuleType | None = self._own.create_module(spec)
+        return made
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._own
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._own
+        self._own.exec_module(module)
+        self._finder.done(module)

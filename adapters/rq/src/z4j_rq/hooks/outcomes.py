@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of RQ's ends: which record tells what has happened to a job. Nothing here is remembered, asked or written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rq.exceptions import DeserializationError
+from rq.job import Job, Retry
+from rq.timeouts import JobTimeoutException
+
+from z4j_agent.capture import hooks
+from z4j_agent.capture.hooks import now
+from z4j_agent.wire import records
+from z4j_rq.hooks.marks import attempt_of
+from z4j_rq.messages import ENGINE, is_import_error, name_of
+
+ABANDONED = "no worker has renewed its claim on the task"
+TTL_OVER = "its ttl was over when a worker came to it"
+EAGER = '{"eager":true}'
+
+
+@dataclass(slots=True)
+class Held:
+    """What the worker's main process has in hand."""
+
+    task_id: str
+    attempt: int
+    name: str
+    queue: str
+    received_at: int
+    started_at: int = 0
+    pid: int = 0
+    is_told: bool = False
+    """Whether somebody has told its arguments; else the horse does, which has the function."""
+
+
+class Hands:
+    """What the workers of this process have in hand, each at most one job; a forked horse sees it as it was. Several workers may stand in
+    threads of one process."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, Held] = {}
+
+    def of(self, worker: Any) -> Held | None:
+        """None is the horse of another interpreter, which has no worker at hand."""
+        return self._held.get(id(worker))
+
+    def take(self, worker: Any, held: Held) -> None:
+        self._held[id(worker)] = held
+
+    def empty(self, worker: Any) -> None:
+        self._held.pop(id(worker), None)
+
+    def all(self) -> list[Held]:
+        return list(self._held.values())
+
+
+class Run:
+    """One run in the process that executes it."""
+
+    __slots__ = ("attempt", "began_ns", "has_ended", "is_told", "meta", "name", "queue", "received_at", "started_at")
+
+    def __init__(self, job: Job, received_at: int | None, meta: str = records.NO_META) -> None:
+        self.began_ns, self.started_at = time.perf_counter_ns(), now()
+        self.attempt, self.name, self.queue = attempt_of(job), name_of(job), job.origin or ""
+        self.received_at, self.meta, self.has_ended, self.is_told = received_at, meta, False, True
+
+    def runtime(self) -> int:
+        """Microseconds since the start, by this process's monotonic clock."""
+        return (time.perf_counter_ns() - self.began_ns) // 1000
+
+
+def will_retry(job: Job) -> bool:
+    """Whether RQ will enqueue the job again when this attempt has failed."""
+    return bool(job.retries_left and job.retries_left > 0)
+
+
+def _due(wait_s: float) -> int | None:
+    return now() + int(wait_s * 1_000_000) if wait_s else None
+
+
+# -- told by the process that ran the task; `by` is its run token ----------------------------------------------------------
+def begun(job: Job, run: Run, by: str) -> bytes:
+    return records.started(ENGINE, job.id, run.attempt, run.started_at, by, run.name, run.queue, meta=run.meta)
+
+
+def succeeded(job: Job, run: Run, by: str, *, runtime: int, result: str) -> bytes:
+    return records.succeeded(
+        ENGINE, job.id, run.attempt, now(), by, run.name, run.queue, received_at=run.received_at, started_at=run.started_at,
+        runtime=runtime, result=result, meta=run.meta,
+    )  # fmt: skip
+
+
+def raised(job: Job, run: Run, by: str, error: BaseException, *, runtime: int, is_tried_again: bool) -> bytes:
+    """An attempt that ended with an exception: tried again, never callable, or failed."""
+    kind, text, trace = hooks.error_of(error)
+    head = (ENGINE, job.id, run.attempt, now(), by, run.name, run.queue)
+    if is_tried_again:
+        return records.retried(
+            *head, started_at=run.started_at, runtime=runtime, eta=_due(job.get_retry_interval()), reason="", error_type=kind, error=text,
+            traceback=trace, meta=run.meta,
+        )  # fmt: skip
+    if isinstance(error, DeserializationError) or is_import_error(error):
+        return records.rejected(
+            *head, started_at=run.started_at, runtime=runtime,
+            reason="malformed" if isinstance(error, DeserializationError) else "unknown_task",
+            error=f"{kind}: {text}", traceback=trace, meta=run.meta,
+        )  # fmt: skip
+    return records.failed(
+        *head, received_at=run.received_at, started_at=run.started_at, runtime=runtime,
+        reason="time_limit" if isinstance(error, JobTimeoutException) else "",
+        error_type=kind, error=text, traceback=trace, meta=run.meta,
+    )  # fmt: skip
+
+
+def returned_retry(job: Job, run: Run, by: str, retry: Retry) -> bytes:
+    """A task that returned `Retry`: RQ counts these in `number_of_retries`, and calls one too many a failure."""
+    tried = job.number_of_retries or 0
+    head = (ENGINE, job.id, run.attempt, now(), by, run.name, run.queue)
+    if tried >= retry.max:
+        return records.failed(
+            *head, received_at=run.received_at, started_at=run.started_at, runtime=run.runtime(), reason="retries_exhausted",
+            error_type="Retry", error=f"the task returned Retry(max={retry.max}) once more", traceback="", meta=run.meta,
+        )  # fmt: skip
+    return records.retried(
+        *head, started_at=run.started_at, runtime=run.runtime(), eta=_due(Retry.get_interval(tried, retry.intervals)),
+        reason="returned", error_type="Retry", error="", traceback="", meta=run.meta,
+    )  # fmt: skip
+
+
+# -- told by another process -----------------------------------------------------------------------------------------------
+def horse_gone(job: Job, by: str, *, is_stopped: bool, killed: str) -> bytes | None:
+    """A horse that cannot speak any more: stopped by an operator, or `killed`, which says how. None where it was neither."""
+    head = (ENGINE, job.id, attempt_of(job), now(), by, name_of(job), job.origin or "")
+    if is_stopped:
+        return records.cancelled(*head, reason="stopped")
+    if killed and will_retry(job):
+        return records.retried(
+            *head, started_at=None, runtime=None, eta=None, reason="child_killed", error_type="", error=killed, traceback=""
+        )
+    return records.lost(*head, reason="child_killed", error=killed) if killed else None
+
+
+def abandoned(job: Job, by: str, *, is_tried_again: bool) -> bytes:
+    """A worker's maintenance found a job whose worker is gone."""
+    head = (ENGINE, job.id, attempt_of(job), now(), by, name_of(job), job.origin or "")
+    if not is_tried_again:
+        return records.lost(*head, reason="worker_gone", error=ABANDONED)
+    return records.retried(
+        *head, started_at=None, runtime=None, eta=_due(job.get_retry_interval()), reason="worker_gone",
+        error_type="", error=ABANDONED, traceback="",
+    )  # fmt: skip
+
+
+def removed(job: Job, by: str, *, is_deleted: bool) -> bytes:
+    """A job that waited and will not run."""
+    head = (ENGINE, job.id, attempt_of(job), now(), by, name_of(job), job.origin or "")
+    return records.cancelled(*head, reason="deleted" if is_deleted else "revoked")
+
+
+def outlived(task_id: str, queue: str, by: str) -> bytes:
+    """An id in a queue whose job's hash had outlived its `ttl`. Nothing else is known of it any more."""
+    return records.expired(ENGINE, task_id, 0, now(), by, "", queue, error=TTL_OVER)

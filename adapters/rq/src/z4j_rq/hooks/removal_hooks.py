@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hooks of ends that are nobody's run: cancelled, deleted, expired, or found abandoned by a worker's maintenance."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+
+from z4j_agent.agent import Agent
+from z4j_agent.capture.guard import guard
+from z4j_rq.hooks import outcomes
+from z4j_rq.hooks.patches import Patches
+from z4j_rq.messages import WAITING, job_in
+
+FETCHING = ("_fetch_dequeued_job", "dequeue_any")
+"""Functions of RQ's that fetch a job they have taken out of a queue."""
+CALLERS = 5
+"""Frames that may stand in between: ours, and those of another library that has wrapped `Job.fetch`."""
+
+
+class Removing:
+    """Remembers only whether RQ is cleaning just now, since it fails an abandoned job with the same calls as any other."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._is_cleaning = False
+
+    def connect(self, patches: Patches) -> None:
+        patches.look(Job, "cancel", before=self.before_removal, after=self.after_cancel)
+        patches.look(Job, "delete", before=self.before_removal, after=self.after_delete)
+        patches.look(FailedJobRegistry, "add", before=self.before_failed)
+        patches.look(StartedJobRegistry, "cleanup", before=self.before_cleaning, always=self.always_cleaned)
+        patches.look(Job, "retry", before=self.before_retry)
+        patches.watch_errors(Job, "fetch", NoSuchJobError, self.on_gone)
+
+    @guard("before a registry's cleaning")
+    def before_cleaning(self, _registry: Any, *_args: Any, **_kwargs: Any) -> None:
+        self._is_cleaning = True
+
+    @guard("a registry's cleaning")
+    def always_cleaned(self, _registry: Any) -> None:
+        self._is_cleaning = False
+
+    @guard("an abandoned job")
+    def before_failed(self, _registry: Any, *args: Any, **kwargs: Any) -> None:
+        """A worker's maintenance found a job whose worker is gone. Elsewhere a failure was told before RQ comes to this."""
+        job = job_in(args, kwargs)
+        if self._is_cleaning and job is not None:
+            self._agent.append(outcomes.abandoned(job, self._agent.run, is_tried_again=False))
+
+    @guard("an abandoned job that is tried again")
+    def before_retry(self, job: Job, *_args: Any, **_kwargs: Any) -> None:
+        """Elsewhere the attempt's end was told before RQ comes to this."""
+        if self._is_cleaning:
+            self._agent.append(outcomes.abandoned(job, self._agent.run, is_tried_again=True))
+
+    @guard("before a removal")
+    def before_removal(self, job: Job, *_args: Any, **_kwargs: Any) -> bool:
+        return job._status in WAITING
+
+    @guard("a cancellation")
+    def after_cancel(self, job: Job, was_waiting: bool | None, _result: Any, *_args: Any, **_kwargs: Any) -> None:
+        if was_waiting:
+            self._agent.append(outcomes.removed(job, self._agent.run, is_deleted=False))
+
+    @guard("a deletion")
+    def after_delete(self, job: Job, was_waiting: bool | None, _result: Any, *_args: Any, **_kwargs: Any) -> None:
+        if was_waiting:
+            self._agent.append(outcomes.removed(job, self._agent.run, is_deleted=True))
+
+    @guard("an expired job")
+    def on_gone(self, task_id: str, *_args: Any, **_kwargs: Any) -> None:
+        """A worker took an id from its queue, and there was nothing behind it."""
+        frame: FrameType | None = sys._getframe(3)
+        for _ in range(CALLERS):
+            if frame is None or frame.f_code.co_name in FETCHING:
+                break
+            frame = frame.f_back
+        if frame is None or frame.f_code.co_name not in FETCHING:
+            return
+        key = frame.f_locals.get("queue_key", "")
+        queue = str(key.decode() if isinstance(key, bytes) else key).rpartition(":")[2]
+        self._agent.append(outcomes.outlived(str(task_id), queue, self._agent.run))

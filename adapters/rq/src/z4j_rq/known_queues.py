@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tasks and queues are the application's own, and in which Redis each queue lies. Asks no broker.
+
+RQ registers nothing, so a task is known that is decorated with `@job`, that the application has enqueued or run itself, or that it has
+offered with `install(functions=…)`. A queue is known that this process's workers take from, that the application has enqueued to, or that
+a `@job` names. What a command of the server has enqueued makes nothing known.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType
+from typing import Any, Final
+
+from rq.queue import Queue
+
+import z4j_agent
+from z4j_agent.capture.broker import identify_pool
+from z4j_agent.capture.guard import let_through
+from z4j_agent.runtime.log import log
+from z4j_rq.messages import function_of
+
+MOST_NAMES: Final = 5_000
+MOST_QUEUES: Final = 1_000
+"""An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
+Place = tuple[str, str]
+"""(broker's identity, name of a queue)."""
+
+
+class Known:
+    """What this process has seen itself."""
+
+    def __init__(self, workers: Callable[[], Iterable[Any]]) -> None:
+        self._workers = workers
+        self.names: dict[str, str] = {}
+        """Names of tasks and the queue each was met on last."""
+        self._met: dict[Place, Queue] = {}
+        self._offered: set[str] = set()
+        self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._first: weakref.ref[Any] | None = None
+        self.fingerprints: dict[str, str] = {}
+        """What each Redis says of itself, by identity; asked in the agent's thread (`queues`)."""
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+    def meet_name(self, name: str, queue: str) -> None:
+        """The application has enqueued or run that task."""
+        if name and self.names.get(name) != queue:
+            _put(self.names, name, queue, MOST_NAMES)
+
+    def meet_queue(self, queue: Queue) -> None:
+        """The application has enqueued to that queue."""
+        place = (self.identity_of(queue.connection), queue.name)
+        if self._met.get(place) is not queue:
+            _put(self._met, place, queue, MOST_QUEUES)
+
+    def offer(self, functions: Iterable[Any]) -> None:
+        """Functions, or "module.function", that operators may run. One without a name to import it by is left out, with a line in the
+        agent's log."""
+        for function in functions:
+            name = function if isinstance(function, str) else _import_name(function)
+            if name:
+                self._offered.add(name.replace(":", "."))
+            else:
+                log.warning("z4j cannot offer %r: it is no function of a module, so RQ cannot import it by name", function)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+    def knows_task(self, name: str) -> bool:
+        return name in self.names or name in self._offered or is_decorated(name)
+
+    def tasks(self) -> dict[str, str]:
+        """Every known name and its queue, "" where none is known."""
+        return dict(decorated()) | dict.fromkeys(self._offered, "") | {name: queue for name, queue in list(self.names.items()) if name}
+
+    # -- queues and where they lie ---------------------------------------------------------------------------------------
+    def queues(self, broker: str = "") -> dict[Place, Queue]:
+        """Those this process's workers take from, then those it has enqueued to; of one broker or of all."""
+        found: dict[Place, Queue] = {}
+        for worker in self._workers():
+            for queue in worker.queues:
+                found.setdefault((self.identity_of(queue.connection), queue.name), queue)
+        for place, queue in list(self._met.items()):
+            found.setdefault(place, queue)
+        return {place: queue for place, queue in found.items() if broker in ("", place[0])}
+
+    def knows_queue(self, name: str, broker: str = "") -> bool:
+        return any(place[1] == name for place in self.queues(broker)) or name in _decorated_queues()
+
+    def brokers(self) -> dict[str, str]:
+        """{identity: fingerprint}, that of the workers first."""
+        return {place[0]: self.fingerprints.get(place[0], "") for place in self.queues()}
+
+    def identity_of(self, connection: Any) -> str:
+        """The broker's identity. The owner's own name for it (`Z4J_BROKER`) is that of the first connection this process uses."""
+        pool = connection.connection_pool
+        found = self._identities.get(pool)
+        if found is None:
+            found = self._identities[pool] = self._identify(pool)
+        return found
+
+    def _identify(self, pool: Any) -> str:
+        agent = z4j_agent.current()
+        address = address_of(pool, agent.host if agent is not None else "")
+        if self._first is None or self._first() is None:
+            self._first = weakref.ref(pool)
+        first = self._first()
+        if agent is not None and agent.settings.broker and first is not None and address_of(first, agent.host) == address:
+            return agent.settings.broker
+        return address
+
+
+def address_of(pool: Any, this_host: str) -> str:
+    """From the arguments of a pool of connections, with RQ's prefix; never a credential."""
+    return identify_pool(pool, _prefix(), this_host=this_host)
+
+
+def _prefix() -> str:
+    """RQ 3 lets the environment choose it; the usual one is not named."""
+    from rq import defaults
+
+    prefix = str(getattr(defaults, "RQ_KEY_PREFIX", "rq"))
+    return "" if prefix == "rq" else prefix
+
+
+def _put(held: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    held[key] = value
+    if len(held) > most:
+        held.pop(next(iter(held)), None)
+
+
+# -- functions ---------------------------------------------------------------------------------------------------------
+def _import_name(function: Any) -> str:
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return f"{module}.{name}" if module and name and "<" not in name else ""
+
+
+def is_decorated(name: str) -> bool:
+    """Whether the name is the one of a loaded function with RQ's `@job`, and no other way to reach it."""
+    function = function_of(name)
+    return isinstance(function, FunctionType) and _import_name(function) == name and _delay_of(function) is not None
+
+
+def decorated() -> Iterator[tuple[str, str]]:
+    """(name, queue) of every loaded function that RQ's `@job` has given a `delay` of its own."""
+    for module_name, module in list(sys.modules.items()):
+        for value in list(getattr(module, "__dict__", {}).values()):
+            if isinstance(value, FunctionType) and value.__module__ == module_name and (delay := _delay_of(value)) is not None:
+                yield f"{module_name}.{value.__qualname__}", _queue_of(delay)
+
+
+def _decorated_queues() -> set[str]:
+    return {queue for _, queue in decorated() if queue}
+
+
+def _delay_of(function: FunctionType) -> FunctionType | None:
+    delay = function.__dict__.get("delay")
+    return delay if isinstance(delay, FunctionType) and delay.__code__.co_filename.endswith("rq/decorators.py") else None
+
+
+def _queue_of(delay: FunctionType) -> str:
+    """The queue's name, from the decorator that `delay` closes over. "" where it is made at each call."""
+    try:
+        held = dict(zip(delay.__code__.co_freevars, (cell.cell_contents for cell in delay.__closure__ or ()), strict=False))
+        queue = getattr(held.get("self"), "queue", "")
+        return queue if isinstance(queue, str) else str(getattr(queue, "name", ""))
+    except Exception as error:
+        let_through(error)
+        return ""

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cron expressions as the two libraries of RQ's schedulers read them, to and from z4j's. Pure.
+
+rq-scheduler asks `crontab`: a day must match both its number and its weekday, and the second is the first of seven fields. RQ's own
+cron asks `croniter`: where both are restricted either will do, and the second is the last of six. What is handed to a library is what
+was typed if the library reads the same sets out of it, and plain lists otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from z4j_agent.capture.guard import let_through
+from z4j_agent.contract.adapter import Refused
+from z4j_agent.wire import cron
+from z4j_agent.wire.cron import BadCron, Cron
+
+ALL_DAYS = frozenset(range(1, 32))
+ALL_WEEKDAYS = frozenset(range(7))
+_RANGES = (range(60), range(60), range(24), range(1, 32), range(1, 13), range(7))
+"""Second, minute, hour, day, month, weekday from Sunday, 0."""
+_NEAREST = re.compile(r"\d+w|w\d+")
+
+
+def sets_of(found: Cron) -> tuple[frozenset[int] | None, ...]:
+    """What matches. Second 0 alone is as good as no seconds."""
+    return None if found.seconds == frozenset({0}) else found.seconds, *found.sets
+
+
+class Crontab:
+    """`crontab`, of rq-scheduler."""
+
+    @staticmethod
+    def order(text: str) -> str:
+        """z4j's text in the library's order of fields."""
+        return f"{text} *" if text.count(" ") == 5 else text
+
+    @staticmethod
+    def disorder(text: str) -> str:
+        """The library's text in z4j's order, where that can be."""
+        parts = text.split()
+        return " ".join(parts[:6]) if len(parts) == 7 else text
+
+    @staticmethod
+    def read(text: str) -> Cron | None:
+        """None of what no expression of z4j's can say: L, Z, years."""
+        import crontab  # type: ignore[import-untyped]
+
+        *fields, year = crontab.CronTab(text).matchers
+        if not year.any or any(piece[:1] in ("l", "z") for field in fields for piece in field.split):
+            return None
+        return _sets([None if field.any else field.allowed for field in fields])
+
+
+class Croniter:
+    """`croniter`, of RQ's own cron."""
+
+    @staticmethod
+    def order(text: str) -> str:
+        second, _, rest = text.partition(" ")
+        return f"{rest} {second}" if text.count(" ") == 5 else text
+
+    @staticmethod
+    def disorder(text: str) -> str:
+        rest, _, second = text.strip().rpartition(" ")
+        return f"{second} {rest}" if len(text.split()) == 6 else text
+
+    @staticmethod
+    def read(text: str) -> Cron | None:
+        """None of what no expression of z4j's can say: L, W, #, H, R, years."""
+        from croniter import croniter
+
+        fields, nth = croniter.expand(text)
+        lists: list[Any] = [None if field == ["*"] else field for field in fields]
+        if nth or _NEAREST.search(text.lower()) or len(lists) > 6 or any(not isinstance(of, int) for field in lists for of in field or ()):
+            return None
+        second = lists.pop() if len(lists) == 6 else [0]
+        day, weekday = lists[2], lists[4]
+        if day is not None and weekday is not None and (len(set(day)) == 31 or len({of % 7 for of in weekday}) == 7):
+            lists[2] = lists[4] = None  # either will do, and one of them always does
+        return _sets([second, *lists])
+
+
+Dialect = type[Crontab] | type[Croniter]
+
+
+def _sets(lists: list[Iterable[int] | None]) -> Cron:
+    second, minute, hour, day, month, weekday = (
+        frozenset(span if held is None else held) for held, span in zip(lists, _RANGES, strict=True)
+    )
+    return Cron.of(minute, hour, day, month, ((of - 1) % 7 for of in weekday), None if second == {0} else second)
+
+
+def read(dialect: Dialect, text: str) -> Cron | None:
+    """The library's reading; None too of what it cannot read."""
+    try:
+        return dialect.read(text)
+    except Exception as error:
+        let_through(error)
+        return None  # each library raises what it likes, AttributeError among it; the text is then shown as it is
+
+
+def handed(dialect: Dialect, found: Cron) -> str:
+    """What is given to the library for this expression. Raises Refused where it cannot hold it."""
+    for candidate in (found.text, _plain(found)):
+        given = dialect.order(candidate)
+        if (reading := read(dialect, given)) is not None and sets_of(reading) == sets_of(found):
+            return given
+    raise Refused("its library of cron expressions cannot hold this one")
+
+
+def shown(dialect: Dialect, text: str) -> str | None:
+    """z4j's expression for what stands in a library's; None where there is none."""
+    found = read(dialect, text)
+    if found is None:
+        return None
+    try:
+        parsed = cron.parse(dialect.disorder(text))
+    except BadCron:
+        return found.text
+    return parsed.text if sets_of(parsed) == sets_of(found) and parsed.seconds == found.seconds else found.text
+
+
+def _plain(found: Cron) -> str:
+    """Lists of numbers, and `*` where everything matches."""
+    second, *rest = sets_of(found)
+    rest[-1] = frozenset((of + 1) % 7 for of in found.weekdays)
+    fields = list(zip(rest, _RANGES[1:], strict=True))
+    if second is not None:
+        fields.insert(0, (second, _RANGES[0]))
+    return " ".join("*" if len(held) == len(span) else ",".join(map(str, sorted(held))) for held, span in fields if held is not None)
+
+
+# -- what an operator typed --------------------------------------------------------------------------------------------
+def check_priority(priority: int | None) -> None:
+    """Raises Refused."""
+    if priority is not None:
+        raise Refused("RQ knows no priorities; choose another queue")

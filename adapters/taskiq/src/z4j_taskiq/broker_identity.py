@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tells the brokers of one process apart: two of them may have a queue of one name. Asks no broker, but for `keep_fingerprint`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+import z4j_agent
+from z4j_agent.capture.broker import Identities, fingerprint_redis, identify, identify_pool, identify_url
+from z4j_agent.capture.guard import let_through
+from z4j_agent.contract.adapter import Refused, SeveralBrokers
+from z4j_taskiq.messages import ENGINE, is_rabbitmq
+from z4j_taskiq.state import BrokerState
+
+watched: list[Any] = []
+"""The brokers of this process, the one that was installed first in front: `Z4J_BROKER` is its name."""
+SEVERAL = "several brokers of this process may be meant, and the command names none; nothing was changed"
+
+
+def identity_of(broker: Any) -> str:
+    """Of what leads to it; "" for one in memory or of a kind this package does not know."""
+    return _identities.of(broker, watched[0] if watched else None)
+
+
+def place_of(broker: Any) -> str | int:
+    """Equal for two objects that lead to one broker."""
+    return identity_of(broker) or id(broker)
+
+
+def _identify(broker: Any, this_host: str) -> str:
+    if hasattr(getattr(broker, "connection_pool", None), "connection_kwargs"):
+        return identify_pool(broker.connection_pool, this_host=this_host)
+    if hasattr(broker, "sentinel") and hasattr(broker, "master_name"):  # the name outlives a failover, the addresses do not
+        kept = getattr(broker.sentinel, "connection_kwargs", {})
+        return identify("redis+sentinel", str(broker.master_name), 1, str(kept.get("db") or 0), this_host=this_host)
+    if is_rabbitmq(broker):
+        kept, url = getattr(broker, "_conn_kwargs", {}), getattr(broker, "url", None)
+        if url:
+            return identify_url(str(url), this_host=this_host)
+        return identify("amqp", str(kept.get("host") or ""), kept.get("port"), str(kept.get("virtualhost") or "/"), this_host=this_host)
+    servers = getattr(broker, "servers", None)  # taskiq-nats: one cluster, whatever the order of its nodes
+    if isinstance(servers, str | list | tuple):
+        return identify_url(";".join([servers] if isinstance(servers, str) else map(str, servers)), this_host=this_host)
+    return ""
+
+
+_identities: Final = Identities(_identify, z4j_agent.current)
+
+
+def the_one(states: Iterable[BrokerState]) -> BrokerState | None:
+    """The only one of these, as far as they lead to one broker. Raises Refused where they lead to several."""
+    found = list(states)
+    if len({place_of(state.broker) for state in found}) > 1:
+        raise Refused(SEVERAL, check="broker.unknown")
+    return found[0] if found else None
+
+
+def keep_fingerprint(broker: Any, client: Any) -> None:
+    """What this Redis says of itself; originals that are made from now on name it."""
+    agent, identity = z4j_agent.current(), identity_of(broker)
+    if agent is None or not identity or identity in agent.fingerprints:
+        return
+    try:
+        agent.fingerprints[identity] = fingerprint_redis(client, broker.connection_pool)
+    except Exception as error:
+        let_through(error)  # it may not be asked
+        agent.fingerprints[identity] = ""
+
+
+class TaskiqPart(SeveralBrokers):
+    """The brokers of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
+
+    engine: ClassVar[str] = ENGINE
+    states: list[BrokerState]
+
+    def brokers(self) -> Mapping[str, str]:
+        """Those this process listens to first."""
+        agent = z4j_agent.current()
+        told = agent.fingerprints if agent is not None else {}
+        ordered = sorted(self.states, key=lambda state: state.receiver is None)
+        return {identity: told.get(identity, "") for state in ordered if (identity := identity_of(state.broker))}
+
+    def asked(self, broker: str = "") -> list[BrokerState]:
+        """Those a command may concern."""
+        only = broker or self.only
+        return [state for state in list(self.states) if only in ("", identity_of(state.broker))]
+
+    def listening(self) -> list[BrokerState]:
+        """Of those, the ones this process is a worker of."""
+        return [state for state in self.asked() if state.receiver is not None]

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What an agent is sent of a paused queue when it connects. Its hello names its brokers, or, of an older one, its discovery or neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.unit.agents.test_audit_witnesses import HELLO, Site
+from z4j.app import Server
+from z4j.data_folder import prepare_data
+from z4j.settings import Settings
+from z4j.store.fleet import paused_queues
+from z4j.store.sqlite.migrate import migrate
+from z4j.web.pages.settings.connect import connect_app
+from z4j_agent import wire
+from z4j_agent.wire import records
+
+A, B = "redis://a:6379/0", "redis://a:6379/1"
+ABLE: dict[str, Any] = {"capabilities": [["celery", action, "worker", "exact", [], ""] for action in ("pause_queue", "resume_queue")]}
+DISCOVERY = {"type": "discovery", "engine": "celery", "tasks": [], "queues": []}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A server where `work` is paused in A."""
+    prepare_data(tmp_path)
+    settings = Settings(data=tmp_path)
+    migrate(settings.database)
+    server = Server(settings)
+    with TestClient(server.asgi, client=("127.0.0.1", 4)) as client:
+        assert client.portal is not None
+        connected = client.portal.call(connect_app, server.store, "shop", "h", "test")
+        made = Site(server, client, connected.url.partition("//")[2].partition("@")[0].partition(".")[0])
+        queue = paused_queues.Paused(1, "production", "celery", "work", A)
+        made.call(server.store.write, lambda db: paused_queues.pause_queue_row(db, queue, 1, "ada", ""))
+        yield made
+
+
+def told(site: Site, hello: dict[str, Any], *frames: dict[str, Any]) -> list[tuple[str, str]]:
+    """(action, broker) of the commands that an agent is sent, each id once, until a batch that it sends last is acked."""
+    found: dict[str, tuple[str, str]] = {}
+    with site.connect() as socket:
+        for frame in (HELLO | ABLE | hello, *frames):
+            socket.send_text(json.dumps(frame))
+        socket.send_bytes(wire.pack_batch(1, records.started("celery", "t", 0, 1, "b00t.7", "n", "q")))
+        while (answer := json.loads(socket.receive_text()))["type"] != "ack":
+            if answer["type"] == "command":
+                found[answer["id"]] = (answer["action"], answer["params"].get("broker", ""))
+    return list(found.values())
+
+
+def test_what_is_paused_is_sent_by_the_brokers_of_an_agent(site: Site) -> None:
+    assert told(site, {"brokers": {"celery": {A: ""}}}) == [("pause_queue", A)]
+    assert told(site, {"brokers": {"celery": {B: ""}}}) == []
+    assert told(site, {"brokers": {"celery": {B: ""}}}, DISCOVERY | {"brokers": {B: "print"}}) == []
+    assert told(site, {"brokers": {"celery": {B: ""}}}, DISCOVERY | {"brokers": {B: "", A: ""}}) == [("pause_queue", A)]
+
+
+def test_an_older_agent_is_sent_it_as_before(site: Site) -> None:
+    """It passes over a name it does not know, or checks it itself: the id of the command stays, so that nothing is carried out twice."""
+    assert told(site, {}) == [("pause_queue", A)]
+    assert told(site, {}, DISCOVERY) == [("pause_queue", A)]
+    assert told(site, {}, DISCOVERY | {"brokers": {A: "", B: ""}}) == [("pause_queue", A)]

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""From the bytes of one batch to committed rows. `gateway` acks a batch when `ingest_batch` has returned.
+
+Everything happens in one savepoint of the writer's transaction: decode, fold the batch in memory, join with the stored
+rows, write each task once. What cannot be used is counted by cause; nothing an agent sends makes this raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+from z4j import logs
+from z4j.agents.answers import Answer, Sender, settle
+from z4j.exceptions import StoreError
+from z4j.rules.tasks.fold import MAX_ATTEMPT, AttemptSummary, Event, attempt_delta, original_key, run_join
+from z4j.store.fleet import gaps, processes
+from z4j.store.names import name_limits, names
+from z4j.store.schedules import fires
+from z4j.store.sqlite.db import Connection, Store
+from z4j.store.tasks import attempts, executions, originals, task_writer
+from z4j.wire import records
+from z4j.wire.batches import decode_records
+from z4j_agent import wire
+
+SLICE = 100
+"""Records in one step of the writer: a few milliseconds."""
+FINE_SLICE = 10
+"""The same for an app that uses the writer much while another app does too: the other waits for the end of a step. Costs a tenth more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What a batch changed. `topics` are those of `live`; `refused` counts unusable records by cause."""
+
+    topics: frozenset[str]
+    tasks: int
+    refused: dict[str, int] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    """What was answered to commands, for their owners: see `agents.outbox`."""
+
+
+class ServerFact(NamedTuple):
+    """An event the server adds: `due`, `lost`, `alive`, `cancel_asked`, or an end it has found out by asking the engine."""
+
+    engine: str
+    task_id: str
+    event: Event
+    row: int = 0
+    """The row it is said of; 0: whichever row the id means."""
+
+
+async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, spool: str | None = None) -> Ingested:
+    """Take in the records of one batch (`wire.unpack_batch`), received `at`. Returns after the commit. `spool` is the folder of the agent:
+    what it answers to commands of other folders is passed over; None where it is not known.
+
+    Raises StoreError when the database did not take it: then it must not be acked. A beginning of it may be stored, which does no harm:
+    what arrives twice changes nothing.
+    """
+    try:
+        size = FINE_SLICE if store.is_contended(app_id) else SLICE
+        steps = [partial(apply_batch, app_id=app_id, payload=part, at=at, spool=spool) for part in slices(payload, size)]
+        parts = await store.write_steps(steps, lane=app_id)
+    except StoreError:
+        raise
+    except Exception as error:
+        logs.batch_failed(app_id, error)
+        parts = await _ingest_singly(store, app_id, payload, at, spool)
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spool: str | None) -> list[Ingested]:
+    """Each record in a transaction of its own, after an error of ours: one record that breaks the server must not keep all later ones of
+    its app in the agent's spool for ever. That record is counted as refused."""
+    found: list[Ingested] = []
+    for record in slices(payload, 1):
+        try:
+            found.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at, spool=spool), lane=app_id))
+        except StoreError:
+            raise
+        except Exception:
+            refused = {"server error": 1}
+            await store.write(partial(gaps.record_refused, app_id=app_id, refused=refused, at=at), lane=app_id)
+            found.append(Ingested(frozenset(("workers",)), 0, refused))
+    return found
+
+
+def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:
+    """A batch cut between records, so that other apps get their turn at the writer in between."""
+    chunks = payload.split(wire.RECORD_START)
+    if len(chunks) <= records_each + 1:
+        return [payload]
+    # What stands before the first record is torn, and stays with the first slice.
+    cut = [chunks[first : first + records_each] for first in range(1, len(chunks), records_each)]
+    parts = [b"".join(wire.RECORD_START + chunk for chunk in some) for some in cut]
+    return [chunks[0] + parts[0], *parts[1:]]
+
+
+def _joined(parts: list[Ingested]) -> Ingested:
+    refused: dict[str, int] = {}
+    for part in parts:
+        for cause, count in part.refused.items():
+            refused[cause] = refused.get(cause, 0) + count
+    return Ingested(
+        topics=frozenset(topic for part in parts for topic in part.topics),
+        tasks=sum(part.tasks for part in parts),
+        refused=refused,
+        answers=[answer for part in parts for answer in part.answers],
+    )
+
+
+async def ingest_facts(store: Store, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
+    """Add the server's own facts to the sets of events. Returns after the commit."""
+    return await store.write(lambda db: apply_facts(db, app_id, facts), lane=app_id)
+
+
+def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
+    """The same inside a transaction that is already open."""
+    batch = _Batch(db, app_id)
+    for fact in facts:
+        if fact.row and executions.save_fact(db, fact.row, fact.event):
+            batch.topics.update(("tasks", "queues", "strip"))
+        else:
+            batch.add((fact.engine, fact.task_id), fact.event)
+    return batch.save({}, 0)
+
+
+def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str | None = None) -> Ingested:
+    """`ingest_batch` inside a transaction that is already open."""
+    refused: dict[str, int] = {}
+    batch = _Batch(db, app_id, spool)
+    runs_seen: dict[str, tuple[processes.Run, bool]] = {}
+    for record in decode_records(payload, at, refused):
+        if isinstance(record, records.TaskRecord):
+            seen = runs_seen.get(record.run)
+            if seen is None:
+                seen = runs_seen[record.run] = processes.process_of(db, app_id, record.run), processes.redacts(db, app_id, record.run)
+            run, is_redacted = seen
+            event = (record if is_redacted else records.redacted(record)).event(run.worker, run.environment)
+            key = (name_limits.limited(db, app_id, "engine", record.engine), record.task_id)
+            batch.add(key, event)
+            if isinstance(record, records.Payload) and record.original is not None and event.original >= 3:
+                key_id, data = record.original
+                broker = name_limits.intern(db, app_id, "broker", record.broker or "")
+                batch.originals.append((key, event, data, key_id or "", broker))
+        elif isinstance(record, records.Fired):
+            fires.record_fired(db, app_id, record, at)
+            batch.topics.add("schedules")
+        else:
+            batch.add_other(record)
+            runs_seen.clear()  # it may have been the origin of a boot
+    return batch.save(refused, at)
+
+
+class _Batch:
+    """What the records of one batch say together, before any of it is written."""
+
+    def __init__(self, db: Connection, app_id: int, spool: str | None = None) -> None:
+        self.db = db
+        self.app_id = app_id
+        self.spool = spool
+        self.tasks: dict[task_writer.Key, list[Event]] = {}
+        self.runs: dict[tuple[task_writer.Key, int, str], AttemptSummary] = {}
+        self.originals: list[tuple[task_writer.Key, Event, bytes, str, int]] = []
+        self.links: set[tuple[task_writer.Key, str, str]] = set()
+        self.answers: list[Answer] = []
+        self.topics: set[str] = set()
+
+    def add(self, key: task_writer.Key, event: Event) -> None:
+        events = self.tasks.get(key)
+        if events is None:
+            self.tasks[key] = [event]
+        else:
+            events.append(event)
+        run_news = attempt_delta(event)
+        if run_news is not None:
+            run = (key, min(event.attempt, MAX_ATTEMPT), event.run)
+            of = self.runs.get(run)
+            self.runs[run] = run_news if of is None else run_join(of, run_news)
+        if event.sent:
+            self.links.update((key, *link) for link in executions.links_of(event))
+
+    def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:
+        if isinstance(record, records.Origin):
+            of = record.facts
+            processes.record_origin(
+                self.db, self.app_id, record.boot, record.at, host=of.host, pid=of.pid, role=of.role,
+                worker=of.worker or "", environment=of.environment, release=of.release or "",
+            )  # fmt: skip
+            processes.note_redaction(self.db, self.app_id, record.boot, of.redaction)
+        elif isinstance(record, records.Gap):
+            gaps.record_gap(self.db, self.app_id, record)
+            self.topics.add("workers")
+        elif isinstance(record, records.Fault):
+            gaps.record_fault(self.db, self.app_id, record)
+            self.topics.add("workers")
+        else:
+            answer, topics = settle(self.db, Sender(self.app_id, self.spool), record)
+            self.topics |= topics
+            if answer is not None:
+                self.answers.append(answer)
+
+    def save(self, refused: dict[str, int], at: int) -> Ingested:
+        saved = task_writer.save(self.db, self.app_id, self.tasks)
+        ids, is_changed = saved.ids, saved.is_changed
+        if self.runs:
+            news = {(ids[key], attempt, token): of for (key, attempt, token), of in self.runs.items() if key in ids}
+            is_changed = attempts.save(self.db, self.app_id, news) or is_changed
+        if self.originals:
+            originals.save(self.db, [(ids[of[0]], original_key(of[1]), *of[2:]) for of in self.originals if of[0] in ids])
+        if self.links:
+            task_writer.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links if key in ids])
+        for key, engine_id, raw, row in saved.again:
+            self._save_again(key, engine_id, raw, row)
+            is_changed = True
+        name_limits.flush(self.db, self.app_id)
+        if refused:
+            gaps.record_refused(self.db, self.app_id, refused, at)
+            self.topics.add("workers")
+        if is_changed:
+            self.topics.update(("tasks", "queues", "strip"))
+        return Ingested(frozenset(self.topics), len(ids) + len(saved.again), refused, self.answers)
+
+    def _save_again(self, key: task_writer.Key, engine_id: int, raw: bytes, row: tuple[Any, ...] | None) -> None:
+        """An id that came again, or may have: its rows are made from all its events."""
+        mine = [of[1:] for of in self.originals if of[0] == key]
+        kept = {event: (data, key_id, names.text_of(self.db, broker)) for event, data, key_id, broker in mine}
+        news = [(event, kept.get(event)) for event in self.tasks[key]]
+        executions.Reused(self.db, self.app_id, engine_id, raw, row).save(news)

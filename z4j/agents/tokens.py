@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Who may dial in: a token by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from z4j import clock
+from z4j.store.access import tokens
+from z4j.store.sqlite.db import Store
+
+
+@dataclass(frozen=True, slots=True)
+class AgentToken:
+    """A valid agent token and the app it speaks for."""
+
+    token_id: int
+    app_id: int
+    app: str
+    seal_key_id: str
+
+
+async def find_token(store: Store, token: str) -> AgentToken | None:
+    """The app a token belongs to; None when it is unknown, revoked or expired."""
+    if not token or len(token) > 200:
+        return None
+    found = await tokens.find_agent_token(store, hashlib.sha256(token.encode()).digest(), clock.now())
+    return AgentToken(*found) if found else None

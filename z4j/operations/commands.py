@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Commands of operators: checks role, state and capability, stores command and audit row in one durable transaction, and gives the command
+to the outbox. Results come back as records, through `ingest`. Many at once are a plan, see `plans`."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from z4j import clock, logs
+from z4j.agents.connections import AgentLink, Need
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.ingest import ServerFact, apply_facts
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Chosen, Owner, Refused
+from z4j.agents.paused_queues import PausedQueues
+from z4j.exceptions import AgentGone, NotAllowed, NotFound, StoreError, Unsupported, WrongState, Z4jError
+from z4j.live import Live
+from z4j.rules.access import may_act
+from z4j.rules.command_ids import NEW_BYTES, CommandId
+from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
+from z4j.rules.tasks.fold import Event
+from z4j.rules.typed_values import shown_reason
+from z4j.store.access.audit import AuditLog
+from z4j.store.operations import commands
+from z4j.store.operations.commands import CommandRow
+from z4j.store.sqlite.db import Connection, Store
+from z4j.store.tasks import originals
+from z4j.store.tasks.tasks import TaskDetail, get_task
+
+NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
+"""Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
+NEW_ID: Final = frozenset({"retry_task", "edit_task", "restore_task", "run_task"})
+"""Actions that make a task; its id is chosen here, so that a command that is delivered twice cannot make two."""
+UNSENT_US: Final = 5_000_000
+
+
+class Actor(Protocol):
+    """Who asks: `web.auth.Identity`, or anything with these."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableAction:
+    """One action as the page shows it; `why_not` is empty when it can be asked for now."""
+
+    action: str
+    label: str
+    why_not: str
+    note: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        return not self.why_not
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """What somebody wants of which agents. `about` is what the audit log calls it: `celery:<task id>`, `queue celery:emails`."""
+
+    need: Need
+    about: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    task: TaskDetail | None = None
+    reason: str = ""
+    beside: tuple[str, ...] = ()
+    """Of a queue: the other brokers that have one of its name."""
+
+
+class Dispatch(Owner):
+    """One per server."""
+
+    kind = "command"
+
+    def __init__(self, outbox: Outbox, live: Live, audit_log: AuditLog) -> None:
+        self.outbox = outbox
+        self.store = outbox.store
+        self.hub = outbox.hub
+        self.live = live
+        self.audit_log = audit_log
+        self.paused_queues = PausedQueues(outbox)
+        outbox.register(self)
+
+    async def offers(self, role: str, task: TaskDetail) -> list[AvailableAction]:
+        """What the page of this task offers a person of this role, with the reason where it cannot be done."""
+        row, offered = task.row, []
+        for action in TASK_ACTIONS:
+            rule = RULES[action]
+            if row.state not in rule.states or action == "lookup_task":
+                continue
+            reason = why_not(action, row.state, task.original_state) or ""
+            if not reason and not may_act(role, action):
+                reason = f"your role is {role}"
+            if not reason:
+                _, reason = self.hub.find(_need(task, action))
+            offered.append(AvailableAction(action, rule.label, reason))
+        return offered
+
+    async def ask(
+        self, asker: Actor, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Any] | None = None
+    ) -> CommandRow:
+        """An action on one task. Writes the command and hands it to an agent. Raises NotAllowed, WrongState, Unsupported or AgentGone;
+        a refusal is audited like anything else."""
+        row = task.row
+        facts = {"task_id": row.task_id, "name": row.name, "queue": row.queue, **(params or {})}
+        if action == "move_task":
+            facts["from_queue"] = row.queue
+        if action == "restore_task":
+            facts |= {"eta_at": row.eta_at, "priority": task.sent.get("priority")}
+        wish = CommandRequest(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
+        return (await self.wish(asker, wish))[0]
+
+    async def wish(self, asker: Actor, wish: CommandRequest) -> list[CommandRow]:
+        """Any action: one command, or one for each worker it concerns. Raises like `ask`."""
+        wish = dataclasses.replace(wish, reason=shown_reason(wish.reason))
+        try:
+            made = self._make(asker, wish)
+        except Z4jError as error:
+            await self.audit_log.note(
+                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=wish.need.action, outcome="refused",
+                target=wish.about, detail={"why": error.message}, address=asker.address,
+            )  # fmt: skip
+            raise
+        at, shown = clock.now(), list[CommandRow]()
+        task_name = wish.task.row.name if wish.task is not None else ""
+
+        def write(db: Connection) -> Any:
+            shown[:] = [commands.add_command(db, command, task_name) for command in made]
+            self.paused_queues.store_request(db, wish.need, at, asker.name, wish.reason[:500], wish.beside)
+            return self.audit_log.append(
+                db, at=at, actor=asker.name, role=asker.role, action=wish.need.action, target=wish.about, address=asker.address,
+                detail=_audited(wish, made),
+            )  # fmt: skip
+
+        self.audit_log.keep_head(await self.store.write(write, durable=True))
+        if wish.need.action == "cancel_task" and wish.task is not None:
+            row = wish.task.row
+            event = Event("cancel_asked", row.attempt, at)
+            facts, app_id = [ServerFact(row.engine, row.task_id, event, row.id)], wish.task.app_id
+            await self.store.note("request to cancel a task", lambda db: apply_facts(db, app_id, facts))
+        try:
+            await self.outbox.deliver(self, [_near(outgoing(row), wish.need.near) for row in shown], clock.now())
+        except StoreError as error:  # they are committed and wait: `Outbox.retry` sends them
+            for command in shown:
+                logs.command_not_sent(command.id, error.message)
+        self.live.changed(("changes", "tasks", "queues"))
+        return shown
+
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        return [outgoing(row) for row in await commands.list_open(self.store, app_id, at) if row.status in ("waiting", "sent")]
+
+    async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        rows = await commands.list_open(self.store, app_id, at)
+        return [outgoing(row) for row in rows if row.status == "waiting" and at - row.created_at > UNSENT_US]
+
+    async def complete(self, command: OutgoingCommand) -> OutgoingCommand:
+        """With the parameters as they were typed."""
+        params = await commands.whole_params(self.store, command.id.owner, command.params)
+        return dataclasses.replace(command, params=params, task_name=str(params.get(NAMED.get(command.need.action, "")) or ""))
+
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        for each in refused:
+            commands.finish_command(db, each.command.need.app_id, each.command.id.owner, at, "failed", {"error": each.reason})
+        return {of.command.id for of in chosen if commands.mark_sent(db, of.command.id.owner, of.link.spool, at)}
+
+    def sent(self, chosen: Chosen) -> None:
+        logs.command_sent(chosen.command.id.text, chosen.command.need.action, chosen.link.boot)
+
+    async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
+        """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
+        found = [outgoing(row) for row in await commands.list_cancellations(self.store, link.app_id, at)]
+        brokers = await originals.read_brokers(self.store, [command.task for command in found if command.task is not None])
+        return [copy_of(command, link, brokers.get(command.task or 0, "")) for command in found]
+
+    async def expire(self, at: int) -> None:
+        if await self.store.write(lambda db: commands.expire_commands(db, at)):
+            self.live.changed(("changes", "tasks"))
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    def _make(self, asker: Actor, wish: CommandRequest) -> list[CommandRow]:
+        need, rule = wish.need, RULES.get(wish.need.action)
+        if rule is None:
+            raise Unsupported(f"There is no action {need.action}. Nothing was changed.")
+        if not may_act(asker.role, need.action):
+            raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+        if wish.task is not None:
+            state = wish.task.row.state
+            if (wrong := why_not(need.action, state, wish.task.original_state)) is not None:
+                kind = WrongState if state not in rule.states else Unsupported
+                raise kind(f"{rule.label} is not possible: {wrong}. Nothing was changed.")
+        found, missing = self.hub.find(need)
+        if not found and not self.paused_queues.may_be_stored(need):
+            is_forbidden = missing.startswith("the application's owner")
+            hint = "It is set where the application is configured." if is_forbidden else "Start a worker of this app and try again."
+            raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", hint)
+        return [self._row(asker, wish, link) for link in (found if rule.is_everywhere else found[:1])]
+
+    def _row(self, asker: Actor, wish: CommandRequest, link: AgentLink) -> CommandRow:
+        need, rule, at = wish.need, RULES[wish.need.action], clock.now()
+        params = dict(wish.params)
+        if need.action in NEW_ID:
+            params["new_id"] = str(uuid.uuid4())
+        return CommandRow(
+            id=secrets.token_hex(NEW_BYTES["command"]), app_id=need.app_id, engine=need.engine, action=need.action,
+            task=wish.task.row.id if wish.task else None, task_id=wish.task.row.task_id if wish.task else "", params=params,
+            target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=asker.name,
+            reason=wish.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
+            # The agent's: where the task's is not known, it must not reach another environment when it is sent later.
+            environment=link.environment, queue=need.queue if wish.task is None else "",
+        )  # fmt: skip
+
+
+def _need(task: TaskDetail, action: str) -> Need:
+    row = task.row
+    worker = row.worker if action == "terminate_task" else ""
+    near = row.worker if action in HELD else ""
+    return Need(task.app_id, row.engine, action, row.environment, worker, row.queue, near, task.broker)
+
+
+def need_of(command: CommandRow) -> Need:
+    """What an agent must be to get a command that waits."""
+    queue = command.queue or str(command.params.get("queue", ""))
+    broker = str(command.params.get("broker", ""))
+    return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue, broker=broker)
+
+
+def outgoing(row: CommandRow) -> OutgoingCommand:
+    """A stored command as the outbox takes it, with the parameters that people are shown."""
+    return OutgoingCommand(CommandId("command", row.id), need_of(row), row.expires_at, row.params, row.task, spool=row.spool)
+
+
+def _near(command: OutgoingCommand, worker: str) -> OutgoingCommand:
+    return dataclasses.replace(command, need=dataclasses.replace(command.need, near=worker)) if worker else command
+
+
+def copy_of(command: OutgoingCommand, link: AgentLink, broker: str) -> OutgoingCommand:
+    """A cancellation for one process that has never been told of it, whatever the ledger of its spool folder says."""
+    id, need = dataclasses.replace(command.id, process=link.boot), dataclasses.replace(command.need, broker=broker)
+    return dataclasses.replace(command, id=id, need=need, task=None)
+
+
+def _audited(wish: CommandRequest, made: list[CommandRow]) -> dict[str, Any]:
+    """What the log keeps of a wish: never the arguments, which may be secret."""
+    found: dict[str, Any] = {"command": made[0].id if made else "", "reason": wish.reason}
+    if environment := made[0].environment if made else wish.need.environment:
+        found["environment"] = environment
+    if len(made) > 1:
+        found["workers"] = len(made)
+    if wish.task is not None:
+        found |= {"task": wish.task.row.id, "task_id": wish.task.row.task_id, "name": wish.task.row.name}
+    kept = {
+        key: value
+        for key, value in wish.params.items()
+        if key in ("level", "place", "broker", "by", "rate", "soft_s", "hard_s") and value is not None
+    }
+    if wish.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
+        kept["queue"] = wish.params.get("queue", "")
+    return found | kept
+
+
+async def find_task(store: Store, id: int) -> TaskDetail:
+    """The task of a page. Raises NotFound."""
+    task = await get_task(store, id)
+    if task is None:
+        raise NotFound("There is no such task, or it is older than what is kept.", "See Settings for how long tasks are kept.")
+    return task

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Carrying a plan out: item by item re-checked, given to the outbox at the chosen pace, and accounted for to the last.
+
+Everything that must survive is in the database; a run can be dropped at any moment and made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from z4j import clock
+from z4j.agents.connections import Need
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.ingest import ServerFact, apply_facts
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Cause, Chosen, Owner, Refused
+from z4j.duty import Duty
+from z4j.live import Live
+from z4j.operations.commands import NEW_ID
+from z4j.rules import plans as rules
+from z4j.rules.command_ids import CommandId
+from z4j.rules.commands import HELD, RULES
+from z4j.rules.plans import ACTIONS, OURS, Item, Pace
+from z4j.rules.tasks.fold import Event
+from z4j.rules.tasks.states import FINAL_CODES, ORIGINAL_NAMES, STATE_NAMES, STATES
+from z4j.store.access.audit import AuditLog
+from z4j.store.operations import plans
+from z4j.store.operations.plans import GroupRow, Next, PlanRow, SentItem
+from z4j.store.sqlite.db import Connection
+from z4j.store.tasks import history, task_ids
+from z4j.store.tasks.task_writer import unpack_sent
+from z4j.wire.records import NO_PRIORITY
+
+LOOK_S: Final = 0.25
+"""How often a run looks by itself; news wake it at once."""
+OURS_AT_ONCE: Final = 500
+SILENT_US: Final = 60_000_000
+"""After its command has expired an item waits so long for the agent's word, then it is unknown."""
+OUTCOME_US: Final = 300_000_000
+"""How long a canary waits for the tasks it made; one that has not ended by then counts as not failed."""
+BAD_CODES: Final = frozenset(STATES[word] for word in ("failed", "lost", "rejected", "expired"))
+
+
+class PlanRun(Owner):
+    """One plan while it is carried out. Its items are of the kind that `plans.Plans` has registered."""
+
+    kind = "plan_item"
+    is_refused_without_agent = True
+
+    def __init__(self, id: int, outbox: Outbox, live: Live, audit_log: AuditLog, duty: Duty | None = None) -> None:
+        self.id = id
+        self.duty = duty or Duty(f"plan {id}", LOOK_S)
+        self.outbox = outbox
+        self.store = outbox.store
+        self.live = live
+        self.audit_log = audit_log
+        self._news = asyncio.Event()
+        self._groups: dict[int, GroupRow] = {}
+        self._judged: set[int] = set()
+        self._tasks: dict[int, tuple[int, bytes]] = {}
+        """(row id, task id) of the tasks of the items that are being handed over."""
+        self._began = clock.ticks()
+        self._already: int | None = None
+        """Items begun before this run: the pace counts from here."""
+
+    def wake(self) -> None:
+        self._news.set()
+
+    @property
+    def is_woken(self) -> bool:
+        return self._news.is_set()
+
+    async def run(self) -> None:
+        """Until nothing is left to do for now: done, or paused or aborted and everything answered."""
+        while True:
+            self._news.clear()
+            try:
+                is_over = await self._step()
+            except Exception as error:  # what is marked stays marked, and it goes on when the cause is gone: a full disk has room again
+                self.duty.failed(error)
+                await asyncio.sleep(self.duty.pause_s)
+                continue
+            self.duty.succeeded()
+            if is_over:
+                return
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass  # nothing new came; look anyway, for paces and expiries
+
+    async def _step(self) -> bool:
+        plan = await plans.get_plan(self.store, self.id)
+        if plan is None:
+            return True
+        await self._know_groups()
+        counts = await plans.account(self.store, self.id)
+        waiting, in_flight = counts["waiting"], counts["sent"]
+        if plan.status != "running":
+            return not in_flight
+        if not waiting and not in_flight:
+            await self._end(plan, counts)
+            return True
+        pace, begun = rules.unpack_pace(plan.pace), plan.items - waiting
+        self._already = begun if self._already is None else self._already
+        if rules.is_stage_over(pace, begun) and begun not in self._judged and waiting:
+            if in_flight or not await self._is_judged_well(plan, pace, begun, counts):
+                return False
+            self._judged.add(begun)
+        room = rules.allowance(pace, begun, in_flight, clock.ticks() - self._began, self._already)
+        if room and waiting:
+            await (self._do_ours(plan, room) if plan.action in OURS else self._deliver(plan, room, in_flight))
+            self.live.changed(("plans",))
+            if plan.action in OURS:
+                self._news.set()
+        return False
+
+    async def _know_groups(self) -> None:
+        if not self._groups:
+            self._groups = {group.number: group for group in await plans.list_groups(self.store, self.id)}
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+    async def _deliver(self, plan: PlanRow, room: int, in_flight: int) -> None:
+        blocked = {number: why for number, group in self._groups.items() if (why := self._why_blocked(plan, group))}
+        items = await plans.list_waiting(self.store, plan.id, blocked, room)
+        if not items and not in_flight and blocked:
+            note = f"It waits for an agent: {next(iter(blocked.values()))}."
+            await self.store.write(lambda db: plans.put_note(db, plan.id, note))
+            return
+        at, changed = clock.now(), {item.seq: reason for item in items if (reason := _why_changed(plan.action, item))}
+        if changed:
+            await self.store.write(lambda db: self._end_changed(db, changed, at), durable=True)
+        self._tasks = {item.seq: (item.task, item.task_id) for item in items}
+        await self.outbox.deliver(self, [self._command(plan, item, at) for item in items if item.seq not in changed], at)
+
+    def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
+        return self.outbox.hub.find(Need(group.app_id, group.engine, plan.action, group.environment))[1]
+
+    def _end_changed(self, db: Connection, changed: Mapping[int, str], at: int) -> None:
+        for seq in plans.still_waiting(db, self.id, changed):
+            plans.end_item(db, self.id, seq, Item.CHANGED, at, changed[seq])
+
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        """None where the plan was paused or aborted since its items were listed."""
+        listed = [of.command for of in chosen] + [of.command for of in refused]
+        still = plans.still_waiting(db, self.id, [command.id.number for command in listed])
+        for no in refused:
+            if no.command.id.number in still:
+                status = Item.CHANGED if no.cause is Cause.NO_ORIGINAL else Item.REFUSED
+                plans.end_item(db, self.id, no.command.id.number, status, at, no.reason)
+        going = [each for each in chosen if each.command.id.number in still]
+        plans.mark_sent(db, self.id, [(each.command.id.number, each.link.spool) for each in going], at)
+        if still:
+            plans.put_note(db, self.id, "")
+        self._store_cancellations(db, going, at)
+        return {each.command.id for each in going}
+
+    def _store_cancellations(self, db: Connection, going: Iterable[Chosen], at: int) -> None:
+        by_app: dict[int, list[ServerFact]] = {}
+        for need, (task, task_id) in ((of.command.need, self._tasks[of.command.id.number]) for of in going):
+            if need.action == "cancel_task":
+                fact = ServerFact(need.engine, task_ids.decode(task_id), Event("cancel_asked", 0, at), task)
+                by_app.setdefault(need.app_id, []).append(fact)
+        for app_id, facts in by_app.items():
+            apply_facts(db, app_id, facts)
+
+    def _command(self, plan: PlanRow, item: Next | SentItem, at: int) -> OutgoingCommand:
+        """The command of an item that is, or was, handed over at that time: always the same."""
+        group, spool = self._groups[item.number], item.spool if isinstance(item, SentItem) else ""
+        params = {"task_id": task_ids.decode(item.task_id), "name": group.name, "queue": group.queue, **plan.params}
+        if plan.action == "restore_task":
+            priority = unpack_sent(item.sent)[7] if item.sent else NO_PRIORITY
+            params |= {"eta_at": item.eta_at, "priority": None if priority == NO_PRIORITY else priority}
+        if plan.action == "move_task":
+            params["from_queue"] = group.queue
+        if plan.action in NEW_ID:
+            params["new_id"] = new_id(plan.key, item.seq)
+        worker = item.worker if plan.action == "terminate_task" else ""
+        near = item.worker if plan.action in HELD else ""
+        need = Need(group.app_id, group.engine, plan.action, group.environment, worker, group.queue, near)
+        id = CommandId("plan_item", plan.key, item.seq)
+        return OutgoingCommand(id, need, at + RULES[plan.action].expires_us, params, item.task, spool=spool)
+
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """What was handed over and not answered. What waits is sent at the pace of the plan."""
+        plan = await plans.get_plan(self.store, self.id)
+        if plan is None or plan.action in OURS:
+            return []
+        await self._know_groups()
+        if all(group.app_id != app_id for group in self._groups.values()):
+            return []
+        sent = await plans.list_sent(self.store, self.id)
+        return [self._command(plan, item, item.sent_at) for item in sent if self._groups[item.number].app_id == app_id]
+
+    # -- what the server does itself -------------------------------------------------------------------------------------
+    async def _do_ours(self, plan: PlanRow, room: int) -> None:
+        listed = await plans.list_waiting(self.store, plan.id, (), min(room, OURS_AT_ONCE))
+        at, states = clock.now(), ACTIONS[plan.action][1]
+
+        def write(db: Connection) -> None:
+            still = plans.still_waiting(db, plan.id, [item.seq for item in listed])
+            items = [item for item in listed if item.seq in still]
+            if plan.action == "delete_task":
+                able = [item for item in items if item.state is not None and STATE_NAMES[item.state] in states]
+                done = history.delete_tasks(db, plan.id, [(item.seq, item.task) for item in able])
+            else:
+                done = history.put_back(db, int(plan.params["of"]), [item.task for item in items])
+            for item in items:
+                is_done = item.task in done
+                plans.end_item(db, plan.id, item.seq, Item.DONE if is_done else Item.CHANGED, at, "" if is_done else "it was not as it was")
+
+        await self.store.write(write)
+        self.live.changed(("tasks", "queues", "strip"))
+
+    # -- ends ------------------------------------------------------------------------------------------------------------
+    async def expire(self, at: int) -> None:
+        """An item whose agent does not come back is unknown, and the account says so; an answer that comes later still counts."""
+        plan = await plans.get_plan(self.store, self.id)
+        if plan is None or plan.action in OURS:
+            return
+        late = at - RULES[plan.action].expires_us - SILENT_US
+        old: list[SentItem] = [item for item in await plans.list_sent(self.store, plan.id) if item.sent_at < late]
+        if old:
+            why = "it was handed to an agent that has not answered"
+
+            def write(db: Connection) -> None:
+                for item in old:
+                    plans.end_item(db, plan.id, item.seq, Item.UNKNOWN, at, why)
+
+            await self.store.write(write)
+            self.live.changed(("plans",))
+
+    async def _is_judged_well(self, plan: PlanRow, pace: Pace, begun: int, counts: dict[str, int]) -> bool:
+        """Whether a canary may go on: False while tasks it made still run, and when it has stopped itself."""
+        bad = counts["refused"] + counts["failed"] + counts["unknown"] + counts["expired"]
+        ended = begun - counts["changed"]
+        if plan.action in NEW_ID:
+            done = await plans.list_items(self.store, plan.id, status=Item.DONE, limit=begun)
+            states = [await self._outcome(plan, item.seq) for item in done]
+            is_over = all(state in FINAL_CODES for state in states)
+            newest = max((item.ended_at or 0 for item in done), default=0)
+            if not is_over and clock.now() - newest < OUTCOME_US:
+                note = f"Looking at what becomes of the first {begun}."
+                await self.store.write(lambda db: plans.put_note(db, plan.id, note))
+                return False
+            bad += sum(state in BAD_CODES for state in states)
+        if rules.is_over_limit(pace, bad, ended):
+            note = f"Stopped by itself: {bad} of {ended} failed, and the limit is {pace.limit} %."
+            await self.store.write(lambda db: plans.change_plan(db, plan.id, "paused", ["running"], note=note), durable=True)
+            await self._audit("pause_plan", {"why": note})
+            self.live.changed(("plans", "changes"))
+            return False
+        return True
+
+    async def _outcome(self, plan: PlanRow, seq: int) -> int | None:
+        """The state of the task an item made; its group is that of any app, for ids of ours are unique."""
+        for app_id in {group.app_id for group in self._groups.values()}:
+            state = await plans.outcome(self.store, app_id, new_id(plan.key, seq))
+            if state is not None:
+                return state
+        return None
+
+    async def _end(self, plan: PlanRow, counts: dict[str, int]) -> None:
+        at = clock.now()
+        if await self.store.write(lambda db: plans.change_plan(db, plan.id, "done", ["running"], ended_at=at), durable=True):
+            await self._audit("end_plan", {"account": {word: items for word, items in counts.items() if items}})
+            self.live.changed(("plans", "changes", "tasks"))
+
+    async def _audit(self, word: str, detail: dict[str, Any]) -> None:
+        await self.audit_log.note(
+            self.store, at=clock.now(), actor="system", role="", action=word, target=f"plan {self.id}", detail={"plan": self.id, **detail}
+        )
+
+
+def new_id(key: str, seq: int) -> str:
+    """The id of the task an item makes: always the same, so that no item can make two."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"z4j:plan:{key}.{seq}"))
+
+
+def _why_changed(action: str, item: Next) -> str | None:
+    if item.state is None:
+        return "it was deleted meanwhile"
+    state = STATE_NAMES[item.state]
+    if state not in ACTIONS[action][1]:
+        return f"it is {state} now"
+    if RULES[action].needs_original and ORIGINAL_NAMES[item.original_state] not in ("plain", "sealed"):
+        return "its original is not kept any more"
+    return None

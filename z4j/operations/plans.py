@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Plans: freezing a bulk action, and what people may do with one that is frozen. How it is carried out: see `plan_run`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from z4j import clock
+from z4j.agents.answers import Answer
+from z4j.agents.connections import AgentLink, Need
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Owner
+from z4j.duty import Duties, until_done
+from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
+from z4j.live import Live
+from z4j.operations.commands import Actor
+from z4j.operations.plan_runner import LOOK_S, PlanRun
+from z4j.rules import plans as rules
+from z4j.rules.access import may_act
+from z4j.rules.command_ids import NEW_BYTES, CommandId
+from z4j.rules.commands import RULES
+from z4j.rules.plans import ACTIONS, OURS, Pace
+from z4j.rules.tasks.states import ORIGINAL_NAMES, STATE_NAMES
+from z4j.rules.typed_values import shown_reason
+from z4j.store.access.audit import AuditLog
+from z4j.store.operations import plans as store_plans
+from z4j.store.operations.commands import CommandRow
+from z4j.store.operations.plans import Candidate, PlanRow
+from z4j.store.sqlite.db import Connection
+from z4j.store.tasks import task_ids, task_search
+from z4j.store.tasks.task_search import TaskFilter
+from z4j.store.tasks.task_writer import MINUTE_US
+
+CHUNK: Final = 1_000
+SAMPLES: Final = 20
+LOAD_SINCE_US: Final = 24 * 3_600_000_000
+WITH_LOAD: Final = frozenset({"retry_task", "restore_task", "release_task"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a plan is made from: everything that matches a filter, or chosen tasks by their row ids. `text` is shown and kept."""
+
+    text: str
+    wanted: TaskFilter | None = None
+    ids: tuple[int, ...] = ()
+    is_in_order: bool = False
+    """Whether `ids` stand in the order of execution already."""
+
+
+class Plans(Owner):
+    """One per server."""
+
+    kind = "plan_item"
+
+    def __init__(self, outbox: Outbox, live: Live, audit_log: AuditLog, duties: Duties | None = None) -> None:
+        self.outbox = outbox
+        self.store = outbox.store
+        self.hub = outbox.hub
+        self.live = live
+        self.audit_log = audit_log
+        self._duties = duties or Duties()
+        self._runs: dict[int, PlanRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        outbox.register(self)
+
+    async def start(self) -> None:
+        """Resumes what was running when the server ended, however it ended. Raises nothing: what cannot be read now is tried again."""
+        duty = self._duties.add("resume plans", 1.0)
+        await duty.attempt(lambda: self.store.write(store_plans.drop_freezing))
+        task = asyncio.create_task(until_done(duty, self._resume_all))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._duties.remove(duty.name))
+
+    async def _resume_all(self) -> None:
+        for id in await store_plans.list_running(self.store):
+            self._begin(id)
+
+    async def stop(self) -> None:
+        """Lets go of every plan where it stands; `start` goes on with it."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """What was handed over and not answered. What waits is sent at its plan's pace: each run looks again whether it can be."""
+        found = []
+        for run in list(self._runs.values()):
+            found += await run.list_open(app_id, at)
+            run.wake()
+        return found
+
+    async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
+        """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
+        expires_us = RULES["cancel_task"].expires_us
+        return [
+            OutgoingCommand(
+                CommandId("plan_item", key, seq, link.boot), Need(link.app_id, engine, "cancel_task", environment, broker=broker),
+                at + expires_us, {"task_id": task_id},
+            )
+            for key, seq, task_id, engine, environment, broker in await store_plans.list_cancelled(self.store, link.app_id, at - expires_us)
+        ]  # fmt: skip
+
+    async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
+        for run in self._runs.values():
+            run.wake()
+
+    async def expire(self, at: int) -> None:
+        for run in list(self._runs.values()):
+            await run.expire(at)
+
+    # -- making one ----------------------------------------------------------------------------------------------------
+    async def freeze(
+        self, asker: Actor, action: str, params: Mapping[str, Any], source: Source, reason: str = "", undo_of: str = ""
+    ) -> PlanRow:
+        """A plan over what matches now. Raises BadInput or NotAllowed; a refusal is audited."""
+        checked = _check_params(action, params)
+        await self._check_role(asker, action)
+        key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
+        facts = {
+            "key": key, "action": action, "params": json.dumps(checked), "source": source.text, "author": asker.name,
+            "reason": shown_reason(reason), "undo_of": undo_of, "at": at,
+        }  # fmt: skip
+        id = await self.store.write(lambda db: store_plans.add_plan(db, **facts))
+        try:
+            await self._freeze(id, action, checked, source, key)
+        except BaseException:
+            await asyncio.shield(self.store.write(lambda db: store_plans.delete_plan(db, id)))
+            raise
+        plan = await self.get(id)
+        detail = {
+            "plan": id,
+            "plan_action": action,
+            "items": plan.items,
+            "digest": plan.digest,
+            "source": source.text,
+            "reason": shown_reason(reason),
+        }
+        await self._audit(asker, "freeze_plan", id, detail)
+        return plan
+
+    async def _freeze(self, id: int, action: str, params: Mapping[str, Any], source: Source, key: str) -> None:
+        digest = rules.digest_of(action, params, key)
+        excluded: Counter[str] = Counter()
+        groups: dict[tuple[int, str, str, str, str], list[int]] = {}
+        samples, seq = _Samples(), 0
+        ids = list(source.ids) if source.wanted is None else [task async for task in self._matching(source.wanted)]
+        is_newest_first = source.wanted is not None or not source.is_in_order
+        # What is put in front one by one ends in the reverse order; anything else is done oldest first.
+        if is_newest_first and not (action == "prioritise_task" and params.get("level") == "next"):
+            ids.reverse()
+        for start in range(0, len(ids), CHUNK):
+            rows = []
+            for found in await store_plans.read_candidates(self.store, ids[start : start + CHUNK]):
+                why = self._why_excluded(action, found)
+                if why is not None:
+                    excluded[why] += 1
+                    continue
+                seq += 1
+                place = (found.app_id, found.environment, found.engine, found.queue, found.name)
+                group = groups.setdefault(place, [len(groups), 0])
+                group[1] += 1
+                rules.add_item(digest, seq, found.id, found.task_id)
+                samples.add(found)
+                rows.append((id, seq, found.id, found.task_id, found.state, group[0], None))
+            await self.store.write(partial(store_plans.add_items, rows=rows))
+        if len(ids) >= rules.MAX_ITEMS:
+            excluded[f"a plan holds at most {rules.MAX_ITEMS:,}; make another for the rest"] += 0
+        facts = {
+            "digest": digest.hexdigest(), "items": seq, "excluded": json.dumps(dict(excluded.most_common())),
+            "samples": json.dumps(samples.chosen()), "load_us": await self._load(action, groups),
+        }  # fmt: skip
+        split = [(number, *place, items) for place, (number, items) in groups.items()]
+        await self.store.write(lambda db: store_plans.freeze_plan(db, id, split, **facts), durable=True)
+
+    async def _matching(self, wanted: TaskFilter) -> AsyncIterator[int]:
+        """Row ids, newest first."""
+        older: str | None = None
+        seen = 0
+        while seen < rules.MAX_ITEMS:
+            found = await task_search.find(self.store, wanted, older, None, CHUNK)
+            for id in found.ids[: rules.MAX_ITEMS - seen]:
+                yield id
+            seen += len(found.ids)
+            older = found.older
+            if older is None:
+                return
+
+    def _why_excluded(self, action: str, found: Candidate) -> str | None:
+        can = "" if action in OURS else self.hub.find(Need(found.app_id, found.engine, action, found.environment))[1]
+        return rules.why_excluded(
+            action, STATE_NAMES[found.state], ORIGINAL_NAMES[found.original_state], is_retried=found.is_retried, can=can
+        )
+
+    async def _load(self, action: str, groups: Mapping[tuple[int, str, str, str, str], list[int]]) -> int | None:
+        if action not in WITH_LOAD:
+            return None
+        means = await store_plans.mean_runtimes(self.store, (clock.now() - LOAD_SINCE_US) // MINUTE_US)
+        known = [items * means[engine, name] for (_, _, engine, _, name), (_, items) in groups.items() if (engine, name) in means]
+        return sum(known) if known else None
+
+    # -- what becomes of one -------------------------------------------------------------------------------------------
+    async def get(self, id: int) -> PlanRow:
+        """Raises NotFound."""
+        plan = await store_plans.get_plan(self.store, id)
+        if plan is None:
+            raise NotFound("There is no such plan, or it is older than what is kept.")
+        return plan
+
+    async def execute(self, asker: Actor, id: int, digest: str, pace: Pace) -> PlanRow:
+        """Begins what was previewed; `digest` says that it is what the asker has seen. Raises WrongState, BadInput or NotAllowed."""
+        plan = await self.get(id)
+        await self._check_role(asker, plan.action)
+        if not secrets.compare_digest(digest, plan.digest):
+            raise BadInput("This is not the plan that was previewed. Nothing was done.", "Open the plan again and look at it once more.")
+        await self._change(asker, plan, "execute_plan", "running", rules.CAN_EXECUTE, pace=rules.pack_pace(pace), started_at=clock.now())
+        self._begin(id)
+        return await self.get(id)
+
+    async def pause(self, asker: Actor, id: int) -> PlanRow:
+        """Hands nothing more over until it is resumed. Raises WrongState or NotAllowed."""
+        await self._change(asker, await self.get(id), "pause_plan", "paused", rules.CAN_PAUSE)
+        return await self.get(id)
+
+    async def resume(self, asker: Actor, id: int, pace: Pace | None = None) -> PlanRow:
+        """Goes on, at another pace if one is given. Raises WrongState or NotAllowed."""
+        packed = None if pace is None else rules.pack_pace(pace)
+        await self._change(asker, await self.get(id), "resume_plan", "running", rules.CAN_RESUME, pace=packed)
+        self._begin(id)
+        return await self.get(id)
+
+    async def abort(self, asker: Actor, id: int) -> PlanRow:
+        """Ends it: what was handed over is answered, what waits is never done. Raises WrongState or NotAllowed."""
+        at = clock.now()
+        plan = await self.get(id)
+        await self._change(asker, plan, "abort_plan", "aborted", rules.CAN_ABORT, ended_at=at)
+        self._begin(id)
+        return await self.get(id)
+
+    async def undo(self, asker: Actor, id: int) -> PlanRow:
+        """A new frozen plan that puts back what this one cancelled or deleted. Raises WrongState, NotAllowed or BadInput."""
+        plan = await self.get(id)
+        back = {"cancel_task": "restore_task", "delete_task": "undelete_task"}.get(plan.action)
+        if back is None:
+            raise WrongState("Only what was cancelled, purged or deleted can be put back. Nothing was changed.")
+        self._check_age(plan.started_at or plan.created_at)
+        done = await store_plans.list_done(self.store, id)
+        if back == "undelete_task":
+            return await self._freeze_back(asker, plan, done)
+        source = Source(f"undo of plan {id}", ids=tuple(row[1] for row in done), is_in_order=True)
+        return await self.freeze(asker, back, {}, source, f"undo of plan {id}", f"plan {id}")
+
+    async def undo_purge(self, asker: Actor, command: CommandRow) -> PlanRow:
+        """A new frozen plan that puts back what a purge took out, in its order. Raises WrongState, NotAllowed or BadInput."""
+        if command.action != "purge_queue" or command.status != "done":
+            raise WrongState("Only a purge that was carried out can be undone. Nothing was changed.")
+        self._check_age(command.created_at)
+        first_at, last_at = command.detail.get("first_at"), command.detail.get("last_at")
+        ids = []
+        if isinstance(first_at, int) and isinstance(last_at, int):
+            ids = await store_plans.list_purged(self.store, command.app_id, command.engine, command.queue, first_at, last_at)
+        source = Source(f"undo of the purge of {command.queue}", ids=tuple(ids), is_in_order=True)
+        return await self.freeze(asker, "restore_task", {}, source, f"undo of a purge by {command.asked_by}", f"command {command.id}")
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    async def _freeze_back(self, asker: Actor, plan: PlanRow, done: list[tuple[Any, ...]]) -> PlanRow:
+        """Deleted tasks have no rows to look at; what was frozen then is frozen again."""
+        await self._check_role(asker, "undelete_task")
+        key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
+        digest = rules.digest_of("undelete_task", {"of": plan.id}, key)
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        rows: list[tuple[int, int, bytes, int, int]] = []
+        for seq, (_, task, raw, state, *place) in enumerate(done, 1):
+            group = groups.setdefault(tuple(place), [len(groups), 0])
+            group[1] += 1
+            rules.add_item(digest, seq, task, raw)
+            rows.append((seq, task, raw, state, group[0]))
+
+        def write(db: Connection) -> int:
+            id = store_plans.add_plan(
+                db, key=key, action="undelete_task", params=json.dumps({"of": plan.id}), source=f"undo of plan {plan.id}",
+                author=asker.name, reason=f"undo of plan {plan.id}", undo_of=f"plan {plan.id}", at=at,
+            )  # fmt: skip
+            store_plans.add_items(db, [(id, *row, None) for row in rows])
+            split = [(number, *place, items) for place, (number, items) in groups.items()]
+            store_plans.freeze_plan(
+                db, id, split, digest=digest.hexdigest(), items=len(rows), excluded="{}", samples=json.dumps(plan.samples), load_us=None
+            )
+            return id
+
+        id = await self.store.write(write, durable=True)
+        await self._audit(asker, "freeze_plan", id, {"plan": id, "plan_action": "undelete_task", "items": len(rows)})
+        return await self.get(id)
+
+    def _check_age(self, at: int) -> None:
+        if clock.now() - at > rules.UNDO_US:
+            raise WrongState("It was done more than seven days ago and cannot be undone any more. Nothing was changed.")
+
+    async def _check_role(self, asker: Actor, action: str) -> None:
+        if not may_act(asker.role, action):
+            await self.audit_log.note(
+                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=action, target="plan", outcome="refused",
+                detail={"why": "role"}, address=asker.address,
+            )  # fmt: skip
+            raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+
+    async def _change(self, asker: Actor, plan: PlanRow, word: str, status: str, expected: Iterable[str], **facts: Any) -> None:
+        await self._check_role(asker, plan.action)
+        detail = {"plan": plan.id, "plan_action": plan.action, "items": plan.items, "digest": plan.digest}
+        at = clock.now()
+
+        def commit(db: Connection) -> Any:
+            if not store_plans.change_plan(db, plan.id, status, expected, **facts):
+                return None
+            if status == "aborted":
+                store_plans.abort_waiting(db, plan.id, at)
+            return self.audit_log.append(
+                db, at=at, actor=asker.name, role=asker.role, action=word, target=f"plan {plan.id}", detail=detail, address=asker.address
+            )
+
+        head = await self.store.write(commit, durable=True)
+        if head is None:
+            raise WrongState(f"The plan is {plan.status}; that is not possible now. Nothing was changed.")
+        self.audit_log.keep_head(head)
+        self.live.changed(("plans", "changes"))
+
+    async def _audit(self, asker: Actor, word: str, id: int, detail: dict[str, Any]) -> None:
+        await self.audit_log.note(
+            self.store, at=clock.now(), actor=asker.name, role=asker.role, action=word, target=f"plan {id}", detail=detail,
+            address=asker.address,
+        )  # fmt: skip
+
+    def _begin(self, id: int) -> None:
+        """One run for a plan at a time; one that is there looks at the plan again."""
+        if (run := self._runs.get(id)) is not None:
+            run.wake()
+            return
+        run = self._runs[id] = PlanRun(id, self.outbox, self.live, self.audit_log, self._duties.add(f"plan {id}", LOOK_S))
+        task = asyncio.create_task(run.run())
+        self._tasks.add(task)
+
+        def ended(of: asyncio.Task[None]) -> None:
+            self._tasks.discard(of)
+            self._runs.pop(id, None)
+            self._duties.remove(f"plan {id}")
+            if not of.cancelled() and run.is_woken:  # somebody resumed it at this very moment
+                with contextlib.suppress(RuntimeError):  # the loop is being closed
+                    self._begin(id)
+
+        task.add_done_callback(ended)
+
+
+class _Samples:
+    """About SAMPLES of what is added, evenly spread, without knowing how many will come."""
+
+    def __init__(self) -> None:
+        self._kept: list[Candidate] = []
+        self._every = 1
+        self._seen = 0
+
+    def add(self, found: Candidate) -> None:
+        if self._seen % self._every == 0:
+            self._kept.append(found)
+            if len(self._kept) > 2 * SAMPLES:
+                self._kept = self._kept[::2]
+                self._every *= 2
+        self._seen += 1
+
+    def chosen(self) -> list[dict[str, Any]]:
+        step = max(len(self._kept) / SAMPLES, 1)
+        some = [self._kept[int(i * step)] for i in range(min(SAMPLES, len(self._kept)))]
+        return [
+            {"id": of.id, "task_id": task_ids.decode(of.task_id), "name": of.name, "engine": of.engine, "queue": of.queue,
+             "state": STATE_NAMES[of.state], "args": of.args[:200], "error_type": of.error_type}
+            for of in some
+        ]  # fmt: skip
+
+
+def _check_params(action: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what the action takes. Raises BadInput."""
+    if action not in ACTIONS or action == "undelete_task":
+        raise BadInput(f"There is no plan that would {action.replace('_', ' ')[:40]}.")
+    if action == "prioritise_task":
+        level = params.get("level", "next")
+        if level not in rules.LEVELS:
+            raise BadInput(f"A level is one of {', '.join(rules.LEVELS)}.")
+        return {"level": level}
+    if action == "move_task":
+        queue = str(params.get("queue", "")).strip()
+        if not queue or len(queue) > 255 or not queue.isprintable():
+            raise BadInput("Name the queue the tasks shall be put into.")
+        return {"queue": queue}
+    return {}

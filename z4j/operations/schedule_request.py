@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A schedule as somebody wants it: what makes no sense whatever its scheduler, what an edit would change, and how an agent is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from z4j.exceptions import BadInput
+from z4j.store.schedules.schedules import OWN, ScheduleRow
+
+MAX_JITTER_S: Final = 3_600
+CATCH_UPS: Final = ("skip", "once", "all")
+OVERLAPS: Final = ("allow", "skip")
+SHOWN: Final = (
+    "name", "kind", "expression", "timezone", "engine", "environment", "task_name", "queue", "broker", "priority", "is_enabled",
+    "catch_up", "overlap", "starts_at", "ends_at",
+)  # fmt: skip
+OURS: Final = ("engine", "broker", "catch_up", "overlap", "starts_at", "ends_at")
+"""What other schedulers do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRequest:
+    """A schedule as somebody wants it. `args` and `kwargs` are None where they stay as they are. Times are microseconds UTC."""
+
+    app: str
+    environment: str
+    scheduler: str
+    engine: str
+    name: str
+    kind: str
+    expression: str
+    timezone: str
+    task_name: str
+    args: list[Any] | None = field(default_factory=list)
+    kwargs: dict[str, Any] | None = field(default_factory=dict)
+    queue: str = ""
+    priority: int | None = None
+    is_enabled: bool = True
+    catch_up: str = "skip"
+    overlap: str = "allow"
+    jitter_s: float = 0.0
+    starts_at: int | None = None
+    ends_at: int | None = None
+    broker: str = ""
+    """Of z4j's own: the identity of the broker its tasks are made in, "" for any that has the task."""
+
+
+def validate_schedule(wanted: ScheduleRequest) -> None:
+    """Raises BadInput for what no scheduler would hold."""
+    if not wanted.name or len(wanted.name) > 200 or not wanted.name.isprintable():
+        raise BadInput("Give it a name of at most 200 characters. Nothing was changed.")
+    if not wanted.task_name or len(wanted.task_name) > 255:
+        raise BadInput("Name the task it runs. Nothing was changed.")
+    if wanted.catch_up not in CATCH_UPS or wanted.overlap not in OVERLAPS or not 0 <= wanted.jitter_s <= MAX_JITTER_S:
+        raise BadInput("Catch-up is skip, once or all; overlap allow or skip; a jitter is at most an hour. Nothing was changed.")
+    if len(wanted.broker) > 255 or not wanted.broker.isprintable():
+        raise BadInput("A broker is named by at most 255 characters, as Queues names it. Nothing was changed.")
+    if wanted.starts_at is not None and wanted.ends_at is not None and wanted.starts_at >= wanted.ends_at:
+        raise BadInput("It ends before it begins. Nothing was changed.")
+
+
+def spec_of(wanted: ScheduleRequest, key: str) -> dict[str, Any]:
+    """As an agent is told it, see `z4j_agent.contract.scheduler.ScheduleSpec`."""
+    names = ("name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "priority", "is_enabled")
+    return {"key": key, **{name: getattr(wanted, name) for name in names}}
+
+
+def changes_of(row: ScheduleRow | None, wanted: ScheduleRequest) -> dict[str, list[Any]]:
+    """{field: [before, after]} of what an edit would change; arguments as JSON texts. Of a new one, what it is."""
+    if row is None:
+        return {name: [None, getattr(wanted, name)] for name in ("kind", "expression", "timezone", "task_name")}
+    found = {name: [getattr(row, name), getattr(wanted, name)] for name in SHOWN if getattr(row, name) != getattr(wanted, name)}
+    if not row.is_own:
+        found = {name: of for name, of in found.items() if name not in OURS}
+    elif row.jitter_us != int(wanted.jitter_s * 1_000_000):
+        found["jitter_s"] = [row.jitter_us / 1_000_000, wanted.jitter_s]
+    for name, value in (("args", wanted.args), ("kwargs", wanted.kwargs)):
+        if value is not None and json.dumps(value) != json.dumps(json.loads(getattr(row, name))):
+            found[name] = [getattr(row, name), json.dumps(value)]
+    return found
+
+
+def placeholder_row(app_id: int, wanted: ScheduleRequest, key: str) -> ScheduleRow:
+    """A row that does not exist yet, for who made it and the log."""
+    return ScheduleRow(
+        0, app_id, wanted.app, wanted.environment, OWN, key, wanted.engine, wanted.name, wanted.kind, wanted.expression, wanted.timezone,
+        wanted.task_name, "[]", "{}", wanted.queue, None, wanted.is_enabled, False, {}, "", wanted.catch_up, wanted.overlap, 0,
+        wanted.starts_at, wanted.ends_at, 0, None, None, "", 0, None, False, wanted.broker,
+    )  # fmt: skip

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""z4j's own scheduler: decides each due time once, and hands what is to run to an agent as a `run_task` command.
+
+A due time is a row with a unique key, written before anything is sent, so a restart fires nothing twice and forgets nothing. The outbox
+sends it. The clock is read again each time: one that jumps makes due times late, which the catch-up policy decides, or early,
+which changes nothing, because they are decided already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from z4j import clock
+from z4j.agents.connections import Need
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.outbox import Outbox
+from z4j.agents.owner import Chosen, Owner, Refused
+from z4j.duty import WHENEVER_S, Duties
+from z4j.exceptions import StoreError
+from z4j.rules.command_ids import CommandId
+from z4j.store.schedules import fires, schedules
+from z4j.store.schedules.fires import OpenFire
+from z4j.store.schedules.schedules import Due
+from z4j.store.sqlite.db import Connection
+
+SECOND: Final = 1_000_000
+AT_ONCE: Final = 200
+"""Schedules decided in one transaction: enough to share a commit, few enough that ingest does not wait."""
+SKIP_AFTER: Final = 60 * SECOND
+"""Later than this, a schedule that skips does not run any more."""
+WAIT: Final = 24 * 3_600 * SECOND
+"""How long a fire of a schedule that catches up waits for an agent."""
+ANSWER: Final = 15 * 60 * SECOND
+"""How long a fire may take from being handed over to the agent's answer."""
+LISTED: Final = 200
+"""Missed due times that are written one by one; of more, the last says how many there were."""
+SLEEP_S: Final = 1.0
+PUT_OFF: Final = 60 * SECOND
+"""A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
+
+
+class Scheduler(Owner):
+    """One per server. `changed` is told the topics of `live`."""
+
+    kind = "fire"
+
+    def __init__(self, outbox: Outbox, changed: Callable[[Iterable[str]], None], duties: Duties | None = None) -> None:
+        self.outbox = outbox
+        self.store = outbox.store
+        self.changed = changed
+        self._unsent: set[int] = set()
+        """Apps some of whose fires could not be marked."""
+        outbox.register(self)
+        duties = duties or Duties()
+        self.duty = duties.add("own scheduler", SLEEP_S)
+        self.single = duties.add("schedules that could not be decided", WHENEVER_S)
+        self._woken = asyncio.Event()
+        self._pause = SLEEP_S
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins; what became due while no server ran is decided first."""
+        self._task = asyncio.create_task(self.run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def wake(self) -> None:
+        """A schedule was changed: look when the next one is due."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. After an error of any kind it looks again; what is due stays due."""
+        while True:
+            self._woken.clear()
+            is_well = await self.duty.attempt(self._fire_all)
+            try:
+                async with asyncio.timeout(self._pause if is_well else self.duty.pause_s):
+                    await (self._woken.wait() if is_well else asyncio.Event().wait())
+            except TimeoutError:
+                pass  # it is time to look
+
+    async def _fire_all(self) -> None:
+        self._pause = SLEEP_S
+        is_more = True
+        while is_more:
+            is_more = await self.fire_due(clock.now())
+        next_at = await schedules.next_wake(self.store)
+        if next_at is not None:
+            self._pause = min(SLEEP_S, max(0.0, (next_at - clock.now()) / SECOND))
+
+    async def fire_due(self, at: int) -> bool:
+        """Decides what is due and hands it over. True when there may be more."""
+        if (next_at := await schedules.next_wake(self.store)) is None or next_at > at:
+            return False
+        decided, made, failed = await self.store.write(lambda db: decide(db, at), durable=True)
+        for error in failed:
+            self.single.failed(error)
+        if decided and not failed and self.single.failing_since is not None and at - self.single.failing_since > 2 * PUT_OFF:
+            self.single.succeeded()
+        await self._deliver(made)
+        self.changed(("schedules",))
+        return decided == AT_ONCE
+
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        return [command_of(app_id, fire, at) for fire in await fires.list_open(self.store, app_id)]
+
+    async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Only after a failure: what no connected agent can take may be many thousands, and is not looked through every few seconds."""
+        if app_id not in self._unsent:
+            return []
+        self._unsent.discard(app_id)
+        return [command for command in await self.list_open(app_id, at) if not command.spool]
+
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        by_spool: dict[str, list[str]] = {}
+        for each in chosen:
+            by_spool.setdefault(each.link.spool, []).append(each.command.id.owner)
+        marked = {id for spool, ids in by_spool.items() for id in fires.deliver(db, ids, spool, at, at + ANSWER)}
+        return {each.command.id for each in chosen if each.command.id.owner in marked}
+
+    async def expire(self, at: int) -> None:
+        if await self.store.write(lambda db: fires.expire_own(db, at)):
+            self.changed(("schedules",))
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    async def _deliver(self, made: list[tuple[int, OpenFire]]) -> None:
+        """To one agent that can, each; what nobody can take waits."""
+        at = clock.now()
+        try:
+            await self.outbox.deliver(self, [command_of(app_id, fire, at) for app_id, fire in made], at)
+        except StoreError:
+            self._unsent |= {app_id for app_id, _ in made}
+            raise
+
+
+def command_of(app_id: int, fire: OpenFire, at: int) -> OutgoingCommand:
+    """The command of a fire. Its id is made from the task that the fire makes: an agent carries an id out once, so that it must never come
+    again, as the row id of a fire does once its schedule is deleted."""
+    need = Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue, broker=fire.broker)
+    params = {
+        "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
+        "queue": fire.queue,
+    }  # fmt: skip
+    expires_at, spool = (fire.expires_at, fire.spool) if fire.outcome == "handed" else (at + ANSWER, "")
+    return OutgoingCommand(CommandId("fire", fire.task_id), need, expires_at, params, task_name=fire.task_name, spool=spool)
+
+
+def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:
+    """When a due time is acted on: later by a part of the jitter that is the same for the same due time, also after a restart."""
+    if due_at is None or not jitter_us:
+        return due_at
+    draw = int.from_bytes(hashlib.sha256(f"{id}:{due_at}".encode()).digest()[:6])
+    return due_at + draw % jitter_us
+
+
+def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], list[Exception]]:
+    """Decides the due times of up to `AT_ONCE` schedules. Returns how many schedules, what is to be handed over with its app, and why
+    some could not be decided; those are put off, their due times stay due."""
+    made: list[tuple[int, OpenFire]] = []
+    failed: list[Exception] = []
+    due = schedules.list_due(db, at, AT_ONCE)
+    for of in due:
+        try:
+            with db.part():
+                made += [(of.app_id, fire) for fire in _decide_one(db, of, at)]
+        except Exception as error:
+            if not db.in_transaction:
+                raise
+            failed.append(error)
+            schedules.advance_own(db, of.id, of.next_at, at + PUT_OFF, None)
+    return len(due), made, failed
+
+
+def _decide_one(db: Connection, of: Due, at: int) -> list[OpenFire]:
+    times, following = _times(of, at)
+    taken = _taken(of, times, at)
+    fired = [fire for due_at in taken if (fire := _fire(db, of, due_at, at)) is not None]
+    _write_missed(db, of, times[: len(times) - len(taken)])
+    last_at = at if fired else None
+    schedules.advance_own(db, of.id, following, wake_of(of.id, following, of.jitter_us), last_at)
+    return fired
+
+
+def _times(of: Due, at: int) -> tuple[list[int], int | None]:
+    """The due times that have come, oldest first, and the one after them. A jitter keeps the newest waiting for its moment."""
+    times: list[int] = []
+    due_at = of.next_at
+    while due_at <= at:
+        wake = wake_of(of.id, due_at, of.jitter_us)
+        if wake is not None and wake > at:
+            return times, due_at
+        times.append(due_at)
+        following = of.timing.after(due_at)
+        if following is None:
+            return times, None
+        due_at = following
+    return times, due_at
+
+
+def _fire(db: Connection, of: Due, due_at: int, at: int) -> OpenFire | None:
+    """A row for this due time; None where it was decided before, or is skipped."""
+    if of.overlap == "skip" and (before := fires.is_running(db, of.id, of.app_id, of.engine, due_at)):
+        fires.add_own(db, of.id, due_at, "skipped", error=f"the task of the fire before, {before}, has not ended")
+        return None
+    if of.error:
+        fires.add_own(db, of.id, due_at, "failed", error=of.error[:500])
+        return None
+    task_id = str(uuid.uuid4())
+    expires_at = due_at + SKIP_AFTER + of.jitter_us if of.catch_up == "skip" else at + WAIT
+    id = fires.add_own(db, of.id, due_at, "waiting", task_id=task_id, expires_at=expires_at)
+    if id is None:
+        return None
+    if of.catch_up != "all":
+        fires.supersede(db, of.id, due_at)
+    return OpenFire(
+        id, of.id, due_at, "waiting", task_id, "", expires_at, of.environment, of.engine, of.task_name, of.args, of.kwargs, of.queue,
+        of.catch_up, of.broker,
+    )  # fmt: skip
+
+
+def _taken(of: Due, times: list[int], at: int) -> list[int]:
+    """Of the due times that have come, those that are run: all, or at most the newest."""
+    if of.catch_up == "all" or not times:
+        return times
+    is_too_late = of.catch_up == "skip" and at - times[-1] > SKIP_AFTER + of.jitter_us
+    return [] if is_too_late else times[-1:]
+
+
+def _write_missed(db: Connection, of: Due, missed: list[int]) -> None:
+    """Those that came and are not run."""
+    late = "only the newest is caught up" if of.catch_up == "once" else "it was too late to run it, and it does not catch up"
+    more = len(missed) - LISTED
+    for number, due_at in enumerate(missed[-LISTED:]):
+        said = f"{late}; so were {more:,} before it" if more > 0 and number == 0 else late
+        fires.put_missed(db, of.id, due_at, said)

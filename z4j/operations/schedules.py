@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What operators do to schedules, whichever scheduler holds them: one way in for pages, API and command line.
+
+z4j's own are rows here. Those in a store are changed by a command to an agent that reaches it. Those written in code are overridden:
+the override is kept here, and every agent of that scheduler is told all of them when it connects and whenever they change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from z4j import clock
+from z4j.agents.connections import LEVELS, AgentLink, Need
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.owner import Owner
+from z4j.exceptions import BadInput, NotAllowed, NotFound, Unsupported, WrongState
+from z4j.operations.commands import Actor, CommandRequest, Dispatch
+from z4j.operations.schedule_request import ScheduleRequest, changes_of, placeholder_row, spec_of, validate_schedule
+from z4j.operations.scheduler import Scheduler, wake_of
+from z4j.rules.access import may_act
+from z4j.rules.command_ids import CommandId
+from z4j.rules.schedules.dialects import DIALECTS, check
+from z4j.rules.schedules.due_times import BadSchedule
+from z4j.rules.typed_values import shown_reason, unmasked
+from z4j.store.fleet import apps, queues
+from z4j.store.fleet.agents import read_proofs
+from z4j.store.operations.seal import SealError
+from z4j.store.schedules import schedules
+from z4j.store.schedules.schedules import OWN, OverrideRow, ScheduleRow
+from z4j.store.sqlite.db import Connection
+from z4j.wire.frames import Schedules as Told
+from z4j_agent.wire import digest_of
+
+APPLY: Final = "apply_overrides"
+APPLY_US: Final = 60_000_000
+
+
+class ScheduleService(Owner):
+    """One per server."""
+
+    kind = "overrides"
+
+    def __init__(self, dispatch: Dispatch, scheduler: Scheduler) -> None:
+        self.outbox = dispatch.outbox
+        self.store = dispatch.store
+        self.dispatch = dispatch
+        self.hub = dispatch.hub
+        self.scheduler = scheduler
+        self.outbox.register(self)
+
+    # -- the outbox asks -----------------------------------------------------------------------------------------------
+    async def schedules_listed(self, link: AgentLink, told: Told) -> None:
+        """Takes in a list; a process that does not have the overrides as they are now is sent them."""
+        at = clock.now()
+        link.schedulers[told.scheduler] = told.is_firing
+        await self.store.write(lambda db: schedules.record_schedules(db, link.app_id, link.boot, told, at))
+        self.dispatch.live.changed(("schedules",))
+        if told.is_firing and (told.scheduler, APPLY) in link.capabilities:
+            overrides = await schedules.list_overrides(self.store, link.app_id, link.environment, told.scheduler)
+            if told.applied != _digest(overrides) and (overrides or told.applied):
+                await self._tell(link, told.scheduler, overrides)
+
+    # -- what operators ask --------------------------------------------------------------------------------------------
+    async def create(self, asker: Actor, wanted: ScheduleRequest, reason: str = "") -> int | None:
+        """A new schedule. Returns the row id of an own one; others appear when their scheduler lists them.
+
+        Raises BadInput, NotFound, NotAllowed, AgentGone or Unsupported."""
+        wanted = await self.checked(wanted)
+        _keep_masked(wanted, "[]", "{}")  # a new one has nothing behind a mask
+        app_id = await self._app_id(wanted.app)
+        if wanted.scheduler == OWN:
+            key = secrets.token_hex(8)
+            return await self._save_own(asker, app_id, wanted, None, key, "created", reason)
+        if await self._is_by_override(app_id, wanted.environment, wanted.scheduler):
+            key = f"{OWN}:{wanted.name}"
+            taken = [row for row in await schedules.list_schedules(self.store) if (row.app_id, row.scheduler) == (app_id, wanted.scheduler)]
+            if any(row.key == key and row.environment == wanted.environment for row in taken):
+                raise WrongState(f"There is a schedule {wanted.name} already. Nothing was changed.", "Choose another name.")
+            row = OverrideRow(key, True, False, wanted.is_enabled, spec_of(wanted, key), clock.now(), asker.name)
+            await self._override(asker, app_id, wanted.environment, wanted.scheduler, key, "created", reason, changes_of(None, wanted), row)
+            return None
+        need = Need(app_id, wanted.scheduler, "save_schedule", wanted.environment)
+        await self.dispatch.wish(
+            asker, CommandRequest(need, f"schedule {wanted.scheduler}:{wanted.name}", spec_of(wanted, ""), reason=reason)
+        )
+        return None
+
+    async def edit(self, asker: Actor, row: ScheduleRow, wanted: ScheduleRequest, reason: str = "") -> None:
+        """It becomes another. Raises like `create`, and WrongState where it cannot be edited."""
+        _refuse_if_unable(row, "save")
+        wanted = await self.checked(
+            dataclasses.replace(
+                wanted, app=row.app, scheduler=row.scheduler, environment=wanted.environment if row.is_own else row.environment
+            )
+        )  # fmt: skip
+        changes = changes_of(row, wanted)
+        if row.is_own:
+            await self._save_own(asker, row.app_id, wanted, row, row.key, "edited", reason)
+        elif row.is_by_override:
+            before = await self._override_of(row)
+            spec = spec_of(wanted, row.key)
+            if before is not None and before.error:
+                if wanted.args is None or wanted.kwargs is None:
+                    _refuse_if_unreadable(before)
+                _keep_masked(wanted, "null", "null")
+            if before is not None and before.spec is not None:  # what was overridden before and stays as it is, or shows the mask
+                kept = _keep_masked(wanted, json.dumps(before.spec.get("args")), json.dumps(before.spec.get("kwargs")), is_stored=False)
+                for name, value in kept.items():
+                    spec[name] = before.spec.get(name) if value is None else value
+            made = OverrideRow(row.key, before is not None and before.is_new, False, wanted.is_enabled, spec, clock.now(), asker.name)
+            await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "edited", reason, changes, made)
+        else:
+            await self._ask(asker, row, "save_schedule", spec_of(wanted, row.key), reason, "edited", changes)
+
+    async def delete(self, asker: Actor, row: ScheduleRow, reason: str = "") -> None:
+        """An own one with its fires; one in code is kept from firing until somebody goes back to code."""
+        _refuse_if_unable(row, "delete")
+        if row.is_own:
+            self._may(asker, "delete_schedule")
+
+            def write(db: Connection) -> None:
+                schedules.delete_own(db, row.id)
+
+            await self._write_own(asker, row, "delete_schedule", "deleted", reason, write)
+        elif row.is_by_override:
+            before = await self._override_of(row)
+            if before is not None and before.is_new:
+                await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, None)
+            else:
+                gone = OverrideRow(row.key, False, True, True, None, clock.now(), asker.name)
+                await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, gone)
+        else:
+            await self._ask(asker, row, "delete_schedule", {"key": row.key}, reason, "deleted", {})
+
+    async def switch(self, asker: Actor, row: ScheduleRow, *, on: bool, reason: str = "") -> None:
+        """On or off. Raises BadInput where it is switched off without a reason."""
+        action = "enable_schedule" if on else "disable_schedule"
+        _refuse_if_unable(row, "enable" if on else "disable")
+        if not on and not reason.strip():
+            raise BadInput("Say why it is switched off: whoever looks next will want to know. Nothing was changed.")
+        word, changes = "enabled" if on else "disabled", {"is_enabled": [row.is_enabled, on]}
+        if row.is_own:
+            self._may(asker, action)
+            # What was due while it was off was not missed.
+            next_at = row.timing.after(clock.now()) if on else row.next_at
+            wake_at, at = wake_of(row.id, next_at, row.jitter_us) if on else None, clock.now()
+            switch = partial(schedules.switch_own, id=row.id, is_enabled=on, next_at=next_at, wake_at=wake_at, at=at)
+            await self._write_own(asker, row, action, word, reason, switch, changes)
+        elif row.is_by_override:
+            before = await self._override_of(row)
+            _refuse_if_unreadable(before)
+            spec, is_new = (before.spec, before.is_new) if before is not None else (None, False)
+            made = None if on and spec is None else OverrideRow(row.key, is_new, False, on, _with(spec, on), clock.now(), asker.name)
+            await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, made)
+        else:
+            await self._ask(asker, row, action, {"key": row.key}, reason, word, changes)
+
+    async def revert(self, asker: Actor, row: ScheduleRow, reason: str = "") -> None:
+        """Back to what the code says."""
+        if await self._override_of(row) is None:
+            raise WrongState("It is as the code says. Nothing was changed.")
+        await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "reverted", reason, {}, None)
+
+    async def fire(self, asker: Actor, row: ScheduleRow, reason: str = "") -> str:
+        """Runs it now; its next time stays. Returns the id of the task where it is known already, else ""."""
+        _refuse_if_unable(row, "fire")
+        if not row.is_own:
+            await self._ask(asker, row, "fire_schedule", {"key": row.key}, reason, "fired", {})
+            return ""
+        need = Need(row.app_id, row.engine, "run_task", row.environment, queue=row.queue, broker=row.broker)
+        args, kwargs = await schedules.whole_arguments(self.store, row.id)
+        params = {"name": row.task_name, "args": json.loads(args), "kwargs": json.loads(kwargs), "queue": row.queue}
+        params |= {"broker": row.broker} if row.broker else {}
+        made = await self.dispatch.wish(asker, CommandRequest(need, f"schedule z4j:{row.name}", params, reason=reason))
+        await self._note(asker, row, "fired", reason, {})
+        return str(made[0].params["new_id"])
+
+    async def checked(self, wanted: ScheduleRequest) -> ScheduleRequest:
+        """As its scheduler would hold it. Raises BadInput with the reason and the nearest that could be."""
+        validate_schedule(wanted)
+        zone = "" if wanted.scheduler == OWN else await self.zone_of(wanted)
+        try:
+            expression, timezone = check(wanted.scheduler, wanted.kind, wanted.expression, wanted.timezone, zone)
+        except BadSchedule as error:
+            raise BadInput(f"{error} Nothing was changed.", f"The nearest it can hold: {error.nearest}" if error.nearest else "") from None
+        made = dataclasses.replace(wanted, expression=expression, timezone=timezone)
+        if wanted.scheduler == OWN and wanted.is_enabled and self._timing(made, clock.now()).after(clock.now()) is None:
+            raise BadInput("It would never be due. Nothing was changed.", "Choose a time that is still to come.")
+        return made
+
+    async def zone_of(self, wanted: ScheduleRequest) -> str:
+        """The zone a scheduler means all its schedules in; "" where it is not known."""
+        for row in await schedules.list_schedulers(self.store):
+            if (row.app, row.environment, row.scheduler) == (wanted.app, wanted.environment, wanted.scheduler) and row.is_firing:
+                return row.timezone
+        return ""
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+    async def _app_id(self, app: str) -> int:
+        found = next((row.id for row in await apps.list_apps(self.store) if row.name == app), None)
+        if found is None:
+            raise NotFound(f"There is no app “{app[:60]}”.", "Settings lists the apps there are.")
+        return found
+
+    @staticmethod
+    def _may(asker: Actor, action: str) -> None:
+        if not may_act(asker.role, action):
+            raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+
+    @staticmethod
+    def _timing(wanted: ScheduleRequest, anchor: int) -> Any:
+        return schedules.timing_of(
+            wanted.scheduler, wanted.kind, wanted.expression, wanted.timezone, wanted.starts_at or anchor, wanted.starts_at, wanted.ends_at
+        )
+
+    async def _save_own(
+        self, asker: Actor, app_id: int, wanted: ScheduleRequest, row: ScheduleRow | None, key: str, word: str, reason: str
+    ) -> int | None:
+        self._may(asker, "save_schedule")
+        if not any(wanted.environment in ("", link.environment) for link in self.hub.of_app(app_id)) and row is None and not wanted.engine:
+            raise BadInput("Choose the engine whose task it runs. Nothing was changed.")
+        known = sorted({link.environment for link in self.hub.of_app(app_id)})
+        if not wanted.environment and len(known) > 1:
+            raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. Nothing was changed.")
+        if row is None or (row.broker, row.queue, row.engine) != (wanted.broker, wanted.queue, wanted.engine):
+            await self._check_broker(app_id, wanted)
+        args, kwargs = ("[]", "{}") if row is None else await self._arguments_before(row, wanted)
+        typed = _keep_masked(wanted, args, kwargs)
+        at = clock.now()
+        is_retimed = row is None or (row.kind, row.expression, row.starts_at) != (wanted.kind, wanted.expression, wanted.starts_at)
+        anchor = at if row is None or is_retimed else row.anchor
+        timing = dataclasses.replace(self._timing(wanted, anchor), anchor=wanted.starts_at or anchor)
+        next_at = timing.after(at)
+        jitter_us = int(wanted.jitter_s * 1_000_000)
+        id = row.id if row is not None else 0
+        values = {
+            "id": id, "app_id": app_id, "environment": wanted.environment, "key": key, "engine": wanted.engine, "name": wanted.name,
+            "kind": wanted.kind, "expression": wanted.expression, "timezone": wanted.timezone, "task_name": wanted.task_name,
+            "args": args if typed["args"] is None else json.dumps(typed["args"]),
+            "kwargs": kwargs if typed["kwargs"] is None else json.dumps(typed["kwargs"]),
+            "queue": wanted.queue, "is_enabled": int(wanted.is_enabled), "catch_up": wanted.catch_up, "overlap": wanted.overlap,
+            "broker": wanted.broker,
+            "jitter_us": jitter_us, "starts_at": wanted.starts_at, "ends_at": wanted.ends_at, "anchor": timing.anchor,
+            "next_at": next_at, "wake_at": wake_of(id, next_at, jitter_us) if wanted.is_enabled else None, "at": at,
+        }  # fmt: skip
+        made: list[int] = []
+
+        def write(db: Connection) -> None:
+            if row is None:
+                made[:] = [schedules.add_own(db, values)]
+            else:
+                schedules.change_own(db, values)
+
+        about = row or placeholder_row(app_id, wanted, key)
+        await self._write_own(asker, about, "save_schedule", word, reason, write, changes_of(row, wanted))
+        return made[0] if made else id
+
+    async def _check_broker(self, app_id: int, wanted: ScheduleRequest) -> None:
+        """Raises BadInput for a broker that no connected agent uses, and where the queue is in several and none is named."""
+        known = self.hub.brokers_of(app_id, wanted.engine, wanted.environment)
+        if wanted.broker and known and wanted.broker not in known:
+            raise BadInput(
+                f"No connected agent uses the broker {wanted.broker[:120]}, but {', '.join(sorted(known))[:400]}. Nothing was changed."
+            )
+        if wanted.queue and not wanted.broker and len(known) > 1:
+            rows = await queues.list_queues(
+                self.store, app=wanted.app, environment=wanted.environment, engine=wanted.engine, name=wanted.queue,
+                same=self.hub.same_brokers(),
+            )  # fmt: skip
+            its = sorted({row.broker for row in rows} & known)
+            if len(its) > 1:
+                raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. Nothing was changed.")
+
+    async def _arguments_before(self, row: ScheduleRow, wanted: ScheduleRequest) -> tuple[str, str]:
+        """(args, kwargs) of an own schedule before an edit. What cannot be decrypted is "null": it is no loss where all is typed anew.
+        Raises SealError where it is not."""
+        try:
+            return await schedules.whole_arguments(self.store, row.id)
+        except SealError:
+            if wanted.args is None or wanted.kwargs is None:
+                raise
+            return "null", "null"
+
+    async def _write_own(
+        self, asker: Actor, row: ScheduleRow, action: str, word: str, reason: str, write: Callable[[Connection], None],
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """A change to an own schedule, who made it, and the audit row: in one durable transaction."""
+        at, reason = clock.now(), shown_reason(reason)
+        detail = {"name": row.name, "task": row.task_name, "reason": reason, "changed": sorted(changes or {})}
+
+        def commit(db: Connection) -> Any:
+            write(db)
+            self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes or {}, at, row.task_name)
+            return self.dispatch.audit_log.append(
+                db, at=at, actor=asker.name, role=asker.role, action=action, target=f"schedule {row.scheduler}:{row.name}",
+                address=asker.address, detail=detail,
+            )  # fmt: skip
+
+        self.dispatch.audit_log.keep_head(await self.store.write(commit, durable=True))
+        self.scheduler.wake()
+        self.dispatch.live.changed(("schedules", "changes"))
+
+    async def _override(
+        self, asker: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str, changes: Mapping[str, Any],
+        row: OverrideRow | None,
+    ) -> None:  # fmt: skip
+        """Keeps an override, or drops it, and tells every process of that scheduler."""
+        action = {"deleted": "delete_schedule", "enabled": "enable_schedule", "disabled": "disable_schedule"}.get(word, "save_schedule")
+        self._may(asker, action)
+        at, reason = clock.now(), shown_reason(reason)
+        task_name = str(row.spec.get("task_name") or "") if row is not None and row.spec is not None else ""
+
+        def commit(db: Connection) -> Any:
+            if row is None:
+                schedules.drop_override(db, app_id, environment, scheduler, key)
+            else:
+                schedules.put_override(db, app_id, environment, scheduler, row)
+            self._edit(db, asker, app_id, environment, scheduler, key, word, reason, changes, at, task_name)
+            return self.dispatch.audit_log.append(
+                db, at=at, actor=asker.name, role=asker.role, action=action, target=f"schedule {scheduler}:{key}", address=asker.address,
+                detail={"override": word, "reason": reason, "changed": sorted(changes)},
+            )  # fmt: skip
+
+        self.dispatch.audit_log.keep_head(await self.store.write(commit, durable=True))
+        overrides = await schedules.list_overrides(self.store, app_id, environment, scheduler)
+        for link in self.hub.able(app_id, scheduler, APPLY):
+            if link.environment == environment:
+                await self._tell(link, scheduler, overrides)
+        self.dispatch.live.changed(("schedules", "changes"))
+
+    async def _tell(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
+        if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
+            proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
+            params = {"overrides": _told(overrides), "proofs": proofs}
+            # A new id each time: the list is the whole truth, and being told it twice changes nothing.
+            id = CommandId("overrides", secrets.token_hex(8))
+            need = Need(link.app_id, scheduler, APPLY, link.environment)
+            self.outbox.tell(link, OutgoingCommand(id, need, clock.now() + APPLY_US, params))
+
+    async def _ask(
+        self, asker: Actor, row: ScheduleRow, action: str, params: dict[str, Any], reason: str, word: str, changes: Mapping[str, Any]
+    ) -> None:
+        need = Need(row.app_id, row.scheduler, action, row.environment)
+        await self.dispatch.wish(asker, CommandRequest(need, f"schedule {row.scheduler}:{row.key}", params, reason=reason))
+        await self._note(asker, row, word, reason, changes)
+
+    async def _note(self, asker: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Any]) -> None:
+        at = clock.now()
+        await self.store.note(  # what it tells of is committed already
+            "edit of a schedule",
+            lambda db: self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at, row.task_name),
+        )
+
+    @staticmethod
+    def _edit(
+        db: Connection, asker: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str,
+        changes: Mapping[str, Any], at: int, task_name: str = "",
+    ) -> None:  # fmt: skip
+        schedules.add_edit(
+            db, app_id, environment, scheduler, key, at=at, by=asker.name, action=word, reason=reason, changes=changes, task_name=task_name
+        )  # fmt: skip
+
+    async def _override_of(self, row: ScheduleRow) -> OverrideRow | None:
+        found = await schedules.list_overrides(self.store, row.app_id, row.environment, row.scheduler)
+        return next((of for of in found if of.key == row.key), None)
+
+    async def _is_by_override(self, app_id: int, environment: str, scheduler: str) -> bool:
+        """Whether a new entry can only stand beside the code. Raises Unsupported where nobody can make one."""
+        told = [
+            row for row in await schedules.list_schedulers(self.store)
+            if (row.app_id, row.environment, row.scheduler) == (app_id, environment, scheduler)
+        ]  # fmt: skip
+        if told and not any(row.can_create for row in told):
+            raise Unsupported(f"{DIALECTS[scheduler].word} takes no new schedule here. Nothing was changed.")
+        return any(row.store == "code" for row in told)
+
+
+def _keep_masked(wanted: ScheduleRequest, args: str, kwargs: str, *, is_stored: bool = True) -> dict[str, Any]:
+    """What was typed, with the stored value wherever it still shows the mask; None where it stays. Raises BadInput."""
+    try:
+        return {
+            "args": None if wanted.args is None else unmasked(wanted.args, json.loads(args), "args", is_stored=is_stored),
+            "kwargs": None if wanted.kwargs is None else unmasked(wanted.kwargs, json.loads(kwargs), "kwargs", is_stored=is_stored),
+        }
+    except ValueError as error:
+        raise BadInput(
+            f"{str(error)[:1].upper()}{str(error)[1:]}. Nothing was changed.", "Leave the mask as it was shown, or type the whole value."
+        ) from None
+
+
+def _with(spec: dict[str, Any] | None, is_enabled: bool) -> dict[str, Any] | None:
+    return None if spec is None else {**spec, "is_enabled": is_enabled}
+
+
+def _told(overrides: list[OverrideRow]) -> list[dict[str, Any]]:
+    """As an agent is sent them. An entry beside the code that cannot be decrypted is left out: there is nothing it could run."""
+    return [row.told() for row in overrides if not (row.is_new and row.error)]
+
+
+def _digest(overrides: list[OverrideRow]) -> str:
+    return digest_of(_told(overrides))
+
+
+def _refuse_if_unreadable(override: OverrideRow | None) -> None:
+    if override is not None and override.error:
+        raise WrongState(
+            f"{override.error} Nothing was changed.",
+            "Restore values.key from a backup, edit it with all arguments, or revert it.",
+        )
+
+
+def _refuse_if_unable(row: ScheduleRow, what: str) -> None:
+    if (why := row.unable.get(what)) is not None:
+        raise WrongState(f"That cannot be done with {row.name}: {why}. Nothing was changed.")
+    if row.gone_at is not None:
+        raise WrongState(f"{row.name} is not there any more. Nothing was changed.")

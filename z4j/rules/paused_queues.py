@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Which pause concerns which queue. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+
+class Hold(Protocol):
+    """A pause, see `store.holds.PausedQueueRow`."""
+
+    @property
+    def engine(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def ended_at(self) -> int | None: ...
+
+
+T = TypeVar("T", bound=Hold)
+
+
+def is_paused(held: str, broker: str) -> bool:
+    """Whether a pause in the broker `held` is one of the queue in `broker`; "" is a broker that is not known, and matches any."""
+    return not held or not broker or held == broker
+
+
+def newest(told: Iterable[tuple[str, T]]) -> dict[tuple[str, str, str], T]:
+    """(engine, queue, broker) → what counts there, of pauses and the brokers each is of: one in force, else the last that has ended."""
+    found: dict[tuple[str, str, str], T] = {}
+    for broker, hold in told:
+        key = hold.engine, hold.queue, broker
+        before = found.get(key)
+        if before is None or (before.ended_at is not None and (hold.ended_at is None or hold.ended_at >= before.ended_at)):
+            found[key] = hold
+    return found

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What each scheduler can hold, and whether a schedule is something it can: checked before anything is sent to it. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from z4j.rules.schedules.due_times import BadSchedule, local_of, zone_of
+from z4j_agent.wire import cron
+from z4j_agent.wire.cron import BadCron
+
+KINDS: Final = ("cron", "interval", "once")
+MAX_INTERVAL_S: Final = 10 * 366 * 86_400
+_UNITS: Final = {
+    word: seconds
+    for words, seconds in (
+        (" s sec secs second seconds", 1),
+        ("m min mins minute minutes", 60),
+        ("h hr hrs hour hours", 3_600),
+        ("d day days", 86_400),
+        ("w week weeks", 604_800),
+    )
+    for word in words.split(" ")
+}
+"""Whole words: "5 months" must not be read as five minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one scheduler can hold."""
+
+    word: str
+    """As a sentence calls it."""
+    kinds: tuple[str, ...] = KINDS
+    has_seconds: bool = False
+    """Cron with a sixth field."""
+    has_zones: bool = True
+    """A zone for each entry; otherwise all are meant in the scheduler's one."""
+    day_or: bool = False
+    """Of day and weekday, where both are given, one is enough."""
+    least_s: float = 1.0
+    """Shortest interval."""
+    has_arguments: bool = True
+
+
+DIALECTS: Final[dict[str, Dialect]] = {
+    "z4j": Dialect("z4j", has_seconds=True, day_or=True),
+    "celery_beat": Dialect("Celery Beat"),
+    "rq_scheduler": Dialect("RQ Scheduler", has_seconds=True, has_zones=False),
+    "rq_cron": Dialect("RQ's cron", kinds=("cron", "interval"), has_seconds=True, has_zones=False, day_or=True),
+    "huey_periodic": Dialect("Huey", has_zones=False),
+    "arq_cron": Dialect("arq", kinds=("cron",), has_seconds=True, has_zones=False),
+    "taskiq_scheduler": Dialect("taskiq", day_or=True),
+    "apscheduler": Dialect("APScheduler", has_seconds=True),
+}
+"""scheduler → what it can hold. The adapters' own tests find out the rules by running each library."""
+
+
+def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str = "") -> tuple[str, str]:
+    """The expression and zone as the scheduler is told them. `own_zone` is that of a scheduler that has one for all.
+
+    Raises BadSchedule with what is wrong and the nearest it can hold.
+    """
+    dialect = DIALECTS.get(scheduler)
+    if dialect is None:
+        raise BadSchedule(f"There is no scheduler {scheduler[:40]}.")
+    if kind not in dialect.kinds:
+        able = " and ".join({"cron": "cron expressions", "interval": "intervals", "once": "one-offs"}[of] for of in dialect.kinds)
+        raise BadSchedule(f"{dialect.word} holds {able} only.")
+    zone = zone.strip() or own_zone or "UTC"
+    zone_of(zone)
+    if kind == "interval":
+        return _interval(expression, dialect), ""
+    if kind == "once":
+        expression = _once(expression, zone)
+        return expression, zone
+    if not dialect.has_zones and own_zone and zone != own_zone:
+        raise BadSchedule(f"{dialect.word} has one zone for all its schedules, {own_zone}.", _shifted(expression, zone, own_zone))
+    try:
+        found = cron.parse(expression)
+    except BadCron as error:
+        raise BadSchedule(str(error)) from None
+    if found.seconds is not None and not dialect.has_seconds:
+        raise BadSchedule(f"{dialect.word} has no seconds.", " ".join(found.fields))
+    return found.text, zone
+
+
+def _interval(text: str, dialect: Dialect) -> str:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([a-z]*)", text.strip().lower())
+    seconds = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
+    if not seconds:
+        raise BadSchedule(f"“{text[:40]}” is no interval: write seconds, or 5m, 2h, 1d.")
+    if seconds < dialect.least_s:
+        raise BadSchedule(f"{dialect.word} fires every {dialect.least_s:g} s at most.", f"{dialect.least_s:g}")
+    if seconds > MAX_INTERVAL_S:
+        raise BadSchedule("Ten years is the longest interval.")
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
+def _once(text: str, zone: str) -> str:
+    """With its offset. A local time that does not exist is refused; of two the first is meant."""
+    try:
+        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise BadSchedule(f"“{text[:40]}” is no time: write it like 2026-11-23 05:30.") from None
+    if found.tzinfo is None:
+        local = found.replace(tzinfo=zone_of(zone))
+        if local_of(local.astimezone(UTC), zone_of(zone)) != found:
+            later = local.astimezone(UTC).astimezone(zone_of(zone)).replace(tzinfo=None).isoformat(" ", "minutes")
+            raise BadSchedule(f"{found.isoformat(' ', 'minutes')} does not exist in {zone}: the clocks skip it.", later)
+        found = local
+    return found.isoformat(timespec="seconds")
+
+
+def _shifted(expression: str, zone: str, own_zone: str) -> str:
+    """The same time of day in the other zone, where the expression is one time of each day; with today's offset."""
+    try:
+        found, now = cron.parse(expression), datetime.now(UTC)
+    except BadCron:
+        return ""
+    if len(found.minutes) != 1 or len(found.hours) != 1 or not (found.is_any_day and found.is_any_weekday and len(found.months) == 12):
+        return ""
+    there = (
+        now.astimezone(zone_of(zone)).replace(hour=next(iter(found.hours)), minute=next(iter(found.minutes))).astimezone(zone_of(own_zone))
+    )
+    return f"{there.minute} {there.hour} * * *"

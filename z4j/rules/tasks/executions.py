@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Which events of one task id belong to which of its lives: an id that the application uses again is another execution.
+
+No engine promises that an id comes once, and none has a place where a mark could travel unseen by the task. So lives are found here, as a
+function of the set of events; order and copies do not matter. A life begins with a run that starts after the end of every earlier one, or
+with a first attempt that is enqueued after it. What does not begin one: a delivery marked as redelivered, a later attempt, a run that
+follows on `lost` or `retried`, and, between clocks of two hosts, anything within SKEW_US of the end before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import le
+from typing import Final, NamedTuple
+
+from z4j.rules.tasks.fold import ENDS, Event
+
+SKEW_US: Final = 5_000_000
+"""How far apart the clocks of two hosts may be. What one host has told is compared exactly."""
+ENDING: Final = frozenset(ENDS) | {"retried"}
+REDELIVERED: Final = 1
+SENDER: Final = 2
+"""The rank of arguments that the producer told."""
+
+
+class Told(NamedTuple):
+    """An event and whose clock its times are by: the host, else the boot, "" where that is not known."""
+
+    event: Event
+    clock: str
+
+
+class Life(NamedTuple):
+    """The events of one life. `is_unmarked`: nothing but the time of its run says that it is another one than the life before."""
+
+    told: list[Told]
+    is_unmarked: bool
+
+
+class _Run:
+    """One execution: an attempt by its moment of start."""
+
+    __slots__ = ("attempt", "clock", "end", "is_final", "is_marked", "received", "start", "told", "won")
+
+    def __init__(self, attempt: int, start: int) -> None:
+        self.attempt, self.start = attempt, start
+        self.end = self.received = -1
+        self.clock = ""
+        self.is_final = self.is_marked = self.won = False
+        self.told: list[Told] = []
+
+    def add(self, told: Told) -> None:
+        event = told.event
+        self.told.append(told)
+        self.clock = max(self.clock, told.clock)
+        self.received = max(self.received, event.received_at)
+        self.is_marked = self.is_marked or bool(event.flags & REDELIVERED)
+        if event.kind in ENDING:
+            self.end = max(self.end, event.at)
+            self.is_final = self.is_final or event.kind in ENDS
+            self.won = self.won or event.kind == "succeeded"
+
+
+class _Life:
+    """A life while its events are gathered. `pending`: when it was enqueued or received, for one that has not run yet."""
+
+    def __init__(self, first: _Run | None = None, pending: int = -1, clock: str = "") -> None:
+        self.runs = [first] if first else []
+        self.told: list[Told] = []
+        self.births: list[Told] = []
+        self.receipts: list[int] = []
+        self.pending = pending
+        self.pending_clock = clock
+
+    @property
+    def first(self) -> tuple[int, str]:
+        """When it was first seen at a worker, by which clock."""
+        if not self.runs:
+            return self.pending, self.pending_clock
+        run = self.runs[0]
+        return (run.received if 0 <= run.received <= run.start else run.start), run.clock
+
+    def is_over_before(self, at: int, clock: str, *, skew: int = SKEW_US) -> bool:
+        """Whether its newest run has ended for good, and every end it has is earlier than `at`."""
+        if not self.runs or not self.runs[-1].is_final:
+            return False
+        return all(_is_after(at, clock, run.end, run.clock, skew) for run in self.runs if run.is_final)
+
+    def over_at(self) -> int:
+        return max((run.end for run in self.runs if run.is_final), default=-1)
+
+
+def _is_after(at: int, clock: str, end: int, of: str, skew: int = SKEW_US) -> bool:
+    return at > end + (0 if clock and clock == of else skew)
+
+
+def split(told: Iterable[Told]) -> list[Life]:
+    """The lives of one task id, the earliest first."""
+    # A copy may stand under two clocks: the better known one is the greater text.
+    clocks: dict[Event, str] = {}
+    for of in told:
+        clocks[of.event] = max(clocks.get(of.event, ""), of.clock)
+    everything = sorted((Told(event, clock) for event, clock in clocks.items()), key=_order)
+    births = [of for of in everything if of.event.kind == "enqueued" and not of.event.attempt]
+    lives = _chain(_runs(everything, births), births)
+    _place_births(lives, births)
+    receipts = _place_receipts(lives, [of for of in everything if of.event.kind == "received"])
+    starts = _starts(lives)
+    rest = [of for of in everything if of.event.kind not in PLACED and not (of.event.kind == "enqueued" and not of.event.attempt)]
+    for of in receipts:
+        lives[_at(starts, of.event.at)].told.append(of)
+    anchors = [(of, index) for index, life in enumerate(lives) for of in life.told]
+    anchors += [(of, index) for index, life in enumerate(lives) for run in life.runs for of in run.told if of.event.kind == "started"]
+    payloads = [of for of in rest if of.event.kind == "payload"]
+    for of in rest:
+        event = of.event
+        if event.kind == "enqueued":
+            lives[_republished(lives, starts, event)].told.append(of)
+        elif event.kind == "due":
+            same = (index for about, index in anchors if about.event.eta == event.at and about.event.attempt == event.attempt)
+            lives[next(same, _at(starts, event.at))].told.append(of)
+        elif event.kind == "moved" and not event.queue:
+            lives[_told_at(lives, starts, event.at)].told.append(of)
+        elif event.kind != "payload":
+            lives[_at(starts, event.at)].told.append(of)
+    for of, index in _pair(payloads, anchors):
+        lives[_told_at(lives, starts, of.event.at) if index is None else index].told.append(of)
+    return [_finished(life, is_first=not index) for index, life in enumerate(lives)]
+
+
+PLACED: Final = ENDING | {"started", "received", "lost", "alive"}
+"""Kinds that `_runs` and `_place_receipts` place."""
+
+
+def _order(of: Told) -> tuple[int, str, int, Told]:
+    return (of.event.at, of.event.kind, of.event.attempt, of)
+
+
+def _finished(life: _Life, *, is_first: bool) -> Life:
+    told = sorted([*life.told, *(of for run in life.runs for of in run.told)], key=_order)
+    return Life(told, not is_first and bool(life.runs) and not life.births)
+
+
+# -- runs ------------------------------------------------------------------------------------------------------------------
+def _runs(everything: Sequence[Told], births: Sequence[Told]) -> list[_Run]:
+    """The executions, by start. Ends carry their own start; one without it is of the run it can only mean, or of a task that never ran."""
+    runs: dict[tuple[int, int], _Run] = {}
+    loose: list[Told] = []
+    for of in everything:
+        event = of.event
+        if event.kind not in ENDING and event.kind not in ("started", "lost", "alive"):
+            continue
+        start = event.at if event.kind == "started" else event.started_at
+        if start < 0:
+            loose.append(of)
+        else:
+            runs.setdefault((event.attempt, start), _Run(event.attempt, start)).add(of)
+    started = sorted(runs.values(), key=lambda run: (run.start, run.attempt))
+    ends = {id(run): run.end for run in started}
+    unstarted: list[_Run] = []
+    for of in loose:
+        event = of.event
+        found = [run for run in started if run.attempt == event.attempt and run.start <= event.at + _slack(of, run)]
+        own = [run for run in found if any(mine.event.run == event.run for mine in run.told)]
+        chosen = own or found
+        run = chosen[-1] if chosen else None
+        if run is None or (event.kind in ENDS and _is_later_end(event, ends[id(run)], births)):
+            run = next((known for known in unstarted if known.attempt == event.attempt and known.start == event.at), None)
+            if run is None:
+                run = _Run(event.attempt, event.at)
+                unstarted.append(run)
+        run.add(of)
+    return sorted([*started, *unstarted], key=lambda run: (run.start, run.attempt))
+
+
+def _is_later_end(event: Event, end: int, births: Sequence[Told]) -> bool:
+    """Whether an end is not that of a run which ended at `end`: it came much later, or the task was enqueued in between."""
+    return end >= 0 and (end < event.at - SKEW_US or any(end < birth.event.at <= event.at for birth in births))
+
+
+def _slack(of: Told, run: _Run) -> int:
+    return 0 if of.clock and of.clock == run.clock else SKEW_US
+
+
+def _chain(runs: Sequence[_Run], births: Sequence[Told]) -> list[_Life]:
+    lives: list[_Life] = []
+    for run in runs:
+        if not lives or _begins(run, lives, births):
+            lives.append(_Life(run))
+        else:
+            lives[-1].runs.append(run)
+    return lives or [_Life()]
+
+
+def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[Told]) -> bool:
+    life = lives[-1]
+    if run.is_marked:
+        return False
+    if run.attempt:
+        # A retry never begins a life. But RQ's Repeat counts on where nothing has failed, and so do older agents.
+        return all(of.won for of in life.runs) and life.is_over_before(run.start, run.clock)
+    if life.is_over_before(run.start, run.clock):
+        return True
+    sent = [of for of in births if _is_sent(of) and not _is_after(of.event.at, of.clock, run.start, run.clock)]
+    if len(sent) > len(lives) and life.is_over_before(run.start, run.clock, skew=0):
+        return True  # as many were sent, by clocks that are the same or not
+    last = life.runs[-1]
+    gone = [of.event.at for of in last.told if of.event.kind == "lost"]
+    if gone and not last.is_final:
+        return any(of.event.at > max(gone) for of in sent)
+    # It has not ended yet, as far as is known, and was sent once more meanwhile. A task that sends itself again ends in a retry.
+    is_retried = last.end >= 0 and not last.is_final
+    return not is_retried and len(sent) > len(lives) and any(_is_after(of.event.at, of.clock, last.start, last.clock) for of in sent)
+
+
+def _is_sent(of: Told) -> bool:
+    """Whether an application sent it, as opposed to a message that is told again when it is let go or becomes due."""
+    return bool(of.event.sent and of.event.sent[4])
+
+
+# -- what belongs to them --------------------------------------------------------------------------------------------------
+def _place_births(lives: list[_Life], births: Sequence[Told]) -> None:
+    """Each life takes what was enqueued between the life before it and its own start; where that is nothing, the earliest spare one."""
+    moments = sorted({of.event.at for of in births})
+    groups = [[of for of in births if of.event.at == at] for at in moments]
+    spare: list[tuple[int, list[Told]]] = []
+    after: list[list[Told]] = []
+    for index, life in enumerate(lives):
+        at, clock = life.first
+        own = [group for group in groups if not _is_after(group[0].event.at, group[0].clock, at, clock)]
+        groups = [group for group in groups if group not in own]  # by the clocks of several hosts, these need not be the first
+        if not own and spare:
+            own = [spare.pop(0)[1]]
+        for number, group in enumerate(own):
+            if number and _is_sent(group[0]):
+                spare.append((index, group))
+            else:
+                life.births += group
+    for index, group in spare:
+        last = lives[-1]
+        is_later = index == len(lives) - 1 and last.is_over_before(group[0].event.at, group[0].clock, skew=0)
+        (after.append(group) if is_later else lives[index].births.extend(group))
+    after += groups
+    last = lives[-1]
+    for group in sorted(after, key=lambda group: group[0].event.at):
+        at = group[0].event.at
+        lost = [of.event.at for of in last.runs[-1].told if of.event.kind == "lost"] if last.runs else []
+        newest = last.runs[-1] if last.runs else None
+        # What was enqueued before its newest run started, that run was enqueued by: a task that was replaced, or sent again.
+        is_after = newest is not None and newest.is_final and _is_after(at, group[0].clock, newest.start, newest.clock)
+        if is_after or (lost and at > max(lost) and _is_sent(group[0])):
+            last = _Life(pending=at, clock=group[0].clock)
+            lives.append(last)
+        last.births += group
+    for life in lives:
+        life.told += life.births
+
+
+def _place_receipts(lives: list[_Life], receipts: Sequence[Told]) -> list[Told]:
+    """Ends say when their run was received; what is left goes to runs in the order they started. Returns what belongs to none of them."""
+    runs = [(run, life) for life in lives for run in life.runs]
+    by_receipt = {(run.attempt, run.received): life for run, life in runs if run.received >= 0}
+    untold = [(run, life) for run, life in runs if run.received < 0]
+    left: list[Told] = []
+    for of in receipts:
+        event = of.event
+        life = by_receipt.get((event.attempt, event.at))
+        if life is None:
+            fitting = (pair for pair in untold if pair[0].attempt == event.attempt and event.at <= pair[0].start + _slack(of, pair[0]))
+            pick = next(fitting, None)
+            earlier = [known for known in lives[: lives.index(pick[1])] if event.at <= known.first[0]] if pick is not None else []
+            if earlier and not any(about.event[:2] == event[:2] for about in earlier[0].told):
+                life = earlier[0]  # what it was received for is not told yet
+            elif pick is not None:
+                untold.remove(pick)
+                life = pick[1]
+            if life is not None:
+                by_receipt[event.attempt, event.at] = life
+        if life is not None:
+            life.told.append(of)
+        elif not event.attempt and not event.flags & REDELIVERED and lives[-1].is_over_before(event.at, of.clock):
+            lives.append(_Life(pending=event.at, clock=of.clock))
+            lives[-1].told.append(of)
+        else:
+            left.append(of)
+    return left
+
+
+def _starts(lives: Sequence[_Life]) -> list[int]:
+    """From when on what happens to the id is about each life."""
+    starts: list[int] = []
+    over = -1
+    for life in lives:
+        moments = [of.event.at for of in life.told] + [run.start for run in life.runs]
+        starts.append(max(min(moments, default=-1), over))
+        over = max(over, life.over_at())
+    return starts
+
+
+def _at(starts: Sequence[int], at: int) -> int:
+    return max((index for index, start in enumerate(starts) if start <= at), default=0)
+
+
+def _told_at(lives: Sequence[_Life], starts: Sequence[int], at: int) -> int:
+    """The life that arguments told then are of: one that is about to be seen, where the one before it is over."""
+    index = _at(starts, at)
+    is_next = index + 1 < len(lives) and at > lives[index].over_at() and starts[index + 1] <= at + SKEW_US
+    return index + is_next
+
+
+def _republished(lives: Sequence[_Life], starts: Sequence[int], event: Event) -> int:
+    """The life of a later attempt that is enqueued: of the run it was sent for, else of what ran then."""
+    for index, life in enumerate(lives):
+        if any(run.attempt == event.attempt and run.start >= event.at for run in life.runs):
+            return index
+    return _at(starts, event.at)
+
+
+def _pair(payloads: Sequence[Told], anchors: Sequence[tuple[Told, int]]) -> list[tuple[Told, int | None]]:
+    """Each payload with the life of what its process told it of. A thread may tell it late, but in order."""
+    found: list[tuple[Told, int | None]] = []
+    groups: dict[tuple[str, int, bool], list[Told]] = {}
+    for of in payloads:
+        groups.setdefault((of.event.run, of.event.attempt, of.event.rank >= SENDER), []).append(of)
+    for (run, attempt, is_sender), group in groups.items():
+        for kind in ("enqueued",) if is_sender else ("received", "started"):
+            about = [(of.event, index) for of, index in anchors if of.event.kind == kind and of.event.attempt == attempt]
+            # Of what a row retells it is not known any more by which process: it is the same one only where both are close.
+            told = {
+                event.at: index
+                for event, index in about
+                if (event.run == run and run) or (not (event.run and run) and _is_close(event.at, group))
+            }
+            if told:
+                break
+        else:
+            told = {}
+        moments, at = sorted(told), sorted({of.event.at for of in group})
+        for of in group:
+            if not moments or moments[0] > of.event.at:
+                found.append((of, None))
+            elif len(at) == len(moments) and all(map(le, moments, at)):
+                found.append((of, told[moments[at.index(of.event.at)]]))
+            else:
+                found.append((of, told[max(moment for moment in moments if moment <= of.event.at)]))
+    return found
+
+
+def _is_close(at: int, told: Iterable[Told]) -> bool:
+    return any(abs(of.event.at - at) <= SKEW_US for of in told)

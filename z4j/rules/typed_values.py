@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What operators type, as it may be shown and stored: arguments redacted by name, form and context, as agents do it. Pure.
+
+`names` are the positional parameters of a task, as an agent has reported them. None stands for a task whose parameters are not known: a
+text by position may be a secret there, so all of them are masked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from z4j_agent.wire.redaction import MASK, redact, redact_arguments, redact_text
+from z4j_agent.wire.unmask import ABSENT, unmask
+
+Names = Sequence[str] | None
+
+
+def shown_params(params: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """The parameters of a command."""
+    shown = dict(params)
+    if isinstance(shown.get("args"), list):
+        shown["args"] = shown_args(shown["args"], names)
+    if isinstance(shown.get("kwargs"), dict):
+        shown["kwargs"] = redact(shown["kwargs"])[0]
+    if isinstance(edit := shown.get("edit"), dict):
+        shown["edit"] = dict(edit)
+        if isinstance(args := edit.get("args"), dict):
+            shown["edit"]["args"] = {place: _shown_at(place, value, names) for place, value in args.items()}
+        if isinstance(kwargs := edit.get("kwargs"), dict):
+            shown["edit"]["kwargs"] = redact(kwargs)[0]
+    return shown
+
+
+def shown_args(args: Sequence[Any], names: Names) -> list[Any]:
+    """Positional arguments, each by the name of its parameter."""
+    if names is None:
+        return [MASK if isinstance(value, str) and value else redact([value])[0][0] for value in args]
+    return [*redact_arguments(args[: len(names)], names)[0], *redact(list(args[len(names) :]))[0]]
+
+
+def shown_changes(changes: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """{field: [before, after]} of a schedule's edit; arguments are JSON texts."""
+    shown = dict(changes)
+    for field in ("args", "kwargs"):
+        if isinstance(pair := shown.get(field), list | tuple):
+            shown[field] = [_shown_json(text, names if field == "args" else ()) for text in pair]
+    return shown
+
+
+def shown_reason(text: str) -> str:
+    """A reason or a note, at most 500 characters."""
+    return redact_text(text)[:500]
+
+
+def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = True) -> Any:
+    """What was typed, with the old value wherever it still shows the mask, by the rule of `z4j_agent.wire.unmask`.
+
+    Raises ValueError where a mask stands in a text that was changed around it, or has no old value behind it; of what is not stored here
+    (`is_stored` is False), the agent has the old value, and the mask stays.
+    """
+    return unmask(new, ABSENT if old is None else old, where, is_kept=is_stored)
+
+
+def _shown_at(place: str, value: Any, names: Names) -> Any:
+    if names is None:
+        return shown_args([value], None)[0]
+    name = names[int(place)] if place.isdecimal() and len(place) < 100 and int(place) < len(names) else ""
+    return redact_arguments([value], [name])[0][0]
+
+
+def _shown_json(text: Any, names: Names) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return redact_text(text)
+    return json.dumps(shown_args(value, names) if isinstance(value, list) else redact(value)[0], ensure_ascii=False)

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The audit log: appended in the transaction of the action it records, and never changed.
+
+The key is a file beside the database (mode 0600). That shows tampering by others, not by the owner of the machine; for that,
+checkpoints are signed (`audit_checkpoints.py`) and remembered outside the database: in two files beside it (`audit_memory.py`), by every
+connected agent, in browsers, and by anybody who keeps one (`z4j audit verify --head`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from z4j import files, logs
+from z4j.exceptions import StoreError
+from z4j.rules.audit.checkpoints import Checkpoint
+from z4j.rules.audit.entries import GENESIS, AuditRow, Head, sign
+from z4j.rules.audit.verification import Verdict, is_copy
+from z4j.store.access.audit_checkpoints import SQL as POINTS
+from z4j.store.access.audit_checkpoints import Checkpoints, Mismatch, Signer, is_routine, last_checkpoint, last_row, newest_checkpoint
+from z4j.store.access.audit_memory import AuditMemory
+from z4j.store.access.audit_verify import verify_log
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+from z4j.text import clean, clean_json
+from z4j_agent.wire.redaction import redact, redact_text
+
+SQL = sql.load("access/audit")
+NEWEST: Final = 1 << 62
+WHOLE_US: Final = 24 * 3_600_000_000
+"""A running server checks its whole log at the start and once a day."""
+AGAIN_US: Final = 600_000_000
+"""The same while there is an alarm."""
+LONGEST: Final = 300
+"""Characters of an actor or a target."""
+
+outcomes: ContextVar[list[str] | None] = ContextVar("outcomes", default=None)
+"""Outcomes of the rows written during one request, where somebody collects them (`web/audit_trail.py`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Why the log cannot be trusted, from row `row` on."""
+
+    row: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appended(Head):
+    """The row that was appended, with the checkpoint that was signed over it, if one was."""
+
+    checkpoint: Checkpoint | None = field(default=None, compare=False)
+
+
+class AuditLog:
+    """Created once per process from the data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.memory = AuditMemory(folder)
+        self.signer = Signer(folder)
+        secret = _load_or_create(folder / "audit.key")
+        self.key_id = hashlib.sha256(secret).hexdigest()[:8]
+        self._keys = {self.key_id: secret}
+        self.checkpoints = Checkpoints(self.signer, self._keys)
+        self.alarm: Alarm | None = None
+        """Set when something does not fit, cleared by a check that finds everything in order."""
+        self.show: Callable[[Checkpoint], int] = lambda _: 0
+        """Shows a committed checkpoint to whoever is connected and returns to how many; the gateway puts itself here."""
+        self._is_memory_checked = False
+        self._kept_seq = 0
+        self._checked_at = 0
+
+    @property
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that is surely on disk, as this process knows it."""
+        return self.checkpoints.newest
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    def append(
+        self,
+        db: Connection,
+        *,
+        at: int,
+        actor: str,
+        role: str,
+        action: str,
+        target: str,
+        outcome: str = "done",
+        detail: dict[str, Any] | None = None,
+        address: str = "",
+    ) -> Appended:
+        """One row at the end of the chain, inside the caller's (durable) transaction. The caller hands the result to `keep_head` after
+        the commit. Secrets are masked and control characters made visible."""
+        self.check_memory(db, at)
+        last = db.execute(SQL["last_audit"]).fetchone()
+        seq, before = (last[0] + 1, last[1]) if last else (1, GENESIS)
+        actor, target, address = (clean(text)[:LONGEST] for text in (actor, redact_text(target), address))
+        text = _detail_text(detail or {})
+        row = AuditRow(seq, at, actor, role, action, target, outcome, text, address, self.key_id, b"")
+        mac = sign(self._keys[self.key_id], before, row)
+        params = {
+            "seq": seq, "at": at, "actor": actor, "role": role, "action": action, "target": target,
+            "outcome": outcome, "detail": text, "address": address, "key_id": self.key_id, "mac": mac,
+        }  # fmt: skip
+        db.execute(SQL["add_audit"], params)
+        return Appended(seq, mac, checkpoint=self._sign(db, at, is_due=not is_routine(action, outcome))[1])
+
+    async def start(self, store: Store, at: int) -> None:
+        """When a server starts: what the files beside the database remember, and a checkpoint over what was added meanwhile."""
+        await store.write(lambda db: self.check_memory(db, at), durable=True)
+        await self.sign_head(store, at)
+
+    async def close(self, store: Store, at: int) -> None:
+        """When it stops: the last rows get their checkpoint."""
+        await self.sign_head(store, at)
+        await asyncio.to_thread(self.memory.close)
+
+    async def record(self, store: Store, **facts: Any) -> None:
+        """One row in a transaction of its own; then the files beside the database."""
+        self.keep_head(await store.write(lambda db: self.append(db, **facts), durable=True))
+        if (collected := outcomes.get()) is not None:
+            collected.append(str(facts.get("outcome", "done")))
+
+    async def note(self, store: Store, **facts: Any) -> None:
+        """Like `record`, for what has happened already or is only a reading: a log that takes nothing now (a full disk) must not make a
+        committed action look like a failed one. The row stands in the server's log instead."""
+        try:
+            await self.record(store, **facts)
+        except StoreError as error:
+            more = {key: facts.get(key, "") for key in ("actor", "outcome", "address")}
+            logs.audit_not_written(str(facts.get("action", "")), str(facts.get("target", "")), error.message, **more)
+
+    async def sign_head(self, store: Store, at: int) -> Checkpoint | None:
+        """A checkpoint over the last row, unless there is one. Returns the newest. Reads two rows when nothing is to be done."""
+        last, newest = await last_head(store), await newest_checkpoint(store)
+        is_covered = (last.seq if last else 0) == (newest.seq if newest else 0)
+        if is_covered and newest == self.newest:
+            return newest
+        is_checked, point = await store.write(lambda db: self._sign(db, at), durable=True)
+        if point is not None:
+            self._publish(point)
+        elif is_checked and newest is not None and self._is_newer(newest):
+            self._publish(newest)  # signed by another process, or in the transaction of a row, and checked just now
+        return point or newest
+
+    def keep_head(self, head: Head) -> None:
+        """After the commit: remembers the row outside the database, and shows its checkpoint to agents."""
+        try:
+            if head.seq > self._kept_seq:
+                self.memory.keep_head(head)
+                self._kept_seq = head.seq
+        except OSError as error:  # a full disk: the row itself is committed, and an older head is as true
+            logs.audit_not_remembered(str(error))
+        if isinstance(head, Appended) and head.checkpoint is not None:
+            self._publish(head.checkpoint)
+
+    def _publish(self, point: Checkpoint) -> None:
+        """Only forwards: an agent that is shown an older checkpoint after a newer one takes the log for cut."""
+        if self._is_newer(point):
+            self.checkpoints.newest = point
+            self.memory.keep_checkpoint(point, self.show(point))
+
+    def _is_newer(self, point: Checkpoint) -> bool:
+        return self.newest is None or point.number > self.newest.number
+
+    def _sign(self, db: Connection, at: int, *, is_due: bool = True) -> tuple[bool, Checkpoint | None]:
+        """Never over what is not as it was written: that raises the alarm, and the action itself goes on. Whether all was right, and
+        the checkpoint."""
+        try:
+            return True, self.checkpoints.sign(db, at, is_due=is_due)
+        except Mismatch as error:
+            if self.alarm is None and self.newest is not None:  # this process remembers it, whatever became of the files
+                point = self.newest
+                self.memory.keep_report(Head(point.seq, point.digest, point.number, "the server that was running"), at)
+            self.raise_alarm(error.row, error.why)
+            return False, None
+
+    def raise_alarm(self, row: int, why: str) -> None:
+        """Shown on every page and by `z4j doctor`, and logged once per cause."""
+        if self.alarm != (alarm := Alarm(row, why)):
+            self.alarm = alarm
+            logs.audit_altered(row, why)
+
+    def report(self, head: Head, at: int) -> None:
+        """Somebody remembers a row that the log does not hold: an alarm that stays beside the database."""
+        self.memory.keep_report(head, at)
+        self.raise_alarm(head.seq, f"row {head.seq} is not in the log as {head.source or 'somebody'} remembers it")
+
+    def check_memory(self, db: Connection, at: int) -> None:
+        """Once per process, before its first row replaces `audit.head`: what the files say of a log that was rolled back stays known,
+        and a missing file of witnesses becomes a row."""
+        if self._is_memory_checked:
+            return
+        self._is_memory_checked = True
+        try:
+            heads = [head for head in (self.memory.kept_head(), self.memory.last_checkpoint()) if head is not None]
+        except StoreError as error:
+            self.raise_alarm(0, error.message)
+            heads = []
+        for head in heads:
+            if not _is_held(db, head):
+                self.report(head, at)
+        point = last_checkpoint(db)
+        if self.memory.create() and point is not None and point.is_chained:
+            last = last_row(db)
+            facts: dict[str, Any] = {"at": at, "actor": "system", "role": "", "target": "appliance"}
+            if last is not None and is_copy(last, point.seq):
+                self.append(db, **facts, action="restore", detail={"copied_at": last.at})
+            else:
+                self.raise_alarm(point.seq, "the file audit.witnesses is missing beside the database")
+                self.append(db, **facts, action="audit_memory_missing", outcome="failed")
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    def kept_head(self) -> Head | None:
+        """The last row this installation remembers, or None. Raises StoreError."""
+        return self.memory.kept_head()
+
+    async def verify(self, store: Store, known: Head | None = None, *, pause_s: float = 0) -> Verdict:
+        """Walks the whole log and checks it against `known` and everything that is remembered outside the database."""
+        return await verify_log(store, self.memory, self._keys, self.signer.why_not_ours, known, pause_s=pause_s)
+
+    async def check(self, store: Store, at: int) -> Verdict | None:
+        """The whole log, slowly, for a running server: raises the alarm, or clears it. Only when it is time, see WHOLE_US."""
+        if 0 <= at - self._checked_at < (WHOLE_US if self.alarm is None else AGAIN_US):
+            return None
+        self._checked_at = at
+        verdict = await self.verify(store, pause_s=0.01)
+        if not verdict.is_intact:
+            self.raise_alarm(verdict.broken_at, verdict.why)
+        elif self.alarm is not None:
+            self.alarm = None
+            logs.audit_in_order(verdict.rows)
+        return verdict
+
+
+async def list_audit(store: Store, *, before: int = NEWEST, limit: int = 100) -> list[AuditRow]:
+    """Newest first; `before` is the seq of the last row of the page before."""
+    return [AuditRow(*row) for row in await store.fetch_all(SQL["list_audit"], {"before": before, "limit": limit})]
+
+
+async def last_head(store: Store) -> Head | None:
+    """The end of the chain."""
+    row = await store.fetch_one(SQL["last_audit"])
+    return Head(row[0], row[1]) if row else None
+
+
+def _is_held(db: Connection, head: Head) -> bool:
+    if head.number:
+        row = db.execute(POINTS["get_checkpoint"], {"number": head.number}).fetchone()
+        return row is not None and (row[1], row[3]) == (head.seq, head.mark)
+    row = db.execute(POINTS["mac_at"], {"seq": head.seq}).fetchone()
+    return row is not None and row[0] == head.mark
+
+
+def _detail_text(detail: dict[str, Any]) -> str:
+    """Numbers are ids and counts, whatever their names; everything else is masked as it would be anywhere."""
+    masked = {name: value if isinstance(value, (int, float)) else redact({name: value})[0][name] for name, value in detail.items()}
+    return clean_json(json.dumps(masked, ensure_ascii=False, sort_keys=True))
+
+
+def _load_or_create(path: Path) -> bytes:
+    secret = files.load_or_create(path, secrets.token_bytes(32))
+    if len(secret) != 32:
+        raise StoreError(f"{path} is not an audit key.", "Restore it from a backup; without it the log cannot be verified.")
+    return secret

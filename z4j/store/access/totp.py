@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The second step of signing in, per person. Secrets come and go sealed (`web/second_step.py`); recovery codes are kept as SHA-256."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+
+SQL = sql.load("access/totp")
+
+
+@dataclass(frozen=True, slots=True)
+class TotpRow:
+    """`secret` is sealed; `confirmed_at` (microseconds UTC) is None until the first code was right."""
+
+    secret: bytes
+    confirmed_at: int | None
+    last_step: int
+
+
+def get_totp(db: Connection, user_id: int) -> TotpRow | None:
+    row = db.execute(SQL["get_totp"], {"user_id": user_id}).fetchone()
+    return TotpRow(*row) if row else None
+
+
+def put_totp(db: Connection, user_id: int, secret: bytes, at: int) -> bool:
+    """A secret to be confirmed. False, and nothing is changed, when there is a confirmed one."""
+    return db.execute(SQL["put_totp"], {"user_id": user_id, "secret": secret, "at": at}).rowcount == 1
+
+
+def confirm_totp(db: Connection, user_id: int, at: int) -> None:
+    db.execute(SQL["confirm_totp"], {"user_id": user_id, "at": at})
+
+
+def use_step(db: Connection, user_id: int, step: int) -> bool:
+    """Whether this step, or a later one, had not been used yet; it has now."""
+    return db.execute(SQL["use_step"], {"user_id": user_id, "step": step}).fetchone() is not None
+
+
+def delete_totp(db: Connection, user_id: int) -> bool:
+    """No second step and no recovery codes any more. False when there was none."""
+    db.execute(SQL["delete_recovery_codes"], {"user_id": user_id})
+    return db.execute(SQL["delete_totp"], {"user_id": user_id}).rowcount == 1
+
+
+def put_recovery_codes(db: Connection, user_id: int, hashes: Iterable[bytes]) -> None:
+    """A new set in place of the old."""
+    db.execute(SQL["delete_recovery_codes"], {"user_id": user_id})
+    for hash in hashes:
+        db.execute(SQL["add_recovery_code"], {"user_id": user_id, "hash": hash})
+
+
+def use_recovery_code(db: Connection, user_id: int, hash: bytes, at: int) -> bool:
+    """Whether it worked; it never does again."""
+    return db.execute(SQL["use_recovery_code"], {"user_id": user_id, "hash": hash, "at": at}).fetchone() is not None
+
+
+async def find_totp(store: Store, user_id: int) -> TotpRow | None:
+    """For readers."""
+    row = await store.fetch_one(SQL["get_totp"], {"user_id": user_id})
+    return TotpRow(*row) if row else None
+
+
+async def count_recovery_codes(store: Store, user_id: int) -> int:
+    """How many still work."""
+    row = await store.fetch_one(SQL["count_recovery_codes"], {"user_id": user_id})
+    return int(row[0]) if row else 0

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""People who may sign in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from z4j.exceptions import WrongState
+from z4j.store.access import sessions
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+
+SQL = sql.load("access/users")
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """`password_hash` is empty in lists. Times are microseconds UTC."""
+
+    id: int
+    name: str
+    password_hash: str
+    role: str
+    created_at: int
+    disabled_at: int | None
+
+
+def add_user(db: Connection, name: str, password_hash: str, role: str, at: int) -> int:
+    """A new person. Raises WrongState when the name is taken."""
+    if find_user(db, name) is not None:
+        raise WrongState(f"There is a {name} already. Nothing was changed.")
+    params = {"name": name, "password_hash": password_hash, "role": role, "at": at}
+    return int(db.execute(SQL["add_user"], params).fetchone()[0])
+
+
+def find_user(db: Connection, name: str) -> UserRow | None:
+    """By name, whatever its case."""
+    row = db.execute(SQL["find_user"], {"name": name}).fetchone()
+    return UserRow(*row) if row else None
+
+
+def get_user(db: Connection, id: int) -> UserRow | None:
+    """By id."""
+    row = db.execute(SQL["get_user"], {"id": id}).fetchone()
+    return UserRow(*row) if row else None
+
+
+def count_admins(db: Connection) -> int:
+    """How many administrators may sign in."""
+    return int(db.execute(SQL["count_admins"]).fetchone()[0])
+
+
+def set_role(db: Connection, id: int, role: str) -> None:
+    db.execute(SQL["set_role"], {"id": id, "role": role})
+
+
+def set_password(db: Connection, id: int, password_hash: str) -> None:
+    db.execute(SQL["set_password"], {"id": id, "password_hash": password_hash})
+
+
+def set_disabled(db: Connection, id: int, at: int | None) -> None:
+    """`at` None lets the person in again. Disabling ends their sessions and revokes their API tokens, for good."""
+    db.execute(SQL["set_disabled"], {"id": id, "at": at})
+    if at is not None:
+        sessions.end_sessions_of(db, id)
+        db.execute(SQL["end_tokens_of"], {"id": id, "at": at})
+
+
+async def list_users(store: Store) -> list[UserRow]:
+    """By name, without password hashes."""
+    return [UserRow(*row) for row in await store.fetch_all(SQL["list_users"])]
+
+
+async def has_admin(store: Store) -> bool:
+    """Whether the setup has been done."""
+    row = await store.fetch_one(SQL["count_admins"])
+    return bool(row and row[0])

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is known to be missing: gaps reported by agents, their own faults, and records the server refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+from z4j.wire.records import Fault, Gap, shown, text
+
+SQL = sql.load("fleet/gaps")
+
+MOST: Final = 1_000
+"""Gaps, and faults, that are kept of one app; beyond it the oldest is deleted for a new one."""
+EACH: Final = 20
+"""How many of one app a page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapRow:
+    """`events` of `app` between `first_at` and `last_at` were dropped before they could be sent."""
+
+    app: str
+    at: int
+    events: int
+    bytes: int
+    first_at: int
+    last_at: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """Something inside an agent failed `events` times; its host did not notice."""
+
+    app: str
+    at: int
+    place: str
+    error: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """`events` records of `app` could not be used, for `cause` (see `batches.decode_records`)."""
+
+    app: str
+    cause: str
+    events: int
+    last_at: int
+
+
+def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
+    """Note a gap, once per key."""
+    of = gap.facts
+    db.execute(
+        SQL["add_gap"],
+        {
+            "app_id": app_id, "key": gap.key, "at": gap.at, "events": of.count, "bytes": of.bytes,
+            "first_at": of.first_at, "last_at": of.last_at, "cause": of.cause,
+        },
+    )  # fmt: skip
+    db.execute(SQL["trim_gaps"], {"app_id": app_id, "key": gap.key, "most": MOST})
+
+
+def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
+    """Note a fault of an agent, once per key."""
+    of = fault.facts
+    db.execute(
+        SQL["add_fault"],
+        {
+            "app_id": app_id, "key": fault.key, "at": fault.at, "place": text(of.where, 200),
+            "error": shown(of.error, 1_000), "events": of.count,
+        },
+    )  # fmt: skip
+    db.execute(SQL["trim_faults"], {"app_id": app_id, "key": fault.key, "most": MOST})
+
+
+def record_refused(db: Connection, app_id: int, refused: dict[str, int], at: int) -> None:
+    """Add to the counts of refused records."""
+    db.executemany(SQL["add_refused"], [(app_id, cause, count, at) for cause, count in refused.items()])
+
+
+async def list_gaps(store: Store, *, since: int) -> list[GapRow]:
+    """The newest gaps of each app reported since then."""
+    return [GapRow(*row) for row in await store.fetch_all(SQL["list_gaps"], {"since": since, "each": EACH})]
+
+
+async def list_faults(store: Store, *, since: int) -> list[FaultRow]:
+    """The newest faults of each app's agents since then."""
+    return [FaultRow(*row) for row in await store.fetch_all(SQL["list_faults"], {"since": since, "each": EACH})]
+
+
+async def list_refused(store: Store) -> list[RefusedRow]:
+    """Every cause for which records of an app were refused, the latest first."""
+    return [RefusedRow(*row) for row in await store.fetch_all(SQL["list_refused"])]

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Boots: which process wrote a record. A run token is `<boot>.<pid>`; its boot names worker, environment, release.
+
+A boot's facts come with its origin record (or its hello), are filled in once and never change, so everything that
+follows from a run token is as lasting as the token.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from z4j.store.names import name_limits, names
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection
+from z4j_agent.wire.redaction import RULES
+
+SQL = sql.load("fleet/processes")
+CACHE_LIMIT = 50_000
+
+
+class Run(NamedTuple):
+    """A run token taken apart, and what its boot says."""
+
+    boot_id: int
+    pid: int
+    worker: str
+    environment: str
+    host: str = ""
+
+    @property
+    def clock(self) -> str:
+        """Whose clock its times are by: the host's, and while that is not known, the boot's own."""
+        return self.host or (f"boot {self.boot_id}" if self.boot_id else "")
+
+
+NO_RUN = Run(0, 0, "", "")
+
+
+def split_process_token(token: str) -> tuple[str, int]:
+    """Boot and process id of a run token; -1 where the token is not of that form and stands as a whole."""
+    boot, _, pid = token.rpartition(".")
+    if boot and len(pid) < 16 and pid.isdecimal() and str(int(pid)) == pid:
+        return boot, int(pid)
+    return token, -1
+
+
+def process_of(db: Connection, app_id: int, token: str) -> Run:
+    """The run behind a token, its boot noted if it was never seen."""
+    if not token:
+        return NO_RUN
+    runs = db.recall("runs")
+    run: Run | None = runs.get((app_id, token))
+    if run is None:
+        boot, pid = split_process_token(token)
+        row = db.execute(SQL["find_boot"], {"app_id": app_id, "boot": boot}).fetchone()
+        if row is None:
+            run = Run(_add(db, app_id, boot), pid, "", "")
+        else:
+            run = Run(row[0], pid, names.text_of(db, row[1]), names.text_of(db, row[2]), row[4])
+        if len(runs) >= CACHE_LIMIT:
+            runs.clear()
+        runs[app_id, token] = run
+    return run
+
+
+def token_of(db: Connection, boot_id: int, pid: int) -> str:
+    """The run token, exactly as it came."""
+    if not boot_id:
+        return ""
+    boots = db.recall("boots")
+    boot: str | None = boots.get(boot_id)
+    if boot is None:
+        if len(boots) >= CACHE_LIMIT:
+            boots.clear()
+        boot = boots[boot_id] = db.execute(SQL["read_boot"], {"id": boot_id}).fetchone()[0]
+    return f"{boot}.{pid}" if pid >= 0 else boot
+
+
+def record_origin(
+    db: Connection, app_id: int, boot: str, at: int, *,
+    host: str, pid: int, role: str, worker: str, environment: str, release: str,
+) -> int:  # fmt: skip
+    """Note who is behind a boot; later word on the same boot changes nothing. Returns the boot's id."""
+    row = db.execute(SQL["find_boot"], {"app_id": app_id, "boot": boot}).fetchone()
+    id = _add(db, app_id, boot) if row is None else int(row[0])
+    if row is None or not row[3]:
+        db.execute(
+            SQL["fill_boot"],
+            {
+                "id": id, "at": at, "host": host, "pid": pid, "role": role,
+                "worker_id": name_limits.intern(db, app_id, "worker", worker),
+                "environment_id": name_limits.intern(db, app_id, "environment", environment),
+                "release_id": name_limits.intern(db, app_id, "release", release),
+            },
+        )  # fmt: skip
+        db.recall("runs").clear()
+        name_limits.flush(db, app_id)
+    return id
+
+
+def note_redaction(db: Connection, app_id: int, boot: str, rules: int) -> None:
+    """Note that a boot applies the redaction rules of this release. Not stored: after a restart it is said again, and until then its texts
+    are redacted twice, which changes nothing."""
+    known = db.recall("redacting boots")
+    if rules >= RULES and len(known) < CACHE_LIMIT:
+        known[app_id, boot] = True
+
+
+def redacts(db: Connection, app_id: int, token: str) -> bool:
+    """Whether the boot of a run token applies the rules of this release."""
+    return (app_id, split_process_token(token)[0]) in db.recall("redacting boots")
+
+
+def _add(db: Connection, app_id: int, boot: str) -> int:
+    return int(db.execute(SQL["add_boot"], {"app_id": app_id, "boot": boot}).fetchone()[0])

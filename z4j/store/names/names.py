@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Strings that repeat (task names, queues, workers, environments, releases, engines) stand once and have an id.
+
+Id 0 means "none" and the empty string. A name that nothing refers to is deleted, see `unused`.
+"""
+
+from __future__ import annotations
+
+import json
+
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+
+SQL = sql.load("names/names")
+
+KINDS = ("name", "queue", "worker", "environment", "release", "engine", "broker")
+CACHE_LIMIT = 100_000
+
+
+def intern(db: Connection, kind: str, text: str) -> int:
+    """The id of `text` among the strings of `kind`, made if new. 0 for the empty string."""
+    if not text:
+        return 0
+    ids = db.recall("name ids")
+    found: int | None = ids.get((kind, text))
+    if found is not None:
+        return found
+    row = db.execute(SQL["find_name"], {"kind": kind, "text": text}).fetchone()
+    if row is None:
+        row = db.execute(SQL["add_name"], {"kind": kind, "text": text}).fetchone()
+    if len(ids) >= CACHE_LIMIT:
+        ids.clear()
+    ids[kind, text] = row[0]
+    return int(row[0])
+
+
+def text_of(db: Connection, id: int) -> str:
+    """The string behind `id`; empty for 0."""
+    if not id:
+        return ""
+    texts = db.recall("name texts")
+    found: str | None = texts.get(id)
+    if found is None:
+        if len(texts) >= CACHE_LIMIT:
+            texts.clear()
+        row = db.execute(SQL["read_name"], {"id": id}).fetchone()
+        found = texts[id] = str(row[0]) if row else ""  # missing only in a damaged file: its tasks must stay readable
+    return found
+
+
+async def find(store: Store, wanted: dict[str, str]) -> dict[str, int]:
+    """The ids of several strings, `{kind: text}`; a string that was never seen is missing from the answer."""
+    asked = {kind: text for kind, text in wanted.items() if text}
+    if not asked:
+        return {}
+    return dict(await store.fetch_all(SQL["find_names"], {"wanted": json.dumps(asked)}))

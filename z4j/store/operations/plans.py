@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Plans and their items: written when they are frozen, changed one by one as they are carried out. The account of a plan is kept in the
+transaction that changes an item, so that it always adds up."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from z4j.rules.plans import ITEM_OF, Item
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Row, Store
+from z4j.store.tasks import task_ids
+from z4j_agent.wire.redaction import redact_text
+
+SQL = sql.load("operations/plans")
+NEWEST = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A frozen bulk action. Times are microseconds UTC."""
+
+    id: int
+    key: str
+    action: str
+    params: dict[str, Any]
+    source: str
+    author: str
+    reason: str
+    status: str
+    digest: str
+    items: int
+    excluded: dict[str, int]
+    samples: list[dict[str, Any]]
+    load_us: int | None
+    pace: str
+    note: str
+    undo_of: str
+    created_at: int
+    started_at: int | None
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """Items of a plan that have app, environment, engine, queue and task name in common."""
+
+    number: int
+    app_id: int
+    app: str
+    environment: str
+    engine: str
+    queue: str
+    name: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One item and what became of it."""
+
+    seq: int
+    task: int
+    task_id: str
+    status: str
+    ended_at: int | None
+    detail: str
+    engine: str
+    queue: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A task as freezing looks at it."""
+
+    id: int
+    task_id: bytes
+    app_id: int
+    environment: str
+    engine: str
+    queue: str
+    name: str
+    state: int
+    original_state: int
+    is_retried: bool
+    args: str
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """An item whose turn has come, and its task as it is now; `state` is None when it is gone."""
+
+    seq: int
+    task: int
+    task_id: bytes
+    number: int
+    state: int | None
+    original_state: int
+    worker: str
+    eta_at: int | None
+    sent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SentItem:
+    """An item that was handed over and not answered yet, and what of its task its command says."""
+
+    seq: int
+    task: int
+    task_id: bytes
+    number: int
+    spool: str
+    sent_at: int
+    worker: str = ""
+    eta_at: int | None = None
+    sent: str | None = None
+
+
+# -- freezing --------------------------------------------------------------------------------------------------------------
+def add_plan(db: Connection, **facts: Any) -> int:
+    """A plan whose items follow. Returns its id."""
+    return int(db.execute(SQL["add_plan"], facts).fetchone()[0])
+
+
+def add_items(db: Connection, rows: Iterable[tuple[int, int, int, bytes, int, int, None]]) -> None:
+    """Items as (plan, seq, task, task id, state, group, nothing kept)."""
+    db.executemany(SQL["add_item"], rows)
+
+
+def freeze_plan(db: Connection, id: int, groups: Iterable[tuple[Any, ...]], **facts: Any) -> None:
+    """The end of freezing: groups, digest, and the account in which every item still waits."""
+    db.executemany(SQL["add_group"], [(id, *group) for group in groups])
+    db.execute(SQL["freeze_plan"], {"id": id, **facts})
+    db.execute(SQL["add_to_count"], (id, int(Item.WAITING), facts["items"]))
+
+
+def delete_plan(db: Connection, id: int) -> None:
+    """A plan that could not be frozen whole."""
+    db.execute(SQL["delete_plan"], {"id": id})
+
+
+def drop_freezing(db: Connection) -> None:
+    """Plans that a server left behind which ended in the middle of freezing."""
+    db.execute(SQL["drop_freezing"])
+
+
+async def list_forgotten(store: Store, before: int) -> list[int]:
+    """Plans made before then that nobody carries out."""
+    return [row[0] for row in await store.fetch_all(SQL["list_forgotten"], {"before": before})]
+
+
+def forget_plan(db: Connection, id: int, seconds: float) -> tuple[bool, int]:
+    """Delete a plan, its items first, until the time is up. Returns (whether it is gone, items deleted)."""
+    ends, items = time.monotonic() + seconds, 0
+    while found := db.execute(SQL["forget_items"], {"id": id}).rowcount:
+        items += found
+        if time.monotonic() > ends:
+            return False, items
+    db.execute(SQL["forget_plan"], {"id": id})
+    return True, items
+
+
+async def read_candidates(store: Store, ids: list[int]) -> list[Candidate]:
+    """Tasks by their row ids, in the order asked for."""
+    rows = await store.fetch_all(SQL["read_for_plan"], {"ids": json.dumps(ids)})
+    return [Candidate(*row) for row in rows]
+
+
+async def list_purged(store: Store, app_id: int, engine: str, queue: str, first_at: int, last_at: int) -> list[int]:
+    """Row ids of what a purge took out, in the order it would have run."""
+    params = {"app_id": app_id, "engine": engine, "queue": queue, "first_at": first_at, "last_at": last_at}
+    return [row[0] for row in await store.fetch_all(SQL["list_purged"], params)]
+
+
+async def mean_runtimes(store: Store, since: int) -> dict[tuple[str, str], int]:
+    """(engine, task name) → mean runtime in microseconds of what succeeded since that minute."""
+    return {(engine, name): mean for engine, name, mean in await store.fetch_all(SQL["mean_runtimes"], {"since": since})}
+
+
+# -- carrying out ----------------------------------------------------------------------------------------------------------
+def change_plan(
+    db: Connection, id: int, status: str, expected: Iterable[str], *, note: str = "", pace: str | None = None,
+    started_at: int | None = None, ended_at: int | None = None,
+) -> bool:  # fmt: skip
+    """Another status, if it is still one of those expected. Whether it was."""
+    params = {
+        "id": id, "status": status, "expected": f" {' '.join(expected)} ", "note": note, "pace": pace, "started_at": started_at,
+        "ended_at": ended_at,
+    }  # fmt: skip
+    return bool(db.execute(SQL["change_plan"], params).fetchall())
+
+
+def put_note(db: Connection, id: int, note: str) -> None:
+    """Why a running plan stands still just now; empty when it does not."""
+    db.execute(SQL["put_note"], {"id": id, "note": note})
+
+
+def still_waiting(db: Connection, id: int, items: Iterable[int]) -> set[int]:
+    """Which of these items (seq) may be carried out: none when the plan was paused or aborted since they were listed. Ask in the
+    transaction that marks them."""
+    return {row[0] for row in db.execute(SQL["still_waiting"], {"id": id, "seqs": json.dumps(list(items))})}
+
+
+def mark_sent(db: Connection, id: int, items: list[tuple[int, str]], at: int) -> None:
+    """Items, as (seq, spool), were handed to agents."""
+    changed = sum(db.execute(SQL["mark_sent"], (spool, at, id, seq)).rowcount for seq, spool in items)
+    _count(db, id, Item.WAITING, Item.SENT, changed)
+
+
+def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: str = "") -> bool:
+    """What became of an item. Whether that was news."""
+    before = db.execute(SQL["status_of"], {"id": id, "seq": seq}).fetchone()
+    if (
+        before is None
+        or not db.execute(
+            SQL["end_item"], {"id": id, "seq": seq, "status": int(status), "at": at, "detail": redact_text(detail)[:300] or None}
+        ).fetchall()
+    ):
+        return False
+    _count(db, id, Item(before[0]), status, 1)
+    return True
+
+
+def finish_item(
+    db: Connection, app_id: int, key: str, seq: int, at: int, status: str, fields: dict[str, Any], spool: str | None = None
+) -> bool:  # fmt: skip
+    """Stores what an agent of this app says became of an item of the plan with this key. False where that is no news, or where the item was
+    handed to another spool folder; without `spool` any folder is believed."""
+    row = db.execute(SQL["find_key"], {"key": key, "seq": seq, "app_id": app_id, "spool": spool}).fetchone()
+    became = ITEM_OF.get(status)
+    if row is None or became is None:
+        return False
+    return end_item(db, row[0], seq, became, at, str(fields.get("error") or fields.get("note") or ""))
+
+
+def abort_waiting(db: Connection, id: int, at: int) -> None:
+    """The items whose turn never came."""
+    changed = db.execute(SQL["abort_waiting"], {"id": id, "at": at}).rowcount
+    _count(db, id, Item.WAITING, Item.ABORTED, changed)
+
+
+def _count(db: Connection, id: int, before: Item, after: Item, items: int) -> None:
+    if items and before != after:
+        db.executemany(SQL["add_to_count"], [(id, int(before), -items), (id, int(after), items)])
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------------
+def _plan(row: Row) -> PlanRow:
+    id, key, action, params, source, author, reason, status, digest, items, excluded, samples, *rest = row
+    return PlanRow(
+        id, key, action, json.loads(params), source, author, reason, status, digest, items, json.loads(excluded), json.loads(samples), *rest
+    )
+
+
+async def get_plan(store: Store, id: int) -> PlanRow | None:
+    """One plan, or None."""
+    row = await store.fetch_one(SQL["get_plan"], {"id": id})
+    return None if row is None else _plan(row)
+
+
+async def list_plans(store: Store, *, before: int = NEWEST, limit: int = 50) -> list[PlanRow]:
+    """Newest first; `before` is the `created_at` of the last one of the page before."""
+    return [_plan(row) for row in await store.fetch_all(SQL["list_plans"], {"before": before, "limit": limit})]
+
+
+async def list_running(store: Store) -> list[int]:
+    """Ids of the plans that are being carried out."""
+    return [row[0] for row in await store.fetch_all(SQL["list_running"])]
+
+
+async def find_undo(store: Store, undo_of: str) -> int | None:
+    """The newest plan that undoes this, or None."""
+    row = await store.fetch_one(SQL["list_undoing"], {"undo_of": undo_of})
+    return None if row is None else int(row[0])
+
+
+async def list_groups(store: Store, id: int) -> list[GroupRow]:
+    """The split of a plan, the largest group first."""
+    rows = await store.fetch_all(SQL["list_groups"], {"id": id})
+    return [GroupRow(number, app_id, app or "", *rest) for number, app_id, app, *rest in rows]
+
+
+async def account(store: Store, id: int) -> dict[str, int]:
+    """How many items have which status, every status named in lower case; their sum is `PlanRow.items`."""
+    found: dict[int, int] = dict(await store.fetch_all(SQL["list_counts"], {"id": id}))
+    return {status.name.lower(): found.get(int(status), 0) for status in Item}
+
+
+async def list_waiting(store: Store, id: int, without: Iterable[int], limit: int) -> list[Next]:
+    """The next items, but those of the groups `without`."""
+    params = {"id": id, "without": json.dumps(sorted(without)), "limit": limit}
+    rows = await store.fetch_all(SQL["list_waiting"], params)
+    return [
+        Next(seq, task, raw, number, state, original or 0, worker or "", eta_at, sent)
+        for seq, task, raw, number, state, original, worker, eta_at, sent in rows
+    ]
+
+
+async def list_sent(store: Store, id: int) -> list[SentItem]:
+    """What was handed over and not answered yet, in order."""
+    return [
+        SentItem(seq, task, raw, number, spool or "", at or 0, worker or "", eta_at, sent)
+        for seq, task, raw, number, spool, at, worker, eta_at, sent in await store.fetch_all(SQL["list_sent"], {"id": id})
+    ]
+
+
+async def list_items(store: Store, id: int, *, status: Item | None = None, after: int = 0, limit: int = 100) -> list[ItemRow]:
+    """Items in order, of one status or of all, beyond the item number `after`."""
+    params = {"id": id, "status": -1 if status is None else int(status), "after": after, "limit": limit}
+    rows = await store.fetch_all(SQL["list_items"], params)
+    return [
+        ItemRow(seq, task, task_ids.decode(raw), Item(of).name.lower(), ended_at, detail, engine, queue, name)
+        for seq, task, raw, of, ended_at, detail, engine, queue, name in rows
+    ]
+
+
+async def list_done(store: Store, id: int) -> list[tuple[Any, ...]]:
+    """(seq, task, task id, state, app, environment, engine, queue, name) of the done items, in order."""
+    return await store.fetch_all(SQL["list_done"], {"id": id})
+
+
+async def outcome(store: Store, app_id: int, task_id: str) -> int | None:
+    """The state of a task by its id, or None while it is not known."""
+    row = await store.fetch_one(SQL["outcome"], {"app_id": app_id, "task_id": task_ids.encode(task_id)})
+    return None if row is None else int(row[0])
+
+
+async def list_cancelled(store: Store, app_id: int, since: int) -> list[tuple[str, int, str, str, str, str]]:
+    """(key of the plan, seq, task id, engine, environment, broker) of cancellations that plans carried out and whose task still waits. The
+    broker is "" where it is not known."""
+    rows = await store.fetch_all(SQL["list_cancelled"], {"app_id": app_id, "since": since})
+    return [(key, seq, task_ids.decode(raw), *where) for key, seq, raw, *where in rows]

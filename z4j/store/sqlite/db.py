@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The database: one thread that writes, a few connections that read.
+
+Writers hand in functions; the thread runs as many as are waiting inside one transaction (each in its own savepoint, so
+one that fails undoes only itself) and answers after the commit. What `write` returned is on disk: against a crash of
+the process always, against loss of power when `durable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import aiosqlite
+
+from z4j import logs
+from z4j.exceptions import StoreError
+from z4j.store.operations.seal import Seal
+from z4j.store.sqlite import copies, migrate
+from z4j.store.sqlite.errors import not_read
+from z4j.store.sqlite.writer import BUSY_MS, GROUP_LIMIT, STATEMENTS, Connection, Writer
+from z4j.store.sqlite.writer_lanes import SERVER, Job, WriterLanes
+
+SQLITE_NAME: Final = sqlite3.sqlite_version
+SQLITE_VERSION: Final = sqlite3.sqlite_version_info
+
+__all__ = ["GROUP_LIMIT", "SQLITE_NAME", "SQLITE_VERSION", "Connection", "Row", "Store"]
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+WAL_LONG: Final = 64 * 1024 * 1024
+
+
+class Store:
+    """The one door to the database. Create, `await start()`, use, `await close()`."""
+
+    def __init__(self, path: Path, *, readers: int = 3) -> None:
+        self.path = path
+        self.seal = Seal(path.parent)
+        self.memo: dict[Any, tuple[int, Any]] = {}
+        """Answers of expensive reads with the tick they are good until; whoever adds one keeps it small."""
+        self._reader_count = readers
+        self._readers: list[aiosqlite.Connection] = []
+        self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+        self._turns = WriterLanes()
+        self._writing = Writer(path, self.seal)
+        self._writer: threading.Thread | None = None
+        self._is_open = False
+
+    @property
+    def commit_s(self) -> float:
+        """How long the writer's last commit took."""
+        return self._writing.commit_s
+
+    async def start(self) -> None:
+        """Open the writer and the readers. Raises StoreError when the schema is not this release's: migrate first."""
+        migrate.check(self.path)
+        opened: Future[None] = Future()
+        self._writer = threading.Thread(target=self._write_loop, args=(opened,), name="z4j-writer", daemon=True)
+        self._writer.start()
+        await asyncio.wrap_future(opened)
+        self._is_open = True
+        for _ in range(self._reader_count):
+            reader = await aiosqlite.connect(self.path, isolation_level=None, cached_statements=STATEMENTS)
+            await reader.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            await reader.execute("PRAGMA query_only = 1")
+            await reader.execute("PRAGMA cache_size = -8192")
+            # A sort must not need a file where descriptors or space have run out.
+            await reader.execute("PRAGMA temp_store = MEMORY")
+            self._readers.append(reader)
+            self._idle.put_nowait(reader)
+
+    async def close(self) -> None:
+        """Finish what was handed in, then close. Safe to call twice."""
+        self._is_open = False
+        if self._writer is not None:
+            self._turns.close()
+            await asyncio.to_thread(self._writer.join)
+            self._writer = None
+        for reader in self._readers:
+            await reader.close()
+        self._readers.clear()
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+    async def write(self, fn: Callable[[Connection], T], *, durable: bool = False, lane: int = SERVER) -> T:
+        """Run `fn` in the writer's transaction and return its result after the commit. `lane`: the app whose turn it is.
+
+        Raises what `fn` raised (only its own changes are undone), or StoreError when the commit failed.
+        """
+        return (await self.write_steps([fn], durable=durable, lane=lane))[0]
+
+    async def write_steps(self, steps: Sequence[Callable[[Connection], T]], *, durable: bool = False, lane: int = SERVER) -> list[T]:
+        """Run several in order and return their results after the last commit. Others may be committed between two of them, and so may
+        the earlier ones when a later one raises: only for what may be done again from the start."""
+        if not self._is_open:
+            raise StoreError("The database is closed; nothing was written.", "Start the server again.")
+        job = Job(steps, durable, lane)
+        self._turns.put(job)
+        # Shielded: a caller that goes away must not look like a failure to the others of its group.
+        return cast(list[T], await asyncio.shield(asyncio.wrap_future(job.future)))
+
+    def is_contended(self, lane: int) -> bool:
+        """Whether this app used much of the writer lately while another app used it too: then its steps have to be short."""
+        return self._turns.is_contended(lane)
+
+    async def note(self, what: str, fn: Callable[[Connection], T], *, lane: int = SERVER, **facts: Any) -> T | None:
+        """Like `write`, for what is good to have (when a token was used last, a heartbeat): where it cannot be written that is logged, and
+        the caller goes on with None."""
+        try:
+            return await self.write(fn, lane=lane)
+        except StoreError as error:
+            logs.not_recorded(what, error.message, facts)
+            return None
+
+    def _write_loop(self, opened: Future[None]) -> None:
+        writer = self._writing
+        try:
+            writer.open()
+        except sqlite3.Error as error:
+            told = not_read(error)
+            opened.set_exception(type(told)(f"The database {self.path} cannot be opened: {error}.", told.hint))
+            return
+        opened.set_result(None)
+        while (job := self._turns.take(waits=True)) is not None:
+            writer.commit(self._turns, job)
+        writer.close()
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+    async def fetch_all(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
+        """All rows of one SELECT, from a connection that cannot write. Raises StoreError."""
+        reader = await self._idle.get()
+        try:
+            return cast(list[Row], await reader.execute_fetchall(sql, params or {}))
+        except sqlite3.Error as error:
+            raise not_read(error) from error
+        finally:
+            self._idle.put_nowait(reader)
+
+    async def fetch_one(self, sql: str, params: Mapping[str, object] | None = None) -> Row | None:
+        """The first row of one SELECT, or None."""
+        rows = await self.fetch_all(sql, params)
+        return rows[0] if rows else None
+
+    async def checkpoint(self, least_bytes: int = 0) -> None:
+        """Copy the write-ahead log, if it is that long, into the database; when it has grown very long, also cut it, if nobody is in the
+        way. Raises StoreError."""
+        if await asyncio.to_thread(_checkpoint, self.path, least_bytes):
+            self._writing.is_log_short = False
+
+    async def backup(self, target: Path) -> None:
+        """Write a whole copy of the database to `target` while it is in use. Raises StoreError if that fails."""
+        await asyncio.to_thread(copies.copy_database, self.path, target)
+
+
+def _checkpoint(path: Path, least_bytes: int) -> bool:
+    """Returns whether something may be left, because it was written meanwhile."""
+    wal = path.with_name(f"{path.name}-wal")
+    try:
+        size = wal.stat().st_size if wal.exists() else 0
+        if size < least_bytes:
+            return False
+        is_long = size > WAL_LONG
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(f"PRAGMA busy_timeout = {200 if is_long else 0}")
+            # Its row says "busy" when it could not finish; it never counts what was written since it began. The second one copies that, so
+            # that little is left for the writer.
+            for _ in range(1 if is_long else 2):
+                db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_long else 'PASSIVE'})").fetchall()
+            return True
+    except (sqlite3.Error, OSError) as error:
+        raise not_read(error) from error

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Numbered migrations, forward only. A copy of the database is made before an existing one is changed."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+from z4j import clock
+from z4j.exceptions import StoreError
+from z4j.store.sqlite import copies
+
+_NUMBERED = re.compile(r"^(\d{4})_\w+\.sql$")
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Number and text of every migration this release knows, in order."""
+    found = []
+    for entry in files("z4j.store.sqlite").joinpath("migrations").iterdir():
+        if match := _NUMBERED.match(entry.name):
+            found.append((int(match[1]), entry.read_text("utf-8")))
+    return sorted(found)
+
+
+def newest() -> int:
+    """The schema version this release reads and writes."""
+    return migrations()[-1][0]
+
+
+def version(path: Path) -> int:
+    """The schema version of the database at `path`; 0 when there is none yet. Raises StoreError for another's file."""
+    if not path.exists() or not path.stat().st_size:
+        return 0
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{path} is not a z4j database ({error}). Nothing was changed.",
+            "Point --data at another folder, or restore a backup.",
+        ) from error
+    finally:
+        db.close()
+
+
+def check(path: Path) -> None:
+    """Raise StoreError unless the database at `path` has exactly this release's schema."""
+    found, wanted = version(path), newest()
+    if found > wanted:
+        raise _newer(path, found, wanted)
+    if found < wanted:
+        raise StoreError(
+            f"The database {path} has schema {found}, this release needs {wanted}. Nothing was changed.",
+            "Run `z4j migrate`; it keeps a copy first.",
+        )
+
+
+def migrate(path: Path) -> int:
+    """Bring the database at `path` to the newest schema, creating it if need be. Returns the number of steps taken.
+
+    Before an existing database is changed, it is copied to `<name>.before-<version>-<time>`. Raises StoreError, and
+    changes nothing, when the schema is newer than this release.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found, wanted = version(path), newest()
+    if found > wanted:
+        raise _newer(path, found, wanted)
+    steps = [(number, text) for number, text in migrations() if number > found]
+    if not steps:
+        return 0
+    is_new = not path.exists()
+    if is_new:
+        path.touch(mode=0o600)
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA busy_timeout = 5000")
+        if found:
+            copy = path.with_name(f"{path.name}.before-{wanted}-{clock.now()}")
+            copies.copy_database(path, copy)
+        else:
+            # Only an empty file takes it; it lets retention give space back to the file system.
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        for number, text in steps:
+            # One transaction per step: a crash leaves the database on a whole version.
+            db.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"The database {path} could not be migrated: {error}. The step that failed was undone.",
+            "Check the disk and try again; the copy made before is beside it.",
+        ) from error
+    finally:
+        db.close()
+    return len(steps)
+
+
+def _newer(path: Path, found: int, wanted: int) -> StoreError:
+    return StoreError(
+        f"The database {path} has schema {found}, made by a newer release; this one knows up to {wanted}. Nothing was changed.",
+        "Start the newer release, or restore a backup made with this one.",
+    )

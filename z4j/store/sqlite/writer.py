@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The one connection that writes: commits jobs in groups, and goes on after every error.
+
+A job that fails undoes only itself. Where a group cannot be committed as a whole, each of its jobs is tried alone, so that one that
+always fails (a damaged page, a row too large for the disk) does not take its neighbours along; jobs therefore have no effect but on the
+database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from z4j import logs
+from z4j.exceptions import StoreError
+from z4j.store.operations.seal import Seal
+from z4j.store.sqlite.errors import not_written
+from z4j.store.sqlite.writer_lanes import Job, WriterLanes
+
+GROUP_LIMIT: Final = 64
+"""Jobs in one commit: enough to share an fsync, few enough that the first does not wait long for the last."""
+GROUP_S: Final = 0.02
+"""A commit does not wait for more once it has taken this long."""
+BUSY_MS: Final = 5_000
+STATEMENTS: Final = 512
+LOG_PAGES: Final = 16_000
+"""A write-ahead log of so many pages (64 MB) is copied by the commit that reaches them, which takes long: the net under the duty that
+copies it beside the writer."""
+REOPEN_S: Final = 0.5
+
+
+_NO_SEAL: Final = Seal(Path("/nonexistent"))
+"""Of a connection that nobody gave a key: it stores nothing that has to be encrypted."""
+
+
+class Connection(sqlite3.Connection):
+    """The writer's connection, with what may be remembered while only it writes. A rollback forgets all of it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.memory: dict[str, dict[Any, Any]] = {}
+        self.seal = _NO_SEAL
+
+    def recall(self, what: str) -> dict[Any, Any]:
+        """The cache called `what`, empty after a rollback."""
+        try:
+            return self.memory[what]
+        except KeyError:
+            return self.memory.setdefault(what, {})
+
+    def forget(self) -> None:
+        """Drop every cache: it may hold ids that were never committed."""
+        self.memory.clear()
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a job that may fail alone: what raises inside is undone, and raised again."""
+        self.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.forget()
+            if self.in_transaction:
+                self.execute("ROLLBACK TO part")
+                self.execute("RELEASE part")
+            raise
+        self.execute("RELEASE part")
+
+
+class Writer:
+    """Lives in one thread. `commit` raises nothing."""
+
+    def __init__(self, path: Path, seal: Seal) -> None:
+        self.path = path
+        self._seal = seal
+        self._db: Connection | None = None
+        self._sparse = logs.Sparse()
+        self.commit_s = 0.0
+        """How long the last COMMIT took."""
+        self.is_log_short = True
+        """Set to False, from any thread, once a checkpoint has copied as much of the log as it could beside the writer."""
+
+    def open(self) -> None:
+        """Raises sqlite3.Error."""
+        self._db = open_writer(self.path)
+        self._db.seal = self._seal
+
+    def close(self) -> None:
+        if self._db is not None:
+            with contextlib.closing(self._db), contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA optimize")
+
+    def commit(self, turns: WriterLanes, job: Job) -> None:
+        """Commits this job with others whose turn it is, and answers each that is done."""
+        if self._db is None:
+            try:
+                self.open()
+            except sqlite3.Error as error:
+                self._fail([job], not_written(error))
+                time.sleep(REOPEN_S)
+                return
+        group = Group()
+        lost = self._try(turns, job, group)
+        turns.rest()
+        if lost is None:
+            self._finish_log()
+            return
+        alone = group.undo()
+        if self._db is None or len(alone) <= 1:
+            self._fail(alone, lost)
+            return
+        for one in alone:
+            again = Group()
+            if not one.is_over and (lost := self._try(Alone(turns), one, again)) is not None:
+                again.undo()
+                self._fail([one], lost)
+
+    def _finish_log(self) -> None:
+        """Copies what is left of the write-ahead log, where a checkpoint beside the writer has copied most of it. Only between two commits
+        can all of it be copied, so that the next commit starts the file again; otherwise it grows until one commit must copy it all."""
+        if self.is_log_short or self._db is None:
+            return
+        self.is_log_short = True
+        with contextlib.suppress(sqlite3.Error):  # the duty that asked for it finds it too long again in its next round
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _try(self, turns: WriterLanes | Alone, job: Job, group: Group) -> StoreError | None:
+        """What kept the group from being committed; None when its jobs were answered."""
+        if self._db is None:
+            group.touch(job)
+            return not_written(sqlite3.OperationalError("the connection was lost"))
+        try:
+            lost = _commit_group(self._db, turns, job, group)
+            self.commit_s = group.commit_s  # before anybody is answered, who may look at it
+            if lost is None:
+                group.answer()
+            return lost
+        except BaseException as error:  # not even a rollback was possible: the connection is of no use
+            group.touch(job)
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+            return not_written(error)
+
+    def _fail(self, jobs: list[Job], error: StoreError) -> None:
+        if (left_out := self._sparse.take(error.message)) is not None:
+            logs.write_failed(len(jobs), left_out, error.message)
+        for job in jobs:
+            job.fail(error)
+
+
+class Group:
+    """The jobs of one transaction, with what they were before it."""
+
+    def __init__(self) -> None:
+        self.done: list[Job] = []
+        self.failed: list[tuple[Job, BaseException]] = []
+        self.waiting: set[Job] = set()
+        """Those that have steps left and are back in their lane."""
+        self.commit_s = 0.0
+        self._before: dict[Job, tuple[int, int]] = {}
+
+    def touch(self, job: Job) -> None:
+        """A step of it is about to run."""
+        self._before.setdefault(job, (job.next, len(job.results)))
+        self.waiting.discard(job)
+
+    def answer(self) -> None:
+        """After the commit: everybody whose job is done or has failed by itself."""
+        for job in self.done:
+            job.is_over = True
+            job.future.set_result(job.results)
+        for job, cause in self.failed:
+            job.fail(cause)
+
+    def undo(self) -> list[Job]:
+        """Every job is as it was. Returns those that are not back in their lane."""
+        for job, (step, results) in self._before.items():
+            job.next = step
+            del job.results[results:]
+        return [job for job in self._before if job not in self.waiting]
+
+
+class Alone:
+    """The turns of one job that is committed alone."""
+
+    has_durable = False
+
+    def __init__(self, turns: WriterLanes) -> None:
+        self.put_back, self.charge, self.is_heavy = turns.put_back, turns.charge, turns.is_heavy
+
+    def take(self, *, waits: bool) -> Job | None:
+        return None
+
+
+def open_writer(path: Path) -> Connection:
+    """A connection with what every writer needs. Raises sqlite3.Error."""
+    db = sqlite3.connect(path, factory=Connection, isolation_level=None, cached_statements=STATEMENTS)
+    try:
+        db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        db.execute("PRAGMA foreign_keys = 1")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA cache_size = -32768")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        db.execute("PRAGMA temp_store = MEMORY")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _commit_group(db: Connection, turns: WriterLanes | Alone, job: Job | None, group: Group) -> StoreError | None:
+    """Runs steps of the jobs whose turn it is and commits them together. Where that fails as a whole, everything is undone and the error is
+    returned."""
+    try:
+        # Not allowed inside a transaction, hence one answer for the whole group.
+        is_durable = job is not None and (job.durable or turns.has_durable)
+        db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+        if job is not None:
+            group.touch(job)
+        db.execute("BEGIN IMMEDIATE")
+        began, count = time.monotonic(), 0
+        while job is not None:
+            if job.durable and not is_durable:
+                turns.put_back(job)
+                break
+            if not job.is_over:
+                _run_step(db, turns, job, group)
+                count += 1
+            if count >= GROUP_LIMIT or time.monotonic() - began > GROUP_S:
+                break
+            job = turns.take(waits=False)
+            if job is not None and turns.is_heavy(job.lane) and any(not turns.is_heavy(other.lane) for other in group.done):
+                turns.put_back(job)  # what is done of a light lane is committed first
+                break
+        began = time.monotonic()
+        db.execute("COMMIT")
+        group.commit_s = time.monotonic() - began
+    except BaseException as error:
+        db.forget()
+        lost = not_written(error)
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        return lost
+    return None
+
+
+def _run_step(db: Connection, turns: WriterLanes | Alone, job: Job, group: Group) -> None:
+    """The next step of a job in its own savepoint. Raises when SQLite gave up the whole transaction."""
+    group.touch(job)
+    began = time.monotonic()
+    db.execute("SAVEPOINT job")
+    try:
+        job.results.append(job.steps[job.next](db))
+    except BaseException as error:  # handed to the caller who brought the job
+        db.forget()
+        if not db.in_transaction:
+            raise  # SQLite itself gave up the transaction (disk full, I/O error): all of it is gone
+        db.execute("ROLLBACK TO job")
+        # Full disks and the like are told in our own words; what the job itself raised is its caller's affair.
+        is_ours = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
+        group.failed.append((job, not_written(error) if is_ours else error))
+    else:
+        job.next += 1
+        if job.next < len(job.steps):
+            turns.put_back(job)
+            group.waiting.add(job)
+        else:
+            group.done.append(job)
+    db.execute("RELEASE job")
+    turns.charge(job.lane, time.monotonic() - began)

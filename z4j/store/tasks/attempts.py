@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Runs: what the tries of a task leave that its row cannot tell. See `fold.attempt_delta` for which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from z4j.rules.tasks.fold import NEVER, AttemptSummary, run_join, state_of
+from z4j.rules.tasks.states import FLAGS, STATE_NAMES
+from z4j.store.fleet import processes
+from z4j.store.names import name_limits, names
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+
+SQL = sql.load("tasks/attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One try of a task by one process. Times are microseconds UTC."""
+
+    attempt: int
+    run: str
+    state: str
+    received_at: int | None
+    started_at: int | None
+    ended_at: int | None
+    runtime_us: int | None
+    eta_at: int | None
+    """When the attempt after this one was to start."""
+    worker: str
+    host: str
+    release: str
+    reason: str
+    error_type: str
+    error: str
+    traceback: str
+    flags: frozenset[str]
+
+
+def save(db: Connection, app_id: int, news: Mapping[tuple[int, int, str], AttemptSummary]) -> bool:
+    """Join news of runs, by (task row, attempt, run token), with what is stored. True when anything is different now."""
+    puts = []
+    for (task, attempt, token), summary in news.items():
+        run = processes.process_of(db, app_id, token)
+        at = {"task": task, "attempt": attempt, "boot_id": run.boot_id, "pid": run.pid}
+        old = db.execute(SQL["find_run"], at).fetchone()
+        new = summary if old is None else run_join(_decode(db, old), summary)
+        values = _encode(db, app_id, new)
+        if values != old:
+            puts.append((task, attempt, run.boot_id, run.pid, *values))
+    if puts:
+        db.executemany(SQL["put_run"], puts)
+    return bool(puts)
+
+
+def read(db: Connection, task: int) -> list[tuple[int, str, AttemptSummary]]:
+    """The stored runs of a task, for the rules: attempt, run token and what is kept."""
+    rows = db.execute(SQL["read_runs"], {"task": task}).fetchall()
+    return [(attempt, processes.token_of(db, boot_id, pid), _decode(db, tuple(rest))) for attempt, boot_id, pid, *rest in rows]
+
+
+def replace(db: Connection, app_id: int, task: int, news: Mapping[tuple[int, str], AttemptSummary]) -> None:
+    """Make these the runs of a task, by (attempt, run token), instead of those it had."""
+    db.execute(SQL["delete_runs"], {"task": task})
+    save(db, app_id, {(task, attempt, token): of for (attempt, token), of in news.items()})
+
+
+async def list_runs(store: Store, task: int) -> list[AttemptRow]:
+    """The stored runs of a task, first attempt first."""
+    rows = await store.fetch_all(SQL["list_runs"], {"task": task})
+    return [_row(row) for row in rows]
+
+
+def flag_names(flags: int) -> frozenset[str]:
+    """The names of the flags set in `flags`."""
+    return frozenset(name for name, bit in FLAGS.items() if flags & bit and name != "again")
+
+
+def _row(row: tuple[Any, ...]) -> AttemptRow:
+    (
+        attempt, key, at, runtime_us, worker, reason, error_type, error, traceback, received_at, started_at, eta_at,
+        flags, boot, pid, host, release,
+    ) = row  # fmt: skip
+    state = STATE_NAMES[state_of(key)]
+    return AttemptRow(
+        attempt=attempt, run=f"{boot}.{pid}" if pid >= 0 else boot or "", state=state, received_at=received_at,
+        started_at=started_at, ended_at=None if state == "running" else at, runtime_us=runtime_us, eta_at=eta_at,
+        worker=worker or "", host=host or "", release=release or "", reason=reason or "", error_type=error_type or "",
+        error=error or "", traceback=traceback or "", flags=flag_names(flags),
+    )  # fmt: skip
+
+
+def _encode(db: Connection, app_id: int, of: AttemptSummary) -> tuple[Any, ...]:
+    key, at, runtime_us, worker, reason, error_type, error, traceback = of.state
+    return (
+        key, -at, None if runtime_us < 0 else runtime_us, name_limits.intern(db, app_id, "worker", worker), reason or None,
+        error_type or None, error or None, traceback or None, None if of.received_at == NEVER else of.received_at,
+        None if of.started_at == NEVER else of.started_at, None if of.eta_at < 0 else of.eta_at, of.flags,
+    )  # fmt: skip
+
+
+def _decode(db: Connection, row: tuple[Any, ...]) -> AttemptSummary:
+    (
+        key, at, runtime_us, worker_id, reason, error_type, error, traceback, received_at, started_at, eta_at, flags,
+    ) = row  # fmt: skip
+    return AttemptSummary(
+        (
+            key, -at, -1 if runtime_us is None else runtime_us, names.text_of(db, worker_id), reason or "",
+            error_type or "", error or "", traceback or "",
+        ),
+        NEVER if received_at is None else received_at,
+        NEVER if started_at is None else started_at,
+        -1 if eta_at is None else eta_at,
+        flags,
+    )  # fmt: skip

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Exact counts for the facets of the task list. Kept while writing (see merge); no page ever counts tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from z4j.rules.tasks.states import STATE_NAMES
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import task_search
+from z4j.store.tasks.task_search import TaskFilter
+
+SQL = sql.load("tasks/counters")
+
+Facet = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Values of each facet with their number of tasks, most first. Each facet ignores the filter on itself."""
+
+    by_state: Facet = field(default_factory=list)
+    by_name: Facet = field(default_factory=list)
+    by_queue: Facet = field(default_factory=list)
+    by_engine: Facet = field(default_factory=list)
+    by_environment: Facet = field(default_factory=list)
+    by_app: Facet = field(default_factory=list)
+
+
+async def count_scopes(store: Store) -> Counts:
+    """Apps, environments and engines alone, without a filter: for every page, so it reads each counter once and joins nothing else."""
+    sums: dict[str, Counter[str]] = {"by_app": Counter(), "by_environment": Counter(), "by_engine": Counter()}
+    for app, environment, engine, tasks in await store.fetch_all(SQL["count_scopes"]):
+        for facet, value in (("by_app", app), ("by_environment", environment), ("by_engine", engine)):
+            if value is not None:
+                sums[facet][value] += tasks
+    return Counts(**{facet: sorted(found.items(), key=lambda item: (-item[1], item[0])) for facet, found in sums.items()})
+
+
+async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
+    """The facets under a filter; None where only counting tasks could tell (worker, label, time and task id have no counters).
+
+    Raises BadInput for a state that does not exist.
+    """
+    params = await task_search.resolve(store, f)
+    if f.worker or f.task_id or f.label or f.since is not None or f.until is not None:
+        return None
+    if params is None:
+        return Counts()
+    found: dict[str, Facet] = {}
+    for facet, text, tasks in await store.fetch_all(SQL["count_facets"], params):
+        value = STATE_NAMES[int(text)] if facet == "state" else text
+        found.setdefault(f"by_{facet}", []).append((value, tasks))
+    for facet in found.values():
+        facet.sort(key=lambda item: (-item[1], item[0]))
+    return Counts(**found)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The engine's own message of a task, plain or sealed: what a retry sends back. Opaque to the server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from z4j.rules.tasks.fold import MOVED
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+
+SQL = sql.load("tasks/originals")
+
+
+def save(db: Connection, originals: Iterable[tuple[int, int, bytes, str, int]]) -> None:
+    """Keep (task row, `fold.original_key`, bytes, key id or "", broker's name id) where it is better than what is kept."""
+    db.executemany(SQL["put_original"], originals)
+
+
+class Original(NamedTuple):
+    """A kept message."""
+
+    data: bytes
+    key_id: str | None
+    """Which key it was closed with; None of an older agent's plain one."""
+    moved_to: str | None
+    """The queue an operator has moved its task to since; the message itself still says the first one."""
+    broker: str
+    """The identity of the broker it belongs to, "" where it is not known."""
+
+
+async def get_original(store: Store, task: int) -> Original | None:
+    """The original of a task, or None when none is kept."""
+    row = await store.fetch_one(SQL["get_original"], {"task": task, "moved": MOVED})
+    return None if row is None else Original(row[0], row[1] or None, row[2], row[3] or "")
+
+
+async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Original]:
+    """task row → its original, where it is kept."""
+    rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks)), "moved": MOVED})
+    return {task: Original(data, key_id or None, moved_to, broker or "") for task, data, key_id, moved_to, broker in rows}
+
+
+async def read_brokers(store: Store, tasks: Iterable[int]) -> dict[int, str]:
+    """task row → the identity of its broker, where it is known."""
+    return dict(await store.fetch_all(SQL["read_brokers"], {"ids": json.dumps(list(tasks))}))
+
+
+async def broker_of(store: Store, task: int) -> str | None:
+    """The broker of the original of a task, "" where it is not known; None when no original is kept (any more)."""
+    row = await store.fetch_one(SQL["broker_of"], {"task": task})
+    return None if row is None else row[0] or ""

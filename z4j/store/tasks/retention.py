@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is kept, and for how long. Deletes in slices: what to delete is listed by a reading connection, and each function that deletes
+stops when its time is up, so that ingest never waits long. When to call them: see `background.retention`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Connection, Store
+from z4j.store.tasks import executions, task_writer
+
+SQL = sql.load("tasks/retention")
+
+DAY_US: Final = 24 * 3_600_000_000
+EVER: Final = 1 << 62
+CHUNK: Final = 20
+"""Tasks deleted between two looks at the clock: less than a millisecond."""
+SOME: Final = 100
+"""Rows of other tables deleted between two looks at the clock."""
+MINUTES_OF: Final = "delete_minutes_of"
+LISTED_BY_APPS: Final = ("delete_queues", "delete_task_names")
+DETAILS: Final = ("delete_minutes", "delete_gaps", "delete_faults", "delete_agents", "delete_queues", "delete_task_names")
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long tasks are kept (days), how large the database may grow (bytes), and how long originals of succeeded
+    tasks are kept (days). Whatever limit is reached first decides; a scheduled task is never deleted for its age."""
+
+    days: int = 30
+    max_bytes: int = 10_000_000_000
+    originals_days: int = 7
+
+
+class Place(NamedTuple):
+    """Where a walk over the tasks in the order they came has got to."""
+
+    first_at: int = -1
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Victims:
+    """Which tasks a walk looks for: from before a time, ended or not heard of since `quiet`, or any; of one app, or of all (0)."""
+
+    before: int
+    quiet: int
+    app_id: int = 0
+    is_any: bool = False
+
+
+async def list_victims(store: Store, which: Victims, after: Place, limit: int) -> tuple[list[int], Place, bool]:
+    """Some row ids, where the walk has got to, and whether it has reached the end."""
+    params = {
+        "since": after.first_at, "id": after.id, "before": which.before, "quiet": which.quiet, "is_any": which.is_any, "limit": limit,
+    }  # fmt: skip
+    rows = await store.fetch_all(SQL["list_first"], params)
+    found = [row[0] for row in rows if row[3] and which.app_id in (0, row[2])]
+    return found, Place(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
+
+
+def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: float) -> tuple[int, int]:
+    """Delete tasks until the time is up; what has changed since it was listed stays. Returns (how many ids were done, how many deleted)."""
+    ends = time.monotonic() + seconds
+    db.execute(SQL["keep_newest"])
+    gone: dict[tuple[Any, ...], int] = {}
+    deleted = done = 0
+    while done < len(ids) and (time.monotonic() < ends or not done):
+        params = {"ids": json.dumps(ids[done : done + CHUNK]), "quiet": which.quiet, "is_any": which.is_any}
+        rows = db.execute(SQL["delete_tasks"], params).fetchall()
+        for row in rows:
+            place, (id, came_again, life, task_id) = row[:6], row[6:]
+            gone[place] = gone.get(place, 0) + 1
+            if came_again:
+                executions.forget_row(db, id, (place[0], place[2], task_id), is_newest=not life)
+        _delete_parts(db, [row[6] for row in rows])
+        deleted += len(rows)
+        done = min(done + CHUNK, len(ids))
+    task_writer.remove(db, [(*place, tasks) for place, tasks in gone.items()])
+    return done, deleted
+
+
+async def list_swept(store: Store, before: int, after: Place | None, limit: int) -> tuple[list[int], Place, bool]:
+    """Succeeded tasks whose originals are old enough to go, as `list_victims`; `after` None: where the last server left off."""
+    if after is None:
+        row = await store.fetch_one(SQL["read_swept"])
+        after = Place(row[0] - 1 if row else -1, EVER)
+    params = {"since": after.first_at, "id": after.id, "before": before, "limit": limit}
+    rows = await store.fetch_all(SQL["list_succeeded"], params)
+    return [row[0] for row in rows], Place(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
+
+
+def delete_originals(db: Connection, ids: list[int], seconds: float) -> int:
+    """Delete originals until the time is up. Returns how many ids were done."""
+    ends, done = time.monotonic() + seconds, 0
+    while done < len(ids) and (time.monotonic() < ends or not done):
+        db.execute(SQL["delete_originals"], (json.dumps(ids[done : done + CHUNK]),))
+        done = min(done + CHUNK, len(ids))
+    return done
+
+
+def note_swept(db: Connection, place: Place) -> None:
+    """Originals of tasks that came up to then are gone."""
+    db.execute(SQL["put_swept"], {"at": str(place.first_at)})
+
+
+def delete_some(db: Connection, block: str, params: Mapping[str, int], seconds: float) -> tuple[bool, int]:
+    """Run one of the blocks that delete `:limit` rows until the time is up. Returns (whether nothing is left to delete, rows deleted)."""
+    ends, rows, deleted = time.monotonic() + seconds, 0, SOME
+    while deleted == SOME and (time.monotonic() < ends or not rows):
+        deleted = db.execute(SQL[block], {**params, "limit": SOME}).rowcount
+        rows += deleted
+    return deleted < SOME, rows
+
+
+async def list_empty_counters(store: Store, limit: int) -> list[tuple[Any, ...]]:
+    """Keys of counters that count nothing."""
+    return await store.fetch_all(SQL["list_empty_counters"], {"limit": limit})
+
+
+def delete_empty_counters(db: Connection, keys: Iterable[tuple[Any, ...]]) -> None:
+    """Delete them, as far as they still count nothing."""
+    db.executemany(SQL["delete_empty_counter"], list(keys))
+
+
+async def first_minute(store: Store, minute: int) -> int | None:
+    """The first minute from then on that has a row."""
+    row = await store.fetch_one(SQL["next_minute"], {"minute": minute})
+    return row[0] if row else None
+
+
+def return_pages(db: Connection, keep: int, seconds: float) -> tuple[bool, int]:
+    """Give free pages back to the file system, all but `keep`, until the time is up. Returns (whether none is left to give, pages)."""
+    ends, pages = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        if free_pages(db) <= keep:
+            return True, pages
+        # One at a time, because Python's driver stops this statement after its first step, which is one page.
+        for _ in range(SOME // 4):
+            db.execute(SQL["return_page"])
+        pages += SOME // 4
+    return False, pages
+
+
+def used_bytes(db: Connection) -> int:
+    """Bytes of the database that hold something."""
+    return int(db.execute(SQL["read_used"]).fetchone()[0])
+
+
+def free_pages(db: Connection) -> int:
+    """Pages of the file that hold nothing."""
+    return int(db.execute(SQL["read_used"]).fetchone()[1])
+
+
+async def read_size(store: Store) -> tuple[int, int]:
+    """(bytes in use, free pages), for readers."""
+    row = await store.fetch_one(SQL["read_used"])
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+async def oldest_task(store: Store) -> int | None:
+    """When the oldest task came."""
+    row = await store.fetch_one(SQL["oldest_task"])
+    return row[0] if row else None
+
+
+def delete_tasks(db: Connection, ids: list[int]) -> None:
+    """Delete these tasks, whatever their state, with all that is theirs."""
+    delete_victims(db, ids, Victims(EVER, EVER, is_any=True), EVER)
+
+
+def _delete_parts(db: Connection, ids: list[int]) -> None:
+    if ids:
+        listed = (json.dumps(ids),)
+        for block in ("delete_runs", "delete_originals", "delete_links"):
+            db.execute(SQL[block], listed)

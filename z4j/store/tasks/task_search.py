@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Finding the tasks of one page. The only part of the store that knows about cursors and walks; `tasks` uses it.
+
+A page is found by walking the narrowest index. Where its filters leave few tasks of many, the walk stops after ten
+milliseconds and says how far it came: a page never pretends to be complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from z4j import clock
+from z4j.exceptions import BadInput
+from z4j.rules.tasks.states import STATES
+from z4j.store.names import names
+from z4j.store.sqlite import sql
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import task_ids
+
+SQL = sql.load("tasks/tasks")
+
+WALK_US: Final = 10_000
+CHUNK_LIMIT: Final = 2_000
+ANY: Final = -1
+ALL_STATES: Final = sum(1 << code for code in STATES.values())
+END_OF_TIME: Final = 1 << 62
+
+Position = tuple[int, int]
+"""first_at and id of a task: the order of every list, newest first."""
+Params = dict[str, int | bytes | str]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What a list of tasks is narrowed to; empty means any. Times are microseconds UTC of `first_at`, until excluded."""
+
+    states: tuple[str, ...] = ()
+    name: str = ""
+    queue: str = ""
+    engine: str = ""
+    worker: str = ""
+    app: str = ""
+    environment: str = ""
+    since: int | None = None
+    until: int | None = None
+    task_id: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Ids in the order of the page, and where the neighbouring pages begin."""
+
+    ids: list[int]
+    older: str | None
+    newer: str | None
+    searched_to: int | None
+
+
+def cursor(position: Position) -> str:
+    """A place in the list as the text that stands in a URL."""
+    return f"{position[0]}-{position[1]}"
+
+
+def position(text: str) -> Position:
+    """The reverse of `cursor`. Raises BadInput."""
+    at, _, id = text.partition("-")
+    if not (at.isascii() and at.isdigit() and id.isascii() and id.isdigit() and len(text) < 40):
+        raise BadInput("This page of the list does not exist.", "Open the list again from its beginning.")
+    return min(int(at), END_OF_TIME), min(int(id), END_OF_TIME)
+
+
+async def resolve(store: Store, f: TaskFilter) -> Params | None:
+    """The filter as numbers for SQL; None when it names something no task has. Raises BadInput for an unknown state."""
+    unknown = [state for state in f.states if state not in STATES]
+    if unknown:
+        raise BadInput(f"There is no state “{unknown[0]}”.", f"States are: {', '.join(STATES)}.")
+    wanted = {
+        "name": f.name, "queue": f.queue, "engine": f.engine, "worker": f.worker, "environment": f.environment,
+    }  # fmt: skip
+    ids = await names.find(store, wanted)
+    params: Params = {"states": sum(1 << STATES[state] for state in set(f.states)) or ALL_STATES, "app_id": ANY, "label": f.label}
+    for kind, text in wanted.items():
+        if text and kind not in ids:
+            return None
+        params[f"{kind}_id"] = ids.get(kind, ANY)
+    if f.app:
+        row = await store.fetch_one(SQL["find_app"], {"name": f.app})
+        if row is None:
+            return None
+        params["app_id"] = row[0]
+    return params
+
+
+async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None, limit: int) -> Found:
+    """One page of at most `limit` tasks: beyond the cursor `older` or `newer`, else the newest. Raises BadInput."""
+    params = await resolve(store, f)
+    at = newer or older
+    start = position(at) if at else (f.until if f.until is not None else END_OF_TIME, 0)
+    if params is None:
+        return Found([], None, None, None)
+    if f.task_id:
+        return await _find_task_id(store, f, params, limit)
+    drive = "label" if f.label else await _narrowest(store, f, params)
+    if drive is None:
+        return Found([], None, None, None)
+    direction: Literal["older", "newer"] = "newer" if newer else "older"
+    if direction == "newer":
+        params["bound"] = f.until if f.until is not None else END_OF_TIME
+    else:
+        params["bound"] = f.since if f.since is not None else 0
+        start = min(start, (f.until, 0)) if f.until is not None else start
+    hits, reached = await _walk(store, drive, direction, params, start, limit + 1)
+    is_more = len(hits) > limit
+    hits = hits[:limit]
+    if direction == "newer":
+        hits.reverse()
+        # Stopped on the way up: the newest seen so far is where a further look begins.
+        ahead = cursor(hits[0]) if is_more and hits else cursor(reached) if reached and not is_more else None
+        back = cursor(hits[-1]) if hits else cursor(start)
+        return Found([id for _, id in hits], back, ahead, None)
+    onward = hits[-1] if is_more else reached
+    return Found(
+        [id for _, id in hits],
+        cursor(onward) if onward else None,
+        (cursor(hits[0]) if hits else cursor(start)) if older else None,
+        reached[0] if reached and not is_more else None,
+    )
+
+
+async def _find_task_id(store: Store, f: TaskFilter, params: Params, limit: int) -> Found:
+    try:
+        params["task_id"] = task_ids.encode(f.task_id)
+    except UnicodeEncodeError:
+        return Found([], None, None, None)
+    rows = await store.fetch_all(SQL["find_by_task_id"], {**params, "chunk": limit})
+    since, until = f.since or 0, f.until if f.until is not None else END_OF_TIME
+    return Found([row[0] for row in rows if row[2] and since <= row[1] < until], None, None, None)
+
+
+async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
+    """The index that the fewest tasks stand under; None when the counters know that nothing matches."""
+    narrow = {"state": len(f.states), "name": f.name, "queue": f.queue, "worker": f.worker}
+    candidates = [drive for drive, value in narrow.items() if value]
+    broad = bool(f.engine or f.app or f.environment)
+    if not candidates and not broad:
+        return "first"
+    if len(candidates) == 1 and not broad:
+        return candidates[0]
+    row = await store.fetch_one(SQL["weigh"], params)
+    assert row is not None
+    if not row[3]:
+        return None
+    # Workers have no counter of their own; the tasks of one are few beside those of a name or a queue.
+    weights = {"state": row[0], "name": row[1], "queue": row[2], "worker": min(row[:3], default=0) // 8 or 1}
+    return min(candidates, key=lambda drive: weights[drive], default="first")
+
+
+async def _walk(
+    store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, wanted: int
+) -> tuple[list[Position], Position | None]:
+    """Up to `wanted` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""
+    block = SQL[f"walk_{drive}_{direction}"]
+    is_older = direction == "older"
+    mask = int(params["states"])
+    streams: list[Mapping[str, int]] = [{}]
+    if drive == "state":
+        streams = [{"state": code} for code in STATES.values() if mask >> code & 1]
+    deadline = clock.ticks() + WALK_US
+    hits: list[Position] = []
+    chunk = wanted
+    while True:
+        found: list[Position] = []
+        # Each state is its own stretch of the index. What lies beyond the nearest end of a stretch is not yet known to
+        # be complete, so it is left for the next round.
+        horizon: Position | None = None
+        for stream in streams:
+            rows = await store.fetch_all(block, {**params, **stream, "at": start[0], "id": start[1], "chunk": chunk})
+            found += [(at, id) for id, at, matches in rows if matches]
+            if len(rows) == chunk:
+                last = (rows[-1][1], rows[-1][0])
+                nearer = horizon is None or (last > horizon if is_older else last < horizon)
+                horizon = last if nearer else horizon
+        found.sort(reverse=is_older)
+        if horizon is not None:
+            found = [hit for hit in found if (hit >= horizon if is_older else hit <= horizon)]
+        hits += found
+        if horizon is None or len(hits) >= wanted:
+            return hits[:wanted], None
+        if clock.ticks() > deadline:
+            return hits, horizon
+        start = horizon
+        chunk = min(chunk * 4, CHUNK_LIMIT)

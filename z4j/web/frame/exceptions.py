@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One place where an exception becomes an answer: a page for people, RFC 9457 JSON for programs.
+
+What is expected (`Z4jError`) is said as it is. Anything else is logged under the request's id, and only that id is told.
+"""
+
+from __future__ import annotations
+
+import http
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+
+from z4j import logs
+from z4j.exceptions import Z4jError
+
+
+def wants_json(connection: HTTPConnection) -> bool:
+    """By path first, then by what the client accepts."""
+    path = connection.scope["path"]
+    if path.endswith(".json") or path.startswith("/api/"):
+        return True
+    return "text/html" not in connection.headers.get("accept", "*/*") and "json" in connection.headers.get("accept", "")
+
+
+async def answer(connection: HTTPConnection, status: int, message: str, hint: str = "") -> Response:
+    """The one shape of every error."""
+    request_id = str(connection.scope.get("request_id", ""))
+    connection.scope["refusal"] = message  # for the audit log, see `audit_trail`
+    title = http.HTTPStatus(status).phrase
+    if wants_json(connection):
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": message,
+            "hint": hint,
+            "request": request_id,
+        }
+        return JSONResponse(body, status, media_type="application/problem+json")
+    from z4j.web.frame.render import error_page
+
+    return await error_page(connection, status, title, message, hint, request_id)
+
+
+async def on_expected(connection: HTTPConnection, error: Exception) -> Response:
+    """A `Z4jError`."""
+    assert isinstance(error, Z4jError)
+    return await answer(connection, error.status, error.message, error.hint)
+
+
+async def on_http(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: no such route, method not allowed."""
+    assert isinstance(error, HTTPException)
+    said = {404: "There is no such page.", 405: "This address does not take that kind of request."}
+    return await answer(request, error.status_code, said.get(error.status_code, str(error.detail)))
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """A bug of ours: generic words and the request's id, the rest in the log."""
+    logs.unexpected(str(request.scope.get("request_id", "")), request.url.path, error)
+    return await answer(
+        request,
+        500,
+        "An unexpected error in z4j: this request was not completed.",
+        "The server's log has the details under the request ID below.",
+    )

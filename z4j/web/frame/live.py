@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""GET /events: server-sent events named after topics. They say that something changed, never what. `since` is when the page was made:
+what changed before it listened, or while it did not, is told first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from z4j.rate_limit import bearer
+from z4j.web.auth.sessions import COOKIE
+from z4j.web.services import services
+
+RETRY_MS = 2_000
+STILL_HERE_S = 15
+
+
+async def events(request: Request) -> Response:
+    """Open until the page goes or the server stops."""
+    found, since = services(request), request.query_params.get("since", "")
+    cookie, token = request.cookies.get(COOKIE), bearer(request.headers.get("authorization"))
+
+    async def stream() -> AsyncIterator[str]:
+        yield f"retry: {RETRY_MS}\n\n"
+        quiet = 0
+        async for topics in found.live.subscribe(int(since) if since.isascii() and since.isdecimal() and len(since) < 19 else None):
+            # At least once a second: somebody who was disabled or signed out hears no more.
+            if not await found.auth.is_still_known(cookie, token):
+                return
+            quiet = 0 if topics else quiet + 1
+            if quiet >= STILL_HERE_S:
+                quiet = 0
+                yield ": still here\n\n"
+            for topic in sorted(topics):
+                yield f"event: {topic}\ndata: changed\n\n"
+
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What happens to every request before and after its endpoint. Pure ASGI, outermost first:
+
+`Request` gives it an id, a time and security headers; `Guard` finds its row in the route table (none: 404), refuses cross-site
+changes, finds out who asks, and checks the role. No endpoint checks a role itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from z4j import clock, logs
+from z4j.connection_limits import admit
+from z4j.exceptions import BadInput, NotAllowed, NotFound, Z4jError
+from z4j.rate_limit import bearer
+from z4j.rules.access import is_allowed
+from z4j.web.auth.sessions import COOKIE, NOBODY
+
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+BODY_LIMIT: Final = 4 * 1024 * 1024
+STRANGER_LIMIT: Final = 64 * 1024
+"""Bytes of a request of nobody known: a name and a password."""
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class RequestEnvelope:
+    """Id, time, security headers, one line in the access log. `scope["came_at"]` is when the request came, before anything was read for it
+    (microseconds UTC): what changes while a page is made is newer than that."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(6)
+        scope["request_id"] = request_id
+        scope["came_at"] = clock.now()
+        began = clock.ticks()
+        status = 0
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers["x-request-id"] = request_id
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_on)
+        finally:
+            path = scope["path"]
+            if not path.startswith("/static/") and path != "/events":
+                who = scope.get("identity", NOBODY).name or "-"
+                logs.access(scope["method"], path, status, clock.ticks() - began, who, request_id)
+
+
+class TooLarge(BadInput):
+    """More was sent than anything here takes."""
+
+    status = 413
+
+
+def limit_body(receive: Receive, limit: int) -> Receive:
+    """`receive`, but a body longer than `limit` bytes raises TooLarge."""
+    total = 0
+
+    async def receive_some() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise TooLarge(f"The request is longer than {limit:,} bytes. Nothing was changed.")
+        return message
+
+    return receive_some
+
+
+class Guard:
+    """Deny by default: only what stands in the route table passes, and only for those it names."""
+
+    def __init__(self, app: ASGIApp, find: Callable[[str, str], str | None], answer_error: Any) -> None:
+        """`find(method, path)` gives the role a route needs, or None; `answer_error(connection, error)` makes a response."""
+        self.app = app
+        self.find = find
+        self.answer_error = answer_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        try:
+            response = await self._check(connection, scope)
+        except Z4jError as error:
+            response = await self.answer_error(connection, error)
+        if response is not None:
+            await response(scope, receive, send)
+            return
+        await self.app(scope, limit_body(receive, BODY_LIMIT if scope["identity"].is_known else STRANGER_LIMIT), send)
+
+    async def _check(self, connection: HTTPConnection, scope: Scope) -> Response | None:
+        method, path = scope["method"], scope["path"]
+        services = connection.app.state.services
+        address = scope["client"][0] if scope.get("client") else ""
+        token = bearer(connection.headers.get("authorization"))
+        if method not in SAFE:
+            try:
+                refuse_cross_site(connection.headers)
+            except NotAllowed:  # by whose name it came is recorded
+                scope["identity"] = await services.auth.identify(connection.cookies.get(COOKIE), token, address)
+                raise
+        needed = self.find(method, path)
+        scope["identity"] = identity = NOBODY
+        if needed == "public" and path.startswith(("/static/", "/healthz")):
+            return None
+        scope["identity"] = identity = await services.auth.identify(connection.cookies.get(COOKIE), token, address)
+        if identity.is_known:
+            admit(scope)
+        if needed is None:
+            raise NotFound("There is no such page.", "The rail on the left leads to every page there is.")
+        if is_allowed(identity.role, needed):
+            return None
+        if not identity.is_known:
+            if token or path.startswith("/api/") or path.endswith((".json", ".csv")) or method not in SAFE:
+                raise SignInNeeded("You are not signed in, or not any more. Nothing was changed.", "Sign in and try again.")
+            asked = path + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+            return RedirectResponse("/login" if asked == "/" else f"/login?next={quote(asked, safe='')}", status_code=303)
+        raise NotAllowed(f"Your role, {identity.role}, may not do this; it needs {needed}. Nothing was changed.", "Ask an administrator.")
+
+
+def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], str | None]:
+    """From (method, path, role) rows: the role a request needs, or None when no row matches. HEAD counts as GET."""
+    table = [(method, compile_path(path)[0], role) for method, path, role in rows]
+
+    def find(method: str, path: str) -> str | None:
+        asked = "GET" if method == "HEAD" else method
+        return next((role for of, pattern, role in table if of == asked and pattern.match(path)), None)
+
+    return find
+
+
+class SignInNeeded(NotAllowed):
+    """Nobody is known behind the request."""
+
+    status = 401
+
+
+def refuse_cross_site(headers: Headers) -> None:
+    """Only our own pages, and clients that are no browsers, may change anything. Raises NotAllowed."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise NotAllowed("This request came from another site and was refused. Nothing was changed.")
+        return
+    origin = headers.get("origin")
+    if origin is None:
+        if headers.get("authorization"):
+            return  # an API client: a browser would not send a bearer token by itself
+        raise NotAllowed("This request does not say where it comes from and was refused. Nothing was changed.", "Send an Origin header.")
+    if urlsplit(origin).netloc != headers.get("host", ""):
+        raise NotAllowed("This request came from another site and was refused. Nothing was changed.")

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What stands around every page of a signed-in person: rail, chips, strip, who is signed in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+
+from z4j import __version__, clock
+from z4j.rules.access import is_allowed
+from z4j.store.fleet import agents
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks.counters import Counts, Facet, count_scopes
+from z4j.store.tasks.minute_stats import strip_numbers
+from z4j.web.frame import strip
+from z4j.web.frame.formats import HOUR, plural
+from z4j.web.frame.render import Choice, ChoiceGroup, RailItem, Shell, notice_of, theme_of
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.services import services
+
+CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
+"""More values than this of one filter are not chips any more but stay in the query box and the facets."""
+SCOPED: Final = ("tasks", "queues", "workers", "schedules")
+"""Sections whose pages can be narrowed to an environment, an app or an engine."""
+HEARD_US: Final = 3_000_000
+RAIL: Final = (
+    ("Tasks", "tasks", "/tasks", "t", "viewer"),
+    ("Queues", "queues", "/queues", "q", "viewer"),
+    ("Workers", "workers", "/workers", "w", "viewer"),
+    ("Schedules", "schedules", "/schedules", "d", "viewer"),
+    ("Changes", "changes", "/changes", "c", "viewer"),
+    ("Settings", "settings", "/settings", "s", "auditor"),
+)
+
+
+async def make_shell(request: Request, section: str, filters: Filters | None = None) -> Shell:
+    """The shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
+    store, identity, now = services(request).store, request.scope["identity"], request.scope["came_at"]
+    mine = filters if filters is not None else strip.scope_of(request)
+    scope = mine.scope()
+    path = request.url.path
+    is_scoped = section in SCOPED
+    known = await count_scopes(store) if is_scoped else Counts()
+    return Shell(
+        now=now,
+        theme=theme_of(request),
+        path=f"{path}?{request.url.query}" if request.url.query else path,
+        user=identity.name,
+        role=identity.role,
+        rail=tuple(
+            RailItem(word, icon, scope.href(href) if icon in SCOPED else href, icon == section, key)
+            for word, icon, href, key, role in RAIL
+            if is_allowed(identity.role, role)
+        ),
+        chips=chips(known, mine, path) if is_scoped else (),
+        strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarm_of(request)),
+        strip_href=scope.href("/strip"),
+        heard=await _heard(store, now),
+        version=__version__.partition("+")[0],
+        notice=notice_of(request),
+    )
+
+
+async def _heard(store: Store, now: int) -> str:
+    """How many agents are there. Those that went without a word stand in the strip. Read at most every few seconds, for every page."""
+    until, text = store.memo.get("heard", (0, ""))
+    if clock.ticks() >= until:
+        connected, seen = await agents.count_connected(store, since=now - HOUR)
+        text = f"{plural(connected, 'agent')} connected" if connected else "no agent connected" if seen else "no agent in the last hour"
+        store.memo["heard"] = (clock.ticks() + HEARD_US, text)
+    return str(text)
+
+
+def chips(known: Counts, filters: Filters, path: str) -> tuple[ChoiceGroup, ...]:
+    """Environment, app and engine as chips: a click narrows to one, a second click widens again."""
+    groups = (("environment", known.by_environment), ("app", known.by_app), ("engine", known.by_engine))
+    return tuple(
+        ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(found, getattr(filters, title), CHIPS[title])))
+        for title, found in groups
+        if len(found) > 1 or getattr(filters, title)
+    )
+
+
+def _words(found: Facet, chosen: str, most: int) -> list[str]:
+    words = [word for word, _ in found if word]
+    shown = sorted(words[:most])
+    return shown if not chosen or chosen in shown else [*shown, chosen]
+
+
+def _chip(filters: Filters, path: str, title: str, word: str) -> Choice:
+    is_on = getattr(filters, title) == word
+    return Choice(word, filters.but(**{title: "" if is_on else word}).href(path), is_on)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The strip of linked numbers on every page, and the region that refreshes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.rules.access import is_allowed
+from z4j.store.tasks.minute_stats import StripNumbers, strip_numbers
+from z4j.web.frame.formats import duration, number
+from z4j.web.frame.render import Number, respond, to_html
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.services import services
+
+BAD = ("lost", "expired", "rejected", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class StripRegion:
+    """The context of _strip.html."""
+
+    strip: tuple[Number, ...]
+
+
+def scope_of(request: Request) -> Filters:
+    """The filters every page knows, from its URL."""
+    query = request.query_params
+    return Filters(
+        engine=query.get("engine", "")[:1_000], app=query.get("app", "")[:1_000], environment=query.get("environment", "")[:1_000]
+    )
+
+
+def alarm_of(request: Request) -> tuple[Number, ...]:
+    """The audit log, when it is not what was written; a link for those who may read it."""
+    alarm, may_read = services(request).audit.alarm, is_allowed(request.scope["identity"].role, "auditor")
+    if alarm is None:
+        return ()
+    return (Number("audit log", "altered", "/changes/audit" if may_read else "/changes", f"from row {number(alarm.row)}", "failed"),)
+
+
+def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]:
+    """Each number with what to compare it with and the rows behind it."""
+    failed_usual = "" if numbers.failed_usual is None else f"usual {number(round(numbers.failed_usual))}"
+    is_worse = numbers.failed_hour > 2 * (numbers.failed_usual or 0) and numbers.failed_hour > 0
+    oldest = None if numbers.oldest_waiting_at is None else max(now - numbers.oldest_waiting_at, 0)
+    waiting = scope.but(state=("queued", "received"))
+    return (
+        Number("finished / min", number(round(numbers.finished_per_min)), scope.but(state=("succeeded",)).href(), _change(numbers)),
+        Number(
+            "failed / hour", number(numbers.failed_hour), scope.but(state=BAD, since="1h").href(), failed_usual,
+            "failed" if is_worse else "",
+        ),
+        Number("running", number(numbers.running), scope.but(state=("running",)).href()),
+        Number("waiting", number(numbers.waiting), waiting.href()),
+        Number(
+            "longest wait", duration(oldest), waiting.but(queue=numbers.oldest_waiting_queue).href(), numbers.oldest_waiting_queue
+        ),
+        Number("retrying", number(numbers.retrying), scope.but(state=("retrying",)).href()),
+        Number(
+            "silent agents", number(numbers.silent_agents), scope.href("/workers"), state="failed" if numbers.silent_agents else ""
+        ),
+    )  # fmt: skip
+
+
+def _change(numbers: StripNumbers) -> str:
+    if numbers.finished_before < 1:
+        return ""
+    change = round((numbers.finished_per_min / numbers.finished_before - 1) * 100)
+    sign = "+" if change > 0 else "−" if change < 0 else "±"
+    return f"{sign}{abs(change):,}\u202f%"
+
+
+async def region(request: Request) -> Response:
+    """GET /strip: the numbers alone, for a page that is open already."""
+    now, scope = clock.now(), scope_of(request)
+    numbers = await strip_numbers(services(request).store, scope.for_store(now))
+    return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarm_of(request)))))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Changes: what people asked of the agents, and the audit log of everything they did."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.exceptions import BadInput
+from z4j.rules.access import is_allowed
+from z4j.rules.audit.checkpoints import Checkpoint
+from z4j.rules.audit.entries import AuditRow
+from z4j.store.access import audit, audit_checkpoints
+from z4j.store.operations import commands
+from z4j.store.operations.commands import NEWEST, CommandRow
+from z4j.web.frame import export
+from z4j.web.frame.render import Notice, Shell, render
+from z4j.web.frame.shell import make_shell
+from z4j.web.services import services
+
+PAGE: Final = 100
+EXPORT: Final = 10_000
+COMMAND_COLUMNS: Final = (
+    "created_at", "asked_by", "action", "engine", "task_id", "target", "status", "reason", "sent_at", "ended_at", "id",
+)  # fmt: skip
+AUDIT_COLUMNS: Final = ("seq", "at", "actor", "role", "action", "target", "outcome", "detail", "address", "key_id")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandsPage:
+    """The context of changes/list.html."""
+
+    shell: Shell
+    rows: tuple[CommandRow, ...]
+    older_href: str
+    live_href: str
+    may_audit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """A row of the log with its detail as short text."""
+
+    row: AuditRow
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """The context of changes/audit.html."""
+
+    shell: Shell
+    lines: tuple[AuditLine, ...]
+    older_href: str
+    public_key: str = ""
+    key_id: str = ""
+    signed: Checkpoint | None = None
+    alarm: Notice | None = None
+
+
+async def list_page(request: Request) -> Response:
+    """GET /changes: commands, newest first."""
+    before = before_of(request)
+    rows = await commands.list_commands(services(request).store, before=before, limit=PAGE + 1)
+    page = CommandsPage(
+        shell=await make_shell(request, "changes"),
+        rows=tuple(rows[:PAGE]),
+        older_href=f"/changes?before={rows[PAGE - 1].created_at}" if len(rows) > PAGE else "",
+        live_href="/changes" if before == NEWEST else f"/changes?before={before}",
+        may_audit=is_allowed(request.scope["identity"].role, "auditor"),
+    )
+    return render(request, "changes/list.html", page)
+
+
+async def audit_page(request: Request) -> Response:
+    """GET /changes/audit: the log, newest first."""
+    rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE + 1)
+    page = AuditPage(
+        shell=await make_shell(request, "changes"),
+        lines=tuple(AuditLine(row, _detail(row.detail)) for row in rows[:PAGE]),
+        older_href=f"/changes/audit?before={rows[PAGE - 1].seq}" if len(rows) > PAGE else "",
+        public_key=services(request).audit.signer.public_text,
+        key_id=services(request).audit.signer.key_id,
+        signed=await audit_checkpoints.newest_checkpoint(services(request).store),
+        alarm=_alarm(request),
+    )
+    return render(request, "changes/audit.html", page)
+
+
+def _alarm(request: Request) -> Notice | None:
+    """Why the log cannot be trusted, and what to do."""
+    alarm = services(request).audit.alarm
+    if alarm is None:
+        return None
+    text = f"The audit log is not what was written: {alarm.why}. Tasks, commands and pages keep working."
+    hint = "Run z4j audit verify on the server, compare with a backup, and find out who had access to the data folder."
+    return Notice("bad", f"{text} {hint}")
+
+
+def _detail(text: str) -> str:
+    return ", ".join(f"{name} {value}" for name, value in json.loads(text).items() if value not in ("", None))
+
+
+def before_of(request: Request) -> int:
+    """Where the page before ended. Raises BadInput."""
+    text = request.query_params.get("before", "")
+    if not text:
+        return NEWEST
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise BadInput("This page of the list does not exist.", "Open the list again from its beginning.")
+    return min(int(text), NEWEST)
+
+
+async def list_json(request: Request) -> Response:
+    """GET /changes.json: `before` is the created_at of the last one of the page before."""
+    rows = await commands.list_commands(services(request).store, before=before_of(request), limit=PAGE)
+    return export.to_json({"commands": [export.plain(row) for row in rows]})
+
+
+async def list_csv(request: Request) -> Response:
+    """GET /changes.csv."""
+    rows = await commands.list_commands(services(request).store, limit=EXPORT)
+    return await export.to_csv(request, "changes", COMMAND_COLUMNS, export.each(rows))
+
+
+async def audit_json(request: Request) -> Response:
+    """GET /changes/audit.json: with each row's code, so that the chain can be checked elsewhere."""
+    rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE)
+    return export.to_json({"audit": [{**export.plain(row), "mac": row.mac.hex()} for row in rows]})
+
+
+async def audit_csv(request: Request) -> Response:
+    """GET /changes/audit.csv."""
+    rows = await audit.list_audit(services(request).store, limit=EXPORT)
+    return await export.to_csv(request, "audit", AUDIT_COLUMNS, export.each(rows))

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The one form for schedules of every scheduler: what is typed, what it means in words and times, and what an edit would change."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState, Z4jError
+from z4j.operations.schedule_request import ScheduleRequest, changes_of
+from z4j.rules.schedules.dialects import DIALECTS
+from z4j.rules.schedules.due_times import clock_changes, sentence, zones
+from z4j.store.fleet import agents, apps
+from z4j.store.operations.seal import SealError
+from z4j.store.schedules import schedules
+from z4j.store.schedules.schedules import OWN, ScheduleRow
+from z4j.web import command_requests
+from z4j.web.auth.audit_trail import refused
+from z4j.web.frame.forms import read_form
+from z4j.web.frame.render import Notice, Shell, render, respond, see_other, to_html
+from z4j.web.frame.shell import make_shell
+from z4j.web.frame.times import TwoTimes, two_times, viewer_zone
+from z4j.web.pages.schedules.detail import NEXT, find_schedule
+from z4j.web.pages.schedules.fields import engine_of, values_of, wanted_of
+from z4j.web.pages.schedules.list import WORDS
+from z4j.web.pages.tasks.actions import LONGEST
+from z4j.web.services import services
+
+KINDS: Final = (("built", "times of day"), ("cron", "cron expression"), ("interval", "interval"), ("once", "once"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a schedule can stand."""
+
+    app: str
+    environment: str
+    scheduler: str
+    word: str
+    note: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the form means as it is filled in."""
+
+    wrong: str = ""
+    hint: str = ""
+    says: str = ""
+    zone: str = ""
+    viewer: str = ""
+    times: tuple[TwoTimes, ...] = ()
+    warnings: tuple[str, ...] = ()
+    changes: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FormPage:
+    """The context of schedules/form.html. `row` is None for a new one; `places` are there while none is chosen."""
+
+    shell: Shell
+    row: ScheduleRow | None
+    places: tuple[Place, ...]
+    scheduler: str
+    word: str
+    values: dict[str, str]
+    kinds: tuple[tuple[str, str], ...]
+    zones: tuple[str, ...]
+    one_zone: str
+    has_seconds: bool
+    environments: tuple[tuple[str, str], ...]
+    engines: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]
+    brokers: tuple[tuple[str, str], ...]
+    """Where agents of the app use several, or the schedule names one; else empty."""
+    preview: Preview
+    is_review: bool
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewPart:
+    """The context of schedules/_preview.html."""
+
+    preview: Preview
+
+
+async def new_page(request: Request) -> Response:
+    """GET /schedules/new: where it shall stand, then the form."""
+    query = dict(request.query_params)
+    if not query.get("scheduler"):
+        made = await _page(request, None, {}, places=await _places(request))
+        return render(request, "schedules/form.html", made)
+    values = {
+        "kind": "built", "every": "daily", "time": "02:30", "minute": "0", "n": "5", "day": "1", "day_mon": "on", "seconds": "300",
+        "timezone": viewer_zone(request), "is_enabled": "on", "catch_up": "skip", "overlap": "allow", "args": "[]", "kwargs": "{}",
+    } | query  # fmt: skip
+    if "interval" not in DIALECTS.get(query["scheduler"], DIALECTS[OWN]).kinds:
+        values["seconds"] = ""
+    return render(request, "schedules/form.html", await _page(request, None, values, is_first=True))
+
+
+async def create(request: Request) -> Response:
+    """POST /schedules/new."""
+    form = await read_form(request, LONGEST)
+    if form.get("step") != "save":
+        return render(request, "schedules/form.html", await _page(request, None, form))
+    try:
+        wanted = await wanted_of(request, form, None)
+        id = await services(request).schedules.create(request.scope["identity"], wanted, form.get("reason", ""))
+    except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState, SealError) as error:
+        refused(request, error.message)
+        return render(request, "schedules/form.html", await _page(request, None, form, notice=_notice(error)))
+    if id is not None:
+        return see_other(f"/schedules/{id}", Notice("good", f"{wanted.name} was created."))
+    said = f"Asked {WORDS[wanted.scheduler]} to create {wanted.name}; it stands here as soon as it is listed."
+    return see_other("/schedules?" + urlencode({"scheduler": wanted.scheduler}), Notice("good", said))
+
+
+async def edit_page(request: Request) -> Response:
+    """GET /schedules/{id}/edit."""
+    row = await find_schedule(request)
+    return render(request, "schedules/form.html", await _page(request, row, values_of(row), is_first=True))
+
+
+async def edit(request: Request) -> Response:
+    """POST /schedules/{id}/edit: first what would change, then the change."""
+    form, row = await read_form(request, LONGEST), await find_schedule(request)
+    if form.get("step") != "save":
+        return render(request, "schedules/form.html", await _page(request, row, form, is_review=form.get("step") == "review"))
+    try:
+        wanted = await wanted_of(request, form, row)
+        await services(request).schedules.edit(request.scope["identity"], row, wanted, form.get("reason", ""))
+    except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState, SealError) as error:
+        refused(request, error.message)
+        return render(request, "schedules/form.html", await _page(request, row, form, notice=_notice(error)))
+    said = f"{wanted.name} was changed." if row.is_own or row.is_by_override else "Asked its scheduler to change it."
+    return see_other(f"/schedules/{row.id}", Notice("good", said))
+
+
+async def preview_part(request: Request) -> Response:
+    """POST /schedules/preview: what the form means, while it is filled in."""
+    form = await read_form(request, LONGEST)
+    row = None
+    if form.get("id", "").isdecimal() and len(form["id"]) < 18:
+        row = await schedules.get_schedule(services(request).store, int(form["id"]))
+    return respond(request, to_html("schedules/_preview.html", PreviewPart(await preview(request, form, row))))
+
+
+def _notice(error: Z4jError) -> str:
+    return f"{error.message} {error.hint}".strip()
+
+
+# -- what the page needs -----------------------------------------------------------------------------------------------------
+async def _page(
+    request: Request, row: ScheduleRow | None, values: dict[str, str], *, places: tuple[Place, ...] = (), notice: str = "",
+    is_review: bool = False, is_first: bool = False,
+) -> FormPage:  # fmt: skip
+    store, scheduler = services(request).store, row.scheduler if row else values.get("scheduler", "")
+    dialect = DIALECTS.get(scheduler, DIALECTS[OWN])
+    app, environment = (row.app, row.environment) if row else (values.get("app", ""), values.get("environment", ""))
+    one_zone = "" if dialect.has_zones or not scheduler else await _zone(request, app, environment, scheduler)
+    engine = "" if scheduler == OWN and not row else await engine_of(request, row, values)
+    engines, environments = await _own_choices(request, app) if scheduler == OWN else ((), ())
+    names = [
+        of.name for of in await agents.list_task_names(store)
+        if of.app == app and engine in ("", of.engine) and environment in ("", of.environment)
+    ]  # fmt: skip
+    if not names:  # of a scheduler that runs functions
+        names = [of.task_name for of in await schedules.list_schedules(store) if (of.app, of.scheduler) == (app, scheduler)]
+    seen = await preview(request, values, row) if scheduler and (row is not None or not is_first or values.get("name")) else Preview()
+    return FormPage(
+        shell=await make_shell(request, "schedules"),
+        row=row,
+        places=places,
+        scheduler=scheduler,
+        word=WORDS.get(scheduler, scheduler),
+        values={"app": app, "environment": environment, "scheduler": scheduler} | values | ({"notice": notice} if notice else {}),
+        kinds=tuple((kind, word) for kind, word in KINDS if kind in dialect.kinds or kind == "built"),
+        zones=("UTC", *zones()),
+        one_zone=one_zone,
+        has_seconds=dialect.has_seconds,
+        environments=environments,
+        engines=engines,
+        names=tuple(dict.fromkeys(names)),
+        brokers=await _brokers(request, app, values) if scheduler == OWN else (),
+        preview=seen,
+        is_review=is_review and not seen.wrong,
+        action=f"/schedules/{row.id}/edit" if row else "/schedules/new",
+    )
+
+
+async def _places(request: Request) -> tuple[Place, ...]:
+    """Every scheduler that takes new entries, z4j's own for each app first."""
+    store = services(request).store
+    found = [Place(app.name, "", OWN, "z4j", "Runs here; tasks of any engine of the app.", "") for app in await apps.list_apps(store)]
+    seen = set()
+    for of in await schedules.list_schedulers(store):
+        key = (of.app, of.environment, of.scheduler)
+        if of.can_create and key not in seen:
+            seen.add(key)
+            kept = "Beside what the code says; z4j keeps it." if of.store == "code" else f"Kept by the scheduler itself ({of.store})."
+            gone = "" if of.left_at is None else " Not connected now."
+            found.append(Place(of.app, of.environment, of.scheduler, WORDS.get(of.scheduler, of.scheduler), kept + gone, ""))
+    return tuple(
+        dataclasses.replace(
+            of, href="/schedules/new?" + urlencode({"app": of.app, "environment": of.environment, "scheduler": of.scheduler})
+        )
+        for of in found
+    )  # fmt: skip
+
+
+async def _zone(request: Request, app: str, environment: str, scheduler: str) -> str:
+    blank = ScheduleRequest(app, environment, scheduler, "", "", "", "", "", "")
+    return await services(request).schedules.zone_of(blank) or "UTC"
+
+
+async def _own_choices(request: Request, app: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Engines and environments of an app, as its registered tasks and its connected agents tell them."""
+    found = services(request)
+    engines = {of.engine for of in await agents.list_task_names(found.store) if of.app == app}
+    app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
+    environments = {link.environment for link in found.hub.of_app(app_id)}
+    if len(environments) < 2:
+        environments |= {""}
+    return tuple((of, of) for of in sorted(engines)), tuple((of, of or "any") for of in sorted(environments))
+
+
+async def _brokers(request: Request, app: str, values: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    found = services(request)
+    app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
+    same, named = found.hub.same_brokers(), values.get("broker", "")
+    engines = {engine for link in found.hub.of_app(app_id) for engine in link.brokers if values.get("engine", "") in ("", engine)}
+    known = {same.get((app_id, engine, each), each) for engine in engines for each in found.hub.brokers_of(app_id, engine)}
+    known |= {named} if named else set()
+    return (("", "any that has the task"), *((each, each) for each in sorted(known))) if len(known) > 1 or named else ()
+
+
+# -- what it means ----------------------------------------------------------------------------------------------------------
+async def preview(request: Request, form: dict[str, str], row: ScheduleRow | None) -> Preview:
+    """What the form means as it stands; `wrong` says why it cannot be saved."""
+    viewer, now = viewer_zone(request), clock.now()
+    form = form | {name: form.get(name) or "?" for name in ("name", "task_name")}
+    try:
+        wanted = await services(request).schedules.checked(await wanted_of(request, form, row))
+    except (BadInput, NotFound) as error:
+        return Preview(wrong=error.message.replace(" Nothing was changed.", ""), hint=error.hint)
+    dialect = DIALECTS[wanted.scheduler]
+    timing = schedules.timing_of(
+        wanted.scheduler, wanted.kind, wanted.expression, wanted.timezone, wanted.starts_at or now, wanted.starts_at, wanted.ends_at
+    )
+    own = wanted.scheduler == OWN
+    warned = []
+    for of in clock_changes(timing, now):
+        day, _, time = of.local.partition(" ")
+        many = f" and {of.count - 1} more" if of.count > 1 else ""
+        if of.is_gap:
+            then = "they run as much later as the clocks skip" if own else f"what happens then is up to {dialect.word}"
+            warned.append(f"On {day} {time}{many} does not exist in {wanted.timezone}: {then}.")
+        else:
+            then = "it runs the first time only" if own else f"whether it runs twice is up to {dialect.word}"
+            warned.append(f"On {day} {time}{many} comes twice in {wanted.timezone}: {then}.")
+    parameters = await command_requests.parameters_of(
+        services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment
+    )
+    if parameters is None and wanted.task_name != "?":
+        warned.append(f"No connected worker has registered {wanted.task_name}; what nobody knows fails when it is due.")
+    return Preview(
+        says=sentence(wanted.kind, wanted.expression, day_or=dialect.day_or),
+        zone=wanted.timezone or "UTC",
+        viewer=viewer,
+        times=tuple(two_times(at, wanted.timezone, viewer) for at in timing.upcoming(now, NEXT)),
+        warnings=tuple(warned),
+        changes=changes_of(row, wanted) if row is not None else {},
+    )

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Schedules of every scheduler in one table, those due next first, each with what its last due times came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.rules.access import may_act
+from z4j.rules.schedules.dialects import DIALECTS
+from z4j.rules.schedules.due_times import sentence
+from z4j.rules.schedules.fires import GRACE, FireFacts, Health, grace_of, health
+from z4j.store.schedules import fires, schedules
+from z4j.store.schedules.fires import FireRow
+from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
+from z4j.store.sqlite.db import Store
+from z4j.web.frame import export
+from z4j.web.frame.formats import number, plural
+from z4j.web.frame.render import Choice, Shell, render
+from z4j.web.frame.shell import make_shell
+from z4j.web.frame.strip import scope_of
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.services import services
+
+STRIP: Final = 20
+"""Fires of each schedule in the list's strips."""
+WORRYING: Final = ("missed", "failed", "double")
+WORDS: Final = {name: dialect.word for name, dialect in DIALECTS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One fire in a strip: how tall (1 to 3, of lateness), in which state's colour, and what it says."""
+
+    state: str
+    x: int
+    height: int
+    label: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleLine:
+    """A schedule as one row."""
+
+    row: ScheduleRow
+    health: Health
+    scheduler: str
+    says: str
+    bars: tuple[Bar, ...]
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulesPage:
+    """The context of schedules/list.html."""
+
+    shell: Shell
+    lines: tuple[ScheduleLine, ...]
+    summary: str
+    schedulers: tuple[Choice, ...]
+    states: tuple[Choice, ...]
+    live_href: str
+    is_filtered: bool
+    may_create: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is known of the processes behind each scheduler, by (app id, environment, scheduler)."""
+
+    rows: dict[tuple[int, str, str], list[SchedulerRow]]
+
+    def grace(self, row: ScheduleRow) -> int:
+        """How late a fire of it may be told."""
+        if row.is_own:
+            return GRACE + row.jitter_us
+        firing = [of for of in self.of(row) if of.is_firing]
+        return grace_of(firing[0].tick_us) if firing else GRACE
+
+    def of(self, row: ScheduleRow) -> list[SchedulerRow]:
+        return self.rows.get((row.app_id, row.environment, row.scheduler), [])
+
+    def health(self, row: ScheduleRow, latest: Sequence[FireRow], now: int) -> Health:
+        """What an operator should think of it."""
+        grace = self.grace(row)
+        firing = [of for of in self.of(row) if of.is_firing]
+        is_connected = any(of.left_at is None for of in firing)
+        return health(
+            now, kind=row.kind, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
+            silent_since=None if is_connected or row.is_own else max((of.left_at or 0 for of in firing), default=None),
+            latest=[facts_of(fire, grace) for fire in latest],
+        )  # fmt: skip
+
+
+def facts_of(fire: FireRow, grace: int) -> FireFacts:
+    """A stored fire as the rules know it."""
+    return FireFacts(fire.due_at, fire.fired_at, fire.outcome, fire.is_double, grace)
+
+
+async def places(store: Store) -> Places:
+    """Every scheduler's processes, the connected ones first."""
+    found: dict[tuple[int, str, str], list[SchedulerRow]] = {}
+    for row in await schedules.list_schedulers(store):
+        found.setdefault((row.app_id, row.environment, row.scheduler), []).append(row)
+    return Places(found)
+
+
+async def list_lines(store: Store, scope: Filters, now: int) -> tuple[list[ScheduleLine], Places]:
+    """Every schedule of the scope, those due next first."""
+    known, latest = await places(store), await fires.list_latest(store, STRIP)
+    found = []
+    for row in await schedules.list_schedules(store):
+        if all(getattr(scope, name) in ("", getattr(row, name)) for name in ("app", "environment", "engine")):
+            mine = latest.get(row.id, [])
+            found.append(line(row, known.health(row, mine, now), bars(mine[::-1], known.grace(row), STRIP)))
+    return found, known
+
+
+def line(row: ScheduleRow, state: Health, strip: tuple[Bar, ...]) -> ScheduleLine:
+    """A row of the store as a row of the page."""
+    dialect = DIALECTS.get(row.scheduler)
+    says = sentence(row.kind, row.expression, day_or=dialect is None or dialect.day_or)
+    return ScheduleLine(row, state, WORDS.get(row.scheduler, row.scheduler), says, strip, f"/schedules/{row.id}")
+
+
+def bars(fires_oldest_first: Sequence[FireRow], grace: int, room: int, *, hrefs: bool = False) -> tuple[Bar, ...]:
+    """A strip, the newest at its right end: tall is late."""
+    found = []
+    start = room - len(fires_oldest_first)
+    for place, fire in enumerate(fires_oldest_first):
+        facts = facts_of(fire, grace)
+        late = facts.lateness
+        height = 3 if late is None or late > grace else 2 if late > grace // 4 else 1
+        said = facts.state if late is None else f"{facts.state}, {late / 1_000_000:.1f} s after it was due"
+        href = Filters(task_id=fire.task_id).href() if hrefs and fire.task_id else ""
+        found.append(Bar(facts.state, (start + place) * 10, height, said, href))
+    return tuple(found)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------------
+async def list_page(request: Request) -> Response:
+    """GET /schedules, narrowed by `scheduler` and `state` beside the chips."""
+    scope, now, store = scope_of(request), clock.now(), services(request).store
+    scheduler, state = (request.query_params.get(name, "") for name in ("scheduler", "state"))
+    every, known = await list_lines(store, scope, now)
+    of_scheduler = [of for of in every if scheduler in ("", of.row.scheduler)]
+    shown = [of for of in of_scheduler if state in ("", of.health.state)]
+    page = SchedulesPage(
+        shell=await make_shell(request, "schedules"),
+        lines=tuple(shown),
+        summary=_summary(every),
+        schedulers=_choices(scope, "scheduler", scheduler, [of.row.scheduler for of in every], {"state": state}),
+        states=_choices(scope, "state", state, [of.health.state for of in of_scheduler], {"scheduler": scheduler}),
+        live_href=scope.href("/schedules", scheduler=scheduler or None, state=state or None),
+        is_filtered=bool(scheduler or state or not scope.is_any),
+        may_create=may_act(request.scope["identity"].role, "save_schedule"),
+        notes=tuple(dict.fromkeys(_notes(known, scope))),
+    )
+    return render(request, "schedules/list.html", page)
+
+
+def _summary(lines: Iterable[ScheduleLine]) -> str:
+    every = list(lines)
+    bad = sum(1 for of in every if of.health.state in WORRYING)
+    off = sum(1 for of in every if of.health.state == "off")
+    parts = [plural(len(every), "schedule")]
+    parts += [f"{number(bad)} missed, failed or double"] if bad else []
+    parts += [f"{number(off)} off"] if off else []
+    return ", ".join(parts)
+
+
+def _choices(scope: Filters, name: str, chosen: str, values: list[str], more: dict[str, str]) -> tuple[Choice, ...]:
+    """Each value that there is with how many, the chosen one also when there is none."""
+    counts = {value: values.count(value) for value in sorted({*values, *([chosen] if chosen else [])})}
+    return tuple(
+        Choice(
+            WORDS.get(value, value),
+            _href(scope, {name: "" if value == chosen else value, **more}),
+            value == chosen,
+            count,
+            value if name == "state" else "",
+        )
+        for value, count in counts.items()
+    )
+
+
+def _href(scope: Filters, more: dict[str, str]) -> str:
+    pairs = [*scope.pairs(), *((name, value) for name, value in more.items() if value)]
+    return f"/schedules?{urlencode(pairs)}" if pairs else "/schedules"
+
+
+def _notes(known: Places, scope: Filters) -> Iterable[str]:
+    """What operators should know of schedulers as a whole, the connected ones only."""
+    for rows in known.rows.values():
+        for of in rows:
+            if of.left_at is None and all(getattr(scope, name) in ("", getattr(of, name)) for name in ("app", "environment", "engine")):
+                where = f"{WORDS.get(of.scheduler, of.scheduler)} of {of.app}"
+                yield from (f"{where}: {note}" for note in of.notes)
+                yield from (f"{where}: the change to {key} could not be applied: {why}" for key, why in of.failed.items())
+                if of.is_cut:
+                    yield f"{where}: it holds more schedules than are listed."
+
+
+# -- as rows -----------------------------------------------------------------------------------------------------------------
+def told(of: ScheduleLine) -> dict[str, Any]:
+    """A schedule as JSON and the API tell it."""
+    hidden = ("seen_by", "anchor", "app_id")
+    return {name: value for name, value in export.plain(of.row).items() if name not in hidden} | {
+        "next_at": of.row.next_at if of.row.is_enabled else None,
+        "state": of.health.state,
+        "why": of.health.why,
+        "says": of.says,
+    }
+
+
+async def list_json(request: Request) -> Response:
+    """GET /schedules.json."""
+    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
+    return export.to_json({"schedules": [told(of) for of in lines]})
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRow:
+    """A line of schedules.csv."""
+
+    name: str
+    scheduler: str
+    app: str
+    environment: str
+    engine: str
+    state: str
+    kind: str
+    expression: str
+    timezone: str
+    task_name: str
+    queue: str
+    is_enabled: bool
+    next_at: int | None
+    last_at: int | None
+
+
+async def list_csv(request: Request) -> Response:
+    """GET /schedules.csv."""
+    lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
+    rows = [
+        CsvRow(**{name: getattr(of.row, name) for name in CsvRow.__dataclass_fields__ if name != "state"}, state=of.health.state)
+        for of in lines
+    ]
+    return await export.to_csv(request, "schedules", tuple(CsvRow.__dataclass_fields__), export.each(rows))
+
+
+__all__ = ["OWN", "Bar", "Places", "ScheduleLine", "SchedulesPage", "bars", "facts_of", "line", "list_csv", "list_json", "list_lines",
+           "list_page", "places", "told"]  # fmt: skip

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Settings, Appliance: the state of every background duty, and whether the limits of retention are held."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.duty import WHENEVER_S
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import usage
+from z4j.store.tasks.retention import oldest_task, read_size
+from z4j.store.tasks.usage import Part
+from z4j.web.frame.render import Shell, render
+from z4j.web.frame.shell import make_shell
+from z4j.web.services import services
+
+LISTED = 12
+REMEMBERED_US = 60_000_000
+WORDS = {"tasks": "tasks", "statistics": "statistics per minute", "listed": "listed queues and task names"}
+
+
+@dataclass(frozen=True, slots=True)
+class DutyLine:
+    """One background duty. `every_s` is None where its work comes when it comes."""
+
+    name: str
+    state: str
+    every_s: float | None
+    ran_at: int | None
+    succeeded_at: int | None
+    failing_since: int | None
+    failures: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartLine:
+    """What takes space, about how much, and its share of what may be used."""
+
+    app: str
+    what: str
+    bytes: int
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppliancePage:
+    """The context of settings/appliance.html."""
+
+    shell: Shell
+    days_kept: int
+    gigabytes_kept: float
+    duties: tuple[DutyLine, ...]
+    used_bytes: int
+    free_bytes: int
+    oldest_at: int | None
+    deleted: int
+    deleted_per_s: float
+    why_not_held: str
+    parts: tuple[PartLine, ...]
+    tab: str = "appliance"
+
+
+async def _weigh(store: Store, used: int) -> list[Part]:
+    """Whole tables are read for it, so it is remembered for a minute."""
+    until, known = store.memo.get("parts", (0, None))
+    if known is None or clock.ticks() >= until:
+        known = await usage.weigh(store, used)
+        store.memo["parts"] = (clock.ticks() + REMEMBERED_US, known)
+    found: list[Part] = known
+    return found
+
+
+async def page(request: Request) -> Response:
+    """GET /settings/appliance."""
+    found = services(request)
+    report, settings, store = found.retention.report, found.settings, found.store
+    used, _ = await read_size(store)
+    names = await usage.app_names(store)
+    parts = [part for part in await _weigh(store, used) if part.bytes][:LISTED]
+    made = AppliancePage(
+        shell=await make_shell(request, "settings"),
+        days_kept=settings.days_kept,
+        gigabytes_kept=settings.gigabytes_kept,
+        duties=tuple(
+            DutyLine(
+                duty.name, duty.state, duty.every_s if duty.every_s < WHENEVER_S else None, duty.ran_at, duty.succeeded_at,
+                duty.failing_since, duty.failures, duty.error,
+            )
+            for duty in sorted(found.duties.all(), key=lambda duty: duty.state not in ("failing", "stalled"))
+        ),
+        used_bytes=used,
+        free_bytes=shutil.disk_usage(settings.data).free,
+        oldest_at=await oldest_task(store),
+        deleted=report.deleted,
+        deleted_per_s=report.deleted_per_s,
+        why_not_held=report.why_not_held,
+        parts=tuple(
+            PartLine(names.get(part.app_id, "?"), WORDS[part.kind], part.bytes, round(part.bytes * 100 / max(report.max_bytes, 1)))
+            for part in parts
+        ),
+    )  # fmt: skip
+    return render(request, "settings/appliance.html", made)

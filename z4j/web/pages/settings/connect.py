@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Makes apps, connection strings and API tokens; used by the Settings pages and by the command line alike.
+
+The seal key belongs to the app: it is made with the app's first token, printed once, and never stored. A later token is printed
+without it unless an existing connection string is given to take it from.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from z4j import clock
+from z4j.exceptions import BadInput, NotFound
+from z4j.rules.access import ROLES, weaker
+from z4j.store.access import tokens, users
+from z4j.store.fleet import apps
+from z4j.store.sqlite.db import Connection, Store
+from z4j.web.auth.sessions import check_name, hash_secret
+
+DAY_US = 24 * 3_600_000_000
+HINT_LETTERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """A connection string, shown once. `has_seal_key` is False when the operator has to join the key themselves."""
+
+    app: str
+    url: str
+    token_id: int
+    has_seal_key: bool
+
+
+def key_id(seal_key: str) -> str:
+    """The name of a seal key. Raises BadInput when it is none."""
+    try:
+        secret = base64.urlsafe_b64decode(seal_key + "=" * (-len(seal_key) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise BadInput("The seal key in that connection string is damaged.", "Copy the whole connection string.") from error
+    if len(secret) != 32:
+        raise BadInput("That connection string has no complete seal key.", "Copy the whole connection string.")
+    return hashlib.sha256(secret).hexdigest()[:8]
+
+
+async def connect_app(store: Store, app: str, host: str, by: str, *, seal_from: str = "", label: str = "") -> Connect:
+    """A new connection string for `app`, which is made if it does not exist. `host` is `address:port` as agents reach it.
+
+    Raises BadInput when `seal_from` carries the key of another app.
+    """
+    app, at = check_name(app), clock.now()
+    token = "z4a_" + secrets.token_urlsafe(32)
+    given = (urlsplit(seal_from.strip()).username or "").partition(".")[2] if seal_from else ""
+    if seal_from and not given:
+        raise BadInput("That connection string carries no seal key.", "Take one that was printed with the app's first token.")
+    fresh = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+
+    def create(db: Connection) -> tuple[int, str]:
+        found = apps.find_app(db, app)
+        if found is None:
+            seal = given or fresh
+            app_id = apps.add_app(db, app, key_id(seal), at)
+        elif given and key_id(given) != found.seal_key_id:
+            raise BadInput(f"That connection string has the seal key of another app, not of {found.name}. Nothing was changed.")
+        else:
+            seal, app_id = given, found.id
+        token_id = tokens.add_token(
+            db, kind="agent", hash=hash_secret(token), label=label or app, hint=token[:HINT_LETTERS], app_id=app_id, role=None, at=at, by=by
+        )
+        return token_id, seal
+
+    token_id, seal = await store.write(create, durable=True)
+    return Connect(app, f"z4j+ws://{token}{'.' + seal if seal else ''}@{host}", token_id, bool(seal))
+
+
+async def make_api_token(store: Store, label: str, role: str, days: int | None, by: str, owner: str = "") -> tuple[int, str]:
+    """(id, token) of a new API token. `owner` is the person it belongs to: it ends with them and never may more than they do.
+
+    Raises BadInput for an unknown role, and for one its owner does not have; NotFound when there is no such owner."""
+    if role not in ROLES:
+        raise BadInput(f"There is no role {role!r}.", f"Roles are {', '.join(ROLES)}.")
+    if days is not None and not 0 < days <= 3_650:
+        raise BadInput("A token lives 1 to 3,650 days, or without an end.")
+    label, at, token = check_name(label), clock.now(), "z4k_" + secrets.token_urlsafe(32)
+    expires_at = at + days * DAY_US if days else None
+
+    def create(db: Connection) -> int:
+        person = users.find_user(db, owner) if owner else None
+        if owner and (person is None or person.disabled_at is not None):
+            raise NotFound(f"There is no {owner} who may sign in. Nothing was changed.", "`z4j user list` shows everybody.")
+        if person is not None and weaker(role, person.role) != role:
+            raise BadInput(f"{person.name} is {person.role}, and a token may not do more than its owner. Nothing was changed.")
+        return tokens.add_token(
+            db, kind="api", hash=hash_secret(token), label=label, hint=token[:HINT_LETTERS], app_id=None, role=role, at=at, by=by,
+            expires_at=expires_at, owner_id=person.id if person else None,
+        )  # fmt: skip
+
+    return await store.write(create, durable=True), token

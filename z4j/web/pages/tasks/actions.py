@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What may be asked of one task from its page: the forms, and what they send. The page itself: task.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, Unsupported, WrongState
+from z4j.operations.commands import AvailableAction, find_task
+from z4j.rules import signatures
+from z4j.rules.commands import RULES
+from z4j.rules.plans import LEVELS
+from z4j.store.fleet import queues
+from z4j.store.tasks.tasks import TaskDetail
+from z4j.web import command_requests
+from z4j.web.frame import values
+from z4j.web.frame.forms import local_path, read_form
+from z4j.web.frame.render import Notice, see_other
+from z4j.web.services import services
+
+KEYS: Final = {
+    "retry_task": "r", "edit_task": "e", "restore_task": "b", "cancel_task": "c", "release_task": "u", "prioritise_task": "o",
+    "move_task": "m", "terminate_task": "s",
+}  # fmt: skip
+"""action → the key that asks for it, or opens its form."""
+NOTES: Final = {
+    "terminate_task": "The process that runs it is told to stop at once; what it has done so far stays done.",
+    "edit_task": "It runs again under a new task id. What shows ••• was masked: it is kept as it is unless you change it. "
+    "Dates, UUIDs and decimals are written as text and keep their type.",
+    "prioritise_task": "Next puts it before all that waits now. An engine with fewer levels takes the nearest, or says that it cannot.",
+    "move_task": "It waits at the end of the other queue, under the same task id.",
+}
+WORDS: Final = {"next": "next, before all that waits", "high": "high", "normal": "normal", "low": "low"}
+LONGEST: Final = 20_000
+"""Characters of one edited argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One argument of the edit form: what it is called, its value as JSON."""
+
+    name: str
+    label: str
+    value: str
+
+    @property
+    def rows(self) -> int:
+        return min(self.value.count("\n") + 1, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An offer and its form. `kind`: plain (a button), word (must be typed), edit, level or queue."""
+
+    offer: AvailableAction
+    href: str
+    key: str
+    kind: str
+    word: str
+    note: str
+    fields: tuple[Field, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    """Of a level or a queue: (value, words)."""
+
+
+async def actions_of(request: Request, task: TaskDetail, offers: list[AvailableAction]) -> tuple[Action, ...]:
+    """What the page of a task offers, each with its form."""
+    return tuple([await _action(request, task, offer) for offer in offers])
+
+
+async def _action(request: Request, task: TaskDetail, offer: AvailableAction) -> Action:
+    action, row = offer.action, task.row
+    kind = "word" if RULES[action].word else {"edit_task": "edit", "prioritise_task": "level", "move_task": "queue"}.get(action, "plain")
+    fields: tuple[Field, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    if kind == "edit" and offer.is_allowed:
+        fields = edit_fields(row.args, await parameters_of(request, row.app, row.engine, row.name, row.environment))
+    elif kind == "level":
+        choices = tuple((level, WORDS[level]) for level in LEVELS)
+    elif kind == "queue" and offer.is_allowed:
+        known = await queues.list_queues(services(request).store, app=row.app, environment=row.environment, engine=row.engine)
+        here = {queue.name for queue in known if queue.environment == row.environment and queue.name not in ("", row.queue)}
+        choices = tuple((name, name) for name in sorted(here))
+    path = action.removesuffix("_task")
+    return Action(
+        offer, f"/tasks/{row.id}/{path}", KEYS[action], kind, RULES[action].word, offer.note or NOTES.get(action, ""), fields, choices
+    )
+
+
+async def parameters_of(request: Request, app: str, engine: str, name: str, environment: str) -> tuple[signatures.Parameter, ...]:
+    """The parameters of a registered task, () when its signature is not known or cannot be read."""
+    return await command_requests.parameters_of(services(request).store, app, engine, name, environment) or ()
+
+
+def edit_fields(args: str, parameters: tuple[signatures.Parameter, ...]) -> tuple[Field, ...]:
+    """A field for each shown argument; none when the text was cut, so that it cannot be taken apart."""
+    found = values.arguments(args)
+    if found is None:
+        return ()
+    positional, named = found
+    names = [of.name for of in parameters if of.kind in ("positional", "either")]
+    labels = [names[place] if place < len(names) else f"argument {place + 1}" for place in range(len(positional))]
+    return (
+        *(Field(f"arg.{place}", labels[place], values.pretty(value)) for place, value in enumerate(positional)),
+        *(Field(f"kw.{name}", name, values.pretty(value)) for name, value in named.items()),
+    )
+
+
+def read_edit(form: dict[str, str], args: str) -> dict[str, Any]:
+    """Only what differs from what was shown: the rest is kept as the application sent it. Raises BadInput."""
+    edit: dict[str, Any] = {"args": {}, "kwargs": {}}
+    before = {field.name: field.value for field in edit_fields(args, ())}
+    for name, text in form.items():
+        part, _, key = name.partition(".")
+        if part not in ("arg", "kw") or not key:
+            continue
+        value = read_value(key, text)
+        if name not in before or json.loads(before[name]) != value:
+            edit["args" if part == "arg" else "kwargs"][key] = value
+    if form.get("changes"):
+        more = read_value("the changes", form["changes"])
+        if not isinstance(more, dict) or not all(isinstance(more.get(part, {}), dict) for part in ("args", "kwargs")):
+            raise BadInput('The changes are a JSON object such as {"args": {"0": 1}, "kwargs": {"name": "value"}}. Nothing was changed.')
+        edit = {part: edit[part] | more.get(part, {}) for part in ("args", "kwargs")}
+    if not edit["args"] and not edit["kwargs"]:
+        raise BadInput("Nothing was edited, so nothing was run.", "Retry runs it again as it was.")
+    return edit
+
+
+def read_value(name: str, text: str) -> Any:
+    """JSON a person typed. Raises BadInput with the place of the fault."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadInput(f"{name[:60]} is no JSON{where}: text stands in double quotes. Nothing was changed.") from None
+
+
+# -- what the forms send -----------------------------------------------------------------------------------------------------
+def _endpoint(action: str) -> Callable[[Request], Awaitable[Response]]:
+    async def ask(request: Request) -> Response:
+        return await _ask(request, action)
+
+    ask.__doc__ = f"POST /tasks/{{id}}/{action.removesuffix('_task')}."
+    return ask
+
+
+retry, edit, restore, cancel = (_endpoint(f"{word}_task") for word in ("retry", "edit", "restore", "cancel"))
+release, prioritise, move, terminate = (_endpoint(f"{word}_task") for word in ("release", "prioritise", "move", "terminate"))
+
+
+async def _ask(request: Request, action: str) -> Response:
+    found, form = services(request), await read_form(request, LONGEST)
+    task, rule = await find_task(found.store, request.path_params["id"]), RULES[action]
+    page = local_path(form.get("back", ""), f"/tasks/{task.row.id}")
+    if rule.word and form.get("confirm", "") != rule.word:
+        return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
+    try:
+        params = await task_params(request, action, task, form)
+        await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""), params)
+    except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
+        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(page, Notice("good", rule.said, "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))
+
+
+async def task_params(request: Request, action: str, task: TaskDetail, form: dict[str, str]) -> dict[str, Any]:
+    """What an action on a task needs beside the task. Raises BadInput."""
+    match action:
+        case "edit_task":
+            edit = read_edit(form, task.row.args)
+            await _check_names(request, task, edit)
+            return {"edit": edit}
+        case "prioritise_task":
+            if form.get("level") not in LEVELS:
+                raise BadInput(f"A level is one of {', '.join(LEVELS)}. Nothing was changed.")
+            return {"level": form["level"]}
+        case "move_task":
+            return {"queue": read_queue(form)}
+    return {}
+
+
+async def _check_names(request: Request, task: TaskDetail, edit: dict[str, Any]) -> None:
+    """New keywords against the signature; how many arguments there are only the agent knows."""
+    parameters = await parameters_of(request, task.row.app, task.row.engine, task.row.name, task.row.environment)
+    names = {of.name for of in parameters if of.kind in ("either", "keyword")}
+    if parameters and not any(of.kind == "named_rest" for of in parameters):
+        for name in edit["kwargs"]:
+            if name not in names:
+                raise BadInput(f"{task.row.name} has no parameter {name[:60]}. Nothing was run.")
+
+
+def read_queue(form: dict[str, str]) -> str:
+    """The name of a queue. Raises BadInput."""
+    queue = form.get("queue", "")
+    if not queue or len(queue) > 255 or not queue.isprintable():
+        raise BadInput("Name a queue. Nothing was changed.")
+    return queue

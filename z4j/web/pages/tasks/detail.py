@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One task: everything known about it, and what may be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.operations.commands import find_task
+from z4j.rules.tasks.states import ENDED_BADLY, FINAL
+from z4j.store.operations import commands
+from z4j.store.operations.commands import CommandRow
+from z4j.store.schedules import fires
+from z4j.store.tasks.attempts import AttemptRow
+from z4j.store.tasks.tasks import Link, SameId, TaskDetail, TaskRow
+from z4j.web.frame import export, tracebacks, values
+from z4j.web.frame.formats import duration
+from z4j.web.frame.render import Shell, is_refresh, render
+from z4j.web.frame.shell import make_shell
+from z4j.web.pages.tasks.actions import Action, actions_of
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.services import services
+
+ORIGINALS: Final = {
+    "plain": "kept as it was sent",
+    "sealed": "kept, sealed with the app's key",
+    "too_large": "not kept: larger than 64 KB",
+    "no_key": "not kept: the app has no seal key",
+    "none": "not kept",
+}
+SENT: Final = (("group_id", "group"), ("root_id", "root"), ("code", "sent from"), ("route", "route"), ("priority", "priority"))
+
+BAD_ENDS: Final = (*ENDED_BADLY, "cancelled")
+BLOCKED: Final = "blocked"
+"""The reason of a queued task that its engine keeps out of the queue until others have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the timeline in thousandths of the whole; `word` stands in the legend."""
+
+    state: str
+    word: str
+    label: str
+    x: int
+    width: int
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """From being sent to the end, or to now."""
+
+    label: str
+    parts: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try, with its exception if it had one."""
+
+    run: AttemptRow
+    trace: tracebacks.Trace | None
+
+
+NEAR: Final = 5
+"""So many runs with the same id are listed on either side of the one that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkGroup:
+    """Tasks this one is linked with; `kind` is a word for tests and styles, `title` the heading."""
+
+    kind: str
+    title: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOfId:
+    """The executions that bear one id: which of them is shown, how many there are, and the ones to list."""
+
+    place: int
+    total: int
+    shown: tuple[tuple[int, SameId], ...]
+    """Those beside it, and the newest, with their places; the earliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetailPage:
+    """The context of tasks/detail.html."""
+
+    shell: Shell
+    row: TaskRow
+    is_bad: bool
+    is_masked: bool
+    actions: tuple[Action, ...]
+    arguments: tuple[tuple[str, str], ...]
+    """Empty when the text could not be taken apart; then `args` is shown as it is."""
+    args: str
+    result: str
+    trace: tracebacks.Trace | None
+    attempts: tuple[Attempt, ...]
+    timeline: Timeline | None
+    links: tuple[LinkGroup, ...]
+    commands: tuple[CommandRow, ...]
+    original: str
+    sent: tuple[tuple[str, str], ...]
+    schedule: tuple[int, str, int] | None
+    """(row id, name, due time) of the one that made it."""
+    name_href: str
+    label_href: str
+    queue_href: str
+    worker_href: str
+    blocked: str = ""
+    """Why it is in no queue yet, "" where it is."""
+    same_id: RunsOfId | None = None
+    """None for an id that came once."""
+
+
+async def detail_page(request: Request) -> Response:
+    """GET /tasks/{id}."""
+    task = await find_task(services(request).store, request.path_params["id"])
+    page = await make_page(request, task)
+    return render(request, "tasks/_detail.html" if is_refresh(request) else "tasks/detail.html", page)
+
+
+async def make_page(request: Request, task: TaskDetail) -> DetailPage:
+    """The page of one task for the person who asks."""
+    found, row = services(request), task.row
+    attempts = tuple(Attempt(run, trace_of(run)) for run in task.runs)
+    last = next((attempt.trace for attempt in reversed(attempts) if attempt.trace), None)
+    is_bad = row.state not in ("succeeded", "running", "queued", "received", "scheduled")
+    if is_bad and last is None and (row.error or row.error_type):
+        last = tracebacks.read(_message(row.error_type, row.error), "")
+    offers = await found.dispatch.offers(request.scope["identity"].role, task)
+    return DetailPage(
+        shell=await make_shell(request, "tasks"),
+        row=row,
+        is_bad=row.state in ("failed", "lost", "rejected", "expired"),
+        is_masked=task.masked,
+        actions=await actions_of(request, task, offers),
+        arguments=values.pairs(row.args),
+        args=row.args,
+        result=values.pretty_text(row.result) if row.result else "",
+        trace=last if is_bad else None,
+        attempts=attempts,
+        timeline=timeline(row, task.runs, clock.now()),
+        links=tuple(
+            LinkGroup(kind, title, tuple(links))
+            for kind, title, links in (
+                ("retry-of", "Retry of", task.retry_of),
+                ("retried-as", "Retried as", task.retried_as),
+                ("depends-on", "Depends on", task.depends_on),
+                ("parent", "Sent by", task.parent),
+                ("children", "Sent from here", task.children),
+            )
+            if links
+        ),
+        blocked=_blocked(task),
+        same_id=_same_id(task),
+        commands=tuple(await commands.list_of_task(found.store, row.id)),
+        original=ORIGINALS.get(task.original_state, task.original_state),
+        sent=tuple((word, str(task.sent[key])) for key, word in SENT if key in task.sent),
+        schedule=await fires.schedule_of_task(found.store, task.app_id, row.task_id),
+        name_href=Filters(name=row.name, environment=row.environment).href(),
+        label_href=Filters(label=row.label, environment=row.environment).href(),
+        queue_href=Filters(queue=row.queue, environment=row.environment).href(),
+        worker_href=Filters(worker=row.worker).href(),
+    )
+
+
+def trace_of(run: AttemptRow) -> tracebacks.Trace | None:
+    """The exception of one try, if it had one."""
+    if not (run.error_type or run.error or run.traceback):
+        return None
+    return tracebacks.read(_message(run.error_type, run.error), run.traceback)
+
+
+def _message(error_type: str, error: str) -> str:
+    return f"{error_type}: {error}" if error_type and error else error_type or error
+
+
+def timeline(row: TaskRow, runs: list[AttemptRow], now: int) -> Timeline | None:
+    """Waiting and running, end to end; None when too little is known to draw it."""
+    begin = row.enqueued_at if row.enqueued_at is not None else row.first_at
+    stretches: list[tuple[str, str, int, int]] = []
+    reached = begin
+    for number, run in enumerate(of for of in runs if of.started_at is not None):
+        started = run.started_at or reached
+        ended = run.ended_at if run.ended_at is not None else now if run.state == "running" else started
+        if started > reached:
+            state = "retrying" if number else "scheduled" if row.eta_at is not None else "queued"
+            stretches.append((state, "waited to try again" if number else "waited", reached, started))
+        stretches.append((run.state, "running" if run.state == "running" else f"ran, {run.state}", started, max(ended, started)))
+        reached = max(ended, reached)
+    if not stretches or (row.state not in FINAL and row.state != "running"):
+        stretches.append((row.state, f"{row.state} since", reached, max(now, reached)))
+    whole = max(end for _, _, _, end in stretches) - begin
+    if whole <= 0:
+        return None
+    parts = []
+    for state, word, start, end in stretches:
+        x = min(max(start - begin, 0) * 1000 // whole, 996)
+        width = max((end - start) * 1000 // whole, 4)
+        parts.append(Segment(state, word, f"{word} {duration(end - start)}", x, min(width, 1000 - x), end - start))
+    return Timeline(", then ".join(part.label for part in parts), tuple(parts))
+
+
+async def detail_json(request: Request) -> Response:
+    """GET /tasks/{id}.json."""
+    return export.to_json(export.plain(await find_task(services(request).store, request.path_params["id"])))
+
+
+def _blocked(task: TaskDetail) -> str:
+    if task.row.state != "queued" or task.row.reason != BLOCKED:
+        return ""
+    if over := [f"{other.name or other.task_id} ({other.state})" for other in task.depends_on if other.state in BAD_ENDS]:
+        return f"It is in no queue: it depends on {', '.join(over[:5])}, and will not run unless that runs again and succeeds."
+    return "It is in no queue yet: the engine puts it there when the tasks it depends on have ended."
+
+
+def _same_id(task: TaskDetail) -> RunsOfId | None:
+    if not task.same_id:
+        return None
+    place = next((index for index, of in enumerate(task.same_id, 1) if of.id == task.row.id), 0)
+    shown = tuple((index, of) for index, of in enumerate(task.same_id, 1) if abs(index - place) <= NEAR or of is task.same_id[-1])
+    return RunsOfId(place, len(task.same_id), shown)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One worker: what it runs now and for how long, how it is set up, and what may be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.agents.connections import Need
+from z4j.exceptions import AgentGone, BadInput, NotAllowed, Unsupported, WrongState
+from z4j.rules.access import may_act
+from z4j.rules.commands import RULES
+from z4j.store.fleet import queues
+from z4j.store.fleet.workers import WorkerRow
+from z4j.store.operations import commands
+from z4j.store.operations.commands import CommandRow
+from z4j.web import command_requests
+from z4j.web.frame.formats import DAY
+from z4j.web.frame.forms import read_form
+from z4j.web.frame.render import Notice, Shell, render, see_other
+from z4j.web.frame.shell import make_shell
+from z4j.web.pages.queues.list import href_of as queue_href
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.pages.workers.list import notes
+from z4j.web.services import services
+from z4j.wire.frames import RunningItem
+
+ACTIONS: Final = ("resize_worker", "consume_queue", "leave_queue", "restart_worker", "shutdown_worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A task the worker holds; `for_us` is None while it is only reserved."""
+
+    item: RunningItem
+    href: str
+    for_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPage:
+    """The context of workers/detail.html."""
+
+    shell: Shell
+    row: WorkerRow
+    held: tuple[Held, ...]
+    notes: tuple[str, ...]
+    engines: str
+    why_not: dict[str, str]
+    """action → why it is not possible, "" when it is."""
+    good_to_know: dict[str, str]
+    queues: tuple[tuple[str, str], ...]
+    queue_hrefs: tuple[tuple[str, str], ...]
+    commands: tuple[CommandRow, ...]
+    tasks_href: str
+    failed_href: str
+
+
+def href_of(app: str, environment: str, name: str) -> str:
+    """The page of a worker: apps and environments may have workers of one name."""
+    return f"/workers/{quote(name, safe='')}?{urlencode({'app': app, 'environment': environment})}"
+
+
+async def find_worker(request: Request) -> WorkerRow:
+    """The worker a URL means. Raises NotFound."""
+    query = request.query_params
+    return await command_requests.find_worker(
+        services(request).store, query.get("app"), request.path_params["name"], query.get("environment")
+    )
+
+
+async def detail_page(request: Request) -> Response:
+    """GET /workers/{name}."""
+    found, row = services(request), await find_worker(request)
+    shell = await make_shell(request, "workers", Filters(app=row.app, environment=row.environment))
+    agent = row.agent
+    role = request.scope["identity"].role
+    known = [of for of in await queues.list_queues(found.store, app=row.app, environment=row.environment) if of.name]
+    here = Filters(worker=row.name, app=row.app, environment=row.environment)
+    page = WorkerPage(
+        shell=shell,
+        row=row,
+        held=tuple(
+            Held(item, Filters(task_id=item.task_id, engine=item.engine).href(), shell.now - item.started_at if item.started_at else None)
+            for item in sorted(agent.running, key=lambda item: item.started_at or shell.now)
+        )
+        if row.state == "connected"
+        else (),
+        notes=notes(row),
+        engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())),
+        why_not={action: _why_not(request, role, row, action) for action in ACTIONS},
+        good_to_know=dict.fromkeys(ACTIONS, "") | {item.action: item.note for item in agent.capabilities},
+        queues=tuple({of.name: (of.name, of.name) for of in known if of.engine in agent.engines and of.name not in agent.queues}.values()),
+        queue_hrefs=tuple((name, next((queue_href(of) for of in known if of.name == name), "")) for name in agent.queues),
+        commands=tuple(await commands.list_of_worker(found.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
+        tasks_href=here.href(),
+        failed_href=here.but(state=("failed", "lost")).href(),
+    )
+    return render(request, "workers/detail.html", page)
+
+
+def _why_not(request: Request, role: str, row: WorkerRow, action: str) -> str:
+    if not may_act(role, action):
+        return f"your role is {role}"
+    engines = [item.engine for item in row.agent.capabilities if item.action == action]
+    if row.state != "connected":
+        return "it is not connected"
+    if not engines:
+        return f"{', '.join(sorted(row.agent.engines)) or 'its engine'} cannot do that in this worker"
+    return services(request).hub.find(Need(row.agent.app_id, engines[0], action, row.environment, row.name))[1]
+
+
+async def act(request: Request) -> Response:
+    """POST /workers/act: what the forms of the page send."""
+    found, form = services(request), await read_form(request)
+    action, app, worker = form.get("action", ""), form.get("app", ""), form.get("worker", "")
+    environment = form.get("environment", "")
+    page, rule = href_of(app, environment, worker), RULES.get(action)
+    if rule is not None and rule.word and form.get("confirm") != rule.word:
+        return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
+    try:
+        wish = await command_requests.worker_request(found.store, action, app, worker, environment, form, form.get("reason", ""))
+        await found.dispatch.wish(request.scope["identity"], wish)
+    except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
+        return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
+    return see_other(page, Notice("good", RULES[action].said))

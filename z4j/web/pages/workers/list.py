@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Workers: the processes that execute tasks, what they hold, and what is wrong with how they are set up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j import clock
+from z4j.store.fleet import gaps
+from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
+from z4j.store.fleet.workers import Place, WorkerPage, WorkerRow, page_of_workers
+from z4j.store.names.name_limits import CAUSE, LIMITS, OTHERS
+from z4j.store.sqlite.db import Store
+from z4j.web.frame import export, paging
+from z4j.web.frame.formats import DAY, duration, number, plural, size
+from z4j.web.frame.paging import page_href, text_of
+from z4j.web.frame.render import Shell, render
+from z4j.web.frame.shell import make_shell
+from z4j.web.frame.strip import scope_of
+from z4j.web.pages.tasks.filters import Filters
+from z4j.web.services import services
+
+SINCE: Final = DAY
+PAGE: Final = 100
+EXPORTED: Final = 1_000
+"""Workers in one answer of /workers.json and of the API."""
+SKEW: Final = 500_000
+"""Microseconds two clocks may differ before the page says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLine:
+    """A worker as one row. `notes` are sentences about it, the most serious first."""
+
+    name: str
+    state: str
+    app: str
+    environment: str
+    engines: str
+    release: str
+    pool: str
+    held: int
+    capacity: int | None
+    queues: tuple[str, ...]
+    seen_at: int
+    notes: tuple[str, ...]
+    href: str
+    page_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What is missing of an app, and when that happened last."""
+
+    app: str
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersPage:
+    """The context of workers/list.html."""
+
+    shell: Shell
+    lines: tuple[WorkerLine, ...]
+    summary: str
+    more_href: str
+    """The next page, "" on the last."""
+    first_href: str
+    """The first page, "" on the first."""
+    gaps: tuple[GapRow, ...]
+    refused: tuple[Refused, ...]
+    faults: tuple[FaultRow, ...]
+    live_href: str
+    is_scoped: bool
+
+
+async def list_page(request: Request) -> Response:
+    """GET /workers: those seen within a day."""
+    scope, now, after = scope_of(request), clock.now(), place_from(request)
+    store = services(request).store
+    found = await page_of(store, scope, now, after, PAGE)
+    here = page_href("/workers", scope, after) if after else scope.href("/workers")
+    page = WorkersPage(
+        shell=await make_shell(request, "workers"),
+        lines=tuple(line(row) for row in found.rows),
+        summary=_summary(found),
+        more_href=page_href("/workers", scope, found.last) if found.last else "",
+        first_href=scope.href("/workers") if after else "",
+        gaps=tuple(await gaps.list_gaps(store, since=now - SINCE)),
+        refused=tuple(refused(row) for row in await gaps.list_refused(store)),
+        faults=tuple(await gaps.list_faults(store, since=now - SINCE)),
+        live_href=here,
+        is_scoped=not scope.is_any,
+    )
+    return render(request, "workers/list.html", page)
+
+
+async def page_of(store: Store, scope: Filters, now: int, after: Place | None, limit: int) -> WorkerPage:
+    """Some of the workers seen within a day."""
+    return await page_of_workers(
+        store, since=now - SINCE, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit
+    )
+
+
+def place_from(request: Request) -> Place | None:
+    """`after` of a URL; None at the beginning. Raises BadInput."""
+    return paging.place_from(request, Place, "workers")
+
+
+def _summary(found: WorkerPage) -> str:
+    said = f"{number(found.connected)} connected, running {number(found.held)} of {number(found.capacity)}"
+    return f"{said}; {number(found.silent)} silent" if found.silent else said
+
+
+def refused(row: RefusedRow) -> Refused:
+    """What was refused of an app, or stored under another name, in a sentence."""
+    kind = row.cause.removeprefix(CAUSE)
+    if kind == row.cause:
+        return Refused(row.app, f"{plural(row.events, 'record')} refused ({row.cause.replace('_', ' ')})", row.last_at)
+    word = "task name" if kind == "name" else kind
+    limit = LIMITS.get(kind, 0)
+    stored = "stored as unknown" if kind == "broker" else f"shown as {OTHERS}"
+    return Refused(row.app, f"{plural(row.events, 'report')} of a {word} beyond the limit of {number(limit)}: {stored}", row.last_at)
+
+
+def line(row: WorkerRow) -> WorkerLine:
+    """A row of the store as a row of the page."""
+    agent = row.agent
+    return WorkerLine(
+        name=row.name, state=row.state, app=row.app, environment=row.environment,
+        engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())), release=agent.release,
+        pool=agent.pool, held=sum(1 for task in agent.running if task.started_at) if row.state == "connected" else 0,
+        capacity=agent.concurrency, queues=tuple(agent.queues), seen_at=agent.seen_at, notes=notes(row),
+        href=Filters(worker=row.name, app=row.app, environment=row.environment).href(),
+        page_href=f"/workers/{quote(row.name, safe='')}?{urlencode({'app': row.app, 'environment': row.environment})}",
+    )  # fmt: skip
+
+
+def notes(row: WorkerRow) -> tuple[str, ...]:
+    """What an operator should know about a worker, one sentence each."""
+    agent = row.agent
+    found = []
+    if row.processes > 1:
+        found.append(f"{number(row.processes)} connected processes share this name, so their tasks cannot be told apart.")
+    if agent.dropped:
+        found.append(f"Its spool was full: {number(agent.dropped)} events were dropped.")
+    if agent.seal_key and agent.app_seal_key and agent.seal_key != agent.app_seal_key:
+        found.append("Seals with another key than its app: what it sealed can be retried only by agents that know that key.")
+    if abs(agent.clock_skew_us) > SKEW:
+        found.append(f"Its clock is {duration(abs(agent.clock_skew_us))} {'behind' if agent.clock_skew_us > 0 else 'ahead'}.")
+    if agent.faults:
+        found.append(f"Its agent met {number(agent.faults)} faults of its own; the application was not affected.")
+    if agent.spool_bytes > 1_000_000:
+        found.append(f"{size(agent.spool_bytes)} of events wait to be sent.")
+    if agent.allow == "read":
+        found.append("Its owner allows no commands.")
+    return (*found, *agent.worker_notes, *agent.notes)
+
+
+async def list_json(request: Request) -> Response:
+    """GET /workers.json."""
+    found = await page_of(services(request).store, scope_of(request), clock.now(), place_from(request), EXPORTED)
+    body = {"workers": [export.plain(line(row)) for row in found.rows], "after": text_of(found.last) if found.last else None}
+    return export.to_json(body)
+
+
+async def list_csv(request: Request) -> Response:
+    """GET /workers.csv."""
+    scope, store, now = scope_of(request), services(request).store, clock.now()
+
+    async def rows() -> AsyncIterator[WorkerLine]:
+        after, is_more = place_from(request), True
+        while is_more:
+            found = await page_of(store, scope, now, after, EXPORTED)
+            for row in found.rows:
+                yield line(row)
+            after, is_more = found.last, found.last is not None
+
+    columns = tuple(name for name in WorkerLine.__dataclass_fields__ if not name.endswith("href"))
+    return await export.to_csv(request, "workers", columns, rows())

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The records of the wire, one class per kind: what decoding them checks, and the event each is for the fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from z4j.rules.tasks.fold import MAX_AT, MAX_ATTEMPT, Event
+from z4j.rules.tasks.states import ORIGINAL_STATES
+from z4j_agent.wire.redaction import redact_text
+
+MAX_RUNTIME_US: Final = 1 << 53
+ARGS_LIMIT, RESULT_LIMIT, ERROR_LIMIT, TRACEBACK_LIMIT, REASON_LIMIT = 2_000, 2_000, 4_000, 64_000, 200
+
+Name = Annotated[str, Meta(max_length=255)]
+Id = Annotated[str, Meta(min_length=1, max_length=255)]
+At = Annotated[int, Meta(ge=0, lt=MAX_AT)]
+Attempt = Annotated[int, Meta(ge=0, lt=1 << 31)]
+Runtime = Annotated[int, Meta(ge=0, lt=MAX_RUNTIME_US)]
+Rank = Annotated[int, Meta(ge=0, le=255)]
+_new = tuple.__new__  # makes a NamedTuple at half the price of calling its class
+
+
+Sent = tuple[str, str, str, str, str, str, int, int, str, str] | tuple[()]
+
+
+class Facts(Struct, gc=False, frozen=True):
+    """The optional facts of a record (`wire.META_KEYS`); unknown ones are left for newer servers."""
+
+    parent_id: Name | None = None
+    root_id: Name | None = None
+    group_id: Name | None = None
+    retry_of: Name | None = None
+    code: Name | None = None
+    route: Name | None = None
+    expires: At | None = None
+    priority: Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
+    label: Name | None = None
+    depends_on: Annotated[list[Id], Meta(max_length=20)] = []
+    redelivered: bool = False
+    eager: bool = False
+    reconciled: bool = False
+    worker: Name | None = None
+    reason: Name | None = None
+
+    def flags(self) -> int:
+        """As states.FLAGS."""
+        return self.redelivered | self.eager << 1 | self.reconciled << 2
+
+    def sent(self, task_id: str) -> Sent:
+        """Where the task came from, () when nothing is said. A task that is its own root says nothing by it."""
+        sent = (
+            self.parent_id or "",
+            "" if self.root_id == task_id else self.root_id or "",
+            self.group_id or "",
+            self.retry_of or "",
+            self.code or "",
+            self.route or "",
+            -1 if self.expires is None else self.expires,
+            NO_PRIORITY if self.priority is None else self.priority,
+            redact_text(self.label) if self.label else "",
+            "\n".join(self.depends_on),
+        )
+        return () if sent == NOTHING_SENT else sent
+
+
+NO_PRIORITY: Final = -(1 << 31) - 1
+"""Below any priority an engine can hold: not said."""
+NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY, "", "")
+
+
+def whole_sent(stored: Sequence[Any]) -> tuple[Any, ...]:
+    """A `Sent` of what was stored of one: without its empty end, or by a release that knew fewer facts."""
+    return (*stored, *NOTHING_SENT[len(stored) :])
+
+
+class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
+    """The head every task record shares, see `wire.TASK_RECORDS`."""
+
+    engine: Id
+    task_id: Id
+    attempt: Attempt
+    at: At
+    run: Name
+    name: Name
+    queue: Name
+
+    kind: ClassVar[str] = ""
+
+    def event(self, worker: str, environment: str) -> Event:
+        """This record for the fold. `worker` and `environment` are those of the boot that wrote it."""
+        raise NotImplementedError
+
+    def _event(
+        self, worker: str, environment: str, facts: Facts | None, eta: int | None = None, received_at: int | None = None,
+        started_at: int | None = None, runtime_us: int | None = None, reason: str | None = None,
+        error_type: str | None = None, error: str | None = None, result: str | None = None, traceback: str | None = None,
+    ) -> Event:  # fmt: skip
+        sent: Sent = ()
+        flags = 0
+        if facts is not None:
+            sent = facts.sent(self.task_id)
+            flags = facts.flags()
+            worker = facts.worker or worker
+        attempt = self.attempt
+        return _new(
+            Event,
+            (
+                self.kind, attempt if attempt <= MAX_ATTEMPT else MAX_ATTEMPT, self.at, self.run, worker, environment,
+                self.name, self.queue,
+                -1 if eta is None else eta,
+                -1 if received_at is None else received_at,
+                -1 if started_at is None else started_at,
+                -1 if runtime_us is None else runtime_us,
+                text(reason, REASON_LIMIT) if reason else "",
+                text(error_type, REASON_LIMIT) if error_type else "",
+                text(error, ERROR_LIMIT) if error else "",
+                text(result, RESULT_LIMIT) if result else "",
+                text(traceback, TRACEBACK_LIMIT) if traceback else "",
+                sent, 0, "", False, 0, flags,
+            ),
+        )  # fmt: skip
+
+
+class Enqueued(TaskRecord, array_like=True, tag="enqueued", gc=False, frozen=True):
+    eta: At | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "enqueued"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, self.eta, reason=self.meta.reason if self.meta else None)
+
+
+class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=True):
+    eta: At | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "received"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, self.eta)
+
+
+class Started(TaskRecord, array_like=True, tag="started", gc=False, frozen=True):
+    meta: Facts | None
+
+    kind: ClassVar[str] = "started"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta)
+
+
+class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=True):
+    received_at: At | None
+    started_at: At | None
+    runtime: Runtime | None
+    result: str | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "succeeded"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker,
+            environment,
+            self.meta,
+            None,
+            self.received_at,
+            self.started_at,
+            self.runtime,
+            reason=self.meta.reason if self.meta else None,
+            result=self.result,
+        )
+
+
+class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
+    received_at: At | None
+    started_at: At | None
+    runtime: Runtime | None
+    reason: str | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "failed"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, self.reason,
+            error_type=self.error_type, error=self.error, traceback=self.traceback,
+        )  # fmt: skip
+
+
+class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True):
+    started_at: At | None
+    runtime: Runtime | None
+    eta: At | None
+    reason: str | None
+    error_type: str | None
+    error: str | None
+    traceback: str | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "retried"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, self.eta, None, self.started_at, self.runtime, self.reason,
+            error_type=self.error_type, error=self.error, traceback=self.traceback,
+        )  # fmt: skip
+
+
+class Cancelled(TaskRecord, array_like=True, tag="cancelled", gc=False, frozen=True):
+    started_at: At | None
+    runtime: Runtime | None
+    reason: str | None
+    error: str | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "cancelled"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error)
+
+
+class Expired(TaskRecord, array_like=True, tag="expired", gc=False, frozen=True):
+    reason: str | None
+    error: str | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "expired"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, self.meta, reason=self.reason, error=self.error)
+
+
+class Rejected(TaskRecord, array_like=True, tag="rejected", gc=False, frozen=True):
+    started_at: At | None
+    runtime: Runtime | None
+    reason: str | None
+    error: str | None
+    traceback: str | None
+    meta: Facts | None
+
+    kind: ClassVar[str] = "rejected"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(
+            worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error,
+            traceback=self.traceback,
+        )  # fmt: skip
+
+
+class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True):
+    rank: Rank
+    args: str | None
+    masked: bool
+    original: tuple[Name | None, bytes] | None
+    original_state: str
+    broker: Name | None = None
+    """Of the original, None of an older agent."""
+
+    kind: ClassVar[str] = "payload"
+
+    def event(self, worker: str, environment: str) -> Event:
+        state = ORIGINAL_STATES.get(self.original_state, 0)
+        if self.original is None and state >= ORIGINAL_STATES["plain"]:
+            state = 0
+        attempt = self.attempt
+        return _new(
+            Event,
+            (
+                self.kind, attempt if attempt <= MAX_ATTEMPT else MAX_ATTEMPT, self.at, self.run, worker, environment,
+                self.name, self.queue, -1, -1, -1, -1, "", "", "", "", "", (),
+                self.rank, text(self.args, ARGS_LIMIT), self.masked, state, 0,
+            ),
+        )  # fmt: skip
+
+
+class CancelAsked(TaskRecord, array_like=True, tag="cancel_asked", gc=False, frozen=True):
+    command_id: Name | None
+
+    kind: ClassVar[str] = "cancel_asked"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, None)
+
+
+class Moved(TaskRecord, array_like=True, tag="moved", gc=False, frozen=True):
+    command_id: Name | None
+
+    kind: ClassVar[str] = "moved"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, None)
+
+
+class Lost(TaskRecord, array_like=True, tag="lost", gc=False, frozen=True):
+    reason: str | None
+    error: str | None
+
+    kind: ClassVar[str] = "lost"
+
+    def event(self, worker: str, environment: str) -> Event:
+        return self._event(worker, environment, None, reason=self.reason, error=self.error)
+
+
+class OriginFacts(Struct, gc=False, frozen=True):
+    """Who wrote the records that follow."""
+
+    host: Name = ""
+    pid: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    role: Name = ""
+    worker: Name | None = None
+    app: Name | None = None
+    environment: Name = ""
+    release: Name | None = None
+    redaction: Annotated[int, Meta(ge=0, lt=1 << 31)] = 0
+    """Number of the redaction rules it applies, see `z4j_agent.wire.redaction.RULES`."""
+
+
+class Origin(Struct, array_like=True, tag="origin", gc=False, frozen=True):
+    boot: Id
+    at: At
+    facts: OriginFacts
+
+
+class GapFacts(Struct, gc=False, frozen=True):
+    """What was dropped before it could be sent."""
+
+    count: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    bytes: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    first_at: At = 0
+    last_at: At = 0
+    cause: Name = ""
+
+
+class Gap(Struct, array_like=True, tag="gap", gc=False, frozen=True):
+    key: Id
+    at: At
+    facts: GapFacts
+
+
+class CommandResult(Struct, array_like=True, tag="command", gc=False, frozen=True):
+    command_id: Id
+    at: At
+    status: Name
+    facts: dict[str, Any] | None
+
+
+class FaultFacts(Struct, gc=False, frozen=True):
+    """A fault of the agent itself, never of its host."""
+
+    where: str = ""
+    error: str = ""
+    count: Annotated[int, Meta(ge=0, lt=1 << 53)] = 1
+
+
+class Fault(Struct, array_like=True, tag="fault", gc=False, frozen=True):
+    key: Id
+    at: At
+    facts: FaultFacts
+
+
+class FiredFacts(Struct, gc=False, frozen=True):
+    """What came of a due time, see `z4j_agent.agent.Agent.fired`."""
+
+    scheduler: Id
+    schedule: Id
+    due_at: At | None = None
+    task_id: Name = ""
+    outcome: Name = "sent"
+    error: Annotated[str, Meta(max_length=4_000)] = ""
+
+
+class Fired(Struct, array_like=True, tag="fired", gc=False, frozen=True):
+    run: Id
+    at: At
+    facts: FiredFacts
+
+
+AnyTask = (
+    Enqueued | Received | Started | Succeeded | Failed | Retried | Cancelled | Expired | Rejected | Payload | CancelAsked | Moved | Lost
+)
+AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault | Fired
+
+
+def shown(value: str | None, limit: int) -> str:
+    """A text of the host as it is stored: redacted again, for an agent may be older than a rule, or not ours."""
+    return text(redact_text(value), limit) if value else ""
+
+
+def redacted(record: TaskRecord) -> TaskRecord:
+    """The record with its texts redacted again: of an agent that is older than a rule, or not ours. Before they are cut."""
+    fields: dict[str, Any] = _redacted(record, ("args", "result", "reason", "error_type", "error", "traceback"))
+    meta = getattr(record, "meta", None)
+    if meta is not None and (of_meta := _redacted(meta, ("route", "reason"))):
+        fields["meta"] = msgspec.structs.replace(meta, **of_meta)
+    return msgspec.structs.replace(record, **fields) if fields else record
+
+
+def _redacted(struct: Struct, names: Sequence[str]) -> dict[str, str]:
+    return {name: redact_text(value) for name in names if (value := getattr(struct, name, None))}
+
+
+def text(value: str | None, limit: int) -> str:
+    """A display text as it is stored: cut at `limit` characters, NUL made visible (SQLite ends a text at it)."""
+    if not value:
+        return ""
+    if "\0" in value:
+        value = value.replace("\0", "␀")
+    return value if len(value) <= limit else value[: limit - 1] + "…"
