@@ -116,7 +116,7 @@ def test_every_column_that_refers_to_a_name_or_a_process_is_looked_at_before_one
 @pytest.mark.parametrize("drive", ["first", "state", "name", "queue", "worker"])
 @pytest.mark.parametrize("direction", ["older", "newer"])
 def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: str, direction: str) -> None:
-    steps = plan(db, "tasks", f"walk_{drive}_{direction}")
+    steps = plan(db, "tasks/tasks", f"walk_{drive}_{direction}")
     assert len(steps) == 1, steps
     assert re.match(r"SEARCH t USING INDEX task_\w+ \(", steps[0])
     assert "first_at" in steps[0]
@@ -124,7 +124,7 @@ def test_walks_search_their_index_and_never_sort(db: sqlite3.Connection, drive: 
 
 def test_tasks_are_found_by_their_identity(db: sqlite3.Connection) -> None:
     wanted = "SEARCH task USING INDEX task_identity (task_id=? AND app_id=? AND engine_id=? AND life=?)"
-    assert plan(db, "merge", "find_tasks") == [wanted]
+    assert plan(db, "tasks/task_writer", "find_tasks") == [wanted]
     assert sql.load("tasks/task_writer")["find_tasks"].count("?") == task_writer.LOOKUP + 2
 
 

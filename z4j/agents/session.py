@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The server's side of the protocol as a state machine: frames in, events out, no I/O and no clock.
 
-`socket.py` is its one shell. States: NEW (waiting for hello) → OPEN → CLOSED. Anything the protocol does not allow raises
+`gateway.py` is its one shell. States: NEW (waiting for hello) → OPEN → CLOSED. Anything the protocol does not allow raises
 `ProtocolError` with the close code the shell must use; the session is closed from then on.
 """
 

@@ -99,7 +99,7 @@ class Housekeeping:
     async def find_lost(self, at: int) -> int:
         """Say `lost` of tasks whose process is gone, and `alive` of lost ones that turn out to run. Returns how many.
 
-        Their engine is asked first, see `reconcile`; also about tasks whose process has left without proof that it is gone.
+        Their engine is asked first, see `agents.lookups`; also about tasks whose process has left without proof that it is gone.
         """
         why = dict.fromkeys(await stale_tasks.list_timed_out(self.store, at - ASSUMED_US), ASSUMED)
         why |= dict.fromkeys(await self._find_dropped(), DROPPED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Plans: freezing a bulk action, and what people may do with one that is frozen. How it is carried out: see `plan_run`."""
+"""Plans: freezing a bulk action, and what people may do with one that is frozen. How it is carried out: see `plan_runner`."""
 
 from __future__ import annotations
 

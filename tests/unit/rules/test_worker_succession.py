@@ -11,7 +11,7 @@ def sat(seat: str | None, began_at: int, gone_at: int | None = None) -> WorkerSe
 
 
 @pytest.mark.parametrize(
-    ("sittings", "found"),
+    ("sessions", "found"),
     [
         ([], set()),
         ([sat("a", 0, 5), sat("a", 6)], {0}),

@@ -2,7 +2,7 @@
 """Whether a task id may have come again.
 
 Almost every id comes once: then its row is joined with its news, and nothing else is kept. `is_one_life` sees without any look-up when that
-may not be so. Then `retold.events_of` takes the row apart, so that `lives.split` can decide about all of it.
+may not be so. Then `row_events.events_of` takes the row apart, so that `executions.split` can decide about all of it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _is_at(said: int, known: int, since: int, end: int) -> bool:
 def is_one_life(
     summary: Summary | None, events: Iterable[Event], same_clock: Callable[[str, str], bool], starts: Callable[[], Iterable[int]]
 ) -> bool:
-    """Whether all of this can only be one life. True says so for certain; False says that `lives.split` has to be asked.
+    """Whether all of this can only be one life. True says so for certain; False says that `executions.split` has to be asked.
 
     `starts` looks up when the known runs of the first attempt started; it is asked only where a later attempt hides that in the row.
     """

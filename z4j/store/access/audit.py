@@ -42,7 +42,7 @@ LONGEST: Final = 300
 """Characters of an actor or a target."""
 
 outcomes: ContextVar[list[str] | None] = ContextVar("outcomes", default=None)
-"""Outcomes of the rows written during one request, where somebody collects them (`web/audit_trail.py`)."""
+"""Outcomes of the rows written during one request, where somebody collects them (`web/auth/audit_trail.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Signs checkpoints of the audit log (`rules/audit_checkpoints.py`), each only after the rows it covers were checked.
+"""Signs checkpoints of the audit log (`rules/audit/checkpoints.py`), each only after the rows it covers were checked.
 
 The private key is a file in the data folder (mode 0600). A signature alone shows tampering by others, not by a person who has that key;
 the checkpoints that agents, browsers and auditors keep show both.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Reads the whole audit log for `rules/audit_walk.py`, with everything that is remembered of it outside the database."""
+"""Reads the whole audit log for `rules/audit/verification.py`, with everything that is remembered of it outside the database."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The second step of signing in, per person. Secrets come and go sealed (`web/second_step.py`); recovery codes are kept as SHA-256."""
+"""The second step of signing in, per person. Secrets come and go sealed (`web/auth/totp.py`); recovery codes are kept as SHA-256."""
 
 from __future__ import annotations
 

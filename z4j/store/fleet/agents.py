@@ -235,12 +235,14 @@ async def read_proofs(store: Store, app_id: int, task_names: Iterable[str]) -> d
 async def count_silent(store: Store, *, since: int) -> int:
     """Workers seen since then that went without a word and were not replaced."""
     rows = await store.fetch_all(SQL["list_sittings"], {"since": since})
-    others = replaced([sitting(*row[:7]) for row in rows])
+    others = replaced([worker_session(*row[:7]) for row in rows])
     return sum(1 for position, row in enumerate(rows) if row[5] is not None and not row[7] and position not in others)
 
 
-def sitting(app_id: int, environment: Any, seat: str, began_at: int, seen_at: int, left_at: int | None, reason: str) -> WorkerSession:
-    """What `rules/seats.py` asks of a worker. One that fell silent went when its next heartbeat was due, as far as anybody knows."""
+def worker_session(
+    app_id: int, environment: Any, seat: str, began_at: int, seen_at: int, left_at: int | None, reason: str
+) -> WorkerSession:
+    """What `rules/worker_succession.py` needs of a worker. One that stopped sending heartbeats is gone since its next one was due."""
     gone_at = left_at if left_at is None or reason != SILENT else min(left_at, seen_at + NEXT_WORD_US)
     return WorkerSession((app_id, environment, seat) if seat else None, began_at, gone_at)
 

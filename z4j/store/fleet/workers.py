@@ -130,7 +130,10 @@ async def _known(store: Store, since: int, name: str | None = None) -> list[_Kno
         if key not in newest or _rank(of) > _rank(newest[key]):
             newest[key] = of
     others = replaced(
-        [agents.sitting(of.app_id, of.environment, of.seat, of.began_at, of.seen_at, of.left_at, of.left_reason) for of in newest.values()]
+        [
+            agents.worker_session(of.app_id, of.environment, of.seat, of.began_at, of.seen_at, of.left_at, of.left_reason)
+            for of in newest.values()
+        ]
     )
     found = [
         _Known(Place(_state(of), of.worker, of.app, of.environment), of, connected[key])

@@ -37,7 +37,7 @@ Place = tuple[int, int, int, int, int]
 class Saved(NamedTuple):
     """What `save` did: the row of every task, whether anything a page shows is different now, and whose id came again.
 
-    Of those nothing is written yet: (key, engine id, encoded id, its newest row or None), see `lives`.
+    Of those nothing is written yet: (key, engine id, encoded id, its newest row or None), see `executions`.
     """
 
     ids: dict[Key, int]

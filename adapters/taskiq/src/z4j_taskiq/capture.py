@@ -222,7 +222,7 @@ class Capture:
         return run
 
     def _queue_of(self, labels: dict[str, Any]) -> str:
-        """As `facts.queue_of`, which asks the broker: an application may still add queues until the first task is sent or taken."""
+        """As `messages.queue_of`, which asks the broker: an application may still add queues until the first task is sent or taken."""
         if "queue_name" in labels or self.delays:
             return queue_of(self.broker, labels)
         self._queue = self._queue or queue_of(self.broker, labels)

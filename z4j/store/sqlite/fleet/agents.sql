@@ -104,7 +104,7 @@ FROM app AS p JOIN name AS n ON n.kind = 'name' AND n.text = :name JOIN name AS 
 WHERE p.name = :app ORDER BY t.seen_at DESC LIMIT 100;
 
 -- list_sittings --
--- One process of each worker name and environment seen since then, as `rules/seats.py` wants it: the newest that is connected, else the
+-- One process of each worker name and environment seen since then, as `rules/worker_succession.py` wants it: the newest that is connected, else the
 -- newest. Index: agent_seen, agent_worker.
 SELECT a.app_id, a.environment_id, a.seat, a.began_at, a.seen_at, a.left_at, a.left_reason, a.is_orderly FROM agent AS a
 WHERE a.seen_at >= :since AND a.role = 'worker' AND NOT EXISTS (SELECT 1 FROM agent AS b WHERE b.app_id = a.app_id

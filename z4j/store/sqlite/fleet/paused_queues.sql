@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: AGPL-3.0-or-later
--- begin_hold --
+-- pause_queue_row --
 -- A queue is paused, unless a pause of it is in force: in this broker, under any of its names, or in all. Index: hold_open.
 INSERT INTO hold (app_id, environment, engine, queue, broker, at, asked_by, reason)
 SELECT :app_id, :environment, :engine, :queue, :broker, :at, :by, :reason
@@ -8,13 +8,13 @@ WHERE NOT EXISTS (
     AND (broker = '' OR broker IN (SELECT value FROM json_each(:names))))
 ON CONFLICT DO NOTHING;
 
--- end_hold --
+-- resume_queue_row --
 -- A queue goes on: in one broker, under any of its names, or in all where none is named. A pause of all brokers ends with it. Index: hold_open.
 UPDATE hold SET ended_at = :at, ended_by = :by
 WHERE app_id = :app_id AND environment = :environment AND engine = :engine AND queue = :queue AND ended_at IS NULL
   AND (:broker = '' OR broker = '' OR broker IN (SELECT value FROM json_each(:names))) RETURNING broker, at, asked_by, reason;
 
--- list_holds --
+-- list_paused --
 -- What is paused now. Index: hold_open.
 SELECT h.id, a.name, h.app_id, h.environment, h.engine, h.queue, h.at, h.asked_by, h.reason, h.ended_at, h.broker
 FROM hold AS h JOIN app AS a ON a.id = h.app_id WHERE h.ended_at IS NULL ORDER BY h.at;

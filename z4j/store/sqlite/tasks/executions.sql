@@ -44,7 +44,7 @@ SELECT count(*) FROM (SELECT 1 FROM run WHERE task = :task LIMIT :limit);
 SELECT app_id, engine_id, task_id, flags & 16 FROM task WHERE id = ?;
 
 -- read_rows --
--- The rows of lives, as `merge.find` reads them. Index: the primary key.
+-- The rows of lives, as `task_writer.find` reads them. Index: the primary key.
 SELECT id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter (`actions`).
+"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter (`handlers`).
 
 A command's id stands in the ledger (a file in the spool folder) before anything happens, so a redelivered command never runs twice,
 also not after a crash in between: then the honest answer is `unknown`. Every answer travels through the spool like any event.
