@@ -21,12 +21,22 @@ from saq.queue import Queue
 from saq.worker import Worker
 
 import z4j_agent
-from z4j_agent.agent import Agent
-from z4j_agent.capture import hooks
-from z4j_agent.capture.guard import guard
-from z4j_agent.contract.adapter import Adapter, Capability, Original, QueueInfo, Refused, RunningTask, TaskInfo, Unsupported, WorkerInfo
-from z4j_agent.runtime.patching import Patches
-from z4j_agent.wire import records
+from z4j_agent import (
+    Adapter,
+    Agent,
+    Capability,
+    Original,
+    Patches,
+    QueueInfo,
+    Refused,
+    RunningTask,
+    TaskInfo,
+    Unsupported,
+    WorkerInfo,
+    guard,
+    hooks,
+    records,
+)
 
 ENGINE = "saq"
 OLDEST = (0, 26)

@@ -58,7 +58,7 @@ def test_the_umbrella_installs_from_a_folder(dist: Path, tmp_path: Path) -> None
     python = environment(tmp_path / "site", dist, ["z4j[django,celery]"])
     assert VERSION.partition("+")[0] in run(python, "-m", "z4j", "version", cwd=tmp_path)
     run(python, "-c", "import z4j_agent, z4j_celery, z4j_django", cwd=tmp_path)
-    bundled = Path(run(python, "-c", "from z4j import assets; print(assets.templates()); print(assets.static())", cwd=tmp_path).split()[0])
+    bundled = Path(run(python, "-c", "from z4j import resources; print(resources.templates())", cwd=tmp_path).split()[0])
     assert bundled.is_relative_to(tmp_path)
     assert (bundled / "tasks/list.html").exists()
 

@@ -21,7 +21,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from z4j import files
-from z4j.store import copies
+from z4j.store.sqlite import copies
 files.publish = lambda *_: time.sleep(60)
 copies.copy_database(Path(sys.argv[1]), Path(sys.argv[2]))
 """

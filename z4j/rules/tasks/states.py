@@ -35,4 +35,5 @@ ORIGINAL_STATES: Final[dict[str, int]] = {"none": 0, "too_large": 1, "no_key": 2
 ORIGINAL_NAMES: Final[dict[int, str]] = {code: name for name, code in ORIGINAL_STATES.items()}
 
 FLAGS: Final[dict[str, int]] = {"redelivered": 1, "eager": 2, "reconciled": 4, "unmarked": 8, "again": 16}
-"""The last two are the server's own: nothing but its time says that this is another execution; the id has been used again (see `executions`)."""
+"""The last two are set by the server only: their times alone show that this is another execution; the id was used again, see
+`executions`."""

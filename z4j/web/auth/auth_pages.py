@@ -17,7 +17,7 @@ BROWSER_S = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class AuthPage:
-    """The context of login.html, login_code.html and setup.html. `code` is the secret of the setup link or the ticket of the first
+    """The context of the templates in `auth/`. `code` is the secret of the setup link or the ticket of the first
     step, `back` where to go afterwards."""
 
     theme: Theme

@@ -2,173 +2,52 @@
 """Reports this application's tasks to z4j and carries out what operators ask.
 
 Without `Z4J_URL` nothing happens at all. Nothing here ever raises into the application, blocks it, or opens a port.
+
+An application uses `configure`, `start` and `stop`; an adapter imports every other name of `__all__` from here, wherever it is defined.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from z4j_agent.capture.guard import faults, let_through
-from z4j_agent.runtime.log import log, sink
-from z4j_agent.settings import BadSettings, Settings
+from z4j_agent.lifecycle import configure, current, has, remove, start, stop
 
 if TYPE_CHECKING:
     from z4j_agent.agent import Agent
-    from z4j_agent.contract.adapter import Adapter
-    from z4j_agent.contract.scheduler import Scheduler
+    from z4j_agent.capture import hooks
+    from z4j_agent.capture.guard import guard
+    from z4j_agent.contract.adapter import Adapter, Original, QueueInfo, RunningTask, SeveralBrokers, TaskInfo, WaitingTask, WorkerInfo
+    from z4j_agent.contract.capabilities import Capability, Finding, Refused, Unsupported
+    from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, ScheduleSpec
+    from z4j_agent.runtime.installation import Installation
+    from z4j_agent.runtime.patching import Patches
+    from z4j_agent.wire import cron, records
 
-__all__ = ["configure", "current", "has", "remove", "start", "stop"]
+__all__ = [
+    "Adapter", "Agent", "Capability", "Finding", "Installation", "Original", "Override", "Patches", "QueueInfo", "Refused", "RunningTask",
+    "ScheduleInfo", "ScheduleSpec", "Scheduler", "SeveralBrokers", "TaskInfo", "Unsupported", "WaitingTask", "WorkerInfo", "configure",
+    "cron", "current", "guard", "has", "hooks", "records", "remove", "start", "stop",
+]  # fmt: skip
 
-_agent: Agent | None = None
-_is_fork_watched = False
-_configured: dict[str, str] = {}
-_is_plaintext_allowed = False
-
-
-def configure(values: Mapping[str, str], *, is_plaintext_allowed: bool = False) -> None:
-    """Settings from elsewhere than the environment, by the environment's names; for every `start` after it. The environment wins.
-
-    A second call replaces the first. Nothing is started, and nothing is checked before `start`.
-    """
-    global _is_plaintext_allowed
-    _configured.clear()
-    _configured.update({name: value for name, value in values.items() if value})
-    _is_plaintext_allowed = is_plaintext_allowed
-
-
-def settings_of(
-    *,
-    app: str = "",
-    environment: str = "",
-    allow: str | None = None,
-    denied: tuple[str, ...] = (),
-    url: str | None = None,
-    spool: str | Path | None = None,
-    is_plaintext_allowed: bool = False,
-) -> Settings | None:
-    """What `start` would use. None without a connection string; raises BadSettings."""
-    return Settings.from_environment(
-        {**_configured, **os.environ},
-        url=url,
-        app=app,
-        environment=environment,
-        allow=allow,
-        denied=denied,
-        spool=Path(spool) if spool else None,
-        is_plaintext_allowed=is_plaintext_allowed or _is_plaintext_allowed,
-    )
+_DEFINED_IN = {
+    "agent": ("Agent",),
+    "capture": ("hooks",),
+    "capture.guard": ("guard",),
+    "contract.adapter": ("Adapter", "Original", "QueueInfo", "RunningTask", "SeveralBrokers", "TaskInfo", "WaitingTask", "WorkerInfo"),
+    "contract.capabilities": ("Capability", "Finding", "Refused", "Unsupported"),
+    "contract.scheduler": ("Override", "ScheduleInfo", "ScheduleSpec", "Scheduler"),
+    "runtime.installation": ("Installation",),
+    "runtime.patching": ("Patches",),
+    "wire": ("cron", "records"),
+}
+"""Module → the names it defines. They are imported when they are first used: an application that only calls `start` pays for none."""
 
 
-def start(
-    *parts: Adapter | Scheduler,
-    app: str = "",
-    environment: str = "",
-    allow: str | None = None,
-    denied: tuple[str, ...] = (),
-    url: str | None = None,
-    spool: str | Path | None = None,
-    is_plaintext_allowed: bool = False,
-) -> Agent | None:
-    """Installs adapters, or schedulers that stand alone. Returns the agent of this process tree, None when there is nothing to report to.
-
-    A second call adds its parts to the first agent. Mistakes in the settings are one line of the agent's own log (`log.py`, which the
-    doctor shows), never an exception.
-    """
-    global _agent
-    try:
-        settings = settings_of(
-            app=app, environment=environment, allow=allow, denied=denied, url=url, spool=spool, is_plaintext_allowed=is_plaintext_allowed
-        )
-        if settings is None:
-            log.info("z4j is off: Z4J_URL is not set")
-            return None
-        if _agent is None:
-            from z4j_agent.agent import Agent
-
-            _agent = Agent(settings, ())
-            _watch_forks()
-        for part in parts:
-            _add(_agent, part)
-    except BadSettings as error:
-        sink.use_default(spool)
-        log.error("z4j is off: %s", error)
-    except Exception as error:
-        let_through(error)
-        faults.report("start", error)
-    return _agent
-
-
-def _add(agent: Agent, part: Adapter | Scheduler) -> None:
-    """What could not be installed is taken off again, so that no half of it stays."""
-    from z4j_agent.contract.scheduler import Scheduler
-
-    try:
-        part.install()
-        if isinstance(part, Scheduler):
-            agent.schedulers = (*agent.schedulers, part)
-            return
-        agent.adapters = (*agent.adapters, part)
-        for scheduler in part.schedulers:
-            scheduler.install()
-            agent.schedulers = (*agent.schedulers, scheduler)
-    except Exception:
-        remove(part)
-        raise
-
-
-def remove(part: Adapter | Scheduler) -> None:
-    """Uninstalls one adapter with its schedulers, or one scheduler. The agent goes on, for other parts or for those to come."""
-    own: list[Adapter | Scheduler] = [*getattr(part, "schedulers", ()), part]
-    if _agent is not None:
-        _agent.adapters = tuple(each for each in _agent.adapters if each is not part)
-        _agent.schedulers = tuple(each for each in _agent.schedulers if all(each is not gone for gone in own))
-        if not (_agent.adapters or _agent.schedulers):
-            atexit.unregister(_agent.close)
-    for each in own:
-        _uninstall(each)
-
-
-def has(part: Adapter | Scheduler) -> bool:
-    """Whether the agent of this process tree has this part: not after `stop`, and not after `remove`."""
-    return _agent is not None and any(each is part for each in (*_agent.adapters, *_agent.schedulers))
-
-
-def current() -> Agent | None:
-    """The agent of this process tree, if one was started."""
-    return _agent
-
-
-def stop(timeout_s: float = 2.0) -> None:
-    """Uninstalls every hook and says goodbye. What is still in the spool is sent by the next process."""
-    global _agent
-    agent, _agent = _agent, None
-    if agent is None:
-        return
-    parts: list[Adapter | Scheduler] = [*agent.schedulers, *agent.adapters]
-    for part in parts:
-        _uninstall(part)
-    agent.stop(timeout_s)
-
-
-def _uninstall(part: Adapter | Scheduler) -> None:
-    try:
-        part.uninstall()
-    except Exception as error:
-        let_through(error)
-        faults.report(f"uninstalling {part.engine}", error)
-
-
-def _watch_forks() -> None:
-    global _is_fork_watched
-    if not _is_fork_watched:
-        _is_fork_watched = True
-        os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _after_fork_in_child() -> None:
-    if _agent is not None:
-        _agent.after_fork_in_child()
+def __getattr__(name: str) -> Any:
+    """Imports what an adapter uses. Raises AttributeError for any other name."""
+    for module, names in _DEFINED_IN.items():
+        if name in names:
+            package = import_module(f"z4j_agent.{module}")
+            return getattr(package, name, None) or import_module(f"z4j_agent.{module}.{name}")
+    raise AttributeError(f"module 'z4j_agent' has no attribute {name!r}")

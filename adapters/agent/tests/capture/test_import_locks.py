@@ -113,7 +113,8 @@ FIRST_USE = """
 import sys, threading
 import z4j_agent
 agent = z4j_agent.start(url=sys.argv[1], spool=sys.argv[2])
-from z4j_agent import hooks, records
+from z4j_agent.capture import hooks
+from z4j_agent.wire import records
 imported = []
 
 class Watching:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import z4j_agent
+from z4j_agent import lifecycle
 from z4j_agent.capture import hooks, route, web
 from z4j_agent.capture.guard import faults
 
@@ -29,7 +30,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_settings_of_a_framework_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     web.configure({"URL": URL, "Z4J_APP": "shop", "ENVIRONMENT": "staging", "SPOOL": tmp_path, "DENIED": ["retry_task"], "REDACT": None})
     monkeypatch.setenv("Z4J_ENVIRONMENT", "production")
-    settings = z4j_agent.settings_of()
+    settings = lifecycle.settings_of()
     assert settings is not None
     assert (settings.app, settings.environment, settings.denied, settings.redact) == ("shop", "production", ("retry_task",), ())
     assert settings.spool.parent == tmp_path

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-import z4j_agent
+from z4j_agent import lifecycle
 from z4j_agent.capture.display import TRACEBACK_LIMIT, show_error, text_of
 from z4j_agent.capture.guard import let_through
 from z4j_agent.capture.route import get_route
@@ -117,7 +117,7 @@ def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, st
         parameters = list(signature.parameters.values())
         while passed and parameters and parameters[0].kind in PLACED:
             parameters, passed = parameters[1:], passed - 1
-        agent = z4j_agent.current()
+        agent = lifecycle.current()
         text = redact_signature(str(signature.replace(parameters=parameters)), agent.settings.redact if agent is not None else ())
     except (TypeError, ValueError):
         text = "(…)"
@@ -126,7 +126,7 @@ def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, st
 
 def override_store(scheduler: str) -> OverrideStore:
     """The overrides kept in this process's spool folder; none without an agent."""
-    agent = z4j_agent.current()
+    agent = lifecycle.current()
     if agent is not None:
         return agent.override_store(scheduler)
     from z4j_agent.contract.overrides import OverrideStore  # costs the host's import time, and is hardly ever needed
@@ -145,7 +145,7 @@ def report_fire(
     why: str = "",
 ) -> None:
     """A schedule was due and this came of it, see `schedules.Outcome`; with an error it is that the task could not be sent."""
-    agent = z4j_agent.current()
+    agent = lifecycle.current()
     if agent is None:
         return
     if error is None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import z4j_agent
+from z4j_agent import lifecycle
 from z4j_agent.capture.guard import guard
 from z4j_agent.capture.route import set_route
 from z4j_agent.runtime.log import log
@@ -32,7 +32,7 @@ def configure(values: Mapping[str, Any]) -> None:
     for key in sorted(named.keys() - KNOWN):
         log.warning("the setting %s of z4j is not known and changes nothing; it may be misspelt", key)
     is_plaintext_allowed = bool(named.pop(PLAINTEXT, False))
-    z4j_agent.configure({f"Z4J_{key}": _text(value) for key, value in named.items()}, is_plaintext_allowed=is_plaintext_allowed)
+    lifecycle.configure({f"Z4J_{key}": _text(value) for key, value in named.items()}, is_plaintext_allowed=is_plaintext_allowed)
 
 
 def _text(value: Any) -> str:
@@ -45,7 +45,7 @@ def _text(value: Any) -> str:
 def serving() -> None:
     """This process serves requests: it has a connection of its own from now on. Costs next to nothing after the first call."""
     global _serving_pid
-    agent = z4j_agent.current()
+    agent = lifecycle.current()
     if agent is None or _serving_pid == os.getpid():
         return
     _serving_pid = os.getpid()
@@ -57,7 +57,7 @@ def serving() -> None:
 def stopped() -> None:
     """Sends what is left and says goodbye, two seconds at most. What was not sent is in the spool and goes with the next process."""
     global _serving_pid
-    agent = z4j_agent.current()
+    agent = lifecycle.current()
     _serving_pid = 0
     if agent is not None:
         agent.close()

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import z4j_agent
+from z4j_agent import lifecycle
 from z4j_agent.commands.authority import is_permitted
 from z4j_agent.settings import DEFAULT_ENVIRONMENT
 from z4j_agent.spool.shared_file import SharedJson
@@ -124,7 +124,7 @@ def _decoded_shared(text: bytes) -> Any:
 def own_holds(engine: str) -> PausedQueues:
     """Those of this process's spool folder; while it has no agent, of this process alone."""
     if engine not in _own:
-        agent = z4j_agent.current()
+        agent = lifecycle.current()
         is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")  # what was paused before the owner denied it, goes on
         folder = agent.shipper.folder if agent is not None and is_shared else None
         _own[engine] = PausedQueues(folder, engine, agent.settings.environment if agent is not None else DEFAULT_ENVIRONMENT)

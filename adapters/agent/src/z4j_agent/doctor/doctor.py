@@ -22,8 +22,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import ClientConnection
 
-import z4j_agent
-from z4j_agent import wire
+from z4j_agent import lifecycle, wire
 from z4j_agent.capture.guard import faults
 from z4j_agent.connection.dial import dial
 from z4j_agent.connection.tls import PinMismatch
@@ -45,9 +44,9 @@ def examine(target: str = "") -> Report:
     report: Report = []
     if target:
         report += [("application", _load(target))]
-    agent = z4j_agent.current()
+    agent = lifecycle.current()
     try:
-        settings = agent.settings if agent is not None else z4j_agent.settings_of()
+        settings = agent.settings if agent is not None else lifecycle.settings_of()
     except BadSettings as error:
         return [*report, ("settings", Finding("error", f"z4j is off: {error}.", "Correct it; the application itself is not affected."))]
     if settings is None:

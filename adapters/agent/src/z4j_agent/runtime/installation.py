@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import z4j_agent
+from z4j_agent import lifecycle
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.runtime.log import log
 
@@ -33,7 +33,7 @@ def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], ma
         if not is_supported(engine, version(), oldest):
             return None
         adapter = make()
-        return adapter if z4j_agent.start(adapter, **settings) is not None else None
+        return adapter if lifecycle.start(adapter, **settings) is not None else None
     except Exception as error:
         let_through(error)
         faults.report("install", error)
@@ -94,8 +94,8 @@ class Installation:
             if not is_supported(self._name, _version_of(self._version), self.oldest, self._newest):
                 return
             part = self._load()(target, *options)
-            z4j_agent.start(part, **settings)
-            if not z4j_agent.has(part):
+            lifecycle.start(part, **settings)
+            if not lifecycle.has(part):
                 return
         elif hasattr(part, "watch"):
             part.watch(target, *options)
@@ -106,13 +106,13 @@ class Installation:
         if part is None:
             return
         if all(other is not part for _, other in self._watched.values()):
-            z4j_agent.remove(part)
+            lifecycle.remove(part)
         else:
             part.unwatch(target)
 
     def _forget_stopped(self) -> None:
         """`z4j_agent.stop` has taken them off."""
-        self._watched = {key: held for key, held in self._watched.items() if z4j_agent.has(held[1])}
+        self._watched = {key: held for key, held in self._watched.items() if lifecycle.has(held[1])}
 
 
 def _version_of(said: str) -> str:
