@@ -16,6 +16,7 @@ from z4j_agent.contract.adapter import ACTION_LEVEL
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = ROOT / "docs/engines.md"
+PURGE = ROOT / "adapters/agent/src/z4j_agent/commands/queue_actions.py"
 ENGINES = ("celery", "arq", "taskiq", "dramatiq", "rq", "huey")
 ROW = re.compile(r"^\| [^|]+ \| `(\w+)`(?: / `(\w+)`)? \|", re.M)
 BEGIN, END = "<!-- capabilities of {}: begin -->", "<!-- capabilities of {}: end -->"
@@ -26,7 +27,7 @@ WHO = {"any": "any process of the app", "worker": "the worker itself", "schedule
 def source(engine: str) -> dict[str, ast.Module]:
     """The adapter's modules, parsed: the server's environment has no engine to import them with."""
     folder = ROOT / f"adapters/{engine}/src/z4j_{engine}"
-    return {path.stem: ast.parse(path.read_text()) for path in sorted(folder.glob("*.py"))}
+    return {str(path.relative_to(folder).with_suffix("")): ast.parse(path.read_text()) for path in sorted(folder.rglob("*.py"))}
 
 
 def capabilities(engine: str) -> list[dict[str, object]]:
@@ -43,9 +44,11 @@ def capabilities(engine: str) -> list[dict[str, object]]:
 
 
 def nodes(engine: str) -> Iterator[ast.AST]:
-    """All of the adapter's code: hooks and the rules behind them are modules of their own."""
+    """All of the adapter's code, and what it purges with: hooks and the rules behind them are modules of their own."""
     for module in source(engine).values():
         yield from ast.walk(module)
+    if any(capability["action"] == "purge_queue" for capability in capabilities(engine)):
+        yield from ast.walk(ast.parse(PURGE.read_text()))
 
 
 def reasons(engine: str) -> set[str]:

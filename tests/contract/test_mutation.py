@@ -63,12 +63,12 @@ def test_each_mutant_differs_from_the_original_in_its_one_change() -> None:
 IMPORTING = """
 import os, sys
 sys.path.insert(0, {root!r})
-from tests.mutation import RULES, start
+from tests.mutation import sources, start
 from tests.support.mutations import find_mutants
 
 tests = [("tests/unit/rules/test_plans.py", "")]
 change = "'prioritise_task'  ->  'prioritise_taskX'"
-[mutant] = [of for of in find_mutants((RULES / "commands.py").read_text("utf-8")) if of.what == change]
+[mutant] = [of for of in find_mutants(sources()["commands"].read_text("utf-8")) if of.what == change]
 print([os.waitpid(start("commands", of, tests), 0)[1] == 0 for of in (None, mutant)])
 """
 

@@ -262,7 +262,7 @@ def test_it_is_hooked_when_the_host_imports_it_and_not_before(tmp_path: Path) ->
     code = """
 import sys, z4j_rq
 z4j_rq.install()
-waiting = lambda: [finder for finder in sys.meta_path if type(finder).__module__ == "z4j_rq.hooks.import_hooks"]
+waiting = lambda: [finder for finder in sys.meta_path if type(finder).__module__ == "z4j_rq.job_hooks.import_hooks"]
 assert waiting()
 assert "rq_scheduler" not in sys.modules and "crontab" not in sys.modules
 from rq_scheduler import Scheduler
@@ -279,6 +279,6 @@ assert not any(hasattr(getattr(Scheduler, name), "__wrapped__") for name in name
 import sys, z4j_rq
 z4j_rq.install()
 z4j_rq.uninstall()
-assert not [finder for finder in sys.meta_path if type(finder).__module__ == "z4j_rq.hooks.import_hooks"]
+assert not [finder for finder in sys.meta_path if type(finder).__module__ == "z4j_rq.job_hooks.import_hooks"]
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30, env=environment)

@@ -20,7 +20,7 @@ from z4j_agent.conformance.brokers import TwoBrokers
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.pauses import PausesContract
 from z4j_rq.control import Pausing
-from z4j_rq.hooks.patches import Patches
+from z4j_rq.job_hooks.patches import Patches
 
 
 class TwoDatabases(TwoBrokers):

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent.capture import hooks
-from z4j_rq.hooks.spawning import installers
+from z4j_rq.job_hooks.spawning import installers
 
 if TYPE_CHECKING:
     from z4j_rq.adapter import RqAdapter

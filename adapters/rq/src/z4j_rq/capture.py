@@ -23,14 +23,14 @@ from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
 from z4j_rq import originals
 from z4j_rq.control import Pausing
-from z4j_rq.hooks import marks
-from z4j_rq.hooks.enqueue_hooks import Sending
-from z4j_rq.hooks.execution_hooks import Running
-from z4j_rq.hooks.marks import attempt_of, is_asked, is_told, mark_of, note_of
-from z4j_rq.hooks.outcomes import Held
-from z4j_rq.hooks.patches import Look, Patches
-from z4j_rq.hooks.removal_hooks import Removing
-from z4j_rq.hooks.spawning import BOOT
+from z4j_rq.job_hooks import marks
+from z4j_rq.job_hooks.enqueue_hooks import Sending
+from z4j_rq.job_hooks.execution_hooks import Running
+from z4j_rq.job_hooks.marks import attempt_of, is_asked, is_told, mark_of, note_of
+from z4j_rq.job_hooks.outcomes import Held
+from z4j_rq.job_hooks.patches import Look, Patches
+from z4j_rq.job_hooks.removal_hooks import Removing
+from z4j_rq.job_hooks.spawning import BOOT
 from z4j_rq.messages import ENGINE, function_of, is_spawning, job_in, name_of, sent_meta, status_text
 from z4j_rq.state import RqState
 
@@ -93,7 +93,7 @@ class Capture:
         seat = f"{','.join(worker.queue_names())}@{self._agent.host}" if _UNNAMED.fullmatch(worker.name) else ""
         self._agent.become_worker(str(worker.name), seat)
         if is_spawning(worker) and self._pass_on not in worker._exc_handlers:
-            from z4j_rq.hooks.spawned import pass_on  # here: in a horse this module installs us
+            from z4j_rq.job_hooks.spawned import pass_on  # here: in a horse this module installs us
 
             self._pass_on = pass_on
             worker.push_exc_handler(pass_on)

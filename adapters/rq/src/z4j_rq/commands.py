@@ -19,8 +19,8 @@ from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
 from z4j_rq import originals
 from z4j_rq.dependencies import why_waiting
-from z4j_rq.hooks.marks import attempt_of, by_command
-from z4j_rq.hooks.outcomes import Held
+from z4j_rq.job_hooks.marks import attempt_of, by_command
+from z4j_rq.job_hooks.outcomes import Held
 from z4j_rq.messages import ENGINE, WAITING, name_of
 from z4j_rq.queues import UNKNOWN_JOB, RqPart, like
 

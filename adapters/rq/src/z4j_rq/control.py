@@ -14,7 +14,7 @@ from rq.queue import Queue
 
 from z4j_agent.commands import worker_end
 from z4j_agent.contract.adapter import Unsupported
-from z4j_rq.hooks.patches import Patches
+from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import ENGINE
 from z4j_rq.queues import RqPart
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_rq.hooks.outcomes import Hands
+from z4j_rq.job_hooks.outcomes import Hands
 from z4j_rq.known_queues import Known
 
 

@@ -23,9 +23,9 @@ from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.overrides import merge_arguments
 from z4j_agent.contract.scheduler import ScheduleInfo, Scheduler, ScheduleSpec
 from z4j_agent.runtime.zones import check_only_zone, zone_of_host
-from z4j_rq.hooks.import_hooks import when_imported
-from z4j_rq.hooks.marks import by_command, is_asked
-from z4j_rq.hooks.patches import Patches
+from z4j_rq.job_hooks.import_hooks import when_imported
+from z4j_rq.job_hooks.marks import by_command, is_asked
+from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import ENGINE, name_of, to_us
 from z4j_rq.schedulers import scheduled_entries
 from z4j_rq.schedulers.dialects import Crontab, check_priority, shown

@@ -17,11 +17,11 @@ from rq.worker import BaseWorker
 from z4j_agent.agent import Agent
 from z4j_agent.capture.guard import guard
 from z4j_rq import originals
-from z4j_rq.hooks import outcomes
-from z4j_rq.hooks.marks import is_told, note_of
-from z4j_rq.hooks.outcomes import Hands, Run
-from z4j_rq.hooks.patches import Patches
-from z4j_rq.hooks.spawning import parent_boot
+from z4j_rq.job_hooks import outcomes
+from z4j_rq.job_hooks.marks import is_told, note_of
+from z4j_rq.job_hooks.outcomes import Hands, Run
+from z4j_rq.job_hooks.patches import Patches
+from z4j_rq.job_hooks.spawning import parent_boot
 from z4j_rq.known_queues import Known
 from z4j_rq.messages import function_of, job_in
 

@@ -14,7 +14,7 @@ from rq.timeouts import JobTimeoutException
 from z4j_agent.capture import hooks
 from z4j_agent.capture.hooks import now
 from z4j_agent.wire import records
-from z4j_rq.hooks.marks import attempt_of
+from z4j_rq.job_hooks.marks import attempt_of
 from z4j_rq.messages import ENGINE, is_import_error, name_of
 
 ABANDONED = "no worker has renewed its claim on the task"

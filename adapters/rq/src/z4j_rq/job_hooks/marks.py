@@ -23,7 +23,7 @@ from typing import Any, Final
 from rq.job import Job
 
 from z4j_agent.capture.guard import guard
-from z4j_rq.hooks.patches import Patches
+from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import ENDED, function_of, name_of, to_us
 
 MARK: Final = "z4j"

@@ -13,8 +13,8 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 
 from z4j_agent.agent import Agent
 from z4j_agent.capture.guard import guard
-from z4j_rq.hooks import outcomes
-from z4j_rq.hooks.patches import Patches
+from z4j_rq.job_hooks import outcomes
+from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import WAITING, job_in
 
 FETCHING = ("_fetch_dequeued_job", "dequeue_any")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_rq.hooks.spawning import installers, parent_boot
+from z4j_rq.job_hooks.spawning import installers, parent_boot
 
 
 def pass_on(job: Any, *_error: Any) -> bool:
