@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from z4j import __version__
-from z4j.web.api import places, plans, schedules, tasks
+from z4j.web.api import audit, commands, plans, queues, schedules, tasks, workers
 from z4j.web.api.operations import Operation
 from z4j.web.frame import export
 
@@ -39,7 +39,10 @@ async def show(request: Request) -> Response:
 OPERATIONS: Final = (
     *tasks.OPERATIONS,
     *plans.OPERATIONS,
-    *places.OPERATIONS,
+    *queues.OPERATIONS,
+    *workers.OPERATIONS,
+    *commands.OPERATIONS,
+    *audit.OPERATIONS,
     *schedules.OPERATIONS,
     Operation("GET", "/api/v1/openapi.json", show, "viewer", "This document.", dict[str, Any]),
 )

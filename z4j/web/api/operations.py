@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -16,7 +16,14 @@ from z4j.rules.access import Needed
 from z4j.web.frame import export
 
 MAX_BODY = 256 * 1024
+PAGE: Final = 100
 T = TypeVar("T")
+
+LISTED: Final = (
+    ("app", "Only this app's."), ("environment", "Only this environment's."), ("engine", "Only this engine's."),
+    ("name", "Only those of this name."), ("after", "The place to go on with."),
+)  # fmt: skip
+"""Parameters of a list of queues or workers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The API of tasks: the list, one of them, what may be asked of it, and running one by its name."""
+"""The API of tasks and of registered task names: the list, one task and its actions, running a task by its name, limits of a name."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from z4j.store.fleet.agents import TaskNameRow, list_task_names
 from z4j.store.operations.commands import CommandRow
 from z4j.store.tasks.tasks import TaskDetail, TaskRow, list_tasks
 from z4j.web import command_requests
+from z4j.web.api.commands import Commands
 from z4j.web.api.operations import Operation, answer, read_body
 from z4j.web.pages.tasks.list import PAGE, filters_of, limit_of
 from z4j.web.services import services
@@ -66,6 +67,19 @@ class TaskRun(Struct, forbid_unknown_fields=True):
     kwargs: dict[str, Any] = {}
     queue: str = ""
     broker: str = ""
+    reason: str = ""
+
+
+class NameLimit(Struct, forbid_unknown_fields=True):
+    """Limits of a task name: `rate` such as "10/m" ("0" lifts it), seconds for the time limits; what is null stays as it is."""
+
+    app: str
+    engine: str
+    name: str
+    environment: str = ""
+    rate: str | None = None
+    soft_s: float | None = None
+    hard_s: float | None = None
     reason: str = ""
 
 
@@ -120,10 +134,19 @@ async def names(request: Request) -> Response:
     return answer({"names": await list_task_names(services(request).store)})
 
 
+async def limit_name(request: Request) -> Response:
+    """POST /api/v1/task-names/limits."""
+    found, body = services(request), await read_body(request, NameLimit)
+    params = {"rate": body.rate, "soft_s": body.soft_s, "hard_s": body.hard_s}
+    wish = await command_requests.limit_wish(found.store, body.app, body.environment, body.engine, body.name, params, body.reason)
+    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+
+
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/tasks", list_all, "viewer", "Tasks, newest first.", TaskList, query=FILTERS + PAGING),
     Operation("POST", "/api/v1/tasks", run, "operator", "Run a registered task.", CommandRow, TaskRun, status=202),
     Operation("GET", "/api/v1/tasks/{id:int}", show, "viewer", "Everything about one task.", TaskDetail),
     Operation("POST", "/api/v1/tasks/{id:int}/actions", act, "operator", "Ask something of one task.", CommandRow, TaskAction, status=202),
     Operation("GET", "/api/v1/task-names", names, "viewer", "Registered tasks with their signatures.", TaskNames),
+    Operation("POST", "/api/v1/task-names/limits", limit_name, "operator", "Limit a task name.", Commands, NameLimit, status=202),
 )

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The API of the audit log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from z4j.store.access import audit
+from z4j.web.api.operations import PAGE, Operation, answer
+from z4j.web.api.plans import BEFORE
+from z4j.web.frame import export
+from z4j.web.pages.changes import before_of
+from z4j.web.services import services
+
+
+class AuditRows(Struct):
+    """Newest first, each with the code of the chain; `before` is the number to go on with."""
+
+    audit: list[dict[str, Any]]
+    before: int | None
+
+
+async def audit_rows(request: Request) -> Response:
+    """GET /api/v1/audit."""
+    rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE)
+    found = [{**export.plain(row), "mac": row.mac.hex()} for row in rows]
+    return answer({"audit": found, "before": rows[-1].seq if len(rows) == PAGE else None})
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/audit", audit_rows, "auditor", "The audit log, newest first.", AuditRows, query=BEFORE),
+)  # fmt: skip
