@@ -14,7 +14,8 @@ from z4j.agents.answers import Answer
 from z4j.agents.connections import AgentLink, Hub
 from z4j.agents.lookups import AGAIN_US, ANSWER_US, OUTSTANDING, Reconcile
 from z4j.agents.outbox import Outbox
-from z4j.background.housekeeping import SETTLE_US, Housekeeping
+from z4j.background.housekeeping import Housekeeping
+from z4j.background.lost_tasks import SETTLE_US
 from z4j.exceptions import StoreError
 from z4j.rules.command_ids import parse
 from z4j.store.sqlite.db import Store
@@ -50,7 +51,7 @@ class House:
         self.store, self.hub = store, Hub()
         self.outbox = Outbox(store, self.hub)
         self.reconcile = Reconcile(self.outbox, Heard())
-        self.keeping = Housekeeping(store, Heard(), reconcile=self.reconcile)
+        self.keeping = Housekeeping(store, Heard(), lookups=self.reconcile)
 
     async def answer(self, app_id: int, id: str, status: str, fields: dict[str, Any], spool: str = "s1") -> None:
         """An agent of this app and folder answers."""
@@ -60,7 +61,7 @@ class House:
 
     async def look(self, at: int) -> int:
         await hear(self.store, "newer", at, beat())
-        return await self.keeping.find_lost(at)
+        return await self.keeping.lost_tasks.find_lost(at)
 
 
 async def test_what_the_engine_knows_becomes_the_end(tmp_path: Path) -> None:
@@ -154,15 +155,15 @@ async def test_a_process_that_left_is_asked_about_without_proof_and_never_called
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND))
         await leave(store, "b00t", LATER)
-        assert await house.keeping.find_lost(LATER + SETTLE_US) == 0
+        assert await house.keeping.lost_tasks.find_lost(LATER + SETTLE_US) == 0
         assert asked == [], "it may come back"
-        assert await house.keeping.find_lost(LATER + SETTLE_US + 1) == 0
+        assert await house.keeping.lost_tasks.find_lost(LATER + SETTLE_US + 1) == 0
         assert list(asked.ids()) == ["a"]
         await house.answer(1, asked.ids()["a"], "done", {"state": "unknown"})
-        assert await house.keeping.find_lost(LATER + SETTLE_US + AGAIN_US) == 0
+        assert await house.keeping.lost_tasks.find_lost(LATER + SETTLE_US + AGAIN_US) == 0
         assert (await states(store))["a"] == "running"
         await tell(store, task("succeeded", "a", LATER, started_at=T + SECOND))
-        await house.keeping.find_lost(LATER + SETTLE_US + AGAIN_US)
+        await house.keeping.lost_tasks.find_lost(LATER + SETTLE_US + AGAIN_US)
         assert not house.reconcile._questions, "what has ended is forgotten"
 
 

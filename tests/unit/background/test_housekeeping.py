@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
-from z4j.background.housekeeping import ASSUMED_US, SETTLE_US, SILENT_US, Housekeeping, Work
+from z4j.background.housekeeping import Housekeeping, Work
+from z4j.background.lost_tasks import ASSUMED_US, SETTLE_US, SILENT_US
 from z4j.exceptions import StoreError
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
@@ -68,12 +69,12 @@ async def test_a_scheduled_task_becomes_queued_when_its_eta_passes(tmp_path: Pat
         heard = Heard()
         house = Housekeeping(store, heard)
         await tell(store, origin(), task("enqueued", "a", T, T + 9 * SECOND), task("received", "a", T + SECOND, T + 9 * SECOND))
-        assert await house.make_due(T + 9 * SECOND - 1) == 0
+        assert await house.due_tasks.make_due(T + 9 * SECOND - 1) == 0
         assert await states(store) == {"a": "scheduled"}
-        assert await house.make_due(T + 9 * SECOND) == 1
+        assert await house.due_tasks.make_due(T + 9 * SECOND) == 1
         assert await states(store) == {"a": "queued"}
         assert "tasks" in heard
-        assert await house.make_due(T + 99 * SECOND) == 0
+        assert await house.due_tasks.make_due(T + 99 * SECOND) == 0
         detail = await get_task(store, 1)
         assert detail is not None
         assert (detail.row.worker, detail.row.eta_at) == ("w1", T + 9 * SECOND)
@@ -92,17 +93,17 @@ async def test_a_task_of_a_process_that_is_gone_is_lost(tmp_path: Path) -> None:
         house = Housekeeping(store, Heard())
         await gone(store)
         await hear(store, "newer", LATER + SETTLE_US, beat())
-        assert await house.find_lost(LATER + SETTLE_US) == 0, "its connection ended only just now"
+        assert await house.lost_tasks.find_lost(LATER + SETTLE_US) == 0, "its connection ended only just now"
         await hear(store, "newer", LATER + SETTLE_US + 2, beat(spool_bytes=1 << 20))
-        assert await house.find_lost(LATER + SETTLE_US + 2) == 0, "its spool still holds something"
+        assert await house.lost_tasks.find_lost(LATER + SETTLE_US + 2) == 0, "its spool still holds something"
         await hear(store, "newer", LATER + SETTLE_US + 3, beat())
-        assert await house.find_lost(LATER + SETTLE_US + 3) == 2
+        assert await house.lost_tasks.find_lost(LATER + SETTLE_US + 3) == 2
         assert await states(store) == {"a": "lost", "b": "lost", "c": "succeeded"}
         detail = await get_task(store, 1)
         assert detail is not None
         assert (detail.row.reason, detail.row.worker, detail.row.ended_at) == ("worker_gone", "w1", T + SECOND + 1)
         assert [(run.state, run.run) for run in detail.runs] == [("lost", "b00t.7")]
-        assert await house.find_lost(LATER + SETTLE_US + 3) == 0
+        assert await house.lost_tasks.find_lost(LATER + SETTLE_US + 3) == 0
         # A redelivery overrules it.
         await tell(store, task("started", "a", LATER + 60 * SECOND, {"redelivered": True}, run="newer.9"))
         assert (await states(store))["a"] == "running"
@@ -114,13 +115,13 @@ async def test_without_proof_nothing_is_lost(tmp_path: Path) -> None:
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND), task("started", "x", T + SECOND, run="unknown.1"))
         await leave(store, "b00t", LATER)
-        assert await house.find_lost(LATER + 2 * SETTLE_US) == 0, "no newer process"
+        assert await house.lost_tasks.find_lost(LATER + 2 * SETTLE_US) == 0, "no newer process"
         await connect_agent(store, "other", LATER, spool="s2")
         await hear(store, "other", LATER + 2 * SETTLE_US, beat())
-        assert await house.find_lost(LATER + 2 * SETTLE_US) == 0, "nobody ships its spool"
+        assert await house.lost_tasks.find_lost(LATER + 2 * SETTLE_US) == 0, "nobody ships its spool"
         await connect_agent(store, "third", LATER, shipper=False)
         await hear(store, "third", LATER + 2 * SETTLE_US, beat(shipper=False))
-        assert await house.find_lost(LATER + 2 * SETTLE_US) == 0, "nobody ships its spool"
+        assert await house.lost_tasks.find_lost(LATER + 2 * SETTLE_US) == 0, "nobody ships its spool"
 
 
 async def test_after_a_day_without_a_word_it_is_assumed(tmp_path: Path) -> None:
@@ -129,8 +130,8 @@ async def test_after_a_day_without_a_word_it_is_assumed(tmp_path: Path) -> None:
         await connect_agent(store, "b00t", T)
         await tell(store, task("started", "a", T + SECOND))
         await leave(store, "b00t", T + 2 * SECOND)
-        assert await house.find_lost(T + 2 * SECOND + ASSUMED_US) == 0
-        assert await house.find_lost(T + 3 * SECOND + ASSUMED_US) == 1
+        assert await house.lost_tasks.find_lost(T + 2 * SECOND + ASSUMED_US) == 0
+        assert await house.lost_tasks.find_lost(T + 3 * SECOND + ASSUMED_US) == 1
         detail = await get_task(store, 1)
         assert detail is not None
         assert detail.row.error.startswith("Assumed")
@@ -143,18 +144,18 @@ async def test_a_task_its_worker_does_not_list_any_more_is_lost_and_found_when_i
         await tell(store, task("started", "a", T + SECOND), task("started", "b", T + SECOND))
         soon = T + SECOND + SETTLE_US
         await hear(store, "b00t", soon, beat())
-        assert await house.find_lost(soon) == 0, "too soon"
+        assert await house.lost_tasks.find_lost(soon) == 0, "too soon"
         await hear(store, "b00t", soon + 1, beat("b"))
-        assert await house.find_lost(soon + 1) == 0, "its end may be on its way"
-        assert await house.find_lost(soon + 1) == 1
+        assert await house.lost_tasks.find_lost(soon + 1) == 0, "its end may be on its way"
+        assert await house.lost_tasks.find_lost(soon + 1) == 1
         assert await states(store) == {"a": "lost", "b": "running"}
         await hear(store, "b00t", soon + 2, beat("a", "b", pid=8))
-        assert await house.find_lost(soon + 2) == 1
+        assert await house.lost_tasks.find_lost(soon + 2) == 1
         assert await states(store) == {"a": "running", "b": "running"}
         detail = await get_task(store, 1)
         assert detail is not None
         assert sorted((run.state, run.run) for run in detail.runs) == [("lost", "b00t.7"), ("running", "b00t.8")]
-        assert await house.find_lost(soon + 2) == 0
+        assert await house.lost_tasks.find_lost(soon + 2) == 0
 
 
 async def test_a_worker_that_cannot_tell_what_it_holds_loses_nothing(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ async def test_a_worker_that_cannot_tell_what_it_holds_loses_nothing(tmp_path: P
         await tell(store, task("started", "a", T + SECOND))
         await hear(store, "b00t", T + 2 * SECOND, beat("a"))
         await hear(store, "b00t", T + 2 * SETTLE_US, Heartbeat(T, None, 0, 0, 0, True))
-        assert [await house.find_lost(LATER) for _ in range(3)] == [0, 0, 0]
+        assert [await house.lost_tasks.find_lost(LATER) for _ in range(3)] == [0, 0, 0]
 
 
 async def test_an_agent_that_says_nothing_is_gone_and_comes_back(tmp_path: Path) -> None:
@@ -172,9 +173,9 @@ async def test_an_agent_that_says_nothing_is_gone_and_comes_back(tmp_path: Path)
         heard = Heard()
         house = Housekeeping(store, heard)
         await connect_agent(store, "b00t", T)
-        assert await house.find_silent(T + SILENT_US) == 0
+        assert await house.lost_tasks.find_silent(T + SILENT_US) == 0
         assert heard == []
-        assert await house.find_silent(T + SILENT_US + 1) == 1
+        assert await house.lost_tasks.find_silent(T + SILENT_US + 1) == 1
         assert heard == ["workers", "strip"]
         [agent] = await agents.list_agents(store)
         assert (agent.left_at, agent.left_reason, agent.is_orderly) == (T + SILENT_US + 1, "silent", False)
@@ -195,8 +196,8 @@ async def test_old_tasks_go_with_all_that_is_theirs(tmp_path: Path) -> None:
         )  # fmt: skip
         heard = Heard()
         house = Housekeeping(store, heard, Retention(days=3))
-        assert await house.delete_old(T + 2 * DAY_US) == 0
-        assert await house.delete_old(T + 4 * DAY_US) == 2
+        assert await house.retention.round(T + 2 * DAY_US) == 0
+        assert await house.retention.round(T + 4 * DAY_US) == 2
         assert sorted(await states(store)) == ["kept", "later", "long"]
         assert set(heard) == {"tasks", "queues", "strip"}
         for table in ("run", "original", "task_link", "gap", "fault"):
@@ -215,7 +216,7 @@ async def test_the_id_of_a_deleted_task_is_never_another_s(tmp_path: Path) -> No
     """Not after a restart either: plans and bookmarks point to it."""
     async with database(tmp_path) as store:
         await tell(store, *life("one", T), *life("two", T))
-        assert await Housekeeping(store, Heard(), Retention(days=3)).delete_old(T + 9 * DAY_US) == 2
+        assert await Housekeeping(store, Heard(), Retention(days=3)).retention.round(T + 9 * DAY_US) == 2
     again = Store(tmp_path / "z4j.db")
     await again.start()
     await tell(again, *life("three", T))
@@ -228,13 +229,13 @@ async def test_originals_of_succeeded_tasks_go_first(tmp_path: Path) -> None:
         for id, end, at in (("a", "succeeded", T), ("b", "failed", T), ("c", "succeeded", T + 5 * DAY_US)):
             await tell(store, *life(id, at, end), task("payload", id, at, 1, "[]", False, [None, "AA=="], "plain"), at=at)
         house = Housekeeping(store, Heard(), Retention(originals_days=2))
-        await house.delete_old(T + 3 * DAY_US)
+        await house.retention.round(T + 3 * DAY_US)
         assert [await get_original(store, id) is not None for id in (1, 2, 3)] == [False, True, True]
         a, b = await get_task(store, 1), await get_task(store, 2)
         assert a is not None
         assert b is not None
         assert (a.original_state, b.original_state) == ("none", "plain")
-        await house.delete_old(T + 9 * DAY_US)
+        await house.retention.round(T + 9 * DAY_US)
         assert [await get_original(store, id) is not None for id in (1, 2, 3)] == [False, True, False]
 
 

@@ -17,7 +17,8 @@ from tests.unit.background.test_housekeeping import LATER, Heard, beat, connect_
 from z4j import clock
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.ingest import ingest_batch
-from z4j.background.housekeeping import SETTLE_US, Housekeeping
+from z4j.background.housekeeping import Housekeeping
+from z4j.background.lost_tasks import SETTLE_US
 from z4j.rules.commands import RULES
 from z4j.store.fleet import agents
 from z4j.store.fleet.workers import list_workers
@@ -160,10 +161,10 @@ async def test_only_a_process_of_the_same_environment_proves_that_one_is_gone(tm
         await leave(store, "b00t", LATER)
         await connect_agent(store, "stage", LATER + SECOND, environment="staging")
         await hear(store, "stage", LATER + SETTLE_US + 3, beat())
-        assert await house.find_lost(LATER + SETTLE_US + 3) == 0
+        assert await house.lost_tasks.find_lost(LATER + SETTLE_US + 3) == 0
         await connect_agent(store, "next", LATER + 2 * SECOND)
         await hear(store, "next", LATER + SETTLE_US + 4, beat())
-        assert await house.find_lost(LATER + SETTLE_US + 4) == 1
+        assert await house.lost_tasks.find_lost(LATER + SETTLE_US + 4) == 1
 
 
 # -- tasks, names and queues ---------------------------------------------------------------------------------------------------

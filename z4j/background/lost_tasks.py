@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Agents that went silent, and tasks whose process is gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from z4j.agents.lookups import Reconcile
+from z4j.background.server_events import Changed, add_events
+from z4j.store.fleet import agents
+from z4j.store.sqlite.db import Store
+from z4j.store.tasks import stale_tasks
+from z4j.store.tasks.stale_tasks import Held
+
+SECOND: Final = 1_000_000
+SILENT_US: Final = 45 * SECOND
+"""Three heartbeats missed."""
+SETTLE_US: Final = 30 * SECOND
+"""After the end of a connection, or of the last news of a task, before anything is concluded from silence."""
+ASSUMED_US: Final = 24 * 3600 * SECOND
+"""A process that nobody has proved gone is given up after a day, and the task says that this is assumed."""
+
+GONE = "Its process is gone: a newer one bears the worker's name, and the spool holds nothing more of it."
+DROPPED = "Its worker is connected and does not list it any more, and no end was reported."
+ASSUMED = "Assumed: its worker has not been heard of for a day. Nothing proves that the process is gone."
+
+
+class LostTasks:
+    """`lookups` queries the engine before a task is called lost; without it nothing is queried."""
+
+    def __init__(self, store: Store, changed: Changed, lookups: Reconcile | None = None) -> None:
+        self.store, self.changed, self.lookups = store, changed, lookups
+        self._missing: set[Held] = set()
+
+    async def find_silent(self, at: int) -> int:
+        """Records connections that sent no heartbeat for SILENT_US as gone. Returns how many."""
+        found = await self.store.write(lambda db: agents.record_silence(db, at, at - SILENT_US))
+        if found:
+            self.changed(("workers", "strip"))
+        return found
+
+    async def find_lost(self, at: int) -> int:
+        """Adds `lost` to tasks whose process is gone, and `alive` to lost ones that turn out to run. Returns how many tasks changed.
+
+        Their engine is queried first, see `agents.lookups`, and also about tasks whose process disconnected without proof that it is gone.
+        """
+        why = dict.fromkeys(await stale_tasks.list_timed_out(self.store, at - ASSUMED_US), ASSUMED)
+        why |= dict.fromkeys(await self._find_dropped(), DROPPED)
+        why |= dict.fromkeys(await stale_tasks.list_orphaned(self.store, SETTLE_US), GONE)
+        lost = [(of, "") for of in why]
+        if self.lookups is not None:
+            left = [of for of in await stale_tasks.list_disconnected(self.store, at - SETTLE_US) if of not in why]
+            self.lookups.prune([*why, *left])
+            lost = self.lookups.resolve_orphans(at, list(why))
+            self.lookups.query_disconnected(at, left)
+        return (
+            await add_events(
+                self.store, self.changed, "lost", [of for of, _ in lost], 1, {of: _evidence(of, why[of], said) for of, said in lost}
+            )
+            # A whole millisecond later, because that is what the fold compares.
+            + await add_events(self.store, self.changed, "alive", await stale_tasks.list_reappeared(self.store, at - ASSUMED_US), 1_000)
+        )
+
+    async def _find_dropped(self) -> list[Held]:
+        """Tasks missing from their worker's list in two rounds: a heartbeat may overtake the end it no longer lists."""
+        missing = set(await stale_tasks.list_missing_from_heartbeat(self.store, SETTLE_US))
+        again, self._missing = missing & self._missing, missing
+        return sorted(again, key=lambda of: of.at)
+
+
+def _evidence(of: Held, why: str, said: str) -> str:
+    """What is known of a lost task's process, in sentences."""
+    heard = f"Last heard of {_clock(of.left_at)} on {of.host}: {of.left_reason or 'no goodbye'}." if of.left_at else ""
+    return " ".join(part for part in (why, heard, said) if part)
+
+
+def _clock(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
