@@ -59,7 +59,7 @@ SWITCH_S = 0.001
 
 
 class Server:
-    """Everything one appliance consists of. `asgi` is what uvicorn serves."""
+    """All parts of one server. `asgi` is what uvicorn serves."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -110,7 +110,7 @@ class Server:
         await self.store.start()
         if await self.store.note("encryption of values that an older release stored in clear", typed_values.close_stored):
             await self.store.checkpoint()
-        # Before the first agent comes. A file whose audit log is damaged is served all the same.
+        # Before the first agent connects. The server also starts with a damaged audit log.
         head = self.duties.add("audit checkpoint", 1)
         await head.attempt(lambda: self.audit.start(self.store, clock.now()))
         await self.plans.start()
@@ -130,24 +130,24 @@ class Server:
             await self.store.close()
 
     async def greet(self) -> None:
-        """Once the port is ours: the first boot prints the one link that makes an administrator."""
+        """Runs after the port is bound. The first start prints the setup link for creating an administrator."""
         address = f"http://{self.settings.host}:{self.settings.port}"
         logs.started(address, self.settings.data, __version__)
         with contextlib.suppress(OSError):  # the command line guesses then
             ports.write_address(self.settings.data, self.settings.host, self.settings.port, behind_proxy=self.settings.behind_proxy)
         if not await users.has_admin(self.store):
             secret = await self.auth.make_link("setup")
-            print(f"\nMake the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
+            print(f"\nCreate the first administrator within 15 minutes:\n\n    {address}/setup?code={secret}\n", flush=True)
 
     def end_streams(self) -> None:
-        """Before uvicorn waits for open connections: pages and agents are let go."""
+        """Ends the streams of pages and agents before uvicorn waits for open connections."""
         logs.stopping()
         self.live.end()
         self.gateway.close_all()
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn waits for open streams at SIGTERM; ours are told to end first."""
+    """uvicorn waits for open streams at SIGTERM, so the streams of z4j are ended first."""
 
     def __init__(self, config: uvicorn.Config, server: Server) -> None:
         super().__init__(config)
@@ -202,7 +202,7 @@ def serve(settings: Settings) -> int:
         )
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
-        gc.freeze()  # what the start made stays: a full collection that walks it takes 50 ms, during which nobody is answered
+        gc.freeze()  # objects of the start stay: a full collection over them takes 50 ms, during which no request is answered
         runner = _Uvicorn(config, server)
         try:
             with contextlib.suppress(KeyboardInterrupt):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The folder that holds everything a server keeps: made for us alone, and served by one process at a time."""
+"""The data folder of a server: private to its user, and used by one server process at a time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from z4j.exceptions import StoreError
 
 
 def prepare_data(folder: Path) -> None:
-    """The data folder, ours alone. Raises StoreError."""
+    """Creates the data folder with mode 0700. Raises StoreError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise StoreError(f"The data folder {folder} cannot be used: {error.strerror}.", "Choose another with --data.") from error
+        raise StoreError(
+            f"The data folder {folder} cannot be used: {error.strerror}. z4j was not started.", "Choose another folder with --data."
+        ) from error
 
 
 @contextlib.contextmanager
 def data_lock(folder: Path) -> Iterator[None]:
-    """Only one server per data folder. The kernel lets go when the process ends, however it ends. Raises StoreError."""
+    """Locks the data folder for one server. The kernel releases the lock when the process ends. Raises StoreError."""
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -46,5 +48,6 @@ def _folder_taken(folder: Path) -> StoreError:
     where = f" at http://{serving.netloc}" if serving and str(serving.pid) == pid else ""
     stop = f"Stop it with `kill {pid}`" if pid.isdecimal() else "Stop it"
     return StoreError(
-        f"{who} serves the data folder {folder}{where}. Nothing was changed.", f"{stop}, or choose another folder with --data."
+        f"{who} is already running on the data folder {folder}{where}. No changes were made.",
+        f"{stop}, or choose another folder with --data.",
     )

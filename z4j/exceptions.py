@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Everything the server may refuse or fail at, and what each becomes outside.
+"""The exceptions of the server, with their HTTP status, close code and exit code.
 
     Z4jError
     ├── BadInput       the request or frame cannot be understood
-    ├── NotAllowed     the role or the application's owner says no
-    ├── NotFound       no such thing, or no longer
-    ├── WrongState     the thing is there but not in a state for this
+    ├── NotAllowed     the role or the application's owner denies it
+    ├── NotFound       it does not exist, or was deleted
+    ├── WrongState     it exists, but its state does not permit this
     ├── Unsupported    this engine or agent cannot do that
-    ├── AgentGone      nobody connected who could do it
+    ├── AgentGone      no connected agent can do it
     ├── TooMany        a rate limit; try again later
-    └── StoreError     the database did not take or give it
-        ├── StoreFull          no room on the disk
-        ├── StoreDamaged       the file is not what SQLite wrote
-        ├── StoreBusy          somebody else holds it
+    └── StoreError     reading or writing the database failed
+        ├── StoreFull          the disk is full
+        ├── StoreDamaged       the database file is damaged
+        ├── StoreBusy          another process has locked it
         └── StoreUnavailable   it cannot be opened or read: permissions, descriptors, I/O errors
 
 `message` says what happened and what was not affected, `hint` what to do; both are shown to people. A private cause travels as

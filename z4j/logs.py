@@ -46,7 +46,7 @@ class Json(KeyValue):
 
 
 class Throttle(logging.Filter):
-    """Lets a kind of line pass a number of times per period, then counts it; the next line of its kind says how many were left out.
+    """Limits the lines of one kind per period; the next line of the kind contains the number that were left out.
 
     A kind is the logger, the level and the sentence, so that a stranger who provokes a line a thousand times a second writes a few."""
 
@@ -91,7 +91,7 @@ def set_up(level: str = "INFO", *, is_json: bool = False) -> None:
 
 
 class Sparse:
-    """Lets a line through once a minute for each key: what fails every second must not fill the disk with the news of it."""
+    """Passes one line per minute for each key, so that repeated failures do not fill the disk."""
 
     def __init__(self, every_s: float = 60.0) -> None:
         self._every_s = every_s
@@ -118,7 +118,7 @@ def started(address: str, data: object, version: str) -> None:
 
 
 def stopping() -> None:
-    _server.info("stopping; agents keep what they have and come back")
+    _server.info("stopping; agents keep their events and reconnect")
 
 
 def unexpected(request_id: str, path: str, error: BaseException) -> None:
@@ -135,7 +135,7 @@ def agent_connected(app: str, boot: str, host: str, pid: int, worker: str) -> No
 
 
 def agent_left(boot: str, reason: str) -> None:
-    _gateway.info("agent left", extra={"facts": {"boot": boot, "reason": reason}})
+    _gateway.info("agent disconnected", extra={"facts": {"boot": boot, "reason": reason}})
 
 
 def agent_refused(address: str, code: int, why: str) -> None:
@@ -152,18 +152,16 @@ def token_ended(app: str, boot: str) -> None:
 
 def records_refused(app_id: int, refused: dict[str, int]) -> None:
     facts = {"app": app_id, **{cause.replace(" ", "_"): count for cause, count in refused.items()}}
-    _gateway.warning("records refused, their neighbours were taken", extra={"facts": facts})
+    _gateway.warning("records refused; other records of the batch were stored", extra={"facts": facts})
 
 
 def audit_altered(row: int, why: str) -> None:
     facts = {"row": row, "why": why}
-    _server.error(
-        "the audit log is not what was written; no checkpoint covers it from there on; run `z4j audit verify`", extra={"facts": facts}
-    )
+    _server.error("the audit log was altered; no checkpoints are signed from this row on; run `z4j audit verify`", extra={"facts": facts})
 
 
 def audit_in_order(rows: int) -> None:
-    _server.info("the audit log was checked and is in order again", extra={"facts": {"rows": rows}})
+    _server.info("the audit log was verified and is intact again", extra={"facts": {"rows": rows}})
 
 
 def audit_not_remembered(why: str) -> None:
@@ -178,7 +176,7 @@ def audit_not_written(action: str, target: str, why: str, **more: Any) -> None:
 
 def audit_head_missing(app: str, host: str, seq: int) -> None:
     facts = {"app": app, "host": host, "row": seq}
-    _gateway.error("the audit log does not hold the head this agent was shown; run `z4j audit verify`", extra={"facts": facts})
+    _gateway.error("the audit log lacks a row that was sent to this agent; run `z4j audit verify`", extra={"facts": facts})
 
 
 def command_sent(command_id: str, action: str, boot: str) -> None:
@@ -196,29 +194,33 @@ def duty_recovered(duty: str, failures: int, seconds: int) -> None:
 
 
 def session_not_stored(why: str) -> None:
-    _server.error("a session could not be stored; it is kept in memory and ends with the server", extra={"facts": {"why": why}})
+    _server.error("a session could not be stored; it is kept in memory until the server stops", extra={"facts": {"why": why}})
 
 
 def command_not_sent(command_id: str, why: str) -> None:
-    """It is committed and waits; it is sent later."""
-    _commands.error("a command waits: it could not be marked as sent", extra={"facts": {"id": command_id, "why": why}})
+    """The command is committed and will be sent later."""
+    _commands.error("a command could not be marked as sent; it will be sent later", extra={"facts": {"id": command_id, "why": why}})
 
 
 def batch_failed(app_id: int, error: BaseException) -> None:
-    """A defect of ours; the records of the batch are taken one by one."""
-    _gateway.error("a batch could not be taken as a whole; taking its records one by one", exc_info=error, extra={"facts": {"app": app_id}})
+    """A defect in z4j; the records of the batch are stored one by one."""
+    _gateway.error(
+        "a batch could not be stored as a whole; storing its records one by one", exc_info=error, extra={"facts": {"app": app_id}}
+    )
 
 
 def write_failed(writes: int, left_out: int, why: str) -> None:
     """Once per cause and minute; `left_out` groups failed for the same cause since the last line."""
-    _store.error("writes to the database failed and were undone", extra={"facts": {"writes": writes, "left_out": left_out, "why": why}})
+    _store.error(
+        "writes to the database failed and were rolled back", extra={"facts": {"writes": writes, "left_out": left_out, "why": why}}
+    )
 
 
 def not_recorded(what: str, why: str, facts: dict[str, Any]) -> None:
-    """Something that is good to have and was not written; what it belongs to went on. Once a minute for each kind and cause."""
+    """Optional data could not be written; its request continued. Logged once a minute for each kind and cause."""
     if _not_recorded.take(f"{what} {why}") is None:
         return
-    _store.error("not written to the database; the request went on", extra={"facts": {"what": what, "why": why, **facts}})
+    _store.error("not written to the database; the request continued", extra={"facts": {"what": what, "why": why, **facts}})
 
 
 def live_dropped(topic_count: int) -> None:

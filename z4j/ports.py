@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Takes the port the server listens on, and says who holds it where that is not possible. Where a server of a data folder is reached
-stands in a file of the folder for as long as it runs, so that the command line does not have to guess."""
+"""Binds the port of the server, or reports which process uses it. The address of the running server of a data folder
+is stored in a file of the folder, so that the command line does not have to guess."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def bind(host: str, port: int) -> socket.socket:
                 "Stop that process, or choose another port with --port.",
             ) from error
         if error.errno == errno.EACCES:
-            raise StoreError(f"Port {port} may not be used by this user. z4j was not started.", "Choose a port above 1023.") from error
+            raise StoreError(
+                f"This user has no permission to use port {port}. z4j was not started.", "Choose a port above 1023."
+            ) from error
         raise StoreError(
-            f"z4j cannot listen on {host}, port {port}: {error.strerror or error}. It was not started.", "Check --host."
+            f"z4j cannot listen on {host}, port {port}: {error.strerror or error}. z4j was not started.", "Check --host."
         ) from error
     return made
 

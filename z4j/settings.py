@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The few settings of the appliance. A flag beats the environment, the environment beats the default.
+"""The settings of the server. Flags override environment variables, which override defaults.
 
-`python -m z4j.settings` prints docs/settings.md from these definitions; a test keeps the file fresh.
+`python -m z4j.settings` prints docs/settings.md from these definitions; a test checks that the file is up to date.
 """
 
 from __future__ import annotations
@@ -26,28 +26,31 @@ def setting(default: Any, text: str) -> Any:
 class Settings:
     """Flag `--days-kept` and variable `Z4J_DAYS_KEPT` are both the field `days_kept`."""
 
-    data: Path = setting(Path(".z4j"), "Folder of the database, the keys and the lock. Made with mode 0700 when missing.")
-    host: str = setting("127.0.0.1", "Address to listen on. Any other than loopback needs `--behind-proxy`.")
-    port: int = setting(7700, "Port of the pages and of the gateway.")
+    data: Path = setting(Path(".z4j"), "Folder of the database, the keys and the lock file. Created with mode 0700 if missing.")
+    host: str = setting("127.0.0.1", "Address to listen on. Addresses other than loopback require `--behind-proxy`.")
+    port: int = setting(7700, "Port of the web pages and the agent gateway.")
     behind_proxy: bool = setting(
-        False, "A proxy in front ends TLS and sets `X-Forwarded-For` and `X-Forwarded-Proto`; cookies are marked Secure."
+        False,
+        "The server runs behind a proxy that terminates TLS and sets `X-Forwarded-For` and `X-Forwarded-Proto`. Cookies are marked Secure.",
     )
     trusted_proxy: tuple[str, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
-        "With `--behind-proxy`: networks whose forwarding headers are believed, as CIDR. Repeat the flag, or separate by commas.",
+        "With `--behind-proxy`: networks of trusted proxies in CIDR notation. Repeat the flag, or separate networks by commas.",
     )
     connections: int = setting(
-        2_000, "Connections open at once, agents and pages together. Less where the system allows fewer file descriptors."
+        2_000, "Maximum number of open connections, agents and pages together. Lower if the system allows fewer file descriptors."
     )
     connections_per_address: int = setting(
-        300, "Connections of one address that have not signed in or shown a valid token; beyond, one of them is closed."
+        300, "Maximum number of unauthenticated connections from one address. Above the limit, one of them is closed."
     )
-    connections_per_token: int = setting(500, "Connections of agents with the same token.")
-    days_kept: int = setting(30, "Days a finished task is kept.")
-    gigabytes_kept: float = setting(10.0, "Size the database may reach before the oldest tasks are deleted.")
-    originals_days_kept: int = setting(7, "Days the original of a succeeded task is kept; without it, it cannot be retried.")
+    connections_per_token: int = setting(500, "Maximum number of agent connections with the same token.")
+    days_kept: int = setting(30, "Days to keep finished tasks.")
+    gigabytes_kept: float = setting(10.0, "Maximum size of the database in gigabytes. Above it, the oldest tasks are deleted.")
+    originals_days_kept: int = setting(
+        7, "Days to keep the original message of a succeeded task. A task without its original cannot be retried."
+    )
     log_json: bool = setting(False, "Write log lines as JSON instead of key=value.")
-    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR.")
+    log_level: str = setting("INFO", "Log level: DEBUG, INFO, WARNING or ERROR.")
 
     @property
     def database(self) -> Path:
@@ -75,14 +78,14 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
     loaded = Settings(**values)
     if not loaded.is_loopback and not loaded.behind_proxy:
         raise BadInput(
-            f"{loaded.host} is not a loopback address, and this version does not speak TLS itself.",
-            "Put a proxy with TLS in front and say --behind-proxy, or listen on 127.0.0.1.",
+            f"{loaded.host} is not a loopback address, and z4j does not support TLS without a proxy. The server was not started.",
+            "Run z4j behind a TLS proxy with --behind-proxy, or listen on 127.0.0.1.",
         )
     for name in ("connections", "connections_per_address", "connections_per_token"):
         if getattr(loaded, name) < 1:
-            raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; it has to be at least 1.")
+            raise BadInput(f"{variable(name)} (or {flag(name)}) is {getattr(loaded, name)}; the minimum is 1.")
     if loaded.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise BadInput(f"Log level {loaded.log_level!r} is unknown.", "Use DEBUG, INFO, WARNING or ERROR.")
+        raise BadInput(f"Unknown log level {loaded.log_level!r}.", "Use DEBUG, INFO, WARNING or ERROR.")
     return loaded
 
 
@@ -113,7 +116,7 @@ def _parse(known: Field[Any], text: str) -> Any:
                 return Path(text).expanduser()
         return text
     except ValueError as error:
-        raise BadInput(f"{variable(known.name)} (or {flag(known.name)}) is {text!r}, which cannot be read.") from error
+        raise BadInput(f"{variable(known.name)} (or {flag(known.name)}) is {text!r}, which is not a valid value.") from error
 
 
 def default_text(known: Field[Any]) -> str:
@@ -128,7 +131,7 @@ def describe() -> str:
         "# Settings",
         "",
         "Written by `make docs` from the definitions in `z4j/settings.py`.",
-        "A flag beats the environment, the environment beats the default.",
+        "Flags override environment variables, which override defaults.",
         "",
         "| flag | variable | default | |",
         "|---|---|---|---|",

@@ -104,10 +104,10 @@ def test_schedules_on_the_command_line(shop: Stack, tmp_path: Path) -> None:
     crontab.write_text("CRON_TZ=Asia/Tokyo\n17 4 * * 0 /usr/bin/backup --full\n@reboot start\n", "utf-8")
     words = ("schedule", "import", "crontab", str(crontab), "--app", "shop", "--engine", "celery", "--task", "ops.run")
     code, said = shell.z4j(*words, "--dry-run")
-    assert (code, "would take  /usr/bin/backup --full" in said, "1 of 2" in said) == (10, True, True)
+    assert (code, "would import  /usr/bin/backup --full" in said, "1 of 2" in said) == (10, True, True)
     code, said = shell.z4j(*words)
     assert (code, "@reboot names no time" in said) == (10, True)
-    assert "there is one of this name already" in shell.z4j(*words)[1]
+    assert "a schedule with this name already exists" in shell.z4j(*words)[1]
     assert shell.z4j("schedule", "import", "crontab", str(crontab))[0] == 2
 
     out = tmp_path / "kept.json"

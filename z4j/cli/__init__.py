@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The command line: one file per command, each a function that takes the parsed words and returns an exit code.
+"""The command line: one file per command, each a function that takes the parsed arguments and returns an exit code.
 
-What is expected to go wrong is one sentence on stderr and the exit code of its exception, never a traceback.
+Expected errors print one sentence on stderr and return the exit code of their exception, never a traceback.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
             text = f"{setting.metadata['help']} Default: {default_text(setting)}".replace("%", "%%")
             action = "append" if isinstance(setting.default, tuple) else "store"
             shared.add_argument(flag(setting.name), action=action, metavar=setting.name.upper(), help=text)
-    parser = argparse.ArgumentParser(prog="z4j", description="One control plane for Python task queues.")
+    parser = argparse.ArgumentParser(prog="z4j", description="Control plane for Python task queues.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, text: str, command: Command | None = None, parent: object = commands) -> argparse.ArgumentParser:
@@ -58,30 +58,30 @@ def _parser() -> argparse.ArgumentParser:
             made.set_defaults(command=command)
         return made
 
-    add("serve", "Serve the pages and the gateway.", serve.serve)
-    dev = add("dev", "Serve on loopback for one developer: makes an app, a connection string and a login link.", serve.dev)
+    add("serve", "Run the server: web pages and agent gateway.", serve.serve)
+    dev = add("dev", "Run a development server on loopback: creates an app, a connection string and a login link.", serve.dev)
     dev.add_argument("--app", default="dev", help="Name of the app. Default: dev")
-    add("migrate", "Bring the database to this version's schema, with a snapshot before.", backup.migrate)
-    copy = add("backup", "Write a consistent copy of the database while the server runs.", backup.backup)
+    add("migrate", "Upgrade the database schema to this version; a copy of the database is kept first.", backup.migrate)
+    copy = add("backup", "Write a consistent copy of the database, also while the server is running.", backup.backup)
     copy.add_argument("target", help="File to write; it must not exist.")
-    add("doctor", "Check this installation and its data, with a remedy for each finding.", doctor.doctor)
+    add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
     add("version", "Print the version.", version)
 
     token.add_commands(add)
 
-    people = add("user", "People who may sign in.").add_subparsers(required=True, metavar="ACTION")
-    new = add("add", "Add a person.", user.add, people)
+    people = add("user", "Manage users.").add_subparsers(required=True, metavar="ACTION")
+    new = add("add", "Create a user.", user.add, people)
     new.add_argument("name")
     new.add_argument("--role", default="viewer", help="viewer, auditor, operator or admin. Default: viewer")
-    new.add_argument("--password-stdin", action="store_true", help="Read the password from standard input instead of asking.")
-    add("list", "List people.", user.show, people)
+    new.add_argument("--password-stdin", action="store_true", help="Read the password from standard input instead of prompting.")
+    add("list", "List users.", user.show, people)
     for name, text, command in (
-        ("role", "Give a person another role.", user.set_role),
-        ("password", "Give a person another password and sign them out everywhere.", user.set_password),
-        ("disable", "Keep a person from signing in, now.", user.disable),
-        ("enable", "Let a person sign in again.", user.enable),
-        ("reset-totp", "Let a person who lost the phone sign in with the password alone.", user.reset_totp),
-        ("link", "Print a link that signs a person in once.", user.link),
+        ("role", "Change a user's role.", user.set_role),
+        ("password", "Change a user's password and sign the user out everywhere.", user.set_password),
+        ("disable", "Disable a user, end the user's sessions and revoke the user's API tokens.", user.disable),
+        ("enable", "Enable a disabled user.", user.enable),
+        ("reset-totp", "Remove the second factor of a user who lost the phone; the password alone is then enough.", user.reset_totp),
+        ("link", "Print a one-time login link for a user.", user.link),
     ):
         made = add(name, text, command, people)
         made.add_argument("name")
@@ -97,11 +97,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_audit(add: Callable[..., argparse.ArgumentParser]) -> None:
-    checks = add("audit", "The audit log.").add_subparsers(required=True, metavar="ACTION")
+    checks = add("audit", "Verify and export the audit log.").add_subparsers(required=True, metavar="ACTION")
     verify = add("verify", "Verify the integrity of the audit log.", audit.verify, checks)
-    verify.add_argument("--head", metavar="ROW:DIGEST|FILE", help="A head kept elsewhere, or an agent's audit_head; the log must hold it.")
-    add("key", "Print the public key that checkpoints are checked with.", audit.key, checks)
-    out = add("export", "Write the log with its checkpoints as JSON lines, to be checked elsewhere.", audit.export, checks)
-    known = add("acknowledge", "After a restored backup: record that newer rows are known to be lost.", audit.acknowledge, checks)
-    known.add_argument("--reason", required=True, help="For the audit log.")
+    verify.add_argument(
+        "--head",
+        metavar="ROW:DIGEST|FILE",
+        help="A head that was stored elsewhere, or an agent's audit_head file. The log must contain this row.",
+    )
+    add("key", "Print the public key for verifying checkpoints.", audit.key, checks)
+    out = add("export", "Write the log with its checkpoints as JSON lines, for verification on another machine.", audit.export, checks)
+    known = add("acknowledge", "Record that newer rows were lost by restoring a backup.", audit.acknowledge, checks)
+    known.add_argument("--reason", required=True, help="Reason to record in the audit log.")
     out.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")

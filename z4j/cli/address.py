@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Where the server of a data folder is reached: as it noted itself, unless an address is given. What is only a guess is said to be one."""
+"""The address of the server of a data folder: the one it recorded, unless an address is given. Guesses are marked as such."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list
         is_other = serving is not None and serving.is_running and serving.netloc != given
         return given, [f"The server of {settings.data} listens on {serving.netloc}, not on {given}."] if is_other and serving else []
     if serving is None:
-        return given, [f"No server has served {settings.data} yet: {given} is the default. Replace it where the server listens elsewhere."]
+        return given, [
+            f"No server has used {settings.data} yet. {given} is the default address. Replace it if the server listens elsewhere."
+        ]
     if not serving.is_running:
-        return serving.netloc, [f"No server serves {settings.data} now. The last one listened on {serving.netloc}."]
+        return serving.netloc, [f"No server is running on {settings.data}. The last one listened on {serving.netloc}."]
     if serving.behind_proxy:
-        return serving.netloc, [f"The server is behind a proxy: elsewhere, replace {serving.netloc} by the address of the proxy."]
+        return serving.netloc, [f"The server is behind a proxy. On other hosts, replace {serving.netloc} with the address of the proxy."]
     return serving.netloc, []

@@ -24,12 +24,12 @@ from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints, audit_verify
 
 BROKEN = 10
-"""Exit code of a log that is not what was written."""
+"""Exit code for a log whose verification failed."""
 FORMAT = 2
 
 
 def verify(words: argparse.Namespace, settings: Settings) -> int:
-    """Verifies the log against its checkpoints and everything that is remembered of it, and prints its head, to be kept elsewhere."""
+    """Verifies the log against its checkpoints and all remembered heads, and prints its head, to be stored elsewhere."""
     known = _parse(words.head) if words.head else None
 
     async def run() -> Verdict:
@@ -38,19 +38,19 @@ def verify(words: argparse.Namespace, settings: Settings) -> int:
 
     verdict = asyncio.run(run())
     if not verdict.is_intact:
-        say(f"Broken at row {verdict.broken_at}: {verdict.why}.\nThe {verdict.rows} rows before it are as they were written.")
+        say(f"Broken at row {verdict.broken_at}: {verdict.why}.\nThe {verdict.rows} rows before it are intact.")
         return BROKEN
-    say(f"{verdict.rows} rows and {verdict.heads} checkpoints, all as they were written.")
+    say(f"{verdict.rows} rows and {verdict.heads} checkpoints verified: the log is intact.")
     if verdict.copied_at:
-        say(f"This log ends with a backup: it is a copy from {_time(verdict.copied_at)}, or nothing was done since.")
+        say(f"The last row of this log is a backup: this is a copy from {_time(verdict.copied_at)}, or there was no action since.")
     if verdict.covered < verdict.rows:
-        say(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet; a running server signs one within a second.")
+        say(f"No checkpoint covers the last {verdict.rows - verdict.covered} rows yet. A running server signs one within a second.")
     say(f"Head: {verdict.head.seq}:{verdict.digest.hex()}")
     return 0
 
 
 def key(words: argparse.Namespace, settings: Settings) -> int:
-    """The public key that checkpoints are checked with."""
+    """Prints the public key for verifying checkpoints."""
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
@@ -61,13 +61,13 @@ def key(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
-    """After a backup was restored: what is remembered of the newer rows is set aside, and a row of the log says so."""
+    """After a restored backup: moves the remembered heads of the missing rows to another file, and records that in the log."""
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
             lost = await audit_verify.list_missing(parts.store, parts.audit.memory)
             if not lost:
-                say("Nothing is remembered that the log does not hold. No changes were made.")
+                say("The log contains every remembered row. No changes were made.")
                 return 0
             newest = max(lost, key=lambda head: head.seq)
             name, digest = parts.audit.memory.set_aside(lost, clock.now())
@@ -79,7 +79,7 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
                 "sha256": digest,
             }
             await parts.record("acknowledge_audit_loss", "appliance", reason=words.reason, **facts)
-        say(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are not part of this log.")
+        say(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are missing from this log.")
         say(f"The evidence is in {settings.data / name}.")
         return 0
 
@@ -94,7 +94,7 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
             await parts.record("export_audit", "appliance")
             point = await parts.audit.sign_head(parts.store, clock.now())
             if parts.audit.alarm is not None:
-                say(f"The log is not what was written: {parts.audit.alarm.why}. The export shows it.", is_error=True)
+                say(f"The audit log failed verification: {parts.audit.alarm.why}. The export contains the evidence.", is_error=True)
             count = 0
             async for line in _lines(parts, point.seq if point and parts.audit.alarm is None else None):
                 count += 1
@@ -109,8 +109,8 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
             count = asyncio.run(run(file))
     except OSError as error:
         why = error.strerror or error
-        raise BadInput(f"{words.target} cannot be written: {why}. Nothing was exported.", "Choose a new file.") from error
-    say(f"{words.target} holds {count} lines. Check it with examples/audit/verify.py and the key of `z4j audit key`.")
+        raise BadInput(f"{words.target} could not be written: {why}. Nothing was exported.", "Choose a new file.") from error
+    say(f"{count} lines were written to {words.target}. Verify it with examples/audit/verify.py and the key from `z4j audit key`.")
     return 0
 
 
@@ -155,8 +155,8 @@ def _parse(text: str) -> Head:
             raise ValueError(text)
         return head
     except (ValueError, KeyError, TypeError) as error:
-        hint = "A head is printed by `z4j audit verify` as ROW:DIGEST; an agent keeps one in the file audit_head of its spool folder."
-        raise BadInput(f"{text!r} is not a head.", hint) from error
+        hint = "`z4j audit verify` prints a head as ROW:DIGEST. An agent stores one in the file audit_head of its spool folder."
+        raise BadInput(f"{text!r} is not a valid head.", hint) from error
 
 
 def _time(at: int) -> str:

@@ -20,10 +20,10 @@ KEYS = ("audit.key", "audit.ed25519", "totp.key", "cookie.key", "values.key")
 
 
 def backup(words: argparse.Namespace, settings: Settings) -> int:
-    """A consistent copy, while the server runs or not."""
+    """Writes a consistent copy, whether the server is running or not."""
     target = Path(words.target)
     if target.exists():
-        raise StoreError(f"{target} exists already; nothing was written.", "Choose another name for the copy.")
+        raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.")
 
     async def run() -> None:
         async with offline(settings, creates=False) as parts:
@@ -35,7 +35,7 @@ def backup(words: argparse.Namespace, settings: Settings) -> int:
 
     asyncio.run(run())
     keys = ", ".join(str(settings.data / name) for name in KEYS)
-    say(f"{target} holds a complete copy of the database.\nKeep the keys too, in another place: {keys}")
+    say(f"A complete copy of the database was written to {target}.\nBack up the keys too, in another location: {keys}")
     say("audit.head and audit.witnesses describe the running log and are not part of a backup.")
     return 0
 
@@ -52,9 +52,9 @@ async def _copy(parts: Offline, target: Path) -> None:
 
 
 def migrate(words: argparse.Namespace, settings: Settings) -> int:
-    """The schema of this version. Refused while a server runs on the folder."""
+    """Upgrades the database to the schema of this version. Refused while a server is running on the folder."""
     prepare_data(settings.data)
     with data_lock(settings.data):
         steps = migrations.migrate(settings.database)
-    say(f"{settings.database}: {steps} step{'' if steps == 1 else 's'} taken." if steps else f"{settings.database} is up to date.")
+    say(f"{settings.database}: {steps} migration{'' if steps == 1 else 's'} applied." if steps else f"{settings.database} is up to date.")
     return 0

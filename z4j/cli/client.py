@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A client of the API for the command line: one request, one answer, and errors as the exceptions every command ends with."""
+"""The API client of the command line: one request, one response, and errors as the exceptions that set the exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BY_STATUS: Final[dict[int, type[Z4jError]]] = {
     400: BadInput, 401: NotAllowed, 403: NotAllowed, 404: NotFound, 409: WrongState, 422: Unsupported, 429: TooMany, 503: AgentGone,
 }  # fmt: skip
 ENDED: Final = {"done": 0, "refused": 6, "unsupported": 6, "failed": 10, "expired": 7, "unknown": 11}
-"""What became of a command → exit code."""
+"""Status of a command → exit code."""
 
 
 class Client:
@@ -32,11 +32,11 @@ class Client:
 
     def __init__(self, server: str, token: str) -> None:
         if urlsplit(server).scheme not in ("http", "https"):
-            raise BadInput(f"{server} is no address of a server.", "Write http://127.0.0.1:7700 or https://….")
+            raise BadInput(f"{server} is not a server address.", "Use http://127.0.0.1:7700 or https://….")
         if not token:
             raise NotAllowed(
-                "No API token is given.",
-                "Put one into Z4J_API_TOKEN or a file (--token FILE); `z4j token create --api LABEL --role operator` makes one.",
+                "No API token was given.",
+                "Set Z4J_API_TOKEN, or use --token FILE. Create a token with `z4j token create --api LABEL --role operator`.",
             )
         self._base = f"{server.rstrip('/')}/api/v1"
         self._token = token
@@ -62,11 +62,11 @@ class Client:
         except (urllib.error.URLError, TimeoutError, json.JSONDecodeError) as error:
             reason = getattr(error, "reason", error)
             raise StoreError(
-                f"The server at {self._base} does not answer: {reason}.", "Give its address with --server or Z4J_SERVER."
+                f"No response from the server at {self._base}: {reason}.", "Set its address with --server or Z4J_SERVER."
             ) from error
 
     def wait(self, command: dict[str, Any]) -> dict[str, Any]:
-        """The command once it has ended, by its agent's word or by its expiry."""
+        """Returns the command after its result was reported or it expired."""
         found = command
         while found["status"] not in ENDED:
             time.sleep(POLL_S)
@@ -80,7 +80,7 @@ def _told(error: urllib.error.HTTPError) -> Z4jError:
         problem = json.load(error)
         return kind(str(problem["detail"]), str(problem.get("hint", "")))
     except (ValueError, KeyError, TypeError):
-        return kind(f"The server answered {error.code} {error.reason}.")
+        return kind(f"The server responded with {error.code} {error.reason}.")
 
 
 def client_of(words: argparse.Namespace, settings: Settings) -> Client:
@@ -90,7 +90,7 @@ def client_of(words: argparse.Namespace, settings: Settings) -> Client:
 
 
 def tell_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
-    """Waits for a command unless told not to, and says what became of it. Returns the exit code."""
+    """Waits for a command unless --no-wait is given, and prints its result. Returns the exit code."""
     found = command if words.no_wait else client.wait(command)
     if words.json:
         print_json(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`z4j doctor`: what could be wrong with this installation, each finding with its remedy."""
+"""`z4j doctor`: checks this installation, and prints a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OLDEST_SQLITE = (3, 37, 0)
 LITTLE_SPACE = 1_000_000_000
 EARLIEST_NOW = 1_750_000_000
 OVER = 1.02
-"""So much more than the limit is what arrives between two rounds of retention."""
+"""Tolerated ratio to the limit: data that arrives between two rounds of retention."""
 
 
 class Finding(NamedTuple):
@@ -55,10 +55,10 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("ok", "SQLite is new enough.")
     if time.time() < EARLIEST_NOW:
-        yield Finding("bad", "The clock of this machine is years behind.", "Set it; times of tasks are compared with it.")
+        yield Finding("bad", "The clock of this machine is years behind.", "Set the clock. Task times depend on it.")
     try:
         resources.root()
-        yield Finding("ok", "Templates and static files are there.")
+        yield Finding("ok", "Templates and static files are present.")
     except FileNotFoundError as error:
         yield Finding("bad", str(error), "Install z4j again.")
 
@@ -66,22 +66,24 @@ def _machine(settings: Settings) -> Iterator[Finding]:
 def _data(settings: Settings) -> Iterator[Finding]:
     folder = settings.data
     if not folder.is_dir():
-        yield Finding("unknown", f"There is no data folder {folder} yet.", "`z4j serve` makes it.")
+        yield Finding("unknown", f"The data folder {folder} does not exist yet.", "`z4j serve` creates it.")
         return
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:
-        yield Finding("bad", f"Others can read {folder} (mode {mode:o}).", f"chmod 700 {folder}")
+        yield Finding("bad", f"Other users can read {folder} (mode {mode:o}).", f"chmod 700 {folder}")
     else:
-        yield Finding("ok", "The data folder is readable by its owner only.")
+        yield Finding("ok", "Only its owner can read the data folder.")
     free = shutil.disk_usage(folder).free
     if free < LITTLE_SPACE:
-        yield Finding("warn", f"Only {free / 1e6:,.0f} MB are free on its disk.", "Make room, or lower --gigabytes-kept.")
+        yield Finding(
+            "warn", f"Only {free / 1e6:,.0f} MB are free on the disk of the data folder.", "Free some space, or lower --gigabytes-kept."
+        )
     else:
-        yield Finding("ok", f"{free / 1e9:,.1f} GB are free on its disk.")
+        yield Finding("ok", f"{free / 1e9:,.1f} GB are free on the disk of the data folder.")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    """Whether the file is what SQLite wrote, looked at for a limited time."""
+    """Checks the database file for damage, for a limited time."""
     if not settings.database.exists():
         return
     found = check_database(settings.database)
@@ -89,24 +91,24 @@ def _database(settings: Settings) -> Iterator[Finding]:
         more = "; ".join(clean(problem) for problem in found.problems[:3]) + (" …" if len(found.problems) > 3 else "")
         yield Finding(
             "bad",
-            f"The database file is damaged: {more}. What stood in the damaged part may be lost.",
-            "Stop the server, keep a copy of the data folder, restore the last backup. Check the disk, and what else writes to the file.",
+            f"The database file is damaged: {more}. Data in the damaged part may be lost.",
+            "Stop the server, copy the data folder, and restore the last backup. Check the disk and other programs that write to the file.",
         )
     elif found.is_complete:
         yield Finding("ok", "The database file is not damaged.")
     else:
         yield Finding(
-            "unknown", f"The database file is too large to be checked within {found.seconds:.0f} s; no damage was found so far.",
+            "unknown", f"The database file is too large to check within {found.seconds:.0f} s. No damage was found so far.",
             f"Check all of it with: sqlite3 {settings.database} 'PRAGMA quick_check'",
         )  # fmt: skip
 
 
 def _duties(settings: Settings) -> Iterator[Finding]:
-    """What the running server says of its background duties."""
+    """The background duties as the running server reports them."""
     serving = ports.read_address(settings.data)
     if serving is None or not serving.is_running:
         who = ports.describe_holder(settings.port) if ports.holder_of(settings.port) else ""
-        yield Finding("ok", "No server runs on this data folder." + (f" Port {settings.port} is in use by {who}." if who else ""))
+        yield Finding("ok", "No server is running on this data folder." + (f" Port {settings.port} is in use by {who}." if who else ""))
         return
     url = f"http://{serving.netloc}/healthz"
     try:
@@ -116,21 +118,23 @@ def _duties(settings: Settings) -> Iterator[Finding]:
     except urllib.error.HTTPError as error:
         found = _json_of(error)
     except (OSError, ValueError) as error:
-        yield Finding("bad", f"The server, process {serving.pid}, does not answer at {url}: {clean(str(error))}.", "Look at its log.")
+        yield Finding("bad", f"The server (process {serving.pid}) does not respond at {url}: {clean(str(error))}.", "Check its log.")
         return
     if found.get("database", "ok") != "ok":
-        yield Finding("bad", f"The server cannot read the database: {clean(str(found['database']))}.", "Look at its log.")
+        yield Finding("bad", f"The server cannot read the database: {clean(str(found['database']))}.", "Check its log.")
     bad = [duty for duty in found.get("duties", ()) if duty.get("state") in ("failing", "stalled")]
     for duty in bad:
         cause = f", {clean(str(duty['cause']))}" if duty.get("cause") else ""
         last = _when(duty.get("succeeded_at"))
         yield Finding(
-            "bad", f"Background duty “{clean(str(duty['name']))}” is {duty['state']}{cause}; it last succeeded {last}.", "Look at its log."
+            "bad", f"Background duty “{clean(str(duty['name']))}” is {duty['state']}{cause}. Last success: {last}.", "Check its log."
         )
     if not bad:
-        yield Finding("ok", f"A server answers at http://{serving.netloc}; its {len(found.get('duties', ()))} background duties run.")
+        yield Finding(
+            "ok", f"The server responds at http://{serving.netloc}. All {len(found.get('duties', ()))} background duties are running."
+        )
     if found.get("retention", "ok") != "ok":
-        yield Finding("warn", "The limits of retention are not held.", "Settings, Appliance says why.")
+        yield Finding("warn", "Retention limits are exceeded.", "See Settings, Appliance for the cause.")
 
 
 def _json_of(error: urllib.error.HTTPError) -> dict[str, Any]:
@@ -142,7 +146,7 @@ def _json_of(error: urllib.error.HTTPError) -> dict[str, Any]:
 
 
 def _when(at: int | None) -> str:
-    return "never" if at is None else f"at {datetime.fromtimestamp(at / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return "never" if at is None else f"{datetime.fromtimestamp(at / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _contents(settings: Settings) -> list[Finding]:
@@ -162,13 +166,13 @@ async def _size(settings: Settings, store: Store) -> list[Finding]:
     used, _ = await retention.read_size(store)
     limit = settings.gigabytes_kept * 1e9
     if used <= limit * OVER:
-        return [Finding("ok", f"The database holds {used / 1e9:,.2f} GB of at most {settings.gigabytes_kept:g} GB.")]
-    remedy = "Settings, Appliance says what takes the space, and why it is not deleted."
-    return [Finding("warn", f"The database holds {used / 1e9:,.2f} GB; at most {settings.gigabytes_kept:g} GB are to be kept.", remedy)]
+        return [Finding("ok", f"The database size is {used / 1e9:,.2f} GB; the limit is {settings.gigabytes_kept:g} GB.")]
+    remedy = "See Settings, Appliance for what uses the space, and why it is not deleted."
+    return [Finding("warn", f"The database size is {used / 1e9:,.2f} GB, above the limit of {settings.gigabytes_kept:g} GB.", remedy)]
 
 
 def _verdict(verdict: Verdict) -> Finding:
     if verdict.is_intact:
-        return Finding("ok", f"The audit log is whole ({verdict.rows} rows).")
-    remedy = "Compare with a backup; find out who had access to the data folder."
+        return Finding("ok", f"The audit log is intact ({verdict.rows} rows).")
+    remedy = "Compare it with a backup, and find out who had access to the data folder."
     return Finding("bad", f"The audit log is broken at row {verdict.broken_at}: {verdict.why}.", remedy)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Commands work on the data folder directly, beside a running server or without one: SQLite keeps them apart."""
+"""Gives commands direct access to the data folder, with or without a running server: SQLite serializes the writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Offline:
     auth: Auth
 
     async def record(self, action: str, target: str, *, outcome: str = "done", **detail: Any) -> None:
-        """The audit row of something done on the command line; the actor is the operating system's user."""
+        """Writes an audit row for an action on the command line; the actor is the operating system's user."""
         actor = f"{getpass.getuser()} (command line)"
         await self.audit.note(
             self.store, at=clock.now(), actor=actor, role="admin", action=action, target=target, outcome=outcome, detail=detail
@@ -40,13 +40,13 @@ class Offline:
 
 @contextlib.asynccontextmanager
 async def offline(settings: Settings, *, creates: bool = True) -> AsyncIterator[Offline]:
-    """Opens the data folder. `creates`: a missing database is made. Raises StoreError."""
+    """Opens the data folder. `creates`: a missing database is created. Raises StoreError."""
     if creates:
         prepare_data(settings.data)
         if not settings.database.exists():
             migrate.migrate(settings.database)
     elif not settings.database.exists():
-        raise StoreError(f"There is no database in {settings.data}.", "Choose the data folder with --data.")
+        raise StoreError(f"No database in {settings.data}.", "Choose the data folder with --data.")
     store = Store(settings.database, readers=1)
     await store.start()
     log: AuditLog | None = None
@@ -64,8 +64,8 @@ def ask_password(*, is_from_stdin: bool) -> str:
     if is_from_stdin:
         return sys.stdin.readline().rstrip("\n")
     if not os.isatty(0):
-        raise BadInput("There is no terminal to ask for the password.", "Use --password-stdin.")
+        raise BadInput("The password cannot be requested without a terminal.", "Use --password-stdin.")
     first = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != first:
-        raise BadInput("The two passwords differ. Nothing was changed.")
+    if getpass.getpass("Password again: ") != first:
+        raise BadInput("The two passwords differ. No changes were made.")
     return first

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Everything the command line prints goes through here: texts of others (names, errors, notes) must not reach the terminal as controls."""
+"""Prints all output of the command line: names, errors and notes from other sources must not reach the terminal as control characters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from z4j.text import clean, clean_json, clean_lines
 
 
 def say(text: str, *, is_error: bool = False, end: str = "\n", flush: bool = False) -> None:
-    """Prints, with everything but line ends made visible."""
+    """Prints a text, with control characters escaped except line ends."""
     print(clean_lines(text), file=sys.stderr if is_error else sys.stdout, end=end, flush=flush)
 
 
 def redraw(text: str) -> None:
-    """One line on the terminal in place of the last one."""
+    """Replaces the last line on the terminal."""
     print(f"\r{clean(text)}\x1b[K", end="", file=sys.stderr, flush=True)
 
 

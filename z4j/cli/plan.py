@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""`z4j plan …`: freeze, look, execute, and watch it until it has ended."""
+"""`z4j plan …`: create a plan, show it, execute it, and follow its progress."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_plans(words: argparse.Namespace, settings: Settings) -> int:
         )
         for of in found["plans"]
     ]
-    print_table(("plan", "status", "action", "items", "author", "frozen", "over"), rows)
+    print_table(("plan", "status", "action", "items", "author", "created", "source"), rows)
     return 0
 
 
@@ -56,12 +56,12 @@ def freeze(words: argparse.Namespace, settings: Settings) -> int:
     _tell(found, words)
     if not words.json:
         plan = found["plan"]
-        say(f"\nNothing was done yet. To do it: z4j plan execute {plan['id']} {plan['digest'][:12]}")
+        say(f"\nNothing was executed yet. To execute this plan: z4j plan execute {plan['id']} {plan['digest'][:12]}")
     return 0
 
 
 def execute(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j plan execute`: needs at least twelve digits of the digest that was shown."""
+    """`z4j plan execute`: requires at least the first 12 digits of the plan's hash."""
     client = client_of(words, settings)
     plan = client.get(f"/plans/{words.id}")["plan"]
     is_same = len(words.digest) >= 12 and plan["digest"].startswith(words.digest)
@@ -80,7 +80,7 @@ def change(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def _watch(client: Client, words: argparse.Namespace) -> int:
-    """Until it has ended, with a bar on a terminal. 0 when every item is done, 1 when some are not."""
+    """Follows a plan until it ends, with a progress bar on a terminal. Returns 0 if every item is done, otherwise 1."""
     while True:
         found = client.get(f"/plans/{words.id}")
         plan, account = found["plan"], found["account"]
@@ -106,9 +106,9 @@ def _tell(found: dict[str, Any], words: argparse.Namespace) -> None:
     say(f"plan {plan['id']}: {plan['action'].replace('_', ' ')}, {plan['items']:,} tasks, {plan['status']}. {plan['note']}".rstrip())
     say(f"hash {plan['digest']}")
     if plan["excluded"]:
-        say("left out: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
+        say("skipped: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
     told = {word: count for word, count in found["account"].items() if count}
-    say("account: " + ", ".join(f"{count:,} {word}" for word, count in told.items()))
+    say("results: " + ", ".join(f"{count:,} {word}" for word, count in told.items()))
     groups = [(of["engine"], of["queue"], of["name"], f"{of['items']:,}") for of in found["groups"][:20]]
     if groups:
         print_table(("engine", "queue", "task name", "tasks"), groups)

@@ -29,7 +29,7 @@ def list_tasks(words: argparse.Namespace, settings: Settings) -> int:
         (str(row["id"]), row["state"], row["engine"], row["queue"], row["name"], row["task_id"], when(row["last_at"]))
         for row in found["tasks"]
     ]
-    print_table(("row", "state", "engine", "queue", "task name", "task id", "last news"), rows)
+    print_table(("row", "state", "engine", "queue", "task name", "task id", "updated"), rows)
     return 0
 
 
@@ -83,9 +83,12 @@ def _row_of(client: Any, text: str) -> int:
         return int(text)
     found = client.get("/tasks", task_id=text)["tasks"]
     if not found:
-        raise NotFound(f"No task has the id {text}.")
+        raise NotFound(f"No task with ID {text}.")
     if len(found) > 1:
-        raise BadInput(f"{len(found)} tasks have the id {text}.", "Give the row instead, as `z4j task list --task-id` shows it.")
+        raise BadInput(
+            f"{len(found)} tasks have the ID {text}. No changes were made.",
+            "Use the row number instead; `z4j task list --task-id` shows it.",
+        )
     return int(found[0]["id"])
 
 
@@ -103,7 +106,7 @@ def pairs(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise BadInput(f"{text} is not NAME=VALUE.")
+            raise BadInput(f"{text} is not NAME=VALUE. No changes were made.")
         found[name] = value_of(value)
     return found
 
@@ -158,7 +161,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     ]  # fmt: skip
     if words.broker is not None and len(found) > 1:  # of one queue the server knows the brokers, also of a pause that is left
         found = [of for of in found if of["broker"] == words.broker]
-    hint = "`z4j queue list` shows them all; --app, --engine, --environment and --broker tell them apart."
+    hint = "List them with `z4j queue list`. Choose one with --app, --engine, --environment and --broker."
     place = only(found, f"queue {words.queue}", hint)
     broker = words.broker or (place["broker"] if place["is_in_several_brokers"] else "")
     made = client.post(
@@ -167,7 +170,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
         confirm=getattr(words, "confirm", None) or "", reason=words.reason,
     )["commands"]  # fmt: skip
     if not made:
-        say("Noted. No worker is connected now; each is told when it connects.")
+        say("The request is stored. No worker is connected; each worker receives it when it connects.")
         return 0
     if words.action == "peek_queue" and not words.json and (answer := client.wait(made[0]))["status"] == "done":
         tasks = answer["detail"].get("tasks", [])
@@ -189,7 +192,7 @@ def list_workers(words: argparse.Namespace, settings: Settings) -> int:
          " ".join(of["agent"]["queues"]), when(of["agent"]["seen_at"]))
         for of in found["workers"]
     ]  # fmt: skip
-    print_table(("worker", "state", "app", "environment", "holds", "of", "queues", "heard"), rows)
+    print_table(("worker", "state", "app", "environment", "running", "concurrency", "queues", "last seen"), rows)
     return 0
 
 
@@ -200,7 +203,7 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
         [
             of for of in client.get("/workers", name=words.worker)["workers"] if of["name"] == words.worker
             and words.app in (None, of["app"]) and words.environment in (None, of["environment"])
-        ], f"worker {words.worker}", "`z4j worker list` shows all of the last day; --app and --environment tell them apart.",
+        ], f"worker {words.worker}", "List them with `z4j worker list`. Choose one with --app and --environment.",
     )  # fmt: skip
     made = client.post(
         "/workers/actions", action=words.action, app=worker["app"], environment=worker["environment"], worker=words.worker,
@@ -213,7 +216,7 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
 def only(found: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
     """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
     if not found:
-        raise NotFound(f"There is no {what}.", hint)
+        raise NotFound(f"No {what}. No changes were made.", hint)
     if len(found) > 1:
-        raise BadInput(f"There is more than one {what}. Nothing was changed.", hint)
+        raise BadInput(f"There is more than one {what}. No changes were made.", hint)
     return found[0]

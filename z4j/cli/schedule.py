@@ -64,7 +64,13 @@ def create(words: argparse.Namespace, settings: Settings) -> int:
         args=args, kwargs=kwargs, queue=words.queue or "", catch_up=words.catch_up, **({"broker": words.broker} if words.broker else {}),
         overlap=words.overlap, jitter_s=words.jitter, reason=words.reason,
     )  # fmt: skip
-    return _tell(made, words, f"{words.name} was created, row {made['id']}." if made["id"] else f"Asked the scheduler for {words.name}.")
+    return _tell(
+        made,
+        words,
+        f"Schedule {words.name} created, row {made['id']}."
+        if made["id"]
+        else f"Schedule {words.name}: creation requested from its scheduler.",
+    )
 
 
 def edit(words: argparse.Namespace, settings: Settings) -> int:
@@ -78,7 +84,7 @@ def edit(words: argparse.Namespace, settings: Settings) -> int:
         **({"broker": words.broker} if words.broker is not None else {}),
         reason=words.reason,
     )  # fmt: skip
-    return _tell(made, words, "Changed.")
+    return _tell(made, words, "Schedule changed.")
 
 
 def act(words: argparse.Namespace, settings: Settings) -> int:
@@ -96,7 +102,7 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
     if words.target == "-":
         say(found)
     elif (target := Path(words.target)).exists():
-        raise BadInput(f"{target} exists already; nothing was written.", "Choose another name.")
+        raise BadInput(f"{target} already exists. Nothing was written.", "Choose another file name.")
     else:
         files.create_whole(target, found + "\n", mode=0o644)
     return 0
@@ -108,7 +114,7 @@ def _kept(of: dict[str, Any]) -> dict[str, Any]:
 
 
 def import_(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule import`: from a crontab file, a JSON export, or another scheduler. Exit code 10 when some could not be taken."""
+    """`z4j schedule import`: from a crontab file, a JSON export, or another scheduler. Exit code 10 if some could not be imported."""
     client = client_of(words, settings)
     if words.format == "crontab":
         found = _from_crontab(words)
@@ -119,7 +125,7 @@ def import_(words: argparse.Namespace, settings: Settings) -> int:
     known = {(of["app"], of["name"]) for of in client.get("/schedules")["schedules"] if of["scheduler"] == "z4j"}
     refused = 0
     for name, wanted, wrong in found:
-        said = wrong or ("there is one of this name already" if (wanted.get("app"), name) in known else "")
+        said = wrong or ("a schedule with this name already exists" if (wanted.get("app"), name) in known else "")
         if not said:
             try:
                 if not words.dry_run:
@@ -127,8 +133,8 @@ def import_(words: argparse.Namespace, settings: Settings) -> int:
             except Z4jError as error:
                 said = error.message
         refused += bool(said)
-        say(f"{'not taken' if said else 'would take' if words.dry_run else 'taken'}  {name}{': ' + said if said else ''}")
-    say(f"{len(found) - refused} of {len(found)} schedules.")
+        say(f"{'not imported' if said else 'would import' if words.dry_run else 'imported'}  {name}{': ' + said if said else ''}")
+    say(f"{len(found) - refused} of {len(found)} schedules{' would be imported' if words.dry_run else ' imported'}.")
     return 10 if refused else 0
 
 
@@ -136,7 +142,7 @@ def _read(source: str) -> str:
     try:
         return sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{source} cannot be read: {error}.") from error
+        raise BadInput(f"{source} could not be read: {error}. No changes were made.") from error
 
 
 def _json_of(words: argparse.Namespace) -> list[dict[str, Any]]:
@@ -144,14 +150,14 @@ def _json_of(words: argparse.Namespace) -> list[dict[str, Any]]:
         rows = json.loads(_read(words.source))["schedules"]
         return [{name: of[name] for name in KEPT if name in of} | ({"app": words.app} if words.app else {}) for of in rows]
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{words.source} is no export of schedules: {error}. Nothing was taken.") from None
+        raise BadInput(f"{words.source} is not an export of schedules: {error}. Nothing was imported.") from None
 
 
 def _from_crontab(words: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
     if not words.task or not words.app or not words.engine:
         raise BadInput(
-            "A crontab names commands, not tasks. Nothing was taken.",
-            "Give --app, --engine and --task: the task gets the command as its argument.",
+            "A crontab contains commands, not tasks. Nothing was imported.",
+            "Set --app, --engine and --task. The task receives the command as its argument.",
         )
     found = []
     for line in read_crontab(_read(words.source), has_user=words.with_user):
@@ -169,7 +175,7 @@ def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str
     dialect = DIALECTS.get(words.source)
     if dialect is None or words.source == "z4j":
         others = ", ".join(name for name in DIALECTS if name != "z4j")
-        raise BadInput(f"There is no scheduler {words.source}. Nothing was taken.", f"Those are {others}.")
+        raise BadInput(f"Unknown scheduler {words.source}. Nothing was imported.", f"Schedulers are {others}.")
     found = []
     for of in client.get("/schedules", app=words.app, environment=words.environment)["schedules"]:
         if of["scheduler"] == words.source:
@@ -181,22 +187,22 @@ def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str
 
 def _why_not(of: dict[str, Any], args: Any, kwargs: Any, *, day_or: bool) -> str:
     if of["kind"] == "other":
-        return f"“{of['expression']}” is a rule of that scheduler alone"
+        return f"z4j's scheduler does not support “{of['expression']}”"
     if MASK in of["args"] + of["kwargs"] or not isinstance(args, list) or not isinstance(kwargs, dict):
-        return "its arguments are masked or too long to be told; make it by hand"
+        return "its arguments are masked or were reported incompletely; create it manually"
     if of["engine"] not in ("celery", "rq", "dramatiq", "huey", "arq", "taskiq"):
-        return "it runs functions, not tasks of an engine"
+        return "it runs functions, not tasks of an engine that z4j's scheduler supports"
     if of["kind"] == "cron" and not day_or:
         rule = cron.parse(of["expression"])
         if not (rule.is_any_day or rule.is_any_weekday):
-            return "it needs its day and its weekday both; z4j takes either"
+            return "it requires both the day and the weekday to match; in z4j's scheduler either is enough"
     return ""
 
 
 def _rule(words: argparse.Namespace, *, is_needed: bool = True) -> tuple[str, str]:
     given = [(kind, text) for kind, text in (("cron", words.cron), ("interval", words.every), ("once", words.at)) if text]
     if len(given) > 1 or (is_needed and not given):
-        raise BadInput("Give one of --cron, --every and --at. Nothing was changed.")
+        raise BadInput("Exactly one of --cron, --every and --at is required. No changes were made.")
     return given[0] if given else ("", "")
 
 
@@ -205,7 +211,7 @@ def _row_of(client: Client, words: argparse.Namespace) -> int:
     if words.schedule.isdecimal() and len(words.schedule) < 18:
         return int(words.schedule)
     known = [of for of in client.get("/schedules")["schedules"] if words.schedule in (of["name"], of["key"])]
-    return int(only(known, f"schedule {words.schedule}", "`z4j schedule list` shows them all; its row tells two apart.")["id"])
+    return int(only(known, f"schedule {words.schedule}", "List them with `z4j schedule list`. Choose one by its row number.")["id"])
 
 
 def _tell(made: dict[str, Any], words: argparse.Namespace, said: str) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Secrets that a command is given: from a file, standard input or the environment, never as a word of the command line.
+"""Reads secrets from a file, standard input or the environment, never from the command line.
 
 Every user of a machine can read every command line (`ps`, /proc/*/cmdline), and shells keep them in their history.
 """
@@ -29,9 +29,9 @@ def read_secret(given: str | None, option: str, variable: str) -> str:
         return os.environ.get(variable, "").strip()
     if given != STDIN and (given.startswith(("z4a_", "z4k_", "z4j+")) or "://" in given):
         raise BadInput(
-            f"{option} takes the name of a file: every user of this machine can read a secret on a command line. Nothing was done.",
-            f"Put it into a file and give the file's name, give - and write it to standard input, or set {variable}. Revoke this one "
-            "(`z4j token revoke`) if anybody else uses this machine.",
+            f"{option} takes a file name: every user of this machine can read a secret on a command line. No changes were made.",
+            f"Write the secret to a file and pass the file name, pass - and use standard input, or set {variable}. Revoke this secret "
+            "(`z4j token revoke`) if other people use this machine.",
         )
     return _read(given, option).partition("\n")[0].strip()
 
@@ -47,14 +47,14 @@ def read_arguments(given: str | None) -> tuple[list[Any] | None, dict[str, Any] 
         found = None
     args, kwargs = (found.get("args"), found.get("kwargs")) if isinstance(found, dict) else (None, None)
     if not isinstance(found, dict) or not found.keys() <= {"args", "kwargs"} or not isinstance(args, list | None):
-        raise BadInput('--arguments holds a JSON object such as {"args": [1], "kwargs": {"name": "x"}}. Nothing was done.')
+        raise BadInput('--arguments requires a JSON object such as {"args": [1], "kwargs": {"name": "x"}}. No changes were made.')
     if not isinstance(kwargs, dict | None):
-        raise BadInput('--arguments: "kwargs" is an object. Nothing was done.')
+        raise BadInput('--arguments: "kwargs" must be an object. No changes were made.')
     return args, kwargs
 
 
 def warn_of_values(args: list[Any], kwargs: dict[str, Any], reason: str = "") -> None:
-    """Says so where a value that was given as a word looks like a secret. It is no error: an argument's name alone may look like one."""
+    """Warns if a value on the command line looks like a secret. This is not an error: the name of an argument alone can match."""
     hidden = [name for name, value in kwargs.items() if redact({name: value})[1]]
     if redact(args)[1]:
         hidden.append("a positional argument")
@@ -62,8 +62,8 @@ def warn_of_values(args: list[Any], kwargs: dict[str, Any], reason: str = "") ->
         hidden.append("the reason")
     if hidden:
         say(
-            f"z4j: {', '.join(hidden)} looks like a secret, and every user of this machine can read a command line.\n"
-            "     Give arguments with --arguments FILE (- reads standard input) instead.",
+            f"z4j: {', '.join(hidden)} looks like a secret. Every user of this machine can read a command line.\n"
+            "     Use --arguments FILE (- for standard input) instead.",
             is_error=True,
         )
 
@@ -77,6 +77,6 @@ def _read(given: str, option: str) -> str:
     except (OSError, UnicodeError) as error:  # the name is not repeated: it may be the secret
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not text"
         raise BadInput(
-            f"The file that {option} names cannot be read: {why}. Nothing was done.",
-            "Give the name of a file, or - for standard input; a value itself is not taken from the command line.",
+            f"The file given with {option} could not be read: {why}. No changes were made.",
+            "Use a file name, or - for standard input. The option does not accept the value itself.",
         ) from error

@@ -24,16 +24,18 @@ LINK_US = 24 * 3_600_000_000
 
 
 def serve(words: argparse.Namespace, settings: Settings) -> int:
-    """Serves until it is told to stop."""
+    """Runs the server until it is stopped."""
     from z4j import app  # every command imports this module, and only those that serve need a server
 
     return app.serve(settings)
 
 
 def dev(words: argparse.Namespace, settings: Settings) -> int:
-    """Serves on loopback after making everything a developer needs, and prints it."""
+    """Creates an app, a connection string and a login link, prints them, and runs the server on loopback."""
     if not settings.is_loopback:
-        raise BadInput("`z4j dev` serves on loopback only.", "Use `z4j serve` behind a proxy for anything else.")
+        raise BadInput(
+            "`z4j dev` runs on loopback only. The server was not started.", "For other addresses, use `z4j serve` behind a proxy."
+        )
     if os.environ.get("Z4J_BEHIND_PROXY"):
         settings = dataclasses.replace(settings, behind_proxy=False)
     if 0 < migrations.version(settings.database) < migrations.newest():  # as `serve` does, but before the database is written to
@@ -64,6 +66,6 @@ async def _prepare(name: str, settings: Settings) -> None:
             files.write_whole(keep, url, mode=0o600)
         # The connection string holds the app's seal key, so it is in that file and nowhere else: output ends up in logs and histories.
         say(
-            f'\nexport Z4J_URL="$(cat {shlex.quote(str(keep.resolve()))})"\n\nSign in once with:  http://{host}/login?code={link}\n',
+            f'\nexport Z4J_URL="$(cat {shlex.quote(str(keep.resolve()))})"\n\nOne-time login link:  http://{host}/login?code={link}\n',
             flush=True,
         )

@@ -21,20 +21,22 @@ from z4j.web.pages.settings.connect import connect_app, make_api_token
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """`add` makes a command's parser, see `cli.__init__`."""
-    tokens = add("token", "Connection strings of apps and tokens of API clients.").add_subparsers(required=True, metavar="ACTION")
-    made = add("create", "Make a connection string for an app, or an API token.", create, tokens)
+    tokens = add("token", "Manage connection strings of apps and API tokens.").add_subparsers(required=True, metavar="ACTION")
+    made = add("create", "Create a connection string for an app, or an API token.", create, tokens)
     kind = made.add_mutually_exclusive_group(required=True)
-    kind.add_argument("--app", help="App to make a connection string for; made if it does not exist.")
-    kind.add_argument("--api", metavar="LABEL", help="Label of an API token to make instead.")
+    kind.add_argument("--app", help="App to create a connection string for. Created if it does not exist.")
+    kind.add_argument("--api", metavar="LABEL", help="Create an API token with this label instead.")
     made.add_argument("--role", default="viewer", help="Role of the API token. Default: viewer")
-    made.add_argument("--owner", metavar="NAME", help="Person the API token belongs to: it ends with them. Default: nobody.")
+    made.add_argument(
+        "--owner", metavar="NAME", help="User who owns the API token; it is revoked when the user is disabled. Default: no owner."
+    )
     made.add_argument("--days", type=int, help="Days until it expires. Default: never")
     made.add_argument(
         "--seal-from", metavar="FILE",
-        help="File that holds an existing connection string of the app, for its seal key, or - for standard input. Default: Z4J_SEAL_FROM",
+        help="File with an existing connection string of the app, to reuse its seal key, or - for standard input. Default: Z4J_SEAL_FROM",
     )  # fmt: skip
-    add("list", "List tokens, without anything secret.", show, tokens)
-    stop = add("revoke", "Stop a token from working, now.", revoke, tokens)
+    add("list", "List tokens without their secrets.", show, tokens)
+    stop = add("revoke", "Revoke a token.", revoke, tokens)
     stop.add_argument("id", type=int)
 
 
@@ -59,8 +61,8 @@ async def _create(words: argparse.Namespace, settings: Settings) -> int:
             say(f"# {note}")
         if not made.has_seal_key:
             say(
-                "# This app has a seal key already, which is never stored here. Append '.<key>' of an existing connection string\n"
-                "# to the token, or create it again with --seal-from FILE; without the key, tasks with secrets cannot be retried."
+                "# This app already has a seal key. The server does not store it. Append '.<key>' of an existing connection string\n"
+                "# to the token, or create the token again with --seal-from FILE. Without the key, tasks with secrets cannot be retried."
             )
         return 0
 
@@ -75,10 +77,10 @@ async def _show(settings: Settings) -> int:
         rows = [
             (str(row.id), row.kind, row.app or row.label, row.hint + "…", row.role or "-", row.owner or "-", when(row.created_at),
              when(row.used_at),
-             "revoked" if row.revoked_at else when(row.expires_at) if row.expires_at else "works")
+             "revoked" if row.revoked_at else when(row.expires_at) if row.expires_at else "active")
             for row in await tokens.list_tokens(parts.store)
         ]  # fmt: skip
-        print_table(("id", "kind", "for", "begins", "role", "owner", "created", "used", "state"), rows)
+        print_table(("id", "kind", "for", "prefix", "role", "owner", "created", "last used", "state"), rows)
         return 0
 
 
@@ -92,7 +94,7 @@ async def _revoke(token_id: int, settings: Settings) -> int:
         at = clock.now()
         done = await parts.store.write(lambda db: tokens.revoke_token(db, token_id, at), durable=True)
         if done is None:
-            raise NotFound(f"There is no working token {token_id}. Nothing was changed.", "`z4j token list` shows them.")
+            raise NotFound(f"No active token {token_id}. No changes were made.", "List tokens with `z4j token list`.")
         await parts.record("revoke_token", f"{done[0]}:{done[1]}", token=token_id)
-        say(f"Token {token_id} does not work any more. A running server closes its connections within a second.")
+        say(f"Token {token_id} revoked. A running server closes its connections within a second.")
         return 0

@@ -23,12 +23,12 @@ from z4j.web.auth.sessions import check_name, check_password
 
 def _check_role(role: str) -> str:
     if role not in ROLES:
-        raise BadInput(f"There is no role {role!r}.", f"Roles are {', '.join(ROLES)}.")
+        raise BadInput(f"Unknown role {role!r}. No changes were made.", f"Roles are {', '.join(ROLES)}.")
     return role
 
 
 def add(words: argparse.Namespace, settings: Settings) -> int:
-    """A new person."""
+    """Creates a user."""
     role, name = _check_role(words.role), check_name(words.name)
     password = check_password(ask_password(is_from_stdin=words.password_stdin))
 
@@ -38,22 +38,22 @@ def add(words: argparse.Namespace, settings: Settings) -> int:
             at = clock.now()
             await parts.store.write(lambda db: users.add_user(db, name, hashed, role, at), durable=True)
             await parts.record("add_user", f"user:{name}", role=role)
-            say(f"{name} may sign in as {role}.")
+            say(f"User {name} created with the role {role}.")
             return 0
 
     return asyncio.run(run())
 
 
 def show(words: argparse.Namespace, settings: Settings) -> int:
-    """Everybody."""
+    """Lists users."""
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
             rows = [
-                (row.name, row.role, when(row.created_at), when(row.disabled_at) if row.disabled_at else "may sign in")
+                (row.name, row.role, when(row.created_at), when(row.disabled_at) if row.disabled_at else "active")
                 for row in await users.list_users(parts.store)
             ]
-            print_table(("name", "role", "since", "state"), rows)
+            print_table(("name", "role", "created", "state"), rows)
             return 0
 
     return asyncio.run(run())
@@ -75,13 +75,13 @@ def _change(settings: Settings, name: str, action: str, change: Callable[[Connec
 def _find(db: Connection, name: str) -> UserRow:
     found = users.find_user(db, name)
     if found is None:
-        raise NotFound(f"There is no {name}. Nothing was changed.", "`z4j user list` shows everybody.")
+        raise NotFound(f"No user {name}. No changes were made.", "List users with `z4j user list`.")
     return found
 
 
 def _keep_an_admin(db: Connection, user: UserRow) -> None:
     if user.role == "admin" and user.disabled_at is None and users.count_admins(db) == 1:
-        raise WrongState(f"{user.name} is the only administrator. Nothing was changed.", "Make another one first.")
+        raise WrongState(f"{user.name} is the only administrator. No changes were made.", "Create another administrator first.")
 
 
 def set_role(words: argparse.Namespace, settings: Settings) -> int:
@@ -92,7 +92,7 @@ def set_role(words: argparse.Namespace, settings: Settings) -> int:
         if role != "admin":
             _keep_an_admin(db, user)
         users.set_role(db, user.id, role)
-        return f"{user.name} is {role} now."
+        return f"User {user.name} now has the role {role}."
 
     return _change(settings, words.name, "set_role", change)
 
@@ -112,47 +112,47 @@ def set_password(words: argparse.Namespace, settings: Settings) -> int:
 
             await parts.store.write(change, durable=True)
             await parts.record("set_password", f"user:{words.name}")
-            say(f"{words.name} has another password and is signed out everywhere.")
+            say(f"Password of {words.name} changed. The user is signed out everywhere.")
             return 0
 
     return asyncio.run(run())
 
 
 def disable(words: argparse.Namespace, settings: Settings) -> int:
-    """May not sign in any more."""
+    """Disables a user."""
     at = clock.now()
 
     def change(db: Connection, user: UserRow) -> str:
         _keep_an_admin(db, user)
         users.set_disabled(db, user.id, at)
-        return f"{user.name} may not sign in any more. Sessions have ended and API tokens are revoked."
+        return f"User {user.name} disabled. All sessions are ended and all API tokens are revoked."
 
     return _change(settings, words.name, "disable_user", change)
 
 
 def enable(words: argparse.Namespace, settings: Settings) -> int:
-    """May sign in again."""
+    """Enables a user."""
 
     def change(db: Connection, user: UserRow) -> str:
         users.set_disabled(db, user.id, None)
-        return f"{user.name} may sign in again."
+        return f"User {user.name} enabled."
 
     return _change(settings, words.name, "enable_user", change)
 
 
 def reset_totp(words: argparse.Namespace, settings: Settings) -> int:
-    """For somebody who lost phone and recovery codes: the password is enough again."""
+    """Removes the second factor of a user who lost the phone and the recovery codes."""
 
     def change(db: Connection, user: UserRow) -> str:
         if not totp.delete_totp(db, user.id):
-            raise WrongState(f"{user.name} has no second step. Nothing was changed.")
-        return f"{user.name} signs in with the password alone now, and can turn a second step on again."
+            raise WrongState(f"{user.name} has no second factor. No changes were made.")
+        return f"Second factor of {user.name} removed. The user signs in with the password alone and can set up a second factor again."
 
     return _change(settings, words.name, "reset_totp", change)
 
 
 def link(words: argparse.Namespace, settings: Settings) -> int:
-    """A link that signs in once, within a day."""
+    """Prints a one-time login link, valid for 24 hours."""
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:

@@ -104,13 +104,15 @@ def test_the_address_is_that_of_the_server_of_the_folder(tmp_path: Path, monkeyp
         ports.write_address(tmp_path, "127.0.0.1", 7811, behind_proxy=True)
         assert "behind a proxy" in address_of(words(), settings)[1][0]
         with (
-            pytest.raises(StoreError, match=f"Process {os.getpid()} .* serves the data folder .* at http://127.0.0.1:7811") as refused,
+            pytest.raises(
+                StoreError, match=f"Process {os.getpid()} .* is already running on the data folder .* at http://127.0.0.1:7811"
+            ) as refused,
             data_lock(tmp_path),
         ):
             pass
         assert f"kill {os.getpid()}" in refused.value.hint
     # Killed: the file is still there, but nobody holds the folder.
-    assert "No server serves" in address_of(words(), settings)[1][0]
+    assert "No server is running on" in address_of(words(), settings)[1][0]
     ports.remove_address(tmp_path)
     assert ports.read_address(tmp_path) is None
 

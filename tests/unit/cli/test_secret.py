@@ -48,7 +48,7 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
     said = capsys.readouterr()
     assert "Zq7Canary" not in said.out + said.err
     assert "standard input" in said.err
-    assert "Nothing was done" in said.err
+    assert "No changes were made" in said.err
 
 
 def test_every_option_that_could_take_a_secret_takes_a_file() -> None:

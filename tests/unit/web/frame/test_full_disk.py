@@ -113,7 +113,7 @@ def test_pages_and_the_api_go_on_where_their_last_use_cannot_be_noted(shop: Shop
             assert answer.status_code == 200, answer.text
             assert made.get("/tasks.csv").status_code == 200
         assert "last use of a session" in str([getattr(record, "facts", {}) for record in caplog.records])
-        assert "the request went on" in caplog.text
+        assert "the request continued" in caplog.text
     finally:
         clock.use()
 
