@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from z4j.rules.tasks.executions import Told, split
+from z4j.rules.tasks.executions import ReportedEvent, split
 from z4j.rules.tasks.fold import Event, fold, state_of
 from z4j.rules.tasks.states import STATE_NAMES
 from z4j.wire.batches import decode_records
@@ -100,7 +100,7 @@ def events_of(records: Iterable[list[Any]]) -> list[Event]:
 
 def told(*records: list[Any], clock: str = "h") -> list[str]:
     """The state of each life the records make."""
-    lives = split(Told(event, clock) for event in events_of(records))
+    lives = split(ReportedEvent(event, clock) for event in events_of(records))
     states = []
     for life in lives:
         summary = fold(None, [of.event for of in life.told])

@@ -39,7 +39,7 @@ from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.schedules import schedules
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks.stale_tasks import Held
+from z4j.store.tasks.stale_tasks import StaleTask
 from z4j.store.tasks.task_search import TaskFilter
 from z4j.wire.frames import Hello, Schedules, decode_frame
 from z4j_agent import wire
@@ -323,7 +323,7 @@ class World:
 
     def look_up(self) -> None:
         held = [
-            Held(1, "celery", f"{broker}{environment}-queued-{number}", 0, self.at, f"{BOOT}.7", "w1", ENVIRONMENTS[environment])
+            StaleTask(1, "celery", f"{broker}{environment}-queued-{number}", 0, self.at, f"{BOOT}.7", "w1", ENVIRONMENTS[environment])
             for broker in "ab" for environment in "ps" for number in range(2)
         ]  # fmt: skip
         self.reconcile.resolve_orphans(self.at, held)

@@ -25,7 +25,7 @@ from z4j.exceptions import StoreError
 from z4j.rules.command_ids import CommandId
 from z4j.rules.tasks.fold import Event
 from z4j.rules.tasks.states import FLAGS
-from z4j.store.tasks.stale_tasks import Held
+from z4j.store.tasks.stale_tasks import StaleTask
 
 ANSWER_US: Final = 15_000_000
 AGAIN_US: Final = 60_000_000
@@ -42,7 +42,7 @@ Key = tuple[int, str, str, int]
 
 @dataclass(slots=True)
 class _Question:
-    of: Held
+    of: StaleTask
     id: str
     """Empty once it was answered."""
     spool: str
@@ -68,7 +68,7 @@ class Reconcile(Owner):
         self._questions: dict[Key, _Question] = {}
         self._by_id: dict[str, Key] = {}
 
-    def resolve_orphans(self, at: int, gone: list[Held]) -> list[tuple[Held, str]]:
+    def resolve_orphans(self, at: int, gone: list[StaleTask]) -> list[tuple[StaleTask, str]]:
         """Of tasks whose process is gone, those that are lost now, with what the engine said; the others are being asked about."""
         lost = []
         for of in gone:
@@ -90,7 +90,7 @@ class Reconcile(Owner):
                 self._ask(of, at, question)
         return lost
 
-    def query_disconnected(self, at: int, left: list[Held]) -> None:
+    def query_disconnected(self, at: int, left: list[StaleTask]) -> None:
         """Asks about tasks whose process has left, though nothing proves that it is gone: what ended need not wait for the proof."""
         for of in left:
             if not of.is_newest:
@@ -101,7 +101,7 @@ class Reconcile(Owner):
             elif at >= max(question.again_at, question.asked_at + ANSWER_US * question.times):
                 self._ask(of, at, question)
 
-    def prune(self, held: Iterable[Held]) -> None:
+    def prune(self, held: Iterable[StaleTask]) -> None:
         """Forgets what nobody looks for any more: it ended, was run again, or was deleted."""
         open_keys = {_key(of) for of in held}
         for key in self._questions.keys() - open_keys:
@@ -136,7 +136,7 @@ class Reconcile(Owner):
             question.word = "" if state == "running" else f"Its engine was asked and does not know it: {said}."
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    async def _add(self, of: Held, event: Event) -> None:
+    async def _add(self, of: StaleTask, event: Event) -> None:
         try:
             self.changed((await ingest_facts(self.store, of.app_id, [ServerFact(of.engine, of.task_id, event, of.row)])).topics)
         except StoreError as error:  # the task stays as it is, so its engine is asked again
@@ -144,13 +144,13 @@ class Reconcile(Owner):
             return
         self.duty.succeeded()
 
-    def _is_busy(self, of: Held) -> bool:
+    def _is_busy(self, of: StaleTask) -> bool:
         return len(self._questions) >= REMEMBERED or self._outstanding(of) >= OUTSTANDING
 
-    def _outstanding(self, of: Held) -> int:
+    def _outstanding(self, of: StaleTask) -> int:
         return sum(key[:2] == (of.app_id, of.engine) for key in self._by_id.values())
 
-    def _ask(self, of: Held, at: int, before: _Question | None = None) -> bool:
+    def _ask(self, of: StaleTask, at: int, before: _Question | None = None) -> bool:
         if self._is_busy(of):
             return False
         id, need = secrets.token_hex(8), Need(of.app_id, of.engine, "lookup_task", of.environment)
@@ -169,5 +169,5 @@ class Reconcile(Owner):
             self._by_id.pop(question.id, None)
 
 
-def _key(of: Held) -> Key:
+def _key(of: StaleTask) -> Key:
     return (of.app_id, of.engine, of.task_id, of.attempt)

@@ -11,7 +11,7 @@ from z4j.background.server_events import Changed, add_events
 from z4j.store.fleet import agents
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks import stale_tasks
-from z4j.store.tasks.stale_tasks import Held
+from z4j.store.tasks.stale_tasks import StaleTask
 
 SECOND: Final = 1_000_000
 SILENT_US: Final = 45 * SECOND
@@ -31,7 +31,7 @@ class LostTasks:
 
     def __init__(self, store: Store, changed: Changed, lookups: Reconcile | None = None) -> None:
         self.store, self.changed, self.lookups = store, changed, lookups
-        self._missing: set[Held] = set()
+        self._missing: set[StaleTask] = set()
 
     async def find_silent(self, at: int) -> int:
         """Records connections that sent no heartbeat for SILENT_US as gone. Returns how many."""
@@ -62,14 +62,14 @@ class LostTasks:
             + await add_events(self.store, self.changed, "alive", await stale_tasks.list_reappeared(self.store, at - ASSUMED_US), 1_000)
         )
 
-    async def _find_dropped(self) -> list[Held]:
+    async def _find_dropped(self) -> list[StaleTask]:
         """Tasks missing from their worker's list in two rounds: a heartbeat may overtake the end it no longer lists."""
         missing = set(await stale_tasks.list_missing_from_heartbeat(self.store, SETTLE_US))
         again, self._missing = missing & self._missing, missing
         return sorted(again, key=lambda of: of.at)
 
 
-def _evidence(of: Held, why: str, said: str) -> str:
+def _evidence(of: StaleTask, why: str, said: str) -> str:
     """What is known of a lost task's process, in sentences."""
     heard = f"Last heard of {_clock(of.left_at)} on {of.host}: {of.left_reason or 'no goodbye'}." if of.left_at else ""
     return " ".join(part for part in (why, heard, said) if part)

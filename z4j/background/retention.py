@@ -21,7 +21,7 @@ from z4j.store.operations import plans
 from z4j.store.schedules import fires, schedules
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import executions, retention, usage
-from z4j.store.tasks.retention import DAY_US, EVER, Place, Retention, Victims
+from z4j.store.tasks.retention import DAY_US, EVER, Retention, Victims, WalkPosition
 from z4j.store.tasks.task_writer import MINUTE_US
 from z4j.store.tasks.usage import Part
 
@@ -79,9 +79,9 @@ class RetentionDuty:
         self._slice_s = LARGEST_SLICE_S / 2
         self.held_s = 0.0
         """How long the last slice held the writer: its own time, and the commit it shared with others."""
-        self._place, self._walk_began = Place(), 0
-        self._size_place: dict[tuple[int, int], Place] = {}
-        self._swept: Place | None = None
+        self._place, self._walk_began = WalkPosition(), 0
+        self._size_place: dict[tuple[int, int], WalkPosition] = {}
+        self._swept: WalkPosition | None = None
         self._details_at = self._weighed_at = self._names_at = 0
         self._over_since: int | None = None
         self._obstacle = ""
@@ -121,7 +121,7 @@ class RetentionDuty:
         before = at - self.keep.days * DAY_US
         which = Victims(before, before)
         if at - self._walk_began >= LOOK_AGAIN_US or at < self._walk_began:
-            self._place, self._walk_began = Place(), at
+            self._place, self._walk_began = WalkPosition(), at
         is_end = False
         while not is_end:
             ids, place, is_end = await retention.list_victims(self.store, which, self._place, LISTED)
@@ -213,7 +213,7 @@ class RetentionDuty:
             which = Victims(EVER, at - DAY_US, part.app_id, is_any=is_any)
             key, is_end = (part.app_id, int(is_any)), False
             while not is_end:
-                place = self._size_place.get(key, Place())
+                place = self._size_place.get(key, WalkPosition())
                 ids, after, is_end = await retention.list_victims(self.store, which, place, LISTED)
                 if ids:
                     deleted = await self._delete(ids[:wanted], which)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from z4j.agents.ingest import ServerFact, ingest_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks.stale_tasks import Held
+from z4j.store.tasks.stale_tasks import StaleTask
 
 Changed = Callable[[Iterable[str]], None]
 """Called with the topics of `live` that changed."""
 
 
 async def add_events(
-    store: Store, changed: Changed, kind: str, tasks: list[Held], later_us: int = 0, errors: Mapping[Held, str] | None = None
+    store: Store, changed: Changed, kind: str, tasks: list[StaleTask], later_us: int = 0, errors: Mapping[StaleTask, str] | None = None
 ) -> int:
     """Adds an event of this kind to each task, `later_us` after the last one that is known. Returns how many.
 

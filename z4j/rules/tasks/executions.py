@@ -23,17 +23,17 @@ SENDER: Final = 2
 """The rank of arguments that the producer told."""
 
 
-class Told(NamedTuple):
+class ReportedEvent(NamedTuple):
     """An event and whose clock its times are by: the host, else the boot, "" where that is not known."""
 
     event: Event
     clock: str
 
 
-class Life(NamedTuple):
+class Execution(NamedTuple):
     """The events of one life. `is_unmarked`: nothing but the time of its run says that it is another one than the life before."""
 
-    told: list[Told]
+    told: list[ReportedEvent]
     is_unmarked: bool
 
 
@@ -47,9 +47,9 @@ class _Run:
         self.end = self.received = -1
         self.clock = ""
         self.is_final = self.is_marked = self.won = False
-        self.told: list[Told] = []
+        self.told: list[ReportedEvent] = []
 
-    def add(self, told: Told) -> None:
+    def add(self, told: ReportedEvent) -> None:
         event = told.event
         self.told.append(told)
         self.clock = max(self.clock, told.clock)
@@ -66,8 +66,8 @@ class _Life:
 
     def __init__(self, first: _Run | None = None, pending: int = -1, clock: str = "") -> None:
         self.runs = [first] if first else []
-        self.told: list[Told] = []
-        self.births: list[Told] = []
+        self.told: list[ReportedEvent] = []
+        self.births: list[ReportedEvent] = []
         self.receipts: list[int] = []
         self.pending = pending
         self.pending_clock = clock
@@ -94,13 +94,13 @@ def _is_after(at: int, clock: str, end: int, of: str, skew: int = SKEW_US) -> bo
     return at > end + (0 if clock and clock == of else skew)
 
 
-def split(told: Iterable[Told]) -> list[Life]:
+def split(told: Iterable[ReportedEvent]) -> list[Execution]:
     """The lives of one task id, the earliest first."""
     # A copy may stand under two clocks: the better known one is the greater text.
     clocks: dict[Event, str] = {}
     for of in told:
         clocks[of.event] = max(clocks.get(of.event, ""), of.clock)
-    everything = sorted((Told(event, clock) for event, clock in clocks.items()), key=_order)
+    everything = sorted((ReportedEvent(event, clock) for event, clock in clocks.items()), key=_order)
     births = [of for of in everything if of.event.kind == "enqueued" and not of.event.attempt]
     lives = _chain(_runs(everything, births), births)
     _place_births(lives, births)
@@ -132,20 +132,20 @@ PLACED: Final = ENDING | {"started", "received", "lost", "alive"}
 """Kinds that `_runs` and `_place_receipts` place."""
 
 
-def _order(of: Told) -> tuple[int, str, int, Told]:
+def _order(of: ReportedEvent) -> tuple[int, str, int, ReportedEvent]:
     return (of.event.at, of.event.kind, of.event.attempt, of)
 
 
-def _finished(life: _Life, *, is_first: bool) -> Life:
+def _finished(life: _Life, *, is_first: bool) -> Execution:
     told = sorted([*life.told, *(of for run in life.runs for of in run.told)], key=_order)
-    return Life(told, not is_first and bool(life.runs) and not life.births)
+    return Execution(told, not is_first and bool(life.runs) and not life.births)
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------------
-def _runs(everything: Sequence[Told], births: Sequence[Told]) -> list[_Run]:
+def _runs(everything: Sequence[ReportedEvent], births: Sequence[ReportedEvent]) -> list[_Run]:
     """The executions, by start. Ends carry their own start; one without it is of the run it can only mean, or of a task that never ran."""
     runs: dict[tuple[int, int], _Run] = {}
-    loose: list[Told] = []
+    loose: list[ReportedEvent] = []
     for of in everything:
         event = of.event
         if event.kind not in ENDING and event.kind not in ("started", "lost", "alive"):
@@ -173,16 +173,16 @@ def _runs(everything: Sequence[Told], births: Sequence[Told]) -> list[_Run]:
     return sorted([*started, *unstarted], key=lambda run: (run.start, run.attempt))
 
 
-def _is_later_end(event: Event, end: int, births: Sequence[Told]) -> bool:
+def _is_later_end(event: Event, end: int, births: Sequence[ReportedEvent]) -> bool:
     """Whether an end is not that of a run which ended at `end`: it came much later, or the task was enqueued in between."""
     return end >= 0 and (end < event.at - SKEW_US or any(end < birth.event.at <= event.at for birth in births))
 
 
-def _slack(of: Told, run: _Run) -> int:
+def _slack(of: ReportedEvent, run: _Run) -> int:
     return 0 if of.clock and of.clock == run.clock else SKEW_US
 
 
-def _chain(runs: Sequence[_Run], births: Sequence[Told]) -> list[_Life]:
+def _chain(runs: Sequence[_Run], births: Sequence[ReportedEvent]) -> list[_Life]:
     lives: list[_Life] = []
     for run in runs:
         if not lives or _begins(run, lives, births):
@@ -192,7 +192,7 @@ def _chain(runs: Sequence[_Run], births: Sequence[Told]) -> list[_Life]:
     return lives or [_Life()]
 
 
-def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[Told]) -> bool:
+def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[ReportedEvent]) -> bool:
     life = lives[-1]
     if run.is_marked:
         return False
@@ -213,18 +213,18 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[Told]) -> bool:
     return not is_retried and len(sent) > len(lives) and any(_is_after(of.event.at, of.clock, last.start, last.clock) for of in sent)
 
 
-def _is_sent(of: Told) -> bool:
+def _is_sent(of: ReportedEvent) -> bool:
     """Whether an application sent it, as opposed to a message that is told again when it is let go or becomes due."""
     return bool(of.event.sent and of.event.sent[4])
 
 
 # -- what belongs to them --------------------------------------------------------------------------------------------------
-def _place_births(lives: list[_Life], births: Sequence[Told]) -> None:
+def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
     """Each life takes what was enqueued between the life before it and its own start; where that is nothing, the earliest spare one."""
     moments = sorted({of.event.at for of in births})
     groups = [[of for of in births if of.event.at == at] for at in moments]
-    spare: list[tuple[int, list[Told]]] = []
-    after: list[list[Told]] = []
+    spare: list[tuple[int, list[ReportedEvent]]] = []
+    after: list[list[ReportedEvent]] = []
     for index, life in enumerate(lives):
         at, clock = life.first
         own = [group for group in groups if not _is_after(group[0].event.at, group[0].clock, at, clock)]
@@ -256,12 +256,12 @@ def _place_births(lives: list[_Life], births: Sequence[Told]) -> None:
         life.told += life.births
 
 
-def _place_receipts(lives: list[_Life], receipts: Sequence[Told]) -> list[Told]:
+def _place_receipts(lives: list[_Life], receipts: Sequence[ReportedEvent]) -> list[ReportedEvent]:
     """Ends say when their run was received; what is left goes to runs in the order they started. Returns what belongs to none of them."""
     runs = [(run, life) for life in lives for run in life.runs]
     by_receipt = {(run.attempt, run.received): life for run, life in runs if run.received >= 0}
     untold = [(run, life) for run, life in runs if run.received < 0]
-    left: list[Told] = []
+    left: list[ReportedEvent] = []
     for of in receipts:
         event = of.event
         life = by_receipt.get((event.attempt, event.at))
@@ -316,10 +316,10 @@ def _republished(lives: Sequence[_Life], starts: Sequence[int], event: Event) ->
     return _at(starts, event.at)
 
 
-def _pair(payloads: Sequence[Told], anchors: Sequence[tuple[Told, int]]) -> list[tuple[Told, int | None]]:
+def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]) -> list[tuple[ReportedEvent, int | None]]:
     """Each payload with the life of what its process told it of. A thread may tell it late, but in order."""
-    found: list[tuple[Told, int | None]] = []
-    groups: dict[tuple[str, int, bool], list[Told]] = {}
+    found: list[tuple[ReportedEvent, int | None]] = []
+    groups: dict[tuple[str, int, bool], list[ReportedEvent]] = {}
     for of in payloads:
         groups.setdefault((of.event.run, of.event.attempt, of.event.rank >= SENDER), []).append(of)
     for (run, attempt, is_sender), group in groups.items():
@@ -346,5 +346,5 @@ def _pair(payloads: Sequence[Told], anchors: Sequence[tuple[Told, int]]) -> list
     return found
 
 
-def _is_close(at: int, told: Iterable[Told]) -> bool:
+def _is_close(at: int, told: Iterable[ReportedEvent]) -> bool:
     return any(abs(of.event.at - at) <= SKEW_US for of in told)

@@ -24,7 +24,7 @@ UNNAMED_US: Final = 300_000_000
 """The same of a report that does not name its broker."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A place in the order of queues."""
 
     app: str
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     name: str
 
 
-FIRST: Final = Place("", "", "", "")
+FIRST: Final = Position("", "", "", "")
 """Before all of them."""
 
 
@@ -92,7 +92,7 @@ def record(
 
 
 async def list_queues(
-    store: Store, *, app: str = "", environment: str = "", engine: str = "", name: str | None = None, after: Place = FIRST,
+    store: Store, *, app: str = "", environment: str = "", engine: str = "", name: str | None = None, after: Position = FIRST,
     limit: int = 5_000, same: SameBrokers = NONE,
 ) -> list[QueueRow]:  # fmt: skip
     """Queues that a broker reported or a task named, by app, environment, engine, name and broker; "" and None are any. `after` is the
@@ -109,8 +109,8 @@ async def list_queues(
 
 
 async def page_of(
-    store: Store, *, app: str = "", environment: str = "", engine: str = "", after: Place = FIRST, limit: int, same: SameBrokers = NONE
-) -> tuple[list[QueueRow], Place | None]:
+    store: Store, *, app: str = "", environment: str = "", engine: str = "", after: Position = FIRST, limit: int, same: SameBrokers = NONE
+) -> tuple[list[QueueRow], Position | None]:
     """The queues of some places, and the place to go on from; None on the last page."""
     rows = await list_queues(store, app=app, environment=environment, engine=engine, after=after, limit=limit + 1, same=same)
     places = list(dict.fromkeys(place_of(row) for row in rows))
@@ -123,7 +123,7 @@ async def each_queue(
     store: Store, *, app: str = "", environment: str = "", engine: str = "", same: SameBrokers = NONE
 ) -> AsyncIterator[QueueRow]:
     """All of them, some at a time."""
-    after: Place | None = FIRST
+    after: Position | None = FIRST
     while after is not None:
         rows, after = await page_of(store, app=app, environment=environment, engine=engine, after=after, limit=SOME, same=same)
         for row in rows:
@@ -140,7 +140,7 @@ def _row(row: tuple[Any, ...], same: SameBrokers) -> QueueRow:
 def _in_use(rows: Iterable[QueueRow]) -> list[QueueRow]:
     """The newest report of each broker at each place. Where another broker has the queue, an old report, and one that names no broker, is
     of an address that is no longer used."""
-    at_place: dict[Place, dict[str, QueueRow]] = {}
+    at_place: dict[Position, dict[str, QueueRow]] = {}
     for row in rows:
         brokers = at_place.setdefault(place_of(row), {})
         if (known := brokers.get(row.broker)) is None or (row.seen_at or 0) > (known.seen_at or 0):
@@ -153,6 +153,6 @@ def _in_use(rows: Iterable[QueueRow]) -> list[QueueRow]:
     return found
 
 
-def place_of(row: QueueRow) -> Place:
+def place_of(row: QueueRow) -> Position:
     """Where a queue stands in their order."""
-    return Place(row.app, row.environment, row.engine, row.name)
+    return Position(row.app, row.environment, row.engine, row.name)

@@ -35,7 +35,7 @@ class WorkerRow:
     """How many processes of this name are connected; more than one means two workers share a name."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A place in the order of workers."""
 
     state: str
@@ -49,7 +49,7 @@ class WorkerPage:
     """Some workers, and numbers about all that match. `last` is the place to go on from, None on the last page."""
 
     rows: list[WorkerRow]
-    last: Place | None
+    last: Position | None
     connected: int
     silent: int
     held: int
@@ -78,7 +78,7 @@ class _Process(NamedTuple):
 class _Known(NamedTuple):
     """A worker before the rest of it is read."""
 
-    place: Place
+    place: Position
     process: _Process
     processes: int
 
@@ -92,7 +92,7 @@ async def list_workers(store: Store, *, since: int = 0, name: str | None = None)
 
 
 async def page_of_workers(
-    store: Store, *, since: int = 0, app: str = "", environment: str = "", engine: str = "", after: Place | None = None, limit: int = 100
+    store: Store, *, since: int = 0, app: str = "", environment: str = "", engine: str = "", after: Position | None = None, limit: int = 100
 ) -> WorkerPage:  # fmt: skip
     """The same, some at a time; "" is any."""
     found = [
@@ -112,7 +112,7 @@ async def page_of_workers(
     )
 
 
-def sort_key(place: Place) -> tuple[Any, ...]:
+def sort_key(place: Position) -> tuple[Any, ...]:
     """Connected ones first, then by name: host-9 stands before host-10."""
     parts = [(int(part), "") if part.isdecimal() and len(part) < 19 else (-1, part) for part in re.split(r"(\d+)", place.name)]
     return ORDER.get(place.state, 3), parts, place.app, place.environment
@@ -136,7 +136,7 @@ async def _known(store: Store, since: int, name: str | None = None) -> list[_Kno
         ]
     )
     found = [
-        _Known(Place(_state(of), of.worker, of.app, of.environment), of, connected[key])
+        _Known(Position(_state(of), of.worker, of.app, of.environment), of, connected[key])
         for position, (key, of) in enumerate(newest.items())
         if position not in others
     ]

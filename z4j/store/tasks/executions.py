@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from z4j.rules.tasks.executions import Life, Told, split
+from z4j.rules.tasks.executions import Execution, ReportedEvent, split
 from z4j.rules.tasks.fold import AttemptSummary, Event, Summary, fold, original_key, run_join, runs_of
 from z4j.rules.tasks.row_events import events_of
 from z4j.rules.tasks.states import FLAGS
@@ -106,7 +106,7 @@ class Reused:
             else:
                 self._keep(_Kept(event, original))
         clock_of = {of.event.run: processes.process_of(self.db, self.app_id, of.event.run).clock for of in self.kept.values()}
-        lives = split(Told(of.event, clock_of[of.event.run]) for of in self.kept.values() if not of.pinned)
+        lives = split(ReportedEvent(of.event, clock_of[of.event.run]) for of in self.kept.values() if not of.pinned)
         has_news = len(self.kept) > before or not self.rows
         tasks = self._assign(lives)
         if has_news or any(of.task != of.row for of in self.kept.values()):
@@ -151,7 +151,7 @@ class Reused:
         packed = _encode((summary, [(*at, of) for at, of in self.base.runs.items()], found))
         self.db.execute(SQL["put_event"], (self.app_id, self.engine_id, self.raw, BASE, task, summary.last_at, packed))
 
-    def _assign(self, lives: list[Life]) -> list[int]:
+    def _assign(self, lives: list[Execution]) -> list[int]:
         """The row of each life: the one its earliest events had, if no earlier life has taken it."""
         by_event: dict[Event, list[_Kept]] = {}
         for of in self.kept.values():
@@ -177,7 +177,7 @@ class Reused:
         self.base_row = retold.pop() if self.base is not None and len(retold) == 1 else 0
         return tasks
 
-    def _write(self, lives: list[Life], tasks: list[int], is_settled: bool) -> None:
+    def _write(self, lives: list[Execution], tasks: list[int], is_settled: bool) -> None:
         db, tally = self.db, task_writer.Tally()
         known = {row[0]: row[1:] for row in _read_rows(db, sorted(self.rows))}
         moved = {of.task for of in self.kept.values() if of.task != of.row} | {of.row for of in self.kept.values() if of.task != of.row}
@@ -208,21 +208,21 @@ class Reused:
         self._put([of for of in self.kept.values() if of.task != of.row])
         self._settle(lives, tasks)
 
-    def _fold(self, life: Life, task: int) -> Summary:
+    def _fold(self, life: Execution, task: int) -> Summary:
         is_base = self.base is not None and task == self.base_row
         heard = self._heard(life, task, without_retold=is_base)
         summary = fold(self.base.summary if self.base is not None and is_base else None, heard)
         assert summary is not None
         return summary
 
-    def _heard(self, life: Life, task: int, *, without_retold: bool) -> list[Event]:
+    def _heard(self, life: Execution, task: int, *, without_retold: bool) -> list[Event]:
         pinned = [of.event for of in self.kept.values() if of.pinned and of.row == task]
         if not without_retold:
             return [of.event for of in life.told] + pinned
         heard = {of.event for of in self.kept.values() if not of.is_retold}
         return [of.event for of in life.told if of.event in heard] + pinned
 
-    def _write_parts(self, life: Life, task: int) -> None:
+    def _write_parts(self, life: Execution, task: int) -> None:
         db, told = self.db, {of.event for of in life.told}
         base = self.base if task == self.base_row else None
         found = runs_of(self._heard(life, task, without_retold=base is not None))
@@ -249,7 +249,7 @@ class Reused:
         for block in ("delete_original", "delete_links", "delete_row"):
             self.db.execute(SQL[block], (task,))
 
-    def _settle(self, lives: list[Life], tasks: list[int]) -> None:
+    def _settle(self, lives: list[Execution], tasks: list[int]) -> None:
         newest = max(of.event.at for of in lives[-1].told)
         events = 0
         for number, (life, task) in enumerate(reversed(list(zip(lives, tasks, strict=True)))):
@@ -338,7 +338,7 @@ def _moment(event: Event) -> int:
     return event.started_at if event.started_at >= 0 else event.at
 
 
-def _is_bare(life: Life) -> bool:
+def _is_bare(life: Execution) -> bool:
     return not any(of.event.kind == "enqueued" and not of.event.attempt for of in life.told)
 
 

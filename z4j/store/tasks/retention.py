@@ -37,7 +37,7 @@ class Retention:
     originals_days: int = 7
 
 
-class Place(NamedTuple):
+class WalkPosition(NamedTuple):
     """Where a walk over the tasks in the order they came has got to."""
 
     first_at: int = -1
@@ -54,14 +54,14 @@ class Victims:
     is_any: bool = False
 
 
-async def list_victims(store: Store, which: Victims, after: Place, limit: int) -> tuple[list[int], Place, bool]:
+async def list_victims(store: Store, which: Victims, after: WalkPosition, limit: int) -> tuple[list[int], WalkPosition, bool]:
     """Some row ids, where the walk has got to, and whether it has reached the end."""
     params = {
         "since": after.first_at, "id": after.id, "before": which.before, "quiet": which.quiet, "is_any": which.is_any, "limit": limit,
     }  # fmt: skip
     rows = await store.fetch_all(SQL["list_first"], params)
     found = [row[0] for row in rows if row[3] and which.app_id in (0, row[2])]
-    return found, Place(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
+    return found, WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
 
 
 def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: float) -> tuple[int, int]:
@@ -85,14 +85,14 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
     return done, deleted
 
 
-async def list_swept(store: Store, before: int, after: Place | None, limit: int) -> tuple[list[int], Place, bool]:
+async def list_swept(store: Store, before: int, after: WalkPosition | None, limit: int) -> tuple[list[int], WalkPosition, bool]:
     """Succeeded tasks whose originals are old enough to go, as `list_victims`; `after` None: where the last server left off."""
     if after is None:
         row = await store.fetch_one(SQL["read_swept"])
-        after = Place(row[0] - 1 if row else -1, EVER)
+        after = WalkPosition(row[0] - 1 if row else -1, EVER)
     params = {"since": after.first_at, "id": after.id, "before": before, "limit": limit}
     rows = await store.fetch_all(SQL["list_succeeded"], params)
-    return [row[0] for row in rows], Place(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
+    return [row[0] for row in rows], WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
 
 
 def delete_originals(db: Connection, ids: list[int], seconds: float) -> int:
@@ -104,7 +104,7 @@ def delete_originals(db: Connection, ids: list[int], seconds: float) -> int:
     return done
 
 
-def note_swept(db: Connection, place: Place) -> None:
+def note_swept(db: Connection, place: WalkPosition) -> None:
     """Originals of tasks that came up to then are gone."""
     db.execute(SQL["put_swept"], {"at": str(place.first_at)})
 

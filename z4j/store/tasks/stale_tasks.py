@@ -22,7 +22,7 @@ REST_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StaleTask:
     """A task and the run that holds or held it. `at`: its eta (due) or the newest that is known of it (µs UTC)."""
 
     app_id: int
@@ -43,27 +43,27 @@ class Held:
     started_at: int | None = None
 
 
-async def list_due(store: Store, at: int) -> list[Held]:
+async def list_due(store: Store, at: int) -> list[StaleTask]:
     """Scheduled tasks whose eta has passed."""
     return _held(await store.fetch_all(SQL["list_due"], {"at": at, "limit": LIMIT}))
 
 
-async def list_orphaned(store: Store, settle_us: int) -> list[Held]:
+async def list_orphaned(store: Store, settle_us: int) -> list[StaleTask]:
     """Tasks whose process is proven gone and has nothing more to tell; `settle_us` after its connection ended."""
     return _held(await store.fetch_all(SQL["list_orphaned"], {"settle": settle_us, "rest": REST_BYTES, "limit": LIMIT}))
 
 
-async def list_disconnected(store: Store, before: int) -> list[Held]:
+async def list_disconnected(store: Store, before: int) -> list[StaleTask]:
     """Tasks whose process left before then, proven gone or not; the longest away first."""
     return _held(await store.fetch_all(SQL["list_disconnected"], {"before": before, "limit": LIMIT}))
 
 
-async def list_timed_out(store: Store, since: int) -> list[Held]:
+async def list_timed_out(store: Store, since: int) -> list[StaleTask]:
     """Tasks whose process left before then and was not heard of again."""
     return _held(await store.fetch_all(SQL["list_timed_out"], {"since": since, "limit": LIMIT}))
 
 
-async def list_missing_from_heartbeat(store: Store, settle_us: int) -> list[Held]:
+async def list_missing_from_heartbeat(store: Store, settle_us: int) -> list[StaleTask]:
     """Tasks a connected worker took more than `settle_us` ago and does not list any more, though nothing ended them."""
     params = {"settle": settle_us, "rest": REST_BYTES, "limit": LIMIT * 10}
     held = _held(await store.fetch_all(SQL["list_held"], params))
@@ -73,21 +73,21 @@ async def list_missing_from_heartbeat(store: Store, settle_us: int) -> list[Held
     listed = {(item.app_id, item.engine, item.task_id) for item in running}
     started = {(item.app_id, item.engine, item.task_id, item.at) for item in running}
 
-    def is_listed(of: Held) -> bool:
+    def is_listed(of: StaleTask) -> bool:
         key = (of.app_id, of.engine, of.task_id)
         return key in listed if of.is_newest else (*key, of.started_at) in started
 
     return [of for of in held if not is_listed(of)][:LIMIT]
 
 
-async def list_reappeared(store: Store, since: int) -> list[Held]:
+async def list_reappeared(store: Store, since: int) -> list[StaleTask]:
     """Tasks said to be lost that a connected worker lists as running; the run is the one that holds them."""
     lost = _held(await store.fetch_all(SQL["list_lost"], {"since": since, "limit": LIMIT * 10}))
     if not lost:
         return []
     of_key = {(of.app_id, of.engine, of.task_id, of.attempt): of for of in lost}
     return [
-        Held(of.app_id, of.engine, of.task_id, of.attempt, known.at, of.run, of.worker, row=known.row)
+        StaleTask(of.app_id, of.engine, of.task_id, of.attempt, known.at, of.run, of.worker, row=known.row)
         for of in await list_running(store)
         if of.at and (known := of_key.get((of.app_id, of.engine, of.task_id, of.attempt))) is not None
     ]
@@ -96,24 +96,24 @@ async def list_reappeared(store: Store, since: int) -> list[Held]:
 _running = msgspec.json.Decoder(list[RunningItem])
 
 
-async def list_running(store: Store) -> list[Held]:
+async def list_running(store: Store) -> list[StaleTask]:
     """What the connected workers say they hold; `at` is when it started, 0 while it is only reserved."""
     return [
-        Held(app_id, of.engine, of.task_id, of.attempt, of.started_at, f"{boot}.{of.pid}", worker or "")
+        StaleTask(app_id, of.engine, of.task_id, of.attempt, of.started_at, f"{boot}.{of.pid}", worker or "")
         for app_id, boot, worker, running in await store.fetch_all(SQL["list_running"])
         for of in _running.decode(running)
     ]
 
 
-def _held(rows: list[tuple[Any, ...]]) -> list[Held]:
+def _held(rows: list[tuple[Any, ...]]) -> list[StaleTask]:
     return [_one(*row) for row in rows]
 
 
 def _one(
     row: int, is_newest: int, started_at: int | None, app_id: int, engine: str, task_id: bytes, key: int, at: int, boot: str | None,
     pid: int, worker: str | None, environment: str | None = "", host: str = "", left_at: int | None = None, left_reason: str = "",
-) -> Held:  # fmt: skip
-    return Held(
+) -> StaleTask:  # fmt: skip
+    return StaleTask(
         app_id, engine, task_ids.decode(task_id), attempt_of(key), at, _token(boot, pid), worker or "", environment or "", host, left_at,
         left_reason, row, bool(is_newest), started_at,
     )  # fmt: skip

@@ -13,10 +13,10 @@ from z4j.exceptions import BadInput
 from z4j.store.fleet import queues, workers
 from z4j.web.pages.tasks.filters import Filters
 
-Place = TypeVar("Place", queues.Place, workers.Place)
+Position = TypeVar("Position", queues.Position, workers.Position)
 
 
-def place_from(request: Request, kind: type[Place], what: str) -> Place | None:
+def place_from(request: Request, kind: type[Position], what: str) -> Position | None:
     """`after` of the URL of a list of `what`; None at the beginning. Raises BadInput."""
     text = request.query_params.get("after", "")
     try:
@@ -25,12 +25,12 @@ def place_from(request: Request, kind: type[Place], what: str) -> Place | None:
         raise BadInput(f"`after` is not a place in the list of {what}.", "Take the one that the page before names.") from None
 
 
-def text_of(place: queues.Place | workers.Place) -> str:
+def text_of(place: queues.Position | workers.Position) -> str:
     """A place as a URL holds it."""
     return msgspec.json.encode(tuple(place)).decode()
 
 
-def page_href(path: str, scope: Filters, after: queues.Place | workers.Place) -> str:
+def page_href(path: str, scope: Filters, after: queues.Position | workers.Position) -> str:
     """The page of a list after a place."""
     href = scope.href(path)
     return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"

@@ -14,7 +14,7 @@ import z4j_agent
 from z4j_agent.capture.guard import faults
 from z4j_agent.contract.adapter import QueueInfo, Refused, SeveralBrokers
 from z4j_agent.runtime.native_threads import ticks
-from z4j_arq.brokers.broker import Broker, Place
+from z4j_arq.brokers.broker import Broker, Section
 from z4j_arq.messages import ENGINE, now
 from z4j_arq.state import ArqState
 
@@ -24,7 +24,7 @@ OLDEST_LOOKED_AT = 200
 """Jobs at the front of a queue that are looked at: a job that runs stays in its queue (arq, worker.py:start_jobs), among the oldest."""
 
 
-def places(state: ArqState, only: str = "") -> dict[Place, Broker]:
+def places(state: ArqState, only: str = "") -> dict[Section, Broker]:
     """The queues of this process's workers first, then those it has enqueued to; of one Redis or of all."""
     known = state.known
     own = {(known.identity_of(each.pool), str(each.queue_name)): known.broker_of(each.pool, each) for each in _with_pool(state)}
@@ -73,11 +73,11 @@ def broker_of(state: ArqState, queue: str, only: str = "") -> tuple[str, Broker]
     raise Refused(f"this process does not use the queue {queue[:80]}; nothing was changed", check="queue.unknown")
 
 
-def find(state: ArqState, job_id: str, only: str = "") -> tuple[Place, Broker] | None:
+def find(state: ArqState, job_id: str, only: str = "") -> tuple[Section, Broker] | None:
     """Where a job stands, waiting or running. Where no known queue has it, every sorted set is asked, for a while. Raises Refused
     where several Redis databases have it: which of them is meant is not known."""
     known = places(state, only)
-    found: dict[str, tuple[Place, Broker]] = {}
+    found: dict[str, tuple[Section, Broker]] = {}
     for (identity, queue), broker in known.items():
         with broker.connect() as client:
             if identity not in found and client.zscore(queue, job_id) is not None:

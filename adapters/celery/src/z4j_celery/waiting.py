@@ -22,7 +22,7 @@ from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_celery import originals
 from z4j_celery.apps import place_of, the_one
-from z4j_celery.brokers.message import Place, Waiting, arguments_of, driver_of
+from z4j_celery.brokers.message import ReadableBroker, Waiting, arguments_of, driver_of
 from z4j_celery.control import release_held
 from z4j_celery.messages import ENGINE, now
 from z4j_celery.state import CeleryPart, in_hub, tell_released
@@ -38,7 +38,7 @@ NOT_FOUND = (
 NAMED_AT_MOST = 10
 
 
-def open_place(app: Any) -> AbstractContextManager[Place]:
+def open_place(app: Any) -> AbstractContextManager[ReadableBroker]:
     """Raises Unsupported for a broker that gives no message out."""
     from z4j_celery.brokers import rabbitmq, redis_lists  # costs the host's import time; the client of a broker may not be installed
 
@@ -60,7 +60,9 @@ def is_there(app: Any, task_id: str, queues: Sequence[str]) -> bool:
         return False
 
 
-def _put(app: Any, task_id: str, queues: Sequence[str], expected: str, put: Callable[[Place, str, Waiting], bool]) -> tuple[str, Waiting]:
+def _put(
+    app: Any, task_id: str, queues: Sequence[str], expected: str, put: Callable[[ReadableBroker, str, Waiting], bool]
+) -> tuple[str, Waiting]:
     """The queue and the message that `put` has placed anew; a second look tells what another process did meanwhile. Raises Refused."""
     searched = [*([expected] if expected else ()), *(queue for queue in queues if queue != expected)]
     for is_anew in (False, True):
@@ -91,7 +93,7 @@ def _shown(app: Any, waiting: Waiting) -> WaitingTask:
     return WaitingTask(waiting.task_id, waiting.name, text, None, waiting.due_at, waiting.priority)
 
 
-def _entries(agent: Agent, app: Any, queue: str, broker: Place) -> Iterator[Entry]:
+def _entries(agent: Agent, app: Any, queue: str, broker: ReadableBroker) -> Iterator[Entry]:
     for _ in range(MOST // PAGE):
         page = [
             Entry(of.task_id, of.attempt, of.name, partial(broker.take, queue, of), partial(_payload, agent, app, queue, of))
@@ -133,7 +135,7 @@ class WaitingTasks(CeleryPart):
                 agent.append(records.moved(ENGINE, task_id, found.attempt, now(), agent.run, found.name, queue))
             return {"queue": queue}
 
-        def put(place: Place, source: str, found: Waiting) -> bool:
+        def put(place: ReadableBroker, source: str, found: Waiting) -> bool:
             if source == queue:
                 raise Refused("it is in that queue already")
             return place.put(found, source, queue, priority=None, in_front=False, is_due=False)
@@ -146,7 +148,7 @@ class WaitingTasks(CeleryPart):
         def prioritise(app: Any, known: list[str]) -> dict[str, Any]:
             given: list[int] = []
 
-            def put(place: Place, queue: str, found: Waiting) -> bool:
+            def put(place: ReadableBroker, queue: str, found: Waiting) -> bool:
                 priority, in_front = place.level(app, queue, level)
                 given[:] = [priority]
                 return place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False)
@@ -164,7 +166,7 @@ class WaitingTasks(CeleryPart):
         """
         at = now()
 
-        def put(place: Place, queue: str, found: Waiting) -> bool:
+        def put(place: ReadableBroker, queue: str, found: Waiting) -> bool:
             if found.due_at is None or found.due_at <= at:
                 raise Refused("it is due already and waits for a worker")
             if "task" not in found.headers:

@@ -30,7 +30,7 @@ TAKE_DEAD = "if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end redi
 """LREM and ZREM say for certain whether a worker was first."""
 
 
-class Held(NamedTuple):
+class WaitingMessage(NamedTuple):
     """Dramatiq's id of the delivery, and the message's bytes."""
 
     delivery: Any
@@ -44,21 +44,21 @@ def need(state: BrokerState, queue: str) -> Any:
     return state.broker
 
 
-def in_redis(broker: Any, name: str, place: str, limit: int) -> list[Held]:
+def in_redis(broker: Any, name: str, place: str, limit: int) -> list[WaitingMessage]:
     """The first of a place, as they would run; of the delayed those no worker has in its memory yet."""
     key, client = key_of(broker, name + BESIDE[place]), broker.client
     ids = client.zrange(key, 0, limit - 1) if place == "dead" else client.lrange(key, 0, limit - 1)
     raws = client.hmget(f"{key}.msgs", ids) if ids else []
-    return [Held(id, _bytes(raw)) for id, raw in zip(ids, raws, strict=True) if raw is not None]
+    return [WaitingMessage(id, _bytes(raw)) for id, raw in zip(ids, raws, strict=True) if raw is not None]
 
 
-def take(broker: Any, name: str, place: str, held: Held) -> bool:
+def take(broker: Any, name: str, place: str, held: WaitingMessage) -> bool:
     """Whether it was ours to take."""
     key = key_of(broker, name + BESIDE[place])
     return bool(broker.client.eval(TAKE_DEAD if place == "dead" else TAKE, 2, key, f"{key}.msgs", held.delivery))
 
 
-def find(broker: Any, task_id: str, place: str) -> tuple[str, Held, Any]:
+def find(broker: Any, task_id: str, place: str) -> tuple[str, WaitingMessage, Any]:
     """(queue, what it is held by, message) of a waiting task in Redis. Raises Refused."""
     for name in declared(broker):
         for held in in_redis(broker, name, place, 20_000):
@@ -68,9 +68,11 @@ def find(broker: Any, task_id: str, place: str) -> tuple[str, Held, Any]:
     raise Refused("it does not wait there: a worker has taken it already, or it is over")
 
 
-def _delayed(broker: Any, name: str, limit: int) -> list[Held]:
+def _delayed(broker: Any, name: str, limit: int) -> list[WaitingMessage]:
     """Also those a worker has in its memory: their bytes stay in Redis until they are due."""
-    found = [Held(id, _bytes(raw)) for id, raw in broker.client.hscan_iter(f"{key_of(broker, name + DELAYED)}.msgs", count=AT_ONCE)]
+    found = [
+        WaitingMessage(id, _bytes(raw)) for id, raw in broker.client.hscan_iter(f"{key_of(broker, name + DELAYED)}.msgs", count=AT_ONCE)
+    ]
     messages = [(eta_of(message.options) or 0, held) for held in found if (message := read(held.raw)) is not None]
     return [held for _, held in sorted(messages, key=lambda of: of[0])[:limit]]
 

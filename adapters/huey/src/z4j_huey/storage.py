@@ -12,14 +12,14 @@ STEP = 10
 """Priority of `high`, and of `low` the other way; a task has 0 by itself."""
 
 
-class Held(NamedTuple):
+class WaitingMessage(NamedTuple):
     """A message: what its storage knows it by, and Huey's bytes."""
 
     token: Any
     data: bytes
 
 
-class Place:
+class Section:
     """One of a storage's two places. This one reads only, for storages nothing more is known of."""
 
     can_order = False
@@ -31,26 +31,26 @@ class Place:
     def size(self) -> int:
         return int(self.storage.schedule_size() if self.is_schedule else self.storage.queue_size())
 
-    def first(self, limit: int) -> list[Held]:
+    def first(self, limit: int) -> list[WaitingMessage]:
         """In the order they would run."""
         read = self.storage.scheduled_items if self.is_schedule else self.storage.enqueued_items
-        return [Held(data, bytes(data)) for data in read(limit)[:limit]]
+        return [WaitingMessage(data, bytes(data)) for data in read(limit)[:limit]]
 
-    def take(self, held: Held) -> bool | None:
+    def take(self, held: WaitingMessage) -> bool | None:
         """Whether it was ours to take; None where this storage cannot take one."""
         return None
 
-    def put(self, held: Held, level: str) -> bool:
+    def put(self, held: WaitingMessage, level: str) -> bool:
         """Another place in the order. Whether it was still there."""
         return False
 
 
-class RedisList(Place):
-    def take(self, held: Held) -> bool:
+class RedisList(Section):
+    def take(self, held: WaitingMessage) -> bool:
         return bool(self.storage.conn.lrem(self.storage.queue_key, -1, held.token))
 
 
-class RedisSet(Place):
+class RedisSet(Section):
     """The schedule of every Redis storage, and the queue of those with priorities, whose members begin with eight bytes of time."""
 
     def __init__(self, storage: Any, *, is_schedule: bool) -> None:
@@ -58,14 +58,14 @@ class RedisSet(Place):
         self.key = storage.schedule_key if is_schedule else storage.queue_key
         self.can_order = not is_schedule
 
-    def first(self, limit: int) -> list[Held]:
+    def first(self, limit: int) -> list[WaitingMessage]:
         found = self.storage.conn.zrange(self.key, 0, limit - 1)
-        return [Held(raw, bytes(raw if self.is_schedule else raw[8:])) for raw in found]
+        return [WaitingMessage(raw, bytes(raw if self.is_schedule else raw[8:])) for raw in found]
 
-    def take(self, held: Held) -> bool:
+    def take(self, held: WaitingMessage) -> bool:
         return bool(self.storage.conn.zrem(self.key, held.token))
 
-    def put(self, held: Held, level: str) -> bool:
+    def put(self, held: WaitingMessage, level: str) -> bool:
         connection = self.storage.conn
         lowest = connection.zrange(self.key, 0, 0, withscores=True)
         first = min(-STEP, lowest[0][1] if lowest else 0) - 1
@@ -74,7 +74,7 @@ class RedisSet(Place):
         return before is not None and bool(connection.zadd(self.key, {held.token: score}, xx=True, ch=True) or before == score)
 
 
-class Sqlite(Place):
+class Sqlite(Section):
     """A row each; `begin exclusive` says who was first."""
 
     def __init__(self, storage: Any, *, is_schedule: bool) -> None:
@@ -83,16 +83,16 @@ class Sqlite(Place):
         self.order = "timestamp, id" if is_schedule else "priority desc, id"
         self.can_order = not is_schedule
 
-    def first(self, limit: int) -> list[Held]:
+    def first(self, limit: int) -> list[WaitingMessage]:
         query = f"select id, data from {self.table} where queue = ? order by {self.order} limit ?"  # noqa: S608 -- two names of Huey's own
-        return [Held(id, bytes(data)) for id, data in self.storage.sql(query, (self.storage.name, limit), results=True)]
+        return [WaitingMessage(id, bytes(data)) for id, data in self.storage.sql(query, (self.storage.name, limit), results=True)]
 
-    def take(self, held: Held) -> bool:
+    def take(self, held: WaitingMessage) -> bool:
         with self.storage.db(commit=True) as cursor:
             cursor.execute(f"delete from {self.table} where id = ? and data = ?", (held.token, held.data))  # noqa: S608
             return bool(cursor.rowcount == 1)
 
-    def put(self, held: Held, level: str) -> bool:
+    def put(self, held: WaitingMessage, level: str) -> bool:
         with self.storage.db(commit=True) as cursor:
             cursor.execute("select coalesce(max(priority), 0) from task where queue = ?", (self.storage.name,))
             first = max(STEP, cursor.fetchone()[0]) + 1
@@ -101,7 +101,7 @@ class Sqlite(Place):
             return bool(cursor.rowcount == 1)
 
 
-def place_of(huey: Any, *, is_schedule: bool) -> Place:
+def place_of(huey: Any, *, is_schedule: bool) -> Section:
     """The place of this Huey object's storage; by the names of Huey's classes, for an application may have its own."""
     names = {owner.__name__ for owner in type(huey.storage).__mro__}
     if "RedisStorage" in names:
@@ -109,4 +109,4 @@ def place_of(huey: Any, *, is_schedule: bool) -> Place:
         return (RedisSet if is_set else RedisList)(huey.storage, is_schedule=is_schedule)
     if "SqliteStorage" in names:
         return Sqlite(huey.storage, is_schedule=is_schedule)
-    return Place(huey.storage, is_schedule=is_schedule)
+    return Section(huey.storage, is_schedule=is_schedule)

@@ -18,20 +18,20 @@ from z4j_huey import originals
 from z4j_huey.broker_identity import HueyPart
 from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of, to_us
 from z4j_huey.state import HueyState
-from z4j_huey.storage import Held, Place, place_of
+from z4j_huey.storage import Section, WaitingMessage, place_of
 
 LOOKED_THROUGH = 20_000
 """Messages of a place that are looked through for one task."""
 
 
-def place_named(state: HueyState, place: str) -> Place:
+def place_named(state: HueyState, place: str) -> Section:
     """`waiting` or `delayed`. Raises Refused for the dead, which Huey does not keep."""
     if place == "dead":
         raise Refused("Huey keeps no failed tasks in a place of their own")
     return place_of(state.huey, is_schedule=place == "delayed")
 
 
-def find(state: HueyState, place: str, task_id: str) -> tuple[Place, Held, Any]:
+def find(state: HueyState, place: str, task_id: str) -> tuple[Section, WaitingMessage, Any]:
     """A waiting task: its place, what it is held by, and the task itself. Raises Refused when it is not there."""
     there = place_named(state, place)
     for held in there.first(LOOKED_THROUGH):
@@ -66,13 +66,13 @@ def _purge(state: HueyState, place: str) -> dict[str, Any]:
     there, agent = place_named(state, place), z4j_agent.current()
     assert agent is not None  # the command came through it
 
-    def take(held: Held) -> bool:
+    def take(held: WaitingMessage) -> bool:
         is_ours = there.take(held)
         if is_ours is None:
             raise Refused("from this storage tasks cannot be taken one by one, so none was")
         return is_ours
 
-    def entry(held: Held) -> Entry:
+    def entry(held: WaitingMessage) -> Entry:
         task = read(state, held.data)
         if task is None:
             payload, task_id, attempt, name = originals.of_unknown(agent, state.huey, held.data)

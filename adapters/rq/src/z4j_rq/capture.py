@@ -26,8 +26,8 @@ from z4j_rq.control import Pausing
 from z4j_rq.job_hooks import marks
 from z4j_rq.job_hooks.enqueue_hooks import Sending
 from z4j_rq.job_hooks.execution_hooks import Running
-from z4j_rq.job_hooks.marks import attempt_of, is_asked, is_told, mark_of, note_of
-from z4j_rq.job_hooks.outcomes import Held
+from z4j_rq.job_hooks.marks import attempt_of, is_asked, is_reported, mark_of, note_of
+from z4j_rq.job_hooks.outcomes import RunningJob
 from z4j_rq.job_hooks.patches import Look, Patches
 from z4j_rq.job_hooks.removal_hooks import Removing
 from z4j_rq.job_hooks.spawning import BOOT
@@ -114,15 +114,15 @@ class Capture:
         if job is None:
             return
         agent, at = self._agent, now()
-        held = Held(job.id, attempt_of(job), name_of(job), job.origin or "", at)
+        held = RunningJob(job.id, attempt_of(job), name_of(job), job.origin or "", at)
         self.hands.take(worker, held)
         if not is_asked(job):
             self.known.meet_name(held.name, held.queue)
         meta = records.NO_META if mark_of(job) else sent_meta(job, code="")
         agent.append(records.received(ENGINE, held.task_id, held.attempt, at, agent.run, held.name, held.queue, meta=meta))
-        held.is_told = is_told(job)
-        if not held.is_told and function_of(held.name) is not None:
-            held.is_told = True
+        held.is_reported = is_reported(job)
+        if not held.is_reported and function_of(held.name) is not None:
+            held.is_reported = True
             broker = self.known.identity_of(job.connection)
             agent.append(originals.payload_of(agent, job, originals.BY_WORKER, broker))  # at once: a task costs a fork anyway
 
@@ -145,6 +145,6 @@ class Capture:
     def before_killed(self, worker: Any, job: Job, _pid: Any = None, returned: int | None = None, *_args: Any, **_kwargs: Any) -> None:
         note_of(job).killed = status_text(returned)
         held = self.hands.of(worker)
-        if held is not None and not held.is_told:
+        if held is not None and not held.is_reported:
             broker = self.known.identity_of(job.connection)
             self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, broker))

@@ -20,7 +20,7 @@ from z4j_agent.wire import records
 from z4j_rq import originals
 from z4j_rq.dependencies import why_waiting
 from z4j_rq.job_hooks.marks import attempt_of, by_command
-from z4j_rq.job_hooks.outcomes import Held
+from z4j_rq.job_hooks.outcomes import RunningJob
 from z4j_rq.messages import ENGINE, WAITING, name_of
 from z4j_rq.queues import UNKNOWN_JOB, RqPart, like
 
@@ -142,7 +142,7 @@ class TaskCommands(RqPart):
         if not workers:
             raise Unsupported("this worker runs tasks in its own process; ending one would end the worker")
 
-        def is_running(held: Held | None) -> bool:
+        def is_running(held: RunningJob | None) -> bool:
             return held is not None and held.task_id == task_id and bool(held.pid)
 
         worker = next((worker for worker in workers if is_running(self.state.hands.of(worker))), None)

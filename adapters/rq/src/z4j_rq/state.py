@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from z4j_rq.job_hooks.outcomes import Hands
+from z4j_rq.job_hooks.outcomes import RunningJobs
 from z4j_rq.known_queues import Known
 
 
@@ -16,7 +16,7 @@ class RqState:
         self.alive: dict[int, Any] = {}
         """The RQ workers that live in this process by their `id`, the first born first."""
         self.known = Known(self.workers)
-        self.hands = Hands()
+        self.hands = RunningJobs()
 
     def workers(self) -> list[Any]:
         """The RQ workers of this process: none in a producer, usually one, several where they stand in threads."""

@@ -34,7 +34,7 @@ from z4j_agent.spool.shared_file import SharedIds
 from z4j_agent.wire import records
 from z4j_taskiq import broker_identity, originals
 from z4j_taskiq.attempts import CURRENT, Run, watched
-from z4j_taskiq.control import Gate
+from z4j_taskiq.control import QueueGate
 from z4j_taskiq.messages import (
     ENGINE,
     MARK,
@@ -78,7 +78,7 @@ class Capture:
         self._finalizer: multiprocessing.util.Finalize | None = None
         self._agent: Agent
         self._middleware = Middleware(self)
-        self.gate = Gate(broker)
+        self.gate = QueueGate(broker)
         self._patches = Patches()
 
     def connect(self) -> None:

@@ -35,7 +35,7 @@ def _is_owner(broker: Any, task: Any) -> bool:
     return task.broker is broker or getattr(task.broker, "_default_broker", None) is broker
 
 
-def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str, waiting.Held]:
+def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str, waiting.WaitingMessage]:
     """A task that waits in a Redis list. Raises Refused."""
     lists = [state for state in states if redis_kind(state.broker) == "list"]
     if not lists:
@@ -47,7 +47,7 @@ def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str
     return state, queue_of(state.broker, {}), found[state]
 
 
-def _held(broker: Any, task_id: str) -> waiting.Held | None:
+def _held(broker: Any, task_id: str) -> waiting.WaitingMessage | None:
     with redis_of(broker) as client:
         for held in waiting.first(client, broker, queue_of(broker, {}), LOOKED_AT):
             message = read(broker, held.raw)

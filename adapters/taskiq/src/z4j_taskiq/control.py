@@ -27,7 +27,7 @@ from z4j_taskiq.state import BrokerState
 LOOK_S = 0.2
 
 
-class Gate:
+class QueueGate:
     """Stands in front of `broker.listen`. While nothing is paused it costs what `Holds` costs."""
 
     def __init__(self, broker: Any) -> None:
@@ -70,7 +70,7 @@ class Gated:
     """What a broker's `listen` has returned, with the gate before each message. Everything else is the broker's own: how it is closed,
     and what it raises."""
 
-    def __init__(self, gate: Gate, messages: Any) -> None:
+    def __init__(self, gate: QueueGate, messages: Any) -> None:
         self._gate, self._messages = gate, messages
 
     def __getattr__(self, name: str) -> Any:

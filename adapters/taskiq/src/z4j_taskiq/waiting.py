@@ -33,17 +33,17 @@ return redis.call('XDEL', KEYS[1], ARGV[1])
 """
 
 
-class Held(NamedTuple):
+class WaitingMessage(NamedTuple):
     """A message: the id of its stream's entry, "" in a list, and taskiq's bytes."""
 
     id: str
     raw: bytes
 
 
-def first(client: Any, broker: Any, queue: str, limit: int) -> list[Held]:
+def first(client: Any, broker: Any, queue: str, limit: int) -> list[WaitingMessage]:
     """The first messages of a queue, in the order they would run."""
     if redis_kind(broker) == "list":
-        return [Held("", raw) for raw in islice(waiting_in(client, queue), limit)]
+        return [WaitingMessage("", raw) for raw in islice(waiting_in(client, queue), limit)]
     import redis
 
     try:
@@ -52,10 +52,10 @@ def first(client: Any, broker: Any, queue: str, limit: int) -> list[Held]:
         return []
     group = broker.consumer_group_name
     last = next((_text(entry["last-delivered-id"]) for entry in groups if entry["name"] in (group, group.encode())), "0-0")
-    return [Held(_text(id), fields.get(b"data", b"")) for id, fields in client.xrange(queue, f"({last}", "+", count=limit)]
+    return [WaitingMessage(_text(id), fields.get(b"data", b"")) for id, fields in client.xrange(queue, f"({last}", "+", count=limit)]
 
 
-def take(client: Any, broker: Any, queue: str, held: Held) -> bool:
+def take(client: Any, broker: Any, queue: str, held: WaitingMessage) -> bool:
     """Whether it was ours to take: Redis says for certain."""
     if redis_kind(broker) == "list":
         return bool(client.lrem(queue, -1, held.raw))
@@ -93,7 +93,7 @@ class QueueCommands(TaskiqPart):
         broker = state.broker
         with redis_of(broker) as client:
 
-            def entry(held: Held) -> Entry:
+            def entry(held: WaitingMessage) -> Entry:
                 message, taking = read(broker, held.raw), partial(take, client, broker, queue, held)
                 if message is None:
                     return Entry("", 0, "", taking)

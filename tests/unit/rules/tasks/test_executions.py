@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.histories import S, T, ended, enqueued, started, told
-from z4j.rules.tasks.executions import Life, Told, split
+from z4j.rules.tasks.executions import Execution, ReportedEvent, split
 from z4j.rules.tasks.fold import Event
 
 SENT = ("", "", "", "", "shop:1", "", -1, 0, "", "")
@@ -69,19 +69,19 @@ def test_two_hosts_within_the_skew_are_one_life_and_one_host_is_exact() -> None:
     first = [Event("started", 0, T, "a"), Event("succeeded", 0, T + S, "a", started_at=T)]
     for gap, other, lives in ((2 * S, "b", 1), (7 * S, "b", 2), (10, "a", 2)):
         again = [Event("started", 0, T + S + gap, "c"), Event("failed", 0, T + S + gap + 9, "c", started_at=T + S + gap)]
-        assert len(split([Told(of, "a") for of in first] + [Told(of, other) for of in again])) == lives
+        assert len(split([ReportedEvent(of, "a") for of in first] + [ReportedEvent(of, other) for of in again])) == lives
 
 
 # -- laws ----------------------------------------------------------------------------------------------------------------
-def execution(chance: random.Random, at: int, number: int) -> list[Told]:
+def execution(chance: random.Random, at: int, number: int) -> list[ReportedEvent]:
     """All that is reported of one execution that begins at `at`, by a producer and a worker whose clocks may be two seconds apart."""
     sender, worker = "p", chance.choice("pab")
     lag = 0 if worker == sender else chance.randrange(-2 * S, 2 * S)
-    found: list[Told] = []
+    found: list[ReportedEvent] = []
 
     def say(clock: str, kind: str, attempt: int, moment: int, **facts: Any) -> None:
         run = facts.pop("run", "")
-        found.append(Told(Event(kind, attempt, moment + (lag if clock == worker else 0), run, **facts), clock))
+        found.append(ReportedEvent(Event(kind, attempt, moment + (lag if clock == worker else 0), run, **facts), clock))
 
     is_watched, is_delayed = chance.random() < 0.6, chance.random() < 0.3
     lag = max(lag, 0) if is_delayed else lag  # a worker whose clock is behind waits longer
@@ -119,7 +119,7 @@ def execution(chance: random.Random, at: int, number: int) -> list[Told]:
     return found
 
 
-def histories(chance: random.Random) -> list[list[Told]]:
+def histories(chance: random.Random) -> list[list[ReportedEvent]]:
     at, made = T, []
     for number in range(chance.choice([1, 2, 3, 4])):
         made.append(execution(chance, at, number))
@@ -154,7 +154,7 @@ KINDS = (
 )
 
 
-def soup(chance: random.Random) -> list[Told]:
+def soup(chance: random.Random) -> list[ReportedEvent]:
     """Any events at all, close together and far apart: much of it no worker would report."""
     moments = [T, T + S, T + 4 * S, T + 5 * S, T + 6 * S, T + 20 * S, T + 21 * S, T + 60 * S]
     found = []
@@ -170,7 +170,7 @@ def soup(chance: random.Random) -> list[Told]:
             flags=chance.choice([0, 0, 0, 1]), rank=chance.choice([1, 2]) if kind == "payload" else 0,
             queue=chance.choice(["", "q"]),
         )  # fmt: skip
-        found.append(Told(event, clock))
+        found.append(ReportedEvent(event, clock))
     return list({of.event: of for of in found}.values())
 
 
@@ -189,20 +189,20 @@ def test_whatever_is_reported_is_of_exactly_one_life_in_any_order(seed: int) -> 
 
 # -- cases ---------------------------------------------------------------------------------------------------------------
 def say(kind: str, at: float, attempt: int = 0, *, clock: str = "a", run: str = "", began: float | None = None, got: float | None = None,
-        eta: float | None = None, **facts: Any) -> Told:  # fmt: skip
+        eta: float | None = None, **facts: Any) -> ReportedEvent:  # fmt: skip
     """Seconds after T. Without a run of its own, a producer speaks for what was sent and a worker for the rest."""
     times: dict[str, Any] = {
         name: -1 if value is None else T + int(value * S) for name, value in (("started_at", began), ("received_at", got), ("eta", eta))
     }
     token = run or ("p.1" if kind in ("enqueued", "payload") and not attempt else "w.7")
-    return Told(Event(kind, attempt, T + int(at * S), token, **times, **facts), clock)
+    return ReportedEvent(Event(kind, attempt, T + int(at * S), token, **times, **facts), clock)
 
 
-def sent(at: float, **facts: Any) -> Told:
+def sent(at: float, **facts: Any) -> ReportedEvent:
     return say("enqueued", at, sent=SENT, **facts)
 
 
-def lives_of(*told: Told) -> list[list[str]]:
+def lives_of(*told: ReportedEvent) -> list[list[str]]:
     """Of each life what was reported, with its second."""
     return [[f"{of.event.kind} {(of.event.at - T) / S:g}" for of in life.told] for life in split(told)]
 
@@ -213,7 +213,7 @@ FIRST, SECOND = ["enqueued 0", "received 0.5", "started 1", "failed 2"], ["enque
 
 
 def test_nothing_is_one_life_of_nothing() -> None:
-    assert split([]) == [Life([], is_unmarked=False)]
+    assert split([]) == [Execution([], is_unmarked=False)]
 
 
 def test_a_later_run_is_unmarked_where_only_its_time_tells_it_from_the_one_before() -> None:
@@ -235,7 +235,7 @@ def test_a_later_run_is_unmarked_where_only_its_time_tells_it_from_the_one_befor
     (say("payload", 49, rank=2, run="x"), 1), (say("payload", 44.9, rank=2, run="x"), 0), (say("payload", 1.5, rank=2, run="x"), 0),
     (say("enqueued", 3, 1), 0), (say("enqueued", 53, 1), 1),
 ])  # fmt: skip
-def test_what_is_of_no_run_belongs_to_the_life_of_its_time(event: Told, index: int) -> None:
+def test_what_is_of_no_run_belongs_to_the_life_of_its_time(event: ReportedEvent, index: int) -> None:
     """A message, and arguments, are reported a moment before the life they begin, by another clock."""
     assert [event in life.told for life in split([*ONE, *TWO, event])] == [not index, bool(index)]
 
@@ -391,7 +391,7 @@ def test_a_receipt_after_everything_has_ended_begins_a_life() -> None:
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------------
-def args(at: float, *, rank: int = 2, **facts: Any) -> Told:
+def args(at: float, *, rank: int = 2, **facts: Any) -> ReportedEvent:
     return say("payload", at, rank=rank, args=f"of {at}", **facts)
 
 

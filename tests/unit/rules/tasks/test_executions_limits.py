@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.unit.rules.tasks.test_executions import FIRST, ONE, SECOND, SENT, TWO, args, lives_of, say, sent, soup
-from z4j.rules.tasks.executions import Told, split
+from z4j.rules.tasks.executions import ReportedEvent, split
 
 BARE = [say("started", 1), say("failed", 2, began=1), say("started", 60), say("failed", 61, began=60)]
 
@@ -16,7 +16,7 @@ BARE = [say("started", 1), say("failed", 2, began=1), say("started", 60), say("f
 WON = [say("started", 1), say("succeeded", 2, began=1)]
 
 
-def by_unknown(told: Told) -> Told:
+def by_unknown(told: ReportedEvent) -> ReportedEvent:
     """As a row retells it: by which process is not known any more."""
     return told._replace(event=told.event._replace(run=""))
 
@@ -50,12 +50,12 @@ def test_nothing_depends_on_the_date(seed: int) -> None:
     ]
 
 
-def times(told: Told) -> list[int]:
+def times(told: ReportedEvent) -> list[int]:
     event = told.event
     return [at for at in (event.at, event.started_at, event.received_at, event.eta) if at >= 0]
 
 
-def earlier(told: Told, by: int) -> Told:
+def earlier(told: ReportedEvent, by: int) -> ReportedEvent:
     event = told.event
     moments = {name: at - by for name in ("at", "started_at", "received_at", "eta") if (at := getattr(event, name)) >= 0}
     return told._replace(event=event._replace(**moments))
@@ -161,7 +161,7 @@ def test_only_what_the_application_sends_is_a_sending() -> None:
     pytest.param([say("enqueued", 1, 1), say("succeeded", 1, 1), say("started", 12, 1)],
                  [["enqueued 1", "succeeded 1"], ["started 12"]], id="at the moment it ended"),
 ])  # fmt: skip
-def test_what_was_sent_is_of_the_life(told: list[Told], lives: list[list[str]]) -> None:
+def test_what_was_sent_is_of_the_life(told: list[ReportedEvent], lives: list[list[str]]) -> None:
     assert lives_of(*told) == lives
 
 
@@ -211,12 +211,12 @@ def test_a_message_is_of_the_life_that_is_about_to_begin(at: float, index: int) 
                  [["received 1", "started 1", "succeeded 4"], ["started 7"]], id="at the moment the first began"),
     pytest.param([*ONE, *TWO, say("received", 90)], [FIRST, SECOND, ["received 90"]], id="after two"),
 ])  # fmt: skip
-def test_a_receipt_is_of_the_life(told: list[Told], lives: list[list[str]]) -> None:
+def test_a_receipt_is_of_the_life(told: list[ReportedEvent], lives: list[list[str]]) -> None:
     assert lives_of(*told) == lives
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------------
-def life_of(*told: Told, at: float) -> int:
+def life_of(*told: ReportedEvent, at: float) -> int:
     """The number of the life that has the arguments of that second."""
     return [any(of.event.args == f"of {at}" for of in life.told) for life in split(told)].index(True)
 
@@ -265,7 +265,7 @@ CLOSE = [say("started", 10), say("failed", 12, began=10)]
 ])  # fmt: skip
 @pytest.mark.parametrize("sent_at", [8, 9])
 def test_arguments_by_an_unknown_process_are_of_what_was_sent_close_to_them(sender: str, teller: str, life: int, sent_at: float) -> None:
-    def by(token: str, of: Told) -> Told:
+    def by(token: str, of: ReportedEvent) -> ReportedEvent:
         return of._replace(event=of.event._replace(run=token))
 
     told = [by(sender, sent(sent_at)), *CLOSE, by(sender, sent(16)), by(teller, args(13))]

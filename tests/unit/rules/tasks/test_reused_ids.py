@@ -12,7 +12,7 @@ import pytest
 from tests.support.histories import Plan, events_of, history
 from tests.unit.rules.tasks.test_executions import histories
 from z4j.rules.tasks import executions, reused_ids
-from z4j.rules.tasks.executions import SKEW_US, Told, split
+from z4j.rules.tasks.executions import SKEW_US, ReportedEvent, split
 from z4j.rules.tasks.fold import MAX_ATTEMPT, Event, Summary, fold
 from z4j.rules.tasks.reused_ids import is_one_life, is_ordinary
 
@@ -48,7 +48,7 @@ def one(summary: Summary | None, *events: Event, starts: tuple[int, ...] = ()) -
 
 
 # -- laws ----------------------------------------------------------------------------------------------------------------
-def reported(chance: random.Random, lag: int) -> list[list[Told]]:
+def reported(chance: random.Random, lag: int) -> list[list[ReportedEvent]]:
     """A history in the batches in which it arrives, each process up to `lag` late."""
     late = {clock: chance.randrange(lag) for clock in ("p", "a", "b", "")}
     told = sorted((of for life in histories(chance) for of in life), key=lambda of: of.event.at + late[of.clock])
@@ -56,10 +56,10 @@ def reported(chance: random.Random, lag: int) -> list[list[Told]]:
     return [told[start : start + size] for start in range(0, len(told), size)]
 
 
-def stays_one(batches: list[list[Told]]) -> tuple[list[Told], list[Told] | None]:
+def stays_one(batches: list[list[ReportedEvent]]) -> tuple[list[ReportedEvent], list[ReportedEvent] | None]:
     """Everything that was taken for one life, and the first batch that was not."""
     clocks = {of.event.run: of.clock for batch in batches for of in batch}
-    taken: list[Told] = []
+    taken: list[ReportedEvent] = []
     for batch in batches:
         summary, events = fold(None, [of.event for of in taken]), [of.event for of in batch]
         starts = [of.event.at for of in taken if of.event.kind == "started" and not of.event.attempt]
@@ -87,7 +87,7 @@ def test_what_is_certainly_one_life_is_never_split(seed: int, lag: int) -> None:
 @pytest.mark.parametrize("end", ["succeeded", "failed", "cancelled"])
 @pytest.mark.parametrize("is_watched", [True, False])
 def test_one_execution_that_is_reported_in_order_needs_no_second_look(is_watched: bool, end: str, retries: int, size: int) -> None:
-    told = [Told(event, "p") for event in events_of(history([Plan(is_watched, "same", end, retries, 0)], {}))]
+    told = [ReportedEvent(event, "p") for event in events_of(history([Plan(is_watched, "same", end, retries, 0)], {}))]
     assert stays_one([told[start : start + size] for start in range(0, len(told), size)])[1] is None
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from z4j.store.fleet import queues
 from z4j.store.fleet.paused_queues import find_pause, list_paused
-from z4j.store.fleet.queues import FIRST, Place, QueueRow, each_queue, place_of
+from z4j.store.fleet.queues import FIRST, Position, QueueRow, each_queue, place_of
 from z4j.web.frame import export, paging
 from z4j.web.frame.formats import MINUTE, number, plural
 from z4j.web.frame.paging import page_href, text_of
@@ -85,7 +85,7 @@ async def list_page(request: Request) -> Response:
     return render(request, "queues/list.html", page)
 
 
-async def page_of(request: Request, scope: Filters, after: Place, limit: int) -> tuple[list[QueueRow], Place | None]:
+async def page_of(request: Request, scope: Filters, after: Position, limit: int) -> tuple[list[QueueRow], Position | None]:
     """Some queues, and the place to go on from; None on the last page."""
     store, same = services(request).store, services(request).hub.same_brokers()
     return await queues.page_of(
@@ -93,9 +93,9 @@ async def page_of(request: Request, scope: Filters, after: Place, limit: int) ->
     )
 
 
-def place_from(request: Request) -> Place:
+def place_from(request: Request) -> Position:
     """`after` of a URL. Raises BadInput."""
-    return paging.place_from(request, Place, "queues") or FIRST
+    return paging.place_from(request, Position, "queues") or FIRST
 
 
 def href_of(row: QueueRow, **more: str) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.store.fleet import gaps
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
-from z4j.store.fleet.workers import Place, WorkerPage, WorkerRow, page_of_workers
+from z4j.store.fleet.workers import Position, WorkerPage, WorkerRow, page_of_workers
 from z4j.store.names.name_limits import CAUSE, LIMITS, OTHERS
 from z4j.store.sqlite.db import Store
 from z4j.web.frame import export, paging
@@ -102,16 +102,16 @@ async def list_page(request: Request) -> Response:
     return render(request, "workers/list.html", page)
 
 
-async def page_of(store: Store, scope: Filters, now: int, after: Place | None, limit: int) -> WorkerPage:
+async def page_of(store: Store, scope: Filters, now: int, after: Position | None, limit: int) -> WorkerPage:
     """Some of the workers seen within a day."""
     return await page_of_workers(
         store, since=now - SINCE, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit
     )
 
 
-def place_from(request: Request) -> Place | None:
+def place_from(request: Request) -> Position | None:
     """`after` of a URL; None at the beginning. Raises BadInput."""
-    return paging.place_from(request, Place, "workers")
+    return paging.place_from(request, Position, "workers")
 
 
 def _summary(found: WorkerPage) -> str:

@@ -19,7 +19,7 @@ from z4j_agent.capture.broker import find_broker
 from z4j_agent.capture.originals import CannotOpen, open_original
 from z4j_agent.commands.authority import check_name, check_queue, keys_of, why_not
 from z4j_agent.commands.edits import apply_edit
-from z4j_agent.contract.adapter import LEVELS, PLACES, Adapter, Original, Refused
+from z4j_agent.contract.adapter import LEVELS, SECTIONS, Adapter, Original, Refused
 from z4j_agent.settings import Settings
 from z4j_agent.wire.session import Command
 
@@ -157,7 +157,7 @@ def _run(asked: CommandParams) -> dict[str, Any]:
 
 def _peek(asked: CommandParams) -> dict[str, Any]:
     limit = min(max(asked.integer("limit") or 50, 1), MAX_PEEK)
-    return {"tasks": [asdict(task) for task in asked.adapter.peek_queue(asked.queue(), asked.one_of("place", PLACES), limit)]}
+    return {"tasks": [asdict(task) for task in asked.adapter.peek_queue(asked.queue(), asked.one_of("place", SECTIONS), limit)]}
 
 
 def _limit(asked: CommandParams) -> dict[str, Any]:
@@ -178,7 +178,7 @@ HANDLERS: Final[dict[str, Callable[[CommandParams], dict[str, Any]]]] = {
     "release_task": lambda asked: asked.of_waiting().release_task(asked.text("task_id")),
     "lookup_task": lambda asked: asked.adapter.lookup_task(asked.text("task_id")),
     "peek_queue": _peek,
-    "purge_queue": lambda asked: asked.adapter.purge_queue(asked.queue(), asked.one_of("place", PLACES)),
+    "purge_queue": lambda asked: asked.adapter.purge_queue(asked.queue(), asked.one_of("place", SECTIONS)),
     "pause_queue": lambda asked: asked.adapter.pause_queue(asked.text("queue")),
     "resume_queue": lambda asked: asked.adapter.resume_queue(asked.text("queue")),
     "shutdown_worker": lambda asked: asked.adapter.shutdown_worker(),

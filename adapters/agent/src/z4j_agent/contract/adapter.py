@@ -20,9 +20,9 @@ Level = Literal["next", "high", "normal", "low"]
 the nearest; one that can only put a task in front knows `next` alone and refuses the others with that reason."""
 LEVELS: tuple[Level, ...] = ("next", "high", "normal", "low")
 
-Place = Literal["waiting", "delayed", "dead"]
+Section = Literal["waiting", "delayed", "dead"]
 """Where a queue holds tasks: those that may run now, those whose time has not come, those the engine has given up."""
-PLACES: tuple[Place, ...] = ("waiting", "delayed", "dead")
+SECTIONS: tuple[Section, ...] = ("waiting", "delayed", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +280,24 @@ class SeveralBrokers(Adapter):
 
 
 __all__ = [
-    "ACTION_LEVEL", "LEVELS", "PLACES", "Action", "Adapter", "Capability", "Certainty", "Finding", "Level", "Original", "Place",
-    "QueueInfo", "Refused", "RunningTask", "Scope", "SeveralBrokers", "TaskInfo", "Unsupported", "WaitingTask", "WorkerInfo",
+    "ACTION_LEVEL",
+    "LEVELS",
+    "SECTIONS",
+    "Action",
+    "Adapter",
+    "Capability",
+    "Certainty",
+    "Finding",
+    "Level",
+    "Original",
+    "QueueInfo",
+    "Refused",
+    "RunningTask",
+    "Scope",
+    "Section",
+    "SeveralBrokers",
+    "TaskInfo",
+    "Unsupported",
+    "WaitingTask",
+    "WorkerInfo",
 ]  # fmt: skip

@@ -92,5 +92,5 @@ def identity_of_settings(settings: Any, this_host: str) -> str:
     return identify("redis", str(path or settings.host or ""), None if path else settings.port, database, this_host=this_host)
 
 
-Place = tuple[str, str]
+Section = tuple[str, str]
 """(identity of a Redis, name of a queue)."""

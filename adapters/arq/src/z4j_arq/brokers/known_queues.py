@@ -13,7 +13,7 @@ import redis
 
 import z4j_agent
 from z4j_agent.capture.broker import fingerprint_redis
-from z4j_arq.brokers.broker import Broker, Place, identity_of_settings
+from z4j_arq.brokers.broker import Broker, Section, identity_of_settings
 
 MOST_QUEUES: Final = 1_000
 """An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
@@ -23,7 +23,7 @@ class Known:
     """What this process has enqueued to, and the identity of each Redis."""
 
     def __init__(self) -> None:
-        self._met: dict[Place, tuple[weakref.ref[Any], Broker]] = {}
+        self._met: dict[Section, tuple[weakref.ref[Any], Broker]] = {}
         self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._brokers: weakref.WeakKeyDictionary[Any, Broker] = weakref.WeakKeyDictionary()
         self._first = ""
@@ -39,7 +39,7 @@ class Known:
                 self._met.pop(next(iter(self._met)), None)
         return place[0]
 
-    def met(self) -> list[tuple[Place, Broker]]:
+    def met(self) -> list[tuple[Section, Broker]]:
         return [(place, broker) for place, (_, broker) in list(self._met.items())]
 
     def broker_of(self, pool: Any, writer: Any = None) -> Broker:

@@ -34,7 +34,7 @@ class Waiting:
     raw: Any = None
 
 
-class Place(Protocol):
+class ReadableBroker(Protocol):
     """A broker that can be looked into, over a connection of its own."""
 
     def first(self, queue: str, most: int) -> Iterator[Waiting]:

@@ -32,7 +32,7 @@ def open_place(app: Any) -> Iterator[RabbitMq]:
 
 
 class RabbitMq:
-    """See `broker.Place`."""
+    """See `message.ReadableBroker`."""
 
     def __init__(self, app: Any, connection: Any) -> None:
         self._app, self._connection = app, connection

@@ -47,7 +47,7 @@ def open_place(app: Any) -> Iterator[RedisLists]:
 
 
 class RedisLists:
-    """See `broker.Place`."""
+    """See `message.ReadableBroker`."""
 
     def __init__(self, client: Any, channel: Any, uri: str) -> None:
         self._client, self._channel = client, channel

@@ -17,7 +17,7 @@ NOTHING = (None, None, None)
 """What pika's generator yields when no message came in time."""
 
 
-class Gate:
+class QueueGate:
     """Stands where `_RabbitmqConsumer` has pika's generator, and is asked by the same thread."""
 
     def __init__(self, consumer: Any, queue: str, timeout_ms: int, is_held: Callable[[str], bool]) -> None:
@@ -47,7 +47,7 @@ def stand_before(patches: Patches, broker: Any, is_held: Callable[[str], bool]) 
     def consume_behind_gate(consume: Callable[..., Any], queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
         consumer = consume(queue_name, prefetch, timeout)
         if hasattr(consumer, "iterator") and hasattr(consumer, "channel") and hasattr(consumer, "connection"):
-            consumer.iterator = Gate(consumer, queue_name, timeout, is_held)
+            consumer.iterator = QueueGate(consumer, queue_name, timeout, is_held)
         return consumer
 
     patches.around(broker, "consume", consume_behind_gate)

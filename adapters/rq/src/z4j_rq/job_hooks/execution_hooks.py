@@ -18,8 +18,8 @@ from z4j_agent.agent import Agent
 from z4j_agent.capture.guard import guard
 from z4j_rq import originals
 from z4j_rq.job_hooks import outcomes
-from z4j_rq.job_hooks.marks import is_told, note_of
-from z4j_rq.job_hooks.outcomes import Hands, Run
+from z4j_rq.job_hooks.marks import is_reported, note_of
+from z4j_rq.job_hooks.outcomes import Run, RunningJobs
 from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.job_hooks.spawning import parent_boot
 from z4j_rq.known_queues import Known
@@ -35,7 +35,7 @@ def run_of(job: Job | None) -> Run | None:
 class Running:
     """What a run needs to remember is on its job."""
 
-    def __init__(self, agent: Agent, hands: Hands, known: Known) -> None:
+    def __init__(self, agent: Agent, hands: RunningJobs, known: Known) -> None:
         self._agent = agent
         self._known = known
         self._hands = hands
@@ -70,14 +70,14 @@ class Running:
         if held is not None and not held.started_at:  # no horse: the worker itself runs it
             held.started_at, held.pid = run.started_at, os.getpid()
         self._agent.append(outcomes.begun(job, run, self._agent.run))
-        run.is_told = held.is_told if held is not None else is_told(job)
+        run.is_reported = held.is_reported if held is not None else is_reported(job)
         if function_of(run.name) is not None:
             self._tell_arguments(job, run)
 
     def _tell_arguments(self, job: Job, run: Run) -> None:
         """Before the run where the function is loaded; at its end where RQ had to load it."""
-        if not run.is_told:
-            run.is_told = True
+        if not run.is_reported:
+            run.is_reported = True
             self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, self._known.identity_of(job.connection)))
 
     @guard("a success")

@@ -101,7 +101,7 @@ def attempt_of(job: Job) -> int:
     return count if isinstance(count, int) and count >= 0 else 0
 
 
-def is_told(job: Job) -> bool:
+def is_reported(job: Job) -> bool:
     """Whether another process has written this job's arguments, or has just decided to."""
     return "told" in mark_of(job)
 

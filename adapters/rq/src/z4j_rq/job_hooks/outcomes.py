@@ -23,7 +23,7 @@ EAGER = '{"eager":true}'
 
 
 @dataclass(slots=True)
-class Held:
+class RunningJob:
     """What the worker's main process has in hand."""
 
     task_id: str
@@ -33,40 +33,40 @@ class Held:
     received_at: int
     started_at: int = 0
     pid: int = 0
-    is_told: bool = False
-    """Whether somebody has told its arguments; else the horse does, which has the function."""
+    is_reported: bool = False
+    """Whether its arguments were reported already; otherwise the work horse reports them, which has the function."""
 
 
-class Hands:
+class RunningJobs:
     """What the workers of this process have in hand, each at most one job; a forked horse sees it as it was. Several workers may stand in
     threads of one process."""
 
     def __init__(self) -> None:
-        self._held: dict[int, Held] = {}
+        self._held: dict[int, RunningJob] = {}
 
-    def of(self, worker: Any) -> Held | None:
+    def of(self, worker: Any) -> RunningJob | None:
         """None is the horse of another interpreter, which has no worker at hand."""
         return self._held.get(id(worker))
 
-    def take(self, worker: Any, held: Held) -> None:
+    def take(self, worker: Any, held: RunningJob) -> None:
         self._held[id(worker)] = held
 
     def empty(self, worker: Any) -> None:
         self._held.pop(id(worker), None)
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[RunningJob]:
         return list(self._held.values())
 
 
 class Run:
     """One run in the process that executes it."""
 
-    __slots__ = ("attempt", "began_ns", "has_ended", "is_told", "meta", "name", "queue", "received_at", "started_at")
+    __slots__ = ("attempt", "began_ns", "has_ended", "is_reported", "meta", "name", "queue", "received_at", "started_at")
 
     def __init__(self, job: Job, received_at: int | None, meta: str = records.NO_META) -> None:
         self.began_ns, self.started_at = time.perf_counter_ns(), now()
         self.attempt, self.name, self.queue = attempt_of(job), name_of(job), job.origin or ""
-        self.received_at, self.meta, self.has_ended, self.is_told = received_at, meta, False, True
+        self.received_at, self.meta, self.has_ended, self.is_reported = received_at, meta, False, True
 
     def runtime(self) -> int:
         """Microseconds since the start, by this process's monotonic clock."""

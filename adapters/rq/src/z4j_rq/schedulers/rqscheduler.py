@@ -29,7 +29,7 @@ from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import ENGINE, name_of, to_us
 from z4j_rq.schedulers import scheduled_entries
 from z4j_rq.schedulers.dialects import Crontab, check_priority, shown
-from z4j_rq.schedulers.scheduled_entries import Held, Times
+from z4j_rq.schedulers.scheduled_entries import ScheduledEntry, Times
 from z4j_rq.schedulers.scheduler_common import begin, shown_arguments
 from z4j_rq.state import RqState
 
@@ -155,7 +155,7 @@ class RqScheduler(Scheduler):
                 self._state.known.meet_queue(Queue(held.job.origin or made.queue_name, connection=made.connection))
         return [self._info(held, zone) for held in found]
 
-    def _info(self, held: Held, zone: str) -> ScheduleInfo:
+    def _info(self, held: ScheduledEntry, zone: str) -> ScheduleInfo:
         job, meta = held.job, scheduled_entries.meta_of(held.job)
         task_name = name_of(job)
         kind, expression = scheduled_entries.kind_of(meta), ""
@@ -205,7 +205,7 @@ class RqScheduler(Scheduler):
         if not spec.key:
             return {"key": self._create(made, spec, times)}
 
-        def change(pipe: Any, held: Held) -> None:
+        def change(pipe: Any, held: ScheduledEntry) -> None:
             job, title = held.job, scheduled_entries.title_of(held.job, name_of(held.job))
             scheduled_entries.check_idle(job)
             is_other_work = self._change_task(job, spec)
@@ -274,7 +274,7 @@ class RqScheduler(Scheduler):
         """Puts it back: due by its expression; an interval, if its time has passed, at once. Raises Refused."""
         made = self._need()
 
-        def change(pipe: Any, held: Held) -> None:
+        def change(pipe: Any, held: ScheduledEntry) -> None:
             if held.is_enabled:
                 return
             meta, due_at = scheduled_entries.meta_of(held.job), held.due_at

@@ -38,7 +38,7 @@ NONE_SUCH: Final = "there is no such schedule here"
 
 
 @dataclass(slots=True)
-class Held:
+class ScheduledEntry:
     """An entry. `due_at` is microseconds UTC; of one that is off, when it was due."""
 
     job: Job
@@ -74,7 +74,7 @@ class Times:
             return next_match(self._given, is_local=True)
         return int(self._given) if self._kind == "once" else now() + int(self._given) * SECOND
 
-    def due_after_change(self, held: Held) -> int:
+    def due_after_change(self, held: ScheduledEntry) -> int:
         """What keeps its expression keeps its time."""
         meta = meta_of(held.job)
         has_same_timing = kind_of(meta) == self._kind and self._given in (meta.get("interval"), meta.get("cron_string"))
@@ -155,18 +155,18 @@ def off_key(made: Any) -> str:
     return f"z4j:{made.scheduled_jobs_key}:off"
 
 
-def read_all(made: Any) -> list[Held]:
+def read_all(made: Any) -> list[ScheduledEntry]:
     """Those that are due first, and all that are off. `Scheduler.get_jobs` is not asked: it deletes what it cannot find."""
     connection, key = made.connection, off_key(made)
     due = {_text(id): moment(score) or 0 for id, score in connection.zrange(made.scheduled_jobs_key, 0, MAX_SCHEDULES, withscores=True)}
     off = {_text(id): moment(score) or 0 for id, score in connection.hgetall(key).items()}
-    found = [Held(job, due[id], is_enabled=True) for id, job in _fetch(made, list(due)) if job is not None]
+    found = [ScheduledEntry(job, due[id], is_enabled=True) for id, job in _fetch(made, list(due)) if job is not None]
     for id, job in _fetch(made, list(off)):
         if job is None or connection.zscore(made.scheduled_jobs_key, id) is not None:
             connection.hdel(key, id)  # the application has made it again, or forgotten it
         else:
             connection.persist(job.key)  # a run of it that has ended since may have set a time to live
-            found.append(Held(job, off[id], is_enabled=False))
+            found.append(ScheduledEntry(job, off[id], is_enabled=False))
     return found
 
 
@@ -178,7 +178,7 @@ def _fetch(made: Any, ids: list[str]) -> list[tuple[str, Job | None]]:
     return found
 
 
-def find(made: Any, key: str) -> Held:
+def find(made: Any, key: str) -> ScheduledEntry:
     """Raises Refused where it is no entry."""
     score = made.connection.zscore(made.scheduled_jobs_key, key)
     held_off = made.connection.hget(off_key(made), key) if score is None else None
@@ -186,7 +186,7 @@ def find(made: Any, key: str) -> Held:
     if due_at is None:
         raise Refused(NONE_SUCH)
     try:
-        return Held(made.job_class.fetch(key, connection=made.connection), due_at, score is not None)
+        return ScheduledEntry(made.job_class.fetch(key, connection=made.connection), due_at, score is not None)
     except NoSuchJobError:
         raise Refused(NONE_SUCH) from None
 
@@ -198,7 +198,7 @@ def check_idle(job: Job) -> None:
 
 
 # -- changing ----------------------------------------------------------------------------------------------------------
-def exchange(made: Any, key: str, change: Callable[[Any, Held], None]) -> None:
+def exchange(made: Any, key: str, change: Callable[[Any, ScheduledEntry], None]) -> None:
     """Has `change` put its writes into a pipeline, which is carried out between two passes of the scheduler. Raises Refused."""
     ends = ticks() + PATIENCE_S
     while ticks() < ends:
@@ -240,7 +240,7 @@ def place(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) -> N
     pipe.persist(job.key)
 
 
-def drop(pipe: Any, made: Any, held: Held) -> None:
+def drop(pipe: Any, made: Any, held: ScheduledEntry) -> None:
     """As `Scheduler.cancel`; of a job that never was in a queue the hash goes too."""
     pipe.zrem(made.scheduled_jobs_key, held.job.id)
     pipe.hdel(off_key(made), held.job.id)
