@@ -221,7 +221,3 @@ def not_recorded(what: str, why: str, facts: dict[str, Any]) -> None:
     if _not_recorded.take(f"{what} {why}") is None:
         return
     _store.error("not written to the database; the request continued", extra={"facts": {"what": what, "why": why, **facts}})
-
-
-def live_dropped(topic_count: int) -> None:
-    _server.debug("a slow page skipped changes", extra={"facts": {"topics": topic_count}})
