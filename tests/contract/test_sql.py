@@ -13,6 +13,7 @@ import pytest
 
 from z4j.store.sqlite import migrate, sql
 from z4j.store.tasks import task_writer
+from z4j.store.tasks.task_columns import TaskColumns
 
 FOLDER = Path(migrate.__file__).parent
 STEMS = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.sql") if path.parent.name != "migrations")
@@ -133,3 +134,18 @@ def test_a_name_that_stands_twice_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sql, "files", lambda package: tmp_path)
     with pytest.raises(ValueError, match="twice"):
         sql.load("twice")
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("tasks/task_writer", "find_tasks"),
+        ("tasks/task_writer", "add_task"),
+        ("tasks/task_writer", "change_task"),
+        ("tasks/executions", "read_rows"),
+    ],
+)
+def test_the_columns_of_a_task_are_in_the_order_of_their_type(stem: str, name: str) -> None:
+    words = re.findall(r"\w+", re.sub(r"^--.*$", "", sql.load(stem)[name], flags=re.MULTILINE))
+    start = words.index("state")
+    assert tuple(words[start : start + len(TaskColumns._fields)]) == TaskColumns._fields

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from z4j import logs
 from z4j.agents.answers import Answer, Sender, settle
@@ -21,6 +21,7 @@ from z4j.store.names import name_limits, names
 from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, executions, originals, task_writer
+from z4j.store.tasks.task_columns import StoredTask
 from z4j.wire import records
 from z4j.wire.batches import decode_records
 from z4j_agent import wire
@@ -223,7 +224,7 @@ class _Batch:
             self.topics.update(("tasks", "queues", "strip"))
         return Ingested(frozenset(self.topics), len(ids) + len(saved.again), refused, self.answers)
 
-    def _save_again(self, key: task_writer.Key, engine_id: int, raw: bytes, row: tuple[Any, ...] | None) -> None:
+    def _save_again(self, key: task_writer.Key, engine_id: int, raw: bytes, row: StoredTask | None) -> None:
         """An id that came again, or may have: its rows are made from all its events."""
         mine = [of[1:] for of in self.originals if of[0] == key]
         kept = {event: (data, key_id, names.text_of(self.db, broker)) for event, data, key_id, broker in mine}

@@ -31,7 +31,7 @@ from z4j.store.operations import plans
 from z4j.store.operations.plans import GroupRow, Next, PlanRow, SentItem
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import history, task_ids
-from z4j.store.tasks.task_writer import unpack_sent
+from z4j.store.tasks.task_columns import unpack_sent
 from z4j.wire.records import NO_PRIORITY
 
 LOOK_S: Final = 0.25

@@ -13,7 +13,7 @@ from tests.support.database import SECOND, T, database, life, origin, task, tell
 from z4j.agents.ingest import ServerFact, ingest_batch, ingest_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.fleet import gaps
-from z4j.store.tasks import attempts, task_writer
+from z4j.store.tasks import attempts, task_columns, task_writer
 from z4j.store.tasks.originals import get_original
 from z4j.store.tasks.tasks import TaskFilter, get_task, list_tasks
 from z4j_agent import wire
@@ -238,7 +238,7 @@ async def test_a_batch_of_a_failed_commit_leaves_nothing(tmp_path: Path) -> None
 
 async def test_a_record_that_breaks_the_server_keeps_none_of_its_neighbours_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect of ours: that record is counted as refused, the rest of the batch is taken, and the batch is acked."""
-    whole = task_writer.encode
+    whole = task_columns.encode
 
     def broken(db: Any, app_id: int, of: Any) -> Any:
         if of.name and of.name[1] == "shop.breaks":

@@ -25,6 +25,7 @@ from z4j.store.names import name_limits, names
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import attempts, originals, task_writer
+from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode
 from z4j.wire.records import whole_sent
 
 SQL = sql.load("tasks/executions")
@@ -71,7 +72,7 @@ class _Base(NamedTuple):
 class Reused:
     """One id of one app and engine while its news are taken in."""
 
-    def __init__(self, db: Connection, app_id: int, engine_id: int, raw: bytes, newest: tuple[Any, ...] | None) -> None:
+    def __init__(self, db: Connection, app_id: int, engine_id: int, raw: bytes, newest: StoredTask | None) -> None:
         self.db, self.app_id, self.engine_id, self.raw = db, app_id, engine_id, raw
         self.key = {"app_id": app_id, "engine_id": engine_id, "task_id": raw}
         self.kept: dict[bytes, _Kept] = {}
@@ -83,16 +84,16 @@ class Reused:
             else:
                 self._keep(_unpacked(packed, task))
         self.rows = {of.task for of in self.kept.values()}
-        self.whole: tuple[Any, ...] | None = None
+        self.whole: StoredTask | None = None
         """The newest row, where it takes in everything."""
-        if newest is not None and newest[0] not in self.rows:
+        if newest is not None and newest.id not in self.rows:
             self._begin(newest)
 
     def save(self, news: Iterable[tuple[Event, Original | None]]) -> int:
         """Take the news in. Returns the row of the newest life."""
         if self.whole is not None:
             self._join(self.whole, list(news))
-            return int(self.whole[0])
+            return self.whole.id
         before = len(self.kept)
         since = min((_moment(of.event) for of in self.kept.values()), default=0)
         without = {**self.key, "without": json.dumps(sorted(self.rows))}
@@ -126,22 +127,22 @@ class Reused:
     def _keep(self, of: _Kept) -> None:
         self.kept.setdefault(of.digest, of)
 
-    def _begin(self, newest: tuple[Any, ...]) -> None:
+    def _begin(self, newest: StoredTask) -> None:
         if self.kept:  # of earlier lives alone: they are what they are
             settle(self.db, [(self.app_id, self.engine_id, self.raw)])
             self.kept.clear()
             self.base = None
-        if self.db.execute(SQL["count_runs"], {"task": newest[0], "limit": RUNS}).fetchone()[0] >= RUNS:
+        if self.db.execute(SQL["count_runs"], {"task": newest.id, "limit": RUNS}).fetchone()[0] >= RUNS:
             self.whole = newest
             return
         self._take_apart(newest)
-        self.rows = {newest[0]}
+        self.rows = {newest.id}
 
-    def _take_apart(self, row: tuple[Any, ...]) -> None:
-        task = row[0]
+    def _take_apart(self, row: StoredTask) -> None:
+        task = row.id
         row_of = self.db.execute(SQL["read_original"], {"task": task}).fetchone()
         found = None if row_of is None else (*row_of[:3], names.text_of(self.db, row_of[3]))
-        summary, its_runs = task_writer.decode(self.db, row[1:]), attempts.read(self.db, task)
+        summary, its_runs = decode(self.db, row.columns), attempts.read(self.db, task)
         for event in events_of(summary, its_runs):
             has_original = event.kind == "payload" and found is not None and original_key(event) == found[0]
             kept = _Kept(event, found[1:] if found is not None and has_original else None, task, is_retold=True)
@@ -179,7 +180,7 @@ class Reused:
 
     def _write(self, lives: list[Execution], tasks: list[int], is_settled: bool) -> None:
         db, tally = self.db, task_writer.Tally()
-        known = {row[0]: row[1:] for row in _read_rows(db, sorted(self.rows))}
+        known = {row.id: row.columns for row in _read_rows(db, sorted(self.rows))}
         moved = {of.task for of in self.kept.values() if of.task != of.row} | {of.row for of in self.kept.values() if of.task != of.row}
         for task in known:
             db.execute(SQL["set_life"], (task, task))
@@ -191,7 +192,7 @@ class Reused:
             summary = self._fold(life, task)
             is_unmarked = life.is_unmarked or (is_settled and not number and _is_bare(life))
             flags = summary.flags | FLAGS["again"] | (FLAGS["unmarked"] if is_unmarked else 0)
-            values = task_writer.encode(db, self.app_id, summary._replace(flags=flags))
+            values = encode(db, self.app_id, summary._replace(flags=flags))
             old = known.get(task)
             if old is None:
                 db.execute(task_writer.SQL["add_task"], (*values, task, self.app_id, self.engine_id, self.raw))
@@ -258,15 +259,15 @@ class Reused:
             if events > EVENTS or number >= LIVES or (number >= 2 and is_old):
                 self.db.execute(SQL["drop_events"], (task,))
 
-    def _join(self, row: tuple[Any, ...], news: Sequence[tuple[Event, Original | None]]) -> None:
+    def _join(self, row: StoredTask, news: Sequence[tuple[Event, Original | None]]) -> None:
         """Events of a life that is settled: they change what that one says, not where it begins and ends."""
-        db, tally, task, events = self.db, task_writer.Tally(), row[0], [event for event, _ in news]
-        summary = fold(task_writer.decode(db, row[1:]), events)
+        db, tally, task, events = self.db, task_writer.Tally(), row.id, [event for event, _ in news]
+        summary = fold(decode(db, row.columns), events)
         assert summary is not None
-        values = task_writer.encode(db, self.app_id, summary)
-        if values != row[1:]:
+        values = encode(db, self.app_id, summary)
+        if values != row.columns:
             db.execute(task_writer.SQL["change_task"], (*values, task))
-            tally.add(self.app_id, self.engine_id, row[1:], -1)
+            tally.add(self.app_id, self.engine_id, row.columns, -1)
             tally.add(self.app_id, self.engine_id, values, 1)
             tally.write(db)
         attempts.save(db, self.app_id, {(task, *at): of for at, of in runs_of(events).items()})
@@ -322,8 +323,9 @@ async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
     return [(row[0], row[1], row[2]) for row in reversed(rows)]
 
 
-def _read_rows(db: Connection, rows: Sequence[int]) -> list[tuple[Any, ...]]:
-    return db.execute(SQL["read_rows"], {"ids": json.dumps(rows)}).fetchall()
+def _read_rows(db: Connection, rows: Sequence[int]) -> list[StoredTask]:
+    found = db.execute(SQL["read_rows"], {"ids": json.dumps(rows)})
+    return [StoredTask(row[0], TaskColumns._make(row[1:])) for row in found]
 
 
 def links_of(event: Event) -> list[tuple[str, str]]:

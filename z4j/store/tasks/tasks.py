@@ -11,7 +11,7 @@ from z4j.rules.tasks.fold import attempt_of, state_of
 from z4j.rules.tasks.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Store
-from z4j.store.tasks import attempts, executions, originals, task_ids, task_search, task_writer
+from z4j.store.tasks import attempts, executions, originals, task_columns, task_ids, task_search
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.counters import Counts, count_tasks
 from z4j.store.tasks.task_search import TaskFilter
@@ -204,7 +204,7 @@ def _sent(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label", "depends_on")
-    found = zip(keys, task_writer.unpack_sent(text), NOTHING_SENT, strict=True)
+    found = zip(keys, task_columns.unpack_sent(text), NOTHING_SENT, strict=True)
     return {key: value for key, value, nothing in found if value not in (nothing, NO_PRIORITY)}
 
 

@@ -2,7 +2,7 @@
 -- find_tasks --
 -- The merge states of up to 64 tasks, to be joined with news; the marks that are not needed are NULL. One statement for
 -- many, because in a busy stream most are not there yet. Of an id that came again its newest life. Index: task_identity. From `state` on in
--- the order of encode().
+-- the order of `TaskColumns`.
 SELECT task_id, id, state, state_key, state_at, boot_id, pid, worker_id, runtime_us, reason, error_type, error, result,
   first_at, last_at, enqueued_at, eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at,
   name_rank, name_id, queue_rank, queue_id, environment_rank, environment_id, sent_rank, sent, label, args_rank, args,
