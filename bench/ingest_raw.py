@@ -97,7 +97,7 @@ def upsert(source: Path, target: Path) -> float:
     for start in range(0, len(rows), BATCH):
         db.execute("BEGIN IMMEDIATE")
         db.executemany(statement, rows[start : start + BATCH])
-        db.executemany("INSERT INTO original VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", originals[start : start + BATCH])
+        db.executemany("INSERT INTO original VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", originals[start : start + BATCH])
         db.execute("COMMIT")
     took = time.perf_counter() - began
     db.close()
