@@ -189,7 +189,7 @@ def test_errors_are_pages(site: Site, shot: Callable[[Page, str], None]) -> None
         for path, status, says in (
             ("/nowhere", 404, "no such page"),
             ("/tasks/999999999", 404, "no such task"),
-            ("/tasks?state=sleepy", 400, "no state"),
+            ("/tasks?state=sleepy", 400, "Unknown state"),
             ("/tasks?since=yesterday", 400, "not a time"),
         ):
             answer = page.goto(path)

@@ -32,7 +32,7 @@ def test_a_log_that_was_rolled_back_is_reported_by_its_witness(tmp_path: Path) -
 
         wait_for(lambda: made.rows("SELECT 1 FROM audit WHERE action = 'audit_head_missing'"), what="the server writes it down", seconds=40)
         wait_for(lambda: made.rows("SELECT 1 FROM fault WHERE place = 'audit head'"), what="the agent's own report arrives")
-        assert any("was cut or rewritten" in path.read_text() for path in made.folder.glob("spool/**/*.log"))
+        assert any("was truncated or rewritten" in path.read_text() for path in made.folder.glob("spool/**/*.log"))
         assert list(made.folder.glob("spool/**/audit_head.broken"))
         assert "audit head" in Person.sign_in(made).get("/workers").text
         # The log that was put in its place is whole in itself: what the agent remembers contradicts it, until somebody knows why.

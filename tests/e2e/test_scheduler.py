@@ -122,7 +122,7 @@ def test_a_restart_of_the_server_keeps_every_change(own: Own) -> None:
 
 
 def test_what_it_cannot_hold_is_refused(own: Own) -> None:
-    assert "Minute: “61” is beyond 0 to 59" in own.refused(kind="cron", expression="61 * * * *")
+    assert "Minute: “61” is outside the range 0 to 59" in own.refused(kind="cron", expression="61 * * * *")
     bad: tuple[dict[str, Any], ...] = (
         {"kind": "cron", "expression": "every now and then"}, {"kind": "cron", "expression": "0 0 * * *", "timezone": "Mars/Olympus"},
         {"expression": "often"}, {"kind": "once", "expression": "tomorrow"}, {"kind": "never"}, {"task_name": ""},

@@ -106,7 +106,7 @@ def test_schedules_on_the_command_line(shop: Stack, tmp_path: Path) -> None:
     code, said = shell.z4j(*words, "--dry-run")
     assert (code, "would import  /usr/bin/backup --full" in said, "1 of 2" in said) == (10, True, True)
     code, said = shell.z4j(*words)
-    assert (code, "@reboot names no time" in said) == (10, True)
+    assert (code, "@reboot is not supported" in said) == (10, True)
     assert "a schedule with this name already exists" in shell.z4j(*words)[1]
     assert shell.z4j("schedule", "import", "crontab", str(crontab))[0] == 2
 

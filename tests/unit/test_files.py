@@ -49,7 +49,7 @@ async def test_a_killed_backup_leaves_nothing_under_its_final_name(tmp_path: Pat
         copy_database(store.path, target)
         assert not part.exists(), "the next copy to the same name cleans up"
         assert check_database(target).problems == ()
-        with pytest.raises(StoreError, match="exists already"):
+        with pytest.raises(StoreError, match="already exists"):
             copy_database(store.path, target)
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 

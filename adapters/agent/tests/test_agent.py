@@ -48,7 +48,7 @@ def decoded(data: bytes) -> list[list[Any]]:
 def test_off_without_a_connection_string(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert z4j_agent.start() is None
-    assert caplog.messages == ["z4j is off: Z4J_URL is not set"]
+    assert caplog.messages == ["z4j is disabled: Z4J_URL is not set"]
     assert z4j_agent.current() is None
     z4j_agent.stop()
 
@@ -56,7 +56,7 @@ def test_off_without_a_connection_string(caplog: pytest.LogCaptureFixture) -> No
 def test_a_mistake_is_one_line_and_no_exception(caplog: pytest.LogCaptureFixture) -> None:
     assert z4j_agent.start(url="z4j//typo") is None
     assert len(caplog.messages) == 1
-    assert "paste the connection string" in caplog.text
+    assert "set the connection string" in caplog.text
 
 
 def test_a_second_start_adds_its_adapters(tmp_path: Path) -> None:

@@ -56,17 +56,17 @@ def test_secrets_do_not_show() -> None:
 
 
 @pytest.mark.parametrize(("url", "environ", "words"), [
-    ("http://t@h", {}, "neither z4j://"),
-    ("z4j://t@h:port", {}, "no number"),
-    ("z4j://t@[::1", {}, "no URL"),
-    ("z4j://h", {}, "lacks a host or a token"),
+    ("http://t@h", {}, "does not begin with z4j://"),
+    ("z4j://t@h:port", {}, "not a number"),
+    ("z4j://t@[::1", {}, "not a URL"),
+    ("z4j://h", {}, "has no host or no token"),
     ("z4j+ws://t@example.com", {}, "plaintext connection to example.com"),
     ("z4j://t.short@h", {}, "seal key"),
     ("z4j://t.é@h", {}, "seal key"),
     ("z4j://t@h?pin=abc", {}, "not a SHA-256"),
     ("z4j://t@h?pin=é", {}, "pin"),
     ("z4j://t@h", {"Z4J_ALLOW": "everything"}, "Z4J_ALLOW is 'everything'"),
-    ("z4j://t@h", {"Z4J_SPOOL_LIMIT_MB": "big"}, "no whole number"),
+    ("z4j://t@h", {"Z4J_SPOOL_LIMIT_MB": "big"}, "not a whole number"),
 ])  # fmt: skip
 def test_mistakes_name_the_variable(url: str, environ: dict[str, str], words: str) -> None:
     with pytest.raises(BadSettings, match=words):

@@ -312,5 +312,7 @@ def test_version_4_is_refused_with_one_line(tmp_path: Path) -> None:
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: APScheduler\nVersion: 4.0.0\n")
     more = {"Z4J_URL": Gateway().url, "Z4J_SPOOL": str(tmp_path / "spool"), "PYTHONPATH": str(tmp_path), "Z4J_LOG": "logging"}
     said = run(tmp_path, MAKE + "z4j_apscheduler.install(scheduler); print(scheduler._listeners)", **more).splitlines()
-    assert [line for line in said if "z4j" in line] == ["ERROR:z4j_agent:z4j is off: APScheduler 4.0.0 is not supported, only 3.x is"]
+    assert [line for line in said if "z4j" in line] == [
+        "ERROR:z4j_agent:z4j is disabled: APScheduler 4.0.0 is not supported; only 3.x is supported"
+    ]
     assert "[]" in said

@@ -168,14 +168,14 @@ def create_lazily(port: int) -> ArqRedis:
     ("settings", "told"),
     [
         ({}, []),
-        ({"max_tries": 1}, ["tried only once"]),
-        ({"cron_jobs": [cron(succeed)]}, ["tried only once"]),
+        ({"max_tries": 1}, ["with a single try"]),
+        ({"cron_jobs": [cron(succeed)]}, ["with a single try"]),
         ({"cron_jobs": [cron(succeed)], "job_completion_wait": 60}, []),
-        ({"cron_jobs": [cron(succeed, max_tries=2, unique=False)]}, ["Every worker"]),
-        ({"functions": [func(succeed, timeout=3600)]}, ["killed runs again only after 3610 s"]),
+        ({"cron_jobs": [cron(succeed, max_tries=2, unique=False)]}, ["Each worker"]),
+        ({"functions": [func(succeed, timeout=3600)]}, ["killed worker runs again only after 3610 s"]),
         ({"retry_jobs": False}, ["retry_jobs"]),
-        ({"expires_extra_ms": 60_000}, ["waits 60 s longer"]),
-        ({"keep_result": 0}, ["keeps no results"]),
+        ({"expires_extra_ms": 60_000}, ["expires 60 s after its scheduled time"]),
+        ({"keep_result": 0}, ["stores no results"]),
     ],
 )
 def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], told: list[str]) -> None:
@@ -253,7 +253,9 @@ def test_an_older_arq_stays_unwatched(monkeypatch: pytest.MonkeyPatch, caplog: p
     before = ArqRedis.enqueue_job
     z4j_arq.install(url="z4j+ws://z4a_x@127.0.0.1:1", spool=str(tmp_path / "spool"))
     assert ArqRedis.enqueue_job is before
-    assert [record.getMessage() for record in caplog.records] == ["z4j is off: arq 0.25.0 is older than the oldest supported version 0.26"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "z4j is disabled: arq 0.25.0 is older than the oldest supported version 0.26"
+    ]
     assert hooks.is_supported("arq", "0.26.0", z4j_arq.OLDEST)
 
 

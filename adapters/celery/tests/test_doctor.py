@@ -30,10 +30,10 @@ def test_a_healthy_app_has_none() -> None:
         ({"task_always_eager": True}, "task_always_eager"),
         ({"task_time_limit": None}, "No time limit"),
         ({"task_acks_late": True}, "reject_on_worker_lost"),
-        ({"task_acks_late": True, "task_reject_on_worker_lost": True, "task_time_limit": 7200}, "two run at once"),
-        ({"task_default_priority": 5}, "0 comes first"),
-        ({"worker_enable_remote_control": False}, "only the worker z4j asks"),
-        ({"broker": "memory://"}, "only the worker z4j asks"),
+        ({"task_acks_late": True, "task_reject_on_worker_lost": True, "task_time_limit": 7200}, "can run twice at once"),
+        ({"task_default_priority": 5}, "0 is the highest priority"),
+        ({"worker_enable_remote_control": False}, "only the worker that receives"),
+        ({"broker": "memory://"}, "only the worker that receives"),
     ],
 )
 def test_each_trap_is_named(settings: dict[str, Any], word: str) -> None:

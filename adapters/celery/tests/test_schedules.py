@@ -373,9 +373,9 @@ def test_rules_are_told_in_the_common_form(app: Celery) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "expression", "word"),
-    [("interval", "0", "longer than nothing"), ("interval", "often", "no number"), ("cron", "0 0 0 * * *", "nearest is 0 0 \\*"),
+    [("interval", "0", "longer than zero"), ("interval", "often", "not a number"), ("cron", "0 0 0 * * *", "nearest is 0 0 \\*"),
      ("cron", "* * *", "five fields"), ("cron", "0 0 31 2 mon", "cannot compute"), ("cron", "0 0 31 4,6 fri", "cannot compute"),
-     ("interval", "inf", "longer than nothing"), ("interval", "nan", "longer than nothing")],
+     ("interval", "inf", "longer than zero"), ("interval", "nan", "longer than zero")],
 )  # fmt: skip
 def test_what_is_refused(app: Celery, kind: str, expression: str, word: str) -> None:
     with pytest.raises(Refused, match=word):

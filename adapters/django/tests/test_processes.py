@@ -58,5 +58,5 @@ def test_the_application_is_the_same_without_a_server(site: Any, gateway: Gatewa
     assert list(site.spool.rglob("*.seg"))  # what was enqueued waits for a server
     site.url = "z4j+ws://nonsense"
     assert behaves() == before
-    assert "z4j is off" in site.agent_log()
-    assert "z4j is off" not in site.log("server")
+    assert "z4j is disabled" in site.agent_log()
+    assert "z4j is disabled" not in site.log("server")

@@ -23,9 +23,9 @@ from z4j_dramatiq.adapter import DramatiqAdapter
 TRAPS: dict[str, tuple[Any, Any, str, str]] = {
     "retries": (RedisBroker(middleware=[TimeLimit()]), RedisBroker(), "warning", "as done"),
     "limits": (RedisBroker(middleware=[Retries()]), RedisBroker(), "warning", "occupies its thread"),
-    "maintenance": (RedisBroker(maintenance_chance=0), RedisBroker(), "error", "never come back"),
-    "confirmation": (RabbitmqBroker(), RabbitmqBroker(confirm_delivery=True), "warning", "does not confirm"),
-    "stub": (StubBroker(), RedisBroker(), "warning", "in this process's memory"),
+    "maintenance": (RedisBroker(maintenance_chance=0), RedisBroker(), "error", "are not requeued"),
+    "confirmation": (RabbitmqBroker(), RabbitmqBroker(confirm_delivery=True), "warning", "confirms are disabled"),
+    "stub": (StubBroker(), RedisBroker(), "warning", "in the memory of this process"),
 }
 
 
@@ -62,7 +62,7 @@ def test_a_middleware_in_front_of_ours_is_named(tmp_path: Path) -> None:
     broker = RedisBroker()
     adapter = install(broker, tmp_path)
     broker.add_middleware(First(), before=type(broker.middleware[0]))
-    assert ["First stands before" in finding.what for finding in adapter.findings()] == [True]
+    assert ["First runs before" in finding.what for finding in adapter.findings()] == [True]
 
 
 def test_pickle_is_named(tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_limits_that_nobody_watches_are_named(tmp_path: Path) -> None:
     worker = Worker(broker, worker_timeout=50, worker_threads=1)
     worker.start()
     try:
-        assert [f.what for f in adapter.findings() if "not watched" in f.what]
+        assert [f.what for f in adapter.findings() if "not enforced" in f.what]
         notes = adapter.worker()
         assert notes is not None
-        assert any("not watched" in note for note in notes.notes)
+        assert any("not enforced" in note for note in notes.notes)
         broker.emit_after("process_boot")
-        assert not [f.what for f in adapter.findings() if "not watched" in f.what]
+        assert not [f.what for f in adapter.findings() if "not enforced" in f.what]
     finally:
         worker.stop()

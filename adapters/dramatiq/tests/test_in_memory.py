@@ -157,7 +157,7 @@ def test_an_old_dramatiq_is_left_alone(monkeypatch: pytest.MonkeyPatch, caplog: 
     with caplog.at_level(logging.ERROR, "z4j_agent"):
         z4j_dramatiq.install(broker, url="z4j+ws://z4a_token@127.0.0.1:9", spool=tmp_path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"z4j is off: Dramatiq 1.9.0 is older than the oldest supported version {oldest}"
+        f"z4j is disabled: Dramatiq 1.9.0 is older than the oldest supported version {oldest}"
     ]
     assert broker.middleware == before
 

@@ -324,7 +324,7 @@ def test_a_sound_object_has_no_findings(site: Site) -> None:
 def test_immediate_mode_and_no_results_are_found(site: Site) -> None:
     site.huey(immediate=True, results=False)
     assert "immediate mode" in whats(site)
-    assert "keeps no results" in whats(site)
+    assert "stores no results" in whats(site)
 
 
 def test_pickles_in_an_open_redis_are_found(site: Site) -> None:

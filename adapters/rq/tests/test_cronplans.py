@@ -115,7 +115,7 @@ def test_an_entry_beside_the_code(plan: Plan) -> None:
         ("new", {"task_name": LOGIN, "expression": "0.5"}, "the nearest is 1"),
         ("new", {"task_name": LOGIN, "args": [MASK]}, "masked"),
         (LOGIN, {"kind": "cron", "expression": "61 * * * *"}, "beyond"),
-        (LOGIN, {"kind": "cron", "expression": "0 0 * * *", "timezone": "Asia/Kathmandu"}, "one zone for all"),
+        (LOGIN, {"kind": "cron", "expression": "0 0 * * *", "timezone": "Asia/Kathmandu"}, "one time zone for all"),
         (LOGIN, {"priority": 3}, "no priorities"),
     ],
 )
@@ -127,7 +127,7 @@ def test_what_cannot_be_held_is_told_and_the_code_stays(plan: Plan, key: str, ch
 
 
 def test_an_override_of_what_the_code_no_longer_has(plan: Plan) -> None:
-    assert "no such entry" in plan.change([override("gone", spec())], STATE)["gone"]
+    assert "no longer contains this entry" in plan.change([override("gone", spec())], STATE)["gone"]
 
 
 def test_what_was_due_while_it_was_off_is_not_made_up_for(plan: Plan, cron: Any) -> None:

@@ -22,9 +22,9 @@ ELSEWHERE = "0.0.0.0"
 """Reaches this machine by a name that is not one of its own, as a Redis elsewhere has."""
 TRAPS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "open": ({"host": ELSEWHERE}, {"host": ELSEWHERE, "serializer": JSONSerializer}, "Jobs are pickles"),
-    "open to others": ({"host": ELSEWHERE}, {"host": "127.0.0.1"}, "asks for no password"),
+    "open to others": ({"host": ELSEWHERE}, {"host": "127.0.0.1"}, "has no password"),
     "simple": ({"kind": SimpleWorker}, {"kind": Worker}, "in its own process"),
-    "results": ({"default_result_ttl": 0}, {"default_result_ttl": 300}, "keeps no results"),
+    "results": ({"default_result_ttl": 0}, {"default_result_ttl": 300}, "stores no results"),
     "handler": ({"disable_default_exception_handler": True}, {}, "in no registry"),
 }
 
@@ -77,7 +77,7 @@ def test_findings_are_the_worker_s_notes(make: Make) -> None:
     adapter.state.alive = {0: make(default_result_ttl=0)}
     shown = adapter.worker()
     assert shown is not None
-    assert [note.startswith("RQ keeps no results") for note in shown.notes] == [True]
+    assert [note.startswith("RQ stores no results") for note in shown.notes] == [True]
 
 
 def test_a_socket_file_is_not_open_to_others(tmp_path: Path, make: Make) -> None:

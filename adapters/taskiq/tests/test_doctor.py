@@ -20,7 +20,7 @@ RESULTS: RedisAsyncResultBackend[object] = RedisAsyncResultBackend(URL)
 TRAPS = {
     "results": (RedisStreamBroker(URL), RedisStreamBroker(URL).with_result_backend(RESULTS), "warning", "no result backend"),
     "trimming": (RedisStreamBroker(URL), RedisStreamBroker(URL, maxlen=1000), "warning", "never trimmed"),
-    "takeover": (RedisStreamBroker(URL), RedisStreamBroker(URL, unacknowledged_lock_timeout=60), "warning", "a lock that never ends"),
+    "takeover": (RedisStreamBroker(URL), RedisStreamBroker(URL, unacknowledged_lock_timeout=60), "warning", "a lock that never expires"),
     "loss": (ListQueueBroker(URL), RedisStreamBroker(URL), "warning", "no acknowledgement"),
     "crash": (ListQueueBroker(URL, socket_timeout=5), ListQueueBroker(URL, socket_timeout=None), "error", "socket timeout"),
     "stopping": (RedisStreamBroker(URL, socket_timeout=5), RedisStreamBroker(URL, socket_timeout=None), "warning", "may not end"),
@@ -60,7 +60,7 @@ def deaf(broker: AsyncBroker, loop: asyncio.AbstractEventLoop) -> bool:
     adapter = TaskiqAdapter(broker)
     (state,) = adapter.states
     state.receiver, state.loop = object(), loop
-    return any("does not hear" in finding.what for finding in adapter.findings())
+    return any("does not handle stop signals" in finding.what for finding in adapter.findings())
 
 
 def test_a_worker_that_never_wakes_is_found(loop: asyncio.AbstractEventLoop) -> None:

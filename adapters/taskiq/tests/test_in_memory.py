@@ -301,7 +301,7 @@ def test_an_older_taskiq_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monke
     broker = InMemoryBroker()
     with caplog.at_level(logging.ERROR):
         z4j_taskiq.install(broker, url=NOBODY, spool=tmp_path / "spool", is_plaintext_allowed=True)
-    assert [record.message for record in caplog.records if "z4j is off" in record.message]
+    assert [record.message for record in caplog.records if "z4j is disabled" in record.message]
     assert broker.middlewares == []
     assert z4j_agent.current() is None
 

@@ -334,7 +334,7 @@ async def test_a_beat_that_dies_is_told_by_what_it_misses_and_a_late_word_takes_
         assert await of.store.write(lambda db: overdue.write_missed(db, due + 5 * SECOND)) == 0, "it may still come"
         assert await of.store.write(lambda db: overdue.write_missed(db, due + 30 * SECOND)) == 1
         fire = (await of.fires(row.id))[0]
-        assert (fire.outcome, fire.due_at, fire.error) == ("missed", due, "no process that fires it was connected")
+        assert (fire.outcome, fire.due_at, fire.error) == ("missed", due, "no process that runs it was connected")
         assert await of.store.write(lambda db: overdue.write_missed(db, due + 200 * SECOND)) == 3
         await tell(of.store, fired("beat", "nightly", due, due + SECOND), at=due + 210 * SECOND)
         rows = await of.fires(row.id)

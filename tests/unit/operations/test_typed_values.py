@@ -123,7 +123,7 @@ async def test_a_mask_that_hides_nothing_is_refused(tmp_path: Path) -> None:
         id = await of.make(kwargs={"url": "postgres://ada:hunter2@db/x"})
         row = await of.row(id)
         assert json.loads(row.kwargs) == {"url": f"postgres://{MASK}@db/x"}
-        with pytest.raises(BadInput, match="type it whole"):
+        with pytest.raises(BadInput, match="enter the complete value"):
             await of.desk.edit(Person(), row, wanted(kwargs={"url": f"postgres://{MASK}@other/x"}))
 
 

@@ -126,13 +126,13 @@ def test_masks_inside_lists_and_objects_are_filled_in_each_from_its_own_place() 
 @pytest.mark.parametrize(
     ("new", "old", "reason"),
     [
-        (MASK, None, "the value is masked and there is no stored value to keep"),
-        ({"password": MASK}, {}, "the value, password is masked and there is no stored value to keep"),
-        ({"password": MASK}, ["x"], "the value, password is masked and there is no stored value to keep"),
-        ([1, MASK], [1], "the value, item 2 is masked and there is no stored value to keep"),
-        ([MASK], {"0": "x"}, "the value, item 1 is masked and there is no stored value to keep"),
-        (f"postgres://{MASK}@other/x", DSN, "the value was changed around a masked part; type it whole"),
-        ([f"x{MASK}"], [5], "the value, item 1 was changed around a masked part; type it whole"),
+        (MASK, None, "the value is masked, and no stored value exists"),
+        ({"password": MASK}, {}, "the value, password is masked, and no stored value exists"),
+        ({"password": MASK}, ["x"], "the value, password is masked, and no stored value exists"),
+        ([1, MASK], [1], "the value, item 2 is masked, and no stored value exists"),
+        ([MASK], {"0": "x"}, "the value, item 1 is masked, and no stored value exists"),
+        (f"postgres://{MASK}@other/x", DSN, "the value was changed around a masked part; enter the complete value"),
+        ([f"x{MASK}"], [5], "the value, item 1 was changed around a masked part; enter the complete value"),
     ],
 )
 def test_a_mask_without_its_value_is_refused_with_its_place(new: Any, old: Any, reason: str) -> None:
@@ -143,7 +143,7 @@ def test_a_mask_without_its_value_is_refused_with_its_place(new: Any, old: Any, 
 
 def test_a_mask_stays_where_the_agent_has_the_value() -> None:
     assert unmasked([MASK, {"a": MASK}], None, is_stored=False) == [MASK, {"a": MASK}]
-    with pytest.raises(ValueError, match="type it whole"):
+    with pytest.raises(ValueError, match="enter the complete value"):
         unmasked(f"x{MASK}", "y", is_stored=False)
 
 

@@ -192,7 +192,7 @@ class AuditLog:
     def report(self, head: Head, at: int) -> None:
         """Somebody remembers a row that the log does not hold: an alarm that stays beside the database."""
         self.memory.keep_report(head, at)
-        self.raise_alarm(head.seq, f"row {head.seq} is not in the log as {head.source or 'somebody'} remembers it")
+        self.raise_alarm(head.seq, f"row {head.seq} is missing or differs from the copy remembered by {head.source or 'another source'}")
 
     def check_memory(self, db: Connection, at: int) -> None:
         """Once per process, before its first row replaces `audit.head`: what the files say of a log that was rolled back stays known,
@@ -215,7 +215,7 @@ class AuditLog:
             if last is not None and is_copy(last, point.seq):
                 self.append(db, **facts, action="restore", detail={"copied_at": last.at})
             else:
-                self.raise_alarm(point.seq, "the file audit.witnesses is missing beside the database")
+                self.raise_alarm(point.seq, "the file audit.witnesses is missing in the data folder")
                 self.append(db, **facts, action="audit_memory_missing", outcome="failed")
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -269,5 +269,7 @@ def _detail_text(detail: dict[str, Any]) -> str:
 def _load_or_create(path: Path) -> bytes:
     secret = files.load_or_create(path, secrets.token_bytes(32))
     if len(secret) != 32:
-        raise StoreError(f"{path} is not an audit key.", "Restore it from a backup; without it the log cannot be verified.")
+        raise StoreError(
+            f"{path} is not an audit key. No changes were made.", "Restore it from a backup; without it the log cannot be verified."
+        )
     return secret

@@ -68,7 +68,7 @@ class Signer:
     def why_not_ours(self, point: Checkpoint) -> str:
         """What is wrong with a signature; empty when it is ours."""
         if point.key_id != self.key_id:
-            return f"checkpoint {point.number} was signed with key {point.key_id}, which is not here"
+            return f"checkpoint {point.number} was signed with key {point.key_id}, which is not available"
         try:
             self._key.public_key().verify(point.signature, signed_text(point))
         except InvalidSignature:
@@ -120,7 +120,7 @@ class Checkpoints:
         row = db.execute(SQL["last_checkpoint"]).fetchone()
         if row is None:
             if self.newest is not None:
-                raise Mismatch(1, f"the log holds no checkpoint, but number {self.newest.number} was signed: it was taken out")
+                raise Mismatch(1, f"the log holds no checkpoint, but number {self.newest.number} was signed: it was deleted")
             return Position()
         point = Checkpoint(*row)
         if why := self.signer.why_not_ours(point):
@@ -136,7 +136,10 @@ class Checkpoints:
         """The log still holds what was checked last: its last row and its last checkpoint."""
         mac = db.execute(SQL["mac_at"], {"seq": position.seq}).fetchone()
         if seq < position.seq or (position.seq and (mac is None or mac[0] != position.mac)):
-            raise Mismatch(min(seq, position.seq) + 1, f"row {position.seq} is not what was checked before: rows were cut off or rewritten")
+            raise Mismatch(
+                min(seq, position.seq) + 1,
+                f"row {position.seq} differs from the row that was verified before: rows were deleted or rewritten",
+            )
         if position.point is not None and not _is_held(db, position.point):
             number = position.point.number
             raise Mismatch(position.point.seq, f"the log does not hold checkpoint {number} as it was signed")
@@ -207,6 +210,7 @@ def _load_or_create(path: Path) -> Ed25519PrivateKey:
     secret = files.load_or_create(path, Ed25519PrivateKey.generate().private_bytes_raw())
     if len(secret) != 32:
         raise StoreError(
-            f"{path} is not an audit signing key. Nothing was changed.", "Restore it from a backup; checkpoints need it to be checked."
+            f"{path} is not an audit signing key. No changes were made.",
+            "Restore it from a backup. It is required for verifying checkpoints.",
         )
     return Ed25519PrivateKey.from_private_bytes(secret)

@@ -216,4 +216,4 @@ def _guarded(act: Callable[[], None]) -> None:
     try:
         act()
     except OSError as error:  # a full disk: the log itself is committed, and an older line is as true
-        _log.error("the audit log's memory beside the database could not be written: %s", error)
+        _log.error("audit.head or audit.witnesses could not be written: %s", error)

@@ -28,7 +28,7 @@ class UserRow:
 def add_user(db: Connection, name: str, password_hash: str, role: str, at: int) -> int:
     """A new person. Raises WrongState when the name is taken."""
     if find_user(db, name) is not None:
-        raise WrongState(f"There is a {name} already. Nothing was changed.")
+        raise WrongState(f"A user named {name} already exists. No changes were made.")
     params = {"name": name, "password_hash": password_hash, "role": role, "at": at}
     return int(db.execute(SQL["add_user"], params).fetchone()[0])
 

@@ -93,7 +93,7 @@ class TaskNameRow:
 
 
 OLD_AGENT: Final = (
-    "This agent is too old to check who made the message of a task that runs again: whoever controls this server could have it run other "
+    "This agent is too old to verify the author of the message of a retried task: anyone who controls this server could make it run other "
     "functions. Update the z4j packages of this application."
 )
 

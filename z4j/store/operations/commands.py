@@ -141,5 +141,9 @@ def finish_command(
 def expire_commands(db: Connection, at: int) -> list[str]:
     """Ends every command that no agent took in time (`expired`), or that was handed to an agent which has not answered (`unknown`: an
     answer that comes later still counts). Returns their ids."""
-    params = {"at": at, "silent": at - SILENT_US, "detail": json.dumps({"error": "it was handed to an agent that has not answered"})}
+    params = {
+        "at": at,
+        "silent": at - SILENT_US,
+        "detail": json.dumps({"error": "outcome unknown: it was sent to an agent that did not report a result"}),
+    }
     return [row[0] for row in db.execute(SQL["expire_commands"], params).fetchall()]

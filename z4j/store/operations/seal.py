@@ -46,14 +46,14 @@ class Seal:
             return json.loads(self._load(makes=False).decrypt(data[:_NONCE], data[_NONCE:], about.encode()))
         except (InvalidTag, ValueError, FileNotFoundError) as error:
             raise SealError(
-                f"The stored values of {about} cannot be decrypted with {self.path}. Nothing was sent.",
-                "Restore values.key from a backup, or type the values again.",
+                f"The stored values of {about} could not be decrypted with {self.path}. Nothing was sent.",
+                "Restore values.key from a backup, or enter the values again.",
             ) from error
 
     def _load(self, *, makes: bool) -> AESGCM:
         if self._aead is None:
             key = files.load_or_create(self.path, secrets.token_bytes(32)) if makes else self.path.read_bytes()
             if len(key) != 32:
-                raise SealError(f"{self.path} is not a key of 32 bytes. Nothing was stored.", "Restore it from a backup.")
+                raise SealError(f"{self.path} is not a 32-byte key. Nothing was stored.", "Restore it from a backup.")
             self._aead = AESGCM(key)
         return self._aead

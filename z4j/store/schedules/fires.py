@@ -139,7 +139,7 @@ def is_running(db: Connection, schedule_id: int, app_id: int, engine: str, due_a
 
 def supersede(db: Connection, schedule_id: int, due_at: int) -> None:
     """Older fires that still wait are let go for this one."""
-    db.execute(SQL["supersede"], {"schedule_id": schedule_id, "due_at": due_at, "error": "a newer one was due before an agent came"})
+    db.execute(SQL["supersede"], {"schedule_id": schedule_id, "due_at": due_at, "error": "a newer run was due before an agent connected"})
 
 
 async def list_open(store: Store, app_id: int) -> list[OpenFire]:
@@ -150,7 +150,7 @@ async def list_open(store: Store, app_id: int) -> list[OpenFire]:
         try:
             facts[10:12] = schedules.open_arguments(store.seal, app, key, facts[10], facts[11], sealed)
         except SealError as error:
-            _log.error("fire %s is not handed over: %s", facts[0], error)
+            _log.error("fire %s was not sent: %s", facts[0], error)
             continue
         found.append(OpenFire(*facts))
     return found

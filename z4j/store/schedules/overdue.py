@@ -34,7 +34,7 @@ def write_missed(db: Connection, at: int) -> int:
 
 
 def _write(db: Connection, id: int, timing: Timing, due_at: int, until: int, left_at: int | None) -> int:
-    said = "its scheduler is connected and did not fire it" if left_at is None else "no process that fires it was connected"
+    said = "its scheduler was connected but did not run it" if left_at is None else "no process that runs it was connected"
     count, due = 0, due_at
     while due <= until and count < AT_ONCE:
         fires.put_missed(db, id, due, said)

@@ -29,7 +29,7 @@ def copy_database(path: Path, target: Path) -> None:
     A part that a killed copy left behind is removed by the next copy to the same name.
     """
     if target.exists():
-        raise StoreError(f"{target} exists already; nothing was written.", "Choose another name for the copy.")
+        raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.")
     part = target.with_name(f"{target.name}.part")
     try:
         with _own(part):
@@ -43,9 +43,9 @@ def copy_database(path: Path, target: Path) -> None:
                 os.close(fd)
             files.publish(part, target)
     except FileExistsError as error:
-        raise StoreError(f"{target} exists already; nothing was written.", "Choose another name for the copy.") from error
+        raise StoreError(f"{target} already exists. Nothing was written.", "Choose another file name.") from error
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"The copy to {target} failed: {error}. The database itself is untouched.") from error
+        raise StoreError(f"The copy to {target} failed: {error}. The database was not changed.") from error
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def _own(part: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreError(f"Another copy to {part} is being written. Nothing was changed.", "Wait for it.") from error
+            raise StoreError(f"Another copy is being written to {part}. No changes were made.", "Wait until it is complete.") from error
         os.fchmod(fd, 0o600)
         os.ftruncate(fd, 0)
         try:

@@ -100,7 +100,7 @@ class Store:
         """Run several in order and return their results after the last commit. Others may be committed between two of them, and so may
         the earlier ones when a later one raises: only for what may be done again from the start."""
         if not self._is_open:
-            raise StoreError("The database is closed; nothing was written.", "Start the server again.")
+            raise StoreError("The database is closed. Nothing was written.", "Start the server again.")
         job = Job(steps, durable, lane)
         self._turns.put(job)
         # Shielded: a caller that goes away must not look like a failure to the others of its group.

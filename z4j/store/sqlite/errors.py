@@ -21,11 +21,11 @@ BY_CODE: Final[dict[int, type[StoreError]]] = {
     sqlite3.SQLITE_PERM: StoreUnavailable,
 }
 HINTS: Final[dict[type[StoreError], str]] = {
-    StoreDamaged: "Run `z4j doctor`, stop the server, keep a copy of the data folder, and restore a backup.",
-    StoreFull: "Make room on the disk of the data folder.",
-    StoreBusy: "Try again. If it stays so, another program holds the database.",
+    StoreDamaged: "Run `z4j doctor`, stop the server, copy the data folder, and restore a backup.",
+    StoreFull: "Free some space on the disk of the data folder.",
+    StoreBusy: "Try again. If the problem persists, another program has locked the database.",
     StoreUnavailable: "Check the disk, the permissions of the data folder, and the limit of open files.",
-    StoreError: "The server's log has the details.",
+    StoreError: "See the server's log for details.",
 }
 
 
@@ -36,7 +36,7 @@ def not_read(error: Exception) -> StoreError:
 
 def not_written(error: BaseException) -> StoreError:
     """A write that failed; its transaction was undone."""
-    return _told(error, "The database did not take the change", " It was undone.")
+    return _told(error, "Writing to the database failed", " The change was rolled back.")
 
 
 def _told(error: BaseException, what: str, after: str = "") -> StoreError:

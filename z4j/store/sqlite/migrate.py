@@ -38,8 +38,8 @@ def version(path: Path) -> int:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.DatabaseError as error:
         raise StoreError(
-            f"{path} is not a z4j database ({error}). Nothing was changed.",
-            "Point --data at another folder, or restore a backup.",
+            f"{path} is not a z4j database ({error}). No changes were made.",
+            "Choose another folder with --data, or restore a backup.",
         ) from error
     finally:
         db.close()
@@ -52,8 +52,8 @@ def check(path: Path) -> None:
         raise _newer(path, found, wanted)
     if found < wanted:
         raise StoreError(
-            f"The database {path} has schema {found}, this release needs {wanted}. Nothing was changed.",
-            "Run `z4j migrate`; it keeps a copy first.",
+            f"The database {path} has schema {found}, but this release requires schema {wanted}. No changes were made.",
+            "Run `z4j migrate`. It makes a copy first.",
         )
 
 
@@ -88,8 +88,8 @@ def migrate(path: Path) -> int:
             db.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
     except sqlite3.Error as error:
         raise StoreError(
-            f"The database {path} could not be migrated: {error}. The step that failed was undone.",
-            "Check the disk and try again; the copy made before is beside it.",
+            f"The database {path} could not be migrated: {error}. The failed step was rolled back.",
+            "Check the disk and try again. The copy made before is in the same folder.",
         ) from error
     finally:
         db.close()
@@ -98,6 +98,6 @@ def migrate(path: Path) -> int:
 
 def _newer(path: Path, found: int, wanted: int) -> StoreError:
     return StoreError(
-        f"The database {path} has schema {found}, made by a newer release; this one knows up to {wanted}. Nothing was changed.",
-        "Start the newer release, or restore a backup made with this one.",
+        f"The database {path} has schema {found} of a newer release; this release supports up to schema {wanted}. No changes were made.",
+        "Start the newer release, or restore a backup made with this release.",
     )

@@ -68,7 +68,7 @@ def position(text: str) -> Position:
     """The reverse of `cursor`. Raises BadInput."""
     at, _, id = text.partition("-")
     if not (at.isascii() and at.isdigit() and id.isascii() and id.isdigit() and len(text) < 40):
-        raise BadInput("This page of the list does not exist.", "Open the list again from its beginning.")
+        raise BadInput("This page of the list does not exist.", "Open the first page of the list.")
     return min(int(at), END_OF_TIME), min(int(id), END_OF_TIME)
 
 
@@ -76,7 +76,7 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
     """The filter as numbers for SQL; None when it names something no task has. Raises BadInput for an unknown state."""
     unknown = [state for state in f.states if state not in STATES]
     if unknown:
-        raise BadInput(f"There is no state “{unknown[0]}”.", f"States are: {', '.join(STATES)}.")
+        raise BadInput(f"Unknown state “{unknown[0]}”.", f"States are: {', '.join(STATES)}.")
     wanted = {
         "name": f.name, "queue": f.queue, "engine": f.engine, "worker": f.worker, "environment": f.environment,
     }  # fmt: skip

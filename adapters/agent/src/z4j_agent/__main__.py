@@ -9,11 +9,13 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 all is well, 1 there are warnings, 2 there are errors."""
-    parser = argparse.ArgumentParser(prog="python -m z4j_agent", description="The z4j agent's own commands.")
+    parser = argparse.ArgumentParser(prog="python -m z4j_agent", description="Commands of the z4j agent.")
     commands = parser.add_subparsers(dest="command", required=True)
-    doctor = commands.add_parser("doctor", help="say whether this application's agent reaches its server, and what is amiss")
+    doctor = commands.add_parser(
+        "doctor", help="check the connection to the server and the configuration, and print a remedy for each problem"
+    )
     doctor.add_argument("--json", action="store_true", help="write JSON instead of text")
-    doctor.add_argument("target", nargs="?", default="", metavar="module:object", help="the application, imported as it is when it runs")
+    doctor.add_argument("target", nargs="?", default="", metavar="module:object", help="the application; it is imported as in production")
     asked = parser.parse_args(arguments)
     from z4j_agent.doctor.doctor import as_json, as_text, examine, exit_code
 

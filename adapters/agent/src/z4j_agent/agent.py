@@ -342,17 +342,17 @@ class Agent:
             try:
                 prepare_folder(folder)
                 if is_network(folder):
-                    raise SpoolUnusable(f"spool folder {folder} lies on a network file system, which cannot be relied on")
+                    raise SpoolUnusable(f"spool folder {folder} is on a network file system, which is not reliable")
                 self.spool_name = folder_name(folder)
             except (SpoolUnusable, OSError) as error:
                 self._note(str(error))
                 continue
             if self.notes:
-                self._note(f"events wait in {folder} instead, {limit >> 20} MB at most, and do not survive a restart of the host")
+                self._note(f"events are stored in {folder} instead, {limit >> 20} MB at most, and are lost when the host restarts")
             sink.use(folder)
             spool = Spool(folder, self.origin)
             return spool, Shipper(folder, limit, spool.append)
-        self._note("events wait in memory and are lost with this process; give it a writable folder in Z4J_SPOOL")
+        self._note("events are stored in memory and are lost when this process ends; set Z4J_SPOOL to a writable folder")
         self.spool_name = self.boot
         memory = MemorySpool(self.origin)
         return memory, memory

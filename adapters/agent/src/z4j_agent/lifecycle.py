@@ -79,7 +79,7 @@ def start(
             app=app, environment=environment, allow=allow, denied=denied, url=url, spool=spool, is_plaintext_allowed=is_plaintext_allowed
         )
         if settings is None:
-            log.info("z4j is off: Z4J_URL is not set")
+            log.info("z4j is disabled: Z4J_URL is not set")
             return None
         if _agent is None:
             from z4j_agent.agent import Agent
@@ -90,7 +90,7 @@ def start(
             _add(_agent, part)
     except BadSettings as error:
         sink.use_default(spool)
-        log.error("z4j is off: %s", error)
+        log.error("z4j is disabled: %s", error)
     except Exception as error:
         let_through(error)
         faults.report("start", error)

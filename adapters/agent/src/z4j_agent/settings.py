@@ -39,9 +39,9 @@ class SealKey:
         try:
             secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except (binascii.Error, ValueError) as error:
-            raise BadSettings("the seal key after the dot of Z4J_URL is not base64; paste the whole connection string") from error
+            raise BadSettings("the seal key after the dot of Z4J_URL is not base64; set the complete connection string") from error
         if len(secret) != 32:
-            raise BadSettings("the seal key after the dot of Z4J_URL is incomplete; paste the whole connection string")
+            raise BadSettings("the seal key after the dot of Z4J_URL is incomplete; set the complete connection string")
         return cls(hashlib.sha256(secret).hexdigest()[:8], secret)
 
     def __repr__(self) -> str:
@@ -100,20 +100,20 @@ class Settings:
         try:
             parts = urlsplit(text)
         except ValueError as error:
-            raise BadSettings("Z4J_URL is no URL; paste the connection string as it was printed") from error
+            raise BadSettings("Z4J_URL is not a URL; set the connection string as it was printed") from error
         is_tls = parts.scheme == "z4j"
         if parts.scheme not in ("z4j", "z4j+ws"):
-            raise BadSettings("Z4J_URL begins with neither z4j:// nor z4j+ws://; paste the connection string as it was printed")
+            raise BadSettings("Z4J_URL does not begin with z4j:// or z4j+ws://; set the connection string as it was printed")
         try:
             host, port = parts.hostname or "", parts.port or 7700
         except ValueError as error:
-            raise BadSettings("Z4J_URL has a port that is no number") from error
+            raise BadSettings("the port in Z4J_URL is not a number") from error
         token, _, seal = (parts.username or "").partition(".")
         if not host or not token:
-            raise BadSettings("Z4J_URL lacks a host or a token; paste the connection string as it was printed")
+            raise BadSettings("Z4J_URL has no host or no token; set the connection string as it was printed")
         if not is_tls and host not in LOOPBACK and not is_plaintext_allowed:
             raise BadSettings(
-                f"Z4J_URL asks for a plaintext connection to {host}, which would show the token to the network; use z4j:// (TLS)"
+                f"Z4J_URL requests a plaintext connection to {host}, which would expose the token to the network; use z4j:// (TLS)"
             )
         level = allow if allow is not None else environ.get("Z4J_ALLOW", "operate")
         if level not in LEVELS:
@@ -121,7 +121,7 @@ class Settings:
         try:
             limit = int(environ.get("Z4J_SPOOL_LIMIT_MB", "256")) * 1024 * 1024
         except ValueError as error:
-            raise BadSettings("Z4J_SPOOL_LIMIT_MB is no whole number") from error
+            raise BadSettings("Z4J_SPOOL_LIMIT_MB is not a whole number") from error
         listed = (*denied, *_words(environ.get("Z4J_DENIED", "")))
         base = spool or Path(environ.get("Z4J_SPOOL") or default_spool())
         return cls(
@@ -154,9 +154,9 @@ def _pin(text: str) -> bytes | None:
     try:
         pin = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError) as error:
-        raise BadSettings("the pin in Z4J_URL is not base64; paste the connection string as it was printed") from error
+        raise BadSettings("the pin in Z4J_URL is not base64; set the connection string as it was printed") from error
     if len(pin) != 32:
-        raise BadSettings("the pin in Z4J_URL is not a SHA-256; paste the connection string as it was printed")
+        raise BadSettings("the pin in Z4J_URL is not a SHA-256 hash; set the connection string as it was printed")
     return pin
 
 

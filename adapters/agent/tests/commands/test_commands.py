@@ -115,7 +115,7 @@ def test_the_owner_has_the_last_word(make_settings: Make) -> None:
         return why_not(make_settings(**options), action)
 
     assert why("cancel_task") is None
-    assert why("dance") == ("this agent does not know dance", "action.unknown")
+    assert why("dance") == ("this agent does not support dance", "action.unknown")
     assert "only 'read'" in str(why("retry_task", allow="read"))
     assert "only 'operate'" in str(why("terminate_task"))
     assert why("terminate_task", allow="all") is None

@@ -39,11 +39,11 @@ def test_what_an_edit_makes(args: list[Any], kwargs: dict[str, Any], edit: dict[
 
 @pytest.mark.parametrize(("args", "kwargs", "edit", "words"), [
     ([], {}, {"args": {"1": "x"}}, "position 2"),
-    ([], {}, {"args": {"x": "x"}}, "no number"),
-    ([], {}, {"args": {"-1": "x"}}, "no number"),
-    ([], {}, {"args": ["x"]}, "cannot be understood"),
-    ([], {}, {"kwargs": "x"}, "cannot be understood"),
-    ([], {}, {"kwargs": {"pw": MASK}}, "pw is masked and there is no stored value"),
+    ([], {}, {"args": {"x": "x"}}, "not a number"),
+    ([], {}, {"args": {"-1": "x"}}, "not a number"),
+    ([], {}, {"args": ["x"]}, "edit is not valid"),
+    ([], {}, {"kwargs": "x"}, "edit is not valid"),
+    ([], {}, {"kwargs": {"pw": MASK}}, "pw is masked, and no stored value exists"),
     ([], {"token=s3cr3t-s3cr3t": 1}, {"kwargs": {f"token={MASK}": 2}}, "masked name"),
     ([[]], {}, {"args": {"0": [MASK]}}, "item 1"),
     ([{}], {}, {"args": {"0": {"pw": MASK}}}, "pw is masked"),

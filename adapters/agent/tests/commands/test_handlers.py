@@ -217,7 +217,7 @@ def test_what_is_shown_is_bounded_and_json(ask: Ask, adapter: Telling, limit: in
     ("purge_queue", {"queue": "mail", "place": "moon"}, "one of waiting"),
     ("peek_queue", {"queue": "mail", "limit": "many"}, "limit is not a number"),
     ("resize_worker", {"by": True}, "by is not a number"),
-    ("run_task", {"name": "mail.send", "args": {}, "new_id": NEW}, "args is a list"),
+    ("run_task", {"name": "mail.send", "args": {}, "new_id": NEW}, "args must be a list"),
     ("run_task", {"name": "mail.send", "kwargs": [], "new_id": NEW}, "kwargs an object"),
     ("run_task", {"name": "mail.send"}, "lacks new_id"),
     ("edit_task", {"new_id": NEW, "edit": {"args": {"9": "b"}}}, "position 10"),

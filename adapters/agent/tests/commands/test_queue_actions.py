@@ -77,9 +77,9 @@ def test_a_task_that_cannot_be_written_stays(agent: Agent, monkeypatch: pytest.M
     written = Written(agent, monkeypatch, room=3)
     answer = purge(agent, "fake", "mail", [written.entry("t1"), written.entry("t2"), written.entry("t3")])
     assert answer["tasks"] == 2
-    assert "stay in the queue" in answer["note"]
+    assert "remain in the queue" in answer["note"]
     assert "take t3" not in written.said
-    with pytest.raises(Refused, match="stay in the queue"):
+    with pytest.raises(Refused, match="remain in the queue"):
         purge(agent, "fake", "mail", [written.entry("t3")])
     assert "take t3" not in written.said
 

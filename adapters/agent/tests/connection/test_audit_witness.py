@@ -60,12 +60,12 @@ def test_a_heartbeat_reports_what_is_on_disk_and_newer_fields_are_kept(tmp_path:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (head(9, extends=False), "does not hold row 5"),
-        (head(3, extends=True), "now the log ends at row 3"),
-        (head(5, "b", extends=True), "row 5 is not the one"),
+        (head(9, extends=False), "row 5 is missing or differs"),
+        (head(3, extends=True), "the log now ends at row 3"),
+        (head(5, "b", extends=True), "row 5 differs from the one"),
         (head(9, key_id="other", extends=True), "key other"),
-        ({"seq": 0, "extends": False}, "no signed head at all"),
-        (None, "no signed head at all"),
+        ({"seq": 0, "extends": False}, "no signed head"),
+        (None, "no signed head"),
     ],
 )
 @pytest.mark.parametrize("has_folder", [True, False])
@@ -154,9 +154,9 @@ def test_the_agent_reports_a_log_that_was_rolled_back(
     assert gateway.hellos[1]["audit_head"] == {"seq": 12, "digest": "b" * 64}
     [fault] = until(lambda: [record for record in gateway.records if record[0] == "fault"])
     assert fault[3]["where"] == "audit head"
-    assert "row 12 was shown here, and now the log ends at row 7" in fault[3]["error"]
+    assert "row 12 was received here, but the log now ends at row 7" in fault[3]["error"]
     assert faults.total == 1
-    assert "was cut or rewritten" in caplog.text
+    assert "was truncated or rewritten" in caplog.text
     assert json.loads((folder / BROKEN).read_text())["seq"] == 12
     assert agent.append(records.started("fake", "t", 0, 1, agent.run, "n", "q"))
     assert agent.flush(8)  # the host's events go on

@@ -228,7 +228,7 @@ def test_a_refused_token_waits_for_minutes(gateway: Any, start: Any, until: Unti
         gateway.port, gateway.server = made.port, made.server
     agent = start()
     agent.connect()
-    until(lambda: "refuses this process" in caplog.text)
+    until(lambda: "refused this process" in caplog.text)
     tries = len(gateway.tokens)
     note(agent, 1)
     time.sleep(0.3)
@@ -354,7 +354,7 @@ def test_another_key_never_sees_the_token(tls_gateway: Any, start: Any, until: U
 
     agent = start(url=f"z4j://tok@127.0.0.1:{tls_gateway.port}{query}")
     agent.connect()
-    place = until(lambda: [place for place in faults.by_place if "prove who it is" in place])[0]
+    place = until(lambda: [place for place in faults.by_place if "identity of the server" in place])[0]
     assert faults.by_place[place][1] == ("PinMismatch" if query else "SSLCertVerificationError")
     assert tls_gateway.tokens == []
     assert agent._connection is not None

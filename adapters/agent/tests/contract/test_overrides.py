@@ -110,9 +110,9 @@ def test_what_is_masked_stays_and_what_was_changed_around_a_mask_is_refused() ->
     shown = f"postgres://{MASK}@db/x"
     assert merge_arguments(spec(args=[MASK, "post"], kwargs={"dsn": shown}), *old) == (["s3cret", "post"], old[1])
     for said in (spec(kwargs={"dsn": shown + "?ssl"}), spec(args=[f"not {MASK}"])):
-        with pytest.raises(Refused, match="was changed around a masked part; type it whole"):
+        with pytest.raises(Refused, match="was changed around a masked part; enter the complete value"):
             merge_arguments(said, *old)
-    with pytest.raises(Refused, match="args, item 3 is masked and there is no stored value"):
+    with pytest.raises(Refused, match="args, item 3 is masked, and no stored value exists"):
         merge_arguments(spec(args=["a", "b", MASK]), *old)
 
 

@@ -65,7 +65,7 @@ def test_a_mistake_in_the_settings_is_in_the_log_that_the_doctor_shows(tmp_path:
         text=True, timeout=60, check=True,
     )  # fmt: skip
     assert (ran.stdout, ran.stderr) == ("", "")
-    assert "z4j is off: Z4J_URL begins with neither" in (tmp_path / "new" / FILE).read_text()
+    assert "z4j is disabled: Z4J_URL does not begin with" in (tmp_path / "new" / FILE).read_text()
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_the_log_is_bounded(own: Sink, tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_disturbs_nobody(own: Sink, tmp_path: Path) -> None:
     own.use(tmp_path / "missing")
     own.write(logging.LogRecord("z4j_agent", logging.INFO, "", 0, "lost", None, None))
-    own.write(logging.LogRecord("z4j_agent", logging.INFO, "", 0, "%d", ("no number",), None))
+    own.write(logging.LogRecord("z4j_agent", logging.INFO, "", 0, "%d", ("not a number",), None))
     assert own.last(5) == []
 
 

@@ -234,9 +234,9 @@ def test_folder_that_is_a_link(tmp_path: Path) -> None:
 
 def test_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SpoolUnusable, match="not a folder"):
+    with pytest.raises(SpoolUnusable, match="a link or a file"):
         prepare_folder(tmp_path / "file")
-    with pytest.raises(SpoolUnusable, match="cannot be made"):
+    with pytest.raises(SpoolUnusable, match="cannot be created"):
         prepare_folder(tmp_path / "file" / "below")
 
 

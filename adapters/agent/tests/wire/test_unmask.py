@@ -99,12 +99,12 @@ LONG, WIDE = list(range(150)), {f"k{number}": number for number in range(150)}
 
 
 @pytest.mark.parametrize(("make", "old", "reason"), [
-    (lambda: f"postgres://eve:{MASK}@db/x", DSN, "it was changed around a masked part; type it whole"),
-    (lambda: SHOWN_DSN, 7, "it was changed around a masked part; type it whole"),
-    (lambda: [SHOWN_DSN], [], "it, item 1 is masked and there is no stored value to keep"),
-    (lambda: {f"x{MASK}": 1}, {"xy": 1}, "it has a masked key that is not one of the stored value; type it whole"),
-    (lambda: [7, *shown(LONG)[1:]], LONG, "it was not shown whole; type it whole"),
-    (lambda: shown(WIDE) | {"k0": 7}, WIDE, "it was not shown whole; type it whole"),
+    (lambda: f"postgres://eve:{MASK}@db/x", DSN, "it was changed around a masked part; enter the complete value"),
+    (lambda: SHOWN_DSN, 7, "it was changed around a masked part; enter the complete value"),
+    (lambda: [SHOWN_DSN], [], "it, item 1 is masked, and no stored value exists"),
+    (lambda: {f"x{MASK}": 1}, {"xy": 1}, "it has a masked key that the stored value does not have; enter the complete value"),
+    (lambda: [7, *shown(LONG)[1:]], LONG, "it was not shown completely; enter the complete value"),
+    (lambda: shown(WIDE) | {"k0": 7}, WIDE, "it was not shown completely; enter the complete value"),
 ])  # fmt: skip
 def test_what_is_refused(make: Callable[[], Any], old: Any, reason: str) -> None:
     with pytest.raises(CannotUnmask) as caught:

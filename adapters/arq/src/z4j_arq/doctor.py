@@ -20,39 +20,39 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
     if once and not getattr(worker, "_job_completion_wait", 0):
         yield Finding(
             "warning",
-            f"A worker that is stopped cancels what runs at once, and what may be tried only once is lost by that: {_some(once)}.",
-            "Let it finish first (job_completion_wait), or allow a second try (max_tries; a cron job has one unless told otherwise).",
+            f"A worker that stops cancels its running jobs at once. Jobs with a single try are then lost: {_some(once)}.",
+            "Let it finish first (job_completion_wait), or allow a second try (max_tries; the default for cron jobs is one).",
         )
     if worker.in_progress_timeout_s > LONG_CLAIM_S:
         yield Finding(
             "warning",
-            f"A job whose worker was killed runs again only after {worker.in_progress_timeout_s:g} s: the longest time limit and 10 s.",
-            "Give the few functions that take long a limit of their own on a worker and a queue of their own.",
+            f"A job of a killed worker runs again only after {worker.in_progress_timeout_s:g} s: the longest time limit plus 10 s.",
+            "Run the few long functions, with their own limit, on a separate worker and queue.",
         )
     if not worker.retry_jobs:
         yield Finding(
             "warning",
-            "With retry_jobs off, what a stopped worker cancels has failed, and Retry is a failure like any other.",
-            "Leave retry_jobs on and set max_tries=1 where nothing may run twice.",
+            "retry_jobs is disabled: jobs that a stopping worker cancels fail, and Retry counts as a failure.",
+            "Enable retry_jobs, and set max_tries=1 where a job must not run twice.",
         )
     if 0 < worker.expires_extra_ms < SHORT_WAIT_MS:
         yield Finding(
             "warning",
-            f"A job that waits {worker.expires_extra_ms / 1000:g} s longer than it was meant to expires, and arq keeps nothing of it.",
+            f"A job expires {worker.expires_extra_ms / 1000:g} s after its scheduled time, and arq stores no record of it.",
             "Raise expires_extra_ms, here and in create_pool.",
         )
     everywhere = [job.name for job in worker.cron_jobs if not job.unique and not job.job_id]
     if everywhere:
         yield Finding(
             "warning",
-            f"Every worker of this queue runs these cron jobs, each for itself: {_some(everywhere)}.",
-            "Leave unique on, unless that is what you want.",
+            f"Each worker of this queue runs its own copy of these cron jobs: {_some(everywhere)}.",
+            "Enable unique, unless that is intended.",
         )
     if not worker.keep_result_s and not worker.keep_result_forever:
         yield Finding(
             "warning",
-            "arq keeps no results here: what became of a task whose end was not reported cannot be found out.",
-            "Keep them for some minutes (keep_result).",
+            "arq stores no results here. The outcome of a task whose end was not reported cannot be determined.",
+            "Keep results for a few minutes (keep_result).",
         )
 
 
@@ -78,8 +78,8 @@ class Doctor(ArqPart):
             found.append(
                 Finding(
                     "warning",
-                    "Jobs are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
-                    "Give Redis a password, or the workers a serialiser that is not pickle (job_serializer, job_deserializer).",
+                    "Jobs are pickles, and this Redis has no password. Anyone who can reach it can run code in the workers.",
+                    "Set a Redis password, or use a serializer other than pickle (job_serializer, job_deserializer).",
                 )
             )
         return found

@@ -195,14 +195,14 @@ class WorkerCommands(CeleryPart):
         """The pool alone where `worker_pool_restarts` allows it, else the whole worker, as at SIGHUP. Raises Unsupported."""
         if _worker(self.first).app.conf.worker_pool_restarts:
             _ask(self.first, "pool_restart")
-            return {"note": "the pool's processes begin anew; code is not loaded again"}
+            return {"note": "the pool's processes are restarted; code is not reloaded"}
         handler = signal.getsignal(signal.SIGHUP)
         if "restart_worker" not in getattr(handler, "__qualname__", ""):
-            raise Unsupported("this worker runs at a terminal or within another program, so it cannot begin itself anew")
+            raise Unsupported("started from a terminal or inside another program; it cannot restart itself")
         if sys.argv[0].endswith("__main__.py"):  # found by experiment: Celery runs its own arguments again, and that file runs with -m only
-            raise Unsupported("this worker was started as `python -m celery`, and Celery can only start its `celery` command anew")
+            raise Unsupported("started as `python -m celery`; Celery can only restart its `celery` command")
         os.kill(os.getpid(), signal.SIGHUP)  # its handler stops the worker as above
-        return {"note": "the worker finishes what it runs and begins anew with the code as it is now"}
+        return {"note": "the worker finishes its running tasks and restarts with the current code"}
 
     def resize_worker(self, by: int) -> dict[str, Any]:
         """Raises Unsupported, Refused. In the worker's own thread: found by experiment, billiard asserts that its pool does not become

@@ -32,22 +32,24 @@ def _of_safety(conf: Any) -> Iterator[Finding]:
     if {"pickle", "application/x-python-serialize"} & set(conf.accept_content or ()):
         yield Finding(
             "warning",
-            "This worker accepts pickle: whoever can write to the broker can run code here.",
-            "Send JSON, and take pickle out of accept_content.",
+            "This worker accepts pickle. Anyone who can write to the broker can run code here.",
+            "Send JSON, and remove pickle from accept_content.",
         )
     if conf.task_always_eager:
-        yield Finding("warning", "task_always_eager: tasks run where they are sent, and no worker sees them.", "Set it in tests only.")
+        yield Finding(
+            "warning", "task_always_eager is enabled: tasks run in the calling process, not in a worker.", "Set it in tests only."
+        )
 
 
 def _of_ends(conf: Any) -> Iterator[Finding]:
     if conf.task_acks_late and not conf.task_reject_on_worker_lost:
         yield Finding(
             "warning",
-            "acks_late without reject_on_worker_lost: the task of a killed child is acknowledged and does not run again.",
-            "Set task_reject_on_worker_lost, if your tasks may run twice.",
+            "acks_late is enabled without reject_on_worker_lost: the task of a killed child is acknowledged and does not run again.",
+            "Enable task_reject_on_worker_lost if your tasks may run twice.",
         )
     if conf.task_time_limit is None:
-        yield Finding("warning", "No time limit: a task that hangs occupies its process for ever.", "Set task_time_limit.")
+        yield Finding("warning", "No time limit is set: a task that hangs occupies its process permanently.", "Set task_time_limit.")
 
 
 def _of_broker(conf: Any, broker: str) -> Iterator[Finding]:
@@ -57,22 +59,22 @@ def _of_broker(conf: Any, broker: str) -> Iterator[Finding]:
         if conf.task_acks_late and limit is not None and limit > longest:
             yield Finding(
                 "error",
-                f"A task may run for {limit:g} s; after {longest:g} s Redis gives its message to another worker: two run at once.",
+                f"Tasks may run for {limit:g} s, but Redis redelivers their messages after {longest:g} s: a task can run twice at once.",
                 "Set visibility_timeout in broker_transport_options above the longest time limit.",
             )
         if conf.task_default_priority is not None or conf.task_queue_max_priority is not None:
             yield Finding(
                 "warning",
-                "Priorities are set and the broker is a Redis, where 0 comes first and 9 last, as nowhere else.",
-                "Check their sense.",
+                "Priorities are set and the broker is Redis, where 0 is the highest priority and 9 the lowest, unlike in other brokers.",
+                "Check the priorities.",
             )
     if broker == "amqp" and conf.task_default_queue_type == "quorum" and conf.task_queue_max_priority is not None:
-        yield Finding("warning", "Quorum queues do not order by priority as classic ones do.", "Use queues of different names.")
+        yield Finding("warning", "Quorum queues do not support priorities as classic queues do.", "Use a separate queue for each priority.")
     if broker in NO_FANOUT or not conf.worker_enable_remote_control:
         yield Finding(
             "warning",
-            "Workers cannot be told together: a cancellation reaches only the worker z4j asks.",
-            "Leave worker_enable_remote_control on, with Redis or RabbitMQ as the broker.",
+            "Remote control is not available: a cancellation reaches only the worker that receives z4j's command.",
+            "Enable worker_enable_remote_control, with Redis or RabbitMQ as the broker.",
         )
 
 
@@ -81,25 +83,27 @@ def _of_results(app: Any) -> Iterator[Finding]:
     if kind in ("DisabledBackend", "RPCBackend"):
         yield Finding(
             "ok",
-            "No results are kept that can be asked for: what became of the tasks of a vanished worker is known only from its own reports.",
-            "Set result_backend to a store, such as a Redis.",
+            "No result backend can be queried: the outcome of tasks of a vanished worker is known only from its own reports.",
+            "Set result_backend to a store such as Redis.",
         )
 
 
 def _of_worker(consumer: Any) -> Iterator[Finding]:
     conf, pool = consumer.app.conf, type(consumer.pool).__module__.rpartition(".")[2]
     if pool in TOO_LATE_FOR_LIMITS and (conf.task_time_limit or conf.task_soft_time_limit):
-        yield Finding("warning", f"The {pool} pool does not enforce time limits: a task that hangs stays.", "Use the prefork pool.")
+        yield Finding(
+            "warning", f"The {pool} pool does not enforce time limits: a task that hangs is not stopped.", "Use the prefork pool."
+        )
     if pool == "gevent" and conf.task_soft_time_limit:
-        yield Finding("warning", "The gevent pool knows no soft time limits.", "Set task_time_limit.")
+        yield Finding("warning", "The gevent pool does not support soft time limits.", "Set task_time_limit.")
     if str(consumer.app.connection_for_write().transport.driver_type) == "redis":
         ends = time.time() + _visibility(conf)
         late = [request for request in tuple(worker_state.reserved_requests) if request.eta and request.eta.timestamp() > ends]
         if late:
             yield Finding(
                 "warning",
-                f"{len(late)} tasks wait here for an eta beyond the visibility timeout: Redis gives them to other workers as well.",
-                "Raise visibility_timeout, or send them later.",
+                f"{len(late)} tasks in this worker have an eta beyond the visibility timeout: Redis also delivers them to other workers.",
+                "Raise visibility_timeout, or enqueue them later.",
             )
 
 

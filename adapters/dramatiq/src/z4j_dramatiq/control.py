@@ -65,7 +65,7 @@ class WorkerCommands(DramatiqPart):
             raise Unsupported("this process is no Dramatiq worker")
         parent = multiprocessing.parent_process()
         if parent is None or parent.pid != os.getppid():
-            raise Refused("no `dramatiq` command stands above this worker, so nobody could end it in order")
+            raise Refused("this worker was not started by `dramatiq`, so it cannot be shut down gracefully")
         worker_end.signal_after_answer(pid=os.getppid())
         return {"note": "the command ends with all its worker processes, which finish what they run"}
 

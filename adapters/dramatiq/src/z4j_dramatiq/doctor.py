@@ -21,23 +21,25 @@ def _of_middleware(state: BrokerState) -> Iterator[Finding]:
     if middleware and middleware[0] is not state.middleware:
         yield Finding(
             "error",
-            f"{type(middleware[0]).__name__} stands before z4j's middleware: what it skips or fails is not reported.",
+            f"{type(middleware[0]).__name__} runs before z4j's middleware: messages that it skips or fails are not reported.",
             "Call z4j_dramatiq.install(broker) after every add_middleware(..., before=...).",
         )
     if not any(isinstance(each, Retries) for each in middleware):
         yield Finding(
             "warning",
-            "Without the Retries middleware Dramatiq acknowledges a failed message as done: there is no dead letter of it.",
-            "Add Retries(max_retries=0) where nothing shall be tried again.",
+            "Without the Retries middleware Dramatiq acknowledges a failed message as done, without a dead letter.",
+            "Add Retries(max_retries=0) if messages must not be retried.",
         )
     if not any(isinstance(each, TimeLimit) for each in middleware):
         yield Finding(
-            "warning", "No TimeLimit middleware: a task that hangs occupies its thread for ever.", "Add TimeLimit(time_limit=600_000)."
+            "warning",
+            "The TimeLimit middleware is missing: a task that hangs occupies its thread permanently.",
+            "Add TimeLimit(time_limit=600_000).",
         )
     elif state.worker is not None and not state.is_booted:
         yield Finding(
             "warning",
-            "This worker was not started by the dramatiq command, so its time limits are not watched.",
+            "This worker was not started by the dramatiq command, so its time limits are not enforced.",
             'Call broker.emit_after("process_boot") before worker.start(), or use the command.',
         )
 
@@ -48,25 +50,25 @@ def _of_broker(broker: Any) -> Iterator[Finding]:
             if not broker.maintenance_chance:
                 yield Finding(
                     "error",
-                    "Maintenance is off: the messages of a worker that was killed never come back.",
-                    "Make the broker without maintenance_chance=0 in at least one process.",
+                    "Maintenance is disabled: messages of a killed worker are not requeued.",
+                    "Create the broker without maintenance_chance=0 in at least one process.",
                 )
         case "rabbitmq":
             if not broker.confirm_delivery:
                 yield Finding(
                     "warning",
-                    "RabbitMQ does not confirm what is enqueued: a message it refused is shown as queued and never runs.",
-                    "Make the broker with RabbitmqBroker(..., confirm_delivery=True).",
+                    "Publisher confirms are disabled: a message that RabbitMQ refuses is shown as queued and never runs.",
+                    "Create the broker with RabbitmqBroker(..., confirm_delivery=True).",
                 )
         case "stub":
-            yield Finding("warning", "The stub broker keeps its messages in this process's memory.", "Use it in tests only.")
+            yield Finding("warning", "The stub broker stores its messages in the memory of this process.", "Use it in tests only.")
 
 
 def _of_encoder() -> Iterator[Finding]:
     if isinstance(get_encoder(), PickleEncoder):
         yield Finding(
             "warning",
-            "This worker reads pickle: whoever can write to the broker can run code here.",
+            "This worker reads pickle. Anyone who can write to the broker can run code here.",
             "Use Dramatiq's JSONEncoder, its default.",
         )
 

@@ -73,7 +73,7 @@ class WorkerCommands(HueyPart):
         """By SIGHUP: the consumer ends gracefully and runs its own command again (huey/consumer.py). Raises Unsupported, Refused."""
         _listening(self.serving()[0])
         worker_end.signal_after_answer(signal.SIGHUP)
-        return {"note": "it finishes what it runs and begins anew, with the code as it is now"}
+        return {"note": "it finishes its running tasks and restarts with the current code"}
 
     def _consumed(self, queue: str) -> HueyState:
         """The object that this process's consumer serves, where it has that queue. Raises Refused like `named`."""

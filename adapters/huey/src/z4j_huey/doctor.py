@@ -20,26 +20,26 @@ def _of_huey(huey: Any) -> Iterator[Finding]:
     if huey._immediate:
         yield Finding(
             "warning",
-            "Huey's immediate mode is on: tasks run inside the call that enqueues them, and no consumer sees them.",
-            "Turn it off outside of tests (immediate=False; Django turns it on with DEBUG).",
+            "Huey's immediate mode is enabled: tasks run in the calling process, not in a consumer.",
+            "Disable it outside of tests (immediate=False; Django enables it with DEBUG).",
         )
     if type(huey.serializer) is Serializer and _is_open(huey.storage):
         yield Finding(
             "warning",
-            "Tasks are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
-            "Give Redis a password, or the Huey object a SignedSerializer.",
+            "Tasks are pickles, and this Redis has no password. Anyone who can reach it can run code in the workers.",
+            "Set a Redis password, or use SignedSerializer for the Huey object.",
         )
     if hasattr(getattr(huey.storage, "lock", None), "fd"):  # one descriptor for all threads (huey/utils.py, FileLock)
         yield Finding(
             "warning",
-            "In this version of Huey the threads of one process can lock each other out of FileHuey's folder for ever.",
+            "In this version of Huey the threads of one process can deadlock on the folder of FileHuey.",
             "Upgrade Huey, or use SqliteHuey.",
         )
     if not huey.results:
         yield Finding(
             "warning",
-            "Huey keeps no results here: what became of a task whose end was not reported cannot be found out.",
-            "Leave results on (results=True), with a storage that lets them expire.",
+            "Huey stores no results here. The outcome of a task whose end was not reported cannot be determined.",
+            "Enable results (results=True), with a storage that expires them.",
         )
 
 
@@ -49,34 +49,34 @@ def _of_consumer(huey: Any, consumer: Any) -> Iterator[Finding]:
     if limited and consumer.worker_type == "thread":
         yield Finding(
             "warning",
-            f"Threads do not keep to a task's timeout, and say nothing of it: {_some(limited)}.",
-            "Use process or greenlet workers (-k), or ask task.check_timeout() inside the task.",
+            f"Thread workers ignore task timeouts without an error: {_some(limited)}.",
+            "Use process or greenlet workers (-k), or call task.check_timeout() inside the task.",
         )
     if huey._registry._periodic_tasks and consumer.periodic:
         yield Finding(
             "ok",
-            "This consumer enqueues the periodic tasks. Every further one does so too, and each of them runs once more then.",
+            "This consumer enqueues the periodic tasks. Every additional consumer does so too, and each task then runs several times.",
             "Start all consumers but one with --no-periodic.",
         )
     if not consumer._health_check:
         yield Finding(
             "warning",
-            "The health check is off: a worker that dies is not replaced, and a dead scheduler enqueues nothing more.",
-            "Leave it on (no --disable-health-check).",
+            "The health check is disabled: a worker that dies is not replaced, and a dead scheduler stops enqueueing.",
+            "Enable it (remove --disable-health-check).",
         )
     if consumer.worker_type in ("greenlet", "gevent"):
         monkey = sys.modules.get("gevent.monkey")
         if monkey is None or not monkey.is_module_patched("socket"):
             yield Finding(
                 "warning",
-                "Greenlets without gevent's patches run one after the other: each waits for the network alone.",
-                "Patch first thing (from gevent import monkey; monkey.patch_all()).",
+                "Greenlets without gevent's patches run one after another: network calls block all of them.",
+                "Apply the patches at startup (from gevent import monkey; monkey.patch_all()).",
             )
     path = str(getattr(huey.storage, "filename", "") or "")
     if path == ":memory:" or type(huey.storage).__name__ == "MemoryStorage":
         yield Finding(
             "warning",
-            f"This storage lives in the memory of process {os.getpid()}: no other process can enqueue here, and it ends with it.",
+            f"This storage is in the memory of process {os.getpid()}: other processes cannot use it, and it is lost with the process.",
             "Use Redis, SQLite or files.",
         )
 

@@ -19,26 +19,26 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
     if worker.serializer is DefaultSerializer and _is_open(worker.connection):
         yield Finding(
             "warning",
-            "Jobs are pickles, and this Redis asks for no password: whoever can reach it can run code in the workers.",
-            "Give Redis a password, or queues and workers the JSONSerializer.",
+            "Jobs are pickles, and this Redis has no password. Anyone who can reach it can run code in the workers.",
+            "Set a Redis password, or use JSONSerializer for queues and workers.",
         )
     if isinstance(worker, SimpleWorker):
         yield Finding(
             "warning",
-            "This worker runs tasks in its own process: a task that crashes takes it along, and a running one cannot be stopped.",
-            "Use a worker that forks, unless starting a process for every task costs too much.",
+            "This worker runs tasks in its own process: a task that crashes ends the worker, and a running task cannot be stopped.",
+            "Use a worker that forks, unless a process for every task is too expensive.",
         )
     if worker.default_result_ttl == 0:
         yield Finding(
             "warning",
-            "RQ keeps no results here: what became of a task whose end was not reported cannot be found out.",
-            "Keep them for some minutes (--results-ttl).",
+            "RQ stores no results here. The outcome of a task whose end was not reported cannot be determined.",
+            "Keep results for a few minutes (--results-ttl).",
         )
     if getattr(worker, "disable_default_exception_handler", False):
         yield Finding(
             "warning",
-            "RQ's own exception handler is off: failed jobs are in no registry, and only z4j knows of them.",
-            "Leave it on and add yours beside it.",
+            "RQ's own exception handler is disabled: failed jobs are in no registry, only in z4j.",
+            "Enable it, and add your handler to it.",
         )
 
 

@@ -152,7 +152,7 @@ class WorkerCommands(TaskiqPart):
             raise Unsupported("this process is no taskiq worker")
         manager = multiprocessing.parent_process()
         if manager is None or manager.pid != os.getppid():
-            raise Refused("this worker has no manager of taskiq's above it, so nobody could end it in order")
+            raise Refused("this worker was not started by taskiq's process manager, so it cannot be shut down gracefully")
         threading.Thread(target=_end, args=(os.getppid(), self.states), name="z4j-taskiq-end", daemon=True).start()
         return {"note": "its manager ends with all its worker processes; each finishes what it runs within its own time limit"}
 

@@ -25,16 +25,16 @@ def _findings_of(state: BrokerState) -> list[Finding]:
         found.append(
             Finding(
                 "warning",
-                "This worker does not hear a signal to stop while it waits for a message. z4j wakes it, but only while it is connected.",
-                "Wake its loop now and then: in a WORKER_STARTUP handler, call a function that calls loop.call_later(0.5, itself).",
+                "This worker does not handle stop signals while it waits for a message. z4j wakes it, but only while z4j is connected.",
+                "Wake its loop regularly: in a WORKER_STARTUP handler, call a function that calls loop.call_later(0.5, itself).",
             )
         )
     if type(broker.result_backend).__name__ == "DummyResultBackend":
         found.append(
             Finding(
                 "warning",
-                "This broker has no result backend: taskiq calls every task ready, and z4j cannot ask what became of a lost one.",
-                "Give the broker one: broker.with_result_backend(RedisAsyncResultBackend(url, result_ex_time=3600)).",
+                "This broker has no result backend: taskiq reports every task as ready, and the outcome of a lost task is unknown.",
+                "Set a result backend: broker.with_result_backend(RedisAsyncResultBackend(url, result_ex_time=3600)).",
             )
         )
     return found
@@ -44,17 +44,17 @@ def _of_a_list(broker: Any) -> list[Finding]:
     found = [
         Finding(
             "warning",
-            "A list has no acknowledgement: the tasks of a killed worker are gone.",
-            "Use RedisStreamBroker where a task must not be lost.",
+            "Redis lists have no acknowledgements: the tasks of a killed worker are lost.",
+            "Use RedisStreamBroker if tasks must not be lost.",
         )
     ]
     if _limits_reads(broker.connection_pool.connection_kwargs):
         found.append(
             Finding(
                 "error",
-                "The worker's wait for a message is cut off by redis-py's socket timeout: an idle worker crashes every few seconds "
-                "and takes its running tasks with it.",
-                "Make the broker with ListQueueBroker(url, socket_timeout=None).",
+                "redis-py's socket timeout interrupts the worker while it waits for a message: an idle worker crashes every few seconds "
+                "and its running tasks are lost.",
+                "Create the broker with ListQueueBroker(url, socket_timeout=None).",
             )
         )
     return found
@@ -76,24 +76,24 @@ def _of_a_stream(broker: Any) -> list[Finding]:
         found.append(
             Finding(
                 "warning",
-                "redis-py's socket timeout swallows the word to stop: a worker that waits for a message may not end.",
-                "Make the broker with RedisStreamBroker(url, socket_timeout=None).",
+                "redis-py's socket timeout suppresses the stop request: a worker that waits for a message may not end.",
+                "Create the broker with RedisStreamBroker(url, socket_timeout=None).",
             )
         )
     if broker.maxlen is None:
         found.append(
             Finding(
                 "warning",
-                "This stream is never trimmed: it keeps every message it ever had.",
-                "Make the broker with RedisStreamBroker(url, maxlen=100_000) or more than ever waits.",
+                "This stream is never trimmed and keeps every message.",
+                "Create the broker with RedisStreamBroker(url, maxlen=100_000) or a number above your largest backlog.",
             )
         )
     if getattr(broker, "unacknowledged_lock_timeout", 0) is None:
         found.append(
             Finding(
                 "warning",
-                "A worker that is killed while it takes over messages leaves a lock that never ends: nobody takes over any more.",
-                "Make the broker with RedisStreamBroker(url, unacknowledged_lock_timeout=60).",
+                "A worker that is killed while it reclaims messages leaves a lock that never expires: no worker can then reclaim any.",
+                "Create the broker with RedisStreamBroker(url, unacknowledged_lock_timeout=60).",
             )
         )
     return found

@@ -28,8 +28,8 @@ def test_what_is_read() -> None:
         (8, "*/61 * * * *", "Europe/Berlin", "odd"),
     ]
     assert {line.number: line.wrong for line in found if line.wrong} == {
-        7: "@reboot names no time",
-        9: "Minute: “61” is beyond 0 to 59",
+        7: "@reboot is not supported: it has no time",
+        9: "Minute: “61” is outside the range 0 to 59",
         10: "it names no command",
         12: "There is no time zone “Mars/Olympus”",
     }

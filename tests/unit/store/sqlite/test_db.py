@@ -67,7 +67,7 @@ async def test_a_failed_commit_is_told_to_every_caller(tmp_path: Path) -> None:
         db.execute("INSERT INTO fault (app_id, key, at, place, error, events) VALUES (99, 'k', 1, '', '', 1)")
 
     async with database(tmp_path) as store:
-        with pytest.raises(StoreError, match="undone"):
+        with pytest.raises(StoreError, match="rolled back"):
             await store.write(orphan)
         await store.write(put("after"))
         assert await keys(store) == ["after"]
@@ -134,7 +134,7 @@ async def test_a_copy_while_in_use(tmp_path: Path) -> None:
         assert stat.S_IMODE(os.stat(tmp_path / "copy.db").st_mode) == 0o600
         with pytest.raises(StoreError, match="exists"):
             await store.backup(tmp_path / "copy.db")
-        with pytest.raises(StoreError, match="untouched"):
+        with pytest.raises(StoreError, match="not changed"):
             await store.backup(tmp_path / "no" / "copy.db")
         await store.checkpoint()
     copy = Store(tmp_path / "copy.db")
@@ -216,7 +216,7 @@ def test_a_copy_is_made_before_a_database_is_changed(tmp_path: Path, monkeypatch
     assert [migrate.version(copy) for copy in copies] == [old]
     assert migrate.version(path) == new
     monkeypatch.setattr(migrate, "migrations", lambda: [*known, (new, ""), (new + 1, "CREATE TABLE a (x); CREATE TABLE more (id);")])
-    with pytest.raises(StoreError, match="undone"):
+    with pytest.raises(StoreError, match="rolled back"):
         migrate.migrate(path)
     assert migrate.version(path) == new
     db = sqlite3.connect(path)

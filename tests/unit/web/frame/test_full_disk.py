@@ -148,7 +148,7 @@ def test_what_cannot_be_written_is_refused_in_plain_words(shop: Shop) -> None:
     with shop.full():
         answer = made.client.post("/tasks/1/retry", data={}, headers=ORIGIN, follow_redirects=False)
         assert answer.status_code == 503
-        assert "It was undone." in answer.text
+        assert "The change was rolled back." in answer.text
         assert shop.commands() == []
         assert shop.frames == []
     made.post("/tasks/1/retry")

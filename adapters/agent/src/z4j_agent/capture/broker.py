@@ -153,7 +153,7 @@ def find_broker(broker: str, server: str, known: Mapping[str, str], what: str = 
             if fingerprint == server:
                 return identity
     raise Refused(
-        f"the {what} belongs to the broker {broker[:120]}, which this process does not use; nothing was sent or changed. "
+        f"the {what} belongs to the broker {broker[:120]}, which this process does not use; no changes were made. "
         "If it is the same broker under another address, give it one name in every process with Z4J_BROKER",
         check="broker.unknown",
     )

@@ -150,7 +150,8 @@ def open_original(blob: bytes, engine: str, task_id: str, environment: str, *, k
         return Opened(_open_sealed(blob, engine, task_id, _key(keys, key_id or "")), None)
     if kind in (_JSON, _ZLIB):
         raise CannotOpen(
-            "its original was kept by an older agent without a proof of who made it, so it is not sent again", check="original.proof"
+            "its original was stored by an older agent without proof of its author, so it cannot be sent again; no changes were made",
+            check="original.proof",
         )
     raise CannotOpen("the original has an unknown format", check="original.format")
 

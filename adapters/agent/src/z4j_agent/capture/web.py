@@ -30,7 +30,7 @@ def configure(values: Mapping[str, Any]) -> None:
     """
     named = {key.removeprefix("Z4J_"): value for key, value in values.items()}
     for key in sorted(named.keys() - KNOWN):
-        log.warning("the setting %s of z4j is not known and changes nothing; it may be misspelt", key)
+        log.warning("unknown z4j setting %s ignored; check its spelling", key)
     is_plaintext_allowed = bool(named.pop(PLAINTEXT, False))
     lifecycle.configure({f"Z4J_{key}": _text(value) for key, value in named.items()}, is_plaintext_allowed=is_plaintext_allowed)
 

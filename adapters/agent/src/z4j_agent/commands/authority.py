@@ -24,11 +24,11 @@ def why_not(settings: Settings, action: str) -> tuple[str, str] | None:
     """The owner's objection as (sentence, check), or None. The server cannot override it."""
     needed = ACTION_LEVEL.get(action) or SCHEDULE_LEVEL.get(action)
     if needed is None:
-        return f"this agent does not know {action[:40]}", "action.unknown"
+        return f"this agent does not support {action[:40]}", "action.unknown"
     if action in settings.denied:
         return f"the application denies {action} (Z4J_DENIED)", "owner.denied"
     if LEVELS.index(settings.allow) < LEVELS.index(needed):
-        return f"the application allows only {settings.allow!r} (Z4J_ALLOW); {action} needs {needed!r}", "owner.level"
+        return f"the application allows only {settings.allow!r} (Z4J_ALLOW); {action} requires {needed!r}", "owner.level"
     return None
 
 
@@ -48,13 +48,13 @@ def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, set
     `proofs` is what came with the command: an object of engine → proof.
     """
     if not name or len(name) > LONGEST_NAME:
-        raise Refused("the command names no task", check="task.unknown")
+        raise Refused("the command contains no task name", check="task.unknown")
     if adapter is not None and adapter.knows_task(name):
         return
     proof = proofs.get(engine) if isinstance(proofs, Mapping) else None
     if not is_name_proved(proof, engine, name, keys_of(settings)):
         raise Refused(
-            f"this application has not registered or enqueued {name[:80]}; nothing was run. Name it in install(functions=…), or have "
+            f"this application has not registered or enqueued {name[:80]}; nothing was run. Add it to install(functions=…), or let "
             "the application enqueue it once",
             check="task.unknown",
         )
@@ -78,7 +78,7 @@ def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) ->
         adapter.knows_queue(queue) or is_name_proved(proof, queue_of(adapter.engine), queue, keys_of(settings))
     )
     if not is_known:
-        raise Refused(f"this application does not use the queue {queue[:80] or '(no name)'}; nothing was changed", check="queue.unknown")
+        raise Refused(f"this application does not use the queue {queue[:80] or '(no name)'}; no changes were made", check="queue.unknown")
 
 
 def queue_of(engine: str) -> str:

@@ -88,26 +88,26 @@ class Commands:
     def handle(self, command: Command, now: int) -> None:
         """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
         if not _ID.fullmatch(command.id):  # it would become a line of the ledger, or several
-            faults.tell("command", "bad id", "a command whose id is not letters, digits and -._: was passed over; nothing was done")
+            faults.tell("command", "bad id", "a command was ignored: its id may only contain letters, digits and -._:")
             return
         try:
             self._handle(command, now)
         except Exception as error:
             let_through(error)
             faults.report(f"command {command.action[:40]}", error)
-            self._answer(command.id, "failed", {"error": f"{type(error).__name__} in the agent; nothing more is known"})
+            self._answer(command.id, "failed", {"error": f"{type(error).__name__} in the agent; the result is unknown"})
 
     def _handle(self, command: Command, now: int) -> None:
         begun = self._ledger.status(command.id)
         if begun is not None:
             if begun == ACCEPTED:
-                text = "the agent ended after it had begun; whether it was carried out is not known"
+                text = "the agent ended while it executed the command; the result is unknown"
                 self._answer(command.id, "unknown", {"error": text})
             else:
-                self._answer(command.id, begun, {"note": "delivered again; it had already ended so"})
+                self._answer(command.id, begun, {"note": "delivered again; this is the result of the first delivery"})
             return
         if command.expires_at <= now:
-            self._answer(command.id, "expired", {"error": "it reached the agent too late and was not carried out"})
+            self._answer(command.id, "expired", {"error": "the command expired before it reached the agent and was not executed"})
             return
         if (objection := why_not(self._settings, command.action)) is not None:
             self._answer(command.id, "refused", {"error": objection[0], "check": objection[1]})

@@ -43,12 +43,14 @@ def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any])
     for position, value in sorted(_mapping(edit, "args").items(), key=lambda item: _position(item[0])):
         index = _position(position)
         if index > len(new_args):
-            raise Refused(f"there is no argument before position {index + 1}")
+            raise Refused(f"no argument before position {index + 1}")
         old = new_args[index] if index < len(new_args) else ABSENT
         new_args[index : index + 1] = [merge_value(value, old, f"argument {index + 1}")]
     for name, value in _mapping(edit, "kwargs").items():
         if MASK in name and name not in new_kwargs:
-            raise Refused(f"{name[:80]} is a masked name; such an argument cannot be edited by itself", check="arguments.masked")
+            raise Refused(
+                f"{name[:80]} is a masked name; an argument with a masked name cannot be edited on its own", check="arguments.masked"
+            )
         new_kwargs[name] = merge_value(value, new_kwargs.get(name, ABSENT), name)
     dropped = edit.get("drop", [])
     for name in dropped if isinstance(dropped, list) else []:
@@ -89,13 +91,13 @@ def _is_known(name: Any) -> bool:
 def _mapping(edit: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = edit.get(key, {})
     if not isinstance(found, dict):
-        raise Refused("the edit cannot be understood")
+        raise Refused("the edit is not valid")
     return found
 
 
 def _position(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 5):
-        raise Refused("the edit names a position that is no number")
+        raise Refused("the edit contains a position that is not a number")
     return int(text)
 
 

@@ -59,13 +59,13 @@ class CommandParams:
         """One of the words, the first where the parameter is missing."""
         found = self.text(name, words[0])
         if found not in words:
-            raise Refused(f"{name} is one of {', '.join(words)}")
+            raise Refused(f"{name} must be one of {', '.join(words)}")
         return found
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         args, kwargs = self.command.params.get("args", []), self.command.params.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise Refused("args is a list and kwargs an object")
+            raise Refused("args must be a list and kwargs an object")
         if len(json.dumps((args, kwargs))) > MAX_ARGUMENTS:
             raise Refused(f"the arguments are larger than {MAX_ARGUMENTS // 1024} KB", check="arguments.size")
         return args, kwargs
@@ -92,7 +92,7 @@ class CommandParams:
         try:
             blob = base64.b64decode(self.text("original", ""), validate=True)
         except binascii.Error as error:
-            raise CannotOpen("the command carried no readable original", check="original.format") from error
+            raise CannotOpen("the command contained no readable original", check="original.format") from error
         task_id, name, queue = self.text("task_id"), self.text("name", ""), self.text("queue", "")
         opened = open_original(
             blob, self.command.engine, task_id, self.settings.environment,
@@ -105,9 +105,7 @@ class CommandParams:
             return Original(task_id, name, queue, opened.data, is_bound=False)
         for part, stated, own in (("name", name, bound.name), ("queue", queue, bound.queue)):
             if stated and stated != own:
-                raise CannotOpen(
-                    f"the command states the {part} {stated[:80]}, but the original is of {own[:80]}", check=f"original.{part}"
-                )
+                raise CannotOpen(f"the command has the {part} {stated[:80]}, but the original has {own[:80]}", check=f"original.{part}")
         broker = find_broker(bound.broker, bound.server, self.adapter.brokers())
         return Original(task_id, bound.name, self._moved(bound.queue), opened.data, broker)
 

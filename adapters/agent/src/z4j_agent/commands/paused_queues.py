@@ -80,7 +80,9 @@ class PausedQueues:
         """What a change starts from. Raises OSError while it is unknown: what is written then would end every other pause."""
         states, error = self._found()
         if error is not None:
-            raise OSError(f"the list of paused queues cannot be read ({error}); nothing was changed. Remove the file to begin anew.")
+            raise OSError(
+                f"the list of paused queues cannot be read ({error}). No changes were made. Delete the file to start with an empty list."
+            )
         return states
 
     def _found(self) -> tuple[States, Exception | None]:

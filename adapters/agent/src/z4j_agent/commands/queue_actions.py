@@ -12,7 +12,7 @@ from z4j_agent.capture.hooks import now
 from z4j_agent.contract.capabilities import Refused
 from z4j_agent.wire import records
 
-FULL: Final = "a task could not be written to the spool before it was removed; it and all behind it stay in the queue"
+FULL: Final = "a task could not be stored in the spool; this task and all tasks behind it remain in the queue"
 
 
 @dataclass(slots=True)

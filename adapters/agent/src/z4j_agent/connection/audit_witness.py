@@ -94,13 +94,13 @@ def _checked(said: Any) -> dict[str, Any] | None:
 
 def _what_is_wrong(kept: dict[str, Any], shown: dict[str, Any] | None, said: dict[str, Any] | None) -> str:
     if shown is None:
-        return f"row {kept['seq']} was shown here, and now the server has no signed head at all"
+        return f"row {kept['seq']} was received here, but the server now has no signed head"
     if shown["seq"] < kept["seq"]:
-        return f"row {kept['seq']} was shown here, and now the log ends at row {shown['seq']}"
+        return f"row {kept['seq']} was received here, but the log now ends at row {shown['seq']}"
     if shown["seq"] == kept["seq"] and shown["digest"] != kept["digest"]:
-        return f"row {kept['seq']} is not the one that was shown here"
+        return f"row {kept['seq']} differs from the one that was received here"
     if shown["key_id"] != kept["key_id"]:
         return f"it is signed with key {shown['key_id']}, not with {kept['key_id']} as before"
     if said is not None and said.get("extends") is False:
-        return f"the server says itself that it does not hold row {kept['seq']} as it was shown here"
+        return f"the server reports that row {kept['seq']} is missing or differs from the one that was received here"
     return ""

@@ -175,14 +175,14 @@ class Connection:
         if close is not None and close.code in wire.CLOSE:
             self.refused(Refusal(close.code, close.reason or wire.CLOSE[close.code]))
         elif status in (401, 403):
-            self.refused(Refusal(wire.BAD_TOKEN, f"the server answered {status}"))
+            self.refused(Refusal(wire.BAD_TOKEN, f"the server responded with {status}"))
         elif _is_tls_failure(error):
             self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
-            faults.report("connection, for the server could not prove who it is", error)
+            faults.report("connection: the identity of the server could not be verified", error)
         elif not isinstance(error, OSError | EOFError) and "ConnectionClosed" not in type(error).__name__:
             faults.report("connection", error)
         elif before in ("not connected yet", "connected"):
-            log.info("z4j is not reachable (%s); events wait in the spool and nothing is lost", type(error).__name__)
+            log.info("z4j is not reachable (%s); events are stored in the spool, nothing is lost", type(error).__name__)
 
     def _open(self) -> ClientConnection:
         return dial(self._agent.settings)
@@ -231,7 +231,7 @@ class Connection:
         self.state = f"refused: {refusal.message}"
         if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN, wire.BAD_PROTOCOL, wire.TOO_MANY):
             self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
-            log.warning("z4j refuses this process (%s); events wait in the spool, the next try is in minutes", refusal.message)
+            log.warning("z4j refused this process (%s); events are stored in the spool, next attempt in a few minutes", refusal.message)
 
     def is_stopping(self) -> bool:
         return self._stopping
@@ -249,7 +249,9 @@ class Connection:
     def witness(self, head: dict[str, Any] | None) -> None:
         """The server shows the end of its audit log, which must extend what it has shown before."""
         if wrong := self._witness.see(head):
-            faults.tell("audit head", wrong, f"the audit log of the z4j server was cut or rewritten: {wrong}; tell whoever runs it")
+            faults.tell(
+                "audit head", wrong, f"the audit log of the z4j server was truncated or rewritten: {wrong}; inform its administrator"
+            )
 
     def kept_head(self) -> dict[str, Any]:
         """What a heartbeat says of the audit log: the head kept here, for the server to find in its log."""

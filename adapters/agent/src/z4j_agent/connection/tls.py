@@ -52,7 +52,7 @@ def make_context(pin: bytes | None) -> ssl.SSLContext:
             der = self.getpeercert(True)
             found = hashlib.sha256(public_key_info(der or b"")).digest() if der else b""
             if not hmac.compare_digest(found, expected):
-                raise PinMismatch("the server's key is not the one the connection string names")
+                raise PinMismatch("the server's key differs from the one in the connection string")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 E = TypeVar("E")
 _PURPOSE: Final = b"overrides on disk"
-NO_ENTRY: Final = "the code has no such entry any more"
-NO_SPEC: Final = "a new schedule says what it is"
+NO_ENTRY: Final = "the code no longer contains this entry"
+NO_SPEC: Final = "a new schedule requires its kind"
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,17 +182,17 @@ def spec_of(said: dict[str, Any]) -> ScheduleSpec:
     def text(name: str) -> str:
         found = said.get(name, "")
         if not isinstance(found, str) or len(found) > 4_000:
-            raise Refused(f"{name} is a text")
+            raise Refused(f"{name} must be a text")
         return found
 
     args, kwargs, priority = said.get("args"), said.get("kwargs"), said.get("priority")
     if not (args is None or isinstance(args, list)) or not (kwargs is None or isinstance(kwargs, dict)):
-        raise Refused("args is a list and kwargs an object")
+        raise Refused("args must be a list and kwargs an object")
     if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
-        raise Refused("priority is a number")
+        raise Refused("priority must be a number")
     kind = text("kind")
     if kind not in KINDS or kind == "other":
-        raise Refused("kind is cron, interval or once")
+        raise Refused("kind must be cron, interval or once")
     return ScheduleSpec(
         text("key"), text("name"), kind, text("expression"), text("timezone"), text("task_name"), args, kwargs, text("queue"), priority,
         said.get("is_enabled", True) is not False,
@@ -206,7 +206,7 @@ def read_cron(text: str, whose: str = "") -> Cron:
     except BadCron as error:
         raise Refused(str(error)) from None
     if whose and found.seconds is not None:
-        raise Refused(f"{whose} has no seconds; the nearest is {' '.join(found.fields)}")
+        raise Refused(f"{whose} does not support seconds; the nearest is {' '.join(found.fields)}")
     return found
 
 
@@ -215,9 +215,9 @@ def read_interval(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        raise Refused(f"“{text[:40]}” is no number of seconds") from None
+        raise Refused(f"“{text[:40]}” is not a number of seconds") from None
     if not 0 < seconds < MAX_INTERVAL_S:
-        raise Refused("an interval is longer than nothing; the shortest is 1")
+        raise Refused("an interval must be longer than zero; the shortest is 1")
     return seconds
 
 
@@ -234,20 +234,20 @@ def read_time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise Refused(f"“{text[:40]}” is no time in ISO 8601") from None
+        raise Refused(f"“{text[:40]}” is not a time in ISO 8601") from None
     if found.tzinfo is None:
-        raise Refused("a one-off needs its offset, like 2026-11-23T05:30:00+00:00")
+        raise Refused("a one-off requires a UTC offset, for example 2026-11-23T05:30:00+00:00")
     return found.astimezone(UTC)
 
 
 def overrides_of(said: Any) -> list[Override]:
     """From a command's parameters, or from the copy on disk. Raises Refused."""
     if not isinstance(said, list):
-        raise Refused("overrides is a list")
+        raise Refused("overrides must be a list")
     found = []
     for item in said:
         if not isinstance(item, dict) or not isinstance(item.get("key"), str):
-            raise Refused("an override has a key")
+            raise Refused("an override requires a key")
         spec = item.get("spec")
         is_enabled = item.get("is_enabled", True) is not False
         changed = spec_of({**spec, "key": item["key"]}) if isinstance(spec, dict) else None

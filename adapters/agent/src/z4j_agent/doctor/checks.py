@@ -30,16 +30,16 @@ def of_settings(settings: Settings) -> list[Finding]:
     found = []
     place = f"{settings.host}:{settings.port}"
     if settings.is_tls:
-        trust = "the server's key is pinned" if settings.pin else "the certificates of this system decide whom to trust"
-        found.append(Finding("ok", f"The connection string leads to {place} over TLS; {trust}."))
+        trust = "the server's key is pinned" if settings.pin else "its certificate is verified with the CAs of this system"
+        found.append(Finding("ok", f"The connection string uses TLS to {place}; {trust}."))
     elif settings.host in LOOPBACK:
-        found.append(Finding("ok", f"The connection string leads to {place} in plaintext, which stays on this machine."))
+        found.append(Finding("ok", f"The connection string uses plaintext to {place}, which does not leave this machine."))
     else:
-        what = f"The connection to {place} is plaintext, so the network between can read the token and every task."
+        what = f"The connection to {place} is plaintext. Anyone on the network can read the token and every task."
         found.append(Finding("warning", what, "Use a connection string that begins with z4j:// (TLS)."))
     if settings.seal_key is None:
-        what = "There is no seal key, so no task's message is kept and none can be retried."
-        remedy = "Paste the app's whole connection string: the seal key is the part between the dot and the @."
+        what = "No seal key is set. Task messages are not stored and tasks cannot be retried."
+        remedy = "Set the complete connection string of the app: the seal key is the part between the dot and the @."
         found.append(Finding("warning", what, remedy))
     else:
         found.append(Finding("ok", f"Originals are sealed with key {settings.seal_key.key_id}, which never leaves this process."))
@@ -49,39 +49,39 @@ def of_settings(settings: Settings) -> list[Finding]:
 def of_folder(settings: Settings) -> list[Finding]:
     """The folder where events wait: whose it is, where it lies, and how much room there is."""
     folder = settings.spool
-    remedy = "Give the agent a folder of its own on a local disk in Z4J_SPOOL."
+    remedy = "Set Z4J_SPOOL to a separate folder on a local disk."
     try:
         there = next(place for place in (folder, *folder.parents) if place.exists() or place.is_symlink())
         wrong = _wrong_with(folder) if there == folder else _cannot_be_made(folder, there)
         if wrong:
             return [Finding("error", wrong, remedy)]
         if is_network(there):
-            what = f"The spool folder {folder} lies on a network file system ({file_system_of(there)}), so events wait in memory instead."
+            what = f"The spool folder {folder} is on a network file system ({file_system_of(there)}). Events are stored in memory instead."
             return [Finding("error", what, remedy)]
         found = []
         if there == folder and stat.S_IMODE(os.lstat(folder).st_mode) != 0o700:
-            what = f"The spool folder {folder} can be read by others until the agent makes it private at its next start."
-            found.append(Finding("warning", what, f"Run chmod 700 {folder}, and look who changed it."))
+            what = f"The spool folder {folder} can be read by other users. The agent corrects this at its next start."
+            found.append(Finding("warning", what, f"Run chmod 700 {folder}, and find out what changed its mode."))
         return [*found, *_room(folder, there, settings.spool_limit)]
     except OSError as error:
-        return [Finding("error", f"The spool folder {folder} cannot be looked at ({error.strerror}).", remedy)]
+        return [Finding("error", f"The spool folder {folder} cannot be checked ({error.strerror}).", remedy)]
 
 
 def _wrong_with(folder: Path) -> str:
     facts = os.lstat(folder)
     if not stat.S_ISDIR(facts.st_mode):
-        return f"The spool folder {folder} is a link or a file, so events wait in memory instead."
+        return f"The spool folder {folder} is a link or a file. Events are stored in memory instead."
     if facts.st_uid != os.geteuid():
-        return f"The spool folder {folder} belongs to another user (id {facts.st_uid}), so events wait in memory instead."
+        return f"The spool folder {folder} belongs to another user (ID {facts.st_uid}). Events are stored in memory instead."
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"The spool folder {folder} is not writable, so events wait in memory instead."
+        return f"The spool folder {folder} is not writable. Events are stored in memory instead."
     return ""
 
 
 def _cannot_be_made(folder: Path, there: Path) -> str:
     if os.access(there, os.W_OK | os.X_OK) and there.is_dir():
         return ""
-    return f"The spool folder {folder} is not there and cannot be made in {there}, so events wait in memory instead."
+    return f"The spool folder {folder} does not exist and cannot be created in {there}. Events are stored in memory instead."
 
 
 def _room(folder: Path, there: Path, limit: int) -> list[Finding]:
@@ -90,44 +90,48 @@ def _room(folder: Path, there: Path, limit: int) -> list[Finding]:
     free = facts.f_bavail * facts.f_frsize
     found = []
     if waiting > limit // 2:
-        what = f"{waiting >> 20} MB of events wait in {folder}; at {limit >> 20} MB the oldest are dropped and the gap is shown."
-        found.append(Finding("warning", what, "See whether the server is reachable, or raise Z4J_SPOOL_LIMIT_MB."))
+        what = f"{waiting >> 20} MB of unsent events in {folder}. Above {limit >> 20} MB the oldest are dropped, and a gap is reported."
+        found.append(Finding("warning", what, "Check the connection to the server, or raise Z4J_SPOOL_LIMIT_MB."))
     if free < ENOUGH_FREE:
-        what = f"Only {free >> 20} MB are free where events wait ({folder}); when the disk is full, they are dropped and counted."
-        found.append(Finding("warning", what, "Free some space, or name another disk in Z4J_SPOOL."))
+        what = (
+            f"Only {free >> 20} MB are free on the disk of the spool folder {folder}. If the disk is full, events are dropped and counted."
+        )
+        found.append(Finding("warning", what, "Free some space, or set Z4J_SPOOL to a folder on another disk."))
     if not found:
-        found.append(Finding("ok", f"Events wait in {folder}: {waiting >> 10} kB of at most {limit >> 20} MB, {free >> 20} MB free."))
+        found.append(
+            Finding("ok", f"Spool folder {folder}: {waiting >> 10} kB used of {limit >> 20} MB, {free >> 20} MB free on the disk.")
+        )
     return found
 
 
 def of_adapters(adapters: Iterable[Adapter]) -> list[Finding]:
-    """Versions that belong together, and engines that nobody watches."""
+    """Checks that versions match, and that every installed engine is monitored."""
     adapters = tuple(adapters)
     agent, watched, found = agent_version(), {adapter.engine for adapter in adapters}, []
     for adapter in adapters:
         own = installed(f"z4j-{adapter.engine}")
         if own and own != agent:
-            what = f"z4j-{adapter.engine} is {own} and z4j-agent is {agent}; they are made and tested together."
+            what = f"z4j-{adapter.engine} is version {own}, but z4j-agent is version {agent}. Only equal versions are tested together."
             found.append(Finding("warning", what, f"Install z4j-{adapter.engine} {agent}."))
         else:
-            found.append(Finding("ok", f"{adapter.engine} {_version_of(adapter)} is watched."))
+            found.append(Finding("ok", f"{adapter.engine} {_version_of(adapter)} is monitored."))
     for engine in ENGINES:
         if engine in watched or not installed(engine):
             continue
         if not installed(f"z4j-{engine}"):
-            what = f"{engine} is installed here and its adapter is not, so its tasks are not seen."
+            what = f"{engine} is installed, but its adapter is not. Its tasks are not monitored."
             found.append(Finding("warning", what, f"Install z4j-{engine}, if this application uses {engine}."))
         else:
-            what = f"z4j-{engine} is installed and was not started in this process, so its tasks are not seen."
-            found.append(Finding("warning", what, f"Call z4j_{engine}.install where the application is made."))
+            what = f"z4j-{engine} is installed, but was not started in this process. Its tasks are not monitored."
+            found.append(Finding("warning", what, f"Call z4j_{engine}.install where the application is created."))
     if not found:
-        what = "No engine and no adapter is installed in this environment, so there is nothing to watch."
+        what = "No engine and no adapter is installed in this environment. Nothing is monitored."
         found.append(Finding("warning", what, "Run this in the environment of the application."))
     return found
 
 
 def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
-    """What the adapters have to say of their engines. Never raises."""
+    """The findings of the adapters about their engines. Never raises."""
     found = []
     for adapter in adapters:
         try:
@@ -136,7 +140,7 @@ def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
             let_through(error)
             faults.report(f"examining {adapter.engine}", error)
             what = f"The configuration of {adapter.engine} could not be examined ({type(error).__name__})."
-            found.append(Finding("warning", what, "Nothing else is affected by that."))
+            found.append(Finding("warning", what, "Nothing else is affected."))
     return found
 
 
@@ -175,7 +179,7 @@ def _version_of(adapter: Adapter) -> str:
     except Exception as error:
         let_through(error)
         faults.report(f"finding the version of {adapter.engine}", error)
-        return "of unknown version"
+        return "(unknown version)"
 
 
 def of_log(settings: Settings) -> list[Finding]:
@@ -183,5 +187,5 @@ def of_log(settings: Settings) -> list[Finding]:
     found = []
     for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above
         lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]
-        found += [Finding("warning", f"The agent logged: {line[:300]}", f"The whole log is {path}.") for line in lines]
+        found += [Finding("warning", f"The agent logged: {line[:300]}", f"The complete log is {path}.") for line in lines]
     return found

@@ -40,7 +40,7 @@ Report = list[tuple[str, Finding]]
 
 
 def examine(target: str = "") -> Report:
-    """Everything the doctor knows to look at. `target` is `module:object` of the application, imported so that its hooks are there."""
+    """Runs all checks. `target` is `module:object` of the application; it is imported so that its hooks are installed."""
     report: Report = []
     if target:
         report += [("application", _load(target))]
@@ -48,10 +48,13 @@ def examine(target: str = "") -> Report:
     try:
         settings = agent.settings if agent is not None else lifecycle.settings_of()
     except BadSettings as error:
-        return [*report, ("settings", Finding("error", f"z4j is off: {error}.", "Correct it; the application itself is not affected."))]
+        return [
+            *report,
+            ("settings", Finding("error", f"z4j is disabled: {error}.", "Correct the setting. The application is not affected.")),
+        ]
     if settings is None:
-        what = "z4j is off: there is no connection string, neither in Z4J_URL nor in the framework's settings."
-        return [*report, ("settings", Finding("error", what, "Set Z4J_URL to what `z4j token create` printed."))]
+        what = "z4j is disabled: no connection string in Z4J_URL or in the framework's settings."
+        return [*report, ("settings", Finding("error", what, "Set Z4J_URL to the output of `z4j token create`."))]
     adapters = agent.adapters if agent is not None else ()
     report += [("settings", finding) for finding in checks.of_settings(settings)]
     report += [("server", finding) for finding in ask_server(settings)]
@@ -59,10 +62,17 @@ def examine(target: str = "") -> Report:
     if target:
         report += [("engines", finding) for finding in (*checks.of_adapters(adapters), *checks.of_engines(adapters))]
     else:
-        report += [("engines", Finding("ok", "No application was named, so its engines were not examined: add its module:object."))]
+        report += [
+            (
+                "engines",
+                Finding(
+                    "ok", "No application was given, so engines were not checked. Add module:object of the application to the command."
+                ),
+            )
+        ]
     for place, (count, kind) in list(faults.by_place.items()):
-        what = f"While this ran the agent could not do {place} ({kind}, {count} times)."
-        report.append(("agent", Finding("warning", what, "The application is not affected; tell the people who make z4j.")))
+        what = f"An agent operation failed during this check: {place} ({kind}, {count} times)."
+        report.append(("agent", Finding("warning", what, "The application is not affected. Please report this to the z4j project.")))
     return [*report, *(("log", finding) for finding in checks.of_log(settings))]
 
 
@@ -76,13 +86,15 @@ def _load(target: str) -> Finding:
             found = getattr(found, part)
     except (Exception, SystemExit) as error:
         what = f"{target} could not be imported: {type(error).__name__}: {str(error)[:300]}."
-        return Finding("error", what, "Run this in the application's folder, with its environment and its variables.")
-    return Finding("ok", f"{target} was imported as the application does it.")
+        return Finding(
+            "error", what, "Run this command in the application's folder, with its Python environment and environment variables."
+        )
+    return Finding("ok", f"{target} was imported.")
 
 
 # -- the server --------------------------------------------------------------------------------------------------------
 def ask_server(settings: Settings) -> list[Finding]:
-    """A real handshake, step by step: name, port, TLS and pin, token, welcome; then what the welcome tells."""
+    """Performs a real handshake, step by step: name, port, TLS and pin, token, welcome; then checks the content of the welcome."""
     if (unreachable := _try_port(settings)) is not None:
         return [unreachable]
     try:
@@ -94,14 +106,16 @@ def ask_server(settings: Settings) -> list[Finding]:
 
 def _try_port(settings: Settings) -> Finding | None:
     place = f"{settings.host}:{settings.port}"
-    waits = "Nothing is lost meanwhile: events wait in the spool folder."
+    waits = "No events are lost: they are stored in the spool folder."
     try:
         socket.create_connection((settings.host, settings.port), timeout=TCP_TIMEOUT_S).close()
     except socket.gaierror:
-        return Finding("error", f"The name {settings.host} cannot be resolved here. {waits}", "Correct the host in Z4J_URL, or the DNS.")
+        return Finding(
+            "error", f"The host name {settings.host} cannot be resolved. {waits}", "Correct the host in Z4J_URL, or the DNS configuration."
+        )
     except TimeoutError:
-        what = f"{place} does not answer within {TCP_TIMEOUT_S:.0f} seconds. {waits}"
-        return Finding("error", what, "Open that port outwards in the firewall; the agent dials out and nothing dials in.")
+        what = f"{place} did not respond within {TCP_TIMEOUT_S:.0f} seconds. {waits}"
+        return Finding("error", what, "Allow outgoing connections to this port in the firewall. The agent needs no incoming connections.")
     except OSError as error:
         what = f"{place} cannot be reached ({error.strerror or error}). {waits}"
         return Finding("error", what, "Start the server there, or correct the host and port in Z4J_URL.")
@@ -117,9 +131,9 @@ def _greet(settings: Settings, connection: ClientConnection) -> list[Finding]:
     if isinstance(answer, Refusal):
         return [_of_refusal(answer)]
     assert isinstance(answer, Welcomed), "in this state the session lets nothing else through"
-    connection.send(session.send_goodbye("the doctor has seen enough"))
+    connection.send(session.send_goodbye("the doctor has finished"))
     took = (received - sent) * 1000
-    found = [Finding("ok", f"The server accepts the token and answers in {took:.0f} ms (protocol {wire.PROTOCOL}).")]
+    found = [Finding("ok", f"The server accepted the token and responded in {took:.0f} ms (protocol {wire.PROTOCOL}).")]
     return [*found, of_clock(answer.at / 1e6, sent, received), of_seal_key(settings, answer.seal_key)]
 
 
@@ -130,7 +144,7 @@ def _hello(settings: Settings) -> dict[str, Any]:
         "pid": os.getpid(), "role": "producer", "worker": "", "app": settings.app, "environment": settings.environment,
         "release": settings.release, "engines": {}, "capabilities": [], "allow": "read", "denied": [],
         "seal_key": settings.seal_key.key_id if settings.seal_key else None, "shipper": False, "at": time.time_ns() // 1000,
-        "notes": ["This is the agent's doctor."],
+        "notes": ["This process is the agent's doctor."],
     }  # fmt: skip
 
 
@@ -140,53 +154,61 @@ def of_clock(server: float, sent: float, received: float) -> Finding:
     unsure = (received - sent) / 2
     if abs(off) <= SKEW_S + unsure:
         return Finding("ok", f"This clock and the server's agree within {max(0.1, abs(off) + unsure):.1f} seconds.")
-    what = f"This clock is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the server's, so times on pages are off by that."
-    return Finding("warning", what, "Keep both clocks with NTP; durations are right all the same.")
+    what = f"This clock is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} the server's. Times on pages differ by that amount."
+    return Finding("warning", what, "Synchronize both clocks with NTP. Durations are not affected.")
 
 
 def of_seal_key(settings: Settings, app_key: str | None) -> Finding:
     """Our key against the app's: a foreign one seals what no other process of the app can open."""
     own = settings.seal_key.key_id if settings.seal_key else ""
     if not own:
-        what = f"Its app seals with key {app_key} and this process with none." if app_key else "The app has no seal key yet either."
-        return Finding("warning", what, "Paste the app's whole connection string.")
+        what = (
+            f"The app has the seal key {app_key}, but this process has none."
+            if app_key
+            else "Neither this process nor its app has a seal key."
+        )
+        return Finding("warning", what, "Set the complete connection string of the app.")
     if app_key is None or own == app_key:
-        return Finding("ok", f"The seal key {own} is {'the one of the app' if app_key else 'the first the server hears of'}.")
-    what = f"This process seals with key {own} and its app with {app_key}: what it seals, the app's other processes cannot send again."
-    return Finding("warning", what, "Take the seal key of the app's first connection string, and name this one in Z4J_SEAL_KEYS.")
+        return Finding("ok", f"The seal key {own} is {'the key of the app' if app_key else 'the first one reported for the app'}.")
+    what = f"This process seals with key {own}, but its app with {app_key}. Other processes of the app cannot retry its tasks."
+    return Finding("warning", what, "Use the seal key of the app's first connection string, and put this key into Z4J_SEAL_KEYS.")
 
 
 def _of_refusal(refusal: Refusal) -> Finding:
-    what = f"The server turns this process away: {refusal.message} ({refusal.code})."
+    what = f"The server refused this process: {refusal.message} ({refusal.code})."
     if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN):
-        return Finding("error", what, "Make a new token with `z4j token create` and paste the whole connection string.")
+        return Finding("error", what, "Create a new token with `z4j token create` and set the complete connection string.")
     if refusal.code == wire.BAD_PROTOCOL:
-        return Finding("error", what, "Upgrade the server first, then the agents; it serves this version and the one before.")
+        return Finding(
+            "error", what, "Upgrade the server first, then the agents. A server supports its own protocol version and the one before."
+        )
     if refusal.code == wire.TOO_MANY:
-        return Finding("error", what, "Wait a few minutes; until then events wait in the spool folder.")
-    return Finding("error", what, refusal.hint or "Try again; if it stays so, look into the server's log.")
+        return Finding("error", what, "Wait a few minutes. Until then events are stored in the spool folder.")
+    return Finding("error", what, refusal.hint or "Try again. If the problem persists, check the server's log.")
 
 
 def _of_failure(settings: Settings, error: Exception) -> Finding:
     place = f"{settings.host}:{settings.port}"
     if isinstance(error, PinMismatch):
-        what = f"Another server answers at {place} than the one the connection string was made for; it was shown nothing."
-        return Finding("error", what, "If the server got a new key, paste its new connection string; else find out who answers there.")
+        what = f"The server at {place} is not the one in the connection string. The token was not sent."
+        return Finding(
+            "error", what, "If the server has a new key, set its new connection string. Otherwise find out which server is running there."
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = f"The certificate of {place} is not one this system trusts ({error.verify_message})."
+        what = f"This system does not trust the certificate of {place} ({error.verify_message})."
         return Finding("error", what, "Use a connection string with ?pin=, as the server prints it, or install its CA.")
     if isinstance(error, ssl.SSLError):
-        what = f"{place} does not speak TLS ({error.reason or 'the handshake failed'})."
-        return Finding("error", what, "Start the server with --tls, or see what else listens on that port.")
+        what = f"{place} does not support TLS ({error.reason or 'the handshake failed'})."
+        return Finding("error", what, "Check the TLS configuration of the proxy, and which program listens on this port.")
     if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
         return _of_refusal(Refusal(wire.BAD_TOKEN, wire.CLOSE[wire.BAD_TOKEN]))
     if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code in wire.CLOSE:
         return _of_refusal(Refusal(error.rcvd.code, error.rcvd.reason or wire.CLOSE[error.rcvd.code]))
     if isinstance(error, InvalidHandshake | ProtocolError):
-        what = f"Something answers at {place}, and it is no z4j gateway ({type(error).__name__})."
-        return Finding("error", what, "Correct the port in Z4J_URL, or let the proxy before it pass WebSockets on /agent.")
-    what = f"{place} ended the conversation ({type(error).__name__})."
-    return Finding("error", what, "Try again; if it stays so, look into the server's log.")
+        what = f"The server at {place} is not a z4j gateway ({type(error).__name__})."
+        return Finding("error", what, "Correct the port in Z4J_URL, or configure the proxy to forward WebSockets on /agent.")
+    what = f"{place} closed the connection ({type(error).__name__})."
+    return Finding("error", what, "Try again. If the problem persists, check the server's log.")
 
 
 # -- what is written ---------------------------------------------------------------------------------------------------
@@ -212,7 +234,7 @@ def as_text(report: Report) -> str:
         if finding.remedy:
             lines.append(_wrapped(" " * 11, finding.remedy))
     levels = [finding.level for _, finding in report]
-    count = f"{levels.count('ok')} in order, {levels.count('warning')} to look at, {levels.count('error')} wrong"
+    count = f"{levels.count('ok')} ok, {levels.count('warning')} warnings, {levels.count('error')} errors"
     return "\n".join([*lines, "", count])
 
 

@@ -40,7 +40,7 @@ def ask(hub: Any, act: Callable[[], T]) -> T:
     ends = ticks() + PATIENCE_S
     while not done:
         if ticks() >= ends:
-            raise Refused("this process is too busy to say whether it was done")
+            raise Refused("this process is too busy; the result is unknown")
         SLEEP(0.01)
     value, error = done[0]
     if error is not None:

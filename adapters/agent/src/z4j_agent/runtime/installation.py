@@ -16,10 +16,10 @@ def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int
     """Whether the installed version is one the adapter knows; if not, one log line says so. `newest` is a major version."""
     found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
     if found < oldest:
-        log.error("z4j is off: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
+        log.error("z4j is disabled: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
         return False
     if newest is not None and found and found[0] > newest:
-        log.error("z4j is off: %s %s is not supported, only %d.x is", engine, version, newest)
+        log.error("z4j is disabled: %s %s is not supported; only %d.x is supported", engine, version, newest)
         return False
     return True
 

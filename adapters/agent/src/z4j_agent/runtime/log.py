@@ -113,7 +113,7 @@ def _open(path: Path, how: int) -> int:
     facts = os.fstat(fd)
     if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
         os.close(fd)
-        raise OSError(errno.EPERM, "no plain file of this user")
+        raise OSError(errno.EPERM, "not a regular file of this user")
     return fd
 
 

@@ -61,7 +61,7 @@ def is_zone(name: str) -> bool:
 def find_zone(name: str) -> ZoneInfo:
     """Raises Refused where there is none of this name."""
     if not is_zone(name):
-        raise Refused(f"there is no zone {name[:60]}")
+        raise Refused(f"unknown time zone {name[:60]}")
     return ZoneInfo(name)
 
 
@@ -70,7 +70,7 @@ def check_only_zone(name: str, own: str, whose: str) -> None:
     if name in ("", own) or (name in _UTC and own in _UTC):
         return
     find_zone(name)
-    raise Refused(f"{whose} has one zone for all its schedules, {own}")
+    raise Refused(f"{whose} uses one time zone for all schedules, {own}")
 
 
 def _is_now_here(name: str) -> bool:

@@ -37,7 +37,7 @@ def open_shared(path: Path, how: int) -> int:
     fd = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OSError(errno.EINVAL, "not a plain file", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     return fd
 
 
@@ -156,7 +156,7 @@ class SharedLines:
             is_torn = bool(size) and os.pread(fd, 1, size - 1) != b"\n"  # a full disk, or a process that was killed
             line = b"\n" * is_torn + line + b"\n"
             if os.write(fd, line) != len(line):
-                raise OSError(errno.ENOSPC, "the line could not be written whole", str(self._path))
+                raise OSError(errno.ENOSPC, "the line could not be written completely", str(self._path))
         finally:
             os.close(fd)
         if size > KEEP_BYTES:

@@ -41,11 +41,11 @@ def prepare_folder(folder: Path) -> None:
         _make_private(folder)
         facts = os.lstat(folder)
     except OSError as error:
-        raise SpoolUnusable(f"spool folder {folder} cannot be made: {error.strerror}") from error
+        raise SpoolUnusable(f"spool folder {folder} cannot be created: {error.strerror}") from error
     if is_foreign(folder.parent):
-        raise SpoolUnusable(f"spool folder {folder} lies in a folder of another user")
+        raise SpoolUnusable(f"spool folder {folder} is inside a folder of another user")
     if not stat.S_ISDIR(facts.st_mode):
-        raise SpoolUnusable(f"spool folder {folder} is a link or not a folder")
+        raise SpoolUnusable(f"spool folder {folder} is a link or a file")
     if facts.st_uid != os.geteuid():
         raise SpoolUnusable(f"spool folder {folder} belongs to another user")
     if stat.S_IMODE(facts.st_mode) != 0o700:
@@ -215,7 +215,7 @@ class Spool:
                 fd = _high_number(fd)
                 origin = self._origin()
                 if os.write(fd, origin) != len(origin):
-                    raise OSError(errno.ENOSPC, "the origin was not written whole")
+                    raise OSError(errno.ENOSPC, "the origin was not written completely")
                 return fd, os.fstat(fd).st_ino
             except BlockingIOError:  # the shipper met the newborn first and has deleted it, or is about to
                 os.close(fd)

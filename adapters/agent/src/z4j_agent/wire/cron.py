@@ -160,10 +160,10 @@ def parse(text: str) -> Cron:
     if len(text) > MAX_LENGTH:
         raise BadCron(f"An expression has at most {MAX_LENGTH} characters.")
     if text == "@reboot":
-        raise BadCron("@reboot names no time.")
+        raise BadCron("@reboot is not supported: it has no time.")
     parts = ALIASES.get(text, text).split(" ")
     if len(parts) not in (5, 6) or not text:
-        raise BadCron("An expression has five fields: minute, hour, day, month, weekday; or six, with the second in front.")
+        raise BadCron("An expression has five fields (minute, hour, day, month, weekday) or six, with seconds first.")
     seconds = _set("second", parts[0]) if len(parts) == 6 else None
     minute, hour, day, month, weekday = parts[-5:]
     days, months = _set("day", day), _set("month", month, MONTHS, 1)
@@ -173,7 +173,7 @@ def parse(text: str) -> Cron:
         (_plain(minute, 60), _plain(hour, 24), "*" if len(days) == 31 else day, text_of_months(months), text_of_weekdays(weekdays)),
     )  # fmt: skip
     if found.is_any_weekday and min(days) > max(LONGEST[number] for number in months):
-        raise BadCron(f"No month of this expression has a day {min(days)}.")
+        raise BadCron(f"None of these months has a day {min(days)}.")
     return found
 
 
@@ -222,8 +222,8 @@ def _set(kind: str, text: str, names: tuple[str, ...] = (), first: int = 0) -> f
     except ValueError:
         hint = ""
         if any(letter in text for letter in "lw#hr?") and not set(text) & set("-,/"):
-            hint = " L, W, # and the like do not mean the same everywhere and are not used here."
-        raise BadCron(f"“{text}” is no {kind}.{hint}") from None
+            hint = " L, W, # and the like are not supported: their meaning differs between schedulers."
+        raise BadCron(f"“{text}” is not a valid {kind}.{hint}") from None
 
 
 def _expanded(text: str, low: int, high: int, words: Mapping[str, int]) -> set[int]:
@@ -240,10 +240,10 @@ def _expanded(text: str, low: int, high: int, words: Mapping[str, int]) -> set[i
             first = _number(start, words)
             last = _number(end, words) if dash else (high if slash else first)
         if not (low <= first <= high and low <= last <= high):
-            raise BadCron(f"“{part}” is beyond {low} to {high}.")
+            raise BadCron(f"“{part}” is outside the range {low} to {high}.")
         if first > last:
             if not words:
-                raise BadCron(f"The range “{span}” runs backwards.")
+                raise BadCron(f"The range “{span}” is reversed.")
             last += 7 if high == 7 else 12
         size = 7 if high == 7 else high
         found.update((number - low) % size + low if words else number for number in range(first, last + 1, step))

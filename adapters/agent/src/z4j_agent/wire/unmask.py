@@ -56,17 +56,17 @@ class _Unmasking:
         if old is ABSENT:
             if not self._is_kept:
                 return new
-            raise CannotUnmask(f"{where} is masked and there is no stored value to keep")
+            raise CannotUnmask(f"{where} is masked, and no stored value exists")
         if new == MASK or (isinstance(old, str) and new in (old, redact_string(old)[0], redact_text(old))):
             return old
-        raise CannotUnmask(f"{where} was changed around a masked part; type it whole")
+        raise CannotUnmask(f"{where} was changed around a masked part; enter the complete value")
 
     def _mapping(self, new: dict[str, Any], old: Any, where: str) -> dict[Any, Any]:
         inner = old if isinstance(old, Mapping) else {}
         found: dict[Any, Any] = {}
         for shown, value in new.items():
             if shown == "…" and shown not in inner and _is_rest(value):
-                raise CannotUnmask(f"{where} was not shown whole; type it whole")
+                raise CannotUnmask(f"{where} was not shown completely; enter the complete value")
             key = self._key(shown, inner, where) if MASK in shown and shown not in inner else shown
             found[key] = self.value(value, inner.get(key, ABSENT), f"{where}, {shown}")
         return found
@@ -77,12 +77,12 @@ class _Unmasking:
             return keys[0]
         if not self._is_kept and not inner:
             return shown
-        raise CannotUnmask(f"{where} has a masked key that is not one of the stored value; type it whole")
+        raise CannotUnmask(f"{where} has a masked key that the stored value does not have; enter the complete value")
 
     def _items(self, new: list[Any], old: Any, where: str) -> list[Any]:
         items = old if isinstance(old, list | tuple) else []
         if new and len(items) > len(new) - 1 and _is_rest(new[-1]) and new[-1] not in items:
-            raise CannotUnmask(f"{where} was not shown whole; type it whole")
+            raise CannotUnmask(f"{where} was not shown completely; enter the complete value")
         return [self.value(value, items[at] if at < len(items) else ABSENT, f"{where}, item {at + 1}") for at, value in enumerate(new)]
 
 
