@@ -6,8 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from z4j.agents.connections import AgentLink, Hub, Need
-from z4j.agents.frames import original_params, queue_proof
-from z4j.store.tasks.originals import Original
 
 A, B, ALIAS = "redis://a:6379/0", "redis://b:6379/0", "redis://cache:6379/0"
 
@@ -45,35 +43,6 @@ def test_two_addresses_of_one_server_are_one_broker_of_one_app() -> None:
     assert names(hub, ALIAS) == ["worker"]
     hub.connect(link("of another app", app_id=2, brokers={"rq": {A: "run-1"}}))
     assert names(hub, ALIAS, app_id=2) == [], "what one app's agents say of a broker proves nothing to another's"
-
-
-# -- what goes with a kept message ----------------------------------------------------------------------------------------
-PARAMS: dict[str, Any] = {"task_id": "t", "name": "shop.ship", "queue": "work", "new_id": "n"}
-KEPT = Original(b"\x03abc", "k1", None, "")
-MOVED = Original(b"\x03abc", "k1", "bulk", "")
-
-
-def test_an_agent_that_authenticates_is_not_told_what_the_message_says_itself() -> None:
-    new = link("new", authenticates_originals=True)
-    assert original_params(KEPT, PARAMS, new) == {"task_id": "t", "new_id": "n", "original": "A2FiYw==", "key_id": "k1"}
-    assert original_params(MOVED, PARAMS, new)["move_to"] == "bulk"
-
-
-def test_an_older_agent_is_told_name_and_queue() -> None:
-    old = link("old", authenticates_originals=False)
-    for kept in (KEPT, MOVED):
-        assert original_params(kept, PARAMS, old) == {**PARAMS, "original": "A2FiYw==", "key_id": "k1"}
-
-
-def test_the_proof_of_a_queue_comes_from_any_connected_agent_of_the_app() -> None:
-    hub = Hub()
-    hub.connect(link("knows it", queue_proofs={("rq", "bulk"): "k1.aa"}))
-    hub.connect(link("of another app", app_id=2, queue_proofs={("rq", "mail"): "k2.bb"}))
-    assert queue_proof(hub, 1, "rq", {"queue": "bulk"}) == {"queue_proof": "k1.aa"}
-    assert queue_proof(hub, 1, "rq", {"queue": "work", "move_to": "bulk"}) == {"queue_proof": "k1.aa"}
-    for params in ({"queue": "mail"}, {"queue": ""}, {}):
-        assert queue_proof(hub, 1, "rq", params) == {}
-    assert queue_proof(hub, 1, "huey", {"queue": "bulk"}) == {}
 
 
 def test_every_action_goes_to_the_broker_and_its_own_worker_is_asked_first() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.contents import connect, contents, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
+from tests.unit.agents.test_answers import add_command
 from z4j.agents.ingest import ServerFact, ingest_batch, ingest_facts
 from z4j.rules.tasks.fold import Event
 from z4j.store.fleet import gaps
@@ -139,7 +140,7 @@ async def test_gaps_faults_and_command_results(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         gap = ["gap", "segment-1", T, {"count": 5, "bytes": 900, "first_at": T - 9, "last_at": T - 1, "cause": "limit"}]
         fault = ["fault", "f1", T, {"where": "capture", "error": "boom\0", "count": 2}]
-        await store.write(_add_command)
+        await store.write(add_command)
         found = await tell(store, gap, gap, fault, ["fault", "f1", T, {"where": "capture", "error": "boom", "count": 7}],
                            ["command", "c1", T, "accepted", {}], ["command", "c1", T + 5, "done", {"task_id": "n"}],
                            ["command", "unknown", T, "done", None])  # fmt: skip
@@ -178,23 +179,6 @@ async def test_beyond_the_limit_the_oldest_gap_and_fault_are_deleted_and_known_o
         await tell(store, gap(1), fault(1))  # happened before the others, reported after them
         assert await kept() == ([("g5", 1), ("g4", 1), ("g1", 1)], [("f5", 1), ("f4", 1), ("f1", 1)])
         assert [row.cause for row in await gaps.list_gaps(store, since=0) if row.app == "other"] == ["g0"]
-
-
-async def test_an_agent_answers_the_commands_of_its_app_only(tmp_path: Path) -> None:
-    async with database(tmp_path) as store:
-        await store.write(_add_command)
-        await tell(store, ["command", "c1", T, "done", {"task_id": "n"}], app_id=2)
-        row = await store.fetch_one("SELECT status, ended_at FROM command")
-        assert row is not None
-        assert row == ("sent", None)
-
-
-def _add_command(db: sqlite3.Connection) -> None:
-    db.execute(
-        "INSERT INTO command (id, app_id, engine, action, params, status, asked_by, created_at, expires_at)"
-        " VALUES ('c1', 1, 'celery', 'retry_task', '{}', 'sent', 'ada', ?, ?)",
-        (T, T + SECOND),
-    )
 
 
 async def test_the_servers_own_facts(tmp_path: Path) -> None:

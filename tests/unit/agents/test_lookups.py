@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.database import SECOND, T, database, task, tell
-from tests.unit.background.test_housekeeping import LATER, Heard, beat, connect_agent, gone, hear, leave, states
+from tests.unit.background.test_lost_tasks import LATER, gone
+from tests.unit.background.workers import Heard, beat, connect_agent, hear, leave, states
 from z4j.agents.answers import Answer
 from z4j.agents.connections import AgentLink, Hub
 from z4j.agents.lookups import AGAIN_US, ANSWER_US, OUTSTANDING, Reconcile

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.database import SECOND, tell
-from tests.support.outbox_world import FORGED, OLD_COMMAND, OLD_PLAN, SPECS, A, World, world
+from tests.support.database import SECOND
+from tests.support.outbox_world import FORGED, OLD_COMMAND, OLD_PLAN, SPECS, World, world
 from z4j.agents.outbox import Outbox
 from z4j.exceptions import AgentGone, Unsupported, WrongState
 from z4j.rules.command_ids import parse
@@ -153,26 +153,6 @@ async def test_the_schedules_reach_every_kind(tmp_path: Path) -> None:
             ended = {folder.ledger.get(OLD_COMMAND) for folder in of.folders.values()}
             assert "done" in ended
     assert kinds == {"command", "plan_item", "fire", "pause", "overrides", "lookup"}
-
-
-async def test_what_a_copy_answers_is_not_the_answer_of_its_owner(tmp_path: Path) -> None:
-    async with world(tmp_path, 0) as of:
-        for id in (f"{OLD_COMMAND}.b00t", f"{OLD_PLAN}.1.b00t", f"command.{OLD_COMMAND}:b00t", f"plan_item.{OLD_PLAN}.1:b00t"):
-            done = await tell(of.store, ["command", id, of.at, "done", {}])
-            assert not done.answers
-            assert not done.topics
-
-
-async def test_a_pause_that_was_lost_on_the_way_does_not_outlive_its_end(tmp_path: Path) -> None:
-    async with world(tmp_path, 0) as of:
-        one = SPECS[0]
-        await of.join(one)
-        await of.pause("pause_queue", A)
-        of.leave(one.name)  # the frame is lost
-        await of.pause("resume_queue", A)
-        again = await of.join(one)
-        actions = [frame["action"] for frame in again.inbox if frame["action"].endswith("e_queue")]
-        assert actions == ["pause_queue", "resume_queue"]
 
 
 async def test_a_kind_has_one_owner(tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ import pytest
 
 from tests.support.contents import connect, recount
 from tests.support.database import SECOND, T, database, life, origin, task, tell
+from tests.unit.background.workers import Heard, states
+from z4j.background.housekeeping import Housekeeping
 from z4j.background.retention import BEHIND_US, DETAILS_US, LARGEST_SLICE_S, SMALLEST_SLICE_S, RetentionDuty
 from z4j.store.fleet import agents, processes
 from z4j.store.names import name_limits, names, unused_names
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import retention, usage
+from z4j.store.tasks.originals import get_original
 from z4j.store.tasks.retention import DAY_US, Retention
-from z4j.store.tasks.tasks import TaskFilter, list_tasks
+from z4j.store.tasks.tasks import TaskFilter, get_task, list_tasks
 from z4j.wire.frames import Discovery, Hello, QueueItem
 
 pytestmark = pytest.mark.anyio
@@ -296,3 +299,57 @@ async def test_events_of_an_id_that_came_again_are_kept_for_two_days(tmp_path: P
         await duty.round(T + 4 * DAY_US)
         assert (await store.fetch_all("SELECT count(*) FROM life_event"))[0][0] == 0
         assert (await tasks_of(store))[1] == 3
+
+
+async def test_old_tasks_go_with_all_that_is_theirs(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        payload = task("payload", "old", T, 1, "[]", False, [None, "AA=="], "plain")
+        await tell(
+            store, origin(), *life("old", T, "failed"), payload, task("enqueued", "old", T, None, {"parent_id": "p"}),
+            task("enqueued", "later", T, T + 900 * DAY_US), task("started", "stuck", T), *life("kept", T + 5 * DAY_US),
+            task("started", "long", T), task("payload", "long", T + 5 * DAY_US, 1, "[]", False, None, "none"),
+            ["gap", "g", T, {"count": 1}], ["fault", "f", T, {"where": "w", "error": "e"}], at=T + 6 * DAY_US,
+        )  # fmt: skip
+        heard = Heard()
+        house = Housekeeping(store, heard, Retention(days=3))
+        assert await house.retention.round(T + 2 * DAY_US) == 0
+        assert await house.retention.round(T + 4 * DAY_US) == 2
+        assert sorted(await states(store)) == ["kept", "later", "long"]
+        assert set(heard) == {"tasks", "queues", "strip"}
+        for table in ("run", "original", "task_link", "gap", "fault"):
+            assert await store.fetch_all(f"SELECT 1 FROM {table}") == []
+        assert [row[0] for row in await store.fetch_all("SELECT DISTINCT minute FROM minute")] == [
+            (T + 5 * DAY_US + 3 * SECOND) // 60_000_000
+        ]
+        db = connect(store.path)
+        kept, counted = recount(db)
+        assert kept == counted
+        db.close()
+        assert await store.fetch_all("SELECT 1 FROM counter WHERE tasks = 0") == []
+
+
+async def test_the_id_of_a_deleted_task_is_never_another_s(tmp_path: Path) -> None:
+    """Not after a restart either: plans and bookmarks point to it."""
+    async with database(tmp_path) as store:
+        await tell(store, *life("one", T), *life("two", T))
+        assert await Housekeeping(store, Heard(), Retention(days=3)).retention.round(T + 9 * DAY_US) == 2
+    again = Store(tmp_path / "z4j.db")
+    await again.start()
+    await tell(again, *life("three", T))
+    assert [row[0] for row in await again.fetch_all("SELECT id FROM task")] == [3]
+    await again.close()
+
+
+async def test_originals_of_succeeded_tasks_go_first(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        for id, end, at in (("a", "succeeded", T), ("b", "failed", T), ("c", "succeeded", T + 5 * DAY_US)):
+            await tell(store, *life(id, at, end), task("payload", id, at, 1, "[]", False, [None, "AA=="], "plain"), at=at)
+        house = Housekeeping(store, Heard(), Retention(originals_days=2))
+        await house.retention.round(T + 3 * DAY_US)
+        assert [await get_original(store, id) is not None for id in (1, 2, 3)] == [False, True, True]
+        a, b = await get_task(store, 1), await get_task(store, 2)
+        assert a is not None
+        assert b is not None
+        assert (a.original_state, b.original_state) == ("none", "plain")
+        await house.retention.round(T + 9 * DAY_US)
+        assert [await get_original(store, id) is not None for id in (1, 2, 3)] == [False, True, False]

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.database import SECOND, T, database, life, origin, task
 from tests.support.site import Site, site, text_of
-from tests.unit.background.test_housekeeping import LATER, Heard, beat, connect_agent, hear, leave
+from tests.unit.background.test_lost_tasks import LATER
+from tests.unit.background.workers import Heard, beat, connect_agent, hear, leave
 from z4j import clock
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.ingest import ingest_batch

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from tests.support.database import T, database
+from tests.support.outbox_world import SPECS, world
 from tests.unit.agents.test_audit_witnesses import HELLO, Site
+from tests.unit.agents.test_connections import link
+from z4j.agents.connections import Hub, Need
+from z4j.agents.outbox import Outbox
+from z4j.agents.paused_queues import MEMORY_US, PausedQueues
 from z4j.app import Server
 from z4j.data_folder import prepare_data
 from z4j.settings import Settings
@@ -67,3 +74,51 @@ def test_an_older_agent_is_sent_it_as_before(site: Site) -> None:
     assert told(site, {}) == [("pause_queue", A)]
     assert told(site, {}, DISCOVERY) == [("pause_queue", A)]
     assert told(site, {}, DISCOVERY | {"brokers": {A: "", B: ""}}) == [("pause_queue", A)]
+
+
+@pytest.mark.anyio
+async def test_a_pause_that_was_lost_on_the_way_does_not_outlive_its_end(tmp_path: Path) -> None:
+    async with world(tmp_path, 0) as of:
+        one = SPECS[0]
+        await of.join(one)
+        await of.pause("pause_queue", A)
+        of.leave(one.name)  # the frame is lost
+        await of.pause("resume_queue", A)
+        again = await of.join(one)
+        actions = [frame["action"] for frame in again.inbox if frame["action"].endswith("e_queue")]
+        assert actions == ["pause_queue", "resume_queue"]
+
+
+# -- what is kept of a pause ---------------------------------------------------------------------------------------------
+@pytest.mark.anyio
+async def test_a_pause_is_kept_where_no_worker_is_connected_and_no_other_action_is(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        hub = Hub()
+        queues = PausedQueues(Outbox(store, hub))
+        need = Need(1, "celery", "pause_queue", "production", queue="work", broker=A)
+        assert queues.may_be_stored(need)
+        purge = dataclasses.replace(need, action="purge_queue")
+        assert not queues.may_be_stored(purge)
+        await store.write(lambda db: queues.store_request(db, purge, T, "ada", "", ()))
+        assert await paused_queues.list_for_agent(store, 1, 0) == []
+        await store.write(lambda db: queues.store_request(db, need, T, "ada", "because", ()))
+        [kept] = await paused_queues.list_for_agent(store, 1, 0)
+        assert (kept.queue, kept.broker, kept.ended_at) == ("work", A, None)
+        hub.connect(link("has it", brokers={"celery": {A: ""}}, capabilities={("celery", "pause_queue"): "worker"}))
+        assert not queues.may_be_stored(need), "a worker that has the broker is asked itself"
+
+
+@pytest.mark.anyio
+async def test_the_end_of_a_pause_is_told_for_a_week_and_only_in_its_environment(tmp_path: Path) -> None:
+    async with database(tmp_path) as store:
+        queues = PausedQueues(Outbox(store, Hub()))
+        need = Need(1, "celery", "pause_queue", "production", queue="work", broker=A)
+        await store.write(lambda db: queues.store_request(db, need, T, "ada", "", ()))
+        here, there = (link("b", environment=word, brokers={"celery": {A: ""}}) for word in ("production", "staging"))
+        assert [(of.need.action, of.params) for of in await queues.list_copies(here, T)] == [
+            ("pause_queue", {"queue": "work", "broker": A})
+        ]
+        assert await queues.list_copies(there, T) == []
+        await store.write(lambda db: queues.store_request(db, dataclasses.replace(need, action="resume_queue"), T, "ada", "", ()))
+        assert [of.need.action for of in await queues.list_copies(here, T + MEMORY_US - 1)] == ["resume_queue"]
+        assert await queues.list_copies(here, T + MEMORY_US) == []
