@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -15,6 +17,21 @@ from z4j.settings import describe
 ROOT = Path(__file__).resolve().parents[2]
 CODE = (".py", ".sql", ".css", ".js", ".html", ".spec", ".toml")
 LONGEST = 600
+LONGEST_PYTHON: Final = 450
+MOST_MODULES: Final = 15
+TESTED: Final = ("z4j/rules", "z4j/wire", "z4j/operations", "z4j/agents", "z4j/background", "z4j/web/pages")
+"""Each module of these has its test file at the same path under tests/unit."""
+UNTESTED: Final[dict[str, str]] = {}
+"""Module → why it has none yet. Take a module off this list when it has one; add none without a reason."""
+LONG_FILES: Final = {
+    "adapters/agent/tests/test_agent.py": 513,
+    "adapters/agent/src/z4j_agent/connection/connection.py": 487,
+    "tests/unit/web/frame/test_templates.py": 456,
+}
+"""Longer than LONGEST_PYTHON, with their lines: they may only become shorter. Take a file off when it is short enough."""
+LARGE_FOLDERS: Final = {"z4j/cli": 16, "adapters/agent/src/z4j_agent/conformance": 16}
+"""More modules than MOST_MODULES: they may only become fewer. `z4j/cli` has one module for each command, `conformance` one for each
+part of the contract."""
 
 
 def tracked() -> list[Path]:
@@ -37,6 +54,52 @@ def test_every_file_names_its_licence(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in sources() if p.suffix in (".py", ".js", ".css")], ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_is_too_long(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST
+
+
+def python_files() -> dict[str, int]:
+    """Path from the root → lines."""
+    return {
+        path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines()) for path in tracked() if path.suffix == ".py"
+    }  # fmt: skip
+
+
+def test_no_python_file_is_too_long() -> None:
+    lines = python_files()
+    too_long = {path: count for path, count in lines.items() if count > LONG_FILES.get(path, LONGEST_PYTHON)}
+    assert too_long == {}
+    settled = [path for path in LONG_FILES if lines.get(path, 0) <= LONGEST_PYTHON]
+    assert settled == [], "take these off LONG_FILES"
+
+
+def test_no_folder_has_too_many_modules() -> None:
+    modules = Counter(
+        folder
+        for path in python_files()
+        if not path.endswith("/__init__.py")
+        for folder in (path.rpartition("/")[0],)
+        if folder == "z4j" or folder.startswith("z4j/") or re.match(r"adapters/[^/]+/src/", folder)
+    )
+    assert modules["z4j/rules"], "the folders are found"
+    too_many = {folder: count for folder, count in modules.items() if count > LARGE_FOLDERS.get(folder, MOST_MODULES)}
+    assert too_many == {}
+    settled = [folder for folder in LARGE_FOLDERS if modules[folder] <= MOST_MODULES]
+    assert settled == [], "take these off LARGE_FOLDERS"
+
+
+def test_every_module_has_its_test_file() -> None:
+    """A module's tests are found by its path, and not among those of another."""
+    files = python_files()
+    modules = [path for path in files if path.startswith(tuple(f"{folder}/" for folder in TESTED)) and not path.endswith("/__init__.py")]
+    assert {folder for folder in TESTED if not any(path.startswith(f"{folder}/") for path in modules)} == set(), "the folders are found"
+    without = {path for path in modules if file_that_tests(path) not in files}
+    assert without - UNTESTED.keys() == set()
+    assert UNTESTED.keys() - without == set(), "take these off UNTESTED"
+
+
+def file_that_tests(path: str) -> str:
+    """z4j/agents/tokens.py → tests/unit/agents/test_tokens.py"""
+    folder, _, name = path.removeprefix("z4j/").rpartition("/")
+    return f"tests/unit/{folder}/test_{name}"
 
 
 def test_nothing_of_ours_comes_from_an_index() -> None:

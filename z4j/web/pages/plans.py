@@ -32,6 +32,8 @@ from z4j.web.services import services
 PAGE: Final = 50
 ITEMS: Final = 100
 GROUPS: Final = 12
+LEAST: Final = 4
+"""Thousandths of the bar for a status that holds anything."""
 STATES: Final = {
     "waiting": "queued", "sent": "running", "done": "succeeded", "changed": "cancelled", "refused": "rejected", "failed": "failed",
     "expired": "expired", "unknown": "unknown", "aborted": "paused",
@@ -214,13 +216,12 @@ async def detail_page(request: Request) -> Response:
 def shares(plan: PlanRow, account: dict[str, int]) -> tuple[Share, ...]:
     """The account as stretches of a bar, what has ended first. Every stretch that holds something can be seen."""
     order = ("done", "changed", "refused", "failed", "expired", "unknown", "aborted", "sent", "waiting")
+    widths = {word: max(account[word] * 1000 // plan.items, LEAST) for word in order if account[word] and plan.items}
+    if (over := sum(widths.values()) - 1000) > 0:
+        widths[max(widths, key=lambda word: widths[word])] -= over
     found, x = [], 0
-    for word in order:
-        items = account[word]
-        width = max(items * 1000 // plan.items, 4) if items and plan.items else 0
-        width = min(width, 1000 - x)
-        if items:
-            found.append(Share(word, SAYS[word], STATES[word], items, x, width, f"/plans/{plan.id}?status={word}"))
+    for word, width in widths.items():
+        found.append(Share(word, SAYS[word], STATES[word], account[word], x, width, f"/plans/{plan.id}?status={word}"))
         x += width
     return tuple(found)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.site import PASSWORD, Site, site, text_of
-from tests.support.stack import wait_for
 from z4j import clock
 from z4j.agents.tokens import find_token
 from z4j.store.access import tokens, users
@@ -178,24 +176,3 @@ def test_others_read_what_they_may_and_change_nothing(shop: Site) -> None:
     assert "Add a user" not in text_of(page)
     assert shop.post("/settings/users", name="eve", role="admin", password=PASSWORD).status_code == 403
     assert "eve" not in roles(shop)
-
-
-# -- appliance ---------------------------------------------------------------------------------------------------------------
-def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Site) -> None:
-    server = shop.server
-    text = text_of(shop.get("/settings/appliance"))
-    assert "Background duties" in text
-    assert "due tasks" in text
-    assert "not held" not in text
-
-    def shown(path: str) -> str:
-        """With a failure of this moment: the server's own loops go on meanwhile."""
-        retention = server.housekeeping.retention
-        server.duties.add("due tasks", 1).failed(OSError(24, "Too many open files"))
-        retention.report = dataclasses.replace(retention.report, why_not_held="the audit log is large")
-        return text_of(shop.get(path))
-
-    wait_for(lambda: "due tasks OSError: [Errno 24] Too many open files" in shown("/settings/appliance"), what="the error")
-    wait_for(lambda: "The limits of retention are not held: the audit log is large." in shown("/settings/appliance"), what="the limits")
-    wait_for(lambda: shown("/healthz").startswith("degraded due tasks: failing, no_file_descriptors, last succeeded "), what="the duty")
-    wait_for(lambda: "retention: the limits are not held" in shown("/healthz"), what="the limits")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The state of every background duty, and the limits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.support.site import text_of
+from tests.support.stack import wait_for
+from tests.unit.web.pages.conftest import Shop
+
+
+def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) -> None:
+    server = shop.server
+    text = text_of(shop.get("/settings/appliance"))
+    assert "Background duties" in text
+    assert "due tasks" in text
+    assert "not held" not in text
+
+    def shown(path: str) -> str:
+        """With a failure of this moment: the server's own loops go on meanwhile."""
+        retention = server.housekeeping.retention
+        server.duties.add("due tasks", 1).failed(OSError(24, "Too many open files"))
+        retention.report = dataclasses.replace(retention.report, why_not_held="the audit log is large")
+        return text_of(shop.get(path))
+
+    wait_for(lambda: "due tasks OSError: [Errno 24] Too many open files" in shown("/settings/appliance"), what="the error")
+    wait_for(lambda: "The limits of retention are not held: the audit log is large." in shown("/settings/appliance"), what="the limits")
+    wait_for(lambda: shown("/healthz").startswith("degraded due tasks: failing, no_file_descriptors, last succeeded "), what="the duty")
+    wait_for(lambda: "retention: the limits are not held" in shown("/healthz"), what="the limits")
+
+
+def test_the_limits_and_the_space_that_is_used_are_shown(shop: Shop) -> None:
+    page = shop.get("/settings/appliance")
+    assert page.status_code == 200
+    assert str(shop.server.settings.days_kept) in text_of(page).replace(",", "")
+    for name, _, _ in shop.server.housekeeping.table():
+        assert name in text_of(page)
+
+
+def test_the_error_of_a_duty_is_escaped(shop: Shop) -> None:
+    shop.server.duties.add("a duty of the test", 3_600).failed(ValueError("<b onclick=x>"))
+    page = shop.get("/settings/appliance")
+    assert "<b onclick=x>" not in page.text
+    assert "<b onclick=x>" in text_of(page)
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("operator", 403), ("auditor", 200)])
+def test_auditors_and_administrators_read_it(shop: Shop, role: str, status: int) -> None:
+    shop.become({"viewer": "vera", "operator": "olga", "auditor": "otto"}[role])
+    assert shop.get("/settings/appliance").status_code == status
