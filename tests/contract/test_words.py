@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Keeps retired names and phrases out of code, templates and documents. Each has a plain word to use instead: see docs/glossary.md."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SEARCHED = ("z4j", "adapters/*/src", "templates", "docs", "README.md")
+NOT_SEARCHED = ("docs/proof.md", "docs/decisions.md")
+"""Records of past runs and decisions, which quote earlier names."""
+
+RETIRED = {
+    r"begin itself anew": "it cannot restart itself",
+    r"\bclass Holds\b": "PausedQueues",
+    r"\bclass Turns\b": "PollLease",
+    r"\bwishes\.py\b": "command_requests.py",
+    r"\bWish\b": "CommandRequest",
+    r"\bAsker\b": "Actor",
+    r"\bOffer\b": "AvailableAction",
+    r"\bseats\.py\b": "worker_succession.py",
+    r"\bSitting\b": "WorkerSession",
+    r"\bturns\.py\b": "poll_lease.py",
+    r"\bboots\.py\b": "processes.py",
+    r"\bheads\.py\b": "audit_checkpoints.py",
+    r"store/witnesses\.py\b": "audit_witnesses.py",
+    r"\bholds\.py\b": "paused_queues.py",
+    r"\bhold_again\b": "reapply_pauses",
+    r"\bplaces\.py\b": "spool_location.py, storage.py",
+    r"\bfacts\.py\b": "messages.py",
+    r"\bPlanned\b": "OverriddenEntry",
+    r"\bwatch\.py\b": "stale_tasks.py",
+    r"\bmerge\.py\b": "task_writer.py",
+    r"store/pages\.py\b": "task_search.py",
+    r"\bminutes\.py\b": "minute_stats.py",
+    r"\bgate\.py\b": "auth_pages.py, queue_gate.py",
+    r"\bScheduleDesk\b": "ScheduleService",
+    r"\bHouse\b": "Housekeeping",
+    r"\bLookout\b": "QueuePoller",
+    r"\bCrons\b": "CronTables",
+    r"\bCARRIED_OUT\b": "HANDLERS",
+    r"\bgreen\.py\b": "gevent_bridge.py",
+    r"\bnative\.py\b": "native_threads.py",
+    r"\bwanted\.py\b": "schedule_request.py",
+    r"\bWanted\b": "ScheduleRequest",
+    r"\brefuse_if_odd\b": "validate",
+    r"\bunborn\b": "placeholder_row",
+    r"\blist_unheard\b": "list_timed_out",
+    r"\bpass_by\b": "skip_past",
+    r"\bis_like\b": "has_same_timing",
+    r"nobody has told of it": "Overdue: no run reported.",
+    r"do not wait for what becomes of it": "Return immediately; do not wait for the result.",
+    r"walk the whole log": "Verify the integrity of the audit log.",
+    r"tasks of a server that runs": "Manage tasks on a running server.",
+    r"stands above this worker": "it cannot be shut down gracefully",
+    r"z4j is off\b": "z4j is disabled",
+    r"exists already": "already exists",
+    r"all as they were written": "the log is intact",
+}
+"""Pattern → what to use. Python, case-sensitive where it has a capital letter. None of these occurs."""
+
+TO_BE_RETIRED = {
+    r"what shall be done with them": ("Action", 1),
+    r"nothing was asked yet": ("No commands yet", 1),
+    r"late, half of them": ("lateness p50", 1),
+    r"where shall it stand": ("Choose a scheduler", 1),
+    r"nobody can say": ("outcome unknown", 2),
+    r"is no json": ("is not valid JSON", 3),
+    r"\bshall\b": ("must, will", 6),
+    r"\bfor ever\b": ("permanently", 6),
+    r"\bamiss\b": ("problem", 6),
+    r"\bwhoever\b": ("anyone who", 21),
+    r"\banew\b": ("again", 7),
+    r"\bany more\b": ("no longer", 42),
+    r"\bnobody can\b": ("no connected agent can, unknown", 9),
+    r"\bby itself\b": ("automatically", 9),
+    r"\bwhat waits\b": ("queued tasks", 20),
+    r"\bwhat became of\b": ("result", 17),
+    r"\bwhat becomes of\b": ("result", 4),
+    r"made up for": ("caught up", 1),
+    r"\bnothing was changed\b": ("No changes were made", 91),
+    r"switch off": ("Disable", 5),
+    r"back to code": ("Revert to code", 7),
+    r"\bhears of\b": ("receives", 1),
+    r"\bis told\b": ("receives, is reported", 33),
+    r" stands in ": ("is in", 22),
+    r"last news": ("updated", 3),
+}
+"""Pattern → (what to use, the number of occurrences that are left). Lower the number when you remove some."""
+
+
+class Line(NamedTuple):
+    place: str
+    text: str
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[Line]:
+    listed = subprocess.run(["git", "ls-files", *SEARCHED], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    names = [name for name in listed if name not in NOT_SEARCHED and name.endswith((".py", ".html", ".md", ".sql", ".js"))]
+    found = [Line(f"{name}:{number}", text) for name in names for number, text in enumerate((ROOT / name).read_text().splitlines(), 1)]
+    assert len(found) > 20_000, "the folders were searched"
+    return found
+
+
+def hits(lines: list[Line], pattern: str) -> list[str]:
+    """file:line of each occurrence."""
+    has_capital = any(letter.isupper() for letter in re.sub(r"\\.", "", pattern))
+    search = re.compile(pattern, 0 if has_capital else re.IGNORECASE)
+    return [line.place for line in lines for _ in search.finditer(line.text)]
+
+
+@pytest.mark.parametrize("pattern", RETIRED)
+def test_a_retired_name_does_not_come_back(lines: list[Line], pattern: str) -> None:
+    found = hits(lines, pattern)
+    assert not found, f"“{pattern}” is retired; use “{RETIRED[pattern]}”: {', '.join(found)}"
+
+
+@pytest.mark.parametrize("pattern", TO_BE_RETIRED)
+def test_a_phrase_that_is_to_be_retired_does_not_spread(lines: list[Line], pattern: str) -> None:
+    plain, limit = TO_BE_RETIRED[pattern]
+    found = hits(lines, pattern)
+    assert len(found) <= limit, f"“{pattern}” occurs {len(found)} times, {limit} are allowed; use “{plain}”: {', '.join(found)}"
+
+
+def test_the_search_finds_what_it_should(lines: list[Line]) -> None:
+    sample = [*lines, Line("sample:1", "It is amiss; nobody can say. Whoever asks shall begin anew for ever.")]
+    for pattern in (r"\bamiss\b", r"\bnobody can\b", r"\bwhoever\b", r"\bshall\b", r"\banew\b", r"\bfor ever\b"):
+        assert "sample:1" in hits(sample, pattern)
+        assert pattern in TO_BE_RETIRED or pattern in RETIRED
