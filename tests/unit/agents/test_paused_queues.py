@@ -18,7 +18,7 @@ from tests.unit.agents.test_audit_witnesses import HELLO, Site
 from tests.unit.agents.test_connections import link
 from z4j.agents.connections import Hub, Need
 from z4j.agents.outbox import Outbox
-from z4j.agents.paused_queues import MEMORY_US, PausedQueues
+from z4j.agents.paused_queues import PausedQueues
 from z4j.app import Server
 from z4j.data_folder import prepare_data
 from z4j.settings import Settings
@@ -30,6 +30,7 @@ from z4j_agent.wire import records
 
 A, B = "redis://a:6379/0", "redis://a:6379/1"
 ABLE: dict[str, Any] = {"capabilities": [["celery", action, "worker", "exact", [], ""] for action in ("pause_queue", "resume_queue")]}
+WEEK = 7 * 86_400_000_000
 DISCOVERY = {"type": "discovery", "engine": "celery", "tasks": [], "queues": []}
 
 
@@ -120,5 +121,5 @@ async def test_the_end_of_a_pause_is_told_for_a_week_and_only_in_its_environment
         ]
         assert await queues.list_copies(there, T) == []
         await store.write(lambda db: queues.store_request(db, dataclasses.replace(need, action="resume_queue"), T, "ada", "", ()))
-        assert [of.need.action for of in await queues.list_copies(here, T + MEMORY_US - 1)] == ["resume_queue"]
-        assert await queues.list_copies(here, T + MEMORY_US) == []
+        assert [of.need.action for of in await queues.list_copies(here, T + WEEK - 1)] == ["resume_queue"]
+        assert await queues.list_copies(here, T + WEEK) == []

@@ -30,7 +30,7 @@ def test_one_is_made_in_the_form_and_looked_at(shop: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"expression": "61 * * * *"}, "beyond 0 to 59"),
+        ({"expression": "61 * * * *"}, "0 to 59"),
         ({"args": "[]"}, "order is missing"),
         ({"args": "seven"}, "no JSON"),
         ({"args": "{}"}, "a JSON list"),
