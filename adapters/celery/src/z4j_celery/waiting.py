@@ -7,6 +7,7 @@ Redis and RabbitMQ can be looked into; for other brokers none of this is declare
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -94,13 +95,14 @@ def _shown(app: Any, waiting: Waiting) -> WaitingTask:
 
 
 def _entries(agent: Agent, app: Any, queue: str, broker: ReadableBroker) -> Iterator[Entry]:
+    """Made one by one while the page is open: RabbitMQ takes a message from the channel that has fetched it, and from no other."""
     for _ in range(MOST // PAGE):
-        page = [
-            Entry(of.task_id, of.attempt, of.name, partial(broker.take, queue, of), partial(_payload, agent, app, queue, of))
-            for of in broker.first(queue, PAGE)
-        ]
-        yield from page
-        if not any(entry.is_taken for entry in page):
+        is_any_taken = False
+        for of in broker.first(queue, PAGE):
+            entry = Entry(of.task_id, of.attempt, of.name, partial(broker.take, queue, of), partial(_payload, agent, app, queue, of))
+            yield entry
+            is_any_taken = is_any_taken or entry.is_taken
+        if not is_any_taken:
             return
 
 
@@ -212,5 +214,5 @@ class WaitingTasks(CeleryPart):
         _check(place)
         app, agent = self.app_with(queue), z4j_agent.current()
         assert agent is not None  # the command came through it
-        with open_place(app) as broker:
-            return purge(agent, ENGINE, queue, _entries(agent, app, queue, broker))
+        with open_place(app) as broker, contextlib.closing(_entries(agent, app, queue, broker)) as entries:
+            return purge(agent, ENGINE, queue, entries)
