@@ -114,7 +114,7 @@ def test_an_entry_beside_the_code(plan: Plan) -> None:
         ("new", {"task_name": LOGIN, "kind": "once", "expression": "2031-01-01T00:00:00+00:00"}, "no one-offs"),
         ("new", {"task_name": LOGIN, "expression": "0.5"}, "the nearest is 1"),
         ("new", {"task_name": LOGIN, "args": [MASK]}, "masked"),
-        (LOGIN, {"kind": "cron", "expression": "61 * * * *"}, "beyond"),
+        (LOGIN, {"kind": "cron", "expression": "61 * * * *"}, "0 to 59"),
         (LOGIN, {"kind": "cron", "expression": "0 0 * * *", "timezone": "Asia/Kathmandu"}, "one time zone for all"),
         (LOGIN, {"priority": 3}, "no priorities"),
     ],

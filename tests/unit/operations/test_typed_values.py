@@ -90,7 +90,7 @@ async def test_a_lost_key_fails_the_command_and_says_so(tmp_path: Path) -> None:
         failed = await commands.get_command(of.store, made.id)
         assert failed is not None
         assert failed.status == "failed"
-        assert "cannot be decrypted" in failed.detail["error"]
+        assert "could not be decrypted" in failed.detail["error"]
         assert not [frame for frame in of.sent if frame["id"] == made.id]
 
 
@@ -140,7 +140,7 @@ async def test_a_schedule_whose_key_is_lost_is_reported_and_others_fire(tmp_path
         await of.store.write(forget_key)
         await of.go(61)
         assert await of.outcomes(lost) == [(60, "failed")]
-        assert "cannot be decrypted" in (await of.fires(lost))[0].error
+        assert "could not be decrypted" in (await of.fires(lost))[0].error
         assert await of.outcomes(other) == [(60, "handed")]
 
 
