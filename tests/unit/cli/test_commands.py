@@ -91,7 +91,7 @@ def test_a_person_that_cannot_be_added(run: Run, tmp_path: Path, words: tuple[st
 def test_a_name_is_taken_once(run: Run, add: Callable[..., None]) -> None:
     add("ada", "admin")
     code, _, err = run("user", "add", "Ada", "--password-stdin", stdin=PASSWORD + "\n")
-    assert (code, "There is a Ada already" in err) == (5, True)
+    assert (code, "A user named Ada already exists" in err) == (5, True)
 
 
 def test_roles_and_disabling(run: Run, add: Callable[..., None], tmp_path: Path) -> None:
