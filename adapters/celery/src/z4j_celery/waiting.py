@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -94,7 +94,7 @@ def _shown(app: Any, waiting: Waiting) -> WaitingTask:
     return WaitingTask(waiting.task_id, waiting.name, text, None, waiting.due_at, waiting.priority)
 
 
-def _entries(agent: Agent, app: Any, queue: str, broker: ReadableBroker) -> Iterator[Entry]:
+def _entries(agent: Agent, app: Any, queue: str, broker: ReadableBroker) -> Generator[Entry, None, None]:
     """Made one by one while the page is open: RabbitMQ takes a message from the channel that has fetched it, and from no other."""
     for _ in range(MOST // PAGE):
         is_any_taken = False
