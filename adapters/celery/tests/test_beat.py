@@ -167,7 +167,7 @@ def test_an_override_of_what_the_code_lost(app: Celery, tmp_path: Path) -> None:
     beat = Beat(app, tmp_path)
     gone = Override("gone", False, True, True, None)
     assert beat.put(gone) == {}, "it is deleted, as was wanted"
-    assert "any more" in beat.put(Override("gone", False, False, False, None))["gone"]
+    assert "no longer contains this entry" in beat.put(Override("gone", False, False, False, None))["gone"]
 
 
 def test_a_one_off_is_sent_once_over_restarts(app: Celery, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from redis import Redis
 from rq import Queue, Retry, get_current_job
 from rq.decorators import job
+from rq.worker import Worker
 
 import z4j_rq
 
@@ -92,6 +93,14 @@ def limit() -> None:
 @job(queue, connection=connection)
 def unkept() -> Any:
     return lambda: None
+
+
+class SlowHorse(Worker):
+    """Its horse takes a while before it writes into the job which worker runs it, as on a busy host."""
+
+    def prepare_job_execution(self, *args: Any, **kwargs: Any) -> None:
+        time.sleep(3)
+        super().prepare_job_execution(*args, **kwargs)
 
 
 def options_of(kind: str) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def test_a_change_waits_for_the_end_of_a_pass(ours: RqScheduler, theirs: rq_sche
     [
         ({"kind": "cron", "expression": "61 * * * *"}, "0 to 59"),
         ({"kind": "cron", "expression": "0 0 30 2 fri"}, "needs both"),
-        ({"kind": "cron", "expression": "0 0 * * *", "timezone": "Mars/Olympus"}, "no zone Mars/Olympus"),
+        ({"kind": "cron", "expression": "0 0 * * *", "timezone": "Mars/Olympus"}, "unknown time zone Mars/Olympus"),
         ({"kind": "cron", "expression": "0 0 * * *", "timezone": "Asia/Kathmandu"}, "one time zone for all"),
         ({"kind": "once", "expression": "2020-01-01T00:00:00+00:00"}, "passed"),
         ({"kind": "interval", "expression": "0"}, "longer than zero"),

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import ClassVar
 
+import pytest
 from test_conformance import RqHarness
 
 from z4j_agent.conformance import FailuresContract, OperateContract, wait_for
+from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.reading import ENDS, final_answer, worker_link
 
 
 class OperateHarness(RqHarness):
@@ -31,3 +36,41 @@ class TestOperate(OperateContract):
 class TestFailures(FailuresContract):
     harness_class = OperateHarness
     other_queue: ClassVar[str] = "other"
+
+
+class SlowHorseHarness(RqHarness):
+    kind: ClassVar[str] = "engine_app.SlowHorse"
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[Gateway, SlowHorseHarness]]:
+    gateway = Gateway()
+    gateway.start()
+    harness = SlowHorseHarness(tmp_path, gateway.url)
+    try:
+        harness.set_up()
+        harness.start_worker()
+        wait_for(lambda: worker_link(gateway), "the worker connects")
+        yield gateway, harness
+    finally:
+        harness.tear_down()
+        gateway.stop()
+
+
+def test_terminate_stops_a_task_whose_horse_has_not_prepared_it_yet(slow: tuple[Gateway, SlowHorseHarness]) -> None:
+    """The heartbeat already reports it as running, while the job in Redis does not name its worker."""
+    gateway, harness = slow
+    task_id = harness.enqueue("wait", 30)
+    wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "received"], "the worker has taken it")
+
+    def is_running() -> bool:
+        beats = worker_link(gateway).heartbeats
+        return any(task[1] == task_id and task[6] for task in (beats[-1]["running"] or [] if beats else []))
+
+    wait_for(is_running, "a heartbeat reports it as running in a horse")
+    status, fields = final_answer(
+        gateway, gateway.ask(worker_link(gateway), "terminate_task", harness.adapter.engine, {"task_id": task_id})
+    )
+    assert status == "done", fields
+    end = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind in ENDS], "the engine reports the end")
+    assert [(record.kind, record.rest["reason"]) for record in end] == [("cancelled", "stopped")]

@@ -7,8 +7,8 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
-from rq.command import send_stop_job_command
-from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.command import send_command
+from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.worker import SimpleWorker
@@ -148,8 +148,6 @@ class TaskCommands(RqPart):
         worker = next((worker for worker in workers if is_running(self.state.hands.of(worker))), None)
         if worker is None:
             raise Refused("it does not run in this worker (any more)")
-        try:
-            send_stop_job_command(worker.connection, task_id, serializer=worker.serializer)
-        except (InvalidJobOperation, NoSuchJobError) as error:
-            raise Refused("it has just ended") from error
+        # Not `send_stop_job_command`: it reads the worker's name from the job, where the horse writes it after the task has begun here.
+        send_command(worker.connection, worker.name, "stop-job", job_id=task_id)
         return {"note": "the work horse is killed; RQ keeps the task among the failed ones as stopped"}

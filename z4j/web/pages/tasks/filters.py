@@ -82,7 +82,7 @@ def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
     wanted = tuple(dict.fromkeys(part for value in states for part in value.split(",") if part))
     for state in wanted:
         if state not in STATES:
-            raise BadInput(f"There is no state “{state[:40]}”.", f"States are: {', '.join(STATES)}.")
+            raise BadInput(f"Unknown state “{state[:40]}”.", f"States are: {', '.join(STATES)}.")
     names = [of.name for of in fields(Filters) if of.name != "state"]
     return Filters(wanted, **{name: query.get(name, "").strip()[:1_000] for name in names})
 

@@ -38,7 +38,7 @@ def test_what_is_typed(typed: str, found: Filters) -> None:
 
 
 def test_nonsense_is_named() -> None:
-    with pytest.raises(BadInput, match="no state “sleepy”"):
+    with pytest.raises(BadInput, match="Unknown state “sleepy”"):
         from_query({}, ["sleepy"])
     with pytest.raises(BadInput, match="“yesterday” is not a time"):
         Filters(since="yesterday").for_store(NOW)
