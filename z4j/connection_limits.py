@@ -33,14 +33,14 @@ SPARE_DESCRIPTORS: Final = 100
 """For the database, its readers, backups and the log."""
 
 
-def descriptor_limit(wanted: int) -> int:
+def descriptor_limit(requested: int) -> int:
     """Raises the process's soft limit of descriptors as far as needed and allowed. Returns how many connections fit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    need = wanted + SPARE_DESCRIPTORS
+    need = requested + SPARE_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < need:
         soft = need if hard == resource.RLIM_INFINITY else min(need, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - SPARE_DESCRIPTORS))
+    return requested if soft == resource.RLIM_INFINITY else max(1, min(requested, soft - SPARE_DESCRIPTORS))
 
 
 class Peer:

@@ -125,8 +125,8 @@ def remove_address(folder: Path) -> None:
 def read_address(folder: Path) -> Serving | None:
     """Where the folder is served, or was served by a process that was killed; None where nothing is known."""
     try:
-        found = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))
-        return Serving(str(found["host"]), int(found["port"]), int(found["pid"]), bool(found["behind_proxy"]), is_locked(folder))
+        fields = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))
+        return Serving(str(fields["host"]), int(fields["port"]), int(fields["pid"]), bool(fields["behind_proxy"]), is_locked(folder))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

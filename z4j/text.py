@@ -27,11 +27,11 @@ def clean_lines(text: str) -> str:
 
 def clean_json(text: str) -> str:
     """JSON that means the same: the escapes are those of JSON. Line ends stay; inside strings JSON has no raw ones."""
-    return UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
+    return UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
 
 
-def _escape(found: re.Match[str]) -> str:
-    letter = found[0]
+def _escape(match: re.Match[str]) -> str:
+    letter = match[0]
     if letter in _SHORT:
         return _SHORT[letter]
     code = ord(letter)

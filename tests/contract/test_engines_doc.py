@@ -65,7 +65,7 @@ def reasons(engine: str) -> set[str]:
             found |= {leaf.value for leaf in leaves if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)}
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and (told := re.search(r'"reason":"(\w+)"', node.value)):
             found.add(told[1])
-    return {reason for reason in found if re.fullmatch(r"\w+", reason)}  # a sentence is why an operator's wish is refused
+    return {reason for reason in found if re.fullmatch(r"\w+", reason)}  # a sentence is why an operator's request is refused
 
 
 def _results(value: ast.expr) -> list[ast.expr]:

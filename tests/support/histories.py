@@ -103,7 +103,7 @@ def told(*records: list[Any], clock: str = "h") -> list[str]:
     lives = split(ReportedEvent(event, clock) for event in events_of(records))
     states = []
     for life in lives:
-        summary = fold(None, [of.event for of in life.told])
+        summary = fold(None, [of.event for of in life.reports])
         assert summary is not None
         states.append(STATE_NAMES[state_of(summary.state[0])])
     return states

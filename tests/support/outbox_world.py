@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.database import BOOT, SECOND, T, database, life, origin, task
-from tests.support.scheduling import NOON, Person, wanted
+from tests.support.scheduling import NOON, Person, schedule_request
 from z4j import clock
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.ingest import ingest_batch
@@ -282,7 +282,7 @@ class World:
         broker = self.rng.choice((A, B))
         need = Need(1, "celery", "run_task", environment, queue="work", broker=broker)
         params = {"name": "shop.ship", "args": [], "kwargs": {"environment": environment}, "queue": "work", "broker": broker}
-        await self.dispatch.wish(Person(), CommandRequest(need, "celery:shop.ship", params))
+        await self.dispatch.submit(Person(), CommandRequest(need, "celery:shop.ship", params))
 
     async def leave_waiting(self) -> None:
         """A command that is stored and was not sent: the server was killed in between."""
@@ -302,7 +302,7 @@ class World:
 
     async def pause(self, action: str, broker: str = "") -> None:
         need = Need(1, "celery", action, "production", queue="work", broker=broker or self.rng.choice((A, B)))
-        await self.dispatch.wish(Person(), CommandRequest(need, "queue celery:work", {"queue": "work", "broker": need.broker}))
+        await self.dispatch.submit(Person(), CommandRequest(need, "queue celery:work", {"queue": "work", "broker": need.broker}))
 
     async def plan(self, action: str) -> None:
         state = "failed" if action == "retry_task" else "queued"
@@ -377,7 +377,7 @@ async def world(folder: Path, seed: int) -> AsyncIterator[World]:
             for environment in ENVIRONMENTS.values():
                 await made.desk.create(
                     Person(),
-                    wanted(
+                    schedule_request(
                         name=f"own {environment}", environment=environment, catch_up="all", broker=A, queue="", args=[],
                         kwargs={"environment": environment}, task_name="shop.ship",
                     ),

@@ -71,7 +71,7 @@ class House:
 
     async def make(self, **changes: Any) -> int:
         """A schedule of z4j's own, every minute unless said otherwise."""
-        id = await self.desk.create(Person(), wanted(**changes))
+        id = await self.desk.create(Person(), schedule_request(**changes))
         assert id is not None
         return id
 
@@ -92,7 +92,7 @@ class House:
         await tell(self.store, ["command", frame["id"], self.at, status, facts], at=self.at)
 
 
-def wanted(**changes: Any) -> ScheduleRequest:
+def schedule_request(**changes: Any) -> ScheduleRequest:
     made: dict[str, Any] = {
         "app": "shop", "environment": "production", "scheduler": "z4j", "engine": "celery", "name": "report", "kind": "interval",
         "expression": "60", "timezone": "UTC", "task_name": "shop.report", "args": [1], "kwargs": {"fast": True}, "queue": "work",

@@ -107,8 +107,8 @@ class Hub:
 
     def able(self, app_id: int, engine: str, action: str) -> list[AgentLink]:
         """Agents that declared the action for the engine, whatever their owner allows; workers first."""
-        found = [link for link in self.of_app(app_id) if (engine, action) in link.capabilities]
-        return sorted(found, key=lambda link: link.role != "worker")
+        links = [link for link in self.of_app(app_id) if (engine, action) in link.capabilities]
+        return sorted(links, key=lambda link: link.role != "worker")
 
     def queue_proof(self, app_id: int, engine: str, queue: str, environment: str = "") -> str:
         """The proof of a queue that some connected agent of the app and environment ("": of any) gave, "" where there is none."""
@@ -128,7 +128,7 @@ class Hub:
     def brokers_of(self, app_id: int, engine: str, environment: str = "") -> set[str]:
         """The identities that connected agents report, each broker under every name it has. Engine and environment "" are any."""
         links = [link for link in self.of_app(app_id) if environment in ("", link.environment)]
-        return {name for link in links for of, known in link.brokers.items() if engine in ("", of) for name in known}
+        return {name for link in links for known_engine, known in link.brokers.items() if engine in ("", known_engine) for name in known}
 
     def name_for(self, link: AgentLink, need: Need) -> str:
         """The identity under which this agent has the broker of `need`, "" where it has not told any that is."""
@@ -142,12 +142,12 @@ class Hub:
         """What an agent's discovery reports. Returns whether it may use a broker now that it was not known to use: one that its hello did
         not name, or one that another agent names differently, as their fingerprints show."""
         before, link.brokers[engine] = link.brokers.get(engine, {}), brokers
-        fresh = {identity: of for identity, of in brokers.items() if before.get(identity, None) != of}
+        fresh = {identity: proof for identity, proof in brokers.items() if before.get(identity, None) != proof}
         if fresh.keys() - before.keys():
             return True
-        prints = {of for of in fresh.values() if of}
+        prints = {proof for proof in fresh.values() if proof}
         others = (other.brokers.get(engine, {}) for other in self.of_app(link.app_id) if other is not link)
-        return any(of in prints and identity not in brokers for known in others for identity, of in known.items())
+        return any(proof in prints and identity not in brokers for known in others for identity, proof in known.items())
 
     def broker_param(self, link: AgentLink, need: Need) -> dict[str, str]:
         """{"broker": the name this agent reported for the broker of `need`}; {} where it reported no such broker."""
@@ -162,7 +162,7 @@ class Hub:
         """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
         reported = [link.brokers.get(need.engine, {}) for link in self.of_app(need.app_id)]
         prints = {brokers[need.broker] for brokers in reported if brokers.get(need.broker)}
-        return {need.broker} | {identity for brokers in reported for identity, of in brokers.items() if of in prints}
+        return {need.broker} | {identity for brokers in reported for identity, proof in brokers.items() if proof in prints}
 
     def find(self, need: Need) -> tuple[list[AgentLink], str]:
         """The agents that can and may, the best first; or none, and the reason as half a sentence."""

@@ -58,11 +58,11 @@ def frame_of(
 def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any], environment: str = "") -> dict[str, str]:
     """{"queue_proof": …} for the queue that the parameters of a command name, and {"from_queue_proof": …} for the one its task waits in,
     where a connected agent of the environment gave one."""
-    found = {}
+    proofs = {}
     for name, queue in (("queue_proof", params.get("move_to") or params.get("queue")), ("from_queue_proof", params.get("from_queue"))):
         if queue and (proof := hub.queue_proof(app_id, engine, str(queue), environment)):
-            found[name] = proof
-    return found
+            proofs[name] = proof
+    return proofs
 
 
 def original_params(original: Original, params: Mapping[str, Any], link: AgentLink) -> dict[str, Any]:

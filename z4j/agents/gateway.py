@@ -188,21 +188,21 @@ class _Peer:
                 )
                 await self._check_kept(beat.audit_head)
                 self.gateway.live.changed(("workers", "queues"))
-            case Discovery() as found:
+            case Discovery() as discovery:
                 at = clock.now()
                 boot = self._linked().boot
-                of_worker = found.worker.queues if found.worker is not None else []
-                has_learned = self.gateway.hub.learn_brokers(self._linked(), found.engine, found.brokers)
-                self._linked().queue_proofs |= {(found.engine, queue.name): queue.proof for queue in found.queues if queue.proof}
-                self._linked().queues[found.engine] = frozenset(of_worker or (queue.name for queue in found.queues))
+                of_worker = discovery.worker.queues if discovery.worker is not None else []
+                has_learned = self.gateway.hub.learn_brokers(self._linked(), discovery.engine, discovery.brokers)
+                self._linked().queue_proofs |= {(discovery.engine, queue.name): queue.proof for queue in discovery.queues if queue.proof}
+                self._linked().queues[discovery.engine] = frozenset(of_worker or (queue.name for queue in discovery.queues))
                 await self.gateway.store.note(
-                    "discovery", lambda db: agents.record_discovery(db, self.token.app_id, boot, found, at), lane=self.token.app_id
+                    "discovery", lambda db: agents.record_discovery(db, self.token.app_id, boot, discovery, at), lane=self.token.app_id
                 )
                 if has_learned:
                     await self.gateway.outbox.brokers_learned(self._linked())
                 self.gateway.live.changed(("workers", "queues"))
-            case Schedules() as told:
-                await self.gateway.outbox.schedules_listed(self._linked(), told)
+            case Schedules() as listing:
+                await self.gateway.outbox.schedules_listed(self._linked(), listing)
             case Goodbye() as goodbye:
                 self.reason, self.is_orderly = goodbye.reason or "goodbye", True
                 await self.batches.join()

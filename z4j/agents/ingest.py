@@ -75,17 +75,17 @@ async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, sp
 async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spool: str | None) -> list[Ingested]:
     """Each record in a transaction of its own, after an error of ours: one record that breaks the server must not keep all later ones of
     its app in the agent's spool for ever. That record is counted as refused."""
-    found: list[Ingested] = []
+    results: list[Ingested] = []
     for record in slices(payload, 1):
         try:
-            found.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at, spool=spool), lane=app_id))
+            results.append(await store.write(partial(apply_batch, app_id=app_id, payload=record, at=at, spool=spool), lane=app_id))
         except StoreError:
             raise
         except Exception:
             refused = {"server error": 1}
             await store.write(partial(gaps.record_refused, app_id=app_id, refused=refused, at=at), lane=app_id)
-            found.append(Ingested(frozenset(("workers",)), 0, refused))
-    return found
+            results.append(Ingested(frozenset(("workers",)), 0, refused))
+    return results
 
 
 def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:
@@ -178,19 +178,19 @@ class _Batch:
         run_news = attempt_delta(event)
         if run_news is not None:
             run = (key, min(event.attempt, MAX_ATTEMPT), event.run)
-            of = self.runs.get(run)
-            self.runs[run] = run_news if of is None else run_join(of, run_news)
+            known = self.runs.get(run)
+            self.runs[run] = run_news if known is None else run_join(known, run_news)
         if event.sent:
             self.links.update((key, *link) for link in executions.links_of(event))
 
     def add_other(self, record: records.Origin | records.Gap | records.CommandResult | records.Fault) -> None:
         if isinstance(record, records.Origin):
-            of = record.facts
+            fields = record.facts
             processes.record_origin(
-                self.db, self.app_id, record.boot, record.at, host=of.host, pid=of.pid, role=of.role,
-                worker=of.worker or "", environment=of.environment, release=of.release or "",
+                self.db, self.app_id, record.boot, record.at, host=fields.host, pid=fields.pid, role=fields.role,
+                worker=fields.worker or "", environment=fields.environment, release=fields.release or "",
             )  # fmt: skip
-            processes.note_redaction(self.db, self.app_id, record.boot, of.redaction)
+            processes.note_redaction(self.db, self.app_id, record.boot, fields.redaction)
         elif isinstance(record, records.Gap):
             gaps.record_gap(self.db, self.app_id, record)
             self.topics.add("workers")
@@ -207,10 +207,12 @@ class _Batch:
         saved = task_writer.save(self.db, self.app_id, self.tasks)
         ids, is_changed = saved.ids, saved.is_changed
         if self.runs:
-            news = {(ids[key], attempt, token): of for (key, attempt, token), of in self.runs.items() if key in ids}
+            news = {(ids[key], attempt, token): values for (key, attempt, token), values in self.runs.items() if key in ids}
             is_changed = attempts.save(self.db, self.app_id, news) or is_changed
         if self.originals:
-            originals.save(self.db, [(ids[of[0]], original_key(of[1]), *of[2:]) for of in self.originals if of[0] in ids])
+            originals.save(
+                self.db, [(ids[values[0]], original_key(values[1]), *values[2:]) for values in self.originals if values[0] in ids]
+            )
         if self.links:
             task_writer.add_links(self.db, self.app_id, [(kind, target, ids[key]) for key, kind, target in self.links if key in ids])
         for key, engine_id, raw, row in saved.again:
@@ -226,7 +228,7 @@ class _Batch:
 
     def _save_again(self, key: task_writer.Key, engine_id: int, raw: bytes, row: StoredTask | None) -> None:
         """An id that came again, or may have: its rows are made from all its events."""
-        mine = [of[1:] for of in self.originals if of[0] == key]
+        mine = [values[1:] for values in self.originals if values[0] == key]
         kept = {event: (data, key_id, names.text_of(self.db, broker)) for event, data, key_id, broker in mine}
         news = [(event, kept.get(event)) for event in self.tasks[key]]
         executions.Reused(self.db, self.app_id, engine_id, raw, row).save(news)

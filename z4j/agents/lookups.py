@@ -42,7 +42,7 @@ Key = tuple[int, str, str, int]
 
 @dataclass(slots=True)
 class _Question:
-    of: StaleTask
+    task: StaleTask
     id: str
     """Empty once it was answered."""
     spool: str
@@ -71,39 +71,39 @@ class Reconcile(Owner):
     def resolve_orphans(self, at: int, gone: list[StaleTask]) -> list[tuple[StaleTask, str]]:
         """Of tasks whose process is gone, those that are lost now, with what the engine said; the others are being asked about."""
         lost = []
-        for of in gone:
-            if not of.is_newest:
-                lost.append((of, "Its id has been used again since, so its engine cannot tell."))
+        for task in gone:
+            if not task.is_newest:
+                lost.append((task, "Its id has been used again since, so its engine cannot tell."))
                 continue
-            key = _key(of)
+            key = _key(task)
             question = self._questions.get(key)
             if question is None:
-                if not self._ask(of, at) and not self._is_busy(of):
-                    lost.append((of, "Nobody is connected who could ask its engine."))
+                if not self._ask(task, at) and not self._is_busy(task):
+                    lost.append((task, "Nobody is connected who could ask its engine."))
             elif question.id and at - question.asked_at > ANSWER_US:
                 self._forget(key)
-                lost.append((of, "Its engine was asked and did not answer."))
+                lost.append((task, "Its engine was asked and did not answer."))
             elif question.word:
                 self._forget(key)
-                lost.append((of, question.word))
+                lost.append((task, question.word))
             elif not question.id and at >= question.again_at:
-                self._ask(of, at, question)
+                self._ask(task, at, question)
         return lost
 
     def query_disconnected(self, at: int, left: list[StaleTask]) -> None:
         """Asks about tasks whose process has left, though nothing proves that it is gone: what ended need not wait for the proof."""
-        for of in left:
-            if not of.is_newest:
+        for task in left:
+            if not task.is_newest:
                 continue
-            question = self._questions.get(_key(of))
+            question = self._questions.get(_key(task))
             if question is None:
-                self._ask(of, at)
+                self._ask(task, at)
             elif at >= max(question.again_at, question.asked_at + ANSWER_US * question.times):
-                self._ask(of, at, question)
+                self._ask(task, at, question)
 
     def prune(self, held: Iterable[StaleTask]) -> None:
         """Forgets what nobody looks for any more: it ended, was run again, or was deleted."""
-        open_keys = {_key(of) for of in held}
+        open_keys = {_key(task) for task in held}
         for key in self._questions.keys() - open_keys:
             self._forget(key)
 
@@ -122,45 +122,45 @@ class Reconcile(Owner):
             return
         del self._by_id[id]
         question = self._questions[key]
-        question.id, of, at = "", question.of, clock.now()
-        state, said = str(facts.get("state", "unknown")), str(facts.get("engine_state") or facts.get("error") or "unknown")[:200]
+        question.id, task, at = "", question.task, clock.now()
+        state, answer_text = str(facts.get("state", "unknown")), str(facts.get("engine_state") or facts.get("error") or "unknown")[:200]
         if status == "done" and state in ENDS:
-            await self._add(of, Event(state, of.attempt, at, of.run, of.worker, error=ENDS[state], flags=FLAGS["reconciled"]))
+            await self._add(task, Event(state, task.attempt, at, task.run, task.worker, error=ENDS[state], flags=FLAGS["reconciled"]))
             self._forget(key)
         elif status == "done" and state == "queued":
             # A millisecond after its last news, as the fold compares: a start that is on its way here already must speak.
-            await self._add(of, Event("due", of.attempt, of.at + 1_000, flags=FLAGS["reconciled"]))
+            await self._add(task, Event("due", task.attempt, task.at + 1_000, flags=FLAGS["reconciled"]))
             self._forget(key)
         else:
             question.again_at = at + min(AGAIN_US * 5 ** (question.times - 1), AT_MOST_US)
-            question.word = "" if state == "running" else f"Its engine was asked and does not know it: {said}."
+            question.word = "" if state == "running" else f"Its engine was asked and does not know it: {answer_text}."
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    async def _add(self, of: StaleTask, event: Event) -> None:
+    async def _add(self, task: StaleTask, event: Event) -> None:
         try:
-            self.changed((await ingest_facts(self.store, of.app_id, [ServerFact(of.engine, of.task_id, event, of.row)])).topics)
+            self.changed((await ingest_facts(self.store, task.app_id, [ServerFact(task.engine, task.task_id, event, task.row)])).topics)
         except StoreError as error:  # the task stays as it is, so its engine is asked again
             self.duty.failed(error)
             return
         self.duty.succeeded()
 
-    def _is_busy(self, of: StaleTask) -> bool:
-        return len(self._questions) >= REMEMBERED or self._outstanding(of) >= OUTSTANDING
+    def _is_busy(self, task: StaleTask) -> bool:
+        return len(self._questions) >= REMEMBERED or self._outstanding(task) >= OUTSTANDING
 
-    def _outstanding(self, of: StaleTask) -> int:
-        return sum(key[:2] == (of.app_id, of.engine) for key in self._by_id.values())
+    def _outstanding(self, task: StaleTask) -> int:
+        return sum(key[:2] == (task.app_id, task.engine) for key in self._by_id.values())
 
-    def _ask(self, of: StaleTask, at: int, before: _Question | None = None) -> bool:
-        if self._is_busy(of):
+    def _ask(self, task: StaleTask, at: int, before: _Question | None = None) -> bool:
+        if self._is_busy(task):
             return False
-        id, need = secrets.token_hex(8), Need(of.app_id, of.engine, "lookup_task", of.environment)
-        link = self.outbox.ask(OutgoingCommand(CommandId("lookup", id), need, at + ANSWER_US, {"task_id": of.task_id}))
+        id, need = secrets.token_hex(8), Need(task.app_id, task.engine, "lookup_task", task.environment)
+        link = self.outbox.ask(OutgoingCommand(CommandId("lookup", id), need, at + ANSWER_US, {"task_id": task.task_id}))
         if link is None:
             return False
         if before is not None:
             self._by_id.pop(before.id, None)
-        self._questions[_key(of)] = _Question(of, id, link.spool, at, before.times + 1 if before else 1)
-        self._by_id[id] = _key(of)
+        self._questions[_key(task)] = _Question(task, id, link.spool, at, before.times + 1 if before else 1)
+        self._by_id[id] = _key(task)
         return True
 
     def _forget(self, key: Key) -> None:
@@ -169,5 +169,5 @@ class Reconcile(Owner):
             self._by_id.pop(question.id, None)
 
 
-def _key(of: StaleTask) -> Key:
-    return (of.app_id, of.engine, of.task_id, of.attempt)
+def _key(task: StaleTask) -> Key:
+    return (task.app_id, task.engine, task.task_id, task.attempt)

@@ -77,11 +77,11 @@ class Outbox:
 
     def ask(self, command: OutgoingCommand) -> AgentLink | None:
         """Sends a command that is kept in memory only to one agent that can carry it out. Returns that agent."""
-        found, _ = self.hub.find(command.need)
-        if not found:
+        links, _ = self.hub.find(command.need)
+        if not links:
             return None
-        self._send(Chosen(command, found[0]), _BrokerNames(self.hub), {}, {})
-        return found[0]
+        self._send(Chosen(command, links[0]), _BrokerNames(self.hub), {}, {})
+        return links[0]
 
     def tell(self, link: AgentLink, command: OutgoingCommand) -> None:
         """Sends an agent what it must know and may be told any number of times."""
@@ -125,9 +125,9 @@ class Outbox:
         by_kind: dict[Kind, list[Answer]] = {}
         for answer in answers:
             by_kind.setdefault(answer.id.kind, []).append(answer)
-        for kind, found in by_kind.items():
+        for kind, answers_of_kind in by_kind.items():
             if (owner := self._owners.get(kind)) is not None:
-                await self.duties.add(f"answers to {kind}", WHENEVER_S).attempt(partial(owner.answered, app_id, found))
+                await self.duties.add(f"answers to {kind}", WHENEVER_S).attempt(partial(owner.answered, app_id, answers_of_kind))
 
     # -- as time passes ------------------------------------------------------------------------------------------------
     async def run(self) -> None:
@@ -154,15 +154,15 @@ class Outbox:
         self, owner: Owner, commands: Iterable[OutgoingCommand], kept: Mapping[int, Original]
     ) -> tuple[list[Chosen], dict[CommandId, list[AgentLink]], list[Refused]]:
         """(the commands with their agents, the other able agents of each command that may concern them, those that cannot be sent)"""
-        found: dict[Need, tuple[list[AgentLink], str]] = {}
+        able_by_need: dict[Need, tuple[list[AgentLink], str]] = {}
         chosen, others, refused = list[Chosen](), dict[CommandId, list[AgentLink]](), list[Refused]()
         for command in commands:
             if needs_original(command) and command.task not in kept:
                 refused.append(Refused(command, Cause.NO_ORIGINAL, NO_ORIGINAL))
                 continue
-            if command.need not in found:
-                found[command.need] = self.hub.find(command.need)
-            able, missing = found[command.need]
+            if command.need not in able_by_need:
+                able_by_need[command.need] = self.hub.find(command.need)
+            able, missing = able_by_need[command.need]
             if able:
                 chosen.append(Chosen(command, able[0]))
                 if command.need.action == "cancel_task":
@@ -174,7 +174,7 @@ class Outbox:
     def _send(self, each: Chosen, names: _BrokerNames, kept: Mapping[int, Original], proofs: Proofs) -> None:
         command, link = each.command, each.link
         original = kept.get(command.task) if command.task is not None and needs_original(command) else None
-        link.send(frame_of(self.hub, command, link, names.of(link, command.need), original, proofs.get(link.app_id, {})))
+        link.send(frame_of(self.hub, command, link, names.name_for(link, command.need), original, proofs.get(link.app_id, {})))
 
     def _tell_others(self, each: Chosen, others: list[AgentLink], names: _BrokerNames) -> None:
         """Where an engine keeps cancellations in its workers or their host, every other spool folder has to know of one too."""
@@ -208,11 +208,11 @@ class Outbox:
                     self._send(Chosen(command, link), names, {}, {})
 
     async def _read_proofs(self, commands: Iterable[OutgoingCommand]) -> Proofs:
-        wanted: dict[int, set[str]] = {}
+        names_by_app: dict[int, set[str]] = {}
         for command in commands:
             if command.task_name:
-                wanted.setdefault(command.need.app_id, set()).add(command.task_name)
-        return {app_id: await read_proofs(self.store, app_id, task_names) for app_id, task_names in wanted.items()}
+                names_by_app.setdefault(command.need.app_id, set()).add(command.task_name)
+        return {app_id: await read_proofs(self.store, app_id, task_names) for app_id, task_names in names_by_app.items()}
 
 
 class _BrokerNames:
@@ -223,7 +223,7 @@ class _BrokerNames:
         self._hub = hub
         self._known: dict[tuple[int, str, str, str], tuple[str, bool]] = {}
 
-    def of(self, link: AgentLink, need: Need) -> str:
+    def name_for(self, link: AgentLink, need: Need) -> str:
         """ "" where the agent reported no such broker."""
         return self._look(link, need)[0]
 

@@ -53,8 +53,8 @@ class PausedQueues(Owner):
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
         """The newest state of each queue."""
-        found = await paused_queues.list_for_agent(self.store, link.app_id, at - MEMORY_US)
-        its = [hold for hold in found if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold))]
+        holds = await paused_queues.list_for_agent(self.store, link.app_id, at - MEMORY_US)
+        its = [hold for hold in holds if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold))]
         states = newest((broker, each) for each in its for broker in self._brokers_in(link, each))
         return [self._copy(link, at, queue, broker, hold) for (_, queue, broker), hold in states.items()]
 

@@ -62,16 +62,16 @@ class Session:
         if len(frame) > wire.MAX_FRAME:
             raise self._fail(wire.TOO_BIG, f"a frame has at most {wire.MAX_FRAME} bytes")
         try:
-            said = decode_frame(frame)
+            message = decode_frame(frame)
         except ValueError as error:
             raise self._fail(wire.MALFORMED, f"this frame cannot be understood: {str(error)[:200]}") from error
-        if isinstance(said, Hello):
-            return self._greeted(said)
+        if isinstance(message, Hello):
+            return self._greeted(message)
         if self.state is State.NEW:
             raise self._fail(wire.MALFORMED, "the first frame is hello")
-        if isinstance(said, Goodbye):
+        if isinstance(message, Goodbye):
             self.state = State.CLOSED
-        return said
+        return message
 
     def receive_bytes(self, frame: bytes) -> Batch:
         """A batch. Raises ProtocolError when it is torn, too big, out of order or beyond the window."""

@@ -25,5 +25,5 @@ async def find_token(store: Store, token: str) -> AgentToken | None:
     """The app a token belongs to; None when it is unknown, revoked or expired."""
     if not token or len(token) > 200:
         return None
-    found = await tokens.find_agent_token(store, hashlib.sha256(token.encode()).digest(), clock.now())
-    return AgentToken(*found) if found else None
+    row = await tokens.find_agent_token(store, hashlib.sha256(token.encode()).digest(), clock.now())
+    return AgentToken(*row) if row else None

@@ -35,10 +35,10 @@ class LostTasks:
 
     async def find_silent(self, at: int) -> int:
         """Records connections that sent no heartbeat for SILENT_US as gone. Returns how many."""
-        found = await self.store.write(lambda db: agents.record_silence(db, at, at - SILENT_US))
-        if found:
+        count = await self.store.write(lambda db: agents.record_silence(db, at, at - SILENT_US))
+        if count:
             self.changed(("workers", "strip"))
-        return found
+        return count
 
     async def find_lost(self, at: int) -> int:
         """Adds `lost` to tasks whose process is gone, and `alive` to lost ones that turn out to run. Returns how many tasks changed.
@@ -48,15 +48,20 @@ class LostTasks:
         why = dict.fromkeys(await stale_tasks.list_timed_out(self.store, at - ASSUMED_US), ASSUMED)
         why |= dict.fromkeys(await self._find_dropped(), DROPPED)
         why |= dict.fromkeys(await stale_tasks.list_orphaned(self.store, SETTLE_US), GONE)
-        lost = [(of, "") for of in why]
+        lost = [(task, "") for task in why]
         if self.lookups is not None:
-            left = [of for of in await stale_tasks.list_disconnected(self.store, at - SETTLE_US) if of not in why]
+            left = [task for task in await stale_tasks.list_disconnected(self.store, at - SETTLE_US) if task not in why]
             self.lookups.prune([*why, *left])
             lost = self.lookups.resolve_orphans(at, list(why))
             self.lookups.query_disconnected(at, left)
         return (
             await add_events(
-                self.store, self.changed, "lost", [of for of, _ in lost], 1, {of: _evidence(of, why[of], said) for of, said in lost}
+                self.store,
+                self.changed,
+                "lost",
+                [task for task, _ in lost],
+                1,
+                {task: _evidence(task, why[task], answer) for task, answer in lost},
             )
             # A whole millisecond later, because that is what the fold compares.
             + await add_events(self.store, self.changed, "alive", await stale_tasks.list_reappeared(self.store, at - ASSUMED_US), 1_000)
@@ -66,13 +71,13 @@ class LostTasks:
         """Tasks missing from their worker's list in two rounds: a heartbeat may overtake the end it no longer lists."""
         missing = set(await stale_tasks.list_missing_from_heartbeat(self.store, SETTLE_US))
         again, self._missing = missing & self._missing, missing
-        return sorted(again, key=lambda of: of.at)
+        return sorted(again, key=lambda task: task.at)
 
 
-def _evidence(of: StaleTask, why: str, said: str) -> str:
+def _evidence(task: StaleTask, why: str, answer: str) -> str:
     """What is known of a lost task's process, in sentences."""
-    heard = f"Last heard of {_clock(of.left_at)} on {of.host}: {of.left_reason or 'no goodbye'}." if of.left_at else ""
-    return " ".join(part for part in (why, heard, said) if part)
+    heard = f"Last heard of {_clock(task.left_at)} on {task.host}: {task.left_reason or 'no goodbye'}." if task.left_at else ""
+    return " ".join(part for part in (why, heard, answer) if part)
 
 
 def _clock(at: int) -> str:

@@ -24,7 +24,7 @@ class MissedFires:
         """
         if at - self._began < SETTLE_US:
             return 0
-        found = await self.store.write(lambda db: overdue.write_missed(db, at))
-        if found:
+        count = await self.store.write(lambda db: overdue.write_missed(db, at))
+        if count:
             self.changed(("schedules",))
-        return found
+        return count

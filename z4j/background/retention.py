@@ -208,7 +208,7 @@ class RetentionDuty:
 
     async def _cut_tasks(self, part: Part, at: int, over: int) -> int:
         """The oldest of one app: those that ended or are quiet for a day, only then those that wait, run, or are scheduled."""
-        wanted = max(over * part.rows // max(part.bytes, 1), part.rows // LEAST_CUT, 1)
+        least_rows = max(over * part.rows // max(part.bytes, 1), part.rows // LEAST_CUT, 1)
         for is_any in (False, True):
             which = Victims(EVER, at - DAY_US, part.app_id, is_any=is_any)
             key, is_end = (part.app_id, int(is_any)), False
@@ -216,8 +216,8 @@ class RetentionDuty:
                 place = self._size_place.get(key, WalkPosition())
                 ids, after, is_end = await retention.list_victims(self.store, which, place, LISTED)
                 if ids:
-                    deleted = await self._delete(ids[:wanted], which)
-                    if len(ids) <= wanted:
+                    deleted = await self._delete(ids[:least_rows], which)
+                    if len(ids) <= least_rows:
                         self._size_place[key] = after
                     if deleted:
                         return deleted
@@ -227,7 +227,9 @@ class RetentionDuty:
 
     def _weigh_less(self, part: Part, freed: int) -> None:
         rows = part.rows - freed * part.rows // max(part.bytes, 1)
-        self.parts = [replace(of, bytes=max(of.bytes - freed, 0), rows=max(rows, 0)) if of is part else of for of in self.parts]
+        self.parts = [
+            replace(other, bytes=max(other.bytes - freed, 0), rows=max(rows, 0)) if other is part else other for other in self.parts
+        ]
 
     async def _free(self, at: int, *, is_forced: bool) -> bool:
         """Deletes counters of nothing, and unused names where there may be many. Returns whether that freed pages."""

@@ -58,7 +58,7 @@ class Client:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise _told(error) from error
+            raise _error_of(error) from error
         except (urllib.error.URLError, TimeoutError, json.JSONDecodeError) as error:
             reason = getattr(error, "reason", error)
             raise StoreError(
@@ -67,14 +67,14 @@ class Client:
 
     def wait(self, command: dict[str, Any]) -> dict[str, Any]:
         """Returns the command after its result was reported or it expired."""
-        found = command
-        while found["status"] not in ENDED:
+        result = command
+        while result["status"] not in ENDED:
             time.sleep(POLL_S)
-            found = self.get(f"/commands/{command['id']}")
-        return found
+            result = self.get(f"/commands/{command['id']}")
+        return result
 
 
-def _told(error: urllib.error.HTTPError) -> Z4jError:
+def _error_of(error: urllib.error.HTTPError) -> Z4jError:
     kind = BY_STATUS.get(error.code, StoreError)
     try:
         problem = json.load(error)
@@ -91,12 +91,12 @@ def client_of(words: argparse.Namespace, settings: Settings) -> Client:
 
 def tell_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
     """Waits for a command unless --no-wait is given, and prints its result. Returns the exit code."""
-    found = command if words.no_wait else client.wait(command)
+    result = command if words.no_wait else client.wait(command)
     if words.json:
-        print_json(found)
+        print_json(result)
     else:
-        detail = found["detail"]
-        said = detail.get("error") or detail.get("note") or ""
+        detail = result["detail"]
+        note = detail.get("error") or detail.get("note") or ""
         made = f", task {detail['task_id']}" if detail.get("task_id") else ""
-        say(f"{found['action'].replace('_', ' ')}: {found['status']}{made}{f'. {said}' if said else ''}")
-    return 0 if words.no_wait else ENDED[found["status"]]
+        say(f"{result['action'].replace('_', ' ')}: {result['status']}{made}{f'. {note}' if note else ''}")
+    return 0 if words.no_wait else ENDED[result["status"]]

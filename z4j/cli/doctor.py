@@ -86,19 +86,19 @@ def _database(settings: Settings) -> Iterator[Finding]:
     """Checks the database file for damage, for a limited time."""
     if not settings.database.exists():
         return
-    found = check_database(settings.database)
-    if found.problems:
-        more = "; ".join(clean(problem) for problem in found.problems[:3]) + (" …" if len(found.problems) > 3 else "")
+    report = check_database(settings.database)
+    if report.problems:
+        more = "; ".join(clean(problem) for problem in report.problems[:3]) + (" …" if len(report.problems) > 3 else "")
         yield Finding(
             "bad",
             f"The database file is damaged: {more}. Data in the damaged part may be lost.",
             "Stop the server, copy the data folder, and restore the last backup. Check the disk and other programs that write to the file.",
         )
-    elif found.is_complete:
+    elif report.is_complete:
         yield Finding("ok", "The database file is not damaged.")
     else:
         yield Finding(
-            "unknown", f"The database file is too large to check within {found.seconds:.0f} s. No damage was found so far.",
+            "unknown", f"The database file is too large to check within {report.seconds:.0f} s. No damage was found so far.",
             f"Check all of it with: sqlite3 {settings.database} 'PRAGMA quick_check'",
         )  # fmt: skip
 
@@ -114,15 +114,15 @@ def _duties(settings: Settings) -> Iterator[Finding]:
     try:
         request = urllib.request.Request(url, headers={"Accept": "application/json"})
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            found = json.load(answer)
+            health = json.load(answer)
     except urllib.error.HTTPError as error:
-        found = _json_of(error)
+        health = _json_of(error)
     except (OSError, ValueError) as error:
         yield Finding("bad", f"The server (process {serving.pid}) does not respond at {url}: {clean(str(error))}.", "Check its log.")
         return
-    if found.get("database", "ok") != "ok":
-        yield Finding("bad", f"The server cannot read the database: {clean(str(found['database']))}.", "Check its log.")
-    bad = [duty for duty in found.get("duties", ()) if duty.get("state") in ("failing", "stalled")]
+    if health.get("database", "ok") != "ok":
+        yield Finding("bad", f"The server cannot read the database: {clean(str(health['database']))}.", "Check its log.")
+    bad = [duty for duty in health.get("duties", ()) if duty.get("state") in ("failing", "stalled")]
     for duty in bad:
         cause = f", {clean(str(duty['cause']))}" if duty.get("cause") else ""
         last = _when(duty.get("succeeded_at"))
@@ -131,18 +131,18 @@ def _duties(settings: Settings) -> Iterator[Finding]:
         )
     if not bad:
         yield Finding(
-            "ok", f"The server responds at http://{serving.netloc}. All {len(found.get('duties', ()))} background duties are running."
+            "ok", f"The server responds at http://{serving.netloc}. All {len(health.get('duties', ()))} background duties are running."
         )
-    if found.get("retention", "ok") != "ok":
+    if health.get("retention", "ok") != "ok":
         yield Finding("warn", "Retention limits are exceeded.", "See Settings, Appliance for the cause.")
 
 
 def _json_of(error: urllib.error.HTTPError) -> dict[str, Any]:
     try:
-        found = json.load(error)
+        health = json.load(error)
     except ValueError:
-        found = {}
-    return found if isinstance(found, dict) else {}
+        health = {}
+    return health if isinstance(health, dict) else {}
 
 
 def _when(at: int | None) -> str:
@@ -152,14 +152,14 @@ def _when(at: int | None) -> str:
 async def _contents(settings: Settings) -> list[Finding]:
     if not settings.database.exists():
         return []
-    found = []
+    findings = []
     try:
         async with offline(settings, creates=False) as parts:
-            found += await _size(settings, parts.store)
-            found.append(_verdict(await parts.audit.verify(parts.store)))
+            findings += await _size(settings, parts.store)
+            findings.append(_verdict(await parts.audit.verify(parts.store)))
     except Z4jError as error:
-        found.append(Finding("bad", error.message, error.hint))
-    return found
+        findings.append(Finding("bad", error.message, error.hint))
+    return findings
 
 
 async def _size(settings: Settings, store: Store) -> list[Finding]:

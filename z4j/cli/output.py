@@ -20,11 +20,11 @@ def redraw(text: str) -> None:
     print(f"\r{clean(text)}\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def print_json(found: Any) -> None:
+def print_json(value: Any) -> None:
     """For other programs."""
-    say(json_text(found))
+    say(json_text(value))
 
 
-def json_text(found: Any) -> str:
+def json_text(value: Any) -> str:
     """JSON as a person may look at it: readable letters stay, controls are escapes."""
-    return clean_json(json.dumps(found, indent=2, ensure_ascii=False))
+    return clean_json(json.dumps(value, indent=2, ensure_ascii=False))

@@ -21,21 +21,21 @@ OVER = ("done", "aborted", "paused")
 
 def list_plans(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j plan list`."""
-    found = client_of(words, settings).get("/plans")
+    answer = client_of(words, settings).get("/plans")
     if words.json:
-        print_json(found)
+        print_json(answer)
         return 0
     rows = [
         (
-            str(of["id"]),
-            of["status"],
-            of["action"].replace("_", " "),
-            f"{of['items']:,}",
-            of["author"],
-            when(of["created_at"]),
-            of["source"],
+            str(plan["id"]),
+            plan["status"],
+            plan["action"].replace("_", " "),
+            f"{plan['items']:,}",
+            plan["author"],
+            when(plan["created_at"]),
+            plan["source"],
         )
-        for of in found["plans"]
+        for plan in answer["plans"]
     ]
     print_table(("plan", "status", "action", "items", "author", "created", "source"), rows)
     return 0
@@ -50,12 +50,12 @@ def show_plan(words: argparse.Namespace, settings: Settings) -> int:
 def freeze(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j plan freeze`."""
     asked = {name: getattr(words, name) for name in FILTERS if getattr(words, name)}
-    found = client_of(words, settings).post(
+    answer = client_of(words, settings).post(
         "/plans", action=words.what, filter=asked, ids=words.id or None, level=words.level, queue=words.to, reason=words.reason
     )
-    _tell(found, words)
+    _tell(answer, words)
     if not words.json:
-        plan = found["plan"]
+        plan = answer["plan"]
         say(f"\nNothing was executed yet. To execute this plan: z4j plan execute {plan['id']} {plan['digest'][:12]}")
     return 0
 
@@ -72,18 +72,18 @@ def execute(words: argparse.Namespace, settings: Settings) -> int:
 def change(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j plan pause | resume | abort | undo`."""
     client = client_of(words, settings)
-    found = client.post(f"/plans/{words.id}/{words.change}")
+    answer = client.post(f"/plans/{words.id}/{words.change}")
     if words.change == "resume":
         return _watch(client, words)
-    _tell(found, words)
+    _tell(answer, words)
     return 0
 
 
 def _watch(client: Client, words: argparse.Namespace) -> int:
     """Follows a plan until it ends, with a progress bar on a terminal. Returns 0 if every item is done, otherwise 1."""
     while True:
-        found = client.get(f"/plans/{words.id}")
-        plan, account = found["plan"], found["account"]
+        answer = client.get(f"/plans/{words.id}")
+        plan, account = answer["plan"], answer["account"]
         is_over = plan["status"] in OVER and not account["sent"]
         if sys.stderr.isatty() and not words.json:
             ended = plan["items"] - account["waiting"] - account["sent"]
@@ -94,21 +94,21 @@ def _watch(client: Client, words: argparse.Namespace) -> int:
         time.sleep(POLL_S)
     if sys.stderr.isatty() and not words.json:
         say("", is_error=True)
-    _tell(found, words)
+    _tell(answer, words)
     return 0 if account["done"] == plan["items"] or words.no_wait else 1
 
 
-def _tell(found: dict[str, Any], words: argparse.Namespace) -> None:
+def _tell(answer: dict[str, Any], words: argparse.Namespace) -> None:
     if words.json:
-        print_json(found)
+        print_json(answer)
         return
-    plan = found["plan"]
+    plan = answer["plan"]
     say(f"plan {plan['id']}: {plan['action'].replace('_', ' ')}, {plan['items']:,} tasks, {plan['status']}. {plan['note']}".rstrip())
     say(f"hash {plan['digest']}")
     if plan["excluded"]:
         say("skipped: " + "; ".join(f"{count:,} because {why}" for why, count in plan["excluded"].items()))
-    told = {word: count for word, count in found["account"].items() if count}
-    say("results: " + ", ".join(f"{count:,} {word}" for word, count in told.items()))
-    groups = [(of["engine"], of["queue"], of["name"], f"{of['items']:,}") for of in found["groups"][:20]]
+    counts = {word: count for word, count in answer["account"].items() if count}
+    say("results: " + ", ".join(f"{count:,} {word}" for word, count in counts.items()))
+    groups = [(group["engine"], group["queue"], group["name"], f"{group['items']:,}") for group in answer["groups"][:20]]
     if groups:
         print_table(("engine", "queue", "task name", "tasks"), groups)

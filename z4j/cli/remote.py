@@ -21,13 +21,13 @@ FILTERS = ("state", "name", "queue", "engine", "worker", "app", "environment", "
 
 def list_tasks(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j task list`."""
-    found = client_of(words, settings).get("/tasks", limit=words.limit, **{name: getattr(words, name) for name in FILTERS})
+    answer = client_of(words, settings).get("/tasks", limit=words.limit, **{name: getattr(words, name) for name in FILTERS})
     if words.json:
-        print_json(found)
+        print_json(answer)
         return 0
     rows = [
         (str(row["id"]), row["state"], row["engine"], row["queue"], row["name"], row["task_id"], when(row["last_at"]))
-        for row in found["tasks"]
+        for row in answer["tasks"]
     ]
     print_table(("row", "state", "engine", "queue", "task name", "task id", "updated"), rows)
     return 0
@@ -81,15 +81,15 @@ def _row_of(client: Any, text: str) -> int:
     """The row of a task given by it, or by the engine's own id. Raises NotFound, or BadInput where several apps have the id."""
     if text.isascii() and text.isdecimal() and len(text) < 19:
         return int(text)
-    found = client.get("/tasks", task_id=text)["tasks"]
-    if not found:
+    tasks = client.get("/tasks", task_id=text)["tasks"]
+    if not tasks:
         raise NotFound(f"No task with ID {text}.")
-    if len(found) > 1:
+    if len(tasks) > 1:
         raise BadInput(
-            f"{len(found)} tasks have the ID {text}. No changes were made.",
+            f"{len(tasks)} tasks have the ID {text}. No changes were made.",
             "Use the row number instead; `z4j task list --task-id` shows it.",
         )
-    return int(found[0]["id"])
+    return int(tasks[0]["id"])
 
 
 def value_of(text: str) -> Any:
@@ -102,26 +102,27 @@ def value_of(text: str) -> Any:
 
 def pairs(texts: list[str]) -> dict[str, Any]:
     """NAME=JSON, each. Raises BadInput."""
-    found = {}
+    values = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BadInput(f"{text} is not NAME=VALUE. No changes were made.")
-        found[name] = value_of(value)
-    return found
+        values[name] = value_of(value)
+    return values
 
 
 def list_queues(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue list`."""
     client = client_of(words, settings)
-    found = _whole(client, "queues")
+    answer = _whole(client, "queues")
     if words.json:
-        print_json(found)
+        print_json(answer)
         return 0
     rows = [
-        (of["app"], of["environment"], of["engine"], _named(of), *(_shown(of[key]) for key in ("depth", "delayed", "dead", "consumers")),
-         "paused" if any(_concerns(pause, of) for pause in found["paused"]) else "")
-        for of in found["queues"]
+        (queue["app"], queue["environment"], queue["engine"], _named(queue),
+         *(_shown(queue[key]) for key in ("depth", "delayed", "dead", "consumers")),
+         "paused" if any(_concerns(pause, queue) for pause in answer["paused"]) else "")
+        for queue in answer["queues"]
     ]  # fmt: skip
     print_table(("app", "environment", "engine", "queue", "in broker", "delayed", "dead", "consumers", ""), rows)
     return 0
@@ -141,11 +142,11 @@ def _named(queue: Mapping[str, Any]) -> str:
 
 def _whole(client: Any, what: str) -> Any:
     """A list that comes page by page."""
-    found = part = client.get(f"/{what}")
+    answer = part = client.get(f"/{what}")
     while part["after"]:
         part = client.get(f"/{what}", after=part["after"])
-        found[what] += part[what]
-    return found
+        answer[what] += part[what]
+    return answer
 
 
 def _shown(value: int | None) -> str:
@@ -155,14 +156,14 @@ def _shown(value: int | None) -> str:
 def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue pause | resume | peek | purge`."""
     client = client_of(words, settings)
-    found = [
-        of for of in client.get("/queues", name=words.queue)["queues"] if of["name"] == words.queue and words.app in (None, of["app"])
-        and words.engine in (None, of["engine"]) and words.environment in (None, of["environment"])
+    queues = [
+        row for row in client.get("/queues", name=words.queue)["queues"] if row["name"] == words.queue and words.app in (None, row["app"])
+        and words.engine in (None, row["engine"]) and words.environment in (None, row["environment"])
     ]  # fmt: skip
-    if words.broker is not None and len(found) > 1:  # of one queue the server knows the brokers, also of a pause that is left
-        found = [of for of in found if of["broker"] == words.broker]
+    if words.broker is not None and len(queues) > 1:  # of one queue the server knows the brokers, also of a pause that is left
+        queues = [row for row in queues if row["broker"] == words.broker]
     hint = "List them with `z4j queue list`. Choose one with --app, --engine, --environment and --broker."
-    place = only(found, f"queue {words.queue}", hint)
+    place = only(queues, f"queue {words.queue}", hint)
     broker = words.broker or (place["broker"] if place["is_in_several_brokers"] else "")
     made = client.post(
         "/queues/actions", action=words.action, app=place["app"], environment=place["environment"], engine=place["engine"],
@@ -175,7 +176,8 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     if words.action == "peek_queue" and not words.json and (answer := client.wait(made[0]))["status"] == "done":
         tasks = answer["detail"].get("tasks", [])
         print_table(
-            ("task id", "task name", "arguments", "due"), [(of["task_id"], of["name"], of["args"][:60], when(of["due_at"])) for of in tasks]
+            ("task id", "task name", "arguments", "due"),
+            [(row["task_id"], row["name"], row["args"][:60], when(row["due_at"])) for row in tasks],
         )
         return 0
     return max(tell_command(client, command, words) for command in made)
@@ -183,14 +185,15 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
 
 def list_workers(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j worker list`."""
-    found = _whole(client_of(words, settings), "workers")
+    answer = _whole(client_of(words, settings), "workers")
     if words.json:
-        print_json(found)
+        print_json(answer)
         return 0
     rows = [
-        (of["name"], of["state"], of["app"], of["environment"], str(len(of["agent"]["running"])), _shown(of["agent"]["concurrency"]),
-         " ".join(of["agent"]["queues"]), when(of["agent"]["seen_at"]))
-        for of in found["workers"]
+        (worker["name"], worker["state"], worker["app"], worker["environment"],
+         str(len(worker["agent"]["running"])), _shown(worker["agent"]["concurrency"]),
+         " ".join(worker["agent"]["queues"]), when(worker["agent"]["seen_at"]))
+        for worker in answer["workers"]
     ]  # fmt: skip
     print_table(("worker", "state", "app", "environment", "running", "concurrency", "queues", "last seen"), rows)
     return 0
@@ -201,8 +204,8 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     client = client_of(words, settings)
     worker = only(
         [
-            of for of in client.get("/workers", name=words.worker)["workers"] if of["name"] == words.worker
-            and words.app in (None, of["app"]) and words.environment in (None, of["environment"])
+            row for row in client.get("/workers", name=words.worker)["workers"] if row["name"] == words.worker
+            and words.app in (None, row["app"]) and words.environment in (None, row["environment"])
         ], f"worker {words.worker}", "List them with `z4j worker list`. Choose one with --app and --environment.",
     )  # fmt: skip
     made = client.post(
@@ -213,10 +216,10 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
     return max(tell_command(client, command, words) for command in made)
 
 
-def only(found: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
+def only(rows: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
     """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
-    if not found:
+    if not rows:
         raise NotFound(f"No {what}. No changes were made.", hint)
-    if len(found) > 1:
+    if len(rows) > 1:
         raise BadInput(f"There is more than one {what}. No changes were made.", hint)
-    return found[0]
+    return rows[0]

@@ -30,17 +30,17 @@ KEPT: Final = (
 
 def list_schedules(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j schedule list`."""
-    found = client_of(words, settings).get("/schedules", app=words.app, environment=words.environment)
-    rows = [of for of in found["schedules"] if words.scheduler in (None, of["scheduler"])]
+    answer = client_of(words, settings).get("/schedules", app=words.app, environment=words.environment)
+    rows = [schedule for schedule in answer["schedules"] if words.scheduler in (None, schedule["scheduler"])]
     if words.json:
         print_json({"schedules": rows})
         return 0
     print_table(
         ("row", "state", "scheduler", "app", "name", "when", "task name", "last", "next"),
         [
-            (str(of["id"]), of["state"], of["scheduler"], of["app"], of["name"], of["says"], of["task_name"], when(of["last_at"]),
-             when(of["next_at"]))
-            for of in rows
+            (str(schedule["id"]), schedule["state"], schedule["scheduler"], schedule["app"], schedule["name"], schedule["says"],
+             schedule["task_name"], when(schedule["last_at"]), when(schedule["next_at"]))
+            for schedule in rows
         ],
     )  # fmt: skip
     return 0
@@ -98,43 +98,47 @@ def act(words: argparse.Namespace, settings: Settings) -> int:
 def export(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j schedule export`: z4j's own, as an import takes them."""
     rows = client_of(words, settings).get("/schedules", app=words.app)["schedules"]
-    found = json_text({"schedules": [_kept(of) for of in rows if of["scheduler"] == "z4j"]})
+    text = json_text({"schedules": [_kept(schedule) for schedule in rows if schedule["scheduler"] == "z4j"]})
     if words.target == "-":
-        say(found)
+        say(text)
     elif (target := Path(words.target)).exists():
         raise BadInput(f"{target} already exists. Nothing was written.", "Choose another file name.")
     else:
-        files.create_whole(target, found + "\n", mode=0o644)
+        files.create_whole(target, text + "\n", mode=0o644)
     return 0
 
 
-def _kept(of: dict[str, Any]) -> dict[str, Any]:
-    of = of | {"args": json.loads(of["args"]), "kwargs": json.loads(of["kwargs"]), "jitter_s": of["jitter_us"] / 1_000_000}
-    return {name: of[name] for name in KEPT if name in of}
+def _kept(schedule: dict[str, Any]) -> dict[str, Any]:
+    schedule = schedule | {
+        "args": json.loads(schedule["args"]),
+        "kwargs": json.loads(schedule["kwargs"]),
+        "jitter_s": schedule["jitter_us"] / 1_000_000,
+    }
+    return {name: schedule[name] for name in KEPT if name in schedule}
 
 
 def import_(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j schedule import`: from a crontab file, a JSON export, or another scheduler. Exit code 10 if some could not be imported."""
     client = client_of(words, settings)
     if words.format == "crontab":
-        found = _from_crontab(words)
+        entries = _from_crontab(words)
     elif words.format == "json":
-        found = [(of.get("name", "?"), of, "") for of in _json_of(words)]
+        entries = [(schedule.get("name", "?"), schedule, "") for schedule in _json_of(words)]
     else:
-        found = _from_scheduler(client, words)
-    known = {(of["app"], of["name"]) for of in client.get("/schedules")["schedules"] if of["scheduler"] == "z4j"}
+        entries = _from_scheduler(client, words)
+    known = {(schedule["app"], schedule["name"]) for schedule in client.get("/schedules")["schedules"] if schedule["scheduler"] == "z4j"}
     refused = 0
-    for name, wanted, wrong in found:
-        said = wrong or ("a schedule with this name already exists" if (wanted.get("app"), name) in known else "")
-        if not said:
+    for name, body, wrong in entries:
+        reason = wrong or ("a schedule with this name already exists" if (body.get("app"), name) in known else "")
+        if not reason:
             try:
                 if not words.dry_run:
-                    client.post("/schedules", **wanted, reason=words.reason or f"imported from {words.source}")
+                    client.post("/schedules", **body, reason=words.reason or f"imported from {words.source}")
             except Z4jError as error:
-                said = error.message
-        refused += bool(said)
-        say(f"{'not imported' if said else 'would import' if words.dry_run else 'imported'}  {name}{': ' + said if said else ''}")
-    say(f"{len(found) - refused} of {len(found)} schedules{' would be imported' if words.dry_run else ' imported'}.")
+                reason = error.message
+        refused += bool(reason)
+        say(f"{'not imported' if reason else 'would import' if words.dry_run else 'imported'}  {name}{': ' + reason if reason else ''}")
+    say(f"{len(entries) - refused} of {len(entries)} schedules{' would be imported' if words.dry_run else ' imported'}.")
     return 10 if refused else 0
 
 
@@ -148,7 +152,9 @@ def _read(source: str) -> str:
 def _json_of(words: argparse.Namespace) -> list[dict[str, Any]]:
     try:
         rows = json.loads(_read(words.source))["schedules"]
-        return [{name: of[name] for name in KEPT if name in of} | ({"app": words.app} if words.app else {}) for of in rows]
+        return [
+            {name: schedule[name] for name in KEPT if name in schedule} | ({"app": words.app} if words.app else {}) for schedule in rows
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{words.source} is not an export of schedules: {error}. Nothing was imported.") from None
 
@@ -159,15 +165,15 @@ def _from_crontab(words: argparse.Namespace) -> list[tuple[str, dict[str, Any], 
             "A crontab contains commands, not tasks. Nothing was imported.",
             "Set --app, --engine and --task. The task receives the command as its argument.",
         )
-    found = []
+    entries = []
     for line in read_crontab(_read(words.source), has_user=words.with_user):
         name = line.command[:120] or line.text[:120]
-        wanted = {
+        body = {
             "app": words.app, "environment": words.environment or "", "engine": words.engine, "name": name, "kind": "cron",
             "expression": line.expression, "timezone": line.zone, "task_name": words.task, "args": [line.command],
         }  # fmt: skip
-        found.append((name, wanted, f"line {line.number}: {line.wrong}" if line.wrong else ""))
-    return found
+        entries.append((name, body, f"line {line.number}: {line.wrong}" if line.wrong else ""))
+    return entries
 
 
 def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
@@ -176,24 +182,30 @@ def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str
     if dialect is None or words.source == "z4j":
         others = ", ".join(name for name in DIALECTS if name != "z4j")
         raise BadInput(f"Unknown scheduler {words.source}. Nothing was imported.", f"Schedulers are {others}.")
-    found = []
-    for of in client.get("/schedules", app=words.app, environment=words.environment)["schedules"]:
-        if of["scheduler"] == words.source:
-            wanted = {name: of[name] for name in KEPT if name in of and name not in ("args", "kwargs", "catch_up", "overlap", "broker")}
-            args, kwargs = json.loads(of["args"]), json.loads(of["kwargs"])
-            found.append((of["name"], wanted | {"args": args, "kwargs": kwargs}, _why_not(of, args, kwargs, day_or=dialect.day_or)))
-    return found
+    entries = []
+    for schedule in client.get("/schedules", app=words.app, environment=words.environment)["schedules"]:
+        if schedule["scheduler"] == words.source:
+            body = {
+                name: schedule[name]
+                for name in KEPT
+                if name in schedule and name not in ("args", "kwargs", "catch_up", "overlap", "broker")
+            }
+            args, kwargs = json.loads(schedule["args"]), json.loads(schedule["kwargs"])
+            entries.append(
+                (schedule["name"], body | {"args": args, "kwargs": kwargs}, _why_not(schedule, args, kwargs, day_or=dialect.day_or))
+            )
+    return entries
 
 
-def _why_not(of: dict[str, Any], args: Any, kwargs: Any, *, day_or: bool) -> str:
-    if of["kind"] == "other":
-        return f"z4j's scheduler does not support “{of['expression']}”"
-    if MASK in of["args"] + of["kwargs"] or not isinstance(args, list) or not isinstance(kwargs, dict):
+def _why_not(schedule: dict[str, Any], args: Any, kwargs: Any, *, day_or: bool) -> str:
+    if schedule["kind"] == "other":
+        return f"z4j's scheduler does not support “{schedule['expression']}”"
+    if MASK in schedule["args"] + schedule["kwargs"] or not isinstance(args, list) or not isinstance(kwargs, dict):
         return "its arguments are masked or were reported incompletely; create it manually"
-    if of["engine"] not in ("celery", "rq", "dramatiq", "huey", "arq", "taskiq"):
+    if schedule["engine"] not in ("celery", "rq", "dramatiq", "huey", "arq", "taskiq"):
         return "it runs functions, not tasks of an engine that z4j's scheduler supports"
-    if of["kind"] == "cron" and not day_or:
-        rule = cron.parse(of["expression"])
+    if schedule["kind"] == "cron" and not day_or:
+        rule = cron.parse(schedule["expression"])
         if not (rule.is_any_day or rule.is_any_weekday):
             return "it requires both the day and the weekday to match; in z4j's scheduler either is enough"
     return ""
@@ -210,13 +222,13 @@ def _row_of(client: Client, words: argparse.Namespace) -> int:
     """The row given by its number or its name. Raises NotFound or BadInput."""
     if words.schedule.isdecimal() and len(words.schedule) < 18:
         return int(words.schedule)
-    known = [of for of in client.get("/schedules")["schedules"] if words.schedule in (of["name"], of["key"])]
+    known = [schedule for schedule in client.get("/schedules")["schedules"] if words.schedule in (schedule["name"], schedule["key"])]
     return int(only(known, f"schedule {words.schedule}", "List them with `z4j schedule list`. Choose one by its row number.")["id"])
 
 
-def _tell(made: dict[str, Any], words: argparse.Namespace, said: str) -> int:
+def _tell(made: dict[str, Any], words: argparse.Namespace, sentence: str) -> int:
     if words.json:
         print_json(made)
     else:
-        say(said)
+        say(sentence)
     return 0

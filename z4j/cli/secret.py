@@ -42,11 +42,11 @@ def read_arguments(given: str | None) -> tuple[list[Any] | None, dict[str, Any] 
     if given is None:
         return None, None
     try:
-        found = json.loads(_read(given, "--arguments"))
+        document = json.loads(_read(given, "--arguments"))
     except ValueError:
-        found = None
-    args, kwargs = (found.get("args"), found.get("kwargs")) if isinstance(found, dict) else (None, None)
-    if not isinstance(found, dict) or not found.keys() <= {"args", "kwargs"} or not isinstance(args, list | None):
+        document = None
+    args, kwargs = (document.get("args"), document.get("kwargs")) if isinstance(document, dict) else (None, None)
+    if not isinstance(document, dict) or not document.keys() <= {"args", "kwargs"} or not isinstance(args, list | None):
         raise BadInput('--arguments requires a JSON object such as {"args": [1], "kwargs": {"name": "x"}}. No changes were made.')
     if not isinstance(kwargs, dict | None):
         raise BadInput('--arguments: "kwargs" must be an object. No changes were made.')

@@ -64,19 +64,19 @@ def _change(settings: Settings, name: str, action: str, change: Callable[[Connec
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
-            said = await parts.store.write(lambda db: change(db, _find(db, name)), durable=True)
+            sentence = await parts.store.write(lambda db: change(db, _find(db, name)), durable=True)
             await parts.record(action, f"user:{name}")
-            say(said)
+            say(sentence)
             return 0
 
     return asyncio.run(run())
 
 
 def _find(db: Connection, name: str) -> UserRow:
-    found = users.find_user(db, name)
-    if found is None:
+    row = users.find_user(db, name)
+    if row is None:
         raise NotFound(f"No user {name}. No changes were made.", "List users with `z4j user list`.")
-    return found
+    return row
 
 
 def _keep_an_admin(db: Connection, user: UserRow) -> None:

@@ -117,39 +117,39 @@ class Dispatch(Owner):
             facts["from_queue"] = row.queue
         if action == "restore_task":
             facts |= {"eta_at": row.eta_at, "priority": task.sent.get("priority")}
-        wish = CommandRequest(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
-        return (await self.wish(asker, wish))[0]
+        request = CommandRequest(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
+        return (await self.submit(asker, request))[0]
 
-    async def wish(self, asker: Actor, wish: CommandRequest) -> list[CommandRow]:
+    async def submit(self, asker: Actor, request: CommandRequest) -> list[CommandRow]:
         """Any action: one command, or one for each worker it concerns. Raises like `ask`."""
-        wish = dataclasses.replace(wish, reason=shown_reason(wish.reason))
+        request = dataclasses.replace(request, reason=shown_reason(request.reason))
         try:
-            made = self._make(asker, wish)
+            made = self._make(asker, request)
         except Z4jError as error:
             await self.audit_log.note(
-                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=wish.need.action, outcome="refused",
-                target=wish.about, detail={"why": error.message}, address=asker.address,
+                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=request.need.action, outcome="refused",
+                target=request.about, detail={"why": error.message}, address=asker.address,
             )  # fmt: skip
             raise
         at, shown = clock.now(), list[CommandRow]()
-        task_name = wish.task.row.name if wish.task is not None else ""
+        task_name = request.task.row.name if request.task is not None else ""
 
         def write(db: Connection) -> Any:
             shown[:] = [commands.add_command(db, command, task_name) for command in made]
-            self.paused_queues.store_request(db, wish.need, at, asker.name, wish.reason[:500], wish.beside)
+            self.paused_queues.store_request(db, request.need, at, asker.name, request.reason[:500], request.beside)
             return self.audit_log.append(
-                db, at=at, actor=asker.name, role=asker.role, action=wish.need.action, target=wish.about, address=asker.address,
-                detail=_audited(wish, made),
+                db, at=at, actor=asker.name, role=asker.role, action=request.need.action, target=request.about, address=asker.address,
+                detail=_audited(request, made),
             )  # fmt: skip
 
         self.audit_log.keep_head(await self.store.write(write, durable=True))
-        if wish.need.action == "cancel_task" and wish.task is not None:
-            row = wish.task.row
+        if request.need.action == "cancel_task" and request.task is not None:
+            row = request.task.row
             event = Event("cancel_asked", row.attempt, at)
-            facts, app_id = [ServerFact(row.engine, row.task_id, event, row.id)], wish.task.app_id
+            facts, app_id = [ServerFact(row.engine, row.task_id, event, row.id)], request.task.app_id
             await self.store.note("request to cancel a task", lambda db: apply_facts(db, app_id, facts))
         try:
-            await self.outbox.deliver(self, [_near(outgoing(row), wish.need.near) for row in shown], clock.now())
+            await self.outbox.deliver(self, [_near(outgoing(row), request.need.near) for row in shown], clock.now())
         except StoreError as error:  # they are committed and wait: `Outbox.retry` sends them
             for command in shown:
                 logs.command_not_sent(command.id, error.message)
@@ -172,52 +172,52 @@ class Dispatch(Owner):
     def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
         for each in refused:
             commands.finish_command(db, each.command.need.app_id, each.command.id.owner, at, "failed", {"error": each.reason})
-        return {of.command.id for of in chosen if commands.mark_sent(db, of.command.id.owner, of.link.spool, at)}
+        return {pair.command.id for pair in chosen if commands.mark_sent(db, pair.command.id.owner, pair.link.spool, at)}
 
     def sent(self, chosen: Chosen) -> None:
         logs.command_sent(chosen.command.id.text, chosen.command.need.action, chosen.link.boot)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
         """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
-        found = [outgoing(row) for row in await commands.list_cancellations(self.store, link.app_id, at)]
-        brokers = await originals.read_brokers(self.store, [command.task for command in found if command.task is not None])
-        return [copy_of(command, link, brokers.get(command.task or 0, "")) for command in found]
+        cancellations = [outgoing(row) for row in await commands.list_cancellations(self.store, link.app_id, at)]
+        brokers = await originals.read_brokers(self.store, [command.task for command in cancellations if command.task is not None])
+        return [copy_of(command, link, brokers.get(command.task or 0, "")) for command in cancellations]
 
     async def expire(self, at: int) -> None:
         if await self.store.write(lambda db: commands.expire_commands(db, at)):
             self.live.changed(("changes", "tasks"))
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    def _make(self, asker: Actor, wish: CommandRequest) -> list[CommandRow]:
-        need, rule = wish.need, RULES.get(wish.need.action)
+    def _make(self, asker: Actor, request: CommandRequest) -> list[CommandRow]:
+        need, rule = request.need, RULES.get(request.need.action)
         if rule is None:
             raise Unsupported(f"There is no action {need.action}. Nothing was changed.")
         if not may_act(asker.role, need.action):
             raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
-        if wish.task is not None:
-            state = wish.task.row.state
-            if (wrong := why_not(need.action, state, wish.task.original_state)) is not None:
+        if request.task is not None:
+            state = request.task.row.state
+            if (wrong := why_not(need.action, state, request.task.original_state)) is not None:
                 kind = WrongState if state not in rule.states else Unsupported
                 raise kind(f"{rule.label} is not possible: {wrong}. Nothing was changed.")
-        found, missing = self.hub.find(need)
-        if not found and not self.paused_queues.may_be_stored(need):
+        links, missing = self.hub.find(need)
+        if not links and not self.paused_queues.may_be_stored(need):
             is_forbidden = missing.startswith("the application's owner")
             hint = "It is set where the application is configured." if is_forbidden else "Start a worker of this app and try again."
             raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", hint)
-        return [self._row(asker, wish, link) for link in (found if rule.is_everywhere else found[:1])]
+        return [self._row(asker, request, link) for link in (links if rule.is_everywhere else links[:1])]
 
-    def _row(self, asker: Actor, wish: CommandRequest, link: AgentLink) -> CommandRow:
-        need, rule, at = wish.need, RULES[wish.need.action], clock.now()
-        params = dict(wish.params)
+    def _row(self, asker: Actor, request: CommandRequest, link: AgentLink) -> CommandRow:
+        need, rule, at = request.need, RULES[request.need.action], clock.now()
+        params = dict(request.params)
         if need.action in NEW_ID:
             params["new_id"] = str(uuid.uuid4())
         return CommandRow(
             id=secrets.token_hex(NEW_BYTES["command"]), app_id=need.app_id, engine=need.engine, action=need.action,
-            task=wish.task.row.id if wish.task else None, task_id=wish.task.row.task_id if wish.task else "", params=params,
+            task=request.task.row.id if request.task else None, task_id=request.task.row.task_id if request.task else "", params=params,
             target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=asker.name,
-            reason=wish.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
+            reason=request.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
             # The agent's: where the task's is not known, it must not reach another environment when it is sent later.
-            environment=link.environment, queue=need.queue if wish.task is None else "",
+            environment=link.environment, queue=need.queue if request.task is None else "",
         )  # fmt: skip
 
 
@@ -250,23 +250,23 @@ def copy_of(command: OutgoingCommand, link: AgentLink, broker: str) -> OutgoingC
     return dataclasses.replace(command, id=id, need=need, task=None)
 
 
-def _audited(wish: CommandRequest, made: list[CommandRow]) -> dict[str, Any]:
-    """What the log keeps of a wish: never the arguments, which may be secret."""
-    found: dict[str, Any] = {"command": made[0].id if made else "", "reason": wish.reason}
-    if environment := made[0].environment if made else wish.need.environment:
-        found["environment"] = environment
+def _audited(request: CommandRequest, made: list[CommandRow]) -> dict[str, Any]:
+    """What the log keeps of a requested command: never the arguments, which may be secret."""
+    detail: dict[str, Any] = {"command": made[0].id if made else "", "reason": request.reason}
+    if environment := made[0].environment if made else request.need.environment:
+        detail["environment"] = environment
     if len(made) > 1:
-        found["workers"] = len(made)
-    if wish.task is not None:
-        found |= {"task": wish.task.row.id, "task_id": wish.task.row.task_id, "name": wish.task.row.name}
+        detail["workers"] = len(made)
+    if request.task is not None:
+        detail |= {"task": request.task.row.id, "task_id": request.task.row.task_id, "name": request.task.row.name}
     kept = {
         key: value
-        for key, value in wish.params.items()
+        for key, value in request.params.items()
         if key in ("level", "place", "broker", "by", "rate", "soft_s", "hard_s") and value is not None
     }
-    if wish.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
-        kept["queue"] = wish.params.get("queue", "")
-    return found | kept
+    if request.need.action in ("move_task", "consume_queue", "leave_queue", "run_task"):
+        kept["queue"] = request.params.get("queue", "")
+    return detail | kept
 
 
 async def find_task(store: Store, id: int) -> TaskDetail:

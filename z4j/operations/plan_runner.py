@@ -145,7 +145,7 @@ class PlanRun(Owner):
 
     def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
         """None where the plan was paused or aborted since its items were listed."""
-        listed = [of.command for of in chosen] + [of.command for of in refused]
+        listed = [pair.command for pair in chosen] + [pair.command for pair in refused]
         still = plans.still_waiting(db, self.id, [command.id.number for command in listed])
         for no in refused:
             if no.command.id.number in still:
@@ -160,7 +160,7 @@ class PlanRun(Owner):
 
     def _store_cancellations(self, db: Connection, going: Iterable[Chosen], at: int) -> None:
         by_app: dict[int, list[ServerFact]] = {}
-        for need, (task, task_id) in ((of.command.need, self._tasks[of.command.id.number]) for of in going):
+        for need, (task, task_id) in ((pair.command.need, self._tasks[pair.command.id.number]) for pair in going):
             if need.action == "cancel_task":
                 fact = ServerFact(need.engine, task_ids.decode(task_id), Event("cancel_asked", 0, at), task)
                 by_app.setdefault(need.app_id, []).append(fact)

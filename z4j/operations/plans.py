@@ -51,7 +51,7 @@ class Source:
     """What a plan is made from: everything that matches a filter, or chosen tasks by their row ids. `text` is shown and kept."""
 
     text: str
-    wanted: TaskFilter | None = None
+    task_filter: TaskFilter | None = None
     ids: tuple[int, ...] = ()
     is_in_order: bool = False
     """Whether `ids` stand in the order of execution already."""
@@ -95,11 +95,11 @@ class Plans(Owner):
     # -- the outbox asks -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
         """What was handed over and not answered. What waits is sent at its plan's pace: each run looks again whether it can be."""
-        found = []
+        open_commands = []
         for run in list(self._runs.values()):
-            found += await run.list_open(app_id, at)
+            open_commands += await run.list_open(app_id, at)
             run.wake()
-        return found
+        return open_commands
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
         """Cancellations that were carried out and whose task still waits: an engine forgets them when its worker restarts."""
@@ -155,25 +155,25 @@ class Plans(Owner):
         excluded: Counter[str] = Counter()
         groups: dict[tuple[int, str, str, str, str], list[int]] = {}
         samples, seq = _Samples(), 0
-        ids = list(source.ids) if source.wanted is None else [task async for task in self._matching(source.wanted)]
-        is_newest_first = source.wanted is not None or not source.is_in_order
+        ids = list(source.ids) if source.task_filter is None else [task async for task in self._matching(source.task_filter)]
+        is_newest_first = source.task_filter is not None or not source.is_in_order
         # What is put in front one by one ends in the reverse order; anything else is done oldest first.
         if is_newest_first and not (action == "prioritise_task" and params.get("level") == "next"):
             ids.reverse()
         for start in range(0, len(ids), CHUNK):
             rows = []
-            for found in await store_plans.read_candidates(self.store, ids[start : start + CHUNK]):
-                why = self._why_excluded(action, found)
+            for candidate in await store_plans.read_candidates(self.store, ids[start : start + CHUNK]):
+                why = self._why_excluded(action, candidate)
                 if why is not None:
                     excluded[why] += 1
                     continue
                 seq += 1
-                place = (found.app_id, found.environment, found.engine, found.queue, found.name)
+                place = (candidate.app_id, candidate.environment, candidate.engine, candidate.queue, candidate.name)
                 group = groups.setdefault(place, [len(groups), 0])
                 group[1] += 1
-                rules.add_item(digest, seq, found.id, found.task_id)
-                samples.add(found)
-                rows.append((id, seq, found.id, found.task_id, found.state, group[0], None))
+                rules.add_item(digest, seq, candidate.id, candidate.task_id)
+                samples.add(candidate)
+                rows.append((id, seq, candidate.id, candidate.task_id, candidate.state, group[0], None))
             await self.store.write(partial(store_plans.add_items, rows=rows))
         if len(ids) >= rules.MAX_ITEMS:
             excluded[f"a plan holds at most {rules.MAX_ITEMS:,}; make another for the rest"] += 0
@@ -184,23 +184,23 @@ class Plans(Owner):
         split = [(number, *place, items) for place, (number, items) in groups.items()]
         await self.store.write(lambda db: store_plans.freeze_plan(db, id, split, **facts), durable=True)
 
-    async def _matching(self, wanted: TaskFilter) -> AsyncIterator[int]:
+    async def _matching(self, task_filter: TaskFilter) -> AsyncIterator[int]:
         """Row ids, newest first."""
         older: str | None = None
         seen = 0
         while seen < rules.MAX_ITEMS:
-            found = await task_search.find(self.store, wanted, older, None, CHUNK)
-            for id in found.ids[: rules.MAX_ITEMS - seen]:
+            page = await task_search.find(self.store, task_filter, older, None, CHUNK)
+            for id in page.ids[: rules.MAX_ITEMS - seen]:
                 yield id
-            seen += len(found.ids)
-            older = found.older
+            seen += len(page.ids)
+            older = page.older
             if older is None:
                 return
 
-    def _why_excluded(self, action: str, found: Candidate) -> str | None:
-        can = "" if action in OURS else self.hub.find(Need(found.app_id, found.engine, action, found.environment))[1]
+    def _why_excluded(self, action: str, candidate: Candidate) -> str | None:
+        can = "" if action in OURS else self.hub.find(Need(candidate.app_id, candidate.engine, action, candidate.environment))[1]
         return rules.why_excluded(
-            action, STATE_NAMES[found.state], ORIGINAL_NAMES[found.original_state], is_retried=found.is_retried, can=can
+            action, STATE_NAMES[candidate.state], ORIGINAL_NAMES[candidate.original_state], is_retried=candidate.is_retried, can=can
         )
 
     async def _load(self, action: str, groups: Mapping[tuple[int, str, str, str, str], list[int]]) -> int | None:
@@ -350,11 +350,11 @@ class Plans(Owner):
         task = asyncio.create_task(run.run())
         self._tasks.add(task)
 
-        def ended(of: asyncio.Task[None]) -> None:
-            self._tasks.discard(of)
+        def ended(finished: asyncio.Task[None]) -> None:
+            self._tasks.discard(finished)
             self._runs.pop(id, None)
             self._duties.remove(f"plan {id}")
-            if not of.cancelled() and run.is_woken:  # somebody resumed it at this very moment
+            if not finished.cancelled() and run.is_woken:  # somebody resumed it at this very moment
                 with contextlib.suppress(RuntimeError):  # the loop is being closed
                     self._begin(id)
 
@@ -369,9 +369,9 @@ class _Samples:
         self._every = 1
         self._seen = 0
 
-    def add(self, found: Candidate) -> None:
+    def add(self, candidate: Candidate) -> None:
         if self._seen % self._every == 0:
-            self._kept.append(found)
+            self._kept.append(candidate)
             if len(self._kept) > 2 * SAMPLES:
                 self._kept = self._kept[::2]
                 self._every *= 2
@@ -381,9 +381,9 @@ class _Samples:
         step = max(len(self._kept) / SAMPLES, 1)
         some = [self._kept[int(i * step)] for i in range(min(SAMPLES, len(self._kept)))]
         return [
-            {"id": of.id, "task_id": task_ids.decode(of.task_id), "name": of.name, "engine": of.engine, "queue": of.queue,
-             "state": STATE_NAMES[of.state], "args": of.args[:200], "error_type": of.error_type}
-            for of in some
+            {"id": sample.id, "task_id": task_ids.decode(sample.task_id), "name": sample.name, "engine": sample.engine,
+             "queue": sample.queue, "state": STATE_NAMES[sample.state], "args": sample.args[:200], "error_type": sample.error_type}
+            for sample in some
         ]  # fmt: skip
 
 

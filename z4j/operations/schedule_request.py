@@ -48,45 +48,46 @@ class ScheduleRequest:
     """Of z4j's own: the identity of the broker its tasks are made in, "" for any that has the task."""
 
 
-def validate_schedule(wanted: ScheduleRequest) -> None:
+def validate_schedule(request: ScheduleRequest) -> None:
     """Raises BadInput for what no scheduler would hold."""
-    if not wanted.name or len(wanted.name) > 200 or not wanted.name.isprintable():
+    if not request.name or len(request.name) > 200 or not request.name.isprintable():
         raise BadInput("Give it a name of at most 200 characters. Nothing was changed.")
-    if not wanted.task_name or len(wanted.task_name) > 255:
+    if not request.task_name or len(request.task_name) > 255:
         raise BadInput("Name the task it runs. Nothing was changed.")
-    if wanted.catch_up not in CATCH_UPS or wanted.overlap not in OVERLAPS or not 0 <= wanted.jitter_s <= MAX_JITTER_S:
+    if request.catch_up not in CATCH_UPS or request.overlap not in OVERLAPS or not 0 <= request.jitter_s <= MAX_JITTER_S:
         raise BadInput("Catch-up is skip, once or all; overlap allow or skip; a jitter is at most an hour. Nothing was changed.")
-    if len(wanted.broker) > 255 or not wanted.broker.isprintable():
+    if len(request.broker) > 255 or not request.broker.isprintable():
         raise BadInput("A broker is named by at most 255 characters, as Queues names it. Nothing was changed.")
-    if wanted.starts_at is not None and wanted.ends_at is not None and wanted.starts_at >= wanted.ends_at:
+    if request.starts_at is not None and request.ends_at is not None and request.starts_at >= request.ends_at:
         raise BadInput("It ends before it begins. Nothing was changed.")
 
 
-def spec_of(wanted: ScheduleRequest, key: str) -> dict[str, Any]:
+def spec_of(request: ScheduleRequest, key: str) -> dict[str, Any]:
     """As an agent is told it, see `z4j_agent.contract.scheduler.ScheduleSpec`."""
     names = ("name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "priority", "is_enabled")
-    return {"key": key, **{name: getattr(wanted, name) for name in names}}
+    return {"key": key, **{name: getattr(request, name) for name in names}}
 
 
-def changes_of(row: ScheduleRow | None, wanted: ScheduleRequest) -> dict[str, list[Any]]:
+def changes_of(row: ScheduleRow | None, request: ScheduleRequest) -> dict[str, list[Any]]:
     """{field: [before, after]} of what an edit would change; arguments as JSON texts. Of a new one, what it is."""
     if row is None:
-        return {name: [None, getattr(wanted, name)] for name in ("kind", "expression", "timezone", "task_name")}
-    found = {name: [getattr(row, name), getattr(wanted, name)] for name in SHOWN if getattr(row, name) != getattr(wanted, name)}
+        return {name: [None, getattr(request, name)] for name in ("kind", "expression", "timezone", "task_name")}
+    changes = {name: [getattr(row, name), getattr(request, name)] for name in SHOWN if getattr(row, name) != getattr(request, name)}
     if not row.is_own:
-        found = {name: of for name, of in found.items() if name not in OURS}
-    elif row.jitter_us != int(wanted.jitter_s * 1_000_000):
-        found["jitter_s"] = [row.jitter_us / 1_000_000, wanted.jitter_s]
-    for name, value in (("args", wanted.args), ("kwargs", wanted.kwargs)):
+        changes = {name: pair for name, pair in changes.items() if name not in OURS}
+    elif row.jitter_us != int(request.jitter_s * 1_000_000):
+        changes["jitter_s"] = [row.jitter_us / 1_000_000, request.jitter_s]
+    for name, value in (("args", request.args), ("kwargs", request.kwargs)):
         if value is not None and json.dumps(value) != json.dumps(json.loads(getattr(row, name))):
-            found[name] = [getattr(row, name), json.dumps(value)]
-    return found
+            changes[name] = [getattr(row, name), json.dumps(value)]
+    return changes
 
 
-def placeholder_row(app_id: int, wanted: ScheduleRequest, key: str) -> ScheduleRow:
+def placeholder_row(app_id: int, request: ScheduleRequest, key: str) -> ScheduleRow:
     """A row that does not exist yet, for who made it and the log."""
     return ScheduleRow(
-        0, app_id, wanted.app, wanted.environment, OWN, key, wanted.engine, wanted.name, wanted.kind, wanted.expression, wanted.timezone,
-        wanted.task_name, "[]", "{}", wanted.queue, None, wanted.is_enabled, False, {}, "", wanted.catch_up, wanted.overlap, 0,
-        wanted.starts_at, wanted.ends_at, 0, None, None, "", 0, None, False, wanted.broker,
+        0, app_id, request.app, request.environment, OWN, key, request.engine, request.name, request.kind, request.expression,
+        request.timezone, request.task_name,
+        "[]", "{}", request.queue, None, request.is_enabled, False, {}, "", request.catch_up, request.overlap, 0,
+        request.starts_at, request.ends_at, 0, None, None, "", 0, None, False, request.broker,
     )  # fmt: skip

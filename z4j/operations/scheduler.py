@@ -169,77 +169,77 @@ def decide(db: Connection, at: int) -> tuple[int, list[tuple[int, OpenFire]], li
     made: list[tuple[int, OpenFire]] = []
     failed: list[Exception] = []
     due = schedules.list_due(db, at, AT_ONCE)
-    for of in due:
+    for schedule in due:
         try:
             with db.part():
-                made += [(of.app_id, fire) for fire in _decide_one(db, of, at)]
+                made += [(schedule.app_id, fire) for fire in _decide_one(db, schedule, at)]
         except Exception as error:
             if not db.in_transaction:
                 raise
             failed.append(error)
-            schedules.advance_own(db, of.id, of.next_at, at + PUT_OFF, None)
+            schedules.advance_own(db, schedule.id, schedule.next_at, at + PUT_OFF, None)
     return len(due), made, failed
 
 
-def _decide_one(db: Connection, of: Due, at: int) -> list[OpenFire]:
-    times, following = _times(of, at)
-    taken = _taken(of, times, at)
-    fired = [fire for due_at in taken if (fire := _fire(db, of, due_at, at)) is not None]
-    _write_missed(db, of, times[: len(times) - len(taken)])
+def _decide_one(db: Connection, due: Due, at: int) -> list[OpenFire]:
+    times, following = _times(due, at)
+    taken = _taken(due, times, at)
+    fired = [fire for due_at in taken if (fire := _fire(db, due, due_at, at)) is not None]
+    _write_missed(db, due, times[: len(times) - len(taken)])
     last_at = at if fired else None
-    schedules.advance_own(db, of.id, following, wake_of(of.id, following, of.jitter_us), last_at)
+    schedules.advance_own(db, due.id, following, wake_of(due.id, following, due.jitter_us), last_at)
     return fired
 
 
-def _times(of: Due, at: int) -> tuple[list[int], int | None]:
+def _times(due: Due, at: int) -> tuple[list[int], int | None]:
     """The due times that have come, oldest first, and the one after them. A jitter keeps the newest waiting for its moment."""
     times: list[int] = []
-    due_at = of.next_at
+    due_at = due.next_at
     while due_at <= at:
-        wake = wake_of(of.id, due_at, of.jitter_us)
+        wake = wake_of(due.id, due_at, due.jitter_us)
         if wake is not None and wake > at:
             return times, due_at
         times.append(due_at)
-        following = of.timing.after(due_at)
+        following = due.timing.after(due_at)
         if following is None:
             return times, None
         due_at = following
     return times, due_at
 
 
-def _fire(db: Connection, of: Due, due_at: int, at: int) -> OpenFire | None:
+def _fire(db: Connection, due: Due, due_at: int, at: int) -> OpenFire | None:
     """A row for this due time; None where it was decided before, or is skipped."""
-    if of.overlap == "skip" and (before := fires.is_running(db, of.id, of.app_id, of.engine, due_at)):
-        fires.add_own(db, of.id, due_at, "skipped", error=f"the task of the fire before, {before}, has not ended")
+    if due.overlap == "skip" and (before := fires.is_running(db, due.id, due.app_id, due.engine, due_at)):
+        fires.add_own(db, due.id, due_at, "skipped", error=f"the task of the fire before, {before}, has not ended")
         return None
-    if of.error:
-        fires.add_own(db, of.id, due_at, "failed", error=of.error[:500])
+    if due.error:
+        fires.add_own(db, due.id, due_at, "failed", error=due.error[:500])
         return None
     task_id = str(uuid.uuid4())
-    expires_at = due_at + SKIP_AFTER + of.jitter_us if of.catch_up == "skip" else at + WAIT
-    id = fires.add_own(db, of.id, due_at, "waiting", task_id=task_id, expires_at=expires_at)
+    expires_at = due_at + SKIP_AFTER + due.jitter_us if due.catch_up == "skip" else at + WAIT
+    id = fires.add_own(db, due.id, due_at, "waiting", task_id=task_id, expires_at=expires_at)
     if id is None:
         return None
-    if of.catch_up != "all":
-        fires.supersede(db, of.id, due_at)
+    if due.catch_up != "all":
+        fires.supersede(db, due.id, due_at)
     return OpenFire(
-        id, of.id, due_at, "waiting", task_id, "", expires_at, of.environment, of.engine, of.task_name, of.args, of.kwargs, of.queue,
-        of.catch_up, of.broker,
+        id, due.id, due_at, "waiting", task_id, "", expires_at, due.environment, due.engine, due.task_name, due.args, due.kwargs, due.queue,
+        due.catch_up, due.broker,
     )  # fmt: skip
 
 
-def _taken(of: Due, times: list[int], at: int) -> list[int]:
+def _taken(due: Due, times: list[int], at: int) -> list[int]:
     """Of the due times that have come, those that are run: all, or at most the newest."""
-    if of.catch_up == "all" or not times:
+    if due.catch_up == "all" or not times:
         return times
-    is_too_late = of.catch_up == "skip" and at - times[-1] > SKIP_AFTER + of.jitter_us
+    is_too_late = due.catch_up == "skip" and at - times[-1] > SKIP_AFTER + due.jitter_us
     return [] if is_too_late else times[-1:]
 
 
-def _write_missed(db: Connection, of: Due, missed: list[int]) -> None:
+def _write_missed(db: Connection, due: Due, missed: list[int]) -> None:
     """Those that came and are not run."""
-    late = "only the newest is caught up" if of.catch_up == "once" else "it was too late to run it, and it does not catch up"
+    late = "only the newest is caught up" if due.catch_up == "once" else "it was too late to run it, and it does not catch up"
     more = len(missed) - LISTED
     for number, due_at in enumerate(missed[-LISTED:]):
-        said = f"{late}; so were {more:,} before it" if more > 0 and number == 0 else late
-        fires.put_missed(db, of.id, due_at, said)
+        reason = f"{late}; so were {more:,} before it" if more > 0 and number == 0 else late
+        fires.put_missed(db, due.id, due_at, reason)

@@ -54,68 +54,72 @@ class ScheduleService(Owner):
         self.outbox.register(self)
 
     # -- the outbox asks -----------------------------------------------------------------------------------------------
-    async def schedules_listed(self, link: AgentLink, told: Told) -> None:
+    async def schedules_listed(self, link: AgentLink, listing: Told) -> None:
         """Takes in a list; a process that does not have the overrides as they are now is sent them."""
         at = clock.now()
-        link.schedulers[told.scheduler] = told.is_firing
-        await self.store.write(lambda db: schedules.record_schedules(db, link.app_id, link.boot, told, at))
+        link.schedulers[listing.scheduler] = listing.is_firing
+        await self.store.write(lambda db: schedules.record_schedules(db, link.app_id, link.boot, listing, at))
         self.dispatch.live.changed(("schedules",))
-        if told.is_firing and (told.scheduler, APPLY) in link.capabilities:
-            overrides = await schedules.list_overrides(self.store, link.app_id, link.environment, told.scheduler)
-            if told.applied != _digest(overrides) and (overrides or told.applied):
-                await self._tell(link, told.scheduler, overrides)
+        if listing.is_firing and (listing.scheduler, APPLY) in link.capabilities:
+            overrides = await schedules.list_overrides(self.store, link.app_id, link.environment, listing.scheduler)
+            if listing.applied != _digest(overrides) and (overrides or listing.applied):
+                await self._tell(link, listing.scheduler, overrides)
 
     # -- what operators ask --------------------------------------------------------------------------------------------
-    async def create(self, asker: Actor, wanted: ScheduleRequest, reason: str = "") -> int | None:
+    async def create(self, asker: Actor, request: ScheduleRequest, reason: str = "") -> int | None:
         """A new schedule. Returns the row id of an own one; others appear when their scheduler lists them.
 
         Raises BadInput, NotFound, NotAllowed, AgentGone or Unsupported."""
-        wanted = await self.checked(wanted)
-        _keep_masked(wanted, "[]", "{}")  # a new one has nothing behind a mask
-        app_id = await self._app_id(wanted.app)
-        if wanted.scheduler == OWN:
+        request = await self.checked(request)
+        _keep_masked(request, "[]", "{}")  # a new one has nothing behind a mask
+        app_id = await self._app_id(request.app)
+        if request.scheduler == OWN:
             key = secrets.token_hex(8)
-            return await self._save_own(asker, app_id, wanted, None, key, "created", reason)
-        if await self._is_by_override(app_id, wanted.environment, wanted.scheduler):
-            key = f"{OWN}:{wanted.name}"
-            taken = [row for row in await schedules.list_schedules(self.store) if (row.app_id, row.scheduler) == (app_id, wanted.scheduler)]
-            if any(row.key == key and row.environment == wanted.environment for row in taken):
-                raise WrongState(f"There is a schedule {wanted.name} already. Nothing was changed.", "Choose another name.")
-            row = OverrideRow(key, True, False, wanted.is_enabled, spec_of(wanted, key), clock.now(), asker.name)
-            await self._override(asker, app_id, wanted.environment, wanted.scheduler, key, "created", reason, changes_of(None, wanted), row)
+            return await self._save_own(asker, app_id, request, None, key, "created", reason)
+        if await self._is_by_override(app_id, request.environment, request.scheduler):
+            key = f"{OWN}:{request.name}"
+            taken = [
+                row for row in await schedules.list_schedules(self.store) if (row.app_id, row.scheduler) == (app_id, request.scheduler)
+            ]
+            if any(row.key == key and row.environment == request.environment for row in taken):
+                raise WrongState(f"There is a schedule {request.name} already. Nothing was changed.", "Choose another name.")
+            row = OverrideRow(key, True, False, request.is_enabled, spec_of(request, key), clock.now(), asker.name)
+            await self._override(
+                asker, app_id, request.environment, request.scheduler, key, "created", reason, changes_of(None, request), row
+            )
             return None
-        need = Need(app_id, wanted.scheduler, "save_schedule", wanted.environment)
-        await self.dispatch.wish(
-            asker, CommandRequest(need, f"schedule {wanted.scheduler}:{wanted.name}", spec_of(wanted, ""), reason=reason)
+        need = Need(app_id, request.scheduler, "save_schedule", request.environment)
+        await self.dispatch.submit(
+            asker, CommandRequest(need, f"schedule {request.scheduler}:{request.name}", spec_of(request, ""), reason=reason)
         )
         return None
 
-    async def edit(self, asker: Actor, row: ScheduleRow, wanted: ScheduleRequest, reason: str = "") -> None:
+    async def edit(self, asker: Actor, row: ScheduleRow, request: ScheduleRequest, reason: str = "") -> None:
         """It becomes another. Raises like `create`, and WrongState where it cannot be edited."""
         _refuse_if_unable(row, "save")
-        wanted = await self.checked(
+        request = await self.checked(
             dataclasses.replace(
-                wanted, app=row.app, scheduler=row.scheduler, environment=wanted.environment if row.is_own else row.environment
+                request, app=row.app, scheduler=row.scheduler, environment=request.environment if row.is_own else row.environment
             )
         )  # fmt: skip
-        changes = changes_of(row, wanted)
+        changes = changes_of(row, request)
         if row.is_own:
-            await self._save_own(asker, row.app_id, wanted, row, row.key, "edited", reason)
+            await self._save_own(asker, row.app_id, request, row, row.key, "edited", reason)
         elif row.is_by_override:
             before = await self._override_of(row)
-            spec = spec_of(wanted, row.key)
+            spec = spec_of(request, row.key)
             if before is not None and before.error:
-                if wanted.args is None or wanted.kwargs is None:
+                if request.args is None or request.kwargs is None:
                     _refuse_if_unreadable(before)
-                _keep_masked(wanted, "null", "null")
+                _keep_masked(request, "null", "null")
             if before is not None and before.spec is not None:  # what was overridden before and stays as it is, or shows the mask
-                kept = _keep_masked(wanted, json.dumps(before.spec.get("args")), json.dumps(before.spec.get("kwargs")), is_stored=False)
+                kept = _keep_masked(request, json.dumps(before.spec.get("args")), json.dumps(before.spec.get("kwargs")), is_stored=False)
                 for name, value in kept.items():
                     spec[name] = before.spec.get(name) if value is None else value
-            made = OverrideRow(row.key, before is not None and before.is_new, False, wanted.is_enabled, spec, clock.now(), asker.name)
+            made = OverrideRow(row.key, before is not None and before.is_new, False, request.is_enabled, spec, clock.now(), asker.name)
             await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "edited", reason, changes, made)
         else:
-            await self._ask(asker, row, "save_schedule", spec_of(wanted, row.key), reason, "edited", changes)
+            await self._ask(asker, row, "save_schedule", spec_of(request, row.key), reason, "edited", changes)
 
     async def delete(self, asker: Actor, row: ScheduleRow, reason: str = "") -> None:
         """An own one with its fires; one in code is kept from firing until somebody goes back to code."""
@@ -176,36 +180,36 @@ class ScheduleService(Owner):
         args, kwargs = await schedules.whole_arguments(self.store, row.id)
         params = {"name": row.task_name, "args": json.loads(args), "kwargs": json.loads(kwargs), "queue": row.queue}
         params |= {"broker": row.broker} if row.broker else {}
-        made = await self.dispatch.wish(asker, CommandRequest(need, f"schedule z4j:{row.name}", params, reason=reason))
+        made = await self.dispatch.submit(asker, CommandRequest(need, f"schedule z4j:{row.name}", params, reason=reason))
         await self._note(asker, row, "fired", reason, {})
         return str(made[0].params["new_id"])
 
-    async def checked(self, wanted: ScheduleRequest) -> ScheduleRequest:
+    async def checked(self, request: ScheduleRequest) -> ScheduleRequest:
         """As its scheduler would hold it. Raises BadInput with the reason and the nearest that could be."""
-        validate_schedule(wanted)
-        zone = "" if wanted.scheduler == OWN else await self.zone_of(wanted)
+        validate_schedule(request)
+        zone = "" if request.scheduler == OWN else await self.zone_of(request)
         try:
-            expression, timezone = check(wanted.scheduler, wanted.kind, wanted.expression, wanted.timezone, zone)
+            expression, timezone = check(request.scheduler, request.kind, request.expression, request.timezone, zone)
         except BadSchedule as error:
             raise BadInput(f"{error} Nothing was changed.", f"The nearest it can hold: {error.nearest}" if error.nearest else "") from None
-        made = dataclasses.replace(wanted, expression=expression, timezone=timezone)
-        if wanted.scheduler == OWN and wanted.is_enabled and self._timing(made, clock.now()).after(clock.now()) is None:
+        made = dataclasses.replace(request, expression=expression, timezone=timezone)
+        if request.scheduler == OWN and request.is_enabled and self._timing(made, clock.now()).after(clock.now()) is None:
             raise BadInput("It would never be due. Nothing was changed.", "Choose a time that is still to come.")
         return made
 
-    async def zone_of(self, wanted: ScheduleRequest) -> str:
+    async def zone_of(self, request: ScheduleRequest) -> str:
         """The zone a scheduler means all its schedules in; "" where it is not known."""
         for row in await schedules.list_schedulers(self.store):
-            if (row.app, row.environment, row.scheduler) == (wanted.app, wanted.environment, wanted.scheduler) and row.is_firing:
+            if (row.app, row.environment, row.scheduler) == (request.app, request.environment, request.scheduler) and row.is_firing:
                 return row.timezone
         return ""
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _app_id(self, app: str) -> int:
-        found = next((row.id for row in await apps.list_apps(self.store) if row.name == app), None)
-        if found is None:
+        app_id = next((row.id for row in await apps.list_apps(self.store) if row.name == app), None)
+        if app_id is None:
             raise NotFound(f"There is no app “{app[:60]}”.", "Settings lists the apps there are.")
-        return found
+        return app_id
 
     @staticmethod
     def _may(asker: Actor, action: str) -> None:
@@ -213,40 +217,50 @@ class ScheduleService(Owner):
             raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
 
     @staticmethod
-    def _timing(wanted: ScheduleRequest, anchor: int) -> Any:
+    def _timing(request: ScheduleRequest, anchor: int) -> Any:
         return schedules.timing_of(
-            wanted.scheduler, wanted.kind, wanted.expression, wanted.timezone, wanted.starts_at or anchor, wanted.starts_at, wanted.ends_at
+            request.scheduler,
+            request.kind,
+            request.expression,
+            request.timezone,
+            request.starts_at or anchor,
+            request.starts_at,
+            request.ends_at,
         )
 
     async def _save_own(
-        self, asker: Actor, app_id: int, wanted: ScheduleRequest, row: ScheduleRow | None, key: str, word: str, reason: str
+        self, asker: Actor, app_id: int, request: ScheduleRequest, row: ScheduleRow | None, key: str, word: str, reason: str
     ) -> int | None:
         self._may(asker, "save_schedule")
-        if not any(wanted.environment in ("", link.environment) for link in self.hub.of_app(app_id)) and row is None and not wanted.engine:
+        if (
+            not any(request.environment in ("", link.environment) for link in self.hub.of_app(app_id))
+            and row is None
+            and not request.engine
+        ):
             raise BadInput("Choose the engine whose task it runs. Nothing was changed.")
         known = sorted({link.environment for link in self.hub.of_app(app_id)})
-        if not wanted.environment and len(known) > 1:
+        if not request.environment and len(known) > 1:
             raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. Nothing was changed.")
-        if row is None or (row.broker, row.queue, row.engine) != (wanted.broker, wanted.queue, wanted.engine):
-            await self._check_broker(app_id, wanted)
-        args, kwargs = ("[]", "{}") if row is None else await self._arguments_before(row, wanted)
-        typed = _keep_masked(wanted, args, kwargs)
+        if row is None or (row.broker, row.queue, row.engine) != (request.broker, request.queue, request.engine):
+            await self._check_broker(app_id, request)
+        args, kwargs = ("[]", "{}") if row is None else await self._arguments_before(row, request)
+        typed = _keep_masked(request, args, kwargs)
         at = clock.now()
-        is_retimed = row is None or (row.kind, row.expression, row.starts_at) != (wanted.kind, wanted.expression, wanted.starts_at)
+        is_retimed = row is None or (row.kind, row.expression, row.starts_at) != (request.kind, request.expression, request.starts_at)
         anchor = at if row is None or is_retimed else row.anchor
-        timing = dataclasses.replace(self._timing(wanted, anchor), anchor=wanted.starts_at or anchor)
+        timing = dataclasses.replace(self._timing(request, anchor), anchor=request.starts_at or anchor)
         next_at = timing.after(at)
-        jitter_us = int(wanted.jitter_s * 1_000_000)
+        jitter_us = int(request.jitter_s * 1_000_000)
         id = row.id if row is not None else 0
         values = {
-            "id": id, "app_id": app_id, "environment": wanted.environment, "key": key, "engine": wanted.engine, "name": wanted.name,
-            "kind": wanted.kind, "expression": wanted.expression, "timezone": wanted.timezone, "task_name": wanted.task_name,
+            "id": id, "app_id": app_id, "environment": request.environment, "key": key, "engine": request.engine, "name": request.name,
+            "kind": request.kind, "expression": request.expression, "timezone": request.timezone, "task_name": request.task_name,
             "args": args if typed["args"] is None else json.dumps(typed["args"]),
             "kwargs": kwargs if typed["kwargs"] is None else json.dumps(typed["kwargs"]),
-            "queue": wanted.queue, "is_enabled": int(wanted.is_enabled), "catch_up": wanted.catch_up, "overlap": wanted.overlap,
-            "broker": wanted.broker,
-            "jitter_us": jitter_us, "starts_at": wanted.starts_at, "ends_at": wanted.ends_at, "anchor": timing.anchor,
-            "next_at": next_at, "wake_at": wake_of(id, next_at, jitter_us) if wanted.is_enabled else None, "at": at,
+            "queue": request.queue, "is_enabled": int(request.is_enabled), "catch_up": request.catch_up, "overlap": request.overlap,
+            "broker": request.broker,
+            "jitter_us": jitter_us, "starts_at": request.starts_at, "ends_at": request.ends_at, "anchor": timing.anchor,
+            "next_at": next_at, "wake_at": wake_of(id, next_at, jitter_us) if request.is_enabled else None, "at": at,
         }  # fmt: skip
         made: list[int] = []
 
@@ -256,33 +270,33 @@ class ScheduleService(Owner):
             else:
                 schedules.change_own(db, values)
 
-        about = row or placeholder_row(app_id, wanted, key)
-        await self._write_own(asker, about, "save_schedule", word, reason, write, changes_of(row, wanted))
+        about = row or placeholder_row(app_id, request, key)
+        await self._write_own(asker, about, "save_schedule", word, reason, write, changes_of(row, request))
         return made[0] if made else id
 
-    async def _check_broker(self, app_id: int, wanted: ScheduleRequest) -> None:
+    async def _check_broker(self, app_id: int, request: ScheduleRequest) -> None:
         """Raises BadInput for a broker that no connected agent uses, and where the queue is in several and none is named."""
-        known = self.hub.brokers_of(app_id, wanted.engine, wanted.environment)
-        if wanted.broker and known and wanted.broker not in known:
+        known = self.hub.brokers_of(app_id, request.engine, request.environment)
+        if request.broker and known and request.broker not in known:
             raise BadInput(
-                f"No connected agent uses the broker {wanted.broker[:120]}, but {', '.join(sorted(known))[:400]}. Nothing was changed."
+                f"No connected agent uses the broker {request.broker[:120]}, but {', '.join(sorted(known))[:400]}. Nothing was changed."
             )
-        if wanted.queue and not wanted.broker and len(known) > 1:
+        if request.queue and not request.broker and len(known) > 1:
             rows = await queues.list_queues(
-                self.store, app=wanted.app, environment=wanted.environment, engine=wanted.engine, name=wanted.queue,
+                self.store, app=request.app, environment=request.environment, engine=request.engine, name=request.queue,
                 same=self.hub.same_brokers(),
             )  # fmt: skip
             its = sorted({row.broker for row in rows} & known)
             if len(its) > 1:
                 raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. Nothing was changed.")
 
-    async def _arguments_before(self, row: ScheduleRow, wanted: ScheduleRequest) -> tuple[str, str]:
+    async def _arguments_before(self, row: ScheduleRow, request: ScheduleRequest) -> tuple[str, str]:
         """(args, kwargs) of an own schedule before an edit. What cannot be decrypted is "null": it is no loss where all is typed anew.
         Raises SealError where it is not."""
         try:
             return await schedules.whole_arguments(self.store, row.id)
         except SealError:
-            if wanted.args is None or wanted.kwargs is None:
+            if request.args is None or request.kwargs is None:
                 raise
             return "null", "null"
 
@@ -337,7 +351,7 @@ class ScheduleService(Owner):
     async def _tell(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
         if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
             proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
-            params = {"overrides": _told(overrides), "proofs": proofs}
+            params = {"overrides": _to_wire(overrides), "proofs": proofs}
             # A new id each time: the list is the whole truth, and being told it twice changes nothing.
             id = CommandId("overrides", secrets.token_hex(8))
             need = Need(link.app_id, scheduler, APPLY, link.environment)
@@ -347,7 +361,7 @@ class ScheduleService(Owner):
         self, asker: Actor, row: ScheduleRow, action: str, params: dict[str, Any], reason: str, word: str, changes: Mapping[str, Any]
     ) -> None:
         need = Need(row.app_id, row.scheduler, action, row.environment)
-        await self.dispatch.wish(asker, CommandRequest(need, f"schedule {row.scheduler}:{row.key}", params, reason=reason))
+        await self.dispatch.submit(asker, CommandRequest(need, f"schedule {row.scheduler}:{row.key}", params, reason=reason))
         await self._note(asker, row, word, reason, changes)
 
     async def _note(self, asker: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Any]) -> None:
@@ -367,26 +381,26 @@ class ScheduleService(Owner):
         )  # fmt: skip
 
     async def _override_of(self, row: ScheduleRow) -> OverrideRow | None:
-        found = await schedules.list_overrides(self.store, row.app_id, row.environment, row.scheduler)
-        return next((of for of in found if of.key == row.key), None)
+        overrides = await schedules.list_overrides(self.store, row.app_id, row.environment, row.scheduler)
+        return next((override for override in overrides if override.key == row.key), None)
 
     async def _is_by_override(self, app_id: int, environment: str, scheduler: str) -> bool:
         """Whether a new entry can only stand beside the code. Raises Unsupported where nobody can make one."""
-        told = [
+        schedulers = [
             row for row in await schedules.list_schedulers(self.store)
             if (row.app_id, row.environment, row.scheduler) == (app_id, environment, scheduler)
         ]  # fmt: skip
-        if told and not any(row.can_create for row in told):
+        if schedulers and not any(row.can_create for row in schedulers):
             raise Unsupported(f"{DIALECTS[scheduler].word} takes no new schedule here. Nothing was changed.")
-        return any(row.store == "code" for row in told)
+        return any(row.store == "code" for row in schedulers)
 
 
-def _keep_masked(wanted: ScheduleRequest, args: str, kwargs: str, *, is_stored: bool = True) -> dict[str, Any]:
+def _keep_masked(request: ScheduleRequest, args: str, kwargs: str, *, is_stored: bool = True) -> dict[str, Any]:
     """What was typed, with the stored value wherever it still shows the mask; None where it stays. Raises BadInput."""
     try:
         return {
-            "args": None if wanted.args is None else unmasked(wanted.args, json.loads(args), "args", is_stored=is_stored),
-            "kwargs": None if wanted.kwargs is None else unmasked(wanted.kwargs, json.loads(kwargs), "kwargs", is_stored=is_stored),
+            "args": None if request.args is None else unmasked(request.args, json.loads(args), "args", is_stored=is_stored),
+            "kwargs": None if request.kwargs is None else unmasked(request.kwargs, json.loads(kwargs), "kwargs", is_stored=is_stored),
         }
     except ValueError as error:
         raise BadInput(
@@ -398,13 +412,13 @@ def _with(spec: dict[str, Any] | None, is_enabled: bool) -> dict[str, Any] | Non
     return None if spec is None else {**spec, "is_enabled": is_enabled}
 
 
-def _told(overrides: list[OverrideRow]) -> list[dict[str, Any]]:
+def _to_wire(overrides: list[OverrideRow]) -> list[dict[str, Any]]:
     """As an agent is sent them. An entry beside the code that cannot be decrypted is left out: there is nothing it could run."""
-    return [row.told() for row in overrides if not (row.is_new and row.error)]
+    return [row.to_wire() for row in overrides if not (row.is_new and row.error)]
 
 
 def _digest(overrides: list[OverrideRow]) -> str:
-    return digest_of(_told(overrides))
+    return digest_of(_to_wire(overrides))
 
 
 def _refuse_if_unreadable(override: OverrideRow | None) -> None:

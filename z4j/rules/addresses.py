@@ -38,30 +38,30 @@ def parse(text: str) -> Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        found = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def is_loopback(text: str) -> bool:
     """Whether an address is of this machine."""
-    found = parse(text)
-    return found is not None and found.is_loopback
+    address = parse(text)
+    return address is not None and address.is_loopback
 
 
 def limit_key(text: str) -> str:
     """What a limit counts by: an IPv4 address, or the /64 of an IPv6 address."""
-    found = parse(text)
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((found, IPV6_SITE), strict=False))
-    return str(found) if found else text
+    address = parse(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, IPV6_SITE), strict=False))
+    return str(address) if address else text
 
 
-def is_within(found: Address | None, networks: Sequence[Network]) -> bool:
+def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
     """Whether an address is in one of these networks."""
-    return found is not None and any(found in network for network in networks)
+    return address is not None and any(address in network for network in networks)
 
 
 def find_origin(peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> Origin:
@@ -77,11 +77,11 @@ def find_origin(peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequen
     if not has_headers:
         return Origin(here, False, is_local, False)
     for text in reversed([part for line in forwarded_for for part in line.split(",")]):
-        found = parse(text)
-        if found is None:
+        address = parse(text)
+        if address is None:
             break  # what stands to the left of nonsense was not written by a proxy either: the last proxy stays the client
-        here = str(found)
-        if not is_within(found, trusted):
+        here = str(address)
+        if not is_within(address, trusted):
             break
     protocols = [part.strip().lower() for line in forwarded_proto for part in line.split(",") if part.strip()]
     is_tls = bool(protocols) and all(protocol in ("https", "wss") for protocol in protocols)

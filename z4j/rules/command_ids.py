@@ -57,13 +57,13 @@ class CommandId:
 
 def parse(text: str) -> CommandId | None:
     """Whose command an agent answers, in the grammar of any release; None where it is nobody's."""
-    if (found := _ID.fullmatch(text)) is not None:
-        kind, owner, number, process = found.groups()
+    if (match := _ID.fullmatch(text)) is not None:
+        kind, owner, number, process = match.groups()
         return CommandId(cast(Kind, kind), owner, int(number or 0), process or "")
-    if (found := _OLD_ITEM.fullmatch(text)) is not None:
-        return CommandId("plan_item", found[1], int(found[2]), found[3] or "")
-    if (found := _OLD_PAUSE.fullmatch(text)) is not None:
-        return CommandId("pause", found[2], PAUSE if found[1] == "pause" else RESUME, found[3])
-    if (found := _OLD_COMMAND.fullmatch(text)) is not None and found[1] not in KINDS:
-        return CommandId("command", found[1], 0, found[2] or "")
+    if (match := _OLD_ITEM.fullmatch(text)) is not None:
+        return CommandId("plan_item", match[1], int(match[2]), match[3] or "")
+    if (match := _OLD_PAUSE.fullmatch(text)) is not None:
+        return CommandId("pause", match[2], PAUSE if match[1] == "pause" else RESUME, match[3])
+    if (match := _OLD_COMMAND.fullmatch(text)) is not None and match[1] not in KINDS:
+        return CommandId("command", match[1], 0, match[2] or "")
     return None

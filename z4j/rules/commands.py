@@ -21,7 +21,7 @@ class Rule:
     label: str
     subject: Literal["task", "queue", "worker", "name", "schedule"]
     level: Literal["read", "operate", "all"]
-    said: str
+    notice: str
     """What a page says once it was asked."""
     states: frozenset[str] = frozenset()
     """Of a task, in which it is offered."""

@@ -26,12 +26,12 @@ def is_paused(held: str, broker: str) -> bool:
     return not held or not broker or held == broker
 
 
-def newest(told: Iterable[tuple[str, T]]) -> dict[tuple[str, str, str], T]:
+def newest(holds: Iterable[tuple[str, T]]) -> dict[tuple[str, str, str], T]:
     """(engine, queue, broker) → what counts there, of pauses and the brokers each is of: one in force, else the last that has ended."""
-    found: dict[tuple[str, str, str], T] = {}
-    for broker, hold in told:
+    newest_holds: dict[tuple[str, str, str], T] = {}
+    for broker, hold in holds:
         key = hold.engine, hold.queue, broker
-        before = found.get(key)
+        before = newest_holds.get(key)
         if before is None or (before.ended_at is not None and (hold.ended_at is None or hold.ended_at >= before.ended_at)):
-            found[key] = hold
-    return found
+            newest_holds[key] = hold
+    return newest_holds

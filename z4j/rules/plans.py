@@ -90,10 +90,10 @@ def read_pace(text: str, limit: str = "") -> Pace:
         return Pace(limit=share)
     if text == "canary":
         return Pace(is_canary=True, limit=share)
-    found = re.fullmatch("([0-9]{1,6})/m(in)?", text)
-    if found is None or not int(found[1]):
+    match = re.fullmatch("([0-9]{1,6})/m(in)?", text)
+    if match is None or not int(match[1]):
         raise BadInput(f"“{text[:20]}” is no pace.", "Write all, canary, or a number per minute such as 60/m.")
-    return Pace(int(found[1]), limit=share)
+    return Pace(int(match[1]), limit=share)
 
 
 def pack_pace(pace: Pace) -> str:

@@ -30,40 +30,42 @@ def parse(text: str) -> tuple[Parameter, ...] | None:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     assert isinstance(made, ast.FunctionDef)
-    of = made.args
-    plain = [*of.posonlyargs, *of.args]
-    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(of.defaults)), *of.defaults]
-    found = [
-        Parameter(arg.arg, "positional" if arg in of.posonlyargs else "either", _source(default), _source(arg.annotation) or "")
+    arguments = made.args
+    plain = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(arguments.defaults)), *arguments.defaults]
+    parameters = [
+        Parameter(arg.arg, "positional" if arg in arguments.posonlyargs else "either", _source(default), _source(arg.annotation) or "")
         for arg, default in zip(plain, defaults, strict=True)
     ]
-    if of.vararg:
-        found.append(Parameter(of.vararg.arg, "rest"))
-    found += [
+    if arguments.vararg:
+        parameters.append(Parameter(arguments.vararg.arg, "rest"))
+    parameters += [
         Parameter(arg.arg, "keyword", _source(default), _source(arg.annotation) or "")
-        for arg, default in zip(of.kwonlyargs, of.kw_defaults, strict=True)
+        for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     ]
-    if of.kwarg:
-        found.append(Parameter(of.kwarg.arg, "named_rest"))
-    return tuple(found)
+    if arguments.kwarg:
+        parameters.append(Parameter(arguments.kwarg.arg, "named_rest"))
+    return tuple(parameters)
 
 
 def why_not(parameters: Sequence[Parameter], args: Sequence[Any], kwargs: Sequence[str]) -> str | None:
     """Why a call with so many positional arguments and these keywords would fail, as a sentence; None when it fits."""
-    takes = [of for of in parameters if of.kind in ("positional", "either")]
-    has_rest = any(of.kind == "rest" for of in parameters)
+    takes = [parameter for parameter in parameters if parameter.kind in ("positional", "either")]
+    has_rest = any(parameter.kind == "rest" for parameter in parameters)
     if len(args) > len(takes) and not has_rest:
         return f"It takes {len(takes)} positional arguments, and {len(args)} were given."
-    given = {of.name for of in takes[: len(args)]}
+    given = {parameter.name for parameter in takes[: len(args)]}
     twice = [name for name in kwargs if name in given]
     if twice:
         return f"{twice[0]} was given twice."
-    by_name = {of.name for of in parameters if of.kind in ("either", "keyword")}
-    if not any(of.kind == "named_rest" for of in parameters):
+    by_name = {parameter.name for parameter in parameters if parameter.kind in ("either", "keyword")}
+    if not any(parameter.kind == "named_rest" for parameter in parameters):
         unknown = [name for name in kwargs if name not in by_name]
         if unknown:
             return f"It has no parameter {unknown[0]}."
-    missing = [of.name for of in parameters if of.is_needed and of.name not in given and of.name not in kwargs]
+    missing = [
+        parameter.name for parameter in parameters if parameter.is_needed and parameter.name not in given and parameter.name not in kwargs
+    ]
     return f"{missing[0]} is missing." if missing else None
 
 

@@ -40,8 +40,8 @@ def find_step(secret: bytes, code: str, at: int, last_step: int) -> int | None:
 
 def clean(code: str) -> str:
     """A code as it was typed, without spaces and dashes, in small letters; '' when it cannot be one."""
-    found = code.replace(" ", "").replace("-", "").lower()
-    return found if found.isascii() and found.isalnum() and len(found) <= 32 else ""
+    compact = code.replace(" ", "").replace("-", "").lower()
+    return compact if compact.isascii() and compact.isalnum() and len(compact) <= 32 else ""
 
 
 def is_app_code(code: str) -> bool:

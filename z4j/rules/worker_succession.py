@@ -22,17 +22,17 @@ def replaced(sessions: Sequence[WorkerSession]) -> set[int]:
 
     Each newcomer takes the place of one, that which went last: where two had the same seat and one came back, one is missing.
     """
-    found: set[int] = set()
+    replaced_positions: set[int] = set()
     empty: dict[Hashable, list[tuple[int, int]]] = {}
     for position in sorted(range(len(sessions)), key=lambda position: sessions[position].began_at):
-        of = sessions[position]
-        if of.seat is None:
+        session = sessions[position]
+        if session.seat is None:
             continue
-        left = empty.setdefault(of.seat, [])
-        before = [(gone_at, other) for gone_at, other in left if gone_at <= of.began_at]
+        left = empty.setdefault(session.seat, [])
+        before = [(gone_at, other) for gone_at, other in left if gone_at <= session.began_at]
         if before:
             left.remove(last := max(before))
-            found.add(last[1])
-        if of.gone_at is not None:
-            left.append((of.gone_at, position))
-    return found
+            replaced_positions.add(last[1])
+        if session.gone_at is not None:
+            left.append((session.gone_at, position))
+    return replaced_positions

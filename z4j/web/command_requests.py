@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""From the words of a form or of the API to a wish: which queue, worker or task name is meant, and whether the parameters make sense.
+"""Turns the fields of a form or of the API into a command request: which queue, worker or task name is meant, and whether the parameters
+are valid.
 
 Pages and API ask through the same functions, so that neither can do what the other cannot.
 """
@@ -139,7 +140,7 @@ async def run_request(
     return CommandRequest(need, about, given, reason=reason)
 
 
-async def limit_wish(
+async def limit_request(
     store: Store, app: str, environment: str, engine: str, name: str, params: Mapping[str, Any], reason: str
 ) -> CommandRequest:
     """Limits of a task name in every worker. Raises NotFound or BadInput."""

@@ -84,8 +84,8 @@ def _has_nul(record: AnyRecord) -> bool:
                 *facts.depends_on,
             ]
     elif isinstance(record, records.Origin):
-        of = record.facts
-        names = [record.boot, of.host, of.role, of.worker, of.app, of.environment, of.release]
+        fields = record.facts
+        names = [record.boot, fields.host, fields.role, fields.worker, fields.app, fields.environment, fields.release]
     elif isinstance(record, records.CommandResult):
         names = [record.command_id, record.status]
     elif isinstance(record, records.Fired):

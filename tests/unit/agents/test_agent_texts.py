@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.database import T, origin, tell
-from tests.support.scheduling import House, Person, house, wanted
+from tests.support.scheduling import House, Person, house, schedule_request
 from z4j.agents.connections import Need
 from z4j.exceptions import BadInput, WrongState
 from z4j.operations.commands import CommandRequest
@@ -79,7 +79,7 @@ async def test_an_item_of_a_plan_and_a_command_show_a_masked_answer(tmp_path: Pa
     async with house(tmp_path) as of:
         of.agent()
         made = (
-            await of.dispatch.wish(Person(), CommandRequest(Need(1, "celery", "run_task", "production"), "x", {"name": "shop.report"}))
+            await of.dispatch.submit(Person(), CommandRequest(Need(1, "celery", "run_task", "production"), "x", {"name": "shop.report"}))
         )[0]
         await tell(of.store, ["command", made.id, T, "failed", {"failed": {"nightly": SAID}, "error": SAID, "task_id": "t1"}])
 
@@ -100,7 +100,7 @@ async def test_what_an_older_release_stored_is_masked_once(tmp_path: Path) -> No
     async with house(tmp_path) as of:
         await greet(of)
         of.agent()
-        await of.dispatch.wish(Person(), CommandRequest(Need(1, "celery", "run_task", "production"), "x", {"name": "shop.report"}))
+        await of.dispatch.submit(Person(), CommandRequest(Need(1, "celery", "run_task", "production"), "x", {"name": "shop.report"}))
         id = await of.make()
 
         def as_before(db: Any) -> None:
@@ -176,10 +176,10 @@ async def test_one_override_that_cannot_be_read_leaves_the_others_and_does_not_r
                 await of.desk.switch(Person(), listed["nightly"], on=on, reason="why")
         timing = {"scheduler": "celery_beat", "name": "nightly", "kind": "cron", "expression": "0 2 * * *"}
         with pytest.raises(WrongState, match="could not be decrypted"):
-            await of.desk.edit(Person(), listed["nightly"], wanted(**timing, args=None, kwargs=None))
+            await of.desk.edit(Person(), listed["nightly"], schedule_request(**timing, args=None, kwargs=None))
         with pytest.raises(BadInput, match="no stored value"):
-            await of.desk.edit(Person(), listed["nightly"], wanted(**timing, args=[], kwargs={"token": MASK}))
-        await of.desk.edit(Person(), listed["nightly"], wanted(**timing, args=[], kwargs={"token": "typed-again-8x"}))
+            await of.desk.edit(Person(), listed["nightly"], schedule_request(**timing, args=[], kwargs={"token": MASK}))
+        await of.desk.edit(Person(), listed["nightly"], schedule_request(**timing, args=[], kwargs={"token": "typed-again-8x"}))
         assert {o["key"]: o for o in of.sent[-1]["params"]["overrides"]}["nightly"]["spec"]["kwargs"] == {"token": "typed-again-8x"}
 
 
@@ -191,10 +191,10 @@ async def test_an_own_schedule_that_cannot_be_read_can_be_switched_and_typed_aga
         await of.desk.switch(Person(), await of.row(id), on=False, reason="key lost")
         await of.desk.switch(Person(), await of.row(id), on=True)
         with pytest.raises(Exception, match="could not be decrypted"):
-            await of.desk.edit(Person(), await of.row(id), wanted(kwargs=None))
+            await of.desk.edit(Person(), await of.row(id), schedule_request(kwargs=None))
         with pytest.raises(BadInput, match="no stored value"):
-            await of.desk.edit(Person(), await of.row(id), wanted(kwargs={"password": MASK}))
-        await of.desk.edit(Person(), await of.row(id), wanted(kwargs={"password": "typed-again-8x"}))
+            await of.desk.edit(Person(), await of.row(id), schedule_request(kwargs={"password": MASK}))
+        await of.desk.edit(Person(), await of.row(id), schedule_request(kwargs={"password": "typed-again-8x"}))
         await of.go(61)
         assert of.sent[-1]["params"]["kwargs"] == {"password": "typed-again-8x"}
         assert (await of.outcomes(id))[-1][1] == "handed"

@@ -126,7 +126,7 @@ async def check_overrides_arrived(of: World) -> None:
     for name in ("beat", "other beat"):
         agent = of.connected[name]
         stored = await schedules.list_overrides(of.store, 1, agent.spec.environment, "celery_beat")
-        assert (agent.overrides or []) == [row.told() for row in stored]
+        assert (agent.overrides or []) == [row.to_wire() for row in stored]
 
 
 @pytest.mark.parametrize("seed", range(12))

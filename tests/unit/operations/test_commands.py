@@ -82,8 +82,10 @@ async def test_a_long_reason_is_cut_and_arguments_are_not_audited(tmp_path: Path
     async with house(tmp_path) as of:
         of.agent("one", {("celery", "run_task"): "any"})
         need = Need(1, "celery", "run_task", "production", queue="work")
-        wish = CommandRequest(need, "name shop.ship", {"name": "shop.ship", "args": ["hunter2"], "queue": "work"}, reason="x" * 900)
-        [row] = await of.dispatch.wish(Person(), wish)
+        command_request = CommandRequest(
+            need, "name shop.ship", {"name": "shop.ship", "args": ["hunter2"], "queue": "work"}, reason="x" * 900
+        )
+        [row] = await of.dispatch.submit(Person(), command_request)
         assert len(row.reason) == 500
         assert of.sent[0]["params"]["args"] == ["hunter2"]
         assert of.sent[0]["params"]["new_id"] == row.params["new_id"]
@@ -94,8 +96,10 @@ async def test_a_pause_is_asked_of_every_worker_of_its_environment(tmp_path: Pat
     async with house(tmp_path) as of:
         for boot, environment in (("one", "production"), ("two", "production"), ("three", "staging")):
             of.agent(boot, EVERYWHERE, environment, spool=boot)
-        wish = CommandRequest(Need(1, "celery", "pause_queue", "production", queue="work"), "queue celery:work", {"queue": "work"})
-        rows = await of.dispatch.wish(Person(), wish)
+        command_request = CommandRequest(
+            Need(1, "celery", "pause_queue", "production", queue="work"), "queue celery:work", {"queue": "work"}
+        )
+        rows = await of.dispatch.submit(Person(), command_request)
         assert len(rows) == len(of.sent) == 2
         assert len({row.id for row in rows}) == 2
         [(_, _, detail)] = await audit(of)

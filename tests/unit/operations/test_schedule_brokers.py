@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scheduling import House, Person, house, wanted
+from tests.support.scheduling import House, Person, house, schedule_request
 from z4j.agents.connections import AgentLink
 from z4j.exceptions import BadInput
 from z4j.store.fleet import agents
@@ -103,7 +103,7 @@ async def test_a_broker_that_cannot_be_meant_is_refused(tmp_path: Path, changes:
             await of.make(**changes)
         id = await of.make(queue="")
         with pytest.raises(BadInput, match=word):
-            await of.desk.edit(Person(), await of.row(id), wanted(**changes))
+            await of.desk.edit(Person(), await of.row(id), schedule_request(**changes))
         assert (await of.row(id)).queue == ""
 
 
@@ -112,7 +112,7 @@ async def test_what_was_made_before_the_upgrade_can_still_be_edited(tmp_path: Pa
         id = await of.make()
         for boot, brokers in (("a", {A: ""}), ("b", {B: ""})):
             await agent(of, boot, brokers)
-        await of.desk.edit(Person(), await of.row(id), wanted(name="renamed"))
+        await of.desk.edit(Person(), await of.row(id), schedule_request(name="renamed"))
         assert (await of.row(id)).name == "renamed"
-        await of.desk.edit(Person(), await of.row(id), wanted(name="renamed", broker=A))
+        await of.desk.edit(Person(), await of.row(id), schedule_request(name="renamed", broker=A))
         assert (await of.row(id)).broker == A

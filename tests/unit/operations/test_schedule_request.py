@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scheduling import wanted
+from tests.support.scheduling import schedule_request
 from z4j.exceptions import BadInput
 from z4j.operations.schedule_request import changes_of, placeholder_row, spec_of, validate_schedule
 
@@ -24,7 +24,7 @@ from z4j.operations.schedule_request import changes_of, placeholder_row, spec_of
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match=r"Nothing was changed\.$"):
-        validate_schedule(wanted(**changes))
+        validate_schedule(schedule_request(**changes))
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
     ids=str,
 )  # fmt: skip
 def test_the_limits_themselves_are_allowed(changes: dict[str, Any]) -> None:
-    validate_schedule(wanted(**changes))
+    validate_schedule(schedule_request(**changes))
 
 
 def test_an_agent_is_told_what_its_scheduler_has_and_nothing_of_ours() -> None:
-    spec = spec_of(wanted(catch_up="all", jitter_s=5, args=[1], priority=3), "nightly")
+    spec = spec_of(schedule_request(catch_up="all", jitter_s=5, args=[1], priority=3), "nightly")
     assert (spec["key"], spec["args"], spec["priority"], spec["expression"]) == ("nightly", [1], 3, "60")
     assert spec.keys().isdisjoint({"catch_up", "overlap", "jitter_s", "starts_at", "ends_at", "app", "environment"})
 
 
 def test_an_edit_names_what_it_would_change_with_both_values() -> None:
-    asked = wanted()
+    asked = schedule_request()
     row = dataclasses.replace(placeholder_row(1, asked, "k"), args="[1]", kwargs='{"fast": true}')
     assert changes_of(row, asked) == {}
     edited = dataclasses.replace(asked, expression="90", is_enabled=False, args=[2], kwargs=None, jitter_s=1.5)
@@ -56,19 +56,21 @@ def test_an_edit_names_what_it_would_change_with_both_values() -> None:
 
 
 def test_arguments_that_were_not_typed_stay_as_they_are() -> None:
-    asked = wanted(args=None, kwargs=None)
+    asked = schedule_request(args=None, kwargs=None)
     row = dataclasses.replace(placeholder_row(1, asked, "k"), args='["•••"]', kwargs='{"token": "•••"}')
     assert changes_of(row, asked) == {}
 
 
 def test_of_another_scheduler_only_what_it_has_counts() -> None:
-    asked = wanted(scheduler="celery_beat", catch_up="all", overlap="skip", starts_at=1, broker="b", jitter_s=9, args=None, kwargs=None)
-    row = dataclasses.replace(placeholder_row(1, wanted(), "k"), scheduler="celery_beat")
+    asked = schedule_request(
+        scheduler="celery_beat", catch_up="all", overlap="skip", starts_at=1, broker="b", jitter_s=9, args=None, kwargs=None
+    )
+    row = dataclasses.replace(placeholder_row(1, schedule_request(), "k"), scheduler="celery_beat")
     assert changes_of(row, asked) == {}
     assert changes_of(row, dataclasses.replace(asked, queue="bulk")) == {"queue": ["work", "bulk"]}
 
 
 def test_of_a_new_one_it_is_named_what_it_is() -> None:
-    assert changes_of(None, wanted()) == {
+    assert changes_of(None, schedule_request()) == {
         "kind": [None, "interval"], "expression": [None, "60"], "timezone": [None, "UTC"], "task_name": [None, "shop.report"],
     }  # fmt: skip

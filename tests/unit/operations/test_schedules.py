@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.database import SECOND, T, origin, tell
-from tests.support.scheduling import NOON, House, Person, house, wanted
+from tests.support.scheduling import NOON, House, Person, house, schedule_request
 from z4j.agents.connections import AgentLink
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, WrongState
 from z4j.store.access import audit
@@ -84,7 +84,7 @@ async def test_an_own_schedule_is_made_edited_and_deleted_with_who_and_why(tmp_p
         of.agent()
         id = await of.make()
         row = await of.row(id)
-        await of.desk.edit(Person(name="bob"), row, wanted(expression="5m", args=None, kwargs=None, jitter_s=2), "too often")
+        await of.desk.edit(Person(name="bob"), row, schedule_request(expression="5m", args=None, kwargs=None, jitter_s=2), "too often")
         row = await of.row(id)
         assert (row.expression, row.args, json.loads(row.kwargs), row.jitter_us) == ("300", "[1]", {"fast": True}, 2_000_000)
         edit = (await schedules.list_edits(of.store, row))[0]
@@ -124,7 +124,7 @@ async def test_a_viewer_changes_nothing(tmp_path: Path) -> None:
         id = await of.make()
         row = await of.row(id)
         for act in (
-            of.desk.create(Person("viewer"), wanted()), of.desk.edit(Person("viewer"), row, wanted(expression="5")),
+            of.desk.create(Person("viewer"), schedule_request()), of.desk.edit(Person("viewer"), row, schedule_request(expression="5")),
             of.desk.delete(Person("viewer"), row), of.desk.switch(Person("auditor"), row, on=False, reason="x"),
             of.desk.fire(Person("viewer"), row),
         ):  # fmt: skip
@@ -152,7 +152,9 @@ async def test_a_schedule_in_code_is_overridden_and_goes_back(tmp_path: Path) ->
         await of.outbox.schedules_listed(link, listing("celery_beat", entry(is_enabled=False), applied=digest_of([off])))
         row = await by_key(of, "nightly")
         assert (row.is_enabled, row.is_overridden, row.next_at) == (False, True, None)
-        change = dataclasses.replace(wanted(), scheduler="celery_beat", expression="300", args=None, kwargs=None, is_enabled=False)
+        change = dataclasses.replace(
+            schedule_request(), scheduler="celery_beat", expression="300", args=None, kwargs=None, is_enabled=False
+        )
         await of.desk.edit(Person(), row, change, "slower")
         assert of.sent[-1]["params"]["overrides"][0]["spec"]["expression"] == "300"
         await of.desk.switch(Person(), await by_key(of, "nightly"), on=True)
@@ -168,10 +170,10 @@ async def test_a_new_one_stands_beside_the_code_and_every_process_that_connects_
     async with house(tmp_path) as of:
         link = await connect(of, "beat", BEAT)
         await of.outbox.schedules_listed(link, listing("celery_beat", entry()))
-        await of.desk.create(Person(), dataclasses.replace(wanted(), scheduler="celery_beat"))
+        await of.desk.create(Person(), dataclasses.replace(schedule_request(), scheduler="celery_beat"))
         await of.outbox.schedules_listed(link, listing("celery_beat", entry(), entry("z4j:report", is_code=False)))
         with pytest.raises(WrongState, match="already"):
-            await of.desk.create(Person(), dataclasses.replace(wanted(), scheduler="celery_beat"))
+            await of.desk.create(Person(), dataclasses.replace(schedule_request(), scheduler="celery_beat"))
         made = of.sent[-1]["params"]["overrides"]
         assert [(of_one["key"], of_one["is_new"]) for of_one in made] == [("z4j:report", True)]
         of.sent.clear()
@@ -180,7 +182,7 @@ async def test_a_new_one_stands_beside_the_code_and_every_process_that_connects_
         assert of.sent == [], "it has them already, from its own disk"
         await of.outbox.schedules_listed(other, listing("celery_beat", entry()))
         assert [frame["params"]["overrides"] for frame in of.sent] == [made]
-        change = dataclasses.replace(wanted(), scheduler="celery_beat", args=["•••", 2], kwargs={"fast": "•••"})
+        change = dataclasses.replace(schedule_request(), scheduler="celery_beat", args=["•••", 2], kwargs={"fast": "•••"})
         await of.desk.edit(Person(), await by_key(of, "z4j:report"), change)
         spec = of.sent[-1]["params"]["overrides"][0]["spec"]
         assert (spec["args"], spec["kwargs"]) == ([1, 2], {"fast": True}), "what shows the mask is kept, for the next start too"
@@ -197,7 +199,7 @@ async def test_a_schedule_in_a_store_is_changed_by_a_command(tmp_path: Path) -> 
         listed = listing("rq_scheduler", entry(is_code=False), store="redis", engine="rq")
         await of.outbox.schedules_listed(link, listed)
         row = await by_key(of, "nightly")
-        change = dataclasses.replace(wanted(), scheduler="rq_scheduler", expression="120", args=None, kwargs=None)
+        change = dataclasses.replace(schedule_request(), scheduler="rq_scheduler", expression="120", args=None, kwargs=None)
         await of.desk.edit(Person(), row, change)
         assert (of.sent[-1]["action"], of.sent[-1]["params"]["key"], of.sent[-1]["params"]["args"]) == ("save_schedule", "nightly", None)
         await of.desk.switch(Person(), row, on=False, reason="x")
@@ -221,7 +223,7 @@ async def test_what_an_entry_cannot_is_refused_with_its_reason(tmp_path: Path) -
         await of.outbox.schedules_listed(link, listing("rq_scheduler", entry(is_code=False, unable={"save": "a rule of its own"})))
         row = await by_key(of, "nightly")
         with pytest.raises(WrongState, match="a rule of its own"):
-            await of.desk.edit(Person(), row, wanted())
+            await of.desk.edit(Person(), row, schedule_request())
         await of.outbox.schedules_listed(link, listing("rq_scheduler", store="redis"))
         gone = await schedules.get_schedule(of.store, row.id)
         assert gone is not None

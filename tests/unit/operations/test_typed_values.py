@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.database import SECOND, T, origin, task, tell
-from tests.support.scheduling import House, Person, house, wanted
+from tests.support.scheduling import House, Person, house, schedule_request
 from z4j.agents.connections import Need
 from z4j.agents.ingest import apply_batch
 from z4j.exceptions import BadInput, StoreError
@@ -41,7 +41,7 @@ def clear_files(folder: Path) -> list[str]:
 
 async def run(of: House, reason: str = "", **params: Any) -> commands.CommandRow:
     need = Need(1, "celery", "run_task", "production", queue="work")
-    return (await of.dispatch.wish(Person(), CommandRequest(need, "celery:shop.report", TYPED | params, reason=reason)))[0]
+    return (await of.dispatch.submit(Person(), CommandRequest(need, "celery:shop.report", TYPED | params, reason=reason)))[0]
 
 
 async def test_a_run_is_delivered_whole_and_stored_redacted(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_an_own_schedule_keeps_what_is_hidden_through_edits_and_fires_whol
         row = await of.row(id)
         assert json.loads(row.kwargs) == {"password": MASK, "fast": True}
         shown = {"args": json.loads(row.args), "kwargs": {**json.loads(row.kwargs), "fast": False}}
-        await of.desk.edit(Person(), row, wanted(**shown), reason=f"password={CANARY}")
+        await of.desk.edit(Person(), row, schedule_request(**shown), reason=f"password={CANARY}")
         row = await of.row(id)
         await of.desk.switch(Person(), row, on=False, reason="pause")
         await of.desk.switch(Person(), await of.row(id), on=True)
@@ -124,7 +124,7 @@ async def test_a_mask_that_hides_nothing_is_refused(tmp_path: Path) -> None:
         row = await of.row(id)
         assert json.loads(row.kwargs) == {"url": f"postgres://{MASK}@db/x"}
         with pytest.raises(BadInput, match="enter the complete value"):
-            await of.desk.edit(Person(), row, wanted(kwargs={"url": f"postgres://{MASK}@other/x"}))
+            await of.desk.edit(Person(), row, schedule_request(kwargs={"url": f"postgres://{MASK}@other/x"}))
 
 
 async def test_a_schedule_whose_key_is_lost_is_reported_and_others_fire(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_a_text_by_position_of_an_unknown_task_is_masked_everywhere(tmp_pa
         assert sealed
         id = await of.make(args=["correct horse"], kwargs={})
         assert json.loads((await of.row(id)).args) == [MASK]
-        await of.desk.edit(Person(), await of.row(id), wanted(args=["correct horse battery"], kwargs={}))
+        await of.desk.edit(Person(), await of.row(id), schedule_request(args=["correct horse battery"], kwargs={}))
         assert "horse" not in str([edit.changes for edit in await schedules.list_edits(of.store, await of.row(id))])
         await of.go(61)
         assert of.sent[-1]["params"]["args"] == ["correct horse battery"]

@@ -36,7 +36,7 @@ def test_retry_needs_the_original(kept: str, word: str) -> None:
 def test_unknown_actions_are_refused_and_known_ones_expire() -> None:
     assert why_not("launch_rocket", "failed", "plain") == "there is no action launch_rocket"
     assert why_not("pause_queue", "failed", "plain") == "there is no action pause_queue"
-    assert all(rule.expires_us > 0 and rule.said and rule.level in ("read", "operate", "all") for rule in RULES.values())
+    assert all(rule.expires_us > 0 and rule.notice and rule.level in ("read", "operate", "all") for rule in RULES.values())
 
 
 def test_rules_are_those_of_the_agents() -> None:
@@ -94,7 +94,7 @@ def test_what_a_worker_may_hold_in_memory_is_asked_of_that_worker_first() -> Non
 
 
 def test_every_action_has_a_button_and_a_sentence_for_afterwards() -> None:
-    assert all(rule.label and rule.said.endswith(".") for rule in RULES.values())
+    assert all(rule.label and rule.notice.endswith(".") for rule in RULES.values())
 
 
 def test_a_task_that_is_running_is_neither_waiting_nor_ended() -> None:

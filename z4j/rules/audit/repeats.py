@@ -76,10 +76,10 @@ class Repeats:
 
     def take(self) -> list[tuple[Key, Count]]:
         """What was counted, one row each; a new window begins."""
-        found = [(key, count) for key, count in self.counts.items() if count.counted]
+        counted = [(key, count) for key, count in self.counts.items() if count.counted]
         self.counts.clear()
         self.rows.clear()
-        return found
+        return counted
 
     def _count(self, key: Key, at: int) -> None:
         count = self.counts.setdefault(key, Count())

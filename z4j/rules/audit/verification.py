@@ -143,7 +143,7 @@ class Walk:
             if head.seq > self.start.seq:
                 self._break(seq + 1, f"the log ends at row {seq}, but {_who(head)} remembers row {head.seq}: its end was cut off")
                 return
-        by_number = {of.number: (of.seq, of.digest) for of in self.points}
+        by_number = {known.number: (known.seq, known.digest) for known in self.points}
         for head in self.known:
             if head.number > number:
                 why = f"the last checkpoint is number {number}, but {_who(head)} remembers number {head.number}: it was taken out"

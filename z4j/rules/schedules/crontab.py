@@ -31,7 +31,7 @@ def read_crontab(text: str, *, has_user: bool = False) -> list[CrontabLine]:
 
     Comments, blank lines and assignments are passed over; CRON_TZ and TZ hold for what follows.
     """
-    found, zone = [], "UTC"
+    lines, zone = [], "UTC"
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -43,17 +43,17 @@ def read_crontab(text: str, *, has_user: bool = False) -> list[CrontabLine]:
         fields = 1 if line.startswith("@") else 5
         parts = line.split(None, fields + has_user)
         if len(parts) <= fields + has_user:
-            found.append(CrontabLine(number, line, wrong="it names no command"))
+            lines.append(CrontabLine(number, line, wrong="it names no command"))
             continue
         try:
             expression = cron.parse(" ".join(parts[:fields])).text
             zone_of(zone)
         except BadCron as error:
             # An alias that cron knows and that names no time, such as @reboot, says so itself.
-            found.append(CrontabLine(number, line, wrong=str(error).rstrip(".")))
+            lines.append(CrontabLine(number, line, wrong=str(error).rstrip(".")))
         except BadSchedule as error:
-            found.append(CrontabLine(number, line, wrong=str(error).rstrip(".")))
+            lines.append(CrontabLine(number, line, wrong=str(error).rstrip(".")))
         else:
             command = parts[-1].partition("%")[0].strip()
-            found.append(CrontabLine(number, line, expression, zone, command))
-    return found
+            lines.append(CrontabLine(number, line, expression, zone, command))
+    return lines

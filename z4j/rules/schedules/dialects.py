@@ -68,7 +68,9 @@ def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str =
     if dialect is None:
         raise BadSchedule(f"There is no scheduler {scheduler[:40]}.")
     if kind not in dialect.kinds:
-        able = " and ".join({"cron": "cron expressions", "interval": "intervals", "once": "one-offs"}[of] for of in dialect.kinds)
+        able = " and ".join(
+            {"cron": "cron expressions", "interval": "intervals", "once": "one-offs"}[supported_kind] for supported_kind in dialect.kinds
+        )
         raise BadSchedule(f"{dialect.word} holds {able} only.")
     zone = zone.strip() or own_zone or "UTC"
     zone_of(zone)
@@ -80,12 +82,12 @@ def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str =
     if not dialect.has_zones and own_zone and zone != own_zone:
         raise BadSchedule(f"{dialect.word} has one zone for all its schedules, {own_zone}.", _shifted(expression, zone, own_zone))
     try:
-        found = cron.parse(expression)
+        rule = cron.parse(expression)
     except BadCron as error:
         raise BadSchedule(str(error)) from None
-    if found.seconds is not None and not dialect.has_seconds:
-        raise BadSchedule(f"{dialect.word} has no seconds.", " ".join(found.fields))
-    return found.text, zone
+    if rule.seconds is not None and not dialect.has_seconds:
+        raise BadSchedule(f"{dialect.word} has no seconds.", " ".join(rule.fields))
+    return rule.text, zone
 
 
 def _interval(text: str, dialect: Dialect) -> str:
@@ -103,27 +105,27 @@ def _interval(text: str, dialect: Dialect) -> str:
 def _once(text: str, zone: str) -> str:
     """With its offset. A local time that does not exist is refused; of two the first is meant."""
     try:
-        found = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:
         raise BadSchedule(f"“{text[:40]}” is no time: write it like 2026-11-23 05:30.") from None
-    if found.tzinfo is None:
-        local = found.replace(tzinfo=zone_of(zone))
-        if local_of(local.astimezone(UTC), zone_of(zone)) != found:
+    if moment.tzinfo is None:
+        local = moment.replace(tzinfo=zone_of(zone))
+        if local_of(local.astimezone(UTC), zone_of(zone)) != moment:
             later = local.astimezone(UTC).astimezone(zone_of(zone)).replace(tzinfo=None).isoformat(" ", "minutes")
-            raise BadSchedule(f"{found.isoformat(' ', 'minutes')} does not exist in {zone}: the clocks skip it.", later)
-        found = local
-    return found.isoformat(timespec="seconds")
+            raise BadSchedule(f"{moment.isoformat(' ', 'minutes')} does not exist in {zone}: the clocks skip it.", later)
+        moment = local
+    return moment.isoformat(timespec="seconds")
 
 
 def _shifted(expression: str, zone: str, own_zone: str) -> str:
     """The same time of day in the other zone, where the expression is one time of each day; with today's offset."""
     try:
-        found, now = cron.parse(expression), datetime.now(UTC)
+        rule, now = cron.parse(expression), datetime.now(UTC)
     except BadCron:
         return ""
-    if len(found.minutes) != 1 or len(found.hours) != 1 or not (found.is_any_day and found.is_any_weekday and len(found.months) == 12):
+    if len(rule.minutes) != 1 or len(rule.hours) != 1 or not (rule.is_any_day and rule.is_any_weekday and len(rule.months) == 12):
         return ""
     there = (
-        now.astimezone(zone_of(zone)).replace(hour=next(iter(found.hours)), minute=next(iter(found.minutes))).astimezone(zone_of(own_zone))
+        now.astimezone(zone_of(zone)).replace(hour=next(iter(rule.hours)), minute=next(iter(rule.minutes))).astimezone(zone_of(own_zone))
     )
     return f"{there.minute} {there.hour} * * *"

@@ -60,10 +60,10 @@ class Timing:
 
     def upcoming(self, at: int, count: int) -> list[int]:
         """The next `count` due times after `at`, fewer when it ends before."""
-        found: list[int] = []
-        while len(found) < count and (due := self.after(found[-1] if found else at)) is not None:
-            found.append(due)
-        return found
+        due_times: list[int] = []
+        while len(due_times) < count and (due := self.after(due_times[-1] if due_times else at)) is not None:
+            due_times.append(due)
+        return due_times
 
     def between(self, after: int, until: int) -> Iterator[int]:
         """Every due time after `after`, up to and with `until`."""
@@ -99,12 +99,12 @@ def _cron_after(expression: str, zone: tzinfo, day_or: bool, at: int) -> int | N
         if not (_is_near_change(now, zone) or _is_near_change(due, zone)):
             return _micro(due)
         # Beside a change of the clocks the order of local times is not that of instants: all within reach are looked at.
-        found: set[datetime] = set()
+        candidates: set[datetime] = set()
         for local in _steps(expression, day_or, local_of(now, zone) - AROUND):
-            found.update(of for of in _instants(local, zone, is_hourly) if _micro(of) > at)
-            if found and _utc(local, zone) > min(found) + AROUND:
+            candidates.update(instant for instant in _instants(local, zone, is_hourly) if _micro(instant) > at)
+            if candidates and _utc(local, zone) > min(candidates) + AROUND:
                 break
-        return _micro(min(found))
+        return _micro(min(candidates))
     except (CroniterError, StopIteration, OverflowError):  # nothing within fifty years
         return None
 
@@ -119,8 +119,8 @@ def _steps(expression: str, day_or: bool, start: datetime) -> Iterator[datetime]
 @lru_cache(maxsize=10_000)
 def _plain(expression: str) -> str:
     """The same in sets written out: croniter 7 takes `0-0` for every minute."""
-    found = cron.parse(expression)
-    return cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays, found.seconds)
+    rule = cron.parse(expression)
+    return cron.expression(rule.minutes, rule.hours, rule.days, rule.months, rule.weekdays, rule.seconds)
 
 
 def local_of(at: datetime, zone: tzinfo) -> datetime:
@@ -148,12 +148,12 @@ def _micro(at: datetime) -> int:
 def at_of(text: str) -> int:
     """An ISO time with offset. Raises BadSchedule."""
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        moment = None
+    if moment is None or moment.tzinfo is None:
         raise BadSchedule(f"“{text[:60]}” is no time: write it like 2026-11-23T05:30:00+00:00.")
-    return int(found.timestamp() * SECOND)
+    return int(moment.timestamp() * SECOND)
 
 
 @cache
@@ -187,10 +187,10 @@ def sentence(kind: str, expression: str, *, day_or: bool = True) -> str:
     options = cron_descriptor.Options()
     options.use_24hour_time_format = True
     try:
-        said = str(cron_descriptor.get_description(expression, options))
+        description = str(cron_descriptor.get_description(expression, options))
     except Exception:  # it raises its own types and plain ones; the expression says the same, less kindly
         return expression
-    return said if day_or else said.replace(", or on ", ", only if it is ")
+    return description if day_or else description.replace(", or on ", ", only if it is ")
 
 
 def _span(seconds: float) -> str:
@@ -217,7 +217,7 @@ def clock_changes(timing: Timing, at: int) -> list[ClockChange]:
     """Those within the next 400 days that a cron expression meets."""
     if timing.kind != "cron":
         return []
-    zone, found = zone_of(timing.zone), []
+    zone, changes = zone_of(timing.zone), []
     expression: Cron = cron.parse(timing.expression)
     for change in _changes(zone, datetime.fromtimestamp(at // SECOND, UTC)):
         before, after = ((change + step).astimezone(zone).utcoffset() for step in (timedelta(seconds=-1), timedelta()))
@@ -233,8 +233,8 @@ def clock_changes(timing: Timing, at: int) -> list[ClockChange]:
         except CroniterError:
             continue
         if met and not (after > before and expression.is_every_hour):
-            found.append(ClockChange(_micro(change), after > before, met[0].isoformat(" ", "minutes"), len(met)))
-    return found
+            changes.append(ClockChange(_micro(change), after > before, met[0].isoformat(" ", "minutes"), len(met)))
+    return changes
 
 
 def _changes(zone: tzinfo, start: datetime) -> Iterator[datetime]:

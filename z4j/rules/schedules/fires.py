@@ -78,15 +78,15 @@ def health(
     late_by = None if next_at is None else now - next_at
     if late_by is not None and late_by > grace:
         return Health("missed", "Overdue: no run reported.")
-    if any(of.state == "double" for of in latest[:2]):
+    if any(fire.state == "double" for fire in latest[:2]):
         return Health("double", "Two processes fire it.")
     if newest is not None and newest.state in ("missed", "failed", "unknown"):
-        said = {
+        reasons = {
             "missed": "Its last time was missed.",
             "failed": "Its last fire failed.",
             "unknown": "The outcome of its last run is unknown.",
         }
-        return Health("failed" if newest.state == "unknown" else newest.state, said[newest.state])
+        return Health("failed" if newest.state == "unknown" else newest.state, reasons[newest.state])
     if silent_since is not None:
         return Health("gone", "Its scheduler is not connected; until it is due, that says nothing.")
     if newest is not None and newest.state == "late":

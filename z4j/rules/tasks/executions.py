@@ -33,26 +33,26 @@ class ReportedEvent(NamedTuple):
 class Execution(NamedTuple):
     """The events of one life. `is_unmarked`: nothing but the time of its run says that it is another one than the life before."""
 
-    told: list[ReportedEvent]
+    reports: list[ReportedEvent]
     is_unmarked: bool
 
 
 class _Run:
     """One execution: an attempt by its moment of start."""
 
-    __slots__ = ("attempt", "clock", "end", "is_final", "is_marked", "received", "start", "told", "won")
+    __slots__ = ("attempt", "clock", "end", "is_final", "is_marked", "received", "reports", "start", "won")
 
     def __init__(self, attempt: int, start: int) -> None:
         self.attempt, self.start = attempt, start
         self.end = self.received = -1
         self.clock = ""
         self.is_final = self.is_marked = self.won = False
-        self.told: list[ReportedEvent] = []
+        self.reports: list[ReportedEvent] = []
 
-    def add(self, told: ReportedEvent) -> None:
-        event = told.event
-        self.told.append(told)
-        self.clock = max(self.clock, told.clock)
+    def add(self, report: ReportedEvent) -> None:
+        event = report.event
+        self.reports.append(report)
+        self.clock = max(self.clock, report.clock)
         self.received = max(self.received, event.received_at)
         self.is_marked = self.is_marked or bool(event.flags & REDELIVERED)
         if event.kind in ENDING:
@@ -66,7 +66,7 @@ class _Life:
 
     def __init__(self, first: _Run | None = None, pending: int = -1, clock: str = "") -> None:
         self.runs = [first] if first else []
-        self.told: list[ReportedEvent] = []
+        self.reports: list[ReportedEvent] = []
         self.births: list[ReportedEvent] = []
         self.receipts: list[int] = []
         self.pending = pending
@@ -90,41 +90,47 @@ class _Life:
         return max((run.end for run in self.runs if run.is_final), default=-1)
 
 
-def _is_after(at: int, clock: str, end: int, of: str, skew: int = SKEW_US) -> bool:
-    return at > end + (0 if clock and clock == of else skew)
+def _is_after(at: int, clock: str, end: int, end_clock: str, skew: int = SKEW_US) -> bool:
+    return at > end + (0 if clock and clock == end_clock else skew)
 
 
-def split(told: Iterable[ReportedEvent]) -> list[Execution]:
+def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
     """The lives of one task id, the earliest first."""
     # A copy may stand under two clocks: the better known one is the greater text.
     clocks: dict[Event, str] = {}
-    for of in told:
-        clocks[of.event] = max(clocks.get(of.event, ""), of.clock)
+    for report in reported:
+        clocks[report.event] = max(clocks.get(report.event, ""), report.clock)
     everything = sorted((ReportedEvent(event, clock) for event, clock in clocks.items()), key=_order)
-    births = [of for of in everything if of.event.kind == "enqueued" and not of.event.attempt]
+    births = [report for report in everything if report.event.kind == "enqueued" and not report.event.attempt]
     lives = _chain(_runs(everything, births), births)
     _place_births(lives, births)
-    receipts = _place_receipts(lives, [of for of in everything if of.event.kind == "received"])
+    receipts = _place_receipts(lives, [report for report in everything if report.event.kind == "received"])
     starts = _starts(lives)
-    rest = [of for of in everything if of.event.kind not in PLACED and not (of.event.kind == "enqueued" and not of.event.attempt)]
-    for of in receipts:
-        lives[_at(starts, of.event.at)].told.append(of)
-    anchors = [(of, index) for index, life in enumerate(lives) for of in life.told]
-    anchors += [(of, index) for index, life in enumerate(lives) for run in life.runs for of in run.told if of.event.kind == "started"]
-    payloads = [of for of in rest if of.event.kind == "payload"]
-    for of in rest:
-        event = of.event
+    rest = [
+        report
+        for report in everything
+        if report.event.kind not in PLACED and not (report.event.kind == "enqueued" and not report.event.attempt)
+    ]
+    for report in receipts:
+        lives[_at(starts, report.event.at)].reports.append(report)
+    anchors = [(report, index) for index, life in enumerate(lives) for report in life.reports]
+    anchors += [
+        (report, index) for index, life in enumerate(lives) for run in life.runs for report in run.reports if report.event.kind == "started"
+    ]
+    payloads = [report for report in rest if report.event.kind == "payload"]
+    for report in rest:
+        event = report.event
         if event.kind == "enqueued":
-            lives[_republished(lives, starts, event)].told.append(of)
+            lives[_republished(lives, starts, event)].reports.append(report)
         elif event.kind == "due":
             same = (index for about, index in anchors if about.event.eta == event.at and about.event.attempt == event.attempt)
-            lives[next(same, _at(starts, event.at))].told.append(of)
+            lives[next(same, _at(starts, event.at))].reports.append(report)
         elif event.kind == "moved" and not event.queue:
-            lives[_told_at(lives, starts, event.at)].told.append(of)
+            lives[_told_at(lives, starts, event.at)].reports.append(report)
         elif event.kind != "payload":
-            lives[_at(starts, event.at)].told.append(of)
-    for of, index in _pair(payloads, anchors):
-        lives[_told_at(lives, starts, of.event.at) if index is None else index].told.append(of)
+            lives[_at(starts, event.at)].reports.append(report)
+    for report, index in _pair(payloads, anchors):
+        lives[_told_at(lives, starts, report.event.at) if index is None else index].reports.append(report)
     return [_finished(life, is_first=not index) for index, life in enumerate(lives)]
 
 
@@ -132,13 +138,13 @@ PLACED: Final = ENDING | {"started", "received", "lost", "alive"}
 """Kinds that `_runs` and `_place_receipts` place."""
 
 
-def _order(of: ReportedEvent) -> tuple[int, str, int, ReportedEvent]:
-    return (of.event.at, of.event.kind, of.event.attempt, of)
+def _order(report: ReportedEvent) -> tuple[int, str, int, ReportedEvent]:
+    return (report.event.at, report.event.kind, report.event.attempt, report)
 
 
 def _finished(life: _Life, *, is_first: bool) -> Execution:
-    told = sorted([*life.told, *(of for run in life.runs for of in run.told)], key=_order)
-    return Execution(told, not is_first and bool(life.runs) and not life.births)
+    events = sorted([*life.reports, *(report for run in life.runs for report in run.reports)], key=_order)
+    return Execution(events, not is_first and bool(life.runs) and not life.births)
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------------
@@ -146,30 +152,30 @@ def _runs(everything: Sequence[ReportedEvent], births: Sequence[ReportedEvent]) 
     """The executions, by start. Ends carry their own start; one without it is of the run it can only mean, or of a task that never ran."""
     runs: dict[tuple[int, int], _Run] = {}
     loose: list[ReportedEvent] = []
-    for of in everything:
-        event = of.event
+    for report in everything:
+        event = report.event
         if event.kind not in ENDING and event.kind not in ("started", "lost", "alive"):
             continue
         start = event.at if event.kind == "started" else event.started_at
         if start < 0:
-            loose.append(of)
+            loose.append(report)
         else:
-            runs.setdefault((event.attempt, start), _Run(event.attempt, start)).add(of)
+            runs.setdefault((event.attempt, start), _Run(event.attempt, start)).add(report)
     started = sorted(runs.values(), key=lambda run: (run.start, run.attempt))
     ends = {id(run): run.end for run in started}
     unstarted: list[_Run] = []
-    for of in loose:
-        event = of.event
-        found = [run for run in started if run.attempt == event.attempt and run.start <= event.at + _slack(of, run)]
-        own = [run for run in found if any(mine.event.run == event.run for mine in run.told)]
-        chosen = own or found
+    for report in loose:
+        event = report.event
+        candidates = [run for run in started if run.attempt == event.attempt and run.start <= event.at + _slack(report, run)]
+        own = [run for run in candidates if any(mine.event.run == event.run for mine in run.reports)]
+        chosen = own or candidates
         run = chosen[-1] if chosen else None
         if run is None or (event.kind in ENDS and _is_later_end(event, ends[id(run)], births)):
             run = next((known for known in unstarted if known.attempt == event.attempt and known.start == event.at), None)
             if run is None:
                 run = _Run(event.attempt, event.at)
                 unstarted.append(run)
-        run.add(of)
+        run.add(report)
     return sorted([*started, *unstarted], key=lambda run: (run.start, run.attempt))
 
 
@@ -178,8 +184,8 @@ def _is_later_end(event: Event, end: int, births: Sequence[ReportedEvent]) -> bo
     return end >= 0 and (end < event.at - SKEW_US or any(end < birth.event.at <= event.at for birth in births))
 
 
-def _slack(of: ReportedEvent, run: _Run) -> int:
-    return 0 if of.clock and of.clock == run.clock else SKEW_US
+def _slack(report: ReportedEvent, run: _Run) -> int:
+    return 0 if report.clock and report.clock == run.clock else SKEW_US
 
 
 def _chain(runs: Sequence[_Run], births: Sequence[ReportedEvent]) -> list[_Life]:
@@ -198,31 +204,35 @@ def _begins(run: _Run, lives: Sequence[_Life], births: Sequence[ReportedEvent]) 
         return False
     if run.attempt:
         # A retry never begins a life. But RQ's Repeat counts on where nothing has failed, and so do older agents.
-        return all(of.won for of in life.runs) and life.is_over_before(run.start, run.clock)
+        return all(report.won for report in life.runs) and life.is_over_before(run.start, run.clock)
     if life.is_over_before(run.start, run.clock):
         return True
-    sent = [of for of in births if _is_sent(of) and not _is_after(of.event.at, of.clock, run.start, run.clock)]
+    sent = [report for report in births if _is_sent(report) and not _is_after(report.event.at, report.clock, run.start, run.clock)]
     if len(sent) > len(lives) and life.is_over_before(run.start, run.clock, skew=0):
         return True  # as many were sent, by clocks that are the same or not
     last = life.runs[-1]
-    gone = [of.event.at for of in last.told if of.event.kind == "lost"]
+    gone = [report.event.at for report in last.reports if report.event.kind == "lost"]
     if gone and not last.is_final:
-        return any(of.event.at > max(gone) for of in sent)
+        return any(report.event.at > max(gone) for report in sent)
     # It has not ended yet, as far as is known, and was sent once more meanwhile. A task that sends itself again ends in a retry.
     is_retried = last.end >= 0 and not last.is_final
-    return not is_retried and len(sent) > len(lives) and any(_is_after(of.event.at, of.clock, last.start, last.clock) for of in sent)
+    return (
+        not is_retried
+        and len(sent) > len(lives)
+        and any(_is_after(report.event.at, report.clock, last.start, last.clock) for report in sent)
+    )
 
 
-def _is_sent(of: ReportedEvent) -> bool:
+def _is_sent(report: ReportedEvent) -> bool:
     """Whether an application sent it, as opposed to a message that is told again when it is let go or becomes due."""
-    return bool(of.event.sent and of.event.sent[4])
+    return bool(report.event.sent and report.event.sent[4])
 
 
 # -- what belongs to them --------------------------------------------------------------------------------------------------
 def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
     """Each life takes what was enqueued between the life before it and its own start; where that is nothing, the earliest spare one."""
-    moments = sorted({of.event.at for of in births})
-    groups = [[of for of in births if of.event.at == at] for at in moments]
+    moments = sorted({report.event.at for report in births})
+    groups = [[report for report in births if report.event.at == at] for at in moments]
     spare: list[tuple[int, list[ReportedEvent]]] = []
     after: list[list[ReportedEvent]] = []
     for index, life in enumerate(lives):
@@ -244,7 +254,7 @@ def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
     last = lives[-1]
     for group in sorted(after, key=lambda group: group[0].event.at):
         at = group[0].event.at
-        lost = [of.event.at for of in last.runs[-1].told if of.event.kind == "lost"] if last.runs else []
+        lost = [report.event.at for report in last.runs[-1].reports if report.event.kind == "lost"] if last.runs else []
         newest = last.runs[-1] if last.runs else None
         # What was enqueued before its newest run started, that run was enqueued by: a task that was replaced, or sent again.
         is_after = newest is not None and newest.is_final and _is_after(at, group[0].clock, newest.start, newest.clock)
@@ -253,7 +263,7 @@ def _place_births(lives: list[_Life], births: Sequence[ReportedEvent]) -> None:
             lives.append(last)
         last.births += group
     for life in lives:
-        life.told += life.births
+        life.reports += life.births
 
 
 def _place_receipts(lives: list[_Life], receipts: Sequence[ReportedEvent]) -> list[ReportedEvent]:
@@ -262,14 +272,14 @@ def _place_receipts(lives: list[_Life], receipts: Sequence[ReportedEvent]) -> li
     by_receipt = {(run.attempt, run.received): life for run, life in runs if run.received >= 0}
     untold = [(run, life) for run, life in runs if run.received < 0]
     left: list[ReportedEvent] = []
-    for of in receipts:
-        event = of.event
+    for report in receipts:
+        event = report.event
         life = by_receipt.get((event.attempt, event.at))
         if life is None:
-            fitting = (pair for pair in untold if pair[0].attempt == event.attempt and event.at <= pair[0].start + _slack(of, pair[0]))
+            fitting = (pair for pair in untold if pair[0].attempt == event.attempt and event.at <= pair[0].start + _slack(report, pair[0]))
             pick = next(fitting, None)
             earlier = [known for known in lives[: lives.index(pick[1])] if event.at <= known.first[0]] if pick is not None else []
-            if earlier and not any(about.event[:2] == event[:2] for about in earlier[0].told):
+            if earlier and not any(about.event[:2] == event[:2] for about in earlier[0].reports):
                 life = earlier[0]  # what it was received for is not told yet
             elif pick is not None:
                 untold.remove(pick)
@@ -277,12 +287,12 @@ def _place_receipts(lives: list[_Life], receipts: Sequence[ReportedEvent]) -> li
             if life is not None:
                 by_receipt[event.attempt, event.at] = life
         if life is not None:
-            life.told.append(of)
-        elif not event.attempt and not event.flags & REDELIVERED and lives[-1].is_over_before(event.at, of.clock):
-            lives.append(_Life(pending=event.at, clock=of.clock))
-            lives[-1].told.append(of)
+            life.reports.append(report)
+        elif not event.attempt and not event.flags & REDELIVERED and lives[-1].is_over_before(event.at, report.clock):
+            lives.append(_Life(pending=event.at, clock=report.clock))
+            lives[-1].reports.append(report)
         else:
-            left.append(of)
+            left.append(report)
     return left
 
 
@@ -291,7 +301,7 @@ def _starts(lives: Sequence[_Life]) -> list[int]:
     starts: list[int] = []
     over = -1
     for life in lives:
-        moments = [of.event.at for of in life.told] + [run.start for run in life.runs]
+        moments = [report.event.at for report in life.reports] + [run.start for run in life.runs]
         starts.append(max(min(moments, default=-1), over))
         over = max(over, life.over_at())
     return starts
@@ -318,33 +328,33 @@ def _republished(lives: Sequence[_Life], starts: Sequence[int], event: Event) ->
 
 def _pair(payloads: Sequence[ReportedEvent], anchors: Sequence[tuple[ReportedEvent, int]]) -> list[tuple[ReportedEvent, int | None]]:
     """Each payload with the life of what its process told it of. A thread may tell it late, but in order."""
-    found: list[tuple[ReportedEvent, int | None]] = []
+    pairs: list[tuple[ReportedEvent, int | None]] = []
     groups: dict[tuple[str, int, bool], list[ReportedEvent]] = {}
-    for of in payloads:
-        groups.setdefault((of.event.run, of.event.attempt, of.event.rank >= SENDER), []).append(of)
+    for report in payloads:
+        groups.setdefault((report.event.run, report.event.attempt, report.event.rank >= SENDER), []).append(report)
     for (run, attempt, is_sender), group in groups.items():
         for kind in ("enqueued",) if is_sender else ("received", "started"):
-            about = [(of.event, index) for of, index in anchors if of.event.kind == kind and of.event.attempt == attempt]
+            about = [(report.event, index) for report, index in anchors if report.event.kind == kind and report.event.attempt == attempt]
             # Of what a row retells it is not known any more by which process: it is the same one only where both are close.
-            told = {
+            index_by_moment = {
                 event.at: index
                 for event, index in about
                 if (event.run == run and run) or (not (event.run and run) and _is_close(event.at, group))
             }
-            if told:
+            if index_by_moment:
                 break
         else:
-            told = {}
-        moments, at = sorted(told), sorted({of.event.at for of in group})
-        for of in group:
-            if not moments or moments[0] > of.event.at:
-                found.append((of, None))
+            index_by_moment = {}
+        moments, at = sorted(index_by_moment), sorted({report.event.at for report in group})
+        for report in group:
+            if not moments or moments[0] > report.event.at:
+                pairs.append((report, None))
             elif len(at) == len(moments) and all(map(le, moments, at)):
-                found.append((of, told[moments[at.index(of.event.at)]]))
+                pairs.append((report, index_by_moment[moments[at.index(report.event.at)]]))
             else:
-                found.append((of, told[max(moment for moment in moments if moment <= of.event.at)]))
-    return found
+                pairs.append((report, index_by_moment[max(moment for moment in moments if moment <= report.event.at)]))
+    return pairs
 
 
-def _is_close(at: int, told: Iterable[ReportedEvent]) -> bool:
-    return any(abs(of.event.at - at) <= SKEW_US for of in told)
+def _is_close(at: int, reported: Iterable[ReportedEvent]) -> bool:
+    return any(abs(report.event.at - at) <= SKEW_US for report in reported)

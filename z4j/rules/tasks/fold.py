@@ -303,13 +303,13 @@ def run_join(a: AttemptSummary, b: AttemptSummary) -> AttemptSummary:
 
 def runs_of(events: Iterable[Event]) -> dict[tuple[int, str], AttemptSummary]:
     """(attempt, run token) → what the events say together about each run that leaves one."""
-    found: dict[tuple[int, str], AttemptSummary] = {}
+    runs: dict[tuple[int, str], AttemptSummary] = {}
     for event in events:
         news = attempt_delta(event)
         if news is not None:
             run = (min(event.attempt, MAX_ATTEMPT), event.run)
-            found[run] = run_join(found[run], news) if run in found else news
-    return found
+            runs[run] = run_join(runs[run], news) if run in runs else news
+    return runs
 
 
 NO_RUN: Final = frozenset({"enqueued", "received", "payload", "cancel_asked", "moved", "due"})

@@ -79,8 +79,8 @@ def _ends(summary: Summary, event: Event) -> bool:
     )
 
 
-def _is_at(said: int, known: int, since: int, end: int) -> bool:
-    return said < 0 or said == known or (known < 0 and since <= said <= end)
+def _is_at(reported: int, known: int, since: int, end: int) -> bool:
+    return reported < 0 or reported == known or (known < 0 and since <= reported <= end)
 
 
 def is_one_life(

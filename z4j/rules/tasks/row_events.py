@@ -40,7 +40,7 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]])
     received, start, eta = summary.received, summary.start, summary.eta
     attempt, code, at = attempt_of(key), state_of(key), -minus_at
 
-    def said(kind: str, attempt: int, at: int, **facts: object) -> Event:
+    def make_event(kind: str, attempt: int, at: int, **facts: object) -> Event:
         about: dict[str, object] = {"environment": environment, "name": name, "queue": queue, **facts}
         return Event(kind, attempt, at, **about)  # type: ignore[arg-type]
 
@@ -48,16 +48,16 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]])
         return eta[1] if eta and eta[0] == attempt else -1
 
     sent = summary.sent[1] if summary.sent else ()
-    found: list[Event] = []
+    events: list[Event] = []
     if summary.enqueued_at != NEVER:
-        found.append(said("enqueued", 0, summary.enqueued_at, eta=eta_at(0), sent=sent, reason=reason if code == QUEUED else ""))
+        events.append(make_event("enqueued", 0, summary.enqueued_at, eta=eta_at(0), sent=sent, reason=reason if code == QUEUED else ""))
         sent = ()
     if received:
-        found.append(said("received", received[0], -received[1], sent=sent, eta=-1 if found else eta_at(received[0])))
+        events.append(make_event("received", received[0], -received[1], sent=sent, eta=-1 if events else eta_at(received[0])))
         sent = ()
-    told = [process_of(*run) for run in runs]
-    traces = {(event.attempt, event.run, event.at): event.traceback for event in told}
-    found += [event._replace(environment=environment, name=name, queue=queue) for event in told]
+    run_events = [process_of(*run) for run in runs]
+    traces = {(event.attempt, event.run, event.at): event.traceback for event in run_events}
+    events += [event._replace(environment=environment, name=name, queue=queue) for event in run_events]
     if is_end(key) or code in (LOST, RUNNING) or (code == RETRYING and token):
         # What runs and did not start at that moment was found alive then; as a start of its own it would be another run.
         kind = KIND_OF.get(code) or ("started" if start == (attempt, -at) else "alive")
@@ -69,38 +69,38 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]])
             "error_type": error_type, "error": error, "result": result, "flags": flags, "sent": sent,
             "eta": eta_at(attempt + 1) if kind == "retried" else -1, "traceback": traces.get((attempt, token, at), ""),
         }  # fmt: skip
-        found.append(said(kind, attempt, at, **facts))
+        events.append(make_event(kind, attempt, at, **facts))
         flags = 0
     elif attempt and code == RETRYING:
-        found.append(said("enqueued", attempt, at, eta=eta_at(attempt), sent=sent))
+        events.append(make_event("enqueued", attempt, at, eta=eta_at(attempt), sent=sent))
     elif code == QUEUED and at == eta_at(attempt):
-        found.append(said("due", attempt, at, run=token, worker=worker))
-    if start and not any(event.attempt == start[0] and -start[1] in (event.started_at, event.at) for event in found):
+        events.append(make_event("due", attempt, at, run=token, worker=worker))
+    if start and not any(event.attempt == start[0] and -start[1] in (event.started_at, event.at) for event in events):
         run_of = token if attempt == start[0] else ""
-        found.append(said("started", start[0], -start[1], run=run_of, worker=worker if run_of else "", flags=flags))
+        events.append(make_event("started", start[0], -start[1], run=run_of, worker=worker if run_of else "", flags=flags))
         flags = 0
     if summary.name and summary.name[0] & 3 == SOURCE["enqueued"]:
         # A later attempt was enqueued, and its start hides when.
         later = summary.name[0] >> 2
-        if not any(event.kind == "enqueued" and event.attempt == later for event in found):
-            found.append(said("enqueued", later, -start[1] if start and start[0] == later else summary.last_at))
-    if found:
-        found[0] = found[0]._replace(flags=found[0].flags | flags)
+        if not any(event.kind == "enqueued" and event.attempt == later for event in events):
+            events.append(make_event("enqueued", later, -start[1] if start and start[0] == later else summary.last_at))
+    if events:
+        events[0] = events[0]._replace(flags=events[0].flags | flags)
     if summary.args:
-        moments = {at for event in found for at in (event.at, event.started_at, event.received_at)}
-        found += _payloads(summary, summary.args, environment, name, queue, moments)
-    if found and summary.first_at < min(event.at for event in found):
-        found.append(Event("moved", 0, summary.first_at))  # of an attempt that a later one hides; it moves nothing
-    return [*found, *_by_operators(summary)] or [said("enqueued", attempt, summary.first_at)]
+        moments = {at for event in events for at in (event.at, event.started_at, event.received_at)}
+        events += _payloads(summary, summary.args, environment, name, queue, moments)
+    if events and summary.first_at < min(event.at for event in events):
+        events.append(Event("moved", 0, summary.first_at))  # of an attempt that a later one hides; it moves nothing
+    return [*events, *_by_operators(summary)] or [make_event("enqueued", attempt, summary.first_at)]
 
 
 def _by_operators(summary: Summary) -> list[Event]:
-    found = []
+    events = []
     if summary.cancel_asked_at != NEVER:
-        found.append(Event("cancel_asked", 0, summary.cancel_asked_at))
+        events.append(Event("cancel_asked", 0, summary.cancel_asked_at))
     if summary.queue and summary.queue[0] >= MOVED:
-        found.append(Event("moved", 0, (summary.queue[0] - MOVED) * 1000, queue=summary.queue[1]))
-    return found
+        events.append(Event("moved", 0, (summary.queue[0] - MOVED) * 1000, queue=summary.queue[1]))
+    return events
 
 
 def process_of(attempt: int, token: str, run: AttemptSummary) -> Event:
@@ -118,17 +118,17 @@ def _known(at: int) -> int:
     return -1 if at == NEVER else at
 
 
-def _payloads(summary: Summary, args: tuple[int, str, bool], environment: str, name: str, queue: str, told: set[int]) -> list[Event]:
+def _payloads(summary: Summary, args: tuple[int, str, bool], environment: str, name: str, queue: str, moments: set[int]) -> list[Event]:
     rank = args[0] & 255
-    moment = next((at for at in (summary.last_at, summary.first_at) if at not in told), None)
+    moment = next((at for at in (summary.last_at, summary.first_at) if at not in moments), None)
     if moment is None:
         # A producer tells them as it sends, a worker as it receives or starts.
         seen = summary.received or summary.start
         is_sent = rank >= SENDER and summary.enqueued_at != NEVER
         moment = summary.enqueued_at if is_sent else -seen[1] if rank < SENDER and seen else summary.first_at
     about = Event("payload", 0, moment, environment=environment, name=name, queue=queue)
-    found = [about._replace(attempt=args[0] >> 8, rank=rank, args=args[1], is_masked=args[2])]
+    payloads = [about._replace(attempt=args[0] >> 8, rank=rank, args=args[1], is_masked=args[2])]
     if summary.original:
         kept = summary.original
-        found.append(about._replace(attempt=kept >> 12 & MAX_ATTEMPT, rank=kept >> 4 & 255, original=kept & 15))
-    return found
+        payloads.append(about._replace(attempt=kept >> 12 & MAX_ATTEMPT, rank=kept >> 4 & 255, original=kept & 15))
+    return payloads

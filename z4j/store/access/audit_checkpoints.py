@@ -188,12 +188,12 @@ async def newest_checkpoint(store: Store) -> Checkpoint | None:
 
 async def list_checkpoints(store: Store) -> list[Checkpoint]:
     """Every checkpoint, oldest first."""
-    found: list[Checkpoint] = []
+    checkpoints: list[Checkpoint] = []
     after = -(1 << 62)
     while rows := await store.fetch_all(SQL["list_checkpoints"], {"after": after, "limit": SLICE}):
-        found += [Checkpoint(*row) for row in rows]
+        checkpoints += [Checkpoint(*row) for row in rows]
         after = rows[-1][0]
-    return found
+    return checkpoints
 
 
 async def holds_checkpoint(store: Store, seq: int, digest: bytes) -> bool:

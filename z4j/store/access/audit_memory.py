@@ -152,8 +152,8 @@ class AuditMemory:
 
     def last_checkpoint(self) -> Head | None:
         """The last checkpoint in the file of witnesses."""
-        found = [line for line in self._lines() if line["kind"] == "checkpoint"]
-        return _head_of(found[-1]) if found else None
+        checkpoints = [line for line in self._lines() if line["kind"] == "checkpoint"]
+        return _head_of(checkpoints[-1]) if checkpoints else None
 
     def remembered(self) -> Remembered:
         """Everything both files say: the last row, the last checkpoint, each one before that, and every report."""
@@ -177,16 +177,16 @@ class AuditMemory:
             data = self._witnesses.read_bytes()
         except FileNotFoundError:
             return []
-        found = []
+        lines = []
         for number, text in enumerate(data.split(b"\n")[:-1], 1):
             try:
                 line = json.loads(text)
                 _head_of(line)
-                found.append(line)
+                lines.append(line)
             except (ValueError, KeyError, TypeError) as error:
                 if is_strict and not _is_torn(text):
                     raise ValueError(f"line {number} cannot be read") from error
-        return found
+        return lines
 
 
 def _head_of(line: dict[str, Any]) -> Head:

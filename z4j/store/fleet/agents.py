@@ -150,12 +150,12 @@ def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at
         queues.record(db, app_id, row[0], seen, at)
 
 
-def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, at: int) -> None:
+def record_discovery(db: Connection, app_id: int, boot: str, discovery: Discovery, at: int) -> None:
     """Note what an adapter found: registered tasks, queues, the worker it lives in."""
     row = db.execute(SQL["find_agent"], {"app_id": app_id, "boot": boot}).fetchone()
     if row is None:
         return
-    engine_id = intern(db, app_id, "engine", found.engine)
+    engine_id = intern(db, app_id, "engine", discovery.engine)
     is_redacted = processes.redacts(db, app_id, boot)
     described = [
         (
@@ -163,15 +163,15 @@ def record_discovery(db: Connection, app_id: int, boot: str, found: Discovery, a
             *((task.signature, task.doc) if is_redacted else (redacted_signature(task.signature), redact_text(task.doc))),
             intern(db, app_id, "queue", task.queue or ""), at, task.proof,
         )
-        for task in found.tasks
+        for task in discovery.tasks
         if is_known(db, app_id, "name", task.name)
     ]  # fmt: skip
     db.executemany(SQL["put_task_name"], described)
     flush(db, app_id)
-    seen = [(found.engine, q.name, q.broker, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in found.queues]
+    seen = [(discovery.engine, q.name, q.broker, q.depth, q.consumers, q.oldest_at, q.delayed, q.dead) for q in discovery.queues]
     queues.record(db, app_id, row[0], seen, at)
-    if found.worker is not None:
-        worker = found.worker
+    if discovery.worker is not None:
+        worker = discovery.worker
         db.execute(
             SQL["put_worker"],
             {
@@ -226,10 +226,10 @@ def _task_name(row: tuple[Any, ...]) -> TaskNameRow:
 
 async def read_proofs(store: Store, app_id: int, task_names: Iterable[str]) -> dict[str, dict[str, str]]:
     """{task name: {engine: proof}} of those that an agent of the app has proved to know."""
-    found: dict[str, dict[str, str]] = {}
+    proofs: dict[str, dict[str, str]] = {}
     for name, engine, proof in await store.fetch_all(SQL["read_proofs"], {"app_id": app_id, "names": json.dumps(sorted(set(task_names)))}):
-        found.setdefault(name, {})[engine] = proof
-    return found
+        proofs.setdefault(name, {})[engine] = proof
+    return proofs
 
 
 async def count_silent(store: Store, *, since: int) -> int:

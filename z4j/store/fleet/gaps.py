@@ -54,12 +54,12 @@ class RefusedRow:
 
 def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
     """Note a gap, once per key."""
-    of = gap.facts
+    fields = gap.facts
     db.execute(
         SQL["add_gap"],
         {
-            "app_id": app_id, "key": gap.key, "at": gap.at, "events": of.count, "bytes": of.bytes,
-            "first_at": of.first_at, "last_at": of.last_at, "cause": of.cause,
+            "app_id": app_id, "key": gap.key, "at": gap.at, "events": fields.count, "bytes": fields.bytes,
+            "first_at": fields.first_at, "last_at": fields.last_at, "cause": fields.cause,
         },
     )  # fmt: skip
     db.execute(SQL["trim_gaps"], {"app_id": app_id, "key": gap.key, "most": MOST})
@@ -67,12 +67,12 @@ def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
 
 def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
     """Note a fault of an agent, once per key."""
-    of = fault.facts
+    fields = fault.facts
     db.execute(
         SQL["add_fault"],
         {
-            "app_id": app_id, "key": fault.key, "at": fault.at, "place": text(of.where, 200),
-            "error": shown(of.error, 1_000), "events": of.count,
+            "app_id": app_id, "key": fault.key, "at": fault.at, "place": text(fields.where, 200),
+            "error": shown(fields.error, 1_000), "events": fields.count,
         },
     )  # fmt: skip
     db.execute(SQL["trim_faults"], {"app_id": app_id, "key": fault.key, "most": MOST})

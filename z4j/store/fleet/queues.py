@@ -99,8 +99,8 @@ async def list_queues(
     place of the last row of the page before, `limit` a number of places: a queue of several brokers has a row for each at one place."""
     app_id = -1
     if app:
-        found = await store.fetch_one(SQL["find_app"], {"app": app})
-        app_id = found[0] if found else 0
+        app_row = await store.fetch_one(SQL["find_app"], {"app": app})
+        app_id = app_row[0] if app_row else 0
     params = {
         "app_id": app_id, "environment": environment, "engine": engine, "name": name, "limit": limit, "after_app": after.app,
         "after_environment": after.environment, "after_engine": after.engine, "after_name": after.name,
@@ -145,12 +145,12 @@ def _in_use(rows: Iterable[QueueRow]) -> list[QueueRow]:
         brokers = at_place.setdefault(place_of(row), {})
         if (known := brokers.get(row.broker)) is None or (row.seen_at or 0) > (known.seen_at or 0):
             brokers[row.broker] = row
-    found: list[QueueRow] = []
+    rows_in_use: list[QueueRow] = []
     for brokers in at_place.values():
         newest = max(row.seen_at or 0 for row in brokers.values())
         kept = [row for row in brokers.values() if newest - (row.seen_at or 0) <= (KEPT_US if row.broker else UNNAMED_US)]
-        found += [replace(row, is_in_several_brokers=True) for row in kept] if len(kept) > 1 else kept
-    return found
+        rows_in_use += [replace(row, is_in_several_brokers=True) for row in kept] if len(kept) > 1 else kept
+    return rows_in_use
 
 
 def place_of(row: QueueRow) -> Position:

@@ -95,20 +95,20 @@ async def page_of_workers(
     store: Store, *, since: int = 0, app: str = "", environment: str = "", engine: str = "", after: Position | None = None, limit: int = 100
 ) -> WorkerPage:  # fmt: skip
     """The same, some at a time; "" is any."""
-    found = [
-        of for of in await _known(store, since)
-        if app in ("", of.process.app) and environment in ("", of.process.environment)
-        and (not engine or engine in json.loads(of.process.engines))
+    matching = [
+        worker for worker in await _known(store, since)
+        if app in ("", worker.process.app) and environment in ("", worker.process.environment)
+        and (not engine or engine in json.loads(worker.process.engines))
     ]  # fmt: skip
-    connected = [of.process for of in found if of.place.state == "connected"]
-    shown = [of for of in found if after is None or sort_key(of.place) > sort_key(after)]
+    connected = [worker.process for worker in matching if worker.place.state == "connected"]
+    shown = [worker for worker in matching if after is None or sort_key(worker.place) > sort_key(after)]
     return WorkerPage(
         rows=await _rows(store, shown[:limit]),
         last=shown[limit - 1].place if len(shown) > limit else None,
         connected=len(connected),
-        silent=sum(1 for of in found if of.place.state == "silent"),
-        held=sum(of.running for of in connected),
-        capacity=sum(of.concurrency or 0 for of in connected),
+        silent=sum(1 for worker in matching if worker.place.state == "silent"),
+        held=sum(worker.running for worker in connected),
+        capacity=sum(worker.concurrency or 0 for worker in connected),
     )
 
 
@@ -122,41 +122,45 @@ async def _known(store: Store, since: int, name: str | None = None) -> list[_Kno
     newest: dict[tuple[int, str, str], _Process] = {}
     connected: dict[tuple[int, str, str], int] = {}
     for row in await store.fetch_all(agents.SQL["list_processes"], {"since": since, "worker": name}):
-        of = _Process(*row)
-        if of.role != "worker":
+        process = _Process(*row)
+        if process.role != "worker":
             continue
-        key = (of.app_id, of.environment, of.worker)
-        connected[key] = connected.get(key, 0) + (of.left_at is None)
-        if key not in newest or _rank(of) > _rank(newest[key]):
-            newest[key] = of
+        key = (process.app_id, process.environment, process.worker)
+        connected[key] = connected.get(key, 0) + (process.left_at is None)
+        if key not in newest or _rank(process) > _rank(newest[key]):
+            newest[key] = process
     others = replaced(
         [
-            agents.worker_session(of.app_id, of.environment, of.seat, of.began_at, of.seen_at, of.left_at, of.left_reason)
-            for of in newest.values()
+            agents.worker_session(
+                process.app_id, process.environment, process.seat, process.began_at, process.seen_at, process.left_at, process.left_reason
+            )
+            for process in newest.values()
         ]
     )
-    found = [
-        _Known(Position(_state(of), of.worker, of.app, of.environment), of, connected[key])
-        for position, (key, of) in enumerate(newest.items())
+    workers = [
+        _Known(Position(_state(process), process.worker, process.app, process.environment), process, connected[key])
+        for position, (key, process) in enumerate(newest.items())
         if position not in others
     ]
-    return sorted(found, key=lambda of: sort_key(of.place))
+    return sorted(workers, key=lambda process: sort_key(process.place))
 
 
 async def _rows(store: Store, known: list[_Known]) -> list[WorkerRow]:
-    read = {of.id: of for of in await agents.list_agents(store, ids=[of.process.id for of in known])}
+    read = {worker.id: worker for worker in await agents.list_agents(store, ids=[worker.process.id for worker in known])}
     return [
-        WorkerRow(of.place.name, of.place.app, of.place.environment, _state(of.process), read[of.process.id], of.processes)
-        for of in known
-        if of.process.id in read
+        WorkerRow(
+            worker.place.name, worker.place.app, worker.place.environment, _state(worker.process), read[worker.process.id], worker.processes
+        )
+        for worker in known
+        if worker.process.id in read
     ]
 
 
-def _rank(of: _Process) -> tuple[bool, int, int]:
-    return of.left_at is None, of.connected_at, of.id
+def _rank(process: _Process) -> tuple[bool, int, int]:
+    return process.left_at is None, process.connected_at, process.id
 
 
-def _state(of: _Process) -> State:
-    if of.left_at is None:
+def _state(process: _Process) -> State:
+    if process.left_at is None:
         return "connected"
-    return "left" if of.is_orderly else "silent"
+    return "left" if process.is_orderly else "silent"

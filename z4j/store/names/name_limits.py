@@ -50,8 +50,8 @@ def intern(db: Connection, app_id: int, kind: str, text: str) -> int:
     if not text:
         return 0
     known: _Known | None = db.recall(_CACHES).get((app_id, kind))
-    if known is not None and (found := known.ids.get(text)) is not None:
-        return found
+    if known is not None and (id := known.ids.get(text)) is not None:
+        return id
     return _intern_new(db, app_id, kind, text)
 
 
@@ -92,7 +92,7 @@ def _intern_new(db: Connection, app_id: int, kind: str, text: str) -> int:
     known: _Known | None = caches.get(key)
     limit = LIMITS[kind]
     if known is None or (len(known.ids) >= limit and time.monotonic() - known.read_at > RELOAD_S):
-        used = {of: id for id, of in db.execute(SQL[BLOCKS[kind]], {"app_id": app_id}) if of != OTHERS}
+        used = {name: id for id, name in db.execute(SQL[BLOCKS[kind]], {"app_id": app_id}) if name != OTHERS}
         known = caches[key] = _Known(used | (known.new if known is not None else {}))
         if text in known.ids:
             return known.ids[text]

@@ -22,9 +22,9 @@ def intern(db: Connection, kind: str, text: str) -> int:
     if not text:
         return 0
     ids = db.recall("name ids")
-    found: int | None = ids.get((kind, text))
-    if found is not None:
-        return found
+    id: int | None = ids.get((kind, text))
+    if id is not None:
+        return id
     row = db.execute(SQL["find_name"], {"kind": kind, "text": text}).fetchone()
     if row is None:
         row = db.execute(SQL["add_name"], {"kind": kind, "text": text}).fetchone()
@@ -39,18 +39,18 @@ def text_of(db: Connection, id: int) -> str:
     if not id:
         return ""
     texts = db.recall("name texts")
-    found: str | None = texts.get(id)
-    if found is None:
+    text: str | None = texts.get(id)
+    if text is None:
         if len(texts) >= CACHE_LIMIT:
             texts.clear()
         row = db.execute(SQL["read_name"], {"id": id}).fetchone()
-        found = texts[id] = str(row[0]) if row else ""  # missing only in a damaged file: its tasks must stay readable
-    return found
+        text = texts[id] = str(row[0]) if row else ""  # missing only in a damaged file: its tasks must stay readable
+    return text
 
 
-async def find(store: Store, wanted: dict[str, str]) -> dict[str, int]:
+async def find(store: Store, texts: dict[str, str]) -> dict[str, int]:
     """The ids of several strings, `{kind: text}`; a string that was never seen is missing from the answer."""
-    asked = {kind: text for kind, text in wanted.items() if text}
+    asked = {kind: text for kind, text in texts.items() if text}
     if not asked:
         return {}
     return dict(await store.fetch_all(SQL["find_names"], {"wanted": json.dumps(asked)}))

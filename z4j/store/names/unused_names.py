@@ -103,9 +103,9 @@ def _mark(db: Connection, caches: tuple[str, ...]) -> None:
 
 def _names_in(blobs: list[bytes]) -> set[int]:
     """Ids of names inside deleted tasks that can be put back (see `history`): every column of the task and of its runs that may be one."""
-    found: set[int] = set()
+    ids: set[int] = set()
     for blob in blobs:
         kept: dict[str, Any] = json.loads(zlib.decompress(blob))
         for row in (kept["task"], *kept["runs"], *kept["original"]):
-            found.update(value for value in row if isinstance(value, int) and 0 < value < 1 << 31)
-    return found
+            ids.update(value for value in row if isinstance(value, int) and 0 < value < 1 << 31)
+    return ids

@@ -158,8 +158,8 @@ async def list_forgotten(store: Store, before: int) -> list[int]:
 def forget_plan(db: Connection, id: int, seconds: float) -> tuple[bool, int]:
     """Delete a plan, its items first, until the time is up. Returns (whether it is gone, items deleted)."""
     ends, items = time.monotonic() + seconds, 0
-    while found := db.execute(SQL["forget_items"], {"id": id}).rowcount:
-        items += found
+    while deleted := db.execute(SQL["forget_items"], {"id": id}).rowcount:
+        items += deleted
         if time.monotonic() > ends:
             return False, items
     db.execute(SQL["forget_plan"], {"id": id})
@@ -288,8 +288,8 @@ async def list_groups(store: Store, id: int) -> list[GroupRow]:
 
 async def account(store: Store, id: int) -> dict[str, int]:
     """How many items have which status, every status named in lower case; their sum is `PlanRow.items`."""
-    found: dict[int, int] = dict(await store.fetch_all(SQL["list_counts"], {"id": id}))
-    return {status.name.lower(): found.get(int(status), 0) for status in Item}
+    counts: dict[int, int] = dict(await store.fetch_all(SQL["list_counts"], {"id": id}))
+    return {status.name.lower(): counts.get(int(status), 0) for status in Item}
 
 
 async def list_waiting(store: Store, id: int, without: Iterable[int], limit: int) -> list[Next]:
@@ -315,8 +315,8 @@ async def list_items(store: Store, id: int, *, status: Item | None = None, after
     params = {"id": id, "status": -1 if status is None else int(status), "after": after, "limit": limit}
     rows = await store.fetch_all(SQL["list_items"], params)
     return [
-        ItemRow(seq, task, task_ids.decode(raw), Item(of).name.lower(), ended_at, detail, engine, queue, name)
-        for seq, task, raw, of, ended_at, detail, engine, queue, name in rows
+        ItemRow(seq, task, task_ids.decode(raw), Item(item_status).name.lower(), ended_at, detail, engine, queue, name)
+        for seq, task, raw, item_status, ended_at, detail, engine, queue, name in rows
     ]
 
 

@@ -22,9 +22,9 @@ SQL = sql.load("operations/typed_values")
 def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...] | None:
     """The positional parameters of a task, as an agent has reported them; None where none has, or where its signature says too little."""
     for (signature,) in db.execute(SQL["signatures_of"], {"app_id": app_id, "name": task_name}):
-        found = signatures.parse(signature)
-        if found is not None:
-            return tuple(of.name for of in found if of.kind in ("positional", "either"))
+        parameters = signatures.parse(signature)
+        if parameters is not None:
+            return tuple(parameter.name for parameter in parameters if parameter.kind in ("positional", "either"))
     return None
 
 
@@ -86,9 +86,9 @@ def _json(name: str) -> Callable[[str], str]:
     """Of a column that holds JSON, whose values stand under `name`."""
 
     def redact_column(text: str) -> str:
-        found = json.loads(text)
-        masked = redact_answer(found, name)
-        return text if masked == found else json.dumps(masked)
+        value = json.loads(text)
+        masked = redact_answer(value, name)
+        return text if masked == value else json.dumps(masked)
 
     return redact_column
 

@@ -144,7 +144,7 @@ def supersede(db: Connection, schedule_id: int, due_at: int) -> None:
 
 async def list_open(store: Store, app_id: int) -> list[OpenFire]:
     """Own fires of an app's schedules that wait for an agent or for its answer, in order of their due times."""
-    found = []
+    open_fires = []
     for row in await store.fetch_all(SQL["list_open"], {"app_id": app_id, "limit": OPEN_AT_ONCE}):
         *facts, app, key, sealed = row
         try:
@@ -152,8 +152,8 @@ async def list_open(store: Store, app_id: int) -> list[OpenFire]:
         except SealError as error:
             _log.error("fire %s was not sent: %s", facts[0], error)
             continue
-        found.append(OpenFire(*facts))
-    return found
+        open_fires.append(OpenFire(*facts))
+    return open_fires
 
 
 def deliver(db: Connection, ids: Iterable[str], spool: str, at: int, expires_at: int) -> set[str]:
@@ -188,10 +188,10 @@ async def list_fires(store: Store, schedule_id: int, *, before: int = NEWEST, li
 
 async def list_latest(store: Store, each: int) -> dict[int, list[FireRow]]:
     """The last few fires of every schedule, newest first, by its row id."""
-    found: dict[int, list[FireRow]] = {}
+    latest: dict[int, list[FireRow]] = {}
     for row in await store.fetch_all(SQL["list_latest"], {"each": each}):
-        found.setdefault(row[1], []).append(_fire(row))
-    return found
+        latest.setdefault(row[1], []).append(_fire(row))
+    return latest
 
 
 async def schedule_of_task(store: Store, app_id: int, task_id: str) -> tuple[int, str, int] | None:

@@ -28,16 +28,16 @@ def write_missed(db: Connection, at: int) -> int:
         if place not in heard:
             row = db.execute(SQL["firing"], {"app_id": app_id, "environment": environment, "scheduler": scheduler}).fetchone()
             heard[place] = None if row is None else (grace_of(row[0]), row[1])
-        if (of := heard[place]) is not None:
-            missed += _write(db, id, timing, due_at, at - of[0], of[1])
+        if (last_heard := heard[place]) is not None:
+            missed += _write(db, id, timing, due_at, at - last_heard[0], last_heard[1])
     return missed
 
 
 def _write(db: Connection, id: int, timing: Timing, due_at: int, until: int, left_at: int | None) -> int:
-    said = "its scheduler was connected but did not run it" if left_at is None else "no process that runs it was connected"
+    reason = "its scheduler was connected but did not run it" if left_at is None else "no process that runs it was connected"
     count, due = 0, due_at
     while due <= until and count < AT_ONCE:
-        fires.put_missed(db, id, due, said)
+        fires.put_missed(db, id, due, reason)
         count += 1
         following = timing.after(due) if timing.kind != "other" else None
         schedules.move_next(db, id, following)

@@ -121,7 +121,7 @@ class OverrideRow:
     """Why it cannot be decrypted. Such an override keeps its schedule from running: neither the arguments of the code nor masked ones
     are what somebody asked for."""
 
-    def told(self) -> dict[str, Any]:
+    def to_wire(self) -> dict[str, Any]:
         """As it is sent to an agent."""
         return {name: value for name, value in asdict(self).items() if name not in ("at", "by", "error")}
 
@@ -169,27 +169,27 @@ def timing_of(
 
 
 # -- what agents tell ----------------------------------------------------------------------------------------------------
-def record_schedules(db: Connection, app_id: int, boot: str, told: Schedules, at: int) -> None:
+def record_schedules(db: Connection, app_id: int, boot: str, listing: Schedules, at: int) -> None:
     """Note everything a scheduler holds; what it does not list any more is gone."""
-    place = {"app_id": app_id, "environment": environment_of(db, app_id, boot), "scheduler": told.scheduler, "boot": boot, "at": at}
+    place = {"app_id": app_id, "environment": environment_of(db, app_id, boot), "scheduler": listing.scheduler, "boot": boot, "at": at}
     db.execute(
         SQL["put_scheduler"],
         place
         | {
-            "engine": told.engine, "store": told.store, "is_firing": int(told.is_firing), "tick_us": told.tick_us,
-            "timezone": told.timezone, "can_create": int(told.can_create), "applied": told.applied,
-            "failed": json.dumps(redact_answer(told.failed, "failed")), "notes": json.dumps(redact_answer(told.notes, "notes")),
-            "is_cut": int(told.is_cut),
+            "engine": listing.engine, "store": listing.store, "is_firing": int(listing.is_firing), "tick_us": listing.tick_us,
+            "timezone": listing.timezone, "can_create": int(listing.can_create), "applied": listing.applied,
+            "failed": json.dumps(redact_answer(listing.failed, "failed")), "notes": json.dumps(redact_answer(listing.notes, "notes")),
+            "is_cut": int(listing.is_cut),
         },
     )  # fmt: skip
-    if told.scheduler == OWN:  # nobody else's word counts for those
+    if listing.scheduler == OWN:  # nobody else's word counts for those
         return
-    for item in told.entries:
+    for item in listing.entries:
         db.execute(
             SQL["put_listed"],
             place
             | {
-                "engine": told.engine, "key": item.key, "name": item.name or item.key, "kind": item.kind, "expression": item.expression,
+                "engine": listing.engine, "key": item.key, "name": item.name or item.key, "kind": item.kind, "expression": item.expression,
                 "timezone": item.timezone, "task_name": item.task_name, "args": redact_text(item.args),
                 "kwargs": redact_text(item.kwargs), "queue": item.queue,
                 "priority": item.priority, "is_enabled": int(item.is_enabled), "is_code": int(item.is_code),
@@ -198,7 +198,7 @@ def record_schedules(db: Connection, app_id: int, boot: str, told: Schedules, at
                 "last_at": item.last_at,
             },
         )  # fmt: skip
-    if not told.is_cut:
+    if not listing.is_cut:
         db.execute(SQL["mark_gone"], place)
 
 
@@ -236,17 +236,17 @@ async def get_schedule(store: Store, id: int) -> ScheduleRow | None:
 
 
 def _row(row: Row) -> ScheduleRow:
-    found = list(row)
+    values = list(row)
     for place in (16, 17, 31):
-        found[place] = bool(found[place])
-    found[18] = json.loads(found[18])
-    return ScheduleRow(*found)
+        values[place] = bool(values[place])
+    values[18] = json.loads(values[18])
+    return ScheduleRow(*values)
 
 
 async def list_overrides(store: Store, app_id: int, environment: str, scheduler: str) -> list[OverrideRow]:
     """In the order of their keys, whole. One that cannot be decrypted is switched off, has no spec, and says why in `error`."""
     params = {"app_id": app_id, "environment": environment, "scheduler": scheduler}
-    found = []
+    overrides = []
     for key, is_new, is_deleted, is_enabled, spec, at, by, sealed in await store.fetch_all(SQL["list_overrides"], params):
         whole, error = json.loads(spec) if spec else None, ""
         if sealed:
@@ -254,8 +254,8 @@ async def list_overrides(store: Store, app_id: int, environment: str, scheduler:
                 whole = dict(store.seal.open(sealed, f"override {app_id} {key}"))
             except SealError as cause:
                 whole, error = None, f"{cause.message} {cause.hint}"
-        found.append(OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled) and not error, whole, at, by, error))
-    return found
+        overrides.append(OverrideRow(key, bool(is_new), bool(is_deleted), bool(is_enabled) and not error, whole, at, by, error))
+    return overrides
 
 
 async def whole_arguments(store: Store, id: int) -> tuple[str, str]:
@@ -339,7 +339,7 @@ def delete_own(db: Connection, id: int) -> None:
 
 def list_due(db: Connection, at: int, limit: int) -> list[Due]:
     """Own schedules whose time has come, in order."""
-    found = []
+    due = []
     for row in db.execute(SQL["list_due"], {"at": at, "limit": limit}):
         (
             id, app_id, environment, engine, name, kind, expression, timezone, task_name, args, kwargs, queue, catch_up, overlap, jitter,
@@ -351,7 +351,7 @@ def list_due(db: Connection, at: int, limit: int) -> list[Due]:
         except SealError as cause:
             error = cause.message
         timing = timing_of(OWN, kind, expression, timezone, anchor, starts_at, ends_at)
-        found.append(
+        due.append(
             Due(
                 id,
                 app_id,
@@ -371,7 +371,7 @@ def list_due(db: Connection, at: int, limit: int) -> list[Due]:
                 error,
             )
         )
-    return found
+    return due
 
 
 async def next_wake(store: Store) -> int | None:

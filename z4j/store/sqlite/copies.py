@@ -84,12 +84,12 @@ def check_database(path: Path, seconds: float = CHECK_S) -> Check:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
             db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             db.set_progress_handler(lambda: time.monotonic() - began > seconds, STEPS)
-            found = [str(row[0]) for row in db.execute(f"PRAGMA quick_check({LISTED})")]
+            reports = [str(row[0]) for row in db.execute(f"PRAGMA quick_check({LISTED})")]
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return Check((), is_complete=False, seconds=time.monotonic() - began)
         return Check((str(error),), is_complete=True, seconds=time.monotonic() - began)
     except sqlite3.Error as error:
         return Check((str(error),), is_complete=True, seconds=time.monotonic() - began)
-    problems = tuple(line for text in found for line in text.splitlines() if line != "ok")
+    problems = tuple(line for text in reports for line in text.splitlines() if line != "ok")
     return Check(problems[:LISTED], is_complete=True, seconds=time.monotonic() - began)

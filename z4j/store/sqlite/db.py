@@ -124,8 +124,8 @@ class Store:
         try:
             writer.open()
         except sqlite3.Error as error:
-            told = not_read(error)
-            opened.set_exception(type(told)(f"The database {self.path} cannot be opened: {error}.", told.hint))
+            failure = not_read(error)
+            opened.set_exception(type(failure)(f"The database {self.path} cannot be opened: {error}.", failure.hint))
             return
         opened.set_result(None)
         while (job := self._turns.take(waits=True)) is not None:

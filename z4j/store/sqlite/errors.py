@@ -31,21 +31,21 @@ HINTS: Final[dict[type[StoreError], str]] = {
 
 def not_read(error: Exception) -> StoreError:
     """A read that failed."""
-    return _told(error, "The database could not be read")
+    return _store_error(error, "The database could not be read")
 
 
 def not_written(error: BaseException) -> StoreError:
     """A write that failed; its transaction was undone."""
-    return _told(error, "Writing to the database failed", " The change was rolled back.")
+    return _store_error(error, "Writing to the database failed", " The change was rolled back.")
 
 
-def _told(error: BaseException, what: str, after: str = "") -> StoreError:
+def _store_error(error: BaseException, what: str, after: str = "") -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)
     kind = BY_CODE.get((code or 0) & 0xFF, StoreError)
     if kind is StoreError and isinstance(error, sqlite3.DatabaseError) and "malformed" in str(error):
         kind = StoreDamaged
     if kind is StoreDamaged:
         what = f"The database file is damaged. {what}"
-    told = kind(f"{what}: {error}.{after}", HINTS[kind])
-    told.__cause__ = error
-    return told
+    failure = kind(f"{what}: {error}.{after}", HINTS[kind])
+    failure.__cause__ = error
+    return failure

@@ -17,11 +17,11 @@ _NUMBERED = re.compile(r"^(\d{4})_\w+\.sql$")
 
 def migrations() -> list[tuple[int, str]]:
     """Number and text of every migration this release knows, in order."""
-    found = []
+    steps = []
     for entry in files("z4j.store.sqlite").joinpath("migrations").iterdir():
         if match := _NUMBERED.match(entry.name):
-            found.append((int(match[1]), entry.read_text("utf-8")))
-    return sorted(found)
+            steps.append((int(match[1]), entry.read_text("utf-8")))
+    return sorted(steps)
 
 
 def newest() -> int:
@@ -47,12 +47,12 @@ def version(path: Path) -> int:
 
 def check(path: Path) -> None:
     """Raise StoreError unless the database at `path` has exactly this release's schema."""
-    found, wanted = version(path), newest()
-    if found > wanted:
-        raise _newer(path, found, wanted)
-    if found < wanted:
+    schema, supported = version(path), newest()
+    if schema > supported:
+        raise _newer(path, schema, supported)
+    if schema < supported:
         raise StoreError(
-            f"The database {path} has schema {found}, but this release requires schema {wanted}. No changes were made.",
+            f"The database {path} has schema {schema}, but this release requires schema {supported}. No changes were made.",
             "Run `z4j migrate`. It makes a copy first.",
         )
 
@@ -64,10 +64,10 @@ def migrate(path: Path) -> int:
     changes nothing, when the schema is newer than this release.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    found, wanted = version(path), newest()
-    if found > wanted:
-        raise _newer(path, found, wanted)
-    steps = [(number, text) for number, text in migrations() if number > found]
+    schema, supported = version(path), newest()
+    if schema > supported:
+        raise _newer(path, schema, supported)
+    steps = [(number, text) for number, text in migrations() if number > schema]
     if not steps:
         return 0
     is_new = not path.exists()
@@ -76,8 +76,8 @@ def migrate(path: Path) -> int:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         db.execute("PRAGMA busy_timeout = 5000")
-        if found:
-            copy = path.with_name(f"{path.name}.before-{wanted}-{clock.now()}")
+        if schema:
+            copy = path.with_name(f"{path.name}.before-{supported}-{clock.now()}")
             copies.copy_database(path, copy)
         else:
             # Only an empty file takes it; it lets retention give space back to the file system.
@@ -96,8 +96,9 @@ def migrate(path: Path) -> int:
     return len(steps)
 
 
-def _newer(path: Path, found: int, wanted: int) -> StoreError:
+def _newer(path: Path, schema: int, supported: int) -> StoreError:
     return StoreError(
-        f"The database {path} has schema {found} of a newer release; this release supports up to schema {wanted}. No changes were made.",
+        f"The database {path} has schema {schema} of a newer release; this release supports up to schema {supported}. "
+        "No changes were made.",
         "Start the newer release, or restore a backup made with this release.",
     )

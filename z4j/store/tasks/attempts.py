@@ -65,7 +65,7 @@ def read(db: Connection, task: int) -> list[tuple[int, str, AttemptSummary]]:
 def replace(db: Connection, app_id: int, task: int, news: Mapping[tuple[int, str], AttemptSummary]) -> None:
     """Make these the runs of a task, by (attempt, run token), instead of those it had."""
     db.execute(SQL["delete_runs"], {"task": task})
-    save(db, app_id, {(task, attempt, token): of for (attempt, token), of in news.items()})
+    save(db, app_id, {(task, attempt, token): summary for (attempt, token), summary in news.items()})
 
 
 async def list_runs(store: Store, task: int) -> list[AttemptRow]:
@@ -93,12 +93,12 @@ def _row(row: tuple[Any, ...]) -> AttemptRow:
     )  # fmt: skip
 
 
-def _encode(db: Connection, app_id: int, of: AttemptSummary) -> tuple[Any, ...]:
-    key, at, runtime_us, worker, reason, error_type, error, traceback = of.state
+def _encode(db: Connection, app_id: int, summary: AttemptSummary) -> tuple[Any, ...]:
+    key, at, runtime_us, worker, reason, error_type, error, traceback = summary.state
     return (
         key, -at, None if runtime_us < 0 else runtime_us, name_limits.intern(db, app_id, "worker", worker), reason or None,
-        error_type or None, error or None, traceback or None, None if of.received_at == NEVER else of.received_at,
-        None if of.started_at == NEVER else of.started_at, None if of.eta_at < 0 else of.eta_at, of.flags,
+        error_type or None, error or None, traceback or None, None if summary.received_at == NEVER else summary.received_at,
+        None if summary.started_at == NEVER else summary.started_at, None if summary.eta_at < 0 else summary.eta_at, summary.flags,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ async def count_scopes(store: Store) -> Counts:
         for facet, value in (("by_app", app), ("by_environment", environment), ("by_engine", engine)):
             if value is not None:
                 sums[facet][value] += tasks
-    return Counts(**{facet: sorted(found.items(), key=lambda item: (-item[1], item[0])) for facet, found in sums.items()})
+    return Counts(**{facet: sorted(counts.items(), key=lambda item: (-item[1], item[0])) for facet, counts in sums.items()})
 
 
 async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
@@ -49,10 +49,10 @@ async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
         return None
     if params is None:
         return Counts()
-    found: dict[str, Facet] = {}
+    facets: dict[str, Facet] = {}
     for facet, text, tasks in await store.fetch_all(SQL["count_facets"], params):
         value = STATE_NAMES[int(text)] if facet == "state" else text
-        found.setdefault(f"by_{facet}", []).append((value, tasks))
-    for facet in found.values():
+        facets.setdefault(f"by_{facet}", []).append((value, tasks))
+    for facet in facets.values():
         facet.sort(key=lambda item: (-item[1], item[0]))
-    return Counts(**found)
+    return Counts(**facets)

@@ -83,7 +83,7 @@ class Reused:
                 self.base = _unpacked_base(packed)
             else:
                 self._keep(_unpacked(packed, task))
-        self.rows = {of.task for of in self.kept.values()}
+        self.rows = {entry.task for entry in self.kept.values()}
         self.whole: StoredTask | None = None
         """The newest row, where it takes in everything."""
         if newest is not None and newest.id not in self.rows:
@@ -95,7 +95,7 @@ class Reused:
             self._join(self.whole, list(news))
             return self.whole.id
         before = len(self.kept)
-        since = min((_moment(of.event) for of in self.kept.values()), default=0)
+        since = min((_moment(entry.event) for entry in self.kept.values()), default=0)
         without = {**self.key, "without": json.dumps(sorted(self.rows))}
         is_settled = bool(self.kept) and bool(self.db.execute(SQL["has_settled"], without).fetchone()[0])
         for event, original in news:
@@ -106,11 +106,11 @@ class Reused:
                 self._join(_read_rows(self.db, late)[0], [(event, original)])
             else:
                 self._keep(_Kept(event, original))
-        clock_of = {of.event.run: processes.process_of(self.db, self.app_id, of.event.run).clock for of in self.kept.values()}
-        lives = split(ReportedEvent(of.event, clock_of[of.event.run]) for of in self.kept.values() if not of.pinned)
+        clock_of = {entry.event.run: processes.process_of(self.db, self.app_id, entry.event.run).clock for entry in self.kept.values()}
+        lives = split(ReportedEvent(entry.event, clock_of[entry.event.run]) for entry in self.kept.values() if not entry.pinned)
         has_news = len(self.kept) > before or not self.rows
         tasks = self._assign(lives)
-        if has_news or any(of.task != of.row for of in self.kept.values()):
+        if has_news or any(entry.task != entry.row for entry in self.kept.values()):
             self._write(lives, tasks, is_settled)
         return tasks[-1]
 
@@ -124,8 +124,8 @@ class Reused:
         self.save(())
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    def _keep(self, of: _Kept) -> None:
-        self.kept.setdefault(of.digest, of)
+    def _keep(self, entry: _Kept) -> None:
+        self.kept.setdefault(entry.digest, entry)
 
     def _begin(self, newest: StoredTask) -> None:
         if self.kept:  # of earlier lives alone: they are what they are
@@ -141,51 +141,53 @@ class Reused:
     def _take_apart(self, row: StoredTask) -> None:
         task = row.id
         row_of = self.db.execute(SQL["read_original"], {"task": task}).fetchone()
-        found = None if row_of is None else (*row_of[:3], names.text_of(self.db, row_of[3]))
+        payload = None if row_of is None else (*row_of[:3], names.text_of(self.db, row_of[3]))
         summary, its_runs = decode(self.db, row.columns), attempts.read(self.db, task)
         for event in events_of(summary, its_runs):
-            has_original = event.kind == "payload" and found is not None and original_key(event) == found[0]
-            kept = _Kept(event, found[1:] if found is not None and has_original else None, task, is_retold=True)
+            has_original = event.kind == "payload" and payload is not None and original_key(event) == payload[0]
+            kept = _Kept(event, payload[1:] if payload is not None and has_original else None, task, is_retold=True)
             self._keep(kept)
             self._put([kept])
-        self.base = _Base(summary, {(attempt, token): of for attempt, token, of in its_runs}, found)
-        packed = _encode((summary, [(*at, of) for at, of in self.base.runs.items()], found))
+        self.base = _Base(summary, {(attempt, token): run for attempt, token, run in its_runs}, payload)
+        packed = _encode((summary, [(*at, run) for at, run in self.base.runs.items()], payload))
         self.db.execute(SQL["put_event"], (self.app_id, self.engine_id, self.raw, BASE, task, summary.last_at, packed))
 
     def _assign(self, lives: list[Execution]) -> list[int]:
         """The row of each life: the one its earliest events had, if no earlier life has taken it."""
         by_event: dict[Event, list[_Kept]] = {}
-        for of in self.kept.values():
-            if not of.pinned:
-                by_event.setdefault(of.event, []).append(of)
+        for entry in self.kept.values():
+            if not entry.pinned:
+                by_event.setdefault(entry.event, []).append(entry)
         taken: set[int] = set()
         tasks = []
         new_id = task_writer.next_id(self.db)
         for life in lives:
-            mine = [of for told in life.told for of in by_event[told.event]]
-            task = next((of.task for of in mine if of.task and of.task not in taken), 0)
+            mine = [entry for report in life.reports for entry in by_event[report.event]]
+            task = next((entry.task for entry in mine if entry.task and entry.task not in taken), 0)
             if not task:
                 task, new_id = new_id, new_id + 1
             taken.add(task)
             tasks.append(task)
-            for of in mine:
-                of.row = task
+            for entry in mine:
+                entry.row = task
         task_writer.set_next_id(self.db, new_id)
-        for of in self.kept.values():
-            if of.pinned:
-                of.row = of.pinned if of.pinned in taken else tasks[-1]
-        retold = {of.row for of in self.kept.values() if of.is_retold}
+        for entry in self.kept.values():
+            if entry.pinned:
+                entry.row = entry.pinned if entry.pinned in taken else tasks[-1]
+        retold = {entry.row for entry in self.kept.values() if entry.is_retold}
         self.base_row = retold.pop() if self.base is not None and len(retold) == 1 else 0
         return tasks
 
     def _write(self, lives: list[Execution], tasks: list[int], is_settled: bool) -> None:
         db, tally = self.db, task_writer.Tally()
         known = {row.id: row.columns for row in _read_rows(db, sorted(self.rows))}
-        moved = {of.task for of in self.kept.values() if of.task != of.row} | {of.row for of in self.kept.values() if of.task != of.row}
+        moved = {entry.task for entry in self.kept.values() if entry.task != entry.row} | {
+            entry.row for entry in self.kept.values() if entry.task != entry.row
+        }
         for task in known:
             db.execute(SQL["set_life"], (task, task))
         for task in known.keys() - set(tasks):
-            heir = next(of.row for of in self.kept.values() if of.task == task)
+            heir = next(entry.row for entry in self.kept.values() if entry.task == task)
             self._remove(task, heir)
             tally.add(self.app_id, self.engine_id, known[task], -1)
         for number, (life, task) in enumerate(zip(lives, tasks, strict=True)):
@@ -206,7 +208,7 @@ class Reused:
                 self._write_parts(life, task)
         db.execute(SQL["set_life"], (0, tasks[-1]))
         tally.write(db)
-        self._put([of for of in self.kept.values() if of.task != of.row])
+        self._put([entry for entry in self.kept.values() if entry.task != entry.row])
         self._settle(lives, tasks)
 
     def _fold(self, life: Execution, task: int) -> Summary:
@@ -217,30 +219,34 @@ class Reused:
         return summary
 
     def _heard(self, life: Execution, task: int, *, without_retold: bool) -> list[Event]:
-        pinned = [of.event for of in self.kept.values() if of.pinned and of.row == task]
+        pinned = [entry.event for entry in self.kept.values() if entry.pinned and entry.row == task]
         if not without_retold:
-            return [of.event for of in life.told] + pinned
-        heard = {of.event for of in self.kept.values() if not of.is_retold}
-        return [of.event for of in life.told if of.event in heard] + pinned
+            return [entry.event for entry in life.reports] + pinned
+        heard = {entry.event for entry in self.kept.values() if not entry.is_retold}
+        return [entry.event for entry in life.reports if entry.event in heard] + pinned
 
     def _write_parts(self, life: Execution, task: int) -> None:
-        db, told = self.db, {of.event for of in life.told}
+        db, events = self.db, {entry.event for entry in life.reports}
         base = self.base if task == self.base_row else None
-        found = runs_of(self._heard(life, task, without_retold=base is not None))
+        runs = runs_of(self._heard(life, task, without_retold=base is not None))
         for at, process_of in base.runs.items() if base is not None else ():
-            found[at] = run_join(found[at], process_of) if at in found else process_of
-        attempts.replace(db, self.app_id, task, found)
+            runs[at] = run_join(runs[at], process_of) if at in runs else process_of
+        attempts.replace(db, self.app_id, task, runs)
         db.execute(SQL["delete_original"], (task,))
-        mine = [(original_key(of.event), *of.original) for of in self.kept.values() if of.event in told and of.original is not None]
+        mine = [
+            (original_key(entry.event), *entry.original)
+            for entry in self.kept.values()
+            if entry.event in events and entry.original is not None
+        ]
         if base is None:
             db.execute(SQL["delete_links"], (task,))
         elif base.original is not None:
             mine.append(base.original)
         self._save_originals(task, mine)
-        task_writer.add_links(db, self.app_id, [(kind, target, task) for event in told for kind, target in links_of(event)])
+        task_writer.add_links(db, self.app_id, [(kind, target, task) for event in events for kind, target in links_of(event)])
 
     def _put(self, kept: list[_Kept]) -> None:
-        rows = [(self.app_id, self.engine_id, self.raw, of.digest, of.row, of.event.at, of.packed) for of in kept]
+        rows = [(self.app_id, self.engine_id, self.raw, entry.digest, entry.row, entry.event.at, entry.packed) for entry in kept]
         self.db.executemany(SQL["put_event"], rows)
 
     def _remove(self, task: int, heir: int) -> None:
@@ -251,11 +257,11 @@ class Reused:
             self.db.execute(SQL[block], (task,))
 
     def _settle(self, lives: list[Execution], tasks: list[int]) -> None:
-        newest = max(of.event.at for of in lives[-1].told)
+        newest = max(report.event.at for report in lives[-1].reports)
         events = 0
         for number, (life, task) in enumerate(reversed(list(zip(lives, tasks, strict=True)))):
-            events += len(life.told)
-            is_old = max(of.event.at for of in life.told) < newest - SETTLED_US
+            events += len(life.reports)
+            is_old = max(report.event.at for report in life.reports) < newest - SETTLED_US
             if events > EVENTS or number >= LIVES or (number >= 2 and is_old):
                 self.db.execute(SQL["drop_events"], (task,))
 
@@ -270,21 +276,21 @@ class Reused:
             tally.add(self.app_id, self.engine_id, row.columns, -1)
             tally.add(self.app_id, self.engine_id, values, 1)
             tally.write(db)
-        attempts.save(db, self.app_id, {(task, *at): of for at, of in runs_of(events).items()})
+        attempts.save(db, self.app_id, {(task, *at): run for at, run in runs_of(events).items()})
         self._save_originals(task, [(original_key(event), *original) for event, original in news if original is not None])
         task_writer.add_links(db, self.app_id, [(*link, task) for event in events for link in links_of(event)])
 
-    def _save_originals(self, task: int, found: list[tuple[int, bytes, str, str]]) -> None:
+    def _save_originals(self, task: int, payloads: list[tuple[int, bytes, str, str]]) -> None:
         broker_id = partial(name_limits.intern, self.db, self.app_id, "broker")
-        originals.save(self.db, [(task, key, data, key_id, broker_id(broker)) for key, data, key_id, broker in found])
+        originals.save(self.db, [(task, key, data, key_id, broker_id(broker)) for key, data, key_id, broker in payloads])
 
 
 def save_fact(db: Connection, row: int, event: Event) -> bool:
     """Take in what the server says of a row whose id came again. False for any other row: then it is news like all other."""
-    found = db.execute(SQL["find_row"], (row,)).fetchone()
-    if found is None or not found[3]:
-        return found is None
-    app_id, engine_id, raw, _ = found
+    owner = db.execute(SQL["find_row"], (row,)).fetchone()
+    if owner is None or not owner[3]:
+        return owner is None
+    app_id, engine_id, raw, _ = owner
     newest = task_writer.find(db, app_id, engine_id, [raw]).get(raw)
     Reused(db, app_id, engine_id, raw, newest).save_fact(row, event)
     return True
@@ -297,9 +303,9 @@ async def list_old(store: Store, before: int, limit: int) -> list[Id]:
 
 def settle(db: Connection, ids: Iterable[Id]) -> None:
     """Forget the events of these ids: from now on their executions are divided as they are."""
-    wanted = list(ids)
-    db.executemany(SQL["drop_id"], wanted)
-    db.executemany(SQL["clear_flag"], [{"app_id": app_id, "engine_id": engine_id, "task_id": raw} for app_id, engine_id, raw in wanted])
+    keys = list(ids)
+    db.executemany(SQL["drop_id"], keys)
+    db.executemany(SQL["clear_flag"], [{"app_id": app_id, "engine_id": engine_id, "task_id": raw} for app_id, engine_id, raw in keys])
 
 
 def forget_row(db: Connection, row: int, id: Id, *, is_newest: bool) -> None:
@@ -324,8 +330,8 @@ async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
 
 
 def _read_rows(db: Connection, rows: Sequence[int]) -> list[StoredTask]:
-    found = db.execute(SQL["read_rows"], {"ids": json.dumps(rows)})
-    return [StoredTask(row[0], TaskColumns._make(row[1:])) for row in found]
+    stored = db.execute(SQL["read_rows"], {"ids": json.dumps(rows)})
+    return [StoredTask(row[0], TaskColumns._make(row[1:])) for row in stored]
 
 
 def links_of(event: Event) -> list[tuple[str, str]]:
@@ -341,7 +347,7 @@ def _moment(event: Event) -> int:
 
 
 def _is_bare(life: Execution) -> bool:
-    return not any(of.event.kind == "enqueued" and not of.event.attempt for of in life.told)
+    return not any(report.event.kind == "enqueued" and not report.event.attempt for report in life.reports)
 
 
 def _unpacked(packed: bytes, task: int) -> _Kept:
@@ -352,7 +358,7 @@ def _unpacked(packed: bytes, task: int) -> _Kept:
 
 def _unpacked_base(packed: bytes) -> _Base:
     summary, its_runs, original = _decode(packed)
-    joined = {(attempt, token): AttemptSummary(tuple(of[0]), *of[1:]) for attempt, token, of in its_runs}
+    joined = {(attempt, token): AttemptSummary(tuple(run[0]), *run[1:]) for attempt, token, run in its_runs}
     summary = Summary(*map(_as_tuples, summary))
     if summary.sent:
         summary = summary._replace(sent=(summary.sent[0], whole_sent(summary.sent[1])))

@@ -21,7 +21,7 @@ SQL = sql.load("tasks/history")
 
 def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> set[int]:
     """Delete tasks, given as (seq, task row). Returns the rows that were there."""
-    found: set[int] = set()
+    deleted: set[int] = set()
     for seq, task in items:
         cursor = db.execute(SQL["read_task"], {"id": task})
         row = cursor.fetchone()
@@ -34,10 +34,10 @@ def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> 
             "links": db.execute(SQL["read_links"], {"id": task}).fetchall(),
         }
         db.execute(SQL["put_kept"], (zlib.compress(json.dumps(kept, default=_blob).encode(), 1), plan_id, seq))
-        found.add(task)
-    if found:
-        retention.delete_tasks(db, list(found))
-    return found
+        deleted.add(task)
+    if deleted:
+        retention.delete_tasks(db, list(deleted))
+    return deleted
 
 
 def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
@@ -50,14 +50,16 @@ def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
         kept = json.loads(zlib.decompress(row[0]), object_hook=_unblob)
         columns = _columns(db, task)
         missing = columns[len(kept["task"]) :]  # it was deleted by an earlier release
-        of = kept["task"] = [*kept["task"], *(0 if name == "life" else None for name in missing)]
-        is_shared = of[columns.index("flags")] & FLAGS["again"]
+        task_values = kept["task"] = [*kept["task"], *(0 if name == "life" else None for name in missing)]
+        is_shared = task_values[columns.index("flags")] & FLAGS["again"]
         tries = (
-            (of, [task if name == "life" else value for name, value in zip(columns, of, strict=True)]) if is_shared else (of,)
+            (task_values, [task if name == "life" else value for name, value in zip(columns, task_values, strict=True)])
+            if is_shared
+            else (task_values,)
         )  # another life may be the newest by now
         if not any(db.execute(SQL["put_task"], values).fetchall() for values in tries):
             continue
-        kept["original"] = [(*of, 0)[:5] for of in kept["original"]]  # of an older release, without its broker
+        kept["original"] = [(*task_values, 0)[:5] for task_values in kept["original"]]  # of an older release, without its broker
         for part, block in (("runs", "put_run"), ("original", "put_original"), ("links", "put_link")):
             db.executemany(SQL[block], kept[part])
         _, app_id, engine_id, raw, state, *_ = kept["task"]
@@ -78,5 +80,5 @@ def _blob(value: object) -> dict[str, str]:
     return {"b": base64.b64encode(value).decode()}
 
 
-def _unblob(found: dict[str, Any]) -> Any:
-    return base64.b64decode(found["b"]) if found.keys() == {"b"} else found
+def _unblob(value: dict[str, Any]) -> Any:
+    return base64.b64decode(value["b"]) if value.keys() == {"b"} else value

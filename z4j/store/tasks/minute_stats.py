@@ -71,12 +71,12 @@ async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
 
 
 async def _oldest_waiting(store: Store, params: task_search.Params) -> tuple[int | None, str]:
-    found = []
+    waiting = []
     for state in ("queued", "received"):
         row = await store.fetch_one(SQL["oldest_waiting"], {**params, "state": STATES[state]})
         if row is not None:
-            found.append((row[0], row[1] or ""))
-    return min(found) if found else (None, "")
+            waiting.append((row[0], row[1] or ""))
+    return min(waiting) if waiting else (None, "")
 
 
 async def _failed_usual(store: Store, params: task_search.Params, minute: int) -> float | None:

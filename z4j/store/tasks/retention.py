@@ -60,8 +60,8 @@ async def list_victims(store: Store, which: Victims, after: WalkPosition, limit:
         "since": after.first_at, "id": after.id, "before": which.before, "quiet": which.quiet, "is_any": which.is_any, "limit": limit,
     }  # fmt: skip
     rows = await store.fetch_all(SQL["list_first"], params)
-    found = [row[0] for row in rows if row[3] and which.app_id in (0, row[2])]
-    return found, WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
+    victims = [row[0] for row in rows if row[3] and which.app_id in (0, row[2])]
+    return victims, WalkPosition(rows[-1][1], rows[-1][0]) if rows else after, len(rows) < limit
 
 
 def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: float) -> tuple[int, int]:

@@ -73,11 +73,11 @@ async def list_missing_from_heartbeat(store: Store, settle_us: int) -> list[Stal
     listed = {(item.app_id, item.engine, item.task_id) for item in running}
     started = {(item.app_id, item.engine, item.task_id, item.at) for item in running}
 
-    def is_listed(of: StaleTask) -> bool:
-        key = (of.app_id, of.engine, of.task_id)
-        return key in listed if of.is_newest else (*key, of.started_at) in started
+    def is_listed(task: StaleTask) -> bool:
+        key = (task.app_id, task.engine, task.task_id)
+        return key in listed if task.is_newest else (*key, task.started_at) in started
 
-    return [of for of in held if not is_listed(of)][:LIMIT]
+    return [task for task in held if not is_listed(task)][:LIMIT]
 
 
 async def list_reappeared(store: Store, since: int) -> list[StaleTask]:
@@ -85,11 +85,11 @@ async def list_reappeared(store: Store, since: int) -> list[StaleTask]:
     lost = _held(await store.fetch_all(SQL["list_lost"], {"since": since, "limit": LIMIT * 10}))
     if not lost:
         return []
-    of_key = {(of.app_id, of.engine, of.task_id, of.attempt): of for of in lost}
+    by_key = {(task.app_id, task.engine, task.task_id, task.attempt): task for task in lost}
     return [
-        StaleTask(of.app_id, of.engine, of.task_id, of.attempt, known.at, of.run, of.worker, row=known.row)
-        for of in await list_running(store)
-        if of.at and (known := of_key.get((of.app_id, of.engine, of.task_id, of.attempt))) is not None
+        StaleTask(task.app_id, task.engine, task.task_id, task.attempt, known.at, task.run, task.worker, row=known.row)
+        for task in await list_running(store)
+        if task.at and (known := by_key.get((task.app_id, task.engine, task.task_id, task.attempt))) is not None
     ]
 
 
@@ -99,9 +99,9 @@ _running = msgspec.json.Decoder(list[RunningItem])
 async def list_running(store: Store) -> list[StaleTask]:
     """What the connected workers say they hold; `at` is when it started, 0 while it is only reserved."""
     return [
-        StaleTask(app_id, of.engine, of.task_id, of.attempt, of.started_at, f"{boot}.{of.pid}", worker or "")
+        StaleTask(app_id, task.engine, task.task_id, task.attempt, task.started_at, f"{boot}.{task.pid}", worker or "")
         for app_id, boot, worker, running in await store.fetch_all(SQL["list_running"])
-        for of in _running.decode(running)
+        for task in _running.decode(running)
     ]
 
 

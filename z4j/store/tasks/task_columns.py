@@ -62,24 +62,24 @@ class StoredTask(NamedTuple):
     columns: TaskColumns
 
 
-def encode(db: Connection, app_id: int, of: Summary) -> TaskColumns:
+def encode(db: Connection, app_id: int, summary: Summary) -> TaskColumns:
     """The columns of a summary."""
-    key, at, run, worker, runtime_us, reason, error_type, error, result = of.state
+    key, at, run, worker, runtime_us, reason, error_type, error, result = summary.state
     origin = processes.process_of(db, app_id, run)
     intern = name_limits.intern
     return TaskColumns._make((
         key & 15, key, -at, origin.boot_id, origin.pid, intern(db, app_id, "worker", worker),
         None if runtime_us < 0 else runtime_us, reason or None, error_type or None, error or None, result or None,
-        of.first_at, of.last_at, None if of.enqueued_at == NEVER else of.enqueued_at,
-        *(of.eta or (None, None)),
-        *((of.received[0], -of.received[1]) if of.received else (None, None)),
-        *((of.start[0], -of.start[1]) if of.start else (None, None)),
-        *((of.name[0], intern(db, app_id, "name", of.name[1])) if of.name else (None, 0)),
-        *((of.queue[0], intern(db, app_id, "queue", of.queue[1])) if of.queue else (None, 0)),
-        *((of.environment[0], intern(db, app_id, "environment", of.environment[1])) if of.environment else (None, 0)),
-        *((of.sent[0], _pack_sent(of.sent[1]), of.sent[1][8] or None) if of.sent else (None, None, None)),
-        *((of.args[0], of.args[1], int(of.args[2])) if of.args else (None, None, 0)),
-        of.original, None if of.cancel_asked_at == NEVER else of.cancel_asked_at, of.flags,
+        summary.first_at, summary.last_at, None if summary.enqueued_at == NEVER else summary.enqueued_at,
+        *(summary.eta or (None, None)),
+        *((summary.received[0], -summary.received[1]) if summary.received else (None, None)),
+        *((summary.start[0], -summary.start[1]) if summary.start else (None, None)),
+        *((summary.name[0], intern(db, app_id, "name", summary.name[1])) if summary.name else (None, 0)),
+        *((summary.queue[0], intern(db, app_id, "queue", summary.queue[1])) if summary.queue else (None, 0)),
+        *((summary.environment[0], intern(db, app_id, "environment", summary.environment[1])) if summary.environment else (None, 0)),
+        *((summary.sent[0], _pack_sent(summary.sent[1]), summary.sent[1][8] or None) if summary.sent else (None, None, None)),
+        *((summary.args[0], summary.args[1], int(summary.args[2])) if summary.args else (None, None, 0)),
+        summary.original, None if summary.cancel_asked_at == NEVER else summary.cancel_asked_at, summary.flags,
     ))  # fmt: skip
 
 

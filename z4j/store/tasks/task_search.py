@@ -77,12 +77,12 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
     unknown = [state for state in f.states if state not in STATES]
     if unknown:
         raise BadInput(f"Unknown state “{unknown[0]}”.", f"States are: {', '.join(STATES)}.")
-    wanted = {
+    texts = {
         "name": f.name, "queue": f.queue, "engine": f.engine, "worker": f.worker, "environment": f.environment,
     }  # fmt: skip
-    ids = await names.find(store, wanted)
+    ids = await names.find(store, texts)
     params: Params = {"states": sum(1 << STATES[state] for state in set(f.states)) or ALL_STATES, "app_id": ANY, "label": f.label}
-    for kind, text in wanted.items():
+    for kind, text in texts.items():
         if text and kind not in ids:
             return None
         params[f"{kind}_id"] = ids.get(kind, ANY)
@@ -159,7 +159,7 @@ async def _narrowest(store: Store, f: TaskFilter, params: Params) -> str | None:
 
 
 async def _walk(
-    store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, wanted: int
+    store: Store, drive: str, direction: Literal["older", "newer"], params: Params, start: Position, limit: int
 ) -> tuple[list[Position], Position | None]:
     """Up to `wanted` matches beyond `start`, nearest first; and, if the time ran out before, how far it came."""
     block = SQL[f"walk_{drive}_{direction}"]
@@ -170,25 +170,25 @@ async def _walk(
         streams = [{"state": code} for code in STATES.values() if mask >> code & 1]
     deadline = clock.ticks() + WALK_US
     hits: list[Position] = []
-    chunk = wanted
+    chunk = limit
     while True:
-        found: list[Position] = []
+        hits_of_chunk: list[Position] = []
         # Each state is its own stretch of the index. What lies beyond the nearest end of a stretch is not yet known to
         # be complete, so it is left for the next round.
         horizon: Position | None = None
         for stream in streams:
             rows = await store.fetch_all(block, {**params, **stream, "at": start[0], "id": start[1], "chunk": chunk})
-            found += [(at, id) for id, at, matches in rows if matches]
+            hits_of_chunk += [(at, id) for id, at, matches in rows if matches]
             if len(rows) == chunk:
                 last = (rows[-1][1], rows[-1][0])
                 nearer = horizon is None or (last > horizon if is_older else last < horizon)
                 horizon = last if nearer else horizon
-        found.sort(reverse=is_older)
+        hits_of_chunk.sort(reverse=is_older)
         if horizon is not None:
-            found = [hit for hit in found if (hit >= horizon if is_older else hit <= horizon)]
-        hits += found
-        if horizon is None or len(hits) >= wanted:
-            return hits[:wanted], None
+            hits_of_chunk = [hit for hit in hits_of_chunk if (hit >= horizon if is_older else hit <= horizon)]
+        hits += hits_of_chunk
+        if horizon is None or len(hits) >= limit:
+            return hits[:limit], None
         if clock.ticks() > deadline:
             return hits, horizon
         start = horizon

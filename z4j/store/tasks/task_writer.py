@@ -53,10 +53,10 @@ def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
 
     for key in news:
         by_engine.setdefault(key[0], []).append((key, task_ids.encode(key[1])))
-    for engine, wanted in by_engine.items():
+    for engine, requested in by_engine.items():
         engine_id = name_limits.intern(db, app_id, "engine", engine)
-        known = find(db, app_id, engine_id, [raw for _, raw in wanted])
-        for key, raw in wanted:
+        known = find(db, app_id, engine_id, [raw for _, raw in requested])
+        for key, raw in requested:
             row = known.get(raw)
             if row is None:
                 if not _is_one_life(db, app_id, 0, None, news[key]):
@@ -103,14 +103,14 @@ def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, 
     return is_one_life(summary, events, same_clock, starts)
 
 
-def find(db: Connection, app_id: int, engine_id: int, wanted: list[bytes]) -> dict[bytes, StoredTask]:
+def find(db: Connection, app_id: int, engine_id: int, task_ids: list[bytes]) -> dict[bytes, StoredTask]:
     """Those of these tasks that are stored, by encoded task id."""
-    found: dict[bytes, StoredTask] = {}
-    for start in range(0, len(wanted), LOOKUP):
-        some = wanted[start : start + LOOKUP]
+    stored: dict[bytes, StoredTask] = {}
+    for start in range(0, len(task_ids), LOOKUP):
+        some = task_ids[start : start + LOOKUP]
         marks = (app_id, engine_id, *some, *[None] * (LOOKUP - len(some)))
-        found.update((row[0], StoredTask(row[1], TaskColumns._make(row[2:]))) for row in db.execute(SQL["find_tasks"], marks))
-    return found
+        stored.update((row[0], StoredTask(row[1], TaskColumns._make(row[2:]))) for row in db.execute(SQL["find_tasks"], marks))
+    return stored
 
 
 def add_links(db: Connection, app_id: int, links: Iterable[tuple[str, str, int]]) -> None:

@@ -114,21 +114,21 @@ class TaskDetail:
 
 async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50) -> TaskPage:
     """One page of the tasks that match. Raises BadInput for a cursor or a state that does not exist."""
-    found = await task_search.find(store, f, older, newer, limit)
-    rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(found.ids)}) if found.ids else []
-    return TaskPage([_row(row) for row in rows], found.older, found.newer, found.searched_to)
+    page = await task_search.find(store, f, older, newer, limit)
+    rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(page.ids)}) if page.ids else []
+    return TaskPage([_row(row) for row in rows], page.older, page.newer, page.searched_to)
 
 
 async def get_task(store: Store, id: int) -> TaskDetail | None:
     """One task by its row id, or None."""
-    found = await store.fetch_one(SQL["read_tasks"], {"ids": json.dumps([id])})
-    if found is None:
+    values = await store.fetch_one(SQL["read_tasks"], {"ids": json.dumps([id])})
+    if values is None:
         return None
-    row = _row(found)
-    original_key, is_masked, sent, app_id, boot, pid, host = found[29:]
+    row = _row(values)
+    original_key, is_masked, sent, app_id, boot, pid, host = values[29:]
     targets = await store.fetch_all(SQL["list_targets"], {"id": id})
     same = await executions.list_lives(store, id)
-    place = next((index for index, of in enumerate(same) if of[0] == id), 0)
+    place = next((index for index, row_of_id in enumerate(same) if row_of_id[0] == id), 0)
     since = row.first_at if place else -1 if len(same) < 2 else 0
     span = {"since": since, "until": same[place + 1][1] if place + 1 < len(same) else task_search.END_OF_TIME}
     sources = await store.fetch_all(SQL["list_sources"], {"app_id": app_id, "target": task_ids.encode(row.task_id), **span})
@@ -145,8 +145,8 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
     def links(rows: list[Any], kind: str) -> list[Link]:
         return [
             Link(other, task_ids.decode(task_id), name or "", STATE_NAMES.get(state, ""))
-            for of, task_id, other, name, state in rows
-            if of == kind
+            for row_of_id, task_id, other, name, state in rows
+            if row_of_id == kind
         ]
 
     return TaskDetail(
@@ -167,8 +167,8 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
 
 
 async def _other(store: Store, app_id: int, engine: str, task_id: str) -> Link:
-    found = await store.fetch_one(SQL["find_other"], {"app_id": app_id, "engine": engine, "task_id": task_ids.encode(task_id)})
-    return Link(found[0], task_id, found[1] or "", STATE_NAMES.get(found[2], "")) if found else Link(None, task_id, "", "")
+    row = await store.fetch_one(SQL["find_other"], {"app_id": app_id, "engine": engine, "task_id": task_ids.encode(task_id)})
+    return Link(row[0], task_id, row[1] or "", STATE_NAMES.get(row[2], "")) if row else Link(None, task_id, "", "")
 
 
 def _row(row: tuple[Any, ...]) -> TaskRow:
@@ -204,14 +204,14 @@ def _sent(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label", "depends_on")
-    found = zip(keys, task_columns.unpack_sent(text), NOTHING_SENT, strict=True)
-    return {key: value for key, value, nothing in found if value not in (nothing, NO_PRIORITY)}
+    fields = zip(keys, task_columns.unpack_sent(text), NOTHING_SENT, strict=True)
+    return {key: value for key, value, nothing in fields if value not in (nothing, NO_PRIORITY)}
 
 
 def _with_present(stored: list[AttemptRow], row: TaskRow, boot: str | None, pid: int, host: str) -> list[AttemptRow]:
     """The stored runs and the one that only the task's own row tells: a plain first try."""
     run = "" if boot is None else f"{boot}.{pid}" if pid >= 0 else boot
-    is_told = any(of.attempt == row.attempt and of.run == run for of in stored)
+    is_told = any(attempt.attempt == row.attempt and attempt.run == run for attempt in stored)
     is_ended = row.ended_at is not None
     if is_told or not (is_ended or row.state == "running") or (row.started_at is None and not is_ended):
         return stored
@@ -221,4 +221,4 @@ def _with_present(stored: list[AttemptRow], row: TaskRow, boot: str | None, pid:
         release=row.release, reason=row.reason, error_type=row.error_type, error=row.error, traceback="",
         flags=row.flags,
     )  # fmt: skip
-    return sorted([*stored, present], key=lambda of: (of.attempt, of.started_at or of.ended_at or 0))
+    return sorted([*stored, present], key=lambda attempt: (attempt.attempt, attempt.started_at or attempt.ended_at or 0))

@@ -67,7 +67,7 @@ async def _bytes_of_names(store: Store) -> dict[int, int]:
     if count < FEW_NAMES:
         return {}
     used: dict[int, int] = dict(await store.fetch_all(SQL["count_names"]))
-    return {app_id: size * found // max(sum(used.values()), 1) for app_id, found in used.items()}
+    return {app_id: size * name_bytes // max(sum(used.values()), 1) for app_id, name_bytes in used.items()}
 
 
 async def app_names(store: Store) -> dict[int, str]:
@@ -83,6 +83,6 @@ async def _mean_bytes(store: Store) -> dict[int, float]:
     sizes: defaultdict[int, list[int]] = defaultdict(list)
     for app_id, size in await store.fetch_all(SQL["sample_tasks"], {"ids": json.dumps(ids)}):
         sizes[app_id].append(size)
-    everything = [size for of in sizes.values() for size in of]
+    everything = [size for task_sizes in sizes.values() for size in task_sizes]
     overall = sum(everything) / len(everything)
-    return {app_id: sum(of) / len(of) if len(of) >= FEW else overall for app_id, of in sizes.items()}
+    return {app_id: sum(task_sizes) / len(task_sizes) if len(task_sizes) >= FEW else overall for app_id, task_sizes in sizes.items()}

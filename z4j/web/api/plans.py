@@ -73,7 +73,7 @@ def source_of(filters: Filters, ids: list[int], now: int) -> Source:
         return Source(f"{len(ids)} chosen tasks", ids=tuple(sorted(set(ids), reverse=True)))
     if filters.is_any:
         raise BadInput("A plan over every task there is would be a mistake. Nothing was frozen.", "Narrow the list, at least to a state.")
-    return Source(filters.href("")[1:], wanted=filters.for_store(now))
+    return Source(filters.href("")[1:], task_filter=filters.for_store(now))
 
 
 async def freeze(request: Request) -> Response:

@@ -62,10 +62,10 @@ async def act_on_queue(request: Request) -> Response:
     found, body = services(request), await read_body(request, QueueAction)
     check_word(body.action, body.confirm)
     params, same = {"place": body.place, "limit": body.limit, "broker": body.broker}, found.hub.same_brokers()
-    wish = await command_requests.queue_request(
+    command_request = await command_requests.queue_request(
         found.store, body.action, body.app, body.environment, body.engine, body.queue, params, body.reason, same
     )  # fmt: skip
-    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+    return answer({"commands": await found.dispatch.submit(request.scope["identity"], command_request)}, 202)
 
 
 OPERATIONS: Final = (

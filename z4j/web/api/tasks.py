@@ -123,10 +123,10 @@ async def act(request: Request) -> Response:
 async def run(request: Request) -> Response:
     """POST /api/v1/tasks."""
     found, body = services(request), await read_body(request, TaskRun)
-    wish = await command_requests.run_request(
+    command_request = await command_requests.run_request(
         found.store, body.app, body.environment, body.engine, body.name, body.args, body.kwargs, body.queue, body.reason, body.broker
     )
-    return answer((await found.dispatch.wish(request.scope["identity"], wish))[0], 202)
+    return answer((await found.dispatch.submit(request.scope["identity"], command_request))[0], 202)
 
 
 async def names(request: Request) -> Response:
@@ -138,8 +138,10 @@ async def limit_name(request: Request) -> Response:
     """POST /api/v1/task-names/limits."""
     found, body = services(request), await read_body(request, NameLimit)
     params = {"rate": body.rate, "soft_s": body.soft_s, "hard_s": body.hard_s}
-    wish = await command_requests.limit_wish(found.store, body.app, body.environment, body.engine, body.name, params, body.reason)
-    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+    command_request = await command_requests.limit_request(
+        found.store, body.app, body.environment, body.engine, body.name, params, body.reason
+    )
+    return answer({"commands": await found.dispatch.submit(request.scope["identity"], command_request)}, 202)
 
 
 OPERATIONS: Final = (

@@ -59,8 +59,10 @@ async def act_on_worker(request: Request) -> Response:
     found, body = services(request), await read_body(request, WorkerAction)
     check_word(body.action, body.confirm)
     params = {"by": body.by, "queue": body.queue}
-    wish = await command_requests.worker_request(found.store, body.action, body.app, body.worker, body.environment, params, body.reason)
-    return answer({"commands": await found.dispatch.wish(request.scope["identity"], wish)}, 202)
+    command_request = await command_requests.worker_request(
+        found.store, body.action, body.app, body.worker, body.environment, params, body.reason
+    )
+    return answer({"commands": await found.dispatch.submit(request.scope["identity"], command_request)}, 202)
 
 
 OPERATIONS: Final = (

@@ -133,8 +133,8 @@ def test_every_execution_has_exactly_what_was_reported_of_it(seed: int) -> None:
     everything = [of for life in made for of in life]
     random.Random(seed).shuffle(everything)
     found = split(everything + everything[:3])
-    assert [set(life.told) for life in found] == [set(life) for life in made]
-    assert all(len(life.told) == len(set(life.told)) for life in found)
+    assert [set(life.reports) for life in found] == [set(life) for life in made]
+    assert all(len(life.reports) == len(set(life.reports)) for life in found)
 
 
 KINDS = (
@@ -179,9 +179,9 @@ def test_whatever_is_reported_is_of_exactly_one_life_in_any_order(seed: int) -> 
     chance = random.Random(seed)
     told = soup(chance)
     found = split(told)
-    assert sorted(of for life in found for of in life.told) == sorted(told)
+    assert sorted(of for life in found for of in life.reports) == sorted(told)
     assert not found[0].is_unmarked
-    assert all(list(life.told) == sorted(life.told, key=lambda of: (of.event.at, of.event.kind, of.event.attempt)) for life in found)
+    assert all(list(life.reports) == sorted(life.reports, key=lambda of: (of.event.at, of.event.kind, of.event.attempt)) for life in found)
     chance.shuffle(told)
     copies = [of._replace(clock="") for of in told[:3]]
     assert split(told + copies + told[:2]) == found
@@ -204,7 +204,7 @@ def sent(at: float, **facts: Any) -> ReportedEvent:
 
 def lives_of(*told: ReportedEvent) -> list[list[str]]:
     """Of each life what was reported, with its second."""
-    return [[f"{of.event.kind} {(of.event.at - T) / S:g}" for of in life.told] for life in split(told)]
+    return [[f"{of.event.kind} {(of.event.at - T) / S:g}" for of in life.reports] for life in split(told)]
 
 
 ONE = [sent(0), say("received", 0.5), say("started", 1), say("failed", 2, began=1, got=0.5)]
@@ -237,7 +237,7 @@ def test_a_later_run_is_unmarked_where_only_its_time_tells_it_from_the_one_befor
 ])  # fmt: skip
 def test_what_is_of_no_run_belongs_to_the_life_of_its_time(event: ReportedEvent, index: int) -> None:
     """A message, and arguments, are reported a moment before the life they begin, by another clock."""
-    assert [event in life.told for life in split([*ONE, *TWO, event])] == [not index, bool(index)]
+    assert [event in life.reports for life in split([*ONE, *TWO, event])] == [not index, bool(index)]
 
 
 def test_a_task_becomes_due_in_the_life_it_was_sent_for() -> None:
@@ -260,7 +260,7 @@ def test_a_republished_attempt_belongs_to_the_run_it_was_sent_for() -> None:
 def test_an_end_without_a_start_is_of_the_run_of_the_same_process() -> None:
     runs = [say("started", 1, run="x"), say("started", 2, run="y", flags=1)]
     [life] = split([*runs, say("failed", 3, run="x"), say("failed", 4, run="y")])
-    assert len(life.told) == 4
+    assert len(life.reports) == 4
     assert lives_of(*ONE, say("started", 50, run="x"), say("cancelled", 51, run="x"))[1] == ["started 50", "cancelled 51"]
 
 
@@ -288,8 +288,8 @@ def test_an_end_of_another_attempt_is_not_of_this_run() -> None:
 
 def test_an_end_of_another_host_may_be_a_little_before_the_start() -> None:
     assert lives_of(say("started", 5, clock="b"), say("failed", 0, run="w.7")) == [["failed 0", "started 5"]]
-    assert [life.told[0].event.kind for life in split([say("started", 5, clock="b"), say("failed", -0.1)])] == ["failed", "started"]
-    assert [life.told[0].event.kind for life in split([say("started", 5), say("failed", 4.9)])] == ["failed", "started"]
+    assert [life.reports[0].event.kind for life in split([say("started", 5, clock="b"), say("failed", -0.1)])] == ["failed", "started"]
+    assert [life.reports[0].event.kind for life in split([say("started", 5), say("failed", 4.9)])] == ["failed", "started"]
 
 
 # -- when another life begins --------------------------------------------------------------------------------------------

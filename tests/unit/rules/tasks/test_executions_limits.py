@@ -46,7 +46,7 @@ def test_nothing_depends_on_the_date(seed: int) -> None:
     told = soup(random.Random(seed))
     first = min(at for of in told for at in times(of))
     assert split(earlier(of, first) for of in told) == [
-        life._replace(told=[earlier(of, first) for of in life.told]) for life in split(told)
+        life._replace(reports=[earlier(of, first) for of in life.reports]) for life in split(told)
     ]
 
 
@@ -98,8 +98,8 @@ def test_two_attempts_that_end_at_one_moment_without_a_start_are_two_runs() -> N
 
 def test_a_run_may_have_ended_at_the_first_microsecond_there_is() -> None:
     told = [say("started", 0), say("failed", 0, began=0), say("cancelled", 60)]
-    assert [len(life.told) for life in split(told)] == [2, 1]
-    assert [len(life.told) for life in split(earlier(of, told[0].event.at) for of in told)] == [2, 1]
+    assert [len(life.reports) for life in split(told)] == [2, 1]
+    assert [len(life.reports) for life in split(earlier(of, told[0].event.at) for of in told)] == [2, 1]
 
 
 # -- when another life begins --------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_what_happens_before_the_last_delivery_has_ended_is_of_that_life() -> No
 @pytest.mark.parametrize(("at", "index"), [(1.5, 0), (2, 0), (2.1, 1), (30, 1), (44, 1), (46, 2), (55, 2), (80, 2), (88, 3), (95, 3)])
 def test_a_message_is_of_the_life_that_is_about_to_begin(at: float, index: int) -> None:
     lives = split([*ONE, sent(6), say("failed", 7), *TWO, sent(90), say("moved", at)])
-    assert [any(of.event.kind == "moved" for of in life.told) for life in lives].index(True) == index
+    assert [any(of.event.kind == "moved" for of in life.reports) for life in lives].index(True) == index
 
 
 # -- receipts ------------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_a_receipt_is_of_the_life(told: list[ReportedEvent], lives: list[list[st
 # -- arguments -----------------------------------------------------------------------------------------------------------
 def life_of(*told: ReportedEvent, at: float) -> int:
     """The number of the life that has the arguments of that second."""
-    return [any(of.event.args == f"of {at}" for of in life.told) for life in split(told)].index(True)
+    return [any(of.event.args == f"of {at}" for of in life.reports) for life in split(told)].index(True)
 
 
 def test_arguments_of_a_worker_go_with_the_receipts_of_its_main_process() -> None:

@@ -166,7 +166,7 @@ async def test_the_proof_of_a_name_is_kept_until_a_newer_one(tmp_path: Path) -> 
         await say_hello(store, "b1", T)
         for proof, kept in (("k1.aa", "k1.aa"), ("", "k1.aa"), ("k2.bb", "k2.bb")):
             found = Discovery("rq", [TaskItem("shop.ship", proof=proof), TaskItem("shop.mail")], [])
-            await store.write(partial(agents.record_discovery, app_id=1, boot="b1", found=found, at=T))
+            await store.write(partial(agents.record_discovery, app_id=1, boot="b1", discovery=found, at=T))
             assert await agents.read_proofs(store, 1, ["shop.ship", "shop.mail", "os.system"]) == {"shop.ship": {"rq": kept}}
         assert await agents.read_proofs(store, 2, ["shop.ship"]) == {}
 

@@ -161,14 +161,14 @@ async def act(request: Request) -> Response:
     if rule is not None and rule.word and form.get("confirm") != rule.word:
         return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
     try:
-        wish = await command_requests.queue_request(
+        command_request = await command_requests.queue_request(
             found.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", ""),
             found.hub.same_brokers(),
         )  # fmt: skip
-        await found.dispatch.wish(request.scope["identity"], wish)
+        await found.dispatch.submit(request.scope["identity"], command_request)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
-    return see_other(page, None if action == "peek_queue" else Notice("good", RULES[action].said))
+    return see_other(page, None if action == "peek_queue" else Notice("good", RULES[action].notice))
 
 
 async def undo(request: Request) -> Response:

@@ -209,16 +209,19 @@ async def act(request: Request) -> Response:
             case "fire":
                 task_id = await desk.fire(who, row, reason)
                 href = Filters(task_id=task_id, engine=row.engine).href() if task_id else ""
-                return see_other(page, Notice("good", RULES["fire_schedule"].said, href))
+                return see_other(page, Notice("good", RULES["fire_schedule"].notice, href))
             case "enable" | "disable":
                 await desk.switch(who, row, on=word == "enable", reason=reason)
                 is_ours = row.is_own or row.is_by_override
-                said = f"It is switched {'on' if word == 'enable' else 'off'}." if is_ours else RULES[ACTS[word]].said
+                said = f"It is switched {'on' if word == 'enable' else 'off'}." if is_ours else RULES[ACTS[word]].notice
             case "delete":
                 if form.get("confirm") != "delete":
                     return see_other(page, Notice("warn", "Nothing was changed: type “delete” to confirm."))
                 await desk.delete(who, row, reason)
-                page, said = "/schedules", f"{row.name} was deleted." if row.is_own or row.is_by_override else RULES["delete_schedule"].said
+                page, said = (
+                    "/schedules",
+                    f"{row.name} was deleted." if row.is_own or row.is_by_override else RULES["delete_schedule"].notice,
+                )
             case "revert":
                 await desk.revert(who, row, reason)
                 said = "It is again what the code says."

@@ -166,7 +166,7 @@ async def _ask(request: Request, action: str) -> Response:
         await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""), params)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
-    return see_other(page, Notice("good", rule.said, "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))
+    return see_other(page, Notice("good", rule.notice, "" if page.startswith("/tasks/") else f"/tasks/{task.row.id}"))
 
 
 async def task_params(request: Request, action: str, task: TaskDetail, form: dict[str, str]) -> dict[str, Any]:

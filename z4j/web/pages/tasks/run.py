@@ -102,16 +102,16 @@ async def run(request: Request) -> Response:
     """POST /tasks/run: shows the form again, as it was filled in, when something does not fit."""
     found, form = services(request), await read_form(request, LONGEST)
     try:
-        wish = await _wish(request, form)
-        command = (await found.dispatch.wish(request.scope["identity"], wish))[0]
+        command_request = await _command_request(request, form)
+        command = (await found.dispatch.submit(request.scope["identity"], command_request))[0]
     except (BadInput, NotFound, AgentGone, Unsupported, NotAllowed) as error:
         refused(request, error.message)
         return await _page(request, form, Notice("bad", f"{error.message} {error.hint}".strip()))
     href = Filters(task_id=str(command.params["new_id"]), engine=command.engine).href()
-    return see_other(href, Notice("good", RULES["run_task"].said))
+    return see_other(href, Notice("good", RULES["run_task"].notice))
 
 
-async def _wish(request: Request, form: dict[str, str]) -> CommandRequest:
+async def _command_request(request: Request, form: dict[str, str]) -> CommandRequest:
     store = services(request).store
     app, environment, engine, name = (form.get(key, "") for key in ("app", "environment", "engine", "name"))
     parameters = await command_requests.parameters_of(store, app, engine, name, environment)

@@ -123,8 +123,8 @@ async def act(request: Request) -> Response:
     if rule is not None and rule.word and form.get("confirm") != rule.word:
         return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
     try:
-        wish = await command_requests.worker_request(found.store, action, app, worker, environment, form, form.get("reason", ""))
-        await found.dispatch.wish(request.scope["identity"], wish)
+        command_request = await command_requests.worker_request(found.store, action, app, worker, environment, form, form.get("reason", ""))
+        await found.dispatch.submit(request.scope["identity"], command_request)
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
-    return see_other(page, Notice("good", RULES[action].said))
+    return see_other(page, Notice("good", RULES[action].notice))
