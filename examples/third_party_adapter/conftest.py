@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.reading")
+pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.assertions")

@@ -31,7 +31,7 @@ from z4j_agent.contract.capabilities import ACTION_LEVEL, Capability
 from z4j_agent.runtime import native_threads
 from z4j_agent.settings import Settings
 from z4j_agent.spool import spool_location
-from z4j_agent.spool.memory import MAX_DATAGRAM, MemorySpool
+from z4j_agent.spool.memory import MemorySpool
 from z4j_agent.spool.spool import SpoolUnusable
 from z4j_agent.wire import records
 
@@ -267,73 +267,6 @@ def test_steps_down_are_noted(make_settings: Make, tmp_path: Path, monkeypatch: 
     last.stop()
 
 
-# -- memory ------------------------------------------------------------------------------------------------------------
-def test_memory_ships_acks_and_sends_again() -> None:
-    memory = MemorySpool(lambda: b"\x1eO\n")
-    assert memory.try_take()
-    assert memory.next_batch() is None
-    assert memory.is_empty()
-    memory.rewind()
-    assert memory.append(b"\x1e1\n")
-    assert not memory.is_empty()
-    first = memory.next_batch()
-    assert first is not None
-    assert first.data == b"\x1eO\n\x1e1\n"
-    assert not memory.is_empty()
-    memory.rewind()
-    again = memory.next_batch()
-    assert again is not None
-    assert again.data == b"\x1eO\n\x1eO\n\x1e1\n"
-    memory.acked(again)
-    memory.acked(again)
-    assert memory.is_empty()
-    assert memory.bytes == 0
-    memory.give_up()
-    memory.close()
-    assert not memory.append(b"x")
-
-
-def test_memory_is_bounded(monkeypatch: Any) -> None:
-    from z4j_agent.spool import memory as memory_module
-
-    memory = MemorySpool(lambda: b"\x1eO\n")
-    assert not memory.append(b"x" * (MAX_DATAGRAM + 1))
-    for n in range(20_000):
-        if not memory.append(b"%d" % n * 200):
-            break
-    else:
-        pytest.fail("a pair that is never read cannot take everything")
-    assert memory.take_dropped() == 2
-    monkeypatch.setattr(memory_module, "KEEP_BYTES", 1_000)
-    memory._receive()
-    memory.tidy()
-    assert memory.bytes <= 1_000
-    assert memory.dropped == memory.dropped_total - 2 > 0
-    memory._waiting.clear()
-    memory._waiting.extend([b"a" * 200_000, b"b" * 200_000])
-    first = memory.next_batch()
-    assert first is not None
-    assert len(first.data) == 200_000
-    memory.close()
-
-
-def test_memory_across_a_fork() -> None:
-    memory = MemorySpool(lambda: b"\x1eO\n")
-    if (pid := os.fork()) == 0:
-        memory.after_fork_in_child()
-        is_right = memory.append(b"\x1echild\n") and memory.is_empty() and memory.next_batch() is None
-        memory.new_segment()  # a producer's child that dials in itself reads for itself
-        memory.append(b"\x1eown\n")
-        batch = memory.next_batch()
-        is_right = is_right and batch is not None and batch.data == b"\x1eO\n\x1eown\n"
-        os._exit(0 if is_right else 1)
-    assert os.waitpid(pid, 0)[1] == 0
-    batch = memory.next_batch()
-    assert batch is not None
-    assert batch.data == b"\x1echild\n"
-    memory.close()
-
-
 def test_without_any_folder_events_still_arrive(gateway: Any, make_settings: Make, monkeypatch: Any, until: Any) -> None:
     def unusable(folder: Path) -> None:
         raise SpoolUnusable("read-only")
@@ -353,44 +286,6 @@ def test_without_any_folder_events_still_arrive(gateway: Any, make_settings: Mak
     assert any("in memory" in sentence for sentence in gateway.hellos[0]["notes"])
     gateway.command("c1", "cancel_task", task_id="t")
     until(lambda: gateway.answers("c1") == ["accepted", "unsupported"])
-
-
-# -- records -----------------------------------------------------------------------------------------------------------
-END = {"started_at": 1, "runtime": None, "reason": "r", "error": 'e"\n'}
-MADE = {
-    "enqueued": records.enqueued(*HEAD, eta=9, meta=records.meta({"parent_id": "p", "eager": False, "priority": 0})),
-    "received": records.received(*HEAD),
-    "started": records.started(*HEAD),
-    "succeeded": records.succeeded(*HEAD, received_at=None, started_at=1, runtime=2, result="é"),
-    "failed": records.failed(*HEAD, received_at=1, error_type="E", traceback="t", **END),  # type: ignore[arg-type]
-    "retried": records.retried(*HEAD, eta=3, error_type="E", traceback="t", **END),  # type: ignore[arg-type]
-    "cancelled": records.cancelled(*HEAD, **END),  # type: ignore[arg-type]
-    "expired": records.expired(*HEAD),
-    "rejected": records.rejected(*HEAD, **END),  # type: ignore[arg-type]
-    "lost": records.lost(*HEAD, reason="child_killed"),
-    "payload": records.payload(*HEAD, rank=2, args="[]", is_masked=True, original=("k", b"x"), original_state="sealed"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", MADE)
-def test_records_have_the_layout_of_the_wire(kind: str) -> None:
-    [found] = decoded(MADE[kind])
-    assert MADE[kind].startswith(wire.RECORD_START)
-    assert MADE[kind].endswith(wire.RECORD_END)
-    assert found[:8] == [kind, *HEAD]
-    assert len(found) == 8 + len(wire.TASK_RECORDS[kind])
-    assert MADE[kind] == wire.encode_record(found)
-
-
-def test_meta_leaves_out_what_is_empty() -> None:
-    assert records.meta({"a": None, "b": "", "c": False}) == "null"
-    assert json.loads(records.meta({"a": 0, "b": True})) == {"a": 0, "b": True}
-
-
-def test_batches_carry_their_number() -> None:
-    assert wire.unpack_batch(wire.pack_batch(3, b"x")) == (3, b"x")
-    with pytest.raises(ValueError, match="eight bytes"):
-        wire.unpack_batch(b"short")
 
 
 # -- small ones --------------------------------------------------------------------------------------------------------

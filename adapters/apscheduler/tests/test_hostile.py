@@ -13,7 +13,7 @@ from test_schedules import MoreHarness
 
 from z4j_agent.capture.originals import prove_name
 from z4j_agent.conformance import Gateway, wait_for
-from z4j_agent.conformance.hostile import FUNCTIONS, KEY, SETTLED_S
+from z4j_agent.conformance.hostile_server import FUNCTIONS, KEY, SETTLED_S
 from z4j_agent.conformance.scheduling import CHANGE_S, ScheduleContract, ScheduleHarness
 from z4j_agent.contract.scheduler import ACTIONS
 from z4j_agent.settings import SealKey

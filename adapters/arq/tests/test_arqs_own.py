@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 import redis
 
+from z4j_agent.conformance.assertions import ENDS
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.reading import ENDS
 from z4j_arq.messages import job_id_of, life_of, task_id_of
 
 HERE = Path(__file__).resolve().parent

@@ -13,8 +13,8 @@ from arq.jobs import serialize_job
 from test_conformance import ArqHarness
 
 from z4j_agent.conformance import Gateway, Harness, HostileServerContract
-from z4j_agent.conformance.hostile import KEY, WITH_ORIGINAL, Attempt, sealed_before
-from z4j_agent.conformance.operating import new_id
+from z4j_agent.conformance.hostile_server import KEY, WITH_ORIGINAL, Attempt, sealed_before
+from z4j_agent.conformance.operations import new_id
 
 KEYS = ("arq:abort", "arq:job:x", "arq:result:x", "arq:in-progress:x", "arq:queue", "elsewhere")
 

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
 
-WORDS = ("contract", "examples", "failures", "installing", "operate", "operating", "reading", "scheduling")
+WORDS = ("contract", "examples", "failures", "installation", "operations", "assertions", "scheduling")
 pytest.register_assert_rewrite(*(f"z4j_agent.conformance.{name}" for name in WORDS))
 
 RARE = ("signed", "pickle", "protocol-1", "namespaced", "own-backend", "threads", "green")

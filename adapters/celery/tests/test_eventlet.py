@@ -12,8 +12,8 @@ import pytest
 from test_conformance import SoloHarness
 
 from z4j_agent.conformance import wait_for
+from z4j_agent.conformance.assertions import ended, worker_link
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.reading import ended, worker_link
 
 SECONDS = 3.0
 

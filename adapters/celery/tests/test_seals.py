@@ -13,10 +13,10 @@ from test_operate import OneHarness
 
 from z4j_agent.capture.originals import Binding, close_original
 from z4j_agent.conformance import Harness, wait_for
+from z4j_agent.conformance.assertions import ended, worker_link
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.hostile import KEY, WITH_ORIGINAL, Attempt
-from z4j_agent.conformance.operating import Operating, new_id
-from z4j_agent.conformance.reading import ended, worker_link
+from z4j_agent.conformance.hostile_server import KEY, WITH_ORIGINAL, Attempt
+from z4j_agent.conformance.operations import OperationsBase, new_id
 
 CONTROLS = (
     ("celery.pidbox", ""), ("reply.celery.pidbox", "x"), ("", "w1@test.celery.pidbox"), ("celeryev", "task.x"), ("", "celeryev.0"),
@@ -32,7 +32,7 @@ def old_seal(data: dict[str, Any], task_id: str) -> str:
     return base64.b64encode(b"\x02" + nonce + AESGCM(KEY.secret).encrypt(nonce, packed, f"celery\0{task_id}".encode())).decode()
 
 
-class TestSeals(Operating):
+class TestSeals(OperationsBase):
     harness_class = OneHarness
 
     def attempts(self, running: Harness, gateway: Gateway, command: str) -> Iterator[Attempt]:

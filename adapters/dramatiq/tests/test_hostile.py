@@ -14,8 +14,8 @@ from test_conformance import DramatiqHarness
 
 from z4j_agent.conformance import Harness, HostileServerContract
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.hostile import KEY, Attempt
-from z4j_agent.conformance.operating import new_id
+from z4j_agent.conformance.hostile_server import KEY, Attempt
+from z4j_agent.conformance.operations import new_id
 
 EVIL: dict[str, Any] = {"queue_name": "work", "actor_name": "os.system", "args": ["{command}"], "kwargs": {}, "options": {}}
 

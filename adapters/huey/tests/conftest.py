@@ -11,6 +11,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module se
 pytest.register_assert_rewrite(
     *(
         f"z4j_agent.conformance.{name}"
-        for name in ("contract", "examples", "failures", "installing", "operate", "operating", "reading", "scheduling")
+        for name in ("contract", "examples", "failures", "installation", "operations", "assertions", "scheduling")
     )
 )

@@ -12,9 +12,9 @@ from huey.registry import Message
 from test_conformance import HueyHarness
 
 from z4j_agent.conformance import Gateway, Harness, HostileServerContract
-from z4j_agent.conformance.hostile import KEY, WITH_ORIGINAL, Attempt, sealed_before
-from z4j_agent.conformance.operating import new_id
-from z4j_agent.conformance.reading import ended
+from z4j_agent.conformance.assertions import ended
+from z4j_agent.conformance.hostile_server import KEY, WITH_ORIGINAL, Attempt, sealed_before
+from z4j_agent.conformance.operations import new_id
 
 
 class TestHostile(HostileServerContract):

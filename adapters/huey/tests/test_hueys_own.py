@@ -17,9 +17,9 @@ import pytest
 from huey.api import Huey, Task
 from huey.utils import FileLock
 
+from z4j_agent.conformance.assertions import ENDS, ask_retry, final_answer, payload_of, worker_link
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.reading import ENDS, ask_retry, final_answer, payload_of, worker_link
 from z4j_huey.adapter import HueyAdapter
 
 HERE = Path(__file__).resolve().parent

@@ -14,9 +14,9 @@ import pytest
 
 import z4j_agent
 import z4j_huey
+from z4j_agent.conformance.assertions import ENDS, worker_link
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.reading import ENDS, worker_link
 
 HAS_RATE_LIMIT = hasattr(engine.api.Huey, "rate_limit")
 APP = """

@@ -14,10 +14,10 @@ from test_conformance import RqHarness
 
 from z4j_agent.capture.originals import prove_name
 from z4j_agent.conformance import Harness, HostileServerContract, wait_for
+from z4j_agent.conformance.assertions import ended, final_answer, worker_link
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.hostile import KEY, Attempt
-from z4j_agent.conformance.operating import new_id
-from z4j_agent.conformance.reading import ended, final_answer, worker_link
+from z4j_agent.conformance.hostile_server import KEY, Attempt
+from z4j_agent.conformance.operations import new_id
 
 
 class TestHostile(HostileServerContract):

@@ -18,9 +18,9 @@ from test_schedules import CronHarness, RqScheduleHarness, SchedulerHarness
 
 from z4j_agent.capture.originals import prove_name
 from z4j_agent.conformance import wait_for
+from z4j_agent.conformance.assertions import final_answer
 from z4j_agent.conformance.gateway import Gateway, Link
-from z4j_agent.conformance.hostile import FUNCTIONS, KEY
-from z4j_agent.conformance.reading import final_answer
+from z4j_agent.conformance.hostile_server import FUNCTIONS, KEY
 
 
 @pytest.fixture

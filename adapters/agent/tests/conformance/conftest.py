@@ -3,4 +3,4 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.reading")
+pytest.register_assert_rewrite("z4j_agent.conformance.contract", "z4j_agent.conformance.assertions")

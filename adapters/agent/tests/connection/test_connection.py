@@ -20,6 +20,7 @@ import z4j_agent
 from z4j_agent import wire
 from z4j_agent.agent import Agent
 from z4j_agent.connection import connection as module
+from z4j_agent.connection import reports
 from z4j_agent.connection.tls import PinMismatch, make_context
 from z4j_agent.contract.adapter import Adapter, Capability, QueueInfo, RunningTask, TaskInfo, WorkerInfo
 from z4j_agent.wire import records
@@ -52,7 +53,7 @@ class Fake(Adapter):
     def list_tasks(self) -> list[TaskInfo]:
         if self.error:
             raise self.error
-        return [TaskInfo(f"shop.ship{n}", "(order)", self.doc) for n in range(module.MAX_TASKS + 5)]
+        return [TaskInfo(f"shop.ship{n}", "(order)", self.doc) for n in range(reports.MAX_TASKS + 5)]
 
     def list_queues(self) -> list[QueueInfo]:
         return [QueueInfo("q" * 300, 3)]
@@ -130,7 +131,7 @@ def test_hello_events_and_goodbye(gateway: Any, start: Any, until: Until) -> Non
     assert [origin[2 + 1]["role"] for origin in origins] == ["producer", "worker"]
     until(lambda: gateway.said("discovery"))
     [found] = gateway.said("discovery")
-    assert len(found["tasks"]) == module.MAX_TASKS
+    assert len(found["tasks"]) == reports.MAX_TASKS
     [[*queue, proof, broker]] = found["queues"]
     assert (queue, broker) == (["q" * 255, 3, None, None, None, None], "")
     assert proof.startswith(f"{hello['seal_key']}."), "the proof that this application uses the queue"

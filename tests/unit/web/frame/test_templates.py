@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.frame import operating, scheduling
+from tests.unit.web.frame import access, operating, scheduling
 from z4j import resources
 from z4j.operations.commands import AvailableAction
 from z4j.rules.audit.checkpoints import Checkpoint
 from z4j.rules.audit.entries import AuditRow
-from z4j.store.access.tokens import TokenRow
 from z4j.store.fleet.agents import AgentRow
-from z4j.store.fleet.apps import AppRow
 from z4j.store.fleet.gaps import FaultRow, GapRow, RefusedRow
 from z4j.store.fleet.queues import QueueRow
 from z4j.store.fleet.workers import WorkerRow
@@ -24,17 +22,12 @@ from z4j.store.names.name_limits import CAUSE
 from z4j.store.operations.commands import CommandRow
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.tasks import Link, SameId, TaskRow
-from z4j.web.auth.account import AccountPage, qr_code
-from z4j.web.auth.auth_pages import AuthPage
 from z4j.web.frame import tracebacks
 from z4j.web.frame.render import Choice, ChoiceGroup, ErrorPage, Notice, Number, RailItem, Shell, to_html
 from z4j.web.frame.strip import StripRegion
 from z4j.web.pages.changes import AuditLine, AuditPage, CommandsPage
 from z4j.web.pages.patterns import TRACE, make_page
 from z4j.web.pages.queues import list as queue_list
-from z4j.web.pages.settings.access import Person, SettingsPage
-from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine
-from z4j.web.pages.settings.connect import Connect
 from z4j.web.pages.tasks import detail as task_detail
 from z4j.web.pages.tasks import list as task_list
 from z4j.web.pages.tasks.actions import Action, Field
@@ -238,22 +231,6 @@ def detail(**changes: Any) -> task_detail.DetailPage:
     return dataclasses.replace(made, **changes)
 
 
-APPLIANCE = AppliancePage(
-    SHELL, 30, 10.0,
-    (
-        DutyLine(EVIL, "failing", None, NOW, None, NOW, 3, EVIL), DutyLine("retention", "stalled", 1.0, NOW, NOW, None, 0, ""),
-        DutyLine("due tasks", "ok", 1.0, NOW, NOW, None, 0, ""),
-    ),
-    9_000_000_000, 1_000_000, NOW, 12_000, 9.3, EVIL, (PartLine(EVIL, "tasks", 8_000_000_000, 80),),
-)  # fmt: skip
-
-
-def settings(tab: str, **more: Any) -> SettingsPage:
-    return SettingsPage(shell=SHELL, tab=tab, may_change=True, days_kept=30, gigabytes_kept=10.0, **more)
-
-
-TOKEN = TokenRow(1, "api", EVIL, "z4k_abcd", "", "viewer", NOW, "ada", None, None, None)
-MADE = Connect(EVIL, "z4j+ws://z4a_x@127.0.0.1:7700", 1, False)
 AUDIT = AuditRow(1, NOW, EVIL, "admin", "retry_task", EVIL, "refused", "{}", "127.0.0.1", "k", b"m")
 WORKER_ROW = WorkerRow(EVIL, "shop", "production", "connected", AGENT, 2)
 WORKER = worker_list.line(WORKER_ROW)
@@ -284,13 +261,10 @@ BARE = dataclasses.replace(
 SIGNED = Checkpoint(3, 7, NOW, b"d" * 32, b"p" * 32, "k", b"s")
 
 
-def account(**more: Any) -> AccountPage:
-    return dataclasses.replace(AccountPage(SHELL, "account", 30, 10.0, has_tabs=True), **more)
-
-
 PAGES: tuple[tuple[str, str, Any], ...] = (
     *operating.pages(SHELL, EVIL, NOW, queue_list.line(QUEUE, NOW, is_paused=True), WORKER_ROW, COMMAND),
     *scheduling.pages(SHELL, EVIL, NOW),
+    *access.pages(SHELL, EVIL, NOW),
     ("tasks", "tasks/list.html", TASKS),
     ("tasks region", "tasks/_region.html", task_list.TasksRegion(region())),
     ("tasks new", "tasks/list.html", dataclasses.replace(TASKS, region=region(lines=(), is_new=True, has_app=False))),
@@ -365,49 +339,6 @@ PAGES: tuple[tuple[str, str, Any], ...] = (
     ("changes none", "changes/list.html", CommandsPage(SHELL, (), "", "/changes", False)),
     ("audit", "changes/audit.html", AuditPage(SHELL, (AuditLine(AUDIT, EVIL),), "/changes/audit?before=1", EVIL, EVIL, SIGNED)),
     ("audit none", "changes/audit.html", AuditPage(SHELL, (), "")),
-    ("apps", "settings/apps.html", settings("apps", apps=(AppRow(1, EVIL, NOW, "", 2),), made=MADE)),
-    ("apps none", "settings/apps.html", settings("apps", made=dataclasses.replace(MADE, has_seal_key=True))),
-    (
-        "tokens",
-        "settings/tokens.html",
-        settings(
-            "tokens",
-            secret=EVIL,
-            tokens=(
-                TOKEN,
-                dataclasses.replace(TOKEN, revoked_at=NOW),
-                dataclasses.replace(TOKEN, expires_at=NOW, kind="agent", app=EVIL),
-            ),
-        ),
-    ),
-    ("tokens none", "settings/tokens.html", settings("tokens")),
-    (
-        "users",
-        "settings/users.html",
-        settings(
-            "users",
-            people=(
-                Person(1, EVIL, "admin", NOW, None, True),
-                Person(2, EVIL, "viewer", NOW, NOW, False),
-                Person(3, "c", "viewer", NOW, None, False),
-            ),
-        ),
-    ),
-    ("appliance", "settings/appliance.html", APPLIANCE),
-    (
-        "appliance at its start",
-        "settings/appliance.html",
-        dataclasses.replace(
-            APPLIANCE, why_not_held="", parts=(), oldest_at=None, duties=(DutyLine(EVIL, "waiting", 5, None, None, None, 0, ""),)
-        ),
-    ),
-    ("account", "auth/account.html", account()),
-    ("account enrolling", "auth/account.html", account(has_tabs=False, secret=EVIL, qr=qr_code("otpauth://x"), error=EVIL)),
-    ("account on", "auth/account.html", account(on_since=NOW, codes_left=3, codes=(EVIL, "b"))),
-    ("login code", "auth/totp.html", AuthPage("dark", "Enter your code", EVIL, EVIL, code=EVIL, back=EVIL)),
-    ("login", "auth/login.html", AuthPage("dark", "Sign in", EVIL, EVIL, EVIL, back=EVIL)),
-    ("setup", "auth/setup.html", AuthPage("light", "Make the first administrator", code=EVIL)),
-    ("setup used up", "auth/setup.html", AuthPage("system", "Make the first administrator", EVIL, is_usable=False)),
     ("error", "error.html", ErrorPage("dark", "Not found", 404, EVIL, EVIL, "abc")),
     ("patterns", "patterns.html", make_page(SHELL)),
     ("strip", "_strip.html", StripRegion(SHELL.strip)),

@@ -7,14 +7,14 @@
     class TestMyEngine(AdapterContract):
         harness_class = MyHarness
 
-What operators may ask is proved by `OperateContract` in the same way, what must become of it where it cannot be done by
-`FailuresContract`, what a server that was taken over must not achieve by `HostileServerContract`, what `install` and `uninstall` must
-leave behind by `ReportingInstallContract`, that an engine's own example does not notice by `ExampleContract`, and the adapter of a
-scheduler by `ScheduleContract`.
+`OperateContract` proves what operators may request, in the same way. `FailuresContract` proves the result of a command that cannot be
+executed, `HostileServerContract` what a compromised server must not achieve, `ReportingInstallContract` that `uninstall` removes
+everything that `install` added, `ExampleContract` that an engine's own example behaves the same with z4j, and `ScheduleContract` the
+adapter of a scheduler.
 
 A declared capability must work; an undeclared one must be answered with `unsupported`. Nothing is skipped. In the conftest, let
-`pytest.register_assert_rewrite` rewrite `z4j_agent.conformance.contract`, `….operate`, `….failures`, `….installing` and `….reading`, so
-that failures print their values.
+`pytest.register_assert_rewrite` rewrite `z4j_agent.conformance.contract`, `….operations`, `….failures`, `….installation` and
+`….assertions`, so that failures print their values.
 """
 
 from z4j_agent.conformance.contract import AdapterContract
@@ -22,9 +22,9 @@ from z4j_agent.conformance.examples import ExampleContract
 from z4j_agent.conformance.failures import FailuresContract
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, Outcome, wait_for
-from z4j_agent.conformance.hostile import HostileServerContract
-from z4j_agent.conformance.installing import InstallContract, ReportingInstallContract
-from z4j_agent.conformance.operate import OperateContract
+from z4j_agent.conformance.hostile_server import HostileServerContract
+from z4j_agent.conformance.installation import InstallContract, ReportingInstallContract
+from z4j_agent.conformance.operations import OperateContract
 from z4j_agent.conformance.scheduling import ScheduleContract, ScheduleHarness
 
 __all__ = [

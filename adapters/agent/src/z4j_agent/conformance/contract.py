@@ -18,10 +18,7 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent import wire
-from z4j_agent.conformance.gateway import Gateway, Record
-from z4j_agent.conformance.harness import BASIC, Harness, wait_for
-from z4j_agent.conformance.limits import Limits
-from z4j_agent.conformance.reading import (
+from z4j_agent.conformance.assertions import (
     ENDS,
     ask_retry,
     check_outcome,
@@ -36,10 +33,13 @@ from z4j_agent.conformance.reading import (
     spooled,
     worker_link,
 )
+from z4j_agent.conformance.gateway import Gateway, Record
+from z4j_agent.conformance.harness import BASIC, Harness, wait_for
+from z4j_agent.conformance.resource_limits import ResourceLimits
 from z4j_agent.contract.adapter import ACTION_LEVEL
 
 
-class AdapterContract(Limits):
+class AdapterContract(ResourceLimits):
     """Subclass it with a `harness_class`; the name must begin with `Test`."""
 
     harness_class: ClassVar[type[Harness]]

@@ -8,15 +8,15 @@ import os
 import signal
 import time
 
+from z4j_agent.conformance.assertions import final_answer, is_declared, payload_of, worker_link
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.operating import Operating, end_of, new_id, started
-from z4j_agent.conformance.reading import final_answer, is_declared, payload_of, worker_link
+from z4j_agent.conformance.operations import OperationsBase, end_of, new_id, started
 
 REPEATED_S = 2.0
 
 
-class FailuresContract(Operating):
+class FailuresContract(OperationsBase):
     """Subclass it with a `harness_class`; the name must begin with `Test`."""
 
     def test_a_task_that_runs_keeps_its_place(self, gateway: Gateway, running: Harness) -> None:

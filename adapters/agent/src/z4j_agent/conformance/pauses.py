@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import pytest
 
 import z4j_agent
-from z4j_agent.conformance.brokers import BOTH, OwnGateway, TwoBrokers
+from z4j_agent.conformance.assertions import final_answer
 from z4j_agent.conformance.gateway import Gateway, Link
 from z4j_agent.conformance.harness import wait_for
-from z4j_agent.conformance.operating import HELD_S
-from z4j_agent.conformance.reading import final_answer
+from z4j_agent.conformance.operations import HELD_S
+from z4j_agent.conformance.two_brokers import BOTH, OwnGateway, TwoBrokers
 
 PATIENCE_S = 60
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's thread: one WebSocket to the gateway, kept up for the life of the process.
+"""The agent's thread: one WebSocket to the gateway, opened again whenever it closes, until the process ends.
 
-It ships the spool if nobody else does, carries out commands, and tells what runs here. Losing the server changes nothing for the
-host: the spool goes on, and what is not acked is sent again. `websockets` and TLS are imported here, in the thread, on first use.
+It sends the contents of the spool if no other process does, executes commands, and reports running tasks. Losing the server changes
+nothing for the application: events are stored in the spool, and those without an acknowledgement are sent again. `websockets` and TLS are
+imported here, in the thread, on first use.
 """
 
 from __future__ import annotations
@@ -12,21 +13,18 @@ import os
 import random
 import sys
 import time
-from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from z4j_agent import wire
 from z4j_agent.capture.broker import brokers_of
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.capture.import_locks import forget_imports_of, import_ahead, importing_thread
-from z4j_agent.capture.originals import prove_name
-from z4j_agent.commands.authority import is_known, queue_of
 from z4j_agent.commands.commands import Commands
 from z4j_agent.commands.schedule_sync import Scheduling
 from z4j_agent.connection.audit_witness import Witness
 from z4j_agent.connection.dial import dial
 from z4j_agent.connection.poll_lease import PollLease
-from z4j_agent.contract.adapter import QueueInfo
+from z4j_agent.connection.reports import Reports
 from z4j_agent.contract.scheduler import capabilities
 from z4j_agent.doctor.checks import notes_of
 from z4j_agent.runtime.log import log
@@ -36,34 +34,30 @@ from z4j_agent.wire.redaction import RULES, redact_answer
 from z4j_agent.wire.session import Acked, Command, Refusal, Session, State, Welcomed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from websockets.sync.client import ClientConnection
 
     from z4j_agent.connection.owner import Owner
-    from z4j_agent.contract.adapter import TaskInfo
+    from z4j_agent.contract.adapter import Adapter
     from z4j_agent.spool.shipper import Batch
 
 POLL_MIN_S, POLL_MAX_S = 0.2, 0.5
-"""How often the spool is looked at. Every look takes the interpreter from the host a few dozen times; a page shows two a second."""
+"""How often the spool is read. Each read takes the interpreter lock from the application a few dozen times. Pages update twice a second."""
 OFFERED_EVERY_S = 0.05
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 REFUSED_BACKOFF_S = (60.0, 300.0)
-"""A token that was refused will be refused again; asking every second would only hide it in a log."""
+"""A refused token will be refused again; a try every second would only flood the log."""
 STABLE_AFTER_S = 5.0
-"""A connection that ends sooner counts as a failed one: a server that welcomes and closes is not asked ten times a second."""
+"""A connection that ends sooner counts as failed: a server that accepts and closes is not called ten times a second."""
 RENEW_S = 0.1
-"""A process that has become a worker says so at once, on a new connection."""
+"""Pause before the new connection of a process that has become a worker."""
 DISCOVERY_EVERY_S = 60.0
 QUEUES_EVERY_S = 5.0
 SCHEDULES_EVERY_S = 0.5
-"""How often a scheduler is asked whether it is time to list its entries; each says how often that is."""
-MAX_TASKS, MAX_QUEUES, MAX_RUNNING = 2_000, 500, 1_000
-"""Items of one discovery or heartbeat: a frame has a size limit, and a page would not list more either."""
+"""How often each scheduler is checked for a due list of its entries; `Scheduler.list_every_s` is the time between two lists."""
 
 
 class Connection:
-    """Owns the thread and the socket. Every method but `_run` and what it calls may be called from any thread."""
+    """Owns the thread and the socket. Every method except `_run` and its callees may be called from any thread."""
 
     def __init__(self, agent: Owner) -> None:
         self._agent = agent
@@ -82,13 +76,13 @@ class Connection:
         self._socket: ClientConnection | None = None
         self._pause = 0.0
         self._opened_at = 0.0
-        self._boot_said = ""
+        self._sent_boot = ""
         self.state = "not connected yet"
         """One sentence for the log and the doctor."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has welcomed this process and the connection stands."""
+        """Whether the server has accepted this process and the connection is open."""
         return self._opened_at > 0
 
     def start(self) -> None:
@@ -135,7 +129,7 @@ class Connection:
             self._stopped = True
 
     def _wait(self, seconds: float) -> None:
-        """Offered work goes on while there is no server."""
+        """Waits, and runs offered work meanwhile."""
         ends = ticks() + seconds
         tidied_at = 0.0
         while not self._stopping and (left := ends - ticks()) > 0:
@@ -150,7 +144,7 @@ class Connection:
             self._agent.shipper.tidy()
 
     def _connect_once(self) -> float:
-        """One connection from handshake to its end. Returns the seconds it was open."""
+        """Opens one connection and returns when it has ended, with the seconds it was open."""
         session = Session()
         try:
             with self._open() as socket:
@@ -168,7 +162,7 @@ class Connection:
         return ticks() - opened_at if opened_at else 0.0
 
     def _failed(self, error: Exception) -> None:
-        """What an ended connection means: an absent server is ordinary, a refusal or a foreign server is not."""
+        """Logs or counts the end of a connection: an absent server is ordinary, a refusal or an unverified server is not."""
         before, self.state = self.state, f"not connected: {type(error).__name__}"
         close = getattr(error, "rcvd", None)  # of ConnectionClosed
         status = getattr(getattr(error, "response", None), "status_code", None)  # of InvalidStatus
@@ -189,7 +183,7 @@ class Connection:
 
     def _hello(self) -> dict[str, Any]:
         agent, settings = self._agent, self._agent.settings
-        self._boot_said = agent.boot
+        self._sent_boot = agent.boot
         return {
             "agent_version": agent_version(),
             "boot": agent.boot,
@@ -227,7 +221,7 @@ class Connection:
         }
 
     def refused(self, refusal: Refusal) -> None:
-        """The server said why it closes."""
+        """Stores and logs the reason for which the server closes the connection."""
         self.state = f"refused: {refusal.message}"
         if refusal.code in (wire.BAD_TOKEN, wire.FORBIDDEN, wire.BAD_PROTOCOL, wire.TOO_MANY):
             self._pause = random.uniform(*REFUSED_BACKOFF_S)  # noqa: S311 -- jitter, no secret
@@ -238,7 +232,7 @@ class Connection:
 
     def is_outdated(self) -> bool:
         """Whether this process has become something else since its hello: a worker, or another one."""
-        return self._agent.boot != self._boot_said
+        return self._agent.boot != self._sent_boot
 
     def reconnect_soon(self) -> None:
         self._pause = RENEW_S
@@ -247,14 +241,14 @@ class Connection:
         self._opened_at, self.state = ticks(), "connected"
 
     def witness(self, head: dict[str, Any] | None) -> None:
-        """The server shows the end of its audit log, which must extend what it has shown before."""
+        """Checks that the server's audit log, of which `head` is the last row, extends the log that the server has shown before."""
         if wrong := self._witness.see(head):
             faults.tell(
                 "audit head", wrong, f"the audit log of the z4j server was truncated or rewritten: {wrong}; inform its administrator"
             )
 
-    def kept_head(self) -> dict[str, Any]:
-        """What a heartbeat says of the audit log: the head kept here, for the server to find in its log."""
+    def audit_head(self) -> dict[str, Any]:
+        """The field of a heartbeat with the audit head that is stored in the spool folder; the server looks for it in its log."""
         return self._witness.in_frame()
 
     def take_wake(self) -> bool:
@@ -271,7 +265,7 @@ class Connection:
 
 
 class _Exchange:
-    """What happens between welcome and goodbye on one connection."""
+    """Sends and receives the frames of one connection, from the hello to the goodbye."""
 
     def __init__(self, connection: Connection, agent: Owner, commands: Commands, session: Session, socket: ClientConnection) -> None:
         self._connection = connection
@@ -283,14 +277,14 @@ class _Exchange:
         self._heartbeat_s = 5.0
         self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0, "schedules": 0.0}
         self._poll_s = POLL_MIN_S
-        self._turns = connection.turns
+        self._reports = Reports(agent, connection.turns)
         self._offered_until = 0.0
-        """Until when more work is expected to be offered: it is not on disk yet, so it is looked for more often."""
-        self._is_held_back = False
+        """Time until which more offered work is expected. Offered work is not on disk yet, so the queue is read more often until then."""
+        self._is_window_full = False
         """Whether the window closed before the spool was empty."""
 
     def run(self) -> None:
-        """Until the connection ends or the process does. Raises what the socket raises."""
+        """Returns when the connection or the process ends. Raises the exceptions of the socket."""
         while not self._connection.is_stopping():
             self._listen()
             if self._session.state is State.CLOSED:
@@ -305,7 +299,7 @@ class _Exchange:
                 did = self._ship() or did
                 self._poll_s = POLL_MIN_S if did else min(POLL_MAX_S, self._poll_s * 2)
                 self._next["scan"] = now + self._poll_s
-            self._tell(now)
+            self._report(now)
             if self._connection.is_outdated():
                 self._connection.reconnect_soon()
                 break
@@ -336,7 +330,7 @@ class _Exchange:
                     self._connection.witness(head)
                 for number in [number for number in self._sent if number <= seq]:
                     self._agent.shipper.acked(self._sent.pop(number))
-                if self._is_held_back:
+                if self._is_window_full:
                     self._next["scan"] = 0.0
             case Command() as command:
                 self._commands.handle(command, time.time_ns() // 1000)
@@ -364,15 +358,15 @@ class _Exchange:
             seq, frame = self._session.send_batch(batch.data)
             self._sent[seq] = batch
             self._socket.send(frame)
-        self._is_held_back = not self._session.may_send_batch
+        self._is_window_full = not self._session.may_send_batch
         return did
 
-    def _tell(self, now: float) -> None:
+    def _report(self, now: float) -> None:
         if now >= self._next["discovery"]:
             self._next["discovery"] = now + DISCOVERY_EVERY_S
             self._next["queues"] = now + QUEUES_EVERY_S
             for adapter in self._agent.adapters:
-                self._guarded_discovery(adapter)
+                self._send_discovery(adapter)
         if now >= self._next["schedules"]:
             for facts in self._connection.scheduling.frames(now):
                 self._send_schedules(facts)
@@ -385,40 +379,17 @@ class _Exchange:
             if self._agent.shipper.is_holder:
                 self._agent.shipper.tidy()
 
-    def _guarded_discovery(self, adapter: Any) -> None:
-        found: dict[str, Any] = {"engine": adapter.engine, "tasks": [], "queues": [], "worker": None}
-        asked: tuple[tuple[str, Any, int, str], ...] = (
-            ("tasks", adapter.list_tasks, MAX_TASKS, adapter.engine),
-            ("queues", adapter.list_queues, MAX_QUEUES, queue_of(adapter.engine)),
-        )
-        for key, ask, limit, of in asked:
-            try:
-                items = ask()[:limit]
-                proofs = [self._proof(of, item.name) if is_known(adapter, key, item.name) else "" for item in items]
-                found[key] = [_with_proof(item, proof) for item, proof in zip(items, proofs, strict=True)]
-            except Exception as error:
-                let_through(error)
-                faults.report(f"discovery of {key} in {adapter.engine}", error)
-        try:
-            worker = adapter.worker()
-            found["worker"] = redact_answer(asdict(worker)) if worker is not None else None
-        except Exception as error:
-            let_through(error)
-            faults.report(f"discovery of the worker in {adapter.engine}", error)
-        found["brokers"] = brokers_of(adapter, self._agent.fingerprints)
+    def _send_discovery(self, adapter: Adapter) -> None:
+        """A list that fills half a frame is sent without the signatures and documentation of its tasks."""
+        found = self._reports.discovery(adapter)
         frame = self._session.send_discovery(found)
         if len(frame) > wire.MAX_FRAME // 2:
             found["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in found["tasks"]]
             frame = self._session.send_discovery(found)
         self._socket.send(frame)
 
-    def _proof(self, engine: str, name: str) -> str:
-        """That this application knows the task or queue: the server may show it to a process that does not, and to nobody else's."""
-        key = self._agent.settings.seal_key
-        return prove_name(key, engine, name) if key is not None else ""
-
     def _send_schedules(self, facts: dict[str, Any]) -> None:
-        """As many entries as fit into a frame; a longer list says so."""
+        """Sends as many entries as fit into a frame; a shortened list has `is_cut`."""
         frame = self._session.send_schedules(facts)
         while len(frame) > wire.MAX_FRAME and facts["entries"]:
             facts = {**facts, "entries": facts["entries"][: len(facts["entries"]) // 2], "is_cut": True}
@@ -426,57 +397,14 @@ class _Exchange:
         self._socket.send(frame)
 
     def _heartbeat(self, now: float) -> dict[str, Any]:
-        """`running` is null when an engine could not be asked: an incomplete list would make the server call tasks lost."""
-        running: list[list[Any]] | None = []
-        queues: list[list[Any]] = []
         is_queue_time = self._agent.role == "worker" and now >= self._next["queues"]
         if is_queue_time:
             self._next["queues"] = now + QUEUES_EVERY_S
-        for adapter in self._agent.adapters:
-            found = self._asked(f"what runs in {adapter.engine}", adapter.list_running)
-            if found is None:
-                running = None
-            elif running is not None:
-                running += [[adapter.engine, *_clipped(astuple(task))] for task in found[:MAX_RUNNING]]
-            if is_queue_time and self._turns.take(adapter.engine, brokers_of(adapter, self._agent.fingerprints)):
-                waiting = self._asked(f"what waits in {adapter.engine}", adapter.list_queues) or []
-                queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in waiting[:MAX_QUEUES]]
-        facts = {
-            "at": time.time_ns() // 1000,
-            "running": running,
-            "spool_bytes": self._agent.shipper.bytes,
-            "dropped": self._agent.spool.dropped_total,
-            "faults": faults.total,
-            "shipper": self._agent.shipper.is_holder,
-        }
-        return facts | ({"queues": queues} if is_queue_time else {}) | self._connection.kept_head()
-
-    @staticmethod
-    def _asked(what: str, ask: Callable[[], list[Any]]) -> list[Any] | None:
-        """An adapter's answer, or None when it could not give one, which is counted."""
-        try:
-            return ask()
-        except Exception as error:
-            let_through(error)
-            faults.report(f"finding out {what}", error)
-            return None
-
-
-def _with_proof(item: TaskInfo | QueueInfo, proof: str) -> tuple[Any, ...]:
-    """A queue's broker stands behind the proof: servers read by position, and older ones know nothing of it."""
-    if isinstance(item, QueueInfo):
-        *facts, broker = _clipped(astuple(item))
-        return (*facts, proof, broker)
-    return (*_clipped(astuple(item)), proof)
-
-
-def _clipped(item: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Texts within what the protocol allows for a name."""
-    return tuple(value[:255] if isinstance(value, str) else value for value in item)
+        return self._reports.heartbeat(with_queues=is_queue_time) | self._connection.audit_head()
 
 
 def _is_tls_failure(error: Exception) -> bool:
-    """Whether the server's certificate was wrong; `ssl` is only there when TLS is spoken."""
+    """Whether the server's certificate failed verification. `ssl` is imported only when TLS is used."""
     ssl = sys.modules.get("ssl")
     return ssl is not None and isinstance(error, ssl.SSLCertVerificationError | _pin_mismatch())
 

@@ -20,10 +20,10 @@ from typing import Any, ClassVar, Final
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from z4j_agent.capture.originals import Binding, close_original
+from z4j_agent.conformance.assertions import ended, final_answer, payload_of, worker_link
 from z4j_agent.conformance.gateway import SEAL_KEY, Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.operating import Operating, new_id
-from z4j_agent.conformance.reading import ended, final_answer, payload_of, worker_link
+from z4j_agent.conformance.operations import OperationsBase, new_id
 from z4j_agent.contract.adapter import ACTION_LEVEL
 from z4j_agent.contract.scheduler import ACTIONS as SCHEDULE_ACTIONS
 from z4j_agent.settings import SealKey
@@ -45,7 +45,7 @@ class Attempt:
     checks: tuple[str, ...]
 
 
-class HostileServerContract(Operating):
+class HostileServerContract(OperationsBase):
     """Subclass it with a `harness_class`; add the engine's own attempts in `more_attempts`."""
 
     forged: ClassVar[tuple[dict[str, Any], ...]] = ()

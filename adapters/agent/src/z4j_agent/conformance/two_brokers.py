@@ -19,9 +19,9 @@ import pytest
 
 import z4j_agent
 from z4j_agent.capture.originals import Binding, close_original
+from z4j_agent.conformance.assertions import final_answer, payload_of
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_agent.conformance.reading import final_answer, payload_of
 
 BOTH = (0, 1)
 

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from z4j_agent.conformance.assertions import ended, spooled
 from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
-from z4j_agent.conformance.reading import ended, spooled
 
 SPOOL_MB = 3
 """Segments have one each: what was written last outlives the next look at the spool, whoever else fills it meanwhile."""
@@ -37,7 +37,7 @@ TRIES = 3
 """A disaster costs too much every time, a busy machine only now and then."""
 
 
-class Limits:
+class ResourceLimits:
     """Its fixtures are those of `AdapterContract`."""
 
     def test_a_full_spool_gives_up_the_oldest_and_says_so(self, alone: Harness, lonely_gateway: Gateway) -> None:

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The pages of sign-in, setup, the account and the settings, full and empty, for `test_templates`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from z4j.store.access.tokens import TokenRow
+from z4j.store.fleet.apps import AppRow
+from z4j.web.auth.account import AccountPage, qr_code
+from z4j.web.auth.auth_pages import AuthPage
+from z4j.web.frame.render import Shell
+from z4j.web.pages.settings.access import Person, SettingsPage
+from z4j.web.pages.settings.appliance import AppliancePage, DutyLine, PartLine
+from z4j.web.pages.settings.connect import Connect
+
+
+def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
+    appliance = AppliancePage(
+        shell, 30, 10.0,
+        (
+            DutyLine(evil, "failing", None, now, None, now, 3, evil), DutyLine("retention", "stalled", 1.0, now, now, None, 0, ""),
+            DutyLine("due tasks", "ok", 1.0, now, now, None, 0, ""),
+        ),
+        9_000_000_000, 1_000_000, now, 12_000, 9.3, evil, (PartLine(evil, "tasks", 8_000_000_000, 80),),
+    )  # fmt: skip
+    token = TokenRow(1, "api", evil, "z4k_abcd", "", "viewer", now, "ada", None, None, None)
+    made = Connect(evil, "z4j+ws://z4a_x@127.0.0.1:7700", 1, False)
+
+    def settings(tab: str, **more: Any) -> SettingsPage:
+        return SettingsPage(shell=shell, tab=tab, may_change=True, days_kept=30, gigabytes_kept=10.0, **more)
+
+    def account(**more: Any) -> AccountPage:
+        return dataclasses.replace(AccountPage(shell, "account", 30, 10.0, has_tabs=True), **more)
+
+    return [
+        ("apps", "settings/apps.html", settings("apps", apps=(AppRow(1, evil, now, "", 2),), made=made)),
+        ("apps none", "settings/apps.html", settings("apps", made=dataclasses.replace(made, has_seal_key=True))),
+        (
+            "tokens",
+            "settings/tokens.html",
+            settings(
+                "tokens",
+                secret=evil,
+                tokens=(
+                    token,
+                    dataclasses.replace(token, revoked_at=now),
+                    dataclasses.replace(token, expires_at=now, kind="agent", app=evil),
+                ),
+            ),
+        ),
+        ("tokens none", "settings/tokens.html", settings("tokens")),
+        (
+            "users",
+            "settings/users.html",
+            settings(
+                "users",
+                people=(
+                    Person(1, evil, "admin", now, None, True),
+                    Person(2, evil, "viewer", now, now, False),
+                    Person(3, "c", "viewer", now, None, False),
+                ),
+            ),
+        ),
+        ("appliance", "settings/appliance.html", appliance),
+        (
+            "appliance at its start",
+            "settings/appliance.html",
+            dataclasses.replace(
+                appliance, why_not_held="", parts=(), oldest_at=None, duties=(DutyLine(evil, "waiting", 5, None, None, None, 0, ""),)
+            ),
+        ),
+        ("account", "auth/account.html", account()),
+        ("account enrolling", "auth/account.html", account(has_tabs=False, secret=evil, qr=qr_code("otpauth://x"), error=evil)),
+        ("account on", "auth/account.html", account(on_since=now, codes_left=3, codes=(evil, "b"))),
+        ("login code", "auth/totp.html", AuthPage("dark", "Enter your code", evil, evil, code=evil, back=evil)),
+        ("login", "auth/login.html", AuthPage("dark", "Sign in", evil, evil, evil, back=evil)),
+        ("setup", "auth/setup.html", AuthPage("light", "Make the first administrator", code=evil)),
+        ("setup used up", "auth/setup.html", AuthPage("system", "Make the first administrator", evil, is_usable=False)),
+    ]
