@@ -12,8 +12,8 @@ import pytest
 from test_conformance import RqHarness
 
 from z4j_agent.conformance import FailuresContract, OperateContract, wait_for
+from z4j_agent.conformance.assertions import ENDS, final_answer, worker_link
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.reading import ENDS, final_answer, worker_link
 
 
 class OperateHarness(RqHarness):
