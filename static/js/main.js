@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-// What a page does beyond links and forms: keys, copying, ages that grow, the light that says whether news arrive.
-// Nothing here is needed to read or to act.
+// Additions to links and forms: keys, copying, relative times, the mark of the live connection.
+// Every page can be read and used without this script.
 
 const root = document.documentElement;
 root.classList.add("scripted");
 
-// -- ages: rewritten in place, so that a page left open does not lie -------------------------------------------------
+// -- relative times: updated in place, so that an open page remains correct -------------------------------------------------
 const THIN = "\u202f";
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -22,36 +22,36 @@ function age(at, now) {
   return at <= now ? `${span} ago` : `in ${span}`;
 }
 
-function growOld() {
+function updateAges() {
   if (document.hidden) return;
   const now = new Date();
-  for (const place of document.querySelectorAll("[data-ago]")) {
-    const text = age(new Date(place.dataset.ago || place.dateTime), now);
-    if (place.textContent !== text) place.textContent = text;
+  for (const time of document.querySelectorAll("[data-ago]")) {
+    const text = age(new Date(time.dataset.ago || time.dateTime), now);
+    if (time.textContent !== text) time.textContent = text;
   }
 }
-setInterval(growOld, 1000);
-document.addEventListener("visibilitychange", growOld);
+setInterval(updateAges, 1000);
+document.addEventListener("visibilitychange", updateAges);
 
 // -- the viewer's zone, so that pages can show times in it -----------------------------------------------------------
 const zone = encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || "");
 if (zone && !document.cookie.split("; ").includes(`z4j_zone=${zone}`)) document.cookie = `z4j_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
 
-// -- live: whether the stream of news is open; the dot of what runs moves only then ----------------------------------
+// -- live: whether the stream of updates is open; the dot of a running task moves only then ----------------------------------
 const air = document.querySelector("[data-air]");
-let heardAt = 0;
+let updatedAt = 0;
 
 function onAir(isOpen) {
   root.classList.toggle("live", isOpen && !document.hidden);
   if (!air) return;
   air.hidden = false;
-  air.title = isOpen ? "News arrive as they happen" : "No connection to the server; what stands here may be old";
-  air.querySelector("span").textContent = isOpen ? "live" : `stale since ${heardAt ? new Date(heardAt).toLocaleTimeString() : "now"}`;
+  air.title = isOpen ? "Connected: this page is updated live" : "No connection to the server: this page may be out of date";
+  air.querySelector("span").textContent = isOpen ? "live" : `stale since ${updatedAt ? new Date(updatedAt).toLocaleTimeString() : "now"}`;
   air.firstElementChild.className = isOpen ? "dot s-running" : "dot s-late";
 }
 
-document.addEventListener("htmx:sse:after:connection", () => { heardAt = Date.now(); onAir(true); });
-document.addEventListener("htmx:sse:before:message", () => { heardAt = Date.now(); onAir(true); });
+document.addEventListener("htmx:sse:after:connection", () => { updatedAt = Date.now(); onAir(true); });
+document.addEventListener("htmx:sse:before:message", () => { updatedAt = Date.now(); onAir(true); });
 document.addEventListener("htmx:sse:error", () => onAir(false));
 document.addEventListener("htmx:sse:close", () => onAir(false));
 addEventListener("offline", () => onAir(false));
@@ -67,7 +67,7 @@ document.addEventListener("click", async (event) => {
       button.dataset.done = "";
       setTimeout(() => delete button.dataset.done, 1200);
     } catch {
-      button.title = "The browser did not allow copying; select the text instead";
+      button.title = "The browser did not allow copying. Select the text instead.";
     }
   }
   for (const open of document.querySelectorAll("details.menu[open]")) if (!open.contains(event.target)) open.open = false;
@@ -77,7 +77,7 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// A seal key is joined to a new connection string here, and never leaves the browser.
+// A seal key is added to a new connection string here. It is not sent anywhere.
 document.addEventListener("input", (event) => {
   const field = event.target.closest("[data-seal-from]");
   if (!field) return;
@@ -88,7 +88,7 @@ document.addEventListener("input", (event) => {
   shown.nextElementSibling.dataset.copy = shown.textContent;
 });
 
-// -- keys: whatever shows a key carries it in data-key -----------------------------------------------------------------
+// -- keys: an element that shows a key has it in data-key -----------------------------------------------------------------
 let prefix = "";
 
 function rows() { return [...document.querySelectorAll("tbody .through")]; }
@@ -116,7 +116,7 @@ function ticked() {
   if (!bar) return;
   bar.hidden = !ids.length;
   bar.querySelector("[data-copy]").dataset.copy = ids.join("\n");
-  bar.querySelector("span").textContent = `${ids.length} ticked`;
+  bar.querySelector("span").textContent = `${ids.length} selected`;
 }
 
 document.addEventListener("change", (event) => { if (event.target.matches(".tick")) ticked(); });
@@ -145,7 +145,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// A sheet takes the focus when it opens.
+// A sheet is focused when it opens.
 document.addEventListener("toggle", (event) => {
   if (event.target.matches?.("details.drawer") && event.target.open) event.target.querySelector(".sheet textarea, .sheet input:not([type=hidden]), .sheet select, .sheet .btn:not([data-shut])")?.focus();
 }, true);

@@ -66,5 +66,5 @@ def test_an_open_page_of_a_task_shows_what_was_asked(site: Site) -> None:
     path = f"/tasks/{site.ids['failed']}"
     with site.page(path) as page, site.page(path) as other:
         other.get_by_role("button", name="Retry").click()
-        expect(other.locator(".notice")).to_contain_text("Retry asked")
+        expect(other.locator(".notice")).to_contain_text("Retry requested")
         expect(page.locator(".links").filter(has_text="Asked")).to_contain_text("retry by ada")

@@ -28,25 +28,25 @@ def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Pa
         assert page.locator("textarea[name='kw.token']").input_value() == '"•••"'
         page.locator("textarea[name='arg.1']").fill("250")
         page.get_by_role("button", name="Run 1 task").click()
-        expect(page.locator(".notice.good")).to_contain_text("other arguments")
+        expect(page.locator(".notice.good")).to_contain_text("changed arguments requested")
         assert last_asked(site, "edit_task")["edit"] == {"args": {"1": 250}, "kwargs": {}}
         page.keyboard.press("e")
         page.locator("textarea[name='arg.1']").fill("{broken")
         page.get_by_role("button", name="Run 1 task").click()
-        expect(page.locator(".notice.bad")).to_contain_text("is no JSON at character 2")
+        expect(page.locator(".notice.bad")).to_contain_text("is not valid JSON at character 2")
 
 
 def test_a_place_in_the_queue_and_another_queue(site: Site) -> None:
     with site.page(f"/tasks/{site.ids['queued']}") as page:
         page.keyboard.press("o")
-        page.get_by_label("Place in its queue").select_option("next")
-        page.get_by_role("button", name="Change its place").click()
-        expect(page.locator(".notice.good")).to_contain_text("another place")
+        page.get_by_label("Priority").select_option("next")
+        page.get_by_role("button", name="Change priority of 1 task").click()
+        expect(page.locator(".notice.good")).to_contain_text("Priority change requested")
         assert last_asked(site, "prioritise_task")["level"] == "next"
         page.keyboard.press("m")
         page.locator(".sheet:visible input[name=queue]").fill("exports")
         page.get_by_role("button", name="Move 1 task").click()
-        expect(page.locator(".notice.good")).to_contain_text("other queue")
+        expect(page.locator(".notice.good")).to_contain_text("Move requested")
         assert last_asked(site, "move_task")["queue"] == "exports"
 
 
@@ -55,11 +55,11 @@ def test_a_plan_from_ticked_rows_by_keyboard(site: Site, shot: Callable[[Page, s
         for _ in range(2):
             page.keyboard.press("j")
             page.keyboard.press("x")
-        expect(page.locator("[data-ticks]")).to_contain_text("2 ticked")
+        expect(page.locator("[data-ticks]")).to_contain_text("2 selected")
         page.keyboard.press("b")
         expect(page).to_have_url(re.compile("/plans/new"))
-        expect(page.locator(".head .sub")).to_contain_text("2 ticked tasks")
-        page.get_by_label("Reason, for the log").fill("by hand")
+        expect(page.locator(".head .sub")).to_contain_text("2 selected tasks")
+        page.get_by_label("Reason (audit log)").fill("by hand")
         page.get_by_role("button", name="Freeze and show").click()
         expect(page.locator("h1")).to_contain_text("tasks")
         shot(page, "plan-frozen-1440")
@@ -149,7 +149,7 @@ def test_a_worker_is_resized_and_shut_down(site: Site, shot: Callable[[Page, str
         page.keyboard.press("z")
         page.locator(".sheet:visible input[name=by]").fill("2")
         page.locator(".sheet:visible").get_by_role("button", name="Resize").click()
-        expect(page.locator(".notice.good")).to_contain_text("change its size")
+        expect(page.locator(".notice.good")).to_contain_text("Resize requested")
         assert last_asked(site, "resize_worker") == {"by": 2}
         page.locator("summary", has_text="Shut down").click()
         page.get_by_label("Type shutdown to confirm").fill("shutdown")
@@ -159,7 +159,7 @@ def test_a_worker_is_resized_and_shut_down(site: Site, shot: Callable[[Page, str
 
 def test_what_a_worker_cannot_is_said_one_click_away(site: Site) -> None:
     with site.page("/workers/celery@host-1?app=shop") as page:
-        page.locator("summary", has_text="not possible").click()
+        page.locator("summary", has_text="unavailable").click()
         expect(page.locator(".reasons")).to_contain_text("celery cannot do that in this worker")
 
 
@@ -172,12 +172,12 @@ def test_a_task_is_run_by_its_name(site: Site, shot: Callable[[Page, str], None]
         page.get_by_role("link", name=re.compile("billing.charge celery production")).click()
         page.locator("textarea[name='of.batch']").fill("oops")
         page.get_by_role("button", name="Run 1 task").click()
-        expect(page.locator(".notice.bad")).to_contain_text("batch is no JSON")
+        expect(page.locator(".notice.bad")).to_contain_text("batch is not valid JSON")
         shot(page, "run-1440")
         assert page.locator("textarea[name='of.batch']").input_value() == "oops"
         page.locator("textarea[name='of.batch']").fill('["c_1"]')
         page.locator("textarea[name='of.size']").fill("20")
         page.get_by_role("button", name="Run 1 task").click()
-        expect(page.locator(".notice.good")).to_contain_text("Asked to run it")
+        expect(page.locator(".notice.good")).to_contain_text("Run requested")
         asked = last_asked(site, "run_task")
         assert (asked["name"], asked["kwargs"]) == ("billing.charge", {"batch": ["c_1"], "size": 20})

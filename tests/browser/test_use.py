@@ -95,7 +95,7 @@ def test_a_stop_needs_its_word(site: Site, shot: Callable[[Page, str], None]) ->
         expect(page.get_by_role("button", name="Stop 1 task")).to_be_visible()  # the browser itself holds it back
         page.get_by_label("Type stop to confirm").fill("stop")
         page.get_by_role("button", name="Stop 1 task").click()
-        expect(page.locator(".notice.good")).to_contain_text("Stop asked")
+        expect(page.locator(".notice.good")).to_contain_text("Stop requested")
         page.keyboard.press("g")
         page.keyboard.press("c")
         expect(page.locator(".changes tbody tr").first).to_contain_text("terminate task")
@@ -153,7 +153,7 @@ def test_everything_reads_and_acts_without_scripts(site: Site) -> None:
         page.goto(f"/tasks/{site.ids['masked']}")
         assert "•••" in page.locator(".pairs").inner_text()
         page.get_by_role("button", name="Retry").click()
-        expect(page.locator(".notice.good")).to_contain_text("Retry asked")
+        expect(page.locator(".notice.good")).to_contain_text("Retry requested")
         page.locator(".menu summary").click()
         page.get_by_role("button", name="Dark").click()
         assert page.locator("html").get_attribute("data-theme") == "dark"
@@ -188,9 +188,9 @@ def test_errors_are_pages(site: Site, shot: Callable[[Page, str], None]) -> None
         page = context.new_page()
         for path, status, says in (
             ("/nowhere", 404, "no such page"),
-            ("/tasks/999999999", 404, "no such task"),
+            ("/tasks/999999999", 404, "Task not found"),
             ("/tasks?state=sleepy", 400, "Unknown state"),
-            ("/tasks?since=yesterday", 400, "not a time"),
+            ("/tasks?since=yesterday", 400, "not a valid time"),
         ):
             answer = page.goto(path)
             assert answer is not None

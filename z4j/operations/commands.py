@@ -191,19 +191,19 @@ class Dispatch(Owner):
     def _make(self, asker: Actor, request: CommandRequest) -> list[CommandRow]:
         need, rule = request.need, RULES.get(request.need.action)
         if rule is None:
-            raise Unsupported(f"There is no action {need.action}. Nothing was changed.")
+            raise Unsupported(f"Unknown action {need.action}. No changes were made.")
         if not may_act(asker.role, need.action):
-            raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+            raise NotAllowed(f"Your role, {asker.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
         if request.task is not None:
             state = request.task.row.state
             if (wrong := why_not(need.action, state, request.task.original_state)) is not None:
                 kind = WrongState if state not in rule.states else Unsupported
-                raise kind(f"{rule.label} is not possible: {wrong}. Nothing was changed.")
+                raise kind(f"{rule.label} is not possible: {wrong}. No changes were made.")
         links, missing = self.hub.find(need)
         if not links and not self.paused_queues.may_be_stored(need):
             is_forbidden = missing.startswith("the application's owner")
-            hint = "It is set where the application is configured." if is_forbidden else "Start a worker of this app and try again."
-            raise AgentGone(f"Nobody can do that now: {missing}. Nothing was changed.", hint)
+            hint = "Change it in the configuration of the application." if is_forbidden else "Start a worker of this app and try again."
+            raise AgentGone(f"No connected agent can do this: {missing}. No changes were made.", hint)
         return [self._row(asker, request, link) for link in (links if rule.is_everywhere else links[:1])]
 
     def _row(self, asker: Actor, request: CommandRequest, link: AgentLink) -> CommandRow:
@@ -273,5 +273,5 @@ async def find_task(store: Store, id: int) -> TaskDetail:
     """The task of a page. Raises NotFound."""
     task = await get_task(store, id)
     if task is None:
-        raise NotFound("There is no such task, or it is older than what is kept.", "See Settings for how long tasks are kept.")
+        raise NotFound("Task not found. It may have been deleted after the retention period.", "The Settings page shows the retention period.")
     return task

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Turns the fields of a form or of the API into a command request: which queue, worker or task name is meant, and whether the parameters
-are valid.
+"""Turns a form or an API request into a CommandRequest: finds the queue, worker or task name and checks the parameters.
 
-Pages and API ask through the same functions, so that neither can do what the other cannot.
+Pages and API use the same functions, so that both can do the same.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from z4j.store.fleet import agents, apps, paused_queues, queues, workers
 from z4j.store.fleet.workers import WorkerRow
 from z4j.store.sqlite.db import Store
 
-PLACES: Final = ("waiting", "delayed", "dead")
+SECTIONS: Final = ("waiting", "delayed", "dead")
 PEEK: Final = 50
 RATE: Final = re.compile(r"\d{1,6}(/[smh])?")
 
@@ -29,7 +28,7 @@ async def app_id_of(store: Store, app: str) -> int:
     """Raises NotFound."""
     found = next((row.id for row in await apps.list_apps(store) if row.name == app), None)
     if found is None:
-        raise NotFound(f"There is no app “{app[:60]}”.", "Settings lists the apps there are.")
+        raise NotFound(f"Unknown app “{app[:60]}”.", "The Settings page lists all apps.")
     return found
 
 
@@ -37,17 +36,17 @@ async def queue_request(
     store: Store, action: str, app: str, environment: str, engine: str, queue: str, params: Mapping[str, Any], reason: str = "",
     same: queues.SameBrokers = queues.NONE,
 ) -> CommandRequest:  # fmt: skip
-    """An action on a queue in the broker that `params` name, in the only one where they name none. Raises NotFound or BadInput."""
+    """Requests an action on a queue in the broker that `params` name, or in its only one. Raises NotFound or BadInput."""
     if (rule := RULES.get(action)) is None or rule.subject != "queue":
-        raise BadInput(f"There is no action {action[:40]} on queues.")
+        raise BadInput(f"Unknown action {action[:40]} for queues. No changes were made.")
     known = await queues.list_queues(store, app=app, environment=environment, engine=engine, name=queue, same=same) if app else []
     known = [row for row in known if (row.app, row.environment, row.engine, row.name) == (app, environment, engine, queue)]
     if not known:
         where = f" in {environment[:40]}" if environment else " without an environment"
-        raise NotFound(f"There is no queue “{queue[:60]}” of {engine[:20]}{where} of {app[:60]}.", "Queues lists them all.")
+        raise NotFound(f"Unknown queue “{queue[:60]}” of {engine[:20]}{where} of {app[:60]}.", "The Queues page lists all queues.")
     given: dict[str, Any] = {"queue": queue}
     brokers = [row.broker for row in known]
-    if action == "resume_queue":  # also where no agent reports the queue any more
+    if action == "resume_queue":  # also where no agent reports the queue now
         brokers += [row.broker for row in paused_queues.of_queue(await paused_queues.list_paused(store, same), known[0]) if row.broker]
     brokers = list(dict.fromkeys(brokers))
     app_id, named = await app_id_of(store, app), params.get("broker")
@@ -56,10 +55,10 @@ async def queue_request(
         broker = broker or brokers[0]  # a queue of the same name may appear in another one
     given |= {"broker": broker} if broker else {}
     if action in ("peek_queue", "purge_queue"):
-        place = params.get("place") or "waiting"
-        if place not in PLACES:
-            raise BadInput(f"A place is one of {', '.join(PLACES)}.")
-        given["place"] = place
+        section = params.get("place") or "waiting"
+        if section not in SECTIONS:
+            raise BadInput(f"Unknown section. Use one of {', '.join(SECTIONS)}. No changes were made.")
+        given["place"] = section
         if action == "peek_queue":
             given["limit"] = min(max(integer(params.get("limit"), "limit") or PEEK, 1), 200)
     need = Need(app_id, engine, action, environment, queue=queue, broker=broker)
@@ -68,11 +67,11 @@ async def queue_request(
 
 
 def _broker(named: Any, known: list[str]) -> str:
-    """Which of the brokers that have the queue is meant. Raises BadInput where there are several and none is named, and for any other."""
+    """Returns the broker of the queue. Raises BadInput where several have the queue and none is named, and for an unknown one."""
     if not named and len(known) > 1:
-        raise BadInput(f"Name the broker: the queue is in {', '.join(known)[:400]}. Nothing was changed.")
+        raise BadInput(f"Name the broker: the queue is in {', '.join(known)[:400]}. No changes were made.")
     if named and named not in known:
-        raise BadInput("No agent has reported that queue in this broker. Nothing was changed.", "Queues lists the brokers.")
+        raise BadInput("No agent has reported this queue in that broker. No changes were made.", "The Queues page shows the brokers.")
     return str(named or "")
 
 
@@ -81,38 +80,40 @@ def _in(environment: str) -> str:
 
 
 async def find_worker(store: Store, app: str | None, name: str, environment: str | None) -> WorkerRow:
-    """The worker that is meant; app and environment are None where they were not given. Raises NotFound, or BadInput where it may be more
-    than one."""
+    """Returns the worker of that name; app and environment are None where they were not given. Raises NotFound, or BadInput where several
+    match."""
     found = [
         row for row in await workers.list_workers(store, name=name)
         if app in (None, row.app) and environment in (None, row.environment)
     ]  # fmt: skip
     if not found:
         where = f" of {app[:60]}" if app else ""
-        raise NotFound(f"There is no worker “{name[:60]}”{where}{_in(environment or '')}.", "Workers lists those of the last day.")
+        raise NotFound(f"Unknown worker “{name[:60]}”{where}{_in(environment or '')}.", "The Workers page lists those of the last 24 hours.")
     if len(found) > 1:
-        places = ", ".join(f"{row.app} in {row.environment}" if row.environment else row.app for row in found[:10])
-        raise BadInput(f"{len(found)} workers have the name “{name[:60]}”: {places}. Nothing was changed.", "Name app and environment.")
+        matches = ", ".join(f"{row.app} in {row.environment}" if row.environment else row.app for row in found[:10])
+        raise BadInput(
+            f"{len(found)} workers have the name “{name[:60]}”: {matches}. No changes were made.", "Name the app and the environment."
+        )
     return found[0]
 
 
 async def worker_request(
     store: Store, action: str, app: str, worker: str, environment: str | None, params: Mapping[str, Any], reason: str = ""
 ) -> CommandRequest:
-    """An action on a worker; `environment` may be None where one worker of the app has that name. Raises NotFound or BadInput."""
+    """Requests an action on a worker; `environment` may be None where one worker of the app has that name. Raises NotFound or BadInput."""
     if (rule := RULES.get(action)) is None or rule.subject != "worker":
-        raise BadInput(f"There is no action {action[:40]} on workers.")
+        raise BadInput(f"Unknown action {action[:40]} for workers. No changes were made.")
     row = await find_worker(store, app, worker, environment)
     given: dict[str, Any] = {}
     if action == "resize_worker":
         by = integer(params.get("by"), "by") or 0
         if not by or abs(by) > 100:
-            raise BadInput("A worker grows or shrinks by 1 to 100. Nothing was changed.")
+            raise BadInput("A worker can be resized by 1 to 100 up or down. No changes were made.")
         given["by"] = by
     elif action in ("consume_queue", "leave_queue"):
         queue = params.get("queue")
         if not isinstance(queue, str) or not queue or len(queue) > 255 or not queue.isprintable():
-            raise BadInput("Name a queue. Nothing was changed.")
+            raise BadInput("The queue name is missing or not valid. No changes were made.", "Enter up to 255 printable characters.")
         given["queue"] = queue
     able = [item.engine for item in row.agent.capabilities if item.action == action]
     engine = able[0] if able else next(iter(sorted(row.agent.engines)), "")
@@ -124,16 +125,16 @@ async def run_request(
     store: Store, app: str, environment: str, engine: str, name: str, args: list[Any], kwargs: dict[str, Any], queue: str, reason: str,
     broker: str = "",
 ) -> CommandRequest:  # fmt: skip
-    """Running a registered task, in `broker` where one is named. Raises NotFound, or BadInput where the arguments cannot fit its
-    signature."""
+    """Requests a run of a registered task, in `broker` where one is named. Raises NotFound, or BadInput where the arguments do not fit
+    its signature."""
     parameters = await parameters_of(store, app, engine, name, environment)
     if parameters is None:
         raise NotFound(
-            f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}{_in(environment)}.",
-            "Tasks are registered where a worker has imported them.",
+            f"{app[:60]} has no registered task {name[:120]} with {engine[:20]}{_in(environment)}. No task was run.",
+            "A task is registered when a worker has imported it.",
         )
     if parameters and (wrong := signatures.why_not(parameters, args, list(kwargs))) is not None:
-        raise BadInput(f"{wrong} Nothing was run.")
+        raise BadInput(f"{wrong} No task was run.")
     need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue, broker=broker)
     about = f"{engine}:{name}{_in(environment)}"
     given = {"name": name, "args": args, "kwargs": kwargs, "queue": queue} | ({"broker": broker} if broker else {})
@@ -143,20 +144,20 @@ async def run_request(
 async def limit_request(
     store: Store, app: str, environment: str, engine: str, name: str, params: Mapping[str, Any], reason: str
 ) -> CommandRequest:
-    """Limits of a task name in every worker. Raises NotFound or BadInput."""
+    """Requests limits of a task name in every worker. Raises NotFound or BadInput."""
     if await parameters_of(store, app, engine, name, environment) is None:
-        raise NotFound(f"{app[:60]} has registered no task {name[:120]} with {engine[:20]}{_in(environment)}.")
+        raise NotFound(f"{app[:60]} has no registered task {name[:120]} with {engine[:20]}{_in(environment)}.")
     rate = params.get("rate")
     given: dict[str, Any] = {"name": name}
     if rate not in (None, ""):
         if not isinstance(rate, str) or not RATE.fullmatch(rate):
-            raise BadInput("A rate is a number per second, minute or hour: 10/s, 100/m, 1000/h; 0 lifts it. Nothing was changed.")
+            raise BadInput("A rate must be a number per second, minute or hour: 10/s, 100/m, 1000/h; 0 removes it. No changes were made.")
         given["rate"] = rate
     for key in ("soft_s", "hard_s"):
         if params.get(key) not in (None, ""):
             given[key] = seconds(params[key])
     if len(given) == 1:
-        raise BadInput("Give a rate or a time limit. Nothing was changed.")
+        raise BadInput("No rate or time limit was given. No changes were made.")
     need = Need(await app_id_of(store, app), engine, "limit_name", environment)
     return CommandRequest(need, f"{engine}:{name}{_in(environment)}", given, reason=reason)
 
@@ -164,27 +165,27 @@ async def limit_request(
 async def parameters_of(
     store: Store, app: str, engine: str, name: str, environment: str = ""
 ) -> tuple[signatures.Parameter, ...] | None:  # fmt: skip
-    """Of a registered task of an environment; () when its signature cannot be read, None when it is not registered there."""
+    """Returns the parameters of a registered task; () when its signature cannot be parsed, None when it is not registered there."""
     row = await agents.find_task_name(store, app, engine, name, environment)
     return None if row is None else signatures.parse(row.signature) or ()
 
 
 def integer(value: Any, name: str) -> int | None:
-    """A whole number of a form or of JSON; None when there is none. Raises BadInput."""
+    """Parses an integer of a form or of JSON; returns None when there is none. Raises BadInput."""
     if value in (None, ""):
         return None
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise BadInput(f"{name} is a whole number. Nothing was changed.") from None
+        raise BadInput(f"{name} must be an integer. No changes were made.") from None
 
 
 def seconds(value: Any) -> float:
-    """A positive number of seconds. Raises BadInput."""
+    """Parses a positive number of seconds. Raises BadInput."""
     try:
         found = float(value)
     except (TypeError, ValueError):
         found = 0.0
     if not 0 < found < 10_000_000:
-        raise BadInput("A time limit is a number of seconds. Nothing was changed.")
+        raise BadInput("A time limit must be a number of seconds. No changes were made.")
     return found

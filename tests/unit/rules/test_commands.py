@@ -27,7 +27,7 @@ def test_every_state_offers_at_most_what_makes_sense(state: str) -> None:
     assert offered == expected | {"lookup_task"}
 
 
-@pytest.mark.parametrize(("kept", "word"), [("none", "not kept"), ("too_large", "64 KB"), ("no_key", "seal key")])
+@pytest.mark.parametrize(("kept", "word"), [("none", "not stored"), ("too_large", "64 KB"), ("no_key", "seal key")])
 def test_retry_needs_the_original(kept: str, word: str) -> None:
     assert word in (why_not("retry_task", "failed", kept) or "")
     assert why_not("cancel_task", "queued", kept) is None

@@ -102,7 +102,7 @@ def test_a_registered_task_is_run_and_its_arguments_are_checked(shop: Any) -> No
     for wrong, word in (
         ({"args": []}, "order is missing"),
         ({"kwargs": {"slow": 1}}, "no parameter slow"),
-        ({"name": "shop.sink"}, "no task"),
+        ({"name": "shop.sink"}, "no registered task"),
     ):
         answer = ask(shop, "POST", "/tasks", body | wrong)
         assert answer.status_code in (400, 404)

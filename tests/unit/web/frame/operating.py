@@ -90,7 +90,7 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
             this, held=(), row=dataclasses.replace(of, state="left"), why_not=dict.fromkeys(worker_detail.ACTIONS, evil)
         )),
         ("run", "tasks/run.html", form),
-        ("run in a broker", "tasks/run.html", dataclasses.replace(form, brokers=(("", "the one that has the task"), (evil, evil)))),
+        ("run in a broker", "tasks/run.html", dataclasses.replace(form, brokers=(("", "default broker of the task"), (evil, evil)))),
         ("run unreadable", "tasks/run.html", dataclasses.replace(form, parameters=(), why_not=evil)),
         ("run nothing chosen", "tasks/run.html", dataclasses.replace(form, chosen=None, parameters=None, values={})),
         ("run none found", "tasks/run.html", dataclasses.replace(form, chosen=None, choices=(), values={})),

@@ -226,7 +226,9 @@ def detail(**changes: Any) -> task_detail.DetailPage:
         blocked=EVIL,
         queue_href="/tasks",
         worker_href="/tasks",
-        same_id=task_detail.RunsOfId(2, 3, ((1, SameId(6, NOW, "failed")), (2, SameId(7, NOW, "running")), (3, SameId(8, NOW, "queued")))),
+        same_id=task_detail.Executions(
+            2, 3, ((1, SameId(6, NOW, "failed")), (2, SameId(7, NOW, "running")), (3, SameId(8, NOW, "queued")))
+        ),
     )
     return dataclasses.replace(made, **changes)
 
@@ -382,6 +384,6 @@ def test_timeline_fills_the_bar() -> None:
     again = dataclasses.replace(RUN, attempt=1, started_at=NOW + 20_000_000, ended_at=NOW + 30_000_000)
     bar = task_detail.timeline(ROW, [RUN, again], NOW + 30_000_000)
     assert bar is not None
-    assert [part.word for part in bar.parts] == ["waited", "ran, failed", "waited to try again", "ran, failed"]
+    assert [part.word for part in bar.parts] == ["waited", "ran, failed", "waited for retry", "ran, failed"]
     assert all(0 <= part.x <= 1000 and part.x + part.width <= 1000 for part in bar.parts)
     assert task_detail.timeline(dataclasses.replace(ROW, first_at=NOW, enqueued_at=NOW), [], NOW) is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What may be asked of one task from its page: the forms, and what they send. The page itself: task.py."""
+"""The actions on one task: their forms on its page, and the requests they send. The page itself: detail.py."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ KEYS: Final = {
     "retry_task": "r", "edit_task": "e", "restore_task": "b", "cancel_task": "c", "release_task": "u", "prioritise_task": "o",
     "move_task": "m", "terminate_task": "s",
 }  # fmt: skip
-"""action → the key that asks for it, or opens its form."""
+"""action → the key that requests it or opens its form."""
 NOTES: Final = {
-    "terminate_task": "The process that runs it is told to stop at once; what it has done so far stays done.",
-    "edit_task": "It runs again under a new task id. What shows ••• was masked: it is kept as it is unless you change it. "
+    "terminate_task": "The process that runs the task is stopped immediately. Work that it has already done is not undone.",
+    "edit_task": "The task runs again under a new ID. Values shown as ••• were masked; they are kept unless you change them. "
     "Dates, UUIDs and decimals are written as text and keep their type.",
-    "prioritise_task": "Next puts it before all that waits now. An engine with fewer levels takes the nearest, or says that it cannot.",
-    "move_task": "It waits at the end of the other queue, under the same task id.",
+    "prioritise_task": "“Next” puts the task ahead of all queued tasks. An engine with fewer levels uses the nearest one, or refuses.",
+    "move_task": "The task goes to the end of the other queue and keeps its ID.",
 }
-WORDS: Final = {"next": "next, before all that waits", "high": "high", "normal": "normal", "low": "low"}
+WORDS: Final = {"next": "next: ahead of all queued tasks", "high": "high", "normal": "normal", "low": "low"}
 LONGEST: Final = 20_000
 """Characters of one edited argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One argument of the edit form: what it is called, its value as JSON."""
+    """One argument of the edit form: its label, and its value as JSON."""
 
     name: str
     label: str
@@ -56,7 +56,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An offer and its form. `kind`: plain (a button), word (must be typed), edit, level or queue."""
+    """An available action and its form. `kind`: plain (a button), word (must be typed), edit, level or queue."""
 
     offer: AvailableAction
     href: str
@@ -66,11 +66,11 @@ class Action:
     note: str
     fields: tuple[Field, ...] = ()
     choices: tuple[tuple[str, str], ...] = ()
-    """Of a level or a queue: (value, words)."""
+    """Options of a level or a queue: (value, label)."""
 
 
 async def actions_of(request: Request, task: TaskDetail, offers: list[AvailableAction]) -> tuple[Action, ...]:
-    """What the page of a task offers, each with its form."""
+    """Returns the actions that the page of a task shows, each with its form."""
     return tuple([await _action(request, task, offer) for offer in offers])
 
 
@@ -94,12 +94,12 @@ async def _action(request: Request, task: TaskDetail, offer: AvailableAction) ->
 
 
 async def parameters_of(request: Request, app: str, engine: str, name: str, environment: str) -> tuple[signatures.Parameter, ...]:
-    """The parameters of a registered task, () when its signature is not known or cannot be read."""
+    """Returns the parameters of a registered task, () when its signature is unknown or cannot be parsed."""
     return await command_requests.parameters_of(services(request).store, app, engine, name, environment) or ()
 
 
 def edit_fields(args: str, parameters: tuple[signatures.Parameter, ...]) -> tuple[Field, ...]:
-    """A field for each shown argument; none when the text was cut, so that it cannot be taken apart."""
+    """Returns a field for each argument shown, () when the text is truncated and cannot be parsed."""
     found = values.arguments(args)
     if found is None:
         return ()
@@ -113,7 +113,7 @@ def edit_fields(args: str, parameters: tuple[signatures.Parameter, ...]) -> tupl
 
 
 def read_edit(form: dict[str, str], args: str) -> dict[str, Any]:
-    """Only what differs from what was shown: the rest is kept as the application sent it. Raises BadInput."""
+    """Returns only the arguments that differ from those shown; the others keep the value that the application sent. Raises BadInput."""
     edit: dict[str, Any] = {"args": {}, "kwargs": {}}
     before = {field.name: field.value for field in edit_fields(args, ())}
     for name, text in form.items():
@@ -124,25 +124,25 @@ def read_edit(form: dict[str, str], args: str) -> dict[str, Any]:
         if name not in before or json.loads(before[name]) != value:
             edit["args" if part == "arg" else "kwargs"][key] = value
     if form.get("changes"):
-        more = read_value("the changes", form["changes"])
+        more = read_value("“Changes”", form["changes"])
         if not isinstance(more, dict) or not all(isinstance(more.get(part, {}), dict) for part in ("args", "kwargs")):
-            raise BadInput('The changes are a JSON object such as {"args": {"0": 1}, "kwargs": {"name": "value"}}. Nothing was changed.')
+            raise BadInput('Changes must be a JSON object such as {"args": {"0": 1}, "kwargs": {"name": "value"}}. No changes were made.')
         edit = {part: edit[part] | more.get(part, {}) for part in ("args", "kwargs")}
     if not edit["args"] and not edit["kwargs"]:
-        raise BadInput("Nothing was edited, so nothing was run.", "Retry runs it again as it was.")
+        raise BadInput("No argument was changed. No task was run.", "Use Retry to run the task with the same arguments.")
     return edit
 
 
 def read_value(name: str, text: str) -> Any:
-    """JSON a person typed. Raises BadInput with the place of the fault."""
+    """Parses JSON that a person typed. Raises BadInput with the position of the error."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         where = f" at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadInput(f"{name[:60]} is no JSON{where}: text stands in double quotes. Nothing was changed.") from None
+        raise BadInput(f"{name[:60]} is not valid JSON{where}: strings need double quotes. No changes were made.") from None
 
 
-# -- what the forms send -----------------------------------------------------------------------------------------------------
+# -- requests of the forms -----------------------------------------------------------------------------------------------------
 def _endpoint(action: str) -> Callable[[Request], Awaitable[Response]]:
     async def ask(request: Request) -> Response:
         return await _ask(request, action)
@@ -160,7 +160,7 @@ async def _ask(request: Request, action: str) -> Response:
     task, rule = await find_task(found.store, request.path_params["id"]), RULES[action]
     page = local_path(form.get("back", ""), f"/tasks/{task.row.id}")
     if rule.word and form.get("confirm", "") != rule.word:
-        return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
+        return see_other(page, Notice("warn", f"No changes were made. Type “{rule.word}” to confirm."))
     try:
         params = await task_params(request, action, task, form)
         await found.dispatch.ask(request.scope["identity"], action, task, form.get("reason", ""), params)
@@ -170,7 +170,7 @@ async def _ask(request: Request, action: str) -> Response:
 
 
 async def task_params(request: Request, action: str, task: TaskDetail, form: dict[str, str]) -> dict[str, Any]:
-    """What an action on a task needs beside the task. Raises BadInput."""
+    """Returns the parameters of an action, besides the task. Raises BadInput."""
     match action:
         case "edit_task":
             edit = read_edit(form, task.row.args)
@@ -178,7 +178,7 @@ async def task_params(request: Request, action: str, task: TaskDetail, form: dic
             return {"edit": edit}
         case "prioritise_task":
             if form.get("level") not in LEVELS:
-                raise BadInput(f"A level is one of {', '.join(LEVELS)}. Nothing was changed.")
+                raise BadInput(f"Unknown priority. Use one of {', '.join(LEVELS)}. No changes were made.")
             return {"level": form["level"]}
         case "move_task":
             return {"queue": read_queue(form)}
@@ -186,18 +186,18 @@ async def task_params(request: Request, action: str, task: TaskDetail, form: dic
 
 
 async def _check_names(request: Request, task: TaskDetail, edit: dict[str, Any]) -> None:
-    """New keywords against the signature; how many arguments there are only the agent knows."""
+    """Checks new keywords against the signature. The number of arguments is checked by the agent, which has the original."""
     parameters = await parameters_of(request, task.row.app, task.row.engine, task.row.name, task.row.environment)
     names = {of.name for of in parameters if of.kind in ("either", "keyword")}
     if parameters and not any(of.kind == "named_rest" for of in parameters):
         for name in edit["kwargs"]:
             if name not in names:
-                raise BadInput(f"{task.row.name} has no parameter {name[:60]}. Nothing was run.")
+                raise BadInput(f"{task.row.name} has no parameter {name[:60]}. No task was run.")
 
 
 def read_queue(form: dict[str, str]) -> str:
-    """The name of a queue. Raises BadInput."""
+    """Returns the name of a queue. Raises BadInput."""
     queue = form.get("queue", "")
     if not queue or len(queue) > 255 or not queue.isprintable():
-        raise BadInput("Name a queue. Nothing was changed.")
+        raise BadInput("The queue name is missing or not valid. No changes were made.", "Enter up to 255 printable characters.")
     return queue

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One task: everything known about it, and what may be asked of it."""
+"""One task: all that is stored about it, and the actions on it."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 ORIGINALS: Final = {
-    "plain": "kept as it was sent",
-    "sealed": "kept, sealed with the app's key",
-    "too_large": "not kept: larger than 64 KB",
-    "no_key": "not kept: the app has no seal key",
-    "none": "not kept",
+    "plain": "stored as it was sent",
+    "sealed": "stored, encrypted with the app's seal key",
+    "too_large": "not stored: larger than 64 KB",
+    "no_key": "not stored: the app has no seal key",
+    "none": "not stored",
 }
 SENT: Final = (("group_id", "group"), ("root_id", "root"), ("code", "sent from"), ("route", "route"), ("priority", "priority"))
 
 BAD_ENDS: Final = (*ENDED_BADLY, "cancelled")
 BLOCKED: Final = "blocked"
-"""The reason of a queued task that its engine keeps out of the queue until others have ended."""
+"""The reason of a queued task that its engine does not put into the queue until other tasks have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of the timeline in thousandths of the whole; `word` stands in the legend."""
+    """A segment of the timeline in thousandths of the whole; `word` is its text in the legend."""
 
     state: str
     word: str
@@ -53,7 +53,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """From being sent to the end, or to now."""
+    """From the enqueue to the end, or to now."""
 
     label: str
     parts: tuple[Segment, ...]
@@ -61,14 +61,14 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try, with its exception if it had one."""
+    """One attempt, with its exception if it had one."""
 
     run: AttemptRow
     trace: tracebacks.Trace | None
 
 
 NEAR: Final = 5
-"""So many runs with the same id are listed on either side of the one that is shown."""
+"""Number of executions with the same ID that are listed on either side of the one that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,13 @@ class LinkGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class RunsOfId:
-    """The executions that bear one id: which of them is shown, how many there are, and the ones to list."""
+class Executions:
+    """The executions of one ID: the number of the one that is shown, the total, and those to list."""
 
-    place: int
+    number: int
     total: int
     shown: tuple[tuple[int, SameId], ...]
-    """Those beside it, and the newest, with their places; the earliest first."""
+    """(number, execution) of its neighbours and of the newest; the earliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class DetailPage:
     is_masked: bool
     actions: tuple[Action, ...]
     arguments: tuple[tuple[str, str], ...]
-    """Empty when the text could not be taken apart; then `args` is shown as it is."""
+    """Empty when the text cannot be parsed; then `args` is shown unchanged."""
     args: str
     result: str
     trace: tracebacks.Trace | None
@@ -111,15 +111,15 @@ class DetailPage:
     original: str
     sent: tuple[tuple[str, str], ...]
     schedule: tuple[int, str, int] | None
-    """(row id, name, due time) of the one that made it."""
+    """(row ID, name, due time) of the schedule that created the task."""
     name_href: str
     label_href: str
     queue_href: str
     worker_href: str
     blocked: str = ""
-    """Why it is in no queue yet, "" where it is."""
-    same_id: RunsOfId | None = None
-    """None for an id that came once."""
+    """The reason why it is not in a queue yet, "" where it is."""
+    same_id: Executions | None = None
+    """None for an ID with one execution."""
 
 
 async def detail_page(request: Request) -> Response:
@@ -130,7 +130,7 @@ async def detail_page(request: Request) -> Response:
 
 
 async def make_page(request: Request, task: TaskDetail) -> DetailPage:
-    """The page of one task for the person who asks."""
+    """Returns the page of one task for the person who requests it."""
     found, row = services(request), task.row
     attempts = tuple(Attempt(run, trace_of(run)) for run in task.runs)
     last = next((attempt.trace for attempt in reversed(attempts) if attempt.trace), None)
@@ -156,8 +156,8 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
                 ("retry-of", "Retry of", task.retry_of),
                 ("retried-as", "Retried as", task.retried_as),
                 ("depends-on", "Depends on", task.depends_on),
-                ("parent", "Sent by", task.parent),
-                ("children", "Sent from here", task.children),
+                ("parent", "Parent task", task.parent),
+                ("children", "Child tasks", task.children),
             )
             if links
         ),
@@ -175,7 +175,7 @@ async def make_page(request: Request, task: TaskDetail) -> DetailPage:
 
 
 def trace_of(run: AttemptRow) -> tracebacks.Trace | None:
-    """The exception of one try, if it had one."""
+    """Returns the exception of one attempt, None where it had none."""
     if not (run.error_type or run.error or run.traceback):
         return None
     return tracebacks.read(_message(run.error_type, run.error), run.traceback)
@@ -186,7 +186,7 @@ def _message(error_type: str, error: str) -> str:
 
 
 def timeline(row: TaskRow, runs: list[AttemptRow], now: int) -> Timeline | None:
-    """Waiting and running, end to end; None when too little is known to draw it."""
+    """Returns the segments of waiting and running, end to end; None when too little is known to draw them."""
     begin = row.enqueued_at if row.enqueued_at is not None else row.first_at
     stretches: list[tuple[str, str, int, int]] = []
     reached = begin
@@ -195,11 +195,11 @@ def timeline(row: TaskRow, runs: list[AttemptRow], now: int) -> Timeline | None:
         ended = run.ended_at if run.ended_at is not None else now if run.state == "running" else started
         if started > reached:
             state = "retrying" if number else "scheduled" if row.eta_at is not None else "queued"
-            stretches.append((state, "waited to try again" if number else "waited", reached, started))
+            stretches.append((state, "waited for retry" if number else "waited", reached, started))
         stretches.append((run.state, "running" if run.state == "running" else f"ran, {run.state}", started, max(ended, started)))
         reached = max(ended, reached)
     if not stretches or (row.state not in FINAL and row.state != "running"):
-        stretches.append((row.state, f"{row.state} since", reached, max(now, reached)))
+        stretches.append((row.state, f"{row.state} for", reached, max(now, reached)))
     whole = max(end for _, _, _, end in stretches) - begin
     if whole <= 0:
         return None
@@ -220,13 +220,13 @@ def _blocked(task: TaskDetail) -> str:
     if task.row.state != "queued" or task.row.reason != BLOCKED:
         return ""
     if over := [f"{other.name or other.task_id} ({other.state})" for other in task.depends_on if other.state in BAD_ENDS]:
-        return f"It is in no queue: it depends on {', '.join(over[:5])}, and will not run unless that runs again and succeeds."
-    return "It is in no queue yet: the engine puts it there when the tasks it depends on have ended."
+        return f"This task is not in a queue. It depends on {', '.join(over[:5])} and runs only if that task runs again and succeeds."
+    return "This task is not in a queue yet. The engine queues it when the tasks it depends on have ended."
 
 
-def _same_id(task: TaskDetail) -> RunsOfId | None:
+def _same_id(task: TaskDetail) -> Executions | None:
     if not task.same_id:
         return None
-    place = next((index for index, of in enumerate(task.same_id, 1) if of.id == task.row.id), 0)
-    shown = tuple((index, of) for index, of in enumerate(task.same_id, 1) if abs(index - place) <= NEAR or of is task.same_id[-1])
-    return RunsOfId(place, len(task.same_id), shown)
+    number = next((index for index, of in enumerate(task.same_id, 1) if of.id == task.row.id), 0)
+    shown = tuple((index, of) for index, of in enumerate(task.same_id, 1) if abs(index - number) <= NEAR or of is task.same_id[-1])
+    return Executions(number, len(task.same_id), shown)

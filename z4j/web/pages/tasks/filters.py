@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The filters of the task list: as they stand in the URL, as they are typed, and as the store knows them. Pure."""
+"""The filters of the task list: in the URL, as typed text, and for the store. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """The filters as text. Times stay as they were written (`1h`), so that a URL keeps its meaning tomorrow."""
+    """The filters as text. Times are stored as written (`1h`), so that a URL keeps its meaning."""
 
     state: tuple[str, ...] = ()
     name: str = ""
@@ -41,35 +41,35 @@ class Filters:
 
     @property
     def is_any(self) -> bool:
-        """Whether nothing is filtered."""
+        """Whether there is no filter."""
         return self == Filters()
 
     def pairs(self) -> list[tuple[str, str]]:
-        """For a query string, in one order, so that equal filters have equal URLs."""
+        """Returns (name, value) for a query string in a fixed order, so that equal filters have equal URLs."""
         found = [(of.name, getattr(self, of.name)) for of in fields(self)]
         return [(name, ",".join(value) if isinstance(value, tuple) else value) for name, value in found if value]
 
     def href(self, path: str = "/tasks", **more: str | int | None) -> str:
-        """A URL with these filters and, beside them, `more` (a cursor)."""
+        """Returns a URL with these filters and `more` (a cursor)."""
         extra = [(name, str(value)) for name, value in more.items() if value is not None]
         query = urlencode(self.pairs() + extra, safe=",:")
         return f"{path}?{query}" if query else path
 
     def but(self, **changes: str | tuple[str, ...]) -> Filters:
-        """These filters with some of them changed."""
+        """Returns these filters with `changes`."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def scope(self) -> Filters:
-        """Only what holds on every page."""
+        """Returns only the filters that apply to every page."""
         return Filters(engine=self.engine, app=self.app, environment=self.environment)
 
     def text(self) -> str:
-        """As one would type them into the query box."""
+        """Returns the text of the query box."""
         short = {"environment": "env", "task_id": "id"}
         return " ".join(f"{short.get(name, name)}:{_quoted(value)}" for name, value in self.pairs())
 
     def for_store(self, now: int) -> TaskFilter:
-        """As the store takes them, `1h` being an hour before `now`. Raises BadInput for a time nobody can read."""
+        """Returns the filter of the store; `1h` is an hour before `now`. Raises BadInput for a time that cannot be parsed."""
         return TaskFilter(
             states=self.state, name=self.name, queue=self.queue, engine=self.engine, worker=self.worker, app=self.app,
             environment=self.environment, since=_time(self.since, now), until=_time(self.until, now), task_id=self.task_id,
@@ -78,17 +78,17 @@ class Filters:
 
 
 def from_query(query: Mapping[str, str], states: Sequence[str]) -> Filters:
-    """From a query string; `states` are all its `state` values, repeated or joined by commas. Raises BadInput."""
+    """Parses a query string; `states` are all its `state` values, repeated or joined by commas. Raises BadInput."""
     wanted = tuple(dict.fromkeys(part for value in states for part in value.split(",") if part))
     for state in wanted:
         if state not in STATES:
-            raise BadInput(f"Unknown state “{state[:40]}”.", f"States are: {', '.join(STATES)}.")
+            raise BadInput(f"Unknown state “{state[:40]}”.", f"Use one of {', '.join(STATES)}.")
     names = [of.name for of in fields(Filters) if of.name != "state"]
     return Filters(wanted, **{name: query.get(name, "").strip()[:1_000] for name in names})
 
 
 def from_text(text: str) -> Filters:
-    """From what was typed: `state:failed queue:emails since:1h`; a bare word is a task id or a task name."""
+    """Parses typed text: `state:failed queue:emails since:1h`; a bare word is a task ID or a task name."""
     found: dict[str, str] = {}
     for key, quoted, plain in _WORD.findall(text[:2_000]):
         value = quoted or plain
@@ -110,4 +110,4 @@ def _time(text: str, now: int) -> int | None:
     try:
         return when(text, now)
     except (ValueError, OverflowError):
-        raise BadInput(f"“{text[:40]}” is not a time.", "Write 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z.") from None
+        raise BadInput(f"“{text[:40]}” is not a valid time.", "Use 15m, 24h, 7d, or a date like 2026-11-23 or 2026-11-23T05:15Z.") from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Tasks: the list with its filters and live refresh, and what the list is exported as. One task: see task.py."""
+"""Tasks: the list with its filters and live refresh, and its exports. One task: see detail.py."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COLUMNS: Final = tuple(of.name for of in fields(TaskRow) if of.name != "flags")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A task as one row of a list: what it `says` is its result, its error, or what it waits for."""
+    """A task as one row of a list. `says` is its result, its error, or its due time."""
 
     id: int
     state: str
@@ -62,14 +62,14 @@ class Line:
     runtime_us: int | None
     last_at: int
     action: str
-    """The one likeliest thing to ask, retry or cancel; empty when nobody could do it."""
+    """The likeliest action, retry or cancel; empty when no connected agent can do it."""
     back: str
     """The list to return to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The part of the list that refreshes itself: facets, rows, pager. Hrefs are empty where there is no such page."""
+    """The part of the list that is refreshed live: facets, rows, pager. Hrefs are empty where there is no such page."""
 
     now: int
     lines: tuple[Line, ...]
@@ -85,7 +85,7 @@ class Region:
     is_filtered: bool
     clear_href: str
     is_new: bool
-    """Nothing was ever reported."""
+    """No task was ever reported."""
     has_app: bool
 
 
@@ -100,7 +100,7 @@ class TasksPage:
     csv_href: str
     may_plan: bool
     pairs: tuple[tuple[str, str], ...]
-    """The filters as a form sends them along."""
+    """The filters as hidden fields of a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,12 @@ class TasksRegion:
 
 
 async def home(request: Request) -> Response:
-    """GET /: the list of tasks is where everything begins."""
+    """GET /: redirects to the list of tasks."""
     return RedirectResponse("/tasks", 303)
 
 
 async def list_page(request: Request) -> Response:
-    """GET /tasks: a page of the list, or its region when htmx asks. `q` is what was typed; it becomes filters in the URL."""
+    """GET /tasks: a page of the list, or its region when htmx asks. `q` is typed text; it becomes filters in the URL."""
     query = request.query_params
     if "q" in query:
         return RedirectResponse(from_text(query["q"]).href(), 303)
@@ -133,14 +133,14 @@ async def list_page(request: Request) -> Response:
 
 
 def filters_of(request: Request) -> Filters:
-    """The filters in the URL of a request. Raises BadInput."""
+    """Returns the filters in the URL of a request. Raises BadInput."""
     return from_query(request.query_params, request.query_params.getlist("state"))
 
 
 async def make_region(
     store: Store, filters: Filters, older: str | None, newer: str | None, top: str | None, can: frozenset[tuple[str, str]]
 ) -> Region:
-    """The rows beyond a cursor. `top` is the newest row of a page that is open: it stays on top, what is newer is counted."""
+    """Returns the rows beyond a cursor. `top` is the newest row of an open page: it remains on top, and newer rows are counted."""
     now = clock.now()
     wanted = filters.for_store(now)
     news = 0
@@ -175,7 +175,7 @@ async def make_region(
 
 
 def line(row: TaskRow, filters: Filters, now: int, can: frozenset[tuple[str, str]]) -> Line:
-    """A row of the store as a row of the page."""
+    """Returns a row of the store as a row of the page."""
     return Line(
         id=row.id, state=row.state, reason=row.reason, name=row.name, label=row.label,
         label_href=filters.but(label=row.label).href(), task_id=row.task_id, engine=row.engine, queue=row.queue,
@@ -191,19 +191,19 @@ def _likeliest(row: TaskRow, can: frozenset[tuple[str, str]]) -> str:
 
 
 def able(request: Request) -> frozenset[tuple[str, str]]:
-    """(engine, action) that this person may ask for and some connected agent can do."""
+    """Returns (engine, action) of the actions that this person may request and some connected agent can do."""
     role = request.scope["identity"].role
     return frozenset(of for link in services(request).hub.all() for of in link.capabilities if may_act(role, of[1]))
 
 
 def says(row: TaskRow, now: int) -> str:
-    """What the second line says after the arrow: the outcome, or what the task waits for."""
+    """Returns the text after the arrow of the second line: the outcome, or the due time."""
     error = f"{row.error_type}: {row.error}" if row.error_type and row.error else row.error_type or row.error
     error = error.partition("\n")[0]
     if row.state == "succeeded":
         return row.result[:SAYS]
     if row.state in ("scheduled", "retrying"):
-        due = "next try " if row.state == "retrying" and row.eta_at is not None and row.eta_at > now else "due "
+        due = "next attempt " if row.state == "retrying" and row.eta_at is not None and row.eta_at > now else "due "
         due += relative(row.eta_at, now)
         return " · ".join(part for part in (due if row.eta_at is not None else "", error) if part)[:SAYS]
     if row.state == "running" and row.started_at is not None:
@@ -212,9 +212,9 @@ def says(row: TaskRow, now: int) -> str:
 
 
 def summary(filters: Filters, counts: Counts | None) -> str:
-    """How many tasks stand behind the filters, where that is known exactly."""
+    """Returns the number of tasks that match the filters, where it is known exactly."""
     if counts is None:
-        return "newest first; this combination is not counted"
+        return "newest first; no count for this combination of filters"
     total = sum(count for _, count in counts.by_state)
     if not filters.state:
         return f"{number(total)} {'task' if total == 1 else 'tasks'}"
@@ -223,7 +223,7 @@ def summary(filters: Filters, counts: Counts | None) -> str:
 
 
 def facets(filters: Filters, counts: Counts | None) -> tuple[ChoiceGroup, ...]:
-    """The rail of values. States always stand in the same order; the rest is led by the most frequent."""
+    """Returns the facets. States are always in the same order; other values are ordered by frequency."""
     by_state = dict(counts.by_state) if counts else {}
     states = tuple(
         Choice(
@@ -269,7 +269,7 @@ def _values(filters: Filters, field: str, found: Facet) -> tuple[Choice, ...]:
 
 
 async def list_json(request: Request) -> Response:
-    """GET /tasks.json: one page (`limit` up to 500) and the URLs of its neighbours. Times are microseconds UTC."""
+    """GET /tasks.json: one page (`limit` up to 500) and the URLs of the adjacent pages. Times are microseconds UTC."""
     query, filters = request.query_params, filters_of(request)
     found = await list_tasks(
         services(request).store, filters.for_store(clock.now()), older=query.get("older"), newer=query.get("newer"),
@@ -287,16 +287,16 @@ async def list_json(request: Request) -> Response:
 
 
 def limit_of(text: str) -> int:
-    """How many rows were asked for. Raises BadInput."""
+    """Returns the requested number of rows. Raises BadInput."""
     if not text:
         return PAGE
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= JSON_LIMIT):
-        raise BadInput(f"`limit` is a number from 1 to {JSON_LIMIT}; {middle(text)} is not.")
+        raise BadInput(f"`limit` must be a number from 1 to {JSON_LIMIT}, not {middle(text)}.")
     return int(text)
 
 
 async def list_csv(request: Request) -> Response:
-    """GET /tasks.csv: all that matches, newest first, up to CSV_LIMIT rows."""
+    """GET /tasks.csv: all matching tasks, newest first, up to CSV_LIMIT rows."""
     wanted = filters_of(request).for_store(clock.now())
     return await export.to_csv(request, "tasks", COLUMNS, _all(services(request).store, wanted))
 

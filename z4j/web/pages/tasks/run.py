@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Running a registered task by its name: a form built from its signature."""
+"""Runs a registered task by its name, with a form that is built from its signature."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHOWN: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A registered task and where its form is."""
+    """A registered task and the URL of its form."""
 
     row: TaskNameRow
     href: str
@@ -50,11 +50,11 @@ class RunPage:
     why_not: str
     values: dict[str, str]
     brokers: tuple[tuple[str, str], ...] = ()
-    """Where the agents that could run it use several."""
+    """(value, label); empty where the agents that can run the task use one broker."""
 
 
 def href_of(row: TaskNameRow) -> str:
-    """The form of a registered task."""
+    """Returns the URL of the form of a registered task."""
     return "/tasks/run?" + urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, "name": row.name})
 
 
@@ -86,20 +86,20 @@ async def _page(request: Request, values: dict[str, str], notice: Notice | None 
         parameters=parameters,
         why_not=why_not,
         values=values | ({"notice": notice.text} if notice else {}),
-        brokers=(("", "the one that has the task"), *((each, each) for each in brokers)) if len(brokers) > 1 else (),
+        brokers=(("", "default broker of the task"), *((each, each) for each in brokers)) if len(brokers) > 1 else (),
     )
     return render(request, "tasks/run.html", made)
 
 
 def _brokers(hub: Hub, app_id: int, chosen: TaskNameRow) -> list[str]:
-    """Those of the agents that can run it, each once."""
+    """Returns the brokers of the agents that can run the task, without duplicates."""
     same, engine = hub.same_brokers(), chosen.engine
     able = [link for link in hub.able(app_id, engine, "run_task") if link.environment == chosen.environment]
     return sorted({same.get((app_id, engine, each), each) for link in able for each in link.brokers.get(engine, ())})
 
 
 async def run(request: Request) -> Response:
-    """POST /tasks/run: shows the form again, as it was filled in, when something does not fit."""
+    """POST /tasks/run. Shows the form again, with its values, when the request is refused."""
     found, form = services(request), await read_form(request, LONGEST)
     try:
         command_request = await _command_request(request, form)
@@ -127,14 +127,14 @@ async def _command_request(request: Request, form: dict[str, str]) -> CommandReq
                 kwargs[of.name] = value
     more, named = form.get("args", ""), form.get("kwargs", "")
     if more:
-        found = read_value("the positional arguments", more)
+        found = read_value("“Positional arguments”", more)
         if not isinstance(found, list):
-            raise BadInput("Positional arguments are a JSON list. Nothing was run.")
+            raise BadInput("Positional arguments must be a JSON list. No task was run.")
         args += found
     if named:
-        found = read_value("the named arguments", named)
+        found = read_value("“Named arguments”", named)
         if not isinstance(found, dict):
-            raise BadInput("Named arguments are a JSON object. Nothing was run.")
+            raise BadInput("Named arguments must be a JSON object. No task was run.")
         kwargs |= found
     queue, reason, broker = (form.get(key, "") for key in ("queue", "reason", "broker"))
     return await command_requests.run_request(store, app, environment, engine, name, args, kwargs, queue, reason, broker)

@@ -32,7 +32,7 @@ def test_one_is_made_in_the_form_and_looked_at(shop: Any) -> None:
     [
         ({"expression": "61 * * * *"}, "0 to 59"),
         ({"args": "[]"}, "order is missing"),
-        ({"args": "seven"}, "no JSON"),
+        ({"args": "seven"}, "not valid JSON"),
         ({"args": "{}"}, "a JSON list"),
         ({"kwargs": "[]"}, "a JSON object"),
         ({"timezone": "Mars/Olympus"}, "no time zone"),
@@ -41,7 +41,7 @@ def test_one_is_made_in_the_form_and_looked_at(shop: Any) -> None:
         ({"kind": "once", "once": "2027-03-28 02:30"}, "2027-03-28 03:30"),
         ({"jitter_s": "much"}, "number of seconds"),
         ({"starts_at": "soon"}, "The beginning is a time"),
-        ({"priority": "high"}, "whole number"),
+        ({"priority": "high"}, "must be an integer"),
         ({"app": "nobody"}, "no app"),
     ],
 )

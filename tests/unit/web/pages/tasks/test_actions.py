@@ -36,7 +36,7 @@ def test_a_refused_action_is_told_and_audited_with_its_reason(shop: Site, action
     actor, name, target, outcome, detail = shop.audit()[-1]
     assert (actor, name, outcome) == ("olga", f"{action}_task", "refused")
     assert target == "celery:00000000-0000-4000-8000-000000000001"
-    assert "Nothing was changed" in detail["why"]
+    assert "No changes were made" in detail["why"]
     assert shop.call(shop.server.store.fetch_all, "SELECT id FROM command") == []
 
 

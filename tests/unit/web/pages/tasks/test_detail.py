@@ -48,11 +48,11 @@ def test_what_it_depends_on_is_linked_and_an_end_that_blocks_it_for_good_is_said
     assert "Depends on" in page
     assert 'title="unknown"' in page, "of one that is not known here nothing is claimed"
     tell(shop, *life("first", T + 5 * SECOND, "failed"))
-    assert "depends on shop.ship (failed), and will not run" in page_of(shop, "after")
+    assert "depends on shop.ship (failed) and runs only if that task runs again and succeeds" in page_of(shop, "after")
 
 
 def test_it_is_blocked_no_more_once_the_engine_has_queued_it(shop: Site) -> None:
     tell(shop, waiting(T, reason="blocked", depends_on=["first"]), waiting(T + 9 * SECOND))
     page = page_of(shop, "after")
     assert "blocked" not in page
-    assert "It is in no queue" not in page
+    assert "This task is not in a queue" not in page

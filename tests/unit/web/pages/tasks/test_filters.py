@@ -40,9 +40,9 @@ def test_what_is_typed(typed: str, found: Filters) -> None:
 def test_nonsense_is_named() -> None:
     with pytest.raises(BadInput, match="Unknown state “sleepy”"):
         from_query({}, ["sleepy"])
-    with pytest.raises(BadInput, match="“yesterday” is not a time"):
+    with pytest.raises(BadInput, match="“yesterday” is not a valid time"):
         Filters(since="yesterday").for_store(NOW)
-    with pytest.raises(BadInput, match="is not a time"):
+    with pytest.raises(BadInput, match="is not a valid time"):
         Filters(until="0001-01-01T00:00:00+23:59x").for_store(NOW)
 
 
