@@ -218,7 +218,7 @@ def detail(**changes: Any) -> task_detail.DetailPage:
         timeline=task_detail.timeline(ROW, [RUN], NOW),
         links=(task_detail.LinkGroup("retry-of", "Retry of", (Link(None, EVIL, "", ""), Link(3, "x", EVIL, "failed"))),),
         commands=(COMMAND,),
-        original="not kept",
+        original="not stored",
         sent=(("route", EVIL),),
         schedule=(3, EVIL, NOW),
         name_href="/tasks",
@@ -226,9 +226,7 @@ def detail(**changes: Any) -> task_detail.DetailPage:
         blocked=EVIL,
         queue_href="/tasks",
         worker_href="/tasks",
-        same_id=task_detail.Executions(
-            2, 3, ((1, SameId(6, NOW, "failed")), (2, SameId(7, NOW, "running")), (3, SameId(8, NOW, "queued")))
-        ),
+        same_id=task_detail.Executions(2, 3, tuple((n, SameId(n + 5, NOW, s)) for n, s in enumerate(("failed", "running", "queued"), 1))),
     )
     return dataclasses.replace(made, **changes)
 
