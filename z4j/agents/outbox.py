@@ -72,7 +72,7 @@ class Outbox:
         for each in sent:
             self._send(each, names, kept, proofs)
             owner.sent(each)
-            self._tell_others(each, others.get(each.command.id, []), names)
+            self._send_to_others(each, others.get(each.command.id, []), names)
         return sent
 
     def ask(self, command: OutgoingCommand) -> AgentLink | None:
@@ -83,7 +83,7 @@ class Outbox:
         self._send(Chosen(command, links[0]), _BrokerNames(self.hub), {}, {})
         return links[0]
 
-    def tell(self, link: AgentLink, command: OutgoingCommand) -> None:
+    def send_to(self, link: AgentLink, command: OutgoingCommand) -> None:
         """Sends an agent what it must know and may be told any number of times."""
         self._send(Chosen(command, link), _BrokerNames(self.hub), {}, {})
 
@@ -176,7 +176,7 @@ class Outbox:
         original = kept.get(command.task) if command.task is not None and needs_original(command) else None
         link.send(frame_of(self.hub, command, link, names.name_for(link, command.need), original, proofs.get(link.app_id, {})))
 
-    def _tell_others(self, each: Chosen, others: list[AgentLink], names: _BrokerNames) -> None:
+    def _send_to_others(self, each: Chosen, others: list[AgentLink], names: _BrokerNames) -> None:
         """Where an engine keeps cancellations in its workers or their host, every other spool folder has to know of one too."""
         command, first = each.command, each.link
         scoped = [link for link in others if link.capabilities[command.need.engine, command.need.action] == "worker"]

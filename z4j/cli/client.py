@@ -89,7 +89,7 @@ def client_of(words: argparse.Namespace, settings: Settings) -> Client:
     return Client(server, read_secret(words.token, "--token", "Z4J_API_TOKEN"))
 
 
-def tell_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
+def print_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
     """Waits for a command unless --no-wait is given, and prints its result. Returns the exit code."""
     result = command if words.no_wait else client.wait(command)
     if words.json:

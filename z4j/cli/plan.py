@@ -43,7 +43,7 @@ def list_plans(words: argparse.Namespace, settings: Settings) -> int:
 
 def show_plan(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j plan show`."""
-    _tell(client_of(words, settings).get(f"/plans/{words.id}"), words)
+    _print_plan(client_of(words, settings).get(f"/plans/{words.id}"), words)
     return 0
 
 
@@ -53,7 +53,7 @@ def freeze(words: argparse.Namespace, settings: Settings) -> int:
     answer = client_of(words, settings).post(
         "/plans", action=words.what, filter=asked, ids=words.id or None, level=words.level, queue=words.to, reason=words.reason
     )
-    _tell(answer, words)
+    _print_plan(answer, words)
     if not words.json:
         plan = answer["plan"]
         say(f"\nNothing was executed yet. To execute this plan: z4j plan execute {plan['id']} {plan['digest'][:12]}")
@@ -75,7 +75,7 @@ def change(words: argparse.Namespace, settings: Settings) -> int:
     answer = client.post(f"/plans/{words.id}/{words.change}")
     if words.change == "resume":
         return _watch(client, words)
-    _tell(answer, words)
+    _print_plan(answer, words)
     return 0
 
 
@@ -94,11 +94,11 @@ def _watch(client: Client, words: argparse.Namespace) -> int:
         time.sleep(POLL_S)
     if sys.stderr.isatty() and not words.json:
         say("", is_error=True)
-    _tell(answer, words)
+    _print_plan(answer, words)
     return 0 if account["done"] == plan["items"] or words.no_wait else 1
 
 
-def _tell(answer: dict[str, Any], words: argparse.Namespace) -> None:
+def _print_plan(answer: dict[str, Any], words: argparse.Namespace) -> None:
     if words.json:
         print_json(answer)
         return

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from z4j.cli.client import client_of, tell_command
+from z4j.cli.client import client_of, print_command
 from z4j.cli.output import print_json, say
 from z4j.cli.secret import read_arguments, warn_of_values
 from z4j.cli.table import print_table, when
@@ -55,7 +55,7 @@ def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
         body["edit"] = {"args": given | places, "kwargs": (kwargs or {}) | named}
     else:
         warn_of_values([], {}, words.reason)
-    return tell_command(client, client.post(f"/tasks/{_row_of(client, words.task)}/actions", **body), words)
+    return print_command(client, client.post(f"/tasks/{_row_of(client, words.task)}/actions", **body), words)
 
 
 def run_task(words: argparse.Namespace, settings: Settings) -> int:
@@ -66,7 +66,7 @@ def run_task(words: argparse.Namespace, settings: Settings) -> int:
         "/tasks", app=words.app, engine=words.engine, environment=words.environment or "", name=words.name,
         args=args, kwargs=kwargs, queue=words.queue or "", reason=words.reason,
     )  # fmt: skip
-    return tell_command(client, made, words)
+    return print_command(client, made, words)
 
 
 def arguments_of(words: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
@@ -180,7 +180,7 @@ def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
             [(row["task_id"], row["name"], row["args"][:60], when(row["due_at"])) for row in tasks],
         )
         return 0
-    return max(tell_command(client, command, words) for command in made)
+    return max(print_command(client, command, words) for command in made)
 
 
 def list_workers(words: argparse.Namespace, settings: Settings) -> int:
@@ -213,7 +213,7 @@ def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
         by=getattr(words, "by", None), queue=getattr(words, "queue", None), confirm=getattr(words, "confirm", None) or "",
         reason=words.reason,
     )["commands"]  # fmt: skip
-    return max(tell_command(client, command, words) for command in made)
+    return max(print_command(client, command, words) for command in made)
 
 
 def only(rows: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:

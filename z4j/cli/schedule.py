@@ -64,7 +64,7 @@ def create(words: argparse.Namespace, settings: Settings) -> int:
         args=args, kwargs=kwargs, queue=words.queue or "", catch_up=words.catch_up, **({"broker": words.broker} if words.broker else {}),
         overlap=words.overlap, jitter_s=words.jitter, reason=words.reason,
     )  # fmt: skip
-    return _tell(
+    return _print_result(
         made,
         words,
         f"Schedule {words.name} created, row {made['id']}."
@@ -84,7 +84,7 @@ def edit(words: argparse.Namespace, settings: Settings) -> int:
         **({"broker": words.broker} if words.broker is not None else {}),
         reason=words.reason,
     )  # fmt: skip
-    return _tell(made, words, "Schedule changed.")
+    return _print_result(made, words, "Schedule changed.")
 
 
 def act(words: argparse.Namespace, settings: Settings) -> int:
@@ -92,7 +92,7 @@ def act(words: argparse.Namespace, settings: Settings) -> int:
     client = client_of(words, settings)
     body = {"action": words.action, "reason": words.reason, "confirm": getattr(words, "confirm", None) or ""}
     made = client.post(f"/schedules/{_row_of(client, words)}/actions", **body)
-    return _tell(made, words, f"Done{', task ' + made['task_id'] if made['task_id'] else ''}.")
+    return _print_result(made, words, f"Done{', task ' + made['task_id'] if made['task_id'] else ''}.")
 
 
 def export(words: argparse.Namespace, settings: Settings) -> int:
@@ -226,7 +226,7 @@ def _row_of(client: Client, words: argparse.Namespace) -> int:
     return int(only(known, f"schedule {words.schedule}", "List them with `z4j schedule list`. Choose one by its row number.")["id"])
 
 
-def _tell(made: dict[str, Any], words: argparse.Namespace, sentence: str) -> int:
+def _print_result(made: dict[str, Any], words: argparse.Namespace, sentence: str) -> int:
     if words.json:
         print_json(made)
     else:

@@ -107,7 +107,7 @@ class Dispatch(Owner):
         return offered
 
     async def ask(
-        self, asker: Actor, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Any] | None = None
+        self, actor: Actor, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Any] | None = None
     ) -> CommandRow:
         """An action on one task. Writes the command and hands it to an agent. Raises NotAllowed, WrongState, Unsupported or AgentGone;
         a refusal is audited like anything else."""
@@ -118,17 +118,17 @@ class Dispatch(Owner):
         if action == "restore_task":
             facts |= {"eta_at": row.eta_at, "priority": task.sent.get("priority")}
         request = CommandRequest(_need(task, action), f"{row.engine}:{row.task_id}", facts, task, reason)
-        return (await self.submit(asker, request))[0]
+        return (await self.submit(actor, request))[0]
 
-    async def submit(self, asker: Actor, request: CommandRequest) -> list[CommandRow]:
+    async def submit(self, actor: Actor, request: CommandRequest) -> list[CommandRow]:
         """Any action: one command, or one for each worker it concerns. Raises like `ask`."""
         request = dataclasses.replace(request, reason=shown_reason(request.reason))
         try:
-            made = self._make(asker, request)
+            made = self._make(actor, request)
         except Z4jError as error:
             await self.audit_log.note(
-                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=request.need.action, outcome="refused",
-                target=request.about, detail={"why": error.message}, address=asker.address,
+                self.store, at=clock.now(), actor=actor.name, role=actor.role, action=request.need.action, outcome="refused",
+                target=request.about, detail={"why": error.message}, address=actor.address,
             )  # fmt: skip
             raise
         at, shown = clock.now(), list[CommandRow]()
@@ -136,9 +136,9 @@ class Dispatch(Owner):
 
         def write(db: Connection) -> Any:
             shown[:] = [commands.add_command(db, command, task_name) for command in made]
-            self.paused_queues.store_request(db, request.need, at, asker.name, request.reason[:500], request.beside)
+            self.paused_queues.store_request(db, request.need, at, actor.name, request.reason[:500], request.beside)
             return self.audit_log.append(
-                db, at=at, actor=asker.name, role=asker.role, action=request.need.action, target=request.about, address=asker.address,
+                db, at=at, actor=actor.name, role=actor.role, action=request.need.action, target=request.about, address=actor.address,
                 detail=_audited(request, made),
             )  # fmt: skip
 
@@ -188,12 +188,12 @@ class Dispatch(Owner):
             self.live.changed(("changes", "tasks"))
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    def _make(self, asker: Actor, request: CommandRequest) -> list[CommandRow]:
+    def _make(self, actor: Actor, request: CommandRequest) -> list[CommandRow]:
         need, rule = request.need, RULES.get(request.need.action)
         if rule is None:
             raise Unsupported(f"Unknown action {need.action}. No changes were made.")
-        if not may_act(asker.role, need.action):
-            raise NotAllowed(f"Your role, {asker.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
+        if not may_act(actor.role, need.action):
+            raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
         if request.task is not None:
             state = request.task.row.state
             if (wrong := why_not(need.action, state, request.task.original_state)) is not None:
@@ -204,9 +204,9 @@ class Dispatch(Owner):
             is_forbidden = missing.startswith("the application's owner")
             hint = "Change it in the configuration of the application." if is_forbidden else "Start a worker of this app and try again."
             raise AgentGone(f"No connected agent can do this: {missing}. No changes were made.", hint)
-        return [self._row(asker, request, link) for link in (links if rule.is_everywhere else links[:1])]
+        return [self._row(actor, request, link) for link in (links if rule.is_everywhere else links[:1])]
 
-    def _row(self, asker: Actor, request: CommandRequest, link: AgentLink) -> CommandRow:
+    def _row(self, actor: Actor, request: CommandRequest, link: AgentLink) -> CommandRow:
         need, rule, at = request.need, RULES[request.need.action], clock.now()
         params = dict(request.params)
         if need.action in NEW_ID:
@@ -214,7 +214,7 @@ class Dispatch(Owner):
         return CommandRow(
             id=secrets.token_hex(NEW_BYTES["command"]), app_id=need.app_id, engine=need.engine, action=need.action,
             task=request.task.row.id if request.task else None, task_id=request.task.row.task_id if request.task else "", params=params,
-            target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=asker.name,
+            target=link.worker if rule.is_everywhere else need.worker, status="waiting", detail={}, asked_by=actor.name,
             reason=request.reason[:500], created_at=at, expires_at=at + rule.expires_us, sent_at=None, spool="", ended_at=None,
             # The agent's: where the task's is not known, it must not reach another environment when it is sent later.
             environment=link.environment, queue=need.queue if request.task is None else "",

@@ -122,14 +122,14 @@ class Plans(Owner):
 
     # -- making one ----------------------------------------------------------------------------------------------------
     async def freeze(
-        self, asker: Actor, action: str, params: Mapping[str, Any], source: Source, reason: str = "", undo_of: str = ""
+        self, actor: Actor, action: str, params: Mapping[str, Any], source: Source, reason: str = "", undo_of: str = ""
     ) -> PlanRow:
         """A plan over what matches now. Raises BadInput or NotAllowed; a refusal is audited."""
         checked = _check_params(action, params)
-        await self._check_role(asker, action)
+        await self._check_role(actor, action)
         key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
         facts = {
-            "key": key, "action": action, "params": json.dumps(checked), "source": source.text, "author": asker.name,
+            "key": key, "action": action, "params": json.dumps(checked), "source": source.text, "author": actor.name,
             "reason": shown_reason(reason), "undo_of": undo_of, "at": at,
         }  # fmt: skip
         id = await self.store.write(lambda db: store_plans.add_plan(db, **facts))
@@ -147,7 +147,7 @@ class Plans(Owner):
             "source": source.text,
             "reason": shown_reason(reason),
         }
-        await self._audit(asker, "freeze_plan", id, detail)
+        await self._audit(actor, "freeze_plan", id, detail)
         return plan
 
     async def _freeze(self, id: int, action: str, params: Mapping[str, Any], source: Source, key: str) -> None:
@@ -218,37 +218,37 @@ class Plans(Owner):
             raise NotFound("There is no such plan, or it is older than what is kept.")
         return plan
 
-    async def execute(self, asker: Actor, id: int, digest: str, pace: Pace) -> PlanRow:
-        """Begins what was previewed; `digest` says that it is what the asker has seen. Raises WrongState, BadInput or NotAllowed."""
+    async def execute(self, actor: Actor, id: int, digest: str, pace: Pace) -> PlanRow:
+        """Begins what was previewed; `digest` says that it is what the actor has seen. Raises WrongState, BadInput or NotAllowed."""
         plan = await self.get(id)
-        await self._check_role(asker, plan.action)
+        await self._check_role(actor, plan.action)
         if not secrets.compare_digest(digest, plan.digest):
             raise BadInput("This is not the plan that was previewed. Nothing was done.", "Open the plan again and look at it once more.")
-        await self._change(asker, plan, "execute_plan", "running", rules.CAN_EXECUTE, pace=rules.pack_pace(pace), started_at=clock.now())
+        await self._change(actor, plan, "execute_plan", "running", rules.CAN_EXECUTE, pace=rules.pack_pace(pace), started_at=clock.now())
         self._begin(id)
         return await self.get(id)
 
-    async def pause(self, asker: Actor, id: int) -> PlanRow:
+    async def pause(self, actor: Actor, id: int) -> PlanRow:
         """Hands nothing more over until it is resumed. Raises WrongState or NotAllowed."""
-        await self._change(asker, await self.get(id), "pause_plan", "paused", rules.CAN_PAUSE)
+        await self._change(actor, await self.get(id), "pause_plan", "paused", rules.CAN_PAUSE)
         return await self.get(id)
 
-    async def resume(self, asker: Actor, id: int, pace: Pace | None = None) -> PlanRow:
+    async def resume(self, actor: Actor, id: int, pace: Pace | None = None) -> PlanRow:
         """Goes on, at another pace if one is given. Raises WrongState or NotAllowed."""
         packed = None if pace is None else rules.pack_pace(pace)
-        await self._change(asker, await self.get(id), "resume_plan", "running", rules.CAN_RESUME, pace=packed)
+        await self._change(actor, await self.get(id), "resume_plan", "running", rules.CAN_RESUME, pace=packed)
         self._begin(id)
         return await self.get(id)
 
-    async def abort(self, asker: Actor, id: int) -> PlanRow:
+    async def abort(self, actor: Actor, id: int) -> PlanRow:
         """Ends it: what was handed over is answered, what waits is never done. Raises WrongState or NotAllowed."""
         at = clock.now()
         plan = await self.get(id)
-        await self._change(asker, plan, "abort_plan", "aborted", rules.CAN_ABORT, ended_at=at)
+        await self._change(actor, plan, "abort_plan", "aborted", rules.CAN_ABORT, ended_at=at)
         self._begin(id)
         return await self.get(id)
 
-    async def undo(self, asker: Actor, id: int) -> PlanRow:
+    async def undo(self, actor: Actor, id: int) -> PlanRow:
         """A new frozen plan that puts back what this one cancelled or deleted. Raises WrongState, NotAllowed or BadInput."""
         plan = await self.get(id)
         back = {"cancel_task": "restore_task", "delete_task": "undelete_task"}.get(plan.action)
@@ -257,11 +257,11 @@ class Plans(Owner):
         self._check_age(plan.started_at or plan.created_at)
         done = await store_plans.list_done(self.store, id)
         if back == "undelete_task":
-            return await self._freeze_back(asker, plan, done)
+            return await self._freeze_back(actor, plan, done)
         source = Source(f"undo of plan {id}", ids=tuple(row[1] for row in done), is_in_order=True)
-        return await self.freeze(asker, back, {}, source, f"undo of plan {id}", f"plan {id}")
+        return await self.freeze(actor, back, {}, source, f"undo of plan {id}", f"plan {id}")
 
-    async def undo_purge(self, asker: Actor, command: CommandRow) -> PlanRow:
+    async def undo_purge(self, actor: Actor, command: CommandRow) -> PlanRow:
         """A new frozen plan that puts back what a purge took out, in its order. Raises WrongState, NotAllowed or BadInput."""
         if command.action != "purge_queue" or command.status != "done":
             raise WrongState("Only a purge that was carried out can be undone. Nothing was changed.")
@@ -271,12 +271,12 @@ class Plans(Owner):
         if isinstance(first_at, int) and isinstance(last_at, int):
             ids = await store_plans.list_purged(self.store, command.app_id, command.engine, command.queue, first_at, last_at)
         source = Source(f"undo of the purge of {command.queue}", ids=tuple(ids), is_in_order=True)
-        return await self.freeze(asker, "restore_task", {}, source, f"undo of a purge by {command.asked_by}", f"command {command.id}")
+        return await self.freeze(actor, "restore_task", {}, source, f"undo of a purge by {command.asked_by}", f"command {command.id}")
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    async def _freeze_back(self, asker: Actor, plan: PlanRow, done: list[tuple[Any, ...]]) -> PlanRow:
+    async def _freeze_back(self, actor: Actor, plan: PlanRow, done: list[tuple[Any, ...]]) -> PlanRow:
         """Deleted tasks have no rows to look at; what was frozen then is frozen again."""
-        await self._check_role(asker, "undelete_task")
+        await self._check_role(actor, "undelete_task")
         key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
         digest = rules.digest_of("undelete_task", {"of": plan.id}, key)
         groups: dict[tuple[Any, ...], list[int]] = {}
@@ -290,7 +290,7 @@ class Plans(Owner):
         def write(db: Connection) -> int:
             id = store_plans.add_plan(
                 db, key=key, action="undelete_task", params=json.dumps({"of": plan.id}), source=f"undo of plan {plan.id}",
-                author=asker.name, reason=f"undo of plan {plan.id}", undo_of=f"plan {plan.id}", at=at,
+                author=actor.name, reason=f"undo of plan {plan.id}", undo_of=f"plan {plan.id}", at=at,
             )  # fmt: skip
             store_plans.add_items(db, [(id, *row, None) for row in rows])
             split = [(number, *place, items) for place, (number, items) in groups.items()]
@@ -300,23 +300,23 @@ class Plans(Owner):
             return id
 
         id = await self.store.write(write, durable=True)
-        await self._audit(asker, "freeze_plan", id, {"plan": id, "plan_action": "undelete_task", "items": len(rows)})
+        await self._audit(actor, "freeze_plan", id, {"plan": id, "plan_action": "undelete_task", "items": len(rows)})
         return await self.get(id)
 
     def _check_age(self, at: int) -> None:
         if clock.now() - at > rules.UNDO_US:
             raise WrongState("It was done more than seven days ago and cannot be undone any more. Nothing was changed.")
 
-    async def _check_role(self, asker: Actor, action: str) -> None:
-        if not may_act(asker.role, action):
+    async def _check_role(self, actor: Actor, action: str) -> None:
+        if not may_act(actor.role, action):
             await self.audit_log.note(
-                self.store, at=clock.now(), actor=asker.name, role=asker.role, action=action, target="plan", outcome="refused",
-                detail={"why": "role"}, address=asker.address,
+                self.store, at=clock.now(), actor=actor.name, role=actor.role, action=action, target="plan", outcome="refused",
+                detail={"why": "role"}, address=actor.address,
             )  # fmt: skip
-            raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+            raise NotAllowed(f"Your role, {actor.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
 
-    async def _change(self, asker: Actor, plan: PlanRow, word: str, status: str, expected: Iterable[str], **facts: Any) -> None:
-        await self._check_role(asker, plan.action)
+    async def _change(self, actor: Actor, plan: PlanRow, word: str, status: str, expected: Iterable[str], **facts: Any) -> None:
+        await self._check_role(actor, plan.action)
         detail = {"plan": plan.id, "plan_action": plan.action, "items": plan.items, "digest": plan.digest}
         at = clock.now()
 
@@ -326,7 +326,7 @@ class Plans(Owner):
             if status == "aborted":
                 store_plans.abort_waiting(db, plan.id, at)
             return self.audit_log.append(
-                db, at=at, actor=asker.name, role=asker.role, action=word, target=f"plan {plan.id}", detail=detail, address=asker.address
+                db, at=at, actor=actor.name, role=actor.role, action=word, target=f"plan {plan.id}", detail=detail, address=actor.address
             )
 
         head = await self.store.write(commit, durable=True)
@@ -335,10 +335,10 @@ class Plans(Owner):
         self.audit_log.keep_head(head)
         self.live.changed(("plans", "changes"))
 
-    async def _audit(self, asker: Actor, word: str, id: int, detail: dict[str, Any]) -> None:
+    async def _audit(self, actor: Actor, word: str, id: int, detail: dict[str, Any]) -> None:
         await self.audit_log.note(
-            self.store, at=clock.now(), actor=asker.name, role=asker.role, action=word, target=f"plan {id}", detail=detail,
-            address=asker.address,
+            self.store, at=clock.now(), actor=actor.name, role=actor.role, action=word, target=f"plan {id}", detail=detail,
+            address=actor.address,
         )  # fmt: skip
 
     def _begin(self, id: int) -> None:

@@ -63,10 +63,10 @@ class ScheduleService(Owner):
         if listing.is_firing and (listing.scheduler, APPLY) in link.capabilities:
             overrides = await schedules.list_overrides(self.store, link.app_id, link.environment, listing.scheduler)
             if listing.applied != _digest(overrides) and (overrides or listing.applied):
-                await self._tell(link, listing.scheduler, overrides)
+                await self._send_overrides(link, listing.scheduler, overrides)
 
     # -- what operators ask --------------------------------------------------------------------------------------------
-    async def create(self, asker: Actor, request: ScheduleRequest, reason: str = "") -> int | None:
+    async def create(self, actor: Actor, request: ScheduleRequest, reason: str = "") -> int | None:
         """A new schedule. Returns the row id of an own one; others appear when their scheduler lists them.
 
         Raises BadInput, NotFound, NotAllowed, AgentGone or Unsupported."""
@@ -75,7 +75,7 @@ class ScheduleService(Owner):
         app_id = await self._app_id(request.app)
         if request.scheduler == OWN:
             key = secrets.token_hex(8)
-            return await self._save_own(asker, app_id, request, None, key, "created", reason)
+            return await self._save_own(actor, app_id, request, None, key, "created", reason)
         if await self._is_by_override(app_id, request.environment, request.scheduler):
             key = f"{OWN}:{request.name}"
             taken = [
@@ -83,18 +83,18 @@ class ScheduleService(Owner):
             ]
             if any(row.key == key and row.environment == request.environment for row in taken):
                 raise WrongState(f"There is a schedule {request.name} already. Nothing was changed.", "Choose another name.")
-            row = OverrideRow(key, True, False, request.is_enabled, spec_of(request, key), clock.now(), asker.name)
+            row = OverrideRow(key, True, False, request.is_enabled, spec_of(request, key), clock.now(), actor.name)
             await self._override(
-                asker, app_id, request.environment, request.scheduler, key, "created", reason, changes_of(None, request), row
+                actor, app_id, request.environment, request.scheduler, key, "created", reason, changes_of(None, request), row
             )
             return None
         need = Need(app_id, request.scheduler, "save_schedule", request.environment)
         await self.dispatch.submit(
-            asker, CommandRequest(need, f"schedule {request.scheduler}:{request.name}", spec_of(request, ""), reason=reason)
+            actor, CommandRequest(need, f"schedule {request.scheduler}:{request.name}", spec_of(request, ""), reason=reason)
         )
         return None
 
-    async def edit(self, asker: Actor, row: ScheduleRow, request: ScheduleRequest, reason: str = "") -> None:
+    async def edit(self, actor: Actor, row: ScheduleRow, request: ScheduleRequest, reason: str = "") -> None:
         """It becomes another. Raises like `create`, and WrongState where it cannot be edited."""
         _refuse_if_unable(row, "save")
         request = await self.checked(
@@ -104,7 +104,7 @@ class ScheduleService(Owner):
         )  # fmt: skip
         changes = changes_of(row, request)
         if row.is_own:
-            await self._save_own(asker, row.app_id, request, row, row.key, "edited", reason)
+            await self._save_own(actor, row.app_id, request, row, row.key, "edited", reason)
         elif row.is_by_override:
             before = await self._override_of(row)
             spec = spec_of(request, row.key)
@@ -116,32 +116,32 @@ class ScheduleService(Owner):
                 kept = _keep_masked(request, json.dumps(before.spec.get("args")), json.dumps(before.spec.get("kwargs")), is_stored=False)
                 for name, value in kept.items():
                     spec[name] = before.spec.get(name) if value is None else value
-            made = OverrideRow(row.key, before is not None and before.is_new, False, request.is_enabled, spec, clock.now(), asker.name)
-            await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "edited", reason, changes, made)
+            made = OverrideRow(row.key, before is not None and before.is_new, False, request.is_enabled, spec, clock.now(), actor.name)
+            await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, "edited", reason, changes, made)
         else:
-            await self._ask(asker, row, "save_schedule", spec_of(request, row.key), reason, "edited", changes)
+            await self._ask(actor, row, "save_schedule", spec_of(request, row.key), reason, "edited", changes)
 
-    async def delete(self, asker: Actor, row: ScheduleRow, reason: str = "") -> None:
+    async def delete(self, actor: Actor, row: ScheduleRow, reason: str = "") -> None:
         """An own one with its fires; one in code is kept from firing until somebody goes back to code."""
         _refuse_if_unable(row, "delete")
         if row.is_own:
-            self._may(asker, "delete_schedule")
+            self._may(actor, "delete_schedule")
 
             def write(db: Connection) -> None:
                 schedules.delete_own(db, row.id)
 
-            await self._write_own(asker, row, "delete_schedule", "deleted", reason, write)
+            await self._write_own(actor, row, "delete_schedule", "deleted", reason, write)
         elif row.is_by_override:
             before = await self._override_of(row)
             if before is not None and before.is_new:
-                await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, None)
+                await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, None)
             else:
-                gone = OverrideRow(row.key, False, True, True, None, clock.now(), asker.name)
-                await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, gone)
+                gone = OverrideRow(row.key, False, True, True, None, clock.now(), actor.name)
+                await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, "deleted", reason, {}, gone)
         else:
-            await self._ask(asker, row, "delete_schedule", {"key": row.key}, reason, "deleted", {})
+            await self._ask(actor, row, "delete_schedule", {"key": row.key}, reason, "deleted", {})
 
-    async def switch(self, asker: Actor, row: ScheduleRow, *, on: bool, reason: str = "") -> None:
+    async def switch(self, actor: Actor, row: ScheduleRow, *, on: bool, reason: str = "") -> None:
         """On or off. Raises BadInput where it is switched off without a reason."""
         action = "enable_schedule" if on else "disable_schedule"
         _refuse_if_unable(row, "enable" if on else "disable")
@@ -149,39 +149,39 @@ class ScheduleService(Owner):
             raise BadInput("Say why it is switched off: whoever looks next will want to know. Nothing was changed.")
         word, changes = "enabled" if on else "disabled", {"is_enabled": [row.is_enabled, on]}
         if row.is_own:
-            self._may(asker, action)
+            self._may(actor, action)
             # What was due while it was off was not missed.
             next_at = row.timing.after(clock.now()) if on else row.next_at
             wake_at, at = wake_of(row.id, next_at, row.jitter_us) if on else None, clock.now()
             switch = partial(schedules.switch_own, id=row.id, is_enabled=on, next_at=next_at, wake_at=wake_at, at=at)
-            await self._write_own(asker, row, action, word, reason, switch, changes)
+            await self._write_own(actor, row, action, word, reason, switch, changes)
         elif row.is_by_override:
             before = await self._override_of(row)
             _refuse_if_unreadable(before)
             spec, is_new = (before.spec, before.is_new) if before is not None else (None, False)
-            made = None if on and spec is None else OverrideRow(row.key, is_new, False, on, _with(spec, on), clock.now(), asker.name)
-            await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, made)
+            made = None if on and spec is None else OverrideRow(row.key, is_new, False, on, _with(spec, on), clock.now(), actor.name)
+            await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, made)
         else:
-            await self._ask(asker, row, action, {"key": row.key}, reason, word, changes)
+            await self._ask(actor, row, action, {"key": row.key}, reason, word, changes)
 
-    async def revert(self, asker: Actor, row: ScheduleRow, reason: str = "") -> None:
+    async def revert(self, actor: Actor, row: ScheduleRow, reason: str = "") -> None:
         """Back to what the code says."""
         if await self._override_of(row) is None:
             raise WrongState("It is as the code says. Nothing was changed.")
-        await self._override(asker, row.app_id, row.environment, row.scheduler, row.key, "reverted", reason, {}, None)
+        await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, "reverted", reason, {}, None)
 
-    async def fire(self, asker: Actor, row: ScheduleRow, reason: str = "") -> str:
+    async def fire(self, actor: Actor, row: ScheduleRow, reason: str = "") -> str:
         """Runs it now; its next time stays. Returns the id of the task where it is known already, else ""."""
         _refuse_if_unable(row, "fire")
         if not row.is_own:
-            await self._ask(asker, row, "fire_schedule", {"key": row.key}, reason, "fired", {})
+            await self._ask(actor, row, "fire_schedule", {"key": row.key}, reason, "fired", {})
             return ""
         need = Need(row.app_id, row.engine, "run_task", row.environment, queue=row.queue, broker=row.broker)
         args, kwargs = await schedules.whole_arguments(self.store, row.id)
         params = {"name": row.task_name, "args": json.loads(args), "kwargs": json.loads(kwargs), "queue": row.queue}
         params |= {"broker": row.broker} if row.broker else {}
-        made = await self.dispatch.submit(asker, CommandRequest(need, f"schedule z4j:{row.name}", params, reason=reason))
-        await self._note(asker, row, "fired", reason, {})
+        made = await self.dispatch.submit(actor, CommandRequest(need, f"schedule z4j:{row.name}", params, reason=reason))
+        await self._note(actor, row, "fired", reason, {})
         return str(made[0].params["new_id"])
 
     async def checked(self, request: ScheduleRequest) -> ScheduleRequest:
@@ -212,9 +212,9 @@ class ScheduleService(Owner):
         return app_id
 
     @staticmethod
-    def _may(asker: Actor, action: str) -> None:
-        if not may_act(asker.role, action):
-            raise NotAllowed(f"Your role, {asker.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+    def _may(actor: Actor, action: str) -> None:
+        if not may_act(actor.role, action):
+            raise NotAllowed(f"Your role, {actor.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
 
     @staticmethod
     def _timing(request: ScheduleRequest, anchor: int) -> Any:
@@ -229,9 +229,9 @@ class ScheduleService(Owner):
         )
 
     async def _save_own(
-        self, asker: Actor, app_id: int, request: ScheduleRequest, row: ScheduleRow | None, key: str, word: str, reason: str
+        self, actor: Actor, app_id: int, request: ScheduleRequest, row: ScheduleRow | None, key: str, word: str, reason: str
     ) -> int | None:
-        self._may(asker, "save_schedule")
+        self._may(actor, "save_schedule")
         if (
             not any(request.environment in ("", link.environment) for link in self.hub.of_app(app_id))
             and row is None
@@ -271,7 +271,7 @@ class ScheduleService(Owner):
                 schedules.change_own(db, values)
 
         about = row or placeholder_row(app_id, request, key)
-        await self._write_own(asker, about, "save_schedule", word, reason, write, changes_of(row, request))
+        await self._write_own(actor, about, "save_schedule", word, reason, write, changes_of(row, request))
         return made[0] if made else id
 
     async def _check_broker(self, app_id: int, request: ScheduleRequest) -> None:
@@ -301,7 +301,7 @@ class ScheduleService(Owner):
             return "null", "null"
 
     async def _write_own(
-        self, asker: Actor, row: ScheduleRow, action: str, word: str, reason: str, write: Callable[[Connection], None],
+        self, actor: Actor, row: ScheduleRow, action: str, word: str, reason: str, write: Callable[[Connection], None],
         changes: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """A change to an own schedule, who made it, and the audit row: in one durable transaction."""
@@ -310,10 +310,10 @@ class ScheduleService(Owner):
 
         def commit(db: Connection) -> Any:
             write(db)
-            self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes or {}, at, row.task_name)
+            self._edit(db, actor, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes or {}, at, row.task_name)
             return self.dispatch.audit_log.append(
-                db, at=at, actor=asker.name, role=asker.role, action=action, target=f"schedule {row.scheduler}:{row.name}",
-                address=asker.address, detail=detail,
+                db, at=at, actor=actor.name, role=actor.role, action=action, target=f"schedule {row.scheduler}:{row.name}",
+                address=actor.address, detail=detail,
             )  # fmt: skip
 
         self.dispatch.audit_log.keep_head(await self.store.write(commit, durable=True))
@@ -321,12 +321,12 @@ class ScheduleService(Owner):
         self.dispatch.live.changed(("schedules", "changes"))
 
     async def _override(
-        self, asker: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str, changes: Mapping[str, Any],
+        self, actor: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str, changes: Mapping[str, Any],
         row: OverrideRow | None,
     ) -> None:  # fmt: skip
         """Keeps an override, or drops it, and tells every process of that scheduler."""
         action = {"deleted": "delete_schedule", "enabled": "enable_schedule", "disabled": "disable_schedule"}.get(word, "save_schedule")
-        self._may(asker, action)
+        self._may(actor, action)
         at, reason = clock.now(), shown_reason(reason)
         task_name = str(row.spec.get("task_name") or "") if row is not None and row.spec is not None else ""
 
@@ -335,9 +335,9 @@ class ScheduleService(Owner):
                 schedules.drop_override(db, app_id, environment, scheduler, key)
             else:
                 schedules.put_override(db, app_id, environment, scheduler, row)
-            self._edit(db, asker, app_id, environment, scheduler, key, word, reason, changes, at, task_name)
+            self._edit(db, actor, app_id, environment, scheduler, key, word, reason, changes, at, task_name)
             return self.dispatch.audit_log.append(
-                db, at=at, actor=asker.name, role=asker.role, action=action, target=f"schedule {scheduler}:{key}", address=asker.address,
+                db, at=at, actor=actor.name, role=actor.role, action=action, target=f"schedule {scheduler}:{key}", address=actor.address,
                 detail={"override": word, "reason": reason, "changed": sorted(changes)},
             )  # fmt: skip
 
@@ -345,39 +345,39 @@ class ScheduleService(Owner):
         overrides = await schedules.list_overrides(self.store, app_id, environment, scheduler)
         for link in self.hub.able(app_id, scheduler, APPLY):
             if link.environment == environment:
-                await self._tell(link, scheduler, overrides)
+                await self._send_overrides(link, scheduler, overrides)
         self.dispatch.live.changed(("schedules", "changes"))
 
-    async def _tell(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
+    async def _send_overrides(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
         if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
             proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
             params = {"overrides": _to_wire(overrides), "proofs": proofs}
             # A new id each time: the list is the whole truth, and being told it twice changes nothing.
             id = CommandId("overrides", secrets.token_hex(8))
             need = Need(link.app_id, scheduler, APPLY, link.environment)
-            self.outbox.tell(link, OutgoingCommand(id, need, clock.now() + APPLY_US, params))
+            self.outbox.send_to(link, OutgoingCommand(id, need, clock.now() + APPLY_US, params))
 
     async def _ask(
-        self, asker: Actor, row: ScheduleRow, action: str, params: dict[str, Any], reason: str, word: str, changes: Mapping[str, Any]
+        self, actor: Actor, row: ScheduleRow, action: str, params: dict[str, Any], reason: str, word: str, changes: Mapping[str, Any]
     ) -> None:
         need = Need(row.app_id, row.scheduler, action, row.environment)
-        await self.dispatch.submit(asker, CommandRequest(need, f"schedule {row.scheduler}:{row.key}", params, reason=reason))
-        await self._note(asker, row, word, reason, changes)
+        await self.dispatch.submit(actor, CommandRequest(need, f"schedule {row.scheduler}:{row.key}", params, reason=reason))
+        await self._note(actor, row, word, reason, changes)
 
-    async def _note(self, asker: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Any]) -> None:
+    async def _note(self, actor: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Any]) -> None:
         at = clock.now()
         await self.store.note(  # what it tells of is committed already
             "edit of a schedule",
-            lambda db: self._edit(db, asker, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at, row.task_name),
+            lambda db: self._edit(db, actor, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes, at, row.task_name),
         )
 
     @staticmethod
     def _edit(
-        db: Connection, asker: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str,
+        db: Connection, actor: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str,
         changes: Mapping[str, Any], at: int, task_name: str = "",
     ) -> None:  # fmt: skip
         schedules.add_edit(
-            db, app_id, environment, scheduler, key, at=at, by=asker.name, action=word, reason=reason, changes=changes, task_name=task_name
+            db, app_id, environment, scheduler, key, at=at, by=actor.name, action=word, reason=reason, changes=changes, task_name=task_name
         )  # fmt: skip
 
     async def _override_of(self, row: ScheduleRow) -> OverrideRow | None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Whose place a worker has taken. Some engines name their workers after the process, so that one which is started again has a new name;
-its seat is what stays the same: the worker's number, queue and host."""
+"""Decides which worker is the successor of which. Some engines name a worker after its process, so a restarted worker has a new name; its
+slot (the worker's number, queue and host) stays the same."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkerSession:
-    """A worker's process in its seat. Times are microseconds UTC. `seat` is None where the name says it all."""
+    """A worker's process in its slot. Times are microseconds UTC. `slot` is None where the worker's name already identifies it."""
 
-    seat: Hashable | None
+    slot: Hashable | None
     began_at: int
     gone_at: int | None
 
 
 def replaced(sessions: Sequence[WorkerSession]) -> set[int]:
-    """Positions of those that are gone and whose seat was taken after that.
+    """Returns the positions of the sessions that ended and whose slot was taken by another session afterwards.
 
-    Each newcomer takes the place of one, that which went last: where two had the same seat and one came back, one is missing.
+    Each new session replaces one: the one that ended last. Where two sessions had the same slot and one came back, one is still missing.
     """
     replaced_positions: set[int] = set()
     empty: dict[Hashable, list[tuple[int, int]]] = {}
     for position in sorted(range(len(sessions)), key=lambda position: sessions[position].began_at):
         session = sessions[position]
-        if session.seat is None:
+        if session.slot is None:
             continue
-        left = empty.setdefault(session.seat, [])
+        left = empty.setdefault(session.slot, [])
         before = [(gone_at, other) for gone_at, other in left if gone_at <= session.began_at]
         if before:
             left.remove(last := max(before))

@@ -308,20 +308,20 @@ async def undo(request: Request) -> Response:
 
 
 async def _change(request: Request, word: str, digest: str = "", pace: str = "", limit: str = "") -> Response:
-    found, id, asker = services(request).plans, request.path_params["id"], request.scope["identity"]
+    found, id, actor = services(request).plans, request.path_params["id"], request.scope["identity"]
     page = f"/plans/{id}"
     try:
         match word:
             case "execute":
-                await found.execute(asker, id, digest, rules.read_pace(pace, limit))
+                await found.execute(actor, id, digest, rules.read_pace(pace, limit))
             case "pause":
-                await found.pause(asker, id)
+                await found.pause(actor, id)
             case "resume":
-                await found.resume(asker, id)
+                await found.resume(actor, id)
             case "abort":
-                await found.abort(asker, id)
+                await found.abort(actor, id)
             case _:
-                page = f"/plans/{(await found.undo(asker, id)).id}"
+                page = f"/plans/{(await found.undo(actor, id)).id}"
     except (WrongState, NotAllowed, BadInput) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
     return see_other(page)
