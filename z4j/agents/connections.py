@@ -149,11 +149,6 @@ class Hub:
         others = (other.brokers.get(engine, {}) for other in self.of_app(link.app_id) if other is not link)
         return any(proof in prints and identity not in brokers for known in others for identity, proof in known.items())
 
-    def broker_param(self, link: AgentLink, need: Need) -> dict[str, str]:
-        """{"broker": the name this agent reported for the broker of `need`}; {} where it reported no such broker."""
-        name = self.name_for(link, need)
-        return {"broker": name} if name else {}
-
     def may_use_broker(self, link: AgentLink, need: Need) -> bool:
         """Whether this agent uses the broker of `need`, as far as is known: one that told none may use any."""
         return not need.broker or not link.brokers.get(need.engine) or bool(self.name_for(link, need))

@@ -42,7 +42,7 @@ def frame_of(
     hub: Hub, command: OutgoingCommand, link: AgentLink, broker: str, original: Original | None, proofs: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any]:  # fmt: skip
     """A command as this agent gets it. `broker` is the agent's name of its broker, "" where it reported none; `proofs` is task name → what
-    `store.agents.read_proofs` found."""
+    `store.fleet.agents.read_proofs` returned."""
     params = dict(command.params)
     if original is not None:  # it says its broker itself
         params = original_params(original, params, link)

@@ -54,7 +54,7 @@ class ServerFact(NamedTuple):
 
 
 async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, spool: str | None = None) -> Ingested:
-    """Take in the records of one batch (`wire.unpack_batch`), received `at`. Returns after the commit. `spool` is the folder of the agent:
+    """Take in the records of one batch (see `wire.batches`), received `at`. Returns after the commit. `spool` is the folder of the agent:
     what it answers to commands of other folders is passed over; None where it is not known.
 
     Raises StoreError when the database did not take it: then it must not be acked. A beginning of it may be stored, which does no harm:

@@ -22,7 +22,7 @@ from z4j import clock
 from z4j.agents.answers import Answer
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.frames import OutgoingCommand, frame_of
-from z4j.agents.owner import Cause, Chosen, Owner, Refused
+from z4j.agents.owner import Cause, Chosen, ExpiringOwner, Owner, Refused
 from z4j.duty import WHENEVER_S, Duties, repeat
 from z4j.rules.command_ids import CommandId, Kind
 from z4j.rules.commands import RULES
@@ -131,14 +131,14 @@ class Outbox:
 
     # -- as time passes ------------------------------------------------------------------------------------------------
     async def run(self) -> None:
-        """Sends what could not be sent, and lets each kind expire, until cancelled. One that fails keeps no other from it."""
-        expiries = [repeat(self.duties.add(f"expiry of {kind}", EXPIRE_S), owner.expire) for kind, owner in self._owners.items()]
+        """Sends commands that could not be sent before and expires the commands of each kind, until cancelled. A kind that fails does not
+        affect the others."""
+        expiries = [
+            repeat(self.duties.add(f"expiry of {kind}", EXPIRE_S), owner.expire)
+            for kind, owner in self._owners.items()
+            if isinstance(owner, ExpiringOwner)
+        ]
         await asyncio.gather(repeat(self.duties.add("delivery of waiting commands", RETRY_S), self.retry), *expiries)
-
-    async def expire(self, at: int) -> None:
-        """Lets every kind expire."""
-        for owner in self._owners.values():
-            await owner.expire(at)
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _read_tasks(self, commands: Sequence[OutgoingCommand]) -> tuple[list[OutgoingCommand], dict[int, Original]]:

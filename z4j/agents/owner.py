@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import abc
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,5 +78,10 @@ class Owner:
     async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
         """What agents of an app answered, after the commit that stored it."""
 
+
+class ExpiringOwner(Owner, abc.ABC):
+    """Owner of a kind whose commands are stored and expire."""
+
+    @abc.abstractmethod
     async def expire(self, at: int) -> None:
-        """Ends the commands that no agent took, or answered, in time."""
+        """Ends the commands that no agent took, or answered, before `at` (microseconds UTC). Called every second. Raises StoreError."""

@@ -20,7 +20,7 @@ from z4j.web.pages.settings.connect import connect_app, make_api_token
 
 
 def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """`add` makes a command's parser, see `cli.__init__`."""
+    """`add` makes a command's parser, see `z4j.cli`."""
     tokens = add("token", "Manage connection strings of apps and API tokens.").add_subparsers(required=True, metavar="ACTION")
     made = add("create", "Create a connection string for an app, or an API token.", create, tokens)
     kind = made.add_mutually_exclusive_group(required=True)

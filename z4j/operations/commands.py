@@ -16,7 +16,7 @@ from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Chosen, Owner, Refused
+from z4j.agents.owner import Chosen, ExpiringOwner, Refused
 from z4j.agents.paused_queues import PausedQueues
 from z4j.exceptions import AgentGone, NotAllowed, NotFound, StoreError, Unsupported, WrongState, Z4jError
 from z4j.live import Live
@@ -40,7 +40,7 @@ UNSENT_US: Final = 5_000_000
 
 
 class Actor(Protocol):
-    """Who asks: `web.auth.Identity`, or anything with these."""
+    """Who asks: `web.auth.sessions.Identity`, or anything with these."""
 
     @property
     def name(self) -> str: ...
@@ -77,7 +77,7 @@ class CommandRequest:
     """Of a queue: the other brokers that have one of its name."""
 
 
-class Dispatch(Owner):
+class Dispatch(ExpiringOwner):
     """One per server."""
 
     kind = "command"

@@ -16,7 +16,7 @@ from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.ingest import ServerFact, apply_facts
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Cause, Chosen, Owner, Refused
+from z4j.agents.owner import Cause, Chosen, ExpiringOwner, Refused
 from z4j.duty import Duty
 from z4j.live import Live
 from z4j.operations.commands import NEW_ID
@@ -44,7 +44,7 @@ OUTCOME_US: Final = 300_000_000
 BAD_CODES: Final = frozenset(STATES[word] for word in ("failed", "lost", "rejected", "expired"))
 
 
-class PlanRun(Owner):
+class PlanRun(ExpiringOwner):
     """One plan while it is carried out. Its items are of the kind that `plans.Plans` has registered."""
 
     kind = "plan_item"
@@ -60,8 +60,6 @@ class PlanRun(Owner):
         self._news = asyncio.Event()
         self._groups: dict[int, GroupRow] = {}
         self._judged: set[int] = set()
-        self._tasks: dict[int, tuple[int, bytes]] = {}
-        """(row id, task id) of the tasks of the items that are being handed over."""
         self._began = clock.ticks()
         self._already: int | None = None
         """Items begun before this run: the pace counts from here."""
@@ -133,7 +131,6 @@ class PlanRun(Owner):
         at, changed = clock.now(), {item.seq: reason for item in items if (reason := _why_changed(plan.action, item))}
         if changed:
             await self.store.write(lambda db: self._end_changed(db, changed, at), durable=True)
-        self._tasks = {item.seq: (item.task, item.task_id) for item in items}
         await self.outbox.deliver(self, [self._command(plan, item, at) for item in items if item.seq not in changed], at)
 
     def _why_blocked(self, plan: PlanRow, group: GroupRow) -> str:
@@ -160,10 +157,10 @@ class PlanRun(Owner):
 
     def _store_cancellations(self, db: Connection, going: Iterable[Chosen], at: int) -> None:
         by_app: dict[int, list[ServerFact]] = {}
-        for need, (task, task_id) in ((pair.command.need, self._tasks[pair.command.id.number]) for pair in going):
-            if need.action == "cancel_task":
-                fact = ServerFact(need.engine, task_ids.decode(task_id), Event("cancel_asked", 0, at), task)
-                by_app.setdefault(need.app_id, []).append(fact)
+        for command in (each.command for each in going if each.command.need.action == "cancel_task"):
+            assert command.task is not None, "an item is a task"
+            fact = ServerFact(command.need.engine, command.params["task_id"], Event("cancel_asked", 0, at), command.task)
+            by_app.setdefault(command.need.app_id, []).append(fact)
         for app_id, facts in by_app.items():
             apply_facts(db, app_id, facts)
 
@@ -221,14 +218,13 @@ class PlanRun(Owner):
         plan = await plans.get_plan(self.store, self.id)
         if plan is None or plan.action in OURS:
             return
-        late = at - RULES[plan.action].expires_us - SILENT_US
-        old: list[SentItem] = [item for item in await plans.list_sent(self.store, plan.id) if item.sent_at < late]
-        if old:
+        overdue = await plans.list_overdue(self.store, plan.id, at - RULES[plan.action].expires_us - SILENT_US)
+        if overdue:
             why = "it was handed to an agent that has not answered"
 
             def write(db: Connection) -> None:
-                for item in old:
-                    plans.end_item(db, plan.id, item.seq, Item.UNKNOWN, at, why)
+                for seq in overdue:
+                    plans.end_item(db, plan.id, seq, Item.UNKNOWN, at, why)
 
             await self.store.write(write)
             self.live.changed(("plans",))

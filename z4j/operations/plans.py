@@ -18,7 +18,7 @@ from z4j.agents.answers import Answer
 from z4j.agents.connections import AgentLink, Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Owner
+from z4j.agents.owner import ExpiringOwner
 from z4j.duty import Duties, until_done
 from z4j.exceptions import BadInput, NotAllowed, NotFound, WrongState
 from z4j.live import Live
@@ -57,7 +57,7 @@ class Source:
     """Whether `ids` stand in the order of execution already."""
 
 
-class Plans(Owner):
+class Plans(ExpiringOwner):
     """One per server."""
 
     kind = "plan_item"

@@ -19,7 +19,7 @@ from z4j import clock
 from z4j.agents.connections import Need
 from z4j.agents.frames import OutgoingCommand
 from z4j.agents.outbox import Outbox
-from z4j.agents.owner import Chosen, Owner, Refused
+from z4j.agents.owner import Chosen, ExpiringOwner, Refused
 from z4j.duty import WHENEVER_S, Duties
 from z4j.exceptions import StoreError
 from z4j.rules.command_ids import CommandId
@@ -44,7 +44,7 @@ PUT_OFF: Final = 60 * SECOND
 """A schedule that cannot be decided is looked at again this much later, so that it does not hold up the others."""
 
 
-class Scheduler(Owner):
+class Scheduler(ExpiringOwner):
     """One per server. `changed` is told the topics of `live`."""
 
     kind = "fire"
@@ -125,7 +125,7 @@ class Scheduler(Owner):
         by_spool: dict[str, list[str]] = {}
         for each in chosen:
             by_spool.setdefault(each.link.spool, []).append(each.command.id.owner)
-        marked = {id for spool, ids in by_spool.items() for id in fires.deliver(db, ids, spool, at, at + ANSWER)}
+        marked = {id for spool, ids in by_spool.items() for id in fires.mark_sent(db, ids, spool, at, at + ANSWER)}
         return {each.command.id for each in chosen if each.command.id.owner in marked}
 
     async def expire(self, at: int) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 
 class Hold(Protocol):
-    """A pause, see `store.holds.PausedQueueRow`."""
+    """A pause, see `store.fleet.paused_queues.PausedQueueRow`."""
 
     @property
     def engine(self) -> str: ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The text frames an agent sends (`wire.AGENT_FRAMES`), checked. Fields of newer agents are passed over."""
+"""The text frames an agent sends (`z4j_agent.wire.AGENT_FRAMES`), checked. Fields of newer agents are passed over."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ Sent = tuple[str, str, str, str, str, str, int, int, str, str] | tuple[()]
 
 
 class Facts(Struct, gc=False, frozen=True):
-    """The optional facts of a record (`wire.META_KEYS`); unknown ones are left for newer servers."""
+    """The optional facts of a record (`z4j_agent.wire.META_KEYS`); unknown ones are left for newer servers."""
 
     parent_id: Name | None = None
     root_id: Name | None = None
@@ -79,7 +79,7 @@ def whole_sent(stored: Sequence[Any]) -> tuple[Any, ...]:
 
 
 class TaskRecord(Struct, array_like=True, gc=False, frozen=True):
-    """The head every task record shares, see `wire.TASK_RECORDS`."""
+    """The head every task record shares, see `z4j_agent.wire.TASK_RECORDS`."""
 
     engine: Id
     task_id: Id

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ async def step(of: World) -> None:
         case "time":
             of.at += rng.choice((1, 6, 60, 1_000)) * SECOND
             await of.outbox.retry(of.at)
-            await of.outbox.expire(of.at)
+            await of.expire()
 
 
 async def settle(of: World) -> None:
@@ -86,7 +87,7 @@ async def settle(of: World) -> None:
                 await of.ship(folder)
     for _ in range(2):
         of.at += 2 * DAY
-        await of.outbox.expire(of.at)
+        await of.expire()
 
 
 async def check_what_became_of_it(of: World) -> None:
@@ -153,6 +154,18 @@ async def test_the_schedules_reach_every_kind(tmp_path: Path) -> None:
             ended = {folder.ledger.get(OLD_COMMAND) for folder in of.folders.values()}
             assert "done" in ended
     assert kinds == {"command", "plan_item", "fire", "pause", "overrides", "lookup"}
+
+
+async def test_the_kinds_that_are_stored_expire(tmp_path: Path) -> None:
+    """A pause, an override and a lookup never expire, so they have no duty."""
+    async with world(tmp_path, 0) as of:
+        running = asyncio.create_task(of.outbox.run())
+        await asyncio.sleep(0)
+        names = {duty.name for duty in of.outbox.duties.all()}
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert names == {"delivery of waiting commands", "expiry of command", "expiry of plan_item", "expiry of fire"}
 
 
 async def test_a_kind_has_one_owner(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from z4j.agents.ingest import ingest_batch
 from z4j.agents.outbox import Outbox
 from z4j.exceptions import WrongState
 from z4j.live import Live
+from z4j.operations.plan_runner import SILENT_US
 from z4j.operations.plans import Plans, Source
+from z4j.rules.commands import RULES
 from z4j.rules.plans import Pace
 from z4j.store.access.audit import AuditLog
 from z4j.store.operations import plans
@@ -126,6 +128,24 @@ async def test_a_restart_goes_on_and_hands_the_same_commands_to_the_same_spool_o
         assert [frame["params"] for frame in again.frames] == [frame["params"] for frame in on.agent.frames]
         assert await on.account(await on.wait(row, "done")) == {"done": 5}
         await other.stop()
+
+
+async def test_an_item_without_an_answer_is_unknown_a_minute_after_its_command_expired(tmp_path: Path) -> None:
+    async with stage(tmp_path) as on:
+        await on.fail(2)
+        on.agent.answer = lambda frame: None
+        row = await on.plans.freeze(OLGA, "retry_task", {}, ALL)
+        await on.plans.execute(OLGA, row.id, row.digest, Pace())
+        async with asyncio.timeout(20):
+            while len(on.agent.frames) < 2:
+                await asyncio.sleep(0.01)
+        [first, second] = await plans.list_sent(on.store, row.id)
+        assert first.sent_at == second.sent_at
+        due = first.sent_at + RULES["retry_task"].expires_us + SILENT_US
+        await on.plans.expire(due)
+        assert await on.account(row) == {"sent": 2}
+        await on.plans.expire(due + 1)
+        assert await on.account(row) == {"unknown": 2}
 
 
 async def test_a_canary_stops_by_itself(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def events_of(summary: Summary, runs: Iterable[tuple[int, str, AttemptSummary]])
     if received:
         events.append(make_event("received", received[0], -received[1], sent=sent, eta=-1 if events else eta_at(received[0])))
         sent = ()
-    run_events = [process_of(*run) for run in runs]
+    run_events = [attempt_event(*run) for run in runs]
     traces = {(event.attempt, event.run, event.at): event.traceback for event in run_events}
     events += [event._replace(environment=environment, name=name, queue=queue) for event in run_events]
     if is_end(key) or code in (LOST, RUNNING) or (code == RETRYING and token):
@@ -103,8 +103,8 @@ def _by_operators(summary: Summary) -> list[Event]:
     return events
 
 
-def process_of(attempt: int, token: str, run: AttemptSummary) -> Event:
-    """The event that says what is kept of a run."""
+def attempt_event(attempt: int, token: str, run: AttemptSummary) -> Event:
+    """Returns the event whose fold is the stored summary of this attempt."""
     key, minus_at, runtime_us, worker, reason, error_type, error, traceback = run.state
     kind = KIND_OF.get(state_of(key)) or ("started" if run.started_at == -minus_at else "alive")
     return Event(

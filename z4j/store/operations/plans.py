@@ -302,8 +302,13 @@ async def list_waiting(store: Store, id: int, without: Iterable[int], limit: int
     ]
 
 
+async def list_overdue(store: Store, id: int, before: int) -> list[int]:
+    """Lists the numbers of the items that were sent before `before` (microseconds UTC) and not answered, in order."""
+    return [row[0] for row in await store.fetch_all(SQL["list_overdue"], {"id": id, "before": before})]
+
+
 async def list_sent(store: Store, id: int) -> list[SentItem]:
-    """What was handed over and not answered yet, in order."""
+    """Lists the items that were sent and not answered, in order."""
     return [
         SentItem(seq, task, raw, number, spool or "", at or 0, worker or "", eta_at, sent)
         for seq, task, raw, number, spool, at, worker, eta_at, sent in await store.fetch_all(SQL["list_sent"], {"id": id})

@@ -156,11 +156,11 @@ async def list_open(store: Store, app_id: int) -> list[OpenFire]:
     return open_fires
 
 
-def deliver(db: Connection, ids: Iterable[str], spool: str, at: int, expires_at: int) -> set[str]:
-    """The fires that make these tasks are for the agents of this spool folder and no other from now on; the answer is awaited until
-    `expires_at`. Returns the task ids of those that still waited: the others must not be sent."""
+def mark_sent(db: Connection, ids: Iterable[str], spool: str, at: int, expires_at: int) -> set[str]:
+    """Marks the fires with these task ids as sent to one spool folder: no agent of another folder gets them afterwards. The result is
+    expected until `expires_at`. Returns the task ids of the fires that still waited; the others must not be sent."""
     params = {"task_ids": json.dumps(list(ids)), "spool": spool, "at": at, "expires_at": expires_at}
-    return {row[0] for row in db.execute(SQL["deliver"], params)}
+    return {row[0] for row in db.execute(SQL["mark_sent"], params)}
 
 
 def finish_own(db: Connection, app_id: int, task_id: str, status: str, error: str, spool: str | None = None) -> bool:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Ids that came again: a row for each life. Runs in the writer's transaction; `ingest` is the only caller.
+"""Stores task ids that the application uses repeatedly: one row for each execution. Runs in the transaction of the writer; only
+`agents.ingest` calls it.
 
-Such an id keeps its events until its lives are settled, and its rows are made anew from all of them with each batch: `rules.lives` says
-which event belongs to which life. A row keeps its id as long as its life exists. The newest life has `life` 0, so that whoever looks for a
-task id finds it; each earlier one has its row id there.
+The events of such an id are kept until its executions are settled. Each batch computes the rows again from all of them;
+`rules.tasks.executions` decides which event belongs to which execution. A row keeps its id as long as its execution exists. The newest
+execution has `life` 0, so that a search for the task id finds it; in each earlier one `life` is the row id.
 """
 
 from __future__ import annotations
@@ -229,8 +230,8 @@ class Reused:
         db, events = self.db, {entry.event for entry in life.reports}
         base = self.base if task == self.base_row else None
         runs = runs_of(self._heard(life, task, without_retold=base is not None))
-        for at, process_of in base.runs.items() if base is not None else ():
-            runs[at] = run_join(runs[at], process_of) if at in runs else process_of
+        for at, run in base.runs.items() if base is not None else ():
+            runs[at] = run_join(runs[at], run) if at in runs else run
         attempts.replace(db, self.app_id, task, runs)
         db.execute(SQL["delete_original"], (task,))
         mine = [

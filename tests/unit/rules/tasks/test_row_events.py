@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.rules.tasks.test_executions import SENT, execution
 from z4j.rules.tasks.fold import NEVER, Event, Summary, attempt_delta, fold, runs_of
-from z4j.rules.tasks.row_events import KIND_OF, events_of, process_of
+from z4j.rules.tasks.row_events import KIND_OF, attempt_event, events_of
 from z4j.rules.tasks.states import FLAGS, STATE_NAMES
 
 T = 1_700_000_000_000_000
@@ -97,7 +97,7 @@ def test_what_was_found_alive_keeps_its_start() -> None:
     assert kinds(again) == [("alive", 0, 5 * S), ("started", 0, 1 * S)]
     assert {of.run for of in again} == {"w"}
     [run] = runs_of([ev("started", 1 * S, 1, run="w"), ev("alive", 5 * S, 1, run="w")]).values()
-    event = process_of(1, "w", run)
+    event = attempt_event(1, "w", run)
     assert (event.kind, event.at, event.started_at) == ("alive", T + 5 * S, T + 1 * S)
 
 
@@ -106,11 +106,11 @@ def test_a_run_is_told_with_all_that_is_kept_of_it() -> None:
                traceback="t", flags=3)  # fmt: skip
     run = attempt_delta(whole)
     assert run is not None
-    assert process_of(2, "w", run) == whole
+    assert attempt_event(2, "w", run) == whole
     bare = attempt_delta(ev("started", 5, 1, run="w"))
     assert bare is not None
-    assert process_of(1, "w", bare) == ev("started", 5, 1, run="w", started_at=5)
-    assert (process_of(1, "w", bare).received_at, bare.received_at) == (-1, NEVER)
+    assert attempt_event(1, "w", bare) == ev("started", 5, 1, run="w", started_at=5)
+    assert (attempt_event(1, "w", bare).received_at, bare.received_at) == (-1, NEVER)
 
 
 def test_a_retry_is_told_with_when_it_is_due() -> None:

@@ -87,6 +87,11 @@ SELECT i.seq, i.task, i.task_id, i.number, i.spool, i.sent_at, w.text, t.eta_at,
 FROM plan_item AS i INDEXED BY plan_item_sent LEFT JOIN task AS t ON t.id = i.task LEFT JOIN name AS w ON w.id = t.worker_id
 WHERE i.plan_id = :id AND i.status = 1 ORDER BY i.seq;
 
+-- list_overdue --
+-- What was sent before a time and not answered. Index: plan_item_sent.
+SELECT i.seq FROM plan_item AS i INDEXED BY plan_item_sent
+WHERE i.plan_id = :id AND i.status = 1 AND i.sent_at < :before ORDER BY i.seq;
+
 -- mark_sent --
 -- Handed to an agent: from now on only its spool folder may see it again.
 UPDATE plan_item SET status = 1, spool = ?, sent_at = ? WHERE plan_id = ? AND seq = ? AND status = 0;

@@ -30,7 +30,7 @@ SELECT f.id, f.schedule_id, f.due_at, f.outcome, f.task_id, coalesce(f.spool, ''
   s.kwargs, s.queue, s.catch_up, s.broker, s.app_id, s.key, s.sealed FROM fire AS f JOIN schedule AS s ON s.id = f.schedule_id
 WHERE f.outcome IN ('waiting', 'handed') AND s.app_id = :app_id ORDER BY f.due_at LIMIT :limit;
 
--- deliver --
+-- mark_sent --
 -- From now on only this spool folder may see them again. Gives those of :task_ids (JSON) that no other has and that have not ended. Index: fire_task.
 UPDATE fire SET outcome = 'handed', spool = :spool, fired_at = coalesce(fired_at, :at), expires_at = :expires_at
 WHERE task_id IN (SELECT value FROM json_each(:task_ids)) AND task_id != '' AND outcome = 'waiting' RETURNING task_id;

@@ -11,6 +11,7 @@ Asking costs one `stat` while something is paused, and one for each file of an o
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,12 @@ class PausedQueues:
         """Where older releases keep names of queues without their brokers: those of this environment, and, of releases that knew no
         environments, those of all (now that of the default environment). Read until there is a file in today's form, so that what was
         paused stays so through the upgrade; never written, so that an older process beside this one keeps its own."""
-        self._files = [self._file, *(SharedJson(path, _named) for path in self._older)]
-        if self._older and name != engine:
-            self._files[-1] = SharedJson(self._older[-1], _named, decode=_decoded_shared)
+        decoders: tuple[Callable[[bytes], Any], ...] = (
+            json.loads,
+            _decoded_shared,
+        )  # the second path is the file that all environments shared
+        older = (SharedJson(path, _named, decode=decode) for path, decode in zip(self._older, decoders, strict=False))
+        self._files = [self._file, *older]
 
     def is_empty(self) -> bool:
         """Whether nothing is paused at all: then it need not be found out which broker is meant."""

@@ -29,6 +29,18 @@ def test_what_it_runs_is_shown_and_linked_to_the_task(shop: Shop) -> None:
     assert "task_id=f0" not in shop.get(PAGE).text, "of a worker that left it is not known"
 
 
+def test_the_tasks_of_a_silent_worker_are_not_shown_as_running(shop: Shop) -> None:
+    """Its row still has the tasks of its last heartbeat: the page must not show them."""
+    at = clock.now()
+    held = [RunningItem("celery", "f0", 0, "shop.bill", "work", at - 5_000_000, 7)]
+    shop.write(lambda db: agents.record_heartbeat(db, 1, "b9", Heartbeat(at, held, 0, 0, 0, True), at))
+    assert "task_id=f0" in shop.get(PAGE).text
+    shop.write(lambda db: agents.record_silence(db, at + 1, at + 1))
+    rows = shop.call(agents.list_agents, shop.server.store)
+    assert [[item.task_id for item in row.running] for row in rows if row.boot == "b9"] == [["f0"]]
+    assert "task_id=f0" not in shop.get(PAGE).text
+
+
 @pytest.mark.parametrize("word", ["", "SHUTDOWN", "yes"])
 def test_it_is_shut_down_with_the_word_only(shop: Shop, word: str) -> None:
     shop.post("/workers/act", **PLACE, action="shutdown_worker", confirm=word)
