@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from z4j import __version__, logs
-from z4j.cli import audit, backup, doctor, operate, serve, token, user
+from z4j.cli import audit, backup, doctor, plan, queue, schedule, serve, task, token, user, worker
 from z4j.cli.output import say
 from z4j.exceptions import Z4jError
 from z4j.settings import Settings, default_text, flag, load
@@ -67,45 +67,6 @@ def _parser() -> argparse.ArgumentParser:
     add("doctor", "Check this installation and its data, and print a remedy for each problem.", doctor.doctor)
     add("version", "Print the version.", version)
 
-    token.add_commands(add)
-
-    people = add("user", "Manage users.").add_subparsers(required=True, metavar="ACTION")
-    new = add("add", "Create a user.", user.add, people)
-    new.add_argument("name")
-    new.add_argument("--role", default="viewer", help="viewer, auditor, operator or admin. Default: viewer")
-    new.add_argument("--password-stdin", action="store_true", help="Read the password from standard input instead of prompting.")
-    add("list", "List users.", user.show, people)
-    for name, text, command in (
-        ("role", "Change a user's role.", user.set_role),
-        ("password", "Change a user's password and sign the user out everywhere.", user.set_password),
-        ("disable", "Disable a user, end the user's sessions and revoke the user's API tokens.", user.disable),
-        ("enable", "Enable a disabled user.", user.enable),
-        ("reset-totp", "Remove the second factor of a user who lost the phone; the password alone is then enough.", user.reset_totp),
-        ("link", "Print a one-time login link for a user.", user.link),
-    ):
-        made = add(name, text, command, people)
-        made.add_argument("name")
-        if name == "role":
-            made.add_argument("role")
-        if name == "password":
-            made.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
-
-    operate.add_commands(add)
-
-    _add_audit(add)
+    for group in (token, user, task, queue, worker, plan, schedule, audit):
+        group.add_commands(add)
     return parser
-
-
-def _add_audit(add: Callable[..., argparse.ArgumentParser]) -> None:
-    checks = add("audit", "Verify and export the audit log.").add_subparsers(required=True, metavar="ACTION")
-    verify = add("verify", "Verify the integrity of the audit log.", audit.verify, checks)
-    verify.add_argument(
-        "--head",
-        metavar="ROW:DIGEST|FILE",
-        help="A head that was stored elsewhere, or an agent's audit_head file. The log must contain this row.",
-    )
-    add("key", "Print the public key for verifying checkpoints.", audit.key, checks)
-    out = add("export", "Write the log with its checkpoints as JSON lines, for verification on another machine.", audit.export, checks)
-    known = add("acknowledge", "Record that newer rows were lost by restoring a backup.", audit.acknowledge, checks)
-    known.add_argument("--reason", required=True, help="Reason to record in the audit log.")
-    out.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from z4j import clock, files
+from z4j.cli.client import Add
 from z4j.cli.offline import Offline, offline
 from z4j.cli.output import say
 from z4j.exceptions import BadInput
@@ -26,6 +27,22 @@ from z4j.store.access import audit_checkpoints, audit_verify
 BROKEN = 10
 """Exit code for a log whose verification failed."""
 FORMAT = 2
+
+
+def add_commands(add: Add) -> None:
+    """Adds `z4j audit` and its actions."""
+    checks = add("audit", "Verify and export the audit log.").add_subparsers(required=True, metavar="ACTION")
+    made = add("verify", "Verify the integrity of the audit log.", verify, checks)
+    made.add_argument(
+        "--head",
+        metavar="ROW:DIGEST|FILE",
+        help="A head that was stored elsewhere, or an agent's audit_head file. The log must contain this row.",
+    )
+    add("key", "Print the public key for verifying checkpoints.", key, checks)
+    out = add("export", "Write the log with its checkpoints as JSON lines, for verification on another machine.", export, checks)
+    known = add("acknowledge", "Record that newer rows were lost by restoring a backup.", acknowledge, checks)
+    known.add_argument("--reason", required=True, help="Reason to record in the audit log.")
+    out.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")
 
 
 def verify(words: argparse.Namespace, settings: Settings) -> int:

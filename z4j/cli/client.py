@@ -9,14 +9,15 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from z4j.cli.address import address_of
+from z4j import ports
 from z4j.cli.output import print_json, say
 from z4j.cli.secret import read_secret
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
-from z4j.settings import Settings
+from z4j.settings import Settings, variable
 
 TIMEOUT_S: Final = 30
 POLL_S: Final = 0.3
@@ -25,6 +26,10 @@ BY_STATUS: Final[dict[int, type[Z4jError]]] = {
 }  # fmt: skip
 ENDED: Final = {"done": 0, "refused": 6, "unsupported": 6, "failed": 10, "expired": 7, "unknown": 11}
 """Status of a command → exit code."""
+FILTERS: Final = ("state", "name", "queue", "engine", "worker", "app", "environment", "since", "until", "task_id", "label")
+"""Filters of tasks, as `GET /tasks` names them."""
+Add = Callable[..., argparse.ArgumentParser]
+"""(name, text, command, parent) → the parser of a command, see `z4j.cli`."""
 
 
 class Client:
@@ -100,3 +105,57 @@ def print_command(client: Client, command: dict[str, Any], words: argparse.Names
         made = f", task {detail['task_id']}" if detail.get("task_id") else ""
         say(f"{result['action'].replace('_', ' ')}: {result['status']}{made}{f'. {note}' if note else ''}")
     return 0 if words.no_wait else ENDED[result["status"]]
+
+
+def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list[str]]:
+    """(host:port, sentences about it)."""
+    is_given = any(getattr(words, name, None) is not None or variable(name) in os.environ for name in ("host", "port"))
+    given = f"{settings.host}:{settings.port}"
+    serving = ports.read_address(settings.data)
+    if is_given:
+        is_other = serving is not None and serving.is_running and serving.netloc != given
+        return given, [f"The server of {settings.data} listens on {serving.netloc}, not on {given}."] if is_other and serving else []
+    if serving is None:
+        return given, [
+            f"No server has used {settings.data} yet. {given} is the default address. Replace it if the server listens elsewhere."
+        ]
+    if not serving.is_running:
+        return serving.netloc, [f"No server is running on {settings.data}. The last one listened on {serving.netloc}."]
+    if serving.behind_proxy:
+        return serving.netloc, [f"The server is behind a proxy. On other hosts, replace {serving.netloc} with the address of the proxy."]
+    return serving.netloc, []
+
+
+def only(rows: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
+    """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
+    if not rows:
+        raise NotFound(f"No {what}. No changes were made.", hint)
+    if len(rows) > 1:
+        raise BadInput(f"There is more than one {what}. No changes were made.", hint)
+    return rows[0]
+
+
+def list_all(client: Client, what: str) -> Any:
+    """A list that comes page by page."""
+    answer = part = client.get(f"/{what}")
+    while part["after"]:
+        part = client.get(f"/{what}", after=part["after"])
+        answer[what] += part[what]
+    return answer
+
+
+def remote_options(made: argparse.ArgumentParser, *, asks: bool = False) -> argparse.ArgumentParser:
+    """Adds the options of every command that uses the API, and with `asks` those of one that requests an action."""
+    made.add_argument("--server", help="Address of the server. Default: Z4J_SERVER, or the server of this installation")
+    made.add_argument("--token", metavar="FILE", help="File that contains the API token, or - for standard input. Default: Z4J_API_TOKEN")
+    made.add_argument("--json", action="store_true", help="Print the API response as JSON.")
+    if asks:
+        made.add_argument("--reason", default="", help="Reason to record in the audit log.")
+        made.add_argument("--no-wait", action="store_true", help="Return immediately; do not wait for the result.")
+    return made
+
+
+def filter_options(made: argparse.ArgumentParser) -> None:
+    """Adds an option for each filter of tasks."""
+    for name in FILTERS:
+        made.add_argument(f"--{name.replace('_', '-')}", help="One or more states, separated by commas." if name == "state" else None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from z4j.text import clean, clean_json, clean_lines
@@ -28,3 +30,21 @@ def print_json(value: Any) -> None:
 def json_text(value: Any) -> str:
     """JSON as a person may look at it: readable letters stay, controls are escapes."""
     return clean_json(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def when(at: int | None) -> str:
+    """Microseconds UTC to the minute, or a dash."""
+    return "-" if at is None else datetime.fromtimestamp(at / 1_000_000, UTC).strftime("%Y-%m-%d %H:%MZ")
+
+
+def count_or_dash(value: int | None) -> str:
+    """Formats a number with thousands separators; a dash for None."""
+    return "-" if value is None else f"{value:,}"
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell. A cell is one line, whatever is in it."""
+    rows = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    for row in (heads, *rows):
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

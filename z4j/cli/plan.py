@@ -8,15 +8,42 @@ import sys
 import time
 from typing import Any
 
-from z4j.cli.client import Client, client_of
-from z4j.cli.output import print_json, redraw, say
-from z4j.cli.remote import FILTERS
-from z4j.cli.table import print_table, when
+from z4j.cli.client import FILTERS, Add, Client, client_of, filter_options, remote_options
+from z4j.cli.output import print_json, print_table, redraw, say, when
+from z4j.cli.task import LEVELS
 from z4j.settings import Settings
 
 POLL_S = 0.5
 BAR = 30
 OVER = ("done", "aborted", "paused")
+ACTIONS = ("retry_task", "cancel_task", "move_task", "prioritise_task", "release_task", "terminate_task", "delete_task")
+
+
+def add_commands(add: Add) -> None:
+    """Adds `z4j plan` and its actions."""
+    actions: Any = add("plan", "Bulk actions: freeze, preview, execute.").add_subparsers(required=True, metavar="ACTION")
+    remote_options(add("list", "List plans, newest first.", list_plans, actions))
+    remote_options(add("show", "Show a plan and the results of its items.", show_plan, actions)).add_argument("id", type=int)
+    made = remote_options(add("freeze", "Create a plan for the matching tasks. Nothing is executed yet.", freeze, actions), asks=True)
+    made.add_argument("what", choices=ACTIONS)
+    filter_options(made)
+    made.add_argument("--id", type=int, action="append", help="Row number of a task, instead of a filter. Can be repeated.")
+    made.add_argument("--level", choices=LEVELS)
+    made.add_argument("--to", metavar="QUEUE", help="Destination queue.")
+    made = remote_options(add("execute", "Execute a plan and show its progress.", execute, actions), asks=True)
+    made.add_argument("id", type=int)
+    made.add_argument("digest", help="Hash of the plan, at least its first 12 digits.")
+    made.add_argument("--pace", default="all", help="all, canary, or a number per minute such as 60/m. Default: all")
+    made.add_argument("--limit", type=int, help="Failure rate in percent at which a canary stops. Default: 20")
+    for word, text in (
+        ("pause", "Pause a plan: no more items are sent."),
+        ("resume", "Resume a plan and show its progress."),
+        ("abort", "Abort a plan. Items that were not sent are not executed."),
+        ("undo", "Create a plan that restores the tasks this plan removed."),
+    ):
+        made = remote_options(add(word, text, change, actions), asks=True)
+        made.set_defaults(change=word)
+        made.add_argument("id", type=int)
 
 
 def list_plans(words: argparse.Namespace, settings: Settings) -> int:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from z4j import files
-from z4j.cli.client import Client, client_of
-from z4j.cli.output import json_text, print_json, say
-from z4j.cli.remote import arguments_of, only
-from z4j.cli.table import print_table, when
+from z4j.cli.client import Add, Client, client_of, only, remote_options
+from z4j.cli.output import json_text, print_json, print_table, say, when
+from z4j.cli.secret import ARGUMENTS, arguments_of
 from z4j.exceptions import BadInput, Z4jError
 from z4j.rules.schedules.crontab import read_crontab
 from z4j.rules.schedules.dialects import DIALECTS
@@ -26,6 +25,66 @@ KEPT: Final = (
     "catch_up", "overlap", "jitter_s", "starts_at", "ends_at", "broker",
 )  # fmt: skip
 """What an export holds of a schedule of z4j's own, and what an import takes."""
+
+
+def add_commands(add: Add) -> None:
+    """Adds `z4j schedule` and its actions."""
+    actions = add("schedule", "Manage the schedules of all schedulers.").add_subparsers(required=True, metavar="ACTION")
+    made = remote_options(add("list", "List schedules, next run first.", list_schedules, actions))
+    for name in ("app", "environment", "scheduler"):
+        made.add_argument(f"--{name}")
+    remote_options(add("show", "Show one schedule with its runs and changes, as JSON.", show, actions)).add_argument(
+        "schedule", help="Row number or name."
+    )
+    made = remote_options(add("create", "Create a schedule in z4j's scheduler or another scheduler.", create, actions), asks=True)
+    made.add_argument("name")
+    made.add_argument("--app", required=True)
+    made.add_argument("--task", required=True)
+    for name in ("engine", "environment", "scheduler"):
+        made.add_argument(f"--{name}")
+    made.add_argument("--catch-up", choices=("skip", "once", "all"))
+    made.add_argument("--overlap", choices=("allow", "skip"))
+    made.add_argument("--jitter", type=float, metavar="SECONDS")
+    _rule_options(made)
+    made = remote_options(add("edit", "Change a schedule. Options that are not given stay unchanged.", edit, actions), asks=True)
+    made.add_argument("schedule", help="Row number or name.")
+    made.add_argument("--name")
+    made.add_argument("--task")
+    _rule_options(made)
+    for word, action, text in (
+        ("enable", "enable", "Enable a schedule."),
+        ("disable", "disable", "Disable a schedule. --reason is required."),
+        ("run", "fire", "Run a schedule now. Its next run does not change."),
+        ("delete", "delete", "Delete a schedule."),
+        ("revert", "revert", "Revert a schedule to the definition in the application's code."),
+    ):
+        made = remote_options(add(word, text, act, actions), asks=True)
+        made.set_defaults(action=action)
+        made.add_argument("schedule", help="Row number or name.")
+        if word == "delete":
+            made.add_argument("--confirm", metavar="delete", required=True, help="The word delete.")
+    made = remote_options(add("export", "Write the schedules of z4j's scheduler as JSON.", export, actions))
+    made.add_argument("target", nargs="?", default="-", help="File to write; it must not exist. Default: standard output")
+    made.add_argument("--app")
+    made = remote_options(add("import", "Import schedules into z4j's scheduler.", import_, actions), asks=True)
+    made.add_argument("format", choices=("crontab", "json", "scheduler"))
+    made.add_argument("source", help="A file, - for standard input, or a scheduler name.")
+    for name in ("app", "environment", "engine", "task"):
+        made.add_argument(f"--{name}")
+    made.add_argument("--with-user", action="store_true", help="The crontab has a user column, like /etc/crontab.")
+    made.add_argument("--dry-run", action="store_true", help="Print what would be imported, without importing it.")
+
+
+def _rule_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--cron", metavar="EXPRESSION", help="Five fields, or six with seconds first.")
+    made.add_argument("--every", metavar="INTERVAL", help="Seconds, or a duration such as 5m, 2h or 1d.")
+    made.add_argument("--at", metavar="TIME", help="Run once at this time, for example 2026-12-24T18:00.")
+    made.add_argument("--timezone")
+    made.add_argument("--queue")
+    made.add_argument("--broker", help="Broker, for a schedule of z4j's scheduler in an app with several brokers.")
+    made.add_argument("--arg", action="append", default=[], metavar="JSON", help="A positional argument. Can be repeated.")
+    made.add_argument("--kwarg", action="append", default=[], metavar="NAME=JSON")
+    made.add_argument("--arguments", metavar="FILE", help=ARGUMENTS)
 
 
 def list_schedules(words: argparse.Namespace, settings: Settings) -> int:

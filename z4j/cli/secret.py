@@ -6,6 +6,7 @@ Every user of a machine can read every command line (`ps`, /proc/*/cmdline), and
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -18,6 +19,8 @@ from z4j_agent.wire.redaction import redact, redact_text
 
 LONGEST: Final = 1024 * 1024
 STDIN: Final = "-"
+ARGUMENTS: Final = 'JSON file with {"args": […], "kwargs": {…}}, or - for standard input. Use it for values that other users must not see.'
+"""Help of `--arguments`."""
 
 
 def read_secret(given: str | None, option: str, variable: str) -> str:
@@ -66,6 +69,33 @@ def warn_of_values(args: list[Any], kwargs: dict[str, Any], reason: str = "") ->
             "     Use --arguments FILE (- for standard input) instead.",
             is_error=True,
         )
+
+
+def arguments_of(words: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    """Of `--arguments`, `--arg` and `--kwarg` together. Raises BadInput."""
+    args, kwargs = read_arguments(words.arguments)
+    more, named = [value_of(text) for text in words.arg], pairs(words.kwarg)
+    warn_of_values(more, named, words.reason)
+    return (args or []) + more, (kwargs or {}) | named
+
+
+def value_of(text: str) -> Any:
+    """JSON, or the text itself where it is none: `5` is a number, `five` a text, `"5"` a text too."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def pairs(texts: list[str]) -> dict[str, Any]:
+    """NAME=JSON, each. Raises BadInput."""
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadInput(f"{text} is not NAME=VALUE. No changes were made.")
+        values[name] = value_of(value)
+    return values
 
 
 def _read(given: str, option: str) -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable
 
 from z4j import clock
-from z4j.cli.address import address_of
+from z4j.cli.client import Add, address_of
 from z4j.cli.offline import offline
-from z4j.cli.output import say
+from z4j.cli.output import print_table, say, when
 from z4j.cli.secret import read_secret
-from z4j.cli.table import print_table, when
 from z4j.exceptions import NotFound
 from z4j.settings import Settings
 from z4j.store.access import tokens
 from z4j.web.pages.settings.connect import connect_app, make_api_token
 
 
-def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """`add` makes a command's parser, see `z4j.cli`."""
+def add_commands(add: Add) -> None:
+    """Adds `z4j token` and its actions."""
     tokens = add("token", "Manage connection strings of apps and API tokens.").add_subparsers(required=True, metavar="ACTION")
     made = add("create", "Create a connection string for an app, or an API token.", create, tokens)
     kind = made.add_mutually_exclusive_group(required=True)

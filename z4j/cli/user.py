@@ -8,10 +8,9 @@ import asyncio
 from collections.abc import Callable
 
 from z4j import clock
-from z4j.cli.address import address_of
+from z4j.cli.client import Add, address_of
 from z4j.cli.offline import Offline, ask_password, offline
-from z4j.cli.output import say
-from z4j.cli.table import print_table, when
+from z4j.cli.output import print_table, say, when
 from z4j.exceptions import BadInput, NotFound, WrongState
 from z4j.rules.access import ROLES
 from z4j.settings import Settings
@@ -19,6 +18,30 @@ from z4j.store.access import sessions, totp, users
 from z4j.store.access.users import UserRow
 from z4j.store.sqlite.db import Connection
 from z4j.web.auth.sessions import check_name, check_password
+
+
+def add_commands(add_command: Add) -> None:
+    """Adds `z4j user` and its actions."""
+    people = add_command("user", "Manage users.").add_subparsers(required=True, metavar="ACTION")
+    new = add_command("add", "Create a user.", add, people)
+    new.add_argument("name")
+    new.add_argument("--role", default="viewer", help="viewer, auditor, operator or admin. Default: viewer")
+    new.add_argument("--password-stdin", action="store_true", help="Read the password from standard input instead of prompting.")
+    add_command("list", "List users.", show, people)
+    for name, text, command in (
+        ("role", "Change a user's role.", set_role),
+        ("password", "Change a user's password and sign the user out everywhere.", set_password),
+        ("disable", "Disable a user, end the user's sessions and revoke the user's API tokens.", disable),
+        ("enable", "Enable a disabled user.", enable),
+        ("reset-totp", "Remove the second factor of a user who lost the phone; the password alone is then enough.", reset_totp),
+        ("link", "Print a one-time login link for a user.", link),
+    ):
+        made = add_command(name, text, command, people)
+        made.add_argument("name")
+        if name == "role":
+            made.add_argument("role")
+        if name == "password":
+            made.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
 
 
 def _check_role(role: str) -> str:

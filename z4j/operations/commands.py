@@ -273,5 +273,7 @@ async def find_task(store: Store, id: int) -> TaskDetail:
     """The task of a page. Raises NotFound."""
     task = await get_task(store, id)
     if task is None:
-        raise NotFound("Task not found. It may have been deleted after the retention period.", "The Settings page shows the retention period.")
+        raise NotFound(
+            "Task not found. It may have been deleted after the retention period.", "The Settings page shows the retention period."
+        )
     return task

@@ -88,7 +88,9 @@ async def find_worker(store: Store, app: str | None, name: str, environment: str
     ]  # fmt: skip
     if not found:
         where = f" of {app[:60]}" if app else ""
-        raise NotFound(f"Unknown worker “{name[:60]}”{where}{_in(environment or '')}.", "The Workers page lists those of the last 24 hours.")
+        raise NotFound(
+            f"Unknown worker “{name[:60]}”{where}{_in(environment or '')}.", "The Workers page lists those of the last 24 hours."
+        )
     if len(found) > 1:
         matches = ", ".join(f"{row.app} in {row.environment}" if row.environment else row.app for row in found[:10])
         raise BadInput(

@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from z4j import cli, logs, ports
-from z4j.cli.address import address_of
-from z4j.cli.output import json_text, say
-from z4j.cli.table import print_table
+from z4j.cli.client import address_of
+from z4j.cli.output import json_text, print_table, say
 from z4j.data_folder import data_lock, prepare_data
 from z4j.exceptions import StoreError
 from z4j.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from z4j import cli
-from z4j.cli import client, remote
+from z4j.cli import client, secret
 from z4j.cli.secret import read_arguments, read_secret
 from z4j.exceptions import BadInput
 
@@ -119,9 +119,9 @@ def test_a_value_that_looks_like_a_secret_is_warned_of(capsys: pytest.CaptureFix
     words = argparse.Namespace(
         arguments=None, arg=["5", f"Bearer {TOKEN}"], kwarg=["password=hunter2-9x", "colour=red"], reason="token=abcdef12"
     )
-    assert remote.arguments_of(words) == ([5, f"Bearer {TOKEN}"], {"password": "hunter2-9x", "colour": "red"})
+    assert secret.arguments_of(words) == ([5, f"Bearer {TOKEN}"], {"password": "hunter2-9x", "colour": "red"})
     said = capsys.readouterr().err
     assert "password, a positional argument, the reason looks like a secret" in said
     assert "hunter2" not in said
-    remote.arguments_of(argparse.Namespace(arguments=None, arg=["5"], kwarg=["has_password=true"], reason="the mail host is back"))
+    secret.arguments_of(argparse.Namespace(arguments=None, arg=["5"], kwarg=["has_password=true"], reason="the mail host is back"))
     assert capsys.readouterr().err == ""
