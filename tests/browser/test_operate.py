@@ -60,7 +60,7 @@ def test_a_plan_from_ticked_rows_by_keyboard(site: Site, shot: Callable[[Page, s
         expect(page).to_have_url(re.compile("/plans/new"))
         expect(page.locator(".head .sub")).to_contain_text("2 selected tasks")
         page.get_by_label("Reason (audit log)").fill("by hand")
-        page.get_by_role("button", name="Freeze and show").click()
+        page.get_by_role("button", name="Preview").click()
         expect(page.locator("h1")).to_contain_text("tasks")
         shot(page, "plan-frozen-1440")
 
@@ -71,12 +71,12 @@ def test_a_plan_from_the_filter_to_its_account(site: Site, shot: Callable[[Page,
     with site.page("/tasks?state=failed&name=thumbs.make&environment=production") as page:
         page.get_by_role("button", name="Plan…").click()
         expect(page.locator(".head .sub")).to_contain_text("state:failed")
-        page.get_by_role("button", name="Freeze and show").click()
+        page.get_by_role("button", name="Preview").click()
         title = page.locator("h1").inner_text()
         number = re.search(r"\d+", title)
         assert number is not None
         assert int(number[0]) >= 3
-        expect(page.locator("main")).to_contain_text("Nothing was done yet")
+        expect(page.locator("main")).to_contain_text("not executed yet")
         before = len(site.responder.asked)
         page.get_by_label("all at once").check()
         page.get_by_role("button", name=re.compile(title)).click()
@@ -103,7 +103,7 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
         count = page.locator("tbody tr").count()
         page.get_by_role("button", name="Plan…").click()
         page.get_by_label("Delete from history").check()
-        page.get_by_role("button", name="Freeze and show").click()
+        page.get_by_role("button", name="Preview").click()
         page.get_by_label("all at once").check()
         page.locator("main").focus()
         page.keyboard.press("y")
@@ -112,7 +112,7 @@ def test_deleting_from_history_and_putting_back(site: Site) -> None:
         page.goto("/tasks?state=failed&name=hooks.deliver")
         assert page.locator("tbody tr").count() == 0
         page.goto(plan)
-        page.get_by_role("button", name="Put back…").click()
+        page.get_by_role("button", name="Restore…").click()
         page.get_by_label("all at once").check()
         page.locator("main").focus()
         page.keyboard.press("y")
@@ -136,9 +136,9 @@ def test_a_queue_is_looked_into_paused_and_purged(site: Site, shot: Callable[[Pa
         expect(page.locator(".place-head")).not_to_contain_text("paused by")
         page.keyboard.press("d")
         page.get_by_label("Type purge to confirm").fill("purge")
-        page.get_by_role("button", name="Purge what is waiting").click()
+        page.get_by_role("button", name="Purge waiting tasks").click()
         expect(page.locator(".asked li", has_text="purge").first).to_contain_text("3 tasks")
-        page.get_by_role("button", name="Put back…").first.click()
+        page.get_by_role("button", name="Restore…").first.click()
         expect(page.locator("main")).to_contain_text("undo of the purge of emails")
 
 
@@ -160,7 +160,7 @@ def test_a_worker_is_resized_and_shut_down(site: Site, shot: Callable[[Page, str
 def test_what_a_worker_cannot_is_said_one_click_away(site: Site) -> None:
     with site.page("/workers/celery@host-1?app=shop") as page:
         page.locator("summary", has_text="unavailable").click()
-        expect(page.locator(".reasons")).to_contain_text("celery cannot do that in this worker")
+        expect(page.locator(".reasons")).to_contain_text("celery does not support this in this worker")
 
 
 def test_a_task_is_run_by_its_name(site: Site, shot: Callable[[Page, str], None]) -> None:

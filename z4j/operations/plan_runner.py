@@ -125,7 +125,7 @@ class PlanRun(ExpiringOwner):
         blocked = {number: why for number, group in self._groups.items() if (why := self._why_blocked(plan, group))}
         items = await plans.list_waiting(self.store, plan.id, blocked, room)
         if not items and not in_flight and blocked:
-            note = f"It waits for an agent: {next(iter(blocked.values()))}."
+            note = f"Waiting for an agent: {next(iter(blocked.values()))}."
             await self.store.write(lambda db: plans.put_note(db, plan.id, note))
             return
         at, changed = clock.now(), {item.seq: reason for item in items if (reason := _why_changed(plan.action, item))}
@@ -207,7 +207,9 @@ class PlanRun(ExpiringOwner):
                 done = history.put_back(db, int(plan.params["of"]), [item.task for item in items])
             for item in items:
                 is_done = item.task in done
-                plans.end_item(db, plan.id, item.seq, Item.DONE if is_done else Item.CHANGED, at, "" if is_done else "it was not as it was")
+                plans.end_item(
+                    db, plan.id, item.seq, Item.DONE if is_done else Item.CHANGED, at, "" if is_done else "its state had changed"
+                )
 
         await self.store.write(write)
         self.live.changed(("tasks", "queues", "strip"))
@@ -220,7 +222,7 @@ class PlanRun(ExpiringOwner):
             return
         overdue = await plans.list_overdue(self.store, plan.id, at - RULES[plan.action].expires_us - SILENT_US)
         if overdue:
-            why = "it was handed to an agent that has not answered"
+            why = "it was sent to an agent that has not answered"
 
             def write(db: Connection) -> None:
                 for seq in overdue:
@@ -239,12 +241,12 @@ class PlanRun(ExpiringOwner):
             is_over = all(state in FINAL_CODES for state in states)
             newest = max((item.ended_at or 0 for item in done), default=0)
             if not is_over and clock.now() - newest < OUTCOME_US:
-                note = f"Looking at what becomes of the first {begun}."
+                note = f"Waiting for the results of the first {begun}."
                 await self.store.write(lambda db: plans.put_note(db, plan.id, note))
                 return False
             bad += sum(state in BAD_CODES for state in states)
         if rules.is_over_limit(pace, bad, ended):
-            note = f"Stopped by itself: {bad} of {ended} failed, and the limit is {pace.limit} %."
+            note = f"Stopped automatically: {bad} of {ended} failed; the limit is {pace.limit} %."
             await self.store.write(lambda db: plans.change_plan(db, plan.id, "paused", ["running"], note=note), durable=True)
             await self._audit("pause_plan", {"why": note})
             self.live.changed(("plans", "changes"))
@@ -278,10 +280,10 @@ def new_id(key: str, seq: int) -> str:
 
 def _why_changed(action: str, item: Next) -> str | None:
     if item.state is None:
-        return "it was deleted meanwhile"
+        return "the task was deleted"
     state = STATE_NAMES[item.state]
     if state not in ACTIONS[action][1]:
-        return f"it is {state} now"
+        return f"state is now {state}"
     if RULES[action].needs_original and ORIGINAL_NAMES[item.original_state] not in ("plain", "sealed"):
-        return "its original is not kept any more"
+        return "its original is no longer stored"
     return None

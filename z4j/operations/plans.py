@@ -176,7 +176,7 @@ class Plans(ExpiringOwner):
                 rows.append((id, seq, candidate.id, candidate.task_id, candidate.state, group[0], None))
             await self.store.write(partial(store_plans.add_items, rows=rows))
         if len(ids) >= rules.MAX_ITEMS:
-            excluded[f"a plan holds at most {rules.MAX_ITEMS:,}; make another for the rest"] += 0
+            excluded[f"over the limit of {rules.MAX_ITEMS:,} tasks per plan; create another plan for the rest"] += 0
         facts = {
             "digest": digest.hexdigest(), "items": seq, "excluded": json.dumps(dict(excluded.most_common())),
             "samples": json.dumps(samples.chosen()), "load_us": await self._load(action, groups),
@@ -215,7 +215,7 @@ class Plans(ExpiringOwner):
         """Raises NotFound."""
         plan = await store_plans.get_plan(self.store, id)
         if plan is None:
-            raise NotFound("There is no such plan, or it is older than what is kept.")
+            raise NotFound("Plan not found. It may have been deleted after the retention period.")
         return plan
 
     async def execute(self, actor: Actor, id: int, digest: str, pace: Pace) -> PlanRow:
@@ -223,7 +223,9 @@ class Plans(ExpiringOwner):
         plan = await self.get(id)
         await self._check_role(actor, plan.action)
         if not secrets.compare_digest(digest, plan.digest):
-            raise BadInput("This is not the plan that was previewed. Nothing was done.", "Open the plan again and look at it once more.")
+            raise BadInput(
+                "This plan differs from the one that was previewed. No changes were made.", "Open the plan and check its preview again."
+            )
         await self._change(actor, plan, "execute_plan", "running", rules.CAN_EXECUTE, pace=rules.pack_pace(pace), started_at=clock.now())
         self._begin(id)
         return await self.get(id)
@@ -253,7 +255,7 @@ class Plans(ExpiringOwner):
         plan = await self.get(id)
         back = {"cancel_task": "restore_task", "delete_task": "undelete_task"}.get(plan.action)
         if back is None:
-            raise WrongState("Only what was cancelled, purged or deleted can be put back. Nothing was changed.")
+            raise WrongState("Only cancelled, purged or deleted tasks can be restored. No changes were made.")
         self._check_age(plan.started_at or plan.created_at)
         done = await store_plans.list_done(self.store, id)
         if back == "undelete_task":
@@ -264,7 +266,7 @@ class Plans(ExpiringOwner):
     async def undo_purge(self, actor: Actor, command: CommandRow) -> PlanRow:
         """A new frozen plan that puts back what a purge took out, in its order. Raises WrongState, NotAllowed or BadInput."""
         if command.action != "purge_queue" or command.status != "done":
-            raise WrongState("Only a purge that was carried out can be undone. Nothing was changed.")
+            raise WrongState("Only a purge that succeeded can be undone. No changes were made.")
         self._check_age(command.created_at)
         first_at, last_at = command.detail.get("first_at"), command.detail.get("last_at")
         ids = []
@@ -305,7 +307,7 @@ class Plans(ExpiringOwner):
 
     def _check_age(self, at: int) -> None:
         if clock.now() - at > rules.UNDO_US:
-            raise WrongState("It was done more than seven days ago and cannot be undone any more. Nothing was changed.")
+            raise WrongState("This was executed more than 7 days ago and can no longer be undone. No changes were made.")
 
     async def _check_role(self, actor: Actor, action: str) -> None:
         if not may_act(actor.role, action):
@@ -313,7 +315,7 @@ class Plans(ExpiringOwner):
                 self.store, at=clock.now(), actor=actor.name, role=actor.role, action=action, target="plan", outcome="refused",
                 detail={"why": "role"}, address=actor.address,
             )  # fmt: skip
-            raise NotAllowed(f"Your role, {actor.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+            raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
 
     async def _change(self, actor: Actor, plan: PlanRow, word: str, status: str, expected: Iterable[str], **facts: Any) -> None:
         await self._check_role(actor, plan.action)
@@ -331,7 +333,7 @@ class Plans(ExpiringOwner):
 
         head = await self.store.write(commit, durable=True)
         if head is None:
-            raise WrongState(f"The plan is {plan.status}; that is not possible now. Nothing was changed.")
+            raise WrongState(f"This is not possible: the plan is {plan.status}. No changes were made.")
         self.audit_log.keep_head(head)
         self.live.changed(("plans", "changes"))
 
@@ -390,15 +392,15 @@ class _Samples:
 def _check_params(action: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Only what the action takes. Raises BadInput."""
     if action not in ACTIONS or action == "undelete_task":
-        raise BadInput(f"There is no plan that would {action.replace('_', ' ')[:40]}.")
+        raise BadInput(f"Unknown action {action[:40]} for plans. No changes were made.")
     if action == "prioritise_task":
         level = params.get("level", "next")
         if level not in rules.LEVELS:
-            raise BadInput(f"A level is one of {', '.join(rules.LEVELS)}.")
+            raise BadInput(f"Unknown priority. Use one of {', '.join(rules.LEVELS)}. No changes were made.")
         return {"level": level}
     if action == "move_task":
         queue = str(params.get("queue", "")).strip()
         if not queue or len(queue) > 255 or not queue.isprintable():
-            raise BadInput("Name the queue the tasks shall be put into.")
+            raise BadInput("The queue name is missing or not valid. No changes were made.")
         return {"queue": queue}
     return {}

@@ -51,15 +51,17 @@ class ScheduleRequest:
 def validate_schedule(request: ScheduleRequest) -> None:
     """Raises BadInput for what no scheduler would hold."""
     if not request.name or len(request.name) > 200 or not request.name.isprintable():
-        raise BadInput("Give it a name of at most 200 characters. Nothing was changed.")
+        raise BadInput("The name must have 1 to 200 characters. No changes were made.")
     if not request.task_name or len(request.task_name) > 255:
-        raise BadInput("Name the task it runs. Nothing was changed.")
+        raise BadInput("The task name is missing. No changes were made.")
     if request.catch_up not in CATCH_UPS or request.overlap not in OVERLAPS or not 0 <= request.jitter_s <= MAX_JITTER_S:
-        raise BadInput("Catch-up is skip, once or all; overlap allow or skip; a jitter is at most an hour. Nothing was changed.")
+        raise BadInput(
+            "Catch-up must be skip, once or all; overlap must be allow or skip; jitter must be at most one hour. No changes were made."
+        )
     if len(request.broker) > 255 or not request.broker.isprintable():
-        raise BadInput("A broker is named by at most 255 characters, as Queues names it. Nothing was changed.")
+        raise BadInput("The broker must have at most 255 characters, as shown on the Queues page. No changes were made.")
     if request.starts_at is not None and request.ends_at is not None and request.starts_at >= request.ends_at:
-        raise BadInput("It ends before it begins. Nothing was changed.")
+        raise BadInput("The end is before the start. No changes were made.")
 
 
 def spec_of(request: ScheduleRequest, key: str) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def _times(due: Due, at: int) -> tuple[list[int], int | None]:
 def _fire(db: Connection, due: Due, due_at: int, at: int) -> OpenFire | None:
     """A row for this due time; None where it was decided before, or is skipped."""
     if due.overlap == "skip" and (before := fires.is_running(db, due.id, due.app_id, due.engine, due_at)):
-        fires.add_own(db, due.id, due_at, "skipped", error=f"the task of the fire before, {before}, has not ended")
+        fires.add_own(db, due.id, due_at, "skipped", error=f"the task of the previous fire, {before}, has not ended")
         return None
     if due.error:
         fires.add_own(db, due.id, due_at, "failed", error=due.error[:500])
@@ -238,8 +238,8 @@ def _taken(due: Due, times: list[int], at: int) -> list[int]:
 
 def _write_missed(db: Connection, due: Due, missed: list[int]) -> None:
     """Those that came and are not run."""
-    late = "only the newest is caught up" if due.catch_up == "once" else "it was too late to run it, and it does not catch up"
+    late = "only the newest is caught up" if due.catch_up == "once" else "too late to run; the schedule does not catch up"
     more = len(missed) - LISTED
     for number, due_at in enumerate(missed[-LISTED:]):
-        reason = f"{late}; so were {more:,} before it" if more > 0 and number == 0 else late
+        reason = f"{late} ({more:,} earlier fires were skipped too)" if more > 0 and number == 0 else late
         fires.put_missed(db, due.id, due_at, reason)

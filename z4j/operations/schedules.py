@@ -82,7 +82,7 @@ class ScheduleService(Owner):
                 row for row in await schedules.list_schedules(self.store) if (row.app_id, row.scheduler) == (app_id, request.scheduler)
             ]
             if any(row.key == key and row.environment == request.environment for row in taken):
-                raise WrongState(f"There is a schedule {request.name} already. Nothing was changed.", "Choose another name.")
+                raise WrongState(f"A schedule {request.name} already exists. No changes were made.", "Choose another name.")
             row = OverrideRow(key, True, False, request.is_enabled, spec_of(request, key), clock.now(), actor.name)
             await self._override(
                 actor, app_id, request.environment, request.scheduler, key, "created", reason, changes_of(None, request), row
@@ -146,7 +146,7 @@ class ScheduleService(Owner):
         action = "enable_schedule" if on else "disable_schedule"
         _refuse_if_unable(row, "enable" if on else "disable")
         if not on and not reason.strip():
-            raise BadInput("Say why it is switched off: whoever looks next will want to know. Nothing was changed.")
+            raise BadInput("A reason is required to disable a schedule. No changes were made.")
         word, changes = "enabled" if on else "disabled", {"is_enabled": [row.is_enabled, on]}
         if row.is_own:
             self._may(actor, action)
@@ -167,7 +167,7 @@ class ScheduleService(Owner):
     async def revert(self, actor: Actor, row: ScheduleRow, reason: str = "") -> None:
         """Back to what the code says."""
         if await self._override_of(row) is None:
-            raise WrongState("It is as the code says. Nothing was changed.")
+            raise WrongState("This schedule has no override. No changes were made.")
         await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, "reverted", reason, {}, None)
 
     async def fire(self, actor: Actor, row: ScheduleRow, reason: str = "") -> str:
@@ -191,10 +191,12 @@ class ScheduleService(Owner):
         try:
             expression, timezone = check(request.scheduler, request.kind, request.expression, request.timezone, zone)
         except BadSchedule as error:
-            raise BadInput(f"{error} Nothing was changed.", f"The nearest it can hold: {error.nearest}" if error.nearest else "") from None
+            raise BadInput(
+                f"{error} No changes were made.", f"The nearest supported timing: {error.nearest}" if error.nearest else ""
+            ) from None
         made = dataclasses.replace(request, expression=expression, timezone=timezone)
         if request.scheduler == OWN and request.is_enabled and self._timing(made, clock.now()).after(clock.now()) is None:
-            raise BadInput("It would never be due. Nothing was changed.", "Choose a time that is still to come.")
+            raise BadInput("This schedule would never be due. No changes were made.", "Choose a time in the future.")
         return made
 
     async def zone_of(self, request: ScheduleRequest) -> str:
@@ -208,13 +210,13 @@ class ScheduleService(Owner):
     async def _app_id(self, app: str) -> int:
         app_id = next((row.id for row in await apps.list_apps(self.store) if row.name == app), None)
         if app_id is None:
-            raise NotFound(f"There is no app “{app[:60]}”.", "Settings lists the apps there are.")
+            raise NotFound(f"Unknown app “{app[:60]}”.", "The Settings page lists all apps.")
         return app_id
 
     @staticmethod
     def _may(actor: Actor, action: str) -> None:
         if not may_act(actor.role, action):
-            raise NotAllowed(f"Your role, {actor.role}, may not ask for this. Nothing was changed.", "Ask an operator or an administrator.")
+            raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
 
     @staticmethod
     def _timing(request: ScheduleRequest, anchor: int) -> Any:
@@ -237,10 +239,10 @@ class ScheduleService(Owner):
             and row is None
             and not request.engine
         ):
-            raise BadInput("Choose the engine whose task it runs. Nothing was changed.")
+            raise BadInput("Choose the engine of the task. No changes were made.")
         known = sorted({link.environment for link in self.hub.of_app(app_id)})
         if not request.environment and len(known) > 1:
-            raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. Nothing was changed.")
+            raise BadInput(f"Choose an environment: agents of {', '.join(known)} are connected. No changes were made.")
         if row is None or (row.broker, row.queue, row.engine) != (request.broker, request.queue, request.engine):
             await self._check_broker(app_id, request)
         args, kwargs = ("[]", "{}") if row is None else await self._arguments_before(row, request)
@@ -279,7 +281,8 @@ class ScheduleService(Owner):
         known = self.hub.brokers_of(app_id, request.engine, request.environment)
         if request.broker and known and request.broker not in known:
             raise BadInput(
-                f"No connected agent uses the broker {request.broker[:120]}, but {', '.join(sorted(known))[:400]}. Nothing was changed."
+                f"No connected agent uses the broker {request.broker[:120]}. No changes were made.",
+                f"Known brokers: {', '.join(sorted(known))[:400]}.",
             )
         if request.queue and not request.broker and len(known) > 1:
             rows = await queues.list_queues(
@@ -288,7 +291,7 @@ class ScheduleService(Owner):
             )  # fmt: skip
             its = sorted({row.broker for row in rows} & known)
             if len(its) > 1:
-                raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. Nothing was changed.")
+                raise BadInput(f"Name the broker: the queue is in {', '.join(its)[:400]}. No changes were made.")
 
     async def _arguments_before(self, row: ScheduleRow, request: ScheduleRequest) -> tuple[str, str]:
         """(args, kwargs) of an own schedule before an edit. What cannot be decrypted is "null": it is no loss where all is typed anew.
@@ -391,7 +394,7 @@ class ScheduleService(Owner):
             if (row.app_id, row.environment, row.scheduler) == (app_id, environment, scheduler)
         ]  # fmt: skip
         if schedulers and not any(row.can_create for row in schedulers):
-            raise Unsupported(f"{DIALECTS[scheduler].word} takes no new schedule here. Nothing was changed.")
+            raise Unsupported(f"{DIALECTS[scheduler].word} does not accept new schedules from z4j. No changes were made.")
         return any(row.store == "code" for row in schedulers)
 
 
@@ -404,7 +407,7 @@ def _keep_masked(request: ScheduleRequest, args: str, kwargs: str, *, is_stored:
         }
     except ValueError as error:
         raise BadInput(
-            f"{str(error)[:1].upper()}{str(error)[1:]}. Nothing was changed.", "Leave the mask as it was shown, or type the whole value."
+            f"{str(error)[:1].upper()}{str(error)[1:]}. No changes were made.", "Leave the mask unchanged, or enter the whole value."
         ) from None
 
 
@@ -424,13 +427,13 @@ def _digest(overrides: list[OverrideRow]) -> str:
 def _refuse_if_unreadable(override: OverrideRow | None) -> None:
     if override is not None and override.error:
         raise WrongState(
-            f"{override.error} Nothing was changed.",
-            "Restore values.key from a backup, edit it with all arguments, or revert it.",
+            f"{override.error} No changes were made.",
+            "Restore values.key from a backup, or edit the schedule with all its arguments, or revert it.",
         )
 
 
 def _refuse_if_unable(row: ScheduleRow, what: str) -> None:
     if (why := row.unable.get(what)) is not None:
-        raise WrongState(f"That cannot be done with {row.name}: {why}. Nothing was changed.")
+        raise WrongState(f"This is not possible for {row.name}: {why}. No changes were made.")
     if row.gone_at is not None:
-        raise WrongState(f"{row.name} is not there any more. Nothing was changed.")
+        raise WrongState(f"{row.name} no longer exists. No changes were made.")

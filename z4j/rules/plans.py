@@ -32,7 +32,7 @@ ACTIONS: Final[dict[str, tuple[str, frozenset[str]]]] = {
     # One that succeeded is run again from its own page: nobody means it who says "retry all of these".
     "retry_task": (RULES["retry_task"].label, ENDED - {"succeeded"}),
     "delete_task": ("Delete from history", ENDED),
-    "undelete_task": ("Put back into history", frozenset()),
+    "undelete_task": ("Restore to history", frozenset()),
 }
 OURS: Final = frozenset({"delete_task", "undelete_task"})
 """Carried out by the server itself."""
@@ -84,7 +84,7 @@ def read_pace(text: str, limit: str = "") -> Pace:
     share = CANARY_LIMIT
     if limit:
         if not (re.fullmatch("[0-9]{1,3}", limit) and int(limit) <= 100):
-            raise BadInput("The failure limit is a number from 0 to 100.")
+            raise BadInput("The failure limit must be a number from 0 to 100. No changes were made.")
         share = int(limit)
     if text in ("", "all"):
         return Pace(limit=share)
@@ -92,7 +92,7 @@ def read_pace(text: str, limit: str = "") -> Pace:
         return Pace(is_canary=True, limit=share)
     match = re.fullmatch("([0-9]{1,6})/m(in)?", text)
     if match is None or not int(match[1]):
-        raise BadInput(f"“{text[:20]}” is no pace.", "Write all, canary, or a number per minute such as 60/m.")
+        raise BadInput(f"“{text[:20]}” is not a valid pace. No changes were made.", "Use all, canary, or a number per minute such as 60/m.")
     return Pace(int(match[1]), limit=share)
 
 
@@ -131,11 +131,11 @@ def is_over_limit(pace: Pace, failures: int, ended: int) -> bool:
 def why_excluded(action: str, state: str, original_state: str, *, is_retried: bool, can: str) -> str | None:
     """The reason why a task is left out of a plan, or None. `can` is the reason why no agent could do it, empty when one can."""
     if state not in ACTIONS[action][1]:
-        return f"it is {state}"
+        return f"state: {state}"
     if action in OURS:
         return None
     if action in ("retry_task", "restore_task") and is_retried:
-        return "it was run again already"
+        return "already run again"
     return why_not(action, state, original_state) or can or None
 
 

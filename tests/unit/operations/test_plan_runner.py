@@ -39,7 +39,7 @@ async def test_what_changed_meanwhile_is_left_alone_and_accounted_for(tmp_path: 
         assert await on.account(await on.wait(row, "done")) == {"done": 1, "changed": 1, "refused": 1, "failed": 1}
         assert on.agent.items() == ["t-0", "t-1", "t-2"]
         items = {item.task_id: (item.status, item.detail) for item in await plans.list_items(on.store, row.id)}
-        assert items["t-3"] == ("changed", "it is succeeded now")
+        assert items["t-3"] == ("changed", "state is now succeeded")
         assert items["t-1"] == ("refused", "so it is")
 
 
@@ -160,7 +160,7 @@ async def test_a_canary_stops_by_itself(tmp_path: Path) -> None:
         row = await on.plans.freeze(OLGA, "retry_task", {}, ALL)
         await on.plans.execute(OLGA, row.id, row.digest, Pace(is_canary=True, limit=20))
         stopped = await on.wait(row, "paused")
-        assert stopped.note == "Stopped by itself: 5 of 5 failed, and the limit is 20 %."
+        assert stopped.note == "Stopped automatically: 5 of 5 failed; the limit is 20 %."
         assert await on.account(stopped) == {"done": 5, "waiting": 15}
 
 

@@ -23,7 +23,7 @@ from z4j.operations.schedule_request import changes_of, placeholder_row, spec_of
     ids=str,
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match=r"Nothing was changed\.$"):
+    with pytest.raises(BadInput, match=r"No changes were made\.$"):
         validate_schedule(schedule_request(**changes))
 
 

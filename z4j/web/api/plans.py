@@ -24,7 +24,7 @@ ITEMS: Final = 500
 
 
 class PlanFreeze(Struct, forbid_unknown_fields=True):
-    """What shall be done with which tasks: everything that matches `filter` (as in the URL of the list), or the rows `ids`."""
+    """An action, and its tasks: all that match `filter` (as in the URL of the list), or the rows `ids`."""
 
     action: str
     filter: dict[str, str] = {}
@@ -69,10 +69,10 @@ def source_of(filters: Filters, ids: list[int], now: int) -> Source:
     """What a plan is made from. Raises BadInput where nothing narrows it."""
     if ids:
         if len(ids) > MAX_IDS:
-            raise BadInput(f"At most {MAX_IDS:,} tasks can be named one by one; use a filter for more.")
-        return Source(f"{len(ids)} chosen tasks", ids=tuple(sorted(set(ids), reverse=True)))
+            raise BadInput(f"At most {MAX_IDS:,} tasks can be named one by one. No changes were made.")
+        return Source(f"{len(ids)} selected tasks", ids=tuple(sorted(set(ids), reverse=True)))
     if filters.is_any:
-        raise BadInput("A plan over every task there is would be a mistake. Nothing was frozen.", "Narrow the list, at least to a state.")
+        raise BadInput("A plan for all tasks is refused. No changes were made.", "Narrow the list, at least to one state.")
     return Source(filters.href("")[1:], task_filter=filters.for_store(now))
 
 
@@ -101,7 +101,7 @@ async def items(request: Request) -> Response:
     """GET /api/v1/plans/{id}/items."""
     word, found = request.query_params.get("status", ""), services(request)
     if word and word.upper() not in Item.__members__:
-        raise BadInput(f"A status is one of {', '.join(status.name.lower() for status in Item)}.")
+        raise BadInput(f"Unknown status. Use one of {', '.join(status.name.lower() for status in Item)}.")
     plan = await found.plans.get(request.path_params["id"])
     rows = await plans.list_items(
         found.store, plan.id, status=Item[word.upper()] if word else None, after=_number(request, "after", 0), limit=ITEMS

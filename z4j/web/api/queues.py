@@ -15,7 +15,7 @@ from z4j.web import command_requests
 from z4j.web.api.commands import Commands, check_word
 from z4j.web.api.operations import LISTED, Operation, answer, read_body
 from z4j.web.frame.paging import text_of
-from z4j.web.pages.queues.list import EXPORTED, page_of, place_from
+from z4j.web.pages.queues.list import EXPORTED, page_of, position_from
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
@@ -53,7 +53,7 @@ async def queues(request: Request) -> Response:
     if (name := query.get("name")) is not None:
         rows = await list_queues(store, app=scope.app, environment=scope.environment, engine=scope.engine, name=name, same=same)
     else:
-        rows, last = await page_of(request, scope, place_from(request), EXPORTED)
+        rows, last = await page_of(request, scope, position_from(request), EXPORTED)
     return answer({"queues": rows, "paused": await list_paused(store, same), "after": text_of(last) if last else None})
 
 

@@ -50,7 +50,7 @@ async def workers(request: Request) -> Response:
         rows = await list_workers(store, since=clock.now() - DAY, name=name)
         known = [row for row in rows if scope.app in ("", row.app) and scope.environment in ("", row.environment)]
         return answer({"workers": known, "after": None})
-    found = await worker_pages.page_of(store, scope, clock.now(), worker_pages.place_from(request), worker_pages.EXPORTED)
+    found = await worker_pages.page_of(store, scope, clock.now(), worker_pages.position_from(request), worker_pages.EXPORTED)
     return answer({"workers": found.rows, "after": text_of(found.last) if found.last else None})
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Lists that go on after a place: how a place stands in a URL."""
+"""Positions in lists: how the `after` of a URL is encoded."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from z4j.web.pages.tasks.filters import Filters
 Position = TypeVar("Position", queues.Position, workers.Position)
 
 
-def place_from(request: Request, kind: type[Position], what: str) -> Position | None:
-    """`after` of the URL of a list of `what`; None at the beginning. Raises BadInput."""
+def position_from(request: Request, kind: type[Position], what: str) -> Position | None:
+    """Returns the position in `after` of the URL of a list of `what`; None at the beginning. Raises BadInput."""
     text = request.query_params.get("after", "")
     try:
         return kind(*msgspec.json.decode(text, type=tuple[str, str, str, str])) if text else None
     except (msgspec.MsgspecError, UnicodeError):
-        raise BadInput(f"`after` is not a place in the list of {what}.", "Take the one that the page before names.") from None
+        raise BadInput(f"`after` is not a valid position in the list of {what}.", "Use the one that the previous page returned.") from None
 
 
-def text_of(place: queues.Position | workers.Position) -> str:
-    """A place as a URL holds it."""
-    return msgspec.json.encode(tuple(place)).decode()
+def text_of(position: queues.Position | workers.Position) -> str:
+    """Encodes a position for a URL."""
+    return msgspec.json.encode(tuple(position)).decode()
 
 
 def page_href(path: str, scope: Filters, after: queues.Position | workers.Position) -> str:
-    """The page of a list after a place."""
+    """Returns the URL of the page of a list after a position."""
     href = scope.href(path)
     return f"{href}{'&' if '?' in href else '?'}{urlencode({'after': text_of(after)})}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Plans: from the tasks of a list to a frozen preview, and from there to its account."""
+"""Plans: created from a list of tasks, shown as a preview, then executed and shown with their results."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ PAGE: Final = 50
 ITEMS: Final = 100
 GROUPS: Final = 12
 LEAST: Final = 4
-"""Thousandths of the bar for a status that holds anything."""
+"""Smallest width of a status in the bar, in thousandths."""
 STATES: Final = {
     "waiting": "queued", "sent": "running", "done": "succeeded", "changed": "cancelled", "refused": "rejected", "failed": "failed",
     "expired": "expired", "unknown": "unknown", "aborted": "paused",
 }  # fmt: skip
-"""Status of an item → the state whose colour and icon it has."""
+"""Status of an item → the state whose color and icon are used."""
 SAYS: Final = {
-    "waiting": "waits for its turn", "sent": "handed over, not answered yet", "done": "done", "changed": "changed meanwhile, left alone",
-    "refused": "refused by agent or engine", "failed": "failed", "expired": "reached its agent too late",
-    "unknown": "handed over, and nobody can say", "aborted": "aborted before its turn",
+    "waiting": "not sent yet", "sent": "sent, no result yet", "done": "done", "changed": "skipped, its state had changed",
+    "refused": "refused by agent or engine", "failed": "failed", "expired": "expired before execution",
+    "unknown": "sent, outcome unknown", "aborted": "not executed",
 }  # fmt: skip
 VERBS: Final = {
-    "retry_task": "Retry", "cancel_task": "Cancel", "release_task": "Run now", "prioritise_task": "Change the place of",
-    "move_task": "Move", "terminate_task": "Stop", "restore_task": "Put back", "delete_task": "Delete", "undelete_task": "Put back",
+    "retry_task": "Retry", "cancel_task": "Cancel", "release_task": "Run now", "prioritise_task": "Change the priority of",
+    "move_task": "Move", "terminate_task": "Stop", "restore_task": "Restore", "delete_task": "Delete", "undelete_task": "Restore",
 }  # fmt: skip
 OFFERED: Final = ("retry_task", "cancel_task", "prioritise_task", "move_task", "release_task", "terminate_task", "delete_task")
 PLAN_STATES: Final = {"frozen": "scheduled", "running": "running", "paused": "paused", "done": "succeeded", "aborted": "cancelled"}
@@ -54,7 +54,7 @@ PLAN_STATES: Final = {"frozen": "scheduled", "running": "running", "paused": "pa
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One status of the account: how many, and its stretch of the bar in thousandths."""
+    """One status of the results: the number of items, and its segment of the bar in thousandths."""
 
     word: str
     says: str
@@ -73,7 +73,7 @@ class NewPage:
     source: str
     about: str
     hidden: tuple[tuple[str, str], ...]
-    """What the form sends along: the filter, or the rows."""
+    """Hidden fields of the form: the filter, or the rows."""
     actions: tuple[tuple[str, str], ...]
     levels: tuple[tuple[str, str], ...]
     queues: tuple[tuple[str, str], ...]
@@ -102,7 +102,7 @@ class PlanPage:
     pace: str
     may_act: bool
     can: frozenset[str]
-    """execute, pause, resume, abort, undo: what makes sense now."""
+    """Those of execute, pause, resume, abort and undo that are possible now."""
     undone: int | None
 
 
@@ -119,7 +119,7 @@ class PlansPage:
 
 
 def title_of(plan: PlanRow) -> str:
-    """A verb and a number."""
+    """Returns the title: a verb and the number of tasks."""
     extra = {"prioritise_task": f": {plan.params.get('level', '')}", "move_task": f" to {plan.params.get('queue', '')}"}.get(
         plan.action, ""
     )
@@ -127,20 +127,20 @@ def title_of(plan: PlanRow) -> str:
 
 
 async def new_page(request: Request) -> Response:
-    """GET /plans/new: from the filters of a list, or from the rows that were ticked."""
+    """GET /plans/new: from the filters of a list, or from the selected rows."""
     found, ids = services(request), request.query_params.getlist("id")
     filters = from_query(request.query_params, request.query_params.getlist("state"))
     rows = [int(id) for id in ids if id.isascii() and id.isdecimal() and len(id) < 19]
     if rows:
-        about, hidden = plural(len(set(rows)), "ticked task"), tuple(("id", str(row)) for row in sorted(set(rows)))
+        about, hidden = plural(len(set(rows)), "selected task"), tuple(("id", str(row)) for row in sorted(set(rows)))
     elif filters.is_any:
         return see_other(
-            "/tasks", Notice("warn", "Narrow the list first, at least to a state, or tick tasks: a plan over everything is refused.")
+            "/tasks", Notice("warn", "Narrow the list first, at least to one state, or select tasks. A plan for all tasks is refused.")
         )
     else:
         counts = await count_tasks(found.store, filters.for_store(clock.now()))
         known = None if counts is None else sum(n for state, n in counts.by_state if not filters.state or state in filters.state)
-        about = plural(known, "task") if known is not None else "all tasks that match"
+        about = plural(known, "task") if known is not None else "all matching tasks"
         hidden = tuple(filters.pairs())
     role = request.scope["identity"].role
     names = sorted(
@@ -179,7 +179,7 @@ async def freeze(request: Request) -> Response:
 
 
 async def detail_page(request: Request) -> Response:
-    """GET /plans/{id}: the preview of a frozen plan, the progress of one that runs, the account of one that has ended."""
+    """GET /plans/{id}: the preview of a frozen plan, the progress of a running one, the results of one that has ended."""
     found, query = services(request), request.query_params
     plan = await found.plans.get(request.path_params["id"])
     account = await plans.account(found.store, plan.id)
@@ -214,7 +214,7 @@ async def detail_page(request: Request) -> Response:
 
 
 def shares(plan: PlanRow, account: dict[str, int]) -> tuple[Share, ...]:
-    """The account as stretches of a bar, what has ended first. Every stretch that holds something can be seen."""
+    """Returns the results as segments of a bar, those that have ended first. Every segment with items is visible."""
     order = ("done", "changed", "refused", "failed", "expired", "unknown", "aborted", "sent", "waiting")
     widths = {word: max(account[word] * 1000 // plan.items, LEAST) for word in order if account[word] and plan.items}
     if (over := sum(widths.values()) - 1000) > 0:
@@ -227,7 +227,7 @@ def shares(plan: PlanRow, account: dict[str, int]) -> tuple[Share, ...]:
 
 
 def can(plan: PlanRow, account: dict[str, int], *, is_undone: bool) -> frozenset[str]:
-    """What makes sense now."""
+    """Returns the actions that are possible now."""
     found = set()
     if plan.status in rules.CAN_EXECUTE and plan.items:
         found.add("execute")
@@ -255,7 +255,7 @@ def _pace(plan: PlanRow) -> str:
     pace = rules.unpack_pace(plan.pace)
     if pace.is_canary:
         return f"canary: {', then '.join(map(str, rules.STAGES))}, then the rest; stops at {pace.limit} % failures"
-    return f"{number(pace.per_minute)} a minute" if pace.per_minute else "all at once"
+    return f"{number(pace.per_minute)} per minute" if pace.per_minute else "all at once"
 
 
 def _source_href(plan: PlanRow) -> str:
@@ -277,7 +277,7 @@ async def list_page(request: Request) -> Response:
     return render(request, "plans/list.html", page)
 
 
-# -- what the forms send -----------------------------------------------------------------------------------------------------
+# -- requests of the forms -----------------------------------------------------------------------------------------------------
 async def execute(request: Request) -> Response:
     """POST /plans/{id}/execute."""
     form = await read_form(request)
@@ -303,7 +303,7 @@ async def abort(request: Request) -> Response:
 
 
 async def undo(request: Request) -> Response:
-    """POST /plans/{id}/undo: leads to the new plan."""
+    """POST /plans/{id}/undo: redirects to the new plan."""
     return await _change(request, "undo")
 
 

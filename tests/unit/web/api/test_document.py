@@ -128,7 +128,7 @@ def test_a_plan_from_freezing_to_its_account(shop: Any) -> None:
 
 
 def test_a_plan_over_everything_is_not_frozen(shop: Any) -> None:
-    assert "mistake" in ask(shop, "POST", "/plans", {"action": "retry_task"}).json()["detail"]
+    assert "A plan for all tasks is refused" in ask(shop, "POST", "/plans", {"action": "retry_task"}).json()["detail"]
 
 
 def test_a_queue_is_paused_looked_into_and_purged_with_a_word(shop: Any) -> None:

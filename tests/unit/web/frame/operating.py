@@ -48,11 +48,13 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
         queue_detail.Peeked(
             "waiting", now, False, "", ({"task_id": evil, "name": evil, "args": evil, "enqueued_at": now, "due_at": None},),
         ),
-        (queue_detail.Asked(dataclasses.replace(command, action="purge_queue", queue=evil, detail={"tasks": 5, "error": evil}), True, 3),),
+        (queue_detail.QueueCommand(
+            dataclasses.replace(command, action="purge_queue", queue=evil, detail={"tasks": 5, "error": evil}), True, 3,
+        ),),
         dict.fromkeys(queue_detail.ACTIONS, "") | {"peek_queue": evil}, (("queue", evil),), "/queues/x", "/plans/new",
     )  # fmt: skip
     this = worker_detail.WorkerPage(
-        shell, of, (worker_detail.Held(RunningItem("celery", evil, 0, evil, evil, now, 7), "/tasks", 5_000_000),), (evil,), evil,
+        shell, of, (worker_detail.CurrentTask(RunningItem("celery", evil, 0, evil, evil, now, 7), "/tasks", 5_000_000),), (evil,), evil,
         dict.fromkeys(worker_detail.ACTIONS, ""), dict.fromkeys(worker_detail.ACTIONS, evil),
         ((evil, evil),), ((evil, "/queues/x"),), (command,), "/tasks", "/tasks",
     )  # fmt: skip
@@ -77,17 +79,17 @@ def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, com
         ("queue of one broker of two", "queues/detail.html", dataclasses.replace(
             here, line=dataclasses.replace(line, row=dataclasses.replace(line.row, broker=evil, is_in_several_brokers=True))
         )),
-        ("queue unseen", "queues/detail.html", dataclasses.replace(here, hold=None, peeked=None, asked=())),
+        ("queue unseen", "queues/detail.html", dataclasses.replace(here, pause=None, peeked=None, commands=())),
         ("queue asked", "queues/detail.html", dataclasses.replace(here, peeked=queue_detail.Peeked("waiting", now, True, "", ()))),
         (
             "queue empty", "queues/detail.html",
-            dataclasses.replace(here, peeked=queue_detail.Peeked("dead", now, False, "", ()), place="dead"),
+            dataclasses.replace(here, peeked=queue_detail.Peeked("dead", now, False, "", ()), section="dead"),
         ),
         ("queue refused", "queues/detail.html", dataclasses.replace(here, peeked=queue_detail.Peeked("dead", now, False, evil, ()))),
         ("worker", "workers/detail.html", this),
-        ("worker idle", "workers/detail.html", dataclasses.replace(this, held=(), notes=(), commands=())),
+        ("worker idle", "workers/detail.html", dataclasses.replace(this, tasks=(), notes=(), commands=())),
         ("worker gone", "workers/detail.html", dataclasses.replace(
-            this, held=(), row=dataclasses.replace(of, state="left"), why_not=dict.fromkeys(worker_detail.ACTIONS, evil)
+            this, tasks=(), row=dataclasses.replace(of, state="left"), why_not=dict.fromkeys(worker_detail.ACTIONS, evil)
         )),
         ("run", "tasks/run.html", form),
         ("run in a broker", "tasks/run.html", dataclasses.replace(form, brokers=(("", "default broker of the task"), (evil, evil)))),

@@ -177,5 +177,5 @@ async def test_registered_tasks_of_one_app_hide_none_of_another(tmp_path: Path) 
 
 def test_what_is_beyond_the_limit_is_said_on_the_page(shop: Any) -> None:
     shop.write(lambda db: gaps.record_refused(db, 1, {name_limits.CAUSE + "name": 1234, name_limits.CAUSE + "broker": 5}, clock.now()))
-    assert "1,234 reports of a task name beyond the limit of 5,000: shown as (others)" in text_of(shop.get("/workers"))
-    assert "5 reports of a broker beyond the limit of 200: stored as unknown" in text_of(shop.get("/workers"))
+    assert "1,234 reports of a task name over the limit of 5,000: shown as (others)" in text_of(shop.get("/workers"))
+    assert "5 reports of a broker over the limit of 200: stored as unknown" in text_of(shop.get("/workers"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One queue: what waits in it, in its order, and what may be asked of it."""
+"""One queue: its tasks in the order of the broker, and the actions on it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from z4j.web.pages.queues.list import QueueLine, href_of, line
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
-PLACES: Final = (("waiting", "Waiting"), ("delayed", "Delayed"), ("dead", "Dead"))
+SECTIONS: Final = (("waiting", "Waiting"), ("delayed", "Delayed"), ("dead", "Dead"))
 STATES_IN: Final = {"waiting": ("queued",), "delayed": ("scheduled", "retrying"), "dead": ("failed",)}
-"""What a plan over a place of a queue begins with."""
+"""States of the tasks in the filter of a plan for a section."""
 ACTIONS: Final = ("pause_queue", "resume_queue", "peek_queue", "purge_queue")
 
 
 @dataclass(frozen=True, slots=True)
 class Peeked:
-    """What the broker answered. `tasks` are as the adapter told them; `is_open` while it has not answered."""
+    """The answer of the broker. `tasks` are as the adapter reported them; `is_open` until it has answered."""
 
-    place: str
+    section: str
     at: int
     is_open: bool
     error: str
@@ -45,8 +45,8 @@ class Peeked:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A command about the queue; `undo` is the plan that put a purge back, `can_undo` whether one could be made."""
+class QueueCommand:
+    """A command for the queue; `undo` is the plan that restored a purge, `can_undo` whether one can be created."""
 
     row: CommandRow
     can_undo: bool
@@ -59,13 +59,13 @@ class QueuePage:
 
     shell: Shell
     line: QueueLine
-    hold: PausedQueueRow | None
-    left: tuple[PausedQueueRow, ...]
+    pause: PausedQueueRow | None
+    unreported_pauses: tuple[PausedQueueRow, ...]
     """Pauses of this name in brokers that no agent reports with it now."""
-    places: tuple[Choice, ...]
-    place: str
+    sections: tuple[Choice, ...]
+    section: str
     peeked: Peeked | None
-    asked: tuple[Asked, ...]
+    commands: tuple[QueueCommand, ...]
     why_not: dict[str, str]
     """action → why it is not possible, "" when it is."""
     hidden: tuple[tuple[str, str], ...]
@@ -74,14 +74,14 @@ class QueuePage:
 
 
 async def find_queue(request: Request) -> QueueRow:
-    """The queue a URL means. Raises NotFound."""
+    """Returns the queue of a URL. Raises NotFound."""
     name, query = request.path_params["name"], request.query_params
     found = services(request)
     for row in await list_queues(found.store, app=query.get("app", ""), name=name, same=found.hub.same_brokers()):
         wanted = all(query.get(key) in (None, getattr(row, key)) for key in ("app", "environment", "engine", "broker"))
         if row.name == name and wanted:
             return row
-    raise NotFound(f"There is no queue “{name[:80]}” there.", "Queues lists them all.")
+    raise NotFound(f"Unknown queue “{name[:80]}”.", "The Queues page lists all queues.")
 
 
 async def detail_page(request: Request) -> Response:
@@ -89,27 +89,27 @@ async def detail_page(request: Request) -> Response:
     found, row = services(request), await find_queue(request)
     shell = await make_shell(request, "queues", Filters(app=row.app, environment=row.environment, engine=row.engine))
     app_id = await command_requests.app_id_of(found.store, row.app)
-    asked = await commands.list_of_queue(found.store, app_id, row.environment, row.engine, row.name)
-    place = request.query_params.get("place", "waiting")
-    place = place if place in dict(PLACES) else "waiting"
-    looked = next((of for of in asked if _is_look(of, row, place)), None)
-    held = paused_queues.of_queue(await paused_queues.list_paused(found.store, found.hub.same_brokers()), row)
-    hold = paused_queues.find_pause(held, row)
+    sent = await commands.list_of_queue(found.store, app_id, row.environment, row.engine, row.name)
+    section = request.query_params.get("place", "waiting")
+    section = section if section in dict(SECTIONS) else "waiting"
+    listing = next((command for command in sent if _is_listing(command, row, section)), None)
+    pauses = paused_queues.of_queue(await paused_queues.list_paused(found.store, found.hub.same_brokers()), row)
+    pause = paused_queues.find_pause(pauses, row)
     listed = {of.broker for of in await list_queues(found.store, app=row.app, name=row.name, same=found.hub.same_brokers())}
     role = request.scope["identity"].role
     page = QueuePage(
         shell=shell,
-        line=line(row, shell.now, is_paused=hold is not None),
-        hold=hold,
-        left=tuple(of for of in held if of is not hold and of.broker not in listed),
-        places=tuple(Choice(word, href_of(row, place=key), key == place) for key, word in PLACES),
-        place=place,
-        peeked=_peeked(looked) if looked else None,
-        asked=tuple([await _asked(request, of) for of in asked if of.action != "peek_queue"][:20]),
+        line=line(row, shell.now, is_paused=pause is not None),
+        pause=pause,
+        unreported_pauses=tuple(each for each in pauses if each is not pause and each.broker not in listed),
+        sections=tuple(Choice(word, href_of(row, place=key), key == section) for key, word in SECTIONS),
+        section=section,
+        peeked=_peeked(listing) if listing else None,
+        commands=tuple([await _command(request, command) for command in sent if command.action != "peek_queue"][:20]),
         why_not={action: _why_not(request, role, app_id, row, action) for action in ACTIONS},
         hidden=(("app", row.app), ("environment", row.environment), ("engine", row.engine), ("queue", row.name), *_broker_of(row)),
-        here=href_of(row, place=place),
-        plan_href=Filters(state=STATES_IN[place], queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
+        here=href_of(row, place=section),
+        plan_href=Filters(state=STATES_IN[section], queue=row.name, engine=row.engine, app=row.app, environment=row.environment).href(
             "/plans/new"
         ),
     )
@@ -124,14 +124,14 @@ def _why_not(request: Request, role: str, app_id: int, row: QueueRow, action: st
 
 
 def _broker_of(row: QueueRow) -> tuple[tuple[str, str], ...]:
-    """The field that tells this queue from one of the same name."""
+    """Returns the hidden field that distinguishes this queue from others of the same name."""
     return (("broker", row.needed_broker),) if row.needed_broker else ()
 
 
-def _is_look(command: CommandRow, row: QueueRow, place: str) -> bool:
-    """Whether the command looked into this place of the queue; while only one broker with the queue was known, it named none."""
+def _is_listing(command: CommandRow, row: QueueRow, section: str) -> bool:
+    """Whether the command listed this section of the queue; it names no broker where only one with the queue was known."""
     broker = command.params.get("broker", "")
-    return command.action == "peek_queue" and command.params.get("place") == place and broker == row.needed_broker
+    return command.action == "peek_queue" and command.params.get("place") == section and broker == row.needed_broker
 
 
 def _peeked(row: CommandRow) -> Peeked:
@@ -142,24 +142,24 @@ def _peeked(row: CommandRow) -> Peeked:
     )
 
 
-async def _asked(request: Request, row: CommandRow) -> Asked:
+async def _command(request: Request, row: CommandRow) -> QueueCommand:
     if row.action != "purge_queue" or row.status != "done":
-        return Asked(row, False, None)
+        return QueueCommand(row, False, None)
     undo = await plans.find_undo(services(request).store, f"command {row.id}")
-    return Asked(row, undo is None and bool(row.detail.get("tasks")), undo)
+    return QueueCommand(row, undo is None and bool(row.detail.get("tasks")), undo)
 
 
 async def act(request: Request) -> Response:
-    """POST /queues/act: what the forms of the page send."""
+    """POST /queues/act: the forms of the page."""
     found, form = services(request), await read_form(request)
     action = form.get("action", "")
     names = {key: form.get(key, "") for key in ("app", "environment", "engine")}
     names |= {"broker": form["broker"]} if form.get("broker") else {}
-    place = form.get("place", "waiting")
-    page = f"/queues/{quote(form.get('queue', ''), safe='')}?{urlencode(names | {'place': place})}"
+    section = form.get("place", "waiting")
+    page = f"/queues/{quote(form.get('queue', ''), safe='')}?{urlencode(names | {'place': section})}"
     rule = RULES.get(action)
     if rule is not None and rule.word and form.get("confirm") != rule.word:
-        return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
+        return see_other(page, Notice("warn", f"No changes were made. Type “{rule.word}” to confirm."))
     try:
         command_request = await command_requests.queue_request(
             found.store, action, names["app"], names["environment"], names["engine"], form.get("queue", ""), form, form.get("reason", ""),
@@ -172,11 +172,11 @@ async def act(request: Request) -> Response:
 
 
 async def undo(request: Request) -> Response:
-    """POST /commands/{id}/undo: a purge is put back by a plan, which is looked at first."""
+    """POST /commands/{id}/undo: creates a plan that restores a purge, and shows its preview."""
     found = services(request)
     command = await commands.get_command(found.store, request.path_params["id"])
     if command is None:
-        raise NotFound("There is no such command, or it is older than what is kept.")
+        raise NotFound("Command not found. It may have been deleted after the retention period.")
     try:
         plan = await found.plans.undo_purge(request.scope["identity"], command)
     except (WrongState, NotAllowed) as error:

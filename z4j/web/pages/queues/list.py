@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Queues: what their brokers hold, beside what is counted of their tasks."""
+"""Queues: the depth that their brokers report, and the number of their tasks by state."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ PAGE: Final = 100
 EXPORTED: Final = 1_000
 """Queues in one answer of /queues.json and of the API."""
 STALE: Final = 5 * MINUTE
-"""What a broker said longer ago is greyed."""
+"""An older report of a broker is shown in gray."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLine:
-    """A queue as one row; each number leads to the tasks behind it."""
+    """A queue as one row; each number is a link to its tasks."""
 
     row: QueueRow
     is_stale: bool
     is_unserved: bool
-    """Something waits and no consumer is there."""
+    """Tasks are waiting and there is no consumer."""
     is_paused: bool
     href: str
     page_href: str
@@ -69,7 +69,7 @@ async def list_page(request: Request) -> Response:
     scope = scope_of(request)
     shell = await make_shell(request, "queues")
     held = await list_paused(services(request).store, services(request).hub.same_brokers())
-    after = place_from(request)
+    after = position_from(request)
     rows, last = await page_of(request, scope, after, PAGE)
     lines, before = list[QueueLine](), FIRST
     for row in rows:
@@ -86,27 +86,27 @@ async def list_page(request: Request) -> Response:
 
 
 async def page_of(request: Request, scope: Filters, after: Position, limit: int) -> tuple[list[QueueRow], Position | None]:
-    """Some queues, and the place to go on from; None on the last page."""
+    """Returns one page of queues, and the position of the next one; None on the last page."""
     store, same = services(request).store, services(request).hub.same_brokers()
     return await queues.page_of(
         store, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit, same=same
     )
 
 
-def place_from(request: Request) -> Position:
-    """`after` of a URL. Raises BadInput."""
-    return paging.place_from(request, Position, "queues") or FIRST
+def position_from(request: Request) -> Position:
+    """Returns the position in `after` of a URL. Raises BadInput."""
+    return paging.position_from(request, Position, "queues") or FIRST
 
 
 def href_of(row: QueueRow, **more: str) -> str:
-    """The page of a queue: a name alone may stand for several."""
+    """Returns the URL of a queue; it includes the app and engine, because several queues may have one name."""
     of_broker = {"broker": row.needed_broker} if row.is_in_several_brokers else {}
     query = urlencode({"app": row.app, "environment": row.environment, "engine": row.engine, **of_broker, **more})
     return f"/queues/{quote(row.name, safe='')}?{query}"
 
 
 def line(row: QueueRow, now: int, *, is_paused: bool = False, is_counted: bool = True) -> QueueLine:
-    """A row of the store as a row of the page."""
+    """Returns a row of the store as a row of the page."""
     here = Filters(queue=row.name, engine=row.engine, app=row.app, environment=row.environment)
     return QueueLine(
         row=row,
@@ -126,7 +126,7 @@ def line(row: QueueRow, now: int, *, is_paused: bool = False, is_counted: bool =
 
 async def list_json(request: Request) -> Response:
     """GET /queues.json."""
-    rows, last = await page_of(request, scope_of(request), place_from(request), EXPORTED)
+    rows, last = await page_of(request, scope_of(request), position_from(request), EXPORTED)
     return export.to_json({"queues": [export.plain(row) for row in rows], "after": text_of(last) if last else None})
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One worker: what it runs now and for how long, how it is set up, and what may be asked of it."""
+"""One worker: its current tasks, its configuration, and the actions on it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ ACTIONS: Final = ("resize_worker", "consume_queue", "leave_queue", "restart_work
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A task the worker holds; `for_us` is None while it is only reserved."""
+class CurrentTask:
+    """A task that the worker runs or has reserved; `for_us` is its runtime in microseconds, None while it is only reserved."""
 
     item: RunningItem
     href: str
@@ -47,12 +47,12 @@ class WorkerPage:
 
     shell: Shell
     row: WorkerRow
-    held: tuple[Held, ...]
+    tasks: tuple[CurrentTask, ...]
     notes: tuple[str, ...]
     engines: str
     why_not: dict[str, str]
     """action → why it is not possible, "" when it is."""
-    good_to_know: dict[str, str]
+    action_notes: dict[str, str]
     queues: tuple[tuple[str, str], ...]
     queue_hrefs: tuple[tuple[str, str], ...]
     commands: tuple[CommandRow, ...]
@@ -61,12 +61,12 @@ class WorkerPage:
 
 
 def href_of(app: str, environment: str, name: str) -> str:
-    """The page of a worker: apps and environments may have workers of one name."""
+    """Returns the URL of a worker; it includes app and environment, because several workers may have one name."""
     return f"/workers/{quote(name, safe='')}?{urlencode({'app': app, 'environment': environment})}"
 
 
 async def find_worker(request: Request) -> WorkerRow:
-    """The worker a URL means. Raises NotFound."""
+    """Returns the worker of a URL. Raises NotFound."""
     query = request.query_params
     return await command_requests.find_worker(
         services(request).store, query.get("app"), request.path_params["name"], query.get("environment")
@@ -84,8 +84,10 @@ async def detail_page(request: Request) -> Response:
     page = WorkerPage(
         shell=shell,
         row=row,
-        held=tuple(
-            Held(item, Filters(task_id=item.task_id, engine=item.engine).href(), shell.now - item.started_at if item.started_at else None)
+        tasks=tuple(
+            CurrentTask(
+                item, Filters(task_id=item.task_id, engine=item.engine).href(), shell.now - item.started_at if item.started_at else None
+            )
             for item in sorted(agent.running, key=lambda item: item.started_at or shell.now)
         )
         if row.state == "connected"
@@ -93,7 +95,7 @@ async def detail_page(request: Request) -> Response:
         notes=notes(row),
         engines=", ".join(f"{engine} {version}" for engine, version in sorted(agent.engines.items())),
         why_not={action: _why_not(request, role, row, action) for action in ACTIONS},
-        good_to_know=dict.fromkeys(ACTIONS, "") | {item.action: item.note for item in agent.capabilities},
+        action_notes=dict.fromkeys(ACTIONS, "") | {item.action: item.note for item in agent.capabilities},
         queues=tuple({of.name: (of.name, of.name) for of in known if of.engine in agent.engines and of.name not in agent.queues}.values()),
         queue_hrefs=tuple((name, next((queue_href(of) for of in known if of.name == name), "")) for name in agent.queues),
         commands=tuple(await commands.list_of_worker(found.store, agent.app_id, row.environment, row.name, shell.now - DAY)),
@@ -108,20 +110,20 @@ def _why_not(request: Request, role: str, row: WorkerRow, action: str) -> str:
         return f"your role is {role}"
     engines = [item.engine for item in row.agent.capabilities if item.action == action]
     if row.state != "connected":
-        return "it is not connected"
+        return "the worker is not connected"
     if not engines:
-        return f"{', '.join(sorted(row.agent.engines)) or 'its engine'} cannot do that in this worker"
+        return f"{', '.join(sorted(row.agent.engines)) or 'its engine'} does not support this in this worker"
     return services(request).hub.find(Need(row.agent.app_id, engines[0], action, row.environment, row.name))[1]
 
 
 async def act(request: Request) -> Response:
-    """POST /workers/act: what the forms of the page send."""
+    """POST /workers/act: the forms of the page."""
     found, form = services(request), await read_form(request)
     action, app, worker = form.get("action", ""), form.get("app", ""), form.get("worker", "")
     environment = form.get("environment", "")
     page, rule = href_of(app, environment, worker), RULES.get(action)
     if rule is not None and rule.word and form.get("confirm") != rule.word:
-        return see_other(page, Notice("warn", f"Nothing was changed: type “{rule.word}” to confirm."))
+        return see_other(page, Notice("warn", f"No changes were made. Type “{rule.word}” to confirm."))
     try:
         command_request = await command_requests.worker_request(found.store, action, app, worker, environment, form, form.get("reason", ""))
         await found.dispatch.submit(request.scope["identity"], command_request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Workers: the processes that execute tasks, what they hold, and what is wrong with how they are set up."""
+"""Workers: the processes that execute tasks, their load, and notes about their configuration."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PAGE: Final = 100
 EXPORTED: Final = 1_000
 """Workers in one answer of /workers.json and of the API."""
 SKEW: Final = 500_000
-"""Microseconds two clocks may differ before the page says so."""
+"""Microseconds that two clocks may differ without a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLine:
-    """A worker as one row. `notes` are sentences about it, the most serious first."""
+    """A worker as one row. `notes` are sentences, the most serious first."""
 
     name: str
     state: str
@@ -56,7 +56,7 @@ class WorkerLine:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What is missing of an app, and when that happened last."""
+    """Refused records of an app, with the time of the last one."""
 
     app: str
     text: str
@@ -82,8 +82,8 @@ class WorkersPage:
 
 
 async def list_page(request: Request) -> Response:
-    """GET /workers: those seen within a day."""
-    scope, now, after = scope_of(request), clock.now(), place_from(request)
+    """GET /workers: those seen in the last 24 hours."""
+    scope, now, after = scope_of(request), clock.now(), position_from(request)
     store = services(request).store
     found = await page_of(store, scope, now, after, PAGE)
     here = page_href("/workers", scope, after) if after else scope.href("/workers")
@@ -103,15 +103,15 @@ async def list_page(request: Request) -> Response:
 
 
 async def page_of(store: Store, scope: Filters, now: int, after: Position | None, limit: int) -> WorkerPage:
-    """Some of the workers seen within a day."""
+    """Returns one page of the workers seen in the last 24 hours."""
     return await page_of_workers(
         store, since=now - SINCE, app=scope.app, environment=scope.environment, engine=scope.engine, after=after, limit=limit
     )
 
 
-def place_from(request: Request) -> Position | None:
-    """`after` of a URL; None at the beginning. Raises BadInput."""
-    return paging.place_from(request, Position, "workers")
+def position_from(request: Request) -> Position | None:
+    """Returns the position in `after` of a URL; None at the beginning. Raises BadInput."""
+    return paging.position_from(request, Position, "workers")
 
 
 def _summary(found: WorkerPage) -> str:
@@ -120,18 +120,18 @@ def _summary(found: WorkerPage) -> str:
 
 
 def refused(row: RefusedRow) -> Refused:
-    """What was refused of an app, or stored under another name, in a sentence."""
+    """Returns a sentence about records that were refused, or stored under another name."""
     kind = row.cause.removeprefix(CAUSE)
     if kind == row.cause:
         return Refused(row.app, f"{plural(row.events, 'record')} refused ({row.cause.replace('_', ' ')})", row.last_at)
     word = "task name" if kind == "name" else kind
     limit = LIMITS.get(kind, 0)
     stored = "stored as unknown" if kind == "broker" else f"shown as {OTHERS}"
-    return Refused(row.app, f"{plural(row.events, 'report')} of a {word} beyond the limit of {number(limit)}: {stored}", row.last_at)
+    return Refused(row.app, f"{plural(row.events, 'report')} of a {word} over the limit of {number(limit)}: {stored}", row.last_at)
 
 
 def line(row: WorkerRow) -> WorkerLine:
-    """A row of the store as a row of the page."""
+    """Returns a row of the store as a row of the page."""
     agent = row.agent
     return WorkerLine(
         name=row.name, state=row.state, app=row.app, environment=row.environment,
@@ -144,29 +144,29 @@ def line(row: WorkerRow) -> WorkerLine:
 
 
 def notes(row: WorkerRow) -> tuple[str, ...]:
-    """What an operator should know about a worker, one sentence each."""
+    """Returns notes about a worker for operators, one sentence each."""
     agent = row.agent
     found = []
     if row.processes > 1:
-        found.append(f"{number(row.processes)} connected processes share this name, so their tasks cannot be told apart.")
+        found.append(f"{number(row.processes)} connected processes share this name, so their tasks cannot be distinguished.")
     if agent.dropped:
         found.append(f"Its spool was full: {number(agent.dropped)} events were dropped.")
     if agent.seal_key and agent.app_seal_key and agent.seal_key != agent.app_seal_key:
-        found.append("Seals with another key than its app: what it sealed can be retried only by agents that know that key.")
+        found.append("Its seal key differs from that of its app: originals that it sealed can be retried only by agents with the same key.")
     if abs(agent.clock_skew_us) > SKEW:
         found.append(f"Its clock is {duration(abs(agent.clock_skew_us))} {'behind' if agent.clock_skew_us > 0 else 'ahead'}.")
     if agent.faults:
-        found.append(f"Its agent met {number(agent.faults)} faults of its own; the application was not affected.")
+        found.append(f"Its agent had {number(agent.faults)} internal errors; the application was not affected.")
     if agent.spool_bytes > 1_000_000:
-        found.append(f"{size(agent.spool_bytes)} of events wait to be sent.")
+        found.append(f"{size(agent.spool_bytes)} of events are waiting to be sent.")
     if agent.allow == "read":
-        found.append("Its owner allows no commands.")
+        found.append("The owner of the application allows no commands (Z4J_ALLOW=read).")
     return (*found, *agent.worker_notes, *agent.notes)
 
 
 async def list_json(request: Request) -> Response:
     """GET /workers.json."""
-    found = await page_of(services(request).store, scope_of(request), clock.now(), place_from(request), EXPORTED)
+    found = await page_of(services(request).store, scope_of(request), clock.now(), position_from(request), EXPORTED)
     body = {"workers": [export.plain(line(row)) for row in found.rows], "after": text_of(found.last) if found.last else None}
     return export.to_json(body)
 
@@ -176,7 +176,7 @@ async def list_csv(request: Request) -> Response:
     scope, store, now = scope_of(request), services(request).store, clock.now()
 
     async def rows() -> AsyncIterator[WorkerLine]:
-        after, is_more = place_from(request), True
+        after, is_more = position_from(request), True
         while is_more:
             found = await page_of(store, scope, now, after, EXPORTED)
             for row in found.rows:

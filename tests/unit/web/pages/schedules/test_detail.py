@@ -17,7 +17,9 @@ from z4j_agent import wire
 def test_it_is_switched_run_and_deleted(shop: Any) -> None:
     shop.post("/schedules/new", **NEW, step="save")
     page = f"/schedules/{rows(shop)['nightly'].id}"
-    assert "Say why" in text_of(shop.client.post(f"{page}/act", data={"act": "disable"}, headers={"Origin": "http://testserver"}))
+    assert "A reason is required" in text_of(
+        shop.client.post(f"{page}/act", data={"act": "disable"}, headers={"Origin": "http://testserver"})
+    )
     shop.post(f"{page}/act", act="disable", reason="holidays")
     assert "off" in text_of(shop.get("/schedules?state=off"))
     assert rows(shop)["nightly"].is_enabled is False

@@ -42,7 +42,7 @@ def test_one_is_made_in_the_form_and_looked_at(shop: Any) -> None:
         ({"jitter_s": "much"}, "number of seconds"),
         ({"starts_at": "soon"}, "The beginning is a time"),
         ({"priority": "high"}, "must be an integer"),
-        ({"app": "nobody"}, "no app"),
+        ({"app": "nobody"}, "Unknown app"),
     ],
 )
 def test_what_does_not_fit_comes_back_with_what_was_typed(shop: Any, changes: dict[str, str], word: str) -> None:
