@@ -19,6 +19,8 @@ from z4j_agent.contract.adapter import Refused
     ("redis://localhost/1", "redis://localhost:6379/1@web-1"),
     ("redis://[::1]:6379/1", "redis://localhost:6379/1@web-1"),
     ("unix:///run/redis.sock", "redis:///run/redis.sock/@web-1"),
+    ("unix:///run/Shop/Redis.sock", "redis:///run/Shop/Redis.sock/@web-1"),
+    ("redis://Cache.Internal/0", "redis://cache.internal:6379/0"),
     ("amqp://guest:guest@mq//", "amqp://mq:5672/"),
     ("amqp://guest:guest@mq", "amqp://mq:5672/"),
     ("pyamqp://guest@mq/shop", "amqp://mq:5672/shop"),

@@ -34,8 +34,8 @@ def identify(kind: str, host: str, port: int | None = None, database: str = "", 
     """`redis://cache.internal:6379/0`, with `#prefix` where keys have one. A loopback address or a socket (`host` begins with "/") is that
     of this host alone, so it is followed by `@this_host`: two hosts' own brokers are two brokers."""
     kind = KINDS.get(kind, kind)
-    host = host.lower().strip("[]")
     is_socket = host.startswith("/")
+    host = host if is_socket else host.lower().strip("[]")
     is_here = is_socket or host in LOOPBACK or host.startswith("127.")
     place = host if is_socket else f"{'localhost' if is_here else host}:{port or PORTS.get(kind, 0)}"
     found = f"{kind}://{place}/{database.strip('/')}"
