@@ -70,12 +70,15 @@ def test_a_mistake_is_a_line_in_the_log(site: Any) -> None:
 
 
 def test_the_application_is_the_same_without_a_server(site: Any, gateway: Gateway) -> None:
+    took: list[float] = []
+
     def behaves() -> tuple[list[Any], int, list[str]]:
         server = site.serve(*UVICORN, is_asked=False)
         before = len(site.log("server"))
         began = time.monotonic()
         answers = [site.ask("/"), site.ask("/broken")[0], site.ask("/nowhere")[0], site.ask("/orders/7")[0], site.ask("/orders/x")[0]]
-        assert time.monotonic() - began < 5
+        took.append(time.monotonic() - began)
+        assert took[-1] < 5 + 4 * took[0], "a request waits for the server"  # the first is without z4j: a busy machine is slow with both
         code = site.end(server)
         return answers, code, [line for line in site.log("server")[before:].splitlines() if line.startswith("lifespan")]
 

@@ -80,11 +80,14 @@ def test_uninstalled_it_is_as_if_it_had_never_been_there(site: Any, gateway: Gat
 
 
 def test_the_application_is_the_same_without_a_server(site: Any, gateway: Gateway) -> None:
+    took: list[float] = []
+
     def behaves() -> tuple[list[Any], int]:
         server = site.serve("gunicorn", "-w", "1", *BIND, is_asked=False)
         began = time.monotonic()
         answers = [site.ask("/"), site.ask("/broken")[0], site.ask("/nowhere")[0], site.ask("/shop/orders/7")[0]]
-        assert time.monotonic() - began < 5
+        took.append(time.monotonic() - began)
+        assert took[-1] < 5 + 4 * took[0], "a request waits for the server"  # the first is without z4j: a busy machine is slow with both
         return answers, site.end(server)
 
     site.variables["WITHOUT_Z4J"] = "1"
