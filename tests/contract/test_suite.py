@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""How the tests are run: no file is left out or run twice, and a test that hangs is ended and named."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.suite import processes
+from tests.suite.folders import FOLDERS, ROOT, Folder
+from tests.suite.shards import Shard, divide, read_seconds
+
+FOLDER = Folder("tests/example", "server")
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=4), st.none() | st.floats(0, 500), min_size=1), st.floats(1, 300))
+def test_every_file_is_in_exactly_one_shard(files: dict[str, float | None], length: float) -> None:
+    seconds = {file: taken for file, taken in files.items() if taken is not None}
+    shards = divide(FOLDER, sorted(files), seconds, length)
+    assert sorted(file for shard in shards for file in shard.files) == sorted(files)
+    assert len({shard.name for shard in shards}) == len(shards)
+
+
+def test_every_test_file_of_the_project_is_in_a_folder_that_is_run() -> None:
+    listed = subprocess.run(["git", "ls-files", "*/test_*.py", "test_*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    run = {file for folder in FOLDERS for file in folder.files()}
+    assert set(listed.split()) - run == set()
+
+
+def test_what_is_known_of_lengths_is_of_files_that_exist() -> None:
+    assert {file for file in read_seconds() if not (ROOT / file).exists()} == set()
+
+
+def shard_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, limit: float = 30) -> processes.Result:
+    (folder / "test_it.py").write_text(text)
+    (folder / "pytest.ini").write_text("[pytest]\ntimeout = 0\n")
+    monkeypatch.setattr(processes, "SHORTEST_LIMIT_S", limit)
+    alone = Folder(str(folder), "server", arguments=("-c", str(folder / "pytest.ini")))
+    return processes.run(Shard(alone, (str(folder / "test_it.py"),), 1), [])
+
+
+def test_a_test_that_hangs_is_named_and_its_children_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = tmp_path / "child"
+    text = f"""
+import pathlib, subprocess, sys, time
+def test_first(): pass
+def test_second():
+    pathlib.Path({str(child)!r}).write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+    time.sleep(60)
+"""
+    result = shard_of(tmp_path, text, monkeypatch, limit=4)
+    assert not result.is_passed
+    assert result.hung.endswith("::test_second")
+    assert not is_running(int(child.read_text()))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_what_each_test_did_is_read_from_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+import pytest
+def test_good(): pass
+def test_bad(): assert not "good"
+def test_not_here(): pytest.skip("no such thing here")
+@pytest.fixture
+def broken(): raise ValueError
+def test_without_its_fixture(broken): pass
+"""
+    result = shard_of(tmp_path, text, monkeypatch)
+    assert not result.is_passed
+    assert not result.hung
+    ends = {test.rpartition("::")[2]: outcome for test, outcome in result.outcomes.items()}
+    assert ends == {"test_good": "passed", "test_bad": "failed", "test_not_here": "skipped", "test_without_its_fixture": "failed"}
+    assert any("no such thing here" in reason for reason in result.reasons)
+
+
+def test_a_folder_that_does_not_exist_is_refused() -> None:
+    command = [sys.executable, "tests/run.py", "adapters/agent/tests/none"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode != 0
+    assert "No test folder begins with adapters/agent/tests/none." in ended.stderr
