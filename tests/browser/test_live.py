@@ -67,4 +67,4 @@ def test_an_open_page_of_a_task_shows_what_was_asked(site: Site) -> None:
     with site.page(path) as page, site.page(path) as other:
         other.get_by_role("button", name="Retry").click()
         expect(other.locator(".notice")).to_contain_text("Retry requested")
-        expect(page.locator(".links").filter(has_text="Asked")).to_contain_text("retry by ada")
+        expect(page.locator(".links").filter(has_text="Commands")).to_contain_text("retry by ada")

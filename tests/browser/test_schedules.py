@@ -43,8 +43,8 @@ def test_one_of_z4js_own_from_the_first_click_to_its_page(site: Site, shot: Call
         expect(page.locator("main")).to_contain_text("30 7 * * mon")
         page.keyboard.press("o")
         page.locator(".sheet:visible input[name=reason]").fill("holidays")
-        page.get_by_role("button", name="Switch off 1 schedule").click()
-        expect(page.locator(".place-head .st")).to_contain_text("off")
+        page.get_by_role("button", name="Disable 1 schedule").click()
+        expect(page.locator(".place-head .st")).to_contain_text("disabled")
         page.keyboard.press("o")
         expect(page.locator(".place-head .st")).to_contain_text("on time")
         page.keyboard.press("d")
@@ -59,7 +59,7 @@ def test_what_the_clocks_do_is_said_before_it_is_saved(site: Site) -> None:
         page.fill("input[name=timezone]", "Europe/Berlin")
         page.locator("input[name=timezone]").blur()
         expect(page.locator("#preview")).to_contain_text("does not exist in Europe/Berlin")
-        expect(page.locator("#preview")).to_contain_text("comes twice")
+        expect(page.locator("#preview")).to_contain_text("occurs twice")
         page.fill("input[name=expression]", "61 * * * *")
         page.locator("input[name=expression]").blur()
         expect(page.locator("#preview .wrong")).to_contain_text("0 to 59")
@@ -80,7 +80,7 @@ def test_the_form_on_every_scheduler(site: Site, scheduler: str) -> None:
         path = page.url
     with site.page(f"{path}/edit", width=390, height=844) as page:
         page.fill("input[name=expression]", "45 4 * * sun")
-        page.get_by_role("button", name="Review the change").click()
+        page.get_by_role("button", name="Review changes").click()
         expect(page.locator("#preview .diff .was")).to_have_text("15 4 * * mon-fri")
         expect(page.locator("#preview .diff .is")).to_have_text("45 4 * * sun")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -88,7 +88,7 @@ def test_the_form_on_every_scheduler(site: Site, scheduler: str) -> None:
         expect(page.locator("main")).to_contain_text("45 4 * * sun")
     with site.page(path) as page:
         if scheduler in IN_CODE:
-            expect(page.get_by_role("button", name="Back to code")).to_be_visible()
+            expect(page.get_by_role("button", name="Revert to code")).to_be_visible()
         page.get_by_text("Delete…").click()
         page.locator(".sheet:visible input[name=confirm]").fill("delete")
         page.get_by_role("button", name="Delete 1 schedule").click()
@@ -99,11 +99,11 @@ def test_an_expression_a_scheduler_cannot_hold_is_refused_with_the_nearest(site:
     with site.page(PLACES["celery_beat"]) as page:
         fill(page, "to the second", "10 0 3 * * *")
         page.get_by_role("button", name="Create 1 schedule").click()
-        expect(page.locator(".notice.bad")).to_contain_text("Celery Beat has no seconds")
+        expect(page.locator(".notice.bad")).to_contain_text("Celery Beat does not support seconds")
         expect(page.locator(".notice.bad")).to_contain_text("0 3 * * *")
         assert page.locator("input[name=expression]").input_value() == "10 0 3 * * *"
     with site.page(PLACES["rq_scheduler"]) as page:
-        expect(page.locator("main")).to_contain_text("are meant in UTC")
+        expect(page.locator("main")).to_contain_text("use the time zone UTC")
     with site.page(PLACES["arq_cron"]) as page:
         expect(page.locator("input[name=kind][value=interval]")).to_have_count(0)
 

@@ -43,7 +43,7 @@ def read_crontab(text: str, *, has_user: bool = False) -> list[CrontabLine]:
         fields = 1 if line.startswith("@") else 5
         parts = line.split(None, fields + has_user)
         if len(parts) <= fields + has_user:
-            lines.append(CrontabLine(number, line, wrong="it names no command"))
+            lines.append(CrontabLine(number, line, wrong="it has no command"))
             continue
         try:
             expression = cron.parse(" ".join(parts[:fields])).text

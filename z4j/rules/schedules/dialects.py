@@ -66,12 +66,12 @@ def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str =
     """
     dialect = DIALECTS.get(scheduler)
     if dialect is None:
-        raise BadSchedule(f"There is no scheduler {scheduler[:40]}.")
+        raise BadSchedule(f"Unknown scheduler {scheduler[:40]}.")
     if kind not in dialect.kinds:
         able = " and ".join(
             {"cron": "cron expressions", "interval": "intervals", "once": "one-offs"}[supported_kind] for supported_kind in dialect.kinds
         )
-        raise BadSchedule(f"{dialect.word} holds {able} only.")
+        raise BadSchedule(f"{dialect.word} supports only {able}.")
     zone = zone.strip() or own_zone or "UTC"
     zone_of(zone)
     if kind == "interval":
@@ -80,13 +80,13 @@ def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str =
         expression = _once(expression, zone)
         return expression, zone
     if not dialect.has_zones and own_zone and zone != own_zone:
-        raise BadSchedule(f"{dialect.word} has one zone for all its schedules, {own_zone}.", _shifted(expression, zone, own_zone))
+        raise BadSchedule(f"{dialect.word} uses one time zone for all its schedules: {own_zone}.", _shifted(expression, zone, own_zone))
     try:
         rule = cron.parse(expression)
     except BadCron as error:
         raise BadSchedule(str(error)) from None
     if rule.seconds is not None and not dialect.has_seconds:
-        raise BadSchedule(f"{dialect.word} has no seconds.", " ".join(rule.fields))
+        raise BadSchedule(f"{dialect.word} does not support seconds.", " ".join(rule.fields))
     return rule.text, zone
 
 
@@ -94,11 +94,11 @@ def _interval(text: str, dialect: Dialect) -> str:
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([a-z]*)", text.strip().lower())
     seconds = float(match[1]) * _UNITS.get(match[2], 0) if match else 0.0
     if not seconds:
-        raise BadSchedule(f"“{text[:40]}” is no interval: write seconds, or 5m, 2h, 1d.")
+        raise BadSchedule(f"“{text[:40]}” is not a valid interval: use seconds, or 5m, 2h, 1d.")
     if seconds < dialect.least_s:
-        raise BadSchedule(f"{dialect.word} fires every {dialect.least_s:g} s at most.", f"{dialect.least_s:g}")
+        raise BadSchedule(f"{dialect.word} runs a schedule at most every {dialect.least_s:g} s.", f"{dialect.least_s:g}")
     if seconds > MAX_INTERVAL_S:
-        raise BadSchedule("Ten years is the longest interval.")
+        raise BadSchedule("The longest interval is ten years.")
     return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
@@ -107,12 +107,12 @@ def _once(text: str, zone: str) -> str:
     try:
         moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:
-        raise BadSchedule(f"“{text[:40]}” is no time: write it like 2026-11-23 05:30.") from None
+        raise BadSchedule(f"“{text[:40]}” is not a valid time: use a format like 2026-11-23 05:30.") from None
     if moment.tzinfo is None:
         local = moment.replace(tzinfo=zone_of(zone))
         if local_of(local.astimezone(UTC), zone_of(zone)) != moment:
             later = local.astimezone(UTC).astimezone(zone_of(zone)).replace(tzinfo=None).isoformat(" ", "minutes")
-            raise BadSchedule(f"{moment.isoformat(' ', 'minutes')} does not exist in {zone}: the clocks skip it.", later)
+            raise BadSchedule(f"{moment.isoformat(' ', 'minutes')} does not exist in {zone}: it is skipped by a clock change.", later)
         moment = local
     return moment.isoformat(timespec="seconds")
 

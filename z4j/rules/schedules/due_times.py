@@ -152,7 +152,7 @@ def at_of(text: str) -> int:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise BadSchedule(f"“{text[:60]}” is no time: write it like 2026-11-23T05:30:00+00:00.")
+        raise BadSchedule(f"“{text[:60]}” is not a valid time: use a format like 2026-11-23T05:30:00+00:00.")
     return int(moment.timestamp() * SECOND)
 
 
@@ -173,7 +173,7 @@ def zone_of(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
-        raise BadSchedule(f"There is no time zone “{name[:60]}”.") from None
+        raise BadSchedule(f"Unknown time zone “{name[:60]}”.") from None
 
 
 def sentence(kind: str, expression: str, *, day_or: bool = True) -> str:

@@ -69,31 +69,31 @@ def health(
     newest = latest[0] if latest else None
     if kind == "once" and next_at is None and newest is not None and newest.outcome == "sent" and not newest.is_double:
         if newest.state == "late":
-            return Health("late", "It ran once, late, and is not due again.")
-        return Health("ended", "It ran and is not due again.")
+            return Health("late", "Ran once, late. Not due again.")
+        return Health("ended", "Ran. Not due again.")
     if not is_enabled:
-        return Health("off", "It is switched off.")
+        return Health("off", "Disabled.")
     if not is_own and not is_heard:
-        return Health("unknown", "No process that fires it has ever reported it, so its runs are unknown.")
+        return Health("unknown", "No process that runs it has reported it, so its runs are unknown.")
     late_by = None if next_at is None else now - next_at
     if late_by is not None and late_by > grace:
         return Health("missed", "Overdue: no run reported.")
     if any(fire.state == "double" for fire in latest[:2]):
-        return Health("double", "Two processes fire it.")
+        return Health("double", "Run by two processes.")
     if newest is not None and newest.state in ("missed", "failed", "unknown"):
         reasons = {
-            "missed": "Its last time was missed.",
-            "failed": "Its last fire failed.",
-            "unknown": "The outcome of its last run is unknown.",
+            "missed": "The last run was missed.",
+            "failed": "The last run failed.",
+            "unknown": "The outcome of the last run is unknown.",
         }
         return Health("failed" if newest.state == "unknown" else newest.state, reasons[newest.state])
     if silent_since is not None:
-        return Health("gone", "Its scheduler is not connected; until it is due, that says nothing.")
+        return Health("gone", "Its scheduler is not connected. The schedule is not due yet.")
     if newest is not None and newest.state == "late":
-        return Health("late", "Its last fire was late.")
+        return Health("late", "The last run was late.")
     if next_at is None:
-        return Health("ended" if is_own else "unknown", "It is not due again." if is_own else "Its scheduler does not say when it is due.")
-    return Health("on time", "It is due now." if late_by is not None and late_by > 0 else "")
+        return Health("ended" if is_own else "unknown", "Not due again." if is_own else "Its scheduler does not report when it is due.")
+    return Health("on time", "Due now." if late_by is not None and late_by > 0 else "")
 
 
 def percentile(values: Sequence[int], share: float) -> int | None:

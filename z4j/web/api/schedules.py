@@ -18,8 +18,8 @@ from z4j.store.schedules.schedules import OWN, ScheduleRow, SchedulerRow
 from z4j.web import command_requests
 from z4j.web.api.operations import Operation, answer, read_body
 from z4j.web.frame.strip import scope_of
-from z4j.web.pages.schedules.detail import facts, find_schedule
-from z4j.web.pages.schedules.list import list_lines, told
+from z4j.web.pages.schedules.detail import find_schedule, json_fields
+from z4j.web.pages.schedules.list import list_lines, to_fields
 from z4j.web.services import services
 
 
@@ -109,7 +109,7 @@ class ScheduleAsked(Struct):
 async def show_list(request: Request) -> Response:
     """GET /api/v1/schedules."""
     lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
-    return answer({"schedules": [told(of) for of in lines]})
+    return answer({"schedules": [to_fields(of) for of in lines]})
 
 
 async def show_schedulers(request: Request) -> Response:
@@ -128,7 +128,7 @@ async def create(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """GET /api/v1/schedules/{id}."""
-    return answer(await facts(request))
+    return answer(await json_fields(request))
 
 
 async def change(request: Request) -> Response:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""How a state looks: its icon, its colour and its word. The one place that says so, for marks, bars and charts."""
+"""The look of each state (icon, color, word), for marks, bars and charts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`icon` is a symbol of static/icons.svg, `tone` the class of tokens.css that sets the colour."""
+    """`icon` is a symbol of static/icons.svg, `tone` the class of tokens.css that sets the color."""
 
     icon: str
     tone: str
@@ -35,20 +35,20 @@ LOOKS: Final[dict[str, Look]] = {
     "connected": Look("running", "s-connected", "connected"),
     "silent": Look("lost", "s-silent", "silent"),
     "left": Look("cancelled", "s-left", "left"),
-    # of a schedule and of what came of its due times
+    # of a schedule and of its due times
     "on time": Look("succeeded", "s-done", "on time"),
     "late": Look("scheduled", "s-late", "late"),
     "missed": Look("failed", "s-failed", "missed"),
     "double": Look("copy", "s-failed", "double"),
     "skipped": Look("cancelled", "s-cancelled", "skipped"),
-    "handed": Look("received", "s-sent", "handed over"),
-    "off": Look("paused", "s-paused", "off"),
-    "gone": Look("lost", "s-late", "silent"),
+    "handed": Look("received", "s-sent", "sent"),
+    "off": Look("paused", "s-paused", "disabled"),
+    "gone": Look("lost", "s-late", "disconnected"),
     "ended": Look("cancelled", "s-left", "ended"),
 }  # fmt: skip
 UNKNOWN: Final = LOOKS["unknown"]
 
 
 def look(state: str) -> Look:
-    """The look of a state; one that is not in the table is shown as unknown under its own word."""
+    """Returns the look of a state; a state that is not in the table has the look of unknown and its own word."""
     return LOOKS.get(state) or Look(UNKNOWN.icon, UNKNOWN.tone, state or UNKNOWN.word)

@@ -30,15 +30,15 @@ def test_what_is_read() -> None:
     assert {line.number: line.wrong for line in found if line.wrong} == {
         7: "@reboot is not supported: it has no time",
         9: "Minute: “61” is outside the range 0 to 59",
-        10: "it names no command",
-        12: "There is no time zone “Mars/Olympus”",
+        10: "it has no command",
+        12: "Unknown time zone “Mars/Olympus”",
     }
 
 
 def test_the_system_crontab_has_a_user() -> None:
     [line] = read_crontab("17 * * * * root run-parts /etc/cron.hourly", has_user=True)
     assert (line.expression, line.command) == ("17 * * * *", "run-parts /etc/cron.hourly")
-    assert read_crontab("17 * * * * root", has_user=True)[0].wrong == "it names no command"
+    assert read_crontab("17 * * * * root", has_user=True)[0].wrong == "it has no command"
 
 
 def test_a_zone_holds_for_what_follows_until_another_is_set() -> None:
@@ -49,8 +49,8 @@ def test_a_zone_holds_for_what_follows_until_another_is_set() -> None:
 def test_an_alias_is_one_field_also_before_a_user() -> None:
     [line] = read_crontab("@hourly root run", has_user=True)
     assert (line.expression, line.command, line.text) == ("0 * * * *", "run", "@hourly root run")
-    assert read_crontab("@hourly root", has_user=True)[0].wrong == "it names no command"
-    assert read_crontab("@hourly")[0].wrong == "it names no command"
+    assert read_crontab("@hourly root", has_user=True)[0].wrong == "it has no command"
+    assert read_crontab("@hourly")[0].wrong == "it has no command"
 
 
 def test_a_line_that_is_wrong_holds_nothing_else() -> None:

@@ -28,7 +28,7 @@ def state(next_in_s: float | None, *latest: FireFacts, **other: Any) -> tuple[st
 @pytest.mark.parametrize("since_s", [0.5, 2.5, 4.9, 9.9])
 def test_what_is_due_within_its_grace_is_on_time(since_s: float) -> None:
     """A schedule of five seconds is due in half of all looks: that is our reading, not its lateness."""
-    assert state(-since_s, fire(since_s + 5)) == ("on time", "It is due now.")
+    assert state(-since_s, fire(since_s + 5)) == ("on time", "Due now.")
 
 
 def test_what_is_due_past_its_grace_is_missed() -> None:
@@ -43,7 +43,7 @@ def test_what_fired_late_is_late() -> None:
 @pytest.mark.parametrize("is_enabled", [True, False])
 def test_a_one_off_that_ran_has_ended(is_enabled: bool) -> None:
     """Stores disable it or keep it; its scheduler does not say that it is due again."""
-    assert state(None, fire(60), kind="once", is_enabled=is_enabled) == ("ended", "It ran and is not due again.")
+    assert state(None, fire(60), kind="once", is_enabled=is_enabled) == ("ended", "Ran. Not due again.")
     assert state(None, fire(60, late_s=30), kind="once", is_enabled=is_enabled)[0] == "late"
 
 
@@ -59,8 +59,8 @@ def test_without_a_next_time(latest: tuple[FireFacts, ...], kind: str, expected:
 
 def test_what_is_off_or_was_never_heard_of() -> None:
     assert state(-1, is_enabled=False)[0] == "off"
-    assert state(-100, is_heard=False) == ("unknown", "No process that fires it has ever reported it, so its runs are unknown.")
-    assert state(4, fire(20, outcome="unknown")) == ("failed", "The outcome of its last run is unknown.")
+    assert state(-100, is_heard=False) == ("unknown", "No process that runs it has reported it, so its runs are unknown.")
+    assert state(4, fire(20, outcome="unknown")) == ("failed", "The outcome of the last run is unknown.")
 
 
 # -- one run -------------------------------------------------------------------------------------------------------------
@@ -114,9 +114,9 @@ def test_the_moment_its_grace_ends_a_run_is_not_missed_yet() -> None:
 @pytest.mark.parametrize(
     ("outcome", "word", "why"),
     [
-        ("missed", "missed", "Its last time was missed."),
-        ("failed", "failed", "Its last fire failed."),
-        ("unknown", "failed", "The outcome of its last run is unknown."),
+        ("missed", "missed", "The last run was missed."),
+        ("failed", "failed", "The last run failed."),
+        ("unknown", "failed", "The outcome of the last run is unknown."),
         ("skipped", "on time", ""),
         ("handed", "on time", ""),
     ],
@@ -128,14 +128,14 @@ def test_the_newest_run_decides(outcome: str, word: str, why: str) -> None:
 
 def test_a_double_run_is_remembered_for_one_more() -> None:
     double = fire(40, is_double=True)
-    assert state(4, double) == ("double", "Two processes fire it.")
+    assert state(4, double) == ("double", "Run by two processes.")
     assert state(4, fire(20), double)[0] == "double"
     assert state(4, fire(10), fire(20), double)[0] == "on time"
 
 
 def test_what_happened_is_worse_than_that_its_scheduler_is_away() -> None:
     away = {"silent_since": NOW - SECOND}
-    assert state(4, fire(20), **away) == ("gone", "Its scheduler is not connected; until it is due, that says nothing.")
+    assert state(4, fire(20), **away) == ("gone", "Its scheduler is not connected. The schedule is not due yet.")
     assert state(4, fire(20, late_s=30), **away)[0] == "gone"
     assert state(4, fire(20, outcome="failed"), **away)[0] == "failed"
     assert state(-60, fire(80), **away)[0] == "missed"
@@ -144,21 +144,21 @@ def test_what_happened_is_worse_than_that_its_scheduler_is_away() -> None:
 
 def test_z4js_own_schedule_needs_no_report_of_a_process() -> None:
     assert state(4, fire(20), is_own=True, is_heard=False) == ("on time", "")
-    assert state(None, fire(20), is_own=True) == ("ended", "It is not due again.")
-    assert state(None, fire(20)) == ("unknown", "Its scheduler does not say when it is due.")
+    assert state(None, fire(20), is_own=True) == ("ended", "Not due again.")
+    assert state(None, fire(20)) == ("unknown", "Its scheduler does not report when it is due.")
 
 
 def test_what_is_switched_off_is_off_whatever_happened() -> None:
-    assert state(-100, fire(200, outcome="failed"), is_enabled=False, is_heard=False) == ("off", "It is switched off.")
+    assert state(-100, fire(200, outcome="failed"), is_enabled=False, is_heard=False) == ("off", "Disabled.")
 
 
 def test_a_late_run_is_said() -> None:
-    assert state(4, fire(20, late_s=11)) == ("late", "Its last fire was late.")
-    assert state(None, fire(60, late_s=30), kind="once") == ("late", "It ran once, late, and is not due again.")
+    assert state(4, fire(20, late_s=11)) == ("late", "The last run was late.")
+    assert state(None, fire(60, late_s=30), kind="once") == ("late", "Ran once, late. Not due again.")
 
 
 def test_a_one_off_that_is_due_again_is_judged_as_any_other() -> None:
-    assert state(60, fire(60, late_s=30), kind="once") == ("late", "Its last fire was late.")
+    assert state(60, fire(60, late_s=30), kind="once") == ("late", "The last run was late.")
     assert state(60, fire(60), kind="once")[0] == "on time"
     assert state(None, kind="once", is_enabled=False)[0] == "off"
     assert state(None, fire(60, outcome="failed"), kind="once", is_own=True)[0] == "failed"

@@ -55,7 +55,7 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         ("00:00",) * 8, (calendar.Pile(now, "05:00", 3, "/schedules/calendar"),), (row,) * 13, (calendar.DueLine(now, evil, row, "z4j"),),
         "05:00 to 05:15", 3, 9,
     )  # fmt: skip
-    place = schedule_form.Place("shop", evil, "celery_beat", "Celery Beat", evil, "/schedules/new?scheduler=x")
+    choice = schedule_form.SchedulerChoice("shop", evil, "celery_beat", "Celery Beat", evil, "/schedules/new?scheduler=x")
     return [
         ("schedules", "schedules/list.html", schedule_list.SchedulesPage(
             shell, (line, off), "2 schedules", (Choice("z4j", "/schedules", True, 1), Choice("arq", "/schedules", False, 1)),
@@ -67,8 +67,8 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         ("schedule gone", "schedules/_gone.html", schedule_detail.GonePage()),
         ("schedule off", "schedules/detail.html", dataclasses.replace(detail, line=off, fires=(), strip=(), edits=(), processes=())),
         ("schedule of a viewer", "schedules/detail.html", dataclasses.replace(detail, why_not=dict.fromkeys(schedule_detail.ACTS, evil))),
-        ("schedule places", "schedules/form.html", dataclasses.replace(form, scheduler="", values={}, places=(place,))),
-        ("schedule no place", "schedules/form.html", dataclasses.replace(form, scheduler="", values={})),
+        ("schedule choices", "schedules/form.html", dataclasses.replace(form, scheduler="", values={}, choices=(choice,))),
+        ("schedule no choice", "schedules/form.html", dataclasses.replace(form, scheduler="", values={})),
         ("schedule form", "schedules/form.html", form),
         ("schedule edit", "schedules/form.html", dataclasses.replace(form, row=row, preview=meant, is_review=True)),
         ("schedule edit nothing", "schedules/form.html", dataclasses.replace(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The next 24 hours: how much is due when, and the minutes in which it piles up."""
+"""The next 24 hours: the number of due times by quarter hour, and the minutes with several of them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ MINUTE: Final = 60_000_000
 BUCKET: Final = 15 * MINUTE
 DAY: Final = 24 * 60 * MINUTE
 OFTEN: Final = 5 * MINUTE
-"""What is due more often than this runs all the time: it is counted apart, or it would hide everything else."""
+"""A schedule that is due more often is listed separately, because it would hide all others in the chart."""
 PILE: Final = 3
-"""So many schedules in one minute are a pile-up."""
+"""Smallest number of schedules in one minute that is shown as a pile-up."""
 LISTED: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Quarter:
-    """Fifteen minutes: how many fires are due, and how tall that is in a hundred."""
+    """Fifteen minutes: the number of due times, and the height of the bar in percent."""
 
     start: int
     count: int
@@ -55,7 +55,7 @@ class DueLine:
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """A minute in which several are due."""
+    """A minute in which several schedules are due."""
 
     at: int
     local: str
@@ -75,7 +75,7 @@ class CalendarPage:
     often: tuple[ScheduleRow, ...]
     due: tuple[DueLine, ...]
     shown: str
-    """What part of the day is listed below; "" for its beginning."""
+    """The part of the day that is listed below; "" for all of it."""
     more: int
     total: int
 
@@ -114,13 +114,13 @@ async def page(request: Request) -> Response:
 
 
 def window(now: int) -> tuple[int, int, int]:
-    """Where the chart begins, where the 24 hours end, and how many quarters that is: 96, or one more where `now` is within one."""
+    """Returns the start of the chart, the end of the 24 hours, and the number of quarters: 96, or 97 where `now` is within one."""
     start, end = now // BUCKET * BUCKET, now + DAY
     return start, end, -((start - end) // BUCKET)
 
 
 def occurrences(rows: list[ScheduleRow], now: int, end: int) -> tuple[list[ScheduleRow], list[tuple[int, ScheduleRow]]]:
-    """Those that run all the time, and every due time of the others from `now` to before `end`, in order."""
+    """Returns the schedules that run more often than OFTEN, and every due time of the others from `now` until before `end`, in order."""
     often, due = [], []
     for row in rows:
         assert row.next_at is not None
@@ -130,7 +130,7 @@ def occurrences(rows: list[ScheduleRow], now: int, end: int) -> tuple[list[Sched
                 often.append(row)
                 continue
             later = list(row.timing.between(max(row.next_at, now), end)) if row.kind != "other" else []
-        except (BadSchedule, ValueError):  # a rule its scheduler knows and we do not: its next time is known all the same
+        except (BadSchedule, ValueError):  # a rule that only its scheduler supports: its next time was reported
             later = []
         if now <= row.next_at < end:
             due.append((row.next_at, row))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One schedule: when it is due, what came of its last due times, who changed it, and what may be asked of it."""
+"""One schedule: its due times, the results of the last ones, its changes, and the actions on it."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from z4j.web.frame.forms import local_path, read_form
 from z4j.web.frame.render import Notice, Shell, is_refresh, render, see_other
 from z4j.web.frame.shell import make_shell
 from z4j.web.frame.times import TwoTimes, two_times, viewer_zone
-from z4j.web.pages.schedules.list import Bar, ScheduleLine, bars, facts_of, line, places, told
+from z4j.web.pages.schedules.list import Bar, ScheduleLine, bars, facts_of, line, scheduler_processes, to_fields
 from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 SHOWN: Final = 50
 NEXT: Final = 5
-AMISS: Final = frozenset({"late", "missed", "failed", "double", "unknown"})
+PROBLEMS: Final = frozenset({"late", "missed", "failed", "double", "unknown"})
 ACTS: Final = {"save": "save_schedule", "enable": "enable_schedule", "disable": "disable_schedule", "delete": "delete_schedule",
                "fire": "fire_schedule"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class FireLine:
-    """One due time and what came of it."""
+    """One due time and its result."""
 
     fire: FireRow
     state: str
@@ -59,30 +59,30 @@ class SchedulePage:
     older_href: str
     p50: int | None
     p95: int | None
-    amiss: int
-    """Of the fires in the strip: neither on time nor skipped by its own rule."""
+    problems: int
+    """Number of fires in the strip that were neither on time nor skipped by the rule of the schedule."""
     next_times: tuple[TwoTimes, ...]
     viewer_zone: str
     args: tuple[tuple[str, str], ...]
     edits: tuple[EditRow, ...]
     processes: tuple[SchedulerRow, ...]
     why_not: dict[str, str]
-    """What may be asked → why it cannot, "" when it can."""
+    """action → why it is not possible, "" when it is."""
     tasks_href: str
-    waits_for: str
-    """What a change still waits for; "" when it has been taken."""
+    pending_change: str
+    """Why a change is not applied yet; "" when it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class GonePage:
-    """The context of schedules/_gone.html: nothing is known of it any more."""
+    """The context of schedules/_gone.html: the schedule was deleted."""
 
 
 async def find_schedule(request: Request) -> ScheduleRow:
-    """The schedule in the path. Raises NotFound."""
+    """Returns the schedule in the path. Raises NotFound."""
     row = await schedules.get_schedule(services(request).store, request.path_params["id"])
     if row is None:
-        raise NotFound("There is no such schedule, or it was deleted.", "Schedules lists those there are.")
+        raise NotFound("Schedule not found. It may have been deleted.", "The Schedules page lists all schedules.")
     return row
 
 
@@ -93,58 +93,58 @@ async def detail_page(request: Request) -> Response:
     except NotFound:
         if not is_refresh(request):
             raise
-        return render(request, "schedules/_gone.html", GonePage())  # somebody deleted it while its page was open
+        return render(request, "schedules/_gone.html", GonePage())  # it was deleted while its page was open
     found, now = services(request), clock.now()
-    known = await places(found.store)
+    processes = await scheduler_processes(found.store)
     before = request.query_params.get("before", "")
     latest = await fires.list_fires(found.store, row.id, limit=SHOWN)
     page_of = latest
     if before.isdecimal() and len(before) < 18:
         page_of = await fires.list_fires(found.store, row.id, before=int(before), limit=SHOWN)
-    grace = known.grace(row)
+    grace = processes.grace(row)
     late = [facts.lateness for facts in (facts_of(fire, grace) for fire in latest) if facts.lateness is not None]
     strip = bars(latest[::-1], grace, SHOWN, hrefs=True)
     viewer = viewer_zone(request)
     page = SchedulePage(
         shell=await make_shell(request, "schedules", Filters(app=row.app, environment=row.environment, engine=row.engine)),
-        line=line(row, known.health(row, latest, now), ()),
+        line=line(row, processes.health(row, latest, now), ()),
         strip=strip,
         fires=tuple(_fire_line(fire, row, grace) for fire in page_of),
         older_href=f"/schedules/{row.id}?before={page_of[-1].due_at}" if len(page_of) == SHOWN else "",
         p50=percentile(late, 0.5),
         p95=percentile(late, 0.95),
-        amiss=sum(of.state in AMISS for of in strip),
+        problems=sum(bar.state in PROBLEMS for bar in strip),
         next_times=next_times(row, now, viewer),
         viewer_zone=viewer,
         args=values.pairs(f"{row.args} {row.kwargs}"),
         edits=tuple(await schedules.list_edits(found.store, row)),
-        processes=tuple(known.of(row)),
+        processes=tuple(processes.of(row)),
         why_not={word: why_not(request, row, word) for word in ACTS},
         tasks_href=Filters(name=row.task_name, engine=row.engine, app=row.app).href() if row.task_name else "",
-        waits_for=await _waits_for(request, row, known.of(row)),
+        pending_change=await _pending_change(request, row, processes.of(row)),
     )
     return render(request, "schedules/detail.html", page)
 
 
 def next_times(row: ScheduleRow, now: int, viewer: str) -> tuple[TwoTimes, ...]:
-    """The next five: the first as its scheduler says, the others as they follow from its rule."""
+    """Returns the next five due times: the first as its scheduler reported it, the others computed from its rule."""
     if not row.is_enabled or row.next_at is None:
         return ()
     first = max(row.next_at, now - 1) if row.next_at > now else row.next_at
     try:
         found = [first, *(row.timing.upcoming(first, NEXT - 1) if row.kind != "other" else [])]
         return tuple(two_times(at, row.timezone, viewer) for at in found)
-    except (BadSchedule, ValueError):  # a rule or zone its scheduler knows and we do not: what it says itself still stands
+    except (BadSchedule, ValueError):  # a rule or zone that only its scheduler supports: the time it reported is still valid
         return (two_times(first, "UTC", viewer),)
 
 
 def why_not(request: Request, row: ScheduleRow, word: str) -> str:
-    """Why it cannot be asked for, as half a sentence; "" when it can."""
+    """Returns why the action is not possible, as half a sentence; "" when it is."""
     action, role = ACTS[word], request.scope["identity"].role
     if not may_act(role, action):
         return f"your role is {role}"
     if row.gone_at is not None:
-        return f"it is not listed any more since {relative(row.gone_at, clock.now())}"
+        return f"its scheduler stopped listing it {relative(row.gone_at, clock.now())}"
     if word in row.unable:
         return row.unable[word]
     hub = services(request).hub
@@ -155,22 +155,22 @@ def why_not(request: Request, row: ScheduleRow, word: str) -> str:
     return hub.find(Need(row.app_id, row.scheduler, action, row.environment))[1]
 
 
-async def _waits_for(request: Request, row: ScheduleRow, processes: list[SchedulerRow]) -> str:
+async def _pending_change(request: Request, row: ScheduleRow, processes: list[SchedulerRow]) -> str:
     if row.is_own:
         try:
             await schedules.whole_arguments(services(request).store, row.id)
         except SealError as error:
-            return f"It does not run. {error.message} {error.hint}"
+            return f"This schedule does not run. {error.message} {error.hint}"
     if not row.is_overridden:
         return ""
     overrides = await schedules.list_overrides(services(request).store, row.app_id, row.environment, row.scheduler)
     if why := next((of.error for of in overrides if of.key == row.key), ""):
-        return f"It does not run. {why}"
+        return f"This schedule does not run. {why}"
     failed = next((of.failed[row.key] for of in processes if of.left_at is None and row.key in of.failed), "")
     if failed:
-        return f"Its scheduler could not take the change: {failed}."
+        return f"Its scheduler could not apply the change: {failed}."
     connected = [of for of in processes if of.is_firing and of.left_at is None]
-    return "" if connected else "The change is kept and applied as soon as its scheduler connects."
+    return "" if connected else "The change is stored. It is applied when the scheduler connects."
 
 
 def _fire_line(fire: FireRow, row: ScheduleRow, grace: int) -> FireLine:
@@ -181,58 +181,58 @@ def _fire_line(fire: FireRow, row: ScheduleRow, grace: int) -> FireLine:
 
 async def detail_json(request: Request) -> Response:
     """GET /schedules/{id}.json: the schedule, its last fires and its edits."""
-    return export.to_json(await facts(request))
+    return export.to_json(await json_fields(request))
 
 
-async def facts(request: Request) -> dict[str, Any]:
-    """Everything about one schedule, for JSON and the API."""
+async def json_fields(request: Request) -> dict[str, Any]:
+    """Returns all fields of one schedule for JSON and the API."""
     store, row, now = services(request).store, await find_schedule(request), clock.now()
-    known, latest = await places(store), await fires.list_fires(store, row.id, limit=SHOWN)
+    processes, latest = await scheduler_processes(store), await fires.list_fires(store, row.id, limit=SHOWN)
     try:
         upcoming = row.timing.upcoming(now, NEXT) if row.kind != "other" and row.is_enabled else []
     except (BadSchedule, ValueError):  # see next_times
         upcoming = []
     return {
-        "schedule": told(line(row, known.health(row, latest, now), ())) | {"upcoming": upcoming},
+        "schedule": to_fields(line(row, processes.health(row, latest, now), ())) | {"upcoming": upcoming},
         "fires": [export.plain(fire) for fire in latest],
         "edits": [export.plain(edit) for edit in await schedules.list_edits(store, row)],
     }
 
 
 async def act(request: Request) -> Response:
-    """POST /schedules/{id}/act: run now, on, off, delete, back to code."""
+    """POST /schedules/{id}/act: run now, enable, disable, delete, revert to code."""
     found, form, row = services(request), await read_form(request), await find_schedule(request)
-    word, reason, desk, who = form.get("act", ""), form.get("reason", ""), found.schedules, request.scope["identity"]
+    word, reason, service, actor = form.get("act", ""), form.get("reason", ""), found.schedules, request.scope["identity"]
     page = local_path(form.get("back", ""), f"/schedules/{row.id}")
     try:
         match word:
             case "fire":
-                task_id = await desk.fire(who, row, reason)
+                task_id = await service.fire(actor, row, reason)
                 href = Filters(task_id=task_id, engine=row.engine).href() if task_id else ""
                 return see_other(page, Notice("good", RULES["fire_schedule"].notice, href))
             case "enable" | "disable":
-                await desk.switch(who, row, on=word == "enable", reason=reason)
+                await service.switch(actor, row, on=word == "enable", reason=reason)
                 is_ours = row.is_own or row.is_by_override
-                said = f"It is switched {'on' if word == 'enable' else 'off'}." if is_ours else RULES[ACTS[word]].notice
+                notice = f"{row.name} was {word}d." if is_ours else RULES[ACTS[word]].notice
             case "delete":
                 if form.get("confirm") != "delete":
-                    return see_other(page, Notice("warn", "Nothing was changed: type “delete” to confirm."))
-                await desk.delete(who, row, reason)
-                page, said = (
+                    return see_other(page, Notice("warn", "No changes were made. Type “delete” to confirm."))
+                await service.delete(actor, row, reason)
+                page, notice = (
                     "/schedules",
                     f"{row.name} was deleted." if row.is_own or row.is_by_override else RULES["delete_schedule"].notice,
                 )
             case "revert":
-                await desk.revert(who, row, reason)
-                said = "It is again what the code says."
+                await service.revert(actor, row, reason)
+                notice = f"{row.name} was reverted to the code."
             case _:
-                raise BadInput("There is no such action. Nothing was changed.")
+                raise BadInput("Unknown action. No changes were made.")
     except (WrongState, Unsupported, AgentGone, NotAllowed, BadInput, SealError) as error:
         return see_other(page, Notice("bad", f"{error.message} {error.hint}".strip()))
-    return see_other(page, Notice("good", said))
+    return see_other(page, Notice("good", notice))
 
 
 def pretty_json(text: str) -> str:
-    """Arguments as a form shows them; "" where they were too long to be told."""
+    """Returns arguments as indented JSON for a form; "" where they were too long to be reported."""
     found = json.loads(text)
     return values.pretty(found) if isinstance(found, list | dict) else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""From the fields of the schedule form to a schedule, and back."""
+"""Converts the fields of the schedule form to a schedule request, and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 async def wanted_of(request: Request, form: dict[str, str], row: ScheduleRow | None) -> ScheduleRequest:
-    """The schedule a form describes. Raises BadInput."""
+    """Returns the schedule request of a form. Raises BadInput."""
     store = services(request).store
     app, environment, scheduler = (
         (row.app, form.get("environment", row.environment) if row.is_own else row.environment, row.scheduler)
@@ -38,19 +38,19 @@ async def wanted_of(request: Request, form: dict[str, str], row: ScheduleRow | N
     task_name = form.get("task_name", "")
     parameters = await command_requests.parameters_of(store, app, engine, task_name, environment)
     if parameters and args is not None and kwargs is not None and (wrong := signatures.why_not(parameters, args, list(kwargs))):
-        raise BadInput(f"{wrong} Nothing was changed.", f"It is {task_name}{_signature(parameters)}.")
+        raise BadInput(f"{wrong} No changes were made.", f"The signature is {task_name}{_signature(parameters)}.")
     return ScheduleRequest(
         app=app, environment=environment, scheduler=scheduler, engine=engine, name=form.get("name", ""), kind=kind, expression=expression,
         timezone=zone, task_name=task_name, args=args, kwargs=kwargs, queue=form.get("queue", ""),
         broker=form.get("broker", "") if scheduler == OWN else "",
         priority=command_requests.integer(form.get("priority"), "priority"), is_enabled=form.get("is_enabled") == "on",
         catch_up=form.get("catch_up") or "skip", overlap=form.get("overlap") or "allow", jitter_s=_seconds(form.get("jitter_s", "")),
-        starts_at=_moment(form.get("starts_at", ""), zone, "The beginning"), ends_at=_moment(form.get("ends_at", ""), zone, "The end"),
+        starts_at=_moment(form.get("starts_at", ""), zone, "The start"), ends_at=_moment(form.get("ends_at", ""), zone, "The end"),
     )  # fmt: skip
 
 
 def read_rule(form: dict[str, str]) -> tuple[str, str]:
-    """(kind, expression) of the part of the form that is filled in. Raises BadInput."""
+    """Returns (kind, expression) of the chosen part of the form. Raises BadInput."""
     kind = form.get("kind", "cron")
     if kind == "interval":
         return kind, form.get("seconds", "") + form.get("unit", "")
@@ -70,25 +70,25 @@ def read_rule(form: dict[str, str]) -> tuple[str, str]:
             return "cron", f"{at} * * *"
         case "weekly":
             if not days:
-                raise BadInput("Choose at least one weekday. Nothing was changed.")
+                raise BadInput("Choose at least one weekday. No changes were made.")
             return "cron", f"{at} * * {days}"
         case "monthly":
             return "cron", f"{at} {form.get('day') or 'x'} * *"
-    raise BadInput("Choose how often. Nothing was changed.")
+    raise BadInput("Choose how often. No changes were made.")
 
 
 def _read_arguments(form: dict[str, str], row: ScheduleRow | None) -> tuple[list[Any] | None, dict[str, Any] | None]:
-    """None where they were left as they are, which keeps what the form does not show."""
+    """Returns (args, kwargs), each None where it was left unchanged, so that values the form does not show are kept."""
     found: list[Any] = []
-    for name, kind, said in (("args", list, "a JSON list"), ("kwargs", dict, "a JSON object")):
+    for name, kind, shape in (("args", list, "a JSON list"), ("kwargs", dict, "a JSON object")):
         text = form.get(name, "")
         before = None if row is None else getattr(row, name)
         if row is not None and (not text or (pretty_json(before or "") and json.loads(before or "null") == _json_or_none(text))):
             found.append(None)
             continue
-        value = read_value("arguments" if name == "args" else "named arguments", text or ("[]" if kind is list else "{}"))
+        value = read_value("“Positional arguments”" if name == "args" else "“Named arguments”", text or ("[]" if kind is list else "{}"))
         if not isinstance(value, kind):
-            raise BadInput(f"{'Arguments are' if name == 'args' else 'Named arguments are'} {said}. Nothing was changed.")
+            raise BadInput(f"{'Positional' if name == 'args' else 'Named'} arguments must be {shape}. No changes were made.")
         found.append(value)
     return found[0], found[1]
 
@@ -104,7 +104,7 @@ def _seconds(text: str) -> float:
     try:
         return float(text or 0)
     except ValueError:
-        raise BadInput("A jitter is a number of seconds. Nothing was changed.") from None
+        raise BadInput("Jitter must be a number of seconds. No changes were made.") from None
 
 
 def _moment(text: str, zone: str, what: str) -> int | None:
@@ -113,7 +113,7 @@ def _moment(text: str, zone: str, what: str) -> int | None:
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise BadInput(f"{what} is a time like 2026-11-23 05:30. Nothing was changed.") from None
+        raise BadInput(f"{what} must be a time such as 2026-11-23 05:30. No changes were made.") from None
     return int((found if found.tzinfo else found.replace(tzinfo=zone_of(zone))).timestamp() * 1_000_000)
 
 
@@ -122,7 +122,7 @@ def _signature(parameters: tuple[signatures.Parameter, ...]) -> str:
 
 
 def values_of(row: ScheduleRow) -> dict[str, str]:
-    """The fields of the form, as a schedule is now."""
+    """Returns the fields of the form for a stored schedule."""
     kind = row.kind if row.kind in ("cron", "interval", "once") else "cron"
 
     def local(at: int | None) -> str:
@@ -143,7 +143,7 @@ def values_of(row: ScheduleRow) -> dict[str, str]:
 
 
 async def engine_of(request: Request, row: ScheduleRow | None, values: dict[str, str]) -> str:
-    """Whose tasks a scheduler makes; "" where nobody has told."""
+    """Returns the engine whose tasks a scheduler creates; "" where it was not reported."""
     if row is not None:
         return row.engine
     for of in await schedules.list_schedulers(services(request).store):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The one form for schedules of every scheduler: what is typed, what it means in words and times, and what an edit would change."""
+"""The form for schedules of every scheduler: its fields, a preview with description and due times, and the changes of an edit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from z4j import clock
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, Unsupported, WrongState, Z4jError
 from z4j.operations.schedule_request import ScheduleRequest, changes_of
+from z4j.rules.commands import RULES
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import clock_changes, sentence, zones
 from z4j.store.fleet import agents, apps
@@ -36,8 +37,8 @@ KINDS: Final = (("built", "times of day"), ("cron", "cron expression"), ("interv
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a schedule can stand."""
+class SchedulerChoice:
+    """A scheduler that accepts new schedules."""
 
     app: str
     environment: str
@@ -49,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What the form means as it is filled in."""
+    """Description, due times, warnings and changes for the values of the form."""
 
     wrong: str = ""
     hint: str = ""
@@ -63,11 +64,11 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class FormPage:
-    """The context of schedules/form.html. `row` is None for a new one; `places` are there while none is chosen."""
+    """The context of schedules/form.html. `row` is None for a new schedule; `choices` is empty once a scheduler is chosen."""
 
     shell: Shell
     row: ScheduleRow | None
-    places: tuple[Place, ...]
+    choices: tuple[SchedulerChoice, ...]
     scheduler: str
     word: str
     values: dict[str, str]
@@ -79,7 +80,7 @@ class FormPage:
     engines: tuple[tuple[str, str], ...]
     names: tuple[str, ...]
     brokers: tuple[tuple[str, str], ...]
-    """Where agents of the app use several, or the schedule names one; else empty."""
+    """(value, label); empty unless agents of the app use several or the schedule names one."""
     preview: Preview
     is_review: bool
     action: str
@@ -93,10 +94,10 @@ class PreviewPart:
 
 
 async def new_page(request: Request) -> Response:
-    """GET /schedules/new: where it shall stand, then the form."""
+    """GET /schedules/new: the choice of a scheduler, then the form."""
     query = dict(request.query_params)
     if not query.get("scheduler"):
-        made = await _page(request, None, {}, places=await _places(request))
+        made = await _page(request, None, {}, choices=await _scheduler_choices(request))
         return render(request, "schedules/form.html", made)
     values = {
         "kind": "built", "every": "daily", "time": "02:30", "minute": "0", "n": "5", "day": "1", "day_mon": "on", "seconds": "300",
@@ -120,8 +121,8 @@ async def create(request: Request) -> Response:
         return render(request, "schedules/form.html", await _page(request, None, form, notice=_notice(error)))
     if id is not None:
         return see_other(f"/schedules/{id}", Notice("good", f"{wanted.name} was created."))
-    said = f"Asked {WORDS[wanted.scheduler]} to create {wanted.name}; it stands here as soon as it is listed."
-    return see_other("/schedules?" + urlencode({"scheduler": wanted.scheduler}), Notice("good", said))
+    notice = f"Creation of {wanted.name} requested. It appears here when {WORDS[wanted.scheduler]} has listed it."
+    return see_other("/schedules?" + urlencode({"scheduler": wanted.scheduler}), Notice("good", notice))
 
 
 async def edit_page(request: Request) -> Response:
@@ -131,7 +132,7 @@ async def edit_page(request: Request) -> Response:
 
 
 async def edit(request: Request) -> Response:
-    """POST /schedules/{id}/edit: first what would change, then the change."""
+    """POST /schedules/{id}/edit: shows the changes first, then saves them."""
     form, row = await read_form(request, LONGEST), await find_schedule(request)
     if form.get("step") != "save":
         return render(request, "schedules/form.html", await _page(request, row, form, is_review=form.get("step") == "review"))
@@ -141,12 +142,12 @@ async def edit(request: Request) -> Response:
     except (BadInput, NotFound, NotAllowed, AgentGone, Unsupported, WrongState, SealError) as error:
         refused(request, error.message)
         return render(request, "schedules/form.html", await _page(request, row, form, notice=_notice(error)))
-    said = f"{wanted.name} was changed." if row.is_own or row.is_by_override else "Asked its scheduler to change it."
-    return see_other(f"/schedules/{row.id}", Notice("good", said))
+    notice = f"{wanted.name} was updated." if row.is_own or row.is_by_override else RULES["save_schedule"].notice
+    return see_other(f"/schedules/{row.id}", Notice("good", notice))
 
 
 async def preview_part(request: Request) -> Response:
-    """POST /schedules/preview: what the form means, while it is filled in."""
+    """POST /schedules/preview: the preview, updated while the form is filled in."""
     form = await read_form(request, LONGEST)
     row = None
     if form.get("id", "").isdecimal() and len(form["id"]) < 18:
@@ -158,9 +159,9 @@ def _notice(error: Z4jError) -> str:
     return f"{error.message} {error.hint}".strip()
 
 
-# -- what the page needs -----------------------------------------------------------------------------------------------------
+# -- the page -----------------------------------------------------------------------------------------------------
 async def _page(
-    request: Request, row: ScheduleRow | None, values: dict[str, str], *, places: tuple[Place, ...] = (), notice: str = "",
+    request: Request, row: ScheduleRow | None, values: dict[str, str], *, choices: tuple[SchedulerChoice, ...] = (), notice: str = "",
     is_review: bool = False, is_first: bool = False,
 ) -> FormPage:  # fmt: skip
     store, scheduler = services(request).store, row.scheduler if row else values.get("scheduler", "")
@@ -173,13 +174,13 @@ async def _page(
         of.name for of in await agents.list_task_names(store)
         if of.app == app and engine in ("", of.engine) and environment in ("", of.environment)
     ]  # fmt: skip
-    if not names:  # of a scheduler that runs functions
+    if not names:  # a scheduler that runs functions has no task names
         names = [of.task_name for of in await schedules.list_schedules(store) if (of.app, of.scheduler) == (app, scheduler)]
     seen = await preview(request, values, row) if scheduler and (row is not None or not is_first or values.get("name")) else Preview()
     return FormPage(
         shell=await make_shell(request, "schedules"),
         row=row,
-        places=places,
+        choices=choices,
         scheduler=scheduler,
         word=WORDS.get(scheduler, scheduler),
         values={"app": app, "environment": environment, "scheduler": scheduler} | values | ({"notice": notice} if notice else {}),
@@ -197,18 +198,21 @@ async def _page(
     )
 
 
-async def _places(request: Request) -> tuple[Place, ...]:
-    """Every scheduler that takes new entries, z4j's own for each app first."""
+async def _scheduler_choices(request: Request) -> tuple[SchedulerChoice, ...]:
+    """Returns every scheduler that accepts new schedules, z4j's own for each app first."""
     store = services(request).store
-    found = [Place(app.name, "", OWN, "z4j", "Runs here; tasks of any engine of the app.", "") for app in await apps.list_apps(store)]
+    found = [
+        SchedulerChoice(app.name, "", OWN, "z4j", "Built into z4j; runs tasks of any engine of the app.", "")
+        for app in await apps.list_apps(store)
+    ]
     seen = set()
     for of in await schedules.list_schedulers(store):
         key = (of.app, of.environment, of.scheduler)
         if of.can_create and key not in seen:
             seen.add(key)
-            kept = "Beside what the code says; z4j keeps it." if of.store == "code" else f"Kept by the scheduler itself ({of.store})."
-            gone = "" if of.left_at is None else " Not connected now."
-            found.append(Place(of.app, of.environment, of.scheduler, WORDS.get(of.scheduler, of.scheduler), kept + gone, ""))
+            note = "In addition to the code; stored by z4j." if of.store == "code" else f"Stored by the scheduler ({of.store})."
+            note += "" if of.left_at is None else " Not connected."
+            found.append(SchedulerChoice(of.app, of.environment, of.scheduler, WORDS.get(of.scheduler, of.scheduler), note, ""))
     return tuple(
         dataclasses.replace(
             of, href="/schedules/new?" + urlencode({"app": of.app, "environment": of.environment, "scheduler": of.scheduler})
@@ -223,7 +227,7 @@ async def _zone(request: Request, app: str, environment: str, scheduler: str) ->
 
 
 async def _own_choices(request: Request, app: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Engines and environments of an app, as its registered tasks and its connected agents tell them."""
+    """Returns the engines and environments of an app, from its registered tasks and its connected agents."""
     found = services(request)
     engines = {of.engine for of in await agents.list_task_names(found.store) if of.app == app}
     app_id = next((of.id for of in await apps.list_apps(found.store) if of.name == app), 0)
@@ -240,18 +244,18 @@ async def _brokers(request: Request, app: str, values: dict[str, str]) -> tuple[
     engines = {engine for link in found.hub.of_app(app_id) for engine in link.brokers if values.get("engine", "") in ("", engine)}
     known = {same.get((app_id, engine, each), each) for engine in engines for each in found.hub.brokers_of(app_id, engine)}
     known |= {named} if named else set()
-    return (("", "any that has the task"), *((each, each) for each in sorted(known))) if len(known) > 1 or named else ()
+    return (("", "any broker with the task"), *((each, each) for each in sorted(known))) if len(known) > 1 or named else ()
 
 
-# -- what it means ----------------------------------------------------------------------------------------------------------
+# -- preview ----------------------------------------------------------------------------------------------------------
 async def preview(request: Request, form: dict[str, str], row: ScheduleRow | None) -> Preview:
-    """What the form means as it stands; `wrong` says why it cannot be saved."""
+    """Returns the preview of the form; `wrong` is the reason why it cannot be saved."""
     viewer, now = viewer_zone(request), clock.now()
     form = form | {name: form.get(name) or "?" for name in ("name", "task_name")}
     try:
         wanted = await services(request).schedules.checked(await wanted_of(request, form, row))
     except (BadInput, NotFound) as error:
-        return Preview(wrong=error.message.replace(" Nothing was changed.", ""), hint=error.hint)
+        return Preview(wrong=error.message.replace(" No changes were made.", ""), hint=error.hint)
     dialect = DIALECTS[wanted.scheduler]
     timing = schedules.timing_of(
         wanted.scheduler, wanted.kind, wanted.expression, wanted.timezone, wanted.starts_at or now, wanted.starts_at, wanted.ends_at
@@ -260,18 +264,18 @@ async def preview(request: Request, form: dict[str, str], row: ScheduleRow | Non
     warned = []
     for of in clock_changes(timing, now):
         day, _, time = of.local.partition(" ")
-        many = f" and {of.count - 1} more" if of.count > 1 else ""
+        many = f" (and {of.count - 1} more)" if of.count > 1 else ""
         if of.is_gap:
-            then = "they run as much later as the clocks skip" if own else f"what happens then is up to {dialect.word}"
-            warned.append(f"On {day} {time}{many} does not exist in {wanted.timezone}: {then}.")
+            then = "the run is delayed by the skipped time" if own else f"the behavior depends on {dialect.word}"
+            warned.append(f"On {day}, {time} does not exist in {wanted.timezone}{many}: {then}.")
         else:
-            then = "it runs the first time only" if own else f"whether it runs twice is up to {dialect.word}"
-            warned.append(f"On {day} {time}{many} comes twice in {wanted.timezone}: {then}.")
+            then = "only the first one is run" if own else f"the behavior depends on {dialect.word}"
+            warned.append(f"On {day}, {time} occurs twice in {wanted.timezone}{many}: {then}.")
     parameters = await command_requests.parameters_of(
         services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment
     )
     if parameters is None and wanted.task_name != "?":
-        warned.append(f"No connected worker has registered {wanted.task_name}; what nobody knows fails when it is due.")
+        warned.append(f"No connected worker has registered {wanted.task_name}. A run of an unregistered task fails.")
     return Preview(
         says=sentence(wanted.kind, wanted.expression, day_or=dialect.day_or),
         zone=wanted.timezone or "UTC",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Schedules of every scheduler in one table, those due next first, each with what its last due times came to."""
+"""Schedules of every scheduler in one table, those due next first, each with the results of its last due times."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 STRIP: Final = 20
-"""Fires of each schedule in the list's strips."""
+"""Number of fires in the strip of each schedule."""
 WORRYING: Final = ("missed", "failed", "double")
 WORDS: Final = {name: dialect.word for name, dialect in DIALECTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One fire in a strip: how tall (1 to 3, of lateness), in which state's colour, and what it says."""
+    """One fire in a strip: its height (1 to 3, from its lateness), the state for its color, and its label."""
 
     state: str
     x: int
@@ -73,25 +73,25 @@ class SchedulesPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """What is known of the processes behind each scheduler, by (app id, environment, scheduler)."""
+class SchedulerProcesses:
+    """The processes of each scheduler, by (app ID, environment, scheduler)."""
 
     rows: dict[tuple[int, str, str], list[SchedulerRow]]
 
     def grace(self, row: ScheduleRow) -> int:
-        """How late a fire of it may be told."""
+        """Returns how late a fire may be reported, in microseconds."""
         if row.is_own:
             return GRACE + row.jitter_us
-        firing = [of for of in self.of(row) if of.is_firing]
+        firing = [process for process in self.of(row) if process.is_firing]
         return grace_of(firing[0].tick_us) if firing else GRACE
 
     def of(self, row: ScheduleRow) -> list[SchedulerRow]:
         return self.rows.get((row.app_id, row.environment, row.scheduler), [])
 
     def health(self, row: ScheduleRow, latest: Sequence[FireRow], now: int) -> Health:
-        """What an operator should think of it."""
+        """Returns the health of a schedule."""
         grace = self.grace(row)
-        firing = [of for of in self.of(row) if of.is_firing]
+        firing = [process for process in self.of(row) if process.is_firing]
         is_connected = any(of.left_at is None for of in firing)
         return health(
             now, kind=row.kind, is_enabled=row.is_enabled, next_at=row.next_at, grace=grace, is_own=row.is_own, is_heard=bool(firing),
@@ -101,56 +101,56 @@ class Places:
 
 
 def facts_of(fire: FireRow, grace: int) -> FireFacts:
-    """A stored fire as the rules know it."""
+    """Returns a stored fire for the rules."""
     return FireFacts(fire.due_at, fire.fired_at, fire.outcome, fire.is_double, grace)
 
 
-async def places(store: Store) -> Places:
-    """Every scheduler's processes, the connected ones first."""
-    found: dict[tuple[int, str, str], list[SchedulerRow]] = {}
+async def scheduler_processes(store: Store) -> SchedulerProcesses:
+    """Returns the processes of every scheduler, the connected ones first."""
+    rows: dict[tuple[int, str, str], list[SchedulerRow]] = {}
     for row in await schedules.list_schedulers(store):
-        found.setdefault((row.app_id, row.environment, row.scheduler), []).append(row)
-    return Places(found)
+        rows.setdefault((row.app_id, row.environment, row.scheduler), []).append(row)
+    return SchedulerProcesses(rows)
 
 
-async def list_lines(store: Store, scope: Filters, now: int) -> tuple[list[ScheduleLine], Places]:
-    """Every schedule of the scope, those due next first."""
-    known, latest = await places(store), await fires.list_latest(store, STRIP)
-    found = []
+async def list_lines(store: Store, scope: Filters, now: int) -> tuple[list[ScheduleLine], SchedulerProcesses]:
+    """Returns every schedule of the scope, those due next first, and the processes of their schedulers."""
+    processes, latest = await scheduler_processes(store), await fires.list_latest(store, STRIP)
+    lines = []
     for row in await schedules.list_schedules(store):
         if all(getattr(scope, name) in ("", getattr(row, name)) for name in ("app", "environment", "engine")):
-            mine = latest.get(row.id, [])
-            found.append(line(row, known.health(row, mine, now), bars(mine[::-1], known.grace(row), STRIP)))
-    return found, known
+            its_fires = latest.get(row.id, [])
+            lines.append(line(row, processes.health(row, its_fires, now), bars(its_fires[::-1], processes.grace(row), STRIP)))
+    return lines, processes
 
 
 def line(row: ScheduleRow, state: Health, strip: tuple[Bar, ...]) -> ScheduleLine:
-    """A row of the store as a row of the page."""
+    """Returns a row of the store as a row of the page."""
     dialect = DIALECTS.get(row.scheduler)
     says = sentence(row.kind, row.expression, day_or=dialect is None or dialect.day_or)
     return ScheduleLine(row, state, WORDS.get(row.scheduler, row.scheduler), says, strip, f"/schedules/{row.id}")
 
 
 def bars(fires_oldest_first: Sequence[FireRow], grace: int, room: int, *, hrefs: bool = False) -> tuple[Bar, ...]:
-    """A strip, the newest at its right end: tall is late."""
-    found = []
+    """Returns the bars of a strip, the newest on the right; a taller bar is later."""
+    made = []
     start = room - len(fires_oldest_first)
-    for place, fire in enumerate(fires_oldest_first):
+    for index, fire in enumerate(fires_oldest_first):
         facts = facts_of(fire, grace)
         late = facts.lateness
         height = 3 if late is None or late > grace else 2 if late > grace // 4 else 1
-        said = facts.state if late is None else f"{facts.state}, {late / 1_000_000:.1f} s after it was due"
+        label = facts.state if late is None else f"{facts.state}, {late / 1_000_000:.1f} s after the due time"
         href = Filters(task_id=fire.task_id).href() if hrefs and fire.task_id else ""
-        found.append(Bar(facts.state, (start + place) * 10, height, said, href))
-    return tuple(found)
+        made.append(Bar(facts.state, (start + index) * 10, height, label, href))
+    return tuple(made)
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------------
 async def list_page(request: Request) -> Response:
-    """GET /schedules, narrowed by `scheduler` and `state` beside the chips."""
+    """GET /schedules; `scheduler` and `state` narrow the list, in addition to the chips."""
     scope, now, store = scope_of(request), clock.now(), services(request).store
     scheduler, state = (request.query_params.get(name, "") for name in ("scheduler", "state"))
-    every, known = await list_lines(store, scope, now)
+    every, processes = await list_lines(store, scope, now)
     of_scheduler = [of for of in every if scheduler in ("", of.row.scheduler)]
     shown = [of for of in of_scheduler if state in ("", of.health.state)]
     page = SchedulesPage(
@@ -162,7 +162,7 @@ async def list_page(request: Request) -> Response:
         live_href=scope.href("/schedules", scheduler=scheduler or None, state=state or None),
         is_filtered=bool(scheduler or state or not scope.is_any),
         may_create=may_act(request.scope["identity"].role, "save_schedule"),
-        notes=tuple(dict.fromkeys(_notes(known, scope))),
+        notes=tuple(dict.fromkeys(_notes(processes, scope))),
     )
     return render(request, "schedules/list.html", page)
 
@@ -173,12 +173,12 @@ def _summary(lines: Iterable[ScheduleLine]) -> str:
     off = sum(1 for of in every if of.health.state == "off")
     parts = [plural(len(every), "schedule")]
     parts += [f"{number(bad)} missed, failed or double"] if bad else []
-    parts += [f"{number(off)} off"] if off else []
+    parts += [f"{number(off)} disabled"] if off else []
     return ", ".join(parts)
 
 
 def _choices(scope: Filters, name: str, chosen: str, values: list[str], more: dict[str, str]) -> tuple[Choice, ...]:
-    """Each value that there is with how many, the chosen one also when there is none."""
+    """Returns each value with its count, and the chosen one even when its count is 0."""
     counts = {value: values.count(value) for value in sorted({*values, *([chosen] if chosen else [])})}
     return tuple(
         Choice(
@@ -197,21 +197,21 @@ def _href(scope: Filters, more: dict[str, str]) -> str:
     return f"/schedules?{urlencode(pairs)}" if pairs else "/schedules"
 
 
-def _notes(known: Places, scope: Filters) -> Iterable[str]:
-    """What operators should know of schedulers as a whole, the connected ones only."""
-    for rows in known.rows.values():
+def _notes(processes: SchedulerProcesses, scope: Filters) -> Iterable[str]:
+    """Returns notes for operators about connected schedulers."""
+    for rows in processes.rows.values():
         for of in rows:
             if of.left_at is None and all(getattr(scope, name) in ("", getattr(of, name)) for name in ("app", "environment", "engine")):
                 where = f"{WORDS.get(of.scheduler, of.scheduler)} of {of.app}"
                 yield from (f"{where}: {note}" for note in of.notes)
                 yield from (f"{where}: the change to {key} could not be applied: {why}" for key, why in of.failed.items())
                 if of.is_cut:
-                    yield f"{where}: it holds more schedules than are listed."
+                    yield f"{where}: only a part of its schedules is listed."
 
 
 # -- as rows -----------------------------------------------------------------------------------------------------------------
-def told(of: ScheduleLine) -> dict[str, Any]:
-    """A schedule as JSON and the API tell it."""
+def to_fields(of: ScheduleLine) -> dict[str, Any]:
+    """Returns a schedule as fields of JSON and of the API."""
     hidden = ("seen_by", "anchor", "app_id")
     return {name: value for name, value in export.plain(of.row).items() if name not in hidden} | {
         "next_at": of.row.next_at if of.row.is_enabled else None,
@@ -224,7 +224,7 @@ def told(of: ScheduleLine) -> dict[str, Any]:
 async def list_json(request: Request) -> Response:
     """GET /schedules.json."""
     lines, _ = await list_lines(services(request).store, scope_of(request), clock.now())
-    return export.to_json({"schedules": [told(of) for of in lines]})
+    return export.to_json({"schedules": [to_fields(of) for of in lines]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,5 +257,7 @@ async def list_csv(request: Request) -> Response:
     return await export.to_csv(request, "schedules", tuple(CsvRow.__dataclass_fields__), export.each(rows))
 
 
-__all__ = ["OWN", "Bar", "Places", "ScheduleLine", "SchedulesPage", "bars", "facts_of", "line", "list_csv", "list_json", "list_lines",
-           "list_page", "places", "told"]  # fmt: skip
+__all__ = [
+    "OWN", "Bar", "ScheduleLine", "SchedulerProcesses", "SchedulesPage", "bars", "facts_of", "line", "list_csv", "list_json", "list_lines",
+    "list_page", "scheduler_processes", "to_fields",
+]  # fmt: skip

@@ -21,7 +21,7 @@ def test_it_is_switched_run_and_deleted(shop: Any) -> None:
         shop.client.post(f"{page}/act", data={"act": "disable"}, headers={"Origin": "http://testserver"})
     )
     shop.post(f"{page}/act", act="disable", reason="holidays")
-    assert "off" in text_of(shop.get("/schedules?state=off"))
+    assert "disabled" in text_of(shop.get("/schedules?state=off"))
     assert rows(shop)["nightly"].is_enabled is False
     shop.post(f"{page}/act", act="enable")
     shop.post(f"{page}/act", act="fire")
@@ -38,7 +38,7 @@ def test_one_in_code_is_overridden_and_goes_back(shop: Any) -> None:
     row = rows(shop)["in-code"]
     shop.post(f"/schedules/{row.id}/act", act="disable", reason="noisy")
     assert shop.frames[-1]["params"]["overrides"][0]["is_enabled"] is False
-    assert "Back to code" in text_of(shop.get(f"/schedules/{row.id}"))
+    assert "Revert to code" in text_of(shop.get(f"/schedules/{row.id}"))
     shop.post(f"/schedules/{row.id}/act", act="revert")
     assert shop.frames[-1]["params"]["overrides"] == []
     changed = NEW | {"kind": "interval", "seconds": "5m", "args": "[1]", "kwargs": "", "name": "in-code"}

@@ -22,7 +22,7 @@ def test_one_is_made_in_the_form_and_looked_at(shop: Any) -> None:
     assert made.status_code == 303
     page = text_of(shop.get(made.headers["location"]))
     assert "nightly was created." in page
-    for word in ("30 2 * * mon-fri", "Europe/Berlin", "shop.ship", "created by ada", "Nothing has been due"):
+    for word in ("30 2 * * mon-fri", "Europe/Berlin", "shop.ship", "created by ada", "No due times yet"):
         assert word in page, word
     assert rows(shop)["nightly"].args == "[7]"
 
@@ -33,14 +33,14 @@ def test_one_is_made_in_the_form_and_looked_at(shop: Any) -> None:
         ({"expression": "61 * * * *"}, "0 to 59"),
         ({"args": "[]"}, "order is missing"),
         ({"args": "seven"}, "not valid JSON"),
-        ({"args": "{}"}, "a JSON list"),
+        ({"args": "{}"}, "must be a JSON list"),
         ({"kwargs": "[]"}, "a JSON object"),
-        ({"timezone": "Mars/Olympus"}, "no time zone"),
+        ({"timezone": "Mars/Olympus"}, "Unknown time zone"),
         ({"kind": "built", "every": "weekly", "time": "02:30"}, "at least one weekday"),
         ({"kind": "built", "every": "now and then"}, "Choose how often"),
         ({"kind": "once", "once": "2027-03-28 02:30"}, "2027-03-28 03:30"),
-        ({"jitter_s": "much"}, "number of seconds"),
-        ({"starts_at": "soon"}, "The beginning is a time"),
+        ({"jitter_s": "much"}, "Jitter must be a number of seconds"),
+        ({"starts_at": "soon"}, "The start must be a time"),
         ({"priority": "high"}, "must be an integer"),
         ({"app": "nobody"}, "Unknown app"),
     ],
@@ -58,7 +58,7 @@ def test_the_preview_says_what_the_clocks_do(shop: Any) -> None:
     said = text_of(answer)
     assert "<html" not in answer.text
     assert "02:30 does not exist in Europe/Berlin" in said
-    assert "comes twice" in said
+    assert "occurs twice" in said
     assert said.count("+0100") + said.count("+0200") >= 5, "in winter or in summer"
     assert "No connected worker has registered shop.sink" in text_of(shop.post("/schedules/preview", **(NEW | {"task_name": "shop.sink"})))
 
@@ -74,7 +74,7 @@ def test_an_edit_is_reviewed_before_it_is_saved(shop: Any) -> None:
     shop.post("/schedules/new", **NEW, step="save")
     row = rows(shop)["nightly"]
     path = f"/schedules/{row.id}/edit"
-    assert "Review the change" in text_of(shop.get(path))
+    assert "Review changes" in text_of(shop.get(path))
     change = NEW | {"expression": "45 3 * * *", "reason": "later"}
     reviewed = text_of(shop.post(path, **change, step="review"))
     assert "30 2 * * mon-fri 45 3 * * *" in reviewed
@@ -82,7 +82,7 @@ def test_an_edit_is_reviewed_before_it_is_saved(shop: Any) -> None:
     assert rows(shop)["nightly"].expression == "30 2 * * mon-fri"
     assert shop.post(path, **change, step="save").headers["location"] == f"/schedules/{row.id}"
     assert rows(shop)["nightly"].expression == "45 3 * * *"
-    assert "nothing differs yet" in text_of(shop.post(path, **change, step="review"))
+    assert "no changes yet" in text_of(shop.post(path, **change, step="review"))
     assert ("ada", "save_schedule", "schedule z4j:nightly", "done") in [row[:4] for row in shop.audit()]
     assert "later" in text_of(shop.get(f"/schedules/{row.id}"))
 

@@ -21,7 +21,7 @@ def test_lists_in_every_form(shop: Any) -> None:
     assert "30 2 * * mon-fri" in shop.get("/schedules.csv").text
     shop.get("/schedules")  # the notice of its making is shown once
     assert "nightly" not in text_of(shop.get("/schedules?scheduler=celery_beat"))
-    assert "No schedule matches" in text_of(shop.get("/schedules?state=missed"))
+    assert "No matching schedules" in text_of(shop.get("/schedules?state=missed"))
     detail = shop.get(f"/schedules/{rows(shop)['nightly'].id}.json").json()
     assert len(detail["schedule"]["upcoming"]) == 5
     assert [edit["action"] for edit in detail["edits"]] == ["created"]

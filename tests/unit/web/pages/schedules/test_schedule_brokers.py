@@ -54,7 +54,7 @@ def test_the_form_asks_for_it_where_there_are_several(shop: Site) -> None:
     connect(shop, B)
     shown = shop.get(where).text
     assert 'name="broker"' in shown
-    assert "any that has the task" in shown
+    assert "any broker with the task" in shown
     made = shop.post("/schedules/new", **FORM, broker=B, step="save")
     page = text_of(shop.get(made.headers["location"]))
     assert B in page
