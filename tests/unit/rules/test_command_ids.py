@@ -57,6 +57,24 @@ def test_what_an_earlier_release_has_sent_is_sent_again_under_the_id_it_had(id: 
     assert id.text == (f"fire.{id.owner}" if id.kind == "fire" else old)
 
 
+def test_the_sizes_of_new_owner_ids_are_those_of_this_release() -> None:
+    """Agents have ids of these sizes in their ledgers, so a later release must keep them."""
+    assert NEW_BYTES == {"command": 12, "plan_item": 10}
+
+
+@pytest.mark.parametrize(("id", "text"), [
+    (CommandId("command", "a" * 24), "command.aaaaaaaaaaaaaaaaaaaaaaaa"),
+    (CommandId("plan_item", "b" * 20, 3), "plan_item.bbbbbbbbbbbbbbbbbbbb.3"),
+    (CommandId("pause", "12", PAUSE, "b00t-0a1b2c3d"), "pause.12.1:b00t-0a1b2c3d"),
+    (CommandId("pause", "12", RESUME, "b00t-0a1b2c3d"), "pause.12.2:b00t-0a1b2c3d"),
+    (CommandId("overrides", "c0ffee"), "overrides.c0ffee"),
+    (CommandId("lookup", "c0ffee"), "lookup.c0ffee"),
+])  # fmt: skip
+def test_the_text_of_an_id_is_the_same_in_every_release(id: CommandId, text: str) -> None:
+    assert id.text == text
+    assert parse(text) == id
+
+
 @pytest.mark.parametrize("kind", NEW_BYTES)
 def test_a_new_owner_id_is_never_taken_for_one_of_an_earlier_release(kind: str) -> None:
     owner = secrets.token_hex(NEW_BYTES[kind])  # type: ignore[index]
