@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks an export of z4j's audit log: `verify.py audit.jsonl public.pem [--seen ROW:DIGEST | --seen FILE]…`
+"""Verifies an export of z4j's audit log: `verify.py audit.jsonl public.pem [--seen ROW:DIGEST | --seen FILE]…`
 
-Needs neither the server nor its secrets, only `cryptography`, the file of `z4j audit export` and the key of `z4j audit key` (fetched when
-the server was set up, and kept). `--seen` is a head seen before: as `z4j audit verify` or this program printed it, or the file
-`audit_head` of an agent's spool folder. The export also holds what agents, browsers and two files beside the database remember.
-Exit code 0: nothing was changed, cut off, removed or reordered. 1: something was. 2: the files cannot be read.
+Requires `cryptography`, the file written by `z4j audit export` and the key printed by `z4j audit key` (stored when the server was set up),
+but neither the server nor its secrets. `--seen` is an earlier head: as printed by `z4j audit verify` or by this program, or the file
+`audit_head` in the spool folder of an agent. The export also contains the heads that agents, browsers and two files beside the database
+remember. Exit code 0: the log is intact. 1: rows or checkpoints were changed, removed, added or reordered. 2: a file cannot be read.
 """
 
 import argparse
@@ -25,21 +25,24 @@ GENESIS = bytes(32)
 
 
 class Broken(Exception):
-    """What is wrong with the log."""
+    """The log is not intact; the message says why."""
 
 
 def compact(value: object) -> bytes:
+    """Encodes a value as JSON without spaces, in ASCII: the form that is hashed and signed."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
 def signed_text(head: dict[str, Any]) -> bytes:
-    """What the signature covers. Checkpoints from before they were chained have no `previous`, and may only come first."""
+    """Returns the bytes that a checkpoint's signature covers. Checkpoints of releases that did not chain them have no `previous`; they can
+    only come first."""
     if not head.get("previous"):
         return b"z4j audit head v1\0" + compact([head["seq"], head["at"], head["digest"], head["key_id"]])
     return b"z4j audit checkpoint v2\0" + compact([head[name] for name in ("number", "seq", "at", "digest", "previous", "key_id")])
 
 
 def check_head(head: dict[str, Any], before: dict[str, Any] | None, seq: int, digest: bytes, key: Ed25519PublicKey, key_id: str) -> None:
+    """Verifies one checkpoint against the checkpoint before it and the rows up to it. Raises Broken."""
     name = f"checkpoint {head['number']} (row {head['seq']})"
     if head["number"] != (before["number"] + 1 if before else 1):
         raise Broken(f"a checkpoint before {name} is missing")
@@ -57,24 +60,24 @@ def check_head(head: dict[str, Any], before: dict[str, Any] | None, seq: int, di
 
 
 def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
-    """The last checkpoint and the number of checkpoints. Raises Broken."""
+    """Verifies the lines of an export. Returns the last checkpoint and the number of checkpoints. Raises Broken."""
     key_id = hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:8]
     seq, digest, head, heads, action = 0, GENESIS, None, 0, ""
     marks: dict[object, set[str]] = {}
-    for said in map(json.loads, lines):
-        if said["type"] == "remembered":
-            seen.append(said)
-        elif said["type"] == "row":
-            if said["seq"] != seq + 1:
-                raise Broken(f"row {seq + 1} is missing; the next one is row {said['seq']}")
-            row = compact([said[name] for name in FIELDS])
-            digest = hashlib.sha256(b"z4j audit digest v1\0" + digest + bytes.fromhex(said["mac"]) + row).digest()
-            seq, action = said["seq"], said["action"]
-            marks[seq] = {digest.hex(), said["mac"]}
-        elif said["type"] == "head":
-            check_head(said, head, seq, digest, key, key_id)
-            head, heads = said, heads + 1
-            marks[seq, heads] = marks[seq, -1] = {said["digest"]}
+    for line in map(json.loads, lines):
+        if line["type"] == "remembered":
+            seen.append(line)
+        elif line["type"] == "row":
+            if line["seq"] != seq + 1:
+                raise Broken(f"row {seq + 1} is missing; the next one is row {line['seq']}")
+            row = compact([line[name] for name in FIELDS])
+            digest = hashlib.sha256(b"z4j audit digest v1\0" + digest + bytes.fromhex(line["mac"]) + row).digest()
+            seq, action = line["seq"], line["action"]
+            marks[seq] = {digest.hex(), line["mac"]}
+        elif line["type"] == "head":
+            check_head(line, head, seq, digest, key, key_id)
+            head, heads = line, heads + 1
+            marks[seq, heads] = marks[seq, -1] = {line["digest"]}
     for known in seen:
         place = (known["seq"], known["number"]) if known["number"] else known["seq"]  # a checkpoint, -1: of any number; or a row
         if known["mark"] not in marks.get(place, ()):
@@ -87,20 +90,22 @@ def check(lines: Iterable[str], key: Ed25519PublicKey, seen: list[dict[str, Any]
 
 
 def read_seen(text: str) -> dict[str, Any]:
+    """Reads a head given as ROW:DIGEST, or from a file. Raises OSError or ValueError."""
     head = json.loads(Path(text).read_text()) if Path(text).is_file() else dict(zip(("seq", "digest"), text.split(":"), strict=True))
     return {"seq": int(head["seq"]), "mark": head["digest"].lower(), "number": 0, "source": "--seen"}
 
 
 def main() -> int:
-    words = argparse.ArgumentParser(description="Check an export of z4j's audit log.")
+    """Runs the command. Returns the exit code."""
+    words = argparse.ArgumentParser(description="Verify an export of z4j's audit log.")
     words.add_argument("log")
     words.add_argument("key")
-    words.add_argument("--seen", action="append", default=[], metavar="ROW:DIGEST", help="a head seen before, or an agent's audit_head")
+    words.add_argument("--seen", action="append", default=[], metavar="ROW:DIGEST", help="an earlier head, or an agent's audit_head file")
     given = words.parse_args()
     try:
         key = load_pem_public_key(Path(given.key).read_bytes())
         if not isinstance(key, Ed25519PublicKey):
-            raise ValueError(f"{given.key} holds no Ed25519 key")
+            raise ValueError(f"{given.key} contains no Ed25519 key")
         with Path(given.log).open() as lines:
             head, heads = check(lines, key, [read_seen(text) for text in given.seen])
     except Broken as error:
@@ -110,7 +115,7 @@ def main() -> int:
         print(f"verify.py: {error!r}", file=sys.stderr)
         return 2
     when = datetime.fromtimestamp(head["at"] / 1_000_000, UTC).isoformat(timespec="seconds")
-    print(f"{head['seq']} rows and {heads} checkpoints, all as they were written. Exported {when}.")
+    print(f"{head['seq']} rows and {heads} checkpoints verified: the log is intact. Exported {when}.")
     print(f"Head: {head['seq']}:{head['digest']}")
     return 0
 

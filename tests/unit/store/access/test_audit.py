@@ -397,7 +397,7 @@ def test_an_export_is_checked_without_the_server(exported: list[str], tmp_path: 
     kinds = [json.loads(line)["type"] for line in exported]
     assert kinds == ["log", *["remembered"] * 4, "row", "head", *["row"] * 7, "head", *["row"] * 5, "head"]
     code, said = offline_verify(tmp_path, exported)
-    assert (code, said.partition(",")[0]) == (0, "13 rows and 3 checkpoints"), said
+    assert (code, said.partition(".")[0]) == (0, "13 rows and 3 checkpoints verified: the log is intact"), said
     seen = said.strip().rpartition(" ")[2]
     assert offline_verify(tmp_path, exported, "--seen", seen)[0] == 0
     assert cli.main(["audit", "verify", "--head", seen, "--data", str(tmp_path)]) == 0
