@@ -40,10 +40,10 @@ os.register_at_fork(after_in_child=_free_coverage)  # before the agent's own, wh
 def wait_until(is_so: Callable[[], Any], seconds: float = 8.0) -> Any:
     """Polls until `is_so()` is true and returns it; fails after `seconds`, and Z4J_PATIENCE more where suites run together."""
     ends = time.monotonic() + seconds + float(os.environ.get("Z4J_PATIENCE", "0"))
-    while not (found := is_so()):
+    while not (result := is_so()):
         assert time.monotonic() < ends, "it did not happen in time"
         time.sleep(0.01)
-    return found
+    return result
 
 
 class Gateway:
@@ -74,7 +74,7 @@ class Gateway:
     def records(self) -> list[list[Any]]:
         return [json.loads(record) for batch in list(self.batches) for record in wire.split_records(batch)]
 
-    def said(self, kind: str) -> list[dict[str, Any]]:
+    def frames_of(self, kind: str) -> list[dict[str, Any]]:
         return [frame for frame in list(self.frames) if frame["type"] == kind]
 
     def say(self, frame: dict[str, Any] | str) -> None:
@@ -144,7 +144,7 @@ def _nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(f"Z4J_{name}", raising=False)
     monkeypatch.setenv("Z4J_LOG", "logging")  # so that `caplog` sees what the agent logs
     monkeypatch.setattr(guard, "faults", guard.faults)
-    guard.faults.by_place.clear()
+    guard.faults.by_operation.clear()
     guard.faults._logged_at.clear()
     guard.faults.total = 0
     yield

@@ -80,9 +80,9 @@ def test_a_second_start_adds_its_adapters(tmp_path: Path) -> None:
     assert z4j_agent.start(Plain(), url=URL, spool=tmp_path) is first
     assert [adapter.engine for adapter in first.adapters] == ["plain"]
     assert z4j_agent.start(Broken(), url=URL, spool=tmp_path) is first
-    assert "start" in faults.by_place
+    assert "start" in faults.by_operation
     z4j_agent.stop()
-    assert "uninstalling plain" in faults.by_place
+    assert "uninstalling plain" in faults.by_operation
 
 
 def test_import_is_light() -> None:
@@ -163,12 +163,12 @@ def test_offered_jobs_are_bounded(agent: Agent, monkeypatch: Any) -> None:
     assert not agent.drain_offered()
 
 
-def test_faults_are_told_as_records(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
+def test_faults_are_reported_as_records(agent: Agent, segments: Callable[[], list[bytes]]) -> None:
     faults.report("testing", ValueError("secret"))
     faults.report("testing", ValueError("secret"))
     agent.append(records.started(*HEAD))
-    told = [record for record in decoded(segments()[0]) if record[0] == "fault"]
-    assert [record[3] for record in told] == [{"where": "testing", "error": "ValueError", "count": 1}]
+    reported = [record for record in decoded(segments()[0]) if record[0] == "fault"]
+    assert [record[3] for record in reported] == [{"where": "testing", "error": "ValueError", "count": 1}]
     assert b"secret" not in segments()[0]
 
 
@@ -186,7 +186,7 @@ def test_guard_keeps_ours_and_passes_the_engines() -> None:
     guarded = guard.guard("acting", (SoftLimit,))(act)
     assert guarded(None) == 7
     assert guarded(ValueError()) is None
-    assert faults.by_place["acting"] == (1, "ValueError")
+    assert faults.by_operation["acting"] == (1, "ValueError")
     for error in (SoftLimit(), KeyboardInterrupt(), SystemExit()):
         with pytest.raises(type(error)):
             guarded(error)
@@ -381,7 +381,7 @@ z4j_agent.start(plain := Plain(), Plain(), url=sys.argv[1], spool=sys.argv[2])
 
 
 @pytest.mark.parametrize(
-    ("then", "said"),
+    ("then", "printed"),
     [
         ("", ["flush 1.0"]),
         ("z4j_agent.stop(0.1)", []),
@@ -390,11 +390,11 @@ z4j_agent.start(plain := Plain(), Plain(), url=sys.argv[1], spool=sys.argv[2])
         ("z4j_agent.current().close()", ["flush 1.0"]),
     ],
 )
-def test_what_is_left_is_sent_at_the_end_of_a_process_once(then: str, said: list[str], tmp_path: Path) -> None:
+def test_what_is_left_is_sent_at_the_end_of_a_process_once(then: str, printed: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", AT_EXIT + then, URL, str(tmp_path / "spool")], capture_output=True, text=True, timeout=60, check=True
     )
-    assert (done.stdout.splitlines(), done.stderr) == (said, "")
+    assert (done.stdout.splitlines(), done.stderr) == (printed, "")
 
 
 def test_what_fails_at_the_end_of_a_process_is_counted(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

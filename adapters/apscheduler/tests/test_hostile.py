@@ -93,7 +93,7 @@ class TestHostile(Hostile):
     def _keys(self, gateway: Gateway, running: ScheduleHarness) -> set[str]:
         time.sleep(SETTLED_S)
         wait_for(lambda: self.lists(gateway, running), "listed", seconds=CHANGE_S)
-        return {entry["key"] for entry in self.told(gateway, running)["entries"] if not entry["name"].startswith("made-")}
+        return {entry["key"] for entry in self.latest_list(gateway, running)["entries"] if not entry["name"].startswith("made-")}
 
     owners: ClassVar = (
         ({"Z4J_ALLOW": "all", "Z4J_DENIED": ",".join(ACTIONS)}, "owner.denied"),

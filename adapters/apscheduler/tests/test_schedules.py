@@ -133,7 +133,7 @@ class TestItsOwn(Own):
         wait_for((running.folder / "out").exists, "it runs with the secret")
         assert (running.folder / "out").read_text() == "mallory hunter2\n"
         assert gateway.fires("login") == [], "made by hand, it is no fire"
-        assert not [of for of in self.told(gateway, running)["entries"] if facts["task_id"] in of["key"]]
+        assert not [of for of in self.latest_list(gateway, running)["entries"] if facts["task_id"] in of["key"]]
 
     def test_only_known_functions_may_be_named(self, gateway: Gateway, running: ScheduleHarness) -> None:
         for name in ("os:system", "builtins:print", "schedules_app:say_ready", "schedules_app:make", "antigravity:fly", ""):
@@ -184,7 +184,7 @@ class TestItsOwn(Own):
         self.done(gateway, running, "enable_schedule", key="reports/nightly")
 
     def test_what_it_is(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        told = self.told(gateway, running)
+        told = self.latest_list(gateway, running)
         assert (told["store"], told["timezone"], told["can_create"], told["notes"]) == ("memory, sqlalchemy", "UTC", True, [])
         link = self.lists(gateway, running)[-1][0]
         assert link.hello["role"] == "scheduler"
@@ -218,7 +218,7 @@ class TestEdges(Own):
         alone.variables = {"APS_STORE": "memory"}
         process = alone.start_scheduler()
         assert "forgotten" in self.listed(own_gateway, alone, "nightly")["note"]
-        assert self.told(own_gateway, alone)["store"] == "memory"
+        assert self.latest_list(own_gateway, alone)["store"] == "memory"
         since = now()
         key = self.make(own_gateway, alone)
         assert self.await_fire(own_gateway, key, since)["outcome"] == "sent"

@@ -66,7 +66,7 @@ OURS = re.compile(r"z4j|value = await coroutine|^ +[\^~]+$")
 class TestArq(ExampleContract):
     folder = EXAMPLES / "arq"
     worker = ("-m", "arq", "app.WorkerSettings")
-    told = ("add", "arq:queue", "5")
+    expected = ("add", "arq:queue", "5")
     files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
     install = "import z4j_arq; z4j_arq.install()"
 

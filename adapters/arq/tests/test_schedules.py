@@ -150,7 +150,7 @@ class TestArq(ScheduleContract):
         alone.start_scheduler(settings="LocalSettings")
         fire = self.await_fire(own_gateway, "started", 0)
         assert abs(fire["at"] - fire["due_at"]) < 1_000_000
-        told = self.told(own_gateway, alone)
+        told = self.latest_list(own_gateway, alone)
         assert told["timezone"] in ("UTC+01:00", "UTC+02:00")
         assert len(told["notes"]) == 1
         said = {of["key"]: of for of in told["entries"]}

@@ -82,7 +82,7 @@ class SoloHarness(CeleryHarness):
 
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
     runs_in_children = False
-    unable = frozenset({"terminate_task", "resize_worker"})
+    unsupported = frozenset({"terminate_task", "resize_worker"})
     pool = ("--pool", "solo")
 
 
@@ -93,7 +93,7 @@ class ThreadsHarness(SoloHarness):
 class GeventHarness(SoloHarness):
     """Python's sockets, threads and locks are gevent's; the agent's thread is a real one all the same. A greenlet can be stopped."""
 
-    unable = frozenset() if "terminate_job" in vars(gevent.TaskPool) else frozenset({"terminate_task"})
+    unsupported = frozenset() if "terminate_job" in vars(gevent.TaskPool) else frozenset({"terminate_task"})
     pool = ("--pool", "gevent", "--concurrency", "3")
 
 

@@ -21,7 +21,7 @@ SECONDS = 3.0
 class EventletHarness(SoloHarness):
     """Python's sockets, threads and locks are eventlet's. Its greenlets cannot be stopped from outside, but their number can be changed."""
 
-    unable = frozenset({"terminate_task"})
+    unsupported = frozenset({"terminate_task"})
     pool = ("--pool", "eventlet", "--concurrency", "3")
 
 

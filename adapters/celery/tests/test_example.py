@@ -51,7 +51,7 @@ class TestCelery(ExampleContract):
     worker = ("-m", "celery", "-A", "app", "worker", "--concurrency", "1")
     producer = ("-c", "from app import add; add.delay(2, 3)")
     prints = ""
-    told = ("app.add", "celery", "5")
+    expected = ("app.add", "celery", "5")
     files: ClassVar[Mapping[str, str]] = {"host.py": HOST}
     install = "import z4j_celery; z4j_celery.install(app)"
 

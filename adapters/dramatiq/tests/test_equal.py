@@ -193,4 +193,4 @@ def test_one_thread_s_mark_is_not_another_s() -> None:
     assert (found, marks.encoded(message, b"{}")) == ([b"{}"], b"{}  ")
     marks.sent()
     assert marks.encoded(message, b"{}") == b"{}"
-    assert not faults.by_place.get("encoding a message")
+    assert not faults.by_operation.get("encoding a message")

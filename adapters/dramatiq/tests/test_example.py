@@ -56,7 +56,7 @@ class TestDramatiq(ExampleContract):
     worker = ("-m", "dramatiq", "app", "-p", "1", "-t", "2")
     producer = ("-c", "from app import add; add.send(2, 3)")
     prints = ""
-    told = ("add", "default", "null")
+    expected = ("add", "default", "null")
     files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
     install = "import z4j_dramatiq; z4j_dramatiq.install(broker)"
 

@@ -46,7 +46,7 @@ def stub(tmp_path: Path) -> Iterator[Stub]:
     try:
         worker.start()
         yield Stub(gateway, broker)
-        assert faults.total == before, faults.by_place
+        assert faults.total == before, faults.by_operation
     finally:
         worker.stop()
         z4j_dramatiq.uninstall(broker)

@@ -70,7 +70,7 @@ CHANGING = re.compile(
 class TestHuey(ExampleContract):
     folder = EXAMPLES / "huey"
     worker = (*CONSUMER, "app.huey")
-    told = ("app.add", "sums", "5")
+    expected = ("app.add", "sums", "5")
     end = signal.SIGINT
     files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
     install = "import z4j_huey; z4j_huey.install(huey)"

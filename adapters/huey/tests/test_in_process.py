@@ -55,7 +55,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     gateway.start()
     try:
         yield Site(gateway, tmp_path)
-        assert faults.total == before, faults.by_place
+        assert faults.total == before, faults.by_operation
     finally:
         z4j_agent.stop()
         gateway.stop()

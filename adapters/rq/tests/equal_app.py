@@ -42,7 +42,7 @@ def reveal(*_args: Any, **_kwargs: Any) -> str:
         raise ConnectionError("once more")
     fresh = Job.fetch(job.id, connection=job.connection)
     seen = {"current": vars(job), "fetched": vars(fresh), "to_dict": fresh.to_dict()}
-    return json.dumps({name: dump({k: v for k, v in held.items() if k not in VOLATILE}) for name, held in seen.items()}, sort_keys=True)
+    return json.dumps({name: dump({k: v for k, v in job.items() if k not in VOLATILE}) for name, job in seen.items()}, sort_keys=True)
 
 
 def fail() -> None:

@@ -64,10 +64,10 @@ class RqHarness(Harness):
         self.broker_port = self.start_valkey()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("Listening on")
+        count = self.log("worker").count("Listening on")
         command = [sys.executable, "-m", "rq.cli", "worker", "-c", "engine_app", "-w", self.kind, "--url", self.environment()["BROKER_URL"]]
         worker = self.start("worker", [*command, "--with-scheduler", self.queue], cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("Listening on") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("Listening on") > count, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
@@ -84,7 +84,7 @@ class SimpleHarness(RqHarness):
 
     outcomes: ClassVar[Mapping[str, Outcome]] = ANYWHERE
     runs_in_children = False
-    unable = frozenset({"terminate_task"})
+    unsupported = frozenset({"terminate_task"})
     kind = "rq.worker.SimpleWorker"
 
 

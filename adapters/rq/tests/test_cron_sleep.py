@@ -39,9 +39,9 @@ def cron(request: Any, tmp_path: Path) -> Iterator[Any]:
         connection = Redis(port=harness.start_valkey())
         z4j_rq.install(url=url, spool=str(tmp_path / "spool"))
         assert z4j_agent.current() is not None
-        found = rqs.CronScheduler(connection=connection)
-        found.register(clean, "work", interval=3600)
-        yield found
+        scheduler = rqs.CronScheduler(connection=connection)
+        scheduler.register(clean, "work", interval=3600)
+        yield scheduler
     finally:
         z4j_agent.stop()
         harness.tear_down()

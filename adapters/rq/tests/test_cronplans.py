@@ -36,11 +36,11 @@ LOGIN, CLEAN = f"{login.__module__}.login", f"{login.__module__}.clean"
 
 
 def spec(**changes: Any) -> ScheduleSpec:
-    held: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "key": "", "name": "", "kind": "interval", "expression": "60", "timezone": "", "task_name": "", "args": None, "kwargs": None,
         "queue": "", "priority": None, "is_enabled": True,
     }  # fmt: skip
-    return ScheduleSpec(**{**held, **changes})
+    return ScheduleSpec(**{**fields, **changes})
 
 
 def override(key: str, made: ScheduleSpec | None = None, **changes: Any) -> Override:
@@ -49,18 +49,18 @@ def override(key: str, made: ScheduleSpec | None = None, **changes: Any) -> Over
 
 @pytest.fixture
 def cron() -> Any:
-    found = CronScheduler(connection=Redis())  # nothing here asks it
-    found.register(login, "work", args=("eve", "hunter2"), cron="0 9 * * *", result_ttl=66, **{TIMEOUT: 77})
-    found.register(clean, "work", interval=3600)
-    found.register(clean, "slow", interval=60)
-    return found
+    scheduler = CronScheduler(connection=Redis())  # nothing here asks it
+    scheduler.register(login, "work", args=("eve", "hunter2"), cron="0 9 * * *", result_ttl=66, **{TIMEOUT: 77})
+    scheduler.register(clean, "work", interval=3600)
+    scheduler.register(clean, "slow", interval=60)
+    return scheduler
 
 
 @pytest.fixture
 def plan(cron: Any) -> Plan:
-    found = Plan()
-    found.meet(cron)
-    return found
+    plan_of_cron = Plan()
+    plan_of_cron.meet(cron)
+    return plan_of_cron
 
 
 def keys(plan: Plan) -> list[str]:
@@ -77,15 +77,15 @@ def test_keys_are_names_and_the_second_of_a_name_is_told_apart(plan: Plan, cron:
 
 
 def test_without_overrides_the_very_objects_of_the_code_fire(plan: Plan, cron: Any) -> None:
-    held = list(cron._cron_jobs)
-    times = [due_of(job) for job in held]
+    jobs = list(cron._cron_jobs)
+    times = [due_of(job) for job in jobs]
     assert plan.change([], STATE) == {}
-    assert all(a is b for a, b in zip(plan.jobs(), held, strict=True))
+    assert all(a is b for a, b in zip(plan.jobs(), jobs, strict=True))
     plan.change([override(LOGIN, spec(expression="5")), override(CLEAN, is_deleted=True)], STATE)
     assert len(plan.jobs()) == 2
     plan.change([], STATE)
-    assert all(a is b for a, b in zip(plan.jobs(), held, strict=True))
-    assert [due_of(job) for job in held] == times
+    assert all(a is b for a, b in zip(plan.jobs(), jobs, strict=True))
+    assert [due_of(job) for job in jobs] == times
 
 
 def test_a_changed_entry_keeps_the_secret_and_what_else_the_code_says(plan: Plan) -> None:
@@ -146,10 +146,10 @@ def test_what_was_due_while_it_was_off_is_not_made_up_for(plan: Plan, cron: Any)
 
 
 def test_the_hooks_are_put_in_and_taken_out(cron: Any) -> None:
-    held = (CronScheduler.start, CronJob.enqueue)
+    original = (CronScheduler.start, CronJob.enqueue)
     ours = RqCron(STATE)
     ours.install()
-    assert (CronScheduler.start.__wrapped__, CronJob.enqueue.__wrapped__) == held
+    assert (CronScheduler.start.__wrapped__, CronJob.enqueue.__wrapped__) == original
     ours.uninstall()
-    assert (CronScheduler.start, CronJob.enqueue) == held
+    assert (CronScheduler.start, CronJob.enqueue) == original
     assert ours.is_here() is False

@@ -47,21 +47,21 @@ def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 # -- the plain search ------------------------------------------------------------------------------------------------------
-def is_day(found: cron.Cron, day: date, *, day_or: bool) -> bool:
-    by_number, by_weekday = day.day in found.days, day.weekday() in found.weekdays
-    if day_or and not found.is_any_day and not found.is_any_weekday:
-        return day.month in found.months and (by_number or by_weekday)
-    return day.month in found.months and by_number and by_weekday
+def is_day(expression: cron.Cron, day: date, *, day_or: bool) -> bool:
+    by_number, by_weekday = day.day in expression.days, day.weekday() in expression.weekdays
+    if day_or and not expression.is_any_day and not expression.is_any_weekday:
+        return day.month in expression.months and (by_number or by_weekday)
+    return day.month in expression.months and by_number and by_weekday
 
 
-def searched(found: cron.Cron, after: datetime, *, day_or: bool) -> datetime | None:
+def searched(expression: cron.Cron, after: datetime, *, day_or: bool) -> datetime | None:
     """The first minute after `after` that matches, within 60 years."""
     minute = after.replace(second=0, microsecond=0) + timedelta(minutes=1)
     ends = after.replace(year=after.year + 60)
     while minute < ends:
-        if not is_day(found, minute.date(), day_or=day_or):
+        if not is_day(expression, minute.date(), day_or=day_or):
             minute = minute.replace(hour=0, minute=0) + timedelta(days=1)
-        elif minute.hour in found.hours and minute.minute in found.minutes:
+        elif minute.hour in expression.hours and minute.minute in expression.minutes:
             return minute
         else:
             minute += timedelta(minutes=1)
@@ -88,8 +88,8 @@ def random_field(chance: random.Random, low: int, high: int, names: tuple[str, .
 
 def random_expressions(seed: int, count: int) -> list[str]:
     chance = random.Random(seed)
-    found: list[str] = []
-    while len(found) < count:
+    expressions: list[str] = []
+    while len(expressions) < count:
         text = " ".join(
             (
                 random_field(chance, 0, 59), random_field(chance, 0, 23), random_field(chance, 1, 31),
@@ -100,8 +100,8 @@ def random_expressions(seed: int, count: int) -> list[str]:
             cron.parse(text)
         except cron.BadCron:
             continue  # the thirtieth of February
-        found.append(text)
-    return found
+        expressions.append(text)
+    return expressions
 
 
 def next_of_crontab(given: str, after: datetime) -> datetime | None:
@@ -110,8 +110,8 @@ def next_of_crontab(given: str, after: datetime) -> datetime | None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found: datetime | None = crontab.CronTab(given).next(now=after, return_datetime=True)
-    return found
+        moment: datetime | None = crontab.CronTab(given).next(now=after, return_datetime=True)
+    return moment
 
 
 def next_of_rq(given: str, after: datetime) -> datetime:
@@ -119,8 +119,8 @@ def next_of_rq(given: str, after: datetime) -> datetime:
     for name in ("latest_enqueue_time", "latest_run_time"):
         if hasattr(job, name):
             setattr(job, name, after.replace(tzinfo=UTC))
-            found: datetime = getattr(job, f"get_{name.replace('latest', 'next')}")()
-            return found.astimezone(UTC).replace(tzinfo=None)
+            moment: datetime = getattr(job, f"get_{name.replace('latest', 'next')}")()
+            return moment.astimezone(UTC).replace(tzinfo=None)
     raise AssertionError("RQ calls its times otherwise")
 
 
@@ -128,12 +128,12 @@ def next_of_rq(given: str, after: datetime) -> datetime:
 def test_rq_scheduler_computes_what_was_meant() -> None:
     chance, never = random.Random(1), 0
     for text in random_expressions(2026, MANY):
-        found, after = read_cron(text), BEGIN + timedelta(minutes=chance.randint(0, 600_000))
-        given = handed(Crontab, found)
-        want = searched(found, after, day_or=False)
+        expression, after = read_cron(text), BEGIN + timedelta(minutes=chance.randint(0, 600_000))
+        given = handed(Crontab, expression)
+        want = searched(expression, after, day_or=False)
         assert next_of_crontab(given, after) == want, (text, given, after)
         never += want is None
-        assert sets_of(cron.parse(shown(Crontab, given) or "")) == sets_of(found), (text, given)
+        assert sets_of(cron.parse(shown(Crontab, given) or "")) == sets_of(expression), (text, given)
     assert never < MANY / 10
 
 
@@ -141,23 +141,23 @@ def test_rq_scheduler_computes_what_was_meant() -> None:
 def test_rq_cron_computes_what_was_meant() -> None:
     chance = random.Random(2)
     for text in random_expressions(2027, MANY):
-        found, after = read_cron(text), BEGIN + timedelta(minutes=chance.randint(0, 600_000))
-        given = handed(Croniter, found)
-        assert next_of_rq(given, after) == searched(found, after, day_or=True), (text, given, after)
-        assert sets_of(cron.parse(shown(Croniter, given) or "")) == sets_of(found), (text, given)
+        expression, after = read_cron(text), BEGIN + timedelta(minutes=chance.randint(0, 600_000))
+        given = handed(Croniter, expression)
+        assert next_of_rq(given, after) == searched(expression, after, day_or=True), (text, given, after)
+        assert sets_of(cron.parse(shown(Croniter, given) or "")) == sets_of(expression), (text, given)
 
 
 def test_the_thirteenth_and_friday() -> None:
-    found = read_cron("0 0 13 * fri")
-    assert next_of_crontab(handed(Crontab, found), BEGIN) == local(2027, 8, 13), "both"
+    expression = read_cron("0 0 13 * fri")
+    assert next_of_crontab(handed(Crontab, expression), BEGIN) == local(2027, 8, 13), "both"
     if IS_CRON:
-        assert next_of_rq(handed(Croniter, found), BEGIN) == local(2026, 11, 27), "either"
+        assert next_of_rq(handed(Croniter, expression), BEGIN) == local(2026, 11, 27), "either"
 
 
 @pytest.mark.parametrize("dialect", [Crontab, Croniter])
 def test_seconds_have_their_place(dialect: Dialect) -> None:
-    found = read_cron("*/20 30 2 * * mon-fri")
-    given = handed(dialect, found)
+    expression = read_cron("*/20 30 2 * * mon-fri")
+    given = handed(dialect, expression)
     assert given.split()[0 if dialect is Crontab else -1] == "*/20"
     assert shown(dialect, given) == "*/20 30 2 * * mon-fri"
     assert shown(dialect, dialect.order("0 30 2 * * *")) == "30 2 * * *", "second 0 is what five fields mean"
@@ -187,8 +187,8 @@ def test_seconds_have_their_place(dialect: Dialect) -> None:
     ],
 )
 def test_what_applications_have_written_is_shown_or_left_in_its_own_words(dialect: Dialect, text: str, want: str | None) -> None:
-    found = shown(dialect, text)
-    assert found == want or (want is not None and found is not None and cron.parse(found).text == cron.parse(want).text)
+    text_shown = shown(dialect, text)
+    assert text_shown == want or (want is not None and text_shown is not None and cron.parse(text_shown).text == cron.parse(want).text)
 
 
 @pytest.mark.parametrize("is_local", [False, True])
@@ -198,8 +198,8 @@ def test_rq_scheduler_means_the_hosts_zone_whatever_it_is_told(monkeypatch: pyte
     time.tzset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = get_next_scheduled_time("30 2 * * *", use_local_timezone=is_local)
-    assert (found.astimezone(UTC).hour, found.astimezone(UTC).minute) == (21, 0)
+        moment = get_next_scheduled_time("30 2 * * *", use_local_timezone=is_local)
+    assert (moment.astimezone(UTC).hour, moment.astimezone(UTC).minute) == (21, 0)
 
 
 @pytest.mark.skipif(not IS_CRON, reason="this RQ has no cron expressions")

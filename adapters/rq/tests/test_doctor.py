@@ -61,9 +61,9 @@ def findings_of(worker: Any) -> list[Finding]:
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_trap_is_found_and_its_remedy_works(make: Make, trap: str) -> None:
     trapped, remedied, word = TRAPS[trap]
-    (found,) = [finding for finding in findings_of(make(**trapped)) if word in finding.what]
-    assert found.level == "warning"
-    assert found.remedy.endswith(".")
+    (reported,) = [finding for finding in findings_of(make(**trapped)) if word in finding.what]
+    assert reported.level == "warning"
+    assert reported.remedy.endswith(".")
     assert not [finding for finding in findings_of(make(**remedied)) if word in finding.what]
 
 

@@ -39,11 +39,11 @@ LOGIN = f"{login.__module__}.login"
 
 
 def spec(**changes: Any) -> ScheduleSpec:
-    held: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "key": "", "name": "", "kind": "interval", "expression": "60", "timezone": "", "task_name": LOGIN, "args": None,
         "kwargs": None, "queue": "", "priority": None, "is_enabled": True,
     }  # fmt: skip
-    return ScheduleSpec(**{**held, **changes})
+    return ScheduleSpec(**{**fields, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def redis(port: int) -> Iterator[Redis]:
 
 @pytest.fixture
 def ours() -> Iterator[RqScheduler]:
-    found = RqScheduler(RqState())
-    found.install()
-    yield found
-    found.uninstall()
+    scheduler = RqScheduler(RqState())
+    scheduler.install()
+    yield scheduler
+    scheduler.uninstall()
 
 
 @pytest.fixture
@@ -85,20 +85,20 @@ def test_every_kind_in_the_common_form(ours: RqScheduler, theirs: rq_scheduler.S
     theirs.cron("0 9 * * 1-5", login, kwargs={"user": "eve", "password": "hunter2"}, id="weekdays", description="Says good morning")
     theirs.cron("0 9 L * *", login, id="last")
     theirs.enqueue_at(at, login, "eve", "hunter2")
-    found = listed(ours)
-    three = found["three"]
+    entries = listed(ours)
+    three = entries["three"]
     assert (three.kind, three.expression, three.timezone, three.queue) == ("interval", "90", "", "slow")
     assert three.next_at == int(at.timestamp()) * 1_000_000
     assert json.loads(three.args) == ["eve", MASK], "masked by the name of the parameter"
     assert three.note == "It fires 3 more times."
-    weekdays = found["weekdays"]
+    weekdays = entries["weekdays"]
     assert (weekdays.kind, weekdays.expression, weekdays.timezone) == ("cron", "0 9 * * mon-fri", zone_of_host())
     assert weekdays.name == "Says good morning"
     assert json.loads(weekdays.kwargs)["password"] == MASK
-    assert (found["last"].kind, found["last"].expression) == ("other", "0 9 L * *")
-    once = next(entry for entry in found.values() if entry.kind == "once")
+    assert (entries["last"].kind, entries["last"].expression) == ("other", "0 9 L * *")
+    once = next(entry for entry in entries.values() if entry.kind == "once")
     assert (datetime.fromisoformat(once.expression), once.name) == (at, LOGIN)
-    assert not any("hunter2" in str(entry) for entry in found.values())
+    assert not any("hunter2" in str(entry) for entry in entries.values())
 
 
 def test_what_this_process_has_not_loaded_is_shown_without_its_arguments(ours: RqScheduler, theirs: rq_scheduler.Scheduler) -> None:

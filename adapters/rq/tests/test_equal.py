@@ -42,8 +42,8 @@ class Shop(Harness):
 
     def call(self, *command: str, is_watched: bool) -> str:
         environment = {name: value for name, value in self.environment().items() if is_watched or name != "Z4J_URL"}
-        said = {"capture_output": True, "text": True, "timeout": 60}
-        done: Any = subprocess.run([sys.executable, *command], env=environment, cwd=self.folder, check=False, **said)
+        options = {"capture_output": True, "text": True, "timeout": 60}
+        done: Any = subprocess.run([sys.executable, *command], env=environment, cwd=self.folder, check=False, **options)
         assert done.returncode == 0, done.stderr[-3000:]
         return str(done.stdout.strip())
 
@@ -89,8 +89,8 @@ def test_a_task_reads_the_same_of_its_job(shop: Shop, gateway: Gateway, kind: st
             seen[producer, worker] = shop.seen(task_id)
     wait_for(lambda: gateway.records(task_id), "the last one was watched")
     plain = seen.pop((False, False))
-    for pairing, found in seen.items():
-        assert found == plain, pairing
+    for pairing, reads in seen.items():
+        assert reads == plain, pairing
 
 
 @pytest.mark.parametrize("is_watched", [True, False], ids=["watched worker", "unwatched worker"])

@@ -57,7 +57,7 @@ CHANGING = re.compile(r"(?m)^\d\d:\d\d:\d\d +|\d+:\d+:\d+\.\d+|[0-9a-f]{32}|PID 
 class TestRq(ExampleContract):
     folder = EXAMPLES / "rq"
     worker = ("-m", "rq.cli", "worker", "-c", "app", "--url", "URL", "sums")
-    told = ("app.add", "sums", "5")
+    expected = ("app.add", "sums", "5")
     files: ClassVar[Mapping[str, str]] = {"documented_functions.py": FUNCTIONS, "documented.py": DOCUMENTED, "settings.py": "INSTALL\n"}
     install = "import z4j_rq; z4j_rq.install()"
 
@@ -66,13 +66,13 @@ class TestRq(ExampleContract):
         url = f"redis://127.0.0.1:{self.port}/0"
         worker = self.run(broker, folder, "-m", "rq.cli", "worker", "--burst", "-c", "settings", "--url", url, "default")
         with Redis(port=self.port) as connection:
-            kept = {job_id: what_is_kept(job_id, connection) for job_id in ("counted", "broken", "after", "unknown", "canceled")}
+            stored = {job_id: stored_fields(job_id, connection) for job_id in ("counted", "broken", "after", "unknown", "canceled")}
             keys = sorted(re.sub(r"[0-9a-f]{32}|[0-9a-f-]{36}", "…", key.decode()) for key in connection.keys("*"))
             connection.flushall()
         return {
             "producer": (made.returncode, made.stdout, made.stderr),
             "worker": (worker.returncode, *(CHANGING.sub("…", text.replace(str(folder), "")) for text in (worker.stdout, worker.stderr))),
-            "kept": kept,
+            "kept": stored,
             "keys": keys,
         }
 
@@ -82,7 +82,7 @@ class TestRq(ExampleContract):
         assert seen["worker"][1].count("breaking at dawn\n") == 2
 
 
-def what_is_kept(job_id: str, connection: Any) -> tuple[Any, ...]:
+def stored_fields(job_id: str, connection: Any) -> tuple[Any, ...]:
     """Status, result, the last line of the traceback, arguments, retries, and the application's own meta."""
     job = Job.fetch(job_id, connection=connection)
     result = job.latest_result()

@@ -40,15 +40,15 @@ def started(kind: type[RqScheduleHarness], folder: Path, gateway: Gateway, **own
 
 
 def link_of(gateway: Gateway) -> Link:
-    def found() -> list[Link]:
+    def links() -> list[Link]:
         return [link for link in gateway.open_links() if link.schedules]
 
-    return wait_for(found, "the scheduler lists its entries", seconds=30)[-1]
+    return wait_for(links, "the scheduler lists its entries", seconds=30)[-1]
 
 
 def spec(name: str, argument: str, **more: Any) -> dict[str, Any]:
-    wanted = {"kind": "interval", "expression": "1", "timezone": "", "task_name": name, "args": [argument], "kwargs": {}}
-    return {"key": "", "name": "evil", "queue": "", "is_enabled": True, **wanted, **more}
+    fields = {"kind": "interval", "expression": "1", "timezone": "", "task_name": name, "args": [argument], "kwargs": {}}
+    return {"key": "", "name": "evil", "queue": "", "is_enabled": True, **fields, **more}
 
 
 def ask(gateway: Gateway, action: str, engine: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -89,11 +89,11 @@ def test_a_name_that_a_schedule_of_the_server_runs_does_not_become_known(gateway
     harness = started(SchedulerHarness, tmp_path, gateway)
     try:
         proofs = {"rq": prove_name(KEY, "rq", "schedules_app.login")}
-        wanted = spec("schedules_app.login", "eve", kwargs={"password": "x"})
-        key = ask(gateway, "save_schedule", "rq_scheduler", {**wanted, "proofs": proofs})[1]["key"]
+        requested = spec("schedules_app.login", "eve", kwargs={"password": "x"})
+        key = ask(gateway, "save_schedule", "rq_scheduler", {**requested, "proofs": proofs})[1]["key"]
         wait_for(lambda: gateway.fires(key), "it fires")
         time.sleep(1.5)  # and its entries are listed again
-        status, facts = ask(gateway, "save_schedule", "rq_scheduler", wanted)
+        status, facts = ask(gateway, "save_schedule", "rq_scheduler", requested)
         assert (status, facts.get("check")) == ("refused", "task.unknown")
         job = Job.fetch(key, connection=Redis(port=harness.broker_port))
         assert job.meta == {"interval": 1}, "what the application reads of its job holds nothing of ours"

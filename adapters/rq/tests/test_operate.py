@@ -20,10 +20,10 @@ class OperateHarness(RqHarness):
     """One worker of two queues; a forking one takes one job at a time anyway."""
 
     def start_worker(self):  # type: ignore[no-untyped-def]
-        said = self.log("worker").count("Listening on")
+        count = self.log("worker").count("Listening on")
         command = [sys.executable, "-m", "rq.cli", "worker", "-c", "engine_app", "-w", self.kind, "--url", self.environment()["BROKER_URL"]]
         worker = self.start("worker", [*command, "--with-scheduler", self.queue, "other"], cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("Listening on") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("Listening on") > count, "the worker is ready", seconds=30)
         return worker
 
 

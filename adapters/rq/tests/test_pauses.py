@@ -63,8 +63,8 @@ def taken(queues: list[Queue]) -> Any:
 def test_a_worker_of_two_databases_goes_on_with_the_one_that_is_not_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Queues of one name in two Redis databases given to one look: only those that are not paused are asked, each in its own Redis."""
     holder = TwoDatabases(tmp_path, "")
-    holds = PausedQueues(tmp_path, "rq")
-    monkeypatch.setattr(worker_end, "own_holds", lambda engine: holds)
+    paused_queues = PausedQueues(tmp_path, "rq")
+    monkeypatch.setattr(worker_end, "paused_queues_of", lambda engine: paused_queues)
     try:
         holder.set_up()
         queues = [Queue("work", connection=Redis(port=holder.port, db=which)) for which in (0, 1)]
@@ -73,16 +73,16 @@ def test_a_worker_of_two_databases_goes_on_with_the_one_that_is_not_paused(tmp_p
         patches = Patches()
         pausing.connect(patches)
         try:
-            holds.hold("work", "0")
+            paused_queues.pause("work", "0")
             assert taken(queues[:1]) is None
-            found = taken(queues[1:])
-            assert found is not None
-            assert found[0].id == sent[1]
+            job_and_queue = taken(queues[1:])
+            assert job_and_queue is not None
+            assert job_and_queue[0].id == sent[1]
             assert len(queues[0]) == 1
-            holds.release("work", "0")
-            found = taken(queues[:1])
-            assert found is not None
-            assert found[0].id == sent[0]
+            paused_queues.resume("work", "0")
+            job_and_queue = taken(queues[:1])
+            assert job_and_queue is not None
+            assert job_and_queue[0].id == sent[0]
         finally:
             patches.restore()
             for queue in queues:

@@ -53,13 +53,13 @@ class Shop(Harness):
         return super().environment() | self.switches
 
     def start_worker(self, *options: str, command: str = "worker", count: int = 1) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("Listening on")
+        before = self.log("worker").count("Listening on")
         rq = [sys.executable, "-m", "rq.cli", command, "-c", "own_app", "--url", self.broker_url, *options, "work"]
         worker = self.start("worker", rq, cwd=self.folder)
 
         def is_ready() -> bool:
             assert worker.poll() is None, self.log("worker")[-3000:]
-            return self.log("worker").count("Listening on") >= said + count
+            return self.log("worker").count("Listening on") >= before + count
 
         wait_for(is_ready, "the worker is ready", seconds=30)
         return worker
@@ -80,14 +80,14 @@ class Scene:
     gateway: Gateway
     shop: Shop
 
-    def of(self, task_id: str, *kinds: str) -> list[Record]:
+    def records(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def one(self, task_id: str, kind: str, attempt: int = 0) -> Record:
-        return wait_for(lambda: [r for r in self.of(task_id, kind) if r.attempt == attempt], f"{kind} of {task_id}")[0]
+        return wait_for(lambda: [r for r in self.records(task_id, kind) if r.attempt == attempt], f"{kind} of {task_id}")[0]
 
     def end(self, task_id: str, attempt: int = 0) -> Record:
-        return wait_for(lambda: [r for r in self.of(task_id, *ENDS) if r.attempt == attempt], f"the end of {task_id}")[-1]
+        return wait_for(lambda: [r for r in self.records(task_id, *ENDS) if r.attempt == attempt], f"the end of {task_id}")[-1]
 
     def ends(self, task_id: str, attempt: int = 0) -> tuple[str, str]:
         """(kind, reason)."""
@@ -103,7 +103,7 @@ class Scene:
         key_id, blob = payload.rest["original"]
         params = {"task_id": task_id, "new_id": new_id, "name": payload.name, "queue": payload.queue, "original": blob, "key_id": key_id}
         asked = self.gateway.ask(wait_for(self.workers, "a worker")[-1], "retry_task", "rq", params)
-        return new_id, wait_for(lambda: [said for said in self.gateway.answers(asked) if said[0] != "accepted"], "an answer")[0][0]
+        return new_id, wait_for(lambda: [answer for answer in self.gateway.answers(asked) if answer[0] != "accepted"], "an answer")[0][0]
 
 
 @contextlib.contextmanager
@@ -142,9 +142,9 @@ def test_a_job_that_waits_for_another_is_told_when_it_is_sent(scene: Scene) -> N
     assert (sent.meta["reason"], sent.meta["depends_on"]) == ("blocked", [first])
     assert sent.at < scene.end(first).at
     assert scene.end(second).rest["result"] == '"then"'
-    assert {record.attempt for record in scene.of(second)} == {0}
-    assert [record.pid for record in scene.of(second, "enqueued")] == [sent.pid, scene.one(first, "started").pid]
-    assert "reason" not in scene.of(second, "enqueued")[1].meta
+    assert {record.attempt for record in scene.records(second)} == {0}
+    assert [record.pid for record in scene.records(second, "enqueued")] == [sent.pid, scene.one(first, "started").pid]
+    assert "reason" not in scene.records(second, "enqueued")[1].meta
 
 
 def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:
@@ -152,7 +152,7 @@ def test_many_jobs_at_once_are_all_told(scene: Scene) -> None:
     free, bound = scene.shop.say("many", first)
     assert scene.one(bound, "enqueued").at < scene.end(first).at
     assert [scene.end(task_id).rest["result"] for task_id in (free, bound)] == ['"many"', '"after"']
-    assert {record.attempt for record in scene.of(bound)} == {0}
+    assert {record.attempt for record in scene.records(bound)} == {0}
 
 
 def test_runs_of_rq_scheduler_are_numbered_one_by_one(scene: Scene) -> None:
@@ -160,23 +160,23 @@ def test_runs_of_rq_scheduler_are_numbered_one_by_one(scene: Scene) -> None:
     task_id = scene.shop.say("scheduled_runs", 3)
     for attempt in range(3):
         assert scene.one(task_id, "started", attempt).attempt == attempt
-    assert sorted({record.attempt for record in scene.of(task_id)}) == [0, 1, 2]
+    assert sorted({record.attempt for record in scene.records(task_id)}) == [0, 1, 2]
 
 
 def test_the_scheduler_s_process_enqueues_what_is_due(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", "later", delay_s=1)
     assert scene.one(task_id, "enqueued").rest["eta"] is not None
     assert scene.end(task_id).kind == "succeeded"
-    assert [record.rest["eta"] is None for record in scene.of(task_id, "enqueued")] == [False, True]
-    assert {record.attempt for record in scene.of(task_id)} == {0}
+    assert [record.rest["eta"] is None for record in scene.records(task_id, "enqueued")] == [False, True]
+    assert {record.attempt for record in scene.records(task_id)} == {0}
 
 
 @pytest.mark.skipif(not hasattr(rq, "Repeat"), reason="this RQ does not repeat")
 def test_every_run_of_a_repeated_job_is_an_attempt(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", "again", repeat={"times": 2, "interval": 0})
     assert [scene.ends(task_id, attempt) for attempt in (0, 1, 2)] == [("succeeded", "")] * 3
-    wait_for(lambda: scene.of(task_id, "payload"), "its arguments are told, by another process than its ends")
-    assert len(scene.of(task_id, "payload")) == 1
+    wait_for(lambda: scene.records(task_id, "payload"), "its arguments are told, by another process than its ends")
+    assert len(scene.records(task_id, "payload")) == 1
 
 
 @pytest.mark.skipif(not hasattr(rq.exceptions, "DuplicateJobError"), reason="this RQ knows no unique jobs")
@@ -186,7 +186,7 @@ def test_a_second_job_of_an_id_that_must_be_unique_is_not_told(scene: Scene) -> 
     assert scene.end(task_id).rest["result"] == "1"
     assert scene.shop.say("twice", task_id) == "DuplicateJobError"
     scene.end(scene.shop.send("succeed", "something later"))
-    assert len(scene.of(task_id, "enqueued")) == 1
+    assert len(scene.records(task_id, "enqueued")) == 1
 
 
 def test_a_pipeline_that_is_never_executed_has_sent_nothing(scene: Scene) -> None:
@@ -198,7 +198,7 @@ def test_a_pipeline_that_is_never_executed_has_sent_nothing(scene: Scene) -> Non
 @pytest.mark.skipif(RQ < (3, 0), reason="RQ 2 knows no rate limits")
 def test_jobs_held_back_by_a_rate_limit_are_told_when_they_are_sent(scene: Scene) -> None:
     made = scene.shop.say("limited", 3)
-    assert [len(wait_for(lambda task_id=task_id: scene.of(task_id, "enqueued"), "it is told")) for task_id in made] == [1, 1, 1]
+    assert [len(wait_for(lambda task_id=task_id: scene.records(task_id, "enqueued"), "it is told")) for task_id in made] == [1, 1, 1]
     assert [scene.ends(task_id) for task_id in made] == [("succeeded", "")] * 3
 
 
@@ -207,7 +207,7 @@ def test_a_queue_without_workers_runs_its_tasks_in_place(scene: Scene) -> None:
     assert scene.end(task_id).rest["result"] == '"here"'
     assert scene.one(task_id, "started").meta["eager"] is True
     assert scene.end(task_id).pid == scene.one(task_id, "enqueued").pid
-    assert not scene.of(task_id, "received")
+    assert not scene.records(task_id, "received")
     end = scene.end(bad)
     assert (end.kind, end.rest["error_type"], end.rest["error"]) == ("failed", "ValueError", "there")
 
@@ -235,7 +235,7 @@ def test_a_cancelled_job_never_ran(scene: Scene) -> None:
     task_id = scene.shop.send("succeed", 1, delay_s=60)
     assert scene.shop.say("cancel_twice", task_id)
     assert scene.ends(task_id) == ("cancelled", "revoked")
-    assert len(scene.of(task_id, "cancelled")) == 1
+    assert len(scene.records(task_id, "cancelled")) == 1
 
 
 def test_a_cancelled_job_can_be_put_back(scene: Scene) -> None:
@@ -257,7 +257,7 @@ def test_deleting_what_has_ended_is_no_end(scene: Scene) -> None:
     wait_for(lambda: Queue("work", connection=scene.shop.redis).finished_job_registry.get_job_ids().count(task_id), "RQ has kept it")
     scene.shop.say("operate", task_id, "delete")
     scene.end(scene.shop.send("succeed", "something later"))
-    assert not scene.of(task_id, "cancelled")
+    assert not scene.records(task_id, "cancelled")
 
 
 def test_a_requeued_job_is_at_its_next_attempt(scene: Scene) -> None:
@@ -266,8 +266,10 @@ def test_a_requeued_job_is_at_its_next_attempt(scene: Scene) -> None:
     wait_for(lambda: Queue("work", connection=scene.shop.redis).failed_job_registry.get_job_ids().count(task_id), "RQ has kept it")
     scene.shop.say("operate", task_id, "requeue")
     assert scene.ends(task_id, 1) == ("failed", "")
-    told = ("enqueued", "received", "started", "failed")  # by processes of their own: what each tells may come later than the end
-    wait_for(lambda: sorted(record.attempt for record in scene.of(task_id, *told)) == [0, 0, 0, 0, 1, 1, 1, 1], "all of both attempts")
+    kinds = ("enqueued", "received", "started", "failed")  # by processes of their own: what each tells may come later than the end
+    wait_for(
+        lambda: sorted(record.attempt for record in scene.records(task_id, *kinds)) == [0, 0, 0, 0, 1, 1, 1, 1], "all of both attempts"
+    )
 
 
 def test_rq_s_own_stop_command_is_told(scene: Scene) -> None:
@@ -284,7 +286,7 @@ def test_a_job_whose_ttl_was_over_has_expired(fresh: Scene) -> None:
     fresh.shop.start_worker()
     end = fresh.end(task_id)
     assert (end.kind, end.queue) == ("expired", "work")
-    assert not fresh.of(task_id, "received")
+    assert not fresh.records(task_id, "received")
 
 
 # -- jobs of strangers ---------------------------------------------------------------------------------------------------
@@ -403,12 +405,12 @@ def test_every_worker_of_a_pool_is_a_worker(fresh: Scene) -> None:
 
 
 def test_an_old_rq_is_left_alone_with_one_line(fresh: Scene) -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", "import rq.version as v; v.VERSION = '1.16.2'; import z4j_rq; z4j_rq.install(); z4j_rq.install()"],
         env=fresh.shop.environment() | {"Z4J_LOG": "stderr"}, capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
-    assert "RQ 1.16" in said.stderr
-    assert said.stderr.count("\n") <= 2
+    assert "RQ 1.16" in done.stderr
+    assert done.stderr.count("\n") <= 2
     assert not fresh.shop.spool.exists()
 
 
@@ -419,4 +421,4 @@ def test_what_is_uninstalled_tells_nothing_more(fresh: Scene) -> None:
     silent = fresh.shop.send("succeed", 2)
     fresh.shop.start_worker()
     assert fresh.end(silent).kind == "succeeded"
-    assert not fresh.of(silent, "enqueued")
+    assert not fresh.records(silent, "enqueued")

@@ -59,9 +59,9 @@ class SchedulerHarness(RqScheduleHarness):
         return [sys.executable, HERE / "schedules_app.py", self.pace]
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        said = self.log("scheduler").count("Registering birth")
+        count = self.log("scheduler").count("Registering birth")
         started = self.start("scheduler", self.command(), cwd=self.folder)
-        wait_for(lambda: self.log("scheduler").count("Registering birth") > said, "the scheduler is up", seconds=30)
+        wait_for(lambda: self.log("scheduler").count("Registering birth") > count, "the scheduler is up", seconds=30)
         return started
 
 
@@ -74,10 +74,10 @@ class CronHarness(RqScheduleHarness):
     nightly_key = "schedules_app.succeed"
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        said = self.starts()
+        count = self.starts()
         command = [sys.executable, "-m", "rq.cli", "cron", "cron_app", "--url", self.broker]
         started = self.start("scheduler", command, cwd=self.folder)
-        wait_for(lambda: self.starts() > said, "the scheduler is up", seconds=30)
+        wait_for(lambda: self.starts() > count, "the scheduler is up", seconds=30)
         return started
 
     def starts(self) -> int:
@@ -96,8 +96,8 @@ class TestRqScheduler(ScheduleContract):
     harness_class = SchedulerHarness
 
     def test_its_tick_is_the_commands_own(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        told = self.told(gateway, running)
-        assert (told["tick_us"], told["store"], told["is_firing"]) == (1_000_000, "redis", True)
+        latest = self.latest_list(gateway, running)
+        assert (latest["tick_us"], latest["store"], latest["is_firing"]) == (1_000_000, "redis", True)
 
     def test_a_scheduler_that_breaks_tells_of_what(self, alone: SchedulerHarness, own_gateway: Gateway) -> None:
         """rq-scheduler ends with the exception, as it does without us."""
@@ -110,15 +110,15 @@ class TestRqScheduler(ScheduleContract):
     def test_an_application_lists_and_changes_without_firing(self, alone: SchedulerHarness, own_gateway: Gateway) -> None:
         alone.start("shop", [sys.executable, HERE / "schedules_app.py", "shop"], cwd=alone.folder)
 
-        def told() -> list[dict[str, Any]]:
-            return [of for link in own_gateway.open_links() for of in link.schedules if of["scheduler"] == "rq_scheduler"]
+        def lists() -> list[dict[str, Any]]:
+            return [each for link in own_gateway.open_links() for each in link.schedules if each["scheduler"] == "rq_scheduler"]
 
-        wait_for(told, "its entries are told", seconds=CHANGE_S)
-        assert told()[-1]["is_firing"] is False
-        assert {entry["key"] for entry in told()[-1]["entries"]} == {"every", "nightly", "yearly"}
+        wait_for(lists, "its entries are told", seconds=CHANGE_S)
+        assert lists()[-1]["is_firing"] is False
+        assert {entry["key"] for entry in lists()[-1]["entries"]} == {"every", "nightly", "yearly"}
         id = own_gateway.ask(own_gateway.open_links()[-1], "disable_schedule", "rq_scheduler", {"key": "yearly"})
-        wait_for(lambda: [of for of in own_gateway.answers(id) if of[0] == "done"], "it is done", seconds=CHANGE_S)
-        wait_for(lambda: [of for of in told()[-1]["entries"] if not of["is_enabled"]], "it is listed as off", seconds=CHANGE_S)
+        wait_for(lambda: [each for each in own_gateway.answers(id) if each[0] == "done"], "it is done", seconds=CHANGE_S)
+        wait_for(lambda: [each for each in lists()[-1]["entries"] if not each["is_enabled"]], "it is listed as off", seconds=CHANGE_S)
 
 
 class TestRqSchedulersOwnCommand(TestRqScheduler):
@@ -135,7 +135,7 @@ class TestRqCron(ScheduleContract):
         last, login = (self.listed(gateway, running, key) for key in ("schedules_app.succeed#2", "schedules_app.login"))
         assert (last["kind"], last["expression"], last["timezone"]) == ("other", "0 0 L * *", "UTC")
         assert json.loads(login["args"]) == ["eve", MASK]
-        assert "hunter2" not in str(self.told(gateway, running))
+        assert "hunter2" not in str(self.latest_list(gateway, running))
 
     def test_a_long_sleep_ends_with_a_change_and_with_a_signal(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:
         process = alone.start_scheduler()

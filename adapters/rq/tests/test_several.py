@@ -110,11 +110,11 @@ def test_what_a_deferred_job_waits_for_is_said(two: Two, end: str, word: str) ->
         first.delete()
     elif end:
         first.set_status(JobStatus(end))
-    told = view.lookup_task(second.id)
-    assert told["state"] == "queued"
-    assert word in told["engine_state"]
-    assert ("will not run unless" in told["engine_state"]) == bool(end)
-    assert first.id in told["engine_state"]
+    answer = view.lookup_task(second.id)
+    assert answer["state"] == "queued"
+    assert word in answer["engine_state"]
+    assert ("will not run unless" in answer["engine_state"]) == bool(end)
+    assert first.id in answer["engine_state"]
     for action, *given in ((view.move_task, "work"), (view.prioritise_task, "next")):
         with pytest.raises(Refused, match=word):
             action(second.id, *given)
@@ -232,7 +232,7 @@ def test_two_workers_in_threads_are_both_seen(holder: Harness, gateway: Gateway)
 
 
 def test_it_can_be_stopped_and_installed_again_beside_another_library(holder: Harness, gateway: Gateway) -> None:
-    silent, told = run(holder, AGAIN, url=gateway.url)
-    wait_for(lambda: gateway.records(told), "it is reported")
-    assert len([record for record in gateway.records(told) if record.kind == "enqueued"]) == 1
+    silent, task_id = run(holder, AGAIN, url=gateway.url)
+    wait_for(lambda: gateway.records(task_id), "it is reported")
+    assert len([record for record in gateway.records(task_id) if record.kind == "enqueued"]) == 1
     assert gateway.records(silent) == []

@@ -67,7 +67,7 @@ if __name__ == "__main__":
 class TestTaskiq(ExampleContract):
     folder = EXAMPLES / "taskiq"
     worker = ("-m", "taskiq", "worker", "app:broker", "--workers", "1")
-    told = ("app:add", "taskiq", "5")
+    expected = ("app:add", "taskiq", "5")
     files: ClassVar[Mapping[str, str]] = {"documented.py": DOCUMENTED}
     install = "import z4j_taskiq; z4j_taskiq.install(broker)"
 

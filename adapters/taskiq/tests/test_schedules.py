@@ -96,7 +96,7 @@ class TestItsOwn(Own):
     NAME: ClassVar[str] = "taskiq_scheduler"
 
     def test_what_labels_say_is_read_as_pycron_reads_it(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        more = [of for of in self.told(gateway, running)["entries"] if of["task_name"] == "more"]
+        more = [of for of in self.latest_list(gateway, running)["entries"] if of["task_name"] == "more"]
         said = {(of["kind"], of["expression"], of["timezone"]) for of in more}
         assert said == {
             ("cron", "0 12 * * mon", "UTC"),
@@ -121,7 +121,7 @@ class TestItsOwn(Own):
 
     def test_labels_without_an_id_have_the_same_key_after_a_restart(self, alone: BothHarness, own_gateway: Gateway) -> None:
         def keys() -> set[str]:
-            return {of["key"] for of in self.told(own_gateway, alone)["entries"] if of["is_code"]}
+            return {of["key"] for of in self.latest_list(own_gateway, alone)["entries"] if of["is_code"]}
 
         process = alone.start_scheduler()
         before = keys()
@@ -139,7 +139,7 @@ class TestItsOwn(Own):
         assert self.entry(gateway, running, "retry") is None
 
     def test_each_entry_is_changed_where_it_lies(self, gateway: Gateway, running: BothHarness) -> None:
-        told = self.told(gateway, running)
+        told = self.latest_list(gateway, running)
         assert (told["store"], told["can_create"], told["timezone"]) == ("redis", True, "UTC")
         for action in ("disable_schedule", "delete_schedule"):
             status, facts = self.ask(gateway, running, action, key="nightly")

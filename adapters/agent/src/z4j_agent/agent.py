@@ -138,11 +138,11 @@ class Agent:
         the broker that the original belongs to, where the engine can have several.
         """
         text, is_masked = shown
-        held, state = None, missing
+        closed, state = None, missing
         if original is not None:
             server = self.fingerprints.get(broker, "") if broker else ""
             binding = originals.Binding(engine, task_id, self.settings.environment, name, queue, broker, server)
-            held, state = originals.close_original(original, binding, is_masked=is_masked or is_secret, key=self.settings.seal_key)
+            closed, state = originals.close_original(original, binding, is_masked=is_masked or is_secret, key=self.settings.seal_key)
         return records.payload(
             engine,
             task_id,
@@ -154,7 +154,7 @@ class Agent:
             rank=rank,
             args=text,
             is_masked=is_masked,
-            original=held,
+            original=closed,
             original_state=state,
             broker=broker,
         )

@@ -178,7 +178,7 @@ def find_release(start: Path | None = None) -> str:
     """
     try:
         here = (start or Path.cwd()).resolve()
-        git = next((place / ".git" for place in (here, *here.parents) if (place / ".git").exists()), None)
+        git = next((folder / ".git" for folder in (here, *here.parents) if (folder / ".git").exists()), None)
         if git is None:
             return ""
         if git.is_file():  # a worktree or submodule: "gitdir: <folder>"
@@ -195,9 +195,9 @@ def _read_ref(git: Path, ref: str) -> str:
     """The commit a branch names, in a loose or in a packed ref; "" when there is none yet."""
     common = git / "commondir"
     home = (git / common.read_text("utf-8").strip()).resolve() if common.exists() else git
-    for place in (git / ref, home / ref):
-        if place.is_file():
-            return place.read_text("utf-8").strip()
+    for path in (git / ref, home / ref):
+        if path.is_file():
+            return path.read_text("utf-8").strip()
     packed = home / "packed-refs"
     lines = packed.read_text("utf-8").splitlines() if packed.exists() else []
     return next((line.partition(" ")[0] for line in lines if line.endswith(f" {ref}")), "")

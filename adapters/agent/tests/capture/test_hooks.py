@@ -108,7 +108,7 @@ def test_install(tmp_path: Path) -> None:
 
     assert hooks.install("Shop", lambda: "2.0", (2, 0), Shop, {}) is None  # z4j is off
     assert hooks.install("Shop", broken, (2, 0), Shop, {"url": URL}) is None
-    assert faults.by_place["install"] == (1, "LookupError")
+    assert faults.by_operation["install"] == (1, "LookupError")
     adapter = hooks.install("Shop", lambda: "2.0rc1", (2, 0), Shop, {"url": URL, "spool": tmp_path})
     assert isinstance(adapter, Shop)
     agent = z4j_agent.current()
@@ -186,19 +186,19 @@ def test_the_agents_thread_does_not_use_a_sleep_that_the_host_has_replaced(gatew
     gateway.stop()
     sleep(1.0)
     assert gateway.hellos
-    assert [of for of in called if not of.startswith("MainThread ")] == [], "the end of the test's own server sleeps, too"
+    assert [call for call in called if not call.startswith("MainThread ")] == [], "the end of the test's own server sleeps, too"
 
 
 def test_a_fire_is_reported_as_it_came_out(tmp_path: Path) -> None:
     hooks.report_fire("arq_cron", "nightly", 5)  # without an agent nothing happens
     agent = z4j_agent.start(url="z4j://t@127.0.0.1:9", spool=tmp_path)
     assert agent is not None
-    told: list[tuple[Any, ...]] = []
-    agent.fired = lambda *of, **more: told.append((*of, more))  # type: ignore[method-assign]
+    reported: list[tuple[Any, ...]] = []
+    agent.fired = lambda *args, **more: reported.append((*args, more))  # type: ignore[method-assign]
     hooks.report_fire("arq_cron", "nightly", 5, "id-1")
     hooks.report_fire("arq_cron", "nightly", None, error=ValueError("no pw=hunter2hunter2"))
     hooks.report_fire("arq_cron", "nightly", 5, outcome="skipped", why="it was cancelled")
-    assert told == [
+    assert reported == [
         ("arq_cron", "nightly", 5, {"task_id": "id-1", "outcome": "sent", "error": ""}),
         ("arq_cron", "nightly", None, {"outcome": "failed", "error": "ValueError: no pw=•••"}),
         ("arq_cron", "nightly", 5, {"task_id": "", "outcome": "skipped", "error": "it was cancelled"}),

@@ -33,21 +33,21 @@ OTHER = SealKey.parse(base64.urlsafe_b64encode(bytes(range(32))).decode())
 OF = Binding("e", "t", "production", "mail.send", "mail", "main")
 
 
-def closed(data: dict[str, Any], of: Binding = OF, *, is_masked: bool, key: SealKey = KEY) -> bytes:
-    held, state = close_original(data, of, is_masked=is_masked, key=key)
+def closed(data: dict[str, Any], binding: Binding = OF, *, is_masked: bool, key: SealKey = KEY) -> bytes:
+    sealed, state = close_original(data, binding, is_masked=is_masked, key=key)
     assert state == ("sealed" if is_masked else "plain")
-    assert held is not None
-    assert held[0] == key.key_id
-    return held[1]
+    assert sealed is not None
+    assert sealed[0] == key.key_id
+    return sealed[1]
 
 
-def opened(blob: bytes, of: Binding = OF, keys: tuple[SealKey, ...] = (KEY,), key_id: str | None = None) -> Opened:
-    return open_original(blob, of.engine, of.task_id, of.environment, key_id=key_id, keys=keys)
+def opened(blob: bytes, binding: Binding = OF, keys: tuple[SealKey, ...] = (KEY,), key_id: str | None = None) -> Opened:
+    return open_original(blob, binding.engine, binding.task_id, binding.environment, key_id=key_id, keys=keys)
 
 
-def refused(blob: bytes, of: Binding = OF, keys: tuple[SealKey, ...] = (KEY,)) -> str:
+def refused(blob: bytes, binding: Binding = OF, keys: tuple[SealKey, ...] = (KEY,)) -> str:
     with pytest.raises(CannotOpen) as error:
-        opened(blob, of, keys)
+        opened(blob, binding, keys)
     return error.value.check
 
 
@@ -73,12 +73,12 @@ def test_it_belongs_to_one_task_environment_and_key(is_masked: bool) -> None:
 @given(st.booleans(), st.data())
 def test_no_byte_can_be_changed(is_masked: bool, data: st.DataObject) -> None:
     blob = bytearray(closed({"body": "x" * 300}, is_masked=is_masked))
-    place, bit = data.draw(st.integers(0, len(blob) - 1)), data.draw(st.integers(0, 7))
-    blob[place] ^= 1 << bit
+    position, bit = data.draw(st.integers(0, len(blob) - 1)), data.draw(st.integers(0, 7))
+    blob[position] ^= 1 << bit
     with pytest.raises(CannotOpen):
         opened(bytes(blob))
     with pytest.raises(CannotOpen):
-        opened(bytes(blob[:place]))
+        opened(bytes(blob[:position]))
 
 
 def test_a_plain_original_is_no_seal_and_a_seal_is_not_read_as_plain() -> None:

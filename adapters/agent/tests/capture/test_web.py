@@ -61,7 +61,7 @@ def test_a_misspelt_setting_is_named(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_settings_that_are_none_are_a_fault_and_no_exception() -> None:
     web.configure(5)  # type: ignore[arg-type]
-    assert faults.by_place["the framework's settings"] == (1, "AttributeError")
+    assert faults.by_operation["the framework's settings"] == (1, "AttributeError")
 
 
 # -- the route ---------------------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def test_a_route_that_cannot_be_read_is_none() -> None:
         return hooks.route()
 
     assert contextvars.copy_context().run(served) == ""
-    assert faults.by_place["reading the web route"] == (1, "LookupError")
+    assert faults.by_operation["reading the web route"] == (1, "LookupError")
 
 
 # -- serving -----------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_import_alone_does_not_connect_and_the_first_request_does(gateway: Any, 
     assert [hello["pid"] for hello in gateway.hellos] == [os.getpid()]
     web.stopped()
     assert not agent.is_connected_process
-    until(lambda: gateway.said("goodbye"))
+    until(lambda: gateway.frames_of("goodbye"))
 
 
 def test_two_first_requests_at_once_make_one_connection(gateway: Any, tmp_path: Path, until: Any) -> None:

@@ -152,8 +152,8 @@ def test_a_torn_line_of_the_ledger_says_nothing_of_the_next_command(tmp_path: Pa
     (tmp_path / "commands.ledger").write_text("whole accepted\nwhole done\ntorn accep")
     ledger = Ledger(tmp_path)
     ledger.write("next", "accepted")
-    for of in (ledger, Ledger(tmp_path)):
-        assert [of.status(name) for name in ("whole", "torn", "next")] == ["done", None, "accepted"]
+    for opened in (ledger, Ledger(tmp_path)):
+        assert [opened.status(name) for name in ("whole", "torn", "next")] == ["done", None, "accepted"]
 
 
 def test_a_ledger_that_cannot_be_read_stops_the_command(tmp_path: Path) -> None:
@@ -176,16 +176,16 @@ def test_ledger_in_memory_and_shortened(tmp_path: Path) -> None:
 
 def test_retry_opens_the_sealed_original(commands: Commands, fake: Fake, answers: list[list[Any]], make_settings: Make) -> None:
     key = make_settings().seal_key
-    held, state = close_original({"body": "secret"}, Binding("fake", "t", "production", "f", "q"), is_masked=True, key=key)
+    closed, state = close_original({"body": "secret"}, Binding("fake", "t", "production", "f", "q"), is_masked=True, key=key)
     assert state == "sealed"
-    assert held is not None
-    assert b"secret" not in held[1]
-    blob = base64.b64encode(held[1]).decode()
-    commands.handle(ask("retry_task", original=blob, key_id=held[0], new_id=NEW, name="f", queue="q"), 1)
+    assert closed is not None
+    assert b"secret" not in closed[1]
+    blob = base64.b64encode(closed[1]).decode()
+    commands.handle(ask("retry_task", original=blob, key_id=closed[0], new_id=NEW, name="f", queue="q"), 1)
     assert answers[-1][4] == {"task_id": NEW, "queue": "q"}
     assert fake.did == [(Original("t", "f", "q", {"body": "secret"}), NEW)]
     commands.handle(ask("retry_task", id="c2", original="%%%", new_id=NEW), 1)
-    other = base64.b64encode(held[1][:2] + b"odd!" + held[1][6:]).decode()
+    other = base64.b64encode(closed[1][:2] + b"odd!" + closed[1][6:]).decode()
     commands.handle(ask("retry_task", id="c3", original=other, new_id=NEW), 1)
     assert [answer[3] for answer in answers if answer[1] in ("c2", "c3") and answer[3] != "accepted"] == ["refused", "refused"]
     assert "Z4J_SEAL_KEYS" in answers[-1][4]["error"]

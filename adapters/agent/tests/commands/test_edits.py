@@ -86,8 +86,8 @@ DAY, AT, ID = date(2026, 1, 31), datetime(2026, 1, 31, 9, 30, tzinfo=UTC), UUID(
 ])  # fmt: skip
 def test_a_value_keeps_its_type(old: Any, typed: Any, new: Any) -> None:
     assert is_editable((old,))
-    (found,), _ = apply_edit([old], {}, {"args": {"0": typed}})
-    assert (found, type(found)) == (new, type(new))
+    (edited,), _ = apply_edit([old], {}, {"args": {"0": typed}})
+    assert (edited, type(edited)) == (new, type(new))
     _, named = apply_edit([], {"a": old}, {"kwargs": {"a": typed}})
     assert named == {"a": new}
 

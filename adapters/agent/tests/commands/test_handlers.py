@@ -21,7 +21,7 @@ NEW = "0b6ad4b5-57a4-4b76-9d0b-6f2f5ae2f3c1"
 Make = Callable[..., Settings]
 
 
-class Telling(Adapter):
+class Recording(Adapter):
     """Says what it was asked."""
 
     engine: ClassVar[str] = "fake"
@@ -35,55 +35,55 @@ class Telling(Adapter):
     def knows_queue(self, queue: str) -> bool:
         return queue in ("mail", "bulk")
 
-    def _told(self, *asked: Any) -> dict[str, Any]:
+    def _record(self, *asked: Any) -> dict[str, Any]:
         self.asked.append(asked)
         return {"asked": asked[0]}
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        return self._told("retry", original, new_id)
+        return self._record("retry", original, new_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
         return list(original.data["args"]), {"password": "hunter2"}
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        return self._told("edit", original, args, kwargs, new_id)
+        return self._record("edit", original, args, kwargs, new_id)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        return self._told("restore", original, new_id, eta_at, priority)
+        return self._record("restore", original, new_id, eta_at, priority)
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        return self._told("run", name, args, kwargs, new_id, queue)
+        return self._record("run", name, args, kwargs, new_id, queue)
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        return self._told("move", task_id, queue)
+        return self._record("move", task_id, queue)
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        return self._told("prioritise", task_id, level)
+        return self._record("prioritise", task_id, level)
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
-        self._told("peek", queue, place, limit)
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
+        self._record("peek", queue, section, limit)
         return [WaitingTask("t", "mail.send", due_at=5)]
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
-        return self._told("purge", queue, place)
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
+        return self._record("purge", queue, section)
 
     def resize_worker(self, by: int) -> dict[str, Any]:
-        return self._told("resize", by)
+        return self._record("resize", by)
 
     def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
-        return self._told("limit", name, rate, soft_s, hard_s)
+        return self._record("limit", name, rate, soft_s, hard_s)
 
 
 Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def adapter() -> Telling:
-    return Telling()
+def adapter() -> Recording:
+    return Recording()
 
 
 @pytest.fixture
-def ask(make_settings: Make, adapter: Telling) -> Ask:
+def ask(make_settings: Make, adapter: Recording) -> Ask:
     """Carries out a command of a server; `options` of the owner's settings may be given as `owner`."""
 
     def execute(action: str, *, owner: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
@@ -94,18 +94,18 @@ def ask(make_settings: Make, adapter: Telling) -> Ask:
 
 
 @pytest.fixture
-def kept(make_settings: Make) -> dict[str, Any]:
+def original_params(make_settings: Make) -> dict[str, Any]:
     """The parameters that carry the original of task t1, as a server sends them."""
     binding = Binding("fake", "t1", "production", "mail.send", "mail")
-    held, _ = close_original({"args": ["a"]}, binding, is_masked=True, key=make_settings().seal_key)
-    assert held is not None
-    return {"task_id": "t1", "original": base64.b64encode(held[1]).decode(), "key_id": held[0]}
+    closed, _ = close_original({"args": ["a"]}, binding, is_masked=True, key=make_settings().seal_key)
+    assert closed is not None
+    return {"task_id": "t1", "original": base64.b64encode(closed[1]).decode(), "key_id": closed[0]}
 
 
 ORIGINAL = Original("t1", "mail.send", "mail", {"args": ["a"]})
 
 
-@pytest.mark.parametrize(("action", "params", "told"), [
+@pytest.mark.parametrize(("action", "params", "call"), [
     ("retry_task", {"new_id": NEW}, ("retry", ORIGINAL, NEW)),
     ("edit_task", {"new_id": NEW, "edit": {"args": {"0": "b"}, "kwargs": {"password": "•••"}}},
      ("edit", ORIGINAL, ["b"], {"password": "hunter2"}, NEW)),
@@ -126,11 +126,11 @@ ORIGINAL = Original("t1", "mail.send", "mail", {"args": ["a"]})
     ("limit_name", {"name": "mail.send", "soft_s": 1.5, "hard_s": 2}, ("limit", "mail.send", None, 1.5, 2)),
 ])  # fmt: skip
 def test_a_command_is_the_call_that_was_meant(
-    ask: Ask, adapter: Telling, kept: dict[str, Any], action: str, params: dict[str, Any], told: tuple[Any, ...]
+    ask: Ask, adapter: Recording, original_params: dict[str, Any], action: str, params: dict[str, Any], call: tuple[Any, ...]
 ) -> None:
-    of = kept if action in WITH_ORIGINAL else {}
-    assert ask(action, **of, **params) == {"asked": told[0]}
-    assert adapter.asked == [told]
+    original = original_params if action in WITH_ORIGINAL else {}
+    assert ask(action, **original, **params) == {"asked": call[0]}
+    assert adapter.asked == [call]
 
 
 WITH_ORIGINAL = ("retry_task", "edit_task", "restore_task")
@@ -158,16 +158,16 @@ WITH_ORIGINAL = ("retry_task", "edit_task", "restore_task")
     ("retry_task", {"new_id": NEW, "move_to": "elsewhere"}, "queue.unknown"),
 ])  # fmt: skip
 def test_what_the_application_did_not_make_or_register_is_refused(
-    ask: Ask, adapter: Telling, kept: dict[str, Any], action: str, params: dict[str, Any], check: str
+    ask: Ask, adapter: Recording, original_params: dict[str, Any], action: str, params: dict[str, Any], check: str
 ) -> None:
-    of = kept if action in WITH_ORIGINAL else {}
+    original = original_params if action in WITH_ORIGINAL else {}
     with pytest.raises(Refused) as refused:
-        ask(action, **{**of, **params})
+        ask(action, **{**original, **params})
     assert refused.value.check == check
     assert adapter.asked == []
 
 
-def test_a_name_that_another_agent_of_the_application_proved_may_run(ask: Ask, adapter: Telling, make_settings: Make) -> None:
+def test_a_name_that_another_agent_of_the_application_proved_may_run(ask: Ask, adapter: Recording, make_settings: Make) -> None:
     key = make_settings().seal_key
     assert key is not None
     ask("run_task", name="report", new_id=NEW, proofs={"fake": prove_name(key, "fake", "report")})
@@ -177,7 +177,7 @@ def test_a_name_that_another_agent_of_the_application_proved_may_run(ask: Ask, a
             ask("run_task", name=name, new_id=NEW, proofs={"fake": prove_name(key, engine, "report")})
 
 
-def test_a_queue_that_another_agent_of_the_application_proved_is_used(ask: Ask, adapter: Telling, make_settings: Make) -> None:
+def test_a_queue_that_another_agent_of_the_application_proved_is_used(ask: Ask, adapter: Recording, make_settings: Make) -> None:
     key = make_settings().seal_key
     assert key is not None
     ask("move_task", task_id="t", queue="reports", queue_proof=prove_name(key, queue_of("fake"), "reports"))
@@ -187,24 +187,24 @@ def test_a_queue_that_another_agent_of_the_application_proved_is_used(ask: Ask, 
             ask("move_task", task_id="t", queue="reports", queue_proof=proof)
 
 
-def test_a_task_that_was_moved_runs_again_where_it_was_moved_to(ask: Ask, adapter: Telling, kept: dict[str, Any]) -> None:
-    ask("retry_task", **kept, new_id=NEW, move_to="bulk")
+def test_a_task_that_was_moved_runs_again_where_it_was_moved_to(ask: Ask, adapter: Recording, original_params: dict[str, Any]) -> None:
+    ask("retry_task", **original_params, new_id=NEW, move_to="bulk")
     assert adapter.asked == [("retry", Original("t1", "mail.send", "bulk", {"args": ["a"]}), NEW)]
     with pytest.raises(Refused) as refused:
-        ask("retry_task", owner={"denied": ("move_task",)}, **kept, new_id=NEW, move_to="bulk")
+        ask("retry_task", owner={"denied": ("move_task",)}, **original_params, new_id=NEW, move_to="bulk")
     assert refused.value.check == "owner.denied"
 
 
-def test_the_original_of_another_environment_is_refused(ask: Ask, adapter: Telling, kept: dict[str, Any]) -> None:
+def test_the_original_of_another_environment_is_refused(ask: Ask, adapter: Recording, original_params: dict[str, Any]) -> None:
     with pytest.raises(CannotOpen) as refused:
-        ask("retry_task", owner={"environment": "staging"}, **kept, new_id=NEW)
+        ask("retry_task", owner={"environment": "staging"}, **original_params, new_id=NEW)
     assert refused.value.check == "original.altered"
 
 
-@pytest.mark.parametrize(("limit", "told"), [(None, 50), (3, 3), (-1, 1), (10_000, MAX_PEEK)])
-def test_what_is_shown_is_bounded_and_json(ask: Ask, adapter: Telling, limit: int | None, told: int) -> None:
+@pytest.mark.parametrize(("limit", "expected"), [(None, 50), (3, 3), (-1, 1), (10_000, MAX_PEEK)])
+def test_what_is_shown_is_bounded_and_json(ask: Ask, adapter: Recording, limit: int | None, expected: int) -> None:
     answer = ask("peek_queue", queue="mail", place="delayed", limit=limit)
-    assert adapter.asked == [("peek", "mail", "delayed", told)]
+    assert adapter.asked == [("peek", "mail", "delayed", expected)]
     assert json.loads(json.dumps(answer))["tasks"][0] == {
         "task_id": "t", "name": "mail.send", "args": "", "enqueued_at": None, "due_at": 5, "priority": None
     }  # fmt: skip
@@ -223,11 +223,11 @@ def test_what_is_shown_is_bounded_and_json(ask: Ask, adapter: Telling, limit: in
     ("edit_task", {"new_id": NEW, "edit": {"args": {"9": "b"}}}, "position 10"),
 ])  # fmt: skip
 def test_what_is_not_well_formed_is_refused(
-    ask: Ask, adapter: Telling, kept: dict[str, Any], action: str, params: dict[str, Any], words: str
+    ask: Ask, adapter: Recording, original_params: dict[str, Any], action: str, params: dict[str, Any], words: str
 ) -> None:
-    of = kept if action in WITH_ORIGINAL else {}
+    original = original_params if action in WITH_ORIGINAL else {}
     with pytest.raises(Refused, match=words):
-        ask(action, **of, **params)
+        ask(action, **original, **params)
     assert adapter.asked == []
 
 
@@ -249,10 +249,10 @@ class Plain(Adapter):
         return True
 
 
-def test_every_action_has_its_call_and_an_adapter_that_cannot_says_so(make_settings: Make, kept: dict[str, Any]) -> None:
+def test_every_action_has_its_call_and_an_adapter_that_cannot_says_so(make_settings: Make, original_params: dict[str, Any]) -> None:
     assert HANDLERS.keys() == ACTION_LEVEL.keys()
     params = {"task_id": "t1", "name": "mail.send", "queue": "mail", "new_id": NEW, "args": [], "kwargs": {}}
     for action, execute in HANDLERS.items():
-        of = kept if action in WITH_ORIGINAL else {}
+        original = original_params if action in WITH_ORIGINAL else {}
         with pytest.raises(Unsupported):
-            execute(CommandParams(Command("c1", action, "fake", 100, {**params, **of}), Plain(), make_settings(allow="all")))
+            execute(CommandParams(Command("c1", action, "fake", 100, {**params, **original}), Plain(), make_settings(allow="all")))

@@ -20,7 +20,7 @@ class Written:
     """Notes the order of what is written and removed."""
 
     def __init__(self, agent: Agent, monkeypatch: pytest.MonkeyPatch, room: int = 1000) -> None:
-        self.agent, self.said, self.room = agent, list[str](), room
+        self.agent, self.log, self.room = agent, list[str](), room
         monkeypatch.setattr(agent, "append", self.append)
 
     def append(self, record: bytes) -> bool:
@@ -28,12 +28,12 @@ class Written:
         if not self.room:
             return False
         self.room -= 1
-        self.said.append(f"{parts[0]} {parts[2]}")
+        self.log.append(f"{parts[0]} {parts[2]}")
         return True
 
     def entry(self, task_id: str, *, is_there: bool = True, is_known: bool = True) -> Entry:
         def take() -> bool:
-            self.said.append(f"take {task_id}")
+            self.log.append(f"take {task_id}")
             return is_there
 
         def payload() -> bytes:
@@ -50,7 +50,7 @@ def agent(make_settings: Callable[..., Settings]) -> Agent:
 def test_what_is_told_of_a_task_is_written_before_it_is_removed(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written(agent, monkeypatch)
     answer = purge(agent, "fake", "mail", [written.entry("t1"), written.entry("t2", is_known=False)])
-    assert written.said == ["payload t1", "take t1", "cancelled t1", "take t2", "cancelled t2"]
+    assert written.log == ["payload t1", "take t1", "cancelled t1", "take t2", "cancelled t2"]
     assert (answer["tasks"], answer["queue"], answer["first_at"] <= answer["last_at"]) == (2, "mail", True)
 
 
@@ -58,19 +58,19 @@ def test_a_task_that_a_worker_took_first_is_not_cancelled(agent: Agent, monkeypa
     written = Written(agent, monkeypatch)
     entry = written.entry("t1", is_there=False)
     assert purge(agent, "fake", "mail", [entry]) == {"tasks": 0, "queue": "mail"}
-    assert (written.said, entry.is_taken) == (["payload t1", "take t1"], False)
+    assert (written.log, entry.is_taken) == (["payload t1", "take t1"], False)
 
 
 def test_a_message_that_cannot_be_read_is_removed_and_nothing_is_told(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written(agent, monkeypatch)
     assert purge(agent, "fake", "mail", [written.entry("")]) == {"tasks": 1, "queue": "mail"}
-    assert written.said == ["take "]
+    assert written.log == ["take "]
 
 
 def test_what_had_ended_before_is_not_told_as_cancelled(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written(agent, monkeypatch)
     assert purge(agent, "fake", "mail", [written.entry("t1")], is_dead=True) == {"tasks": 1, "queue": "mail"}
-    assert written.said == ["payload t1", "take t1"]
+    assert written.log == ["payload t1", "take t1"]
 
 
 def test_a_task_that_cannot_be_written_stays(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,10 +78,10 @@ def test_a_task_that_cannot_be_written_stays(agent: Agent, monkeypatch: pytest.M
     answer = purge(agent, "fake", "mail", [written.entry("t1"), written.entry("t2"), written.entry("t3")])
     assert answer["tasks"] == 2
     assert "remain in the queue" in answer["note"]
-    assert "take t3" not in written.said
+    assert "take t3" not in written.log
     with pytest.raises(Refused, match="remain in the queue"):
         purge(agent, "fake", "mail", [written.entry("t3")])
-    assert "take t3" not in written.said
+    assert "take t3" not in written.log
 
 
 def test_entries_are_made_as_they_are_removed(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_entries_are_made_as_they_are_removed(agent: Agent, monkeypatch: pytest.
                 return
 
     assert purge(agent, "fake", "mail", pages())["tasks"] == 1
-    assert "take t2" not in written.said
+    assert "take t2" not in written.log
 
 
 def test_what_the_engine_raises_reaches_the_command(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ TIMES: dict[str, Any] = {"key": "nightly", "spec": {"kind": "cron", "expression"
 OFF: dict[str, Any] = {"key": "hourly", "is_enabled": False}
 
 
-def keys(kept: OverrideStore) -> list[str]:
-    assert kept.changed()
-    return [override.key for override in kept.overrides]
+def keys(store: OverrideStore) -> list[str]:
+    assert store.changed()
+    return [override.key for override in store.overrides]
 
 
 def test_who_may_not_run_tasks_any_more_keeps_times_and_switches(tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ def test_an_override_that_is_applied_again_stays_new_work(tmp_path: Path) -> Non
 
 
 def test_of_what_an_older_agent_kept_nothing_but_switches_stands(tmp_path: Path) -> None:
-    kept = OverrideStore(tmp_path, "test", "arq_cron")
-    kept.replace([NEW, TIMES, OFF])
+    store = OverrideStore(tmp_path, "test", "arq_cron")
+    store.replace([NEW, TIMES, OFF])
     (path,) = tmp_path.iterdir()
     path.write_text(json.dumps([NEW, TIMES, OFF]))
     assert keys(OverrideStore(tmp_path, "test", "arq_cron", runs_tasks=False)) == ["hourly"]
@@ -61,9 +61,9 @@ def test_arguments_with_a_secret_are_sealed_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_without_a_seal_key_an_entry_with_a_secret_is_kept_as_switched_off(tmp_path: Path) -> None:
-    kept = OverrideStore(tmp_path, "test", "arq_cron")
-    kept.replace([SECRET, OFF])
-    assert kept.overrides[0].spec is not None  # in this process it runs
+    store = OverrideStore(tmp_path, "test", "arq_cron")
+    store.replace([SECRET, OFF])
+    assert store.overrides[0].spec is not None  # in this process it runs
     (path,) = tmp_path.iterdir()
     assert b"7Xq" not in path.read_bytes()
     again = OverrideStore(tmp_path, "test", "arq_cron")
@@ -79,11 +79,11 @@ def test_without_a_seal_key_the_process_that_was_sent_a_secret_goes_on_with_it(t
     assert keys(other) == ["nightly", "hourly"]
     assert (other.overrides[0].spec, other.digest) == (None, ""), "so that the server sends it here too"
     other.replace([SECRET, OFF])
-    for kept in (one, other):
-        assert not kept.changed()
-        assert kept.overrides[0].spec is not None
-        assert kept.overrides[0].spec.args == ["by-position-7Xq"]
-        assert kept.digest == digest_of([SECRET, OFF])
+    for store in (one, other):
+        assert not store.changed()
+        assert store.overrides[0].spec is not None
+        assert store.overrides[0].spec.args == ["by-position-7Xq"]
+        assert store.digest == digest_of([SECRET, OFF])
 
 
 def test_what_another_process_was_sent_since_is_taken(tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_what_names_a_list_on_the_disk_tells_nothing_of_its_secrets(tmp_path: Pa
     """Otherwise whoever reads the folder could try guesses against it."""
     names = set()
     for secret in ("by-position-7Xq", "another-9Yr"):
-        kept = OverrideStore(tmp_path, "test", "arq_cron")
-        kept.replace([{"key": "nightly", "spec": {**TYPED, "args": [secret], "kwargs": {"token": secret}}}])
+        store = OverrideStore(tmp_path, "test", "arq_cron")
+        store.replace([{"key": "nightly", "spec": {**TYPED, "args": [secret], "kwargs": {"token": secret}}}])
         (path,) = tmp_path.iterdir()
         names.add(path.read_bytes())
     assert len(names) == 1

@@ -18,9 +18,9 @@ HERE, THERE = "redis://here", "redis://there"
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PausedQueues:
+def paused_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PausedQueues:
     made = PausedQueues(tmp_path, "fake")
-    monkeypatch.setattr(worker_end, "own_holds", lambda engine: {"fake": made}[engine])
+    monkeypatch.setattr(worker_end, "paused_queues_of", lambda engine: {"fake": made}[engine])
     return made
 
 
@@ -39,41 +39,41 @@ def test_without_a_pid_it_is_this_process() -> None:
     assert "KeyboardInterrupt" in done.stderr
 
 
-def test_a_switch_follows_the_pause(kept: PausedQueues) -> None:
-    said: list[bool] = []
-    worker_end.pause("fake", "mail", HERE, said.append)
-    assert (said, worker_end.is_paused("fake", "mail", lambda: HERE), worker_end.is_paused("fake", "mail", lambda: THERE)) == (
+def test_a_switch_follows_the_pause(paused_queues: PausedQueues) -> None:
+    switched: list[bool] = []
+    worker_end.pause("fake", "mail", HERE, switched.append)
+    assert (switched, worker_end.is_paused("fake", "mail", lambda: HERE), worker_end.is_paused("fake", "mail", lambda: THERE)) == (
         [False], True, False,
     )  # fmt: skip
-    worker_end.resume("fake", "mail", HERE, said.append, HERE)
-    assert (said, kept.is_empty()) == ([False, True], True)
+    worker_end.resume("fake", "mail", HERE, switched.append, HERE)
+    assert (switched, paused_queues.is_empty()) == ([False, True], True)
 
 
-def test_a_queue_that_another_pause_holds_does_not_go_on(kept: PausedQueues) -> None:
-    said: list[bool] = []
+def test_a_queue_that_another_pause_holds_does_not_go_on(paused_queues: PausedQueues) -> None:
+    switched: list[bool] = []
     worker_end.pause("fake", "mail", "")
-    worker_end.resume("fake", "mail", THERE, said.append, HERE)
-    assert said == []
-    worker_end.resume("fake", "mail", HERE, said.append, HERE)
-    assert said == [True]
+    worker_end.resume("fake", "mail", THERE, switched.append, HERE)
+    assert switched == []
+    worker_end.resume("fake", "mail", HERE, switched.append, HERE)
+    assert switched == [True]
     assert worker_end.is_paused("fake", "mail", lambda: "redis://elsewhere")
 
 
-def test_a_worker_that_begins_is_paused_again(kept: PausedQueues) -> None:
-    said: list[bool] = []
-    worker_end.pause_again("fake", "mail", lambda: HERE, said.append)
-    assert said == []
-    kept.hold("mail", HERE)
-    worker_end.pause_again("fake", "mail", lambda: HERE, said.append)
-    worker_end.pause_again("fake", "other", lambda: HERE, said.append)
-    assert said == [False]
+def test_a_worker_that_begins_is_paused_again(paused_queues: PausedQueues) -> None:
+    switched: list[bool] = []
+    worker_end.pause_again("fake", "mail", lambda: HERE, switched.append)
+    assert switched == []
+    paused_queues.pause("mail", HERE)
+    worker_end.pause_again("fake", "mail", lambda: HERE, switched.append)
+    worker_end.pause_again("fake", "other", lambda: HERE, switched.append)
+    assert switched == [False]
 
 
-def test_while_nothing_is_paused_no_broker_is_asked_who_it_is(kept: PausedQueues) -> None:
+def test_while_nothing_is_paused_no_broker_is_asked_who_it_is(paused_queues: PausedQueues) -> None:
     def identify() -> str:
         raise AssertionError("asked")
 
     assert not worker_end.is_paused("fake", "mail", identify)
-    kept.hold("mail")
+    paused_queues.pause("mail")
     with pytest.raises(AssertionError, match="asked"):
         worker_end.is_paused("fake", "mail", identify)

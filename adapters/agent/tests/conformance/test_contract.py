@@ -49,15 +49,15 @@ def run_suite(tmp_path: Path, breaks: str = "", only: str = "") -> tuple[int, st
 
 
 def test_an_honest_adapter_passes(tmp_path: Path) -> None:
-    status, said = run_suite(tmp_path)
-    assert status == 0, said[-4000:]
-    assert int(re.search(r"(\d+) passed", said)[1]) > 35  # type: ignore[index]
-    assert "skipped" not in said
+    status, output = run_suite(tmp_path)
+    assert status == 0, output[-4000:]
+    assert int(re.search(r"(\d+) passed", output)[1]) > 35  # type: ignore[index]
+    assert "skipped" not in output
 
 
 @pytest.mark.parametrize("breaks", sorted(DEFECTS))
 def test_a_broken_adapter_fails(tmp_path: Path, breaks: str) -> None:
-    status, said = run_suite(tmp_path, breaks, DEFECTS[breaks])
-    assert status == 1, said[-4000:]
-    assert re.search(r"^E +(AssertionError|assert )", said, re.MULTILINE), f"it failed for another reason: {said[-3000:]}"
-    assert " error" not in said.splitlines()[-1]
+    status, output = run_suite(tmp_path, breaks, DEFECTS[breaks])
+    assert status == 1, output[-4000:]
+    assert re.search(r"^E +(AssertionError|assert )", output, re.MULTILINE), f"it failed for another reason: {output[-3000:]}"
+    assert " error" not in output.splitlines()[-1]

@@ -88,7 +88,7 @@ def publish(message: dict[str, Any], delay_s: float = 0) -> None:
 
 def enqueue(name: str, args: list[Any], kwargs: dict[str, Any], *, delay_s: float = 0, id: str = "", **facts: str) -> str:
     message = {"id": id or str(uuid.uuid4()), "name": name, "args": args, "kwargs": kwargs, "retries": 0}
-    tell_enqueued(message, {key: value for key, value in facts.items() if value}, delay_s)
+    report_enqueued(message, {key: value for key, value in facts.items() if value}, delay_s)
     publish(message, delay_s)
     return str(message["id"])
 
@@ -117,9 +117,9 @@ def work() -> None:
 def begin(path: Path) -> None:
     message = json.loads(path.read_text())
     path.unlink()
-    tell_received(message)
+    report_received(message)
     if (FOLDER / f"cancelled-{message['id']}").exists() and BROKEN != "cancels_nothing":
-        tell(records.cancelled, message, reason="revoked")
+        report(records.cancelled, message, reason="revoked")
         return
     pid = os.fork()
     if pid == 0:
@@ -133,22 +133,22 @@ def run(message: dict[str, Any]) -> None:
     MESSAGE.update(message)
     at = now()
     if BROKEN != "forgets_starts":
-        tell(records.started, message, at=at)
+        report(records.started, message, at=at)
     ran = {"started_at": at, "runtime": 0}
     try:
         result = TASKS[message["name"]](*message["args"], **message["kwargs"])
     except TryAgain as error:
         again = message | {"retries": message["retries"] + (BROKEN != "counts_no_attempts")}
-        tell_enqueued(again, {}, 0)
-        tell(records.retried, message, **ran, eta=None, reason="", **facts_of(error.__cause__ or error))
+        report_enqueued(again, {}, 0)
+        report(records.retried, message, **ran, eta=None, reason="", **facts_of(error.__cause__ or error))
         publish(again)
     except Exception as error:
         if BROKEN == "calls_failures_successes":
-            tell(records.succeeded, message, **ran, received_at=None, result="")
+            report(records.succeeded, message, **ran, received_at=None, result="")
         else:
-            tell(records.failed, message, **ran, received_at=None, reason="", **facts_of(error))
+            report(records.failed, message, **ran, received_at=None, reason="", **facts_of(error))
     else:
-        tell_result(message, ran, result)
+        report_result(message, ran, result)
     os._exit(0)
 
 
@@ -165,14 +165,14 @@ def reap() -> None:
         del RUNNING[task_id]
         if os.WIFSIGNALED(status):
             if task_id in STOPPED:
-                tell(records.cancelled, message, pid=pid, reason="stopped")
+                report(records.cancelled, message, pid=pid, reason="stopped")
             elif BROKEN != "misses_dead_children":
-                tell(records.lost, message, pid=pid, reason="child_killed")
+                report(records.lost, message, pid=pid, reason="child_killed")
 
 
 # -- the adapter -------------------------------------------------------------------------------------------------------
 @guard("toy record")
-def tell(kind: Callable[..., bytes], message: dict[str, Any], *, at: int = 0, pid: int = 0, **rest: Any) -> None:
+def report(kind: Callable[..., bytes], message: dict[str, Any], *, at: int = 0, pid: int = 0, **rest: Any) -> None:
     agent = z4j_agent.current()
     if agent is None:
         return
@@ -182,7 +182,7 @@ def tell(kind: Callable[..., bytes], message: dict[str, Any], *, at: int = 0, pi
     agent.append(kind("toy", message["id"], message["retries"], at or now(), run, message["name"], QUEUE, **rest))
 
 
-def tell_enqueued(message: dict[str, Any], facts: dict[str, str], delay_s: float) -> None:
+def report_enqueued(message: dict[str, Any], facts: dict[str, str], delay_s: float) -> None:
     agent = z4j_agent.current()
     if agent is None:
         return
@@ -191,7 +191,7 @@ def tell_enqueued(message: dict[str, Any], facts: dict[str, str], delay_s: float
         while time.process_time() < ends:
             pass
     meta = records.meta({"parent_id": facts.get("parent"), "retry_of": facts.get("retry_of")})
-    tell(records.enqueued, message, eta=now() + int(delay_s * 1_000_000) if delay_s else None, meta=meta)
+    report(records.enqueued, message, eta=now() + int(delay_s * 1_000_000) if delay_s else None, meta=meta)
     original = {"name": message["name"], "args": message["args"], "kwargs": message["kwargs"]}
     head = ("toy", message["id"], message["retries"])
     if BROKEN == "shows_secrets":
@@ -207,16 +207,16 @@ def tell_enqueued(message: dict[str, Any], facts: dict[str, str], delay_s: float
 
 
 @guard("toy received")
-def tell_received(message: dict[str, Any]) -> None:
-    tell(records.received, message)
+def report_received(message: dict[str, Any]) -> None:
+    report(records.received, message)
 
 
 @guard("toy result")
-def tell_result(message: dict[str, Any], ran: dict[str, int], result: Any) -> None:
+def report_result(message: dict[str, Any], ran: dict[str, int], result: Any) -> None:
     agent = z4j_agent.current()
     if agent is not None:
         shown = json.dumps(result) if BROKEN == "shows_secret_results" else agent.show(result)
-        tell(records.succeeded, message, **ran, received_at=None, result=shown)
+        report(records.succeeded, message, **ran, received_at=None, result=shown)
 
 
 class ToyAdapter(Adapter):
@@ -229,7 +229,7 @@ class ToyAdapter(Adapter):
         return "1"
 
     def install(self) -> None:
-        """The engine itself calls `tell`."""
+        """The engine itself calls `report`."""
 
     def uninstall(self) -> None:
         """Nothing is hooked."""

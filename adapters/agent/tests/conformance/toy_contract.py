@@ -42,9 +42,9 @@ class ToyHarness(Harness):
         return super().environment() | {"TOY": str(self.folder / "toy")}
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("ready")
+        count = self.log("worker").count("ready")
         worker = self.start("worker", [sys.executable, TOY, "worker"])
-        wait_for(lambda: self.log("worker").count("ready") > said, "the worker is ready")
+        wait_for(lambda: self.log("worker").count("ready") > count, "the worker is ready")
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:

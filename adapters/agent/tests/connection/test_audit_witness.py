@@ -40,7 +40,7 @@ def test_heads_that_go_on_are_kept(tmp_path: Path, has_folder: bool) -> None:
     assert witness.in_hello() == {"audit_head": {"seq": 5, "digest": "a" * 64}}
     assert witness.see(head(5, extends=True)) == ""
     assert witness.see(head(9, "b")) == ""
-    assert witness.kept() == head(9, "b")
+    assert witness.stored_head() == head(9, "b")
     if has_folder:
         assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
         assert sorted(path.name for path in tmp_path.iterdir()) == [FILE]
@@ -51,14 +51,14 @@ def test_a_heartbeat_reports_what_is_on_disk_and_newer_fields_are_kept(tmp_path:
     witness = connected(tmp_path)
     assert witness.in_frame() == {}
     witness.see(head(5, number=3, previous="cc" * 32))
-    assert witness.kept() == head(5, number=3, previous="cc" * 32)
+    assert witness.stored_head() == head(5, number=3, previous="cc" * 32)
     assert witness.in_frame() == {"audit_head": {"seq": 5, "digest": "a" * 64}}
     Witness(tmp_path).see(head(8, "b"))  # another process of the folder
     assert witness.in_frame() == {"audit_head": {"seq": 8, "digest": "b" * 64}}
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("shown", "words"),
     [
         (head(9, extends=False), "row 5 is missing or differs"),
         (head(3, extends=True), "the log now ends at row 3"),
@@ -70,19 +70,19 @@ def test_a_heartbeat_reports_what_is_on_disk_and_newer_fields_are_kept(tmp_path:
 )
 @pytest.mark.parametrize("has_folder", [True, False])
 def test_a_server_that_cannot_extend_the_log_is_found_once_and_the_old_head_is_kept(
-    tmp_path: Path, said: dict[str, Any] | None, words: str, has_folder: bool
+    tmp_path: Path, shown: dict[str, Any] | None, words: str, has_folder: bool
 ) -> None:
     folder = tmp_path if has_folder else None
     first = connected(folder)
     first.see(head(5))
     second = first if folder is None else Witness(folder)
     second.in_hello()
-    assert words in second.see(said)
+    assert words in second.see(shown)
     if folder is not None:
         assert json.loads((folder / BROKEN).read_text()) == head(5)
     second.in_hello()
-    assert second.see(said and {**said, "extends": None}) == ""  # told once; what the server says now is where it goes on from
-    assert second.see(head(99)) == "" or said is not None
+    assert second.see(shown and {**shown, "extends": None}) == ""  # told once; what the server says now is where it goes on from
+    assert second.see(head(99)) == "" or shown is not None
     if folder is not None:
         assert json.loads((folder / BROKEN).read_text()) == head(5)
 
@@ -91,7 +91,7 @@ def test_another_process_of_the_folder_may_be_ahead(tmp_path: Path) -> None:
     slow, quick = connected(tmp_path), connected(tmp_path)
     assert quick.see(head(9)) == ""
     assert slow.see(head(5)) == ""  # sent before the other was shown row 9
-    assert Witness(tmp_path).kept() == head(9)
+    assert Witness(tmp_path).stored_head() == head(9)
 
 
 def test_a_head_that_cannot_be_read_is_none(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_head_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     (tmp_path / FILE).unlink()
     (tmp_path / "elsewhere").write_text(json.dumps(head(5)))
     (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")
-    assert Witness(tmp_path).kept() is None  # links are not followed
+    assert Witness(tmp_path).stored_head() is None  # links are not followed
 
 
 def test_a_head_that_may_be_readable_again_is_not_replaced_and_one_that_is_broken_is(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_a_head_that_may_be_readable_again_is_not_replaced_and_one_that_is_broke
     (tmp_path / FILE).unlink()
     (tmp_path / FILE).write_text("torn")
     assert witness.see(head(10)) == ""
-    assert Witness(tmp_path).kept() == head(10)
+    assert Witness(tmp_path).stored_head() == head(10)
 
 
 def test_a_folder_that_is_gone_costs_the_memory_of_it_and_nothing_else(tmp_path: Path) -> None:
     witness = connected(tmp_path / "gone")
     assert witness.see(head(5)) == ""
     assert witness.see(head(9)) == ""
-    assert witness.kept() is None
+    assert witness.stored_head() is None
 
 
 def test_the_agent_reports_a_log_that_was_rolled_back(

@@ -94,9 +94,9 @@ def test_an_unanswered_question_is_null_not_an_empty_list(gateway: Any, start: A
     agent = start(fake)
     agent.become_worker("w@host")
     agent.connect()
-    until(lambda: [frame for frame in gateway.said("heartbeat") if frame["running"]])
+    until(lambda: [frame for frame in gateway.frames_of("heartbeat") if frame["running"]])
     fake.error = OSError("the broker is away")
-    beat = until(lambda: [frame for frame in gateway.said("heartbeat") if frame["running"] is None])[0]
+    beat = until(lambda: [frame for frame in gateway.frames_of("heartbeat") if frame["running"] is None])[0]
     assert beat["faults"] >= 1
 
 
@@ -129,18 +129,18 @@ def test_hello_events_and_goodbye(gateway: Any, start: Any, until: Until) -> Non
     assert gateway.tokens == [f"Bearer {token}"]  # the seal key stays here
     origins = [record for record in gateway.records if record[0] == "origin"]
     assert [origin[2 + 1]["role"] for origin in origins] == ["producer", "worker"]
-    until(lambda: gateway.said("discovery"))
-    [found] = gateway.said("discovery")
-    assert len(found["tasks"]) == reports.MAX_TASKS
-    [[*queue, proof, broker]] = found["queues"]
+    until(lambda: gateway.frames_of("discovery"))
+    [discovery] = gateway.frames_of("discovery")
+    assert len(discovery["tasks"]) == reports.MAX_TASKS
+    [[*queue, proof, broker]] = discovery["queues"]
     assert (queue, broker) == (["q" * 255, 3, None, None, None, None], "")
     assert proof.startswith(f"{hello['seal_key']}."), "the proof that this application uses the queue"
-    assert found["worker"]["pool"] == "solo"
-    beat = until(lambda: [frame for frame in gateway.said("heartbeat") if "queues" in frame])[0]
+    assert discovery["worker"]["pool"] == "solo"
+    beat = until(lambda: [frame for frame in gateway.frames_of("heartbeat") if "queues" in frame])[0]
     assert beat["running"] == [["fake", "t", 0, "n", "q", 5, 0]]
     assert (beat["dropped"], beat["faults"], beat["shipper"]) == (0, 0, True)
     z4j_agent.stop()
-    assert until(lambda: gateway.said("goodbye"))
+    assert until(lambda: gateway.frames_of("goodbye"))
     assert not fake.is_installed
     assert z4j_agent.current() is None
 
@@ -149,9 +149,9 @@ def test_a_long_discovery_leaves_out_documentation(gateway: Any, start: Any, unt
     fake = Fake()
     fake.doc = "d" * 400
     start(fake).connect()
-    [found] = until(lambda: gateway.said("discovery"))
-    assert found["tasks"][0][:4] == ["shop.ship0", "", "", ""]
-    assert len(found["tasks"][0][4]) == len("01234567.") + 32, "the proof that this application knows the name stays"
+    [discovery] = until(lambda: gateway.frames_of("discovery"))
+    assert discovery["tasks"][0][:4] == ["shop.ship0", "", "", ""]
+    assert len(discovery["tasks"][0][4]) == len("01234567.") + 32, "the proof that this application knows the name stays"
 
 
 def test_lost_acks_and_lost_connections(gateway: Any, start: Any, until: Until) -> None:
@@ -247,7 +247,7 @@ def test_a_server_that_speaks_nonsense_is_a_fault(gateway: Any, start: Any, unti
     until(lambda: len(gateway.hellos) > 1)
     from z4j_agent.capture.guard import faults
 
-    assert faults.by_place["connection"][1] == "ProtocolError"
+    assert faults.by_operation["connection"][1] == "ProtocolError"
 
 
 def test_stop_before_welcome_is_quick(gateway: Any, start: Any, until: Until) -> None:
@@ -260,9 +260,9 @@ def test_stop_before_welcome_is_quick(gateway: Any, start: Any, until: Until) ->
 def test_an_idle_agent_keeps_the_checkpoint_it_is_shown_and_reports_it(gateway: Any, start: Any, until: Until) -> None:
     agent = start(Fake())
     agent.connect()
-    until(lambda: gateway.said("heartbeat"))
+    until(lambda: gateway.frames_of("heartbeat"))
     gateway.say({"type": "ack", "seq": 0, "audit_head": {"seq": 4, "at": 1, "digest": "d" * 64, "key_id": "k", "signature": "00"}})
-    beat = until(lambda: [frame for frame in gateway.said("heartbeat") if "audit_head" in frame])[0]
+    beat = until(lambda: [frame for frame in gateway.frames_of("heartbeat") if "audit_head" in frame])[0]
     assert beat["audit_head"] == {"seq": 4, "digest": "d" * 64}
     assert set(beat) - {"type"} <= {field.rstrip("?") for field in wire.AGENT_FRAMES["heartbeat"]}
 
@@ -272,12 +272,12 @@ def test_a_broken_adapter_harms_nobody(gateway: Any, start: Any, until: Until) -
     note(agent, 1)
     agent.connect()
     assert agent.flush(8)
-    until(lambda: gateway.said("heartbeat"))
-    [found] = gateway.said("discovery")
-    assert (found["tasks"], found["worker"]) == ([], None)
+    until(lambda: gateway.frames_of("heartbeat"))
+    [discovery] = gateway.frames_of("discovery")
+    assert (discovery["tasks"], discovery["worker"]) == ([], None)
     assert gateway.hellos[0]["engines"] == {"fake": ""}
-    told = until(lambda: [record for record in gateway.records if record[0] == "fault"])
-    assert told[0][3]["error"] == "ValueError"
+    faults_reported = until(lambda: [record for record in gateway.records if record[0] == "fault"])
+    assert faults_reported[0][3]["error"] == "ValueError"
 
 
 def test_a_forked_child_takes_nothing_along(gateway: Any, start: Any, until: Until) -> None:
@@ -355,8 +355,8 @@ def test_another_key_never_sees_the_token(tls_gateway: Any, start: Any, until: U
 
     agent = start(url=f"z4j://tok@127.0.0.1:{tls_gateway.port}{query}")
     agent.connect()
-    place = until(lambda: [place for place in faults.by_place if "identity of the server" in place])[0]
-    assert faults.by_place[place][1] == ("PinMismatch" if query else "SSLCertVerificationError")
+    operation = until(lambda: [operation for operation in faults.by_operation if "identity of the server" in operation])[0]
+    assert faults.by_operation[operation][1] == ("PinMismatch" if query else "SSLCertVerificationError")
     assert tls_gateway.tokens == []
     assert agent._connection is not None
     assert agent._connection._pause > 10

@@ -18,24 +18,24 @@ from z4j_agent.wire.redaction import MASK
 CODED = {"nightly", "hourly", "weekly"}
 
 
-def spec(**said: Any) -> ScheduleSpec:
-    return spec_of({"kind": "cron", "expression": "* * * * *", "task_name": "app.send"} | said)
+def spec(**fields: Any) -> ScheduleSpec:
+    return spec_of({"kind": "cron", "expression": "* * * * *", "task_name": "app.send"} | fields)
 
 
 def override(key: str, *, changed: ScheduleSpec | None = None, is_new: bool = False, is_deleted: bool = False, on: bool = True) -> Override:
     return Override(key, is_new, is_deleted, on, changed)
 
 
-def build(of: Override, wanted: ScheduleSpec) -> str:
-    if wanted.queue == "unknown":
+def build(override: Override, requested: ScheduleSpec) -> str:
+    if requested.queue == "unknown":
         raise Refused("there is no such queue")
-    if wanted.queue == "odd":
+    if requested.queue == "odd":
         raise KeyError("what nobody foresaw")
-    return f"{of.key} {wanted.expression}"
+    return f"{override.key} {requested.expression}"
 
 
 def test_what_overrides_make_of_the_code() -> None:
-    found = resolve(
+    resolved = resolve(
         [
             override("z4j:new", changed=spec(expression="1 1 * * *"), is_new=True),
             override("nightly", changed=spec(expression="2 2 * * *")),
@@ -47,8 +47,8 @@ def test_what_overrides_make_of_the_code() -> None:
         build,
     )
     changed = {"z4j:new": "z4j:new 1 1 * * *", "nightly": "nightly 2 2 * * *"}
-    assert found == Resolved(changed, frozenset({"hourly", "gone"}), frozenset({"weekly"}), {})
-    assert list(found.changed) == ["z4j:new", "nightly"], "in their order"
+    assert resolved == Resolved(changed, frozenset({"hourly", "gone"}), frozenset({"weekly"}), {})
+    assert list(resolved.changed) == ["z4j:new", "nightly"], "in their order"
 
 
 def test_an_override_that_is_on_and_says_nothing_is_the_code() -> None:
@@ -57,7 +57,7 @@ def test_an_override_that_is_on_and_says_nothing_is_the_code() -> None:
 
 def test_one_that_cannot_hold_does_not_stop_the_others() -> None:
     total = faults.total
-    found = resolve(
+    resolved = resolve(
         [
             override("gone", changed=spec()),
             override("gone too", on=False),
@@ -69,14 +69,14 @@ def test_one_that_cannot_hold_does_not_stop_the_others() -> None:
         CODED,
         build,
     )
-    assert found.failed == {
+    assert resolved.failed == {
         "gone": NO_ENTRY,
         "gone too": NO_ENTRY,
         "z4j:empty": NO_SPEC,
         "nightly": "there is no such queue",
         "hourly": "it failed with KeyError",
     }
-    assert list(found.changed) == ["weekly"]
+    assert list(resolved.changed) == ["weekly"]
     assert faults.total == total + 1, "what nobody foresaw is reported"
 
 
@@ -86,7 +86,7 @@ def test_what_an_engine_raises_into_our_code_passes(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("z4j_agent.contract.interrupts._host_exceptions", ())
     never_swallow(Shutdown)
 
-    def stopped(of: Override, wanted: ScheduleSpec) -> str:
+    def stopped(override: Override, requested: ScheduleSpec) -> str:
         raise Shutdown
 
     with pytest.raises(Shutdown):
@@ -96,9 +96,9 @@ def test_what_an_engine_raises_into_our_code_passes(monkeypatch: pytest.MonkeyPa
 # -- arguments -----------------------------------------------------------------------------------------------------------
 def test_what_a_spec_leaves_out_stays_and_is_a_copy() -> None:
     args, kwargs = [1], {"a": 1}
-    found = merge_arguments(spec(), tuple(args), kwargs)
-    assert found == ([1], {"a": 1})
-    found[1]["b"] = 2
+    merged = merge_arguments(spec(), tuple(args), kwargs)
+    assert merged == ([1], {"a": 1})
+    merged[1]["b"] = 2
     assert kwargs == {"a": 1}
     assert merge_arguments(spec()) == ([], {})
     assert merge_arguments(spec(args=[2]), args, kwargs) == ([2], {"a": 1})
@@ -109,27 +109,27 @@ def test_what_is_masked_stays_and_what_was_changed_around_a_mask_is_refused() ->
     old = (["s3cret", "mail"], {"dsn": "postgres://ada:hunter2@db/x"})
     shown = f"postgres://{MASK}@db/x"
     assert merge_arguments(spec(args=[MASK, "post"], kwargs={"dsn": shown}), *old) == (["s3cret", "post"], old[1])
-    for said in (spec(kwargs={"dsn": shown + "?ssl"}), spec(args=[f"not {MASK}"])):
+    for edited in (spec(kwargs={"dsn": shown + "?ssl"}), spec(args=[f"not {MASK}"])):
         with pytest.raises(Refused, match="was changed around a masked part; enter the complete value"):
-            merge_arguments(said, *old)
+            merge_arguments(edited, *old)
     with pytest.raises(Refused, match="args, item 3 is masked, and no stored value exists"):
         merge_arguments(spec(args=["a", "b", MASK]), *old)
 
 
 # -- the store -----------------------------------------------------------------------------------------------------------
-SAID: list[Any] = [{"key": "nightly", "is_enabled": False}]
+FIELDS: list[Any] = [{"key": "nightly", "is_enabled": False}]
 
 
 def test_what_cannot_be_read_any_more_goes_on_holding(tmp_path: Path) -> None:
     store = OverrideStore(tmp_path, "test", "arq_cron")
-    store.replace(SAID)
+    store.replace(FIELDS)
     (path,) = tmp_path.iterdir()
     other = OverrideStore(tmp_path, "test", "arq_cron")
-    assert other.read() == overrides_of(SAID)
+    assert other.read() == overrides_of(FIELDS)
     for content in (b"", b"7", b'{"overrides": 7}', b'{"overrides": [7]}', b'{"sealed": 7}', b'{"sealed": "x", "key_id": 1}'):
         path.write_bytes(content)
         assert not other.changed()
-        assert other.read() == overrides_of(SAID), content
+        assert other.read() == overrides_of(FIELDS), content
         assert OverrideStore(tmp_path, "test", "arq_cron").read() == []
     path.unlink()
-    assert other.read() == overrides_of(SAID)
+    assert other.read() == overrides_of(FIELDS)

@@ -54,16 +54,16 @@ def test_a_time_has_its_offset() -> None:
 
 @pytest.mark.parametrize("name", ["Asia/Kolkata", "America/New_York", "UTC"])
 def test_the_host_s_zone_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    with monkeypatch.context() as of:
-        of.setenv("TZ", name)
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", name)
         time.tzset()
         assert zone_of_host() == name
     time.tzset()
 
 
 def test_a_host_without_a_name_has_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as of:
-        of.setenv("TZ", "XYZ-4:45")  # POSIX: east of Greenwich is negative
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "XYZ-4:45")  # POSIX: east of Greenwich is negative
         time.tzset()
         assert zone_of_host() == "UTC+04:45"
     time.tzset()
@@ -95,10 +95,10 @@ def test_what_a_command_says_is_checked() -> None:
     for change in bad:
         with pytest.raises(Refused):
             spec_of({**good, **change})
-    (found,) = overrides_of([{"key": "k", "is_enabled": False, "spec": good}])
-    assert (found.key, found.is_new, found.is_enabled) == ("k", False, False)
-    assert found.spec is not None
-    assert found.spec.key == "k"
-    for said in ({}, [5], [{"key": 5}], [{"spec": good}]):
+    (override,) = overrides_of([{"key": "k", "is_enabled": False, "spec": good}])
+    assert (override.key, override.is_new, override.is_enabled) == ("k", False, False)
+    assert override.spec is not None
+    assert override.spec.key == "k"
+    for items in ({}, [5], [{"key": 5}], [{"spec": good}]):
         with pytest.raises(Refused):
-            overrides_of(said)
+            overrides_of(items)

@@ -30,16 +30,16 @@ SEAL = SealKey.parse("A" * 43).key_id
 
 
 def welcome(**facts: Any) -> str:
-    said = {"type": "welcome", "protocol": 1, "server_version": "0", "session": "s", "at": time.time_ns() // 1000, "window": 4}
-    return json.dumps({**said, "heartbeat_s": 1, "seal_key": SEAL, **facts})
+    message = {"type": "welcome", "protocol": 1, "server_version": "0", "session": "s", "at": time.time_ns() // 1000, "window": 4}
+    return json.dumps({**message, "heartbeat_s": 1, "seal_key": SEAL, **facts})
 
 
-def levels(found: list[Finding]) -> list[str]:
-    return [finding.level for finding in found]
+def levels(findings: list[Finding]) -> list[str]:
+    return [finding.level for finding in findings]
 
 
-def only(found: list[Finding]) -> Finding:
-    [finding] = found
+def only(findings: list[Finding]) -> Finding:
+    [finding] = findings
     assert finding.remedy
     return finding
 
@@ -47,11 +47,11 @@ def only(found: list[Finding]) -> Finding:
 # -- the server --------------------------------------------------------------------------------------------------------
 def test_all_is_well(gateway: Any, make_settings: Make, until: Any) -> None:
     gateway.answer_hello = welcome()
-    found = doctor.ask_server(make_settings(gateway.url))
-    assert levels(found) == ["ok", "ok", "ok"]
-    assert "accepted the token" in found[0].what
-    assert SEAL in found[2].what
-    until(lambda: gateway.said("goodbye"))
+    findings = doctor.ask_server(make_settings(gateway.url))
+    assert levels(findings) == ["ok", "ok", "ok"]
+    assert "accepted the token" in findings[0].what
+    assert SEAL in findings[2].what
+    until(lambda: gateway.frames_of("goodbye"))
     [hello] = gateway.hellos
     assert (hello["engines"], hello["capabilities"], hello["shipper"]) == ({}, [], False)  # nothing is to be asked of it
     assert set(hello) - {"type"} <= {field.rstrip("?") for field in wire.AGENT_FRAMES["hello"]}
@@ -158,9 +158,9 @@ def test_settings(make_settings: Make) -> None:
     assert levels(checks.of_settings(make_settings())) == ["ok", "ok"]
     assert "pinned" in checks.of_settings(make_settings(f"z4j://tok@h:1?pin={'A' * 43}"))[0].what
     assert "certificate" in checks.of_settings(make_settings("z4j://tok@h:1"))[0].what
-    found = checks.of_settings(make_settings("z4j+ws://tok@far:1", is_plaintext_allowed=True))
-    assert levels(found) == ["warning", "warning"]
-    assert "tok" not in " ".join(map(checks.sentence_of, found)).replace("token", "")
+    findings = checks.of_settings(make_settings("z4j+ws://tok@far:1", is_plaintext_allowed=True))
+    assert levels(findings) == ["warning", "warning"]
+    assert "tok" not in " ".join(map(checks.sentence_of, findings)).replace("token", "")
 
 
 def test_a_folder_that_is_well_or_not_there_yet(make_settings: Make) -> None:
@@ -208,10 +208,10 @@ def test_room(make_settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.spool.mkdir(0o700, parents=True)
     (settings.spool / "1.seg").write_bytes(b"x" * 600_000)
     monkeypatch.setattr(checks, "ENOUGH_FREE", 1 << 60)
-    found = checks.of_folder(settings)
-    assert levels(found) == ["warning", "warning"]
-    assert "Z4J_SPOOL_LIMIT_MB" in found[0].remedy
-    assert "Free some space" in found[1].remedy
+    findings = checks.of_folder(settings)
+    assert levels(findings) == ["warning", "warning"]
+    assert "Z4J_SPOOL_LIMIT_MB" in findings[0].remedy
+    assert "Free some space" in findings[1].remedy
 
 
 # -- engines -----------------------------------------------------------------------------------------------------------
@@ -242,18 +242,18 @@ class Broken(Watched):
 def test_versions_and_engines_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"celery": "5.7.0", "z4j-celery": checks.agent_version(), "rq": "2.0", "huey": "3.5", "z4j-huey": "1"}
     monkeypatch.setattr(checks, "installed", lambda name: there.get(name, ""))
-    found = checks.of_adapters([Watched()])
-    assert levels(found) == ["ok", "warning", "warning"]
-    assert "celery 5.7.0" in found[0].what
-    assert "Install z4j-rq" in found[1].remedy
-    assert "z4j_huey.install" in found[2].remedy
+    findings = checks.of_adapters([Watched()])
+    assert levels(findings) == ["ok", "warning", "warning"]
+    assert "celery 5.7.0" in findings[0].what
+    assert "Install z4j-rq" in findings[1].remedy
+    assert "z4j_huey.install" in findings[2].remedy
     there["z4j-celery"] = "0.0.1"
     assert "Only equal versions are tested together" in checks.of_adapters([Watched()])[0].what
     there.clear()
     assert "unknown version" in checks.of_adapters([Broken()])[0].what
     assert "Nothing is monitored" in only(checks.of_adapters([])).what
     assert checks.of_engines([Broken(), Watched()])[1] == Watched().findings()[0]
-    assert guard.faults.by_place["examining celery"] == (1, "RuntimeError")
+    assert guard.faults.by_operation["examining celery"] == (1, "RuntimeError")
 
 
 def test_versions_of_distributions() -> None:
@@ -277,7 +277,7 @@ def test_notes_never_raise(make_settings: Make, monkeypatch: pytest.MonkeyPatch)
     assert len(checks.notes_of(settings, is_in_folder=False)) == 1
     monkeypatch.setattr(checks, "_room", lambda *_: 1 // 0)
     assert checks.notes_of(settings, is_in_folder=True) == []
-    assert guard.faults.by_place["examining the settings"] == (1, "ZeroDivisionError")
+    assert guard.faults.by_operation["examining the settings"] == (1, "ZeroDivisionError")
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
@@ -317,10 +317,10 @@ def test_the_command_imports_the_application(gateway: Any, tmp_path: Path) -> No
 def test_the_command_as_json(gateway: Any, tmp_path: Path) -> None:
     gateway.answer_hello = welcome()
     done = run(tmp_path, gateway.url, "--json")
-    said = json.loads(done.stdout)
-    assert (done.returncode, said["exit_code"], said["agent_version"]) == (0, 0, checks.agent_version())
-    assert [finding for finding in said["findings"] if finding["level"] != "ok"] == []
-    assert {finding["topic"] for finding in said["findings"]} == {"settings", "server", "spool", "engines"}
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["exit_code"], report["agent_version"]) == (0, 0, checks.agent_version())
+    assert [finding for finding in report["findings"] if finding["level"] != "ok"] == []
+    assert {finding["topic"] for finding in report["findings"]} == {"settings", "server", "spool", "engines"}
     token, _, seal = gateway.url.partition("//")[2].partition("@")[0].partition(".")
     assert token not in done.stdout
     assert seal not in done.stdout
@@ -352,9 +352,9 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], s
 def test_mistakes(module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("Z4J_URL", "z4j+ws://tok@far.example:7700")
     assert main(["doctor", module("raise SystemExit(3)")]) == 2
-    said = " ".join(capsys.readouterr().out.split())
-    assert "could not be imported: SystemExit: 3" in said
-    assert "plaintext connection to far.example" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "could not be imported: SystemExit: 3" in output
+    assert "plaintext connection to far.example" in output
     assert main(["doctor", module("here = 1") + ":there"]) == 2
     assert "AttributeError" in capsys.readouterr().out
 

@@ -170,12 +170,12 @@ def test_none_may_stand_for_the_usual_target(settings: dict[str, Any]) -> None:
 def test_another_version_is_refused_with_one_line(
     version: str, word: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(log, "error", lambda text, *args: said.append(text % args))
+    logged: list[str] = []
+    monkeypatch.setattr(log, "error", lambda text, *args: logged.append(text % args))
     monkeypatch.setattr(sys.modules["shop"], "__version__", version)
     installation(newest=2).install("north", **settings)
     assert (Shop.made, parts()) == ([], [])
-    assert [word in line for line in said] == [True]
+    assert [word in line for line in logged] == [True]
 
 
 def test_the_version_may_be_that_of_a_distribution(settings: dict[str, Any]) -> None:

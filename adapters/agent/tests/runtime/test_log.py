@@ -29,7 +29,7 @@ agent = z4j_agent.start(spool=sys.argv[1])
 agent.connect()
 from z4j_agent.capture.guard import faults
 faults.report("a hook", ValueError("no"))
-faults.tell("a check", "wrong", "something the operators must know")
+faults.report_problem("a check", "wrong", "something the operators must know")
 deadline = time.monotonic() + 20
 while agent._connection is None or not agent._connection.is_open:
     assert time.monotonic() < deadline, agent._connection.state

@@ -165,7 +165,7 @@ def test_ids_that_cannot_be_read_stay_what_they_were(tmp_path: Path) -> None:
     ids, path = SharedIds(tmp_path / "ids"), tmp_path / "ids"
     ids.add("a")
     path.write_bytes(b'"b"\n\xff\xfe\n"torn\n["c"]\n\n"d"\n"being writ')
-    assert [ids.has(of) for of in ("a", "b", "d", "torn", "", "being writ")] == [True, True, True, False, False, False]
+    assert [ids.has(id) for id in ("a", "b", "d", "torn", "", "being writ")] == [True, True, True, False, False, False]
     path.unlink()
     path.mkdir()
     total = faults.total

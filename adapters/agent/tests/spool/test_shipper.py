@@ -44,11 +44,11 @@ def record(number: int, size: int = 0) -> bytes:
 
 
 def ship_all(shipper: Shipper) -> list[list[Any]]:
-    found = []
+    records = []
     while (batch := shipper.next_batch()) is not None:
-        found += [json.loads(part) for part in split_records(batch.data)]
+        records += [json.loads(part) for part in split_records(batch.data)]
         shipper.acked(batch)
-    return found
+    return records
 
 
 def test_ships_whole_records_once(spool: Spool, shipper: Shipper) -> None:
@@ -141,10 +141,10 @@ def test_size_limit_drops_the_oldest_and_says_so(spool: Spool, shipper: Shipper,
     shipper.tidy()
     assert sum(path.stat().st_size for path in folder.glob("*.seg")) <= shipper.limit + 1_000
     shipped = ship_all(shipper)
-    gaps = [found for found in shipped if found[0] == "gap"]
-    kept = [found[1] for found in shipped if found[0] == "r"]
-    assert kept == list(range(30 - len(kept), 30))
-    assert sum(gap[3]["count"] for gap in gaps) == 2 * (30 - len(kept))
+    gaps = [record for record in shipped if record[0] == "gap"]
+    numbers = [record[1] for record in shipped if record[0] == "r"]
+    assert numbers == list(range(30 - len(numbers), 30))
+    assert sum(gap[3]["count"] for gap in gaps) == 2 * (30 - len(numbers))
     assert all(gap[1].endswith(".seg") and gap[3]["cause"] == "the spool was full" for gap in gaps)
     assert all(0 < gap[3]["first_at"] <= gap[3]["last_at"] for gap in gaps)
 
@@ -158,10 +158,10 @@ def test_later_losses_do_not_hide_the_first(spool: Spool, shipper: Shipper, fold
         if n % 30 == 29:
             shipper.tidy()
             spool.close()  # the segment with the reports is given up as well, the next time
-    kept = {path.name for path in folder.glob("*.seg")}
-    gaps = [found for found in ship_all(shipper) if found[0] == "gap"]
-    assert len(written - kept) > 60
-    assert {gap[1] for gap in gaps} >= written - kept
+    remaining = {path.name for path in folder.glob("*.seg")}
+    gaps = [record for record in ship_all(shipper) if record[0] == "gap"]
+    assert len(written - remaining) > 60
+    assert {gap[1] for gap in gaps} >= written - remaining
 
 
 def test_size_limit_spares_what_is_being_written(spool: Spool, folder: Path) -> None:
@@ -173,20 +173,20 @@ def test_size_limit_spares_what_is_being_written(spool: Spool, folder: Path) -> 
     small.give_up()
 
 
-def test_a_gap_that_finds_no_room_is_told_once_there_is(folder: Path, spool: Spool) -> None:
+def test_a_gap_that_finds_no_room_is_reported_once_there_is(folder: Path, spool: Spool) -> None:
     spool.append(record(1, 5_000))
     spool.close()
-    told: list[bytes] = []
+    reported: list[bytes] = []
 
-    def report(told_record: bytes) -> bool:
-        told.append(told_record)
-        return len(told) > 1
+    def report(reported_record: bytes) -> bool:
+        reported.append(reported_record)
+        return len(reported) > 1
 
     small = Shipper(folder, 1_000, report)
     assert small.try_take()
     small.tidy()
-    assert len(told) == 2
-    assert told[0].split(b",")[1] == told[1].split(b",")[1]
+    assert len(reported) == 2
+    assert reported[0].split(b",")[1] == reported[1].split(b",")[1]
     assert list(folder.glob("*.seg")) == []
     small.give_up()
 
@@ -199,7 +199,7 @@ def test_batches_are_cut_between_records(spool: Spool, shipper: Shipper) -> None
     assert MAX_BATCH - 25_000 < len(batch.data) <= MAX_BATCH
     shipper.acked(batch)
     first = len(split_records(batch.data)) - 1  # the origin is one of them
-    assert [found[1] for found in ship_all(shipper)] == list(range(first, 30))
+    assert [record[1] for record in ship_all(shipper)] == list(range(first, 30))
 
 
 def test_a_large_record_travels_alone_and_an_impossible_one_is_a_gap(spool: Spool, shipper: Shipper, folder: Path) -> None:
@@ -207,8 +207,8 @@ def test_a_large_record_travels_alone_and_an_impossible_one_is_a_gap(spool: Spoo
     spool.append(record(2, MAX_RECORD + 100))
     spool.append(record(3))
     shipped = ship_all(shipper)
-    assert [found[1] for found in shipped if found[0] == "r"] == [1, 3]
-    [gap] = [found for found in shipped if found[0] == "gap"]
+    assert [record[1] for record in shipped if record[0] == "r"] == [1, 3]
+    [gap] = [record for record in shipped if record[0] == "gap"]
     assert gap[3]["cause"] == "a record was too large"
     assert gap[3]["bytes"] > MAX_RECORD
 
@@ -282,10 +282,10 @@ def test_segments_that_vanish_meanwhile(spool: Spool, shipper: Shipper, folder: 
 
 
 def test_gap_of_a_segment_with_a_foreign_name(folder: Path) -> None:
-    told: list[bytes] = []
+    reported: list[bytes] = []
     (folder / "odd.seg").write_bytes(record(1, 3_000))
-    small = Shipper(folder, 1_000, lambda data: bool(told.append(data)) or True)
+    small = Shipper(folder, 1_000, lambda data: bool(reported.append(data)) or True)
     assert small.try_take()
     small.tidy()
-    assert json.loads(split_records(told[0])[0])[3]["first_at"] == 0
+    assert json.loads(split_records(reported[0])[0])[3]["first_at"] == 0
     small.give_up()

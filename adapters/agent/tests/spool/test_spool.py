@@ -69,9 +69,9 @@ def test_rotation_keeps_the_number_and_loses_nothing(spool: Spool, folder: Path,
     for n in range(1, 100):
         assert spool.append(record(n, 50))
     assert spool._fd == number
-    found = [part for data in segments() for part in split_records(data)]
+    parts = [part for data in segments() for part in split_records(data)]
     assert len(segments()) > 3
-    assert [part for part in found if part.startswith(b'["r"')] == [record(n, 50 if n else 0)[1:-1] for n in range(100)]
+    assert [part for part in parts if part.startswith(b'["r"')] == [record(n, 50 if n else 0)[1:-1] for n in range(100)]
 
 
 def test_a_host_that_closes_our_descriptor(spool: Spool, segments: Read) -> None:
@@ -219,8 +219,8 @@ def test_threads_tear_nothing(spool: Spool, segments: Read, monkeypatch: Any) ->
         thread.start()
     for thread in threads:
         thread.join()
-    found = [part for data in segments() for part in split_records(data) if part.startswith(b'["r"')]
-    assert sorted(found) == sorted(record(t * 1_000 + n)[1:-1] for t in range(4) for n in range(300))
+    parts = [part for data in segments() for part in split_records(data) if part.startswith(b'["r"')]
+    assert sorted(parts) == sorted(record(t * 1_000 + n)[1:-1] for t in range(4) for n in range(300))
     assert spool.dropped_total == 0
 
 

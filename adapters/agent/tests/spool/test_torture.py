@@ -121,7 +121,7 @@ def test_nothing_captured_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for pid in shippers:
         kill(pid, group=False)
     captured = set(witness.read_text().split())
-    shipped = {found[1] for part in split_records(arrived.read_bytes()) if (found := json.loads(part))[0] == "r"}
+    shipped = {shipped_record[1] for part in split_records(arrived.read_bytes()) if (shipped_record := json.loads(part))[0] == "r"}
     assert len(captured) > 500
     assert left == [], "the shippers were not done in time"
     assert captured - shipped == set()

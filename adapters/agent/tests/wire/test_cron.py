@@ -21,11 +21,11 @@ def us(text: str) -> int:
 
 
 def times(text: str, after: str, count: int, *, by_clock: bool = False, day_or: bool = True) -> list[str]:
-    at, found = us(after), []
+    at, texts = us(after), []
     for _ in range(count):
         at = parse(text).next_after(at, BERLIN, day_or=day_or, by_clock=by_clock) or 0
-        found.append(datetime.fromtimestamp(at / SECOND, UTC).astimezone(BERLIN).strftime("%d %H:%M %z"))
-    return found
+        texts.append(datetime.fromtimestamp(at / SECOND, UTC).astimezone(BERLIN).strftime("%d %H:%M %z"))
+    return texts
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_seconds_and_offsets() -> None:
 
 def test_sets_and_texts_say_the_same() -> None:
     for text in ("30 2 * * *", "*/15 1,2 1-7 mar,jun mon-fri", "5 0 31 12 sun"):
-        found = parse(text)
-        again = Cron.of(*found.sets)
-        assert parse(again.text).sets == again.sets == found.sets
+        cron = parse(text)
+        again = Cron.of(*cron.sets)
+        assert parse(again.text).sets == again.sets == cron.sets
     assert Cron.of({1}, {2}, {3}, {4}, {5}, {6}).text == "6 1 2 3 4 sat"
 
 

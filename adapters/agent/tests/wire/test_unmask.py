@@ -47,11 +47,11 @@ def masks(value: Any) -> list[str]:
 def test_what_was_shown_and_not_changed_is_the_original(value: Any) -> None:
     assume(MASK not in json.dumps(value, ensure_ascii=False))
     assert json.dumps(unmask(shown(value), value, "it")) == json.dumps(value)
-    held = {"a": value, "b": [value, 1]}
-    changed = shown(held)
+    original = {"a": value, "b": [value, 1]}
+    changed = shown(original)
     changed["b"][1] = 2
-    found = unmask(changed, held, "it")
-    assert json.dumps(found) == json.dumps({"a": value, "b": [value, 2]})
+    unmasked = unmask(changed, original, "it")
+    assert json.dumps(unmasked) == json.dumps({"a": value, "b": [value, 2]})
 
 
 @given(JSON, JSON, st.data())
@@ -63,16 +63,16 @@ def test_no_mask_is_handed_on(old: Any, new: Any, data: st.DataObject) -> None:
     typed = _with_a_mask(typed, data.draw(st.integers(0, 5)), data.draw(st.sampled_from([MASK, f"x{MASK}", f"{MASK} y"])))
     for behind in (old, ABSENT):
         try:
-            found = unmask(typed, behind, "it")
+            unmasked = unmask(typed, behind, "it")
         except CannotUnmask:
             continue
-        assert masks(found) == []
+        assert masks(unmasked) == []
 
 
 def _with_a_mask(value: Any, at: int, mask: str) -> Any:
     """The value with the mask somewhere in it."""
     if isinstance(value, list) and value:
-        return [_with_a_mask(item, at - 1, mask) if place == at % len(value) else item for place, item in enumerate(value)]
+        return [_with_a_mask(item, at - 1, mask) if index == at % len(value) else item for index, item in enumerate(value)]
     if isinstance(value, dict) and value:
         chosen = list(value)[at % len(value)]
         return {(mask if at == 5 else key) if key == chosen else key: _with_a_mask(item, at, mask) for key, item in value.items()}

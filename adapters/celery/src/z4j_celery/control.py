@@ -14,7 +14,7 @@ from typing import Any
 from celery.worker import state as worker_state
 from celery.worker.control import Panel
 
-from z4j_agent.commands.paused_queues import own_holds
+from z4j_agent.commands.paused_queues import paused_queues_of
 from z4j_agent.contract.adapter import Refused, Unsupported
 from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_celery.apps import identity_of
@@ -27,7 +27,7 @@ LOOP_S = 5.0
 
 def reapply_pauses(state: AppState) -> None:
     """A worker has just begun: what was paused stays so."""
-    for queue in own_holds(ENGINE).queues(identity_of(state.app)) & set(_consumed(state.consumer)):
+    for queue in paused_queues_of(ENGINE).queues(identity_of(state.app)) & set(_consumed(state.consumer)):
         state.paused.add(queue)
         _ask(state, "cancel_consumer", queue=queue)
 
@@ -148,11 +148,11 @@ class WorkerCommands(CeleryPart):
     def pause_queue(self, queue: str) -> dict[str, Any]:
         """In one broker, in every one where none is named. Raises Unsupported, Refused."""
         state, broker = self.first, self.only
-        holds, own = own_holds(ENGINE), identity_of(state.app)
-        is_its = queue in _consumed(_worker(state)) or queue in state.paused or holds.is_held(queue, own)
+        paused_queues, own = paused_queues_of(ENGINE), identity_of(state.app)
+        is_its = queue in _consumed(_worker(state)) or queue in state.paused or paused_queues.is_paused(queue, own)
         if broker not in ("", own) or not is_its:
             raise Refused(f"this worker does not take from {queue}{f' in {broker[:120]}' if broker else ''}", check="queue.unknown")
-        holds.hold(queue, broker)
+        paused_queues.pause(queue, broker)
         state.paused.add(queue)
         _ask(state, "cancel_consumer", queue=queue)
         return {"note": "what this worker has fetched in advance still runs"}
@@ -160,14 +160,14 @@ class WorkerCommands(CeleryPart):
     def resume_queue(self, queue: str) -> dict[str, Any]:
         """Raises Unsupported, Refused. Another worker of this host may have written already that it goes on."""
         state, broker = self.first, self.only
-        holds, own = own_holds(ENGINE), identity_of(state.app)
+        paused_queues, own = paused_queues_of(ENGINE), identity_of(state.app)
         _worker(state)
         if broker not in ("", own):
             raise Refused(f"this worker has another broker than {broker[:120]}", check="broker.unknown")
-        if holds.is_held(queue, own):
+        if paused_queues.is_paused(queue, own):
             state.paused.add(queue)
-        holds.release(queue, broker)
-        if queue in state.paused and not holds.is_held(queue, own):
+        paused_queues.resume(queue, broker)
+        if queue in state.paused and not paused_queues.is_paused(queue, own):
             state.paused.discard(queue)
             _ask(state, "add_consumer", queue=queue)
         return {}

@@ -114,15 +114,15 @@ class Capture:
         if job is None:
             return
         agent, at = self._agent, now()
-        held = RunningJob(job.id, attempt_of(job), name_of(job), job.origin or "", at)
-        self.hands.take(worker, held)
+        running = RunningJob(job.id, attempt_of(job), name_of(job), job.origin or "", at)
+        self.hands.take(worker, running)
         if not is_asked(job):
-            self.known.meet_name(held.name, held.queue)
+            self.known.meet_name(running.name, running.queue)
         meta = records.NO_META if mark_of(job) else sent_meta(job, code="")
-        agent.append(records.received(ENGINE, held.task_id, held.attempt, at, agent.run, held.name, held.queue, meta=meta))
-        held.is_reported = is_reported(job)
-        if not held.is_reported and function_of(held.name) is not None:
-            held.is_reported = True
+        agent.append(records.received(ENGINE, running.task_id, running.attempt, at, agent.run, running.name, running.queue, meta=meta))
+        running.is_reported = is_reported(job)
+        if not running.is_reported and function_of(running.name) is not None:
+            running.is_reported = True
             broker = self.known.identity_of(job.connection)
             agent.append(originals.payload_of(agent, job, originals.BY_WORKER, broker))  # at once: a task costs a fork anyway
 
@@ -133,9 +133,9 @@ class Capture:
 
     @guard("a horse")
     def before_monitor(self, worker: Any, *_args: Any, **_kwargs: Any) -> None:
-        held = self.hands.of(worker)
-        if held is not None:
-            held.pid, held.started_at = int(worker._horse_pid or 0), now()
+        running = self.hands.of(worker)
+        if running is not None:
+            running.pid, running.started_at = int(worker._horse_pid or 0), now()
 
     @guard("the end of a job")
     def always_executed(self, worker: Any) -> None:
@@ -144,7 +144,7 @@ class Capture:
     @guard("a killed horse")
     def before_killed(self, worker: Any, job: Job, _pid: Any = None, returned: int | None = None, *_args: Any, **_kwargs: Any) -> None:
         note_of(job).killed = status_text(returned)
-        held = self.hands.of(worker)
-        if held is not None and not held.is_reported:
+        running = self.hands.of(worker)
+        if running is not None and not running.is_reported:
             broker = self.known.identity_of(job.connection)
             self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, broker))

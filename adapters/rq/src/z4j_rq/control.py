@@ -32,14 +32,14 @@ class Pausing:
     def connect(self, patches: Patches) -> None:
         patches.around(Queue, "dequeue_any", self._dequeue_any)
 
-    def _is_held(self, queue: Queue) -> bool:
+    def _is_paused(self, queue: Queue) -> bool:
         return worker_end.is_paused(ENGINE, queue.name, lambda: self._identify(queue.connection))
 
     def _dequeue_any(self, dequeue: Any, cls: Any, queues: list[Queue], timeout: int | None, *args: Any, **kwargs: Any) -> Any:
         """As RQ's own, without the paused queues. A job that arrives while this waits, of a queue that was paused meanwhile, goes back
         to where it was taken from."""
         queues = list(queues)
-        going = [queue for queue in queues if not self._is_held(queue)]
+        going = [queue for queue in queues if not self._is_paused(queue)]
         if len(going) < len(queues):
             if not going:
                 if timeout is None:
@@ -48,12 +48,12 @@ class Pausing:
                 raise DequeueTimeout(timeout, "every queue is paused")
             # Not longer than a moment: the paused ones may go on.
             queues, timeout = going, timeout if timeout is None else min(timeout, 1)
-        found = dequeue(cls, queues, timeout, *args, **kwargs)
-        if found is not None and self._is_held(found[1]):
-            job, queue = found
+        dequeued = dequeue(cls, queues, timeout, *args, **kwargs)
+        if dequeued is not None and self._is_paused(dequeued[1]):
+            job, queue = dequeued
             queue.push_job_id(job.id, at_front=True)
             raise DequeueTimeout(timeout or 0, "the queue was paused")
-        return found
+        return dequeued
 
 
 class WorkerCommands(RqPart):

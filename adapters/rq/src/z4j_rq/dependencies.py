@@ -22,8 +22,8 @@ def why_waiting(job: Job) -> str:
     if job.get_status(refresh=False) != JobStatus.DEFERRED:
         return ""
     ids = [str(id) for id in job._dependency_ids]
-    found = job.__class__.fetch_many(ids, connection=job.connection, serializer=job.serializer) if ids else []
-    blocking = [f"{id}, {_end_of(other)}" for id, other in zip(ids, found, strict=True) if _never_lets(job, other)]
+    jobs = job.__class__.fetch_many(ids, connection=job.connection, serializer=job.serializer) if ids else []
+    blocking = [f"{id}, {_end_of(other)}" for id, other in zip(ids, jobs, strict=True) if _never_lets(job, other)]
     if blocking:
         return f"it waits for {'; '.join(blocking[:SHOWN])}, and will not run unless that is run again"
     return f"it waits for the end of {', '.join(ids[:SHOWN])}"

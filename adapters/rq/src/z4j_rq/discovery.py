@@ -30,28 +30,34 @@ class Discovery(RqPart):
 
     def list_tasks(self) -> list[TaskInfo]:
         """Every task that is known to be the application's; see `known`."""
-        found = []
+        tasks = []
         for name, queue in sorted(self.state.known.tasks().items()):
             function = function_of(name)
             signature, doc = signature_of(function) if function is not None else ("(…)", "")
-            found.append(TaskInfo(name, signature, doc, queue))
-        return found
+            tasks.append(TaskInfo(name, signature, doc, queue))
+        return tasks
 
     def worker(self) -> WorkerInfo | None:
         """This process as a worker; None in a producer. An RQ worker runs one task at a time; several may stand in threads of a process."""
         workers = self.state.workers()
         if not workers:
             return None
-        pids = tuple(held.pid for held in self.state.hands.all() if held.pid)
+        pids = tuple(running.pid for running in self.state.hands.all() if running.pid)
         return WorkerInfo(
             name=str(workers[0].name),
             pool=_pool_of(workers[0]),
             concurrency=len(workers),
             queues=tuple(dict.fromkeys(name for worker in workers for name in worker.queue_names())),
             pids=pids or (os.getpid(),),
-            notes=(*_beside(workers), *(f"{found.what} {found.remedy}".strip() for found in self.findings() if found.level != "ok")),
+            notes=(
+                *_beside(workers),
+                *(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
+            ),
         )
 
     def list_running(self) -> list[RunningTask]:
         """What the workers have in hand, one each; `started_at` is 0 while a horse is being made."""
-        return [RunningTask(of.task_id, of.attempt, of.name, of.queue, of.started_at, of.pid) for of in self.state.hands.all()]
+        return [
+            RunningTask(running.task_id, running.attempt, running.name, running.queue, running.started_at, running.pid)
+            for running in self.state.hands.all()
+        ]

@@ -44,9 +44,9 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
 
 def _is_open(connection: Any) -> bool:
     """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
-    kept = connection.connection_pool.connection_kwargs
-    is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
-    return not is_local and not kept.get("password") and not kept.get("credential_provider")
+    options = connection.connection_pool.connection_kwargs
+    is_local = "path" in options or str(options.get("host") or "") in _LOCAL
+    return not is_local and not options.get("password") and not options.get("credential_provider")
 
 
 class Doctor(RqPart):
@@ -54,5 +54,5 @@ class Doctor(RqPart):
 
     def findings(self) -> list[Finding]:
         """What is amiss with the worker of this process and with the Redis it uses."""
-        found = (finding for worker in self.state.workers() for finding in _of_worker(worker))
-        return list(dict.fromkeys(found))
+        findings = (finding for worker in self.state.workers() for finding in _of_worker(worker))
+        return list(dict.fromkeys(findings))

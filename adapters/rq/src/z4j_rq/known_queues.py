@@ -51,9 +51,9 @@ class Known:
 
     def meet_queue(self, queue: Queue) -> None:
         """The application has enqueued to that queue."""
-        place = (self.identity_of(queue.connection), queue.name)
-        if self._met.get(place) is not queue:
-            _put(self._met, place, queue, MOST_QUEUES)
+        key = (self.identity_of(queue.connection), queue.name)
+        if self._met.get(key) is not queue:
+            _put(self._met, key, queue, MOST_QUEUES)
 
     def offer(self, functions: Iterable[Any]) -> None:
         """Functions, or "module.function", that operators may run. One without a name to import it by is left out, with a line in the
@@ -76,28 +76,28 @@ class Known:
     # -- queues and where they lie ---------------------------------------------------------------------------------------
     def queues(self, broker: str = "") -> dict[Section, Queue]:
         """Those this process's workers take from, then those it has enqueued to; of one broker or of all."""
-        found: dict[Section, Queue] = {}
+        queues: dict[Section, Queue] = {}
         for worker in self._workers():
             for queue in worker.queues:
-                found.setdefault((self.identity_of(queue.connection), queue.name), queue)
-        for place, queue in list(self._met.items()):
-            found.setdefault(place, queue)
-        return {place: queue for place, queue in found.items() if broker in ("", place[0])}
+                queues.setdefault((self.identity_of(queue.connection), queue.name), queue)
+        for key, queue in list(self._met.items()):
+            queues.setdefault(key, queue)
+        return {key: queue for key, queue in queues.items() if broker in ("", key[0])}
 
     def knows_queue(self, name: str, broker: str = "") -> bool:
-        return any(place[1] == name for place in self.queues(broker)) or name in _decorated_queues()
+        return any(key[1] == name for key in self.queues(broker)) or name in _decorated_queues()
 
     def brokers(self) -> dict[str, str]:
         """{identity: fingerprint}, that of the workers first."""
-        return {place[0]: self.fingerprints.get(place[0], "") for place in self.queues()}
+        return {key[0]: self.fingerprints.get(key[0], "") for key in self.queues()}
 
     def identity_of(self, connection: Any) -> str:
         """The broker's identity. The owner's own name for it (`Z4J_BROKER`) is that of the first connection this process uses."""
         pool = connection.connection_pool
-        found = self._identities.get(pool)
-        if found is None:
-            found = self._identities[pool] = self._identify(pool)
-        return found
+        identity = self._identities.get(pool)
+        if identity is None:
+            identity = self._identities[pool] = self._identify(pool)
+        return identity
 
     def _identify(self, pool: Any) -> str:
         agent = z4j_agent.current()
@@ -123,10 +123,10 @@ def _prefix() -> str:
     return "" if prefix == "rq" else prefix
 
 
-def _put(held: dict[Any, Any], key: Any, value: Any, most: int) -> None:
-    held[key] = value
-    if len(held) > most:
-        held.pop(next(iter(held)), None)
+def _put(mapping: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    mapping[key] = value
+    if len(mapping) > most:
+        mapping.pop(next(iter(mapping)), None)
 
 
 # -- functions ---------------------------------------------------------------------------------------------------------
@@ -161,8 +161,8 @@ def _delay_of(function: FunctionType) -> FunctionType | None:
 def _queue_of(delay: FunctionType) -> str:
     """The queue's name, from the decorator that `delay` closes over. "" where it is made at each call."""
     try:
-        held = dict(zip(delay.__code__.co_freevars, (cell.cell_contents for cell in delay.__closure__ or ()), strict=False))
-        queue = getattr(held.get("self"), "queue", "")
+        variables = dict(zip(delay.__code__.co_freevars, (cell.cell_contents for cell in delay.__closure__ or ()), strict=False))
+        queue = getattr(variables.get("self"), "queue", "")
         return queue if isinstance(queue, str) else str(getattr(queue, "name", ""))
     except Exception as error:
         let_through(error)

@@ -49,10 +49,10 @@ def function_of(name: str) -> Callable[..., Any] | None:
     module, _, rest = name.rpartition(".")
     while module:
         if module in sys.modules:
-            found: Any = sys.modules[module]
+            value: Any = sys.modules[module]
             for part in rest.split("."):
-                found = getattr(found, part, None)
-            return found if callable(found) else None
+                value = getattr(value, part, None)
+            return value if callable(value) else None
         module, _, part = module.rpartition(".")
         rest = f"{part}.{rest}"
     return None

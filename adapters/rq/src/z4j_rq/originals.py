@@ -30,7 +30,7 @@ BY_PRODUCER, BY_WORKER = 2, 1
 _LARGE = 8 * MAX_ORIGINAL
 """Originals are compressed before they are measured; a message larger than this will not fit however well that goes."""
 #: What else of a job is its sender's wish. `retries_left` is what is left now; a job sent again begins with that.
-WISHES = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry_intervals")
+OPTIONS = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry_intervals")
 
 
 def show_job(agent: Agent, job: Job) -> tuple[str, bool]:
@@ -63,16 +63,16 @@ def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
     original: dict[str, Any] | None = None
     if len(data) <= _LARGE:
         body = body or {"body64": base64.b64encode(data).decode("ascii")}
-        wishes = {key: value for key in WISHES if (value := getattr(job, key, None)) is not None}
+        options = {key: value for key in OPTIONS if (value := getattr(job, key, None)) is not None}
         if job.meta:
-            body, is_secret = {**body, **_kept_meta(job)}, True  # the sender's own data, of which we show nothing
-        original = body | ({"job": wishes} if is_plain(wishes) and wishes else {})
+            body, is_secret = {**body, **_stored_meta(job)}, True  # the sender's own data, of which we show nothing
+        original = body | ({"job": options} if is_plain(options) and options else {})
     return agent.shown_payload(
         ENGINE, job.id, attempt_of(job), name, job.origin or "", rank, (text, is_masked), original, is_secret=is_secret, broker=broker
     )  # fmt: skip
 
 
-def _kept_meta(job: Job) -> dict[str, Any]:
+def _stored_meta(job: Job) -> dict[str, Any]:
     """As JSON where that gives it back as it was, else the serialiser's bytes; those that cannot be read here are left as they are."""
     unreadable = unreadable_meta(job)
     if unreadable is None and isinstance(job.meta, dict) and is_plain(job.meta):
@@ -83,8 +83,8 @@ def _kept_meta(job: Job) -> dict[str, Any]:
 
 def unreadable_meta(job: Job) -> bytes | None:
     """The bytes for which RQ has put {"unserialized": bytes} into a job, None where it could read them."""
-    held = job.meta.get("unserialized") if isinstance(job.meta, dict) and len(job.meta) == 1 else None
-    return held if isinstance(held, bytes) else None
+    value = job.meta.get("unserialized") if isinstance(job.meta, dict) and len(job.meta) == 1 else None
+    return value if isinstance(value, bytes) else None
 
 
 def read_arguments(original: Original, serializer: Any, job_class: type[Job]) -> tuple[list[Any], dict[str, Any]]:
@@ -124,12 +124,12 @@ def job_again(original: Original, new_id: str, connection: Any, serializer: Any,
     else:
         raise Refused("the kept job has no arguments")
     for key, value in (data.get("job") or {}).items():
-        if key in WISHES:
+        if key in OPTIONS:
             setattr(job, key, value)
     job.description = job.get_call_string() if "body64" not in data else f"{original.name} again"
     job.origin = original.queue
     _give_meta(job, data)
-    forget_attempts(job, of=original.task_id)
+    forget_attempts(job, task_id=original.task_id)
     return job
 
 

@@ -59,11 +59,11 @@ def _info(queue: Queue, broker: str) -> QueueInfo:
 def _oldest_at(queue: Queue) -> int | None:
     """Microseconds UTC; None of an empty queue and where the oldest job's hash is gone."""
     ids: list[str] = queue.get_job_ids(0, 1)
-    held: Any = queue.connection.hget(queue.job_class.key_for(ids[0]) if ids else "", "enqueued_at") if ids else None
-    if not held:
+    value: Any = queue.connection.hget(queue.job_class.key_for(ids[0]) if ids else "", "enqueued_at") if ids else None
+    if not value:
         return None
     try:
-        return to_us(datetime.fromisoformat(held.decode().replace("Z", "+00:00")))
+        return to_us(datetime.fromisoformat(value.decode().replace("Z", "+00:00")))
     except ValueError:
         return None
 
@@ -77,37 +77,37 @@ class RqPart(SeveralBrokers):
     def list_queues(self) -> list[QueueInfo]:
         """Each queue's length, its oldest job's age, and the workers that listen."""
         known = self.state.known
-        found = known.queues()
-        for (broker, _), queue in found.items():
+        queues = known.queues()
+        for (broker, _), queue in queues.items():
             if broker not in known.fingerprints:
                 known.fingerprints[broker] = fingerprint_of(queue)
-        return [_info(queue, broker) for (broker, _), queue in found.items()]
+        return [_info(queue, broker) for (broker, _), queue in queues.items()]
 
     def queue_named(self, name: str, broker: str = "") -> Queue:
         """A queue of this name with the connection, serialiser and classes that this process uses. Raises Unsupported, Refused."""
         known = self.state.known.queues(broker or self.only)
         if not known:
             raise Unsupported("this process has met no queue yet, so it does not know where Redis is")
-        found = [queue for place, queue in known.items() if place[1] == name]
-        if len({place[0] for place in known if place[1] == name}) > 1:
+        named = [queue for key, queue in known.items() if key[1] == name]
+        if len({key[0] for key in known if key[1] == name}) > 1:
             raise Refused(
                 f"this process uses several Redis databases with a queue {name[:80]}, and the command names none; nothing was changed",
                 check="broker.unknown",
             )
-        return found[0] if found else like(next(iter(known.values())), name)
+        return named[0] if named else like(next(iter(known.values())), name)
 
     def find_job(self, task_id: str) -> Job | None:
         """The job as Redis has it, if it is this application's; None when no Redis of this process knows it. Raises Refused."""
-        found: list[Job] = []
+        jobs: list[Job] = []
         seen: set[str] = set()
         for (broker, _), queue in self.state.known.queues(self.only).items():
             if broker not in seen and queue.job_class.exists(task_id, connection=queue.connection):
-                found.append(queue.job_class.fetch(task_id, connection=queue.connection, serializer=queue.serializer))
+                jobs.append(queue.job_class.fetch(task_id, connection=queue.connection, serializer=queue.serializer))
             seen.add(broker)
-        ours = [job for job in found if self._is_ours(job)]
+        ours = [job for job in jobs if self._is_ours(job)]
         if len(ours) > 1:
             raise Refused("several Redis databases of this process have a task of this id; nothing was changed", check="broker.unknown")
-        if found and not ours:
+        if jobs and not ours:
             raise Refused(FOREIGN, check="queue.unknown")
         return ours[0] if ours else None
 

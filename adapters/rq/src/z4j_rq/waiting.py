@@ -23,19 +23,19 @@ from z4j_rq.queues import RqPart
 AT_ONCE = 100
 
 
-def _first(queue: Queue, place: str, limit: int) -> Iterator[tuple[str, Job | None, int | None]]:
+def _first(queue: Queue, section: str, limit: int) -> Iterator[tuple[str, Job | None, int | None]]:
     """(id, job or None where its hash is gone, due) of the first of a place."""
     due: dict[str, int] = {}
-    if place == "waiting":
+    if section == "waiting":
         ids = [str(id) for id in queue.get_job_ids(0, limit)]
     else:
-        registry = queue.scheduled_job_registry if place == "delayed" else queue.failed_job_registry
+        registry = queue.scheduled_job_registry if section == "delayed" else queue.failed_job_registry
         scored = queue.connection.zrange(registry.key, 0, limit - 1, withscores=True)
         due = {_text(id): int(score) * 1_000_000 for id, score in scored}
         ids = list(due)
     jobs = queue.job_class.fetch_many(ids, connection=queue.connection, serializer=queue.serializer) if ids else []
     for id, job in zip(ids, jobs, strict=True):
-        yield id, job, due.get(id) if place == "delayed" else None
+        yield id, job, due.get(id) if section == "delayed" else None
 
 
 def _shown(agent: Agent | None, id: str, job: Job | None, due: int | None) -> WaitingTask:
@@ -48,35 +48,35 @@ def _shown(agent: Agent | None, id: str, job: Job | None, due: int | None) -> Wa
     return WaitingTask(id, name_of(job), args, to_us(job.enqueued_at), due)
 
 
-def _entries(agent: Agent, broker: str, queue: Queue, place: str) -> Iterator[Entry]:
-    left = int(queue.connection.llen(queue.key) if place == "waiting" else queue.connection.zcard(_registry(queue, place)))
+def _entries(agent: Agent, broker: str, queue: Queue, section: str) -> Iterator[Entry]:
+    left = int(queue.connection.llen(queue.key) if section == "waiting" else queue.connection.zcard(_registry(queue, section)))
     while left > 0:
-        found = list(_first(queue, place, min(AT_ONCE, left)))
-        if not found:
+        jobs = list(_first(queue, section, min(AT_ONCE, left)))
+        if not jobs:
             return
-        left -= len(found)
-        for id, job, _ in found:
-            taking = partial(_take, queue, place, id, job)
+        left -= len(jobs)
+        for id, job, _ in jobs:
+            taking = partial(_take, queue, section, id, job)
             if job is None:
                 yield Entry("", 0, "", taking)
             else:
-                told = partial(originals.payload_of, agent, job, originals.BY_WORKER, broker)
-                yield Entry(id, attempt_of(job), name_of(job), taking, told)
+                payload = partial(originals.payload_of, agent, job, originals.BY_WORKER, broker)
+                yield Entry(id, attempt_of(job), name_of(job), taking, payload)
 
 
-def _take(queue: Queue, place: str, id: str, job: Job | None) -> bool:
+def _take(queue: Queue, section: str, id: str, job: Job | None) -> bool:
     connection = queue.connection
-    if place == "waiting":
+    if section == "waiting":
         is_ours = bool(connection.lrem(queue.key, 1, id))
     else:
-        is_ours = bool(connection.zrem(_registry(queue, place), id))
+        is_ours = bool(connection.zrem(_registry(queue, section), id))
     if is_ours and job is not None:
         connection.delete(job.key)
     return is_ours
 
 
-def _registry(queue: Queue, place: str) -> str:
-    return str((queue.scheduled_job_registry if place == "delayed" else queue.failed_job_registry).key)
+def _registry(queue: Queue, section: str) -> str:
+    return str((queue.scheduled_job_registry if section == "delayed" else queue.failed_job_registry).key)
 
 
 def _text(value: Any) -> str:
@@ -86,15 +86,15 @@ def _text(value: Any) -> str:
 class QueueCommands(RqPart):
     """What may be asked of a whole queue."""
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """The first jobs of a place, as they would run. Changes nothing."""
-        found, agent = self.queue_named(queue), z4j_agent.current()
-        return [_shown(agent, id, job, due) for id, job, due in _first(found, place, limit)]
+        named, agent = self.queue_named(queue), z4j_agent.current()
+        return [_shown(agent, id, job, due) for id, job, due in _first(named, section, limit)]
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Takes everything out of a place. ZREM and LREM say for certain whether a worker was first, and then it is the worker's. Jobs that
         come while this runs are left alone. Raises Refused."""
-        found, agent = self.queue_named(queue), z4j_agent.current()
+        named, agent = self.queue_named(queue), z4j_agent.current()
         assert agent is not None  # the command came through it
-        broker = self.state.known.identity_of(found.connection)
-        return purge(agent, ENGINE, found.name, _entries(agent, broker, found, place), is_dead=place == "dead")
+        broker = self.state.known.identity_of(named.connection)
+        return purge(agent, ENGINE, named.name, _entries(agent, broker, named, section), is_dead=section == "dead")

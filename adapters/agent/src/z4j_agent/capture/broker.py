@@ -37,15 +37,15 @@ def identify(kind: str, host: str, port: int | None = None, database: str = "", 
     is_socket = host.startswith("/")
     host = host if is_socket else host.lower().strip("[]")
     is_here = is_socket or host in LOOPBACK or host.startswith("127.")
-    place = host if is_socket else f"{'localhost' if is_here else host}:{port or PORTS.get(kind, 0)}"
-    found = f"{kind}://{place}/{database.strip('/')}"
-    return f"{found}{f'#{prefix}' if prefix else ''}{f'@{this_host}' if is_here else ''}"[:LONGEST]
+    address = host if is_socket else f"{'localhost' if is_here else host}:{port or PORTS.get(kind, 0)}"
+    identity = f"{kind}://{address}/{database.strip('/')}"
+    return f"{identity}{f'#{prefix}' if prefix else ''}{f'@{this_host}' if is_here else ''}"[:LONGEST]
 
 
 def identify_url(url: str, prefix: str = "", *, this_host: str) -> str:
     """The same of a URL. Several, separated by ";" (a failover list), are one broker whatever their order. "" for what is no URL."""
-    found = sorted({one for part in url.split(";") if (one := _of_url(part.strip(), prefix, this_host))})
-    return ";".join(found)[:LONGEST]
+    identities = sorted({one for part in url.split(";") if (one := _of_url(part.strip(), prefix, this_host))})
+    return ";".join(identities)[:LONGEST]
 
 
 def _of_url(url: str, prefix: str, this_host: str) -> str:
@@ -66,11 +66,13 @@ def _of_url(url: str, prefix: str, this_host: str) -> str:
 
 def identify_pool(pool: Any, prefix: str = "", *, this_host: str) -> str:
     """The same of a pool of connections of redis-py. Sentinel: the service's name outlives a failover, the addresses do not."""
-    kept = pool.connection_kwargs
-    database, path = str(kept.get("db") or 0), kept.get("path")
+    options = pool.connection_kwargs
+    database, path = str(options.get("db") or 0), options.get("path")
     if (service := getattr(pool, "service_name", None)) is not None:
         return identify("redis+sentinel", str(service), 1, database, prefix, this_host=this_host)
-    return identify("redis", str(path or kept.get("host") or ""), None if path else kept.get("port"), database, prefix, this_host=this_host)
+    return identify(
+        "redis", str(path or options.get("host") or ""), None if path else options.get("port"), database, prefix, this_host=this_host
+    )
 
 
 class Host(Protocol):
@@ -105,10 +107,10 @@ class Identities:
         self._addresses.pop(source, None)
 
     def _address(self, source: Any, this_host: str) -> str:
-        found = self._addresses.get(source)
-        if found is None:
-            found = self._addresses[source] = self._identify(source, this_host)
-        return found
+        identity = self._addresses.get(source)
+        if identity is None:
+            identity = self._addresses[source] = self._identify(source, this_host)
+        return identity
 
 
 def fingerprint_redis(client: Any, pool: Any, prefix: str = "") -> str:
@@ -130,13 +132,13 @@ def brokers_of(adapter: Adapter, fingerprints: dict[str, str]) -> dict[str, str]
     """{identity: fingerprint} as an adapter tells the server; what they say of themselves is put into `fingerprints`, for the originals
     made from now on. Never raises."""
     try:
-        found = dict(itertools.islice(adapter.brokers().items(), MOST))
+        identities = dict(itertools.islice(adapter.brokers().items(), MOST))
     except Exception as error:
         let_through(error)
         faults.report(f"finding the brokers of {adapter.engine}", error)
         return {}
-    fingerprints.update({identity: fingerprint for identity, fingerprint in found.items() if fingerprint})
-    return found
+    fingerprints.update({identity: fingerprint for identity, fingerprint in identities.items() if fingerprint})
+    return identities
 
 
 def find_broker(broker: str, server: str, known: Mapping[str, str], what: str = "task") -> str:

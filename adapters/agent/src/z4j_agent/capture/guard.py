@@ -25,37 +25,37 @@ class Faults:
 
     def __init__(self) -> None:
         self.total = 0
-        self.by_place: dict[str, tuple[int, str]] = {}
+        self.by_operation: dict[str, tuple[int, str]] = {}
         self._logged_at: dict[str, float] = {}
-        self._tell: Callable[[str, str, int], object] | None = None
+        self._send: Callable[[str, str, int], object] | None = None
 
-    def attach(self, tell: Callable[[str, str, int], object]) -> None:
+    def attach(self, report_problem: Callable[[str, str, int], object]) -> None:
         """Where faults are told beside the log: called with place, kind of error and count, at most once a minute for each place."""
-        self._tell = tell
+        self._send = report_problem
 
     def report(self, where: str, error: BaseException) -> None:
         """Never raises, whatever the error's own `__str__` does."""
         self.total += 1
         kind = type(error).__name__
-        count, _ = self.by_place.get(where, (0, ""))
-        self.by_place[where] = (count + 1, kind)
+        count, _ = self.by_operation.get(where, (0, ""))
+        self.by_operation[where] = (count + 1, kind)
         now = ticks()
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
             log.warning("z4j could not do %s (%s); your task is not affected", where, kind)
-            if self._tell is not None:
+            if self._send is not None:
                 with contextlib.suppress(OSError):
-                    self._tell(where, kind, count + 1)
+                    self._send(where, kind, count + 1)
 
-    def tell(self, where: str, what: str, sentence: str) -> None:
+    def report_problem(self, where: str, what: str, sentence: str) -> None:
         """Something the operators must know that is no error of ours: always logged, counted and told. Never raises."""
         self.total += 1
-        count, _ = self.by_place.get(where, (0, ""))
-        self.by_place[where] = (count + 1, what)
+        count, _ = self.by_operation.get(where, (0, ""))
+        self.by_operation[where] = (count + 1, what)
         log.error("%s", sentence)
-        if self._tell is not None:
+        if self._send is not None:
             with contextlib.suppress(OSError):
-                self._tell(where, what, count + 1)
+                self._send(where, what, count + 1)
 
 
 faults = Faults()

@@ -163,10 +163,10 @@ def _key(keys: tuple[SealKey, ...], key_id: str) -> SealKey:
     return key
 
 
-def _open_authenticated(blob: bytes, of: Binding, keys: tuple[SealKey, ...]) -> Opened:
+def _open_authenticated(blob: bytes, expected: Binding, keys: tuple[SealKey, ...]) -> Opened:
     header, rest = blob[:_HEADER], blob[_HEADER:]
     key = _key(keys, header[2:].hex())
-    context = header + of.associated_data()
+    context = header + expected.associated_data()
     if header[1:2] == _HMAC:
         packed = rest[_MAC:]
         if not hmac.compare_digest(_mac(key, context, packed), rest[:_MAC]):
@@ -179,7 +179,7 @@ def _open_authenticated(blob: bytes, of: Binding, keys: tuple[SealKey, ...]) -> 
     data, parts = bound.get("message"), [bound.get(part, "") for part in ("name", "queue", "broker", "server")]
     if not (isinstance(data, dict) and all(isinstance(part, str) for part in parts)):
         raise CannotOpen("the original is damaged", check="original.format")
-    return Opened(data, Binding(of.engine, of.task_id, of.environment, *parts))
+    return Opened(data, Binding(expected.engine, expected.task_id, expected.environment, *parts))
 
 
 _ALTERED = "the original does not belong to this task and environment, or was altered"

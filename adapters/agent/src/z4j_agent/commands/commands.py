@@ -88,7 +88,7 @@ class Commands:
     def handle(self, command: Command, now: int) -> None:
         """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
         if not _ID.fullmatch(command.id):  # it would become a line of the ledger, or several
-            faults.tell("command", "bad id", "a command was ignored: its id may only contain letters, digits and -._:")
+            faults.report_problem("command", "bad id", "a command was ignored: its id may only contain letters, digits and -._:")
             return
         try:
             self._handle(command, now)

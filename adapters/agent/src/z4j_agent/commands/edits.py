@@ -89,10 +89,10 @@ def _is_known(name: Any) -> bool:
 
 
 def _mapping(edit: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = edit.get(key, {})
-    if not isinstance(found, dict):
+    values = edit.get(key, {})
+    if not isinstance(values, dict):
         raise Refused("the edit is not valid")
-    return found
+    return values
 
 
 def _position(text: str) -> int:

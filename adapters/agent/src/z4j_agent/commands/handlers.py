@@ -39,28 +39,28 @@ class CommandParams:
 
     def text(self, name: str, default: str | None = None) -> str:
         """A text parameter. Raises Refused when it is missing and has no default."""
-        found = self.command.params.get(name, default)
-        if not isinstance(found, str):
+        value = self.command.params.get(name, default)
+        if not isinstance(value, str):
             raise Refused(f"the command lacks {name}")
-        return found
+        return value
 
     def number(self, name: str) -> float | None:
         """A number, or None when there is none."""
-        found = self.command.params.get(name)
-        if found is not None and (isinstance(found, bool) or not isinstance(found, int | float)):
+        value = self.command.params.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise Refused(f"{name} is not a number")
-        return found
+        return value
 
     def integer(self, name: str) -> int | None:
-        found = self.number(name)
-        return None if found is None else int(found)
+        value = self.number(name)
+        return None if value is None else int(value)
 
     def one_of(self, name: str, words: tuple[str, ...]) -> str:
         """One of the words, the first where the parameter is missing."""
-        found = self.text(name, words[0])
-        if found not in words:
+        word = self.text(name, words[0])
+        if word not in words:
             raise Refused(f"{name} must be one of {', '.join(words)}")
-        return found
+        return word
 
     def arguments(self) -> tuple[list[Any], dict[str, Any]]:
         args, kwargs = self.command.params.get("args", []), self.command.params.get("kwargs", {})
@@ -72,16 +72,16 @@ class CommandParams:
 
     def new_id(self) -> str:
         """The id of the task to be made. Only a UUID, so that it cannot be made to collide with an id the application chose itself."""
-        found = self.text("new_id")
-        if not _UUID.fullmatch(found):
+        value = self.text("new_id")
+        if not _UUID.fullmatch(value):
             raise Refused("the command's new task id is not a UUID", check="task_id.form")
-        return found
+        return value
 
     def queue(self) -> str:
         """A queue of the application. Raises Refused for any other."""
-        found = self.text("queue")
-        self._check_queue(found)
-        return found
+        name = self.text("queue")
+        self._check_queue(name)
+        return name
 
     def original(self) -> Original:
         """The message that came along, opened. Raises CannotOpen or Refused.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which queues are paused, for engines that cannot pause by themselves: a file in the spool folder, shared by every process of the app
+"""Which queues are paused, for engines that cannot pause a queue: a file in the spool folder, shared by every process of the app
 and environment on this host, so that it holds for children, for workers that start later, and while the server is away.
 
 A pause is of a queue in one broker: two queues of one name in two brokers are two queues. A pause that names no broker (of an older
@@ -21,12 +21,13 @@ from z4j_agent.settings import DEFAULT_ENVIRONMENT
 from z4j_agent.spool.shared_file import SharedJson
 from z4j_agent.wire import digest_of
 
-MAX_HELD = 1_000
+MAX_ENTRIES = 1_000
 END = b"\n"
 """Ends a list of one environment. Those of releases that knew no environments do not end so."""
 States = dict[tuple[str, str], bool]
 """(queue, broker) → whether it is paused. The broker is "" in an entry for all brokers that have none of their own."""
-_own: dict[str, PausedQueues] = {}
+_by_folder: dict[tuple[str, Path | None, str], PausedQueues] = {}
+"""Engine, spool folder and environment → what is paused there. An agent that is stopped and started may have another folder."""
 _NONE: States = {}
 
 
@@ -51,7 +52,7 @@ class PausedQueues:
         """Whether nothing is paused at all: then it need not be found out which broker is meant."""
         return not self._read()
 
-    def is_held(self, queue: str, broker: str = "") -> bool:
+    def is_paused(self, queue: str, broker: str = "") -> bool:
         """Whether workers must not take tasks from this queue of this broker (an identity, see `broker`; "" where it is not known)."""
         states = self._read()
         return states.get((queue, broker), states.get((queue, ""), False))
@@ -65,12 +66,12 @@ class PausedQueues:
         """The queues that are paused in any broker."""
         return frozenset(queue for (queue, _), is_paused in self._read().items() if is_paused)
 
-    def hold(self, queue: str, broker: str = "") -> None:
+    def pause(self, queue: str, broker: str = "") -> None:
         """Of one broker, or of all where none is named. Raises OSError when it cannot be written."""
         states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
         self._put(states | {(queue, broker): True})
 
-    def release(self, queue: str, broker: str = "") -> None:
+    def resume(self, queue: str, broker: str = "") -> None:
         """The reverse. One broker's queue may go on while a pause that names no broker keeps the others. Raises OSError when it cannot
         be written."""
         states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
@@ -78,18 +79,18 @@ class PausedQueues:
 
     def _read(self) -> States:
         """Nothing is paused while what is there is unknown: workers go on."""
-        return self._found()[0]
+        return self._states_and_error()[0]
 
     def _known(self) -> States:
         """What a change starts from. Raises OSError while it is unknown: what is written then would end every other pause."""
-        states, error = self._found()
+        states, error = self._states_and_error()
         if error is not None:
             raise OSError(
                 f"the list of paused queues cannot be read ({error}). No changes were made. Delete the file to start with an empty list."
             )
         return states
 
-    def _found(self) -> tuple[States, Exception | None]:
+    def _states_and_error(self) -> tuple[States, Exception | None]:
         """What is paused, and why that is unknown."""
         for file in self._files:
             if (states := file.read()) is not None:
@@ -105,11 +106,11 @@ class PausedQueues:
             self._file.replace(states)
 
 
-def _states_of(found: Any) -> States:
+def _states_of(content: Any) -> States:
     """Entries of another form are left out. Raises TypeError for what is no list."""
-    if not isinstance(found, list):
+    if not isinstance(content, list):
         raise TypeError("no list")
-    entries = (each for each in found[:MAX_HELD] if isinstance(each, list) and len(each) == 3)
+    entries = (each for each in content[:MAX_ENTRIES] if isinstance(each, list) and len(each) == 3)
     return {(str(queue), str(broker)): bool(is_paused) for queue, broker, is_paused in entries}
 
 
@@ -117,9 +118,9 @@ def _listed(states: States) -> list[list[Any]]:
     return [[*key, is_paused] for key, is_paused in sorted(states.items())]
 
 
-def _named(found: Any) -> States:
+def _named(content: Any) -> States:
     """Of an older release: names alone."""
-    return _states_of([[name, "", True] for name in found] if isinstance(found, list) else found)
+    return _states_of([[name, "", True] for name in content] if isinstance(content, list) else content)
 
 
 def _decoded_shared(text: bytes) -> Any:
@@ -127,11 +128,14 @@ def _decoded_shared(text: bytes) -> Any:
     return [] if text.endswith(END) else json.loads(text)
 
 
-def own_holds(engine: str) -> PausedQueues:
-    """Those of this process's spool folder; while it has no agent, of this process alone."""
-    if engine not in _own:
-        agent = lifecycle.current()
-        is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")  # what was paused before the owner denied it, goes on
-        folder = agent.shipper.folder if agent is not None and is_shared else None
-        _own[engine] = PausedQueues(folder, engine, agent.settings.environment if agent is not None else DEFAULT_ENVIRONMENT)
-    return _own[engine]
+def paused_queues_of(engine: str) -> PausedQueues:
+    """Those of the spool folder and environment of this process's agent. While there is no agent, or its owner does not permit pauses, the
+    list is in memory, for this process alone."""
+    agent = lifecycle.current()
+    is_shared = agent is not None and is_permitted(agent.settings, "pause_queue")
+    folder = agent.shipper.folder if agent is not None and is_shared else None
+    environment = agent.settings.environment if agent is not None else DEFAULT_ENVIRONMENT
+    key = (engine, folder, environment)
+    if key not in _by_folder:
+        _by_folder[key] = PausedQueues(folder, engine, environment)
+    return _by_folder[key]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from z4j_agent.wire.session import Command
 
 MAX_SCHEDULES: Final = 2_000
-TELL_EVERY_S: Final = 20.0
+REPORT_EVERY_S: Final = 20.0
 """The same list is told again this often, so that the server knows that it still holds."""
 
 
@@ -40,20 +40,20 @@ class Scheduling:
         adapters: Callable[[], tuple[Adapter, ...]],
         schedulers: Callable[[], tuple[Scheduler, ...]],
         override_store: Callable[[str], OverrideStore],
-        turns: PollLease,
+        poll_lease: PollLease,
     ) -> None:
         self._settings = settings
         self._adapters = adapters
         self._schedulers = schedulers
         self._override_store = override_store
-        self._turns = turns
+        self._poll_lease = poll_lease
         self._listed_at: dict[str, float] = {}
-        self._told: dict[str, tuple[str, float]] = {}
+        self._reported: dict[str, tuple[str, float]] = {}
         self._failed: dict[str, dict[str, str]] = {}
 
     def forget(self) -> None:
         """A new connection: everything is told again."""
-        self._listed_at, self._told = {}, {}
+        self._listed_at, self._reported = {}, {}
 
     def hurry(self) -> None:
         """Something was changed: look again at once."""
@@ -61,31 +61,31 @@ class Scheduling:
 
     def frames(self, now: float) -> list[dict[str, Any]]:
         """What has to be told now; `now` is seconds of the monotonic clock."""
-        found = []
+        frames = []
         for scheduler in self._schedulers():
             name = scheduler.scheduler
             if now - self._listed_at.get(name, -1e9) < scheduler.list_every_s:
                 continue
             self._listed_at[name] = now
             try:
-                facts = self._facts(scheduler)
+                fields = self._facts(scheduler)
             except Exception as error:
                 let_through(error)
                 faults.report(f"listing the schedules of {name}", error)
                 continue
-            if facts is None:
+            if fields is None:
                 continue
-            digest, told_at = self._told.get(name, ("", -1e9))
-            if (fresh := digest_of(facts)) != digest or now - told_at >= TELL_EVERY_S:
-                self._told[name] = (fresh, now)
-                found.append(facts)
-        return found
+            digest, reported_at = self._reported.get(name, ("", -1e9))
+            if (fresh := digest_of(fields)) != digest or now - reported_at >= REPORT_EVERY_S:
+                self._reported[name] = (fresh, now)
+                frames.append(fields)
+        return frames
 
     def _facts(self, scheduler: Scheduler) -> dict[str, Any] | None:
         if not scheduler.is_here():
             return None
         is_firing = scheduler.is_firing()
-        if not is_firing and not self._turns.take(f"schedules-{scheduler.scheduler}"):
+        if not is_firing and not self._poll_lease.acquire(f"schedules-{scheduler.scheduler}"):
             return None
         entries = [redact_answer(asdict(item)) for item in scheduler.list_schedules()]
         return {
@@ -138,15 +138,15 @@ class Scheduling:
             self._check(scheduler, spec, _entries(scheduler) if spec.key else {}, params.get("proofs"), params.get("queue_proof"))
             return scheduler.save_schedule(spec)
         if command.action == "apply_overrides":
-            said = params.get("overrides")
-            said = said if isinstance(said, list) else []
-            refused, times_only = self._refused(scheduler, overrides_of(said), params.get("proofs"))
+            overrides = params.get("overrides")
+            overrides = overrides if isinstance(overrides, list) else []
+            refused, times_only = self._refused(scheduler, overrides_of(overrides), params.get("proofs"))
             store = self._override_store(scheduler.scheduler)
-            store.replace(said, refused, times_only)
+            store.replace(overrides, refused, times_only)
             failed = self._failed[scheduler.scheduler] = refused | scheduler.apply_overrides(store.overrides)
-            of = params.get("key")
-            if isinstance(of, str) and of in failed:
-                raise Refused(failed[of])
+            requested = params.get("key")
+            if isinstance(requested, str) and requested in failed:
+                raise Refused(failed[requested])
             return {"failed": failed} if failed else {}
         key = params.get("key")
         if not isinstance(key, str) or not key:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from z4j_agent.commands.paused_queues import own_holds
+from z4j_agent.commands.paused_queues import paused_queues_of
 
 ANSWER_S: Final = 0.3
 """So long the answer to a command has before the process it came from begins to end."""
@@ -25,21 +25,21 @@ def signal_after_answer(number: int = signal.SIGTERM, pid: int = 0) -> None:
 def is_paused(engine: str, queue: str, identify: Callable[[], str]) -> bool:
     """Whether workers must not take tasks from that queue of that broker. `identify` gives the broker's identity, which takes time to find
     out; it is not called while nothing is paused."""
-    holds = own_holds(engine)
-    return not holds.is_empty() and holds.is_held(queue, identify())
+    paused_queues = paused_queues_of(engine)
+    return not paused_queues.is_empty() and paused_queues.is_paused(queue, identify())
 
 
 def pause(engine: str, queue: str, broker: str, set_live: Switch = bool) -> None:
     """In one broker, in every one where none is named. Raises OSError where it cannot be kept."""
-    own_holds(engine).hold(queue, broker)
+    paused_queues_of(engine).pause(queue, broker)
     set_live(False)
 
 
 def resume(engine: str, queue: str, broker: str, set_live: Switch = bool, own: str = "") -> None:
     """The reverse. `own` is the broker of this process's workers: another pause may still hold the queue there. Raises OSError."""
-    holds = own_holds(engine)
-    holds.release(queue, broker)
-    if not holds.is_held(queue, own):
+    paused_queues = paused_queues_of(engine)
+    paused_queues.resume(queue, broker)
+    if not paused_queues.is_paused(queue, own):
         set_live(True)
 
 

@@ -33,8 +33,8 @@ def worker_link(gateway: Gateway) -> Link:
 
 
 def payload_of(gateway: Gateway, task_id: str) -> Record:
-    found = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "payload"], f"the arguments of {task_id}")
-    return max(found, key=lambda record: record.rest["rank"])
+    payloads = wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "payload"], f"the arguments of {task_id}")
+    return max(payloads, key=lambda record: record.rest["rank"])
 
 
 def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = PATIENCE_S) -> list[Record]:
@@ -47,16 +47,16 @@ def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 
     def find() -> list[Record]:
         records = gateway.records(task_id)
         is_over = any(r.kind in ENDS and r.attempt >= last for r in records)
-        is_told = not outcome.is_received or any(r.kind == "payload" for r in records)
+        is_enqueued = not outcome.is_received or any(r.kind == "payload" for r in records)
         is_sent = {r.attempt for r in records if r.kind == "enqueued"} >= set(range(outcome.attempts))
-        found = sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at))
-        return found if is_over and is_told and is_sent else []
+        ordered = sorted((r for r in records if r.kind != "payload"), key=lambda r: (r.attempt, r.at))
+        return ordered if is_over and is_enqueued and is_sent else []
 
     try:
         return wait_for(find, "", seconds=seconds)
     except AssertionError:
-        told = [(record.kind, record.attempt) for record in gateway.records(task_id)]
-        raise AssertionError(f"task {task_id} has not ended within {seconds} s; told was {told}") from None
+        reported = [(record.kind, record.attempt) for record in gateway.records(task_id)]
+        raise AssertionError(f"task {task_id} has not ended within {seconds} s; told was {reported}") from None
 
 
 def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[Record]) -> None:
@@ -64,11 +64,11 @@ def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[R
     ends = {(r.kind, reason_of(r), r.attempt) for r in records if r.kind in ENDS}
     assert ends == {(outcome.end, outcome.reason, outcome.attempts - 1)}, kinds
     for attempt in range(outcome.attempts):
-        told = [k for k, a in kinds if a == attempt]
-        assert told.count("enqueued") == 1, kinds
-        assert ("received" in told) == outcome.is_received, kinds
-        assert ("started" in told) == outcome.is_started, kinds
-        assert ("retried" in told) == (attempt < outcome.attempts - 1), kinds
+        reported = [k for k, a in kinds if a == attempt]
+        assert reported.count("enqueued") == 1, kinds
+        assert ("received" in reported) == outcome.is_received, kinds
+        assert ("started" in reported) == outcome.is_started, kinds
+        assert ("retried" in reported) == (attempt < outcome.attempts - 1), kinds
         check_order([record for record in records if record.attempt == attempt])
     assert {record.name for record in records} == {harness.name_of(kind)}
     assert {record.queue for record in records} == {harness.queue}
@@ -117,7 +117,7 @@ def check_record(record: Record, engine: str, boots: set[str]) -> None:
 
 # -- asking ------------------------------------------------------------------------------------------------------------
 def is_declared(harness: Harness, action: str) -> bool:
-    return action in {able.action for able in harness.adapter.capabilities} - harness.unable
+    return action in {able.action for able in harness.adapter.capabilities} - harness.unsupported
 
 
 def ask_retry(
@@ -157,11 +157,11 @@ def spooled(spool: Path, kind: str, *ids: str) -> int:
     """How many records of this kind stand in the spool folder, sent or not; of the tasks `ids`, where any are named: an engine may run
     tasks of its own, as one that is due every minute."""
     about = b"(?:" + b"|".join(re.escape(id.encode()) for id in ids) + b')"' if ids else b""
-    mark, found = re.compile(b'\x1e\\["' + kind.encode() + b'","[^"]*","' + about), 0
+    mark, count = re.compile(b'\x1e\\["' + kind.encode() + b'","[^"]*","' + about), 0
     for path in spool.rglob("*.seg"):
         with contextlib.suppress(FileNotFoundError):  # sent or given up meanwhile
-            found += len(mark.findall(path.read_bytes()))
-    return found
+            count += len(mark.findall(path.read_bytes()))
+    return count
 
 
 def keep_trace(gateway: Gateway, harness: Harness) -> None:

@@ -104,9 +104,9 @@ class AdapterContract(ResourceLimits):
             assert str(hello["pid"]) not in hello["seat"]
         assert hello["engines"][engine]
         assert hello["environment"] == "test"
-        able = [c for c in running.adapter.capabilities if c.action not in running.unable]
-        told = [of for of in hello["capabilities"] if of[0] == engine]  # those of schedulers stand beside them
-        assert told == [[engine, c.action, c.scope, c.certainty, list(c.states), c.note] for c in able]
+        able = [c for c in running.adapter.capabilities if c.action not in running.unsupported]
+        reported = [entry for entry in hello["capabilities"] if entry[0] == engine]  # those of schedulers stand beside them
+        assert reported == [[engine, c.action, c.scope, c.certainty, list(c.states), c.note] for c in able]
         missing = {field for field in wire.AGENT_FRAMES["hello"] if not field.endswith("?")} - set(hello)
         assert not missing
 
@@ -117,20 +117,20 @@ class AdapterContract(ResourceLimits):
             assert able.certainty in ("exact", "best_effort")
 
     def test_discovery_lists_tasks_queues_and_worker(self, gateway: Gateway, running: Harness) -> None:
-        found = wait_for(lambda: worker_link(gateway).discoveries, "a discovery")[-1]
-        assert found["engine"] == running.adapter.engine
-        tasks = {name: signature for name, signature, _doc, _queue, _proof in found["tasks"]}
+        discovery = wait_for(lambda: worker_link(gateway).discoveries, "a discovery")[-1]
+        assert discovery["engine"] == running.adapter.engine
+        tasks = {name: signature for name, signature, _doc, _queue, _proof in discovery["tasks"]}
         for kind in BASIC:
             assert running.name_of(kind) in tasks
         assert tasks[running.name_of("wait")].replace("*, ", "").startswith("(seconds"), (
             "what its engine passes by itself is nothing to ask for"
         )
-        queues = {entry[0]: entry[1] for entry in found["queues"]}
+        queues = {entry[0]: entry[1] for entry in discovery["queues"]}
         assert running.queue in queues
         assert queues[running.queue] is None or queues[running.queue] >= 0
-        assert found["worker"]["name"] == worker_link(gateway).hello["worker"]
-        assert found["worker"]["concurrency"] >= 1
-        assert running.queue in found["worker"]["queues"]
+        assert discovery["worker"]["name"] == worker_link(gateway).hello["worker"]
+        assert discovery["worker"]["concurrency"] >= 1
+        assert running.queue in discovery["worker"]["queues"]
 
     # -- what becomes of tasks -----------------------------------------------------------------------------------------
     def test_outcome(self, gateway: Gateway, running: Harness, kind: str) -> None:
@@ -165,8 +165,8 @@ class AdapterContract(ResourceLimits):
     def test_a_child_names_its_parent(self, gateway: Gateway, running: Harness) -> None:
         parent = ended(gateway, running.enqueue("spawn"), running.outcomes["spawn"])[-1]
         child = json.loads(parent.rest["result"])
-        told = wait_for(lambda: [r for r in gateway.records(child) if "parent_id" in r.meta], "the child is reported with its parent")
-        assert told[0].meta["parent_id"] == parent.task_id
+        reported = wait_for(lambda: [r for r in gateway.records(child) if "parent_id" in r.meta], "the child is reported with its parent")
+        assert reported[0].meta["parent_id"] == parent.task_id
 
     def test_ends_name_the_process_that_ran_the_task(self, gateway: Gateway, running: Harness) -> None:
         records = ended(gateway, running.enqueue("succeed", 1), running.outcomes["succeed"])
@@ -229,9 +229,9 @@ class AdapterContract(ResourceLimits):
         first = ended(gateway, running.enqueue("succeed", 7), running.outcomes["succeed"])
         asked, new_id = ask_retry(gateway, running, first[0].task_id)
         status = final_answer(gateway, asked)[0]
-        said = len(gateway.answers(asked))
+        answers = len(gateway.answers(asked))
         ask_retry(gateway, running, first[0].task_id, new_id=new_id, id=asked)
-        wait_for(lambda: len(gateway.answers(asked)) > said, "the repeated command is answered")
+        wait_for(lambda: len(gateway.answers(asked)) > answers, "the repeated command is answered")
         assert gateway.answers(asked)[-1][0] == status
         settle(gateway, running)
         begun = {(r.attempt, r.run, r.at) for r in gateway.records(new_id) if r.kind == "started"}

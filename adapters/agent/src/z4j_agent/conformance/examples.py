@@ -30,7 +30,7 @@ class ExampleContract:
     producer: ClassVar[tuple[str, ...]] = ("produce.py",)
     prints: ClassVar[str] = "5\n"
     """What the producer prints."""
-    told: ClassVar[tuple[str, str, str]]
+    expected: ClassVar[tuple[str, str, str]]
     """Name, queue and result of the one task."""
     end: ClassVar[int] = signal.SIGTERM
     """The signal that ends the worker in order."""
@@ -85,9 +85,9 @@ class ExampleContract:
             worker = self.begin(broker, self.folder, *(part.replace("URL", url) for part in self.worker))
             done = self.run(broker, self.folder, *self.producer)
             assert done.stdout == self.prints, done.stderr
-            told = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told", seconds=LONG_S)[0]
-            assert (told.name, told.queue, told.rest["result"]) == self.told
-            assert [CODE.fullmatch(r.meta["code"]) for r in gateway.records(told.task_id) if r.kind == "enqueued"] != [None]
+            expected = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told", seconds=LONG_S)[0]
+            assert (expected.name, expected.queue, expected.rest["result"]) == self.expected
+            assert [CODE.fullmatch(r.meta["code"]) for r in gateway.records(expected.task_id) if r.kind == "enqueued"] != [None]
             worker.send_signal(self.end)
             assert worker.wait(20) == 0, broker.log(self.folder.name)
         finally:

@@ -119,8 +119,8 @@ class Gateway:
 
     def fires(self, schedule: str = "") -> list[dict[str, Any]]:
         """What was told of fires, of one schedule or of all, in order: the facts with `run` and `at`."""
-        told = [{**fields[3], "run": fields[1], "at": fields[2]} for fields in self.decoded() if fields[0] == "fired"]
-        return [fire for fire in told if schedule in ("", fire["schedule"])]
+        fires = [{**fields[3], "run": fields[1], "at": fields[2]} for fields in self.decoded() if fields[0] == "fired"]
+        return [fire for fire in fires if schedule in ("", fire["schedule"])]
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def ask(self, link: Link, action: str, engine: str, params: dict[str, Any], *, id: str = "", expires_in_s: float = 60) -> str:
@@ -137,8 +137,8 @@ class Gateway:
 
     def queue_proof(self, engine: str, queue: str) -> str:
         """What an agent that uses this queue gave for it, as the server hands it to the others."""
-        told = [each for link in list(self.links) for each in list(link.discoveries) if each["engine"] == engine]
-        return next((str(item[6]) for each in told for item in each["queues"] if item[0] == queue and item[6]), "")
+        discoveries = [each for link in list(self.links) for each in list(link.discoveries) if each["engine"] == engine]
+        return next((str(item[6]) for each in discoveries for item in each["queues"] if item[0] == queue and item[6]), "")
 
     # -- the protocol --------------------------------------------------------------------------------------------------
     def _serve(self, connection: ServerConnection) -> None:
@@ -180,13 +180,13 @@ class Gateway:
                     link.socket.send(json.dumps({"type": "ack", "seq": seq}))
                 continue
             self.frames.append(frame)
-            said = json.loads(frame)
-            match said["type"]:
+            message = json.loads(frame)
+            match message["type"]:
                 case "discovery":
-                    link.discoveries.append(said)
+                    link.discoveries.append(message)
                 case "heartbeat":
-                    link.heartbeats.append(said)
+                    link.heartbeats.append(message)
                 case "schedules":
-                    link.schedules.append(said)
+                    link.schedules.append(message)
                 case "goodbye":
-                    link.goodbye = str(said["reason"])
+                    link.goodbye = str(message["reason"])

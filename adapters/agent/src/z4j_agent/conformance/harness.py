@@ -96,7 +96,7 @@ class Harness:
     runs_in_children: ClassVar[bool] = False
     """Whether tasks run in other processes than the worker's main one."""
 
-    unable: ClassVar[frozenset[str]] = frozenset()
+    unsupported: ClassVar[frozenset[str]] = frozenset()
     """Actions that this way of running the engine cannot do: its hello must not declare them, and they are `unsupported`."""
 
     def __init__(self, folder: Path, url: str) -> None:

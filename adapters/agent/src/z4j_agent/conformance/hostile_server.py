@@ -89,23 +89,33 @@ class HostileServerContract(OperationsBase):
                 yield Attempt(f"{action} moved to {queue[:30]}", action, params, ("queue.unknown",))
 
     def _originals(self, running: Harness, gateway: Gateway, first: str, second: str, command: str) -> Iterator[Attempt]:
-        of = self.original(gateway, first)
-        blob = base64.b64decode(of["original"])
+        params_of_first = self.original(gateway, first)
+        blob = base64.b64decode(params_of_first["original"])
         for action in WITH_ORIGINAL:
             for what, changed, checks in self._blobs(running, gateway, first, blob, command):
-                for name in (of["name"], "os.system", ""):
-                    params = {**of, "original": base64.b64encode(changed).decode(), "name": name, "new_id": new_id(), "edit": {}}
+                for name in (params_of_first["name"], "os.system", ""):
+                    params = {
+                        **params_of_first,
+                        "original": base64.b64encode(changed).decode(),
+                        "name": name,
+                        "new_id": new_id(),
+                        "edit": {},
+                    }
                     yield Attempt(f"{action} of {what} as {name!r}", action, params, checks)
-            params = {**of, "task_id": second, "new_id": new_id(), "edit": {}}
+            params = {**params_of_first, "task_id": second, "new_id": new_id(), "edit": {}}
             yield Attempt(f"{action} of another task's original", action, params, ("original.altered",))
-            params = {**of, "name": "os.system", "new_id": new_id(), "edit": {"args": {"0": command}}}
+            params = {**params_of_first, "name": "os.system", "new_id": new_id(), "edit": {"args": {"0": command}}}
             yield Attempt(f"{action} under another name", action, params, ("original.name",))
-            old = {**of, "original": sealed_before(running.adapter.engine, first, {"args": ["x"], "kwargs": {}}), "key_id": KEY.key_id}
+            old = {
+                **params_of_first,
+                "original": sealed_before(running.adapter.engine, first, {"args": ["x"], "kwargs": {}}),
+                "key_id": KEY.key_id,
+            }
             params = {**old, "name": "os.system", "new_id": new_id(), "edit": {}}
             yield Attempt(f"{action} of an old seal as os.system", action, params, ("task.unknown",))
             params = {**old, "name": running.name_of("succeed"), "queue": "nobody-uses-this", "new_id": new_id(), "edit": {}}
             yield Attempt(f"{action} of an old seal on another queue", action, params, ("queue.unknown",))
-            params = {**of, "original": "", "new_id": new_id(), "edit": {}}
+            params = {**params_of_first, "original": "", "new_id": new_id(), "edit": {}}
             yield Attempt(f"{action} without an original", action, params, ("original.format",))
 
     def _blobs(
@@ -120,22 +130,26 @@ class HostileServerContract(OperationsBase):
             yield f"a compressed forgery {number}", b"\x01" + zlib.compress(packed), ("original.proof",)
             binding = Binding(engine, task_id, "test", "os.system", payload.queue)
             for is_masked in (False, True):
-                held, _ = close_original(shape, binding, is_masked=is_masked, key=replace_secret(KEY))
-                assert held is not None
-                yield f"a forgery {number} with another secret under this key's id", held[1], ("original.altered",)
-                held, _ = close_original(shape, binding, is_masked=is_masked, key=OTHER)
-                assert held is not None
-                yield f"another application's original {number}", held[1], ("original.key",)
+                closed, _ = close_original(shape, binding, is_masked=is_masked, key=replace_secret(KEY))
+                assert closed is not None
+                yield f"a forgery {number} with another secret under this key's id", closed[1], ("original.altered",)
+                closed, _ = close_original(shape, binding, is_masked=is_masked, key=OTHER)
+                assert closed is not None
+                yield f"another application's original {number}", closed[1], ("original.key",)
             nonce = os.urandom(12)
             sealed = b"\x02" + nonce + AESGCM(OTHER.secret).encrypt(nonce, b"\x00" + packed, f"{engine}\0{task_id}".encode())
             yield f"an old seal of another key {number}", sealed, ("original.altered", "original.key")
-        for place in (0, 1, 3, len(blob) // 2, len(blob) - 1):
-            yield f"the original with byte {place} changed", blob[:place] + bytes([blob[place] ^ 1]) + blob[place + 1 :], ALTERED
+        for position in (0, 1, 3, len(blob) // 2, len(blob) - 1):
+            yield (
+                f"the original with byte {position} changed",
+                blob[:position] + bytes([blob[position] ^ 1]) + blob[position + 1 :],
+                ALTERED,
+            )
         yield "half of the original", blob[: len(blob) // 2], ALTERED
         elsewhere = Binding(engine, task_id, "other", payload.name, payload.queue)
-        held, _ = close_original({"args": ["x"], "kwargs": {}}, elsewhere, is_masked=False, key=KEY)
-        assert held is not None
-        yield "an original of another environment", held[1], ("original.altered",)
+        closed, _ = close_original({"args": ["x"], "kwargs": {}}, elsewhere, is_masked=False, key=KEY)
+        assert closed is not None
+        yield "an original of another environment", closed[1], ("original.altered",)
 
     def _ids(self, running: Harness, gateway: Gateway, first: str) -> Iterator[Attempt]:
         for id in ("", "not-a-uuid", "../../x", "a\nb", new_id().upper()):

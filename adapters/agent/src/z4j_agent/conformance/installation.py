@@ -16,7 +16,7 @@ from z4j_agent.conformance.gateway import Gateway
 from z4j_agent.conformance.harness import Harness, wait_for
 
 LEAVING = ("uninstall", "stop")
-Place = tuple[int, str]
+Attribute = tuple[int, str]
 """Which of the owners, and the name of its attribute."""
 
 
@@ -87,15 +87,15 @@ class InstallContract:
         owners, before, called = self._owners, self._attributes(), list[str]()
         install()
         after = self._attributes()
-        patched = [place for place in after if after[place] is not before.get(place) and _is_method(after[place])]
+        patched = [attribute for attribute in after if after[attribute] is not before.get(attribute) and _is_method(after[attribute])]
         try:
             theirs = {(number, name): _wrap(owners[number], name, called) for number, name in patched}
             for _ in range(2):
                 self.leave(how)
                 self.check_silent(made, gateway, called)
-                assert [place for place in patched if self._attributes()[place] is not theirs[place]] == []
+                assert [attribute for attribute in patched if self._attributes()[attribute] is not theirs[attribute]] == []
                 install()
-                self.check_told(made, gateway)
+                self.check_reported(made, gateway)
             self.leave(how)
             now = self._attributes()
             assert [name for number, name in patched if now[number, name] is not theirs[number, name]] == []
@@ -117,19 +117,19 @@ class InstallContract:
             assert _parts() == []
 
     # -- for subclasses ------------------------------------------------------------------------------------------------
-    def check_told(self, made: Any, gateway: Gateway) -> None:
+    def check_reported(self, made: Any, gateway: Gateway) -> None:
         """That what the application does now is reported, once."""
 
     def check_silent(self, made: Any, gateway: Gateway, called: list[str]) -> None:
         """That it is not. `called` has the names of methods that went through another library's wrapper."""
 
     # -- reading -------------------------------------------------------------------------------------------------------
-    def _attributes(self) -> dict[Place, Any]:
+    def _attributes(self) -> dict[Attribute, Any]:
         return {(number, name): value for number, owner in enumerate(self._owners) for name, value in vars(owner).items()}
 
-    def _state(self) -> dict[Place, Any]:
+    def _state(self) -> dict[Attribute, Any]:
         """The same, of lists and dicts what is in them."""
-        return {place: _frozen(value) for place, value in self._attributes().items()}
+        return {attribute: _frozen(value) for attribute, value in self._attributes().items()}
 
 
 class ReportingInstallContract(InstallContract):
@@ -146,21 +146,21 @@ class ReportingInstallContract(InstallContract):
     def test_installed_again_it_reports_again(self, how: str, made: Any, install: Callable[[], None], gateway: Gateway) -> None:
         install()
         install()
-        self.check_told(made, gateway)
+        self.check_reported(made, gateway)
         for _ in range(2):
             self.leave(how)
             self.check_silent(made, gateway, ["theirs"])
             install()
-            self.check_told(made, gateway)
+            self.check_reported(made, gateway)
 
-    def check_told(self, made: Any, gateway: Gateway) -> None:
-        told = self.enqueue(made)
+    def check_reported(self, made: Any, gateway: Gateway) -> None:
+        task_id = self.enqueue(made)
         agent = z4j_agent.current()
         assert agent is not None
         agent.connect()
-        wait_for(lambda: gateway.records(told), "it is reported")
+        wait_for(lambda: gateway.records(task_id), "it is reported")
         assert agent.flush(10)
-        kinds = [record.kind for record in gateway.records(told)]
+        kinds = [record.kind for record in gateway.records(task_id)]
         assert kinds.count("enqueued") == 1, kinds
 
     def check_silent(self, made: Any, gateway: Gateway, called: list[str]) -> None:
@@ -182,13 +182,13 @@ def _frozen(value: Any) -> Any:
     return tuple(id(each) for each in value) if isinstance(value, list | set) else value
 
 
-def _differing(before: dict[Place, Any], after: dict[Place, Any]) -> list[Place]:
+def _differing(before: dict[Attribute, Any], after: dict[Attribute, Any]) -> list[Attribute]:
     missing = object()
 
     def is_same(one: Any, other: Any) -> bool:
         return one is other or (isinstance(one, tuple) and isinstance(other, tuple) and one == other)
 
-    return [place for place in {**before, **after} if not is_same(before.get(place, missing), after.get(place, missing))]
+    return [attribute for attribute in {**before, **after} if not is_same(before.get(attribute, missing), after.get(attribute, missing))]
 
 
 def _is_method(value: Any) -> bool:
@@ -197,9 +197,9 @@ def _is_method(value: Any) -> bool:
 
 def _wrap(owner: Any, name: str, called: list[str]) -> Any:
     """As another library does: what is there is wrapped and replaced. Returns what stands there now."""
-    found = vars(owner)[name]
-    kind = type(found) if isinstance(found, classmethod | staticmethod) else None
-    inner: Callable[..., Any] = found.__func__ if kind is not None else found
+    value = vars(owner)[name]
+    kind = type(value) if isinstance(value, classmethod | staticmethod) else None
+    inner: Callable[..., Any] = value.__func__ if kind is not None else value
 
     @functools.wraps(inner)
     def wrapper(*args: Any, **kwargs: Any) -> Any:

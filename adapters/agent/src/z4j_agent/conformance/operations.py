@@ -21,7 +21,7 @@ from z4j_agent.conformance.assertions import ENDS, ended, final_answer, is_decla
 from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness, wait_for
 
-HELD_S = 1.5
+NOT_STARTED_S = 1.5
 """A task that has not started after so long waits."""
 PROBES = 6
 
@@ -117,7 +117,7 @@ class OperationsBase:
         for _ in range(PROBES):
             probe = running.enqueue("succeed", "probe")
             try:
-                wait_for(partial(started, gateway, probe), "", seconds=HELD_S)
+                wait_for(partial(started, gateway, probe), "", seconds=NOT_STARTED_S)
             except AssertionError:
                 self.done(gateway, running, "purge_queue", queue=running.queue)
                 wait_for(partial(end_of, gateway, probe), "the probe is purged")
@@ -227,7 +227,7 @@ class OperateContract(OperationsBase):
         self.paused(gateway, running)
         self.done(gateway, running, "pause_queue", queue=running.queue)  # twice is once
         tasks = self.waiting(gateway, running, 3)
-        time.sleep(HELD_S)
+        time.sleep(NOT_STARTED_S)
         assert not [task_id for task_id in tasks if started(gateway, task_id)]
         ran = self.order(gateway, running, tasks)
         assert not self.is_in_order or ran == tasks
@@ -239,11 +239,11 @@ class OperateContract(OperationsBase):
         facts = self.done(gateway, running, "peek_queue", queue=running.queue, place="waiting", limit=10)
         shown = facts["tasks"]
         assert {task["name"] for task in shown} == {running.name_of("succeed")}
-        found = [task["task_id"] for task in shown]
+        ids = [task["task_id"] for task in shown]
         self.resumed(gateway, running)
         for task_id in tasks:
             ended(gateway, task_id, running.outcomes["succeed"])
-        assert found == tasks if self.is_in_order else sorted(found) == sorted(tasks)
+        assert ids == tasks if self.is_in_order else sorted(ids) == sorted(tasks)
 
     def test_what_is_shown_is_masked(self, gateway: Gateway, running: Harness) -> None:
         self.need(running, "peek_queue", "pause_queue")

@@ -17,7 +17,7 @@ import z4j_agent
 from z4j_agent.conformance.assertions import final_answer
 from z4j_agent.conformance.gateway import Gateway, Link
 from z4j_agent.conformance.harness import wait_for
-from z4j_agent.conformance.operations import HELD_S
+from z4j_agent.conformance.operations import NOT_STARTED_S
 from z4j_agent.conformance.two_brokers import BOTH, OwnGateway, TwoBrokers
 
 PATIENCE_S = 60
@@ -56,12 +56,12 @@ class PausesContract(OwnGateway):
         before = len(gateway.links)
         process = two.start_worker_of(which)
 
-        def found() -> list[Link]:
+        def links() -> list[Link]:
             """Not another worker's, which may connect anew meanwhile: every worker is started with a process group of its own."""
             links = [link for link in gateway.links[before:] if link.is_open and link.hello["role"] == "worker"]
             return [link for link in links if group_of(link.hello["pid"]) == process.pid]
 
-        link = wait_for(found, f"the worker of {which} connects", seconds=PATIENCE_S)[-1]
+        link = wait_for(links, f"the worker of {which} connects", seconds=PATIENCE_S)[-1]
         return process, next(iter(link.hello["brokers"][two.engine]))
 
     @staticmethod
@@ -88,14 +88,14 @@ class PausesContract(OwnGateway):
         self.done(gateway, two, name, "pause_queue", **params)
         for number in range(5):
             two.send(which, probe := f"probe {number}")
-            time.sleep(HELD_S)
+            time.sleep(NOT_STARTED_S)
             if probe not in two.ran(which):
                 return
         raise AssertionError("it is paused and goes on taking tasks")
 
     @staticmethod
-    def held(two: TwoBrokers, which: int, *values: str) -> None:
-        time.sleep(HELD_S)
+    def check_pauses(two: TwoBrokers, which: int, *values: str) -> None:
+        time.sleep(NOT_STARTED_S)
         assert not set(values) & set(two.ran(which))
 
     def both(self, gateway: Gateway, two: TwoBrokers) -> tuple[list[subprocess.Popen[bytes]], list[str]]:
@@ -120,12 +120,12 @@ class PausesContract(OwnGateway):
         for which in BOTH:
             two.send(which, "paused")
         self.runs(two, 1, "paused")
-        self.held(two, 0, "paused")
+        self.check_pauses(two, 0, "paused")
         for which in BOTH:
             self.restarted(gateway, two, which, processes[which])
         two.send(1, "restarted")
         self.runs(two, 1, "restarted")
-        self.held(two, 0, "paused")
+        self.check_pauses(two, 0, "paused")
         self.done(gateway, two, names[0], "resume_queue", broker=names[0])
         self.runs(two, 0, "paused")
 
@@ -134,11 +134,11 @@ class PausesContract(OwnGateway):
         for which in BOTH:
             self.pause(gateway, two, names[which], which, broker=names[which])
             two.send(which, "paused")
-        self.held(two, 0, "paused")
-        self.held(two, 1, "paused")
+        self.check_pauses(two, 0, "paused")
+        self.check_pauses(two, 1, "paused")
         self.done(gateway, two, names[1], "resume_queue", broker=names[1])
         self.runs(two, 1, "paused")
-        self.held(two, 0, "paused")
+        self.check_pauses(two, 0, "paused")
         self.done(gateway, two, names[0], "resume_queue", broker=names[0])
         self.runs(two, 0, "paused")
 
@@ -149,10 +149,10 @@ class PausesContract(OwnGateway):
             two.send(which, "paused")
         self.restarted(gateway, two, 0, processes[0])
         for which in BOTH:
-            self.held(two, which, "paused")
+            self.check_pauses(two, which, "paused")
         self.done(gateway, two, names[1], "resume_queue", broker=names[1])  # the server was upgraded meanwhile
         self.runs(two, 1, "paused")
-        self.held(two, 0, "paused")
+        self.check_pauses(two, 0, "paused")
         self.done(gateway, two, names[0], "resume_queue")
         self.runs(two, 0, "paused")
 
@@ -161,7 +161,7 @@ class PausesContract(OwnGateway):
         workers = [self.started(gateway, two, 0) for _ in range(2)]
         name = workers[0][1]
         links = wait_for(
-            lambda: found if len(found := self.links_of(gateway, two, name)) == 2 else [], "both are connected", seconds=PATIENCE_S
+            lambda: links if len(links := self.links_of(gateway, two, name)) == 2 else [], "both are connected", seconds=PATIENCE_S
         )
         for link in links:
             self.done(gateway, two, name, "pause_queue", link, broker=name)

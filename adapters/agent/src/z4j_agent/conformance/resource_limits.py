@@ -78,17 +78,17 @@ class ResourceLimits:
 
     def test_watching_stays_below_its_ceiling(self, alone: Harness) -> None:
         """Processor time of the producer and of the worker with all its children, watched and not; nobody listens."""
-        watched, said = alone.url, ""
+        watched, costs = alone.url, ""
         for _ in range(TRIES):
             alone.url = ""
             bare = cost_of(alone)
             alone.url = watched
             cost = cost_of(alone)
-            said = f"seconds per task (producer, worker): {cost} watched, {bare} not"
+            costs = f"seconds per task (producer, worker): {cost} watched, {bare} not"
             if cost[0] - bare[0] < PRODUCER_CEILING_S and cost[1] < 2 * bare[1] + WORKER_CEILING_S:
                 break
         else:
-            raise AssertionError(said)
+            raise AssertionError(costs)
         assert spooled(alone.spool, "succeeded") >= COUNTED, "it was watched"
 
 
@@ -133,12 +133,12 @@ def cpu_of(pid: int) -> float:
 
 def ids_of(spool: Path, kind: str) -> set[str]:
     """The ids of tasks (of "gap" the keys) of which the spool holds such a record, sent or not."""
-    found: set[str] = set()
+    ids: set[str] = set()
     pattern = rb'\x1e\["%s",%s"([^"]+)"' % (kind.encode(), b"" if kind == "gap" else rb'"\w+",')
     for path in spool.rglob("*.seg"):
         with contextlib.suppress(FileNotFoundError):  # given up meanwhile
-            found |= {match.decode() for match in re.findall(pattern, path.read_bytes())}
-    return found
+            ids |= {match.decode() for match in re.findall(pattern, path.read_bytes())}
+    return ids
 
 
 def all_ran(spool: Path, tasks: list[str], ran: set[str]) -> bool:

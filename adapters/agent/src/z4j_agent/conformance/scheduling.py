@@ -110,35 +110,35 @@ class ScheduleContract:
     @classmethod
     def lists(cls, gateway: Gateway, harness: ScheduleHarness) -> list[tuple[Link, dict[str, Any]]]:
         """The newest list of each open connection that fires."""
-        found = []
+        firing = []
         for link in gateway.open_links():
-            told = [of for of in link.schedules if of["scheduler"] == harness.scheduler]
-            if told and told[-1]["is_firing"]:
-                found.append((link, told[-1]))
-        return found
+            latest_lists = [listed for listed in link.schedules if listed["scheduler"] == harness.scheduler]
+            if latest_lists and latest_lists[-1]["is_firing"]:
+                firing.append((link, latest_lists[-1]))
+        return firing
 
-    def told(self, gateway: Gateway, harness: ScheduleHarness) -> dict[str, Any]:
+    def latest_list(self, gateway: Gateway, harness: ScheduleHarness) -> dict[str, Any]:
         return wait_for(lambda: self.lists(gateway, harness), "a scheduler tells its entries", seconds=CHANGE_S)[-1][1]
 
     def entry(self, gateway: Gateway, harness: ScheduleHarness, key: str) -> dict[str, Any] | None:
-        return next((of for of in self.told(gateway, harness)["entries"] if of["key"] == key), None)
+        return next((entry for entry in self.latest_list(gateway, harness)["entries"] if entry["key"] == key), None)
 
     def listed(self, gateway: Gateway, harness: ScheduleHarness, key: str) -> dict[str, Any]:
         """The entry, as soon as it is told."""
         wait_for(lambda: self.entry(gateway, harness, key), f"{key} is listed", seconds=CHANGE_S)
-        found = self.entry(gateway, harness, key)
-        assert found is not None
-        return found
+        entry = self.entry(gateway, harness, key)
+        assert entry is not None
+        return entry
 
     def by_name(self, gateway: Gateway, harness: ScheduleHarness, name: str) -> dict[str, Any] | None:
-        return next((of for of in self.told(gateway, harness)["entries"] if of["name"] == name), None)
+        return next((entry for entry in self.latest_list(gateway, harness)["entries"] if entry["name"] == name), None)
 
     def ask(self, gateway: Gateway, harness: ScheduleHarness, action: str, **params: Any) -> tuple[str, dict[str, Any]]:
         """Status and facts of a command's end, from the newest process that fires."""
         link = wait_for(lambda: self.lists(gateway, harness), "a scheduler is connected", seconds=CHANGE_S)[-1][0]
         id = gateway.ask(link, action, harness.scheduler, params)
         ends = wait_for(
-            lambda: [of for of in gateway.answers(id) if of[0] != "accepted"], f"{action} is answered", seconds=CHANGE_S
+            lambda: [answer for answer in gateway.answers(id) if answer[0] != "accepted"], f"{action} is answered", seconds=CHANGE_S
         )  # fmt: skip
         return ends[0]
 
@@ -183,11 +183,11 @@ class ScheduleContract:
             self.done(gateway, harness, "enable_schedule", key=key)
 
     def is_fired(self, gateway: Gateway, key: str, since: int) -> bool:
-        return any(of["at"] > since for of in gateway.fires(key))
+        return any(fire["at"] > since for fire in gateway.fires(key))
 
     def await_fire(self, gateway: Gateway, key: str, since: int) -> dict[str, Any]:
         def find() -> list[dict[str, Any]]:
-            return [of for of in gateway.fires(key) if of["at"] > since]
+            return [fire for fire in gateway.fires(key) if fire["at"] > since]
 
         return wait_for(find, f"{key} fires", seconds=75 if not self.harness_class.is_paced else CHANGE_S + 10)[0]
 
@@ -196,16 +196,16 @@ class ScheduleContract:
         time.sleep(1.5)
         since = now()
         time.sleep(4 if self.harness_class.is_paced else 65)
-        late = [of for of in gateway.fires(key) if of["at"] > since and of["outcome"] == "sent"]
+        late = [fire for fire in gateway.fires(key) if fire["at"] > since and fire["outcome"] == "sent"]
         assert late == [], "it fires although it is off"
 
     # -- what is told --------------------------------------------------------------------------------------------------
     def test_lists_its_entries_in_the_common_form(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        told = self.told(gateway, running)
-        assert told["engine"]
-        assert told["tick_us"] > 0
+        latestst_list = self.latest_list(gateway, running)
+        assert latestst_list["engine"]
+        assert latestst_list["tick_us"] > 0
         nightly = self.entry(gateway, running, running.nightly_key)
-        assert nightly is not None, told["entries"]
+        assert nightly is not None, latestst_list["entries"]
         assert (nightly["kind"], nightly["expression"], nightly["timezone"]) == ("cron", "30 2 * * *", running.zone)
         assert nightly["task_name"] == running.task
         assert nightly["is_code"] == running.is_code
@@ -302,7 +302,7 @@ class ScheduleContract:
         fire = self.await_fire(gateway, key, since)
         assert abs(fire["due_at"] - int(datetime.fromisoformat(at).timestamp() * 1_000_000)) < 1_100_000
         time.sleep(3)
-        assert len([of for of in gateway.fires(key) if of["at"] > since]) == 1
+        assert len([fire for fire in gateway.fires(key) if fire["at"] > since]) == 1
         if running.is_code:
             self.change(gateway, running)
 
@@ -314,7 +314,7 @@ class ScheduleContract:
         override = {"key": key, "is_new": False, "is_deleted": False, "is_enabled": True, "spec": spec}
         self.change(gateway, running, override)
         wait_for(lambda: (self.entry(gateway, running, key) or {}).get("expression") == "45 3 * * sun", "it is changed", seconds=CHANGE_S)
-        assert self.told(gateway, running)["applied"] == digest_of([override])
+        assert self.latest_list(gateway, running)["applied"] == digest_of([override])
         self.change(gateway, running, {"key": key, "is_new": False, "is_deleted": True, "is_enabled": True, "spec": None})
         wait_for(lambda: self.entry(gateway, running, key) is None, "it is gone", seconds=CHANGE_S)
         self.change(gateway, running)
@@ -400,7 +400,7 @@ class ScheduleContract:
         wait_for(lambda: self.lists(own_gateway, alone), "it tells again", seconds=CHANGE_S)
         assert (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False
         time.sleep(3)
-        sent = [of for of in own_gateway.fires(alone.every_key) if of["at"] > since and of["outcome"] == "sent"]
+        sent = [fire for fire in own_gateway.fires(alone.every_key) if fire["at"] > since and fire["outcome"] == "sent"]
         assert sent == [], "it fired at its start although it is off"
 
     def test_without_a_server_it_fires_all_the_same(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:

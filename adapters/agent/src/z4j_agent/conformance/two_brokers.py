@@ -70,8 +70,8 @@ class TwoBrokers(Harness):
         super().tear_down()
 
     def environment(self) -> dict[str, str]:
-        found = super().environment() | {"TWO_FOLDER": str(self.folder)}
-        return {key: value for key, value in found.items() if self.watches_workers or key != "Z4J_URL"}
+        variables = super().environment() | {"TWO_FOLDER": str(self.folder)}
+        return {key: value for key, value in variables.items() if self.watches_workers or key != "Z4J_URL"}
 
 
 class TwoAsyncBrokers(TwoBrokers):
@@ -136,8 +136,8 @@ class TwoBrokersContract(OwnGateway):
         payload = payload_of(gateway, task_id)
         key_id, blob = payload.rest["original"]
         new_id = f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}"
-        told = {"task_id": task_id, "name": payload.name, "queue": payload.queue}
-        return told | {"original": blob, "key_id": key_id, "new_id": new_id}
+        params = {"task_id": task_id, "name": payload.name, "queue": payload.queue}
+        return params | {"original": blob, "key_id": key_id, "new_id": new_id}
 
     @staticmethod
     def closed(engine: str, payload: Record, args: list[Any], broker: str) -> str:
@@ -145,9 +145,9 @@ class TwoBrokersContract(OwnGateway):
         agent = z4j_agent.current()
         assert agent is not None
         binding = Binding(engine, payload.task_id, agent.settings.environment, payload.name, payload.queue, broker)
-        held, _ = close_original({"args": args, "kwargs": {}}, binding, is_masked=False, key=agent.settings.seal_key)
-        assert held is not None
-        return base64.b64encode(held[1]).decode()
+        closed, _ = close_original({"args": args, "kwargs": {}}, binding, is_masked=False, key=agent.settings.seal_key)
+        assert closed is not None
+        return base64.b64encode(closed[1]).decode()
 
     def brokers(self, gateway: Gateway, two: TwoBrokers) -> list[str]:
         """The identities of both, as they were told with a task of each."""
@@ -177,8 +177,8 @@ class TwoBrokersContract(OwnGateway):
     def test_an_original_of_a_broker_this_process_does_not_have_is_refused(self, gateway: Gateway, two: TwoBrokers) -> None:
         task_id = two.send(0, "first")
         params, payload = self.again(gateway, task_id), payload_of(gateway, task_id)
-        held = self.closed(two.engine, payload, ["elsewhere"], "redis://elsewhere.internal:6379/0")
-        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": held})
+        blob = self.closed(two.engine, payload, ["elsewhere"], "redis://elsewhere.internal:6379/0")
+        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": blob})
         assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
         assert [two.depth(each) for each in BOTH] == [1, 0]
 
@@ -186,8 +186,8 @@ class TwoBrokersContract(OwnGateway):
         task_id = two.send(0, "first")
         two.send(1, "first")
         params, payload = self.again(gateway, task_id), payload_of(gateway, task_id)
-        held = self.closed(two.engine, payload, ["anywhere"], "")
-        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": held})
+        blob = self.closed(two.engine, payload, ["anywhere"], "")
+        status, facts = self.ask(gateway, two, "retry_task", **{**params, "original": blob})
         assert (status, facts.get("check")) == ("refused", "broker.unknown"), facts
         assert [two.depth(each) for each in BOTH] == [1, 1]
 
@@ -233,13 +233,13 @@ class TwoBrokersContract(OwnGateway):
         assert (status, facts.get("tasks")) == ("done", 2), facts
         assert [two.depth(each) for each in BOTH] == [1, 0]
 
-    def test_the_depth_of_both_is_told_with_the_broker(self, gateway: Gateway, two: TwoBrokers) -> None:
+    def test_the_depth_of_both_is_reported_with_the_broker(self, gateway: Gateway, two: TwoBrokers) -> None:
         names = self.brokers(gateway, two)
         two.send(1, "second")
         agent = z4j_agent.current()
         assert agent is not None
-        told = {(queue.broker, queue.name): queue.depth for queue in agent.adapters[0].list_queues()}
-        assert {name: told.get((name, two.queue)) for name in names} == {names[0]: 1, names[1]: 2}, told
+        depths = {(queue.broker, queue.name): queue.depth for queue in agent.adapters[0].list_queues()}
+        assert {name: depths.get((name, two.queue)) for name in names} == {names[0]: 1, names[1]: 2}, depths
         assert all(agent.adapters[0].brokers()[name] for name in names), "each says of itself which server it is"
 
 

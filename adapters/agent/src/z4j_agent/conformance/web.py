@@ -29,8 +29,8 @@ class Site(Harness):
 
     def environment(self) -> dict[str, str]:
         """As every watched process has it, but without what a framework's own settings may say as well."""
-        said = super().environment() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"} | self.variables
-        return {name: value for name, value in said.items() if name not in ("Z4J_ALLOW", "Z4J_ENVIRONMENT")}
+        variables = super().environment() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"} | self.variables
+        return {name: value for name, value in variables.items() if name not in ("Z4J_ALLOW", "Z4J_ENVIRONMENT")}
 
     def serve(self, *command: str, is_asked: bool = True) -> subprocess.Popen[bytes]:
         """Starts `python -m command…`, where `{port}` is a free port, and waits until that port is open."""

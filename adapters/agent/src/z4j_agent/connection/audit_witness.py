@@ -32,32 +32,32 @@ class Witness:
         self._broken = SharedJson(None if folder is None else folder / BROKEN, _read)
         self._last: dict[str, Any] | None = None
 
-    def kept(self) -> dict[str, Any] | None:
+    def stored_head(self) -> dict[str, Any] | None:
         """The last head that was shown; None when there is none, or none that was ever readable here."""
         return self._head.read()
 
     def in_hello(self) -> dict[str, Any]:
         """What hello says of it; what is shown from then on is compared with this."""
-        self._last = self.kept()
+        self._last = self.stored_head()
         return _in_frame(self._last)
 
     def in_frame(self) -> dict[str, Any]:
         """What a heartbeat says of it: the head on disk, so that a server whose log was replaced while it ran is found, too."""
-        return _in_frame(self.kept())
+        return _in_frame(self.stored_head())
 
-    def see(self, said: dict[str, Any] | None) -> str:
+    def see(self, head: dict[str, Any] | None) -> str:
         """Compares a head of the server with the one before it and keeps it. Returns what is wrong with the server's log, or ''.
 
         Compared is what this very connection was told of last, not the file: another process of the folder may be ahead of us.
         """
-        last, shown = self._last, _checked(said)
-        wrong = _what_is_wrong(last, shown, said) if last else ""
+        last, shown = self._last, _checked(head)
+        wrong = _what_is_wrong(last, shown, head) if last else ""
         if wrong and last and self._broken.read() is None and self._broken.error is None:
             _keep(self._broken, last)
-        kept = self.kept()
-        if kept is None and isinstance(self._head.error, OSError):
+        storeded_head = self.stored_head()
+        if storeded_head is None and isinstance(self._head.error, OSError):
             pass  # there is one, and it may be readable again: it is not replaced unseen
-        elif shown is not None and (wrong or kept is None or shown["seq"] > kept["seq"]):
+        elif shown is not None and (wrong or storeded_head is None or shown["seq"] > storeded_head["seq"]):
             _keep(self._head, shown)
         elif wrong:
             with contextlib.suppress(OSError):  # the server has no head to be compared with any more; that was said once
@@ -71,9 +71,9 @@ def _keep(file: SharedJson[dict[str, Any]], head: dict[str, Any]) -> None:
         file.replace(head)
 
 
-def _read(said: Any) -> dict[str, Any]:
+def _read(content: Any) -> dict[str, Any]:
     """The head in a file. Raises ValueError when there is none in it."""
-    if (head := _checked(said)) is None:
+    if (head := _checked(content)) is None:
         raise ValueError("no head of an audit log")
     return head
 
@@ -82,25 +82,25 @@ def _in_frame(head: dict[str, Any] | None) -> dict[str, Any]:
     return {"audit_head": {"seq": head["seq"], "digest": head["digest"]}} if head else {}
 
 
-def _checked(said: Any) -> dict[str, Any] | None:
+def _checked(content: Any) -> dict[str, Any] | None:
     """The head in what a server or a file says, or None when there is none in it."""
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         return None
-    head = {name: said.get(name) for name in FIELDS} | {name: said[name] for name in NEWER_FIELDS if name in said}
+    head = {name: content.get(name) for name in FIELDS} | {name: content[name] for name in NEWER_FIELDS if name in content}
     seq, digest = head["seq"], head["digest"]
     is_whole = isinstance(seq, int) and seq > 0 and isinstance(digest, str) and len(digest) == 64 and digest.isalnum()
     return head if is_whole else None
 
 
-def _what_is_wrong(kept: dict[str, Any], shown: dict[str, Any] | None, said: dict[str, Any] | None) -> str:
+def _what_is_wrong(stored: dict[str, Any], shown: dict[str, Any] | None, head: dict[str, Any] | None) -> str:
     if shown is None:
-        return f"row {kept['seq']} was received here, but the server now has no signed head"
-    if shown["seq"] < kept["seq"]:
-        return f"row {kept['seq']} was received here, but the log now ends at row {shown['seq']}"
-    if shown["seq"] == kept["seq"] and shown["digest"] != kept["digest"]:
-        return f"row {kept['seq']} differs from the one that was received here"
-    if shown["key_id"] != kept["key_id"]:
-        return f"it is signed with key {shown['key_id']}, not with {kept['key_id']} as before"
-    if said is not None and said.get("extends") is False:
-        return f"the server reports that row {kept['seq']} is missing or differs from the one that was received here"
+        return f"row {stored['seq']} was received here, but the server now has no signed head"
+    if shown["seq"] < stored["seq"]:
+        return f"row {stored['seq']} was received here, but the log now ends at row {shown['seq']}"
+    if shown["seq"] == stored["seq"] and shown["digest"] != stored["digest"]:
+        return f"row {stored['seq']} differs from the one that was received here"
+    if shown["key_id"] != stored["key_id"]:
+        return f"it is signed with key {shown['key_id']}, not with {stored['key_id']} as before"
+    if head is not None and head.get("extends") is False:
+        return f"the server reports that row {stored['seq']} is missing or differs from the one that was received here"
     return ""

@@ -61,8 +61,10 @@ class Connection:
 
     def __init__(self, agent: Owner) -> None:
         self._agent = agent
-        self.turns = PollLease(agent.shipper.folder, agent.settings.environment)
-        self.scheduling = Scheduling(agent.settings, lambda: agent.adapters, lambda: agent.schedulers, agent.override_store, self.turns)
+        self.poll_lease = PollLease(agent.shipper.folder, agent.settings.environment)
+        self.scheduling = Scheduling(
+            agent.settings, lambda: agent.adapters, lambda: agent.schedulers, agent.override_store, self.poll_lease
+        )
         self._commands = Commands(
             agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append, lambda: agent.schedulers, self.scheduling.execute
         )
@@ -105,7 +107,7 @@ class Connection:
     def after_fork_in_child(self) -> None:
         """Closes the inherited descriptors and frees imports, and nothing else: a close frame would end the parent's connection."""
         forget_imports_of(self._thread)
-        self.turns.give_up()
+        self.poll_lease.give_up()
         inherited, self._socket = self._socket, None
         if inherited is not None:
             with contextlib.suppress(OSError):
@@ -125,7 +127,7 @@ class Connection:
                 self._wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter, no secret
         finally:
             self._agent.shipper.give_up()
-            self.turns.give_up()
+            self.poll_lease.give_up()
             self._stopped = True
 
     def _wait(self, seconds: float) -> None:
@@ -243,7 +245,7 @@ class Connection:
     def witness(self, head: dict[str, Any] | None) -> None:
         """Checks that the server's audit log, of which `head` is the last row, extends the log that the server has shown before."""
         if wrong := self._witness.see(head):
-            faults.tell(
+            faults.report_problem(
                 "audit head", wrong, f"the audit log of the z4j server was truncated or rewritten: {wrong}; inform its administrator"
             )
 
@@ -277,7 +279,7 @@ class _Exchange:
         self._heartbeat_s = 5.0
         self._next: dict[str, float] = {"scan": 0.0, "heartbeat": 0.0, "discovery": 0.0, "tidy": 0.0, "queues": 0.0, "schedules": 0.0}
         self._poll_s = POLL_MIN_S
-        self._reports = Reports(agent, connection.turns)
+        self._reports = Reports(agent, connection.poll_lease)
         self._offered_until = 0.0
         """Time until which more offered work is expected. Offered work is not on disk yet, so the queue is read more often until then."""
         self._is_window_full = False

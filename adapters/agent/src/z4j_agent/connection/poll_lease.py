@@ -24,14 +24,14 @@ class PollLease:
     def __init__(self, folder: Path | None, environment: str = DEFAULT_ENVIRONMENT) -> None:
         self._folder = folder
         self._suffix = "" if environment == DEFAULT_ENVIRONMENT else f"-{digest_of(environment)}"
-        self._held: dict[str, int] = {}
+        self._acquired: dict[str, int] = {}
         self._tried: dict[str, int] = {}
         """Descriptors that wait for their turn, so that a fork never meets one without a name."""
 
-    def take(self, engine: str, brokers: Collection[str] = ()) -> bool:
+    def acquire(self, engine: str, brokers: Collection[str] = ()) -> bool:
         """Whether this process asks for this engine and these brokers. Never waits, never raises."""
         engine += f"-{digest_of(' '.join(sorted(brokers)))}" if brokers else ""
-        if self._folder is None or engine in self._held:
+        if self._folder is None or engine in self._acquired:
             return True
         try:
             fd = self._tried.get(engine, -1)
@@ -43,12 +43,12 @@ class PollLease:
             return False
         except OSError:  # no folder, no descriptor left: asking once too often does no harm
             return True
-        self._held[engine] = self._tried.pop(engine)
+        self._acquired[engine] = self._tried.pop(engine)
         return True
 
     def give_up(self) -> None:
         """Lets other processes have their turn; also called in a forked child, which would keep a turn beyond the death of its parent."""
-        for fd in (*self._held.values(), *self._tried.values()):
+        for fd in (*self._acquired.values(), *self._tried.values()):
             with contextlib.suppress(OSError):
                 os.close(fd)
-        self._held, self._tried = {}, {}
+        self._acquired, self._tried = {}, {}

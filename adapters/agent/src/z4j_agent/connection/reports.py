@@ -67,7 +67,7 @@ class Reports:
                 running = None
             elif running is not None:
                 running += [[adapter.engine, *_clipped(astuple(task))] for task in tasks[:MAX_RUNNING]]
-            if with_queues and self._lease.take(adapter.engine, brokers_of(adapter, self._agent.fingerprints)):
+            if with_queues and self._lease.acquire(adapter.engine, brokers_of(adapter, self._agent.fingerprints)):
                 depths = _read(f"the queues of {adapter.engine}", adapter.list_queues) or []
                 queues += [[adapter.engine, *_clipped(astuple(queue))] for queue in depths[:MAX_QUEUES]]
         fields = {

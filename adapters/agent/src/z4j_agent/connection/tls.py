@@ -50,8 +50,8 @@ def make_context(pin: bytes | None) -> ssl.SSLContext:
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             der = self.getpeercert(True)
-            found = hashlib.sha256(public_key_info(der or b"")).digest() if der else b""
-            if not hmac.compare_digest(found, expected):
+            digest = hashlib.sha256(public_key_info(der or b"")).digest() if der else b""
+            if not hmac.compare_digest(digest, expected):
                 raise PinMismatch("the server's key differs from the one in the connection string")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

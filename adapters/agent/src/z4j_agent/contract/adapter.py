@@ -147,10 +147,10 @@ class Adapter:
         are one broker. {} where the engine cannot tell. Called in the agent's thread; asks no broker."""
         return {}
 
-    def narrow(self, unable: Collection[str]) -> None:
+    def narrow(self, unsupported: Collection[str]) -> None:
         """This process cannot carry out these actions: they are not declared, until it is said again what it cannot do. Call it before the
         agent connects. Of this object alone; its class keeps what the engine can do."""
-        vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unable)
+        vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unsupported)
 
     def of_broker(self, broker: str) -> Adapter:
         """The adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns one that looks only there."""
@@ -222,11 +222,11 @@ class Adapter:
         """What the engine itself knows: {"state": "succeeded|failed|cancelled|queued|running|unknown", ...}."""
         raise Unsupported
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """The first `limit` tasks of a place of a queue in the order they would run. Changes nothing."""
         raise Unsupported
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Take everything out of a place of a queue. Each task is first reported with its arguments and original (`agent.payload`) and
         as `cancelled`, reason `purged` (dead letters: with the payload alone), in the order they would have run. Returns at least
         {"tasks": how many}."""

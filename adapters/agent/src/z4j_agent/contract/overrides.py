@@ -91,7 +91,7 @@ class OverrideStore:
     ) -> None:
         self._file = SharedJson(None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json", _whole)
         self._keys = keys
-        self._held = ""
+        self._list_in_memory = ""
         """Names the list in memory where its arguments may not stand in the file; "" where they may, or are not known here."""
         self.runs_tasks = runs_tasks
         """Whether the owner permits `run_task`. If not, what was kept before has nothing run but what the code says."""
@@ -109,18 +109,18 @@ class OverrideStore:
         try:
             if "sealed" in whole:
                 whole = self._opened(whole)
-            if self._held and names == self._held and not whole.get("digest"):
+            if self._list_in_memory and names == self._list_in_memory and not whole.get("digest"):
                 # Another process was sent the same list, and could not write its arguments either. They are here already: taking what
                 # stands there would switch them off, and have the server send the list to each process in turn without an end.
                 return False
-            held, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
+            stored, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
         except (ValueError, Refused) as error:  # no overrides: those that are known stay
             faults.report("reading the overrides kept on the disk", error)
             return False
-        self.new_work = {of.key for of in held if of.spec is not None and of.key not in times_only}
-        self.overrides = [of for of in held if self.runs_tasks or of.key not in self.new_work]
+        self.new_work = {override.key for override in stored if override.spec is not None and override.key not in times_only}
+        self.overrides = [override for override in stored if self.runs_tasks or override.key not in self.new_work]
         self.digest = str(whole.get("digest"))
-        self._held = str(names or "") if self.digest else ""
+        self._list_in_memory = str(names or "") if self.digest else ""
         return True
 
     def read(self) -> list[Override]:
@@ -128,16 +128,16 @@ class OverrideStore:
         self.changed()
         return self.overrides
 
-    def replace(self, said: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
+    def replace(self, overrides: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
         """Keeps those whose key was not refused; `times_only` are those that change nothing of what runs. The digest is of the whole
         list, for that is what the server compares. Raises Refused when they are not overrides, OSError when they cannot be written."""
         self.changed()
-        permitted = [item for item in said if item["key"] not in refused]
-        self.overrides, self.digest = overrides_of(permitted), digest_of(said)
+        permitted = [item for item in overrides if item["key"] not in refused]
+        self.overrides, self.digest = overrides_of(permitted), digest_of(overrides)
         # Once applied, an override is what its entry is: the same one compared with that says nothing of the code any more.
-        changing = {of.key for of in self.overrides if of.spec is not None}
+        changing = {override.key for override in self.overrides if override.spec is not None}
         self.new_work = {key for key in changing if key in self.new_work or key not in times_only}
-        self._held = _name_of_held(said)
+        self._list_in_memory = _name_of_list(overrides)
         self._file.replace(self._closed(permitted, sorted(changing - self.new_work)))
 
     def _closed(self, permitted: list[Any], times_only: list[str]) -> dict[str, Any]:
@@ -149,16 +149,16 @@ class OverrideStore:
         if not secret:
             return whole
         if not self._keys:
-            off = [{"key": of["key"], "is_enabled": False} if of["key"] in secret else of for of in permitted]
-            return {"digest": "", "overrides": off, "times_only": times_only, "held": self._held}
+            off = [{"key": override["key"], "is_enabled": False} if override["key"] in secret else override for override in permitted]
+            return {"digest": "", "overrides": off, "times_only": times_only, "held": self._list_in_memory}
         sealed = seal_data(self._keys[0], _PURPOSE, json.dumps(whole).encode())
-        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id, "held": self._held}
+        return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id, "held": self._list_in_memory}
 
-    def _opened(self, said: dict[str, Any]) -> dict[str, Any]:
+    def _opened(self, sealed: dict[str, Any]) -> dict[str, Any]:
         """A list that cannot be opened counts as none: the server sends it again."""
         try:
-            found = json.loads(open_data(self._keys, str(said.get("key_id")), _PURPOSE, base64.b64decode(str(said["sealed"]))))
-            return found if isinstance(found, dict) else {}
+            opened = json.loads(open_data(self._keys, str(sealed.get("key_id")), _PURPOSE, base64.b64decode(str(sealed["sealed"]))))
+            return opened if isinstance(opened, dict) else {}
         except CannotOpen as error:
             faults.report("opening the overrides kept on the disk", error)
             return {"digest": "", "overrides": []}
@@ -169,29 +169,32 @@ def _holds_secret(spec: Any) -> bool:
         return False
     positional = spec.get("args")
     # The names of positional parameters are not known here, so a text that is passed by position may be a secret.
-    return redact(spec)[1] or (isinstance(positional, list) and any(not isinstance(of, int | float | None) for of in positional))
+    return redact(spec)[1] or (isinstance(positional, list) and any(not isinstance(value, int | float | None) for value in positional))
 
 
-def _name_of_held(said: list[Any]) -> str:
+def _name_of_list(overrides: list[Any]) -> str:
     """Names a list without anything of its secrets, which could be guessed from a digest of them; "" where it holds none."""
-    secret = [_holds_secret(item.get("spec")) for item in said]
+    secret = [_holds_secret(item.get("spec")) for item in overrides]
     if not any(secret):
         return ""
     return digest_of(
-        [{**of, "spec": {**redact(of["spec"])[0], "args": []}} if hides else of for of, hides in zip(said, secret, strict=True)]
+        [
+            {**override, "spec": {**redact(override["spec"])[0], "args": []}} if hides else override
+            for override, hides in zip(overrides, secret, strict=True)
+        ]
     )
 
 
-def _whole(said: Any) -> dict[str, Any]:
+def _whole(content: Any) -> dict[str, Any]:
     """What stands in the file. Raises TypeError for what no agent has written."""
-    if isinstance(said, list):  # of an older agent
-        return {"digest": digest_of(said), "overrides": said}
-    if not isinstance(said, dict):
+    if isinstance(content, list):  # of an older agent
+        return {"digest": digest_of(content), "overrides": content}
+    if not isinstance(content, dict):
         raise TypeError("no overrides")
-    return said
+    return content
 
 
 def open_store(settings: Settings, folder: Path | None, scheduler: str) -> OverrideStore:
     """Those of this spool folder and environment; none where the owner does not permit overrides any more."""
-    held = folder if is_permitted(settings, "apply_overrides") else None
-    return OverrideStore(held, settings.environment, scheduler, runs_tasks=is_permitted(settings, "run_task"), keys=keys_of(settings))
+    stored_in = folder if is_permitted(settings, "apply_overrides") else None
+    return OverrideStore(stored_in, settings.environment, scheduler, runs_tasks=is_permitted(settings, "run_task"), keys=keys_of(settings))

@@ -176,16 +176,16 @@ def capabilities(scheduler: Scheduler) -> list[Capability]:
     return [Capability(action, "scheduler" if "apply_overrides" in own else "any", "exact") for action in own]
 
 
-def spec_of(said: dict[str, Any]) -> ScheduleSpec:
+def spec_of(fields: dict[str, Any]) -> ScheduleSpec:
     """From a command's parameters. Raises Refused where they are not one."""
 
     def text(name: str) -> str:
-        found = said.get(name, "")
-        if not isinstance(found, str) or len(found) > 4_000:
+        value = fields.get(name, "")
+        if not isinstance(value, str) or len(value) > 4_000:
             raise Refused(f"{name} must be a text")
-        return found
+        return value
 
-    args, kwargs, priority = said.get("args"), said.get("kwargs"), said.get("priority")
+    args, kwargs, priority = fields.get("args"), fields.get("kwargs"), fields.get("priority")
     if not (args is None or isinstance(args, list)) or not (kwargs is None or isinstance(kwargs, dict)):
         raise Refused("args must be a list and kwargs an object")
     if priority is not None and (isinstance(priority, bool) or not isinstance(priority, int)):
@@ -195,19 +195,19 @@ def spec_of(said: dict[str, Any]) -> ScheduleSpec:
         raise Refused("kind must be cron, interval or once")
     return ScheduleSpec(
         text("key"), text("name"), kind, text("expression"), text("timezone"), text("task_name"), args, kwargs, text("queue"), priority,
-        said.get("is_enabled", True) is not False,
+        fields.get("is_enabled", True) is not False,
     )  # fmt: skip
 
 
 def read_cron(text: str, whose: str = "") -> Cron:
     """Of a spec of kind `cron`. `whose` names, at the beginning of the sentence, a scheduler that has no seconds. Raises Refused."""
     try:
-        found = parse(text)
+        cron = parse(text)
     except BadCron as error:
         raise Refused(str(error)) from None
-    if whose and found.seconds is not None:
-        raise Refused(f"{whose} does not support seconds; the nearest is {' '.join(found.fields)}")
-    return found
+    if whose and cron.seconds is not None:
+        raise Refused(f"{whose} does not support seconds; the nearest is {' '.join(cron.fields)}")
+    return cron
 
 
 def read_interval(text: str) -> float:
@@ -232,27 +232,27 @@ def read_whole_interval(text: str, whose: str) -> int:
 def read_time(text: str) -> datetime:
     """UTC, of a spec of kind `once`. Raises Refused."""
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise Refused(f"“{text[:40]}” is not a time in ISO 8601") from None
-    if found.tzinfo is None:
+    if time.tzinfo is None:
         raise Refused("a one-off requires a UTC offset, for example 2026-11-23T05:30:00+00:00")
-    return found.astimezone(UTC)
+    return time.astimezone(UTC)
 
 
-def overrides_of(said: Any) -> list[Override]:
+def overrides_of(items: Any) -> list[Override]:
     """From a command's parameters, or from the copy on disk. Raises Refused."""
-    if not isinstance(said, list):
+    if not isinstance(items, list):
         raise Refused("overrides must be a list")
-    found = []
-    for item in said:
+    overrides = []
+    for item in items:
         if not isinstance(item, dict) or not isinstance(item.get("key"), str):
             raise Refused("an override requires a key")
         spec = item.get("spec")
         is_enabled = item.get("is_enabled", True) is not False
         changed = spec_of({**spec, "key": item["key"]}) if isinstance(spec, dict) else None
-        found.append(Override(item["key"], bool(item.get("is_new")), bool(item.get("is_deleted")), is_enabled, changed))
-    return found
+        overrides.append(Override(item["key"], bool(item.get("is_new")), bool(item.get("is_deleted")), is_enabled, changed))
+    return overrides
 
 
 def show_arguments(args: Any, kwargs: Any, secret: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, str]:

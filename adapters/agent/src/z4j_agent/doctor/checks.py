@@ -27,23 +27,23 @@ ENOUGH_FREE = 64 * 1024 * 1024
 
 def of_settings(settings: Settings) -> list[Finding]:
     """The connection string as it was understood, without its secrets."""
-    found = []
-    place = f"{settings.host}:{settings.port}"
+    findings = []
+    address = f"{settings.host}:{settings.port}"
     if settings.is_tls:
         trust = "the server's key is pinned" if settings.pin else "its certificate is verified with the CAs of this system"
-        found.append(Finding("ok", f"The connection string uses TLS to {place}; {trust}."))
+        findings.append(Finding("ok", f"The connection string uses TLS to {address}; {trust}."))
     elif settings.host in LOOPBACK:
-        found.append(Finding("ok", f"The connection string uses plaintext to {place}, which does not leave this machine."))
+        findings.append(Finding("ok", f"The connection string uses plaintext to {address}, which does not leave this machine."))
     else:
-        what = f"The connection to {place} is plaintext. Anyone on the network can read the token and every task."
-        found.append(Finding("warning", what, "Use a connection string that begins with z4j:// (TLS)."))
+        what = f"The connection to {address} is plaintext. Anyone on the network can read the token and every task."
+        findings.append(Finding("warning", what, "Use a connection string that begins with z4j:// (TLS)."))
     if settings.seal_key is None:
         what = "No seal key is set. Task messages are not stored and tasks cannot be retried."
         remedy = "Set the complete connection string of the app: the seal key is the part between the dot and the @."
-        found.append(Finding("warning", what, remedy))
+        findings.append(Finding("warning", what, remedy))
     else:
-        found.append(Finding("ok", f"Originals are sealed with key {settings.seal_key.key_id}, which never leaves this process."))
-    return found
+        findings.append(Finding("ok", f"Originals are sealed with key {settings.seal_key.key_id}, which never leaves this process."))
+    return findings
 
 
 def of_folder(settings: Settings) -> list[Finding]:
@@ -51,18 +51,18 @@ def of_folder(settings: Settings) -> list[Finding]:
     folder = settings.spool
     remedy = "Set Z4J_SPOOL to a separate folder on a local disk."
     try:
-        there = next(place for place in (folder, *folder.parents) if place.exists() or place.is_symlink())
+        there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
         wrong = _wrong_with(folder) if there == folder else _cannot_be_made(folder, there)
         if wrong:
             return [Finding("error", wrong, remedy)]
         if is_network(there):
             what = f"The spool folder {folder} is on a network file system ({file_system_of(there)}). Events are stored in memory instead."
             return [Finding("error", what, remedy)]
-        found = []
+        findings = []
         if there == folder and stat.S_IMODE(os.lstat(folder).st_mode) != 0o700:
             what = f"The spool folder {folder} can be read by other users. The agent corrects this at its next start."
-            found.append(Finding("warning", what, f"Run chmod 700 {folder}, and find out what changed its mode."))
-        return [*found, *_room(folder, there, settings.spool_limit)]
+            findings.append(Finding("warning", what, f"Run chmod 700 {folder}, and find out what changed its mode."))
+        return [*findings, *_room(folder, there, settings.spool_limit)]
     except OSError as error:
         return [Finding("error", f"The spool folder {folder} cannot be checked ({error.strerror}).", remedy)]
 
@@ -88,60 +88,60 @@ def _room(folder: Path, there: Path, limit: int) -> list[Finding]:
     waiting = sum(path.stat().st_size for path in folder.glob(f"*{SEGMENT_SUFFIX}"))
     facts = os.statvfs(there)
     free = facts.f_bavail * facts.f_frsize
-    found = []
+    findings = []
     if waiting > limit // 2:
         what = f"{waiting >> 20} MB of unsent events in {folder}. Above {limit >> 20} MB the oldest are dropped, and a gap is reported."
-        found.append(Finding("warning", what, "Check the connection to the server, or raise Z4J_SPOOL_LIMIT_MB."))
+        findings.append(Finding("warning", what, "Check the connection to the server, or raise Z4J_SPOOL_LIMIT_MB."))
     if free < ENOUGH_FREE:
         what = (
             f"Only {free >> 20} MB are free on the disk of the spool folder {folder}. If the disk is full, events are dropped and counted."
         )
-        found.append(Finding("warning", what, "Free some space, or set Z4J_SPOOL to a folder on another disk."))
-    if not found:
-        found.append(
+        findings.append(Finding("warning", what, "Free some space, or set Z4J_SPOOL to a folder on another disk."))
+    if not findings:
+        findings.append(
             Finding("ok", f"Spool folder {folder}: {waiting >> 10} kB used of {limit >> 20} MB, {free >> 20} MB free on the disk.")
         )
-    return found
+    return findings
 
 
 def of_adapters(adapters: Iterable[Adapter]) -> list[Finding]:
     """Checks that versions match, and that every installed engine is monitored."""
     adapters = tuple(adapters)
-    agent, watched, found = agent_version(), {adapter.engine for adapter in adapters}, []
+    agent, watched, findings = agent_version(), {adapter.engine for adapter in adapters}, []
     for adapter in adapters:
         own = installed(f"z4j-{adapter.engine}")
         if own and own != agent:
             what = f"z4j-{adapter.engine} is version {own}, but z4j-agent is version {agent}. Only equal versions are tested together."
-            found.append(Finding("warning", what, f"Install z4j-{adapter.engine} {agent}."))
+            findings.append(Finding("warning", what, f"Install z4j-{adapter.engine} {agent}."))
         else:
-            found.append(Finding("ok", f"{adapter.engine} {_version_of(adapter)} is monitored."))
+            findings.append(Finding("ok", f"{adapter.engine} {_version_of(adapter)} is monitored."))
     for engine in ENGINES:
         if engine in watched or not installed(engine):
             continue
         if not installed(f"z4j-{engine}"):
             what = f"{engine} is installed, but its adapter is not. Its tasks are not monitored."
-            found.append(Finding("warning", what, f"Install z4j-{engine}, if this application uses {engine}."))
+            findings.append(Finding("warning", what, f"Install z4j-{engine}, if this application uses {engine}."))
         else:
             what = f"z4j-{engine} is installed, but was not started in this process. Its tasks are not monitored."
-            found.append(Finding("warning", what, f"Call z4j_{engine}.install where the application is created."))
-    if not found:
+            findings.append(Finding("warning", what, f"Call z4j_{engine}.install where the application is created."))
+    if not findings:
         what = "No engine and no adapter is installed in this environment. Nothing is monitored."
-        found.append(Finding("warning", what, "Run this in the environment of the application."))
-    return found
+        findings.append(Finding("warning", what, "Run this in the environment of the application."))
+    return findings
 
 
 def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
     """The findings of the adapters about their engines. Never raises."""
-    found = []
+    findings = []
     for adapter in adapters:
         try:
-            found += adapter.findings()
+            findings += adapter.findings()
         except Exception as error:
             let_through(error)
             faults.report(f"examining {adapter.engine}", error)
             what = f"The configuration of {adapter.engine} could not be examined ({type(error).__name__})."
-            found.append(Finding("warning", what, "Nothing else is affected."))
-    return found
+            findings.append(Finding("warning", what, "Nothing else is affected."))
+    return findings
 
 
 def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
@@ -150,12 +150,12 @@ def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
     `is_in_folder`: events wait in the folder of the settings; where they do not, the agent has said why.
     """
     try:
-        found = [*of_settings(settings), *(of_folder(settings) if is_in_folder else ())]
+        findings = [*of_settings(settings), *(of_folder(settings) if is_in_folder else ())]
     except Exception as error:
         let_through(error)
         faults.report("examining the settings", error)
         return []
-    return [sentence_of(finding) for finding in found if finding.level != "ok"]
+    return [sentence_of(finding) for finding in findings if finding.level != "ok"]
 
 
 def sentence_of(finding: Finding) -> str:
@@ -184,8 +184,8 @@ def _version_of(adapter: Adapter) -> str:
 
 def of_log(settings: Settings) -> list[Finding]:
     """The newest warnings of this application's agents: they are in a file of their own, for nothing of ours is in the host's log."""
-    found = []
+    findings = []
     for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above
         lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]
-        found += [Finding("warning", f"The agent logged: {line[:300]}", f"The complete log is {path}.") for line in lines]
-    return found
+        findings += [Finding("warning", f"The agent logged: {line[:300]}", f"The complete log is {path}.") for line in lines]
+    return findings

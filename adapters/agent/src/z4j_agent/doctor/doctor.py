@@ -70,8 +70,8 @@ def examine(target: str = "") -> Report:
                 ),
             )
         ]
-    for place, (count, kind) in list(faults.by_place.items()):
-        what = f"An agent operation failed during this check: {place} ({kind}, {count} times)."
+    for operation, (count, kind) in list(faults.by_operation.items()):
+        what = f"An agent operation failed during this check: {operation} ({kind}, {count} times)."
         report.append(("agent", Finding("warning", what, "The application is not affected. Please report this to the z4j project.")))
     return [*report, *(("log", finding) for finding in checks.of_log(settings))]
 
@@ -81,9 +81,9 @@ def _load(target: str) -> Finding:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = importlib.import_module(module)
+        loaded: Any = importlib.import_module(module)
         for part in name.split(".") if name else ():
-            found = getattr(found, part)
+            loaded = getattr(loaded, part)
     except (Exception, SystemExit) as error:
         what = f"{target} could not be imported: {type(error).__name__}: {str(error)[:300]}."
         return Finding(
@@ -105,7 +105,7 @@ def ask_server(settings: Settings) -> list[Finding]:
 
 
 def _try_port(settings: Settings) -> Finding | None:
-    place = f"{settings.host}:{settings.port}"
+    address = f"{settings.host}:{settings.port}"
     waits = "No events are lost: they are stored in the spool folder."
     try:
         socket.create_connection((settings.host, settings.port), timeout=TCP_TIMEOUT_S).close()
@@ -114,10 +114,10 @@ def _try_port(settings: Settings) -> Finding | None:
             "error", f"The host name {settings.host} cannot be resolved. {waits}", "Correct the host in Z4J_URL, or the DNS configuration."
         )
     except TimeoutError:
-        what = f"{place} did not respond within {TCP_TIMEOUT_S:.0f} seconds. {waits}"
+        what = f"{address} did not respond within {TCP_TIMEOUT_S:.0f} seconds. {waits}"
         return Finding("error", what, "Allow outgoing connections to this port in the firewall. The agent needs no incoming connections.")
     except OSError as error:
-        what = f"{place} cannot be reached ({error.strerror or error}). {waits}"
+        what = f"{address} cannot be reached ({error.strerror or error}). {waits}"
         return Finding("error", what, "Start the server there, or correct the host and port in Z4J_URL.")
     return None
 
@@ -133,8 +133,8 @@ def _greet(settings: Settings, connection: ClientConnection) -> list[Finding]:
     assert isinstance(answer, Welcomed), "in this state the session lets nothing else through"
     connection.send(session.send_goodbye("the doctor has finished"))
     took = (received - sent) * 1000
-    found = [Finding("ok", f"The server accepted the token and responded in {took:.0f} ms (protocol {wire.PROTOCOL}).")]
-    return [*found, of_clock(answer.at / 1e6, sent, received), of_seal_key(settings, answer.seal_key)]
+    findings = [Finding("ok", f"The server accepted the token and responded in {took:.0f} ms (protocol {wire.PROTOCOL}).")]
+    return [*findings, of_clock(answer.at / 1e6, sent, received), of_seal_key(settings, answer.seal_key)]
 
 
 def _hello(settings: Settings) -> dict[str, Any]:
@@ -188,26 +188,26 @@ def _of_refusal(refusal: Refusal) -> Finding:
 
 
 def _of_failure(settings: Settings, error: Exception) -> Finding:
-    place = f"{settings.host}:{settings.port}"
+    address = f"{settings.host}:{settings.port}"
     if isinstance(error, PinMismatch):
-        what = f"The server at {place} is not the one in the connection string. The token was not sent."
+        what = f"The server at {address} is not the one in the connection string. The token was not sent."
         return Finding(
             "error", what, "If the server has a new key, set its new connection string. Otherwise find out which server is running there."
         )
     if isinstance(error, ssl.SSLCertVerificationError):
-        what = f"This system does not trust the certificate of {place} ({error.verify_message})."
+        what = f"This system does not trust the certificate of {address} ({error.verify_message})."
         return Finding("error", what, "Use a connection string with ?pin=, as the server prints it, or install its CA.")
     if isinstance(error, ssl.SSLError):
-        what = f"{place} does not support TLS ({error.reason or 'the handshake failed'})."
+        what = f"{address} does not support TLS ({error.reason or 'the handshake failed'})."
         return Finding("error", what, "Check the TLS configuration of the proxy, and which program listens on this port.")
     if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
         return _of_refusal(Refusal(wire.BAD_TOKEN, wire.CLOSE[wire.BAD_TOKEN]))
     if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code in wire.CLOSE:
         return _of_refusal(Refusal(error.rcvd.code, error.rcvd.reason or wire.CLOSE[error.rcvd.code]))
     if isinstance(error, InvalidHandshake | ProtocolError):
-        what = f"The server at {place} is not a z4j gateway ({type(error).__name__})."
+        what = f"The server at {address} is not a z4j gateway ({type(error).__name__})."
         return Finding("error", what, "Correct the port in Z4J_URL, or configure the proxy to forward WebSockets on /agent.")
-    what = f"{place} closed the connection ({type(error).__name__})."
+    what = f"{address} closed the connection ({type(error).__name__})."
     return Finding("error", what, "Try again. If the problem persists, check the server's log.")
 
 

@@ -14,11 +14,11 @@ from z4j_agent.runtime.log import log
 
 def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int | None = None) -> bool:
     """Whether the installed version is one the adapter knows; if not, one log line says so. `newest` is a major version."""
-    found = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
-    if found < oldest:
+    installed = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
+    if installed < oldest:
         log.error("z4j is disabled: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
         return False
-    if newest is not None and found and found[0] > newest:
+    if newest is not None and installed and installed[0] > newest:
         log.error("z4j is disabled: %s %s is not supported; only %d.x is supported", engine, version, newest)
         return False
     return True
@@ -85,8 +85,8 @@ class Installation:
     def part_for(self, target: Any = None) -> Any:
         """What watches this target, None where nothing does."""
         self._forget_stopped()
-        held = self._watched.get(id(self._real(target)))
-        return None if held is None else held[1]
+        watched = self._watched.get(id(self._real(target)))
+        return None if watched is None else watched[1]
 
     def _install(self, target: Any, options: tuple[Any, ...], settings: dict[str, Any]) -> None:
         part = self.part_for(target) or next((part for _, part in self._watched.values() if hasattr(part, "watch")), None)
@@ -112,11 +112,11 @@ class Installation:
 
     def _forget_stopped(self) -> None:
         """`z4j_agent.stop` has taken them off."""
-        self._watched = {key: held for key, held in self._watched.items() if lifecycle.has(held[1])}
+        self._watched = {key: watched for key, watched in self._watched.items() if lifecycle.has(watched[1])}
 
 
-def _version_of(said: str) -> str:
+def _version_of(source: str) -> str:
     from importlib.metadata import version
     from pkgutil import resolve_name
 
-    return str(resolve_name(said)) if ":" in said else version(said)
+    return str(resolve_name(source)) if ":" in source else version(source)

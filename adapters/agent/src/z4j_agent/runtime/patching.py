@@ -76,11 +76,11 @@ class _Patched:
         owner, name = self._owner, self._name
         if not isinstance(owner, type):
             return _late(owner, name) if self._before is _MISSING else getattr(owner, name)
-        found = inspect.getattr_static(owner, name)
-        if type(found) is classmethod:
-            return found.__func__
-        if isinstance(found, classmethod):  # another library's proxy of one
-            return lambda cls, *args, **kwargs: found.__get__(None, cls)(*args, **kwargs)
+        attribute = inspect.getattr_static(owner, name)
+        if type(attribute) is classmethod:
+            return attribute.__func__
+        if isinstance(attribute, classmethod):  # another library's proxy of one
+            return lambda cls, *args, **kwargs: attribute.__get__(None, cls)(*args, **kwargs)
         return getattr(owner, name)  # type: ignore[no-any-return]
 
     def is_in_place_of(self, owner: Any, name: str) -> bool:
@@ -107,12 +107,12 @@ class _Patched:
 
     def _wrap(self) -> Any:
         looked_up = getattr(self._owner, self._name)
-        found = inspect.getattr_static(self._owner, self._name)
+        attribute = inspect.getattr_static(self._owner, self._name)
         wrapper = _passing(self, is_coroutine=inspect.iscoroutinefunction(looked_up))
         functools.update_wrapper(wrapper, getattr(looked_up, "__func__", looked_up))
         if isinstance(self._owner, type):
             for kind in (classmethod, staticmethod):
-                if isinstance(found, kind):
+                if isinstance(attribute, kind):
                     return kind(wrapper)
         return wrapper
 

@@ -40,8 +40,8 @@ class HostZone(tzinfo):
 
     def fromutc(self, moment: datetime) -> datetime:
         local = moment.replace(tzinfo=UTC).astimezone()
-        found = local.replace(tzinfo=self)
-        return found if found.utcoffset() == local.utcoffset() else found.replace(fold=1)
+        converted = local.replace(tzinfo=self)
+        return converted if converted.utcoffset() == local.utcoffset() else converted.replace(fold=1)
 
 
 def offset_name(offset: str) -> str:

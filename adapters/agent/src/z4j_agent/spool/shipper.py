@@ -114,9 +114,9 @@ class Shipper:
     def next_batch(self) -> Batch | None:
         """The oldest unsent records, up to MAX_BATCH bytes, or None. Raises OSError only when the folder is unreadable."""
         for path in self._segments():
-            if self._size(path) > self._read.get(path.name, 0) and (found := self._cut(path)) is not None:
-                self._read[found.segment] = found.end
-                return found
+            if self._size(path) > self._read.get(path.name, 0) and (batch := self._cut(path)) is not None:
+                self._read[batch.segment] = batch.end
+                return batch
         return None
 
     def acked(self, batch: Batch) -> None:
@@ -288,6 +288,6 @@ def _count(fd: int, offset: int) -> tuple[int, list[bytes]]:
     while data := os.pread(fd, MAX_BATCH, offset):
         *records, torn = (torn + data).split(RECORD_END)
         whole = [record[max(0, record.rfind(RECORD_START)) :] for record in records]  # a torn one may stand before it
-        told = [record + RECORD_END for record in whole if record.startswith(GAP)]
-        count, gaps, offset = count + len(records) - len(told), gaps + told, offset + len(data)
+        reported = [record + RECORD_END for record in whole if record.startswith(GAP)]
+        count, gaps, offset = count + len(records) - len(reported), gaps + reported, offset + len(data)
     return count, gaps

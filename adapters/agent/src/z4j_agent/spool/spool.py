@@ -64,10 +64,10 @@ def is_foreign(folder: Path) -> bool:
 
 def _make_private(folder: Path) -> None:
     """Like `mkdir -p`, but what is made belongs to us alone. Raises OSError."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    for place in reversed(missing):
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
         with contextlib.suppress(FileExistsError):
-            place.mkdir(mode=0o700)
+            path.mkdir(mode=0o700)
 
 
 def _is_shared(folder: Path) -> bool:

@@ -21,20 +21,20 @@ def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
     """The type of the file system `folder` lies on ("ext4", "nfs4", …); "" where the system does not tell."""
     try:
         lines = mounts.read_text("utf-8", "replace").splitlines()
-        place = str(folder.resolve())
+        resolved = str(folder.resolve())
     except OSError:
         return ""
-    best, found = -1, ""
+    best, kind = -1, ""
     for line in lines:
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
         if len(fields) < 5 or not right:
             continue
         point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
-        is_above = place == point or place.startswith(point.rstrip("/") + "/")
+        is_above = resolved == point or resolved.startswith(point.rstrip("/") + "/")
         if is_above and len(point) >= best:  # of two mounts on one point the later covers the earlier
-            best, found = len(point), right.split(" ")[0]
-    return found
+            best, kind = len(point), right.split(" ")[0]
+    return kind
 
 
 def is_network(folder: Path, mounts: Path = MOUNTS) -> bool:

@@ -71,9 +71,9 @@ class Cron:
         seconds: Iterable[int] | None = None,
     ) -> Cron:
         """Of sets, as a scheduler has them. One that is empty never matches."""
-        held = frozenset(minutes), frozenset(hours), frozenset(days), frozenset(months), frozenset(weekdays)
-        fields = _text(held[0], 0, 59), _text(held[1], 0, 23), _text(held[2], 1, 31), text_of_months(held[3]), text_of_weekdays(held[4])
-        return cls(None if seconds is None else frozenset(seconds), *held, fields)
+        sets = frozenset(minutes), frozenset(hours), frozenset(days), frozenset(months), frozenset(weekdays)
+        fields = _text(sets[0], 0, 59), _text(sets[1], 0, 23), _text(sets[2], 1, 31), text_of_months(sets[3]), text_of_weekdays(sets[4])
+        return cls(None if seconds is None else frozenset(seconds), *sets, fields)
 
     @property
     def sets(self) -> tuple[frozenset[int], ...]:
@@ -125,7 +125,7 @@ class Cron:
         start = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
         end = (start.replace(tzinfo=None) + _HOUR).replace(tzinfo=zone)
         seconds = sorted(self.seconds) if self.seconds is not None else [0]
-        if len({of.replace(fold=fold).utcoffset() for of in (start, end) for fold in (0, 1)}) == 1:
+        if len({moment.replace(fold=fold).utcoffset() for moment in (start, end) for fold in (0, 1)}) == 1:
             first = int(start.timestamp())
             for minute in sorted(self.minutes):
                 if first + minute * 60 + seconds[-1] > after:
@@ -168,13 +168,13 @@ def parse(text: str) -> Cron:
     minute, hour, day, month, weekday = parts[-5:]
     days, months = _set("day", day), _set("month", month, MONTHS, 1)
     weekdays = frozenset((number - 1) % 7 for number in _set("weekday", weekday, ("sun", *WEEKDAYS[:6]), 0))
-    found = Cron(
+    cron = Cron(
         seconds, _set("minute", minute), _set("hour", hour), days, months, weekdays,
         (_plain(minute, 60), _plain(hour, 24), "*" if len(days) == 31 else day, text_of_months(months), text_of_weekdays(weekdays)),
     )  # fmt: skip
-    if found.is_any_weekday and min(days) > max(LONGEST[number] for number in months):
+    if cron.is_any_weekday and min(days) > max(LONGEST[number] for number in months):
         raise BadCron(f"None of these months has a day {min(days)}.")
-    return found
+    return cron
 
 
 def expression(
@@ -195,11 +195,11 @@ def expression(
 
 def text_of_weekdays(weekdays: Iterable[int]) -> str:
     """By name. Runs of three and more become ranges, never over Sunday: its place in a week differs from one scheduler to the next."""
-    found = frozenset(weekdays)
-    if len(found) == 7:
+    numbers = frozenset(weekdays)
+    if len(numbers) == 7:
         return "*"
-    pieces = [_range(run, WEEKDAYS) for run in _runs(found - {6})]
-    return ",".join([*pieces, *(["sun"] if 6 in found else [])])
+    pieces = [_range(run, WEEKDAYS) for run in _runs(numbers - {6})]
+    return ",".join([*pieces, *(["sun"] if 6 in numbers else [])])
 
 
 def text_of_months(months: Iterable[int]) -> str:
@@ -227,7 +227,7 @@ def _set(kind: str, text: str, names: tuple[str, ...] = (), first: int = 0) -> f
 
 
 def _expanded(text: str, low: int, high: int, words: Mapping[str, int]) -> set[int]:
-    found: set[int] = set()
+    expanded: set[int] = set()
     for part in text.split(","):
         span, slash, step_text = part.partition("/")
         step = int(step_text) if slash else 1
@@ -246,8 +246,8 @@ def _expanded(text: str, low: int, high: int, words: Mapping[str, int]) -> set[i
                 raise BadCron(f"The range “{span}” is reversed.")
             last += 7 if high == 7 else 12
         size = 7 if high == 7 else high
-        found.update((number - low) % size + low if words else number for number in range(first, last + 1, step))
-    return found
+        expanded.update((number - low) % size + low if words else number for number in range(first, last + 1, step))
+    return expanded
 
 
 def _number(text: str, words: Mapping[str, int]) -> int:
@@ -269,17 +269,17 @@ def _runs(numbers: Iterable[int]) -> list[list[int]]:
 
 
 def _range(run: list[int], words: tuple[str, ...] = ()) -> str:
-    said = [words[number] if words else str(number) for number in run]
-    return f"{said[0]}-{said[-1]}" if len(run) > 2 else ",".join(said)
+    texts = [words[number] if words else str(number) for number in run]
+    return f"{texts[0]}-{texts[-1]}" if len(run) > 2 else ",".join(texts)
 
 
 def _text(numbers: Iterable[int], low: int, high: int) -> str:
     """The shortest of `*`, a step over all, and a list of ranges."""
-    found = sorted(set(numbers))
-    if len(found) == high - low + 1:
+    ordered = sorted(set(numbers))
+    if len(ordered) == high - low + 1:
         return "*"
-    if len(found) > 2 and found[0] == low:
-        step = found[1] - found[0]
-        if found == list(range(low, high + 1, step)):
+    if len(ordered) > 2 and ordered[0] == low:
+        step = ordered[1] - ordered[0]
+        if ordered == list(range(low, high + 1, step)):
             return f"*/{step}"
-    return ",".join(_range(run) for run in _runs(found))
+    return ",".join(_range(run) for run in _runs(ordered))

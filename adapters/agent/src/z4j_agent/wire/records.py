@@ -20,8 +20,8 @@ NO_META = "null"
 
 def meta(facts: Mapping[str, Any]) -> str:
     """The facts that are not empty as JSON text, or "null" when none is left."""
-    kept = {key: value for key, value in facts.items() if value is not None and value != "" and value is not False}
-    return json.dumps(kept, separators=(",", ":")) if kept else NO_META
+    fields = {key: value for key, value in facts.items() if value is not None and value != "" and value is not False}
+    return json.dumps(fields, separators=(",", ":")) if fields else NO_META
 
 
 def _number(value: int | None) -> str:
@@ -234,11 +234,11 @@ def payload(
 ) -> bytes:
     """Redacted arguments and the original: (key id or None, blob). The producer's rank is 2, the worker's 1. `broker` is the identity the
     original was closed with, so that the server asks an agent that has it."""
-    held = "null"
+    encoded = "null"
     if original is not None:
         key_id, blob = original
-        held = f'[{"null" if key_id is None else quote(key_id)},"{base64.b64encode(blob).decode("ascii")}"]'
+        encoded = f'[{"null" if key_id is None else quote(key_id)},"{base64.b64encode(blob).decode("ascii")}"]'
     return (
         f"{_head('payload', engine, task_id, attempt, at, run, name, queue)}"
-        f'{rank},{quote(args)},{"true" if is_masked else "false"},{held},"{original_state}",{quote(broker)}]\n'
+        f'{rank},{quote(args)},{"true" if is_masked else "false"},{encoded},"{original_state}",{quote(broker)}]\n'
     ).encode("ascii")

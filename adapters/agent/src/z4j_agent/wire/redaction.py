@@ -84,16 +84,16 @@ def _mask(text: str) -> str:
     size = len(text)
     if size < _SHORT or (size < 16 and text.isalnum()) or (size == 36 and text[8] == "-" and chance.is_uuid(text)):
         return text
-    found = list(shapes.spans(text)) if size >= 12 else []
+    spans = list(shapes.spans(text)) if size >= 12 else []
     if "/" in text or "?" in text:
-        found += urls.spans(text)
+        spans += urls.spans(text)
     if _JOINED.search(text):
-        found += assignments.spans(text)
-    if not found:
+        spans += assignments.spans(text)
+    if not spans:
         return text
-    found.sort()
+    spans.sort()
     parts, shown_to = [], 0
-    for start, end in found:
+    for start, end in spans:
         if start >= shown_to and end > start:
             parts += [text[shown_to:start], MASK]
         shown_to = max(shown_to, end)

@@ -122,12 +122,12 @@ class Session:
         if isinstance(frame, bytes):
             raise ProtocolError("the server sends text frames only")
         try:
-            said = json.loads(frame)
-            kind = said["type"]
+            message = json.loads(frame)
+            kind = message["type"]
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError("a frame is a JSON object with a type") from error
         try:
-            return self._read(kind, said)
+            return self._read(kind, message)
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(f"the server's {kind!r} frame lacks a field or has one of another type") from error
 
@@ -135,36 +135,36 @@ class Session:
         """The connection is gone, however that came."""
         self.state = State.CLOSED
 
-    def _read(self, kind: str, said: dict[str, Any]) -> Event:
+    def _read(self, kind: str, message: dict[str, Any]) -> Event:
         if kind == "error":
             self.state = State.CLOSED
-            return Refusal(int(said["code"]), str(said["message"]), str(said.get("hint") or ""))
+            return Refusal(int(message["code"]), str(message["message"]), str(message.get("hint") or ""))
         if kind == "welcome" and self.state is State.HELLO_SENT:
             self.state = State.OPEN
-            self.window = max(1, int(said["window"]))
+            self.window = max(1, int(message["window"]))
             return Welcomed(
-                float(said["heartbeat_s"]),
+                float(message["heartbeat_s"]),
                 self.window,
-                said.get("seal_key"),
-                int(said["at"]),
-                _head(said),
+                message.get("seal_key"),
+                int(message["at"]),
+                _head(message),
             )
         if kind == "ack" and self.state is State.OPEN:
-            seq = int(said["seq"])
+            seq = int(message["seq"])
             if not self.acked <= seq <= self.seq:
                 raise ProtocolError(f"ack of batch {seq}, which was never sent")
             self.acked = seq
-            return Acked(seq, _head(said))
+            return Acked(seq, _head(message))
         if kind == "command" and self.state is State.OPEN:
-            params = said["params"]
+            params = message["params"]
             if not isinstance(params, dict):
                 raise TypeError("params is an object")
-            return Command(str(said["id"]), str(said["action"]), str(said["engine"]), int(said["expires_at"]), params)
+            return Command(str(message["id"]), str(message["action"]), str(message["engine"]), int(message["expires_at"]), params)
         raise ProtocolError(f"frame {kind!r} is not expected while {self.state.value}")
 
 
-def _head(said: dict[str, Any]) -> dict[str, Any] | None:
-    head = said.get("audit_head")
+def _head(message: dict[str, Any]) -> dict[str, Any] | None:
+    head = message.get("audit_head")
     return head if isinstance(head, dict) else None
 
 

@@ -31,7 +31,7 @@ def redact_signature(text: str, extra: Iterable[str] = ()) -> str:
         assert isinstance(made, ast.FunctionDef)
         spans = sorted(_spans(made.args, made.returns, names))
     except (SyntaxError, ValueError, RecursionError, MemoryError, AssertionError):
-        return redact_text(_DEFAULT.sub(lambda found: found[1] + found[2] + _literal(found[3], found[1], names), text))
+        return redact_text(_DEFAULT.sub(lambda match: match[1] + match[2] + _literal(match[3], match[1], names), text))
     raw, first, parts, at = text.encode(), len("def f"), list[bytes](), 0
     for start, end in spans:
         if start - first >= at:
@@ -40,14 +40,14 @@ def redact_signature(text: str, extra: Iterable[str] = ()) -> str:
     return b"".join((*parts, raw[at:])).decode()
 
 
-def _spans(of: ast.arguments, returns: ast.expr | None, names: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+def _spans(arguments: ast.arguments, returns: ast.expr | None, names: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """Where texts stand that are masked, as offsets in bytes. A signature is one line."""
-    plain = [*of.posonlyargs, *of.args]
-    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(of.defaults)), *of.defaults]
-    for arg, default in (*zip(plain, defaults, strict=True), *zip(of.kwonlyargs, of.kw_defaults, strict=True)):
+    plain = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(arguments.defaults)), *arguments.defaults]
+    for arg, default in (*zip(plain, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)):
         yield from _of_value(default, arg.arg, names)
         yield from _of_value(arg.annotation, "", names)
-    for rest in (of.vararg, of.kwarg):
+    for rest in (arguments.vararg, arguments.kwarg):
         yield from _of_value(rest.annotation if rest is not None else None, "", names)
     yield from _of_value(returns, "", names)
 

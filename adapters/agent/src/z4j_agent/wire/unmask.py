@@ -42,8 +42,8 @@ class _Unmasking:
         self._is_kept, self._typed = is_kept, typed
 
     def value(self, new: Any, old: Any, where: str) -> Any:
-        if self._typed is not None and (found := self._typed(new, old, where)) is not ABSENT:
-            return found
+        if self._typed is not None and (typed := self._typed(new, old, where)) is not ABSENT:
+            return typed
         if isinstance(new, str):
             return self._behind(new, old, where) if MASK in new else new
         if not isinstance(new, dict | list):
@@ -63,13 +63,13 @@ class _Unmasking:
 
     def _mapping(self, new: dict[str, Any], old: Any, where: str) -> dict[Any, Any]:
         inner = old if isinstance(old, Mapping) else {}
-        found: dict[Any, Any] = {}
+        values: dict[Any, Any] = {}
         for shown, value in new.items():
             if shown == "…" and shown not in inner and _is_rest(value):
                 raise CannotUnmask(f"{where} was not shown completely; enter the complete value")
             key = self._key(shown, inner, where) if MASK in shown and shown not in inner else shown
-            found[key] = self.value(value, inner.get(key, ABSENT), f"{where}, {shown}")
-        return found
+            values[key] = self.value(value, inner.get(key, ABSENT), f"{where}, {shown}")
+        return values
 
     def _key(self, shown: str, inner: Mapping[Any, Any], where: str) -> Any:
         keys = [key for key in inner if isinstance(key, str) and redact_string(key)[0] == shown]

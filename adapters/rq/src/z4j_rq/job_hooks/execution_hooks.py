@@ -28,8 +28,8 @@ from z4j_rq.messages import function_of, job_in
 
 def run_of(job: Job | None) -> Run | None:
     """What is known of a job that is run in this process."""
-    found: Run | None = note_of(job).run if job is not None else None
-    return found
+    run: Run | None = note_of(job).run if job is not None else None
+    return run
 
 
 class Running:
@@ -64,17 +64,17 @@ class Running:
         job = job_in(args, kwargs)
         if job is None:
             return
-        held = self._hands.of(worker)
-        run = Run(job, held.received_at if held is not None and held.task_id == job.id else None)
+        running = self._hands.of(worker)
+        run = Run(job, running.received_at if running is not None and running.task_id == job.id else None)
         note_of(job).run = run
-        if held is not None and not held.started_at:  # no horse: the worker itself runs it
-            held.started_at, held.pid = run.started_at, os.getpid()
+        if running is not None and not running.started_at:  # no horse: the worker itself runs it
+            running.started_at, running.pid = run.started_at, os.getpid()
         self._agent.append(outcomes.begun(job, run, self._agent.run))
-        run.is_reported = held.is_reported if held is not None else is_reported(job)
+        run.is_reported = running.is_reported if running is not None else is_reported(job)
         if function_of(run.name) is not None:
-            self._tell_arguments(job, run)
+            self._report_arguments(job, run)
 
-    def _tell_arguments(self, job: Job, run: Run) -> None:
+    def _report_arguments(self, job: Job, run: Run) -> None:
         """Before the run where the function is loaded; at its end where RQ had to load it."""
         if not run.is_reported:
             run.is_reported = True
@@ -111,7 +111,7 @@ class Running:
     def _succeeded(self, job: Job, run: Run, value: Any) -> None:
         agent, runtime = self._agent, run.runtime()
         run.has_ended = True
-        self._tell_arguments(job, run)
+        self._report_arguments(job, run)
         shown = "null" if value is None else agent.show(value)
         agent.append(outcomes.succeeded(job, run, agent.run, runtime=runtime, result=shown))
 
@@ -119,18 +119,18 @@ class Running:
         runtime = run.runtime()
         if not run.has_ended:
             run.has_ended = True
-            self._tell_arguments(job, run)
+            self._report_arguments(job, run)
             self._agent.append(outcomes.raised(job, run, self._agent.run, error, runtime=runtime, is_tried_again=is_tried_again))
 
     def _failed_elsewhere(self, worker: Any, job: Job) -> None:
         """Main speaks for a horse that cannot."""
-        agent, held, note = self._agent, self._hands.of(worker), note_of(job)
-        by = f"{agent.boot}.{held.pid}" if held is not None and held.pid else agent.run
+        agent, running, note = self._agent, self._hands.of(worker), note_of(job)
+        by = f"{agent.boot}.{running.pid}" if running is not None and running.pid else agent.run
         is_stopped = getattr(worker, "_stopped_job_id", None) == job.id
-        told = outcomes.horse_gone(job, by, is_stopped=is_stopped, killed=note.killed)
+        record = outcomes.horse_gone(job, by, is_stopped=is_stopped, killed=note.killed)
         note.killed = ""
-        if told is not None:
-            agent.append(told)
+        if record is not None:
+            agent.append(record)
 
     # -- a queue without workers (is_async=False): the task runs in its caller -------------------------------------------
     @guard("before running in place")

@@ -55,21 +55,21 @@ class _Notes:
     """By the object's identity: two objects of one job are equal, and are two all the same."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[weakref.ref[Job], Note]] = {}
+        self._notes: dict[int, tuple[weakref.ref[Job], Note]] = {}
 
     def of(self, job: Job) -> Note:
         key = id(job)
-        held = self._held.get(key)
-        if held is not None and held[0]() is job:
-            return held[1]
+        entry = self._notes.get(key)
+        if entry is not None and entry[0]() is job:
+            return entry[1]
         note = Note()
-        self._held[key] = weakref.ref(job, functools.partial(self._forget, key)), note
+        self._notes[key] = weakref.ref(job, functools.partial(self._forget, key)), note
         return note
 
     def _forget(self, key: int, gone: Any) -> None:
-        held = self._held.get(key)
-        if held is not None and held[0] is gone:
-            del self._held[key]
+        entry = self._notes.get(key)
+        if entry is not None and entry[0] is gone:
+            del self._notes[key]
 
 
 _notes = _Notes()
@@ -161,29 +161,29 @@ def connect(patches: Patches) -> None:
 
 
 def _to_dict(to_dict: Any, job: Job, *args: Any, **kwargs: Any) -> Any:
-    found = to_dict(job, *args, **kwargs)
-    _add_ours(job, found)
-    return found
+    fields = to_dict(job, *args, **kwargs)
+    _add_ours(job, fields)
+    return fields
 
 
 @guard("writing a job")
-def _add_ours(job: Job, found: dict[str, Any]) -> None:
+def _add_ours(job: Job, fields: dict[str, Any]) -> None:
     if getattr(_writing, "job", None) is not job:
         return
     note = note_of(job)
-    found[MARK] = json.dumps(note.mark, separators=(",", ":"))
+    fields[MARK] = json.dumps(note.mark, separators=(",", ":"))
     if note.unreadable_meta is not None:
-        found["meta"] = note.unreadable_meta
+        fields["meta"] = note.unreadable_meta
 
 
 @guard("reading a job")
 def _read(job: Job, _seen: Any, _result: Any, raw: Any, *_args: Any, **_kwargs: Any) -> None:
-    held = _decoded(raw.get(MARK.encode()) or raw.get(MARK)) if isinstance(raw, dict) else {}
+    mark = _decoded(raw.get(MARK.encode()) or raw.get(MARK)) if isinstance(raw, dict) else {}
     old = job.meta.pop(MARK, None) if isinstance(job.meta, dict) and isinstance(job.meta.get(MARK), dict) else {}
     note = note_of(job)
-    note.mark = held
-    if not mark_of(job) or _count(old) > _count(held):  # a process with an older version has sent it on
-        note.mark = old or held
+    note.mark = mark
+    if not mark_of(job) or _count(old) > _count(mark):  # a process with an older version has sent it on
+        note.mark = old or mark
 
 
 def _count(mark: Any) -> int:
@@ -195,7 +195,7 @@ def _decoded(raw: Any) -> dict[str, Any]:
     if not isinstance(raw, bytes | str) or len(raw) > LONGEST:
         return {}
     try:
-        found = json.loads(raw)
+        decoded = json.loads(raw)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}

@@ -42,20 +42,20 @@ class RunningJobs:
     threads of one process."""
 
     def __init__(self) -> None:
-        self._held: dict[int, RunningJob] = {}
+        self._running: dict[int, RunningJob] = {}
 
     def of(self, worker: Any) -> RunningJob | None:
         """None is the horse of another interpreter, which has no worker at hand."""
-        return self._held.get(id(worker))
+        return self._running.get(id(worker))
 
-    def take(self, worker: Any, held: RunningJob) -> None:
-        self._held[id(worker)] = held
+    def take(self, worker: Any, running: RunningJob) -> None:
+        self._running[id(worker)] = running
 
     def empty(self, worker: Any) -> None:
-        self._held.pop(id(worker), None)
+        self._running.pop(id(worker), None)
 
     def all(self) -> list[RunningJob]:
-        return list(self._held.values())
+        return list(self._running.values())
 
 
 class Run:

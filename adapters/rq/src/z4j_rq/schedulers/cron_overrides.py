@@ -63,7 +63,7 @@ class Plan:
         self._coded: list[tuple[str, Any]] = []
 
     def entry_of(self, job: Any) -> Entry | None:
-        return next((of for of in (*self.entries, *self._former) if of.job is job), None)
+        return next((entry for entry in (*self.entries, *self._former) if entry.job is job), None)
 
     def jobs(self) -> list[Any]:
         return [entry.job for entry in self.entries if entry.is_firing]
@@ -93,19 +93,21 @@ class Plan:
         """Makes the entries what the code says, changed by exactly these. Returns key → why of those that cannot hold."""
         before = {entry.key: entry for entry in self.entries}
         coded = dict(self._coded)
-        found = resolve(overrides, coded, lambda of, spec: _changed(of, spec, coded.get(of.key), before.get(of.key), state))
+        resolved = resolve(
+            overrides, coded, lambda override, spec: _changed(override, spec, coded.get(override.key), before.get(override.key), state)
+        )
         fresh = [
-            found.changed.get(key)
-            or Entry(key, name_of_cron(job), job, coded=job, is_enabled=key not in found.off, is_deleted=key in found.deleted)
+            resolved.changed.get(key)
+            or Entry(key, name_of_cron(job), job, coded=job, is_enabled=key not in resolved.off, is_deleted=key in resolved.deleted)
             for key, job in coded.items()
         ]
-        fresh += [entry for key, entry in found.changed.items() if key not in coded]
+        fresh += [entry for key, entry in resolved.changed.items() if key not in coded]
         for entry in fresh:
             old = before.get(entry.key)
             if entry.is_firing and (old is None or old.job is not entry.job or not old.is_firing):
                 resume(entry.job, old.job if old is not None else entry.job)
         self._former, self.entries = self.entries, fresh
-        return found.failed
+        return resolved.failed
 
 
 def _changed(override: Override, spec: ScheduleSpec, coded: Any, old: Entry | None, state: RqState) -> Entry:

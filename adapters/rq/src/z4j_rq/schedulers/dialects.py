@@ -24,9 +24,9 @@ _RANGES = (range(60), range(60), range(24), range(1, 32), range(1, 13), range(7)
 _NEAREST = re.compile(r"\d+w|w\d+")
 
 
-def sets_of(found: Cron) -> tuple[frozenset[int] | None, ...]:
+def sets_of(cron: Cron) -> tuple[frozenset[int] | None, ...]:
     """What matches. Second 0 alone is as good as no seconds."""
-    return None if found.seconds == frozenset({0}) else found.seconds, *found.sets
+    return None if cron.seconds == frozenset({0}) else cron.seconds, *cron.sets
 
 
 class Crontab:
@@ -74,11 +74,16 @@ class Croniter:
 
         fields, nth = croniter.expand(text)
         lists: list[Any] = [None if field == ["*"] else field for field in fields]
-        if nth or _NEAREST.search(text.lower()) or len(lists) > 6 or any(not isinstance(of, int) for field in lists for of in field or ()):
+        if (
+            nth
+            or _NEAREST.search(text.lower())
+            or len(lists) > 6
+            or any(not isinstance(number, int) for field in lists for number in field or ())
+        ):
             return None
         second = lists.pop() if len(lists) == 6 else [0]
         day, weekday = lists[2], lists[4]
-        if day is not None and weekday is not None and (len(set(day)) == 31 or len({of % 7 for of in weekday}) == 7):
+        if day is not None and weekday is not None and (len(set(day)) == 31 or len({number % 7 for number in weekday}) == 7):
             lists[2] = lists[4] = None  # either will do, and one of them always does
         return _sets([second, *lists])
 
@@ -88,9 +93,9 @@ Dialect = type[Crontab] | type[Croniter]
 
 def _sets(lists: list[Iterable[int] | None]) -> Cron:
     second, minute, hour, day, month, weekday = (
-        frozenset(span if held is None else held) for held, span in zip(lists, _RANGES, strict=True)
+        frozenset(span if numbers is None else numbers) for numbers, span in zip(lists, _RANGES, strict=True)
     )
-    return Cron.of(minute, hour, day, month, ((of - 1) % 7 for of in weekday), None if second == {0} else second)
+    return Cron.of(minute, hour, day, month, ((number - 1) % 7 for number in weekday), None if second == {0} else second)
 
 
 def read(dialect: Dialect, text: str) -> Cron | None:
@@ -102,35 +107,37 @@ def read(dialect: Dialect, text: str) -> Cron | None:
         return None  # each library raises what it likes, AttributeError among it; the text is then shown as it is
 
 
-def handed(dialect: Dialect, found: Cron) -> str:
+def handed(dialect: Dialect, cron: Cron) -> str:
     """What is given to the library for this expression. Raises Refused where it cannot hold it."""
-    for candidate in (found.text, _plain(found)):
+    for candidate in (cron.text, _plain(cron)):
         given = dialect.order(candidate)
-        if (reading := read(dialect, given)) is not None and sets_of(reading) == sets_of(found):
+        if (reading := read(dialect, given)) is not None and sets_of(reading) == sets_of(cron):
             return given
     raise Refused("its library of cron expressions cannot hold this one")
 
 
 def shown(dialect: Dialect, text: str) -> str | None:
-    """z4j's expression for what stands in a library's; None where there is none."""
-    found = read(dialect, text)
-    if found is None:
+    """z4j's expression for a library's; None where there is none."""
+    understood = read(dialect, text)
+    if understood is None:
         return None
     try:
         parsed = cron.parse(dialect.disorder(text))
     except BadCron:
-        return found.text
-    return parsed.text if sets_of(parsed) == sets_of(found) and parsed.seconds == found.seconds else found.text
+        return understood.text
+    return parsed.text if sets_of(parsed) == sets_of(understood) and parsed.seconds == understood.seconds else understood.text
 
 
-def _plain(found: Cron) -> str:
+def _plain(cron: Cron) -> str:
     """Lists of numbers, and `*` where everything matches."""
-    second, *rest = sets_of(found)
-    rest[-1] = frozenset((of + 1) % 7 for of in found.weekdays)
+    second, *rest = sets_of(cron)
+    rest[-1] = frozenset((number + 1) % 7 for number in cron.weekdays)
     fields = list(zip(rest, _RANGES[1:], strict=True))
     if second is not None:
         fields.insert(0, (second, _RANGES[0]))
-    return " ".join("*" if len(held) == len(span) else ",".join(map(str, sorted(held))) for held, span in fields if held is not None)
+    return " ".join(
+        "*" if len(numbers) == len(span) else ",".join(map(str, sorted(numbers))) for numbers, span in fields if numbers is not None
+    )
 
 
 # -- what an operator typed --------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ class RqCron(Scheduler):
     def fire_schedule(self, key: str) -> dict[str, Any]:
         """Enqueues its task. Raises Refused for one that is not there."""
         cron = self._need()
-        entry = next((of for of in self._plan.entries if of.key == key and not of.is_deleted), None)
+        entry = next((candidate for candidate in self._plan.entries if candidate.key == key and not candidate.is_deleted), None)
         if entry is None:
             raise Refused("there is no such schedule here")
         job = entry.job

@@ -78,8 +78,8 @@ class RqScheduler(Scheduler):
 
     @guard("a new scheduler")
     def _remember(self, made: Any, *_args: Any, **_kwargs: Any) -> None:
-        alive = [of for of in self._made if of() is not None]
-        if not any(of() is made for of in alive):
+        alive = [reference for reference in self._made if reference() is not None]
+        if not any(reference() is made for reference in alive):
             self._made = (*alive[-REMEMBERED + 1 :], weakref.ref(made))
 
     def _around_run(self, run: Any, made: Any, *args: Any, **kwargs: Any) -> Any:
@@ -124,7 +124,7 @@ class RqScheduler(Scheduler):
     def _reached(self) -> Any:
         if self._running is not None:
             return self._running
-        return next((made for of in reversed(self._made) if (made := of()) is not None), None)
+        return next((made for reference in reversed(self._made) if (made := reference()) is not None), None)
 
     def _need(self) -> Any:
         made = self._reached()
@@ -148,15 +148,15 @@ class RqScheduler(Scheduler):
     # -- the list ------------------------------------------------------------------------------------------------------
     def list_schedules(self) -> list[ScheduleInfo]:
         made, zone = self._need(), self.zone()
-        found = scheduled_entries.read_all(made)
-        for held in found:
-            if not is_asked(held.job):  # the application's own entry: its task and its queue are the application's
-                self._state.known.meet_name(name_of(held.job), held.job.origin or "")
-                self._state.known.meet_queue(Queue(held.job.origin or made.queue_name, connection=made.connection))
-        return [self._info(held, zone) for held in found]
+        entries = scheduled_entries.read_all(made)
+        for entry in entries:
+            if not is_asked(entry.job):  # the application's own entry: its task and its queue are the application's
+                self._state.known.meet_name(name_of(entry.job), entry.job.origin or "")
+                self._state.known.meet_queue(Queue(entry.job.origin or made.queue_name, connection=made.connection))
+        return [self._info(entry, zone) for entry in entries]
 
-    def _info(self, held: ScheduledEntry, zone: str) -> ScheduleInfo:
-        job, meta = held.job, scheduled_entries.meta_of(held.job)
+    def _info(self, entry: ScheduledEntry, zone: str) -> ScheduleInfo:
+        job, meta = entry.job, scheduled_entries.meta_of(entry.job)
         task_name = name_of(job)
         kind, expression = scheduled_entries.kind_of(meta), ""
         if kind == "interval":
@@ -166,7 +166,7 @@ class RqScheduler(Scheduler):
             if not expression:
                 kind, expression = "other", str(meta["cron_string"])
         else:
-            expression = scheduled_entries.text_of_moment(held.due_at)
+            expression = scheduled_entries.text_of_moment(entry.due_at)
         try:
             args, kwargs = shown_arguments(task_name, job.args, job.kwargs)
         except DeserializationError:
@@ -181,8 +181,8 @@ class RqScheduler(Scheduler):
             args=args,
             kwargs=kwargs,
             queue=job.origin or "",
-            is_enabled=held.is_enabled,
-            next_at=held.due_at if held.is_enabled else None,
+            is_enabled=entry.is_enabled,
+            next_at=entry.due_at if entry.is_enabled else None,
             last_at=to_us(job.enqueued_at),
             note=self._note(kind, expression, meta),
         )
@@ -205,11 +205,11 @@ class RqScheduler(Scheduler):
         if not spec.key:
             return {"key": self._create(made, spec, times)}
 
-        def change(pipe: Any, held: ScheduledEntry) -> None:
-            job, title = held.job, scheduled_entries.title_of(held.job, name_of(held.job))
+        def change(pipe: Any, entry: ScheduledEntry) -> None:
+            job, title = entry.job, scheduled_entries.title_of(entry.job, name_of(entry.job))
             scheduled_entries.check_idle(job)
             is_other_work = self._change_task(job, spec)
-            due_at = times.due_after_change(held)
+            due_at = times.due_after_change(entry)
             times.write(job)
             if spec.name and spec.name != title:
                 job.description = spec.name
@@ -259,14 +259,14 @@ class RqScheduler(Scheduler):
     def delete_schedule(self, key: str) -> dict[str, Any]:
         """Raises Refused."""
         made = self._need()
-        scheduled_entries.exchange(made, key, lambda pipe, held: scheduled_entries.drop(pipe, made, held))
+        scheduled_entries.exchange(made, key, lambda pipe, entry: scheduled_entries.drop(pipe, made, entry))
         return {"key": key}
 
     def disable_schedule(self, key: str) -> dict[str, Any]:
         """Raises Refused."""
         made = self._need()
         scheduled_entries.exchange(
-            made, key, lambda pipe, held: scheduled_entries.place(pipe, made, held.job, held.due_at, is_enabled=False)
+            made, key, lambda pipe, entry: scheduled_entries.put_entry(pipe, made, entry.job, entry.due_at, is_enabled=False)
         )
         return {"key": key}
 
@@ -274,10 +274,10 @@ class RqScheduler(Scheduler):
         """Puts it back: due by its expression; an interval, if its time has passed, at once. Raises Refused."""
         made = self._need()
 
-        def change(pipe: Any, held: ScheduledEntry) -> None:
-            if held.is_enabled:
+        def change(pipe: Any, entry: ScheduledEntry) -> None:
+            if entry.is_enabled:
                 return
-            meta, due_at = scheduled_entries.meta_of(held.job), held.due_at
+            meta, due_at = scheduled_entries.meta_of(entry.job), entry.due_at
             kind = scheduled_entries.kind_of(meta)
             if kind == "cron":
                 due_at = scheduled_entries.next_match(str(meta["cron_string"]), is_local=bool(meta.get("use_local_timezone")))
@@ -285,7 +285,7 @@ class RqScheduler(Scheduler):
                 if kind == "once":
                     raise Refused(PASSED)
                 due_at = now()
-            scheduled_entries.place(pipe, made, held.job, due_at, is_enabled=True)
+            scheduled_entries.put_entry(pipe, made, entry.job, due_at, is_enabled=True)
 
         scheduled_entries.exchange(made, key, change)
         return {"key": key}

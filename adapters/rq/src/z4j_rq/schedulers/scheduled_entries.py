@@ -74,11 +74,11 @@ class Times:
             return next_match(self._given, is_local=True)
         return int(self._given) if self._kind == "once" else now() + int(self._given) * SECOND
 
-    def due_after_change(self, held: ScheduledEntry) -> int:
+    def due_after_change(self, entry: ScheduledEntry) -> int:
         """What keeps its expression keeps its time."""
-        meta = meta_of(held.job)
+        meta = meta_of(entry.job)
         has_same_timing = kind_of(meta) == self._kind and self._given in (meta.get("interval"), meta.get("cron_string"))
-        return held.due_at if has_same_timing and held.due_at > now() else self.first()
+        return entry.due_at if has_same_timing and entry.due_at > now() else self.first()
 
     def write(self, job: Job) -> None:
         """Into the job's meta, as rq-scheduler reads it."""
@@ -160,29 +160,29 @@ def read_all(made: Any) -> list[ScheduledEntry]:
     connection, key = made.connection, off_key(made)
     due = {_text(id): moment(score) or 0 for id, score in connection.zrange(made.scheduled_jobs_key, 0, MAX_SCHEDULES, withscores=True)}
     off = {_text(id): moment(score) or 0 for id, score in connection.hgetall(key).items()}
-    found = [ScheduledEntry(job, due[id], is_enabled=True) for id, job in _fetch(made, list(due)) if job is not None]
+    entries = [ScheduledEntry(job, due[id], is_enabled=True) for id, job in _fetch(made, list(due)) if job is not None]
     for id, job in _fetch(made, list(off)):
         if job is None or connection.zscore(made.scheduled_jobs_key, id) is not None:
             connection.hdel(key, id)  # the application has made it again, or forgotten it
         else:
             connection.persist(job.key)  # a run of it that has ended since may have set a time to live
-            found.append(ScheduledEntry(job, off[id], is_enabled=False))
-    return found
+            entries.append(ScheduledEntry(job, off[id], is_enabled=False))
+    return entries
 
 
 def _fetch(made: Any, ids: list[str]) -> list[tuple[str, Job | None]]:
-    found: list[tuple[str, Job | None]] = []
+    jobs: list[tuple[str, Job | None]] = []
     for start in range(0, len(ids), AT_ONCE):
         some = ids[start : start + AT_ONCE]
-        found += zip(some, made.job_class.fetch_many(some, connection=made.connection), strict=True)
-    return found
+        jobs += zip(some, made.job_class.fetch_many(some, connection=made.connection), strict=True)
+    return jobs
 
 
 def find(made: Any, key: str) -> ScheduledEntry:
     """Raises Refused where it is no entry."""
     score = made.connection.zscore(made.scheduled_jobs_key, key)
-    held_off = made.connection.hget(off_key(made), key) if score is None else None
-    due_at = moment(score if score is not None else held_off)
+    disabled_jobs = made.connection.hget(off_key(made), key) if score is None else None
+    due_at = moment(score if score is not None else disabled_jobs)
     if due_at is None:
         raise Refused(NONE_SUCH)
     try:
@@ -207,9 +207,9 @@ def exchange(made: Any, key: str, change: Callable[[Any, ScheduledEntry], None])
             if pipe.exists(made.scheduler_lock_key):
                 time.sleep(0.02)
                 continue
-            held = find(made, key)
+            entry = find(made, key)
             pipe.multi()
-            change(pipe, held)
+            change(pipe, entry)
             try:
                 pipe.execute()
                 return
@@ -225,10 +225,10 @@ def put(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool, is_oth
     job.save(pipeline=pipe)
     if is_other_work:
         write_asked(pipe, job)
-    place(pipe, made, job, due_at, is_enabled=is_enabled)
+    put_entry(pipe, made, job, due_at, is_enabled=is_enabled)
 
 
-def place(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) -> None:
+def put_entry(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) -> None:
     """Into the sorted set, or out of it, with its score kept."""
     score = due_at // SECOND
     if is_enabled:
@@ -240,12 +240,12 @@ def place(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) -> N
     pipe.persist(job.key)
 
 
-def drop(pipe: Any, made: Any, held: ScheduledEntry) -> None:
+def drop(pipe: Any, made: Any, entry: ScheduledEntry) -> None:
     """As `Scheduler.cancel`; of a job that never was in a queue the hash goes too."""
-    pipe.zrem(made.scheduled_jobs_key, held.job.id)
-    pipe.hdel(off_key(made), held.job.id)
-    if held.job.enqueued_at is None:
-        pipe.delete(held.job.key)
+    pipe.zrem(made.scheduled_jobs_key, entry.job.id)
+    pipe.hdel(off_key(made), entry.job.id)
+    if entry.job.enqueued_at is None:
+        pipe.delete(entry.job.key)
 
 
 def copy_of(job: Job) -> Job:

@@ -118,10 +118,10 @@ def spans(text: str) -> Iterator[Span]:
             level = max(level, _with_previous(text, match.start(1), name))
         if level == keys.NONE:
             continue
-        found = _value(text, match.end(), name, level, match[2], match.start(1), ends)
-        if found is not None:
-            yield found
-            done = found[1]
+        span = _value(text, match.end(), name, level, match[2], match.start(1), ends)
+        if span is not None:
+            yield span
+            done = span[1]
     if "<" in text or "&lt;" in text:
         yield from _elements(text)
     if (has_joint or "," in text) and ('"' in text or "'" in text or "name" in text):
@@ -211,8 +211,8 @@ class _Ends:
     def after(self, text: str, start: int) -> int:
         since, end = self.known
         if not since <= start <= end:
-            found = _NEXT.search(text, start)
-            end = found.start() if found else len(text)
+            match = _NEXT.search(text, start)
+            end = match.start() if match else len(text)
             self.known = (start, end)
         return end
 
@@ -305,9 +305,9 @@ def _entries(text: str) -> Iterator[Span]:
     for match in _ENTRY.finditer(text):
         level = keys.level(match[1])
         if level:
-            found = _value(text, match.end(), match[1], level, "=", match.start(1), ends)
-            if found is not None:
-                yield found
+            span = _value(text, match.end(), match[1], level, "=", match.start(1), ends)
+            if span is not None:
+                yield span
     for match in _ENTRY_BACK.finditer(text):
         if masks(match[2], keys.level(match[3])):
             yield match.span(2)

@@ -65,10 +65,10 @@ def split(key: str) -> list[str]:
     """`apiKey` as ["api", "key"]; accents and look-alike letters of other scripts become ours."""
     if not key.isascii():
         key = _plain(key)
-    found: list[str] = []
+    words: list[str] = []
     for part in _PARTS.findall(key):
-        found += [word.lower() for word in _CAMEL.findall(part)]
-    return found
+        words += [word.lower() for word in _CAMEL.findall(part)]
+    return words
 
 
 def _plain(key: str) -> str:
@@ -195,9 +195,9 @@ def _of_ending(words: list[str], whole: str, last: str) -> int:
         return SECRET
     if last.endswith(("smtppass", "mysqlpass", "adminpass", "rootpass", "loginpass", "mailpass", "ftppass", "ldappass", "redispass")):
         return SECRET
-    for place, word in enumerate(words[:-1]):
+    for index, word in enumerate(words[:-1]):
         if word in ("secret", "secrets", "token", "pwd", "jwt", "auth", "credentials", "pw"):
-            return SECRET if all(after in w.VALUE_AFTER for after in words[place + 1 :]) else RANDOM
+            return SECRET if all(after in w.VALUE_AFTER for after in words[index + 1 :]) else RANDOM
     if "secret" in whole and not any(word.startswith(_SECRETARY) for word in words):
         return RANDOM
     return NONE

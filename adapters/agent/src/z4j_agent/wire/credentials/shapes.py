@@ -127,8 +127,8 @@ def _tails(text: str) -> Iterator[Span]:
         body = re.split(r"[^A-Za-z0-9+/=\s\\]", before)[-1]
         # Words of a sentence before the key stay: its own lines have no blanks in them.
         lines = re.split(r"\s*[\n]", body)
-        kept = next((i for i in range(len(lines) - 1, -1, -1) if " " in lines[i].strip()), -1)
-        yield match.start() - len("\n".join(lines[kept + 1 :])), match.end()
+        last = next((i for i in range(len(lines) - 1, -1, -1) if " " in lines[i].strip()), -1)
+        yield match.start() - len("\n".join(lines[last + 1 :])), match.end()
 
 
 def _is_credential(word: str) -> bool:
@@ -197,7 +197,7 @@ def _is_card(digits: str) -> bool:
         or digits[:4] == "6011"
     ):
         return False
-    total = sum(sum(divmod(int(digit) * (1 + place % 2), 10)) for place, digit in enumerate(reversed(digits)))
+    total = sum(sum(divmod(int(digit) * (1 + index % 2), 10)) for index, digit in enumerate(reversed(digits)))
     return total % 10 == 0
 
 
