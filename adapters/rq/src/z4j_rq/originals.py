@@ -129,7 +129,7 @@ def job_again(original: Original, new_id: str, connection: Any, serializer: Any,
     job.description = job.get_call_string() if "body64" not in data else f"{original.name} again"
     job.origin = original.queue
     _give_meta(job, data)
-    forget_attempts(job, task_id=original.task_id)
+    forget_attempts(job, of=original.task_id)
     return job
 
 

@@ -144,7 +144,7 @@ def end_sending() -> None:
 
 
 def forget_attempts(job: Job, **facts: Any) -> None:
-    """Makes the job one that was never sent, with these facts in its mark."""
+    """Makes the job one that was never sent. `facts` are stored in its mark under their names, see MARK."""
     note_of(job).mark = {"n": 0, "after": "", "at": to_us(job.created_at), **facts}
 
 
