@@ -59,14 +59,14 @@ class Clinic:
 def fill(scheduler: Any) -> None:
     """What an application adds at its start, without overwriting what an operator has changed."""
     every: dict[str, Any] = {"trigger": "interval", "seconds": 1}
-    wanted: dict[str, dict[str, Any]] = {
+    jobs_to_add: dict[str, dict[str, Any]] = {
         "every": {"func": "schedules_app:succeed", **every, "misfire_grace_time": 30},
         "nightly": {"func": "schedules_app:succeed", "trigger": CronTrigger(hour=2, minute=30, timezone=NIGHTLY_ZONE)},
     }
     if os.environ.get("APS_MORE"):
         day = {"trigger": "interval", "days": 1}
         both = OrTrigger([CronTrigger(hour=3, timezone="UTC"), CronTrigger(hour=5, timezone="UTC")])
-        wanted |= {
+        jobs_to_add |= {
             "login": {"func": login, **day, "args": ["eve", "hunter2"], "kwargs": {}},
             "failing": {"func": fail, **every, "args": ["hunter2"], "misfire_grace_time": 30},
             "busy": {"func": slow, **every, "args": [3], "misfire_grace_time": 30},
@@ -81,7 +81,7 @@ def fill(scheduler: Any) -> None:
             "once": {"func": succeed, "trigger": DateTrigger("2035-01-01T00:00:00", timezone="Europe/Berlin")},
             "in-time": {"func": succeed, "trigger": IntervalTrigger(hours=36)},
         }
-    for id, job in wanted.items():
+    for id, job in jobs_to_add.items():
         if scheduler.get_job(id) is None:
             scheduler.add_job(id=id, **job)
     if scheduler.get_job("bound", "memory") is None:
@@ -124,8 +124,8 @@ def fork() -> None:
 
     agent = current()
     assert agent is not None
-    found = agent.schedulers[0]
-    print("child of the fork:", found.is_here(), found.is_firing(), agent.role, flush=True)
+    scheduler_part = agent.schedulers[0]
+    print("child of the fork:", scheduler_part.is_here(), scheduler_part.is_firing(), agent.role, flush=True)
     os._exit(0)
 
 

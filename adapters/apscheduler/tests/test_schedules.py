@@ -35,9 +35,9 @@ class StoreHarness(ScheduleHarness):
         return super().environment() | ours | {"APS_OUT": str(self.folder / "out")} | self.variables
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        said = self.log("scheduler").count("the scheduler runs")
+        count = self.log("scheduler").count("the scheduler runs")
         started = self.start("scheduler", [sys.executable, HERE / "schedules_app.py"], cwd=self.folder)
-        wait_for(lambda: self.log("scheduler").count("the scheduler runs") > said, "the scheduler runs", seconds=30)
+        wait_for(lambda: self.log("scheduler").count("the scheduler runs") > count, "the scheduler runs", seconds=30)
         return started
 
 
@@ -75,23 +75,23 @@ class TestItsOwn(Own):
     """What only APScheduler has."""
 
     def test_every_kind_of_trigger_is_told(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        def said(key: str) -> tuple[str, str, str]:
+        def form_of(key: str) -> tuple[str, str, str]:
             entry = self.listed(gateway, running, key)
             return entry["kind"], entry["expression"], entry["timezone"]
 
-        assert said("numbered") == ("cron", "0 */6 * * mon,sun", "UTC"), "number 0 is Monday"
-        assert said("quick") == ("cron", "*/20 * * * * *", "UTC")
-        assert said("once") == ("once", "2035-01-01T00:00:00+01:00", "Europe/Berlin")
-        assert said("in-time") == ("interval", "129600", "")
-        assert said("jittery") == ("cron", "0 4 * * *", "UTC")
+        assert form_of("numbered") == ("cron", "0 */6 * * mon,sun", "UTC"), "number 0 is Monday"
+        assert form_of("quick") == ("cron", "*/20 * * * * *", "UTC")
+        assert form_of("once") == ("once", "2035-01-01T00:00:00+01:00", "Europe/Berlin")
+        assert form_of("in-time") == ("interval", "129600", "")
+        assert form_of("jittery") == ("cron", "0 4 * * *", "UTC")
         assert self.listed(gateway, running, "jittery")["note"] == "Up to 30 s later, at random; not after 2040-01-01 00:00:00+00:00."
         for key in ("either", "last-day", "yearly"):
             entry = self.listed(gateway, running, key)
             assert (entry["kind"], entry["is_enabled"]) == ("other", True)
             assert entry["next_at"] is not None
             assert "save" in entry["unable"]
-        assert said("either")[1].startswith("or[cron[")
-        assert said("last-day")[1] == "cron[day='last', hour='1']"
+        assert form_of("either")[1].startswith("or[cron[")
+        assert form_of("last-day")[1] == "cron[day='last', hour='1']"
         quick = self.listed(gateway, running, "quick")
         assert (quick["is_enabled"], quick["next_at"]) == (False, None), "added as paused"
 
@@ -105,21 +105,21 @@ class TestItsOwn(Own):
         wait_for(lambda: "the clinic is open" in running.log("scheduler"), "a bound method runs")
 
     def test_a_function_that_raises_is_a_failed_fire(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        failed = wait_for(lambda: [of for of in gateway.fires("failing") if of["outcome"] == "failed"], "it is told")[0]
+        failed = wait_for(lambda: [fire for fire in gateway.fires("failing") if fire["outcome"] == "failed"], "it is told")[0]
         assert failed["error"].startswith("ValueError: no such door")
         assert "hunter2" not in failed["error"]
         time.sleep(1)
-        for due_at in {of["due_at"] for of in gateway.fires("failing")[:-2]}:
-            told = [of["outcome"] for of in gateway.fires("failing") if of["due_at"] == due_at]
-            assert told[0] == "sent", told
-            assert told[-1] == "failed", told
+        for due_at in {fire["due_at"] for fire in gateway.fires("failing")[:-2]}:
+            outcomes = [fire["outcome"] for fire in gateway.fires("failing") if fire["due_at"] == due_at]
+            assert outcomes[0] == "sent", outcomes
+            assert outcomes[-1] == "failed", outcomes
 
     def test_what_was_skipped_and_missed_is_told_so(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        skipped = wait_for(lambda: [of for of in gateway.fires("busy") if of["outcome"] == "skipped"], "one is skipped")[0]
-        assert [of for of in gateway.fires("busy") if of["due_at"] == skipped["due_at"] and of["outcome"] == "sent"] == []
-        missed = wait_for(lambda: [of for of in gateway.fires("late") if of["outcome"] == "missed"], "one is missed")[0]
-        told = [of["outcome"] for of in gateway.fires("late") if of["due_at"] == missed["due_at"]]
-        assert told[-1] == "missed", "its function was not run"
+        skipped = wait_for(lambda: [fire for fire in gateway.fires("busy") if fire["outcome"] == "skipped"], "one is skipped")[0]
+        assert [fire for fire in gateway.fires("busy") if fire["due_at"] == skipped["due_at"] and fire["outcome"] == "sent"] == []
+        missed = wait_for(lambda: [fire for fire in gateway.fires("late") if fire["outcome"] == "missed"], "one is missed")[0]
+        outcomes = [fire["outcome"] for fire in gateway.fires("late") if fire["due_at"] == missed["due_at"]]
+        assert outcomes[-1] == "missed", "its function was not run"
 
     def test_secret_arguments_are_masked_and_kept(self, gateway: Gateway, running: MoreHarness) -> None:
         entry = self.listed(gateway, running, "login")
@@ -133,7 +133,7 @@ class TestItsOwn(Own):
         wait_for((running.folder / "out").exists, "it runs with the secret")
         assert (running.folder / "out").read_text() == "mallory hunter2\n"
         assert gateway.fires("login") == [], "made by hand, it is no fire"
-        assert not [of for of in self.latest_list(gateway, running)["entries"] if facts["task_id"] in of["key"]]
+        assert not [entry for entry in self.latest_list(gateway, running)["entries"] if facts["task_id"] in entry["key"]]
 
     def test_only_known_functions_may_be_named(self, gateway: Gateway, running: ScheduleHarness) -> None:
         for name in ("os:system", "builtins:print", "schedules_app:say_ready", "schedules_app:make", "antigravity:fly", ""):
@@ -184,8 +184,8 @@ class TestItsOwn(Own):
         self.done(gateway, running, "enable_schedule", key="reports/nightly")
 
     def test_what_it_is(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        told = self.latest_list(gateway, running)
-        assert (told["store"], told["timezone"], told["can_create"], told["notes"]) == ("memory, sqlalchemy", "UTC", True, [])
+        latest = self.latest_list(gateway, running)
+        assert (latest["store"], latest["timezone"], latest["can_create"], latest["notes"]) == ("memory, sqlalchemy", "UTC", True, [])
         link = self.lists(gateway, running)[-1][0]
         assert link.hello["role"] == "scheduler"
         assert link.hello["worker"] == f"apscheduler@{link.hello['host']}"
@@ -208,8 +208,10 @@ class TestEdges(Own):
             assert gone != state
             rows.execute("UPDATE apscheduler_jobs SET job_state = ?, id = 'gone' WHERE id = 'nightly'", (gone,))
         alone.start_scheduler()
-        told = wait_for(lambda: [of for _, of in self.lists(own_gateway, alone) if of["notes"]], "it is noticed", seconds=CHANGE_S)[-1]
-        assert told["notes"][0].startswith("1 stored jobs cannot be loaded")
+        listed = wait_for(lambda: [each for _, each in self.lists(own_gateway, alone) if each["notes"]], "it is noticed", seconds=CHANGE_S)[
+            -1
+        ]
+        assert listed["notes"][0].startswith("1 stored jobs cannot be loaded")
         time.sleep(6)
         assert rows.execute("SELECT count(*) FROM apscheduler_jobs WHERE id = 'gone'").fetchone() == (1,)
         rows.close()
@@ -250,15 +252,15 @@ class TestEdges(Own):
         self.listed(own_gateway, alone, "nightly")
         assert "child of the fork: False False producer" in alone.log("scheduler")
         process.send_signal(signal.SIGUSR1)
-        told = wait_for(
-            lambda: [of for link in own_gateway.open_links() for of in link.schedules if not of["is_firing"]],
+        lists = wait_for(
+            lambda: [each for link in own_gateway.open_links() for each in link.schedules if not each["is_firing"]],
             "it is told",
             seconds=CHANGE_S,
         )
-        assert "paused its scheduler" in told[-1]["notes"][0]
+        assert "paused its scheduler" in lists[-1]["notes"][0]
         link = own_gateway.open_links()[-1]
         id = own_gateway.ask(link, "fire_schedule", "apscheduler", {"key": "nightly"})
-        ends = wait_for(lambda: [of for of in own_gateway.answers(id) if of[0] != "accepted"], "it is answered")
+        ends = wait_for(lambda: [each for each in own_gateway.answers(id) if each[0] != "accepted"], "it is answered")
         assert ends[0][0] == "refused"
 
 
@@ -281,8 +283,8 @@ scheduler = BackgroundScheduler(timezone="UTC")
 
 
 def test_without_a_connection_string_nothing_is_hooked(tmp_path: Path) -> None:
-    said = run(tmp_path, MAKE + "z4j_apscheduler.install(scheduler); print(scheduler._listeners)")
-    assert said == "[]\n"
+    printed = run(tmp_path, MAKE + "z4j_apscheduler.install(scheduler); print(scheduler._listeners)")
+    assert printed == "[]\n"
 
 
 def test_it_is_gone_after_uninstall(tmp_path: Path) -> None:
@@ -311,8 +313,8 @@ def test_version_4_is_refused_with_one_line(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: APScheduler\nVersion: 4.0.0\n")
     more = {"Z4J_URL": Gateway().url, "Z4J_SPOOL": str(tmp_path / "spool"), "PYTHONPATH": str(tmp_path), "Z4J_LOG": "logging"}
-    said = run(tmp_path, MAKE + "z4j_apscheduler.install(scheduler); print(scheduler._listeners)", **more).splitlines()
-    assert [line for line in said if "z4j" in line] == [
+    printed = run(tmp_path, MAKE + "z4j_apscheduler.install(scheduler); print(scheduler._listeners)", **more).splitlines()
+    assert [line for line in printed if "z4j" in line] == [
         "ERROR:z4j_agent:z4j is disabled: APScheduler 4.0.0 is not supported; only 3.x is supported"
     ]
-    assert "[]" in said
+    assert "[]" in printed

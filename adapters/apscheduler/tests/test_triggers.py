@@ -47,23 +47,23 @@ def expressions(count: int, *, seconds: bool = False) -> Iterator[cron.Cron]:
         parts.append(field(source, 0, 6, weekdays) if source.random() < 0.7 else "fri-mon")
         text = " ".join([field(source, 0, 59), *parts] if seconds else parts)
         try:
-            found = cron.parse(text)
+            expression = cron.parse(text)
         except cron.BadCron:
             continue
         count -= 1
-        yield found
+        yield expression
 
 
-def by_hand(found: cron.Cron, after: datetime) -> datetime | None:
+def by_hand(expression: cron.Cron, after: datetime) -> datetime | None:
     """The first minute, or second, that matches; every one of a matching day is looked at."""
     at = after.replace(second=0, microsecond=0)
     last = after + timedelta(days=SOUGHT_DAYS)
     while at < last:
-        if not (at.day in found.days and at.month in found.months and at.weekday() in found.weekdays):
+        if not (at.day in expression.days and at.month in expression.months and at.weekday() in expression.weekdays):
             at = at.replace(hour=0, minute=0) + timedelta(days=1)
             continue
-        if at.hour in found.hours and at.minute in found.minutes:
-            for second in sorted(found.seconds or {0}):
+        if at.hour in expression.hours and at.minute in expression.minutes:
+            for second in sorted(expression.seconds or {0}):
                 if at.replace(second=second) >= after:
                     return at.replace(second=second)
         at += timedelta(minutes=1)
@@ -73,19 +73,19 @@ def by_hand(found: cron.Cron, after: datetime) -> datetime | None:
 @pytest.mark.parametrize("seconds", [False, True])
 def test_apscheduler_is_due_when_the_expression_says_so(seconds: bool) -> None:
     seen = 0
-    for found in expressions(COUNT, seconds=seconds):
-        trigger = cron_trigger(found, "UTC")
-        own, ours = trigger.get_next_fire_time(None, START), by_hand(found, START)
-        assert (ours is None and (own is None or own > START + timedelta(days=SOUGHT_DAYS - 1))) or own == ours, found.text
+    for expression in expressions(COUNT, seconds=seconds):
+        trigger = cron_trigger(expression, "UTC")
+        own, ours = trigger.get_next_fire_time(None, START), by_hand(expression, START)
+        assert (ours is None and (own is None or own > START + timedelta(days=SOUGHT_DAYS - 1))) or own == ours, expression.text
         seen += ours is not None
         again = expression_of(trigger)
         assert again is not None
         assert cron.parse(again).text == again
         read = cron.parse(again)
         assert (read.minutes, read.hours, read.days, read.months, read.weekdays) == (
-            found.minutes, found.hours, found.days, found.months, found.weekdays,
-        ), found.text  # fmt: skip
-        assert (read.seconds or {0}) == (found.seconds or {0})
+            expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays,
+        ), expression.text  # fmt: skip
+        assert (read.seconds or {0}) == (expression.seconds or {0})
         assert sets_of(cron_trigger(read, "UTC")) == sets_of(trigger)
     assert seen > COUNT * 0.8, "most of them are due within the days looked at"
 
@@ -133,10 +133,10 @@ def test_when_the_clocks_change() -> None:
     new_york = ZoneInfo("America/New_York")
 
     def due(text: str, start: datetime, count: int) -> list[str]:
-        trigger, found = cron_trigger(cron.parse(text), "America/New_York"), [start]
-        while len(found) <= count:
-            found.append(trigger.get_next_fire_time(found[-1] if len(found) > 1 else None, found[-1]))
-        return [of.astimezone(UTC).strftime("%d %H:%M") for of in found[1:]]
+        trigger, moments = cron_trigger(cron.parse(text), "America/New_York"), [start]
+        while len(moments) <= count:
+            moments.append(trigger.get_next_fire_time(moments[-1] if len(moments) > 1 else None, moments[-1]))
+        return [moment.astimezone(UTC).strftime("%d %H:%M") for moment in moments[1:]]
 
     assert due("30 2 * * *", datetime(2027, 3, 13, 12, tzinfo=new_york), 2) == ["14 07:30", "15 06:30"]
     if not version("apscheduler").startswith("3.10."):  # which makes only the second of the two

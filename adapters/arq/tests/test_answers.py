@@ -74,8 +74,8 @@ async def burst(pool: ArqRedis, **settings: Any) -> None:
 
 
 async def state_of(adapter: ArqAdapter, task_id: str) -> tuple[str, str]:
-    told = await asyncio.to_thread(adapter.lookup_task, task_id)
-    return told["state"], told["engine_state"]
+    answer = await asyncio.to_thread(adapter.lookup_task, task_id)
+    return answer["state"], answer["engine_state"]
 
 
 async def enqueue(pool: ArqRedis, name: str, **options: Any) -> str:
@@ -115,16 +115,16 @@ def test_a_claimed_job_runs_as_far_as_arq_knows(port: int) -> None:
 
 def test_a_queue_is_what_waits_for_a_worker(port: int) -> None:
     async def questions(adapter: ArqAdapter, pool: ArqRedis) -> None:
-        found = await asyncio.to_thread(adapter.list_queues)
+        queues = await asyncio.to_thread(adapter.list_queues)
         (broker,) = adapter.brokers()
-        assert found == [QueueInfo("work", 0, delayed=0, broker=broker)]
+        assert queues == [QueueInfo("work", 0, delayed=0, broker=broker)]
         running = await enqueue(pool, "succeed")
         waiting = await enqueue(pool, "succeed")
         await enqueue(pool, "succeed", _defer_by=60)
         await pool.zadd("work", {running: 1_700_000_000_000, waiting: 1_700_000_000_001})
         await pool.set(f"arq:in-progress:{running}", b"1")
-        found = await asyncio.to_thread(adapter.list_queues)
-        assert found == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000, delayed=1, broker=broker)]
+        queues = await asyncio.to_thread(adapter.list_queues)
+        assert queues == [QueueInfo("work", 1, oldest_at=1_700_000_000_001_000, delayed=1, broker=broker)]
 
     ask(port, questions)
 
@@ -178,7 +178,7 @@ def create_lazily(port: int) -> ArqRedis:
         ({"keep_result": 0}, ["stores no results"]),
     ],
 )
-def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], told: list[str]) -> None:
+def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], expected: list[str]) -> None:
     async def findings() -> list[str]:
         adapter = ArqAdapter()
         adapter.state.workers.append(Worker(**{"functions": [succeed], "handle_signals": False, **settings}))
@@ -187,9 +187,9 @@ def test_the_doctor_knows_arqs_traps(settings: dict[str, Any], told: list[str]) 
         assert len(worker.notes) == len(adapter.findings())
         return [finding.what for finding in adapter.findings()]
 
-    found = asyncio.run(findings())
-    assert len(found) == len(told), found
-    assert all(part in what for part, what in zip(told, found, strict=True))
+    reported = asyncio.run(findings())
+    assert len(reported) == len(expected), reported
+    assert all(part in what for part, what in zip(expected, reported, strict=True))
 
 
 def test_the_doctor_knows_an_open_redis() -> None:
@@ -214,11 +214,11 @@ def test_the_doctor_knows_an_open_redis() -> None:
         (ArqRedis(host="h", port=1), "Connection", {"host": "h", "port": 1}),
     ],
 )
-def test_our_own_connection_goes_where_the_applications_goes(pool: ArqRedis, kind: str, kept: dict[str, Any]) -> None:
+def test_our_own_connection_goes_where_the_applications_goes(pool: ArqRedis, kind: str, expected: dict[str, Any]) -> None:
     with Broker.of(pool).connect() as client:
         made = client.connection_pool.make_connection()
     assert type(made).__name__ == kind
-    assert {name: getattr(made, name) for name in kept} == kept
+    assert {name: getattr(made, name) for name in expected} == expected
 
 
 def test_behind_sentinel_the_master_is_asked(port: int, tmp_path: Path) -> None:
@@ -233,11 +233,11 @@ def test_behind_sentinel_the_master_is_asked(port: int, tmp_path: Path) -> None:
         await enqueue(pool, "succeed")
         adapter = ArqAdapter()
         use(adapter, pool)
-        found = await asyncio.to_thread(adapter.list_queues)
+        queues = await asyncio.to_thread(adapter.list_queues)
         await pool.connection_pool.disconnect(inuse_connections=True)
         for each in pool.connection_pool.sentinel_manager.sentinels:
             await each.connection_pool.disconnect(inuse_connections=True)
-        return found
+        return queues
 
     try:
         wait_for(lambda: is_open(sentinel_port), "the sentinel answers")

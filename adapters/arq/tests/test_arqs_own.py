@@ -36,9 +36,9 @@ class Shop(Harness):
         self.broker_port = self.start_valkey()
 
     def start_arq(self, settings: str = "WorkerSettings") -> subprocess.Popen[bytes]:
-        said = self.log(settings).count("redis_version=")
+        count = self.log(settings).count("redis_version=")
         worker = self.start(settings, [sys.executable, "-m", "arq", f"own_app.{settings}"], cwd=self.folder)
-        wait_for(lambda: self.log(settings).count("redis_version=") > said, f"{settings} is ready", seconds=30)
+        wait_for(lambda: self.log(settings).count("redis_version=") > count, f"{settings} is ready", seconds=30)
         return worker
 
     def send(self, name: str, *args: Any, **options: Any) -> str:
@@ -54,22 +54,22 @@ class Scene:
     gateway: Gateway
     shop: Shop
 
-    def of(self, task_id: str, *kinds: str) -> list[Record]:
+    def records_of(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def end(self, task_id: str) -> Record:
-        return wait_for(lambda: self.of(task_id, *ENDS), f"the end of {task_id}: {[r.kind for r in self.of(task_id)]}")[-1]
+        return wait_for(lambda: self.records_of(task_id, *ENDS), f"the end of {task_id}: {[r.kind for r in self.records_of(task_id)]}")[-1]
 
     def one(self, task_id: str, kind: str, attempt: int = 0) -> Record:
-        return wait_for(lambda: [r for r in self.of(task_id, kind) if r.attempt == attempt], f"{kind} of {task_id}")[0]
+        return wait_for(lambda: [r for r in self.records_of(task_id, kind) if r.attempt == attempt], f"{kind} of {task_id}")[0]
 
     def story(self, task_id: str) -> list[tuple[str, int]]:
         """Kinds and attempts in the order of their times, without the arguments."""
         self.end(task_id)
-        told = [record for record in self.of(task_id) if record.kind != "payload"]
-        return [(record.kind, record.attempt) for record in sorted(told, key=lambda record: (record.attempt, record.at))]
+        reported = [record for record in self.records_of(task_id) if record.kind != "payload"]
+        return [(record.kind, record.attempt) for record in sorted(reported, key=lambda record: (record.attempt, record.at))]
 
-    def lives(self, job_id: str) -> list[str]:
+    def executions(self, job_id: str) -> list[str]:
         """Ids of the tasks that were this job, the oldest first."""
         return sorted({str(r.task_id) for r in self.gateway.records("") if job_id_of(r.task_id) == job_id})
 
@@ -183,9 +183,9 @@ def test_a_result_arq_cannot_print_fails_the_task(scene: Scene) -> None:
 def test_an_id_that_comes_again_is_another_task(scene: Scene) -> None:
     for number in (1, 2):
         assert scene.shop.send("once", number, _job_id="nightly") == "nightly"
-        task_id = wait_for(lambda: scene.lives("nightly")[number - 1 :], "it is told")[0]  # noqa: B023 -- asked at once
+        task_id = wait_for(lambda: scene.executions("nightly")[number - 1 :], "it is told")[0]  # noqa: B023 -- asked at once
         scene.end(task_id)
-    first, second = scene.lives("nightly")
+    first, second = scene.executions("nightly")
     assert first.startswith("nightly@")
     assert [scene.end(task_id).rest["result"] for task_id in (first, second)] == ["1", "2"]
     whole = [("enqueued", 0), ("received", 0), ("started", 0), ("succeeded", 0)]
@@ -195,14 +195,14 @@ def test_an_id_that_comes_again_is_another_task(scene: Scene) -> None:
 def test_what_arq_did_not_enqueue_is_not_told(scene: Scene) -> None:
     assert scene.shop.send("once", 1, _job_id="single", _defer_by=0.5) == "single"
     assert scene.shop.send("once", 2, _job_id="single") == "none"
-    only = wait_for(lambda: scene.lives("single"), "the first is told")[0]
+    only = wait_for(lambda: scene.executions("single"), "the first is told")[0]
     assert scene.end(only).rest["result"] == "1"
-    assert scene.lives("single") == [only]
+    assert scene.executions("single") == [only]
 
 
 def test_cancelling_takes_the_right_life_of_an_id(scene: Scene) -> None:
     scene.shop.send("once", 1, _job_id="weekly", _defer_by=60, _queue_name="elsewhere")
-    task_id = wait_for(lambda: scene.lives("weekly"), "it is told")[0]
+    task_id = wait_for(lambda: scene.executions("weekly"), "it is told")[0]
     scene.one(task_id, "enqueued")
     assert scene.ask("cancel_task", task_id=f"weekly@{life_of(task_id) - 1}")[0] == "refused"
     assert scene.ask("cancel_task", task_id=task_id) == ("done", {"queue": "elsewhere"})
@@ -241,7 +241,7 @@ def test_a_pickle_that_was_not_sealed_is_not_enqueued(scene: Scene) -> None:
     scene.end(task_id)
     status, facts, again = scene.retry(task_id, original="AHsiYm9keTY0IjoiZ0FSTkxnPT0ifQ==", key_id=None)
     assert (status, facts["check"]) == ("refused", "original.proof")
-    assert scene.of(again) == []
+    assert scene.records_of(again) == []
 
 
 def test_arguments_are_kept_as_they_came(scene: Scene) -> None:
@@ -275,9 +275,9 @@ asyncio.run(main())
 def test_a_producer_that_knows_the_task_tells_its_arguments_once(scene: Scene) -> None:
     task_id = scene.shop.send("echo", 1, _defer_by=0.3)
     assert scene.one(task_id, "payload").rest["rank"] == 2
-    assert not scene.of(task_id, "started")
+    assert not scene.records_of(task_id, "started")
     scene.end(task_id)
-    assert len({r.rest["rank"] for r in scene.of(task_id, "payload")}) == 1
+    assert len({r.rest["rank"] for r in scene.records_of(task_id, "payload")}) == 1
 
 
 def test_another_serialiser_gets_nothing_it_does_not_know(scene: Scene) -> None:
@@ -302,7 +302,7 @@ def test_cron_jobs_are_tasks_with_ids_of_their_own(scene: Scene) -> None:
     worker.terminate()
     worker.wait(10)
     for run in (*runs("cron:tick"), *runs("fixed")):
-        kinds = {record.kind for record in scene.of(run.task_id)}
+        kinds = {record.kind for record in scene.records_of(run.task_id)}
         assert {"enqueued", "received", "started", "succeeded", "payload"} <= kinds
         assert "code" not in scene.one(run.task_id, "enqueued").meta, "nobody's code enqueued it"
         assert run.rest["result"] == '"tick"', "though arq keeps no result of it"
@@ -365,7 +365,7 @@ def test_a_hook_that_raises_ends_the_worker_and_the_job_runs_again(scene: Scene)
     retried = scene.one(task_id, "retried")
     assert (retried.rest["reason"], retried.rest["error"]) == ("interrupted", "the database is away")
     assert retried.rest["eta"] - retried.at > 300_000_000, "arq's in-progress key outlives the worker"
-    assert [kind for kind, _ in ((r.kind, r.attempt) for r in scene.of(task_id, "started", *ENDS))] == []
+    assert [kind for kind, _ in ((r.kind, r.attempt) for r in scene.records_of(task_id, "started", *ENDS))] == []
     mark.unlink()
     with scene.shop.redis as client:  # instead of waiting for it to expire
         client.delete(f"arq:in-progress:{task_id}")

@@ -110,7 +110,7 @@ class TestTwoDatabases(TwoBrokersContract):
 
 def test_a_broker_is_named_by_what_leads_to_it_and_never_by_a_credential() -> None:
     def identity(settings: RedisSettings) -> str:
-        async def of() -> Any:
+        async def make_pool() -> Any:
             from arq.connections import ArqRedis
             from redis.asyncio import ConnectionPool
 
@@ -121,7 +121,7 @@ def test_a_broker_is_named_by_what_leads_to_it_and_never_by_a_credential() -> No
             made = ConnectionPool(**where, **kind, db=settings.database, username=settings.username, password=settings.password)
             return ArqRedis(made)
 
-        return Broker.of(asyncio.run(of())).identity("here")
+        return Broker.of(asyncio.run(make_pool())).identity("here")
 
     named = [
         identity(RedisSettings.from_dsn("redis://user:hunter2@cache.internal:6380/3")),

@@ -44,9 +44,9 @@ class ArqHarness(Harness):
         self.broker_port = self.start_valkey()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("redis_version=")
+        count = self.log("worker").count("redis_version=")
         worker = self.start("worker", [sys.executable, "-m", "arq", "engine_app.WorkerSettings"], cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("redis_version=") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("redis_version=") > count, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:

@@ -87,10 +87,10 @@ class TestArq(ExampleContract):
 
 async def results(port: int) -> dict[str, Any]:
     pool = await create_pool(RedisSettings(port=port))
-    kept = {
-        found.job_id: (found.function, found.args, found.kwargs, found.job_try, found.success, repr(found.result))
-        for found in await pool.all_job_results()
+    stored = {
+        result.job_id: (result.function, result.args, result.kwargs, result.job_try, result.success, repr(result.result))
+        for result in await pool.all_job_results()
     }
     await pool.flushall()
     await pool.connection_pool.disconnect(inuse_connections=True)
-    return {str(job_id): result for job_id, result in kept.items()}
+    return {str(job_id): result for job_id, result in stored.items()}

@@ -70,20 +70,20 @@ def expressions(count: int) -> Iterator[str]:
 
 
 def test_arq_computes_what_the_expression_says() -> None:
-    held = found = 0
+    supported = matched = 0
     for text in expressions(200):
         want = cron.parse(text)
         try:
             fields, shown = fields_of(spec(text), "UTC")
         except Refused:
             continue
-        held += 1
+        supported += 1
         job = cron_job(work, **fields)
         assert shown == want.text
         read = cron.parse(expression_of(job) or "")
         assert (read.seconds or {0}, read.minutes, read.hours) == (want.seconds or {0}, want.minutes, want.hours), text
         assert (read.days, read.months, read.weekdays) == (want.days, want.months, want.weekdays), text
-        begin = datetime(2026, 1, 28, 23, 57, 30, tzinfo=UTC) + timedelta(minutes=7 * found)
+        begin = datetime(2026, 1, 28, 23, 57, 30, tzinfo=UTC) + timedelta(minutes=7 * matched)
         job.calculate_next(begin)
         moment, seconds = begin.replace(second=0), sorted(want.seconds or {0})
         for _ in range(SOUGHT_DAYS * 24 * 60):
@@ -94,13 +94,13 @@ def test_arq_computes_what_the_expression_says() -> None:
             due = next((at for second in seconds if (at := moment.replace(second=second)) > begin), None) if is_due else None
             if due is not None:
                 assert job.next_run.replace(microsecond=0) == due, (text, begin)
-                found += 1
+                matched += 1
                 break
             moment += timedelta(minutes=1)
         else:
             assert job.next_run > begin + timedelta(days=SOUGHT_DAYS), text
-    assert held > 180, "few of them never come"
-    assert found > 80, "most of them are due within the days that are looked at"
+    assert supported > 180, "few of them never come"
+    assert matched > 80, "most of them are due within the days that are looked at"
 
 
 def test_day_and_weekday_must_both_match() -> None:
@@ -151,10 +151,10 @@ def test_zones_have_names_and_a_plain_offset_is_one_that_stays(monkeypatch: pyte
     assert not is_frozen(ZoneInfo("Europe/Berlin"))
     try:
         berlin = {"UTC+01:00", "UTC+02:00"}
-        for name, said, frozen in (("Asia/Kolkata", {"UTC+05:30"}, False), ("Europe/Berlin", berlin, True), ("UTC", {"UTC"}, False)):
+        for name, names, frozen in (("Asia/Kolkata", {"UTC+05:30"}, False), ("Europe/Berlin", berlin, True), ("UTC", {"UTC"}, False)):
             monkeypatch.setenv("TZ", name)
             time.tzset()
-            assert zone_of(own()) in said
+            assert zone_of(own()) in names
             assert is_frozen(own()) is frozen
     finally:
         monkeypatch.undo()

@@ -41,9 +41,9 @@ class CronHarness(ScheduleHarness):
         self.port = self.start_valkey()
 
     def start_scheduler(self, name: str = "scheduler", settings: str = "WorkerSettings") -> subprocess.Popen[bytes]:
-        said = self.log(name).count("redis_version=")
+        count = self.log(name).count("redis_version=")
         worker = self.start(name, [sys.executable, "-m", "arq", f"schedules_app.{settings}"], cwd=self.folder)
-        wait_for(lambda: self.log(name).count("redis_version=") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log(name).count("redis_version=") > count, "the worker is ready", seconds=30)
         return worker
 
 
@@ -58,7 +58,9 @@ class TestArq(ScheduleContract):
         assert "hunter2" not in entry["kwargs"]
         assert (entry["task_name"], entry["queue"], entry["is_code"]) == ("login", "work", False)
         fire = self.await_fire(gateway, key, since)
-        done = wait_for(lambda: [of for of in gateway.records(fire["task_id"]) if of.kind == "succeeded"], "it ran with its arguments")
+        done = wait_for(
+            lambda: [record for record in gateway.records(fire["task_id"]) if record.kind == "succeeded"], "it ran with its arguments"
+        )
         assert (done[0].name, done[0].rest["result"]) == ("login", '"eve"')
         assert done[0].rest["started_at"] >= fire["due_at"] - 2_000, "arq sends it ahead, and runs it at its time"
         self.change(gateway, running, new_override(key, self.spec(running, **{**changes, "kwargs": {"password": MASK}})))
@@ -70,7 +72,7 @@ class TestArq(ScheduleContract):
         spec = self.spec(running, key=running.nightly_key, expression="*/2 * * * * *", args=["by night"], kwargs={})
         self.change(gateway, running, {**new_override(running.nightly_key, spec), "is_new": False})
         fire = self.await_fire(gateway, running.nightly_key, since)
-        done = wait_for(lambda: [of for of in gateway.records(fire["task_id"]) if of.kind == "succeeded"], "it ran")
+        done = wait_for(lambda: [record for record in gateway.records(fire["task_id"]) if record.kind == "succeeded"], "it ran")
         assert (done[0].name, done[0].rest["result"]) == ("cron:succeed", '"by night"')
         self.change(gateway, running)
 
@@ -111,7 +113,9 @@ class TestArq(ScheduleContract):
         assert len(due) == len(set(due))
         self.off(own_gateway, alone, "every")
         wait_for(
-            lambda: [of["is_enabled"] for _, told in self.lists(own_gateway, alone) for of in told["entries"] if of["key"] == "every"]
+            lambda: [
+                entry["is_enabled"] for _, listed in self.lists(own_gateway, alone) for entry in listed["entries"] if entry["key"] == "every"
+            ]
             == [False, False],
             "the other finds it in their folder", seconds=CHANGE_S,
         )  # fmt: skip
@@ -123,7 +127,7 @@ class TestArq(ScheduleContract):
         wait_for(lambda: now() > first["due_at"] + 1_400_000, "arq has sent the next one")
         worker.send_signal(signal.SIGTERM)
         worker.wait(20)
-        sent = {of.task_id for of in own_gateway.records() if of.kind == "enqueued"}
+        sent = {record.task_id for record in own_gateway.records() if record.kind == "enqueued"}
         assert len(sent) == 2
         assert {fire["task_id"] for fire in own_gateway.fires("every")} == sent
 
@@ -150,12 +154,12 @@ class TestArq(ScheduleContract):
         alone.start_scheduler(settings="LocalSettings")
         fire = self.await_fire(own_gateway, "started", 0)
         assert abs(fire["at"] - fire["due_at"]) < 1_000_000
-        told = self.latest_list(own_gateway, alone)
-        assert told["timezone"] in ("UTC+01:00", "UTC+02:00")
-        assert len(told["notes"]) == 1
-        said = {of["key"]: of for of in told["entries"]}
-        assert (said["started"]["expression"], bool(said["started"]["note"])) == ("* 4 * * *", True)
-        assert said["succeed"]["expression"] == "5 * * * * sun"
+        latest = self.latest_list(own_gateway, alone)
+        assert latest["timezone"] in ("UTC+01:00", "UTC+02:00")
+        assert len(latest["notes"]) == 1
+        entries = {entry["key"]: entry for entry in latest["entries"]}
+        assert (entries["started"]["expression"], bool(entries["started"]["note"])) == ("* 4 * * *", True)
+        assert entries["succeed"]["expression"] == "5 * * * * sun"
 
     def test_what_runs_at_the_start_is_off_before_it_could(self, alone: CronHarness, own_gateway: Gateway) -> None:
         worker = alone.start_scheduler(settings="LocalSettings")

@@ -31,10 +31,10 @@ def shown(value: Any) -> Any:
 @app.task(name="request.dump", bind=True, max_retries=1)
 def dump(self: Task, label: str, again: bool = False) -> None:
     request = self.request._get_current_object() if hasattr(self.request, "_get_current_object") else self.request
-    found = {name: getattr(request, name, None) for name in dir(request) if not name.startswith("__") and name != "_children"}
-    found = {name: value for name, value in found.items() if not callable(value)} | {"vars": dict(vars(request))}
+    attributes = {name: getattr(request, name, None) for name in dir(request) if not name.startswith("__") and name != "_children"}
+    attributes = {name: value for name, value in attributes.items() if not callable(value)} | {"vars": dict(vars(request))}
     target = Path(os.environ["DUMPS"], f"{label}.{self.request.retries}.json")
-    target.with_suffix(".new").write_text(json.dumps(shown(found)))
+    target.with_suffix(".new").write_text(json.dumps(shown(attributes)))
     target.with_suffix(".new").replace(target)
     if again and self.request.retries == 0:
         raise self.retry(countdown=0)

@@ -46,7 +46,7 @@ class Beat:
     def __init__(self, app: Celery, folder: Path) -> None:
         self.scheduler: Any = Service(app, schedule_filename=str(folder / "schedule")).scheduler
         self.fired: list[tuple[Any, ...]] = []
-        self.store = CodeStore(app, self.scheduler, lambda *of: self.fired.append(of), Memory(folder / "runs.json"))
+        self.store = CodeStore(app, self.scheduler, lambda *fire: self.fired.append(fire), Memory(folder / "runs.json"))
         self.scheduler._heap = []
 
     def put(self, *overrides: Override) -> dict[str, str]:
@@ -58,13 +58,13 @@ class Beat:
         self.store._seen_at = 0
         self.store._before_tick()
 
-    def told(self) -> dict[str, Any]:
-        return {of.key: of for of in self.store.told(OrderedDict())}
+    def entries(self) -> dict[str, Any]:
+        return {entry.key: entry for entry in self.store.entries(OrderedDict())}
 
     @property
     def schedule(self) -> dict[str, ScheduleEntry]:
-        found: dict[str, ScheduleEntry] = self.scheduler.schedule
-        return found
+        schedule: dict[str, ScheduleEntry] = self.scheduler.schedule
+        return schedule
 
 
 def made(every_s: Any, key: str = "z4j:made", **changes: Any) -> Override:
@@ -93,9 +93,9 @@ def test_what_the_application_does_to_beat_itself_is_left_and_told(app: Celery, 
     assert set(beat.schedule) == {"hourly", "by hand", "z4j:made"}
     assert beat.schedule["hourly"].schedule.run_every == timedelta(hours=2)
     beat.look()
-    told = beat.told()
-    assert set(told) == {"hourly", "by hand", "z4j:made"}
-    assert told["hourly"].expression == "7200"
+    entries = beat.entries()
+    assert set(entries) == {"hourly", "by hand", "z4j:made"}
+    assert entries["hourly"].expression == "7200"
     beat.put()
     assert set(beat.schedule) == {"hourly", "by hand"}
 
@@ -104,10 +104,10 @@ def test_nothing_of_it_changes_when_celery_writes_its_file(app: Celery, tmp_path
     """`shelve` reads all entries anew after it has written them: they are other objects then, and the same entries."""
     beat = Beat(app, tmp_path)
     beat.put(made(9.0), Override("nightly", False, False, False, None))
-    before = {key: of.expression for key, of in beat.told().items()}
+    before = {key: entry.expression for key, entry in beat.entries().items()}
     beat.scheduler._do_sync()
     beat.look()
-    assert {key: of.expression for key, of in beat.told().items()} == before
+    assert {key: entry.expression for key, entry in beat.entries().items()} == before
     assert set(beat.schedule) == {"hourly", "z4j:made"}
     beat.put()
     assert set(beat.schedule) == {"hourly", "nightly"}
@@ -126,11 +126,11 @@ def test_a_long_interval_goes_on_after_a_restart(app: Celery, tmp_path: Path) ->
     beat.scheduler.close()
     again = Beat(app, tmp_path)
     again.put(*overrides)
-    told = again.told()
+    entries = again.entries()
     for key, every_s in (("z4j:made", DAY), ("hourly", DAY / 2)):
         assert again.schedule[key].last_run_at == ran
-        assert told[key].next_at == (us(ran) or 0) + every_s * 1_000_000
-        assert told[key].last_at == us(ran)
+        assert entries[key].next_at == (us(ran) or 0) + every_s * 1_000_000
+        assert entries[key].last_at == us(ran)
     other = Beat(app, tmp_path)
     other.put(made(DAY * 2))
     assert (us(other.schedule["z4j:made"].last_run_at) or 0) > (us(ran) or 0), "another rule counts from now"
@@ -142,12 +142,12 @@ def test_off_and_on_makes_up_for_nothing_and_claims_no_run(app: Celery, tmp_path
     beat.schedule["hourly"].last_run_at, beat.schedule["hourly"].total_run_count = ran, 7
     beat.put(Override("hourly", False, False, False, None))
     assert "hourly" not in beat.schedule
-    assert beat.told()["hourly"].is_enabled is False
+    assert beat.entries()["hourly"].is_enabled is False
     beat.put()
     entry = beat.schedule["hourly"]
     assert entry.is_due().is_due is False
     assert entry.total_run_count == 7
-    assert beat.told()["hourly"].last_at is None, "when it was switched on is no run"
+    assert beat.entries()["hourly"].last_at is None, "when it was switched on is no run"
 
 
 def test_what_is_changed_of_the_code_and_back(app: Celery, tmp_path: Path) -> None:
@@ -179,19 +179,19 @@ def test_a_one_off_is_sent_once_over_restarts(app: Celery, tmp_path: Path) -> No
     at = datetime.now(UTC)
     beat = Beat(app, tmp_path)
     beat.put(once(at))
-    assert [of[:2] for of in beat.fired] == [("z4j:once", us(at))]
+    assert [fire[:2] for fire in beat.fired] == [("z4j:once", us(at))]
     beat.put(once(at))
     again = Beat(app, tmp_path)
     again.put(once(at))
     assert (len(beat.fired), again.fired) == (1, [])
-    assert again.told()["z4j:once"].note == "Its time has passed."
+    assert again.entries()["z4j:once"].note == "Its time has passed."
     later = datetime.now(UTC) + timedelta(seconds=0.2)
     again.put(once(later))
-    assert again.told()["z4j:once"].next_at == us(later)
+    assert again.entries()["z4j:once"].next_at == us(later)
     assert 0 < again.store.around_tick(lambda: 5.0) <= 0.2, "beat sleeps no longer than until then"
     time.sleep(0.25)
     again.store.around_tick(lambda: 5.0)
-    assert [of[:2] for of in again.fired] == [("z4j:once", us(later))]
+    assert [fire[:2] for fire in again.fired] == [("z4j:once", us(later))]
     again.put(once(datetime.now(UTC) - timedelta(hours=1)))
     assert len(again.fired) == 1, "what is long past when it comes is not sent"
 
@@ -295,9 +295,9 @@ def test_schedulers_of_the_application_that_tick_as_celerys_own_do(app: Celery, 
 
     watch = CeleryBeat(lambda: [app])
     watch._service = Service(app, scheduler_cls=Louder, schedule_filename=str(tmp_path / "louder"))
-    found = watch._store_of(watch._service.scheduler)
-    assert found is not None
-    assert found.name == "code"
+    store = watch._store_of(watch._service.scheduler)
+    assert store is not None
+    assert store.name == "code"
     other = FromElsewhere(app, schedule_filename=str(tmp_path / "elsewhere"), lazy=True)
     assert watch._store_of(other) is None, "its entries are where nobody knows; its fires are told"
 

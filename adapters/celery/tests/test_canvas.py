@@ -37,8 +37,8 @@ class Studio(Harness):
             [sys.executable, "-c", f"import json, canvas_app; print(json.dumps(canvas_app.send({what!r})))"],
             env=self.environment(), capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
-        found: list[str] = json.loads(done.stdout)
-        return found
+        ids: list[str] = json.loads(done.stdout)
+        return ids
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,10 @@ def studio(tmp_path_factory: pytest.TempPathFactory, gateway: Gateway) -> Iterat
         made.tear_down()
 
 
-def of(gateway: Gateway, task_id: str, kind: str, count: int = 1) -> list[Record]:
+def records_of(gateway: Gateway, task_id: str, kind: str, count: int = 1) -> list[Record]:
     def find() -> list[Record]:
-        found = [record for record in gateway.records(task_id) if record.kind == kind]
-        return found if len(found) >= count else []
+        records = [record for record in gateway.records(task_id) if record.kind == kind]
+        return records if len(records) >= count else []
 
     return wait_for(find, f"{count} {kind} of {task_id}", seconds=20)
 
@@ -71,15 +71,15 @@ def of(gateway: Gateway, task_id: str, kind: str, count: int = 1) -> list[Record
 def belongs(gateway: Gateway, task_id: str) -> dict[str, str]:
     """What the producer, or the child that let the canvas go on, said of it; the worker that received it must say the same."""
     keys = ("parent_id", "root_id", "group_id")
-    sent, received = of(gateway, task_id, "enqueued")[0].meta, of(gateway, task_id, "received")[0].meta
-    told = {key: sent[key] for key in keys if key in sent}
-    assert all(received[key] == told.get(key) for key in keys if key in received)
-    return told
+    sent, received = records_of(gateway, task_id, "enqueued")[0].meta, records_of(gateway, task_id, "received")[0].meta
+    meta = {key: sent[key] for key in keys if key in sent}
+    assert all(received[key] == meta.get(key) for key in keys if key in received)
+    return meta
 
 
 def test_a_chain(studio: Studio, gateway: Gateway) -> None:
     first, second, third = studio.send("chain")
-    assert of(gateway, third, "succeeded")[0].rest["result"] == "7"
+    assert records_of(gateway, third, "succeeded")[0].rest["result"] == "7"
     assert belongs(gateway, first) == {}
     assert belongs(gateway, second) == {"parent_id": first, "root_id": first}
     assert belongs(gateway, third) == {"parent_id": second, "root_id": first}
@@ -87,7 +87,7 @@ def test_a_chain(studio: Studio, gateway: Gateway) -> None:
 
 def test_what_celery_shows_instead_of_the_name_is_a_label(studio: Studio, gateway: Gateway) -> None:
     [task_id] = studio.send("label")
-    sent, received = of(gateway, task_id, "enqueued")[0], of(gateway, task_id, "received")[0]
+    sent, received = records_of(gateway, task_id, "enqueued")[0], records_of(gateway, task_id, "received")[0]
     assert sent.name == received.name == "canvas_app.add"
     assert sent.meta["label"].startswith("nightly report password=")
     assert "opensesame" not in sent.meta["label"]
@@ -95,30 +95,30 @@ def test_what_celery_shows_instead_of_the_name_is_a_label(studio: Studio, gatewa
 
 def test_a_group(studio: Studio, gateway: Gateway) -> None:
     group_id, *members = studio.send("group")
-    assert [of(gateway, member, "succeeded")[0].rest["result"] for member in members] == ["1", "2", "3"]
-    told = [belongs(gateway, member) for member in members]
-    assert [each["group_id"] for each in told] == [group_id] * 3
-    assert not any("parent_id" in each for each in told)
+    assert [records_of(gateway, member, "succeeded")[0].rest["result"] for member in members] == ["1", "2", "3"]
+    metas = [belongs(gateway, member) for member in members]
+    assert [each["group_id"] for each in metas] == [group_id] * 3
+    assert not any("parent_id" in each for each in metas)
 
 
 def test_a_chord(studio: Studio, gateway: Gateway) -> None:
     body, *members = studio.send("chord")
-    assert of(gateway, body, "succeeded")[0].rest["result"] == "6"
-    told = [belongs(gateway, member) for member in members]
-    assert len({each["group_id"] for each in told}) == 1
+    assert records_of(gateway, body, "succeeded")[0].rest["result"] == "6"
+    metas = [belongs(gateway, member) for member in members]
+    assert len({each["group_id"] for each in metas}) == 1
     assert belongs(gateway, body)["parent_id"] in members
 
 
 def test_what_a_killed_child_had_is_delivered_again(studio: Studio, gateway: Gateway) -> None:
     task_id = studio.send("child")[0]
-    os.kill(of(gateway, task_id, "started")[0].pid, signal.SIGKILL)
+    os.kill(records_of(gateway, task_id, "started")[0].pid, signal.SIGKILL)
     comes_back(gateway, task_id)
 
 
 def comes_back(gateway: Gateway, task_id: str) -> None:
     """A second run of the same attempt, marked; nobody says that the task had ended before."""
-    end = of(gateway, task_id, "succeeded")[0]
-    first, second = sorted(of(gateway, task_id, "started", 2), key=lambda record: record.at)
+    end = records_of(gateway, task_id, "succeeded")[0]
+    first, second = sorted(records_of(gateway, task_id, "started", 2), key=lambda record: record.at)
     assert (first.meta.get("redelivered"), second.meta["redelivered"], end.meta["redelivered"]) == (None, True, True)
     assert (first.attempt, second.attempt, end.attempt, end.rest["result"]) == (0, 0, 0, '"again"')
     assert first.run != second.run == end.run

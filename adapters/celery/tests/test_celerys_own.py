@@ -54,14 +54,14 @@ class Scene:
     worker: subprocess.Popen[bytes]
     sent: dict[str, str]
 
-    def of(self, task_id: str, *kinds: str) -> list[Record]:
+    def records_of(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def end(self, task_id: str) -> Record:
-        return wait_for(lambda: self.of(task_id, *ENDS), f"the end of {task_id}: {[r.kind for r in self.of(task_id)]}")[-1]
+        return wait_for(lambda: self.records_of(task_id, *ENDS), f"the end of {task_id}: {[r.kind for r in self.records_of(task_id)]}")[-1]
 
     def one(self, task_id: str, kind: str) -> Record:
-        return wait_for(lambda: self.of(task_id, kind), f"{kind} of {task_id}")[0]
+        return wait_for(lambda: self.records_of(task_id, kind), f"{kind} of {task_id}")[0]
 
     def link(self, name: str = "w1@test") -> Link:
         return wait_for(lambda: [link for link in self.gateway.open_links() if link.hello.get("worker") == name], f"{name} connects")[0]
@@ -111,7 +111,7 @@ def test_cancel_reaches_the_worker_that_was_not_asked(scene: Scene) -> None:
     assert scene.ask("cancel_task", task_id=task_id)[0] == "done"
     end = scene.end(task_id)
     assert (end.kind, end.rest["reason"]) == ("cancelled", "revoked")
-    assert not scene.of(task_id, "started")
+    assert not scene.records_of(task_id, "started")
 
 
 def test_a_requeued_message_is_not_an_end(scene: Scene) -> None:
@@ -144,7 +144,7 @@ def test_a_member_of_a_chord_is_not_counted_twice(scene: Scene) -> None:
     assert "chord" in facts["note"]
     assert scene.end(again).rest["result"] == "1"
     assert scene.one(again, "enqueued").meta["retry_of"] == scene.sent["chord member"]
-    assert not scene.of(scene.sent["chord"], "started")
+    assert not scene.records_of(scene.sent["chord"], "started")
 
 
 def test_what_follows_in_a_chain_is_sealed_and_follows_again(scene: Scene) -> None:
@@ -153,7 +153,7 @@ def test_what_follows_in_a_chain_is_sealed_and_follows_again(scene: Scene) -> No
     assert (payload.rest["args"], payload.rest["masked"], payload.rest["original_state"]) == ("[1, 1]", False, "sealed")
     scene.end(task_id)
     _, again = scene.retry("chain")
-    follows = wait_for(lambda: [r for r in scene.of("", "enqueued") if r.meta.get("parent_id") == again], "the chain goes on")[0]
+    follows = wait_for(lambda: [r for r in scene.records_of("", "enqueued") if r.meta.get("parent_id") == again], "the chain goes on")[0]
     assert follows.name == "own_app.login"
     assert "code" not in follows.meta, "nobody's code sent it"
     assert scene.end(follows.task_id).rest["result"] == "true"
@@ -161,14 +161,14 @@ def test_what_follows_in_a_chain_is_sealed_and_follows_again(scene: Scene) -> No
 
 
 def test_a_message_celery_cannot_read_is_rejected(scene: Scene) -> None:
-    found = wait_for(lambda: [r for r in scene.of("", "rejected") if r.rest["reason"] == "malformed"], "the malformed message")
-    assert found[0].task_id.startswith("malformed-")
+    rejected = wait_for(lambda: [r for r in scene.records_of("", "rejected") if r.rest["reason"] == "malformed"], "the malformed message")
+    assert rejected[0].task_id.startswith("malformed-")
 
 
 def test_an_eager_task_runs_in_its_caller(scene: Scene) -> None:
     end = scene.end(scene.sent["eager"])
     assert (end.kind, end.rest["result"], end.meta["eager"]) == ("succeeded", "42", True)
-    assert not scene.of(end.task_id, "enqueued", "received")
+    assert not scene.records_of(end.task_id, "enqueued", "received")
     assert scene.one(end.task_id, "payload").rest["args"] == "[20, 22]"
 
 

@@ -58,10 +58,10 @@ class CeleryHarness(Harness):
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         self.workers += 1
-        said = self.log("worker").count(" ready.")
+        count = self.log("worker").count(" ready.")
         celery = [sys.executable, "-m", "celery", "-A", "engine_app", "worker", "--loglevel", "INFO", "-Q", self.queue]
         worker = self.start("worker", [*celery, *self.pool, "-n", f"w{self.workers}@test"], cwd=self.folder)
-        wait_for(lambda: self.log("worker").count(" ready.") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count(" ready.") > count, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:

@@ -13,14 +13,14 @@ from z4j_celery import doctor
 GOOD = {"task_time_limit": 60, "accept_content": ["json"]}
 
 
-def found(broker: str = "redis://127.0.0.1:1/0", **settings: Any) -> str:
+def findings_text(broker: str = "redis://127.0.0.1:1/0", **settings: Any) -> str:
     app = Celery("patient", broker=broker, backend="redis://127.0.0.1:1/1", set_as_current=False)
     app.conf.update({**GOOD, **settings})
     return " ".join(each.what for each in doctor.findings([app], None) if each.level != "ok")
 
 
 def test_a_healthy_app_has_none() -> None:
-    assert found() == ""
+    assert findings_text() == ""
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_a_healthy_app_has_none() -> None:
     ],
 )
 def test_each_trap_is_named(settings: dict[str, Any], word: str) -> None:
-    assert word in found(**settings)
+    assert word in findings_text(**settings)
 
 
 def test_a_longer_visibility_timeout_is_enough() -> None:
     settings = {"task_acks_late": True, "task_reject_on_worker_lost": True, "task_time_limit": 7200}
-    assert found(**settings, broker_transport_options={"visibility_timeout": 9000}) == ""
+    assert findings_text(**settings, broker_transport_options={"visibility_timeout": 9000}) == ""

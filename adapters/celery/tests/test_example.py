@@ -69,7 +69,7 @@ class TestCelery(ExampleContract):
         }
 
     def check_own(self, seen: dict[str, Any]) -> None:
-        code, said, _last = seen["producer"]
+        code, printed, _last = seen["producer"]
         assert (code, seen["worker"]) == (1, 0)
-        assert "8\n" in said
-        assert "ZeroDivisionError division by zero" in said
+        assert "8\n" in printed
+        assert "ZeroDivisionError division by zero" in printed

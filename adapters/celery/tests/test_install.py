@@ -103,7 +103,7 @@ def test_an_app_is_watched_again_after_the_agent_was_stopped(gateway: Gateway, t
     z4j_agent.stop()
     silent = app.send_task("shop.ship", task_id="silent")
     install(app, gateway, tmp_path)
-    told = app.send_task("shop.ship", task_id="told")
-    wait_for(lambda: gateway.records(told.id), "it is reported")
-    assert [record.kind for record in gateway.records(told.id)].count("enqueued") == 1
+    sent = app.send_task("shop.ship", task_id="told")
+    wait_for(lambda: gateway.records(sent.id), "it is reported")
+    assert [record.kind for record in gateway.records(sent.id)].count("enqueued") == 1
     assert gateway.records(silent.id) == []

@@ -54,12 +54,12 @@ class CeleryContract(OperateContract):
 
     def test_a_pickle_that_was_not_sealed_is_not_handed_to_a_worker(self, gateway: Gateway, running: Harness) -> None:
         """Whoever reaches the server could have made it, and reading it runs code."""
-        kept = {
+        content = {
             "body64": base64.b64encode(pickle.dumps(((), {}, {}))).decode(),
             "type": "application/x-python-serialize",
             "encoding": "binary",
         }
-        original = base64.b64encode(b"\x00" + json.dumps(kept).encode()).decode()
+        original = base64.b64encode(b"\x00" + json.dumps(content).encode()).decode()
         for action in ("retry_task", "restore_task", "edit_task"):
             id = new_id()
             params = {"task_id": "t", "name": running.name_of("succeed"), "queue": "work", "original": original, "new_id": id, "edit": {}}

@@ -79,8 +79,8 @@ def test_a_request_is_equal_with_and_without_z4j(bench: Bench) -> None:
     assert plain["plain.0"]["headers"] == ["NoneType", "None"]
     assert "tenant" in plain["headers.0"]["headers"]
     for producer, worker in ((True, True), (True, False), (False, True)):
-        found = bench.dumps(producer=producer, worker=worker)
-        assert found == {label: plain[label] for label in found}, (producer, worker)
+        requests = bench.dumps(producer=producer, worker=worker)
+        assert requests == {label: plain[label] for label in requests}, (producer, worker)
     old = bench.dumps(producer=False, worker=True, old=True)  # of an older version of z4j, in flight over the upgrade
     assert old == plain
 

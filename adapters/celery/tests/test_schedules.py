@@ -86,15 +86,15 @@ class TestFile(ScheduleContract):
     def test_two_beats_each_tell_what_they_fire(self, alone: BeatHarness, own_gateway: Gateway) -> None:
         alone.start_scheduler()
         alone.start_scheduler("other")
-        wait_for(lambda: len({of["run"] for of in own_gateway.fires("every")}) == 2, "both have fired", seconds=CHANGE_S)
+        wait_for(lambda: len({fire["run"] for fire in own_gateway.fires("every")}) == 2, "both have fired", seconds=CHANGE_S)
 
     def test_embedded_in_a_worker_it_connects_by_itself(self, alone: BeatHarness, own_gateway: Gateway) -> None:
         words = ["-A", "beat_app", "worker", "-B", "--loglevel", "INFO", "-Q", "work", "-c", "1", "-s", str(alone.folder / "embedded")]
         alone.start("embedded", [sys.executable, "-m", "celery", *words], cwd=alone.folder)
         self.await_fire(own_gateway, "every", 0)
         time.sleep(2)
-        told = [of["task_id"] for of in own_gateway.fires("every")]
-        assert len(told) == len(set(told)), "a fire is told once, although beat says twice that it starts"
+        task_ids = [fire["task_id"] for fire in own_gateway.fires("every")]
+        assert len(task_ids) == len(set(task_ids)), "a fire is told once, although beat says twice that it starts"
         roles = {link.hello["role"] for link in own_gateway.open_links()}
         assert roles == {"worker", "scheduler"}
         self.off(own_gateway, alone, "every")
@@ -135,8 +135,8 @@ class TestFile(ScheduleContract):
         wait_for(lambda: self.lists(own_gateway, alone), "it tells", seconds=CHANGE_S)
         soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         specs = [self.spec(alone, name="a"), self.spec(alone, name="b", kind="once", expression=soon)]
-        self.change(own_gateway, alone, *({"key": f"z4j:{of['name']}", "is_new": True, "is_deleted": False, "is_enabled": True, "spec": of}
-                                          for of in specs))  # fmt: skip
+        new = {"is_new": True, "is_deleted": False, "is_enabled": True}
+        self.change(own_gateway, alone, *({"key": f"z4j:{fields['name']}", **new, "spec": fields} for fields in specs))
         self.await_fire(own_gateway, "z4j:a", 0)
         beat.terminate()
         beat.wait(30)
@@ -156,7 +156,7 @@ class InStore(ScheduleContract):
         self.done(gateway, running, "enable_schedule", key="stale")
         wait_for(lambda: (self.entry(gateway, running, "stale") or {}).get("is_enabled"), "it is on", seconds=CHANGE_S)
         time.sleep(7)
-        assert [of for of in gateway.fires("stale") if of["at"] > since] == []
+        assert [fire for fire in gateway.fires("stale") if fire["at"] > since] == []
         assert self.listed(gateway, running, "stale")["next_at"] > now()
         self.done(gateway, running, "disable_schedule", key="stale")
 
@@ -175,7 +175,7 @@ class InStore(ScheduleContract):
         fire = self.await_fire(gateway, key, since - 500_000)
         assert abs(fire["due_at"] - since) < 1_100_000
         wait_for(lambda: (self.entry(gateway, running, key) or {}).get("next_at") is None, "it is told as past", seconds=CHANGE_S)
-        assert len([of for of in gateway.fires(key) if of["at"] > since - 500_000]) == 1
+        assert len([fire for fire in gateway.fires(key) if fire["at"] > since - 500_000]) == 1
         assert "passed" in self.ask(gateway, running, "enable_schedule", key=key)[1]["error"]
         self.done(gateway, running, "delete_schedule", key=key)
 
@@ -202,7 +202,7 @@ class InTable(InStore):
         status, facts = self.ask(gateway, running, "save_schedule", **self.spec(running, key=key, name=key, args=None))
         assert (status, "cannot be read" in facts["error"]) == ("refused", True)
         assert gateway.records(id) == []
-        assert [of for of in gateway.fires(key) if of["at"] > since] == []
+        assert [fire for fire in gateway.fires(key) if fire["at"] > since] == []
         assert self.listed(gateway, running, key)["note"] == row["note"]
 
 
@@ -225,11 +225,16 @@ class TestDjango(InTable):
         words = ["-A", "beat_app", "worker", "--loglevel", "INFO", "-Q", "work", "-c", "1"]
         worker = running.start("worker", [sys.executable, "-m", "celery", *words], cwd=running.folder)
 
-        def told() -> list[Any]:
-            return [of for link in gateway.open_links() for of in link.schedules if not of["is_firing"] and link.hello["role"] == "worker"]
+        def lists() -> list[Any]:
+            return [
+                listed
+                for link in gateway.open_links()
+                for listed in link.schedules
+                if not listed["is_firing"] and link.hello["role"] == "worker"
+            ]
 
-        found = wait_for(told, "a worker lists the store", seconds=40)[-1]
-        assert {"every", "nightly"} <= {of["key"] for of in found["entries"]}
+        latest = wait_for(lists, "a worker lists the store", seconds=40)[-1]
+        assert {"every", "nightly"} <= {listed["key"] for listed in latest["entries"]}
         worker.terminate()
         worker.wait(30)
 
@@ -312,23 +317,23 @@ def expressions(count: int, hours: str = "") -> Iterator[str]:
         months = draw.choice([field(draw, 1, 12), "jan-mar,dec", "*"])
         text = f"{field(draw, 0, 59)} {hours or field(draw, 0, 23)} {field(draw, 1, 31)} {months} {days}"
         try:
-            found = cron.parse(text)
+            expression = cron.parse(text)
         except cron.BadCron:
             continue
-        if min(found.days) <= 28:  # else some years have no such day
+        if min(expression.days) <= 28:  # else some years have no such day
             count -= 1
             yield text
 
 
-def search(found: cron.Cron, start: datetime) -> datetime:
+def search(expression: cron.Cron, start: datetime) -> datetime:
     """The next minute after `start` that matches, on the clocks of its zone; day and weekday are both needed."""
     zone = start.tzinfo
     want = (start.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)).astimezone(zone)
 
     def is_day(at: datetime) -> bool:
-        return at.month in found.months and at.day in found.days and at.weekday() in found.weekdays
+        return at.month in expression.months and at.day in expression.days and at.weekday() in expression.weekdays
 
-    while not (is_day(want) and want.hour in found.hours and want.minute in found.minutes):
+    while not (is_day(want) and want.hour in expression.hours and want.minute in expression.minutes):
         if is_day(want):
             want = (want.astimezone(UTC) + timedelta(minutes=1)).astimezone(zone)
         else:
@@ -340,13 +345,13 @@ def test_expressions_mean_the_same_there(app: Celery) -> None:
     """What Celery is handed, what it computes from it, and what is told of it, against a plain search through the minutes."""
     start = datetime(2026, 11, 23, 5, 17, tzinfo=UTC)
     for text in expressions(200):
-        found = cron.parse(text)
+        expression = cron.parse(text)
         rule = rule_of(spec("cron", text), app)
         again = cron.parse(form_of(rule, "UTC")[1])
         assert (again.minutes, again.hours, again.days, again.months, again.weekdays) == (
-            found.minutes, found.hours, found.days, found.months, found.weekdays
+            expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays
         ), text  # fmt: skip
-        want = search(found, start)
+        want = search(expression, start)
         rule.nowfun = lambda: start
         assert due_of(rule, start) == want, text
         assert start + rule.remaining_estimate(start) == want, text

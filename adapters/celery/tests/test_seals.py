@@ -42,13 +42,13 @@ class TestSeals(OperationsBase):
             data = {"body": SHUTDOWN, **({"exchange": exchange, "key": key} if exchange else {})}
             task_id, queue = new_id(), "work" if exchange else key
             binding = Binding("celery", task_id, "test", name, queue)
-            held, _ = close_original(data | ({"queue": queue} if exchange else {}), binding, is_masked=False, key=KEY)
-            assert held is not None
-            of = {"task_id": task_id, "name": name, "queue": queue, "original": base64.b64encode(held[1]).decode()}
+            closed, _ = close_original(data | ({"queue": queue} if exchange else {}), binding, is_masked=False, key=KEY)
+            assert closed is not None
+            params = {"task_id": task_id, "name": name, "queue": queue, "original": base64.b64encode(closed[1]).decode()}
             for action in WITH_ORIGINAL:
                 what = f"{action} to {exchange!r} {key!r}"
                 body = {"edit": {}, "new_id": new_id()}
-                yield Attempt(what, action, {**of, **body}, ("queue.control", "original.format"))
+                yield Attempt(what, action, {**params, **body}, ("queue.control", "original.format"))
             params = {"task_id": task_id, "name": name, "queue": "work", "original": old_seal(data, task_id), "key_id": KEY.key_id}
             if exchange:
                 yield Attempt(f"an older seal to {exchange!r}", "retry_task", {**params, "new_id": new_id()}, ("queue.control",))

@@ -61,7 +61,7 @@ CONFIGURATIONS = [
 ]
 
 
-class Place(Harness):
+class StepsHarness(Harness):
     """A broker, one worker for each app, and a producer that has all apps."""
 
     configuration: Configuration
@@ -93,26 +93,26 @@ class Steps:
     """One app of one configuration, with everything sent."""
 
     gateway: Gateway
-    place: Place
+    harness: StepsHarness
     app: str
     sent: dict[str, str] = field(default_factory=dict)
 
     @property
     def configuration(self) -> Configuration:
-        return self.place.configuration
+        return self.harness.configuration
 
     def send(self, task: str, *args: Any, **options: Any) -> str:
-        return self.place.ask("send", self.app, f"{task}", args, {key: value for key, value in options.items() if value is not None})
+        return self.harness.ask("send", self.app, f"{task}", args, {key: value for key, value in options.items() if value is not None})
 
-    def of(self, step: str, *kinds: str) -> list[Record]:
+    def records_of(self, step: str, *kinds: str) -> list[Record]:
         task_id = self.sent.get(step, step)
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def end(self, step: str) -> Record:
-        return wait_for(lambda: self.of(step, *ENDS), f"{step} ends; {self.app}: {self.place.log(self.app)[-2000:]}")[-1]
+        return wait_for(lambda: self.records_of(step, *ENDS), f"{step} ends; {self.app}: {self.harness.log(self.app)[-2000:]}")[-1]
 
     def one(self, step: str, kind: str) -> Record:
-        return wait_for(lambda: self.of(step, kind), f"{kind} of {step}")[0]
+        return wait_for(lambda: self.records_of(step, kind), f"{kind} of {step}")[0]
 
     def link(self) -> Any:
         name = f"{self.app}@test"
@@ -167,30 +167,30 @@ def apps(request: pytest.FixtureRequest, brokers: dict[str, int], tmp_path_facto
     configuration: Configuration = request.param
     gateway = Gateway()
     gateway.start()
-    place = Place(tmp_path_factory.mktemp("place"), gateway.url)
-    place.configuration = configuration
+    harness = StepsHarness(tmp_path_factory.mktemp("place"), gateway.url)
+    harness.configuration = configuration
     redis = f"redis://127.0.0.1:{brokers['redis']}/{CONFIGURATIONS.index(configuration) % 15}"
     if configuration.is_rabbit:
         vhosts = [f"amqp://guest:guest@127.0.0.1:{brokers['rabbitmq']}/{each}" for each in VHOSTS]
-        place.brokers = {"FIRST_URL": vhosts[2 if configuration.name == "quorum" else 0], "OTHER_URL": vhosts[1], "BACKEND_URL": redis}
+        harness.brokers = {"FIRST_URL": vhosts[2 if configuration.name == "quorum" else 0], "OTHER_URL": vhosts[1], "BACKEND_URL": redis}
     else:
-        place.brokers = {"FIRST_URL": redis}
-    (place.folder / "results").mkdir()
-    make_keys(place.folder)
+        harness.brokers = {"FIRST_URL": redis}
+    (harness.folder / "results").mkdir()
+    make_keys(harness.folder)
     try:
-        steps = [Steps(gateway, place, app) for app in configuration.apps]
+        steps = [Steps(gateway, harness, app) for app in configuration.apps]
         for each in steps:
             send_all(each)
         for each in steps:
-            place.start_app(each.app)
+            harness.start_app(each.app)
         names = {f"{app}@test" for app in configuration.apps}
         wait_for(
             lambda: names <= {link.hello["worker"] for link in gateway.open_links()},
-            f"the workers connect: {place.log('one')[-3000:]}", seconds=40,
+            f"the workers connect: {harness.log('one')[-3000:]}", seconds=40,
         )  # fmt: skip
         yield steps
     finally:
-        place.tear_down()
+        harness.tear_down()
         gateway.stop()
 
 
@@ -201,9 +201,9 @@ def test_1_succeed(apps: list[Steps]) -> None:
         for kind in ("enqueued", "received", "started", "payload"):
             steps.one("succeeded", kind)
         assert end.boot == steps.link().hello["boot"], "its own worker ran it"
-        assert "a word" in max(steps.of("succeeded", "payload"), key=lambda record: record.rest["rank"]).rest["args"]
-        senders = {record.run for record in steps.of("succeeded", "enqueued")}
-        assert len(steps.of("succeeded", "enqueued")) == len(senders) == 1, "told once, by the app that sent it"
+        assert "a word" in max(steps.records_of("succeeded", "payload"), key=lambda record: record.rest["rank"]).rest["args"]
+        senders = {record.run for record in steps.records_of("succeeded", "enqueued")}
+        assert len(steps.records_of("succeeded", "enqueued")) == len(senders) == 1, "told once, by the app that sent it"
 
 
 def test_2_fail_with_its_traceback(apps: list[Steps]) -> None:
@@ -218,7 +218,7 @@ def test_3_retry(apps: list[Steps]) -> None:
         end = steps.end("retried")
         assert (end.kind, end.attempt, end.rest["result"]) == ("succeeded", 1, '"second"')
         steps.one("retried", "retried")  # another child wrote it, whose records may come later
-        retried = steps.of("retried", "retried")
+        retried = steps.records_of("retried", "retried")
         assert [(record.attempt, record.rest["error_type"]) for record in retried] == [(0, "ConnectionError")]
 
 
@@ -229,7 +229,7 @@ def test_4_eta(apps: list[Steps]) -> None:
         assert end.kind == "succeeded"
         assert enqueued.queue == "work"
         assert 2_000_000 < enqueued.rest["eta"] - enqueued.at < 4_000_000
-        assert steps.of("eta", "started")[0].at >= enqueued.rest["eta"] - 100_000
+        assert steps.records_of("eta", "started")[0].at >= enqueued.rest["eta"] - 100_000
 
 
 def test_5_cancel_what_waits(apps: list[Steps]) -> None:
@@ -238,7 +238,7 @@ def test_5_cancel_what_waits(apps: list[Steps]) -> None:
     for steps in apps:  # only then: Celery drops a task when its time has come, and that of the other app comes at the same time
         end = steps.end("cancelled")
         assert (end.kind, end.rest["reason"]) == ("cancelled", "revoked")
-        assert not steps.of("cancelled", "started")
+        assert not steps.records_of("cancelled", "started")
 
 
 def test_6_stop_what_runs(apps: list[Steps]) -> None:
@@ -255,7 +255,7 @@ def test_6_stop_what_runs(apps: list[Steps]) -> None:
 def test_7_send_the_original_again(apps: list[Steps]) -> None:
     for steps in apps:
         steps.end("failed")
-        payload = max(steps.of("failed", "payload"), key=lambda record: record.rest["rank"])
+        payload = max(steps.records_of("failed", "payload"), key=lambda record: record.rest["rank"])
         key_id, original = payload.rest["original"]
         new_id = str(uuid.uuid4())
         status, facts = steps.command(
@@ -268,20 +268,20 @@ def test_7_send_the_original_again(apps: list[Steps]) -> None:
 
 def test_8_how_much_waits(apps: list[Steps]) -> None:
     for steps in apps:
-        found = wait_for(lambda: steps.link().discoveries, "a discovery")[0]  # noqa: B023 -- asked at once
-        depths = {name: depth for name, depth, *_ in found["queues"]}
+        discovery = wait_for(lambda: steps.link().discoveries, "a discovery")[0]  # noqa: B023 -- asked at once
+        depths = {name: depth for name, depth, *_ in discovery["queues"]}
         assert depths["parked"] == PARKED + 1
         assert depths["work"] >= 0
 
 
 def test_9_what_celery_knows(apps: list[Steps]) -> None:
     for steps in apps:
-        place = steps.place
+        harness = steps.harness
         for step in ("succeeded", "failed"):
             steps.end(step)
-            known = place.lookup(steps.sent[step])
+            known = harness.lookup(steps.sent[step])
             assert known["state"] == ("unknown" if steps.configuration.known == "unknown" else step), known
-        waiting = place.lookup(steps.sent["parked"])["state"]
+        waiting = harness.lookup(steps.sent["parked"])["state"]
         assert waiting == ("unknown" if steps.configuration.is_rabbit else "queued")
 
 
@@ -290,5 +290,5 @@ def test_no_hook_had_a_fault(apps: list[Steps]) -> None:
         beats = steps.link().heartbeats
         seen = len(beats)
         wait_for(lambda: len(beats) > seen, "a heartbeat")  # noqa: B023 -- asked at once
-        assert beats[-1]["faults"] == 0, steps.place.log(steps.app)[-3000:]
+        assert beats[-1]["faults"] == 0, steps.harness.log(steps.app)[-3000:]
         assert not [record for record in steps.gateway.decoded() if record[0] == "fault"]

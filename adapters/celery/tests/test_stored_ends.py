@@ -32,7 +32,7 @@ class Stored:
 
 def test_what_is_passed_by_position_reaches_the_backend() -> None:
     ends = StoredEnds(AppState(Celery("other")), lambda *_: None, lambda **_: None, lambda *_: None)
-    found: list[tuple[Any, ...]] = []
+    passed: list[tuple[Any, ...]] = []
     backend, request, error = Stored(), object(), ValueError("no")
     for around, given in (
         (ends._done, ("id", 1, request, True, "SUCCESS")),
@@ -40,8 +40,8 @@ def test_what_is_passed_by_position_reaches_the_backend() -> None:
         (ends._revoked, ("id", "revoked", request, True, "REVOKED")),
         (ends._chord, ("callback", error)),
     ):
-        around(lambda _, *args: found.append(args), backend, *given)
-        assert found.pop() == given
+        around(lambda _, *args: passed.append(args), backend, *given)
+        assert passed.pop() == given
 
 
 class EndsHarness(Harness):
@@ -60,8 +60,8 @@ class EndsHarness(Harness):
         return worker
 
     def send(self, what: str) -> list[str]:
-        found: list[str] = json.loads(self.ask_producer([sys.executable, "-c", "import ends_app; ends_app.serve()"], what))
-        return found
+        ids: list[str] = json.loads(self.ask_producer([sys.executable, "-c", "import ends_app; ends_app.serve()"], what))
+        return ids
 
 
 class Scene:
@@ -191,10 +191,10 @@ def test_a_batch_that_raises(scene: Scene) -> None:
 
 
 def test_a_batch_that_stores_what_became_of_its_tasks(scene: Scene) -> None:
-    found = sorted(scene.harness.send("count"), key=lambda task_id: (scene.end(task_id).kind, scene.end(task_id).rest.get("result", "")))
-    assert [scene.end(task_id).kind for task_id in found] == ["failed", "succeeded", "succeeded"]
-    assert scene.end(found[0]).rest["error_type"] == "KeyError"
-    assert [scene.end(task_id).rest["result"] for task_id in found[1:]] == ['"counted"', "null"]
+    ids = sorted(scene.harness.send("count"), key=lambda task_id: (scene.end(task_id).kind, scene.end(task_id).rest.get("result", "")))
+    assert [scene.end(task_id).kind for task_id in ids] == ["failed", "succeeded", "succeeded"]
+    assert scene.end(ids[0]).rest["error_type"] == "KeyError"
+    assert [scene.end(task_id).rest["result"] for task_id in ids[1:]] == ['"counted"', "null"]
     scene.has_no_fault()
 
 

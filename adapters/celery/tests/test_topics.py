@@ -36,10 +36,10 @@ def test_a_task_is_in_the_queue_that_receives_it(tmp_path: Path) -> None:
         wait_for(lambda: " ready." in harness.log("worker"), "the worker is ready", seconds=60)
         for name, queue in (("add", "default"), ("feed", "feed_tasks")):
             task_id = harness.ask_producer([sys.executable, "-c", "import topic_app; topic_app.serve()"], name)
-            wait_for(lambda of=task_id: [r for r in gateway.records(of) if r.kind == "succeeded"], f"{name} ends")  # type: ignore[misc]
-            told = {record.kind: record.queue for record in gateway.records(task_id)}
-            assert {"enqueued", "received", "started"} <= told.keys()
-            assert set(told.values()) == {queue}
+            wait_for(lambda id=task_id: [r for r in gateway.records(id) if r.kind == "succeeded"], f"{name} ends")  # type: ignore[misc]
+            queues = {record.kind: record.queue for record in gateway.records(task_id)}
+            assert {"enqueued", "received", "started"} <= queues.keys()
+            assert set(queues.values()) == {queue}
         assert not [record for record in gateway.decoded() if record[0] == "fault"]
     finally:
         harness.tear_down()

@@ -23,9 +23,9 @@ def test_a_management_command_does_not_connect(site: Any, gateway: Gateway, comm
 def test_a_management_command_that_enqueues_is_told(site: Any, gateway: Gateway) -> None:
     done = site.run("manage.py", "order")
     assert done.returncode == 0, done.stderr
-    told = site.enqueued(gateway, done.stdout.strip())
-    assert "route" not in told.meta
-    assert [(link.hello["pid"], link.goodbye) for link in gateway.links] == [(told.pid, "the process ends")]
+    record = site.enqueued(gateway, done.stdout.strip())
+    assert "route" not in record.meta
+    assert [(link.hello["pid"], link.goodbye) for link in gateway.links] == [(record.pid, "the process ends")]
 
 
 def test_a_celery_worker_of_the_project_is_one_agent(site: Any, gateway: Gateway) -> None:

@@ -41,9 +41,9 @@ def test_each_serving_process_has_one_connection(site: Any, gateway: Gateway, co
         assert (link.hello["app"], link.hello["environment"], link.hello["allow"]) == ("shop", "from settings", "read")
         assert list(link.hello["engines"]) == ["celery"]
     _, task_id = site.ask("/shop/orders/7/")
-    told = site.enqueued(gateway, task_id)
-    assert told.meta["route"] == "GET /shop/orders/<int:number>/"
-    assert told.meta["code"].startswith("shop.urls:")
+    record = site.enqueued(gateway, task_id)
+    assert record.meta["route"] == "GET /shop/orders/<int:number>/"
+    assert record.meta["code"].startswith("shop.urls:")
     site.end(server)
     wait_for(lambda: not gateway.open_links(), "every connection has ended")
     assert len(gateway.links) == 2

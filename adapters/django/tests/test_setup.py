@@ -34,27 +34,27 @@ def ask(site: Any, values: Any) -> tuple[dict[str, Any], str]:
 
 
 def test_every_celery_app_is_found_and_the_named_one_too(site: Any) -> None:
-    found, _ = ask(site, {"APP": "from settings"})
-    assert found["apps"] == ["made after", "made before"]
-    assert found["app"] == "from settings"
-    assert found["middleware"] == ["z4j_django.requests.route_middleware"]
+    answer, _ = ask(site, {"APP": "from settings"})
+    assert answer["apps"] == ["made after", "made before"]
+    assert answer["app"] == "from settings"
+    assert answer["middleware"] == ["z4j_django.requests.route_middleware"]
     site.variables["Z4J_APP"] = "from the environment"
-    found, _ = ask(site, {"APP": "from settings", "CELERY_APP": "celery:current_app"})
-    assert found["app"] == "from the environment"
+    answer, _ = ask(site, {"APP": "from settings", "CELERY_APP": "celery:current_app"})
+    assert answer["app"] == "from the environment"
 
 
 def test_without_a_connection_string_nothing_is_touched(site: Any) -> None:
     site.variables["Z4J_URL"] = ""
-    found, _ = ask(site, {"URL": "z4j+ws://token@127.0.0.1:9"})  # the environment says: off
-    assert (found["apps"], found["middleware"]) == (None, [])
+    answer, _ = ask(site, {"URL": "z4j+ws://token@127.0.0.1:9"})  # the environment says: off
+    assert (answer["apps"], answer["middleware"]) == (None, [])
     del site.variables["Z4J_URL"]
 
 
 def test_mistakes_in_the_settings_are_a_line_in_the_log(site: Any) -> None:
-    found, log = ask(site, {"CELERY_APP": "nowhere:app", "ALOW": "read"})
-    assert found["apps"] == []
+    answer, log = ask(site, {"CELERY_APP": "nowhere:app", "ALOW": "read"})
+    assert answer["apps"] == []
     assert "finding the Celery app (ModuleNotFoundError)" in log
     assert "ALOW" in log
-    found, log = ask(site, 5)
-    assert found["apps"] is None
+    answer, log = ask(site, 5)
+    assert answer["apps"] is None
     assert "Django's start" in log

@@ -156,13 +156,19 @@ def answer(line: list[Any]) -> Any:
             return [after.message_id, *(message.message_id for message in group.children)]
         case [method, *args] if method.startswith("adapter."):
             adapter = z4j_dramatiq._installation.part_for(broker)
-            said = getattr(adapter, method.partition(".")[2])(*args)
-            return [asdict(each) for each in said] if isinstance(said, list) else asdict(said) if is_dataclass(said) else said
+            returned = getattr(adapter, method.partition(".")[2])(*args)
+            return (
+                [asdict(each) for each in returned]
+                if isinstance(returned, list)
+                else asdict(returned)
+                if is_dataclass(returned)
+                else returned
+            )
     raise ValueError(line)
 
 
-def message_of(told: list[Any]) -> Message[Any]:
-    name, *args = told
+def message_of(name_and_args: list[Any]) -> Message[Any]:
+    name, *args = name_and_args
     made: Message[Any] = broker.actors[name].message(*args)
     return made
 

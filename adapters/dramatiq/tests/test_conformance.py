@@ -56,10 +56,10 @@ class DramatiqHarness(Harness):
         self.broker_url = f"redis://127.0.0.1:{self.start_valkey()}/0"
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("ready for action")
+        count = self.log("worker").count("ready for action")
         command = [sys.executable, "-m", "dramatiq", "engine_app", "--processes", "1", "--threads", "4"]
         worker = self.start("worker", command, cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("ready for action") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("ready for action") > count, "the worker is ready", seconds=30)
         return worker
 
     def tear_down(self) -> None:

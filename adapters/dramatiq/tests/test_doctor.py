@@ -44,9 +44,9 @@ def install(broker: Any, folder: Path) -> DramatiqAdapter:
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_trap_is_found_and_its_remedy_works(trap: str, tmp_path: Path) -> None:
     trapped, remedied, level, word = TRAPS[trap]
-    (found,) = [finding for finding in install(trapped, tmp_path).findings() if word in finding.what]
-    assert found.level == level
-    assert found.remedy.endswith(".")
+    (reported,) = [finding for finding in install(trapped, tmp_path).findings() if word in finding.what]
+    assert reported.level == level
+    assert reported.remedy.endswith(".")
     assert not [finding for finding in install(remedied, tmp_path).findings() if word in finding.what]
 
 

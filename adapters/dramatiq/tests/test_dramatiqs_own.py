@@ -43,13 +43,13 @@ class Shop(Harness):
         return super().environment() | self.switches
 
     def start_worker(self, *options: str, processes: int = 1) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("ready for action")
+        before = self.log("worker").count("ready for action")
         command = [sys.executable, "-m", "dramatiq", "own_app", "-Q", "work", "-p", str(processes), "-t", "4", *options]
         worker = self.start("worker", command, cwd=self.folder)
 
         def is_ready() -> bool:
             assert worker.poll() is None, self.log("worker")[-3000:]
-            return self.log("worker").count("ready for action") >= said + processes
+            return self.log("worker").count("ready for action") >= before + processes
 
         wait_for(is_ready, "the worker is ready", seconds=30)
         return worker
@@ -83,14 +83,14 @@ class Scene:
     gateway: Gateway
     shop: Shop
 
-    def of(self, task_id: str, *kinds: str) -> list[Record]:
+    def records_of(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def one(self, task_id: str, kind: str) -> Record:
-        return wait_for(lambda: self.of(task_id, kind), f"{kind} of {task_id}")[0]
+        return wait_for(lambda: self.records_of(task_id, kind), f"{kind} of {task_id}")[0]
 
     def end(self, task_id: str, attempt: int = 0) -> Record:
-        return wait_for(lambda: [r for r in self.of(task_id, *ENDS) if r.attempt >= attempt], f"the end of {task_id}")[-1]
+        return wait_for(lambda: [r for r in self.records_of(task_id, *ENDS) if r.attempt >= attempt], f"the end of {task_id}")[-1]
 
     def workers(self) -> list[Link]:
         return [link for link in self.gateway.open_links() if link.hello["role"] == "worker"]
@@ -165,7 +165,7 @@ def test_what_no_worker_can_read_is_rejected(fresh: Scene) -> None:
     fresh.shop.switches["dramatiq_restart_delay"] = "100"  # a consumer that met such a message pauses for three seconds otherwise
     fresh.shop.start_worker()
     fresh.shop.put(b"{not json")
-    first = wait_for(lambda: [r for r in map(Record.of, told(fresh.gateway)) if r.kind == "rejected"], "the first")[0]
+    first = wait_for(lambda: [r for r in map(Record.records_of, reported(fresh.gateway)) if r.kind == "rejected"], "the first")[0]
     assert (first.rest["reason"], first.queue, first.task_id[:10]) == ("malformed", "work", "malformed-")
     assert "not json" in first.rest["error"]
     task_id = str(uuid.uuid4())
@@ -175,7 +175,7 @@ def test_what_no_worker_can_read_is_rejected(fresh: Scene) -> None:
     assert fresh.end(fresh.shop.send("succeed", 1)).kind == "succeeded"
 
 
-def told(gateway: Gateway) -> list[Any]:
+def reported(gateway: Gateway) -> list[Any]:
     return [fields for fields in gateway.decoded() if fields[0] in ("rejected", "enqueued")]
 
 
@@ -192,7 +192,7 @@ def test_a_pipeline_is_a_line_of_parents(scene: Scene) -> None:
     assert scene.one(first, "enqueued").meta["code"].startswith("__main__:")
     assert "code" not in scene.one(second, "enqueued").meta
     assert '"a"' in scene.one(third, "payload").rest["args"]
-    assert len(scene.of(third, "payload")) == 1
+    assert len(scene.records_of(third, "payload")) == 1
 
 
 def test_the_rest_of_a_pipeline_is_sealed_and_runs_again_under_new_ids(scene: Scene) -> None:
@@ -204,7 +204,7 @@ def test_the_rest_of_a_pipeline_is_sealed_and_runs_again_under_new_ids(scene: Sc
     scene.end(new_id)
 
     def follower() -> list[Record]:
-        return [r for r in map(Record.of, told(scene.gateway)) if r.kind == "enqueued" and r.meta.get("parent_id") == new_id]
+        return [r for r in map(Record.records_of, reported(scene.gateway)) if r.kind == "enqueued" and r.meta.get("parent_id") == new_id]
 
     after = wait_for(follower, "the rest of the pipeline")[0].task_id
     assert after != second
@@ -222,7 +222,7 @@ def test_a_member_of_a_group_counts_once(scene: Scene) -> None:
     assert "group" in facts["note"]
     assert scene.end(new_id).kind == "succeeded"
     time.sleep(0.3)
-    assert len(scene.of(callback, "enqueued")) == 1
+    assert len(scene.records_of(callback, "enqueued")) == 1
 
 
 # -- skipped by somebody -------------------------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def test_a_member_of_a_group_counts_once(scene: Scene) -> None:
 )
 def test_what_a_middleware_turns_away_never_started(scene: Scene, how: str, end: tuple[str, str]) -> None:
     task_id = scene.shop.send("succeed", 1, turned_away=how)
-    told = scene.end(task_id)
-    assert (told.kind, told.rest["reason"]) == end
-    assert scene.of(task_id, "received")
-    assert not scene.of(task_id, "started")
+    reported = scene.end(task_id)
+    assert (reported.kind, reported.rest["reason"]) == end
+    assert scene.records_of(task_id, "received")
+    assert not scene.records_of(task_id, "started")
 
 
 def test_a_task_nobody_has_taken_is_cancelled_at_once(scene: Scene) -> None:
@@ -270,7 +270,7 @@ def test_a_stopped_task_is_not_tried_again(scene: Scene, name: str) -> None:
     assert scene.ask("terminate_task", task_id=task_id)[0] == "done"
     end = scene.end(task_id)
     assert (end.kind, end.rest["reason"]) == ("cancelled", "stopped")
-    assert not scene.of(task_id, "retried")
+    assert not scene.records_of(task_id, "retried")
 
 
 def test_a_task_may_catch_its_stop(scene: Scene) -> None:
@@ -320,7 +320,7 @@ def test_the_message_of_a_dead_process_runs_again(fresh: Scene) -> None:
     fresh.shop.start_worker()
     end = fresh.end(task_id)
     assert (end.kind, end.rest["result"], end.attempt) == ("succeeded", '"came back"', 0)
-    assert len({record.run for record in fresh.of(task_id, "started")}) == 2
+    assert len({record.run for record in fresh.records_of(task_id, "started")}) == 2
 
 
 # -- what can be asked ---------------------------------------------------------------------------------------------------
@@ -381,8 +381,8 @@ def test_rabbitmq_from_end_to_end(rabbit: Scene) -> None:
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait(10)
     shop.start_worker()
-    again = wait_for(lambda: [r for r in rabbit.of(waiting, "started") if r.meta.get("redelivered")], "it is delivered again")[0]
-    assert again.run != rabbit.of(waiting, "started")[0].run
+    again = wait_for(lambda: [r for r in rabbit.records_of(waiting, "started") if r.meta.get("redelivered")], "it is delivered again")[0]
+    assert again.run != rabbit.records_of(waiting, "started")[0].run
     wait_for(rabbit.workers, "the new worker")
     assert rabbit.ask("terminate_task", task_id=waiting)[0] == "done"
     assert rabbit.end(waiting).rest["result"] == '"cleaned up"'
@@ -411,5 +411,7 @@ def test_rabbitmq_drops_what_no_worker_can_read(rabbit: Scene) -> None:
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.shop.broker_url))
     connection.channel().basic_publish("", "work", b"{not json")
     connection.close()
-    end = wait_for(lambda: [r for r in map(Record.of, told(rabbit.gateway)) if r.task_id.startswith("malformed-")], "its end")[0]
+    end = wait_for(lambda: [r for r in map(Record.records_of, reported(rabbit.gateway)) if r.task_id.startswith("malformed-")], "its end")[
+        0
+    ]
     assert (end.kind, end.rest["reason"], end.queue) == ("rejected", "malformed", "work")

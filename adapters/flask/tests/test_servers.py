@@ -65,9 +65,9 @@ def test_a_command_does_not_connect_unless_it_enqueues(site: Any, gateway: Gatew
     assert gateway.frames == []
     done = site.run("-m", *FLASK, "order")
     assert done.returncode == 0, done.stderr
-    told = site.enqueued(gateway, done.stdout.strip())
-    assert "route" not in told.meta
-    assert [(link.hello["pid"], link.goodbye) for link in gateway.links] == [(told.pid, "the process ends")]
+    record = site.enqueued(gateway, done.stdout.strip())
+    assert "route" not in record.meta
+    assert [(link.hello["pid"], link.goodbye) for link in gateway.links] == [(record.pid, "the process ends")]
 
 
 def test_uninstalled_it_is_as_if_it_had_never_been_there(site: Any, gateway: Gateway) -> None:

@@ -67,11 +67,11 @@ class HueyHarness(Harness):
         self.at = str(self.start_valkey()) if is_redis else str(self.folder / f"tasks.{self.storage}")
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("commands are available")
+        count = self.log("worker").count("commands are available")
         options = ["-k", self.workers, "-w", "2", "-c", "1", "-d", "0.02", "-m", "0.05"]
         consumer = [sys.executable, "-m", "huey.bin.huey_consumer", "engine_app.huey", *options]
         worker = self.start("worker", consumer, cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("commands are available") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("commands are available") > count, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:

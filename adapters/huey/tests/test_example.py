@@ -94,6 +94,6 @@ class TestHuey(ExampleContract):
 
     def check_own(self, seen: dict[str, Any]) -> None:
         assert seen["producer"][0] == 7
-        said = [line for line in seen["producer"][1].splitlines() if not line.startswith("signal")]
-        assert said[:4] == ["3", "[3, 7, 12]", "7", "[2, 4]"]
+        printed = [line for line in seen["producer"][1].splitlines() if not line.startswith("signal")]
+        assert printed[:4] == ["3", "[3, 7, 12]", "7", "[2, 4]"]
         assert seen["worker"].count("flaky dawn") == 2

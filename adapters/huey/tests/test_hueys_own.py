@@ -54,23 +54,23 @@ class Scene:
     gateway: Gateway
     shop: Shop
 
-    def of(self, task_id: str, *kinds: str) -> list[Record]:
+    def records_of(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def one(self, task_id: str, kind: str) -> Record:
         """The record of this kind; who tells it may be another process than the one that ran the task."""
-        (found,) = wait_for(lambda: self.of(task_id, kind), f"{kind} of {task_id} is told")
-        return found
+        (record,) = wait_for(lambda: self.records_of(task_id, kind), f"{kind} of {task_id} is told")
+        return record
 
     def end(self, task_id: str, attempt: int = 0) -> Record:
         def find() -> list[Record]:
-            return [record for record in self.of(task_id, *ENDS) if record.attempt >= attempt]
+            return [record for record in self.records_of(task_id, *ENDS) if record.attempt >= attempt]
 
         try:
             return wait_for(find, "")[0]
         except AssertionError:
-            told = [(record.kind, record.attempt) for record in self.gateway.records(task_id)]
-            raise AssertionError(f"{task_id} has not ended; told was {told}; {self.shop.log('worker')[-3000:]}") from None
+            reported = [(record.kind, record.attempt) for record in self.gateway.records(task_id)]
+            raise AssertionError(f"{task_id} has not ended; told was {reported}; {self.shop.log('worker')[-3000:]}") from None
 
     def ask(self, action: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         link = worker_link(self.gateway)
@@ -107,22 +107,22 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def test_a_task_that_asks_for_another_try_begins_another_attempt(threads: Scene, tmp_path: Path) -> None:
     task_id = threads.shop.send("asks_again", str(tmp_path / "mark"))
     assert threads.end(task_id, 1).kind == "succeeded"
-    assert [(r.attempt, r.rest["error_type"]) for r in threads.of(task_id, "retried")] == [(0, "RetryTask")]
-    assert [r.attempt for r in threads.of(task_id, "started")] == [0, 1]
-    wait_for(lambda: sorted(r.attempt for r in threads.of(task_id, "enqueued")) == [0, 1], "both were sent")
+    assert [(r.attempt, r.rest["error_type"]) for r in threads.records_of(task_id, "retried")] == [(0, "RetryTask")]
+    assert [r.attempt for r in threads.records_of(task_id, "started")] == [0, 1]
+    wait_for(lambda: sorted(r.attempt for r in threads.records_of(task_id, "enqueued")) == [0, 1], "both were sent")
 
 
 def test_retries_of_one_call_alone_are_counted(threads: Scene) -> None:
     task_id = threads.shop.send("fail", "again", retries=3)
     assert threads.end(task_id, 3).kind == "failed"
-    assert sorted(r.attempt for r in threads.of(task_id, "started")) == [0, 1, 2, 3]
-    assert sorted(r.attempt for r in threads.of(task_id, "retried")) == [0, 1, 2]
+    assert sorted(r.attempt for r in threads.records_of(task_id, "started")) == [0, 1, 2, 3]
+    assert sorted(r.attempt for r in threads.records_of(task_id, "retried")) == [0, 1, 2]
 
 
 def test_fewer_retries_than_declared_still_begin_with_the_first_attempt(threads: Scene) -> None:
     task_id = threads.shop.send("give_up", retries=0)
     assert (threads.end(task_id).kind, threads.end(task_id).attempt) == ("failed", 0)
-    assert {r.attempt for r in threads.of(task_id)} == {0}
+    assert {r.attempt for r in threads.records_of(task_id)} == {0}
 
 
 def test_a_delay_is_told_once(threads: Scene) -> None:
@@ -130,7 +130,7 @@ def test_a_delay_is_told_once(threads: Scene) -> None:
     assert threads.end(task_id).kind == "succeeded"
     enqueued = threads.one(task_id, "enqueued")
     assert abs(enqueued.rest["eta"] - enqueued.at - 1_500_000) < 300_000
-    assert threads.of(task_id, "received")[0].at >= enqueued.rest["eta"] - 50_000
+    assert threads.records_of(task_id, "received")[0].at >= enqueued.rest["eta"] - 50_000
 
 
 # -- ends --------------------------------------------------------------------------------------------------------------
@@ -146,7 +146,9 @@ def test_a_message_that_is_none_is_rejected(threads: Scene) -> None:
 def test_an_unknown_task_shows_no_argument_by_position(threads: Scene) -> None:
     task_id = threads.shop.send("unknown", "eve", PASSWORD)
     assert threads.end(task_id).rest["reason"] == "unknown_task"
-    by_worker = wait_for(lambda: [r for r in threads.of(task_id, "payload") if r.rest["rank"] == 1], "the worker tells the arguments")
+    by_worker = wait_for(
+        lambda: [r for r in threads.records_of(task_id, "payload") if r.rest["rank"] == 1], "the worker tells the arguments"
+    )
     assert PASSWORD not in by_worker[0].rest["args"]
     assert by_worker[0].rest["original_state"] == "sealed"
     assert PASSWORD.encode() not in b"".join(threads.gateway.raw)
@@ -161,7 +163,7 @@ def test_other_storages(tmp_path: Path, storage: str) -> None:
     with scene(tmp_path, storage) as made:
         tasks = {kind: made.shop.send(kind, *args) for kind, args in (("succeed", (1,)), ("fail", ("no",)), ("later", ()))}
         waiting = made.shop.send("succeed", "never", delay=2)
-        wait_for(lambda: made.of(waiting), "it is told")
+        wait_for(lambda: made.records_of(waiting), "it is told")
         assert made.ask("cancel_task", {"task_id": waiting})[0] == "done"
         assert made.end(tasks["succeed"]).rest["result"] == "1"
         assert made.end(tasks["fail"]).rest["error_type"] == "ValueError"
@@ -173,11 +175,11 @@ def test_other_storages(tmp_path: Path, storage: str) -> None:
 def test_a_task_interrupted_by_the_end_of_its_worker_is_lost(tmp_path: Path, workers: str) -> None:
     with scene(tmp_path, "redis", workers) as made:
         task_id = made.shop.send("wait", 30)
-        wait_for(lambda: made.of(task_id, "started"), "it runs")
+        wait_for(lambda: made.records_of(task_id, "started"), "it runs")
         worker = made.shop.worker
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0
-        wait_for(lambda: made.of(task_id, "lost"), "it is told lost, if not by this worker then by the next agent")
+        wait_for(lambda: made.records_of(task_id, "lost"), "it is told lost, if not by this worker then by the next agent")
         assert made.end(task_id).rest["reason"] == "shutdown"
 
 
@@ -195,7 +197,7 @@ def test_a_consumer_that_replaces_itself_comes_back(tmp_path: Path) -> None:
 def test_greenlets_keep_to_time_limits_and_can_be_stopped(tmp_path: Path) -> None:
     with scene(tmp_path, "redis", "greenlet") as made:
         task_id = made.shop.send("wait", 30)
-        wait_for(lambda: made.of(task_id, "started"), "it runs")
+        wait_for(lambda: made.records_of(task_id, "started"), "it runs")
         assert made.ask("terminate_task", {"task_id": task_id})[0] == "done"
         assert (made.end(task_id).kind, made.end(task_id).rest["reason"]) == ("cancelled", "stopped")
         if HAS_TIMEOUT:
@@ -205,21 +207,21 @@ def test_greenlets_keep_to_time_limits_and_can_be_stopped(tmp_path: Path) -> Non
 
 # -- children ----------------------------------------------------------------------------------------------------------
 def test_the_scheduler_s_child_tells_what_it_enqueues(processes: Scene) -> None:
-    found = wait_for(
+    sent = wait_for(
         lambda: [r for r in processes.gateway.records("") if r.kind == "succeeded" and r.name == "engine_app.every_minute"], "it ran"
     )
-    enqueued = processes.one(found[0].task_id, "enqueued")
+    enqueued = processes.one(sent[0].task_id, "enqueued")
     schedulers = wait_for(
         lambda: [link.hello for link in processes.gateway.open_links() if link.hello["role"] == "scheduler"], "it is connected itself"
     )
     assert [(hello["boot"], hello["pid"]) for hello in schedulers] == [(enqueued.boot, enqueued.pid)], "it is a process of its own"
-    assert enqueued.pid not in (worker_link(processes.gateway).hello["pid"], found[0].pid)
+    assert enqueued.pid not in (worker_link(processes.gateway).hello["pid"], sent[0].pid)
     assert "code" not in enqueued.meta
 
 
 def test_a_stopped_child_goes_on_with_the_next_task(processes: Scene) -> None:
     task_id = processes.shop.send("wait", 30)
-    began = wait_for(lambda: processes.of(task_id, "started"), "it runs")[0]
+    began = wait_for(lambda: processes.records_of(task_id, "started"), "it runs")[0]
     assert processes.ask("terminate_task", {"task_id": task_id})[0] == "done"
     end = processes.end(task_id)
     assert (end.kind, end.rest["reason"], end.run) == ("cancelled", "stopped", began.run)
@@ -231,7 +233,7 @@ def test_a_killed_child_loses_its_task_and_nothing_else(processes: Scene) -> Non
     task_id = processes.shop.send("crash")
     end = processes.end(task_id)
     assert (end.kind, end.rest["reason"]) == ("lost", "child_killed")
-    assert end.run == processes.of(task_id, "started")[0].run
+    assert end.run == processes.records_of(task_id, "started")[0].run
     assert processes.end(processes.shop.send("succeed", 1)).kind == "succeeded"
 
 
@@ -243,7 +245,7 @@ def test_a_child_s_task_is_told_in_heartbeats(processes: Scene) -> None:
         return [task for task in (beats[-1]["running"] or [] if beats else []) if task[1] == task_id]
 
     _, _, attempt, name, queue, started_at, pid = wait_for(entry, "a heartbeat names it")[0]
-    began = wait_for(lambda: processes.of(task_id, "started"), "its start arrives")[0]
+    began = wait_for(lambda: processes.records_of(task_id, "started"), "its start arrives")[0]
     assert (attempt, name, queue, pid) == (0, "engine_app.wait", "work", began.pid)
     assert abs(started_at - began.at) < 500_000
     assert pid != worker_link(processes.gateway).hello["pid"]
@@ -271,8 +273,8 @@ def test_the_rest_of_a_pipeline_follows_again(threads: Scene) -> None:
     asked, new_id = ask_retry(threads.gateway, shop, first)
     assert final_answer(threads.gateway, asked)[0] == "done"
 
-    def children(of: str) -> list[Record]:
-        return [r for r in threads.gateway.records("") if r.kind == "enqueued" and r.meta.get("parent_id") == of]
+    def children(parent: str) -> list[Record]:
+        return [r for r in threads.gateway.records("") if r.kind == "enqueued" and r.meta.get("parent_id") == parent]
 
     again = wait_for(lambda: children(new_id), "its second task")[0].task_id
     last = wait_for(lambda: children(again), "its third task")[0].task_id

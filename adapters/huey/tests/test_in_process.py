@@ -37,7 +37,7 @@ class Site:
         z4j_huey.install(made, url=self.gateway.url, spool=self.folder / "spool", environment="test", allow="all")
         return made
 
-    def of(self, task_id: str, kind: str) -> Record:
+    def record_of(self, task_id: str, kind: str) -> Record:
         return wait_for(lambda: [r for r in self.gateway.records(task_id) if r.kind == kind], f"{kind} of {task_id}")[0]
 
     @property
@@ -79,9 +79,9 @@ def test_immediate_mode_is_told_as_eager(site: Site) -> None:
 
     result = flaky("second")
     assert result.get() == "second"
-    assert site.of(result.id, "enqueued").meta["eager"] is True
-    assert site.of(result.id, "retried").rest["error_type"] == "LookupError"
-    assert site.of(result.id, "succeeded").attempt == 1
+    assert site.record_of(result.id, "enqueued").meta["eager"] is True
+    assert site.record_of(result.id, "retried").rest["error_type"] == "LookupError"
+    assert site.record_of(result.id, "succeeded").attempt == 1
 
 
 def test_a_retry_into_immediate_mode_is_refused(site: Site) -> None:
@@ -144,13 +144,13 @@ def test_several_objects_of_one_process(site: Site) -> None:
     first, second = site.huey("first"), site.huey("second")
     one, other = first.task(name="one")(lambda: 1), second.task(name="other")(lambda: 2)
     assert [q.name for q in site.adapter.list_queues()] == ["first", "second"]
-    assert site.of(one().id, "enqueued").queue == "first"
+    assert site.record_of(one().id, "enqueued").queue == "first"
     sent = other()
-    assert site.of(sent.id, "enqueued").queue == "second"
+    assert site.record_of(sent.id, "enqueued").queue == "second"
     assert site.adapter.lookup_task(sent.id)["state"] == "queued"
     again = Original(sent.id, f"{__name__}.other", "second", {"args": [], "kwargs": {}})
     assert site.adapter.retry_task(again, new_id="again") == {"task_id": "again", "queue": "second"}
-    assert site.of("again", "enqueued").meta["retry_of"] == sent.id
+    assert site.record_of("again", "enqueued").meta["retry_of"] == sent.id
     assert second.pending_count() == 2
     with pytest.raises(Refused, match="third"):
         site.adapter.retry_task(Original("x", "y", "third", {}), new_id="z")
@@ -205,8 +205,10 @@ def test_an_attempt_stands_behind_the_message(site: Site) -> None:
     huey.execute(taken)
     bare.execute(bare.deserialize_task(sent))
     assert seen[0] == seen[1] == {**vars(task)}, "a task sees the same with and without us"
-    told = wait_for(lambda: [of.attempt for of in site.gateway.records(task.id) if of.kind == "started"], "its start is told")
-    assert told == [0]
+    attempts = wait_for(
+        lambda: [record.attempt for record in site.gateway.records(task.id) if record.kind == "started"], "its start is told"
+    )
+    assert attempts == [0]
 
 
 @pytest.mark.parametrize("eta", [None, datetime(2026, 11, 23, 9, 0, 0, 123_000, UTC).replace(tzinfo=None)])
@@ -242,7 +244,7 @@ def test_what_is_no_exception_for_huey_is_told_as_what_it_is(site: Site, ending:
     huey.enqueue(task)
     with pytest.raises(type(ending)):
         huey.execute(huey.dequeue())
-    failed = site.of(task.id, "failed")
+    failed = site.record_of(task.id, "failed")
     assert (failed.rest["error_type"], failed.meta.get("reason", "")) == (type(ending).__name__, "")
 
 
@@ -259,14 +261,14 @@ def test_a_broken_storage_is_the_sender_s_to_hear_of(site: Site) -> None:
     with pytest.raises(ConnectionError, match="no broker"):
         huey.enqueue(task)
     del huey.storage.enqueue
-    site.of(work().id, "enqueued")
+    site.record_of(work().id, "enqueued")
     assert site.gateway.records(task.id) == [], "what no broker has was never enqueued"
 
 
 def test_what_a_task_raises_is_huey_s_own(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Its traceback names no file of ours, in the log as in the stored result."""
     huey, bare = site.huey(), engine.SqliteHuey("bare", filename=str(site.folder / "bare.db"))
-    told = []
+    tracebacks = []
     for each in (huey, bare):
 
         @each.task(name="work")
@@ -276,8 +278,8 @@ def test_what_a_task_raises_is_huey_s_own(site: Site, caplog: pytest.LogCaptureF
         with caplog.at_level(logging.ERROR):
             result = work()
             run_all(each)
-        told.append(result.get_raw_result().metadata["traceback"])
-    assert told[0] == told[1]
+        tracebacks.append(result.get_raw_result().metadata["traceback"])
+    assert tracebacks[0] == tracebacks[1]
     assert caplog.text.count("ValueError: no") == 2
     assert "z4j" not in caplog.text
 
@@ -338,7 +340,7 @@ def test_time_limits_of_threads_are_found(site: Site) -> None:
     huey.task(name="slow", timeout=5)(lambda: 1)
     huey.periodic_task(engine.crontab(), name="often")(lambda: 1)
     (state,) = site.adapter.states
-    state.life.consumer = Consumer(huey, worker_type="thread", check_worker_health=False)
+    state.lifecycle.consumer = Consumer(huey, worker_type="thread", check_worker_health=False)
     assert "timeout" in whats(site)
     assert "health check" in whats(site)
     assert any("no-periodic" in finding.remedy for finding in site.adapter.findings())

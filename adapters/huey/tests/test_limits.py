@@ -95,7 +95,7 @@ def shop(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         made.tear_down()
 
 
-def told(gateway: Gateway, task_id: str, attempt: int = 0) -> list[Record]:
+def reported(gateway: Gateway, task_id: str, attempt: int = 0) -> list[Record]:
     """Everything about a task, once this attempt has ended."""
 
     def find() -> bool:
@@ -107,7 +107,7 @@ def told(gateway: Gateway, task_id: str, attempt: int = 0) -> list[Record]:
 
 def test_what_nobody_watched_has_its_arguments_from_the_worker(gateway: Gateway, shop: Shop) -> None:
     task_id = shop.run("print(add(1, 2, 'hunter2').id)", Z4J_URL="")
-    records = told(gateway, task_id)
+    records = reported(gateway, task_id)
     assert {"enqueued"}.isdisjoint(record.kind for record in records)
     assert [(r.name, r.queue, r.rest["result"]) for r in records if r.kind == "succeeded"] == [("shop.add", "shop", "3")]
     (payload,) = [record for record in records if record.kind == "payload"]
@@ -119,11 +119,11 @@ def test_what_nobody_watched_has_its_arguments_from_the_worker(gateway: Gateway,
 @pytest.mark.skipif(not HAS_RATE_LIMIT, reason="rate limits came with Huey 3")
 def test_over_a_rate_limit_it_is_rejected_or_tried_again(gateway: Gateway, shop: Shop) -> None:
     first, second = shop.run("print(dropped().id, dropped().id)").split()
-    assert [r.kind for r in told(gateway, first) if r.kind in ENDS] == ["succeeded"]
-    assert [(r.kind, r.rest["reason"]) for r in told(gateway, second) if r.kind in ENDS] == [("rejected", "rate_limited")]
+    assert [r.kind for r in reported(gateway, first) if r.kind in ENDS] == ["succeeded"]
+    assert [(r.kind, r.rest["reason"]) for r in reported(gateway, second) if r.kind in ENDS] == [("rejected", "rate_limited")]
     first, second = shop.run("print(held_back().id, held_back().id)").split()
-    assert [r.kind for r in told(gateway, first) if r.kind in ENDS] == ["succeeded"]
-    records = told(gateway, second, 1)
+    assert [r.kind for r in reported(gateway, first) if r.kind in ENDS] == ["succeeded"]
+    records = reported(gateway, second, 1)
     (retried,) = [record for record in records if record.kind == "retried"]
     assert (retried.attempt, retried.rest["reason"]) == (0, "rate_limited")
     assert retried.rest["eta"] > retried.at
@@ -132,18 +132,18 @@ def test_over_a_rate_limit_it_is_rejected_or_tried_again(gateway: Gateway, shop:
 
 def test_a_whole_kind_of_task_is_revoked(gateway: Gateway, shop: Shop) -> None:
     task_id = shop.run("of_a_kind.revoke(); print(of_a_kind().id)")
-    assert [(r.kind, r.rest["reason"]) for r in told(gateway, task_id) if r.kind in ENDS] == [("cancelled", "revoked")]
+    assert [(r.kind, r.rest["reason"]) for r in reported(gateway, task_id) if r.kind in ENDS] == [("cancelled", "revoked")]
     task_id = shop.run("of_a_kind.restore(); print(of_a_kind().id)")
-    assert [r.kind for r in told(gateway, task_id) if r.kind in ENDS] == ["succeeded"]
+    assert [r.kind for r in reported(gateway, task_id) if r.kind in ENDS] == ["succeeded"]
 
 
 def test_a_next_attempt_that_the_storage_refuses_is_a_failure(gateway: Gateway, shop: Shop) -> None:
-    records = told(gateway, shop.run("print(stranded().id)"))
+    records = reported(gateway, shop.run("print(stranded().id)"))
     (failed,) = [record for record in records if record.kind in ENDS]
     assert (failed.kind, failed.attempt, failed.rest["reason"], failed.rest["error_type"]) == ("failed", 0, "not_requeued", "LookupError")
     assert [record.attempt for record in records if record.kind == "enqueued"] == [0]
     again = shop.run("print(add(1, 2).id)")
-    assert [r.kind for r in told(gateway, again) if r.kind in ENDS] == ["succeeded"]
+    assert [r.kind for r in reported(gateway, again) if r.kind in ENDS] == ["succeeded"]
 
 
 def test_an_older_huey_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

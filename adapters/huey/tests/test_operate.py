@@ -22,10 +22,10 @@ class PriorityHarness(HueyHarness):
     storage = "priority"
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("commands are available")
+        count = self.log("worker").count("commands are available")
         options = ["-k", self.workers, "-w", "1", "-c", "1", "-d", "0.02", "-m", "0.05", "-n"]
         worker = self.start("worker", [sys.executable, "-m", "huey.bin.huey_consumer", "engine_app.huey", *options], cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("commands are available") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("commands are available") > count, "the worker is ready", seconds=30)
         return worker
 
 

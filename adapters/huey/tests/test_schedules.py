@@ -51,10 +51,10 @@ class PeriodicHarness(ScheduleHarness):
         assert ended == 0, self.log("other")
 
     def start_scheduler(self, name: str = "scheduler") -> subprocess.Popen[bytes]:
-        said = self.log(name).count("commands are available")
+        count = self.log(name).count("commands are available")
         options = ["-k", self.workers, "-w", "1", "-d", "0.02", "-m", "0.05", *self.options]
         started = self.start(name, [sys.executable, "-m", "huey.bin.huey_consumer", "schedules_app.huey", *options], cwd=self.folder)
-        wait_for(lambda: self.log(name).count("commands are available") > said, "the consumer is ready", seconds=30)
+        wait_for(lambda: self.log(name).count("commands are available") > count, "the consumer is ready", seconds=30)
         return started
 
 
@@ -86,10 +86,12 @@ class TestThreads(ScheduleContract):
         assert (entry["priority"], entry["timezone"], entry["is_code"]) == (5, "", False)
         fire = self.await_fire(gateway, key, since)
         assert fire["due_at"] % 2_000_000 == 0, "intervals count from 1970"
-        done = wait_for(lambda: [of for of in gateway.records(fire["task_id"]) if of.kind == "succeeded"], "it ran with its arguments")
+        done = wait_for(
+            lambda: [record for record in gateway.records(fire["task_id"]) if record.kind == "succeeded"], "it ran with its arguments"
+        )
         assert done[0].rest["result"] == '"eve"'
-        [told] = [of for of in gateway.records(fire["task_id"]) if of.kind == "enqueued"]
-        assert told.meta["priority"] == 5
+        [enqueued] = [record for record in gateway.records(fire["task_id"]) if record.kind == "enqueued"]
+        assert enqueued.meta["priority"] == 5
         self.change(gateway, running, new_override(key, self.spec(running, **{**changes, "args": ["eve", MASK]})))
         assert self.await_fire(gateway, key, now())["outcome"] == "sent", "what is masked stays"
         self.change(gateway, running)
@@ -123,16 +125,18 @@ class TestThreads(ScheduleContract):
     def test_a_consumer_without_periodic_tasks_tells_nothing(self, alone: PeriodicHarness, own_gateway: Gateway) -> None:
         alone.options = ("-n",)
         alone.start_scheduler()
-        wait_for(lambda: [of for of in own_gateway.open_links() if of.hello["role"] == "worker"], "it is connected")
+        wait_for(lambda: [each for each in own_gateway.open_links() if each.hello["role"] == "worker"], "it is connected")
         time.sleep(2)
-        assert [of for link in own_gateway.links for of in link.schedules] == []
+        assert [each for link in own_gateway.links for each in link.schedules] == []
         assert own_gateway.fires() == []
 
     def test_what_could_not_be_sent_is_told_so(self, alone: PeriodicHarness, own_gateway: Gateway) -> None:
         alone.start_scheduler()
         self.await_fire(own_gateway, alone.every_key, 0)
         os.kill(alone.broker_pid(), signal.SIGKILL)
-        failed = wait_for(lambda: [of for of in own_gateway.fires(alone.every_key) if of["outcome"] == "failed"], "a failed fire is told")
+        failed = wait_for(
+            lambda: [fire for fire in own_gateway.fires(alone.every_key) if fire["outcome"] == "failed"], "a failed fire is told"
+        )
         assert failed[0]["task_id"] == ""
         assert "Connection" in failed[0]["error"]
 
@@ -177,9 +181,9 @@ class TestProcesses(ScheduleContract):
         link = wait_for(lambda: self.lists(own_gateway, alone), "the scheduler tells its entries", seconds=CHANGE_S)[0][0]
         assert link.hello["role"] == "scheduler"
         assert link.hello["pid"] != consumer.pid
-        others = wait_for(lambda: [of for of in own_gateway.open_links() if of is not link], "the consumer is connected, too")
-        assert [of.hello["role"] for of in others] == ["worker"]
-        assert [of.schedules for of in others] == [[]], "only who fires lists"
+        others = wait_for(lambda: [other for other in own_gateway.open_links() if other is not link], "the consumer is connected, too")
+        assert [other.hello["role"] for other in others] == ["worker"]
+        assert [other.schedules for other in others] == [[]], "only who fires lists"
         consumer.send_signal(signal.SIGINT)
         consumer.wait(20)
         assert link.goodbye is not None
@@ -192,12 +196,12 @@ class TestProcesses(ScheduleContract):
         since = now()
         os.kill(link.hello["pid"], signal.SIGKILL)
         fresh = wait_for(
-            lambda: [of for of in self.lists(own_gateway, alone) if of[0].hello["boot"] != link.hello["boot"]], "another one tells"
+            lambda: [each for each in self.lists(own_gateway, alone) if each[0].hello["boot"] != link.hello["boot"]], "another one tells"
         )  # fmt: skip
         assert fresh[0][0].hello["role"] == "scheduler"
         assert (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False
         time.sleep(2)
-        assert [of for of in own_gateway.fires(alone.every_key) if of["at"] > since + 500_000] == []
+        assert [each for each in own_gateway.fires(alone.every_key) if each["at"] > since + 500_000] == []
         self.on(own_gateway, alone, alone.every_key)
         assert self.await_fire(own_gateway, alone.every_key, since)["run"].startswith(fresh[0][0].hello["boot"])
 

@@ -60,9 +60,9 @@ def test_an_interrupted_task_that_is_enqueued_again_is_told_before_its_consumer_
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "started"], "it runs", seconds=40)
         worker.send_signal(signal.SIGTERM)
         worker.wait(30)
-        told = [(r.kind, r.attempt) for r in wait_for(lambda: gateway.records(task_id), "it is told")]
-        assert ("lost", 0) in told or ("retried", 0) in told, told
-        assert ("enqueued", 1) in told, told
+        reported = [(r.kind, r.attempt) for r in wait_for(lambda: gateway.records(task_id), "it is told")]
+        assert ("lost", 0) in reported or ("retried", 0) in reported, reported
+        assert ("enqueued", 1) in reported, reported
         with redis.Redis(port=made.port) as client:
             assert client.llen("huey.redis.work") == 1
         made.variables |= {"AGAIN_SHORT": "1"}
@@ -93,8 +93,10 @@ def test_a_task_that_enqueues_itself_and_returns_is_retried(gateway: Gateway, tm
         while (task := made.dequeue()) is not None:
             made.execute(task)
         wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "succeeded"], "its second run ends")
-        told = [(r.kind, r.attempt) for r in sorted(gateway.records(task_id), key=lambda r: r.at) if r.kind not in ("payload", "received")]
-        assert told == [
+        reported = [
+            (r.kind, r.attempt) for r in sorted(gateway.records(task_id), key=lambda r: r.at) if r.kind not in ("payload", "received")
+        ]
+        assert reported == [
             ("enqueued", 0), ("started", 0), ("enqueued", 1), ("retried", 0), ("started", 1), ("succeeded", 1),
         ]  # fmt: skip
         assert [r.rest["reason"] for r in gateway.records(task_id) if r.kind == "retried"] == ["requeued"]

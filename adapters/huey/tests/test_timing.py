@@ -64,13 +64,13 @@ def expressions(count: int) -> Iterator[tuple[str, Any]]:
 
 
 def test_expressions_mean_to_huey_what_they_mean_to_us() -> None:
-    found = 0
+    matched = 0
     for text, validator in expressions(200):
         want, read = cron.parse(text), cron_in(validator)
         assert read is not None
         assert read.sets == want.sets, text
         assert cron.parse(read.text).sets == want.sets, text
-        at = datetime(2026, 1, 28, 23, 57, tzinfo=UTC) + timedelta(minutes=found)
+        at = datetime(2026, 1, 28, 23, 57, tzinfo=UTC) + timedelta(minutes=matched)
         begin = int(at.timestamp()) * 1_000_000
         due = next_match(want, begin, is_utc=True)
         moment = at.replace(tzinfo=None)
@@ -83,11 +83,11 @@ def test_expressions_mean_to_huey_what_they_mean_to_us() -> None:
             assert bool(validator(moment)) == is_due, (text, moment)
             if is_due:
                 assert due == int(moment.replace(tzinfo=UTC).timestamp()) * 1_000_000, (text, moment)
-                found += 1
+                matched += 1
                 break
         else:
             assert due is None or due > begin + SOUGHT_DAYS * 1_440 * MINUTE, text
-    assert found > 80, "most of them are due within the days that are looked at"
+    assert matched > 80, "most of them are due within the days that are looked at"
 
 
 def test_day_and_weekday_must_both_match() -> None:
@@ -126,10 +126,10 @@ def test_local_minutes_come_as_huey_sees_them_also_when_the_clocks_change(local:
         at = int(start.timestamp())
         due = [second for second in range(at + 60, at + 3 * 86_400, 60) if validator(datetime.fromtimestamp(second))]  # noqa: DTZ006
         ours: list[int] = []
-        while (found := next_match(expression, (ours[-1] if ours else at) * 1_000_000, is_utc=False)) is not None and found < (
+        while (next_at := next_match(expression, (ours[-1] if ours else at) * 1_000_000, is_utc=False)) is not None and next_at < (
             at + 3 * 86_400
         ) * 1_000_000:
-            ours.append(found // 1_000_000)
+            ours.append(next_at // 1_000_000)
         assert ours == due
 
 

@@ -189,8 +189,8 @@ async def send(kind: str, args: list[Any], kwargs: dict[str, Any], labels: dict[
 
 def ask_adapter(method: str, *args: str) -> str:
     """What the adapter of this process answers; asked in a thread of its own, as the agent does."""
-    found = getattr(z4j_taskiq._installation.part_for(broker), method)(*args)
-    return json.dumps([dataclasses.astuple(entry) for entry in found] if isinstance(found, list) else found)
+    returned = getattr(z4j_taskiq._installation.part_for(broker), method)(*args)
+    return json.dumps([dataclasses.astuple(entry) for entry in returned] if isinstance(returned, list) else returned)
 
 
 async def serve() -> None:

@@ -113,7 +113,7 @@ async def act(what: str) -> None:
         await redis_source.add_schedule(entry(schedule_id="ahead", time=datetime(2035, 1, 1, 12, tzinfo=UTC)))
         await redis_source.add_schedule(entry(schedule_id="retry", time=datetime(2035, 1, 1, tzinfo=UTC), labels={"_retries": 1}))
     elif what == "shown":
-        print(sorted(of.schedule_id for of in await redis_source.get_schedules()), flush=True)
+        print(sorted(task.schedule_id for task in await redis_source.get_schedules()), flush=True)
     await broker.shutdown()
 
 

@@ -56,10 +56,10 @@ class ListHarness(Harness):
         self.broker_url = f"redis://127.0.0.1:{self.start_valkey()}/0"
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("Listening started")
+        count = self.log("worker").count("Listening started")
         taskiq = [sys.executable, "-m", "taskiq", "worker", "engine_app:broker", "--workers", "1", "--max-async-tasks", str(SLOTS)]
         worker = self.start("worker", taskiq, cwd=HERE)
-        wait_for(lambda: self.log("worker").count("Listening started") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("Listening started") > count, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:

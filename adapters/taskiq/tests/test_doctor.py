@@ -32,9 +32,9 @@ if int(version("redis").partition(".")[0]) >= 8:  # it has a timeout of its own;
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_trap_is_found_and_its_remedy_works(trap: str) -> None:
     trapped, remedied, level, word = TRAPS[trap]
-    (found,) = [finding for finding in TaskiqAdapter(trapped).findings() if word in finding.what]
-    assert found.level == level
-    assert found.remedy.endswith(".")
+    (reported,) = [finding for finding in TaskiqAdapter(trapped).findings() if word in finding.what]
+    assert reported.level == level
+    assert reported.remedy.endswith(".")
     assert not [finding for finding in TaskiqAdapter(remedied).findings() if word in finding.what]
 
 

@@ -43,8 +43,8 @@ class TestHostile(HostileServerContract):
         params = {"name": running.name_of("succeed"), "args": ["first"], "kwargs": {}, "queue": "", "new_id": new_id()}
         self.done(gateway, running, "run_task", **params)
         ended(gateway, params["new_id"], running.outcomes["succeed"])
-        told = wait_for(lambda: self.ask(gateway, running, "run_task", **params), "it is answered")
-        assert (told[0], told[1]["check"]) == ("refused", "task_id.exists")
+        answer = wait_for(lambda: self.ask(gateway, running, "run_task", **params), "it is answered")
+        assert (answer[0], answer[1]["check"]) == ("refused", "task_id.exists")
 
     def test_nothing_is_left_where_no_worker_looks(self, gateway: Gateway, running: Harness) -> None:
         assert isinstance(running, ListHarness)

@@ -79,8 +79,8 @@ class Watched:
         assert agent is not None
         agent.drain_offered()
         lines = [line for path in sorted(self.spool.rglob("*.seg")) for line in path.read_bytes().split(b"\x1e") if line]
-        told = [Record.of(entry) for line in lines if (entry := json.loads(line))[0] in wire.TASK_RECORDS]
-        return [record for record in told if not kinds or record.kind in kinds]
+        reported = [Record.of(entry) for line in lines if (entry := json.loads(line))[0] in wire.TASK_RECORDS]
+        return [record for record in reported if not kinds or record.kind in kinds]
 
     def original(self, payload: Record) -> Original:
         agent = z4j_agent.current()
@@ -116,13 +116,13 @@ def test_a_task_in_its_own_process_is_eager(watched: Watched) -> None:
         return (await (await inner.kiq(41)).wait_result()).return_value
 
     assert watched.run(lambda _: outer.kiq()) is not None
-    told = {(record.kind, record.name): record for record in watched.records()}
-    assert {kind for kind, _ in told} == {"enqueued", "payload", "received", "started", "succeeded"}
-    assert {name for kind, name in told if kind == "payload"} == {"inner", "outer"}
-    assert told["succeeded", "outer"].meta["eager"] is True
-    assert told["succeeded", "inner"].rest["result"] == "42"
-    assert told["enqueued", "inner"].meta["parent_id"] == told["succeeded", "outer"].task_id
-    assert told["enqueued", "inner"].meta["code"].endswith(f":{outer.original_func.__code__.co_firstlineno + 2}")
+    reported = {(record.kind, record.name): record for record in watched.records()}
+    assert {kind for kind, _ in reported} == {"enqueued", "payload", "received", "started", "succeeded"}
+    assert {name for kind, name in reported if kind == "payload"} == {"inner", "outer"}
+    assert reported["succeeded", "outer"].meta["eager"] is True
+    assert reported["succeeded", "inner"].rest["result"] == "42"
+    assert reported["enqueued", "inner"].meta["parent_id"] == reported["succeeded", "outer"].task_id
+    assert reported["enqueued", "inner"].meta["code"].endswith(f":{outer.original_func.__code__.co_firstlineno + 2}")
 
 
 def test_the_order_of_middlewares_does_not_matter(watched: Watched) -> None:
@@ -290,8 +290,8 @@ def test_each_broker_of_a_process_is_asked_for_its_own(watched: Watched) -> None
         await loop.run_in_executor(None, lambda: adapter.retry_task(watched.original(payload), new_id="again"))
 
     watched.run(again)
-    told = [record for record in watched.records("enqueued", "succeeded") if record.task_id == "again"]
-    assert [(record.kind, record.queue) for record in told] == [("succeeded", "elsewhere"), ("enqueued", "elsewhere")]
+    reported = [record for record in watched.records("enqueued", "succeeded") if record.task_id == "again"]
+    assert [(record.kind, record.queue) for record in reported] == [("succeeded", "elsewhere"), ("enqueued", "elsewhere")]
     z4j_taskiq.uninstall(other)
 
 

@@ -24,7 +24,7 @@ class OneHarness(ListHarness):
         return self.start_on("worker")
 
     def start_on(self, name: str, **more: str) -> subprocess.Popen[bytes]:
-        said = self.log(name).count("Listening started")
+        count = self.log(name).count("Listening started")
         limits = ["--workers", "1", "--max-async-tasks", "1", "--max-prefetch", "1"]
         before = dict(os.environ)
         os.environ.update(more)
@@ -33,7 +33,7 @@ class OneHarness(ListHarness):
         finally:
             os.environ.clear()
             os.environ.update(before)
-        wait_for(lambda: self.log(name).count("Listening started") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log(name).count("Listening started") > count, "the worker is ready", seconds=30)
         return worker
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:

@@ -41,16 +41,16 @@ class LabelsHarness(ScheduleHarness):
 
     def run(self, what: str) -> str:
         """In another process of the application, through taskiq's own API. Returns what it says."""
-        said = len(self.log("other"))
+        before = len(self.log("other"))
         ended = self.start("other", [sys.executable, HERE / "schedules_app.py", what], cwd=HERE).wait(30)
         assert ended == 0, self.log("other")
-        return self.log("other")[said:]
+        return self.log("other")[before:]
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        said = self.log("scheduler").count("Startup completed")
+        count = self.log("scheduler").count("Startup completed")
         taskiq = [sys.executable, "-m", "taskiq", "scheduler", "schedules_app:scheduler", "--update-interval", "1"]
         started = self.start("scheduler", taskiq, cwd=HERE)
-        wait_for(lambda: self.log("scheduler").count("Startup completed") > said, "the scheduler runs", seconds=30)
+        wait_for(lambda: self.log("scheduler").count("Startup completed") > count, "the scheduler runs", seconds=30)
         return started
 
 
@@ -96,9 +96,9 @@ class TestItsOwn(Own):
     NAME: ClassVar[str] = "taskiq_scheduler"
 
     def test_what_labels_say_is_read_as_pycron_reads_it(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        more = [of for of in self.latest_list(gateway, running)["entries"] if of["task_name"] == "more"]
-        said = {(of["kind"], of["expression"], of["timezone"]) for of in more}
-        assert said == {
+        more = [entry for entry in self.latest_list(gateway, running)["entries"] if entry["task_name"] == "more"]
+        forms = {(entry["kind"], entry["expression"], entry["timezone"]) for entry in more}
+        assert forms == {
             ("cron", "0 12 * * mon", "UTC"),
             ("other", "cron 0 12 */10 * 5", ""),  # day AND weekday, for one of them holds a star
             ("cron", "0 12 13 * fri", "Etc/GMT-2"),  # day OR weekday
@@ -107,21 +107,21 @@ class TestItsOwn(Own):
             ("interval", "5400", ""),
             ("once", "2035-01-01T00:00:00+00:00", "UTC"),
         }
-        assert len({of["key"] for of in more}) == len(more)
-        for of in more:
-            is_never = of["expression"].startswith("cron 0 12 * ")
-            assert (of["next_at"] is None, "never" in of["note"]) == (is_never, is_never), of
-            assert (of["priority"], of["is_code"], "save" in of["unable"]) == (3, True, of["kind"] == "other")
-        either = next(of for of in more if of["timezone"] == "Etc/GMT-2")
+        assert len({entry["key"] for entry in more}) == len(more)
+        for entry in more:
+            is_never = entry["expression"].startswith("cron 0 12 * ")
+            assert (entry["next_at"] is None, "never" in entry["note"]) == (is_never, is_never), entry
+            assert (entry["priority"], entry["is_code"], "save" in entry["unable"]) == (3, True, entry["kind"] == "other")
+        either = next(entry for entry in more if entry["timezone"] == "Etc/GMT-2")
         due = datetime.fromtimestamp(either["next_at"] / 1e6, UTC)
         assert (due.hour, due.minute, due.day == 13 or due.weekday() == 4) == (10, 0, True)
-        opaque = next(of for of in more if "*/10" in of["expression"])
+        opaque = next(entry for entry in more if "*/10" in entry["expression"])
         due = datetime.fromtimestamp(opaque["next_at"] / 1e6, UTC)
         assert (due.weekday(), due.day in (1, 11, 21, 31)) == (4, True)
 
     def test_labels_without_an_id_have_the_same_key_after_a_restart(self, alone: BothHarness, own_gateway: Gateway) -> None:
         def keys() -> set[str]:
-            return {of["key"] for of in self.latest_list(own_gateway, alone)["entries"] if of["is_code"]}
+            return {entry["key"] for entry in self.latest_list(own_gateway, alone)["entries"] if entry["is_code"]}
 
         process = alone.start_scheduler()
         before = keys()
@@ -139,8 +139,8 @@ class TestItsOwn(Own):
         assert self.entry(gateway, running, "retry") is None
 
     def test_each_entry_is_changed_where_it_lies(self, gateway: Gateway, running: BothHarness) -> None:
-        told = self.latest_list(gateway, running)
-        assert (told["store"], told["can_create"], told["timezone"]) == ("redis", True, "UTC")
+        latest = self.latest_list(gateway, running)
+        assert (latest["store"], latest["can_create"], latest["timezone"]) == ("redis", True, "UTC")
         for action in ("disable_schedule", "delete_schedule"):
             status, facts = self.ask(gateway, running, action, key="nightly")
             assert (status, "override" in facts["error"]) == ("refused", True)
@@ -181,9 +181,11 @@ class TestItsOwn(Own):
         since = now()
         wait_for(lambda: "mallory" in self.listed(gateway, running, key)["args"], "it is changed", seconds=CHANGE_S)
         fire = self.await_fire(gateway, key, since)
-        told = wait_for(lambda: [of for of in gateway.records(fire["task_id"]) if of.kind == "payload"], "its arguments are told")
-        assert "mallory" in told[0].rest["args"]
-        assert "hunter2" not in told[0].rest["args"]
+        payloads = wait_for(
+            lambda: [record for record in gateway.records(fire["task_id"]) if record.kind == "payload"], "its arguments are told"
+        )
+        assert "mallory" in payloads[0].rest["args"]
+        assert "hunter2" not in payloads[0].rest["args"]
         self.done(gateway, running, "delete_schedule", key=key)
 
     def test_refuses_what_only_taskiq_cannot_hold(self, gateway: Gateway, running: ScheduleHarness) -> None:
@@ -215,7 +217,7 @@ class TestItsOwn(Own):
         assert able == {"apply_overrides", "fire_schedule"}, "there is no store"
         self.await_fire(own_gateway, "every", 0)
         os.kill(alone.broker_pid(), signal.SIGKILL)
-        failed = wait_for(lambda: [of for of in own_gateway.fires("every") if of["outcome"] == "failed"], "a failed fire is told")
+        failed = wait_for(lambda: [fire for fire in own_gateway.fires("every") if fire["outcome"] == "failed"], "a failed fire is told")
         assert failed[0]["task_id"] == ""
         assert "Error" in failed[0]["error"]
 
@@ -247,7 +249,7 @@ class TestItsOwn(Own):
         alone.start("worker", [sys.executable, "-m", "taskiq", "worker", "schedules_app:broker", "--workers", "1"], cwd=HERE)
         alone.start_scheduler()
         wait_for(lambda: self.lists(own_gateway, alone), "it tells its entries", seconds=CHANGE_S)
-        links = wait_for(lambda: len(of := own_gateway.open_links()) > 1 and of, "both are connected", seconds=CHANGE_S)
+        links = wait_for(lambda: len(open_links := own_gateway.open_links()) > 1 and open_links, "both are connected", seconds=CHANGE_S)
         able = {link.hello["role"]: {action for name, action, *_ in link.hello["capabilities"] if name == self.NAME} for link in links}
         assert able == {"worker": set(), "scheduler": {
             "apply_overrides", "fire_schedule", "save_schedule", "delete_schedule", "enable_schedule", "disable_schedule",

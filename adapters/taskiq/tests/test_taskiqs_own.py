@@ -41,11 +41,11 @@ class Shop(Harness):
         return super().environment() | self.switches
 
     def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("Listening started")
+        before = self.log("worker").count("Listening started")
         taskiq = [sys.executable, "-m", "taskiq", "worker", "engine_app:broker", *(options or ("--workers", "1"))]
         children = int(options[options.index("--workers") + 1]) if "--workers" in options else 1
         worker = self.start("worker", taskiq, cwd=HERE)
-        wait_for(lambda: self.log("worker").count("Listening started") >= said + children, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("Listening started") >= before + children, "the worker is ready", seconds=30)
         return worker
 
     def send(self, kind: str, *args: Any, **labels: Any) -> str:
@@ -74,17 +74,17 @@ class Scene:
     gateway: Gateway
     shop: Shop
 
-    def of(self, task_id: str, *kinds: str) -> list[Record]:
+    def records_of(self, task_id: str, *kinds: str) -> list[Record]:
         return [record for record in self.gateway.records(task_id) if not kinds or record.kind in kinds]
 
     def one(self, task_id: str, kind: str) -> Record:
-        return wait_for(lambda: self.of(task_id, kind), f"{kind} of {task_id}: {[r.kind for r in self.of(task_id)]}")[0]
+        return wait_for(lambda: self.records_of(task_id, kind), f"{kind} of {task_id}: {[r.kind for r in self.records_of(task_id)]}")[0]
 
     def end(self, task_id: str, attempt: int = 0) -> Record:
         def find() -> list[Record]:
-            return [record for record in self.of(task_id, *ENDS) if record.attempt >= attempt]
+            return [record for record in self.records_of(task_id, *ENDS) if record.attempt >= attempt]
 
-        return wait_for(find, f"the end of {task_id}: {[r.kind for r in self.of(task_id)]}")[-1]
+        return wait_for(find, f"the end of {task_id}: {[r.kind for r in self.records_of(task_id)]}")[-1]
 
     def workers(self) -> list[Link]:
         return [link for link in self.gateway.open_links() if link.hello["role"] == "worker"]
@@ -149,10 +149,10 @@ def fresh(tmp_path: Path) -> Iterator[Scene]:
 def test_a_message_taskiq_cannot_read_is_rejected(scene: Scene) -> None:
     with valkey.Valkey(port=scene.shop.port) as client:
         client.lpush("work", b"\xff no message of taskiq's")
-    found = wait_for(lambda: [r for r in scene.of("", "rejected") if r.rest["reason"] == "malformed"], "the malformed message")
-    assert found[0].task_id.startswith("malformed-")
-    assert found[0].queue == "work"
-    assert "decode" in found[0].rest["error"]
+    rejected = wait_for(lambda: [r for r in scene.records_of("", "rejected") if r.rest["reason"] == "malformed"], "the malformed message")
+    assert rejected[0].task_id.startswith("malformed-")
+    assert rejected[0].queue == "work"
+    assert "decode" in rejected[0].rest["error"]
 
 
 def test_an_unknown_task_keeps_its_message(scene: Scene) -> None:
@@ -172,14 +172,14 @@ def test_the_scheduler_sends_the_next_attempt(scene: Scene) -> None:
     retried = scene.one(task_id, "retried")
     assert (retried.attempt, retried.rest["error_type"], retried.rest["error"]) == (0, "ConnectionError", "mail host refused")
     assert "ConnectionError" in retried.rest["traceback"]
-    wait_for(lambda: len(scene.of(task_id, "enqueued")) == 2, "both were sent")
-    sent = {record.attempt: record for record in scene.of(task_id, "enqueued")}
+    wait_for(lambda: len(scene.records_of(task_id, "enqueued")) == 2, "both were sent")
+    sent = {record.attempt: record for record in scene.records_of(task_id, "enqueued")}
     assert sorted(sent) == [0, 1]
     assert sent[0].meta["code"].startswith("__main__:")
     assert "code" not in sent[1].meta, "nobody's code sent it"
     assert sent[0].boot != sent[1].boot != end.boot
-    told = scene.of(task_id, "payload")  # by both senders: the scheduler's process cannot know what the producer has told
-    assert {(payload.rest["args"], payload.rest["rank"]) for payload in told} == {("[]", 2)}
+    payloads = scene.records_of(task_id, "payload")  # by both senders: the scheduler's process cannot know what the producer has told
+    assert {(payload.rest["args"], payload.rest["rank"]) for payload in payloads} == {("[]", 2)}
 
 
 def test_a_plain_function_in_a_process_is_reported(scene: Scene) -> None:
@@ -199,7 +199,7 @@ def test_stopping_a_task_keeps_it_from_being_tried_again(scene: Scene) -> None:
     end = scene.end(task_id)
     assert (end.kind, end.rest["reason"]) == ("cancelled", "stopped")
     scene.end(scene.shop.send("succeed", 1))
-    assert not scene.of(task_id, "retried")
+    assert not scene.records_of(task_id, "retried")
 
 
 def test_a_plain_function_cannot_be_stopped(scene: Scene) -> None:
@@ -241,11 +241,11 @@ def test_a_cancellation_reaches_the_child_that_was_not_asked(stream: Scene) -> N
         for started in busy:
             if started.boot == link.hello["boot"]:
                 assert stream.ask("terminate_task", link, task_id=started.task_id)[0] == "done"
-        wait_for(lambda: [task_id for task_id in waiting if stream.of(task_id, *ENDS)], "one of them was come to")
+        wait_for(lambda: [task_id for task_id in waiting if stream.records_of(task_id, *ENDS)], "one of them was come to")
     ends = [stream.end(task_id) for task_id in waiting]
     assert {(end.kind, end.rest["reason"]) for end in ends} == {("cancelled", "revoked")}
     assert other.hello["boot"] in {end.boot for end in ends}
-    assert not [task_id for task_id in waiting if stream.of(task_id, "started")]
+    assert not [task_id for task_id in waiting if stream.records_of(task_id, "started")]
 
 
 def test_the_depth_of_a_stream_is_what_is_not_done(stream: Scene) -> None:
@@ -264,7 +264,7 @@ def test_a_killed_child_is_followed_by_one_of_its_name(fresh: Scene) -> None:
     os.kill(started.pid, signal.SIGKILL)
     after = wait_for(lambda: [new for new in fresh.workers() if new.hello["boot"] != link.hello["boot"]], "the next child")[-1]
     assert after.hello["worker"] == link.hello["worker"]
-    assert not fresh.of(task_id, *ENDS), "taskiq does not know, and the server has to find out"
+    assert not fresh.records_of(task_id, *ENDS), "taskiq does not know, and the server has to find out"
     assert fresh.shop.look_up(task_id) == "unknown"
 
 
@@ -309,7 +309,7 @@ class TestRabbitMQ:
         end = rabbit.end(task_id, attempt=1)
         assert (end.kind, end.rest["result"], end.queue) == ("succeeded", '"second"', "work")
         retried = rabbit.one(task_id, "retried")
-        (sent,) = wait_for(lambda: [r for r in rabbit.of(task_id, "enqueued") if r.attempt == 1], "the next attempt was sent")
+        (sent,) = wait_for(lambda: [r for r in rabbit.records_of(task_id, "enqueued") if r.attempt == 1], "the next attempt was sent")
         assert retried.rest["eta"] == sent.rest["eta"] == sent.at + 200_000
         assert rabbit.one(task_id, "started").at < sent.rest["eta"] <= end.rest["started_at"] + 50_000
 
@@ -320,7 +320,7 @@ class TestRabbitMQ:
         assert rabbit.ask("cancel_task", task_id=task_id)[0] == "done"
         end = rabbit.end(task_id)
         assert (end.kind, end.rest["reason"]) == ("cancelled", "revoked")
-        assert not rabbit.of(task_id, "started")
+        assert not rabbit.records_of(task_id, "started")
 
     def test_a_replay_waits_for_nothing(self, rabbit: Scene) -> None:
         task_id = rabbit.shop.send("succeed", "again", delay=0.5)
@@ -366,4 +366,4 @@ class TestRabbitMQ:
         end = rabbit.end(task_id)
         assert (end.kind, end.attempt) == ("succeeded", 0)
         assert end.boot != first.boot
-        assert not rabbit.of(task_id, "lost")
+        assert not rabbit.records_of(task_id, "lost")

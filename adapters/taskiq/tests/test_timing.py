@@ -44,49 +44,49 @@ def expressions(count: int) -> Iterator[cron.Cron]:
         parts = [field(source, 0, 59), field(source, 0, 23), field(source, 1, 31), field(source, 1, 12, cron.MONTHS)]
         parts.append(field(source, 0, 6, weekdays) if source.random() < 0.7 else "fri-mon")
         try:
-            found = cron.parse(" ".join(parts))
+            expression = cron.parse(" ".join(parts))
         except cron.BadCron:
             continue
         count -= 1
-        yield found
+        yield expression
 
 
-def is_due(found: cron.Cron, at: datetime) -> bool:
+def is_due(expression: cron.Cron, at: datetime) -> bool:
     """By hand, with taskiq's rule."""
-    is_day, is_weekday = at.day in found.days, at.weekday() in found.weekdays
-    day_or = not found.is_any_day and not found.is_any_weekday
+    is_day, is_weekday = at.day in expression.days, at.weekday() in expression.weekdays
+    day_or = not expression.is_any_day and not expression.is_any_weekday
     return (
-        at.minute in found.minutes and at.hour in found.hours and at.month in found.months
+        at.minute in expression.minutes and at.hour in expression.hours and at.month in expression.months
         and ((is_day or is_weekday) if day_or else (is_day and is_weekday))
     )  # fmt: skip
 
 
 def test_taskiq_is_due_when_the_expression_says_so() -> None:
     seen = 0
-    for found in expressions(COUNT):
-        text = to_pycron(found)
+    for expression in expressions(COUNT):
+        text = to_pycron(expression)
         read = read_cron(text)
         assert read.cron is not None
-        assert read.cron.sets == found.sets, (found.text, text)
+        assert read.cron.sets == expression.sets, (expression.text, text)
         assert read.expression is not None, text
         again = cron.parse(read.expression)
         assert (again.minutes, again.hours, again.days, again.months, again.weekdays) == (
-            found.minutes, found.hours, found.days, found.months, found.weekdays,
-        ), (found.text, text)  # fmt: skip
+            expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays,
+        ), (expression.text, text)  # fmt: skip
         due = read.next_after(int(START.timestamp()) * SECOND, ZoneInfo("UTC"))
         at = START.replace(second=0)
         for _ in range(SOUGHT_DAYS * 24 * 60):
             at += timedelta(minutes=1)
-            by_hand = is_due(found, at)
+            by_hand = is_due(expression, at)
             # Asking taskiq for every minute of a month that is ruled out says nothing; of the others every one is asked.
-            if by_hand or at.month in found.months:
-                assert is_cron_task_now(text, at) == by_hand, (found.text, text, at)
+            if by_hand or at.month in expression.months:
+                assert is_cron_task_now(text, at) == by_hand, (expression.text, text, at)
             if by_hand:
-                assert due == int(at.timestamp()) * SECOND, (found.text, at)
+                assert due == int(at.timestamp()) * SECOND, (expression.text, at)
                 seen += 1
                 break
         else:
-            assert due is None or due > int(at.timestamp()) * SECOND, found.text
+            assert due is None or due > int(at.timestamp()) * SECOND, expression.text
     assert seen > COUNT * 0.4, "many of them are due within the days looked at"
 
 
@@ -120,15 +120,15 @@ def test_when_the_clocks_change() -> None:
     new_york = ZoneInfo("America/New_York")
 
     def asked(text: str, start: datetime, days: int) -> list[datetime]:
-        minutes = (start + timedelta(minutes=of) for of in range(days * 24 * 60))
+        minutes = (start + timedelta(minutes=minute) for minute in range(days * 24 * 60))
         return [at for at in minutes if is_cron_task_now(text, at, "America/New_York")]
 
     def ours(text: str, start: datetime, count: int) -> list[datetime]:
-        at, found = int(start.timestamp()) * SECOND - 60 * SECOND, []
+        at, moments = int(start.timestamp()) * SECOND - 60 * SECOND, []
         for _ in range(count):
             at = read_cron(text).next_after(at, new_york) or 0
-            found.append(datetime.fromtimestamp(at / SECOND, UTC))
-        return found
+            moments.append(datetime.fromtimestamp(at / SECOND, UTC))
+        return moments
 
     for text, start in (
         ("30 2 * * *", datetime(2027, 3, 13, 5, tzinfo=UTC)),

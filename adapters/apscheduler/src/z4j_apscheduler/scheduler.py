@@ -82,9 +82,9 @@ class ApScheduler(Scheduler):
     # -- what it is ----------------------------------------------------------------------------------------------------
     @property
     def store(self) -> str:
-        found = {kind_of(store) for _, _, store in self._stores() if not is_memory(store)}
+        kinds = {kind_of(store) for _, _, store in self._stores() if not is_memory(store)}
         has_memory = any(is_memory(store) and store._jobs for _, _, store in self._stores())
-        return ", ".join(sorted(found | ({"memory"} if has_memory or not found else set())))
+        return ", ".join(sorted(kinds | ({"memory"} if has_memory or not kinds else set())))
 
     @property
     def can_create(self) -> bool:
@@ -100,15 +100,15 @@ class ApScheduler(Scheduler):
         return next((_zone_of(watch) for watch in self._started()), "UTC")
 
     def findings(self) -> list[Finding]:
-        found = [
+        findings = [
             Finding("warning", f"The application has paused its scheduler{_named(watch)}; nothing fires until it resumes it.")
             for watch in self._started()
             if watch.is_paused
         ]
         if self._unreadable:
             what = f"{self._unreadable} stored jobs cannot be loaded here, and APScheduler deletes such a job when it is due."
-            found.append(Finding("warning", what, "Their functions or modules are missing from this release of the application."))
-        return found
+            findings.append(Finding("warning", what, "Their functions or modules are missing from this release of the application."))
+        return findings
 
     def _started(self) -> list[Watch]:
         return [watch for watch in self._watches if watch.is_started]
@@ -118,13 +118,13 @@ class ApScheduler(Scheduler):
 
     # -- the list ------------------------------------------------------------------------------------------------------
     def list_schedules(self) -> list[ScheduleInfo]:
-        found, unreadable = [], 0
+        entries, unreadable = [], 0
         for watch, alias, store in self._stores():
             read = watch.ask(lambda watch=watch, store=store: read_jobs(watch.scheduler, store))  # type: ignore[misc]
             unreadable += read.unreadable
-            found += [_info(watch, alias, job, is_forgotten=is_memory(store)) for job in read.jobs if not job.id.startswith(RUN)]
+            entries += [_info(watch, alias, job, is_forgotten=is_memory(store)) for job in read.jobs if not job.id.startswith(RUN)]
         self._unreadable = unreadable
-        return found
+        return entries
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
@@ -175,28 +175,28 @@ class ApScheduler(Scheduler):
         started = self._started()
         if not started:
             raise Unsupported("this process runs no scheduler")
-        for watch in sorted(started, key=lambda of: not of.name):
+        for watch in sorted(started, key=lambda candidate: not candidate.name):
             own = key.removeprefix(f"{watch.name}/") if watch.name else key
             if own.startswith(RUN) or (watch.name and own == key):
                 continue
-            for alias in sorted(watch.scheduler._jobstores, key=lambda of: of == "default"):
+            for alias in sorted(watch.scheduler._jobstores, key=lambda candidate: candidate == "default"):
                 id = own if alias == "default" else own.removeprefix(f"{alias}/")
                 if id == own and alias != "default":
                     continue
                 job = watch.ask(lambda watch=watch, id=id, alias=alias: _held(lambda: watch.scheduler.get_job(id, alias)))  # type: ignore[misc]
                 if job is None:
                     continue
-                if why := _unable(watch, rule_of(job.trigger, _zone_of(watch)).kind).get(edit):
+                if why := _unsupported_edits(watch, rule_of(job.trigger, _zone_of(watch)).kind).get(edit):
                     raise Refused(why)
                 return watch, alias, job
         raise Refused("there is no such schedule here (any more)")
 
     def _create(self, spec: ScheduleSpec) -> dict[str, Any]:
-        watch = next((of for of in self._started() if not _why_not(of)), None)
+        watch = next((candidate for candidate in self._started() if not _why_not(candidate)), None)
         if watch is None:
             raise Unsupported("this process runs no scheduler that can be changed from here")
         stores = watch.scheduler._jobstores
-        lasting = [alias for alias in sorted(stores, key=lambda of: of != "default") if not is_memory(stores[alias])]
+        lasting = [alias for alias in sorted(stores, key=lambda candidate: candidate != "default") if not is_memory(stores[alias])]
         alias = lasting[0] if lasting else "default"
         executor = spec.queue or "default"
         _check_executor(watch, executor)
@@ -250,17 +250,17 @@ class ApScheduler(Scheduler):
 
     def _function(self, name: str) -> Any:
         """Raises Refused for one that no job runs and the application has not offered."""
-        found = self._known(name)
-        if found is None:
+        function = self._known(name)
+        if function is None:
             what = name[:200] or "a function without a name"
             raise Refused(f"no job runs {what}, and install() was not given it among its functions", check="task.unknown")
-        return found
+        return function
 
     def _known(self, name: str) -> Any:
         """What `add_job` takes for this name; None for a function that is neither offered nor run."""
-        found = self._offered.get(name)
-        if found is not None:
-            return found
+        function = self._offered.get(name)
+        if function is not None:
+            return function
         for watch, alias, store in self._stores():
             read = watch.ask(lambda watch=watch, store=store: read_jobs(watch.scheduler, store))  # type: ignore[misc]
             for job in read.jobs:
@@ -290,22 +290,22 @@ def _info(watch: Watch, alias: str, job: Any, *, is_forgotten: bool) -> Schedule
         is_enabled=job.next_run_time is not None,
         next_at=None if job.next_run_time is None else int(job.next_run_time.timestamp() * 1_000_000),
         last_at=watch.last.get((alias, job.id)),
-        unable=_unable(watch, rule.kind),
+        unable=_unsupported_edits(watch, rule.kind),
         note=f"{notes[:1].upper()}{notes[1:]}." if notes else "",
     )
 
 
-def _unable(watch: Watch, kind: str) -> dict[str, str]:
+def _unsupported_edits(watch: Watch, kind: str) -> dict[str, str]:
     if why := _why_not(watch):
         return dict.fromkeys(EDITS, why)
-    unable = {"save": OPAQUE} if kind == "other" else {}
+    unsupported = {"save": OPAQUE} if kind == "other" else {}
     if watch.is_paused:
-        unable["fire"] = "the application has paused the scheduler"
-    return unable
+        unsupported["fire"] = "the application has paused the scheduler"
+    return unsupported
 
 
 def _why_not(watch: Watch) -> str:
-    return QT if any(of.__name__ == "QtScheduler" for of in type(watch.scheduler).__mro__) else ""
+    return QT if any(base.__name__ == "QtScheduler" for base in type(watch.scheduler).__mro__) else ""
 
 
 def _parameters(function: Any) -> tuple[str, ...]:
@@ -329,10 +329,10 @@ def _check_executor(watch: Watch, name: str) -> None:
 
 def _next_of(watch: Watch, trigger: Any) -> Any:
     """Raises Refused where there is none."""
-    found = trigger.get_next_fire_time(None, datetime.now(watch.scheduler.timezone))
-    if found is None:
+    next_at = trigger.get_next_fire_time(None, datetime.now(watch.scheduler.timezone))
+    if next_at is None:
         raise Refused("it would never be due")
-    return found
+    return next_at
 
 
 def _zone_of(watch: Watch) -> str:

@@ -33,9 +33,9 @@ def read_jobs(scheduler: Any, store: Any) -> Read:
             return Read(list(store.get_all_jobs()), 0)
     asked = copy.copy(store)
     asked._reconstitute_job = functools.partial(_restore, store._reconstitute_job)
-    found = list(asked.get_all_jobs())
-    jobs = [job for job in found if not isinstance(job, Unreadable)]
-    return Read(jobs, len(found) - len(jobs))
+    stored = list(asked.get_all_jobs())
+    jobs = [job for job in stored if not isinstance(job, Unreadable)]
+    return Read(jobs, len(stored) - len(jobs))
 
 
 def _restore(original: Any, *args: Any, **kwargs: Any) -> Any:

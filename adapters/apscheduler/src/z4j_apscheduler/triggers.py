@@ -53,11 +53,11 @@ def rule_of(trigger: Any, own_zone: str) -> Rule:
 
 def limits_of(trigger: Any) -> list[str]:
     """What narrows a trigger beside its expression, in words."""
-    jitter, start, end = (getattr(trigger, of, None) for of in ("jitter", "start_date", "end_date"))
-    said = [f"up to {jitter} s later, at random"] if jitter else []
+    jitter, start, end = (getattr(trigger, name, None) for name in ("jitter", "start_date", "end_date"))
+    limits = [f"up to {jitter} s later, at random"] if jitter else []
     if start is not None and (type(trigger) is CronTrigger or start > datetime.now(UTC)):
-        said.append(f"not before {start.isoformat(' ', 'seconds')}")
-    return said + ([f"not after {end.isoformat(' ', 'seconds')}"] if end is not None else [])
+        limits.append(f"not before {start.isoformat(' ', 'seconds')}")
+    return limits + ([f"not after {end.isoformat(' ', 'seconds')}"] if end is not None else [])
 
 
 # -- cron ------------------------------------------------------------------------------------------------------------------
@@ -67,22 +67,22 @@ def expression_of(trigger: Any) -> str | None:
     if sets is None:
         return None
     minutes, hours, days, months, weekdays, seconds = (sets[name] for name in ORDER)
-    found = cron.expression(minutes, hours, days, months, weekdays, None if seconds == {0} else seconds)
+    expression = cron.expression(minutes, hours, days, months, weekdays, None if seconds == {0} else seconds)
     fields = {field.name: str(field) for field in trigger.fields}
     written = " ".join([*(fields[name] for name in ("minute", "hour", "day", "month")), cron.text_of_weekdays(sets["day_of_week"])])
     if seconds == {0} and " " not in "".join(fields[name] for name in ("minute", "hour", "day", "month")):
         try:
             typed = cron.parse(written)
         except BadCron:  # APScheduler takes more than z4j does
-            return found
+            return expression
         if _five(typed) == (minutes, hours, days, months, weekdays):
             return typed.text
-    return found
+    return expression
 
 
 def sets_of(trigger: Any) -> dict[str, frozenset[int]] | None:
     """What matches, by APScheduler's names; weekdays count from Monday, 0."""
-    found: dict[str, frozenset[int]] = {}
+    sets: dict[str, frozenset[int]] = {}
     for field in trigger.fields:
         if field.name in ("year", "week"):
             if str(field) != "*":
@@ -94,8 +94,8 @@ def sets_of(trigger: Any) -> dict[str, frozenset[int]] | None:
             if of_part is None:
                 return None
             numbers |= of_part
-        found[field.name] = frozenset(numbers)
-    return found if all(found.get(name) for name in ORDER) else None
+        sets[field.name] = frozenset(numbers)
+    return sets if all(sets.get(name) for name in ORDER) else None
 
 
 def _numbers(part: Any, low: int, high: int) -> set[int] | None:
@@ -106,42 +106,44 @@ def _numbers(part: Any, low: int, high: int) -> set[int] | None:
     return None
 
 
-def cron_trigger(found: Cron, zone: str, old: Any = None) -> Any:
+def cron_trigger(expression: Cron, zone: str, old: Any = None) -> Any:
     """With the jitter and the limits of an older one."""
-    kept: dict[str, Any] = {"timezone": zone}
+    options: dict[str, Any] = {"timezone": zone}
     if type(old) is CronTrigger:
-        kept |= {"jitter": old.jitter, "start_date": old.start_date, "end_date": old.end_date}
-    seconds = found.seconds if found.seconds is not None else frozenset({0})
-    wanted = dict(zip(ORDER, (*_five(found), seconds), strict=True))
-    listed = cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays, seconds).split(" ")
+        options |= {"jitter": old.jitter, "start_date": old.start_date, "end_date": old.end_date}
+    seconds = expression.seconds if expression.seconds is not None else frozenset({0})
+    required = dict(zip(ORDER, (*_five(expression), seconds), strict=True))
+    listed = cron.expression(expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays, seconds).split(
+        " "
+    )
     plain = dict(zip(("second", *ORDER[:5]), listed, strict=True))
-    typed = plain | dict(zip(("minute", "hour", "day"), found.fields[:3], strict=True))
+    typed = plain | dict(zip(("minute", "hour", "day"), expression.fields[:3], strict=True))
     try:
-        made = CronTrigger(**typed, **kept)
-        if sets_of(made) == wanted:
+        made = CronTrigger(**typed, **options)
+        if sets_of(made) == required:
             return made
     except ValueError:
         pass  # a step longer than its range, or the like: the list of the numbers says the same
-    return CronTrigger(**plain, **kept)
+    return CronTrigger(**plain, **options)
 
 
-def _five(found: Cron) -> tuple[frozenset[int], ...]:
-    return found.minutes, found.hours, found.days, found.months, found.weekdays
+def _five(expression: Cron) -> tuple[frozenset[int], ...]:
+    return expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays
 
 
 # -- what operators want ---------------------------------------------------------------------------------------------------
 def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
     """A new trigger, with the jitter and the end of the old one of the same kind. Raises Refused where it cannot be held."""
     if spec.kind == "interval":
-        kept = {"jitter": old.jitter, "end_date": old.end_date} if type(old) is IntervalTrigger else {}
-        return IntervalTrigger(seconds=read_interval(spec.expression), timezone=own_zone, **kept)
+        options = {"jitter": old.jitter, "end_date": old.end_date} if type(old) is IntervalTrigger else {}
+        return IntervalTrigger(seconds=read_interval(spec.expression), timezone=own_zone, **options)
     zone = spec.timezone or own_zone
-    found = find_zone(zone)
+    zone_found = find_zone(zone)
     if spec.kind == "once":
         at = read_time(spec.expression)
         if at <= datetime.now(UTC):
             raise Refused("that time has passed; it can be run now instead")
-        return DateTrigger(at.astimezone(found))
+        return DateTrigger(at.astimezone(zone_found))
     return cron_trigger(read_cron(spec.expression), zone, old)
 
 

@@ -153,7 +153,7 @@ def _micros(at: datetime) -> int:
     return int(at.timestamp() * 1_000_000)
 
 
-def _forget(found: dict[Due, Any]) -> None:
-    if len(found) > REMEMBERED:
-        for due in list(found)[: REMEMBERED // 2]:
-            found.pop(due, None)
+def _forget(remembered: dict[Due, Any]) -> None:
+    if len(remembered) > REMEMBERED:
+        for due in list(remembered)[: REMEMBERED // 2]:
+            remembered.pop(due, None)

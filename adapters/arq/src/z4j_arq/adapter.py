@@ -13,7 +13,7 @@ from z4j_arq.commands import TaskCommands
 from z4j_arq.control import WorkerCommands
 from z4j_arq.discovery import Discovery
 from z4j_arq.doctor import Doctor
-from z4j_arq.queues import knows
+from z4j_arq.queues import has_queue
 from z4j_arq.reconcile import Reconcile
 from z4j_arq.schedulers.schedules import ArqCron
 from z4j_arq.state import ArqState
@@ -74,4 +74,4 @@ class ArqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discover
 
     def knows_queue(self, queue: str) -> bool:
         """A queue this process works for or has enqueued to."""
-        return knows(self.state, queue, self.only)
+        return has_queue(self.state, queue, self.only)

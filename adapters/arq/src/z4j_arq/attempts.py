@@ -35,9 +35,34 @@ class Run:
     """From the moment a worker took the job to its end. `attempt` is UNTOLD until arq has said which try it is."""
 
     __slots__ = (
-        "args", "attempt", "began_ns", "body", "did_return", "enqueued_ms", "error", "failure", "has_ended",
-        "has_message", "has_verdict", "is_aborted", "is_asked_to_stop", "is_finishing", "is_kept", "is_marked", "is_stopping",
-        "job_id", "kwargs", "limit_s", "malformed", "name", "queue", "received_at", "result", "runtime", "started_at", "told",
+        "args",
+        "attempt",
+        "began_ns",
+        "body",
+        "did_return",
+        "enqueued_ms",
+        "error",
+        "error_fields",
+        "failure",
+        "has_ended",
+        "has_message",
+        "has_verdict",
+        "is_aborted",
+        "is_asked_to_stop",
+        "is_finishing",
+        "is_kept",
+        "is_marked",
+        "is_stopping",
+        "job_id",
+        "kwargs",
+        "limit_s",
+        "malformed",
+        "name",
+        "queue",
+        "received_at",
+        "result",
+        "runtime",
+        "started_at",
         "worker",
     )  # fmt: skip
 
@@ -64,7 +89,7 @@ class Run:
         self.result = ""
         self.error: BaseException | None = None
         """What the task's function raised."""
-        self.told = ("", "", "")
+        self.error_fields = ("", "", "")
         """That in words: type, message, traceback."""
         self.failure: BaseException | None = None
         """What arq itself keeps as the reason of a failure, where it keeps one."""

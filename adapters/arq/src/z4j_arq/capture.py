@@ -48,11 +48,11 @@ class Placed(Protocol):
 class Capture:
     """What is remembered between two calls of arq's, and the records made of them."""
 
-    def __init__(self, state: ArqState, place: Callable[[Capture], Placed]) -> None:
-        """`place` makes what stands around arq's methods and calls this."""
+    def __init__(self, state: ArqState, install: Callable[[Capture], Placed]) -> None:
+        """`install` makes what stands around arq's methods and calls this."""
         self.state = state
-        self._place = place
-        self._wrappers = place(self)
+        self._install = install
+        self._wrappers = install(self)
         self._agent: Agent
 
     def connect(self) -> None:
@@ -60,7 +60,7 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
-        self._wrappers = self._place(self)  # what another library holds of earlier ones does nothing any more
+        self._wrappers = self._install(self)  # what another library holds of earlier ones does nothing any more
         self._wrappers.put()
         agent.close_at_exit()
 
@@ -98,7 +98,7 @@ class Capture:
             kwargs = {key: value for key, value in options.items() if key not in OWN_ARGUMENTS}
             broker = self.state.known.identity_of(pool)
             sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names, broker)
-            originals.tell(agent, sent_job, originals.BY_PRODUCER)
+            originals.report_arguments(agent, sent_job, originals.BY_PRODUCER)
         if beat.get() is None and (name in self.state.enqueued or len(self.state.enqueued) < MOST_NAMES):
             self.state.enqueued[name] = queue  # what cron enqueues, an operator may have changed
         self.state.known.meet(pool, queue)
@@ -143,9 +143,9 @@ class Capture:
     @guard("on_job_start")
     def on_job_start(self, run: Run | None, job_try: Any) -> None:
         if run is not None:
-            self._tell_received(run, attempt_of(job_try))
+            self._report_received(run, attempt_of(job_try))
 
-    def _tell_received(self, run: Run, attempt: int) -> None:
+    def _report_received(self, run: Run, attempt: int) -> None:
         if run.attempt != UNTOLD:
             return
         run.attempt = attempt
@@ -156,13 +156,13 @@ class Capture:
             names = () if function is None else parameter_names(function.coroutine)
             broker = self.state.known.identity_of(run.worker.pool)
             job = originals.Job(run.task_id, attempt, run.name, run.queue, run.args, run.kwargs, run.body, names, broker)
-            originals.tell(agent, job, originals.BY_WORKER)
+            originals.report_arguments(agent, job, originals.BY_WORKER)
 
     @guard("start of a task")
     def on_start(self, run: Run | None, ctx: Any) -> None:
         if run is None:
             return
-        self._tell_received(run, attempt_of(ctx["job_try"]))
+        self._report_received(run, attempt_of(ctx["job_try"]))
         agent = self._agent
         agent.append(records.started(*run.head(run.begin(), agent.run)))
 
@@ -186,7 +186,7 @@ class Capture:
             run.is_stopping = id(run.worker) in self.state.stopping
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
             error.__traceback__ = error.__traceback__.tb_next  # without our own frame
-        run.told = error_of(_cause(error) if run.worker.retry_jobs else error)
+        run.error_fields = error_of(_cause(error) if run.worker.retry_jobs else error)
 
     @guard("serialize_result")
     def on_result(self, run: Run, data: Any) -> None:
@@ -196,7 +196,7 @@ class Capture:
         run.has_verdict = True
         if not data["s"]:
             run.failure = data["r"]
-        self._tell_received(run, attempt_of(data["t"]))
+        self._report_received(run, attempt_of(data["t"]))
 
     # -- how it ended --------------------------------------------------------------------------------------------------
     @guard("finish_job")
@@ -208,13 +208,13 @@ class Capture:
         if run.is_asked_to_stop:
             run.worker.aborting_tasks.discard(run.job_id)  # a task that caught it and ended otherwise would leave it behind
         if not finish:
-            self._tell_retried(run)
+            self._report_retried(run)
         elif run.did_return and run.failure is None:
-            self._tell_succeeded(run)
+            self._report_succeeded(run)
         elif run.is_aborted or (run.started_at is None and isinstance(run.failure, asyncio.CancelledError | None)):
-            self._tell_cancelled(run, reason="stopped")
+            self._report_cancelled(run, reason="stopped")
         else:
-            self._tell_failed(run)
+            self._report_failed(run)
 
     @guard("finish_failed_job")
     def on_failed(self, run: Run | None) -> None:
@@ -229,11 +229,11 @@ class Capture:
         elif not run.has_message:
             agent.append(records.expired(*head, error="its message was gone from Redis when a worker came to it"))
         elif isinstance(run.failure, asyncio.CancelledError):
-            self._tell_cancelled(run, reason="revoked")
+            self._report_cancelled(run, reason="revoked")
         elif run.name not in run.worker.functions:
             agent.append(records.rejected(*head, reason="unknown_task", error=error))
         else:
-            self._tell_tries_used_up(run, error)
+            self._report_tries_used_up(run, error)
 
     @guard("run_job")
     def on_broken(self, run: Run | None, error: BaseException) -> None:
@@ -248,13 +248,13 @@ class Capture:
         run.has_ended = True
         reason = "shutdown" if isinstance(error, asyncio.CancelledError) else "interrupted"
         at = now()
-        self._tell_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))
+        self._report_again(run, at, at + int(run.worker.in_progress_timeout_s * 1_000_000), reason, error_of(error))
 
     def on_left(self, run: Run | None) -> None:
         if run is not None and self.state.running.get((id(run.worker), run.job_id)) is run:
             del self.state.running[id(run.worker), run.job_id]
 
-    def _tell_succeeded(self, run: Run) -> None:
+    def _report_succeeded(self, run: Run) -> None:
         agent = self._agent
         meta = records.NO_META if run.is_kept else '{"reason":"unserializable_result"}'
         agent.append(
@@ -264,13 +264,13 @@ class Capture:
             )
         )  # fmt: skip
 
-    def _tell_cancelled(self, run: Run, reason: str) -> None:
+    def _report_cancelled(self, run: Run, reason: str) -> None:
         agent = self._agent
         agent.append(records.cancelled(*run.head(now(), agent.run), started_at=run.started_at, runtime=run.runtime, reason=reason))
 
-    def _tell_failed(self, run: Run) -> None:
+    def _report_failed(self, run: Run) -> None:
         agent, failure = self._agent, run.failure
-        error_type, error, traceback = run.told
+        error_type, error, traceback = run.error_fields
         reason = ""
         if isinstance(run.error, asyncio.CancelledError):
             is_late = run.limit_s is not None and run.runtime is not None and run.runtime >= run.limit_s * 990_000
@@ -288,7 +288,7 @@ class Capture:
             )
         )  # fmt: skip
 
-    def _tell_tries_used_up(self, run: Run, error: str) -> None:
+    def _report_tries_used_up(self, run: Run, error: str) -> None:
         agent = self._agent
         agent.append(
             records.failed(
@@ -297,16 +297,16 @@ class Capture:
             )
         )  # fmt: skip
 
-    def _tell_retried(self, run: Run) -> None:
+    def _report_retried(self, run: Run) -> None:
         at, error = now(), run.error
         defer_ms = (error.defer_score or 0) if isinstance(error, Retry) else 0
         reason = "shutdown" if run.is_stopping or (run.started_at is None and id(run.worker) in self.state.stopping) else ""
-        self._tell_again(run, at, at + defer_ms * 1000 if defer_ms else None, reason, run.told)
+        self._report_again(run, at, at + defer_ms * 1000 if defer_ms else None, reason, run.error_fields)
 
-    def _tell_again(self, run: Run, at: int, eta: int | None, reason: str, told: tuple[str, str, str]) -> None:
+    def _report_again(self, run: Run, at: int, eta: int | None, reason: str, error_fields: tuple[str, str, str]) -> None:
         """This try is over, and the job stands in its queue for the next."""
         agent = self._agent
-        error_type, error, traceback = told
+        error_type, error, traceback = error_fields
         agent.append(
             records.retried(
                 *run.head(at, agent.run), started_at=run.started_at, runtime=run.runtime, eta=eta, reason=reason,

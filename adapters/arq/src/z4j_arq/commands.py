@@ -53,8 +53,10 @@ def _serialized(broker: Broker, name: str, args: list[Any], kwargs: dict[str, An
     return body
 
 
-def _enqueue(broker: Broker, queue: str, name: str, new_id: str, body: bytes, eta_at: int | None = None, *, of: str = "") -> dict[str, Any]:
-    """As `ArqRedis.enqueue_job` does it (arq, connections.py), and tells it. `eta_at` in microseconds UTC, `of` is the task it
+def _enqueue(
+    broker: Broker, queue: str, name: str, new_id: str, body: bytes, eta_at: int | None = None, *, retried_id: str = ""
+) -> dict[str, Any]:
+    """As `ArqRedis.enqueue_job` does it (arq, connections.py), and tells it. `eta_at` in microseconds UTC, `retried_id` is the task it
     repeats."""
     at = now()
     keys = [prefix + new_id for prefix in (job_key_prefix, in_progress_key_prefix, result_key_prefix)]
@@ -68,7 +70,7 @@ def _enqueue(broker: Broker, queue: str, name: str, new_id: str, body: bytes, et
         pipe.execute()
     agent = z4j_agent.current()
     if agent is not None:
-        meta = records.meta({"retry_of": of}) if of else records.NO_META
+        meta = records.meta({"retry_of": retried_id}) if retried_id else records.NO_META
         agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, eta=eta_at, meta=meta))
     return {"task_id": new_id, "queue": queue}
 
@@ -87,12 +89,12 @@ class TaskCommands(ArqPart):
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
         """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
         queue, broker = broker_of(self.state, original.queue, original.broker)
-        return _enqueue(broker, queue, original.name, new_id, _message(broker, original), of=original.task_id)
+        return _enqueue(broker, queue, original.name, new_id, _message(broker, original), retried_id=original.task_id)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
         """The same, to run at its time. arq has no priorities."""
         queue, broker = broker_of(self.state, original.queue, original.broker)
-        return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, of=original.task_id)
+        return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, retried_id=original.task_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
         """The kept job's arguments as JSON holds them. Raises Refused."""
@@ -109,7 +111,7 @@ class TaskCommands(ArqPart):
         """Like `retry_task`, with other arguments."""
         queue, broker = broker_of(self.state, original.queue, original.broker)
         body = _serialized(broker, original.name, args, kwargs)
-        return _enqueue(broker, queue, original.name, new_id, body, of=original.task_id)
+        return _enqueue(broker, queue, original.name, new_id, body, retried_id=original.task_id)
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
         """Cancels the job's asyncio task in the worker's own loop, and lets arq know that it is meant: else it would run it again.

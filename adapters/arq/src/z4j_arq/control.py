@@ -73,10 +73,10 @@ class WorkerCommands(ArqPart):
         """The workers of this process that take from the queue. Raises Unsupported, Refused."""
         if not self.state.workers:
             raise Unsupported("this process is no arq worker")
-        found = [worker for worker in self.state.workers if worker.queue_name == queue]
+        workers = [worker for worker in self.state.workers if worker.queue_name == queue]
         if self.only:
-            found = [worker for worker in found if self.state.known.identity_of_worker(worker) == self.only]
-        if not found:
+            workers = [worker for worker in workers if self.state.known.identity_of_worker(worker) == self.only]
+        if not workers:
             where = f" in {self.only[:120]}" if self.only else ""
             raise Refused(f"this worker does not take from {queue[:80]}{where}", check="queue.unknown")
-        return found
+        return workers

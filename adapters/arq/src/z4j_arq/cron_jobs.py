@@ -72,7 +72,7 @@ class Table:
     looked_at: float = 0.0
     has_begun: bool = False
     """Whether arq has gone through the list; before that, `run_at_startup` is still to come."""
-    waiting: dict[Said, asyncio.TimerHandle] = field(default_factory=dict)
+    waiting: dict[FireReport, asyncio.TimerHandle] = field(default_factory=dict)
     """Fires that were sent ahead of their time."""
 
 
@@ -93,7 +93,7 @@ class Fire:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class FireReport:
     """What came of a fire."""
 
     fire: Fire
@@ -102,10 +102,10 @@ class Said:
 
 
 @guard("a fire")
-def _say(said: Said) -> None:
-    fire, at = said.fire, now()
+def _report(report: FireReport) -> None:
+    fire, at = report.fire, now()
     fire.table.last[fire.key] = at
-    report_fire(SCHEDULER, fire.key, fire.due_at if fire.due_at - at <= AHEAD else at, said.task_id, said.error)
+    report_fire(SCHEDULER, fire.key, fire.due_at if fire.due_at - at <= AHEAD else at, report.task_id, report.error)
 
 
 beat: ContextVar[Beat | None] = ContextVar("z4j_arq_beat", default=None)
@@ -114,15 +114,15 @@ beat: ContextVar[Beat | None] = ContextVar("z4j_arq_beat", default=None)
 
 def keyed(jobs: list[Any]) -> dict[str, Any]:
     """By name, without the `cron:` that arq puts before the function's (arq, cron.py:cron); a second of the same name is numbered."""
-    found: dict[str, Any] = {}
+    keys: dict[str, Any] = {}
     for job in jobs:
         name = key = job.name.removeprefix(PREFIX) or job.name
         number = 1
-        while key in found:
+        while key in keys:
             number += 1
             key = f"{name} ({number})"
-        found[key] = job
-    return found
+        keys[key] = job
+    return keys
 
 
 class CronTables:
@@ -155,11 +155,11 @@ class CronTables:
         if not table.has_begun or clock - table.looked_at >= LOOK_S:
             table.looked_at = clock
             self._look(worker, table)
-        found = Beat(table, table.plan, {})
+        beat_found = Beat(table, table.plan, {})
         for job in worker.cron_jobs:
             if id(job) in table.keys:
-                found.due.setdefault(job.name, []).append((table.keys[id(job)], micro(job.next_run or at)))
-        return found
+                beat_found.due.setdefault(job.name, []).append((table.keys[id(job)], micro(job.next_run or at)))
+        return beat_found
 
     def _look(self, worker: Any, table: Table) -> None:
         if not self._applying.acquire(timeout=0 if table.has_begun else LOOK_S):
@@ -175,38 +175,38 @@ class CronTables:
     @guard("a cron job")
     def on_enqueue(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Fire, tuple[Any, ...], dict[str, Any]] | None:
         """Whether it is arq's cron that enqueues; then what fires, and what `enqueue_job` is to be called with."""
-        held = beat.get()
-        if held is None or not args:
+        current_beat = beat.get()
+        if current_beat is None or not args:
             return None
-        key, due_at = _which(held, str(args[0]), options)
-        planned = held.plan.get(key) or held.table.plan.get(key)
-        fire = Fire(held.table, key, due_at)
+        key, due_at = _which(current_beat, str(args[0]), options)
+        planned = current_beat.plan.get(key) or current_beat.table.plan.get(key)
+        fire = Fire(current_beat.table, key, due_at)
         return (fire, args, options) if planned is None else (fire, (planned.function, *planned.args), {**options, **planned.kwargs})
 
     @guard("a fire")
-    def tell(self, fire: Fire, job: Any, enqueued_ms: int, error: BaseException | None) -> None:
+    def report_sent(self, fire: Fire, job: Any, enqueued_ms: int, error: BaseException | None) -> None:
         """By the one worker whose job it became, when it is due: arq sends it up to a second before, to wait until then."""
         if error is not None:
-            said = Said(fire, "", error)
+            report = FireReport(fire, "", error)
         elif job is not None:
-            said = Said(fire, task_id_of(job.job_id, enqueued_ms))
+            report = FireReport(fire, task_id_of(job.job_id, enqueued_ms))
         else:
             return  # another worker's: its id is taken
         early = fire.due_at - now()
         if early <= 0 or error is not None or early > AHEAD:
-            _say(said)
+            _report(report)
             return
         waiting = fire.table.waiting
-        waiting[said] = asyncio.get_running_loop().call_later(early / 1_000_000, lambda: waiting.pop(said, None) and _say(said))
+        waiting[report] = asyncio.get_running_loop().call_later(early / 1_000_000, lambda: waiting.pop(report, None) and _report(report))
 
     @guard("the last fires of a worker")
     def on_end(self, worker: Any) -> None:
         """What it has sent ahead is told now: nobody will do so later."""
         waiting = self.table_of(worker).waiting
         while waiting:
-            said, timer = waiting.popitem()
+            report, timer = waiting.popitem()
             timer.cancel()
-            _say(said)
+            _report(report)
 
     # -- overrides -----------------------------------------------------------------------------------------------------
     def apply(self, worker: Any, overrides: list[Override]) -> dict[str, str]:
@@ -216,35 +216,35 @@ class CronTables:
 
     @staticmethod
     def _apply(worker: Any, table: Table, overrides: list[Override]) -> dict[str, str]:
-        found = resolve(overrides, table.coded, lambda override, spec: _planned(worker, table, override, spec))
-        put(worker, table, found)
+        resolved = resolve(overrides, table.coded, lambda override, spec: _planned(worker, table, override, spec))
+        put(worker, table, resolved)
         table.overrides = overrides
-        return found.failed
+        return resolved.failed
 
 
-def _which(held: Beat, name: str, options: dict[str, Any]) -> tuple[str, int]:
+def _which(current_beat: Beat, name: str, options: dict[str, Any]) -> tuple[str, int]:
     """The key of what arq enqueues under this name, and when it is due. Its id ends in that time, unless the application says otherwise
     (`unique`, `job_id`); then the first of that name is taken, and arq goes through them in the same order."""
-    found = held.due.get(name, [])
-    for number, (_, due_at) in enumerate(found):
+    due_entries = current_beat.due.get(name, [])
+    for number, (_, due_at) in enumerate(due_entries):
         if options.get("_job_id") == f"{name}:{due_at // 1000}":
-            return found.pop(number)
-    if found:
-        return found.pop(0)
+            return due_entries.pop(number)
+    if due_entries:
+        return due_entries.pop(0)
     until = options.get("_defer_until")  # put into the list after this pass had begun
     return name.removeprefix(PREFIX), micro(until) if isinstance(until, datetime) else now()
 
 
-def put(worker: Any, table: Table, found: Resolved[OverriddenEntry]) -> None:
+def put(worker: Any, table: Table, resolved: Resolved[OverriddenEntry]) -> None:
     """The worker's list, replaced whole: arq goes through it in one step of its loop, and may be doing so now."""
-    is_held, plan = {id(job) for job in worker.cron_jobs}, found.changed
-    fresh = [job for key, job in table.coded.items() if key not in found.deleted and key not in found.off and key not in plan]
+    is_held, plan = {id(job) for job in worker.cron_jobs}, resolved.changed
+    fresh = [job for key, job in table.coded.items() if key not in resolved.deleted and key not in resolved.off and key not in plan]
     fresh += [planned.job for planned in plan.values() if planned.is_enabled]
     for job in fresh:
         if table.has_begun and id(job) not in is_held:  # else arq would make up for all it has not fired meanwhile
             job.calculate_next(datetime.now(tz=worker.timezone))
     table.keys = {id(job): key for key, job in table.coded.items()} | {id(planned.job): key for key, planned in plan.items()}
-    table.plan, table.deleted, table.off = plan, found.deleted, found.off
+    table.plan, table.deleted, table.off = plan, resolved.deleted, resolved.off
     if [id(job) for job in fresh] != [id(job) for job in worker.cron_jobs]:
         worker.cron_jobs = fresh
 

@@ -15,11 +15,11 @@ class Discovery(ArqPart):
 
     def list_tasks(self) -> list[TaskInfo]:
         """The functions of this process's workers, or those a producer was told of, with the signature arq calls them by."""
-        found: dict[str, TaskInfo] = {}
+        tasks: dict[str, TaskInfo] = {}
         for name, (coroutine, queue) in self.state.functions().items():
             # arq itself passes the first argument (arq/worker.py: `self.functions[…].coroutine(ctx, *args)`)
-            found[name] = TaskInfo(name, *signature_of(coroutine, passed=1), queue)
-        return [found[name] for name in sorted(found)]
+            tasks[name] = TaskInfo(name, *signature_of(coroutine, passed=1), queue)
+        return [tasks[name] for name in sorted(tasks)]
 
     def worker(self) -> WorkerInfo | None:
         """This process as a worker; None in a producer. One process may hold several Workers, for several queues."""
@@ -32,7 +32,7 @@ class Discovery(ArqPart):
             concurrency=sum(worker.max_jobs for worker in workers),
             queues=tuple(dict.fromkeys(str(worker.queue_name) for worker in workers)),
             pids=(os.getpid(),),
-            notes=tuple(f"{found.what} {found.remedy}".strip() for found in self.findings() if found.level != "ok"),
+            notes=tuple(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
         )
 
     def list_running(self) -> list[RunningTask]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from z4j_agent.contract.adapter import Finding
-from z4j_arq.queues import ArqPart, places
+from z4j_arq.queues import ArqPart, brokers_by_queue
 
 LONG_CLAIM_S = 900.0
 SHORT_WAIT_MS = 3_600_000
@@ -58,9 +58,9 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
 
 def _is_open(broker: Any) -> bool:
     """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
-    kept = broker.settings
-    is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
-    return broker.deserializer is None and not is_local and not kept.get("password") and not kept.get("credential_provider")
+    options = broker.settings
+    is_local = "path" in options or str(options.get("host") or "") in _LOCAL
+    return broker.deserializer is None and not is_local and not options.get("password") and not options.get("credential_provider")
 
 
 def _some(names: list[str]) -> str:
@@ -73,13 +73,13 @@ class Doctor(ArqPart):
 
     def findings(self) -> list[Finding]:
         """What is amiss with the workers of this process and with the Redis it uses."""
-        found = [finding for worker in list(self.state.workers) for finding in _of_worker(worker)]
-        if any(_is_open(broker) for broker in places(self.state).values()):
-            found.append(
+        findings = [finding for worker in list(self.state.workers) for finding in _of_worker(worker)]
+        if any(_is_open(broker) for broker in brokers_by_queue(self.state).values()):
+            findings.append(
                 Finding(
                     "warning",
                     "Jobs are pickles, and this Redis has no password. Anyone who can reach it can run code in the workers.",
                     "Set a Redis password, or use a serializer other than pickle (job_serializer, job_deserializer).",
                 )
             )
-        return found
+        return findings

@@ -14,8 +14,19 @@ from z4j_agent.capture import hooks
 from z4j_agent.capture.hooks import now
 
 __all__ = [
-    "ENGINE", "MARK", "attempt_of", "calling_code", "due", "functions_in", "job_id_of", "life_of", "ms_of", "now",
-    "parameter_names", "setting", "task_id_of",
+    "ENGINE",
+    "MARK",
+    "attempt_of",
+    "calling_code",
+    "due",
+    "execution_ms_of",
+    "functions_in",
+    "job_id_of",
+    "ms_of",
+    "now",
+    "parameter_names",
+    "setting",
+    "task_id_of",
 ]  # fmt: skip
 
 ENGINE = "arq"
@@ -26,7 +37,7 @@ _SKIPPED = frozenset({"arq", "z4j_arq", "click"})
 _COMMANDS = ("/arq", "/arq/__main__.py")
 _ONCE_ONLY = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|.*:\d{13}", re.I | re.S)
 """Ids no second job will have: a uuid (arq's own default), and a cron run's, which ends in the millisecond it was due."""
-_LIFE = re.compile(r"(.*)@(\d{13})", re.S)
+_EXECUTION = re.compile(r"(.*)@(\d{13})", re.S)
 
 
 def task_id_of(job_id: str, enqueued_ms: int) -> str:
@@ -40,14 +51,14 @@ def task_id_of(job_id: str, enqueued_ms: int) -> str:
 
 def job_id_of(task_id: str) -> str:
     """The id arq knows."""
-    found = None if _ONCE_ONLY.fullmatch(task_id) else _LIFE.fullmatch(task_id)
-    return found[1] if found else task_id
+    match = None if _ONCE_ONLY.fullmatch(task_id) else _EXECUTION.fullmatch(task_id)
+    return match[1] if match else task_id
 
 
-def life_of(task_id: str) -> int:
+def execution_ms_of(task_id: str) -> int:
     """When the job of this task was enqueued, in milliseconds UTC; 0 where its id does not say so."""
-    found = None if _ONCE_ONLY.fullmatch(task_id) else _LIFE.fullmatch(task_id)
-    return int(found[2]) if found else 0
+    match = None if _ONCE_ONLY.fullmatch(task_id) else _EXECUTION.fullmatch(task_id)
+    return int(match[2]) if match else 0
 
 
 def attempt_of(job_try: Any) -> int:
@@ -78,13 +89,13 @@ def functions_in(settings: Any) -> dict[str, Callable[..., Any]]:
     is the worker's business.
     """
     entries: Iterable[Any] = setting(settings, "functions") or ()
-    found: dict[str, Callable[..., Any]] = {}
+    functions: dict[str, Callable[..., Any]] = {}
     for entry in entries:
         if isinstance(entry, Function):
-            found[entry.name] = entry.coroutine
+            functions[entry.name] = entry.coroutine
         elif callable(entry):
-            found[getattr(entry, "__qualname__", "")] = entry
-    return found
+            functions[getattr(entry, "__qualname__", "")] = entry
+    return functions
 
 
 def parameter_names(coroutine: Callable[..., Any]) -> tuple[str, ...]:

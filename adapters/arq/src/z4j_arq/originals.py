@@ -43,7 +43,7 @@ class Job:
     """The identity of the Redis it lies in."""
 
 
-def tell(agent: Agent, job: Job, rank: int) -> None:
+def report_arguments(agent: Agent, job: Job, rank: int) -> None:
     """Appends the record of a job's arguments.
 
     They are read at once, because the task may change them as soon as it runs. Only what is large goes on in the agent's thread, which

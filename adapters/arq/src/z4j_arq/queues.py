@@ -14,7 +14,7 @@ import z4j_agent
 from z4j_agent.capture.guard import faults
 from z4j_agent.contract.adapter import QueueInfo, Refused, SeveralBrokers
 from z4j_agent.runtime.native_threads import ticks
-from z4j_arq.brokers.broker import Broker, Section
+from z4j_arq.brokers.broker import Broker, QueueKey
 from z4j_arq.messages import ENGINE, now
 from z4j_arq.state import ArqState
 
@@ -24,12 +24,12 @@ OLDEST_LOOKED_AT = 200
 """Jobs at the front of a queue that are looked at: a job that runs stays in its queue (arq, worker.py:start_jobs), among the oldest."""
 
 
-def places(state: ArqState, only: str = "") -> dict[Section, Broker]:
+def brokers_by_queue(state: ArqState, only: str = "") -> dict[QueueKey, Broker]:
     """The queues of this process's workers first, then those it has enqueued to; of one Redis or of all."""
     known = state.known
     own = {(known.identity_of(each.pool), str(each.queue_name)): known.broker_of(each.pool, each) for each in _with_pool(state)}
-    found = own | {place: broker for place, broker in known.met() if place not in own}
-    return {place: broker for place, broker in found.items() if only in ("", place[0])}
+    sections = own | {key: broker for key, broker in known.met() if key not in own}
+    return {key: broker for key, broker in sections.items() if only in ("", key[0])}
 
 
 def _with_pool(state: ArqState) -> list[Any]:
@@ -38,55 +38,55 @@ def _with_pool(state: ArqState) -> list[Any]:
 
 def servers(state: ArqState, only: str = "") -> dict[str, Broker]:
     """By identity."""
-    found: dict[str, Broker] = {}
-    for (identity, _), broker in places(state, only).items():
-        found.setdefault(identity, broker)
-    return found
+    brokers: dict[str, Broker] = {}
+    for (identity, _), broker in brokers_by_queue(state, only).items():
+        brokers.setdefault(identity, broker)
+    return brokers
 
 
 ARQS_OWN = ("arq:abort", "arq:health-check", "arq:in-progress:", "arq:job:", "arq:result:", "arq:retry:")
 """Where the names of arq's other keys begin (arq, constants.py)."""
 
 
-def knows(state: ArqState, queue: str, only: str = "") -> bool:
+def has_queue(state: ArqState, queue: str, only: str = "") -> bool:
     """Whether this process works for that queue or has enqueued to it."""
-    return not queue.startswith(ARQS_OWN) and any(place[1] == queue for place in places(state, only))
+    return not queue.startswith(ARQS_OWN) and any(key[1] == queue for key in brokers_by_queue(state, only))
 
 
 def broker_of(state: ArqState, queue: str, only: str = "") -> tuple[str, Broker]:
     """A queue and where it is; "" is the first this process knows. Raises Refused where it has no Redis yet, no such queue, or one in
     several."""
-    known = places(state, only)
+    known = brokers_by_queue(state, only)
     if not known:
         raise Refused("this process has not reached arq's Redis yet")
     queue = queue or next(iter(known))[1]
-    found = [broker for place, broker in known.items() if place[1] == queue]
-    if len(found) > 1:
+    brokers = [broker for key, broker in known.items() if key[1] == queue]
+    if len(brokers) > 1:
         raise Refused(
             f"this process uses several Redis databases with a queue {queue[:80]}, and the command names none; nothing was changed",
             check="broker.unknown",
         )
-    if found and not queue.startswith(ARQS_OWN):
-        return queue, found[0]
-    if len({place[0] for place in known}) == 1 and not queue.startswith(ARQS_OWN):
+    if brokers and not queue.startswith(ARQS_OWN):
+        return queue, brokers[0]
+    if len({key[0] for key in known}) == 1 and not queue.startswith(ARQS_OWN):
         return queue, next(iter(known.values()))  # one that another process uses, in the only Redis there is
     raise Refused(f"this process does not use the queue {queue[:80]}; nothing was changed", check="queue.unknown")
 
 
-def find(state: ArqState, job_id: str, only: str = "") -> tuple[Section, Broker] | None:
+def find(state: ArqState, job_id: str, only: str = "") -> tuple[QueueKey, Broker] | None:
     """Where a job stands, waiting or running. Where no known queue has it, every sorted set is asked, for a while. Raises Refused
     where several Redis databases have it: which of them is meant is not known."""
-    known = places(state, only)
-    found: dict[str, tuple[Section, Broker]] = {}
+    known = brokers_by_queue(state, only)
+    locations: dict[str, tuple[QueueKey, Broker]] = {}
     for (identity, queue), broker in known.items():
         with broker.connect() as client:
-            if identity not in found and client.zscore(queue, job_id) is not None:
-                found[identity] = ((identity, queue), broker)
-    if len(found) > 1:
+            if identity not in locations and client.zscore(queue, job_id) is not None:
+                locations[identity] = ((identity, queue), broker)
+    if len(locations) > 1:
         raise Refused("several Redis databases of this process have a job of this id; nothing was changed", check="broker.unknown")
-    if found:
-        return next(iter(found.values()))
-    names = {place[1] for place in known}
+    if locations:
+        return next(iter(locations.values()))
+    names = {key[1] for key in known}
     for identity, broker in servers(state, only).items():
         ends = ticks() + SEARCH_S
         with broker.connect() as client:
@@ -123,22 +123,22 @@ class ArqPart(SeveralBrokers):
     def brokers(self) -> Mapping[str, str]:
         """The Redis of each worker, also before it has connected, then of those this process has enqueued to."""
         agent = z4j_agent.current()
-        told = agent.fingerprints if agent is not None else {}
+        fingerprints = agent.fingerprints if agent is not None else {}
         own = (self.state.known.identity_of_worker(worker) for worker in list(self.state.workers))
-        return {identity: told.get(identity, "") for identity in (*own, *servers(self.state))}
+        return {identity: fingerprints.get(identity, "") for identity in (*own, *servers(self.state))}
 
     def list_queues(self) -> list[QueueInfo]:
         """Every queue this process works for or has enqueued to. What is deferred or runs does not wait. One Redis that cannot be reached
         does not hide the others' queues."""
-        found, known = [], places(self.state)
+        queues, known = [], brokers_by_queue(self.state)
         for (identity, queue), broker in sorted(known.items(), key=lambda item: item[0]):
             try:
                 with broker.connect() as client:
-                    found.append(replace(_measure(client, queue), broker=identity))
+                    queues.append(replace(_measure(client, queue), broker=identity))
                     self.state.known.keep_fingerprint(identity, client)
             except redis.RedisError as error:
-                if len({place[0] for place in known}) == 1:
+                if len({key[0] for key in known}) == 1:
                     raise
                 faults.report(f"what waits in {queue[:80]}", error)
-                found.append(QueueInfo(queue, None, broker=identity))
-        return found
+                queues.append(QueueInfo(queue, None, broker=identity))
+        return queues

@@ -9,7 +9,7 @@ from typing import Any
 from arq.constants import in_progress_key_prefix, job_key_prefix, result_key_prefix
 from arq.jobs import deserialize_job_raw, deserialize_result
 
-from z4j_arq.messages import job_id_of, life_of
+from z4j_arq.messages import execution_ms_of, job_id_of
 from z4j_arq.queues import ArqPart, find, servers
 
 
@@ -28,19 +28,19 @@ class Reconcile(ArqPart):
         `not_found` is what arq says of a task that ended without a kept result, was taken out of its queue, or expired. `in_progress` may
         outlive its worker by the longest time limit and ten seconds; the job is in its queue then and runs again.
         """
-        job_id, life = job_id_of(task_id), life_of(task_id)
-        found = find(self.state, job_id, self.only)
-        told = []
-        for broker in [found[1]] if found else servers(self.state, self.only).values():
+        job_id, execution_ms = job_id_of(task_id), execution_ms_of(task_id)
+        location = find(self.state, job_id, self.only)
+        answers = []
+        for broker in [location[1]] if location else servers(self.state, self.only).values():
             with broker.connect() as client:
                 result, is_claimed, job = client.mget(result_key_prefix + job_id, in_progress_key_prefix + job_id, job_key_prefix + job_id)
             if result is not None:
                 ended = deserialize_result(result, deserializer=broker.deserializer)
-                if life in (0, round(ended.enqueue_time.timestamp() * 1000)):
-                    told.append({"state": _state(ended), "engine_state": "complete"})
-            elif found and job is not None and life in (0, deserialize_job_raw(job, deserializer=broker.deserializer)[4]):
+                if execution_ms in (0, round(ended.enqueue_time.timestamp() * 1000)):
+                    answers.append({"state": _state(ended), "engine_state": "complete"})
+            elif location and job is not None and execution_ms in (0, deserialize_job_raw(job, deserializer=broker.deserializer)[4]):
                 word = ("running", "in_progress") if is_claimed else ("queued", "queued")
-                told.append({"state": word[0], "engine_state": word[1], "queue": found[0][1]})
-        if len(told) > 1:  # a job of this id in each of several Redis databases
+                answers.append({"state": word[0], "engine_state": word[1], "queue": location[0][1]})
+        if len(answers) > 1:  # a job of this id in each of several Redis databases
             return {"state": "unknown", "engine_state": "in several brokers"}
-        return told[0] if told else {"state": "unknown", "engine_state": "not_found"}
+        return answers[0] if answers else {"state": "unknown", "engine_state": "not_found"}

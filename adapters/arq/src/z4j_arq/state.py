@@ -48,7 +48,7 @@ class ArqState:
     def functions(self) -> dict[str, tuple[Callable[..., Any], str]]:
         """Name → (function, queue): what the workers run, or else what a producer was told of."""
         self.coroutine_of("")
-        found = {name: (coroutine, "") for name, coroutine in list(self._functions.items())}
+        functions = {name: (coroutine, "") for name, coroutine in list(self._functions.items())}
         for worker in list(self.workers):
-            found |= {name: (function.coroutine, str(worker.queue_name)) for name, function in list(worker.functions.items())}
-        return found
+            functions |= {name: (function.coroutine, str(worker.queue_name)) for name, function in list(worker.functions.items())}
+        return functions

@@ -26,8 +26,8 @@ from z4j_agent.wire import records
 from z4j_arq import originals
 from z4j_arq.brokers.broker import Broker
 from z4j_arq.commands import score_of
-from z4j_arq.messages import ENGINE, attempt_of, job_id_of, life_of, now, parameter_names, task_id_of
-from z4j_arq.queues import ArqPart, broker_of, find, knows, places
+from z4j_arq.messages import ENGINE, attempt_of, execution_ms_of, job_id_of, now, parameter_names, task_id_of
+from z4j_arq.queues import ArqPart, broker_of, brokers_by_queue, find, has_queue
 from z4j_arq.state import ArqState
 
 PAGE = 200
@@ -80,9 +80,9 @@ def _take(
         if score is None:
             raise Refused("it does not wait there (any more)")
         waiting = _read(broker, job_id, score, pipe.get(job), pipe.get(tries))
-        if task_id and life_of(task_id) not in (0, waiting.enqueued_ms):
+        if task_id and execution_ms_of(task_id) not in (0, waiting.enqueued_ms):
             raise Refused("another job waits under the same id")
-        if not (knows(state, queue) or waiting.name in state.functions() or waiting.name in state.enqueued):
+        if not (has_queue(state, queue) or waiting.name in state.functions() or waiting.name in state.enqueued):
             raise Refused(f"it waits in {queue[:80]}, where this application enqueues nothing that is known here", check="queue.unknown")
         pipe.multi()
         pipe.psetex(claim, CLAIM_MS, b"1")  # whoever is about to claim it finds his WATCH broken
@@ -103,20 +103,20 @@ def _remove(queue: str) -> Callable[[Any, Waiting], None]:
     return remove
 
 
-def _found(state: ArqState, task_id: str, only: str) -> tuple[str, Broker, str]:
+def _located(state: ArqState, task_id: str, only: str) -> tuple[str, Broker, str]:
     """(queue, where it is, the job's id). Raises Refused."""
     job_id = job_id_of(task_id)
-    found = find(state, job_id, only)
-    if found is None:
+    location = find(state, job_id, only)
+    if location is None:
         raise Refused("it does not wait in any queue of the Redis that this process uses (any more)")
-    (_, queue), broker = found
+    (_, queue), broker = location
     return queue, broker, job_id
 
 
-def _place(client: Any, broker: Broker, queue: str, place: str, most: int) -> Iterator[Waiting]:
+def _entries_of_section(client: Any, broker: Broker, queue: str, section: str, most: int) -> Iterator[Waiting]:
     """The jobs of a place in the order they would run, without those that run."""
     ms = now() // 1000
-    low, high = ("-inf", str(ms)) if place == "waiting" else (f"({ms}", "+inf")
+    low, high = ("-inf", str(ms)) if section == "waiting" else (f"({ms}", "+inf")
     seen = client.zrangebyscore(queue, low, high, start=0, num=most, withscores=True)
     for start in range(0, len(seen), PAGE):
         page = [(job_id.decode(), score) for job_id, score in seen[start : start + PAGE]]
@@ -128,8 +128,8 @@ def _place(client: Any, broker: Broker, queue: str, place: str, most: int) -> It
                 yield _read(broker, job_id, score, body, tries)
 
 
-def _check(place: str) -> None:
-    if place not in ("waiting", "delayed"):
+def _check(section: str) -> None:
+    if section not in ("waiting", "delayed"):
         raise Refused("arq keeps no failed jobs in a queue")
 
 
@@ -159,7 +159,7 @@ class WaitingTasks(ArqPart):
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
         """Takes a waiting job out of its queue. arq has no word for that, so the cancellation is told here. Raises Refused."""
-        queue, broker, job_id = _found(self.state, task_id, self.only)
+        queue, broker, job_id = _located(self.state, task_id, self.only)
         with broker.connect() as client:
             taken = _take(self.state, client, broker, queue, job_id, _remove(queue), task_id=task_id)
         agent = z4j_agent.current()
@@ -169,10 +169,10 @@ class WaitingTasks(ArqPart):
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
         """Behind what waits in another queue of the same Redis; what is delayed keeps its time. Raises Refused."""
-        source, broker, job_id = _found(self.state, task_id, self.only)
+        source, broker, job_id = _located(self.state, task_id, self.only)
         if source == queue:
             raise Refused("it is in that queue already")
-        there = [known for place, known in places(self.state).items() if place[1] == queue]
+        there = [known for key, known in brokers_by_queue(self.state).items() if key[1] == queue]
         if there and all(known.server != broker.server for known in there):
             raise Refused(f"{source} is in another Redis")
         at = now()
@@ -194,7 +194,7 @@ class WaitingTasks(ArqPart):
         """To the front: a score below every other. There is no other order in a queue of arq's. Raises Refused."""
         if level != "next":
             raise Refused("arq knows one order only, the time a job is due: it can be put in front, and nowhere else")
-        queue, broker, job_id = _found(self.state, task_id, self.only)
+        queue, broker, job_id = _located(self.state, task_id, self.only)
         with broker.connect() as client:
             first = client.zrange(queue, 0, 0, withscores=True)
             score = first[0][1] - 1 if first else 1
@@ -204,7 +204,7 @@ class WaitingTasks(ArqPart):
 
     def release_task(self, task_id: str) -> dict[str, Any]:
         """A deferred job, or one that waits for its next try, is due now. Raises Refused."""
-        queue, broker, job_id = _found(self.state, task_id, self.only)
+        queue, broker, job_id = _located(self.state, task_id, self.only)
         at = now()
 
         def hasten(pipe: Any, waiting: Waiting) -> None:
@@ -219,16 +219,18 @@ class WaitingTasks(ArqPart):
             agent.append(records.enqueued(ENGINE, task_id, released.attempt, at, agent.run, released.name, queue))
         return {"queue": queue}
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """Changes nothing. Raises Refused."""
-        _check(place)
+        _check(section)
         queue, broker = broker_of(self.state, queue, self.only)
         with broker.connect() as client:  # those that run are in the set too, mostly in front
-            return [_shown(self.state, waiting) for waiting in islice(_place(client, broker, queue, place, limit + PAGE), limit)]
+            return [
+                _shown(self.state, waiting) for waiting in islice(_entries_of_section(client, broker, queue, section, limit + PAGE), limit)
+            ]
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Takes out what is there now. Raises Refused."""
-        _check(place)
+        _check(section)
         agent = z4j_agent.current()
         assert agent is not None  # the command came through it
         queue, broker = broker_of(self.state, queue, self.only)
@@ -241,7 +243,9 @@ class WaitingTasks(ArqPart):
                     return False  # a worker was first: it runs
                 return True
 
-            def entry(of: Waiting) -> Entry:
-                return Entry(of.task_id, of.attempt, of.name, partial(take, of), partial(_payload, self.state, queue, of))
+            def entry(waiting: Waiting) -> Entry:
+                return Entry(
+                    waiting.task_id, waiting.attempt, waiting.name, partial(take, waiting), partial(_payload, self.state, queue, waiting)
+                )
 
-            return purge(agent, ENGINE, queue, map(entry, _place(client, broker, queue, place, LOOKED_AT)))
+            return purge(agent, ENGINE, queue, map(entry, _entries_of_section(client, broker, queue, section, LOOKED_AT)))

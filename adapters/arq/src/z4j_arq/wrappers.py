@@ -80,12 +80,12 @@ class Wrappers:
                 job = await original(pool, *args, **options)
             except BaseException as error:
                 if fired is not None:
-                    capture.state.crons.tell(fire, None, 0, error)
+                    capture.state.crons.report_sent(fire, None, 0, error)
                 raise
             finally:
                 sent.set(None)
             if fired is not None:
-                capture.state.crons.tell(fire, job, sending.enqueued_ms if sending is not None else 0, None)
+                capture.state.crons.report_sent(fire, job, sending.enqueued_ms if sending is not None else 0, None)
             if sending is not None and job is not None:  # None: a job or a result of that id exists, and nothing was enqueued
                 capture.on_enqueued(sending, pool, job, name, args[1:], options)
             return job

@@ -78,12 +78,12 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
     def _is_ready(self, state: AppState) -> None:
         """Called before the agent connects: what this worker's pool or broker cannot do is not declared by this process."""
         pool = state.consumer.pool
-        unable = set() if can_terminate(pool) else {"terminate_task"}
+        unsupported = set() if can_terminate(pool) else {"terminate_task"}
         if not control.can_resize(pool):
-            unable.add("resize_worker")
+            unsupported.add("resize_worker")
         if driver_of(state.app) not in ("redis", "amqp"):
-            unable |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
-        self.narrow(unable)
+            unsupported |= {"move_task", "prioritise_task", "peek_queue", "purge_queue"}
+        self.narrow(unsupported)
         control.reapply_pauses(state)
 
     def engine_version(self) -> str:
@@ -117,8 +117,8 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
     # -- what it knows -------------------------------------------------------------------------------------------------
     def brokers(self) -> Mapping[str, str]:
         agent = z4j_agent.current()
-        told = agent.fingerprints if agent is not None else {}
-        return {identity: told.get(identity, "") for app in self.apps if (identity := apps.identity_of(app))}
+        fingerprints = agent.fingerprints if agent is not None else {}
+        return {identity: fingerprints.get(identity, "") for app in self.apps if (identity := apps.identity_of(app))}
 
     def knows_task(self, name: str) -> bool:
         return any(destinations.knows_task(app, name) for app in self.apps)

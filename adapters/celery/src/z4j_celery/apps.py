@@ -67,12 +67,12 @@ def choose(apps: list[Any], name: str, queue: str, *, is_sure: bool) -> Any:
     """The app an original came from, the first one where it names none. `is_sure`: all of these are known to have its broker, so that
     another app of it does as well. Raises Refused when it is not in this process, or may be in several brokers."""
     main, _, broker = name.rpartition("@") if "@" in name else (name, "", "")
-    found = [app for app in apps if not name or (str(app.main or "") == main and (not broker or _broker(app) == broker))]
-    if not found and is_sure:
-        found = [app for app in apps if queue in app.amqp.queues] or apps
-    if not found:
+    chosen = [app for app in apps if not name or (str(app.main or "") == main and (not broker or _broker(app) == broker))]
+    if not chosen and is_sure:
+        chosen = [app for app in apps if queue in app.amqp.queues] or apps
+    if not chosen:
         raise Refused(f"it belongs to the app {main!r}, which this process does not have", check="broker.unknown")
-    return the_one(found)
+    return the_one(chosen)
 
 
 # -- brokers ---------------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def the_one(apps: list[Any]) -> Any:
     """The first, where all of these have one broker. Raises Refused."""
     if not apps:
         raise Refused("no app with this broker is watched in this process any more", check="broker.unknown")
-    if len({place_of(app) for app in apps}) > 1:
+    if len({broker_key_of(app) for app in apps}) > 1:
         raise Refused(
             "several apps of this process may be meant, which have different brokers, and the command names none; nothing was changed",
             check="broker.unknown",
@@ -88,7 +88,7 @@ def the_one(apps: list[Any]) -> Any:
     return apps[0]
 
 
-def place_of(app: Any) -> str | int:
+def broker_key_of(app: Any) -> str | int:
     """Equal for two apps with one broker."""
     return identity_of(app) or id(app)
 

@@ -109,19 +109,19 @@ class Capture:
         agent, sending = self.agent, self._sending
         if not getattr(sending, "is_ours", True):
             return
-        said = headers if isinstance(headers, dict) and "id" in headers else body
-        if not isinstance(said, dict) or not said.get("id"):
+        sent = headers if isinstance(headers, dict) and "id" in headers else body
+        if not isinstance(sent, dict) or not sent.get("id"):
             return
-        task_id, name, attempt = said["id"], str(said.get("task", sender)), int(said.get("retries") or 0)
+        task_id, name, attempt = sent["id"], str(sent.get("task", sender)), int(sent.get("retries") or 0)
         queue = self.state.routes.queue(exchange, routing_key)
         if not str(getattr(exchange, "name", exchange) or "") and len(self.state.sent) < MAX_SENT:
             self.state.sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
-        meta = sent_meta(said, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
+        meta = sent_meta(sent, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
         at = getattr(sending, "at", 0) or now()
-        agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(said.get("eta")), meta=meta))
+        agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(sent.get("eta")), meta=meta))
         task = get_current_task() if self.state.runs else None
         if task is not None and task.request.id == task_id and (run := self.state.run_of(task.request)) is not None:
-            run.sent_again = to_us(said.get("eta")) or at
+            run.sent_again = to_us(sent.get("eta")) or at
         message, sending.message = getattr(sending, "message", None), None
         if message is not None:
             agent.append(originals.payload_of_publish(agent, self.app, message, task_id, attempt, name, queue, exchange, routing_key))
@@ -137,7 +137,7 @@ class Capture:
         agent, headers, info = self.agent, request.request_dict, request.delivery_info
         at, task_id = now(), request.id
         marks = take_old_marks(headers)  # the child and its task get the rest
-        self.state.hold(request)
+        self.state.remember_request(request)
         attempt, queue, name = int(headers.get("retries") or 0), self.state.queue_in(info), request.type
         if MARK in marks or (request.content_type == originals.JSON and originals.is_reported(request.body)):
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
@@ -167,13 +167,13 @@ class Capture:
 
     def _ran_elsewhere(self, task_id: str) -> tuple[str, int | None, int | None]:
         """Run token, start and runtime of a task that a child of this process had, as far as main knows them."""
-        held = self.state.request_of(task_id)
-        if held is None or held.time_start is None or held.worker_pid is None:
+        request = self.state.request_of(task_id)
+        if request is None or request.time_start is None or request.worker_pid is None:
             return self.agent.run, None, None
-        started_at = to_us(held.time_start) or 0
+        started_at = to_us(request.time_start) or 0
         if self.state.consumer is not None and self.state.consumer.pool.is_green:  # its "process ids" are addresses of greenlets
             return self.agent.run, started_at, max(0, now() - started_at)
-        return f"{self.agent.boot}.{held.worker_pid}", started_at, max(0, now() - started_at)
+        return f"{self.agent.boot}.{request.worker_pid}", started_at, max(0, now() - started_at)
 
     @guard("task_unknown")
     def on_unknown(self, sender: Any = None, message: Any = None, name: Any = None, id: Any = None, **_: Any) -> None:
@@ -314,13 +314,13 @@ class Capture:
 
     def failed_elsewhere(self, name: str, context: Any, task_id: str, exception: Any) -> None:
         """Main speaks for a child that cannot: killed, or over its hard limit."""
-        agent, held = self.agent, self.state.request_of(task_id)
+        agent, request = self.agent, self.state.request_of(task_id)
         attempt, queue, meta = int(context.retries or 0), self.state.queue_in(context.delivery_info), records.NO_META
-        if held is not None:
-            if getattr(held, "z4j_has_failed", False):
+        if request is not None:
+            if getattr(request, "z4j_has_failed", False):
                 return  # a hard time limit is announced twice
-            held.z4j_has_failed = True
-            headers, info = held.request_dict, held.delivery_info
+            request.z4j_has_failed = True
+            headers, info = request.request_dict, request.delivery_info
             attempt, queue = int(headers.get("retries") or 0), self.state.queue_in(info)
             meta = REDELIVERED if info.get("redelivered") else records.NO_META
         run, started_at, runtime = self._ran_elsewhere(task_id)

@@ -84,8 +84,8 @@ def _address(original: Original, queue: str) -> tuple[str, str]:
 
 def _properties(app: Any, original: Original, new_id: str, priority: int | None) -> dict[str, Any]:
     """How the message is delivered and answered: as the original was, but for what is asked otherwise."""
-    kept = original.data.get("properties")
-    properties = dict(kept) if isinstance(kept, dict) else {}
+    stored = original.data.get("properties")
+    properties = dict(stored) if isinstance(stored, dict) else {}
     declared = app.amqp.queues.get(original.queue)
     mode = getattr(getattr(declared, "exchange", None), "delivery_mode", None) or app.conf.task_default_delivery_mode
     default = {"delivery_mode": _mode(mode), "correlation_id": new_id}
@@ -189,8 +189,8 @@ class TaskCommands(CeleryPart):
         app, consumer = self.first.app, self._worker_with(task_id)
         if consumer is None:
             raise Unsupported("only a Celery worker can cancel, and this process is none")
-        held = worker_state.requests.get(task_id)
-        if held is not None and held.time_start:
+        request = worker_state.requests.get(task_id)
+        if request is not None and request.time_start:
             raise Refused("it runs already; stop it instead")
         Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
         try:  # any worker of that queue may come to it first
@@ -209,8 +209,8 @@ class TaskCommands(CeleryPart):
             raise Unsupported("only the worker that runs it can stop a task")
         if not can_terminate(consumer.pool):
             raise Unsupported("this worker's pool cannot stop a running task")
-        held = worker_state.requests.get(task_id)
-        if held is None or not held.time_start:
+        request = worker_state.requests.get(task_id)
+        if request is None or not request.time_start:
             raise Refused("it does not run in this worker (any more)")
         Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
         return {"signal": "SIGTERM"}
@@ -222,7 +222,7 @@ class TaskCommands(CeleryPart):
             return first.consumer
         if first not in self.asked():
             raise Refused("the worker of this process has another broker than the task; ask a worker of its broker", check="broker.unknown")
-        if len({apps.place_of(app) for app in self.apps}) > 1:
+        if len({apps.broker_key_of(app) for app in self.apps}) > 1:
             holding = [state.app for state in self.asked() if reconcile.is_waiting(state.app, state.known_queues(), task_id)]
             if not holding or apps.the_one(holding) is not first.app:
                 raise Refused(

@@ -20,7 +20,7 @@ from z4j_agent.runtime.native_threads import SLEEP, ticks
 from z4j_celery.apps import identity_of
 from z4j_celery.commands import state_of
 from z4j_celery.messages import ENGINE, now, read_steadily
-from z4j_celery.state import AppState, CeleryPart, tell_released
+from z4j_celery.state import AppState, CeleryPart, report_released
 
 LOOP_S = 5.0
 
@@ -32,7 +32,7 @@ def reapply_pauses(state: AppState) -> None:
         _ask(state, "cancel_consumer", queue=queue)
 
 
-def release_held(state: AppState, task_id: str) -> dict[str, Any] | None:
+def release_reserved(state: AppState, task_id: str) -> dict[str, Any] | None:
     """A task that waits for its eta in this worker's timer is handed to the pool now. None where it does not wait here."""
     consumer = state.consumer
     if consumer is None or _find_in_timer(consumer, task_id) is None:
@@ -41,40 +41,40 @@ def release_held(state: AppState, task_id: str) -> dict[str, Any] | None:
     if request is None:
         return None
     queue = state.queue_in(request.delivery_info)
-    tell_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
+    report_released(task_id, int((request.request_dict or {}).get("retries") or 0), now(), request.name, queue)
     return {"queue": queue}
 
 
 def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
     """What `call` gives in the worker's own thread, where nobody else takes an entry from its timer or mends its pool. Raises Refused when
     that thread does not come to it, and what `call` raises."""
-    found: list[Any] = []
+    results: list[Any] = []
 
     def apply() -> None:
-        if found:
+        if results:
             return
         try:
-            found.append(call())
+            results.append(call())
         except BaseException as error:
-            found.append(error)
+            results.append(error)
 
     consumer.call_soon(apply)
     ends = ticks() + LOOP_S
-    while not found:
+    while not results:
         if ticks() > ends:
-            found.append(TimeoutError())  # whoever comes to it now leaves it alone
+            results.append(TimeoutError())  # whoever comes to it now leaves it alone
             raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s")
         SLEEP(0.01)
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]
 
 
 def _taken_from_timer(consumer: Any, task_id: str) -> Any:
-    found = _find_in_timer(consumer, task_id)
-    if found is None:
+    entry_and_cancel = _find_in_timer(consumer, task_id)
+    if entry_and_cancel is None:
         return None
-    entry, cancel = found
+    entry, cancel = entry_and_cancel
     cancel()
     entry.fun(*entry.args, **entry.kwargs)
     return entry.args[0]

@@ -19,12 +19,12 @@ class Discovery(CeleryPart):
 
     def list_tasks(self) -> list[TaskInfo]:
         """Every registered task but Celery's own, with the signature a caller sees."""
-        found: dict[str, TaskInfo] = {}
+        tasks: dict[str, TaskInfo] = {}
         for app in self.serving():
             for name, task in sorted(app.tasks.items()):
-                if not name.startswith("celery.") and name not in found:
-                    found[name] = TaskInfo(name, *signature_of(task.run), str(getattr(task, "queue", None) or ""))
-        return list(found.values())
+                if not name.startswith("celery.") and name not in tasks:
+                    tasks[name] = TaskInfo(name, *signature_of(task.run), str(getattr(task, "queue", None) or ""))
+        return list(tasks.values())
 
     def worker(self) -> WorkerInfo | None:
         """This process as a worker, with the notes an operator should read: what the doctor found amiss."""

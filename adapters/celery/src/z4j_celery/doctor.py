@@ -19,13 +19,13 @@ TOO_LATE_FOR_LIMITS = ("solo", "thread", "eventlet")
 
 def findings(apps: Iterable[Any], consumer: Any) -> list[Finding]:
     """Each trap that these apps, and the worker this process may be, have fallen into, with its remedy."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for app in apps:
         broker = str(app.connection_for_write().transport.driver_type)
-        found += [*_of_safety(app.conf), *_of_ends(app.conf), *_of_broker(app.conf, broker), *_of_results(app)]
+        findings += [*_of_safety(app.conf), *_of_ends(app.conf), *_of_broker(app.conf, broker), *_of_results(app)]
     if consumer is not None:
-        found += _of_worker(consumer)
-    return list(dict.fromkeys(found))
+        findings += _of_worker(consumer)
+    return list(dict.fromkeys(findings))
 
 
 def _of_safety(conf: Any) -> Iterator[Finding]:

@@ -111,21 +111,21 @@ def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
 
 
 # -- the three places a message is met -----------------------------------------------------------------------------------
-def kept_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
+def stored_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are sent again: not a persistent delivery mode and not a correlation id that is the task's own, which are the defaults."""
-    found: dict[str, Any] = {
+    stored: dict[str, Any] = {
         name: value for name in KEPT_PROPERTIES
         if isinstance(value := (properties or {}).get(name), str | int | float) and not isinstance(value, bool) and value not in ("", None)
     }  # fmt: skip
-    if isinstance(lasts := found.pop("expiration", None), int | float):
-        found["expiration"] = lasts
+    if isinstance(lasts := stored.pop("expiration", None), int | float):
+        stored["expiration"] = lasts
     elif isinstance(lasts, str) and lasts.isdigit():  # a broker has milliseconds as text, kombu is given seconds
-        found["expiration"] = int(lasts) / 1000
-    if found.get("delivery_mode") == PERSISTENT:
-        del found["delivery_mode"]
-    if found.get("correlation_id") == headers.get("id"):
-        found.pop("correlation_id", None)
-    return found
+        stored["expiration"] = int(lasts) / 1000
+    if stored.get("delivery_mode") == PERSISTENT:
+        del stored["delivery_mode"]
+    if stored.get("correlation_id") == headers.get("id"):
+        stored.pop("correlation_id", None)
+    return stored
 
 
 def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any, properties: Any) -> Message | None:
@@ -141,7 +141,7 @@ def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any, properti
         return Message(args, kwargs, headers, None, has_more)
     try:
         text = dumps(body, serializer="json")[2]
-        return Message(args, kwargs, headers, text, has_more, properties=kept_properties(properties, headers))
+        return Message(args, kwargs, headers, text, has_more, properties=stored_properties(properties, headers))
     except EncodeError:  # another serializer was chosen for this one message, or Celery is about to say so itself
         return None
 
@@ -171,7 +171,7 @@ def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue
     message = Message(
         request.args, request.kwargs, request.message.headers or {}, body if len(body) <= LARGEST else None, has_more,
         content_type, request.content_encoding or "binary", str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
-        kept_properties(request.message.properties, request.message.headers or {}),
+        stored_properties(request.message.properties, request.message.headers or {}),
     )  # fmt: skip
     return _payload(agent, app, message, request.id, attempt, request.type, queue, BY_WORKER)
 
@@ -194,9 +194,9 @@ def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: in
     original: dict[str, Any] | None = None
     is_secret = True
     if message.body is not None:
-        kept = _kept(message)
-        is_secret = message.has_more or not kept.keys() <= CELERYS_OWN
-        original = _original(message, kept, queue)
+        extra = _extra_headers(message)
+        is_secret = message.has_more or not extra.keys() <= CELERYS_OWN
+        original = _original(message, extra, queue)
         if name_of_app := apps.name_of(app):
             original["app"] = name_of_app
     return agent.shown_payload(
@@ -227,8 +227,8 @@ def _texts(headers: Mapping[str, Any]) -> str:
     return display.shorten(redact_text(" ".join(shown))) or "…"
 
 
-def _kept(message: Message) -> dict[str, Any]:
-    kept = {}
+def _extra_headers(message: Message) -> dict[str, Any]:
+    extra = {}
     for name, value in message.headers.items():
         if not value or name in LEFT_OUT or (name == "timelimit" and not any(value)):
             continue
@@ -236,22 +236,22 @@ def _kept(message: Message) -> dict[str, Any]:
             json.dumps(value)
         except (TypeError, ValueError):
             continue  # what JSON cannot hold came from no broker we know
-        kept[name] = value
-    return kept
+        extra[name] = value
+    return extra
 
 
-def _original(message: Message, kept: dict[str, Any], queue: str) -> dict[str, Any]:
+def _original(message: Message, extra: dict[str, Any], queue: str) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if isinstance(message.body, str):
         data["body"] = message.body
     else:
         data["body64"] = base64.b64encode(message.body or b"").decode("ascii")
-    if kept:
-        data["headers"] = kept
+    if extra:
+        data["headers"] = extra
     if message.content_type != JSON:
         data["type"] = message.content_type
         texts = {key: message.headers[key] for key in ("argsrepr", "kwargsrepr") if isinstance(message.headers.get(key), str)}
-        data["headers"] = {**kept, **texts}  # all that can be shown of such a message
+        data["headers"] = {**extra, **texts}  # all that can be shown of such a message
     if message.encoding != UTF8:
         data["encoding"] = message.encoding
     if message.exchange and not message.exchange.startswith("celery_delayed_"):
@@ -277,12 +277,12 @@ def decode(app: Any, data: Mapping[str, Any]) -> Any:
     """(args, kwargs, embed) as Celery itself would read them: only what the application accepts. Raises Refused."""
     accept = prepare_accept_content(app.conf.accept_content)
     try:
-        found = loads(body_of(data), data.get("type", JSON), data.get("encoding", UTF8), accept=accept)
+        content = loads(body_of(data), data.get("type", JSON), data.get("encoding", UTF8), accept=accept)
     except Exception as error:
         raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})", check="original.format") from error
-    if not isinstance(found, list | tuple) or len(found) != 3:
+    if not isinstance(content, list | tuple) or len(content) != 3:
         raise Refused("the kept message is no task of Celery's", check="original.format")
-    return found
+    return content
 
 
 def is_chord_member(app: Any, data: Mapping[str, Any]) -> bool:

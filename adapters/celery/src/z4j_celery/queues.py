@@ -9,7 +9,7 @@ import z4j_agent
 from z4j_agent.capture.broker import fingerprint_redis
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.contract.adapter import QueueInfo
-from z4j_celery.apps import identity_of, place_of
+from z4j_celery.apps import broker_key_of, identity_of
 from z4j_celery.brokers import redis_lists
 from z4j_celery.brokers.message import driver_of
 from z4j_celery.state import CeleryPart
@@ -23,8 +23,8 @@ def _depths(app: Any, names: list[str], *, is_only: bool) -> dict[str, int | Non
             _keep_fingerprint(app, connection)
             if driver_of(app) != "redis":
                 return {name: _depth(connection, name) for name in names}
-        with redis_lists.open_place(app) as place:  # kombu asks EXISTS without the prefix of its own keys (PREFIXED_SIMPLE_COMMANDS)
-            return {name: place.depth(name) for name in names}
+        with redis_lists.open_redis(app) as lists:  # kombu asks EXISTS without the prefix of its own keys (PREFIXED_SIMPLE_COMMANDS)
+            return {name: lists.depth(name) for name in names}
     except Exception as error:
         if is_only:
             raise
@@ -62,11 +62,11 @@ class Queues(CeleryPart):
     def list_queues(self) -> list[QueueInfo]:
         """The queues of each app; two apps with one broker have them in common. One broker that cannot be reached does not hide
         the others' queues."""
-        told: dict[tuple[str | int, str], QueueInfo] = {}
+        queues_by_broker: dict[tuple[str | int, str], QueueInfo] = {}
         names: dict[str | int, tuple[Any, dict[str, None]]] = {}
         for state in self.asked():
-            names.setdefault(place_of(state.app), (state.app, {}))[1].update(dict.fromkeys(state.known_queues()))
-        for place, (app, queues) in names.items():
+            names.setdefault(broker_key_of(state.app), (state.app, {}))[1].update(dict.fromkeys(state.known_queues()))
+        for broker_key, (app, queues) in names.items():
             for name, depth in _depths(app, list(queues), is_only=len(names) == 1).items():
-                told[place, name] = QueueInfo(name, depth, broker=identity_of(app))
-        return list(told.values())
+                queues_by_broker[broker_key, name] = QueueInfo(name, depth, broker=identity_of(app))
+        return list(queues_by_broker.values())

@@ -11,7 +11,7 @@ from typing import Any
 from celery.worker import state as worker_state
 
 from z4j_agent.contract.adapter import Unsupported
-from z4j_celery.apps import place_of
+from z4j_celery.apps import broker_key_of
 from z4j_celery.brokers import redis_lists
 from z4j_celery.brokers.message import driver_of
 from z4j_celery.state import CeleryPart, in_hub
@@ -29,10 +29,10 @@ def _asked_of(app: Any, queues: list[str], task_id: str) -> dict[str, Any] | Non
     state = _of_backend(app, task_id)
     if state in STATES:
         return {"state": STATES[state], "engine_state": state}
-    found = is_waiting(app, queues, task_id)
-    if found:
+    waits = is_waiting(app, queues, task_id)
+    if waits:
         return {"state": "queued", "engine_state": state or "in the broker"}
-    if not state and found is None:
+    if not state and waits is None:
         return None
     return {"state": "unknown", "engine_state": state or "not in the queues that are known here"}
 
@@ -50,8 +50,8 @@ def is_waiting(app: Any, queues: list[str], task_id: str) -> bool | None:
     not wholly."""
     if driver_of(app) != "redis":
         return None
-    with redis_lists.open_place(app) as place:
-        return place.holds(task_id, queues)
+    with redis_lists.open_redis(app) as lists:
+        return lists.holds(task_id, queues)
 
 
 class Reconcile(CeleryPart):
@@ -65,18 +65,18 @@ class Reconcile(CeleryPart):
         message is found. Raises Unsupported when nobody can be asked, and whatever backend and broker raise.
         """
         consumer = self.first.consumer if self.first in self.asked() else None
-        held = worker_state.requests.get(task_id) if consumer is not None else None
-        if held is not None:
+        request = worker_state.requests.get(task_id) if consumer is not None else None
+        if request is not None:
             is_running = any(request.id == task_id for request in tuple(worker_state.active_requests))
             return {"state": "running" if is_running else "queued", "engine_state": "held by this worker"}
-        found: dict[str | int, dict[str, Any]] = {}
+        answers: dict[str | int, dict[str, Any]] = {}
         for state in self.asked():
-            answer, place = _asked_of(state.app, state.known_queues(), task_id), place_of(state.app)
-            if answer is not None and found.get(place, {"state": "unknown"})["state"] == "unknown":
-                found[place] = answer
-        if not found:
+            answer, broker_key = _asked_of(state.app, state.known_queues(), task_id), broker_key_of(state.app)
+            if answer is not None and answers.get(broker_key, {"state": "unknown"})["state"] == "unknown":
+                answers[broker_key] = answer
+        if not answers:
             raise Unsupported("this app keeps no results that can be asked for, and its broker cannot be searched")
-        told = [answer for answer in found.values() if answer["state"] != "unknown"]
-        if len({answer["state"] for answer in told}) > 1:  # one id in several brokers: which of them is meant is not known
+        known = [answer for answer in answers.values() if answer["state"] != "unknown"]
+        if len({answer["state"] for answer in known}) > 1:  # one id in several brokers: which of them is meant is not known
             return {"state": "unknown", "engine_state": "in several brokers"}
-        return (told or list(found.values()))[0]
+        return (known or list(answers.values()))[0]

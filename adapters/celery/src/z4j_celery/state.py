@@ -41,7 +41,7 @@ class AppState:
         self.routes = destinations.Routes(app)
         self.runs: dict[int, Run] = {}
         """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
-        self._held: dict[str, ref[Any]] = {}
+        self._requests: dict[str, ref[Any]] = {}
         """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
 
         Swept now and then: a `WeakValueDictionary` tidies after every single task, at 15 µs of main's time each.
@@ -67,23 +67,23 @@ class AppState:
         run = self.runs.get(id(request))
         return run if run is not None and run.task_id == request.id else None
 
-    def hold(self, request: Any) -> None:
+    def remember_request(self, request: Any) -> None:
         """The worker was given this request. Forgets those that Celery has forgotten, when their number has doubled."""
-        held = self._held
-        held[request.id] = ref(request)
-        if len(held) > self._sweep_at:
-            self._held = {task_id: request for task_id, request in held.items() if request() is not None}
-            self._sweep_at = max(SWEEP_AT, 2 * len(self._held))
+        requests = self._requests
+        requests[request.id] = ref(request)
+        if len(requests) > self._sweep_at:
+            self._requests = {task_id: request for task_id, request in requests.items() if request() is not None}
+            self._sweep_at = max(SWEEP_AT, 2 * len(self._requests))
 
     def request_of(self, task_id: str) -> Any:
         """The worker's request of this task, or None when Celery has forgotten it."""
-        held = self._held.get(task_id)
-        return held() if held is not None else None
+        reference = self._requests.get(task_id)
+        return reference() if reference is not None else None
 
     def received_requests(self) -> list[Any]:
         """Those that Celery has not forgotten."""
-        held: list[ref[Any]] = read_steadily(lambda: list(self._held.values()), list[ref[Any]]())
-        return [request for each in held if (request := each()) is not None]
+        references: list[ref[Any]] = read_steadily(lambda: list(self._requests.values()), list[ref[Any]]())
+        return [request for each in references if (request := each()) is not None]
 
 
 class CeleryPart(SeveralBrokers):
@@ -135,7 +135,7 @@ def in_hub(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P]
     return asked
 
 
-def tell_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:
+def report_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:
     """A delayed task may run now."""
     agent = z4j_agent.current()
     if agent is not None:

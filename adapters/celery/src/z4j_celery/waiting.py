@@ -22,11 +22,11 @@ from z4j_agent.contract.adapter import Refused, Unsupported, WaitingTask
 from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_celery import originals
-from z4j_celery.apps import place_of, the_one
+from z4j_celery.apps import broker_key_of, the_one
 from z4j_celery.brokers.message import ReadableBroker, Waiting, arguments_of, driver_of
-from z4j_celery.control import release_held
+from z4j_celery.control import release_reserved
 from z4j_celery.messages import ENGINE, now
-from z4j_celery.state import CeleryPart, in_hub, tell_released
+from z4j_celery.state import CeleryPart, in_hub, report_released
 
 PAGE = 500
 MOST = 1_000_000
@@ -39,15 +39,15 @@ NOT_FOUND = (
 NAMED_AT_MOST = 10
 
 
-def open_place(app: Any) -> AbstractContextManager[ReadableBroker]:
+def open_broker(app: Any) -> AbstractContextManager[ReadableBroker]:
     """Raises Unsupported for a broker that gives no message out."""
     from z4j_celery.brokers import rabbitmq, redis_lists  # costs the host's import time; the client of a broker may not be installed
 
     match driver_of(app):
         case "redis":
-            return redis_lists.open_place(app)
+            return redis_lists.open_redis(app)
         case "amqp":
-            return rabbitmq.open_place(app)
+            return rabbitmq.open_rabbitmq(app)
         case other:
             raise Unsupported(f"a broker of the kind {other} cannot be looked into")
 
@@ -55,8 +55,8 @@ def open_place(app: Any) -> AbstractContextManager[ReadableBroker]:
 def is_there(app: Any, task_id: str, queues: Sequence[str]) -> bool:
     """Whether it waits in one of these queues. A broker that cannot be looked into says nothing."""
     try:
-        with open_place(app) as place:
-            return place.find(task_id, list(queues)) is not None
+        with open_broker(app) as broker:
+            return broker.find(task_id, list(queues)) is not None
     except Unsupported:
         return False
 
@@ -66,13 +66,13 @@ def _put(
 ) -> tuple[str, Waiting]:
     """The queue and the message that `put` has placed anew; a second look tells what another process did meanwhile. Raises Refused."""
     searched = [*([expected] if expected else ()), *(queue for queue in queues if queue != expected)]
-    for is_anew in (False, True):
-        with open_place(app) as place:
-            found = place.find(task_id, searched, is_anew=is_anew)
-            if found is None:
+    for is_fresh in (False, True):
+        with open_broker(app) as broker:
+            queue_and_message = broker.find(task_id, searched, is_fresh=is_fresh)
+            if queue_and_message is None:
                 break
-            if put(place, *found):
-                return found
+            if put(broker, *queue_and_message):
+                return queue_and_message
     if expected:
         raise Refused(TAKEN.format(queue=expected), check="task.not_waiting")
     named = ", ".join(searched[:NAMED_AT_MOST]) + (", …" if len(searched) > NAMED_AT_MOST else "")
@@ -80,9 +80,9 @@ def _put(
 
 
 # -- a whole queue -------------------------------------------------------------------------------------------------------
-def _check(place: str) -> None:
+def _check(section: str) -> None:
     """The queue itself was checked with the command: it is one of the application, wherever it is declared."""
-    if place != "waiting":
+    if section != "waiting":
         raise Refused("Celery keeps no failed tasks in a queue, and its workers hold what is delayed")
 
 
@@ -98,8 +98,14 @@ def _entries(agent: Agent, app: Any, queue: str, broker: ReadableBroker) -> Gene
     """Made one by one while the page is open: RabbitMQ takes a message from the channel that has fetched it, and from no other."""
     for _ in range(MOST // PAGE):
         is_any_taken = False
-        for of in broker.first(queue, PAGE):
-            entry = Entry(of.task_id, of.attempt, of.name, partial(broker.take, queue, of), partial(_payload, agent, app, queue, of))
+        for waiting in broker.first(queue, PAGE):
+            entry = Entry(
+                waiting.task_id,
+                waiting.attempt,
+                waiting.name,
+                partial(broker.take, queue, waiting),
+                partial(_payload, agent, app, queue, waiting),
+            )
             yield entry
             is_any_taken = is_any_taken or entry.is_taken
         if not is_any_taken:
@@ -128,19 +134,19 @@ class WaitingTasks(CeleryPart):
         Refused."""
 
         def move(app: Any, known: list[str]) -> dict[str, Any]:
-            using = {place_of(state.app) for state in self.states if state.knows_queue(queue)}
-            if using and place_of(app) not in using:
+            using = {broker_key_of(state.app) for state in self.states if state.knows_queue(queue)}
+            if using and broker_key_of(app) not in using:
                 raise Refused(f"{queue[:80]} is in another broker; nothing was changed", check="queue.unknown")
-            _, found = _put(app, task_id, known, self.waits_in, put)
+            _, waiting = _put(app, task_id, known, self.waits_in, put)
             agent = z4j_agent.current()
             if agent is not None:
-                agent.append(records.moved(ENGINE, task_id, found.attempt, now(), agent.run, found.name, queue))
+                agent.append(records.moved(ENGINE, task_id, waiting.attempt, now(), agent.run, waiting.name, queue))
             return {"queue": queue}
 
-        def put(place: ReadableBroker, source: str, found: Waiting) -> bool:
+        def put(broker: ReadableBroker, source: str, waiting: Waiting) -> bool:
             if source == queue:
                 raise Refused("it is in that queue already")
-            return place.put(found, source, queue, priority=None, in_front=False, is_due=False)
+            return broker.put(waiting, source, queue, priority=None, in_front=False, is_due=False)
 
         return self._in_first_app(move, task_id)
 
@@ -150,10 +156,10 @@ class WaitingTasks(CeleryPart):
         def prioritise(app: Any, known: list[str]) -> dict[str, Any]:
             given: list[int] = []
 
-            def put(place: ReadableBroker, queue: str, found: Waiting) -> bool:
-                priority, in_front = place.level(app, queue, level)
+            def put(broker: ReadableBroker, queue: str, waiting: Waiting) -> bool:
+                priority, in_front = broker.level(app, queue, level)
                 given[:] = [priority]
-                return place.put(found, queue, queue, priority=priority, in_front=in_front, is_due=False)
+                return broker.put(waiting, queue, queue, priority=priority, in_front=in_front, is_due=False)
 
             queue, _ = _put(app, task_id, known, self.waits_in, put)
             return {"queue": queue, "priority": given[0]}
@@ -168,25 +174,25 @@ class WaitingTasks(CeleryPart):
         """
         at = now()
 
-        def put(place: ReadableBroker, queue: str, found: Waiting) -> bool:
-            if found.due_at is None or found.due_at <= at:
+        def put(broker: ReadableBroker, queue: str, waiting: Waiting) -> bool:
+            if waiting.due_at is None or waiting.due_at <= at:
                 raise Refused("it is due already and waits for a worker")
-            if "task" not in found.headers:
+            if "task" not in waiting.headers:
                 raise Refused("its eta stands inside its body (message protocol 1), which may be signed")
-            return place.put(found, queue, queue, priority=None, in_front=False, is_due=True)
+            return broker.put(waiting, queue, queue, priority=None, in_front=False, is_due=True)
 
         def release(app: Any, known: list[str]) -> dict[str, Any]:
-            queue, found = _put(app, task_id, known, self.waits_in, put)
-            tell_released(task_id, found.attempt, at, found.name, queue)
+            queue, waiting = _put(app, task_id, known, self.waits_in, put)
+            report_released(task_id, waiting.attempt, at, waiting.name, queue)
             return {"queue": queue}
 
-        held = release_held(self.first, task_id) if self.first in self.asked() else None
-        return held or self._in_first_app(release, task_id)
+        released = release_reserved(self.first, task_id) if self.first in self.asked() else None
+        return released or self._in_first_app(release, task_id)
 
     def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]], task_id: str) -> dict[str, Any]:
         """In the first of this process's apps whose broker has the task. Raises Refused where several have it."""
         asked = [(state.app, state.known_queues()) for state in self.asked()]
-        if len({place_of(app) for app, _ in asked}) > 1:
+        if len({broker_key_of(app) for app, _ in asked}) > 1:
             holding = [(app, known) for app, known in asked if gevent_bridge.ask(self.hub, partial(is_there, app, task_id, known))]
             if holding:
                 the_one([app for app, _ in holding])
@@ -201,18 +207,18 @@ class WaitingTasks(CeleryPart):
 
     # -- a whole queue ---------------------------------------------------------------------------------------------------
     @in_hub
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """Changes nothing but RabbitMQ's mark of what has been looked at. Raises Refused."""
-        _check(place)
+        _check(section)
         app = self.app_with(queue)
-        with open_place(app) as broker:
+        with open_broker(app) as broker:
             return [_shown(app, waiting) for waiting in broker.first(queue, limit)]
 
     @in_hub
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Removes every task that is there now, page by page. Raises Refused."""
-        _check(place)
+        _check(section)
         app, agent = self.app_with(queue), z4j_agent.current()
         assert agent is not None  # the command came through it
-        with open_place(app) as broker, contextlib.closing(_entries(agent, app, queue, broker)) as entries:
+        with open_broker(app) as broker, contextlib.closing(_entries(agent, app, queue, broker)) as entries:
             return purge(agent, ENGINE, queue, entries)

@@ -98,13 +98,13 @@ class Running:
     def end(self, run: Run) -> None:
         """After this nobody stops it any more."""
         with self._lock:
-            held = self._runs.get(run.task_id)
-            if held is not None and held[0] is run:
+            entry = self._runs.get(run.task_id)
+            if entry is not None and entry[0] is run:
                 del self._runs[run.task_id]
 
     def get(self, task_id: str) -> Run | None:
-        held = self._runs.get(task_id)
-        return held[0] if held is not None else None
+        entry = self._runs.get(task_id)
+        return entry[0] if entry is not None else None
 
     def all(self) -> list[Run]:
         """A copy; the dictionary is copied in one step of the interpreter, so no lock is needed."""
@@ -116,10 +116,10 @@ class Running:
         The lock keeps that thread from leaving the task meanwhile. With `throws` the Retries middleware does not try it again.
         """
         with self._lock:
-            held = self._runs.get(task_id)
-            if held is None:
+            entry = self._runs.get(task_id)
+            if entry is None:
                 return False
-            run, message = held
+            run, message = entry
             if not run.is_stopped:
                 run.is_stopped = True
                 run.throws = message.options.get("throws")

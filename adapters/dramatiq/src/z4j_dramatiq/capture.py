@@ -66,8 +66,8 @@ class Capture(Middleware):
         decoding.unwatch(self.on_malformed)
         decoding.end_encoding(self.broker)
         self._patches.restore()
-        kept = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
-        self.broker.middleware[:] = kept
+        remaining = [middleware for middleware in self.broker.middleware if middleware is not self and middleware is not self._fence]
+        self.broker.middleware[:] = remaining
         atexit.unregister(self._at_exit)
 
     # -- whoever enqueues ----------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Capture(Middleware):
 
     def _received(self, run: Run, message: Any) -> None:
         agent, meta = self._agent, run.meta
-        if not marks.of(message).is_told:
+        if not marks.of(message).is_reported:
             meta = sent_meta(self.broker, message, redelivered=run.meta != records.NO_META)
             agent.append(originals.payload_of(agent, self.broker, message, run.attempt, originals.BY_WORKER))
         agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, agent.run, run.name, run.queue, meta=meta))
@@ -232,7 +232,7 @@ class Capture(Middleware):
         attempt, queue = attempt_of(message.options), queue_of(message.queue_name)
         error = f"no actor {name} is declared in this worker; the message was moved to the dead letters"
         meta = records.NO_META
-        if not marks.of(message).is_told:
+        if not marks.of(message).is_reported:
             meta = sent_meta(broker, message)
             agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_WORKER))
         agent.append(records.rejected(ENGINE, task_id, attempt, at, agent.run, name, queue, reason="unknown_task", error=error, meta=meta))

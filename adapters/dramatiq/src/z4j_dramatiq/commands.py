@@ -65,11 +65,11 @@ def _due_at_once(state: BrokerState, task_id: str) -> Any:
     for consumer in list(state.worker.consumers.values()) if state.worker is not None else ():
         delayed = consumer.delay_queue
         with delayed.mutex:
-            for place, entry in enumerate(delayed.queue):
+            for index, entry in enumerate(delayed.queue):
                 is_pair = isinstance(entry, tuple)  # before Dramatiq 2: (eta, message)
                 message: Any = entry[-1] if is_pair else entry.message
                 if message.message_id == task_id:
-                    delayed.queue[place] = (0, *entry[1:]) if is_pair else replace(entry, priority=0)
+                    delayed.queue[index] = (0, *entry[1:]) if is_pair else replace(entry, priority=0)
                     heapq.heapify(delayed.queue)
                     return message
     return None
@@ -83,13 +83,13 @@ def _need_redis(broker: Any) -> None:
 def _taken_out(broker: Any, task_id: str) -> tuple[bool, bool]:
     """(it is a dead letter, it was waiting and is not any more). LREM says for certain whether we or a worker were first."""
     is_dead = is_removed = False
-    for place, delivery, message in find_in_redis(broker, task_id):
-        if place.endswith(DEAD):
+    for queue_name, delivery, message in find_in_redis(broker, task_id):
+        if queue_name.endswith(DEAD):
             is_dead = True
-        elif broker.client.lrem(key_of(broker, place), 1, delivery):
-            broker.client.hdel(f"{key_of(broker, place)}.msgs", delivery)
+        elif broker.client.lrem(key_of(broker, queue_name), 1, delivery):
+            broker.client.hdel(f"{key_of(broker, queue_name)}.msgs", delivery)
             is_removed = True
-            agent, queue, attempt = z4j_agent.current(), queue_of(place), attempt_of(message.options)
+            agent, queue, attempt = z4j_agent.current(), queue_of(queue_name), attempt_of(message.options)
             if agent is not None:
                 agent.append(
                     records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, message.actor_name, queue, reason="revoked")
@@ -166,11 +166,11 @@ class TaskCommands(DramatiqPart):
                 agent.append(records.enqueued(ENGINE, task_id, attempt, hooks.now(), agent.run, message.actor_name, queue))
             return {"queue": queue}
         _need_redis(self.state.broker)
-        name, held, found = waiting.find(self.state.broker, task_id, "delayed")
-        if not waiting.take(self.state.broker, name, "delayed", held):
+        name, waiting_message, message = waiting.find(self.state.broker, task_id, "delayed")
+        if not waiting.take(self.state.broker, name, "delayed", waiting_message):
             raise Refused("another worker has it in its memory and keeps it until its time")
-        options = {key: value for key, value in found.options.items() if key not in ("eta", "redis_message_id")}
-        self.state.broker.enqueue(replace(found, queue_name=name, options=options))
+        options = {key: value for key, value in message.options.items() if key not in ("eta", "redis_message_id")}
+        self.state.broker.enqueue(replace(message, queue_name=name, options=options))
         return {"queue": name}
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
@@ -179,8 +179,8 @@ class TaskCommands(DramatiqPart):
         _need_redis(self.broker)
         if level != "next":
             raise Refused("Dramatiq's queues in Redis know one order only: a task can be put in front, and nowhere else")
-        name, held, _ = waiting.find(self.broker, task_id, "waiting")
-        if not self.broker.client.eval(TO_FRONT, 1, key_of(self.broker, name), held.delivery):
+        name, waiting_message, _ = waiting.find(self.broker, task_id, "waiting")
+        if not self.broker.client.eval(TO_FRONT, 1, key_of(self.broker, name), waiting_message.delivery):
             raise Refused("a worker has taken it already")
         return {"queue": name}
 
@@ -189,11 +189,11 @@ class TaskCommands(DramatiqPart):
         broker = self.broker
         _need_broker()
         _need_redis(broker)
-        name, held, message = waiting.find(broker, task_id, "waiting")
+        name, waiting_message, message = waiting.find(broker, task_id, "waiting")
         if queue == name:
             raise Refused("it is in that queue already")
         keys = (key_of(broker, name), f"{key_of(broker, name)}.msgs", key_of(broker, queue), f"{key_of(broker, queue)}.msgs")
-        if not broker.client.eval(TO_OTHER, len(keys), *keys, held.delivery, message.copy(queue_name=queue).encode()):
+        if not broker.client.eval(TO_OTHER, len(keys), *keys, waiting_message.delivery, message.copy(queue_name=queue).encode()):
             raise Refused("a worker has taken it already")
         agent = z4j_agent.current()
         if agent is not None:

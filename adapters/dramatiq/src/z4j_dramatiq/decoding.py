@@ -25,19 +25,19 @@ _decoding = Patches()
 _encoding = Patches()
 
 
-def watch(tell: Callable[[bytes, DecodeError], object]) -> None:
-    """Has `tell` called with every message that could not be decoded, in the thread that tried. It must not raise."""
-    if tell in _wrappers:
+def watch(report: Callable[[bytes, DecodeError], object]) -> None:
+    """Has `report` called with every message that could not be decoded, in the thread that tried. It must not raise."""
+    if report in _wrappers:
         return
     if not _wrappers:
         _decoding.around(Message, "decode", _decode)
-    _wrappers.append(tell)
+    _wrappers.append(report)
 
 
-def unwatch(tell: Callable[[bytes, DecodeError], object]) -> None:
+def unwatch(report: Callable[[bytes, DecodeError], object]) -> None:
     """Undoes `watch`; with the last one Dramatiq has its own method back."""
-    if tell in _wrappers:
-        _wrappers.remove(tell)
+    if report in _wrappers:
+        _wrappers.remove(report)
     if not _wrappers:
         _decoding.restore()
 
@@ -46,8 +46,8 @@ def _decode(original: Any, cls: type[Message[Any]], data: bytes) -> Message[Any]
     try:
         message: Message[Any] = original(cls, data)
     except DecodeError as error:
-        for tell in tuple(_wrappers):
-            tell(data, error)
+        for report in tuple(_wrappers):
+            report(data, error)
         raise
     _read(message, data)
     return message
@@ -87,10 +87,10 @@ def identity_of(data: Any) -> tuple[str, str]:
     """(task id, actor's name) as far as they can be read. Without an id it is named by its bytes: the same message, the same task."""
     raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "surrogatepass")
     try:
-        said = json.loads(raw)
+        content = json.loads(raw)
     except (ValueError, RecursionError):
-        said = None
-    fields = said if isinstance(said, dict) else {}
+        content = None
+    fields = content if isinstance(content, dict) else {}
     task_id, name = fields.get("message_id"), fields.get("actor_name")
     if not isinstance(task_id, str) or not task_id:
         task_id = f"malformed-{hashlib.sha256(raw).hexdigest()[:24]}"

@@ -20,11 +20,11 @@ class Discovery(DramatiqPart):
 
     def list_tasks(self) -> list[TaskInfo]:
         """Every declared actor with the signature a caller sees. Of an async one, `fn` is Dramatiq's wrapper with the same signature."""
-        found = []
+        tasks = []
         for name, actor in sorted(self.broker.actors.items()):
             signature, doc = signature_of(actor.fn)
-            found.append(TaskInfo(name, signature, doc, actor.queue_name))
-        return found
+            tasks.append(TaskInfo(name, signature, doc, actor.queue_name))
+        return tasks
 
     def worker(self) -> WorkerInfo | None:
         """This process as a worker, with the notes an operator should read."""
@@ -48,5 +48,5 @@ class Discovery(DramatiqPart):
 
     def list_queues(self) -> list[QueueInfo]:
         state, identity = self.state, identity_of(self.broker)
-        found = list_queues(state.broker, state.lookout, is_kept=state.worker is not None)
-        return [replace(queue, broker=identity) for queue in found]
+        queues = list_queues(state.broker, state.lookout, is_persistent=state.worker is not None)
+        return [replace(queue, broker=identity) for queue in queues]

@@ -2,9 +2,9 @@
 """What travels with a message out of the application's sight: blanks behind its JSON, or behind its pickle.
 
 A message has no field that an actor cannot read, and an unknown one keeps an unwatched worker from reading it at all. Blanks behind the
-encoded bytes are read by no decoder. They say that somebody has written the arguments (`is_told`), and how often an actor has sent its own
-message again: Dramatiq counts only the retries of its middleware. Messages of older versions of this package carry options instead; those
-are taken out when the message is read.
+encoded bytes are read by no decoder. They mean that a process has reported the arguments (`is_reported`), and how often an actor has sent
+its own message again: Dramatiq counts only the retries of its middleware. Messages of older versions of this package carry options instead;
+those are taken out when the message is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 from dramatiq.encoder import JSONEncoder, PickleEncoder
 from dramatiq.message import Message, get_encoder
 
-OLD_TOLD: Final = "z4j"
+OLD_REPORTED: Final = "z4j"
 OLD_RETRY_OF: Final = "z4j_retry_of"
 """Options of messages that an older version sent."""
 MOST: Final = 200
@@ -32,16 +32,16 @@ _ENCODERS: Final = (JSONEncoder, PickleEncoder)
 class Mark:
     """`again` is how often the actor has sent this message again."""
 
-    is_told: bool = False
+    is_reported: bool = False
     again: int = 0
     retry_of: str = ""
 
     def encoded(self) -> bytes:
-        return b" " + b"\t" * min(self.again, MOST) + b" " if self.is_told else b""
+        return b" " + b"\t" * min(self.again, MOST) + b" " if self.is_reported else b""
 
 
 NONE: Final = Mark()
-_found: dict[int, tuple[weakref.ref[Any], Mark]] = {}
+_marks: dict[int, tuple[weakref.ref[Any], Mark]] = {}
 """Of messages that were read in this process, by the object's identity: messages are compared by value and cannot be hashed."""
 _next = threading.local()
 _retry_of: contextvars.ContextVar[str] = contextvars.ContextVar("z4j_dramatiq_retry_of", default="")
@@ -66,21 +66,21 @@ def repeated() -> str:
 def of(message: Any) -> Mark:
     """The mark of a message, or of Dramatiq's proxy for one."""
     read = getattr(message, "_message", message)
-    held = _found.get(id(read))
-    return held[1] if held is not None and held[0]() is read else NONE
+    entry = _marks.get(id(read))
+    return entry[1] if entry is not None and entry[0]() is read else NONE
 
 
 def read(message: Message[Any], data: Any) -> None:
     """Remembers what stood behind the bytes of a message, and takes older versions' options out of it."""
-    told, of = message.options.pop(OLD_TOLD, None), message.options.pop(OLD_RETRY_OF, None)
+    old_reported, old_retry_of = message.options.pop(OLD_REPORTED, None), message.options.pop(OLD_RETRY_OF, None)
     again = _count(data)
-    if again is not None or told or of:
-        keep(message, Mark(again is not None or bool(told), again or 0, of if isinstance(of, str) else ""))
+    if again is not None or old_reported or old_retry_of:
+        keep(message, Mark(again is not None or bool(old_reported), again or 0, old_retry_of if isinstance(old_retry_of, str) else ""))
 
 
 def keep(message: Message[Any], mark: Mark) -> None:
     key = id(message)
-    _found[key] = weakref.ref(message, lambda _gone: _found.pop(key, None)), mark
+    _marks[key] = weakref.ref(message, lambda _gone: _marks.pop(key, None)), mark
 
 
 def _count(data: Any) -> int | None:
@@ -95,17 +95,17 @@ def _count(data: Any) -> int | None:
 # -- writing -----------------------------------------------------------------------------------------------------------
 def send_with(message: Any, mark: Mark) -> None:
     """The next encoding of that very message in this thread carries the mark."""
-    _next.held = (message, mark)
+    _next.sending = (message, mark)
 
 
 def sent() -> None:
-    _next.held = None
+    _next.sending = None
 
 
 def encoded(message: Any, data: bytes) -> bytes:
     """The bytes with the mark behind them."""
-    held = getattr(_next, "held", None)
-    if held is None or held[0] is not message or type(get_encoder()) not in _ENCODERS:
+    message_and_mark = getattr(_next, "held", None)
+    if message_and_mark is None or message_and_mark[0] is not message or type(get_encoder()) not in _ENCODERS:
         return data
-    mark: Mark = held[1]
+    mark: Mark = message_and_mark[1]
     return data + mark.encoded() if isinstance(data, bytes) else data

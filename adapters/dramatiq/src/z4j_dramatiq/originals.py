@@ -22,7 +22,7 @@ from z4j_agent.capture import display
 from z4j_agent.capture.originals import MAX_ORIGINAL
 from z4j_agent.contract.adapter import Original, Refused
 from z4j_dramatiq.brokers.broker_identity import identity_of
-from z4j_dramatiq.marks import OLD_RETRY_OF, OLD_TOLD
+from z4j_dramatiq.marks import OLD_REPORTED, OLD_RETRY_OF
 from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, parameter_names, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
@@ -31,7 +31,7 @@ LARGE = 8 * MAX_ORIGINAL
 """Compression may still make it small enough; what is larger is not even encoded."""
 
 #: Options that belong to one life of a message.
-LEFT_OUT = frozenset({"retries", "traceback", "requeue_timestamp", "eta", "delay", "redis_message_id", OLD_TOLD, OLD_RETRY_OF})
+LEFT_OUT = frozenset({"retries", "traceback", "requeue_timestamp", "eta", "delay", "redis_message_id", OLD_REPORTED, OLD_RETRY_OF})
 #: Options of a group: sent again, its member would count twice.
 OF_A_GROUP = frozenset({"group_completion_uuid", "group_completion_callbacks"})
 CALLBACKS = ("on_success", "on_failure", "on_retry_exhausted")
@@ -55,18 +55,18 @@ def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int)
     shown = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
     original, is_secret = None, True
     if not _is_large((message.args, message.kwargs, message.options)):
-        kept = {key: value for key, value in message.options.items() if key not in LEFT_OUT}
-        original, is_secret = _original(message, kept), not kept.keys() <= DRAMATIQS_OWN or not is_plain_json()
+        options = {key: value for key, value in message.options.items() if key not in LEFT_OUT}
+        original, is_secret = _original(message, options), not options.keys() <= DRAMATIQS_OWN or not is_plain_json()
     return agent.shown_payload(
         ENGINE, message.message_id, attempt, message.actor_name, queue_of(message.queue_name), rank, shown, original,
         is_secret=is_secret, broker=identity,
     )  # fmt: skip
 
 
-def _original(message: Any, kept: dict[str, Any]) -> dict[str, Any]:
+def _original(message: Any, options: dict[str, Any]) -> dict[str, Any]:
     if is_plain_json():
         data: dict[str, Any] = {"args": list(message.args), "kwargs": message.kwargs}
-        return data | {"options": kept} if kept else data
+        return data | {"options": options} if options else data
     again = message.copy(queue_name=queue_of(message.queue_name))
     for key in LEFT_OUT & again.options.keys():
         del again.options[key]

@@ -38,14 +38,14 @@ def declared(broker: Any) -> list[str]:
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
-def list_queues(broker: Any, lookout: QueuePoller, *, is_kept: bool) -> list[QueueInfo]:
+def list_queues(broker: Any, lookout: QueuePoller, *, is_persistent: bool) -> list[QueueInfo]:
     """Every declared queue with the two beside it."""
     names = declared(broker)
     match "" if is_gevent_active() else kind_of(broker):  # there the broker's connections are not the agent's to use
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":
-            return _in_rabbitmq(lookout, [name + beside for name in names for beside in ("", DELAYED, DEAD)], is_kept=is_kept)
+            return _in_rabbitmq(lookout, [name + beside for name in names for beside in ("", DELAYED, DEAD)], is_persistent=is_persistent)
         case "stub":
             return [info for name in names for info in _in_memory(broker, name)]
     return [QueueInfo(name, None) for name in names]
@@ -106,7 +106,7 @@ class QueuePoller:
         self._connection: Any = None
 
     @contextlib.contextmanager
-    def connection(self, *, is_kept: bool) -> Iterator[Any]:
+    def connection(self, *, is_persistent: bool) -> Iterator[Any]:
         """What the last look has left behind if it still lives. Raises what pika raises."""
         import pika.exceptions
 
@@ -120,7 +120,7 @@ class QueuePoller:
         try:
             yield self._connection
         finally:
-            if not is_kept:
+            if not is_persistent:
                 self.close()
 
     def close(self) -> None:
@@ -142,22 +142,22 @@ def _unhurried(parameters: Any) -> Any:
     return own
 
 
-def _in_rabbitmq(lookout: QueuePoller, names: list[str], *, is_kept: bool) -> list[QueueInfo]:
+def _in_rabbitmq(lookout: QueuePoller, names: list[str], *, is_persistent: bool) -> list[QueueInfo]:
     """Declared passively, so that nothing is created; what does not exist yet closes the channel and is empty."""
     import pika.exceptions
 
-    found = []
-    with lookout.connection(is_kept=is_kept) as connection:
+    queues = []
+    with lookout.connection(is_persistent=is_persistent) as connection:
         channel = connection.channel()
         for name in names:
             try:
-                told = channel.queue_declare(name, passive=True).method
-                found.append(QueueInfo(name, int(told.message_count), int(told.consumer_count)))
+                declared = channel.queue_declare(name, passive=True).method
+                queues.append(QueueInfo(name, int(declared.message_count), int(declared.consumer_count)))
             except pika.exceptions.ChannelClosedByBroker:
-                found.append(QueueInfo(name, 0, 0))
+                queues.append(QueueInfo(name, 0, 0))
                 channel = connection.channel()
         channel.close()
-    return found
+    return queues
 
 
 @contextlib.contextmanager
@@ -174,6 +174,6 @@ def lent_connection(broker: Any) -> Iterator[None]:
 def _in_memory(broker: Any, name: str) -> Iterator[QueueInfo]:
     """A queue is declared in three steps, and we may look in between."""
     for each in (name, name + DELAYED):
-        held = broker.queues.get(each)
-        yield QueueInfo(each, held.qsize() if held is not None else 0)
+        queue = broker.queues.get(each)
+        yield QueueInfo(each, queue.qsize() if queue is not None else 0)
     yield QueueInfo(name + DEAD, len(broker.dead_letters_by_queue.get(name, ())))

@@ -64,10 +64,10 @@ class Reconcile(DramatiqPart):
             return stored
         if kind_of(broker) != "redis":
             return {"state": "unknown", "engine_state": "this broker cannot be asked for one message"}
-        found = [place for place, _, _ in find_in_redis(broker, task_id)]
-        waiting = next((place for place in found if not place.endswith(DEAD)), None)
+        queues = [queue for queue, _, _ in find_in_redis(broker, task_id)]
+        waiting = next((queue for queue in queues if not queue.endswith(DEAD)), None)
         if waiting is not None:  # also while a worker has it: only its end removes it, and the death of that worker puts it back
             return {"state": "queued", "engine_state": f"in {waiting}, or held by a worker and not acknowledged"}
-        if found:
-            return {"state": "failed", "engine_state": f"a dead letter in {found[0]}"}
+        if queues:
+            return {"state": "failed", "engine_state": f"a dead letter in {queues[0]}"}
         return {"state": "unknown", "engine_state": "neither queued nor a dead letter, and no result is stored"}

@@ -44,37 +44,37 @@ def need(state: BrokerState, queue: str) -> Any:
     return state.broker
 
 
-def in_redis(broker: Any, name: str, place: str, limit: int) -> list[WaitingMessage]:
+def in_redis(broker: Any, name: str, section: str, limit: int) -> list[WaitingMessage]:
     """The first of a place, as they would run; of the delayed those no worker has in its memory yet."""
-    key, client = key_of(broker, name + BESIDE[place]), broker.client
-    ids = client.zrange(key, 0, limit - 1) if place == "dead" else client.lrange(key, 0, limit - 1)
+    key, client = key_of(broker, name + BESIDE[section]), broker.client
+    ids = client.zrange(key, 0, limit - 1) if section == "dead" else client.lrange(key, 0, limit - 1)
     raws = client.hmget(f"{key}.msgs", ids) if ids else []
     return [WaitingMessage(id, _bytes(raw)) for id, raw in zip(ids, raws, strict=True) if raw is not None]
 
 
-def take(broker: Any, name: str, place: str, held: WaitingMessage) -> bool:
+def take(broker: Any, name: str, section: str, message: WaitingMessage) -> bool:
     """Whether it was ours to take."""
-    key = key_of(broker, name + BESIDE[place])
-    return bool(broker.client.eval(TAKE_DEAD if place == "dead" else TAKE, 2, key, f"{key}.msgs", held.delivery))
+    key = key_of(broker, name + BESIDE[section])
+    return bool(broker.client.eval(TAKE_DEAD if section == "dead" else TAKE, 2, key, f"{key}.msgs", message.delivery))
 
 
-def find(broker: Any, task_id: str, place: str) -> tuple[str, WaitingMessage, Any]:
+def find(broker: Any, task_id: str, section: str) -> tuple[str, WaitingMessage, Any]:
     """(queue, what it is held by, message) of a waiting task in Redis. Raises Refused."""
     for name in declared(broker):
-        for held in in_redis(broker, name, place, 20_000):
-            message = read(held.raw) if task_id.encode("utf-8", "replace") in held.raw else None
+        for waiting in in_redis(broker, name, section, 20_000):
+            message = read(waiting.raw) if task_id.encode("utf-8", "replace") in waiting.raw else None
             if message is not None and message.message_id == task_id:
-                return name, held, message
+                return name, waiting, message
     raise Refused("it does not wait there: a worker has taken it already, or it is over")
 
 
 def _delayed(broker: Any, name: str, limit: int) -> list[WaitingMessage]:
     """Also those a worker has in its memory: their bytes stay in Redis until they are due."""
-    found = [
+    waiting = [
         WaitingMessage(id, _bytes(raw)) for id, raw in broker.client.hscan_iter(f"{key_of(broker, name + DELAYED)}.msgs", count=AT_ONCE)
     ]
-    messages = [(eta_of(message.options) or 0, held) for held in found if (message := read(held.raw)) is not None]
-    return [held for _, held in sorted(messages, key=lambda of: of[0])[:limit]]
+    messages = [(eta_of(message.options) or 0, entry) for entry in waiting if (message := read(entry.raw)) is not None]
+    return [entry for _, entry in sorted(messages, key=lambda due_and_entry: due_and_entry[0])[:limit]]
 
 
 def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
@@ -91,26 +91,28 @@ def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
     )  # fmt: skip
 
 
-def _entries_in_redis(agent: Agent, broker: Any, name: str, place: str) -> Iterator[Entry]:
+def _entries_in_redis(agent: Agent, broker: Any, name: str, section: str) -> Iterator[Entry]:
     left = int(
-        broker.client.zcard(key_of(broker, name + DEAD)) if place == "dead" else broker.client.llen(key_of(broker, name + BESIDE[place]))
+        broker.client.zcard(key_of(broker, name + DEAD))
+        if section == "dead"
+        else broker.client.llen(key_of(broker, name + BESIDE[section]))
     )
     while left > 0:
-        found = in_redis(broker, name, place, min(left, AT_ONCE))
-        if not found:
+        waiting = in_redis(broker, name, section, min(left, AT_ONCE))
+        if not waiting:
             return
-        left -= len(found)
-        for held in found:
-            yield _entry(agent, broker, read(held.raw), partial(take, broker, name, place, held))
+        left -= len(waiting)
+        for entry in waiting:
+            yield _entry(agent, broker, read(entry.raw), partial(take, broker, name, section, entry))
 
 
-def _entries_in_rabbitmq(agent: Agent, state: BrokerState, name: str, place: str) -> Iterator[Entry]:
-    with state.lookout.connection(is_kept=state.worker is not None) as connection:
+def _entries_in_rabbitmq(agent: Agent, state: BrokerState, name: str, section: str) -> Iterator[Entry]:
+    with state.lookout.connection(is_persistent=state.worker is not None) as connection:
         channel = connection.channel()
-        left = int(channel.queue_declare(name + BESIDE[place], passive=True).method.message_count)
+        left = int(channel.queue_declare(name + BESIDE[section], passive=True).method.message_count)
         try:
             while left > 0:
-                method, _, body = channel.basic_get(name + BESIDE[place])
+                method, _, body = channel.basic_get(name + BESIDE[section])
                 if method is None:
                     break
                 left -= 1
@@ -137,21 +139,21 @@ def _looked_at(state: BrokerState, queue: str, limit: int) -> list[bytes]:
     """Taken and given back together, so that they keep their order."""
     import pika.exceptions
 
-    found: list[bytes] = []
-    with state.lookout.connection(is_kept=state.worker is not None) as connection:
+    bodies: list[bytes] = []
+    with state.lookout.connection(is_persistent=state.worker is not None) as connection:
         channel = connection.channel()
         try:
-            while len(found) < limit:
+            while len(bodies) < limit:
                 method, _, body = channel.basic_get(queue)
                 if method is None:
                     break
-                found.append(body)
-            if found:
+                bodies.append(body)
+            if bodies:
                 channel.basic_nack(0, multiple=True, requeue=True)
             channel.close()
         except pika.exceptions.ChannelClosedByBroker:
             return []  # there is no such queue yet
-    return found
+    return bodies
 
 
 def _bytes(raw: Any) -> bytes:
@@ -162,27 +164,27 @@ def _bytes(raw: Any) -> bytes:
 class QueueCommands(DramatiqPart):
     """What may be asked of a whole queue."""
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """Changes nothing but, on RabbitMQ, the mark of being redelivered. Raises Refused."""
         broker, agent = need(self.state, queue), z4j_agent.current()
         assert agent is not None  # the command came through it
         match kind_of(broker):
             case "redis":
-                found = _delayed(broker, queue, limit) if place == "delayed" else in_redis(broker, queue, place, limit)
-                return [_shown(agent, broker, held.raw) for held in found]
+                messages = _delayed(broker, queue, limit) if section == "delayed" else in_redis(broker, queue, section, limit)
+                return [_shown(agent, broker, message.raw) for message in messages]
             case "rabbitmq":
-                return [_shown(agent, broker, raw) for raw in _looked_at(self.state, queue + BESIDE[place], limit)]
+                return [_shown(agent, broker, raw) for raw in _looked_at(self.state, queue + BESIDE[section], limit)]
         raise Refused("this broker cannot be looked into")
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Removes every task that is there now. Raises Refused."""
         broker, agent = need(self.state, queue), z4j_agent.current()
         assert agent is not None  # the command came through it
         match kind_of(broker):
             case "redis":
-                entries = _entries_in_redis(agent, broker, queue, place)
+                entries = _entries_in_redis(agent, broker, queue, section)
             case "rabbitmq":
-                entries = _entries_in_rabbitmq(agent, self.state, queue, place)
+                entries = _entries_in_rabbitmq(agent, self.state, queue, section)
             case _:
                 raise Refused("this broker cannot be looked into")
-        return purge(agent, ENGINE, queue, entries, is_dead=place == "dead")
+        return purge(agent, ENGINE, queue, entries, is_dead=section == "dead")

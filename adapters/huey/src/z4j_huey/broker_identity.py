@@ -30,7 +30,7 @@ def identity_of(huey: Any) -> str:
     return _identities.of(huey.storage, watched[0].storage if watched else None)
 
 
-def place_of(huey: Any) -> tuple[str | int, str]:
+def broker_key_of(huey: Any) -> tuple[str | int, str]:
     """Equal for two objects whose tasks lie in one queue."""
     return identity_of(huey) or id(huey.storage), str(huey.name)
 
@@ -41,10 +41,10 @@ def _identify(storage: Any, this_host: str) -> str:
         return identify_pool(storage.pool, this_host=this_host)
     if (path := _path_of(storage)) is not None:
         return identify("file", str(path.parent), database=path.name, this_host=this_host)
-    kept = getattr(getattr(storage, "database", None), "connect_params", None)
-    if isinstance(kept, dict) and kept.get("host"):  # a server that peewee connects to
+    options = getattr(getattr(storage, "database", None), "connect_params", None)
+    if isinstance(options, dict) and options.get("host"):  # a server that peewee connects to
         kind = type(storage.database).__name__.lower().removesuffix("database")
-        return identify(kind, str(kept["host"]), kept.get("port"), str(storage.database.database), this_host=this_host)
+        return identify(kind, str(options["host"]), options.get("port"), str(storage.database.database), this_host=this_host)
     return ""
 
 
@@ -54,10 +54,10 @@ _identities: Final = Identities(_identify, z4j_agent.current)
 
 def _path_of(storage: Any) -> Path | None:
     """The file or folder of a storage that lies in one. SQLite's ":memory:" is none."""
-    found = getattr(storage, "filename", None) or getattr(storage, "path", None)
-    if not isinstance(found, str | os.PathLike) or str(found) == ":memory:":
+    path = getattr(storage, "filename", None) or getattr(storage, "path", None)
+    if not isinstance(path, str | os.PathLike) or str(path) == ":memory:":
         return None
-    return Path(found).absolute()
+    return Path(path).absolute()
 
 
 def fingerprint(huey: Any) -> str:
@@ -75,12 +75,12 @@ def keep_fingerprint(state: HueyState) -> None:
     if agent is None or not identity or identity in agent.fingerprints:
         return
     try:
-        found = fingerprint(state.huey)
+        fingerprint_read = fingerprint(state.huey)
     except Exception as error:
         let_through(error)  # it cannot be reached now, and is asked again
         return
-    if found:
-        agent.fingerprints[identity] = found
+    if fingerprint_read:
+        agent.fingerprints[identity] = fingerprint_read
 
 
 class HueyPart(SeveralBrokers):
@@ -91,9 +91,9 @@ class HueyPart(SeveralBrokers):
 
     def brokers(self) -> Mapping[str, str]:
         agent = z4j_agent.current()
-        told = agent.fingerprints if agent is not None else {}
-        found = (identity_of(state.huey) for state in (*self.serving(), *self.states))
-        return {identity: told.get(identity, "") for identity in found if identity}
+        fingerprints = agent.fingerprints if agent is not None else {}
+        identities = (identity_of(state.huey) for state in (*self.serving(), *self.states))
+        return {identity: fingerprints.get(identity, "") for identity in identities if identity}
 
     def asked(self) -> list[HueyState]:
         """The objects a command may concern."""
@@ -101,16 +101,16 @@ class HueyPart(SeveralBrokers):
 
     def serving(self) -> list[HueyState]:
         """A worker speaks of the one object whose tasks it runs; a producer of all."""
-        return [state for state in self.states if state.life.consumer is not None] or list(self.states)
+        return [state for state in self.states if state.lifecycle.consumer is not None] or list(self.states)
 
     def named(self, queue: str, name: str = "", broker: str = "") -> HueyState:
         """The watched object of this name in this broker, of several one that has the task. Raises Refused."""
-        found = [state for state in self.asked() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
-        if not found:
+        states = [state for state in self.asked() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
+        if not states:
             raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
-        if len({place_of(state.huey) for state in found}) > 1:
+        if len({broker_key_of(state.huey) for state in states}) > 1:
             raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
-        return next((state for state in found if state.has(name)), found[0])
+        return next((state for state in states if state.has(name)), states[0])
 
     def of_original(self, original: Original) -> HueyState:
         return self.named(original.queue, original.name, original.broker)
@@ -118,9 +118,9 @@ class HueyPart(SeveralBrokers):
     def in_first(self, act: Callable[[HueyState], dict[str, Any]], has: Callable[[HueyState], bool]) -> dict[str, Any]:
         """What the object answers that has the task. Raises Refused."""
         asked = self.asked()
-        if len({place_of(state.huey) for state in asked}) > 1:
+        if len({broker_key_of(state.huey) for state in asked}) > 1:
             holding = [state for state in asked if gevent_bridge.ask(state.hub, partial(has, state))]
-            if len({place_of(state.huey) for state in holding}) > 1:
+            if len({broker_key_of(state.huey) for state in holding}) > 1:
                 raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
             asked = holding or asked
         refused = Refused("no Huey object is watched here")

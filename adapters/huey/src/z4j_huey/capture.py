@@ -28,7 +28,7 @@ from z4j_agent.wire import records
 from z4j_huey import broker_identity, originals
 from z4j_huey.control import Pausing
 from z4j_huey.execution.attempts import InFlight, Run, Stopped, current, retry_of
-from z4j_huey.execution.consumer_lifecycle import Life
+from z4j_huey.execution.consumer_lifecycle import ConsumerLifecycle
 from z4j_huey.messages import (
     ENGINE,
     attempt_of,
@@ -66,7 +66,7 @@ class Capture:
             return
         self._agent, huey, patches = agent, self.huey, self._patches
         broker_identity.watched.append(huey)
-        self.state.life = Life(huey, agent, self.state.running, self.on_child_killed)
+        self.state.lifecycle = ConsumerLifecycle(huey, agent, self.state.running, self.on_child_killed)
         never_swallow(Stopped, *(each for each in (getattr(exceptions, "TaskTimeout", None),) if each is not None))
         replaced: dict[str, Callable[..., Any]] = {
             "enqueue": lambda enqueue, task: self.periodic.around_enqueue(partial(self.around_enqueue, enqueue), task),
@@ -78,12 +78,12 @@ class Capture:
             "dequeue": self.around_dequeue,
             "serialize_task": self.around_serialize,
             "deserialize_task": self.around_deserialize,
-            "notify_interrupted_tasks": self.state.life.around_end,
+            "notify_interrupted_tasks": self.state.lifecycle.around_end,
         }
         for name, around in replaced.items():
             patches.around(huey, name, around)
         patches.around(Consumer, "start", self.around_start)
-        patches.around(Consumer, "check_worker_health", self.state.life.around_health_check)
+        patches.around(Consumer, "check_worker_health", self.state.lifecycle.around_health_check)
         huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
         huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, over which this process may be killed
         huey.signal()(self.on_signal)
@@ -96,20 +96,20 @@ class Capture:
             self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
         self.huey.disconnect_signal(self.on_signal)
         self.huey.unregister_post_execute(HOOK)
-        self.state.life.forget()
+        self.state.lifecycle.forget()
 
     # -- whoever enqueues ----------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
         """Told once the broker has it; of a task that Huey runs at once, before."""
-        told = self._before_enqueue(task)
+        records_to_append = self._before_enqueue(task)
         try:
-            if told is None:
+            if records_to_append is None:
                 return enqueue(task)
             if self.huey._immediate:
-                self._tell(told)
+                self._append_all(records_to_append)
                 return enqueue(task)
             result = enqueue(task)
-            self._tell(told)
+            self._append_all(records_to_append)
             return result
         finally:
             if isinstance(task, Task):
@@ -133,10 +133,10 @@ class Capture:
         eta = to_us(task.eta, is_utc=self.huey.utc)
         if not is_eager:
             self._count_attempt(task, 0)
-        told = [self._enqueued(task, eta, meta)]
+        records_to_append = [self._enqueued(task, eta, meta)]
         if not is_eager:
-            told.append(originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER))
-        return told
+            records_to_append.append(originals.payload_of(self._agent, self.huey, task, originals.BY_PRODUCER))
+        return records_to_append
 
     def _enqueued(self, task: Any, eta: int | None, meta: str = records.NO_META) -> bytes:
         return records.enqueued(
@@ -144,7 +144,7 @@ class Capture:
         )
 
     @guard("enqueueing")
-    def _tell(self, told: list[bytes]) -> None:
+    def _append_all(self, told: list[bytes]) -> None:
         agent = self._agent
         for record in told:
             agent.append(record)
@@ -215,40 +215,40 @@ class Capture:
     def _left(self, run: Run, error: BaseException | None) -> None:
         """Huey is done with it. What was not told on the way ended in a manner it has no hook for."""
         if run.started_at is not None:
-            self.state.life.left()
-        if run.is_told:
+            self.state.lifecycle.left()
+        if run.is_reported:
             return
         if error is None:
             if run.outcome == signals.SIGNAL_CANCELED:  # no `post_execute` follows then
-                self._tell_cancelled(run, reason="vetoed", error="a pre_execute hook of the application cancelled it")
+                self._report_cancelled(run, reason="vetoed", error="a pre_execute hook of the application cancelled it")
         elif run.ended_at is not None:
             # Huey catches every Exception of a function, so what else escapes (SystemExit, CancelledError) is the function's own
             reason = "not_requeued" if run.error is not None else "not_stored" if isinstance(error, Exception) else ""
-            self._tell_failed(run, reason, run.error or error)
+            self._report_failed(run, reason, run.error or error)
 
     @guard("signal")
     def on_signal(self, signal: str, task: Any, *args: Any) -> None:
         run = current.get()
         if run is None or run.task is not task:
             if signal == signals.SIGNAL_INTERRUPTED:  # by main, of what its threads still run
-                held = self.state.running.get(task.id)
-                if held is not None:
-                    self._tell_interrupted(held)
+                interrupted = self.state.running.get(task.id)
+                if interrupted is not None:
+                    self._report_interrupted(interrupted)
             return
-        if run.is_told:
+        if run.is_reported:
             return
         if signal == signals.SIGNAL_EXECUTING:
             self._payload(run)
             self._agent.append(records.received(ENGINE, run.task_id, run.attempt, run.received_at, self._agent.run, run.name, run.queue))
         elif signal == signals.SIGNAL_REVOKED:
             self._payload(run)
-            self._tell_cancelled(run, reason="revoked")
+            self._report_cancelled(run, reason="revoked")
         elif signal == signals.SIGNAL_EXPIRED:
             self._payload(run)
-            run.is_told = True
+            run.is_reported = True
             self._agent.append(records.expired(*self._head(run)))
         elif signal == signals.SIGNAL_INTERRUPTED:
-            self._tell_interrupted(run)
+            self._report_interrupted(run)
         elif signal in REASONS:
             run.outcome = signal
 
@@ -263,14 +263,14 @@ class Capture:
             return
         run.begins()
         agent.append(records.started(ENGINE, run.task_id, run.attempt, run.started_at or 0, agent.run, run.name, run.queue))
-        self.state.life.begins(run)
+        self.state.lifecycle.begins(run)
 
     @guard("the end of a task's function")
     def on_end(self, task: Any) -> None:
         run = current.get()
         if run is not None and run.task is task:
             run.ends()
-            self.state.life.ends(run)
+            self.state.lifecycle.ends(run)
 
     @guard("post_execute")
     def on_executed(self, task: Any, value: Any, exception: BaseException | None) -> None:
@@ -278,9 +278,9 @@ class Capture:
         if run is None or run.task is not task:
             return
         if exception is None:
-            run.is_told = True
+            run.is_reported = True
             if run.is_sent_again:
-                self._tell_sent_again(run, "requeued")
+                self._report_sent_again(run, "requeued")
                 return
             shown = "null" if value is None else self._agent.show(value)
             self._agent.append(
@@ -294,11 +294,11 @@ class Capture:
             return  # Huey is about to requeue it
         reason = REASONS.get(run.outcome, "")
         if isinstance(exception, Stopped):
-            self._tell_cancelled(run, reason="stopped", error="it was stopped from z4j")
+            self._report_cancelled(run, reason="stopped", error="it was stopped from z4j")
         elif run.outcome == signals.SIGNAL_CANCELED:
-            self._tell_cancelled(run, reason="by_itself", error=error_of(exception)[1])
+            self._report_cancelled(run, reason="by_itself", error=error_of(exception)[1])
         elif run.outcome in REFUSED:
-            run.is_told = True
+            run.is_reported = True
             _, error, traceback = error_of(exception)
             self._agent.append(
                 records.rejected(
@@ -306,16 +306,16 @@ class Capture:
                 )
             )
         else:
-            self._tell_failed(run, reason, exception)
+            self._report_failed(run, reason, exception)
 
     def around_requeue(self, requeue: Callable[..., Any], task: Any, timestamp: Any, retry_eta: Any = None) -> Any:
         """Huey has promised another attempt; it counts down in the task itself."""
         if self.huey._immediate:  # the next attempt runs in here
-            self._tell_retried(task, timestamp, retry_eta)
+            self._report_retried(task, timestamp, retry_eta)
             return requeue(task, timestamp, retry_eta)
         delay, at = task.retry_delay, now()  # another worker may end the next attempt before this one goes on
         result = requeue(task, timestamp, retry_eta)
-        self._tell_retried(task, timestamp, retry_eta, delay, at)
+        self._report_retried(task, timestamp, retry_eta, delay, at)
         return result
 
     def around_add_schedule(self, add: Callable[[Any], Any], task: Any) -> Any:
@@ -338,11 +338,11 @@ class Capture:
         return with_attempt(data, task) if isinstance(task, Task) and has_room(self.huey) else data
 
     @guard("a retry")
-    def _tell_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None, at: int | None = None) -> None:
+    def _report_retried(self, task: Any, timestamp: Any, retry_eta: Any, delay: Any = None, at: int | None = None) -> None:
         run, agent = current.get(), self._agent
         if run is None or run.task is not task or run.error is None:
             return
-        run.is_told = True
+        run.is_reported = True
         if retry_eta is None and delay:
             retry_eta = timestamp + datetime.timedelta(seconds=delay)
         eta = to_us(retry_eta, is_utc=self.huey.utc)
@@ -360,8 +360,8 @@ class Capture:
     def _head(self, run: Run) -> tuple[str, str, int, int, str, str, str]:
         return ENGINE, run.task_id, run.attempt, run.ended_at or now(), self._agent.run, run.name, run.queue
 
-    def _tell_failed(self, run: Run, reason: str, error: BaseException) -> None:
-        run.is_told = True
+    def _report_failed(self, run: Run, reason: str, error: BaseException) -> None:
+        run.is_reported = True
         kind, text, traceback = error_of(error)
         self._agent.append(
             records.failed(
@@ -370,24 +370,24 @@ class Capture:
             )
         )  # fmt: skip
 
-    def _tell_cancelled(self, run: Run, reason: str, error: str = "") -> None:
-        run.is_told = True
+    def _report_cancelled(self, run: Run, reason: str, error: str = "") -> None:
+        run.is_reported = True
         self._agent.append(records.cancelled(*self._head(run), started_at=run.started_at, runtime=run.runtime, reason=reason, error=error))
 
-    def _tell_interrupted(self, run: Run) -> None:
+    def _report_interrupted(self, run: Run) -> None:
         """Huey neither requeues what it interrupts nor stores a result: it is gone, unless an operator wanted it so."""
         run.ends()
-        if self.state.life.is_stop_asked():
-            self._tell_cancelled(run, reason="stopped", error="it was stopped from z4j")
+        if self.state.lifecycle.is_stop_asked():
+            self._report_cancelled(run, reason="stopped", error="it was stopped from z4j")
             return
-        run.is_told = True
+        run.is_reported = True
         if run.is_sent_again:
-            self._tell_sent_again(run, "shutdown")
+            self._report_sent_again(run, "shutdown")
             return
         error = "the consumer was told to end at once while it ran; Huey does not run it again"
         self._agent.append(records.lost(*self._head(run), reason="shutdown", error=error))
 
-    def _tell_sent_again(self, run: Run, reason: str) -> None:
+    def _report_sent_again(self, run: Run, reason: str) -> None:
         """The application's own enqueueing of the task is its next attempt."""
         self._agent.append(
             records.retried(
@@ -409,9 +409,9 @@ class Capture:
         if consumer.huey is not self.huey:
             return start(consumer)
         self.state.hub = self.state.hub or gevent_bridge.current_hub()
-        self.state.life.before_start(consumer)
+        self.state.lifecycle.before_start(consumer)
         result = start(consumer)
-        self.state.life.after_start()
+        self.state.lifecycle.after_start()
         return result
 
 

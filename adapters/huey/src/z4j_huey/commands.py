@@ -15,13 +15,13 @@ from z4j_agent.contract.adapter import Original, Refused
 from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_huey import originals, reconcile, waiting
-from z4j_huey.broker_identity import HueyPart, place_of
+from z4j_huey.broker_identity import HueyPart, broker_key_of
 from z4j_huey.execution.attempts import retry_of
 from z4j_huey.messages import ENGINE, attempt_of, carry, has_room, name_of
 from z4j_huey.state import HueyState
 
 
-def _send(state: HueyState, task: Any, of: str, note: str) -> dict[str, Any]:
+def _send(state: HueyState, task: Any, retried_id: str, note: str) -> dict[str, Any]:
     huey, new_id = state.huey, task.id
     if huey._immediate:
         raise Refused("Huey's immediate mode is on here: the task would run inside the agent")
@@ -29,7 +29,7 @@ def _send(state: HueyState, task: Any, of: str, note: str) -> dict[str, Any]:
     def send() -> None:
         if state.running.get(new_id) is not None or reconcile.has_result(huey, new_id):
             raise Refused("a task with the new id exists already; nothing was enqueued", check="task_id.exists")
-        token = retry_of.set(of)
+        token = retry_of.set(retried_id)
         try:
             huey.enqueue(task)
         finally:
@@ -79,23 +79,23 @@ class TaskCommands(HueyPart):
 
     def _with(self, name: str) -> HueyState:
         """The object that has this task. Raises Refused."""
-        found = [state for state in self.asked() if state.has(name)]
-        if not found:
+        states = [state for state in self.asked() if state.has(name)]
+        if not states:
             raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
-        if len({place_of(state.huey) for state in found}) > 1:
+        if len({broker_key_of(state.huey) for state in states}) > 1:
             raise Refused("several Huey objects of this process have this task, and the command names no queue", check="broker.unknown")
-        return found[0]
+        return states[0]
 
     def release_task(self, task_id: str) -> dict[str, Any]:
         """Takes a task out of the schedule and puts it behind what waits, as the scheduler does when its time has come. Raises Refused."""
 
         def release(state: HueyState) -> dict[str, Any]:
             try:
-                place, held, task = waiting.find(state, "delayed", task_id)
+                section, message, task = waiting.find(state, "delayed", task_id)
             except Refused:  # before the first worker has looked at it, a delayed task waits in the queue
-                place, held, task = waiting.find(state, "waiting", task_id)
+                section, message, task = waiting.find(state, "waiting", task_id)
             attempt, huey, agent = attempt_of(task), state.huey, z4j_agent.current()
-            if not place.take(held):
+            if not section.take(message):
                 raise Refused("a worker has taken it already, or this storage cannot give one task out")
             task.eta = None
             if has_room(huey):
@@ -112,10 +112,10 @@ class TaskCommands(HueyPart):
         """Another place in the queue, in storages that have priorities. Raises Refused."""
 
         def put(state: HueyState) -> dict[str, Any]:
-            place, held, _ = waiting.find(state, "waiting", task_id)
-            if not place.can_order:
+            section, message, _ = waiting.find(state, "waiting", task_id)
+            if not section.can_order:
                 raise Refused("this storage of Huey's knows no priorities")
-            if not place.put(held, level):
+            if not section.put(message, level):
                 raise Refused("a worker has taken it already")
             return {"queue": state.huey.name}
 
@@ -141,13 +141,13 @@ class TaskCommands(HueyPart):
         """Stops a task that this consumer runs: its child is interrupted, or an exception is raised where it runs. Raises Refused."""
 
         def stop(state: HueyState) -> dict[str, Any]:
-            life = state.life
-            if life.slots is not None:
-                for number, process in enumerate(life.children()):
-                    pid, entry = life.slots.read(number)
+            lifecycle = state.lifecycle
+            if lifecycle.slots is not None:
+                for number, process in enumerate(lifecycle.children()):
+                    pid, entry = lifecycle.slots.read(number)
                     if entry is not None and entry[0] == task_id and pid == process.pid:
-                        life.slots.ask_stop(number)
-                        os.kill(pid, getattr(life.consumer.environment, "interrupt", signal.SIGTERM))
+                        lifecycle.slots.ask_stop(number)
+                        os.kill(pid, getattr(lifecycle.consumer.environment, "interrupt", signal.SIGTERM))
                         return {"note": "its process was interrupted and goes on with the next task"}
             elif state.running.stop(task_id):
                 return {"note": "an exception was raised in it; what waits in a system call ends when that returns"}

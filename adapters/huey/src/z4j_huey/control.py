@@ -14,7 +14,7 @@ from z4j_huey.broker_identity import HueyPart, identity_of
 from z4j_huey.messages import ENGINE
 from z4j_huey.state import HueyState
 
-HELD_S = 0.2
+PAUSED_POLL_S = 0.2
 """How often a worker that is held looks whether it still is."""
 
 
@@ -28,21 +28,21 @@ class Pausing:
         """Waits a moment where it is, so that a worker does not spin."""
         if not worker_end.is_paused(ENGINE, self._huey.name, partial(identity_of, self._huey)):
             return False
-        time.sleep(HELD_S)
+        time.sleep(PAUSED_POLL_S)
         return True
 
 
 def _listening(state: HueyState) -> Any:
     """Until 3.1 the consumer takes SIGINT as KeyboardInterrupt; the handler of SIGTERM says whether it listens at all."""
     _need_consumer(state)
-    is_deaf = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is not state.life.consumer
+    is_deaf = getattr(signal.getsignal(signal.SIGTERM), "__self__", None) is not state.lifecycle.consumer
     if is_deaf or signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.SIG_IGN):
         raise Refused("this consumer does not listen to signals")
-    return state.life.consumer
+    return state.lifecycle.consumer
 
 
 def _need_consumer(state: HueyState) -> None:
-    if state.life.consumer is None:
+    if state.lifecycle.consumer is None:
         raise Unsupported("this process runs no consumer")
 
 
@@ -77,5 +77,5 @@ class WorkerCommands(HueyPart):
 
     def _consumed(self, queue: str) -> HueyState:
         """The object that this process's consumer serves, where it has that queue. Raises Refused like `named`."""
-        found = [state for state in self.asked() if state.huey.name == queue and state.life.consumer is not None]
-        return found[0] if found else self.named(queue)
+        states = [state for state in self.asked() if state.huey.name == queue and state.lifecycle.consumer is not None]
+        return states[0] if states else self.named(queue)

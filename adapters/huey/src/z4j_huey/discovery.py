@@ -18,28 +18,28 @@ class Discovery(HueyPart):
 
     def list_tasks(self) -> list[TaskInfo]:
         """Every task in Huey's registry."""
-        found = []
+        tasks = []
         for state in self.serving():
             for name, task_class in sorted(dict(state.huey._registry._registry).items()):
                 function = function_of(task_class)
                 signature, doc = signature_of(function) if function is not None else ("(…)", "")
-                found.append(TaskInfo(name, signature, doc, state.huey.name))
-        return found
+                tasks.append(TaskInfo(name, signature, doc, state.huey.name))
+        return tasks
 
     def worker(self) -> WorkerInfo | None:
         """This process as a worker; None in a producer."""
-        state = next((state for state in self.states if state.life.consumer is not None), None)
+        state = next((state for state in self.states if state.lifecycle.consumer is not None), None)
         if state is None:
             return None
-        life, consumer = state.life, state.life.consumer
-        children = [process.pid for process in life.children()] if life.slots is not None else []
+        lifecycle, consumer = state.lifecycle, state.lifecycle.consumer
+        children = [process.pid for process in lifecycle.children()] if lifecycle.slots is not None else []
         return WorkerInfo(
-            name=life.name,
+            name=lifecycle.name,
             pool=str(consumer.worker_type),
             concurrency=len(consumer.worker_threads),
             queues=(state.huey.name,),
             pids=tuple(pid for pid in children if pid) or (os.getpid(),),
-            notes=tuple(f"{found.what} {found.remedy}".strip() for found in self.findings() if found.level != "ok"),
+            notes=tuple(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
         )
 
     def list_running(self) -> list[RunningTask]:
@@ -48,14 +48,14 @@ class Discovery(HueyPart):
 
 
 def _running_in(state: HueyState) -> Iterator[RunningTask]:
-    life, queue, pid = state.life, state.huey.name, os.getpid()
-    if life.slots is None:
+    lifecycle, queue, pid = state.lifecycle, state.huey.name, os.getpid()
+    if lifecycle.slots is None:
         for run in state.running.all():
             yield RunningTask(run.task_id, run.attempt, run.name, queue, run.started_at or 0, pid)
         return
-    life.reap()
-    for number in range(life.slots.count):
-        pid, entry = life.slots.read(number)
+    lifecycle.reap()
+    for number in range(lifecycle.slots.count):
+        pid, entry = lifecycle.slots.read(number)
         if entry is not None:
             task_id, attempt, name, started_at = entry
             yield RunningTask(task_id, attempt, name, queue, started_at, pid)

@@ -84,11 +84,11 @@ def _of_consumer(huey: Any, consumer: Any) -> Iterator[Finding]:
 def _is_open(storage: Any) -> bool:
     """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
     pool = getattr(storage, "pool", None)
-    kept = getattr(pool, "connection_kwargs", None)
-    if kept is None:
+    options = getattr(pool, "connection_kwargs", None)
+    if options is None:
         return False
-    is_local = "path" in kept or str(kept.get("host") or "") in _LOCAL
-    return not is_local and not kept.get("password") and not kept.get("credential_provider")
+    is_local = "path" in options or str(options.get("host") or "") in _LOCAL
+    return not is_local and not options.get("password") and not options.get("credential_provider")
 
 
 def _some(names: list[str]) -> str:
@@ -101,8 +101,8 @@ class Doctor(HueyPart):
 
     def findings(self) -> list[Finding]:
         """What is amiss with its Huey objects, and with the consumer it may be."""
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for state in self.serving():
-            consumer = state.life.consumer
-            found += [*_of_huey(state.huey), *(_of_consumer(state.huey, consumer) if consumer is not None else ())]
-        return list(dict.fromkeys(found))
+            consumer = state.lifecycle.consumer
+            findings += [*_of_huey(state.huey), *(_of_consumer(state.huey, consumer) if consumer is not None else ())]
+        return list(dict.fromkeys(findings))

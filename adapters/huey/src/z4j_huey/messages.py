@@ -101,8 +101,8 @@ def function_of(task_class: Any) -> Callable[..., Any] | None:
     code = getattr(execute, "__code__", None)
     if code is None or "func" not in code.co_freevars:
         return None
-    found = execute.__closure__[code.co_freevars.index("func")].cell_contents
-    return found if callable(found) else None
+    function = execute.__closure__[code.co_freevars.index("func")].cell_contents
+    return function if callable(function) else None
 
 
 def sent_meta(task: Any, *, is_utc: bool, parent_id: str = "", retry_of: str = "", is_eager: bool = False) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.contract.adapter import QueueInfo
 from z4j_agent.runtime import gevent_bridge
-from z4j_huey.broker_identity import HueyPart, identity_of, keep_fingerprint, place_of
+from z4j_huey.broker_identity import HueyPart, broker_key_of, identity_of, keep_fingerprint
 from z4j_huey.state import HueyState
 
 
@@ -23,15 +23,15 @@ class Queues(HueyPart):
 
     def list_queues(self) -> list[QueueInfo]:
         """The queue of each Huey object, and the schedule beside it. One broker that cannot be reached does not hide the others'."""
-        by_place = {place_of(state.huey): state for state in reversed(self.states)}
-        found = []
-        for state in reversed(by_place.values()):
+        by_broker = {broker_key_of(state.huey): state for state in reversed(self.states)}
+        queues = []
+        for state in reversed(by_broker.values()):
             try:
-                found.append(_measure(state))
+                queues.append(_measure(state))
             except Exception as error:
-                if len(by_place) == 1:
+                if len(by_broker) == 1:
                     raise
                 let_through(error)
                 faults.report(f"what waits in {state.huey.name}", error)
-                found.append(QueueInfo(state.huey.name, None, broker=identity_of(state.huey)))
-        return found
+                queues.append(QueueInfo(state.huey.name, None, broker=identity_of(state.huey)))
+        return queues

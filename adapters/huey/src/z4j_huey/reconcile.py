@@ -13,7 +13,7 @@ from huey.utils import Error
 
 from z4j_agent.capture.guard import let_through
 from z4j_agent.runtime import gevent_bridge
-from z4j_huey.broker_identity import HueyPart, place_of
+from z4j_huey.broker_identity import HueyPart, broker_key_of
 from z4j_huey.state import HueyState
 
 IN_FLIGHT = {"state": "running", "engine_state": "in flight"}
@@ -23,7 +23,7 @@ LOOKED_THROUGH = 5_000
 
 def is_waiting(huey: Any, task_id: str) -> bool:
     """Whether the task is in the queue or the schedule, as far as those are looked through."""
-    return any(found == task_id for found in _ids(huey))
+    return any(waiting_id == task_id for waiting_id in _ids(huey))
 
 
 def has(state: HueyState, task_id: str) -> bool:
@@ -68,11 +68,13 @@ class Reconcile(HueyPart):
 
         Where several brokers know the id, it is not known which of them is meant.
         """
-        found: dict[Any, dict[str, Any]] = {}
+        answers: dict[Any, dict[str, Any]] = {}
         for state in self.asked():
             is_running = state.running.get(task_id) is not None
-            found[place_of(state.huey)] = IN_FLIGHT if is_running else gevent_bridge.ask(state.hub, partial(_look, state.huey, task_id))
-        told = [answer for answer in found.values() if answer["state"] != "unknown"]
-        if len(told) > 1:
+            answers[broker_key_of(state.huey)] = (
+                IN_FLIGHT if is_running else gevent_bridge.ask(state.hub, partial(_look, state.huey, task_id))
+            )
+        known = [answer for answer in answers.values() if answer["state"] != "unknown"]
+        if len(known) > 1:
             return {"state": "unknown", "engine_state": "in several brokers"}
-        return told[0] if told else next(iter(found.values()), {"state": "unknown", "engine_state": "gone"})
+        return known[0] if known else next(iter(answers.values()), {"state": "unknown", "engine_state": "gone"})

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from z4j_huey.execution.attempts import Running
-from z4j_huey.execution.consumer_lifecycle import Life
+from z4j_huey.execution.consumer_lifecycle import ConsumerLifecycle
 
 
 class HueyState:
@@ -15,7 +15,7 @@ class HueyState:
     def __init__(self, huey: Any) -> None:
         self.huey = huey
         self.running = Running()
-        self.life: Life
+        self.lifecycle: ConsumerLifecycle
         self.hub: Any = None
         """gevent's hub in whose greenlets this object is used; None without gevent."""
 

@@ -36,18 +36,18 @@ class Section:
         read = self.storage.scheduled_items if self.is_schedule else self.storage.enqueued_items
         return [WaitingMessage(data, bytes(data)) for data in read(limit)[:limit]]
 
-    def take(self, held: WaitingMessage) -> bool | None:
+    def take(self, message: WaitingMessage) -> bool | None:
         """Whether it was ours to take; None where this storage cannot take one."""
         return None
 
-    def put(self, held: WaitingMessage, level: str) -> bool:
+    def put(self, message: WaitingMessage, level: str) -> bool:
         """Another place in the order. Whether it was still there."""
         return False
 
 
 class RedisList(Section):
-    def take(self, held: WaitingMessage) -> bool:
-        return bool(self.storage.conn.lrem(self.storage.queue_key, -1, held.token))
+    def take(self, message: WaitingMessage) -> bool:
+        return bool(self.storage.conn.lrem(self.storage.queue_key, -1, message.token))
 
 
 class RedisSet(Section):
@@ -59,19 +59,19 @@ class RedisSet(Section):
         self.can_order = not is_schedule
 
     def first(self, limit: int) -> list[WaitingMessage]:
-        found = self.storage.conn.zrange(self.key, 0, limit - 1)
-        return [WaitingMessage(raw, bytes(raw if self.is_schedule else raw[8:])) for raw in found]
+        entries = self.storage.conn.zrange(self.key, 0, limit - 1)
+        return [WaitingMessage(raw, bytes(raw if self.is_schedule else raw[8:])) for raw in entries]
 
-    def take(self, held: WaitingMessage) -> bool:
-        return bool(self.storage.conn.zrem(self.key, held.token))
+    def take(self, message: WaitingMessage) -> bool:
+        return bool(self.storage.conn.zrem(self.key, message.token))
 
-    def put(self, held: WaitingMessage, level: str) -> bool:
+    def put(self, message: WaitingMessage, level: str) -> bool:
         connection = self.storage.conn
         lowest = connection.zrange(self.key, 0, 0, withscores=True)
         first = min(-STEP, lowest[0][1] if lowest else 0) - 1
         score = {"next": first, "high": -STEP, "normal": 0, "low": STEP}[level]
-        before = connection.zscore(self.key, held.token)
-        return before is not None and bool(connection.zadd(self.key, {held.token: score}, xx=True, ch=True) or before == score)
+        before = connection.zscore(self.key, message.token)
+        return before is not None and bool(connection.zadd(self.key, {message.token: score}, xx=True, ch=True) or before == score)
 
 
 class Sqlite(Section):
@@ -87,21 +87,21 @@ class Sqlite(Section):
         query = f"select id, data from {self.table} where queue = ? order by {self.order} limit ?"  # noqa: S608 -- two names of Huey's own
         return [WaitingMessage(id, bytes(data)) for id, data in self.storage.sql(query, (self.storage.name, limit), results=True)]
 
-    def take(self, held: WaitingMessage) -> bool:
+    def take(self, message: WaitingMessage) -> bool:
         with self.storage.db(commit=True) as cursor:
-            cursor.execute(f"delete from {self.table} where id = ? and data = ?", (held.token, held.data))  # noqa: S608
+            cursor.execute(f"delete from {self.table} where id = ? and data = ?", (message.token, message.data))  # noqa: S608
             return bool(cursor.rowcount == 1)
 
-    def put(self, held: WaitingMessage, level: str) -> bool:
+    def put(self, message: WaitingMessage, level: str) -> bool:
         with self.storage.db(commit=True) as cursor:
             cursor.execute("select coalesce(max(priority), 0) from task where queue = ?", (self.storage.name,))
             first = max(STEP, cursor.fetchone()[0]) + 1
             priority = {"next": first, "high": STEP, "normal": 0, "low": -STEP}[level]
-            cursor.execute("update task set priority = ? where id = ? and data = ?", (priority, held.token, held.data))
+            cursor.execute("update task set priority = ? where id = ? and data = ?", (priority, message.token, message.data))
             return bool(cursor.rowcount == 1)
 
 
-def place_of(huey: Any, *, is_schedule: bool) -> Section:
+def section_of(huey: Any, *, is_schedule: bool) -> Section:
     """The place of this Huey object's storage; by the names of Huey's classes, for an application may have its own."""
     names = {owner.__name__ for owner in type(huey.storage).__mro__}
     if "RedisStorage" in names:

@@ -18,26 +18,26 @@ from z4j_huey import originals
 from z4j_huey.broker_identity import HueyPart
 from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of, to_us
 from z4j_huey.state import HueyState
-from z4j_huey.storage import Section, WaitingMessage, place_of
+from z4j_huey.storage import Section, WaitingMessage, section_of
 
 LOOKED_THROUGH = 20_000
 """Messages of a place that are looked through for one task."""
 
 
-def place_named(state: HueyState, place: str) -> Section:
+def section_named(state: HueyState, section: str) -> Section:
     """`waiting` or `delayed`. Raises Refused for the dead, which Huey does not keep."""
-    if place == "dead":
+    if section == "dead":
         raise Refused("Huey keeps no failed tasks in a place of their own")
-    return place_of(state.huey, is_schedule=place == "delayed")
+    return section_of(state.huey, is_schedule=section == "delayed")
 
 
-def find(state: HueyState, place: str, task_id: str) -> tuple[Section, WaitingMessage, Any]:
+def find(state: HueyState, section: str, task_id: str) -> tuple[Section, WaitingMessage, Any]:
     """A waiting task: its place, what it is held by, and the task itself. Raises Refused when it is not there."""
-    there = place_named(state, place)
-    for held in there.first(LOOKED_THROUGH):
-        task = read(state, held.data)
+    there = section_named(state, section)
+    for message in there.first(LOOKED_THROUGH):
+        task = read(state, message.data)
         if task is not None and task.id == task_id:
-            return there, held, task
+            return there, message, task
     raise Refused("it does not wait there: a worker has taken it already, or it is over")
 
 
@@ -62,23 +62,23 @@ def _shown(state: HueyState, agent: Agent, data: bytes) -> WaitingTask:
     return WaitingTask(task.id, name_of(task), text, None, to_us(task.eta, is_utc=state.huey.utc), priority)
 
 
-def _purge(state: HueyState, place: str) -> dict[str, Any]:
-    there, agent = place_named(state, place), z4j_agent.current()
+def _purge(state: HueyState, section: str) -> dict[str, Any]:
+    there, agent = section_named(state, section), z4j_agent.current()
     assert agent is not None  # the command came through it
 
-    def take(held: WaitingMessage) -> bool:
-        is_ours = there.take(held)
+    def take(message: WaitingMessage) -> bool:
+        is_ours = there.take(message)
         if is_ours is None:
             raise Refused("from this storage tasks cannot be taken one by one, so none was")
         return is_ours
 
-    def entry(held: WaitingMessage) -> Entry:
-        task = read(state, held.data)
+    def entry(message: WaitingMessage) -> Entry:
+        task = read(state, message.data)
         if task is None:
-            payload, task_id, attempt, name = originals.of_unknown(agent, state.huey, held.data)
-            return Entry(task_id, attempt, name, partial(take, held), lambda: payload)
-        told = partial(originals.payload_of, agent, state.huey, task, originals.BY_WORKER)
-        return Entry(task.id, attempt_of(task), name_of(task), partial(take, held), told)
+            payload, task_id, attempt, name = originals.of_unknown(agent, state.huey, message.data)
+            return Entry(task_id, attempt, name, partial(take, message), lambda: payload)
+        payload_of_task = partial(originals.payload_of, agent, state.huey, task, originals.BY_WORKER)
+        return Entry(task.id, attempt_of(task), name_of(task), partial(take, message), payload_of_task)
 
     return purge(agent, ENGINE, state.huey.name, map(entry, there.first(max(there.size(), 1))))
 
@@ -86,16 +86,18 @@ def _purge(state: HueyState, place: str) -> dict[str, Any]:
 class QueueCommands(HueyPart):
     """What may be asked of a whole queue."""
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """The first of a place. Changes nothing. Huey's messages do not say when they were sent."""
         state, agent = self.named(queue), z4j_agent.current()
 
         def look() -> list[WaitingTask]:
-            return [_shown(state, agent, held.data) for held in place_named(state, place).first(limit)] if agent is not None else []
+            return (
+                [_shown(state, agent, message.data) for message in section_named(state, section).first(limit)] if agent is not None else []
+            )
 
         return gevent_bridge.ask(state.hub, look)
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Removes every task that is there now. Raises Refused."""
         state = self.named(queue)
-        return gevent_bridge.ask(state.hub, lambda: _purge(state, place))
+        return gevent_bridge.ask(state.hub, lambda: _purge(state, section))

@@ -25,7 +25,7 @@ from z4j_rq.messages import function_of
 MOST_NAMES: Final = 5_000
 MOST_QUEUES: Final = 1_000
 """An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
-Section = tuple[str, str]
+QueueKey = tuple[str, str]
 """(broker's identity, name of a queue)."""
 
 
@@ -36,7 +36,7 @@ class Known:
         self._workers = workers
         self.names: dict[str, str] = {}
         """Names of tasks and the queue each was met on last."""
-        self._met: dict[Section, Queue] = {}
+        self._met: dict[QueueKey, Queue] = {}
         self._offered: set[str] = set()
         self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._first: weakref.ref[Any] | None = None
@@ -74,9 +74,9 @@ class Known:
         return dict(decorated()) | dict.fromkeys(self._offered, "") | {name: queue for name, queue in list(self.names.items()) if name}
 
     # -- queues and where they lie ---------------------------------------------------------------------------------------
-    def queues(self, broker: str = "") -> dict[Section, Queue]:
+    def queues(self, broker: str = "") -> dict[QueueKey, Queue]:
         """Those this process's workers take from, then those it has enqueued to; of one broker or of all."""
-        queues: dict[Section, Queue] = {}
+        queues: dict[QueueKey, Queue] = {}
         for worker in self._workers():
             for queue in worker.queues:
                 queues.setdefault((self.identity_of(queue.connection), queue.name), queue)

@@ -22,9 +22,29 @@ class Run:
     """From the moment the receiver takes a message until nothing more is known of it."""
 
     __slots__ = (
-        "ack", "attempt", "began_ns", "coroutine", "error", "is_ackable", "is_cancelled", "is_marked", "is_stopped", "is_told",
-        "message", "meta", "name", "next_attempt", "next_eta", "queue", "raw", "received_at", "requeues", "started_at",
-        "target", "task", "task_id",
+        "ack",
+        "attempt",
+        "began_ns",
+        "coroutine",
+        "error",
+        "is_ackable",
+        "is_cancelled",
+        "is_marked",
+        "is_reported",
+        "is_stopped",
+        "message",
+        "meta",
+        "name",
+        "next_attempt",
+        "next_eta",
+        "queue",
+        "raw",
+        "received_at",
+        "requeues",
+        "started_at",
+        "target",
+        "task",
+        "task_id",
         "token",
     )  # fmt: skip
 
@@ -49,7 +69,7 @@ class Run:
         self.next_eta: int | None = None
         self.is_marked = raw.endswith(MARK)
         """Whether its producer has told its arguments."""
-        self.is_cancelled = self.is_stopped = self.is_told = False
+        self.is_cancelled = self.is_stopped = self.is_reported = False
         self.token: Any = None
 
     def begin(self) -> None:

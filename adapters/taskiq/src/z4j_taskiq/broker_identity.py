@@ -23,7 +23,7 @@ def identity_of(broker: Any) -> str:
     return _identities.of(broker, watched[0] if watched else None)
 
 
-def place_of(broker: Any) -> str | int:
+def broker_key_of(broker: Any) -> str | int:
     """Equal for two objects that lead to one broker."""
     return identity_of(broker) or id(broker)
 
@@ -32,13 +32,15 @@ def _identify(broker: Any, this_host: str) -> str:
     if hasattr(getattr(broker, "connection_pool", None), "connection_kwargs"):
         return identify_pool(broker.connection_pool, this_host=this_host)
     if hasattr(broker, "sentinel") and hasattr(broker, "master_name"):  # the name outlives a failover, the addresses do not
-        kept = getattr(broker.sentinel, "connection_kwargs", {})
-        return identify("redis+sentinel", str(broker.master_name), 1, str(kept.get("db") or 0), this_host=this_host)
+        options = getattr(broker.sentinel, "connection_kwargs", {})
+        return identify("redis+sentinel", str(broker.master_name), 1, str(options.get("db") or 0), this_host=this_host)
     if is_rabbitmq(broker):
-        kept, url = getattr(broker, "_conn_kwargs", {}), getattr(broker, "url", None)
+        options, url = getattr(broker, "_conn_kwargs", {}), getattr(broker, "url", None)
         if url:
             return identify_url(str(url), this_host=this_host)
-        return identify("amqp", str(kept.get("host") or ""), kept.get("port"), str(kept.get("virtualhost") or "/"), this_host=this_host)
+        return identify(
+            "amqp", str(options.get("host") or ""), options.get("port"), str(options.get("virtualhost") or "/"), this_host=this_host
+        )
     servers = getattr(broker, "servers", None)  # taskiq-nats: one cluster, whatever the order of its nodes
     if isinstance(servers, str | list | tuple):
         return identify_url(";".join([servers] if isinstance(servers, str) else map(str, servers)), this_host=this_host)
@@ -50,10 +52,10 @@ _identities: Final = Identities(_identify, z4j_agent.current)
 
 def the_one(states: Iterable[BrokerState]) -> BrokerState | None:
     """The only one of these, as far as they lead to one broker. Raises Refused where they lead to several."""
-    found = list(states)
-    if len({place_of(state.broker) for state in found}) > 1:
+    states_found = list(states)
+    if len({broker_key_of(state.broker) for state in states_found}) > 1:
         raise Refused(SEVERAL, check="broker.unknown")
-    return found[0] if found else None
+    return states_found[0] if states_found else None
 
 
 def keep_fingerprint(broker: Any, client: Any) -> None:
@@ -77,9 +79,9 @@ class TaskiqPart(SeveralBrokers):
     def brokers(self) -> Mapping[str, str]:
         """Those this process listens to first."""
         agent = z4j_agent.current()
-        told = agent.fingerprints if agent is not None else {}
+        fingerprints = agent.fingerprints if agent is not None else {}
         ordered = sorted(self.states, key=lambda state: state.receiver is None)
-        return {identity: told.get(identity, "") for state in ordered if (identity := identity_of(state.broker))}
+        return {identity: fingerprints.get(identity, "") for state in ordered if (identity := identity_of(state.broker))}
 
     def asked(self, broker: str = "") -> list[BrokerState]:
         """Those a command may concern."""

@@ -113,9 +113,9 @@ class Capture:
         before = CURRENT.get()
         is_again = before is not None and before.task_id == message.task_id and before.message is not None
         can_mark = originals.is_plain_json(self.broker)
-        is_told = not is_again and can_mark and self.broker.find_task(message.task_name) is not None
-        is_marked = is_told or (can_mark and before is not None and is_again and before.is_marked)
-        _sending.set(((message.task_id, now(), is_told, is_marked), *_sending.get()[: NESTED_AT_MOST - 1]))
+        is_reported = not is_again and can_mark and self.broker.find_task(message.task_name) is not None
+        is_marked = is_reported or (can_mark and before is not None and is_again and before.is_marked)
+        _sending.set(((message.task_id, now(), is_reported, is_marked), *_sending.get()[: NESTED_AT_MOST - 1]))
 
     def around_kick(self, kick: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
         """The broker takes the bytes of a message. `Context.requeue` comes here past all hooks."""
@@ -138,7 +138,7 @@ class Capture:
         if fired is not None:
             fired.append(message.task_id)
         mine = next((entry for entry in sending if entry[0] == message.task_id), None)
-        _, at, is_told, _ = mine or ("", now(), False, False)
+        _, at, is_reported, _ = mine or ("", now(), False, False)
         _sending.set(tuple(entry for entry in sending if entry is not mine))
         attempt, queue = attempt_of(labels), self._queue_of(labels)
         if fired is None:  # what a scheduler sends, an operator may have changed
@@ -152,7 +152,7 @@ class Capture:
             parent_id = parent.task_id
         meta = sent_meta(labels, parent_id=parent_id, code=calling_code(), route=route())
         agent.append(records.enqueued(ENGINE, message.task_id, attempt, at, agent.run, message.task_name, queue, eta=eta, meta=meta))
-        if is_told:
+        if is_reported:
             names = originals.parameter_names(broker, message.task_name) or ()
             agent.append(originals.payload_of_send(agent, broker, message, attempt, queue, names))
         if self.state.receiver is None:
@@ -364,7 +364,7 @@ class Capture:
         )
 
     def _forget(self, run: Run) -> None:
-        run.is_told = True
+        run.is_reported = True
         if self.state.running.get(run.task_id) is run:
             del self.state.running[run.task_id]
 

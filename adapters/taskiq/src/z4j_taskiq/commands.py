@@ -15,7 +15,7 @@ from z4j_agent.contract.adapter import Original, Refused, Unsupported
 from z4j_agent.wire import records
 from z4j_taskiq import originals, reconcile, waiting
 from z4j_taskiq.attempts import Run
-from z4j_taskiq.broker_identity import TaskiqPart, place_of, the_one
+from z4j_taskiq.broker_identity import TaskiqPart, broker_key_of, the_one
 from z4j_taskiq.messages import ENGINE, RETRY_ON_ERROR, attempt_of, queue_of, sent_meta
 from z4j_taskiq.queues import LOOKED_AT, LOOP_WAIT_S, in_loop, names_of, read, redis_kind, redis_of, waiting_in
 from z4j_taskiq.state import BrokerState
@@ -40,24 +40,24 @@ def _find(states: Sequence[BrokerState], task_id: str) -> tuple[BrokerState, str
     lists = [state for state in states if redis_kind(state.broker) == "list"]
     if not lists:
         raise Refused("only Redis lists give a single task out")
-    found = {state: held for state in lists if (held := _held(state.broker, task_id)) is not None}
-    state = the_one(found)
+    holding = {state: message for state in lists if (message := _message_of(state.broker, task_id)) is not None}
+    state = the_one(holding)
     if state is None:
         raise Refused("it does not wait there (any more)")
-    return state, queue_of(state.broker, {}), found[state]
+    return state, queue_of(state.broker, {}), holding[state]
 
 
-def _held(broker: Any, task_id: str) -> waiting.WaitingMessage | None:
+def _message_of(broker: Any, task_id: str) -> waiting.WaitingMessage | None:
     with redis_of(broker) as client:
-        for held in waiting.first(client, broker, queue_of(broker, {}), LOOKED_AT):
-            message = read(broker, held.raw)
+        for waiting_message in waiting.first(client, broker, queue_of(broker, {}), LOOKED_AT):
+            message = read(broker, waiting_message.raw)
             if message is not None and message.task_id == task_id:
-                return held
+                return waiting_message
     return None
 
 
-def _send(state: BrokerState, name: str, message: Any, *, of: str = "") -> dict[str, Any]:
-    """`of` is the task it repeats."""
+def _send(state: BrokerState, name: str, message: Any, *, retried_id: str = "") -> dict[str, Any]:
+    """`retried_id` is the task it repeats."""
     broker, new_id = state.broker, message.task_id
     sent, at = broker.formatter.dumps(message), hooks.now()
     queue = queue_of(broker, message.labels)
@@ -74,7 +74,7 @@ def _send(state: BrokerState, name: str, message: Any, *, of: str = "") -> dict[
             in_loop(state, lambda: broker.kick(sent))
     agent = z4j_agent.current()
     if agent is not None:
-        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, meta=sent_meta(message.labels, retry_of=of)))
+        agent.append(records.enqueued(ENGINE, new_id, 0, at, agent.run, name, queue, meta=sent_meta(message.labels, retry_of=retried_id)))
     return {"task_id": new_id, "queue": queue}
 
 
@@ -93,7 +93,7 @@ def _stop(run: Run, answer: Future[bool]) -> None:
     """In the loop's thread, between two steps of the task: only its own code is cancelled, never taskiq's work after it."""
     if not answer.set_running_or_notify_cancel():
         return  # nobody waits for the answer any more
-    if run.is_told or run.task is None or not run.is_in_its_own_code():
+    if run.is_reported or run.task is None or not run.is_in_its_own_code():
         answer.set_result(False)
         return
     run.is_stopped = True
@@ -112,7 +112,7 @@ class TaskCommands(TaskiqPart):
         takes it reports its arguments. Raises Refused.
         """
         state = self._sender_of(original)
-        return _send(state, original.name, originals.message_again(state.broker, original, new_id), of=original.task_id)
+        return _send(state, original.name, originals.message_again(state.broker, original, new_id), retried_id=original.task_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
         """The kept message's arguments as JSON holds them. Raises Refused."""
@@ -126,7 +126,7 @@ class TaskCommands(TaskiqPart):
         """Like `retry_task`, with other arguments. Raises Refused."""
         state = self._sender_of(original)
         message = originals.message_again(state.broker, original, new_id)
-        return _send(state, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}), of=original.task_id)
+        return _send(state, original.name, message.model_copy(update={"args": args, "kwargs": kwargs}), retried_id=original.task_id)
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
         """Sends a registered task. Raises Refused for one that no broker of this process knows, or for a queue that is not the broker's."""
@@ -147,26 +147,26 @@ class TaskCommands(TaskiqPart):
         """To the front of a Redis list; it knows no other order. Raises Refused."""
         if level != "next":
             raise Refused("a Redis list knows one order only: a task can be put in front, and nowhere else")
-        state, queue, held = _find(self.asked(), task_id)
+        state, queue, message = _find(self.asked(), task_id)
         with redis_of(state.broker) as client:
-            if not client.eval(TO_FRONT, 1, queue, held.raw):
+            if not client.eval(TO_FRONT, 1, queue, message.raw):
                 raise Refused("a worker has taken it already")
         return {"queue": queue}
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
         """Behind what waits in another list of the same Redis, in one step. `known` are all brokers of this process. Raises Refused."""
-        state, source, held = _find(self.asked(), task_id)
-        there = {place_of(each.broker) for each in self.states if has_queue(each, queue)}
-        if there and place_of(state.broker) not in there:
+        state, source, waiting_message = _find(self.asked(), task_id)
+        there = {broker_key_of(each.broker) for each in self.states if has_queue(each, queue)}
+        if there and broker_key_of(state.broker) not in there:
             raise Refused(f"{source[:80]} is in another broker; nothing was changed")
         with redis_of(state.broker) as client:
             if queue == source:
                 raise Refused("it is in that queue already")
             if client.type(queue) not in (b"list", "list", b"none", "none"):
                 raise Refused(f"{source} is no list on that Redis")
-            if not client.eval(TO_OTHER, 2, source, queue, held.raw):
+            if not client.eval(TO_OTHER, 2, source, queue, waiting_message.raw):
                 raise Refused("a worker has taken it already")
-        message, agent = read(state.broker, held.raw), z4j_agent.current()
+        message, agent = read(state.broker, waiting_message.raw), z4j_agent.current()
         if agent is not None:
             agent.append(records.moved(ENGINE, task_id, attempt_of(message.labels), hooks.now(), agent.run, message.task_name, queue))
         return {"queue": queue}
@@ -180,9 +180,9 @@ class TaskCommands(TaskiqPart):
         if any(task_id in state.running for state in listening):
             raise Refused("it runs already; stop it instead")
         lists = [state for state in states if redis_kind(state.broker) == "list"]
-        holding = the_one(state for state in lists if _held(state.broker, task_id) is not None)
-        if holding is not None and (found := _taken_out(holding.broker, task_id)) is not None:
-            name, attempt, queue = found
+        holding = the_one(state for state in lists if _message_of(state.broker, task_id) is not None)
+        if holding is not None and (removed := _taken_out(holding.broker, task_id)) is not None:
+            name, attempt, queue = removed
             agent = z4j_agent.current()
             if agent is not None:
                 agent.append(records.cancelled(ENGINE, task_id, attempt, hooks.now(), agent.run, name, queue, reason="revoked"))

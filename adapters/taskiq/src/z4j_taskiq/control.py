@@ -114,14 +114,14 @@ def _end(manager: int, states: Sequence[BrokerState]) -> None:
 def wake_stopping(states: Sequence[BrokerState]) -> None:
     """A worker that was told to stop and waits for a message does not know it yet: taskiq's handler sets an event of asyncio's, which
     wakes nobody (taskiq/cli/worker/run.py: `interrupt_handler`). Called with every heartbeat, for a manager tells all its workers."""
-    if not _is_told_to_stop():
+    if not _is_asked_to_stop():
         return
     for state in states:
         if state.receiver is not None and state.loop is not None and not state.loop.is_closed():
             state.loop.call_soon_threadsafe(_nothing)
 
 
-def _is_told_to_stop() -> bool:
+def _is_asked_to_stop() -> bool:
     handler: Any = signal.getsignal(signal.SIGTERM)
     names = getattr(getattr(handler, "__code__", None), "co_freevars", ())
     return "shutdown_event" in names and bool(handler.__closure__[names.index("shutdown_event")].cell_contents.is_set())

@@ -19,12 +19,12 @@ class Discovery(TaskiqPart):
 
     def list_tasks(self) -> list[TaskInfo]:
         """Every task this process knows, shared ones too, with the signature of its own function."""
-        found: dict[str, TaskInfo] = {}
+        tasks: dict[str, TaskInfo] = {}
         for state in self.states:
             for name, task in state.broker.get_all_tasks().items():
                 signature, doc = signature_of(task.original_func)
-                found[name] = TaskInfo(name, signature, doc, queue_of(state.broker, task.labels or {}))
-        return [found[name] for name in sorted(found)]
+                tasks[name] = TaskInfo(name, signature, doc, queue_of(state.broker, task.labels or {}))
+        return [tasks[name] for name in sorted(tasks)]
 
     def worker(self) -> WorkerInfo | None:
         """This process as a worker of those brokers it listens to, with the notes an operator should read."""
@@ -39,7 +39,7 @@ class Discovery(TaskiqPart):
             concurrency=sum(state.concurrency for state in listening),
             queues=tuple(name for state in listening for name in names_of(state.broker)),
             pids=tuple(pid for pool in pools for pid in getattr(pool, "_processes", None) or ()),
-            notes=tuple(f"{found.what} {found.remedy}".strip() for found in self.findings() if found.level != "ok"),
+            notes=tuple(f"{finding.what} {finding.remedy}".strip() for finding in self.findings() if finding.level != "ok"),
         )
 
     def list_running(self) -> list[RunningTask]:

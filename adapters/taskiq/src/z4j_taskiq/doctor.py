@@ -15,14 +15,14 @@ from z4j_taskiq.state import BrokerState
 def _findings_of(state: BrokerState) -> list[Finding]:
     """Each trap this process has fallen into, with its remedy."""
     broker = state.broker
-    found = []
+    findings = []
     kind = redis_kind(broker)
     if kind == "list":
-        found += _of_a_list(broker)
+        findings += _of_a_list(broker)
     elif kind == "stream":
-        found += _of_a_stream(broker)
+        findings += _of_a_stream(broker)
     if kind == "list" and state.receiver is not None and not _wakes_up(state.loop):
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "This worker does not handle stop signals while it waits for a message. z4j wakes it, but only while z4j is connected.",
@@ -30,18 +30,18 @@ def _findings_of(state: BrokerState) -> list[Finding]:
             )
         )
     if type(broker.result_backend).__name__ == "DummyResultBackend":
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "This broker has no result backend: taskiq reports every task as ready, and the outcome of a lost task is unknown.",
                 "Set a result backend: broker.with_result_backend(RedisAsyncResultBackend(url, result_ex_time=3600)).",
             )
         )
-    return found
+    return findings
 
 
 def _of_a_list(broker: Any) -> list[Finding]:
-    found = [
+    findings = [
         Finding(
             "warning",
             "Redis lists have no acknowledgements: the tasks of a killed worker are lost.",
@@ -49,7 +49,7 @@ def _of_a_list(broker: Any) -> list[Finding]:
         )
     ]
     if _limits_reads(broker.connection_pool.connection_kwargs):
-        found.append(
+        findings.append(
             Finding(
                 "error",
                 "redis-py's socket timeout interrupts the worker while it waits for a message: an idle worker crashes every few seconds "
@@ -57,7 +57,7 @@ def _of_a_list(broker: Any) -> list[Finding]:
                 "Create the broker with ListQueueBroker(url, socket_timeout=None).",
             )
         )
-    return found
+    return findings
 
 
 def _limits_reads(given: dict[str, Any]) -> bool:
@@ -71,9 +71,9 @@ def _limits_reads(given: dict[str, Any]) -> bool:
 
 
 def _of_a_stream(broker: Any) -> list[Finding]:
-    found = []
+    findings = []
     if _limits_reads(broker.connection_pool.connection_kwargs):
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "redis-py's socket timeout suppresses the stop request: a worker that waits for a message may not end.",
@@ -81,7 +81,7 @@ def _of_a_stream(broker: Any) -> list[Finding]:
             )
         )
     if broker.maxlen is None:
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "This stream is never trimmed and keeps every message.",
@@ -89,14 +89,14 @@ def _of_a_stream(broker: Any) -> list[Finding]:
             )
         )
     if getattr(broker, "unacknowledged_lock_timeout", 0) is None:
-        found.append(
+        findings.append(
             Finding(
                 "warning",
                 "A worker that is killed while it reclaims messages leaves a lock that never expires: no worker can then reclaim any.",
                 "Create the broker with RedisStreamBroker(url, unacknowledged_lock_timeout=60).",
             )
         )
-    return found
+    return findings
 
 
 def _wakes_up(loop: Any) -> bool:
@@ -111,4 +111,4 @@ class Doctor(TaskiqPart):
     """What is amiss in this process."""
 
     def findings(self) -> list[Finding]:
-        return [found for state in self.states for found in _findings_of(state)]
+        return [finding for state in self.states for finding in _findings_of(state)]

@@ -80,14 +80,14 @@ def payload_of_delivery(
     return _payload(agent, task_id, name, attempt, queue, BY_WORKER, shown, parameter_names(broker, name) or (), data, identity_of(broker))
 
 
-def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(message: Mapping[str, Any]) -> dict[str, Any]:
     """What a message says beside its id and its name."""
-    labels, types = said["labels"], said.get("labels_types")
-    kept: dict[str, Any] = {"args": said["args"], "kwargs": said["kwargs"]}
-    kept["labels"] = {key: value for key, value in labels.items() if key not in LEFT_OUT}
+    labels, types = message["labels"], message.get("labels_types")
+    fields: dict[str, Any] = {"args": message["args"], "kwargs": message["kwargs"]}
+    fields["labels"] = {key: value for key, value in labels.items() if key not in LEFT_OUT}
     if types is not None:
-        kept["types"] = {key: value for key, value in types.items() if key not in LEFT_OUT}
-    return kept
+        fields["types"] = {key: value for key, value in types.items() if key not in LEFT_OUT}
+    return fields
 
 
 def _opaque(raw: bytes) -> dict[str, Any]:
@@ -181,5 +181,5 @@ def sent_to(broker: Any, message: TaskiqMessage, queue: str) -> TaskiqMessage:
     if queue_of(broker, labels) != queue:
         raise Refused(f"this broker sends everything to {queue_of(broker, labels)[:80]}; nothing was sent", check="queue.unknown")
     types = message.labels_types
-    kept = None if types is None else {key: value for key, value in types.items() if key != label}
-    return message.model_copy(update={"labels": labels, "labels_types": kept})
+    types_kept = None if types is None else {key: value for key, value in types.items() if key != label}
+    return message.model_copy(update={"labels": labels, "labels_types": types_kept})

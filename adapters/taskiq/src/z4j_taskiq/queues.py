@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from z4j_agent.capture.guard import faults, let_through
 from z4j_agent.contract.adapter import QueueInfo, Refused
-from z4j_taskiq.broker_identity import TaskiqPart, identity_of, keep_fingerprint, place_of
+from z4j_taskiq.broker_identity import TaskiqPart, broker_key_of, identity_of, keep_fingerprint
 from z4j_taskiq.messages import is_rabbitmq, queue_of, rabbitmq_queues
 from z4j_taskiq.state import BrokerState
 
@@ -98,30 +98,30 @@ def _stream(client: Any, name: str, group: str) -> QueueInfo:
     import redis
 
     try:
-        found = next((entry for entry in client.xinfo_groups(name) if entry["name"] in (group, group.encode())), None)
+        group_info = next((entry for entry in client.xinfo_groups(name) if entry["name"] in (group, group.encode())), None)
     except redis.ResponseError:  # no such stream yet
         return QueueInfo(name, 0)
-    if found is None:
+    if group_info is None:
         return QueueInfo(name, None)
-    lag = found.get("lag")  # None after an XDEL of an unread message
-    return QueueInfo(name, None if lag is None else int(lag) + int(found["pending"]), int(found["consumers"]))
+    lag = group_info.get("lag")  # None after an XDEL of an unread message
+    return QueueInfo(name, None if lag is None else int(lag) + int(group_info["pending"]), int(group_info["consumers"]))
 
 
 async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
     """On a channel of our own: a passive declaration of a queue that does not exist closes the channel."""
     from aiormq.exceptions import ChannelNotFoundEntity
 
-    found = []
+    queues = []
     for name in names:
         channel = await broker.write_conn.channel()
         try:
             result = (await channel.declare_queue(name, passive=True)).declaration_result
-            found.append(QueueInfo(name, int(result.message_count or 0), int(result.consumer_count or 0)))
+            queues.append(QueueInfo(name, int(result.message_count or 0), int(result.consumer_count or 0)))
         except ChannelNotFoundEntity:  # a worker that has just started declares it in a moment
-            found.append(QueueInfo(name, 0, 0))
+            queues.append(QueueInfo(name, 0, 0))
         finally:
             await channel.close()
-    return found
+    return queues
 
 
 # -- in search of one task -----------------------------------------------------------------------------------------------
@@ -149,8 +149,8 @@ def find_waiting(state: BrokerState, task_id: str) -> str | None:
     match redis_kind(broker):
         case "list":
             with redis_of(broker) as client:
-                found = any(_is_task(broker, raw, task_id) for raw in waiting_in(client, queue))
-                return f"in list {queue}" if found else ""
+                is_found = any(_is_task(broker, raw, task_id) for raw in waiting_in(client, queue))
+                return f"in list {queue}" if is_found else ""
         case "stream":
             with redis_of(broker) as client:
                 return _in_stream(client, broker, queue, task_id)
@@ -189,19 +189,19 @@ class Queues(TaskiqPart):
 
     def list_queues(self) -> list[QueueInfo]:
         """Every queue of these brokers. One that cannot be reached does not hide the others' queues."""
-        found: dict[tuple[str | int, str], QueueInfo] = {}
+        queues: dict[tuple[str | int, str], QueueInfo] = {}
         states = list(self.states)
         for state in states:
-            place, identity = place_of(state.broker), identity_of(state.broker)
+            broker_key, identity = broker_key_of(state.broker), identity_of(state.broker)
             try:
-                told = _of_broker(state)
+                reported = _of_broker(state)
             except Exception as error:
                 if len(states) == 1:
                     raise
                 let_through(error)
                 faults.report("what waits in a broker of taskiq", error)
-                told = [QueueInfo(name, None) for name in names_of(state.broker)]
-            for queue in told:
-                if (place, queue.name) not in found or queue.depth is not None:
-                    found[place, queue.name] = replace(queue, broker=identity)
-        return [found[key] for key in sorted(found, key=lambda key: (key[1], str(key[0])))]
+                reported = [QueueInfo(name, None) for name in names_of(state.broker)]
+            for queue in reported:
+                if (broker_key, queue.name) not in queues or queue.depth is not None:
+                    queues[broker_key, queue.name] = replace(queue, broker=identity)
+        return [queues[key] for key in sorted(queues, key=lambda key: (key[1], str(key[0])))]

@@ -57,8 +57,8 @@ class Reconcile(TaskiqPart):
             run = state.running.get(task_id)
             if run is not None:
                 return {"state": "running", "engine_state": "running" if run.started_at else "taken by a worker"}
-        found = [_look(state, task_id) for state in states]
-        told = [answer for answer in found if answer["state"] != "unknown"]
-        if len({answer["state"] for answer in told}) > 1:
+        answers = [_look(state, task_id) for state in states]
+        known = [answer for answer in answers if answer["state"] != "unknown"]
+        if len({answer["state"] for answer in known}) > 1:
             return {"state": "unknown", "engine_state": "in several brokers"}
-        return (told or found or [{"state": "unknown", "engine_state": "no broker is watched"}])[0]
+        return (known or answers or [{"state": "unknown", "engine_state": "no broker is watched"}])[0]

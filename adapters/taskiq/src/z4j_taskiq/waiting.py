@@ -55,11 +55,11 @@ def first(client: Any, broker: Any, queue: str, limit: int) -> list[WaitingMessa
     return [WaitingMessage(_text(id), fields.get(b"data", b"")) for id, fields in client.xrange(queue, f"({last}", "+", count=limit)]
 
 
-def take(client: Any, broker: Any, queue: str, held: WaitingMessage) -> bool:
+def take(client: Any, broker: Any, queue: str, message: WaitingMessage) -> bool:
     """Whether it was ours to take: Redis says for certain."""
     if redis_kind(broker) == "list":
-        return bool(client.lrem(queue, -1, held.raw))
-    return bool(client.eval(TAKE_UNREAD, 1, queue, held.id))
+        return bool(client.lrem(queue, -1, message.raw))
+    return bool(client.eval(TAKE_UNREAD, 1, queue, message.id))
 
 
 def _shown(broker: Any, raw: bytes) -> WaitingTask:
@@ -80,33 +80,33 @@ def _text(value: Any) -> str:
 class QueueCommands(TaskiqPart):
     """What may be asked of a whole queue."""
 
-    def peek_queue(self, queue: str, place: str, limit: int) -> list[WaitingTask]:
+    def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
         """Changes nothing. taskiq's messages do not say when they were sent. Raises Refused."""
-        state = self._of_queue(queue, place)
+        state = self._of_queue(queue, section)
         with redis_of(state.broker) as client:
-            return [_shown(state.broker, held.raw) for held in first(client, state.broker, queue, limit)]
+            return [_shown(state.broker, message.raw) for message in first(client, state.broker, queue, limit)]
 
-    def purge_queue(self, queue: str, place: str) -> dict[str, Any]:
+    def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
         """Removes every task that is there now. Raises Refused."""
-        state, agent = self._of_queue(queue, place), z4j_agent.current()
+        state, agent = self._of_queue(queue, section), z4j_agent.current()
         assert agent is not None  # the command came through it
         broker = state.broker
         with redis_of(broker) as client:
 
-            def entry(held: WaitingMessage) -> Entry:
-                message, taking = read(broker, held.raw), partial(take, client, broker, queue, held)
+            def entry(delivery: WaitingMessage) -> Entry:
+                message, taking = read(broker, delivery.raw), partial(take, client, broker, queue, delivery)
                 if message is None:
                     return Entry("", 0, "", taking)
                 task_id, name, attempt = message.task_id, message.task_name, attempt_of(message.labels)
                 shown = (message.args, message.kwargs, message.labels)
-                told = partial(originals.payload_of_delivery, agent, broker, held.raw, task_id, name, attempt, queue, shown)
-                return Entry(task_id, attempt, name, taking, told)
+                payload = partial(originals.payload_of_delivery, agent, broker, delivery.raw, task_id, name, attempt, queue, shown)
+                return Entry(task_id, attempt, name, taking, payload)
 
             return purge(agent, ENGINE, queue, map(entry, first(client, broker, queue, LOOKED_AT)))
 
-    def _of_queue(self, queue: str, place: str) -> BrokerState:
+    def _of_queue(self, queue: str, section: str) -> BrokerState:
         """The broker that has this queue and can be looked into. Raises Refused."""
-        if place != "waiting":
+        if section != "waiting":
             raise Refused("taskiq keeps no delayed and no failed tasks in a queue of their own")
         state = the_one(state for state in self.asked() if queue in names_of(state.broker))
         if state is None:

@@ -41,11 +41,11 @@ class Broker:
         """What an ArqRedis says; `writer`, a Worker, has serialisers of its own."""
         source, writer = redis_pool.connection_pool, writer or redis_pool
         manager = getattr(source, "sentinel_manager", None)
-        kept = [each.connection_pool.connection_kwargs for each in manager.sentinels] if manager is not None else []
+        options = [each.connection_pool.connection_kwargs for each in manager.sentinels] if manager is not None else []
         return cls(
             kind=source.connection_class.__name__,
             settings={name: source.connection_kwargs[name] for name in _KEPT if name in source.connection_kwargs},
-            sentinels=tuple((str(each["host"]), int(each["port"])) for each in kept),
+            sentinels=tuple((str(each["host"]), int(each["port"])) for each in options),
             master=str(getattr(source, "service_name", "")),
             serializer=writer.job_serializer,
             deserializer=writer.job_deserializer,
@@ -92,5 +92,5 @@ def identity_of_settings(settings: Any, this_host: str) -> str:
     return identify("redis", str(path or settings.host or ""), None if path else settings.port, database, this_host=this_host)
 
 
-Section = tuple[str, str]
+QueueKey = tuple[str, str]
 """(identity of a Redis, name of a queue)."""

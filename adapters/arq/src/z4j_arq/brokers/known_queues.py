@@ -13,7 +13,7 @@ import redis
 
 import z4j_agent
 from z4j_agent.capture.broker import fingerprint_redis
-from z4j_arq.brokers.broker import Broker, Section, identity_of_settings
+from z4j_arq.brokers.broker import Broker, QueueKey, identity_of_settings
 
 MOST_QUEUES: Final = 1_000
 """An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
@@ -23,7 +23,7 @@ class Known:
     """What this process has enqueued to, and the identity of each Redis."""
 
     def __init__(self) -> None:
-        self._met: dict[Section, tuple[weakref.ref[Any], Broker]] = {}
+        self._met: dict[QueueKey, tuple[weakref.ref[Any], Broker]] = {}
         self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._brokers: weakref.WeakKeyDictionary[Any, Broker] = weakref.WeakKeyDictionary()
         self._first = ""
@@ -31,30 +31,30 @@ class Known:
 
     def meet(self, pool: Any, queue: str) -> str:
         """The application has enqueued to that queue. Returns the identity of its Redis."""
-        place = (self.identity_of(pool), queue)
-        held = self._met.get(place)
-        if held is None or held[0]() is not pool:
-            self._met[place] = weakref.ref(pool), self.broker_of(pool)
+        key = (self.identity_of(pool), queue)
+        known = self._met.get(key)
+        if known is None or known[0]() is not pool:
+            self._met[key] = weakref.ref(pool), self.broker_of(pool)
             if len(self._met) > MOST_QUEUES:
                 self._met.pop(next(iter(self._met)), None)
-        return place[0]
+        return key[0]
 
-    def met(self) -> list[tuple[Section, Broker]]:
-        return [(place, broker) for place, (_, broker) in list(self._met.items())]
+    def met(self) -> list[tuple[QueueKey, Broker]]:
+        return [(key, broker) for key, (_, broker) in list(self._met.items())]
 
     def broker_of(self, pool: Any, writer: Any = None) -> Broker:
         """What an ArqRedis says, and `writer`, a Worker with serialisers of its own."""
-        of = pool if writer is None else writer
-        found = self._brokers.get(of)
-        if found is None:
-            found = self._brokers[of] = Broker.of(pool, writer)
-        return found
+        keyed_by = pool if writer is None else writer
+        broker = self._brokers.get(keyed_by)
+        if broker is None:
+            broker = self._brokers[keyed_by] = Broker.of(pool, writer)
+        return broker
 
     def identity_of(self, pool: Any) -> str:
-        found = self._identities.get(pool)
-        if found is None:
-            found = self._identities[pool] = self._identify(pool)
-        return found
+        identity = self._identities.get(pool)
+        if identity is None:
+            identity = self._identities[pool] = self._identify(pool)
+        return identity
 
     def identity_of_worker(self, worker: Any) -> str:
         """The same of a worker, by its settings while it has no pool: arq makes one when it begins (arq/worker.py: `main`)."""

@@ -67,14 +67,15 @@ def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
     if spec.kind != "cron":
         raise Refused("arq's cron jobs have no year, so that a one-off would come again every year")
     check_only_zone(spec.timezone, own_zone, "an arq worker")
-    found = read_cron(spec.expression)
-    if found.next_after(micro(datetime.now(UTC)), UTC, day_or=False) is None:
+    expression = read_cron(spec.expression)
+    if expression.next_after(micro(datetime.now(UTC)), UTC, day_or=False) is None:
         raise Refused("no day of the next forty years matches it")
     sets = {
-        "minute": found.minutes, "hour": found.hours, "day": found.days, "month": found.months, "weekday": found.weekdays,
-        "second": frozenset({0}) if found.seconds is None else found.seconds,
+        "minute": expression.minutes, "hour": expression.hours, "day": expression.days, "month": expression.months,
+        "weekday": expression.weekdays,
+        "second": frozenset({0}) if expression.seconds is None else expression.seconds,
     }  # fmt: skip
-    return {name: _value(numbers, name) for name, numbers in sets.items()}, found.text
+    return {name: _value(numbers, name) for name, numbers in sets.items()}, expression.text
 
 
 def _value(numbers: frozenset[int], name: str) -> set[int] | int | None:
@@ -92,10 +93,10 @@ def _nearest(text: str) -> str:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise Refused(f"“{text[:40]}” is no interval")
-    parts = {of: f"*/{of} * * * * *" for of in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {1: "* * * * * *", 60: "* * * * *"}
-    parts |= {of * 60: f"*/{of} * * * *" for of in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {3_600: "0 * * * *"}
-    parts |= {of * 3_600: f"0 */{of} * * *" for of in (2, 3, 4, 6, 8, 12)} | {86_400: "0 0 * * *", 604_800: "0 0 * * mon"}
-    return parts[min(parts, key=lambda of: abs(math.log(of / seconds)))]
+    parts = {count: f"*/{count} * * * * *" for count in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {1: "* * * * * *", 60: "* * * * *"}
+    parts |= {count * 60: f"*/{count} * * * *" for count in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {3_600: "0 * * * *"}
+    parts |= {count * 3_600: f"0 */{count} * * *" for count in (2, 3, 4, 6, 8, 12)} | {86_400: "0 0 * * *", 604_800: "0 0 * * mon"}
+    return parts[min(parts, key=lambda count: abs(math.log(count / seconds)))]
 
 
 # -- zones -------------------------------------------------------------------------------------------------------------

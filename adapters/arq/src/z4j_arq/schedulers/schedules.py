@@ -35,8 +35,8 @@ class ArqCron(Scheduler):
 
     def _tables(self) -> list[tuple[Any, Table]]:
         """Of the workers here that have cron jobs, or are given some."""
-        found = [(worker, self._state.crons.table_of(worker)) for worker in list(self._state.workers)]
-        return [(worker, table) for worker, table in found if table.coded or table.plan]
+        tables = [(worker, self._state.crons.table_of(worker)) for worker in list(self._state.workers)]
+        return [(worker, table) for worker, table in tables if table.coded or table.plan]
 
     def _need(self) -> list[tuple[Any, Table]]:
         tables = self._tables()
@@ -61,17 +61,17 @@ class ArqCron(Scheduler):
 
     # -- the list ------------------------------------------------------------------------------------------------------
     def list_schedules(self) -> list[ScheduleInfo]:
-        found: dict[str, ScheduleInfo] = {}
+        entries: dict[str, ScheduleInfo] = {}
         for worker, table in self._tables():
             for key, job in table.coded.items():
-                if key in table.deleted or key in found:
+                if key in table.deleted or key in entries:
                     continue
                 planned = table.plan.get(key)
-                found[key] = _coded(worker, table, key, job) if planned is None else _planned(worker, table, key, planned, is_code=True)
+                entries[key] = _coded(worker, table, key, job) if planned is None else _planned(worker, table, key, planned, is_code=True)
             for key, planned in table.plan.items():
-                if key not in found:
-                    found[key] = _planned(worker, table, key, planned, is_code=False)
-        return list(found.values())
+                if key not in entries:
+                    entries[key] = _planned(worker, table, key, planned, is_code=False)
+        return list(entries.values())
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:

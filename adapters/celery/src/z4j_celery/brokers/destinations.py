@@ -57,23 +57,23 @@ class Routes:
         if self._declared != len(queues):
             self._declared = len(queues)
             self._known.clear()
-        if (found := self._known.get((name, key))) is None:
+        if (receiver := self._known.get((name, key))) is None:
             bound = sorted(queue.name for queue in queues.values() if _gets(queue, name, key))
             first = set(consumed).intersection(bound)
-            found = next((each for each in bound if each in first), bound[0] if bound else "")
+            receiver = next((each for each in bound if each in first), bound[0] if bound else "")
             if len(self._known) < MOST_ROUTES:
-                self._known[name, key] = found
-        return found
+                self._known[name, key] = receiver
+        return receiver
 
 
 def _gets(queue: Any, exchange: str, key: str) -> bool:
     """Whether one of the queue's bindings takes this key; a queue without an exchange is bound by its name alone."""
     for each in (queue, *(queue.bindings or ())):
-        of = getattr(each, "exchange", None)
-        if of is None or of.name != exchange:
+        source = getattr(each, "exchange", None)
+        if source is None or source.name != exchange:
             continue
         bound = str(each.routing_key or "")
-        kind = str(of.type or "direct")
+        kind = str(source.type or "direct")
         if kind == "fanout" or bound == key or (kind == "topic" and _matches(bound, key)):
             return True
     return False
@@ -81,14 +81,14 @@ def _gets(queue: Any, exchange: str, key: str) -> bool:
 
 def _matches(pattern: str, key: str) -> bool:
     """AMQP's topics: `*` is one word, `#` any number of them."""
-    words, wanted = key.split(".") if key else [], pattern.split(".")
+    words, parts = key.split(".") if key else [], pattern.split(".")
 
     def fits(at: int, word: int) -> bool:
-        if at == len(wanted):
+        if at == len(parts):
             return word == len(words)
-        if wanted[at] == "#":
+        if parts[at] == "#":
             return any(fits(at + 1, later) for later in range(word, len(words) + 1))
-        return word < len(words) and wanted[at] in ("*", words[word]) and fits(at + 1, word + 1)
+        return word < len(words) and parts[at] in ("*", words[word]) and fits(at + 1, word + 1)
 
     return fits(0, 0)
 

@@ -43,8 +43,8 @@ class ReadableBroker(Protocol):
     def take(self, queue: str, waiting: Waiting) -> bool:
         """Whether this message was still there, and now is not."""
 
-    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
-        """The queue a task waits in, and its message; `is_anew`: what was seen a moment ago does not count."""
+    def find(self, task_id: str, queues: list[str], *, is_fresh: bool = False) -> tuple[str, Waiting] | None:
+        """The queue a task waits in, and its message; `is_fresh`: what was seen a moment ago does not count."""
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
         """Moves a found message, with this priority (None: its own), in one step. False where somebody else was first."""
@@ -65,17 +65,17 @@ def message_of(
     info: Mapping[str, Any], raw: Any,
 ) -> Waiting:  # fmt: skip
     """A message as kombu has it. Of protocol 1 the body says what protocol 2 has in its headers."""
-    said = headers
+    head = headers
     if isinstance(body, bytes) and content_type == originals.JSON:
         body = body.decode("utf-8", "replace")
     if "task" not in headers and content_type == originals.JSON:
-        found = decoded(body)
-        said = found if isinstance(found, dict) else {}
+        content = decoded(body)
+        head = content if isinstance(content, dict) else {}
     priority = properties.get("priority")
     return Waiting(
-        str(said.get("id") or properties.get("correlation_id") or ""), str(said.get("task") or ""), int(said.get("retries") or 0),
+        str(head.get("id") or properties.get("correlation_id") or ""), str(head.get("task") or ""), int(head.get("retries") or 0),
         headers, body, content_type, encoding, str(info.get("exchange") or ""), str(info.get("routing_key") or ""),
-        priority if isinstance(priority, int) else None, to_us(said.get("eta")), raw,
+        priority if isinstance(priority, int) else None, to_us(head.get("eta")), raw,
     )  # fmt: skip
 
 
@@ -88,9 +88,9 @@ def decoded(body: str | bytes) -> Any:
 
 def arguments_of(waiting: Waiting) -> tuple[Any, Any, bool] | None:
     """(args, kwargs, whether further tasks are in it) of a JSON message; None of any other, which is not ours to read."""
-    found = decoded(waiting.body) if waiting.content_type == originals.JSON else None
-    if isinstance(found, dict):  # protocol 1
-        return found.get("args") or [], found.get("kwargs") or {}, bool(found.get("callbacks") or found.get("chord"))
-    if isinstance(found, list) and len(found) == 3 and isinstance(found[2], dict):
-        return found[0], found[1], any(found[2].values())
+    content = decoded(waiting.body) if waiting.content_type == originals.JSON else None
+    if isinstance(content, dict):  # protocol 1
+        return content.get("args") or [], content.get("kwargs") or {}, bool(content.get("callbacks") or content.get("chord"))
+    if isinstance(content, list) and len(content) == 3 and isinstance(content[2], dict):
+        return content[0], content[1], any(content[2].values())
     return None

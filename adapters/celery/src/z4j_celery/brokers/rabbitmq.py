@@ -22,7 +22,7 @@ NOT_FOUND = 404
 
 
 @contextlib.contextmanager
-def open_place(app: Any) -> Iterator[RabbitMq]:
+def open_rabbitmq(app: Any) -> Iterator[RabbitMq]:
     """Over a connection of its own."""
     with app.connection_for_write() as connection:
         connection.transport_options = {
@@ -58,10 +58,10 @@ class RabbitMq:
                 raise
             if given is None:
                 return
-            found = channel.message_to_python(given)
+            message = channel.message_to_python(given)
             yield message_of(
-                found.headers or {}, found.body, found.content_type or "", found.content_encoding or "", found.properties or {},
-                found.delivery_info or {}, found,
+                message.headers or {}, message.body, message.content_type or "", message.content_encoding or "", message.properties or {},
+                message.delivery_info or {}, message,
             )  # fmt: skip
 
     def first(self, queue: str, most: int) -> Iterator[Waiting]:
@@ -72,14 +72,14 @@ class RabbitMq:
         waiting.raw.ack()
         return True
 
-    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
+    def find(self, task_id: str, queues: list[str], *, is_fresh: bool = False) -> tuple[str, Waiting] | None:
         for queue in queues:
             channel = self._connection.channel()
             channel.tx_select()
-            for count, found in enumerate(self._fetched(channel, queue, LOOKED_AT + 1)):
-                if found.task_id == task_id:
+            for count, waiting in enumerate(self._fetched(channel, queue, LOOKED_AT + 1)):
+                if waiting.task_id == task_id:
                     self._held = channel  # closed with the connection
-                    return queue, found
+                    return queue, waiting
                 if count == LOOKED_AT:
                     channel.close()
                     raise Refused(f"the queue {queue} holds more than {LOOKED_AT:,} messages, too many to look through for one task")

@@ -38,7 +38,7 @@ _index: dict[tuple[str, str], tuple[float, int, dict[str, tuple[str, bytes]]]] =
 
 
 @contextlib.contextmanager
-def open_place(app: Any) -> Iterator[RedisLists]:
+def open_redis(app: Any) -> Iterator[RedisLists]:
     """Over a connection of its own, without kombu's prefixing: not every command is known to it."""
     with app.connection_for_write() as connection:
         channel = connection.default_channel
@@ -70,9 +70,9 @@ class RedisLists:
                 for raw in reversed(page):
                     if left == 0:
                         return
-                    if (found := _read(key, raw)) is not None:
+                    if (waiting := _read(key, raw)) is not None:
                         left -= 1
-                        yield found
+                        yield waiting
 
     def depth(self, queue: str) -> int:
         """Messages in all lists of the queue."""
@@ -80,16 +80,16 @@ class RedisLists:
 
     def holds(self, task_id: str, queues: list[str]) -> bool | None:
         """Whether the task's message is in one of these queues or in a worker's hands; None where not all of it could be looked at."""
-        wanted, is_whole = task_id.encode(), True
+        encoded_id, is_whole = task_id.encode(), True
         for queue in queues:
-            for count, found in enumerate(self.first(queue, SCANNED_AT_MOST + 1)):
+            for count, waiting in enumerate(self.first(queue, SCANNED_AT_MOST + 1)):
                 if count == SCANNED_AT_MOST:
                     is_whole = False
-                elif found.task_id == task_id:
+                elif waiting.task_id == task_id:
                     return True
         unacked = f"{self._channel.global_keyprefix or ''}{self._channel.unacked_key}"
         for _, message in self._client.hscan_iter(unacked, count=PAGE):
-            if wanted in message and _is_of(message, task_id):
+            if encoded_id in message and _is_of(message, task_id):
                 return True
         return False if is_whole else None
 
@@ -97,21 +97,21 @@ class RedisLists:
         key, raw = waiting.raw
         return bool(self._client.lrem(key, -1, raw))
 
-    def find(self, task_id: str, queues: list[str], *, is_anew: bool = False) -> tuple[str, Waiting] | None:
-        for once_more in (True,) if is_anew else (False, True):
+    def find(self, task_id: str, queues: list[str], *, is_fresh: bool = False) -> tuple[str, Waiting] | None:
+        for once_more in (True,) if is_fresh else (False, True):
             for queue in queues:
-                if (found := self._seen(queue, task_id, is_anew=once_more)) is not None:
-                    return queue, found
+                if (waiting := self._seen(queue, task_id, is_fresh=once_more)) is not None:
+                    return queue, waiting
         return None
 
-    def _seen(self, queue: str, task_id: str, *, is_anew: bool) -> Waiting | None:
+    def _seen(self, queue: str, task_id: str, *, is_fresh: bool) -> Waiting | None:
         """The message of a task as it was seen within the last seconds, or is now."""
         at, _, seen = _index.get((self._uri, queue), (0.0, 0, {}))
-        if is_anew or ticks() - at > INDEX_S:
+        if is_fresh or ticks() - at > INDEX_S:
             seen, size = {}, 0
-            for found in self.first(queue, LOOKED_AT):
-                seen[found.task_id] = found.raw
-                size += len(found.raw[1])
+            for waiting in self.first(queue, LOOKED_AT):
+                seen[waiting.task_id] = waiting.raw
+                size += len(waiting.raw[1])
                 if size > INDEX_BYTES:
                     raise Refused(f"the queue {queue} holds more than can be looked through for one task")
             if size + sum(known for _, known, _ in _index.values()) > INDEX_BYTES:
@@ -163,23 +163,25 @@ class RedisLists:
 def _is_of(message: bytes, task_id: str) -> bool:
     """Whether a message in a worker's hands, [message, exchange, routing key], is this task's: another's may name its id as its parent."""
     try:
-        found = json.loads(message)
+        content = json.loads(message)
     except ValueError:
         return False  # not written by kombu
-    if isinstance(found, list):
-        found = found[0]
-    return bool(isinstance(found, dict) and found.get("properties", {}).get("correlation_id") == task_id)
+    if isinstance(content, list):
+        content = content[0]
+    return bool(isinstance(content, dict) and content.get("properties", {}).get("correlation_id") == task_id)
 
 
 def _read(key: str, raw: bytes) -> Waiting | None:
     """A message as kombu's virtual transports write it; None for what is none."""
     try:
-        found = json.loads(raw)
-        properties, headers = found["properties"], found.get("headers") or {}
-        body: str | bytes = found["body"]
+        content = json.loads(raw)
+        properties, headers = content["properties"], content.get("headers") or {}
+        body: str | bytes = content["body"]
         if properties.get("body_encoding") == "base64":
             body = base64.b64decode(body)
         info = properties.get("delivery_info") or {}
-        return message_of(headers, body, found.get("content-type") or "", found.get("content-encoding") or "", properties, info, (key, raw))
+        return message_of(
+            headers, body, content.get("content-type") or "", content.get("content-encoding") or "", properties, info, (key, raw)
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -22,7 +22,7 @@ def error_of(exception: Any) -> tuple[str, str]:
 def error_of_meta(meta: Any) -> tuple[str, str]:
     """The same of what `update_state("FAILURE", meta)` stored: an exception, or Celery's own form of one."""
     if isinstance(meta, dict) and "exc_type" in meta:
-        said = meta.get("exc_message")
-        parts = said if isinstance(said, list | tuple) else [said]
+        message = meta.get("exc_message")
+        parts = message if isinstance(message, list | tuple) else [message]
         return str(meta["exc_type"]), show_error(", ".join(text_of(part) for part in parts if part is not None))
     return error_of(meta) if isinstance(meta, BaseException) else ("", show_error(text_of(meta)) if meta else "")

@@ -46,8 +46,8 @@ def raised_by_task(error: BaseException | None) -> BaseException | None:
     step: TracebackType | None = error.__traceback__ if error is not None else None
     while step is not None:
         if step.tb_frame.f_code.co_name == "on_error":
-            found = step.tb_frame.f_locals.get("exc")
-            return found if isinstance(found, BaseException) else None
+            raised = step.tb_frame.f_locals.get("exc")
+            return raised if isinstance(raised, BaseException) else None
         step = step.tb_next
     return None
 
@@ -101,18 +101,18 @@ class StoredEnds:
         self, original: Callable[..., Any], task: Any, task_id: Any = None, state: Any = None, meta: Any = None, **more: Any
     ) -> Any:
         """No signal tells of it."""
-        found = original(task, task_id, state, meta, **more)
+        returned = original(task, task_id, state, meta, **more)
         self._stored(task, task_id, state, meta)
-        return found
+        return returned
 
     # -- the methods of a backend --------------------------------------------------------------------------------------
     def _done(
         self, original: Callable[..., Any], backend: Any, task_id: Any, result: Any, request: Any = None, *args: Any, **more: Any
     ) -> Any:
-        found = original(backend, task_id, result, request, *args, **more)
+        returned = original(backend, task_id, result, request, *args, **more)
         if backend.app is self._state.app:
             self._note_done(task_id, result, request)
-        return found
+        return returned
 
     def _failure(
         self, original: Callable[..., Any], backend: Any, task_id: Any, exc: Any, traceback: Any = None, request: Any = None,
@@ -160,7 +160,7 @@ class StoredEnds:
         elif (part := self._parts.pop(str(task_id), None)) is not None:
             self._part_succeeded(part, result)
         elif request is None or not hasattr(request, "called_directly"):  # by hand, of a task that runs nowhere here
-            head = (ENGINE, str(task_id), *self._place_of(request))
+            head = (ENGINE, str(task_id), *self._head_of(request))
             agent = self._state.agent
             shown = "null" if result is None else agent.show(result)
             agent.append(records.succeeded(*head, received_at=None, started_at=None, runtime=None, result=shown))
@@ -180,7 +180,7 @@ class StoredEnds:
             if isinstance(exc, WorkerLostError | TimeLimitExceeded):  # any other error, its child has reported what it came from
                 self._failed_elsewhere(str(request.task or ""), request, str(task_id), exc)
         elif request is None or (getattr(request, "id", None) and not hasattr(request, "called_directly")):
-            self._failed((ENGINE, str(task_id), *self._place_of(request)), exc, traceback)
+            self._failed((ENGINE, str(task_id), *self._head_of(request)), exc, traceback)
 
     def _failed(self, head: tuple[Any, ...], exc: Any, traceback: Any = None, *, reason: str = "", meta: str = records.NO_META) -> None:
         error_type, error = outcomes.error_of(exc)
@@ -247,7 +247,7 @@ class StoredEnds:
         run = self._state.run_of(task.request) if task is not None else None
         return run if run is not None and run.task_id == task_id else None
 
-    def _place_of(self, request: Any) -> tuple[int, int, str, str, str]:
+    def _head_of(self, request: Any) -> tuple[int, int, str, str, str]:
         """Attempt, time, run token, name and queue of a task whose end is stored from outside of it."""
         name = getattr(request, "name", None) or ""
         return 0, now(), self._state.agent.run, str(name), ""

@@ -44,7 +44,7 @@ class Store(Protocol):
 
     name: ClassVar[str]
 
-    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]: ...
+    def list_entries(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]: ...
     def save(self, spec: ScheduleSpec) -> dict[str, Any]: ...
     def delete(self, key: str) -> dict[str, Any]: ...
     def switch(self, key: str, *, on: bool) -> dict[str, Any]: ...
@@ -161,8 +161,8 @@ class CeleryBeat(Scheduler):
     # -- what is there -------------------------------------------------------------------------------------------------
     @property
     def store(self) -> str:
-        found = self._reachable()
-        return found.name if found is not None else "code"
+        reached = self._reachable()
+        return reached.name if reached is not None else "code"
 
     def is_here(self) -> bool:
         return self._reachable() is not None
@@ -198,21 +198,23 @@ class CeleryBeat(Scheduler):
         return self._store
 
     def _need(self) -> Store:
-        found = self._reachable()
-        if found is None:
+        reached = self._reachable()
+        if reached is None:
             raise Refused("this process runs no beat")
-        return found
+        return reached
 
     def list_schedules(self) -> list[ScheduleInfo]:
         store = self._need()
         if store.name != "code" and ticks() - self._listed_at < READ_EVERY_S:
             return self._listed
-        found: list[ScheduleInfo] = self._ask(lambda: store.told(self._last))
+        entries: list[ScheduleInfo] = self._ask(lambda: store.list_entries(self._last))
         if not self.is_firing():  # a store learns late of a run, so that what is past here may be so for beat or not
             at = now()
-            found = [dataclasses.replace(of, next_at=None) if of.next_at is not None and of.next_at < at else of for of in found]
-        self._listed, self._listed_at = found, ticks()
-        return found
+            entries = [
+                dataclasses.replace(entry, next_at=None) if entry.next_at is not None and entry.next_at < at else entry for entry in entries
+            ]
+        self._listed, self._listed_at = entries, ticks()
+        return entries
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:

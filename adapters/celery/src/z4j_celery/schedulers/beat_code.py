@@ -36,7 +36,7 @@ from z4j_celery.schedulers.beat_forms import (
     send,
     shown,
     us,
-    with_place,
+    with_queue_and_priority,
     zone_name,
 )
 from z4j_celery.schedulers.beat_memory import Memory
@@ -64,7 +64,7 @@ class OverriddenEntry:
     """By an override."""
 
     @property
-    def goes(self) -> bool:
+    def is_active(self) -> bool:
         """Whether beat's dictionary holds it."""
         return self.is_enabled and self.rule is not None
 
@@ -101,33 +101,33 @@ class CodeStore:
     # -- beat's thread -------------------------------------------------------------------------------------------------
     def around_tick(self, tick: Callable[..., float], *args: Any, **options: Any) -> float:
         self._before_tick()
-        found = tick(*args, **options)
+        seconds = tick(*args, **options)
         if not self._once:
-            return found
-        soonest = min(of.at for of in self._once.values())
-        return min(found, max(0.01, (soonest - now()) / 1_000_000))
+            return seconds
+        soonest = min(entry.at for entry in self._once.values())
+        return min(seconds, max(0.01, (soonest - now()) / 1_000_000))
 
     @guard("a tick of beat")
     def _before_tick(self) -> None:
         plan, self._waiting = self._waiting, None
         if plan is not None:
-            self._put_in_place(plan)
+            self._install_plan(plan)
         at = now()
-        for key, of in [(key, of) for key, of in self._once.items() if of.at <= at]:
+        for key, entry in [(key, entry) for key, entry in self._once.items() if entry.at <= at]:
             del self._once[key]
-            self._send_once(of)
+            self._send_once(entry)
         if plan is not None or at - self._seen_at > SEEN_EVERY_US:
             self._look()
 
-    def _send_once(self, of: OverriddenEntry) -> None:
+    def _send_once(self, entry: OverriddenEntry) -> None:
         # Marked first, as beat moves an entry on before it is sent: rather once too few than twice.
-        self._memory.mark_sent(of.key, of.at)
+        self._memory.mark_sent(entry.key, entry.at)
         try:
-            task_id = send(self._app, of.task, of.args, of.kwargs, of.options, producer=self._scheduler.producer)
+            task_id = send(self._app, entry.task, entry.args, entry.kwargs, entry.options, producer=self._scheduler.producer)
         except Exception as error:
-            self._fired(of.key, of.at, "", error)
+            self._fired(entry.key, entry.at, "", error)
             raise
-        self._fired(of.key, of.at, task_id)
+        self._fired(entry.key, entry.at, task_id)
 
     def _look(self) -> None:
         """What the ticks left, and what the application did to beat's dictionary itself: that is its code, too."""
@@ -139,42 +139,42 @@ class CodeStore:
         gone = [key for key in self._code if key not in seen and key not in self._put]
         if fresh or gone:
             with self._planning:
-                self._code = {key: of for key, of in {**self._code, **fresh}.items() if key not in gone}
-                self._plan = {key: of for key, of in {**self._plan, **fresh}.items() if key not in gone}
+                self._code = {key: entry for key, entry in {**self._code, **fresh}.items() if key not in gone}
+                self._plan = {key: entry for key, entry in {**self._plan, **fresh}.items() if key not in gone}
         if isinstance(self._scheduler, PersistentScheduler):  # a plain Scheduler remembers nothing of the code's either
             of_put = [(key, self._plan.get(key)) for key in self._put]
             self._memory.keep_runs(
                 {
-                    key: [rule_text(of.rule), us(seen[key].last_run_at) or 0, seen[key].total_run_count or 0]
-                    for key, of in of_put if key in seen and of is not None and of.rule is not None
+                    key: [rule_text(entry.rule), us(seen[key].last_run_at) or 0, seen[key].total_run_count or 0]
+                    for key, entry in of_put if key in seen and entry is not None and entry.rule is not None
                 }
             )  # fmt: skip
 
-    def _put_in_place(self, plan: dict[str, OverriddenEntry | None]) -> None:
+    def _install_plan(self, plan: dict[str, OverriddenEntry | None]) -> None:
         schedule, is_changed = self._scheduler.schedule, False
         for key in [key for key in self._put if key not in plan]:  # made by operators, and gone; or by code that is gone
             schedule.pop(key, None)
             self._put.discard(key)
             self._aside.pop(key, None)
             is_changed = True
-        for key, of in plan.items():
-            is_as_coded = of is not None and not of.is_changed
+        for key, entry in plan.items():
+            is_as_coded = entry is not None and not entry.is_changed
             if is_as_coded and key not in self._put:
                 continue
             is_changed = True
-            self._put_one(schedule, key, self._code.get(key, of) if is_as_coded else of)
+            self._put_one(schedule, key, self._code.get(key, entry) if is_as_coded else entry)
             if is_as_coded:
                 self._put.discard(key)
             else:
                 self._put.add(key)
         late = now() - LATE_US
-        once = [of for of in plan.values() if of is not None and of.rule is None and of.is_enabled]
-        self._once = {of.key: of for of in once if of.at > late and not self._memory.was_sent(of.key, of.at)}
+        once = [entry for entry in plan.values() if entry is not None and entry.rule is None and entry.is_enabled]
+        self._once = {entry.key: entry for entry in once if entry.at > late and not self._memory.was_sent(entry.key, entry.at)}
         if is_changed:
             self._scheduler._heap = None  # beat compares entries by what is in them, and an entry changed in place equals itself
 
-    def _put_one(self, schedule: Any, key: str, of: OverriddenEntry | None) -> None:
-        if of is None or not of.goes:
+    def _put_one(self, schedule: Any, key: str, planned: OverriddenEntry | None) -> None:
+        if planned is None or not planned.is_active:
             entry = schedule.pop(key, None)
             if entry is not None:
                 self._aside[key] = entry
@@ -183,23 +183,29 @@ class CodeStore:
         if entry is None:
             entry = self._aside.pop(key, None)
         if entry is None:
-            entry = self._scheduler.Entry(name=key, task=of.task, schedule=of.rule, app=self._app)
-            self._remember(key, of, entry)
-        elif entry.schedule != of.rule:
-            entry.schedule = of.rule
-            self._remember(key, of, entry)
-        elif key not in schedule and is_missed(of.rule, entry.last_run_at):  # what was due while it was off is not made up for
+            entry = self._scheduler.Entry(name=key, task=planned.task, schedule=planned.rule, app=self._app)
+            self._remember(key, planned, entry)
+        elif entry.schedule != planned.rule:
+            entry.schedule = planned.rule
+            self._remember(key, planned, entry)
+        elif key not in schedule and is_missed(planned.rule, entry.last_run_at):  # what was due while it was off is not made up for
             self._count_from_now(key, entry)
-        entry.task, entry.schedule, entry.args, entry.kwargs, entry.options = of.task, of.rule, of.args, of.kwargs, of.options
+        entry.task, entry.schedule, entry.args, entry.kwargs, entry.options = (
+            planned.task,
+            planned.rule,
+            planned.args,
+            planned.kwargs,
+            planned.options,
+        )
         schedule[key] = entry
 
-    def _remember(self, key: str, of: OverriddenEntry, entry: Any) -> None:
+    def _remember(self, key: str, planned: OverriddenEntry, entry: Any) -> None:
         """The rule of this entry is new to beat: it goes on where the same rule was before a restart, else it counts from now."""
         rule, last_at, count = self._memory.runs.get(key, ("", 0, 0))
-        if rule == rule_text(of.rule) and isinstance(self._scheduler, PersistentScheduler):
+        if rule == rule_text(planned.rule) and isinstance(self._scheduler, PersistentScheduler):
             entry.last_run_at = datetime.fromtimestamp(last_at / 1_000_000, entry.default_now().tzinfo)
             entry.total_run_count = count
-        elif is_missed(of.rule, entry.last_run_at):
+        elif is_missed(planned.rule, entry.last_run_at):
             self._count_from_now(key, entry)
 
     def _count_from_now(self, key: str, entry: Any) -> None:
@@ -211,69 +217,71 @@ class CodeStore:
         """From the code and exactly these; key → why of those that cannot hold."""
         with self._planning:
             code = self._code
-            found = resolve(overrides, code, self._changed)
-            off = {key: dataclasses.replace(code[key], is_enabled=False, is_changed=True) for key in found.off}
-            self._plan = self._waiting = {**code, **off, **found.changed, **dict.fromkeys(found.deleted)}
-        return found.failed
+            resolved = resolve(overrides, code, self._changed)
+            off = {key: dataclasses.replace(code[key], is_enabled=False, is_changed=True) for key in resolved.off}
+            self._plan = self._waiting = {**code, **off, **resolved.changed, **dict.fromkeys(resolved.deleted)}
+        return resolved.failed
 
-    def _changed(self, of: Override, spec: ScheduleSpec) -> OverriddenEntry:
-        code = self._code.get(of.key)
-        base = code or self._plan.get(of.key)
+    def _changed(self, override: Override, spec: ScheduleSpec) -> OverriddenEntry:
+        code = self._code.get(override.key)
+        base = code or self._plan.get(override.key)
         task = self._known(spec.task_name)
         check_zone(spec, zone_name(self._app.timezone))
         args, kwargs = merge_arguments(spec, base.args, base.kwargs) if base is not None else merge_arguments(spec)
         is_once = spec.kind == "once"
         at = us(read_time(spec.expression)) or 0 if is_once else 0
         rule = None if is_once else rule_of(spec, self._app)
-        is_on = of.is_enabled and spec.is_enabled
-        options = with_place(code.options if code is not None else None, spec)
-        return OverriddenEntry(of.key, spec.name or of.key, task, args, kwargs, options, rule, at, is_on, code is not None, is_changed=True)
+        is_on = override.is_enabled and spec.is_enabled
+        options = with_queue_and_priority(code.options if code is not None else None, spec)
+        return OverriddenEntry(
+            override.key, spec.name or override.key, task, args, kwargs, options, rule, at, is_on, code is not None, is_changed=True
+        )
 
     def _known(self, name: str) -> str:
         """Beat often knows none of the app's tasks by itself; where it has imported some, a name must be among them."""
-        own = [of for of in list(self._app.tasks) if not of.startswith("celery.")]
-        used = {of.task for of in self._code.values()}
-        if not name or (name not in used and (not own or name not in self._app.tasks)):
+        registered = [name for name in list(self._app.tasks) if not name.startswith("celery.")]
+        used = {entry.task for entry in self._code.values()}
+        if not name or (name not in used and (not registered or name not in self._app.tasks)):
             raise Refused(f"this application does not know {name or 'a task without a name'}")
         return name
 
-    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+    def list_entries(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         seen, zone, plan = self._seen, zone_name(self._app.timezone), self._plan
         return [
-            readable(key, functools.partial(self._told, of, seen.get(key) or self._aside.get(key), zone, last.get(key)))
-            for key, of in plan.items() if of is not None
+            readable(key, functools.partial(self._info, entry, seen.get(key) or self._aside.get(key), zone, last.get(key)))
+            for key, entry in plan.items() if entry is not None
         ]  # fmt: skip
 
-    def _told(self, of: OverriddenEntry, entry: Any, zone: str, fired_at: int | None) -> ScheduleInfo:
-        args, kwargs = shown(self._app, of.task, of.args, of.kwargs)
+    def _info(self, planned: OverriddenEntry, entry: Any, zone: str, fired_at: int | None) -> ScheduleInfo:
+        args, kwargs = shown(self._app, planned.task, planned.args, planned.kwargs)
         note = ""
-        if of.rule is None:
-            at = datetime.fromtimestamp(of.at / 1_000_000, UTC).isoformat(timespec="seconds")
+        if planned.rule is None:
+            at = datetime.fromtimestamp(planned.at / 1_000_000, UTC).isoformat(timespec="seconds")
             kind, expression, its_zone = "once", at, "UTC"
-            waits = of.key in self._once or (self._waiting is not None and of.at > now() - LATE_US)
-            next_at = of.at if waits else None
-            note = "" if waits or not of.is_enabled else "Its time has passed."
+            waits = planned.key in self._once or (self._waiting is not None and planned.at > now() - LATE_US)
+            next_at = planned.at if waits else None
+            note = "" if waits or not planned.is_enabled else "Its time has passed."
         else:
-            kind, expression, its_zone = form_of(of.rule, zone)
-            next_at = us(due_of(of.rule, entry.last_run_at if entry is not None else of.rule.now()))
+            kind, expression, its_zone = form_of(planned.rule, zone)
+            next_at = us(due_of(planned.rule, entry.last_run_at if entry is not None else planned.rule.now()))
         ran_at = us(entry.last_run_at) if entry is not None and entry.total_run_count else None
-        if ran_at == self._moved.get(of.key):
+        if ran_at == self._moved.get(planned.key):
             ran_at = None
         last_at = max((value for value in (fired_at, ran_at) if value is not None), default=None)
-        unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
-        options = of.options or {}
+        unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        options = planned.options or {}
         return ScheduleInfo(
-            key=of.key, name=of.name, kind=kind, expression=expression, timezone=its_zone,  # type: ignore[arg-type]
-            task_name=of.task, args=args, kwargs=kwargs, queue=str(options.get("queue") or ""), priority=options.get("priority"),
-            is_enabled=of.is_enabled, next_at=next_at if of.is_enabled else None, last_at=last_at, is_code=of.is_code, unable=unable,
-            note=note,
+            key=planned.key, name=planned.name, kind=kind, expression=expression, timezone=its_zone,  # type: ignore[arg-type]
+            task_name=planned.task, args=args, kwargs=kwargs, queue=str(options.get("queue") or ""), priority=options.get("priority"),
+            is_enabled=planned.is_enabled, next_at=next_at if planned.is_enabled else None, last_at=last_at,
+            is_code=planned.is_code, unable=unsupported_edits, note=note,
         )  # fmt: skip
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
-        of = self._plan.get(key)
-        if of is None:
+        planned = self._plan.get(key)
+        if planned is None:
             raise Refused("there is no such schedule here")
-        return of.task, of.args, of.kwargs, dict(of.options or {})
+        return planned.task, planned.args, planned.kwargs, dict(planned.options or {})
 
     def save(self, spec: ScheduleSpec) -> dict[str, Any]:
         raise Refused(IN_CODE)
@@ -296,11 +304,11 @@ def planned_of(key: str, entry: Any) -> OverriddenEntry:
     return OverriddenEntry(key, key, entry.task, entry.args, entry.kwargs, entry.options, entry.schedule, 0, True, True)
 
 
-def same(of: OverriddenEntry | None, entry: Any) -> bool:
+def same(planned: OverriddenEntry | None, entry: Any) -> bool:
     """Whether an entry still is what the code said: beat passes these objects on from run to run."""
     return (
-        of is not None and of.rule is entry.schedule and of.task == entry.task
-        and of.args is entry.args and of.kwargs is entry.kwargs and of.options is entry.options
+        planned is not None and planned.rule is entry.schedule and planned.task == entry.task
+        and planned.args is entry.args and planned.kwargs is entry.kwargs and planned.options is entry.options
     )  # fmt: skip
 
 

@@ -79,25 +79,25 @@ class DjangoStore:
     def __init__(self, app: Any) -> None:
         self._app = app
 
-    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+    def list_entries(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         with _database():
             rows = list(models.PeriodicTask.objects.select_related("interval", "crontab", "solar", "clocked").order_by("name")[:MOST])
             return [
-                readable(row.name, partial(self._told, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
+                readable(row.name, partial(self._info, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
             ]
 
     def _listed(self, row: Any, fired_at: int | None) -> ScheduleInfo:
-        return readable(row.name, partial(self._told, row, fired_at), row.task, is_enabled=bool(row.enabled))
+        return readable(row.name, partial(self._info, row, fired_at), row.task, is_enabled=bool(row.enabled))
 
-    def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
+    def _info(self, row: Any, fired_at: int | None) -> ScheduleInfo:
         rule = row.schedule
         kind, expression, its_zone = form_of(rule, zone_name(self._app.timezone))
         read_json("headers", row.headers, dict)
         args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         last_at = max((at for at in (fired_at, us(row.last_run_at)) if at is not None), default=None)
-        unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
         if self._is_rewritten(row.name):
-            unable |= dict.fromkeys(("save", "delete"), REWRITTEN)
+            unsupported_edits |= dict.fromkeys(("save", "delete"), REWRITTEN)
         notes = [f"Ends {row.expires.isoformat(timespec='minutes')}."] if row.expires else []
         if row.one_off and kind != "once":
             notes.append("Runs once and is switched off then.")
@@ -107,7 +107,7 @@ class DjangoStore:
         return ScheduleInfo(
             key=row.name, name=row.name, kind=kind, expression=expression, timezone=its_zone, task_name=row.task, args=args, kwargs=kwargs,
             queue=row.queue or "", priority=row.priority, is_enabled=bool(row.enabled), next_at=next_at,
-            last_at=last_at, unable=unable, note=" ".join(notes),
+            last_at=last_at, unable=unsupported_edits, note=" ".join(notes),
         )  # fmt: skip
 
     def _next(self, row: Any, rule: Any, last_at: int | None) -> int | None:
@@ -186,22 +186,22 @@ class DjangoStore:
             else:
                 period, every = models.SECONDS, int(seconds)
             # Not get_or_create, here and below: two equal rows are possible there.
-            found = models.IntervalSchedule.objects.filter(every=every, period=period).first()
-            return {"interval": found or models.IntervalSchedule.objects.create(every=every, period=period)}
+            row = models.IntervalSchedule.objects.filter(every=every, period=period).first()
+            return {"interval": row or models.IntervalSchedule.objects.create(every=every, period=period)}
         if spec.kind == "once":
             at = read_time(spec.expression)
             at = at if settings.USE_TZ else at.replace(tzinfo=None)  # `clocked` reads a naive time as UTC
-            found = models.ClockedSchedule.objects.filter(clocked_time=at).first()
-            return {"clocked": found or models.ClockedSchedule.objects.create(clocked_time=at)}
+            row = models.ClockedSchedule.objects.filter(clocked_time=at).first()
+            return {"clocked": row or models.ClockedSchedule.objects.create(clocked_time=at)}
         own = zone_name(self._app.timezone)
         if not getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True):
             check_zone(spec, own)  # the row's own is not looked at then (django_celery_beat/models.py: `CrontabSchedule.schedule`)
         values = {**fields_of(spec), "timezone": find_zone(spec.timezone or own)}
-        found = models.CrontabSchedule.objects.filter(**values).first()
-        return {"crontab": found or models.CrontabSchedule.objects.create(**values)}
+        row = models.CrontabSchedule.objects.filter(**values).first()
+        return {"crontab": row or models.CrontabSchedule.objects.create(**values)}
 
     def _check_task(self, name: str, row: Any) -> None:
-        own = [of for of in self._app.tasks if not of.startswith("celery.")]
+        own = [name for name in self._app.tasks if not name.startswith("celery.")]
         is_known = name in self._app.tasks or name == row.task or models.PeriodicTask.objects.filter(task=name).exists()
         if not name or (not is_known and own) or not (is_known or own):
             raise Refused(f"this application does not know {name or 'a task without a name'}")

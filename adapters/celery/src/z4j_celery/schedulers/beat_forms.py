@@ -49,9 +49,9 @@ def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
 
 def fields_of(spec: ScheduleSpec) -> dict[str, str]:
     """The arguments of `crontab` for an expression. Raises Refused."""
-    found = read_cron(spec.expression, "Celery Beat")
+    expression = read_cron(spec.expression, "Celery Beat")
     # Sets written out: Celery takes fewer ways of writing them, such as no `5/10`.
-    plain = cron.expression(found.minutes, found.hours, found.days, found.months, found.weekdays)
+    plain = cron.expression(expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays)
     fields = dict(zip(("minute", "hour", "day_of_month", "month_of_year", "day_of_week"), plain.split(), strict=True))
     try:  # in a store it would be met by beat, which may stop at a rule it cannot compute
         crontab(**fields, nowfun=_utc).remaining_estimate(_utc())
@@ -77,9 +77,9 @@ def check_zone(spec: ScheduleSpec, own: str) -> None:
         check_only_zone(spec.timezone, own, "this Celery Beat")
 
 
-def zone_name(found: Any) -> str:
+def zone_name(zone: Any) -> str:
     """IANA name of a zone object, whoever made it."""
-    name = getattr(found, "key", None) or getattr(found, "zone", None) or ("" if found is None else str(found))
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None) or ("" if zone is None else str(zone))
     return zone_of_host() if str(name).startswith("<") else str(name)  # Celery's LocalTimezone, where it finds no zone of the host
 
 
@@ -136,16 +136,16 @@ def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:
 
 def readable(key: str, make: Callable[[], ScheduleInfo], task_name: str = "", *, is_enabled: bool = True) -> ScheduleInfo:
     """What `make` gives; of an entry that cannot be read, that it cannot: the others are listed all the same."""
-    unable = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
+    unsupported_edits = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
     try:
         return make()
     except Refused as error:
         note = f"{str(error)[:1].upper()}{str(error)[1:]}."
-        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unable, note=note)
+        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unsupported_edits, note=note)
     except Exception as error:
         let_through(error)
         note = f"It cannot be read ({type(error).__name__})."
-        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unable, note=note)
+        return ScheduleInfo(key, key, "other", "", "", task_name, is_enabled=is_enabled, unable=unsupported_edits, note=note)
 
 
 def shown(app: Any, task_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
@@ -159,18 +159,18 @@ def read_json(column: str, text: str | None, kind: type[T]) -> T:
     """A column of JSON, empty where it has no text. Raises Refused where it holds something else: beat disables such a row, and what it
     would run is unknown, so it is neither sent nor saved."""
     try:
-        found = json.loads(text) if text else kind()
+        value = json.loads(text) if text else kind()
     except ValueError:
-        found = None
-    if not isinstance(found, kind):
+        value = None
+    if not isinstance(value, kind):
         raise Refused(f"its {column} cannot be read: it is not a JSON {'list' if kind is list else 'object'}. Nothing was sent or changed")
-    return found
+    return value
 
 
-def with_place(options: Any, spec: ScheduleSpec) -> dict[str, Any]:
+def with_queue_and_priority(options: Any, spec: ScheduleSpec) -> dict[str, Any]:
     """The options of an entry with the queue and the priority of a spec."""
-    kept = {name: value for name, value in (options or {}).items() if name not in ("queue", "priority")}
-    return kept | {name: value for name, value in (("queue", spec.queue or None), ("priority", spec.priority)) if value is not None}
+    others = {name: value for name, value in (options or {}).items() if name not in ("queue", "priority")}
+    return others | {name: value for name, value in (("queue", spec.queue or None), ("priority", spec.priority)) if value is not None}
 
 
 def send(app: Any, name: str, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str = "", producer: Any = None) -> str:

@@ -63,9 +63,9 @@ class Memory:
             faults.report("keeping when changed entries of beat ran", error)
 
 
-def _checked(said: Any) -> dict[str, Any]:
+def _checked(content: Any) -> dict[str, Any]:
     """Raises an exception of any type for what is none of ours."""
     return {
-        "runs": {str(key): [str(of[0]), int(of[1]), int(of[2])] for key, of in said["runs"].items()},
-        "sent": {str(key): int(at) for key, at in said["sent"].items()},
+        "runs": {str(key): [str(run[0]), int(run[1]), int(run[2])] for key, run in content["runs"].items()},
+        "sent": {str(key): int(at) for key, at in content["sent"].items()},
     }

@@ -27,7 +27,7 @@ from z4j_celery.schedulers.beat_forms import (
     rule_of,
     shown,
     us,
-    with_place,
+    with_queue_and_priority,
     zone_name,
 )
 
@@ -45,32 +45,32 @@ class RedbeatStore:
         self._app = app
         ensure_conf(app)
 
-    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+    def list_entries(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         conf, redis = self._app.redbeat_conf, get_redis(self._app)
         static = set(redis.smembers(conf.statics_key))
         prefix = len(conf.key_prefix)
-        found = []
+        entries = []
         for key in redis.zrange(conf.schedule_key, 0, MOST - 1):
             name = key[prefix:]
-            found.append(readable(name, partial(self._read, name, name in static, last.get(name))))
-        return found
+            entries.append(readable(name, partial(self._read, name, name in static, last.get(name))))
+        return entries
 
     def _read(self, name: str, is_static: bool, fired_at: int | None) -> ScheduleInfo:
-        return self._told(self._find(name), is_static, fired_at)
+        return self._info(self._find(name), is_static, fired_at)
 
-    def _told(self, entry: Any, is_static: bool, fired_at: int | None) -> ScheduleInfo:
+    def _info(self, entry: Any, is_static: bool, fired_at: int | None) -> ScheduleInfo:
         kind, expression, zone = form_of(entry.schedule, zone_name(self._app.timezone))
         args, kwargs = shown(self._app, entry.task, entry.args or [], entry.kwargs or {})
-        unable = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
+        unsupported_edits = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
         if kind == "other":
-            unable["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
+            unsupported_edits["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
         ran_at = us(entry.last_run_at) if entry.total_run_count else None  # without a run it is when the entry began
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         next_at = us(due_of(entry.schedule, entry.last_run_at) if entry.last_run_at is not None else datetime.now(UTC))
         return ScheduleInfo(
             key=entry.name, name=entry.name, kind=kind, expression=expression, timezone=zone, task_name=entry.task, args=args,
             kwargs=kwargs, queue=str((entry.options or {}).get("queue") or ""), priority=(entry.options or {}).get("priority"),
-            is_enabled=bool(entry.enabled), next_at=next_at if entry.enabled else None, last_at=last_at, unable=unable,
+            is_enabled=bool(entry.enabled), next_at=next_at if entry.enabled else None, last_at=last_at, unable=unsupported_edits,
         )  # fmt: skip
 
     def save(self, spec: ScheduleSpec) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class RedbeatStore:
             raise Refused(f"there is an entry {spec.name[:80]} already")
         self._check_task(spec.task_name, before)
         args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
-        options = with_place(before.options if before is not None else None, spec)
+        options = with_queue_and_priority(before.options if before is not None else None, spec)
         entry = RedBeatSchedulerEntry(
             spec.name, spec.task_name, rule, args=args, kwargs=kwargs, enabled=spec.is_enabled, options=options, app=self._app
         )
@@ -101,7 +101,7 @@ class RedbeatStore:
         return {"key": spec.name}
 
     def _check_task(self, name: str, before: Any) -> None:
-        own = [of for of in self._app.tasks if not of.startswith("celery.")]
+        own = [name for name in self._app.tasks if not name.startswith("celery.")]
         if not name or (own and name not in self._app.tasks and (before is None or before.task != name)):
             raise Refused(f"this application does not know {name or 'a task without a name'}")
 
@@ -120,8 +120,8 @@ class RedbeatStore:
         return {}
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
-        of = self._find(key)
-        return of.task, list(of.args or []), dict(of.kwargs or {}), dict(of.options or {})
+        entry = self._find(key)
+        return entry.task, list(entry.args or []), dict(entry.kwargs or {}), dict(entry.options or {})
 
     def _refuse_static(self, name: str) -> None:
         if get_redis(self._app).sismember(self._app.redbeat_conf.statics_key, name):
@@ -134,7 +134,7 @@ class RedbeatStore:
             return None
 
     def _find(self, name: str) -> Any:
-        found = self._load(name)
-        if found is None:
+        entry = self._load(name)
+        if entry is None:
             raise Refused("there is no such schedule here")
-        return found
+        return entry

@@ -60,25 +60,25 @@ class SqlalchemyStore:
         finally:
             session.close()
 
-    def told(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
+    def list_entries(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
         with self._session() as session:
             rows = session.query(PeriodicTask).order_by(PeriodicTask.name).limit(MOST).all()
             return [
-                readable(row.name, partial(self._told, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
+                readable(row.name, partial(self._info, row, last.get(row.name)), row.task, is_enabled=bool(row.enabled)) for row in rows
             ]
 
     def _listed(self, row: Any, fired_at: int | None) -> ScheduleInfo:
-        return readable(row.name, partial(self._told, row, fired_at), row.task, is_enabled=bool(row.enabled))
+        return readable(row.name, partial(self._info, row, fired_at), row.task, is_enabled=bool(row.enabled))
 
-    def _told(self, row: Any, fired_at: int | None) -> ScheduleInfo:
+    def _info(self, row: Any, fired_at: int | None) -> ScheduleInfo:
         kind, expression, its_zone = form_of(row.schedule, zone_name(self._app.timezone))
         read_json("headers", row.headers, dict)
         args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
         ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is when the entry began
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
-        unable = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
+        unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
         if self._is_rewritten(row.name):
-            unable |= dict.fromkeys(("save", "delete"), REWRITTEN)
+            unsupported_edits |= dict.fromkeys(("save", "delete"), REWRITTEN)
         next_at = self._next(row, fired_at)
         notes = ["Runs once and is switched off then."] if row.one_off and kind != "once" else []
         if kind == "once" and row.enabled and next_at is None:
@@ -86,7 +86,7 @@ class SqlalchemyStore:
         return ScheduleInfo(
             key=row.name, name=row.name, kind=kind, expression=expression, timezone=its_zone, task_name=row.task, args=args, kwargs=kwargs,
             queue=row.queue or "", priority=row.priority, is_enabled=bool(row.enabled), next_at=next_at,
-            last_at=last_at, unable=unable, note=" ".join(notes),
+            last_at=last_at, unable=unsupported_edits, note=" ".join(notes),
         )  # fmt: skip
 
     def _next(self, row: Any, fired_at: int | None) -> int | None:
@@ -126,7 +126,7 @@ class SqlalchemyStore:
             was_clocked, is_once = row.discriminator == "clockedschedule", spec.kind == "once"
             is_other = (row.discriminator, row.schedule_id) != (rule.discriminator, rule.id)
             if spec.key and is_once:
-                row = self._anew(session, row)
+                row = self._new_row(session, row)
             row.name, row.task, row.enabled = spec.name, spec.task_name, spec.is_enabled
             row.args, row.kwargs = json.dumps(args), json.dumps(kwargs)
             row.queue, row.priority = spec.queue or None, spec.priority
@@ -139,13 +139,13 @@ class SqlalchemyStore:
             return {"key": spec.name}
 
     @staticmethod
-    def _anew(session: Any, row: Any) -> Any:
+    def _new_row(session: Any, row: Any) -> Any:
         """Another row with the same columns: one-offs that ran are switched off by their count of runs, and beat writes its own count
         into the old row."""
-        kept = {column.key: getattr(row, column.key) for column in PeriodicTask.__table__.columns if column.key != "id"}
+        values = {column.key: getattr(row, column.key) for column in PeriodicTask.__table__.columns if column.key != "id"}
         session.delete(row)
         session.flush()
-        return PeriodicTask(**{**kept, "total_run_count": 0, "last_run_at": None})
+        return PeriodicTask(**{**values, "total_run_count": 0, "last_run_at": None})
 
     def _rule(self, session: Any, spec: ScheduleSpec) -> Any:
         """The row of its rule, found or made: several entries may share one."""
@@ -163,15 +163,15 @@ class SqlalchemyStore:
         else:
             own = zone_name(self._app.timezone)
             model, values = CrontabSchedule, {**fields_of(spec), "timezone": zone_name(find_zone(spec.timezone or own))}
-        found = session.query(model).filter_by(**values).first()
-        if found is None:
-            found = model(**values)
-            session.add(found)
+        row = session.query(model).filter_by(**values).first()
+        if row is None:
+            row = model(**values)
+            session.add(row)
             session.flush()  # the entry names it by its number
-        return found
+        return row
 
     def _check_task(self, session: Any, name: str, row: Any) -> None:
-        own = [of for of in self._app.tasks if not of.startswith("celery.")]
+        own = [name for name in self._app.tasks if not name.startswith("celery.")]
         is_known = name in self._app.tasks or session.query(PeriodicTask).filter_by(task=name).first() is not None
         if not name or not (is_known or not own):
             raise Refused(f"this application does not know {name or 'a task without a name'}")

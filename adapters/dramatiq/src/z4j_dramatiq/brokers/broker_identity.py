@@ -61,16 +61,16 @@ class DramatiqPart(Adapter):
 
     def brokers(self) -> Mapping[str, str]:
         agent = z4j_agent.current()
-        told = agent.fingerprints if agent is not None else {}
+        fingerprints = agent.fingerprints if agent is not None else {}
         ordered = sorted(watched, key=lambda adapter: adapter.state.worker is None)  # that of the worker first
-        found = (identity_of(adapter.broker) for adapter in ordered)
-        return {identity: told.get(identity, "") for identity in found if identity}
+        identities = (identity_of(adapter.broker) for adapter in ordered)
+        return {identity: fingerprints.get(identity, "") for identity in identities if identity}
 
     def of_broker(self, broker: str) -> DramatiqPart:
-        found = next((adapter for adapter in watched if broker and identity_of(adapter.broker) == broker), None)
-        if found is None:
+        adapter = next((adapter for adapter in watched if broker and identity_of(adapter.broker) == broker), None)
+        if adapter is None:
             return self
-        beside = copy.copy(found)
+        beside = copy.copy(adapter)
         beside.only = broker
         return beside
 

@@ -28,8 +28,22 @@ class Run:
     """Made when Huey begins to look at a task. The attempt is read at once: Huey counts retries in the task itself."""
 
     __slots__ = (
-        "attempt", "began_ns", "ended_at", "error", "greenlet", "is_sent_again", "is_told", "name", "outcome", "queue", "received_at",
-        "runtime", "started_at", "task", "task_id", "thread",
+        "attempt",
+        "began_ns",
+        "ended_at",
+        "error",
+        "greenlet",
+        "is_reported",
+        "is_sent_again",
+        "name",
+        "outcome",
+        "queue",
+        "received_at",
+        "runtime",
+        "started_at",
+        "task",
+        "task_id",
+        "thread",
     )  # fmt: skip
 
     def __init__(self, task: Any, queue: str) -> None:
@@ -47,7 +61,7 @@ class Run:
         self.outcome = ""
         """Huey's signal for the way it ended, where it has one."""
         self.error: BaseException | None = None
-        self.is_told = False
+        self.is_reported = False
         """Whether its end was written."""
         self.is_sent_again = False
         """Whether the application has enqueued this very task anew while it ran, or because it was interrupted."""
@@ -128,8 +142,8 @@ class InFlight(set[Any]):
     hooks that run before the call may still veto it, and those after it run when its result was stored.
     """
 
-    def __init__(self, held: set[Any], begins: Callable[[Any], object], ends: Callable[[Any], object]) -> None:
-        super().__init__(held)
+    def __init__(self, tasks: set[Any], begins: Callable[[Any], object], ends: Callable[[Any], object]) -> None:
+        super().__init__(tasks)
         self._begins, self._ends = begins, ends
 
     def add(self, task: Any) -> None:

@@ -19,7 +19,7 @@ from z4j_huey.execution.child_slots import Slots
 EXIT_WAIT_S = 1.0
 
 
-class Life:
+class ConsumerLifecycle:
     """`consumer` is Huey's own in the process that runs one, and in its children; None in producers."""
 
     def __init__(self, huey: Any, agent: Agent, running: Running, on_child_killed: Callable[[int, str, int, str], object]) -> None:

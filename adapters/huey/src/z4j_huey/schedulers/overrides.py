@@ -80,14 +80,14 @@ class State:
 
 def state_of(state: HueyState, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
     """From the code and these overrides, and key → why of those that cannot hold. What has not changed keeps its next time."""
-    coded = {task_name(of) for of in list(state.huey._registry._periodic_tasks)}
-    found = resolve(overrides, coded, lambda override, spec: _planned(state, override, spec, before.plan.get(override.key)))
-    for key, planned in found.changed.items():
+    coded = {task_name(task_class) for task_class in list(state.huey._registry._periodic_tasks)}
+    resolved = resolve(overrides, coded, lambda override, spec: _planned(state, override, spec, before.plan.get(override.key)))
+    for key, planned in resolved.changed.items():
         old = before.plan.get(key)
         is_going_on = old is not None and old.is_enabled and planned.is_enabled and planned.has_same_timing(old)
         planned.next_at = old.next_at if old is not None and is_going_on else planned.after(at)
-    hidden = frozenset(coded & (found.deleted | found.off | set(found.changed)))
-    return State(found.changed, hidden, found.deleted, found.off), found.failed
+    hidden = frozenset(coded & (resolved.deleted | resolved.off | set(resolved.changed)))
+    return State(resolved.changed, hidden, resolved.deleted, resolved.off), resolved.failed
 
 
 def task_name(task_class: Any) -> str:
@@ -108,7 +108,7 @@ def _planned(state: HueyState, override: Override, spec: ScheduleSpec, before: O
     own_zone = zone_of(huey)
     if spec.kind == "cron":
         check_only_zone(spec.timezone, own_zone, "Huey")
-    least_s = max(1, int(state.life.consumer.scheduler_interval)) if state.life.consumer is not None else 1
+    least_s = max(1, int(state.lifecycle.consumer.scheduler_interval)) if state.lifecycle.consumer is not None else 1
     args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
     planned = OverriddenEntry(spec, task_class, args, kwargs, is_utc=huey.utc)
     if spec.kind == "interval" and float(spec.expression) < least_s:

@@ -48,7 +48,7 @@ class Periodic:
     @property
     def is_firing(self) -> bool:
         """Whether the scheduler's loop runs in this process. `--no-periodic` leaves it running for delayed tasks alone."""
-        consumer = self.host.life.consumer
+        consumer = self.host.lifecycle.consumer
         if consumer is None or not consumer.periodic:
             return False
         return consumer.worker_type != "process" or self._is_child
@@ -56,7 +56,7 @@ class Periodic:
     @property
     def _is_child(self) -> bool:
         """By the name Huey gives it (huey/consumer.py, Consumer.__init__)."""
-        return self.host.life.consumer.worker_type == "process" and multiprocessing.current_process().name == "Scheduler"
+        return self.host.lifecycle.consumer.worker_type == "process" and multiprocessing.current_process().name == "Scheduler"
 
     @guard("the start of the scheduler")
     def _look(self) -> None:
@@ -110,7 +110,7 @@ class Periodic:
         if not self.is_firing:
             return []
         self._look()
-        at, found = now(), []
+        at, due_tasks = now(), []
         for planned in self.state.plan.values():
             due_at = planned.next_at
             if due_at is None or due_at > at or not planned.is_enabled:
@@ -121,8 +121,8 @@ class Periodic:
                 continue
             task = planned.make()
             setattr(task, MARK, (planned.key, planned.latest(due_at, at)))
-            found.append(task)
-        return found
+            due_tasks.append(task)
+        return due_tasks
 
     # -- whoever enqueues ----------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:

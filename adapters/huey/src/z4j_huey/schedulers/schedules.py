@@ -55,7 +55,7 @@ class HueyPeriodic(Scheduler):
     def tick_s(self) -> float:
         """The code's entries are looked at once a minute, counted from the consumer's start."""
         periodic = self._firing()
-        consumer = periodic.host.life.consumer if periodic is not None else None
+        consumer = periodic.host.lifecycle.consumer if periodic is not None else None
         return float(getattr(getattr(consumer, "scheduler_class", None), "periodic_task_seconds", 60))
 
     def zone(self) -> str:
@@ -68,23 +68,25 @@ class HueyPeriodic(Scheduler):
         classes = list(periodic.host.huey._registry._periodic_tasks)
         revoked = self._ask_revoked(periodic, classes)
         state = periodic.state
-        found = []
+        entries = []
         for task_class in classes:
             key = task_name(task_class)
             if key in state.deleted:
                 continue
             if key in state.plan:
-                found.append(self._planned(periodic, state.plan[key], revoked, is_code=True))
+                entries.append(self._planned(periodic, state.plan[key], revoked, is_code=True))
             else:
-                found.append(self._coded(periodic, task_class, key, revoked, is_off=key in state.off))
-        coded = {task_name(of) for of in classes}
-        return found + [self._planned(periodic, of, revoked, is_code=False) for of in state.plan.values() if of.key not in coded]
+                entries.append(self._coded(periodic, task_class, key, revoked, is_off=key in state.off))
+        coded = {task_name(task_class) for task_class in classes}
+        return entries + [
+            self._planned(periodic, task_class, revoked, is_code=False) for task_class in state.plan.values() if task_class.key not in coded
+        ]
 
     def _ask_revoked(self, periodic: Periodic, classes: list[Any]) -> set[str]:
         """Keys of what the application has switched off by Huey's own means, which lies in the storage."""
         try:
             self._revoked = gevent_bridge.ask(
-                periodic.host.hub, lambda: {task_name(of) for of in classes if periodic.host.huey.is_revoked(of)}
+                periodic.host.hub, lambda: {task_name(task_class) for task_class in classes if periodic.host.huey.is_revoked(task_class)}
             )
         except Exception as error:
             let_through(error)  # what is due goes on to be told while the storage cannot be reached, with what it said last
@@ -107,7 +109,7 @@ class HueyPeriodic(Scheduler):
             next_at=self._next(key, validator, is_utc=huey.utc) if is_enabled and is_known else None,
             last_at=periodic.last.get(key),
             is_code=True,
-            unable=_unable(key, revoked),
+            unable=_unsupported_edits(key, revoked),
             note=REVOKED if key in revoked else "" if is_known else OPAQUE,
         )
 
@@ -134,20 +136,24 @@ class HueyPeriodic(Scheduler):
             next_at=planned.next_at if is_enabled else None,
             last_at=periodic.last.get(planned.key),
             is_code=is_code,
-            unable=_unable(name, revoked),
+            unable=_unsupported_edits(name, revoked),
             note=REVOKED if name in revoked else "Its time has passed." if is_over else counts,
         )
 
     def _next(self, key: str, validator: Any, *, is_utc: bool) -> int | None:
         """Searched for once, and again when it has passed."""
         at = now()
-        held = self._foreseen.get(key)
-        if held is not None and held[0] is validator and (held[2] > at if held[2] is not None else at - held[1] < LOOK_AGAIN):
-            return held[2]
+        foreseen = self._foreseen.get(key)
+        if (
+            foreseen is not None
+            and foreseen[0] is validator
+            and (foreseen[2] > at if foreseen[2] is not None else at - foreseen[1] < LOOK_AGAIN)
+        ):
+            return foreseen[2]
         cron = cron_in(validator)
-        found = next_match(cron, at, is_utc=is_utc) if cron is not None else next_foreseen(validator, at, is_utc=is_utc)
-        self._foreseen[key] = validator, at, found
-        return found
+        next_at = next_match(cron, at, is_utc=is_utc) if cron is not None else next_foreseen(validator, at, is_utc=is_utc)
+        self._foreseen[key] = validator, at, next_at
+        return next_at
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
@@ -160,7 +166,7 @@ class HueyPeriodic(Scheduler):
         if key in state.plan:
             task = state.plan[key].make()
         else:
-            coded = {task_name(of): of for of in list(huey._registry._periodic_tasks)}
+            coded = {task_name(task_class): task_class for task_class in list(huey._registry._periodic_tasks)}
             if key not in coded or key in state.deleted:
                 raise Refused("there is no such schedule here")
             task = coded[key]()
@@ -168,7 +174,7 @@ class HueyPeriodic(Scheduler):
         return {"task_id": task.id, "queue": huey.name}
 
 
-def _unable(name: str, revoked: set[str]) -> dict[str, str]:
+def _unsupported_edits(name: str, revoked: set[str]) -> dict[str, str]:
     why = "the application has revoked its task, and a worker would drop it"
     return {"enable": why, "fire": why} if name in revoked else {}
 

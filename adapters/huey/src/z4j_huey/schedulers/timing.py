@@ -28,8 +28,8 @@ _WRITING = frozenset({"STORE_DEREF", "STORE_GLOBAL", "STORE_ATTR", "STORE_SUBSCR
 
 def validator_of(task_class: Any) -> Callable[[datetime], Any] | None:
     """What the application gave `periodic_task`: it lies in the closure of `validate_datetime` (huey/api.py, periodic_task)."""
-    found = _closure_of(getattr(task_class, "validate_datetime", None)).get("validate_datetime")
-    return found if callable(found) else None
+    validator = _closure_of(getattr(task_class, "validate_datetime", None)).get("validate_datetime")
+    return validator if callable(validator) else None
 
 
 def cron_in(validator: Any) -> Cron | None:
@@ -39,9 +39,9 @@ def cron_in(validator: Any) -> Cron | None:
     lists = _closure_of(validator).get("cron_settings")
     if not isinstance(lists, list) or len(lists) != len(_ORDER):
         return None
-    found = dict(zip(_ORDER, (frozenset(numbers) for numbers in lists), strict=True))
-    found["weekdays"] = frozenset((number - 1) % 7 for number in found["weekdays"] if number < 7)  # 7 is never compared with
-    return Cron.of(**found) if all(found.values()) else None
+    sets = dict(zip(_ORDER, (frozenset(numbers) for numbers in lists), strict=True))
+    sets["weekdays"] = frozenset((number - 1) % 7 for number in sets["weekdays"] if number < 7)  # 7 is never compared with
+    return Cron.of(**sets) if all(sets.values()) else None
 
 
 def _closure_of(function: Any) -> dict[str, Any]:
@@ -70,26 +70,26 @@ def is_foreseeable(validator: Any, depth: int = 3) -> bool:
         or not depth
         or getattr(validator, "__defaults__", None)
         or not frozenset(code.co_names) <= _HARMLESS
-        or any(hasattr(of, "co_code") for of in code.co_consts)
+        or any(hasattr(constant, "co_code") for constant in code.co_consts)
     ):
         return False
     if any(step.opname in _WRITING for step in dis.get_instructions(code)):
         return False
     closure = _closure_of(validator)
-    return len(closure) == len(code.co_freevars) and all(_is_constant(held, depth - 1) for held in closure.values())
+    return len(closure) == len(code.co_freevars) and all(_is_constant(value, depth - 1) for value in closure.values())
 
 
-def _is_constant(held: Any, depth: int) -> bool:
-    if isinstance(held, tuple | frozenset):
-        return all(_is_constant(item, depth) for item in held)
-    return isinstance(held, int | float | str | None) or is_foreseeable(held, depth)
+def _is_constant(value: Any, depth: int) -> bool:
+    if isinstance(value, tuple | frozenset):
+        return all(_is_constant(item, depth) for item in value)
+    return isinstance(value, int | float | str | None) or is_foreseeable(value, depth)
 
 
 # -- the next time -----------------------------------------------------------------------------------------------------
-def next_match(found: Cron, after: int, *, is_utc: bool) -> int | None:
+def next_match(expression: Cron, after: int, *, is_utc: bool) -> int | None:
     """The first matching minute after `after`, None where there is none for forty years. In local time, a minute that the clocks skip
     does not come, and one that they repeat comes twice, as Huey sees it."""
-    return found.next_after(after, UTC if is_utc else _HERE, day_or=False, by_clock=True)
+    return expression.next_after(after, UTC if is_utc else _HERE, day_or=False, by_clock=True)
 
 
 def next_foreseen(validator: Callable[[datetime], Any], after: int, *, is_utc: bool) -> int | None:

@@ -104,15 +104,15 @@ class Firing:
 
     def _changed(self, source: Any, original: Callable[[], Awaitable[list[Any]]]) -> Callable[[], Awaitable[list[Any]]]:
         async def get_schedules() -> list[Any]:
-            found = await original()
+            tasks_read = await original()
             try:
-                others = [await self._pristine[id(of)]() for of in self.coded if of is not source]
-                self._replan([task for tasks in (found, *others) for task in tasks])
-                return self._entries(source, found)
+                others = [await self._pristine[id(coded)]() for coded in self.coded if coded is not source]
+                self._replan([task for tasks in (tasks_read, *others) for task in tasks])
+                return self._entries(source, tasks_read)
             except Exception as error:
                 let_through(error)
                 faults.report("the overrides of schedules", error)
-                return found
+                return tasks_read
 
         return get_schedules
 
@@ -127,10 +127,10 @@ class Firing:
                 if time_of(entry.task) <= now() - SECOND:  # it was sent before this process began, or nobody was there to send it
                     self.over.add(id)
 
-    def _entries(self, source: Any, found: list[Any]) -> list[Any]:
+    def _entries(self, source: Any, tasks: list[Any]) -> list[Any]:
         """What taskiq is told of this source; what stands beside the code goes with the first one."""
-        own = {task.schedule_id for task in found} | ({""} if source is self.coded[0] else set())
-        return [of.task for of in self.plan.entries.values() if of.own_id in own and of.is_enabled and not self.is_over(of)]
+        own = {task.schedule_id for task in tasks} | ({""} if source is self.coded[0] else set())
+        return [entry.task for entry in self.plan.entries.values() if entry.own_id in own and entry.is_enabled and not self.is_over(entry)]
 
     def _watched(self, original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         @functools.wraps(original)
@@ -163,7 +163,7 @@ class Firing:
     def _due(self, task: Any) -> int:
         """By the loop's own reckoning, which has just noted this run: a cron's minute, an interval's last run and the interval."""
         id, by_cron, by_interval = task.schedule_id, self._last("cron", task), self._last("interval", task)
-        tick = max((of for of in (by_cron, by_interval) if of is not None), default=datetime.now(UTC))
+        tick = max((tick_at for tick_at in (by_cron, by_interval) if tick_at is not None), default=datetime.now(UTC))
         if task.cron is not None and by_cron == tick:
             return int(tick.timestamp()) // 60 * 60 * SECOND
         every = interval_of(task)
@@ -205,7 +205,7 @@ class Firing:
     async def apply(self, overrides: list[Override]) -> dict[str, str]:
         """Key → why of those that do not hold."""
         if not self.coded:
-            return {of.key: "this scheduler reads no schedules of the code" for of in overrides}
+            return {override.key: "this scheduler reads no schedules of the code" for override in overrides}
         self._overrides = overrides
         self._replan([task for source in self.coded for task in await self._pristine[id(source)]()])
         self.hurry()
@@ -217,7 +217,7 @@ class Firing:
 
     def forget(self, schedule_id: str) -> None:
         """It does not fire any more, though taskiq has not read its sources again. In the loop."""
-        left = [(of, [task for task in tasks if task.schedule_id != schedule_id]) for of, tasks in self.loop.scheduled_tasks]
+        left = [(sent_at, [task for task in tasks if task.schedule_id != schedule_id]) for sent_at, tasks in self.loop.scheduled_tasks]
         self.loop.scheduled_tasks = left
         self.hurry()
 
@@ -226,8 +226,8 @@ class Firing:
         return self._last("interval", task)
 
     def _last(self, kind: str, task: Any) -> datetime | None:
-        found = getattr(self.loop, f"{kind}_tasks_last_run", {}).get(task.schedule_id)
-        return found if isinstance(found, datetime) else None
+        last_run = getattr(self.loop, f"{kind}_tasks_last_run", {}).get(task.schedule_id)
+        return last_run if isinstance(last_run, datetime) else None
 
     def is_over(self, entry: Entry) -> bool:
         """Whether it is a one-off of an operator's whose time has passed: its source does not forget it."""

@@ -103,20 +103,20 @@ def keys_of(broker: Any, tasks: Iterable[Any]) -> dict[str, Any]:
         for entry in (known.labels or {}).get("schedule") or ()
         if isinstance(entry, dict) and "schedule_id" in entry
     }
-    found: dict[str, Any] = {}
+    keyed: dict[str, Any] = {}
     for task in tasks:
         key = task.schedule_id if task.schedule_id in given else f"{task.task_name}#{_digest(task)}"
         count = 1
-        while key in found:  # the very same line twice
+        while key in keyed:  # the very same line twice
             count += 1
             key = f"{key.partition('*')[0]}*{count}"
-        found[key] = task
-    return found
+        keyed[key] = task
+    return keyed
 
 
 def _digest(task: Any) -> str:
-    said = [task.cron, str(task.cron_offset or ""), str(task.time or ""), interval_of(task), task.args, task.kwargs]
-    return digest_of(json.loads(json.dumps(said, default=str)))[:10]
+    values = [task.cron, str(task.cron_offset or ""), str(task.time or ""), interval_of(task), task.args, task.kwargs]
+    return digest_of(json.loads(json.dumps(values, default=str)))[:10]
 
 
 # -- what operators want ---------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def task_of(broker: Any, spec: ScheduleSpec, schedule_id: str, old: Any = None) 
     known = broker.find_task(name)
     if known is None and (old is None or name != old.task_name):
         raise Refused(f"this application does not know {name[:200] or 'a task without a name'}")
-    labels = dict(old.labels) if old is not None else {key: of for key, of in known.labels.items() if key != "schedule"}
+    labels = dict(old.labels) if old is not None else {key: value for key, value in known.labels.items() if key != "schedule"}
     _put_queue(broker, labels, spec.queue)
     if spec.priority is not None:
         if not is_rabbitmq(broker):
@@ -166,10 +166,10 @@ def _timing(spec: ScheduleSpec) -> dict[str, Any]:
         return {"interval": read_whole_interval(spec.expression, "taskiq's")}
     if spec.kind == "once":
         return {"time": read_time(spec.expression)}
-    found = read_expression(spec.expression, "taskiq")
+    expression = read_expression(spec.expression, "taskiq")
     zone = spec.timezone or "UTC"
     find_zone(zone)
-    return {"cron": to_pycron(found), "cron_offset": None if zone == "UTC" else zone}
+    return {"cron": to_pycron(expression), "cron_offset": None if zone == "UTC" else zone}
 
 
 # -- the code, as overrides change it --------------------------------------------------------------------------------------
@@ -202,11 +202,11 @@ def plan_of(broker: Any, coded: list[Any], overrides: list[Override]) -> Plan:
         key: Entry(key, task, is_enabled=True, name=_name(key, task), own_id=task.schedule_id)
         for key, task in keys_of(broker, coded).items()
     }
-    found = resolve(overrides, entries, lambda override, spec: _changed(broker, entries.get(override.key), override, spec))
-    for key in found.off:
+    resolved = resolve(overrides, entries, lambda override, spec: _changed(broker, entries.get(override.key), override, spec))
+    for key in resolved.off:
         entries[key] = replace(entries[key], is_enabled=False)
-    entries |= found.changed
-    return Plan({key: entry for key, entry in entries.items() if key not in found.deleted}, found.failed)
+    entries |= resolved.changed
+    return Plan({key: entry for key, entry in entries.items() if key not in resolved.deleted}, resolved.failed)
 
 
 def _changed(broker: Any, old: Entry | None, override: Override, spec: ScheduleSpec) -> Entry:

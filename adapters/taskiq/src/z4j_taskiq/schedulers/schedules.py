@@ -121,11 +121,11 @@ class Schedules(Scheduler):
         firing = self._need()
         stored = firing.ask(lambda: _read(firing))
         self._is_cut = any(entries.is_cut for _, entries in stored)
-        found = [_coded(firing, entry) for entry in list(firing.plan.entries.values())]
+        entries_found = [_coded(firing, entry) for entry in list(firing.plan.entries.values())]
         for store, entries in stored:
-            found += [_stored(firing, store, task, is_on=True) for task in entries.on.values()]
-            found += [_stored(firing, store, task, is_on=False) for task in entries.off.values()]
-        return found
+            entries_found += [_stored(firing, store, task, is_on=True) for task in entries.on.values()]
+            entries_found += [_stored(firing, store, task, is_on=False) for task in entries.off.values()]
+        return entries_found
 
 
 class CodeSchedules(Schedules):
@@ -203,9 +203,9 @@ def _coded(firing: Firing, entry: Entry) -> ScheduleInfo:
 
 
 def _stored(firing: Firing, store: Store, task: Any, *, is_on: bool) -> ScheduleInfo:
-    unable = {} if store.can_disable else {"disable": "this source cannot keep an entry that is off; delete it instead"}
+    unsupported_edits = {} if store.can_disable else {"disable": "this source cannot keep an entry that is off; delete it instead"}
     key, note = task.schedule_id, "" if is_on else KEPT_OFF
-    return _info(firing, key, _name(task), task, note, is_enabled=is_on, is_over=False, is_code=False, unable=unable)
+    return _info(firing, key, _name(task), task, note, is_enabled=is_on, is_over=False, is_code=False, unable=unsupported_edits)
 
 
 def _info(

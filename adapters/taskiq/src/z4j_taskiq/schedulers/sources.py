@@ -31,7 +31,7 @@ def is_store(source: Any) -> bool:
 
 def is_redis_list(source: Any) -> bool:
     """ListRedisScheduleSource of taskiq-redis, or a subclass."""
-    return any(of.__name__ == "ListRedisScheduleSource" and of.__module__.startswith("taskiq_redis") for of in type(source).__mro__)
+    return any(base.__name__ == "ListRedisScheduleSource" and base.__module__.startswith("taskiq_redis") for base in type(source).__mro__)
 
 
 def kind_of(source: Any) -> str:
@@ -60,9 +60,9 @@ class Store:
         self.source = source
 
     async def read(self) -> StoredEntries:
-        found = StoredEntries()
-        found.on = {task.schedule_id: task for task in await self.source.get_schedules() if not is_retry(task)}
-        return found
+        entries = StoredEntries()
+        entries.on = {task.schedule_id: task for task in await self.source.get_schedules() if not is_retry(task)}
+        return entries
 
     async def put(self, task: Any, old: Any = None) -> None:
         """Adds an entry, or puts it in the place of the old one, which has its id."""
@@ -94,7 +94,7 @@ class RedisStore(Store):
 
     async def read(self) -> StoredEntries:
         """One-offs ahead, too, which `get_schedules` leaves out until their minute has come."""
-        source, found = self.source, StoredEntries()
+        source, entries = self.source, StoredEntries()
         async with self._redis() as redis:
             ids = [*await redis.lrange(source._get_cron_key(), 0, -1), *await redis.lrange(source._get_interval_key(), 0, -1)]
             keys = dict.fromkeys(source._get_data_key(_text(id)) for id in ids)
@@ -105,18 +105,18 @@ class RedisStore(Store):
                 rounds += 1
                 if not cursor or rounds >= SCAN_ROUNDS or len(keys) > MOST:
                     break
-            found.is_cut = bool(cursor)
-            wanted = list(keys)
-            for at in range(0, len(wanted), READ_AT_ONCE):
-                for raw in await redis.mget(wanted[at : at + READ_AT_ONCE]):
+            entries.is_cut = bool(cursor)
+            wanted_keys = list(keys)
+            for at in range(0, len(wanted_keys), READ_AT_ONCE):
+                for raw in await redis.mget(wanted_keys[at : at + READ_AT_ONCE]):
                     task = self._load(raw)
                     if task is not None:
-                        found.on[task.schedule_id] = task
+                        entries.on[task.schedule_id] = task
             for raw in (await redis.hgetall(self._off_key())).values():
                 task = self._load(raw)
-                if task is not None and task.schedule_id not in found.on:  # one that the application has added again is on
-                    found.off[task.schedule_id] = task
-        return found
+                if task is not None and task.schedule_id not in entries.on:  # one that the application has added again is on
+                    entries.off[task.schedule_id] = task
+        return entries
 
     async def put(self, task: Any, old: Any = None) -> None:
         """In one step, so that an entry is never there twice, and never gone."""

@@ -62,36 +62,36 @@ def read_cron(text: str) -> Read:
     day_or = ONE_IS_ENOUGH and "*" not in parts[2] and "*" not in parts[4]
     if day_or and (days == ALL_DAYS or weekdays == ALL_WEEKDAYS):
         days, weekdays = ALL_DAYS, ALL_WEEKDAYS
-    found = Cron.of(minutes, hours, days, months, weekdays)
-    return Read(found, day_or, _expression(text, found, day_or=day_or))
+    parsed = Cron.of(minutes, hours, days, months, weekdays)
+    return Read(parsed, day_or, _expression(text, parsed, day_or=day_or))
 
 
 def _matching(count: int, ask: Callable[[int], bool], first: int = 0) -> frozenset[int]:
     return frozenset(first + at for at in range(count) if ask(at))
 
 
-def _expression(text: str, found: Cron, *, day_or: bool) -> str | None:
-    if not day_or and not found.is_any_day and not found.is_any_weekday:
+def _expression(text: str, parsed: Cron, *, day_or: bool) -> str | None:
+    if not day_or and not parsed.is_any_day and not parsed.is_any_weekday:
         return None  # elsewhere the same text means that one is enough
-    if not all(found.sets):
+    if not all(parsed.sets):
         return None
     try:
         typed = cron.parse(text)
     except BadCron:
-        return found.text
-    return typed.text if typed.sets == found.sets else found.text
+        return parsed.text
+    return typed.text if typed.sets == parsed.sets else parsed.text
 
 
-def to_pycron(found: Cron) -> str:
+def to_pycron(expression: Cron) -> str:
     """Five fields for pycron. Steps of days and months are written out: older releases count them from 0, and a star makes of "one of
     day and weekday" a "both"."""
     minute, hour = (
         typed if _is_simple(typed) else _list(numbers)
-        for typed, numbers in ((found.fields[0], found.minutes), (found.fields[1], found.hours))
+        for typed, numbers in ((expression.fields[0], expression.minutes), (expression.fields[1], expression.hours))
     )  # fmt: skip
-    day = "*" if found.is_any_day else _list(found.days)
-    month = "*" if len(found.months) == 12 else _list(found.months)
-    weekday = "*" if found.is_any_weekday else _list(frozenset((number + 1) % 7 for number in found.weekdays))  # from Sunday, 0
+    day = "*" if expression.is_any_day else _list(expression.days)
+    month = "*" if len(expression.months) == 12 else _list(expression.months)
+    weekday = "*" if expression.is_any_weekday else _list(frozenset((number + 1) % 7 for number in expression.weekdays))  # from Sunday, 0
     return f"{minute} {hour} {day} {month} {weekday}"
 
 
