@@ -114,7 +114,10 @@ class TestArq(ScheduleContract):
         self.off(own_gateway, alone, "every")
         wait_for(
             lambda: [
-                entry["is_enabled"] for _, listed in self.lists(own_gateway, alone) for entry in listed["entries"] if entry["key"] == "every"
+                entry["is_enabled"]
+                for _, listed in self.lists(own_gateway, alone)
+                for entry in listed["entries"]
+                if entry["key"] == "every"
             ]
             == [False, False],
             "the other finds it in their folder", seconds=CHANGE_S,

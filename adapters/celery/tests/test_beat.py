@@ -59,7 +59,7 @@ class Beat:
         self.store._before_tick()
 
     def entries(self) -> dict[str, Any]:
-        return {entry.key: entry for entry in self.store.entries(OrderedDict())}
+        return {entry.key: entry for entry in self.store.list_entries(OrderedDict())}
 
     @property
     def schedule(self) -> dict[str, ScheduleEntry]:

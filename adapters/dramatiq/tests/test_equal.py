@@ -58,10 +58,10 @@ class Reader:
         self.broker.join("default", timeout=20_000)
         self.worker.stop()
         volatile = ("message_id", "message_timestamp")
-        told = [{key: value for key, value in seen.items() if key not in volatile} for seen in self.seen]
-        for each in told:
+        printed = [{key: value for key, value in seen.items() if key not in volatile} for seen in self.seen]
+        for each in printed:
             each["options"] = {key: value for key, value in each["options"].items() if key not in ("requeue_timestamp", "traceback")}
-        return told
+        return printed
 
 
 def test_an_actor_reads_what_was_sent(gateway: Gateway, tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_marks_survive_what_a_message_goes_through() -> None:
     for mark in (marks.Mark(True), marks.Mark(True, 3), marks.Mark(True, marks.MOST + 5)):
         read = Message.decode(message.encode() + mark.encoded())
         marks.read(read, message.encode() + mark.encoded())
-        assert (marks.of(read).is_told, marks.of(read).again) == (True, min(mark.again, marks.MOST))
+        assert (marks.of(read).is_reported, marks.of(read).again) == (True, min(mark.again, marks.MOST))
     for strange in (b"", b" ", b"\n", b" \n", b"\t ", b"\r\n "):
         read = Message.decode(message.encode() + strange)
         marks.read(read, message.encode() + strange)
-        assert not marks.of(read).is_told, strange
+        assert not marks.of(read).is_reported, strange
     assert marks.of(message) is marks.NONE
 
 
@@ -186,11 +186,11 @@ def test_the_end_of_a_worker_that_the_application_has_made_waits_for_nothing(gat
 def test_one_thread_s_mark_is_not_another_s() -> None:
     message: Message[Any] = Message("default", "read", (1,), {}, {})
     marks.send_with(message, marks.Mark(True))
-    found: list[bytes] = []
-    thread = threading.Thread(target=lambda: found.append(marks.encoded(message, b"{}")))
+    encoded: list[bytes] = []
+    thread = threading.Thread(target=lambda: encoded.append(marks.encoded(message, b"{}")))
     thread.start()
     thread.join()
-    assert (found, marks.encoded(message, b"{}")) == ([b"{}"], b"{}  ")
+    assert (encoded, marks.encoded(message, b"{}")) == ([b"{}"], b"{}  ")
     marks.sent()
     assert marks.encoded(message, b"{}") == b"{}"
     assert not faults.by_operation.get("encoding a message")

@@ -71,11 +71,13 @@ class TestDramatiq(ExampleContract):
             re.sub(r"^\[[^]]*\] ", "", re.sub(r"[0-9a-f-]{36}|\d+ milliseconds|0x[0-9a-f]+", "…", line))
             for line in broker.log(folder.name).splitlines()
         ]
-        said = sorted(x for x in lines if x.startswith(("There are", "Breaking", "LookupError")) or re.search(r" \[(WARNING|ERROR)\] ", x))
+        logged = sorted(
+            x for x in lines if x.startswith(("There are", "Breaking", "LookupError")) or re.search(r" \[(WARNING|ERROR)\] ", x)
+        )
         return {
             "producer": (made.returncode, made.stdout, made.stderr),
             "status": status,
-            "worker": [re.sub(r"\[PID \d+\] ", "", line) for line in said],
+            "worker": [re.sub(r"\[PID \d+\] ", "", line) for line in logged],
         }
 
     def check_own(self, seen: dict[str, Any]) -> None:

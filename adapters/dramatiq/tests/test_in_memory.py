@@ -32,7 +32,7 @@ class Stub:
     def actor(self, function: Any, **options: Any) -> Any:
         return dramatiq.actor(**{"broker": self.broker, "max_retries": 0, "min_backoff": 20, **options})(function)
 
-    def of(self, task_id: str, kind: str) -> Record:
+    def record_of(self, task_id: str, kind: str) -> Record:
         return wait_for(lambda: [r for r in self.gateway.records(task_id) if r.kind == kind], f"{kind} of {task_id}")[0]
 
 
@@ -58,8 +58,8 @@ def test_a_test_s_tasks_are_told(stub: Stub) -> None:
     add = stub.actor(lambda a, b: a + b, actor_name="add")
     sent = add.send(2, 3)
     stub.broker.join("default", timeout=5_000)
-    assert stub.of(sent.message_id, "succeeded").rest["result"] == "5"
-    assert stub.of(sent.message_id, "enqueued").meta["code"].startswith("adapters.dramatiq.tests.test_in_memory:")
+    assert stub.record_of(sent.message_id, "succeeded").rest["result"] == "5"
+    assert stub.record_of(sent.message_id, "enqueued").meta["code"].startswith("adapters.dramatiq.tests.test_in_memory:")
     assert sent.options == {}
 
 
@@ -70,8 +70,8 @@ def test_a_failure_is_raised_where_the_test_waits(stub: Stub) -> None:
     sent = stub.actor(fail, max_retries=1).send()
     with pytest.raises(ZeroDivisionError):
         stub.broker.join("default", timeout=5_000, fail_fast=True)
-    assert stub.of(sent.message_id, "retried").attempt == 0
-    failed = stub.of(sent.message_id, "failed")
+    assert stub.record_of(sent.message_id, "retried").attempt == 0
+    failed = stub.record_of(sent.message_id, "failed")
     assert (failed.attempt, failed.rest["error_type"]) == (1, "ZeroDivisionError")
 
 
@@ -90,7 +90,7 @@ def test_an_actor_that_sends_its_own_message_again_is_retried(stub: Stub, delay:
         raise ZeroDivisionError("in the end")
 
     sent = stub.actor(again, actor_name="again").send()
-    failed = stub.of(sent.message_id, "failed")
+    failed = stub.record_of(sent.message_id, "failed")
     assert (failed.attempt, failed.rest["error_type"]) == (2, "ZeroDivisionError")
     records = stub.gateway.records(sent.message_id)
     retried = [(record.attempt, record.rest["reason"]) for record in records if record.kind == "retried"]
@@ -115,7 +115,7 @@ def test_queues_and_running_tasks_are_seen(stub: Stub) -> None:
     assert worker is not None
     assert (worker.pool, worker.concurrency, worker.queues) == ("threads", 2, ("default",))
     go.set()
-    stub.of(sent.message_id, "succeeded")
+    stub.record_of(sent.message_id, "succeeded")
 
 
 def test_after_uninstall_dramatiq_is_as_it_was(tmp_path: Path) -> None:

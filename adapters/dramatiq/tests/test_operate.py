@@ -22,10 +22,10 @@ class OneHarness(DramatiqHarness):
         return super().environment() | {"dramatiq_queue_prefetch": "1"}
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        said = self.log("worker").count("ready for action")
+        count = self.log("worker").count("ready for action")
         command = [sys.executable, "-m", "dramatiq", "engine_app", "--processes", "1", "--threads", "1"]
         worker = self.start("worker", command, cwd=self.folder)
-        wait_for(lambda: self.log("worker").count("ready for action") > said, "the worker is ready", seconds=30)
+        wait_for(lambda: self.log("worker").count("ready for action") > count, "the worker is ready", seconds=30)
         return worker
 
 

@@ -71,7 +71,7 @@ class Agent:
         self._connecting = threading.Lock()
         """Only ever tried, never waited for: two threads that serve their first request at once get one connection."""
         self._is_worker_child = False
-        faults.attach(self._tell_fault)
+        faults.attach(self._report_fault)
 
     # -- what adapters call --------------------------------------------------------------------------------------------
     def append(self, record: bytes) -> bool:
@@ -307,7 +307,7 @@ class Agent:
                     faults.report(f"finding the version of {adapter.engine}", error)
         return {adapter.engine: self._engines[adapter.engine] for adapter in self.adapters}
 
-    def _tell_fault(self, where: str, kind: str, count: int) -> None:
+    def _report_fault(self, where: str, kind: str, count: int) -> None:
         at = time.time_ns() // 1000
         self.spool.append(encode_record(["fault", f"{self.run}:{where}"[:255], at, {"where": where, "error": kind, "count": count}]))
 

@@ -34,7 +34,7 @@ class Offered:
     """What the application gave `install`."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Any] = {}
+        self._functions: dict[str, Any] = {}
 
     def add(self, functions: Iterable[Any]) -> None:
         """One without a reference is left out, with a line in the log."""
@@ -45,8 +45,8 @@ class Offered:
                 let_through(error)
                 log.warning("z4j cannot offer %r: %s", function, error)
                 continue
-            self._found[name] = function
+            self._functions[name] = function
 
     def get(self, name: str) -> Any:
         """The callable or its reference; None for one that was not offered."""
-        return self._found.get(name)
+        return self._functions.get(name)

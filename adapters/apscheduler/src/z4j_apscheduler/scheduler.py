@@ -134,12 +134,12 @@ class ApScheduler(Scheduler):
         if not spec.key:
             return self._create(spec)
         watch, alias, job = self._find(spec.key, "save")
-        watch.ask(lambda: _held(lambda: watch.scheduler.modify_job(job.id, alias, **self._changes(watch, alias, job, spec))))
+        watch.ask(lambda: _refusing(lambda: watch.scheduler.modify_job(job.id, alias, **self._changes(watch, alias, job, spec))))
         return {"key": spec.key}
 
     def delete_schedule(self, key: str) -> dict[str, Any]:
         watch, alias, job = self._find(key, "delete")
-        watch.ask(lambda: _held(lambda: watch.scheduler.remove_job(job.id, alias)))
+        watch.ask(lambda: _refusing(lambda: watch.scheduler.remove_job(job.id, alias)))
         return {}
 
     def enable_schedule(self, key: str) -> dict[str, Any]:
@@ -147,12 +147,12 @@ class ApScheduler(Scheduler):
         watch, alias, job = self._find(key, "enable")
         if job.next_run_time is None:
             at = _next_of(watch, job.trigger)
-            watch.ask(lambda: _held(lambda: watch.scheduler.modify_job(job.id, alias, next_run_time=at)))
+            watch.ask(lambda: _refusing(lambda: watch.scheduler.modify_job(job.id, alias, next_run_time=at)))
         return {}
 
     def disable_schedule(self, key: str) -> dict[str, Any]:
         watch, alias, job = self._find(key, "disable")
-        watch.ask(lambda: _held(lambda: watch.scheduler.pause_job(job.id, alias)))
+        watch.ask(lambda: _refusing(lambda: watch.scheduler.pause_job(job.id, alias)))
         return {}
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class ApScheduler(Scheduler):
                 misfire_grace_time=RUN_WITHIN_S, coalesce=True, max_instances=1, jobstore=alias, executor=job.executor,
             )  # fmt: skip
 
-        watch.ask(lambda: _held(add))
+        watch.ask(lambda: _refusing(add))
         return {"task_id": id}
 
     # -- its parts -----------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class ApScheduler(Scheduler):
                 id = own if alias == "default" else own.removeprefix(f"{alias}/")
                 if id == own and alias != "default":
                     continue
-                job = watch.ask(lambda watch=watch, id=id, alias=alias: _held(lambda: watch.scheduler.get_job(id, alias)))  # type: ignore[misc]
+                job = watch.ask(lambda watch=watch, id=id, alias=alias: _refusing(lambda: watch.scheduler.get_job(id, alias)))  # type: ignore[misc]
                 if job is None:
                     continue
                 if why := _unsupported_edits(watch, rule_of(job.trigger, _zone_of(watch)).kind).get(edit):
@@ -212,7 +212,7 @@ class ApScheduler(Scheduler):
                 next_run_time=at if spec.is_enabled else None,
             )  # fmt: skip
 
-        watch.ask(lambda: _held(add))
+        watch.ask(lambda: _refusing(add))
         return {"key": watch.key_of(alias, id)}
 
     def _changes(self, watch: Watch, alias: str, job: Any, spec: ScheduleSpec) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def _named(watch: Watch) -> str:
     return f" {watch.name}" if watch.name else ""
 
 
-def _held(act: Any) -> Any:
+def _refusing(act: Any) -> Any:
     """What APScheduler itself refuses, in its words."""
     try:
         return act()

@@ -104,7 +104,7 @@ class Watch:
                     self._on_sent((store, id, _micros(at)))
             case events.EVENT_JOB_MAX_INSTANCES:
                 for at in event.scheduled_run_times:
-                    self._tell((store, id, _micros(at)), "skipped", "")
+                    self._report((store, id, _micros(at)), "skipped", "")
             case events.EVENT_JOB_MISSED:
                 self._on_ended((store, id, _micros(event.scheduled_run_time)), "missed", "")
             case events.EVENT_JOB_ERROR:
@@ -128,10 +128,10 @@ class Watch:
         """No lock: whoever is first tells that it was sent, and what it ended in stands behind that in any case."""
         mark = object()
         if self._sent.setdefault(due, mark) is mark:
-            self._tell(due, "sent", "")
+            self._report(due, "sent", "")
             ended = self._ended.get(due)
             if ended is not None:  # the executor's thread was faster, and told it before
-                self._tell(due, *ended)
+                self._report(due, *ended)
             _forget(self._sent)
 
     def _on_ended(self, due: Due, outcome: str, error: str) -> None:
@@ -140,10 +140,10 @@ class Watch:
             self._on_sent(due)
         else:
             self._sent.setdefault(due, self)  # it was never run: "sent" must not come after this
-        self._tell(due, outcome, error)
+        self._report(due, outcome, error)
         _forget(self._ended)
 
-    def _tell(self, due: Due, outcome: str, error: str) -> None:
+    def _report(self, due: Due, outcome: str, error: str) -> None:
         agent = z4j_agent.current()
         if agent is not None:
             agent.fired(SCHEDULER, self.key_of(due[0], due[1]), due[2], outcome=outcome, error=error)

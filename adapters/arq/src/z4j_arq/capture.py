@@ -41,7 +41,7 @@ class Placed(Protocol):
     def adopt(self, worker: Any, name: str, function: Any) -> None:
         """The worker is about to run this function for the first time."""
 
-    def hear_stop(self, worker: Any) -> None:
+    def report_stop(self, worker: Any) -> None:
         """Says when the worker cancels what it runs."""
 
 
@@ -118,7 +118,7 @@ class Capture:
         self.state.stopping.discard(id(worker))
         self.state.ending.pop(id(worker), None)
         control.reapply_pauses(self.state, worker)
-        self._wrappers.hear_stop(worker)
+        self._wrappers.report_stop(worker)
         self._agent.connect()
 
     def on_main_ended(self, worker: Any) -> None:

@@ -155,11 +155,11 @@ class CronTables:
         if not table.has_begun or clock - table.looked_at >= LOOK_S:
             table.looked_at = clock
             self._look(worker, table)
-        beat_found = Beat(table, table.plan, {})
+        counted = Beat(table, table.plan, {})
         for job in worker.cron_jobs:
             if id(job) in table.keys:
-                beat_found.due.setdefault(job.name, []).append((table.keys[id(job)], micro(job.next_run or at)))
-        return beat_found
+                counted.due.setdefault(job.name, []).append((table.keys[id(job)], micro(job.next_run or at)))
+        return counted
 
     def _look(self, worker: Any, table: Table) -> None:
         if not self._applying.acquire(timeout=0 if table.has_begun else LOOK_S):
@@ -237,11 +237,11 @@ def _which(current_beat: Beat, name: str, options: dict[str, Any]) -> tuple[str,
 
 def put(worker: Any, table: Table, resolved: Resolved[OverriddenEntry]) -> None:
     """The worker's list, replaced whole: arq goes through it in one step of its loop, and may be doing so now."""
-    is_held, plan = {id(job) for job in worker.cron_jobs}, resolved.changed
+    present, plan = {id(job) for job in worker.cron_jobs}, resolved.changed
     fresh = [job for key, job in table.coded.items() if key not in resolved.deleted and key not in resolved.off and key not in plan]
     fresh += [planned.job for planned in plan.values() if planned.is_enabled]
     for job in fresh:
-        if table.has_begun and id(job) not in is_held:  # else arq would make up for all it has not fired meanwhile
+        if table.has_begun and id(job) not in present:  # else arq would make up for all it has not fired meanwhile
             job.calculate_next(datetime.now(tz=worker.timezone))
     table.keys = {id(job): key for key, job in table.coded.items()} | {id(planned.job): key for key, planned in plan.items()}
     table.plan, table.deleted, table.off = plan, resolved.deleted, resolved.off

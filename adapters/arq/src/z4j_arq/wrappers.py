@@ -215,7 +215,7 @@ class Wrappers:
             self._adopted.append((worker.functions, name, function, watched))
         self._put_hook(worker, "on_job_start", self._before_job)
 
-    def hear_stop(self, worker: Any) -> None:
+    def report_stop(self, worker: Any) -> None:
         """arq calls `on_stop` right after it has cancelled what runs and before that runs on: the only sure sign of why it is cancelled.
 
         Whether the worker's own asyncio task is being cancelled says nothing: redis-py's timeouts do that to it all the time.

@@ -218,7 +218,7 @@ class TaskCommands(CeleryPart):
     def _worker_with(self, task_id: str) -> Any:
         """This process's worker, None where there is none. Raises Refused where the task is not known to be of the worker's broker."""
         first = self.first
-        if first.consumer is None or reconcile.is_held(task_id):
+        if first.consumer is None or reconcile.is_reserved(task_id):
             return first.consumer
         if first not in self.asked():
             raise Refused("the worker of this process has another broker than the task; ask a worker of its broker", check="broker.unknown")

@@ -19,7 +19,7 @@ from z4j_celery.state import CeleryPart, in_hub
 STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "REVOKED": "cancelled"}
 
 
-def is_held(task_id: str) -> bool:
+def is_reserved(task_id: str) -> bool:
     """Whether this process's worker has fetched it."""
     return task_id in worker_state.requests
 

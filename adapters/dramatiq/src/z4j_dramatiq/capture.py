@@ -114,7 +114,7 @@ class Capture(Middleware):
     @guard("after_consumer_thread_boot")
     def after_consumer_thread_boot(self, broker: Any, thread: Any) -> None:
         self._local.is_consumer, self._local.queue, self._local.delayed = True, queue_of(thread.queue_name), {}
-        control.hold_consumer(broker, thread)
+        control.pause_consumer(broker, thread)
 
     @guard("before_delay_message")
     def before_delay_message(self, broker: Any, message: Any) -> None:
@@ -249,7 +249,7 @@ class Capture(Middleware):
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
         self._patches.restore()
-        queue_gate.stand_before(self._patches, broker, partial(control.is_held, broker))
+        queue_gate.gate_consumers(self._patches, broker, partial(control.is_paused, broker))
         self._agent.become_worker(*name_and_seat(self._agent.host))
         self._on_ready()
 

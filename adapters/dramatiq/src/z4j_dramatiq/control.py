@@ -16,13 +16,13 @@ from z4j_dramatiq.queues import declared, kind_of
 from z4j_dramatiq.state import BrokerState
 
 
-def hold_consumer(broker: Any, thread: Any) -> None:
+def pause_consumer(broker: Any, thread: Any) -> None:
     """A consumer has just begun, in its own thread, and has fetched nothing yet: what was paused stays so."""
     if kind_of(broker) != "rabbitmq":
         worker_end.pause_again(ENGINE, thread.queue_name, partial(identity_of, broker), lambda _is_live: thread.pause())
 
 
-def is_held(broker: Any, queue: str) -> bool:
+def is_paused(broker: Any, queue: str) -> bool:
     """Whether workers must not take tasks from a queue of this broker."""
     return worker_end.is_paused(ENGINE, queue, partial(identity_of, broker))
 

@@ -144,9 +144,9 @@ class Capture:
         )
 
     @guard("enqueueing")
-    def _append_all(self, told: list[bytes]) -> None:
+    def _append_all(self, records_to_append: list[bytes]) -> None:
         agent = self._agent
-        for record in told:
+        for record in records_to_append:
             agent.append(record)
         if not agent.is_connected_process:
             self.state.hub = self.state.hub or gevent_bridge.current_hub()
@@ -165,7 +165,7 @@ class Capture:
 
     # -- a worker ------------------------------------------------------------------------------------------------------
     def around_dequeue(self, dequeue: Callable[[], Any]) -> Any:
-        if self.pausing.is_held():
+        if self.pausing.is_paused():
             return None
         self._local.is_taking = True
         try:

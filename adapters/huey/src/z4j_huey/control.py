@@ -24,7 +24,7 @@ class Pausing:
     def __init__(self, huey: Any) -> None:
         self._huey = huey
 
-    def is_held(self) -> bool:
+    def is_paused(self) -> bool:
         """Waits a moment where it is, so that a worker does not spin."""
         if not worker_end.is_paused(ENGINE, self._huey.name, partial(identity_of, self._huey)):
             return False

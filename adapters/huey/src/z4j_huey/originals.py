@@ -27,7 +27,7 @@ BY_PRODUCER, BY_WORKER = 2, 1
 """Whose word on arguments counts more when both report them: the worker always does, for a message says nothing of its producer."""
 _LARGE = 8 * MAX_ORIGINAL
 #: What else of a task is its sender's wish.
-WISHES = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
+OPTIONS = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
 
 
 def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | None = None) -> bytes:
@@ -47,8 +47,8 @@ def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
     args, kwargs = task.args, _keywords(task)
     has_more = task.on_complete is not None or task.on_error is not None or getattr(task, "chord_config", None) is not None
     if not has_more and is_plain(args) and is_plain(kwargs):
-        wishes = {key: value for key in WISHES if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
-        return {"args": list(args), "kwargs": kwargs} | ({"task": wishes} if wishes else {}), False
+        options = {key: value for key in OPTIONS if is_plain(value := getattr(task, key, None)) and value not in (None, 0)}
+        return {"args": list(args), "kwargs": kwargs} | ({"task": options} if options else {}), False
     body = huey.serialize_task(task)
     return ({"body64": base64.b64encode(body).decode("ascii")} if len(body) <= _LARGE else None), True
 
@@ -81,8 +81,8 @@ def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
         raise Refused("the kept task has no arguments")
     if original.name not in registry._registry:
         raise Refused(f"this application does not know {original.name} (any more)", check="task.unknown")
-    wishes = {key: value for key, value in (data.get("task") or {}).items() if key in WISHES}
-    return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **wishes), ""
+    options = {key: value for key, value in (data.get("task") or {}).items() if key in OPTIONS}
+    return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **options), ""
 
 
 def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:

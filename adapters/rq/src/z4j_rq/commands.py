@@ -142,8 +142,8 @@ class TaskCommands(RqPart):
         if not workers:
             raise Unsupported("this worker runs tasks in its own process; ending one would end the worker")
 
-        def is_running(held: RunningJob | None) -> bool:
-            return held is not None and held.task_id == task_id and bool(held.pid)
+        def is_running(running: RunningJob | None) -> bool:
+            return running is not None and running.task_id == task_id and bool(running.pid)
 
         worker = next((worker for worker in workers if is_running(self.state.hands.of(worker))), None)
         if worker is None:

@@ -52,10 +52,10 @@ _identities: Final = Identities(_identify, z4j_agent.current)
 
 def the_one(states: Iterable[BrokerState]) -> BrokerState | None:
     """The only one of these, as far as they lead to one broker. Raises Refused where they lead to several."""
-    states_found = list(states)
-    if len({broker_key_of(state.broker) for state in states_found}) > 1:
+    candidates = list(states)
+    if len({broker_key_of(state.broker) for state in candidates}) > 1:
         raise Refused(SEVERAL, check="broker.unknown")
-    return states_found[0] if states_found else None
+    return candidates[0] if candidates else None
 
 
 def keep_fingerprint(broker: Any, client: Any) -> None:

@@ -43,7 +43,7 @@ class QueueGate:
     def connect(self, patches: Patches) -> None:
         patches.around(self._broker, "listen", lambda listen, *args, **kwargs: self._gated(listen(*args, **kwargs)))
 
-    def is_held(self) -> bool:
+    def is_paused(self) -> bool:
         try:
             return worker_end.is_paused(ENGINE, queue_of(self._broker, {}), partial(identity_of, self._broker))
         except Exception as error:
@@ -52,7 +52,7 @@ class QueueGate:
             return False
 
     async def until_resumed(self) -> None:
-        while self.is_held():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
+        while self.is_paused():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
             await asyncio.sleep(LOOK_S)
 
     async def has_put_back(self, message: Any) -> bool:
@@ -85,7 +85,7 @@ class Gated:
         while True:
             await self._gate.until_resumed()
             message = await anext(self._messages)
-            if not self._gate.is_held():
+            if not self._gate.is_paused():
                 return message
             if not await self._gate.has_put_back(message):
                 await self._gate.until_resumed()

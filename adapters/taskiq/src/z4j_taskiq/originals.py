@@ -181,5 +181,5 @@ def sent_to(broker: Any, message: TaskiqMessage, queue: str) -> TaskiqMessage:
     if queue_of(broker, labels) != queue:
         raise Refused(f"this broker sends everything to {queue_of(broker, labels)[:80]}; nothing was sent", check="queue.unknown")
     types = message.labels_types
-    types_kept = None if types is None else {key: value for key, value in types.items() if key != label}
-    return message.model_copy(update={"labels": labels, "labels_types": types_kept})
+    remaining_types = None if types is None else {key: value for key, value in types.items() if key != label}
+    return message.model_copy(update={"labels": labels, "labels_types": remaining_types})

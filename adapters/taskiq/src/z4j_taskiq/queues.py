@@ -149,8 +149,8 @@ def find_waiting(state: BrokerState, task_id: str) -> str | None:
     match redis_kind(broker):
         case "list":
             with redis_of(broker) as client:
-                is_found = any(_is_task(broker, raw, task_id) for raw in waiting_in(client, queue))
-                return f"in list {queue}" if is_found else ""
+                waits = any(_is_task(broker, raw, task_id) for raw in waiting_in(client, queue))
+                return f"in list {queue}" if waits else ""
         case "stream":
             with redis_of(broker) as client:
                 return _in_stream(client, broker, queue, task_id)

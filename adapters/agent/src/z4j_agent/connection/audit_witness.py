@@ -51,7 +51,7 @@ class Witness:
         Compared is what this very connection was told of last, not the file: another process of the folder may be ahead of us.
         """
         last, shown = self._last, _checked(head)
-        wrong = _what_is_wrong(last, shown, head) if last else ""
+        wrong = _contradiction(last, shown, head) if last else ""
         if wrong and last and self._broken.read() is None and self._broken.error is None:
             _keep(self._broken, last)
         storeded_head = self.stored_head()
@@ -92,7 +92,7 @@ def _checked(content: Any) -> dict[str, Any] | None:
     return head if is_whole else None
 
 
-def _what_is_wrong(stored: dict[str, Any], shown: dict[str, Any] | None, head: dict[str, Any] | None) -> str:
+def _contradiction(stored: dict[str, Any], shown: dict[str, Any] | None, head: dict[str, Any] | None) -> str:
     if shown is None:
         return f"row {stored['seq']} was received here, but the server now has no signed head"
     if shown["seq"] < stored["seq"]:

@@ -383,11 +383,11 @@ class _Exchange:
 
     def _send_discovery(self, adapter: Adapter) -> None:
         """A list that fills half a frame is sent without the signatures and documentation of its tasks."""
-        found = self._reports.discovery(adapter)
-        frame = self._session.send_discovery(found)
+        report = self._reports.discovery(adapter)
+        frame = self._session.send_discovery(report)
         if len(frame) > wire.MAX_FRAME // 2:
-            found["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in found["tasks"]]
-            frame = self._session.send_discovery(found)
+            report["tasks"] = [(name, "", "", queue, proof) for name, _, _, queue, proof in report["tasks"]]
+            frame = self._session.send_discovery(report)
         self._socket.send(frame)
 
     def _send_schedules(self, facts: dict[str, Any]) -> None:

@@ -245,9 +245,9 @@ class Shipper:
             count, gaps = _count(fd, offset)
             facts = (path.name, count, size - offset, "the spool was full")
             untold = [gap for gap in gaps if not self._report(gap)]  # what was lost before must not be forgotten with this
-            is_told = self._gap(*facts)
+            is_reported = self._gap(*facts)
             path.unlink(missing_ok=True)
-            if not is_told:  # the disk was full for the report as well; now there is room
+            if not is_reported:  # the disk was full for the report as well; now there is room
                 self._gap(*facts)
             for gap in untold:
                 self._report(gap)

@@ -36,7 +36,7 @@ class RabbitMq:
 
     def __init__(self, app: Any, connection: Any) -> None:
         self._app, self._connection = app, connection
-        self._held: Any = None
+        self._open_channel: Any = None
         """The channel that holds what `find` has fetched."""
 
     @contextlib.contextmanager
@@ -78,7 +78,7 @@ class RabbitMq:
             channel.tx_select()
             for count, waiting in enumerate(self._fetched(channel, queue, LOOKED_AT + 1)):
                 if waiting.task_id == task_id:
-                    self._held = channel  # closed with the connection
+                    self._open_channel = channel  # closed with the connection
                     return queue, waiting
                 if count == LOOKED_AT:
                     channel.close()
@@ -88,7 +88,7 @@ class RabbitMq:
         return None
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
-        source, channel = waiting.raw, self._held
+        source, channel = waiting.raw, self._open_channel
         headers = dict(source.headers or {})
         if is_due:
             headers["eta"] = None

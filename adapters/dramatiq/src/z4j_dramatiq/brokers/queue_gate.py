@@ -20,16 +20,16 @@ NOTHING = (None, None, None)
 class QueueGate:
     """Stands where `_RabbitmqConsumer` has pika's generator, and is asked by the same thread."""
 
-    def __init__(self, consumer: Any, queue: str, timeout_ms: int, is_held: Callable[[str], bool]) -> None:
+    def __init__(self, consumer: Any, queue: str, timeout_ms: int, is_paused: Callable[[str], bool]) -> None:
         self._connection, self._channel, self._messages = consumer.connection, consumer.channel, consumer.iterator
-        self._queue, self._timeout_s, self._is_held, self._is_closed = queue, timeout_ms / 1000, is_held, False
+        self._queue, self._timeout_s, self._is_paused, self._is_closed = queue, timeout_ms / 1000, is_paused, False
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
         """The next message, or `NOTHING` after the consumer's own time without one. Raises what pika raises."""
-        if not self._is_held(self._queue):
+        if not self._is_paused(self._queue):
             if self._is_closed:
                 self._messages = self._channel.consume(self._queue, inactivity_timeout=self._timeout_s)
                 self._is_closed = False
@@ -41,13 +41,13 @@ class QueueGate:
         return NOTHING
 
 
-def stand_before(patches: Patches, broker: Any, is_held: Callable[[str], bool]) -> None:
+def gate_consumers(patches: Patches, broker: Any, is_paused: Callable[[str], bool]) -> None:
     """Every consumer this broker makes from now on has a gate. Brokers without pika's generator are left as they are."""
 
     def consume_behind_gate(consume: Callable[..., Any], queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Any:
         consumer = consume(queue_name, prefetch, timeout)
         if hasattr(consumer, "iterator") and hasattr(consumer, "channel") and hasattr(consumer, "connection"):
-            consumer.iterator = QueueGate(consumer, queue_name, timeout, is_held)
+            consumer.iterator = QueueGate(consumer, queue_name, timeout, is_paused)
         return consumer
 
     patches.around(broker, "consume", consume_behind_gate)

@@ -86,11 +86,11 @@ class ConsumerLifecycle:
     @guard("exit")
     def at_exit(self) -> None:
         if self.slots is not None and os.getpid() == self._main_pid:
-            self._hear_children()
+            self._read_children()
             self.reap()
         self._agent.close()
 
-    def _hear_children(self) -> None:
+    def _read_children(self) -> None:
         """Children that were interrupted, too, write how their tasks ended: what comes after the flush would wait for another process."""
         ends = ticks() + EXIT_WAIT_S
         while ticks() < ends and any(self._is_busy(number, child) for number, child in enumerate(self.children())):

@@ -86,8 +86,8 @@ class Periodic:
         self._look()
         at, asked = now(), timestamp or self.host.huey._get_timestamp()
         tasks = read(asked)
-        kept_in = self._left(tasks, at, asked)
-        return tasks if kept_in is None else kept_in
+        remaining = self._left(tasks, at, asked)
+        return tasks if remaining is None else remaining
 
     @guard("periodic tasks")
     def _left(self, tasks: list[Any], at: int, asked: datetime) -> list[Any]:
@@ -135,13 +135,13 @@ class Periodic:
         try:
             result = enqueue(task)
         except Exception as error:
-            self._tell(fire, task, error)
+            self._report(fire, task, error)
             raise
-        self._tell(fire, task, None)
+        self._report(fire, task, None)
         return result
 
     @guard("a fire")
-    def _tell(self, fire: tuple[str, int], task: Any, error: Exception | None) -> None:
+    def _report(self, fire: tuple[str, int], task: Any, error: Exception | None) -> None:
         key, due_at = fire
         self.last[key] = now()
         report_fire(SCHEDULER, key, due_at, task.id, error)

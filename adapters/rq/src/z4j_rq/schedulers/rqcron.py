@@ -117,15 +117,15 @@ class RqCron(Scheduler):
             with by_command() if entry.is_other_work else contextlib.nullcontext():
                 made = enqueue(job, *args, **kwargs)
         except Exception as error:
-            self._tell(entry, due_at, "", error)
+            self._report(entry, due_at, "", error)
             raise
         finally:
             self._in_hand = None
-        self._tell(entry, due_at, getattr(made, "id", ""), None)
+        self._report(entry, due_at, getattr(made, "id", ""), None)
         return made
 
     @guard("a fire")
-    def _tell(self, entry: Entry, due_at: int, task_id: str, error: Exception | None) -> None:
+    def _report(self, entry: Entry, due_at: int, task_id: str, error: Exception | None) -> None:
         report_fire(SCHEDULER, entry.key, due_at, task_id, error)
 
     # -- what it is ----------------------------------------------------------------------------------------------------

@@ -104,11 +104,11 @@ class RqScheduler(Scheduler):
         try:
             result = enqueue(made, job, *args, **kwargs)
         except Exception as error:
-            self._tell(job, due_at, error)
+            self._report(job, due_at, error)
             raise
         finally:
             self._in_hand = None
-        self._tell(job, due_at, None)
+        self._report(job, due_at, None)
         return result
 
     @guard("the time of a fire")
@@ -117,7 +117,7 @@ class RqScheduler(Scheduler):
         return scheduled_entries.moment(made.connection.zscore(made.scheduled_jobs_key, job.id))
 
     @guard("a fire")
-    def _tell(self, job: Any, due_at: int | None, error: Exception | None) -> None:
+    def _report(self, job: Any, due_at: int | None, error: Exception | None) -> None:
         report_fire(SCHEDULER, job.id, due_at, job.id, error)
 
     # -- what it is ----------------------------------------------------------------------------------------------------

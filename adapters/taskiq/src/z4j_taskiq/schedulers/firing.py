@@ -142,10 +142,10 @@ class Firing:
             try:
                 await original(source, task, *args, **kwargs)
             except BaseException as error:
-                self._tell(task, due_at, sent, error)
+                self._report(task, due_at, sent, error)
                 raise
             else:
-                self._tell(task, due_at, sent, None)
+                self._report(task, due_at, sent, None)
             finally:
                 SENT.reset(token)
 
@@ -173,7 +173,7 @@ class Firing:
         return time_of(task) if task.time is not None else now()
 
     @guard("a fire")
-    def _tell(self, task: Any, due_at: int | None, sent: list[str], error: BaseException | None) -> None:
+    def _report(self, task: Any, due_at: int | None, sent: list[str], error: BaseException | None) -> None:
         if z4j_agent.current() is None or is_retry(task):
             return
         key = self._keys.get(task.schedule_id, task.schedule_id)

@@ -27,7 +27,7 @@ from z4j_taskiq.schedulers.overrides import Entry, next_of, rule_of, task_of, ti
 from z4j_taskiq.schedulers.sources import Store, StoredEntries, kind_of
 
 OVER = "Its time has passed."
-KEPT_OFF = "It is kept in Redis beside taskiq's own keys while it is off."
+STORED_WHILE_DISABLED = "It is kept in Redis beside taskiq's own keys while it is off."
 IS_CODE = "it is written in code; a change to it is an override"
 OPAQUE = "no expression says what taskiq makes of it"
 MAX_ID = 150
@@ -120,12 +120,12 @@ class Schedules(Scheduler):
     def list_schedules(self) -> list[ScheduleInfo]:
         firing = self._need()
         stored = firing.ask(lambda: _read(firing))
-        self._is_cut = any(entries.is_cut for _, entries in stored)
-        entries_found = [_coded(firing, entry) for entry in list(firing.plan.entries.values())]
-        for store, entries in stored:
-            entries_found += [_stored(firing, store, task, is_on=True) for task in entries.on.values()]
-            entries_found += [_stored(firing, store, task, is_on=False) for task in entries.off.values()]
-        return entries_found
+        self._is_cut = any(read.is_cut for _, read in stored)
+        entries = [_coded(firing, entry) for entry in list(firing.plan.entries.values())]
+        for store, read in stored:
+            entries += [_stored(firing, store, task, is_on=True) for task in read.on.values()]
+            entries += [_stored(firing, store, task, is_on=False) for task in read.off.values()]
+        return entries
 
 
 class CodeSchedules(Schedules):
@@ -204,13 +204,13 @@ def _coded(firing: Firing, entry: Entry) -> ScheduleInfo:
 
 def _stored(firing: Firing, store: Store, task: Any, *, is_on: bool) -> ScheduleInfo:
     unsupported_edits = {} if store.can_disable else {"disable": "this source cannot keep an entry that is off; delete it instead"}
-    key, note = task.schedule_id, "" if is_on else KEPT_OFF
-    return _info(firing, key, _name(task), task, note, is_enabled=is_on, is_over=False, is_code=False, unable=unsupported_edits)
+    key, note = task.schedule_id, "" if is_on else STORED_WHILE_DISABLED
+    return _info(firing, key, _name(task), task, note, is_enabled=is_on, is_over=False, is_code=False, unsupported_edits=unsupported_edits)
 
 
 def _info(
     firing: Firing, key: str, name: str, task: Any, note: str, *, is_enabled: bool, is_over: bool, is_code: bool,
-    unable: dict[str, str] | None = None,
+    unsupported_edits: dict[str, str] | None = None,
 ) -> ScheduleInfo:  # fmt: skip
     agent, rule, broker = z4j_agent.current(), rule_of(task), firing.broker
     names = originals.parameter_names(broker, task.task_name) or ()
@@ -231,7 +231,7 @@ def _info(
         next_at=next_of(task, firing.last_run(task), now()) if is_due else None,
         last_at=firing.last.get(key),
         is_code=is_code,
-        unable=(unable or {}) | ({"save": OPAQUE} if rule.kind == "other" else {}),
+        unable=(unsupported_edits or {}) | ({"save": OPAQUE} if rule.kind == "other" else {}),
         note=note or rule.note,
     )
 

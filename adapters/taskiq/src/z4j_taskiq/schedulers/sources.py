@@ -106,9 +106,9 @@ class RedisStore(Store):
                 if not cursor or rounds >= SCAN_ROUNDS or len(keys) > MOST:
                     break
             entries.is_cut = bool(cursor)
-            wanted_keys = list(keys)
-            for at in range(0, len(wanted_keys), READ_AT_ONCE):
-                for raw in await redis.mget(wanted_keys[at : at + READ_AT_ONCE]):
+            chosen = list(keys)
+            for at in range(0, len(chosen), READ_AT_ONCE):
+                for raw in await redis.mget(chosen[at : at + READ_AT_ONCE]):
                     task = self._load(raw)
                     if task is not None:
                         entries.on[task.schedule_id] = task
