@@ -180,7 +180,7 @@ def test_a_task_that_exits_has_failed(watched: Watched) -> None:
 def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything of ours that taskiq calls finds its agent gone."""
     monkeypatch.setenv("Z4J_LOG", "logging")
-    (capture,) = z4j_taskiq._installation.part_for(watched.broker)._captures
+    (capture,) = z4j_taskiq._installation.part_for(watched.broker).captures
     del capture._agent
 
     @watched.broker.task("inner")

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from z4j_agent.agent import Agent
     from z4j_agent.capture import hooks
     from z4j_agent.capture.guard import guard
-    from z4j_agent.contract.adapter import Adapter, Original, QueueInfo, RunningTask, SeveralBrokers, TaskInfo, WaitingTask, WorkerInfo
+    from z4j_agent.contract.adapter import (
+        Adapter,
+        Original,
+        QueueInfo,
+        RunningTask,
+        SeveralBrokers,
+        SeveralTargets,
+        TaskInfo,
+        WaitingTask,
+        WorkerInfo,
+    )
     from z4j_agent.contract.capabilities import Capability, Finding, Refused, Unsupported
     from z4j_agent.contract.scheduler import Override, ScheduleInfo, Scheduler, ScheduleSpec
     from z4j_agent.runtime.installation import Installation
@@ -26,15 +36,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adapter", "Agent", "Capability", "Finding", "Installation", "Original", "Override", "Patches", "QueueInfo", "Refused", "RunningTask",
-    "ScheduleInfo", "ScheduleSpec", "Scheduler", "SeveralBrokers", "TaskInfo", "Unsupported", "WaitingTask", "WorkerInfo", "configure",
-    "cron", "current", "guard", "has", "hooks", "records", "remove", "start", "stop",
+    "ScheduleInfo", "ScheduleSpec", "Scheduler", "SeveralBrokers", "SeveralTargets", "TaskInfo", "Unsupported", "WaitingTask",
+    "WorkerInfo", "configure", "cron", "current", "guard", "has", "hooks", "records", "remove", "start", "stop",
 ]  # fmt: skip
 
 _DEFINED_IN = {
     "agent": ("Agent",),
     "capture": ("hooks",),
     "capture.guard": ("guard",),
-    "contract.adapter": ("Adapter", "Original", "QueueInfo", "RunningTask", "SeveralBrokers", "TaskInfo", "WaitingTask", "WorkerInfo"),
+    "contract.adapter": (
+        "Adapter",
+        "Original",
+        "QueueInfo",
+        "RunningTask",
+        "SeveralBrokers",
+        "SeveralTargets",
+        "TaskInfo",
+        "WaitingTask",
+        "WorkerInfo",
+    ),
     "contract.capabilities": ("Capability", "Finding", "Refused", "Unsupported"),
     "contract.scheduler": ("Override", "ScheduleInfo", "ScheduleSpec", "Scheduler"),
     "runtime.installation": ("Installation",),

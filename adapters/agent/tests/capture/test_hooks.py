@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,21 +97,41 @@ def test_names_and_signatures() -> None:
     assert hooks.signature_of(unreadable)[0] == "(…)"
 
 
-def test_an_engine_that_is_too_old_stays_unwatched(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def installation(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], hooks.Installation]:
+    """Gives the installation of an engine of that version; of an engine without a version where it is ""."""
+
+    def make(version: str) -> hooks.Installation:
+        module = types.ModuleType("shop_engine")
+        vars(module).update({"VERSION": version} if version else {})
+        monkeypatch.setitem(sys.modules, "shop_engine", module)
+        return hooks.Installation("Shop", "shop_engine:VERSION", (2, 0), lambda: lambda target: Shop())
+
+    return make
+
+
+def test_an_engine_that_is_too_old_stays_unwatched(
+    installation: Callable[[str], hooks.Installation], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.ERROR)
-    assert hooks.install("Shop", lambda: "1.9.4", (2, 0), Shop, {"url": URL}) is None
+    shops = installation("1.9.4")
+    shops.install(url=URL)
+    assert shops.part_for() is None
     assert "Shop 1.9.4 is older than the oldest supported version 2.0" in caplog.text
     assert z4j_agent.current() is None
 
 
-def test_install(tmp_path: Path) -> None:
-    def broken() -> str:
-        raise LookupError("no version")
-
-    assert hooks.install("Shop", lambda: "2.0", (2, 0), Shop, {}) is None  # z4j is off
-    assert hooks.install("Shop", broken, (2, 0), Shop, {"url": URL}) is None
-    assert faults.by_operation["install"] == (1, "LookupError")
-    adapter = hooks.install("Shop", lambda: "2.0rc1", (2, 0), Shop, {"url": URL, "spool": tmp_path})
+def test_install(installation: Callable[[str], hooks.Installation], tmp_path: Path) -> None:
+    shops = installation("2.0")
+    shops.install()  # z4j is off
+    assert shops.part_for() is None
+    shops = installation("")
+    shops.install(url=URL)
+    assert shops.part_for() is None
+    assert faults.by_operation["install"] == (1, "AttributeError")
+    shops = installation("2.0rc1")
+    shops.install(url=URL, spool=tmp_path)
+    adapter = shops.part_for()
     assert isinstance(adapter, Shop)
     agent = z4j_agent.current()
     assert agent is not None

@@ -64,16 +64,11 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
     )
 
     def __init__(self, app: Any) -> None:
-        self.states = []
-        self._captures: list[Capture] = []
-        self._add(app)
+        super().__init__(app)
         self.schedulers = (CeleryBeat(lambda: [state.app for state in self.states], lambda do: gevent_bridge.ask(self.hub, do)),)
 
-    def _add(self, app: Any) -> Capture:
-        capture = Capture(AppState(app), self._is_ready)
-        self.states.append(capture.state)
-        self._captures.append(capture)
-        return capture
+    def make_capture(self, target: Any) -> Capture:
+        return Capture(AppState(target), self._is_ready)
 
     def _is_ready(self, state: AppState) -> None:
         """Called before the agent connects: what this worker's pool or broker cannot do is not declared by this process."""
@@ -88,31 +83,6 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
 
     def engine_version(self) -> str:
         return str(celery.__version__)
-
-    # -- the hooks -----------------------------------------------------------------------------------------------------
-    def install(self) -> None:
-        for capture in self._captures:
-            apps.watch(capture.state.app)
-            capture.connect()
-
-    def watch(self, app: Any) -> None:
-        """A further app of this process. Nothing happens when it is watched already."""
-        if all(state.app is not app for state in self.states):
-            capture = self._add(app)
-            apps.watch(app)
-            capture.connect()
-
-    def unwatch(self, app: Any) -> None:
-        for capture in [capture for capture in self._captures if capture.state.app is app]:
-            capture.disconnect()
-            apps.forget(app)
-            self._captures.remove(capture)
-            self.states.remove(capture.state)
-
-    def uninstall(self) -> None:
-        for capture in self._captures:
-            capture.disconnect()
-            apps.forget(capture.state.app)
 
     # -- what it knows -------------------------------------------------------------------------------------------------
     def brokers(self) -> Mapping[str, str]:

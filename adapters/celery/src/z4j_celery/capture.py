@@ -39,7 +39,7 @@ class Capture:
 
     def __init__(self, state: AppState, on_ready: Callable[[AppState], None]) -> None:
         self.state = state
-        self.app = state.app
+        self.target = self.app = state.app
         self.agent: Agent
         self._on_ready = on_ready
         self._sending = threading.local()
@@ -61,7 +61,8 @@ class Capture:
         ]
 
     def connect(self) -> None:
-        """Connects every receiver; the tracer reads the live list, so late is early enough."""
+        """Connects every receiver. The tracer reads the live list of receivers, so that a late connection suffices."""
+        apps.watch(self.app)
         agent = z4j_agent.current()
         if agent is None:
             return
@@ -76,6 +77,7 @@ class Capture:
         for signal, receiver in self._receivers:
             signal.disconnect(receiver, dispatch_uid=self._uid(receiver))
         self._stored_ends.uninstall()
+        apps.forget(self.app)
 
     def _uid(self, receiver: Callable[..., Any]) -> str:
         """Until 5.6 Celery takes one method of two captures for the same receiver (utils/dispatch/signal.py: `_make_id`)."""

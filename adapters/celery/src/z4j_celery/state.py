@@ -10,7 +10,7 @@ from weakref import ref
 
 import z4j_agent
 from z4j_agent.agent import Agent
-from z4j_agent.contract.adapter import Original, SeveralBrokers
+from z4j_agent.contract.adapter import Original, SeveralTargets
 from z4j_agent.runtime import gevent_bridge
 from z4j_agent.wire import records
 from z4j_celery import apps
@@ -86,7 +86,7 @@ class AppState:
         return [request for each in references if (request := each()) is not None]
 
 
-class CeleryPart(SeveralBrokers):
+class CeleryPart(SeveralTargets):
     """The apps of this process, and which of them a command concerns. Everything but the hooks is asked in the agent's thread."""
 
     engine: ClassVar[str] = ENGINE

@@ -56,35 +56,14 @@ class HueyAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile
     )
 
     def __init__(self, huey: Any) -> None:
-        self._captures = [Capture(HueyState(huey))]
-        self.states = [self._captures[0].state]
-        self.schedulers = (HueyPeriodic(lambda: [capture.periodic for capture in self._captures]),)
+        super().__init__(huey)
+        self.schedulers = (HueyPeriodic(lambda: [capture.periodic for capture in self.captures]),)
+
+    def make_capture(self, target: Any) -> Capture:
+        return Capture(HueyState(target))
 
     def engine_version(self) -> str:
         return str(engine.__version__)
-
-    # -- the hooks -----------------------------------------------------------------------------------------------------
-    def install(self) -> None:
-        for capture in self._captures:
-            capture.connect()
-
-    def watch(self, huey: Any) -> None:
-        """A further Huey object of this process. Nothing happens when it is watched already."""
-        if all(state.huey is not huey for state in self.states):
-            capture = Capture(HueyState(huey))
-            capture.connect()
-            self._captures.append(capture)
-            self.states.append(capture.state)
-
-    def unwatch(self, huey: Any) -> None:
-        for capture in [capture for capture in self._captures if capture.huey is huey]:
-            capture.disconnect()
-            self._captures.remove(capture)
-            self.states.remove(capture.state)
-
-    def uninstall(self) -> None:
-        for capture in self._captures:
-            capture.disconnect()
 
     # -- what it knows -------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:

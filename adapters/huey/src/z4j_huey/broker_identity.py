@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import z4j_agent
 from z4j_agent.capture.broker import Identities, fingerprint_file, fingerprint_redis, identify, identify_pool
 from z4j_agent.capture.guard import let_through
-from z4j_agent.contract.adapter import Original, Refused, SeveralBrokers
+from z4j_agent.contract.adapter import Original, Refused, SeveralTargets
 from z4j_agent.runtime import gevent_bridge
 from z4j_huey.messages import ENGINE
 from z4j_huey.state import HueyState
@@ -83,7 +83,7 @@ def keep_fingerprint(state: HueyState) -> None:
         agent.fingerprints[identity] = fingerprint_read
 
 
-class HueyPart(SeveralBrokers):
+class HueyPart(SeveralTargets):
     """The Huey objects of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
 
     engine: ClassVar[str] = ENGINE

@@ -53,7 +53,7 @@ class Capture:
 
     def __init__(self, state: HueyState) -> None:
         self.state = state
-        self.huey = state.huey
+        self.target = self.huey = state.huey
         self.pausing = Pausing(state.huey)
         self.periodic = Periodic(state)
         self._agent: Agent

@@ -55,41 +55,19 @@ class TaskiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconci
     )
 
     def __init__(self, broker: Any) -> None:
-        self.states = []
-        self._captures: list[Capture] = []
-        self._add(broker)
+        super().__init__(broker)
         self._schedules = Schedules(lambda asked: any(state.broker is asked for state in self.states))
         self.schedulers = (self._schedules,)
 
-    def _add(self, broker: Any) -> Capture:
-        capture = Capture(BrokerState(broker), receiver.watch, receiver.unwatch)
-        self._captures.append(capture)
-        self.states.append(capture.state)
-        return capture
+    def make_capture(self, target: Any) -> Capture:
+        return Capture(BrokerState(target), receiver.watch, receiver.unwatch)
+
+    def unwatch(self, target: Any) -> None:
+        super().unwatch(target)
+        self._schedules.unwatch(target)
 
     def engine_version(self) -> str:
         return version("taskiq")
-
-    # -- the hooks -----------------------------------------------------------------------------------------------------
-    def watch(self, broker: Any) -> None:
-        """Another broker of this process. Nothing happens when it is watched already."""
-        if all(state.broker is not broker for state in self.states):
-            self._add(broker).connect()
-
-    def unwatch(self, broker: Any) -> None:
-        for capture in [capture for capture in self._captures if capture.broker is broker]:
-            capture.disconnect()
-            self._captures.remove(capture)
-            self.states.remove(capture.state)
-            self._schedules.unwatch(broker)
-
-    def install(self) -> None:
-        for capture in self._captures:
-            capture.connect()
-
-    def uninstall(self) -> None:
-        for capture in self._captures:
-            capture.disconnect()
 
     # -- what it knows -------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:

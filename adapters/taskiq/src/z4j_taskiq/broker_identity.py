@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 import z4j_agent
 from z4j_agent.capture.broker import Identities, fingerprint_redis, identify, identify_pool, identify_url
 from z4j_agent.capture.guard import let_through
-from z4j_agent.contract.adapter import Refused, SeveralBrokers
+from z4j_agent.contract.adapter import Refused, SeveralTargets
 from z4j_taskiq.messages import ENGINE, is_rabbitmq
 from z4j_taskiq.state import BrokerState
 
@@ -70,7 +70,7 @@ def keep_fingerprint(broker: Any, client: Any) -> None:
         agent.fingerprints[identity] = ""
 
 
-class TaskiqPart(SeveralBrokers):
+class TaskiqPart(SeveralTargets):
     """The brokers of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
 
     engine: ClassVar[str] = ENGINE

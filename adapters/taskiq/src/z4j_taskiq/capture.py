@@ -68,7 +68,7 @@ class Capture:
     def __init__(self, state: BrokerState, watch: Callable[[Capture], None], unwatch: Callable[[Capture], None]) -> None:
         """`watch` and `unwatch` say whose receivers are listened to, see `receiver`."""
         self.state = state
-        self.broker = broker = state.broker
+        self.target = self.broker = broker = state.broker
         self._watch, self._unwatch = watch, unwatch
         self.is_eager = is_in_memory(broker)
         self.delays = is_rabbitmq(broker)

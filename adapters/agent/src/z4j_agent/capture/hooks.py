@@ -19,7 +19,7 @@ from z4j_agent import lifecycle
 from z4j_agent.capture.display import TRACEBACK_LIMIT, show_error, text_of
 from z4j_agent.capture.guard import let_through
 from z4j_agent.capture.route import get_route
-from z4j_agent.runtime.installation import Installation, install, is_supported
+from z4j_agent.runtime.installation import Installation, is_supported
 from z4j_agent.wire.redaction import redact_text
 from z4j_agent.wire.signatures import redact_signature
 
@@ -155,6 +155,6 @@ def report_fire(
 
 
 __all__ = [
-    "TRACEBACK_LIMIT", "Installation", "calling_code", "error_of", "install", "is_supported", "now", "override_store", "parameter_names",
+    "TRACEBACK_LIMIT", "Installation", "calling_code", "error_of", "is_supported", "now", "override_store", "parameter_names",
     "report_fire", "route", "signature_of", "text_of",
 ]  # fmt: skip

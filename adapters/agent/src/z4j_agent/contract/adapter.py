@@ -279,6 +279,46 @@ class SeveralBrokers(Adapter):
         return beside
 
 
+class SeveralTargets(SeveralBrokers):
+    """An adapter that is made once and watches several targets of one process, such as apps or brokers. `captures` holds the hooks of each:
+    objects with `target`, `state`, `connect()` and `disconnect()`."""
+
+    captures: list[Any]
+
+    def __init__(self, target: Any) -> None:
+        self.captures = [self.make_capture(target)]
+
+    def make_capture(self, target: Any) -> Any:
+        """The hooks of one target, not connected yet."""
+        raise NotImplementedError
+
+    @property
+    def states(self) -> list[Any]:
+        """What the hooks of each target have recorded, in the order in which the targets were watched."""
+        return [capture.state for capture in self.captures]
+
+    def install(self) -> None:
+        for capture in self.captures:
+            capture.connect()
+
+    def watch(self, target: Any) -> None:
+        """Adds a target. Does nothing if it is watched already."""
+        if all(capture.target is not target for capture in self.captures):
+            capture = self.make_capture(target)
+            capture.connect()
+            self.captures = [*self.captures, capture]
+
+    def unwatch(self, target: Any) -> None:
+        """Disconnects the hooks of one target. Does nothing if it is not watched."""
+        for capture in [capture for capture in self.captures if capture.target is target]:
+            capture.disconnect()
+            self.captures = [other for other in self.captures if other is not capture]
+
+    def uninstall(self) -> None:
+        for capture in self.captures:
+            capture.disconnect()
+
+
 __all__ = [
     "ACTION_LEVEL",
     "LEVELS",
@@ -296,6 +336,7 @@ __all__ = [
     "Scope",
     "Section",
     "SeveralBrokers",
+    "SeveralTargets",
     "TaskInfo",
     "Unsupported",
     "WaitingTask",

@@ -24,22 +24,6 @@ def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int
     return True
 
 
-def install(engine: str, version: Callable[[], str], oldest: tuple[int, int], make: Callable[[], Any], settings: dict[str, Any]) -> Any:
-    """Starts the agent with the adapter `make` gives, unless the engine is too old. Never raises.
-
-    Returns the adapter, or None when z4j is off. `settings` are those of `z4j_agent.start`.
-    """
-    try:
-        if not is_supported(engine, version(), oldest):
-            return None
-        adapter = make()
-        return adapter if lifecycle.start(adapter, **settings) is not None else None
-    except Exception as error:
-        let_through(error)
-        faults.report("install", error)
-        return None
-
-
 class Installation:
     """`install` and `uninstall` of one engine's package.
 

@@ -51,7 +51,6 @@ class Times:
 
     def __init__(self, spec: ScheduleSpec, given: Any) -> None:
         self._kind: Kind = spec.kind
-        self._is_enabled = spec.is_enabled
         self._given = given
         """Of a one-off microseconds, of an interval seconds, of cron the library's text."""
 
