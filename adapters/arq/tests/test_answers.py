@@ -23,7 +23,7 @@ from z4j_agent.capture import hooks
 from z4j_agent.conformance.harness import free_port, is_open, valkey_command, wait_for
 from z4j_agent.contract.adapter import Original, QueueInfo, Refused, Unsupported
 from z4j_arq.adapter import ArqAdapter
-from z4j_arq.messages import life_of, task_id_of
+from z4j_arq.messages import execution_ms_of, task_id_of
 from z4j_arq.queues import Broker
 
 Ask = Callable[[ArqAdapter, ArqRedis], Coroutine[Any, Any, None]]
@@ -94,7 +94,7 @@ def test_the_engines_own_truth(port: int) -> None:
         await burst(pool, max_tries=1)
         assert await state_of(adapter, good) == ("succeeded", "complete")
         assert await state_of(adapter, bad) == ("failed", "complete")
-        assert await state_of(adapter, f"nightly@{life_of(bad) - 1}") == ("unknown", "not_found"), "that was another life of the id"
+        assert await state_of(adapter, f"nightly@{execution_ms_of(bad) - 1}") == ("unknown", "not_found"), "that was another life of the id"
 
     ask(port, questions)
 

@@ -19,7 +19,7 @@ import redis
 from z4j_agent.conformance.assertions import ENDS
 from z4j_agent.conformance.gateway import Gateway, Link, Record
 from z4j_agent.conformance.harness import Harness, wait_for
-from z4j_arq.messages import job_id_of, life_of, task_id_of
+from z4j_arq.messages import execution_ms_of, job_id_of, task_id_of
 
 HERE = Path(__file__).resolve().parent
 PASSWORD = "correct-horse-battery-7f3a91"
@@ -204,7 +204,7 @@ def test_cancelling_takes_the_right_life_of_an_id(scene: Scene) -> None:
     scene.shop.send("once", 1, _job_id="weekly", _defer_by=60, _queue_name="elsewhere")
     task_id = wait_for(lambda: scene.executions("weekly"), "it is told")[0]
     scene.one(task_id, "enqueued")
-    assert scene.ask("cancel_task", task_id=f"weekly@{life_of(task_id) - 1}")[0] == "refused"
+    assert scene.ask("cancel_task", task_id=f"weekly@{execution_ms_of(task_id) - 1}")[0] == "refused"
     assert scene.ask("cancel_task", task_id=task_id) == ("done", {"queue": "elsewhere"})
     assert scene.end(task_id).rest["reason"] == "revoked"
     with scene.shop.redis as client:
@@ -220,7 +220,7 @@ def test_ids_have_their_life_behind_them_where_they_can_come_again(job_id: str, 
     task_id = task_id_of(job_id, 1763880000456)
     assert (task_id == job_id) is is_once
     assert job_id_of(task_id) == job_id
-    assert life_of(task_id) == (0 if is_once else 1763880000456)
+    assert execution_ms_of(task_id) == (0 if is_once else 1763880000456)
 
 
 # -- originals and arguments ---------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports this application's tasks to z4j and carries out what operators ask.
+"""Reports this application's tasks to z4j and executes the commands of operators.
 
-Without `Z4J_URL` nothing happens at all. Nothing here ever raises into the application, blocks it, or opens a port.
+Without `Z4J_URL` it does nothing. It never raises into the application, blocks it, or opens a port.
 
 An application uses `configure`, `start` and `stop`; an adapter imports every other name of `__all__` from here, wherever it is defined.
 """

@@ -8,7 +8,7 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 all is well, 1 there are warnings, 2 there are errors."""
+    """Returns the exit code: 0 without errors, 2 with errors."""
     parser = argparse.ArgumentParser(prog="python -m z4j_agent", description="Commands of the z4j agent.")
     commands = parser.add_subparsers(dest="command", required=True)
     doctor = commands.add_parser(

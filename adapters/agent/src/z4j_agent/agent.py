@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One agent per process tree: its identity, its spool, and the few things adapters call.
 
-Everything an adapter calls from the host's threads is synchronous, takes no lock and never raises. Whatever may take time happens in
-the agent's own thread (`connection.py`), which exists only in long-lived processes.
+Everything an adapter calls from the application's threads is synchronous, takes no lock and never raises. Work that may take time is done
+in the agent's own thread (`connection.py`), which exists only in long-lived processes.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- prepare_folder checks owner an
 SHARED_MEMORY_LIMIT = 16 * 1024 * 1024
 OFFERED_AT_MOST = 10_000
 EXIT_WAIT_S = 1.0
-"""So long a process that ends waits for what is left to be sent, and again for the goodbye."""
+"""Seconds that a process waits at its end for the remaining events to be sent, and again for the goodbye."""
 
 
 class Agent:
-    """Made by `z4j_agent.start`. `run` names this process in every record; it changes in a forked child by itself."""
+    """Made by `z4j_agent.start`. `run` names this process in every record; it changes automatically in a forked child."""
 
     def __init__(self, settings: Settings, adapters: tuple[Adapter, ...]) -> None:
         self.settings = settings
@@ -56,7 +56,7 @@ class Agent:
         self.host = socket.gethostname()
         self.notes: list[str] = []
         self.fingerprints: dict[str, str] = {}
-        """What the brokers of this process say of themselves, by identity; filled by its thread, see `Adapter.brokers`."""
+        """Fingerprints of this process's brokers by identity; filled by the agent's thread, see `Adapter.brokers`."""
         self.boot = ""
         self.run = ""
         self._boot_pid = 0
@@ -64,18 +64,18 @@ class Agent:
         self._override_stores: dict[str, OverrideStore] = {}
         self._new_boot()
         self.spool_name = ""
-        """Which spool this is, for the server: a command once handed to it is handed to no other."""
+        """Name of this spool on the server: a command that was sent to one spool folder is sent to no other."""
         self.spool, self.shipper = self._open_spool()
         self._offered: collections.deque[Callable[[], bytes | None]] = collections.deque(maxlen=OFFERED_AT_MOST)
         self._connection: Connection | None = None
         self._connecting = threading.Lock()
-        """Only ever tried, never waited for: two threads that serve their first request at once get one connection."""
+        """Acquired without waiting: two threads that serve their first request at once create one connection."""
         self._is_worker_child = False
         faults.attach(self._report_fault)
 
     # -- what adapters call --------------------------------------------------------------------------------------------
     def append(self, record: bytes) -> bool:
-        """One record into the spool. False when it could not be written, which is counted and reported later."""
+        """Appends one record to the spool. Returns False if it could not be written; that is counted and reported later."""
         if len(record) > MAX_RECORD:  # a reader would refuse it; adapters shorten every text, so only a name can be that long
             self.spool.dropped += 1
             self.spool.dropped_total += 1
@@ -87,7 +87,7 @@ class Agent:
         return True
 
     def offer(self, job: Callable[[], bytes | None]) -> None:
-        """Leaves `job` to the agent's thread, which appends what it returns; runs it at once where there is no such thread."""
+        """Queues `job` for the agent's thread, which appends the record that it returns. Without such a thread, runs it at once."""
         if self._connection is None:
             self._do(job)
         else:
@@ -111,7 +111,7 @@ class Agent:
     ) -> bytes:
         """The record of a task's arguments (redacted) and its original (sealed where something was masked).
 
-        `names` are the positional parameters of the task, so that a secret passed by position is known by its name.
+        `names` are the positional parameters of the task, so that a secret passed by position is masked by its name.
         """
         shown = display.show_arguments(args, kwargs, self.settings.redact, names)
         return self.shown_payload(engine, task_id, attempt, name, queue, rank, shown, original, missing="none")
@@ -131,11 +131,11 @@ class Agent:
         missing: str = "too_large",
         broker: str = "",
     ) -> bytes:
-        """The same for arguments that are redacted already: `shown` is their text and whether anything in it was masked.
+        """Like `payload`, for redacted arguments: `shown` is their text and whether anything in it was masked.
 
-        The only place where an original is closed: it is sealed where `shown` was masked, and also where the caller sets `is_secret`
-        because the original holds what `shown` does not. `missing` is the state where `original` is None. `broker` is the identity of
-        the broker that the original belongs to, where the engine can have several.
+        Every original is authenticated or sealed here. It is sealed if `shown` was masked, or if the caller sets `is_secret` because the
+        original contains more than `shown`. `missing` is the state where `original` is None. `broker` is the identity of the broker that
+        the original belongs to, where the engine can have several.
         """
         text, is_masked = shown
         closed, state = None, missing
@@ -164,30 +164,32 @@ class Agent:
         return display.show(value, self.settings.redact)[0]
 
     def become_worker(self, worker: str, seat: str = "") -> None:
-        """This process is a worker from now on, under that name. Call it before the worker forks.
+        """Makes this process a worker of that name. Call it before the worker forks.
 
-        `seat` is what stays the same when the worker is started again, for an engine whose name for it does not.
+        `seat` is a name that stays the same when the worker restarts, for an engine that gives a restarted worker another name.
         """
         self.role, self.worker, self.seat = "worker", worker, seat[:200]
         self._new_boot()
         self.spool.new_segment()
 
     def become_child(self, worker: str, boot: str) -> None:
-        """This process was spawned, not forked, by the worker of that boot: it writes in its name and never connects."""
+        """Makes this process a child of the worker with that boot, for a child that was spawned and not forked. It writes records under
+        that boot and never connects."""
         self.role, self.worker, self._is_worker_child = "worker", worker, True
         self.boot, self._boot_pid = boot, os.getpid()
         self.run = f"{boot}.{self._boot_pid}"
         self.spool.new_segment()
 
     def become_scheduler(self, name: str) -> None:
-        """This process makes tasks by the clock and connects by itself, also where a worker has forked it."""
+        """Makes this process a scheduler. It opens its own connection, even if a worker forked it."""
         self.role, self.worker, self._is_worker_child = "scheduler", name, False
         self._new_boot()
         self.spool.new_segment()
         self.connect()
 
     def fired(self, scheduler: str, key: str, due_at: int | None, *, task_id: str = "", outcome: str = "sent", error: str = "") -> None:
-        """A schedule was due and this came of it; see `schedules.Outcome`. `due_at` is None where the scheduler does not know it."""
+        """Records a fire of a schedule with its outcome, see `contract.scheduler.Outcome`. `due_at` is in microseconds UTC, None if the
+        scheduler does not report it."""
         facts = {
             "scheduler": scheduler,
             "schedule": key,
@@ -199,7 +201,7 @@ class Agent:
         self.append(encode_record(["fired", self.run, time.time_ns() // 1000, facts]))
 
     def override_store(self, scheduler: str) -> OverrideStore:
-        """The overrides that this process keeps for a scheduler whose entries are code."""
+        """The stored overrides of a scheduler whose entries are defined in code."""
         if scheduler not in self._override_stores:
             self._override_stores[scheduler] = open_store(self.settings, self.shipper.folder, scheduler)
         return self._override_stores[scheduler]
@@ -226,9 +228,9 @@ class Agent:
         return self._connection is not None
 
     def flush(self, timeout_s: float) -> bool:
-        """Waits until everything captured so far is acked, or is in the care of the process that ships this folder.
+        """Waits until everything captured so far is acknowledged, or another process is responsible for sending it.
 
-        False when that did not happen in time; nothing is lost then, it is sent later.
+        Returns False if that takes longer than the timeout. The events are then sent later.
         """
         ends = ticks() + timeout_s
         while self._offered or not (self.shipper.is_elsewhere or self.shipper.is_empty()):
@@ -239,7 +241,7 @@ class Agent:
         return True
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Says goodbye and lets another process ship. What is still in the spool is not lost."""
+        """Sends the goodbye and lets another process send the spool. Events that are still in the spool are not lost."""
         if self._connection is not None and self._connection.is_open:
             self.flush(timeout_s)
         atexit.unregister(self.close)
@@ -250,21 +252,22 @@ class Agent:
         self.spool.close()
 
     def close_at_exit(self) -> None:
-        """Has `close` called at the end of this process, until `stop`. Adapters call it when they are installed."""
+        """Registers `close` for the end of this process, until `stop`. Adapters call it when they are installed."""
         atexit.unregister(self.close)
         atexit.register(self.close)
 
     @guard("exit")
     def close(self) -> None:
-        """Sends what is left and says goodbye, in about two seconds at most, also when nobody listens: what was not sent is in the spool,
-        and the next process sends it. Call it where a process ends without `atexit`. Does nothing where this process has no connection."""
+        """Sends the remaining events and the goodbye, in about two seconds at most, even without a server. Events that were not sent stay
+        in the spool, and the next process sends them. Call it where a process ends without `atexit`. Does nothing where this process has no
+        connection."""
         if self.is_connected_process:
             self.flush(EXIT_WAIT_S)
             self.stop(EXIT_WAIT_S)
 
     # -- for the connection --------------------------------------------------------------------------------------------
     def drain_offered(self) -> bool:
-        """Does what was offered; True when there was anything."""
+        """Runs the offered jobs. Returns True if there were any."""
         did = False
         while self._offered:
             did = True
@@ -281,7 +284,7 @@ class Agent:
             faults.report("arguments", error)
 
     def origin(self) -> bytes:
-        """Who writes: the first record of every segment."""
+        """The first record of every segment, which identifies the writing process."""
         facts = {
             "host": self.host,
             "pid": self._boot_pid,
@@ -296,7 +299,7 @@ class Agent:
         return encode_record(["origin", self.boot, time.time_ns() // 1000, facts])
 
     def engines(self) -> dict[str, str]:
-        """Engine → version, asked once each: this stands in the path of appending. Never raises."""
+        """Engine → version. Each is read once, because this is in the path of appending. Never raises."""
         for adapter in self.adapters:
             if adapter.engine not in self._engines:
                 try:
@@ -313,7 +316,7 @@ class Agent:
 
     # -- processes -----------------------------------------------------------------------------------------------------
     def after_fork_in_child(self) -> None:
-        """Registered for every fork: fresh state, no inherited lock, no inherited connection."""
+        """Called in every forked child: resets the state and drops inherited locks and the inherited connection."""
         self.run = f"{self.boot}.{os.getpid()}"
         self.spool.after_fork_in_child()
         self.shipper.after_fork_in_child()
@@ -335,7 +338,7 @@ class Agent:
         self.spool.append(encode_record(["gap", f"{self.run}:{at}", at, facts]))
 
     def _open_spool(self) -> tuple[Spool | MemorySpool, Shipper | MemorySpool]:
-        """The configured folder, else shared memory, else this process's own memory; each step down is noted."""
+        """The spool in the configured folder, else in shared memory, else in this process's memory. Each fallback is noted."""
         name = self.settings.spool.name
         shared = SHARED_MEMORY / f"z4j-{os.geteuid()}-{name}"
         for folder, limit in ((self.settings.spool, self.settings.spool_limit), (shared, SHARED_MEMORY_LIMIT)):
@@ -358,6 +361,6 @@ class Agent:
         return memory, memory
 
     def _note(self, sentence: str) -> None:
-        """Once in the log, and always on the Workers page."""
+        """Logs a sentence once, and sends it in every hello for the Workers page."""
         self.notes.append(sentence)
         log.warning("%s", sentence)

@@ -104,7 +104,7 @@ def sent() -> None:
 
 def encoded(message: Any, data: bytes) -> bytes:
     """The bytes with the mark behind them."""
-    message_and_mark = getattr(_next, "held", None)
+    message_and_mark = getattr(_next, "sending", None)
     if message_and_mark is None or message_and_mark[0] is not message or type(get_encoder()) not in _ENCODERS:
         return data
     mark: Mark = message_and_mark[1]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which broker a task lies in. Pure, but for the fingerprints and for what `Identities` remembers.
+"""Identities of brokers. Pure, except for the fingerprints and the cache of `Identities`.
 
-Two queues of one name in two brokers are two queues, so a queue, an original and a command name their broker. The identity is made of
-what leads there (kind, host, port, database or virtual host, key prefix) and never of a credential. An owner who reaches one broker by
-several addresses names it with `Z4J_BROKER` or `install(broker_name=…)`, in every process alike.
+Two queues of one name in two brokers are two queues, so a queue, an original and a command name their broker. The identity is made of what
+leads there (kind, host, port, database or virtual host, key prefix) and never of a credential. An owner who uses several addresses for one
+broker names it with `Z4J_BROKER` or `install(broker_name=…)`, in every process alike.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ KINDS = {
 
 
 def identify(kind: str, host: str, port: int | None = None, database: str = "", prefix: str = "", *, this_host: str) -> str:
-    """`redis://cache.internal:6379/0`, with `#prefix` where keys have one. A loopback address or a socket (`host` begins with "/") is that
-    of this host alone, so it is followed by `@this_host`: two hosts' own brokers are two brokers."""
+    """`redis://cache.internal:6379/0`, with `#prefix` where keys have one. A loopback address or a socket (`host` begins with "/") belongs
+    to one host, so `@this_host` follows it: the local brokers of two hosts are two brokers."""
     kind = KINDS.get(kind, kind)
     is_socket = host.startswith("/")
     host = host if is_socket else host.lower().strip("[]")
@@ -43,7 +43,8 @@ def identify(kind: str, host: str, port: int | None = None, database: str = "", 
 
 
 def identify_url(url: str, prefix: str = "", *, this_host: str) -> str:
-    """The same of a URL. Several, separated by ";" (a failover list), are one broker whatever their order. "" for what is no URL."""
+    """The identity of the broker of a URL. Several URLs separated by ";" (a failover list) are one broker in any order. "" if it is not a
+    URL."""
     identities = sorted({one for part in url.split(";") if (one := _of_url(part.strip(), prefix, this_host))})
     return ";".join(identities)[:LONGEST]
 
@@ -65,7 +66,8 @@ def _of_url(url: str, prefix: str, this_host: str) -> str:
 
 
 def identify_pool(pool: Any, prefix: str = "", *, this_host: str) -> str:
-    """The same of a pool of connections of redis-py. Sentinel: the service's name outlives a failover, the addresses do not."""
+    """The identity of the broker of a connection pool of redis-py. With Sentinel the service's name is used, which stays the same after a
+    failover."""
     options = pool.connection_kwargs
     database, path = str(options.get("db") or 0), options.get("path")
     if (service := getattr(pool, "service_name", None)) is not None:
@@ -83,8 +85,8 @@ class Host(Protocol):
 
 
 class Identities:
-    """The identities of the brokers of this process, each found once. `identify` takes what leads to a broker, and this host's name;
-    `current` gives the agent of this process (`z4j_agent.current`)."""
+    """The identities of the brokers of this process, each computed once. `identify` takes an object that refers to a broker, and this
+    host's name; `current` gives the agent of this process (`z4j_agent.current`)."""
 
     def __init__(self, identify: Callable[[Any, str], str], current: Callable[[], Host | None]) -> None:
         self._identify = identify
@@ -92,7 +94,7 @@ class Identities:
         self._addresses: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     def of(self, source: Any, first: Any) -> str:
-        """The identity; "" without an agent, and for a broker in memory or of an unknown kind.
+        """The identity of a broker; "" without an agent, and for a broker in memory or of an unknown kind.
 
         The owner's own name (`Z4J_BROKER`) is that of the broker which `first` leads to.
         """
@@ -103,7 +105,7 @@ class Identities:
         return own if own and address and first is not None and self._address(first, agent.host) == address else address
 
     def forget(self, source: Any) -> None:
-        """It may lead elsewhere when it is met again."""
+        """Drops the cached identity, because the object may refer to another broker later."""
         self._addresses.pop(source, None)
 
     def _address(self, source: Any, this_host: str) -> str:
@@ -114,7 +116,8 @@ class Identities:
 
 
 def fingerprint_redis(client: Any, pool: Any, prefix: str = "") -> str:
-    """What this Redis says of itself, with database and prefix: the same through every address. "" where it does not say. Asks it."""
+    """The `run_id` of a Redis server with database and prefix: the same through every address. "" if the server does not report one. Sends
+    a request to the server."""
     run_id = str(client.info("server").get("run_id") or "")
     return f"{run_id}/{pool.connection_kwargs.get('db') or 0}#{prefix}" if run_id else ""
 
@@ -129,8 +132,8 @@ def fingerprint_file(path: Path) -> str:
 
 
 def brokers_of(adapter: Adapter, fingerprints: dict[str, str]) -> dict[str, str]:
-    """{identity: fingerprint} as an adapter tells the server; what they say of themselves is put into `fingerprints`, for the originals
-    made from now on. Never raises."""
+    """{identity: fingerprint} of an adapter's brokers. Fingerprints are also added to `fingerprints`, for the originals made after this
+    call. Never raises."""
     try:
         identities = dict(itertools.islice(adapter.brokers().items(), MOST))
     except Exception as error:
@@ -142,11 +145,11 @@ def brokers_of(adapter: Adapter, fingerprints: dict[str, str]) -> dict[str, str]
 
 
 def find_broker(broker: str, server: str, known: Mapping[str, str], what: str = "task") -> str:
-    """The identity under which this process has the broker of an original or a command. `known` is {identity: fingerprint or ""} of the
+    """The identity that this process uses for the broker of an original or a command. `known` is {identity: fingerprint or ""} of the
     brokers it has; `server` is the fingerprint its maker saw, "" where it saw none.
 
-    "" (not reported) matches any. Raises Refused for one that this process does not have: no worker would take the task from another
-    broker. `what` it is, "task" or "queue", is for the message.
+    "" (not reported) matches any. Raises Refused for a broker that this process does not use: no worker would take the task from another
+    broker. `what`, "task" or "queue", is for the message.
     """
     if not broker or not known or broker in known:
         return broker if broker in known else ""

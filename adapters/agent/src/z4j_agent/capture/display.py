@@ -13,7 +13,7 @@ from z4j_agent.wire.redaction import MAX_ITEMS, MAX_TEXT, redact, redact_argumen
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(", ", ": ")).encode  # once: making an encoder costs 2 µs
 
 TRACEBACK_LIMIT = 16_000
-"""Characters of a traceback that are kept; its end, which says what happened."""
+"""Characters of a traceback that are kept; its end, which contains the exception."""
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
@@ -22,7 +22,7 @@ def shorten(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Lone surrogates become visible escapes: no UTF-8 reader would take the record they stand in."""
+    """Lone surrogates become visible escapes: a UTF-8 reader would refuse a record that contains them."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -42,7 +42,7 @@ def show_arguments(args: Any, kwargs: Any, extra: Iterable[str] = (), names: Seq
 
 
 def show_error(text: str, limit: int = MAX_TEXT) -> str:
-    """An exception's message or a traceback, masked; of a long traceback the end is kept, which says what happened."""
+    """An exception's message or a traceback, masked; of a long traceback the end is kept, which contains the exception."""
     masked = redact_text(text)
     return _encodable(masked if len(masked) <= limit else "…" + masked[-(limit - 1) :])
 
@@ -53,7 +53,7 @@ def text_of(error: Any) -> str:
         return str(error)[:TRACEBACK_LIMIT]
     except Exception as failed:
         let_through(failed)
-        return "(its message cannot be shown)"  # the class name stands beside it, and nothing more can be known
+        return "(its message cannot be shown)"  # the class name is shown next to it, and nothing more is available
 
 
 def _line(value: Any) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one promise to the host: no exception of ours reaches it, and none of the engine's own is swallowed by us.
+"""Guards of the application: no exception of the agent reaches it, and none of the engine's own is swallowed.
 
-An engine may raise asynchronously into whatever runs (a soft time limit lands in the middle of our code as well as of the task's).
-Adapters name those types once with `never_swallow`; everything else that goes wrong in us is counted and reported, not raised.
+An engine may raise asynchronously into any running code: a soft time limit can be raised within the agent's code. Adapters name those types
+once with `never_swallow`. Every other exception in the agent is counted and reported, not raised.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class Faults:
-    """Counts what went wrong in us, by place; the first of each place a minute is logged."""
+    """Counts faults of the agent by operation. The first fault of an operation in a minute is logged."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -30,11 +30,12 @@ class Faults:
         self._send: Callable[[str, str, int], object] | None = None
 
     def attach(self, report_problem: Callable[[str, str, int], object]) -> None:
-        """Where faults are told beside the log: called with place, kind of error and count, at most once a minute for each place."""
+        """Sets a function that receives faults in addition to the log: operation, type of the error and count, at most once a minute for
+        each operation."""
         self._send = report_problem
 
     def report(self, where: str, error: BaseException) -> None:
-        """Never raises, whatever the error's own `__str__` does."""
+        """Counts and logs an exception. Never raises, not even if the error's own `__str__` does."""
         self.total += 1
         kind = type(error).__name__
         count, _ = self.by_operation.get(where, (0, ""))
@@ -48,7 +49,7 @@ class Faults:
                     self._send(where, kind, count + 1)
 
     def report_problem(self, where: str, what: str, sentence: str) -> None:
-        """Something the operators must know that is no error of ours: always logged, counted and told. Never raises."""
+        """Counts, logs and reports a problem that is not an exception of the agent. Never raises."""
         self.total += 1
         count, _ = self.by_operation.get(where, (0, ""))
         self.by_operation[where] = (count + 1, what)
@@ -62,7 +63,7 @@ faults = Faults()
 
 
 def guard(where: str, passthrough: tuple[type[BaseException], ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
-    """Decorator for everything the host calls: what goes wrong inside is counted as a fault and the call returns None."""
+    """Decorator for every function that the application calls: an exception inside is counted as a fault, and the call returns None."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of every adapter need: the time, the code that enqueued, an exception's words, the names of parameters.
+"""Helpers for the hooks of adapters: the time, the code that enqueued, an exception's texts, the names of parameters.
 
-Everything here may run inside the host's own calls: it takes no lock, opens nothing, and does not trust the host's `__str__`.
+All of it may run inside calls of the application: it takes no lock, opens nothing, and does not rely on the application's `__str__`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WRAPPERS = frozenset(
 )  # fmt: skip
 """Packages that put a function of their own around an engine's enqueueing calls."""
 WRAPPERS_DEEP = 4
-"""Frames of unlisted libraries that may stand between the engine and the application's own code."""
+"""Frames of unlisted libraries that may be between the engine and the application's own code."""
 _PYTHONS_OWN = sysconfig.get_path("stdlib")
 _ALWAYS_SKIPPED = frozenset({"z4j_agent", "contextlib", "functools", "threading", "asyncio", "concurrent"})
 
@@ -47,9 +47,9 @@ def now() -> int:
 def calling_code(skipped: Collection[str], *, depth: int = 2, commands: tuple[str, ...] = ()) -> str:
     """`module:line` that enqueued: the first frame that is neither the engine's (`skipped`) nor of a library that wraps its calls.
 
-    A wrapper that is not listed is known by its place: it is installed, and code of the application, which is not, stands within a few
-    frames above it. "" when there is no caller, or when it is a `__main__` whose file ends with one of `commands`: the engine itself
-    is the caller then.
+    A wrapper that is not listed is recognised by its path: it is in an installed package, and application code, which is not, is at most a
+    few frames above it. "" when there is no caller, or when it is a `__main__` whose file ends with one of `commands`: the engine itself is
+    the caller then.
     """
     frame: Any = sys._getframe(depth)
     first: Any = None
@@ -78,7 +78,7 @@ def _is_command(frame: Any, module: str, commands: tuple[str, ...]) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _is_installed(file: str) -> bool:
-    """Whether that is a library's file or Python's own, so hardly the application."""
+    """Whether the file belongs to a library or to Python, and not to the application."""
     return "site-packages" in file or "dist-packages" in file or file.startswith((_PYTHONS_OWN, "<frozen "))
 
 
@@ -88,7 +88,7 @@ def route() -> str:
 
 
 def error_of(error: BaseException) -> tuple[str, str, str]:
-    """(class name, masked message, masked traceback) of an exception that is at hand."""
+    """(class name, masked message, masked traceback) of an exception."""
     try:
         lines = "".join(traceback.format_exception(error))
     except Exception as failed:
@@ -110,7 +110,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
 def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, str]:
     """(signature as text, first line of the documentation) of a task's function, for the list of registered tasks; both redacted.
 
-    `passed` is how many arguments the engine puts in front by itself: nobody who enqueues is asked for them.
+    `passed` is the number of leading arguments that the engine passes itself; they are left out.
     """
     try:
         signature = inspect.signature(function)
@@ -125,7 +125,7 @@ def signature_of(function: Callable[..., Any], passed: int = 0) -> tuple[str, st
 
 
 def override_store(scheduler: str) -> OverrideStore:
-    """The overrides kept in this process's spool folder; none without an agent."""
+    """The overrides stored in this process's spool folder; none without an agent."""
     agent = lifecycle.current()
     if agent is not None:
         return agent.override_store(scheduler)
@@ -144,7 +144,7 @@ def report_fire(
     outcome: str = "sent",
     why: str = "",
 ) -> None:
-    """A schedule was due and this came of it, see `schedules.Outcome`; with an error it is that the task could not be sent."""
+    """Records a fire of a schedule. With an error the outcome is that the task could not be sent. `due_at` is in microseconds UTC."""
     agent = lifecycle.current()
     if agent is None:
         return

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the imports of the agent's thread from blocking a process that the host forks meanwhile.
+"""Keeps the imports of the agent's thread from blocking a process that the application forks meanwhile.
 
 Python copies the lock of a module that is being imported into the child, and no thread there releases it: a child that imports the same
-module waits for good. The host cannot know what the agent imports. So a worker imports before its thread starts what the thread is sure
-to need, and in a child any other import that the thread had begun has failed and may be tried again, as after an import that raises.
+module never returns. The application does not know what the agent imports. So a worker imports the modules that the thread always needs
+before the thread starts, and in a child any other import that the thread had begun has failed and may be tried again, as after an import
+that raises.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import importlib
 import sys
 
 NEEDED = ("encodings.idna", "websockets.sync.client", "z4j_agent.connection.tls")
-"""What every connection needs, with the codec that looking up a host by name loads."""
+"""Modules that every connection needs, with the codec that resolving a host name loads."""
 
 
 def import_ahead() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine's own message, kept so that it can be sent again, and authenticated so that nobody else can have made it.
+"""The engine's own message, stored so that it can be sent again, and authenticated so that only this application can make it.
 
 A blob begins with a format byte. Format 3, the only one written today, is::
 
@@ -26,7 +26,7 @@ from z4j_agent.contract.adapter import Refused
 from z4j_agent.settings import SealKey
 
 MAX_ORIGINAL = 64 * 1024
-"""Bytes of a blob; a larger message is `too_large` and the engine's own store is asked instead."""
+"""Bytes of a blob; a larger message is `too_large`, and the engine's own store is read instead."""
 MAX_TEXT = 1024 * 1024
 """Characters of a message that is worth compressing at all: what is larger would cost the host time and not fit anyway."""
 _JSON, _ZLIB, _SEALED, _AUTHENTICATED = b"\x00", b"\x01", b"\x02", b"\x03"
@@ -39,12 +39,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode  # once: making an enco
 
 
 class CannotOpen(Refused):
-    """The original is not what its task says it is, or this process has no key for it. `check` names the check that refused it."""
+    """The original does not belong to its task, or this process has no key for it. `check` names the check that refused it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What an original belongs to: all that decides what runs, and where."""
+    """The task of an original: everything that decides what runs, and where."""
 
     engine: str
     task_id: str
@@ -52,9 +52,9 @@ class Binding:
     name: str
     queue: str
     broker: str = ""
-    """The identity of its broker (`broker.identify`), "" where it is not known."""
+    """The identity of its broker (`broker.identify`), "" if it is unknown."""
     server: str = ""
-    """The fingerprint its maker saw of that broker, see `Adapter.brokers`."""
+    """The fingerprint of that broker as its author read it, see `Adapter.brokers`."""
 
     def associated_data(self) -> bytes:
         """The associated data: opening needs the same values. Lengths separate the parts."""
@@ -75,7 +75,7 @@ def _utf8(text: str) -> bytes:
 
 @functools.lru_cache(maxsize=32)
 def _derived(secret: bytes, purpose: bytes) -> bytes:
-    """A key for one purpose alone."""
+    """Derives a key for one purpose."""
     return hmac.digest(secret, b"z4j " + purpose, "sha256")
 
 
@@ -141,7 +141,7 @@ def _mac(key: SealKey, context: bytes, packed: bytes) -> bytes:
 
 
 def open_original(blob: bytes, engine: str, task_id: str, environment: str, *, key_id: str | None, keys: tuple[SealKey, ...]) -> Opened:
-    """The message again. `key_id` is used for blobs of format 2 only, which do not contain it. Raises CannotOpen with a sentence
+    """Opens a blob. `key_id` is used for blobs of format 2 only, which do not contain it. Raises CannotOpen with a sentence
     for the operator and the check that refused it."""
     kind = blob[:1]
     if kind == _AUTHENTICATED:
@@ -202,7 +202,7 @@ def _decrypt(key: bytes, sealed: bytes, context: bytes) -> bytes:
 
 # -- data of ours on the disk ------------------------------------------------------------------------------------------------
 def seal_data(key: SealKey, purpose: bytes, data: bytes) -> bytes:
-    """Data encrypted with a key that is used for this purpose alone."""
+    """Encrypts data with a key that is used for this purpose only."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(12)
@@ -210,7 +210,7 @@ def seal_data(key: SealKey, purpose: bytes, data: bytes) -> bytes:
 
 
 def open_data(keys: tuple[SealKey, ...], key_id: str, purpose: bytes, sealed: bytes) -> bytes:
-    """The data again. Raises CannotOpen."""
+    """The reverse of `seal_data`. Raises CannotOpen."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -222,8 +222,8 @@ def open_data(keys: tuple[SealKey, ...], key_id: str, purpose: bytes, sealed: by
 
 # -- names -----------------------------------------------------------------------------------------------------------------
 def prove_name(key: SealKey, engine: str, name: str) -> str:
-    """A proof that an agent of this application knew a task by that name. Any agent with the key can check it, and nobody else can
-    make one, so the server may keep it and present it to a process that has not met the name yet."""
+    """A proof that an agent of this application has a task of that name. Only agents with the key can make and check it, so the server may
+    store it and present it to a process that has not seen the name yet."""
     return f"{key.key_id}.{_name_mac(key, engine, name)}"
 
 
@@ -241,7 +241,7 @@ def _name_mac(key: SealKey, engine: str, name: str) -> str:
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether JSON gives this value back as it was: exactly these types, and only text for keys. The outermost tuple may be a list."""
+    """Whether JSON preserves this value: exactly these types, and only text as keys. The outermost tuple may be a list."""
     kind = type(value)
     if kind in (str, int, bool, type(None)):
         return True

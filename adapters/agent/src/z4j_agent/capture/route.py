@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The web route that is being served in this context: a web framework sets it, adapters put it into the `enqueued` record.
 
-A route is a pattern such as `POST /orders/<int:number>`, never a path as it was asked for: that may hold what nobody else may see.
-A framework often knows the route only after its hook has run, so it may leave a function, which is asked when a task is enqueued.
+A route is a pattern such as `POST /orders/<int:number>`, never the requested path, which may contain private data.
+A framework often knows the route only after its hook has run, so it may set a function, which is called when a task is enqueued.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _route: ContextVar[str | Callable[[], str]] = ContextVar("z4j_route", default=""
 
 
 def set_route(route: str | Callable[[], str]) -> None:
-    """What this context serves from now on; "" when it serves nothing any more."""
+    """Sets the route of this context; "" at the end of a request."""
     _route.set(route)
 
 
 def get_route() -> str:
-    """The route of this context, "" where there is none. Never raises."""
+    """The route of this context, "" outside of a request. Never raises."""
     route = _route.get()
     if not callable(route):
         return route[:LONGEST]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every web framework's package does: tell the agent its settings at import, connect when the process serves, and end in time.
+"""Common parts of the web frameworks' packages: settings at import, a connection when the process serves requests, and a short end.
 
-Import alone never connects, so the parents of auto-reloaders, masters that preload the application, and management commands stay
-silent. A process that enqueues without serving is connected by its engine's adapter.
+Import alone never connects, so the parents of auto-reloaders, masters that preload the application, and management commands open no
+connection. A process that enqueues without serving is connected by its engine's adapter.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _serving_pid = 0
 
 @guard("the framework's settings")
 def configure(values: Mapping[str, Any]) -> None:
-    """Settings as a framework keeps them: keys with or without `Z4J_` in front, lists where the environment has words.
+    """Reads settings of a framework: keys with or without the prefix `Z4J_`, and lists where the environment has words.
 
-    `PLAINTEXT_ALLOWED` stands in code only, never in the environment. The environment wins over everything else.
+    `PLAINTEXT_ALLOWED` is read from code only, never from the environment. The environment has precedence over all other settings.
     """
     named = {key.removeprefix("Z4J_"): value for key, value in values.items()}
     for key in sorted(named.keys() - KNOWN):
@@ -43,7 +43,7 @@ def _text(value: Any) -> str:
 
 @guard("a request")
 def serving() -> None:
-    """This process serves requests: it has a connection of its own from now on. Costs next to nothing after the first call."""
+    """Opens this process's connection, because it serves requests. Later calls return at once."""
     global _serving_pid
     agent = lifecycle.current()
     if agent is None or _serving_pid == os.getpid():
@@ -55,7 +55,8 @@ def serving() -> None:
 
 @guard("the end of the process")
 def stopped() -> None:
-    """Sends what is left and says goodbye, two seconds at most. What was not sent is in the spool and goes with the next process."""
+    """Sends the remaining events and the goodbye, in two seconds at most. Events that were not sent stay in the spool, and the next process
+    sends them."""
     global _serving_pid
     agent = lifecycle.current()
     _serving_pid = 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides what the server may have this application do: the owner's level and denied actions, then known names and queues.
+"""Decides which commands of the server this application executes: by the owner's level and denied actions, then by known names and queues.
 
-Authority comes from the application's owner (`Z4J_ALLOW`, `Z4J_DENIED`, what the application registered), never from a message. The
-server is trusted to ask, not to decide: a name it brings must be registered here, or come with a proof that an agent of the same
-application made (`originals.prove_name`).
+Authority comes from the application's owner (`Z4J_ALLOW`, `Z4J_DENIED`, what the application registered), never from a message. The server
+may request, not decide: a name in its command must be registered here, or come with a proof that an agent of the same application made
+(`originals.prove_name`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_NAME: Final = 255
 
 
 def why_not(settings: Settings, action: str) -> tuple[str, str] | None:
-    """The owner's objection as (sentence, check), or None. The server cannot override it."""
+    """Why the owner's settings refuse the action, as (sentence, check), or None. The server cannot override it."""
     needed = ACTION_LEVEL.get(action) or SCHEDULE_LEVEL.get(action)
     if needed is None:
         return f"this agent does not support {action[:40]}", "action.unknown"
@@ -43,7 +43,7 @@ def keys_of(settings: Settings) -> tuple[SealKey, ...]:
 
 
 def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, settings: Settings) -> None:
-    """Raises Refused unless the application knows the task, or one of its agents has proved that it does.
+    """Raises Refused unless this process has the task, or the proof of another agent of the application is valid.
 
     `proofs` is what came with the command: an object of engine → proof.
     """
@@ -63,8 +63,8 @@ def check_name(adapter: Adapter | None, engine: str, name: str, proofs: Any, set
 def is_known(adapter: Adapter, kind: str, name: str) -> bool:
     """Whether a listed task or queue (`kind`: "tasks" or "queues") is one the server may name to another agent of the application.
 
-    An engine's own queues (delayed messages, dead letters) are listed for people to see and are no destination. An adapter that has no
-    rule of its own knows exactly what it lists.
+    An engine's own queues (delayed messages, dead letters) are listed for display and are no destination. For an adapter without a rule of
+    its own, every listed name is known.
     """
     own = type(adapter).knows_task if kind == "tasks" else type(adapter).knows_queue
     if own in (Adapter.knows_task, Adapter.knows_queue):
@@ -73,7 +73,7 @@ def is_known(adapter: Adapter, kind: str, name: str) -> bool:
 
 
 def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) -> None:
-    """Raises Refused unless this process uses that queue, or another agent of the application has proved that it does."""
+    """Raises Refused unless this process uses that queue, or the proof of another agent of the application is valid."""
     is_known = 0 < len(queue) <= LONGEST_NAME and (
         adapter.knows_queue(queue) or is_name_proved(proof, queue_of(adapter.engine), queue, keys_of(settings))
     )
@@ -82,7 +82,7 @@ def check_queue(adapter: Adapter, queue: str, proof: Any, settings: Settings) ->
 
 
 def queue_of(engine: str) -> str:
-    """What stands for the engine in the proof of a queue, so that it proves no task of that name."""
+    """The engine's part in the proof of a queue. It differs from that of a task: the proof of a queue proves no task of that name."""
     return f"{engine} queue"
 
 
@@ -95,10 +95,11 @@ def check_spec(
     proofs: Any,
     queue_proof: Any = None,
 ) -> bool:
-    """What a schedule of the server's making may run, and where. Returns whether it has other work run than before. Raises Refused.
+    """Checks which task a schedule of the server runs, and in which queue. Returns whether the schedule runs other work than before. Raises
+    Refused.
 
-    An owner who denies `run_task` also denies new schedules and other tasks or arguments for existing ones: firing them would be the same
-    thing a moment later. `before` is the entry as its scheduler holds it, None for a new one.
+    An owner who denies `run_task` also denies new schedules, and other tasks or arguments for existing ones: their fires would run the same
+    tasks. `before` is the entry in its scheduler, None for a new one.
     """
     is_new_work = before is None or spec.task_name != before.task_name or spec.args is not None or spec.kwargs is not None
     if is_new_work and (objection := why_not(settings, "run_task")) is not None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out what operators ask: the owner's word first, then the ledger, then the adapter (`handlers`).
+"""Executes commands of operators: checks the owner's settings, then the ledger, then calls the adapter (`handlers`).
 
-A command's id stands in the ledger (a file in the spool folder) before anything happens, so a redelivered command never runs twice,
-also not after a crash in between: then the honest answer is `unknown`. Every answer travels through the spool like any event.
-Used by the agent's thread alone.
+A command's id is written to the ledger (a file in the spool folder) before the command is executed, so a redelivered command never runs
+twice. After a crash in between, the result is `unknown`. Every result is sent through the spool, like an event. Used by the agent's thread
+alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STATUSES = frozenset({ACCEPTED, "done", "unsupported", "refused", "failed"})
 class Ledger:
     """Which command ids were begun and how they ended: `<id> <status>` lines, shared by all processes of a spool folder.
 
-    What was read once is remembered; only what others have added since is read, so a plan of many thousand commands costs no more each.
+    Lines are read once: later calls read only the lines that were added since, so the cost of a command does not grow with their number.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -44,7 +44,7 @@ class Ledger:
         self._known: dict[str, str] = {}
 
     def status(self, command_id: str) -> str | None:
-        """The last status written for this id, or None when it was never begun here. Raises OSError when that cannot be known."""
+        """The last status written for this id, or None if it was never started here. Raises OSError if the ledger cannot be read."""
         if self._lines is not None:
             self._lines.read(self._take)
         return self._known.get(command_id)
@@ -54,12 +54,12 @@ class Ledger:
             self._known.clear()
         for line in lines:
             command_id, _, status = line.decode("utf-8", "replace").partition(" ")
-            if status in _STATUSES:  # else torn by a full disk: such a command was not carried out, or how it ended is not known
+            if status in _STATUSES:  # else torn by a full disk: such a command was not executed, or its result is unknown
                 self._known[command_id] = status
 
     def write(self, command_id: str, status: str) -> None:
-        """Raises OSError when it cannot be written; then the command must not be carried out. The newer half of a large file is kept:
-        a command expires within hours, and a plan waits for the answers of a few hundred at most."""
+        """Writes the status of an id. Raises OSError if it cannot be written; then the command must not be executed. The newer half of a
+        large file is kept: a command expires within hours, and a plan waits for the answers of a few hundred at most."""
         if self._lines is None:  # then a command comes again to this process only
             self._known[command_id] = status
         else:
@@ -67,7 +67,7 @@ class Ledger:
 
 
 class Commands:
-    """`adapters` tells those of this process, `append` is the spool's append; answers are records."""
+    """`adapters` returns the adapters of this process, `append` is the spool's append; results are records."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Commands:
         self._schedule = schedule
 
     def handle(self, command: Command, now: int) -> None:
-        """Carries out one command and answers it. `now` is microseconds UTC. Never raises."""
+        """Executes one command and reports its result. `now` is in microseconds UTC. Never raises."""
         if not _ID.fullmatch(command.id):  # it would become a line of the ledger, or several
             faults.report_problem("command", "bad id", "a command was ignored: its id may only contain letters, digits and -._:")
             return
@@ -117,7 +117,7 @@ class Commands:
         status, facts = self._carry_out(command)
         try:
             self._ledger.write(command.id, status)
-        except OSError as error:  # it happened all the same, and that is what is answered
+        except OSError as error:  # the command was executed, and its result is reported
             faults.report("writing the ledger", error)
         self._answer(command.id, status, facts)
 
@@ -133,7 +133,7 @@ class Commands:
             return "failed", {"error": shorten(redact_text(f"{type(error).__name__}: {text_of(error)}"), 500)}
 
     def _act(self, command: Command) -> dict[str, Any]:
-        """By the adapter or the scheduler of that name."""
+        """Executes the command with the adapter or the scheduler of that name."""
         if command.action in SCHEDULE_LEVEL and self._schedule is not None:
             for scheduler in self._schedulers():
                 if scheduler.scheduler == command.engine:

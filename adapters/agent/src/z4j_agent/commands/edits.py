@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other arguments for a task that runs again. Pure.
 
-An operator edits what is shown, and what is shown is masked. So an edit names only what changes, and wherever the new value is still the
-mask, the original's value at the same place is kept (`unmask`): nobody has to see a secret, or type it, to change what stands beside it.
+An operator edits the displayed arguments, in which secrets are masked. So an edit contains only changed values, and where the new value is
+still the mask, the original's value is kept (`unmask`): nobody has to see or type a secret to change another argument.
 
-Dates, times, UUIDs and decimals are shown and edited as text and keep their type: text in the place of a date becomes a date. A value
-that names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type. A mapping of the
-application's own may look like that too: where the name is none of TYPES, it is one, unless it takes the place of a date.
+Dates, times, UUIDs and decimals are shown and edited as text and keep their type: text in the place of a date becomes a date. A value that
+names its type, `{"__type__": "date", "__value__": "2026-01-31"}` as in Celery's own JSON, is of that type. A mapping of the application's
+own may look like that too: where the name is none of TYPES, it is one, unless it takes the place of a date.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _TYPED: Final = {"__type__", "__value__"}
 
 
 def apply_edit(args: list[Any], kwargs: dict[str, Any], edit: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments with an edit: {"args": {"0": value, …}, "kwargs": {name: value, …}, "drop": [name, …]}.
+    """Applies an edit to arguments: {"args": {"0": value, …}, "kwargs": {name: value, …}, "drop": [name, …]}.
 
-    A position one beyond the last adds an argument. Raises Refused where the edit does not fit, or masks what was not there.
+    A position one beyond the last adds an argument. Raises Refused if the edit does not fit, or masks a value that does not exist.
     """
     new_args, new_kwargs = list(args), dict(kwargs)
     for position, value in sorted(_mapping(edit, "args").items(), key=lambda item: _position(item[0])):
@@ -102,7 +102,7 @@ def _position(text: str) -> int:
 
 
 def merge_value(new: Any, old: Any, where: str) -> Any:
-    """What an operator typed, with the original in the place of masks, and typed as it is. Raises Refused; see `unmask`."""
+    """The operator's value, with the original's values for masks, and with the original's types. Raises Refused; see `unmask`."""
     try:
         return unmask(new, old, where, typed=_of_type)
     except CannotUnmask as error:

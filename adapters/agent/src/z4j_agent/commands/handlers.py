@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a command's parameters to the adapter's method: one function per action, each of which checks what it was given.
+"""From a command's parameters to the adapter's method: one function per action, each of which checks the parameters.
 
-What a server sends is not trusted to be well formed: a parameter that is missing or of another type refuses the one command.
+A server's parameters may be malformed: one that is missing or of another type refuses the command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 
 @dataclass(frozen=True, slots=True)
 class CommandParams:
-    """A command, the adapter it is for, and the owner's settings, which decide what it may carry."""
+    """A command, the adapter it is for, and the owner's settings."""
 
     command: Command
     adapter: Adapter
@@ -45,7 +45,7 @@ class CommandParams:
         return value
 
     def number(self, name: str) -> float | None:
-        """A number, or None when there is none."""
+        """A number, or None if the parameter is missing."""
         value = self.command.params.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise Refused(f"{name} is not a number")
@@ -71,7 +71,7 @@ class CommandParams:
         return args, kwargs
 
     def new_id(self) -> str:
-        """The id of the task to be made. Only a UUID, so that it cannot be made to collide with an id the application chose itself."""
+        """The id of the new task. Only a UUID, so that it cannot equal an id that the application chose itself."""
         value = self.text("new_id")
         if not _UUID.fullmatch(value):
             raise Refused("the command's new task id is not a UUID", check="task_id.form")
@@ -84,10 +84,10 @@ class CommandParams:
         return name
 
     def original(self) -> Original:
-        """The message that came along, opened. Raises CannotOpen or Refused.
+        """Opens the original in the command. Raises CannotOpen or Refused.
 
-        What runs and where comes from the authenticated message. A name, queue or broker that the command states beside it must be the
-        same; `move_to` asks for another queue of the application, which is a move and needs the owner's permission for one.
+        The task and its queue come from the authenticated message. A name, queue or broker in the command must be the same. `move_to` is
+        another queue of the application: a move, which requires the owner's permission.
         """
         try:
             blob = base64.b64decode(self.text("original", ""), validate=True)
@@ -120,7 +120,7 @@ class CommandParams:
         return to
 
     def of_waiting(self) -> Adapter:
-        """The adapter, told in which queue the server knows the task to wait; where that is no queue of the application, it is not told."""
+        """The adapter with the queue that the server reports for the task, if that is a queue of the application."""
         name, proof = ("from_queue", "from_queue_proof") if self.command.action == "move_task" else ("queue", "queue_proof")
         queue = self.text(name, "")
         with contextlib.suppress(Refused):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which queues are paused, for engines that cannot pause a queue: a file in the spool folder, shared by every process of the app
-and environment on this host, so that it holds for children, for workers that start later, and while the server is away.
+and environment on this host, so that a pause applies to children, to workers that start later, and while the server is unreachable.
 
 A pause is of a queue in one broker: two queues of one name in two brokers are two queues. A pause that names no broker (of an older
 server, or where the engine cannot tell its brokers) is of that name in every broker that has no entry of its own.
 
-Asking costs one `stat` while something is paused, and one for each file of an older release while nothing is.
+A check costs one `stat` while something is paused, and one for each file of an older release while nothing is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from z4j_agent.wire import digest_of
 
 MAX_ENTRIES = 1_000
 END = b"\n"
-"""Ends a list of one environment. Those of releases that knew no environments do not end so."""
+"""Ends a list of one environment. Those of releases without environments do not end so."""
 States = dict[tuple[str, str], bool]
 """(queue, broker) → whether it is paused. The broker is "" in an entry for all brokers that have none of their own."""
 _by_folder: dict[tuple[str, Path | None, str], PausedQueues] = {}
@@ -32,13 +32,13 @@ _NONE: States = {}
 
 
 class PausedQueues:
-    """`folder` is the spool's, which environments may share; None where there is none, then this process alone knows."""
+    """`folder` is the spool's, which environments may share; None without a folder; then the list is in memory, for this process alone."""
 
     def __init__(self, folder: Path | None, engine: str, environment: str = DEFAULT_ENVIRONMENT) -> None:
         name = engine if environment == DEFAULT_ENVIRONMENT else f"{engine}-{digest_of(environment)}"
         self._file = SharedJson(None if folder is None else folder / f"{name}.pauses", _states_of, _listed)
         self._older = [] if folder is None else [folder / f"{older}.paused" for older in dict.fromkeys((name, engine))]
-        """Where older releases keep names of queues without their brokers: those of this environment, and, of releases that knew no
+        """Where older releases keep names of queues without their brokers: those of this environment, and, of releases without
         environments, those of all (now that of the default environment). Read until there is a file in today's form, so that what was
         paused stays so through the upgrade; never written, so that an older process beside this one keeps its own."""
         decoders: tuple[Callable[[bytes], Any], ...] = (
@@ -49,16 +49,16 @@ class PausedQueues:
         self._files = [self._file, *older]
 
     def is_empty(self) -> bool:
-        """Whether nothing is paused at all: then it need not be found out which broker is meant."""
+        """Whether nothing is paused. Then the broker's identity is not needed."""
         return not self._read()
 
     def is_paused(self, queue: str, broker: str = "") -> bool:
-        """Whether workers must not take tasks from this queue of this broker (an identity, see `broker`; "" where it is not known)."""
+        """Whether workers must not take tasks from this queue of this broker (an identity, see `broker`; "" if it is unknown)."""
         states = self._read()
         return states.get((queue, broker), states.get((queue, ""), False))
 
     def queues(self, broker: str = "") -> frozenset[str]:
-        """All of one broker that are paused, as they stand in the file now."""
+        """All paused queues of one broker, as stored in the file now."""
         states = self._read()
         return frozenset(queue for queue, _ in states if states.get((queue, broker), states.get((queue, ""), False)))
 
@@ -67,22 +67,22 @@ class PausedQueues:
         return frozenset(queue for (queue, _), is_paused in self._read().items() if is_paused)
 
     def pause(self, queue: str, broker: str = "") -> None:
-        """Of one broker, or of all where none is named. Raises OSError when it cannot be written."""
+        """Pauses a queue in one broker, or in all if none is named. Raises OSError if the file cannot be written."""
         states = {key: is_paused for key, is_paused in self._known().items() if broker or key[0] != queue}
         self._put(states | {(queue, broker): True})
 
     def resume(self, queue: str, broker: str = "") -> None:
-        """The reverse. One broker's queue may go on while a pause that names no broker keeps the others. Raises OSError when it cannot
-        be written."""
+        """Resumes a queue. In one broker it may be resumed while a pause without a broker applies to the others. Raises OSError if the file
+        cannot be written."""
         states = {key: is_paused for key, is_paused in self._known().items() if key != (queue, broker) and (broker or key[0] != queue)}
         self._put(states | ({(queue, broker): False} if states.get((queue, "")) else {}))
 
     def _read(self) -> States:
-        """Nothing is paused while what is there is unknown: workers go on."""
+        """Empty while the file cannot be read: workers continue."""
         return self._states_and_error()[0]
 
     def _known(self) -> States:
-        """What a change starts from. Raises OSError while it is unknown: what is written then would end every other pause."""
+        """The states to which a change is applied. Raises OSError if they are unknown: a write would end every other pause."""
         states, error = self._states_and_error()
         if error is not None:
             raise OSError(
@@ -91,7 +91,7 @@ class PausedQueues:
         return states
 
     def _states_and_error(self) -> tuple[States, Exception | None]:
-        """What is paused, and why that is unknown."""
+        """The paused queues, and the error if they are unknown."""
         for file in self._files:
             if (states := file.read()) is not None:
                 return states, None
@@ -107,7 +107,7 @@ class PausedQueues:
 
 
 def _states_of(content: Any) -> States:
-    """Entries of another form are left out. Raises TypeError for what is no list."""
+    """Entries of another form are left out. Raises TypeError if it is not a list."""
     if not isinstance(content, list):
         raise TypeError("no list")
     entries = (each for each in content[:MAX_ENTRIES] if isinstance(each, list) and len(each) == 3)
@@ -119,12 +119,12 @@ def _listed(states: States) -> list[list[Any]]:
 
 
 def _named(content: Any) -> States:
-    """Of an older release: names alone."""
+    """Reads a file of an older release, which has names only."""
     return _states_of([[name, "", True] for name in content] if isinstance(content, list) else content)
 
 
 def _decoded_shared(text: bytes) -> Any:
-    """Of the file that was of all environments once; [] where it is the default environment's alone."""
+    """Reads the file that older releases shared between all environments; [] if it belongs to the default environment."""
     return [] if text.endswith(END) else json.loads(text)
 
 

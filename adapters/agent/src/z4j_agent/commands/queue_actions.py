@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A purge, for every engine: what is told of a task stands in the spool before the task is removed."""
+"""Purge of a queue, for every engine: the records of a task are in the spool before the task is removed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ FULL: Final = "a task could not be stored in the spool; this task and all tasks 
 
 @dataclass(slots=True)
 class Entry:
-    """One task of a queue. `take` removes it and says whether it was still there: where a worker was first, it is the worker's."""
+    """One task of a queue. `take` removes it and returns whether it was still there: a worker may have taken it first."""
 
     task_id: str
-    """"" of a message that cannot be read: it is removed, and nothing is told of it."""
+    """"" for a message that cannot be read: it is removed without a record."""
     attempt: int
     name: str
     take: Callable[[], bool]
     payload: Callable[[], bytes | None] = lambda: None
-    """The record of its arguments and its original. None where nothing is known of them."""
+    """The record of its arguments and its original, None if they are unknown."""
     is_taken: bool = False
 
 
 def purge(agent: Agent, engine: str, queue: str, entries: Iterable[Entry], *, is_dead: bool = False) -> dict[str, Any]:
-    """Removes these tasks. `entries` are made one by one, as they are removed. Tasks that the engine has given up (`is_dead`) have ended
-    already and are not told as cancelled.
+    """Removes these tasks. `entries` are made one by one, as they are removed. Tasks that the engine has given up (`is_dead`) have already
+    ended and are not reported as cancelled.
 
-    Returns how many were removed, and the times of the first and the last record. Raises Refused where none could be.
+    Returns how many were removed, and the times of the first and the last record. Raises Refused if none could be removed.
+
     """
     taken, first_at, last_at, note = 0, 0, 0, ""
     for entry in entries:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's side of schedules: reports what the schedulers of this process hold, and hands over what operators ask of them. Nothing
-here runs in the host's threads."""
+"""The agent's side of schedules: reports the entries of this process's schedulers, and executes commands for them. Used by the agent's
+thread alone."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 MAX_SCHEDULES: Final = 2_000
 REPORT_EVERY_S: Final = 20.0
-"""The same list is told again this often, so that the server knows that it still holds."""
+"""An unchanged list is sent again after this time, so that the server can tell that it is current."""
 
 
 def _entries(scheduler: Scheduler) -> dict[str, ScheduleInfo]:
-    """What the scheduler holds now, by key; "" is the key of no entry."""
+    """The scheduler's entries by key; "" is the key of no entry."""
     return {entry.key: entry for entry in scheduler.list_schedules() if entry.key}
 
 
 class Scheduling:
-    """What one connection tells of the schedulers of its process."""
+    """Reports the schedulers of this process on one connection."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class Scheduling:
         self._failed: dict[str, dict[str, str]] = {}
 
     def forget(self) -> None:
-        """A new connection: everything is told again."""
+        """Forgets what was sent, because the connection is new."""
         self._listed_at, self._reported = {}, {}
 
     def hurry(self) -> None:
-        """Something was changed: look again at once."""
+        """Makes all lists due at once, because an entry was changed."""
         self._listed_at = {}
 
     def frames(self, now: float) -> list[dict[str, Any]]:
-        """What has to be told now; `now` is seconds of the monotonic clock."""
+        """The lists that have changed or are due; `now` is seconds of the monotonic clock."""
         frames = []
         for scheduler in self._schedulers():
             name = scheduler.scheduler
@@ -107,14 +107,14 @@ class Scheduling:
     def _check(
         self, scheduler: Scheduler, spec: ScheduleSpec, entries: Mapping[str, ScheduleInfo], proofs: Any, queue_proof: Any = None
     ) -> bool:
-        """Whether it changes times alone. `entries` are the scheduler's own, by key. Raises Refused unless the application's owner lets
-        the server have this run, see `authority.check_spec`."""
+        """Returns whether the spec changes only times. `entries` are the scheduler's own, by key. Raises Refused unless the application's
+        owner permits it, see `authority.check_spec`."""
         adapter = next((adapter for adapter in self._adapters() if adapter.engine == scheduler.engine), None)
         return not check_spec(self._settings, scheduler, adapter, spec, entries.get(spec.key), proofs, queue_proof)
 
     def _refused(self, scheduler: Scheduler, overrides: list[Override], proofs: Any) -> tuple[dict[str, str], set[str]]:
-        """{key: why} of the overrides that would have something run which the owner does not permit, and the keys of those that change
-        times alone. `proofs` is task name → proofs."""
+        """{key: reason} of the overrides whose work the owner does not permit, and the keys of those that change only times. `proofs` is
+        task name → proofs."""
         refused, times_only = {}, set()
         entries = _entries(scheduler) if any(override.spec is not None for override in overrides) else {}
         for override in overrides:
@@ -130,7 +130,7 @@ class Scheduling:
 
     # -- commands ------------------------------------------------------------------------------------------------------
     def execute(self, scheduler: Scheduler, command: Command) -> dict[str, Any]:
-        """One of `schedules.ACTIONS`. Raises Unsupported or Refused."""
+        """Executes one of `contract.scheduler.ACTIONS`. Raises Unsupported or Refused."""
         self.hurry()
         params = command.params
         if command.action == "save_schedule":

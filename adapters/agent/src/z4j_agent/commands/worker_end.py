@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker is asked about itself: to end once it has answered, and to take nothing from a queue while that is paused."""
+"""Commands to a worker itself: ending after its answer, and pausing queues."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Final
 from z4j_agent.commands.paused_queues import paused_queues_of
 
 ANSWER_S: Final = 0.3
-"""So long the answer to a command has before the process it came from begins to end."""
+"""Seconds between the answer to a command and the end of the process, so that the answer can be sent."""
 Switch = Callable[[bool], object]
-"""Has this process's workers take from the queue (True) or not, where the engine has a switch for it."""
+"""Starts (True) or stops taking tasks from the queue in this process's workers, if the engine can do that."""
 
 
 def signal_after_answer(number: int = signal.SIGTERM, pid: int = 0) -> None:
-    """Sends the signal when the answer to this command has had time to leave; to this process where no other is named."""
+    """Sends a signal after ANSWER_S to a process, by default this one."""
     threading.Timer(ANSWER_S, os.kill, (pid or os.getpid(), number)).start()
 
 
 def is_paused(engine: str, queue: str, identify: Callable[[], str]) -> bool:
-    """Whether workers must not take tasks from that queue of that broker. `identify` gives the broker's identity, which takes time to find
-    out; it is not called while nothing is paused."""
+    """Whether workers must not take tasks from that queue of that broker. `identify` returns the broker's identity, which takes time; it is
+    not called while nothing is paused."""
     paused_queues = paused_queues_of(engine)
     return not paused_queues.is_empty() and paused_queues.is_paused(queue, identify())
 
 
 def pause(engine: str, queue: str, broker: str, set_live: Switch = bool) -> None:
-    """In one broker, in every one where none is named. Raises OSError where it cannot be kept."""
+    """Pauses a queue in one broker, or in every broker if none is named. Raises OSError if it cannot be stored."""
     paused_queues_of(engine).pause(queue, broker)
     set_live(False)
 
 
 def resume(engine: str, queue: str, broker: str, set_live: Switch = bool, own: str = "") -> None:
-    """The reverse. `own` is the broker of this process's workers: another pause may still hold the queue there. Raises OSError."""
+    """Resumes a queue. `own` is the broker of this process's workers, where another pause may still apply. Raises OSError."""
     paused_queues = paused_queues_of(engine)
     paused_queues.resume(queue, broker)
     if not paused_queues.is_paused(queue, own):
@@ -44,6 +44,6 @@ def resume(engine: str, queue: str, broker: str, set_live: Switch = bool, own: s
 
 
 def pause_again(engine: str, queue: str, identify: Callable[[], str], set_live: Switch) -> None:
-    """For a worker that has just begun: what was paused stays so."""
+    """Applies stored pauses to a worker that has just started."""
     if is_paused(engine, queue, identify):
         set_live(False)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a witness of the server's audit log: it keeps the last head it was shown, and says so when a server cannot extend it.
+"""The agent as a witness of the server's audit log: it stores the last head that it received, and reports a server that cannot extend it.
 
-A head is `{seq, at, digest, key_id, signature}`: the digest over every row of the log up to `seq`, signed by the server. Whoever holds
-the server's keys can rewrite its log and sign it anew, but not what lies here. The agent checks no signature (that needs nothing from
-it: anybody can, with the kept file and an export of the log); it compares what it is shown with what it was shown before.
+A head is `{seq, at, digest, key_id, signature}`: the digest over every row of the log up to `seq`, signed by the server. Anyone with the
+server's keys can rewrite and sign its log again, but cannot change this file. The agent checks no signature: anyone can do that with the
+stored file and an export of the log. It compares each head with the one before.
 
 Used by the agent's thread alone. Processes that share a spool folder share the file.
 """
@@ -18,14 +18,14 @@ from z4j_agent.spool.shared_file import SharedJson
 
 FILE = "audit_head"
 BROKEN = "audit_head.broken"
-"""The head that a server could not extend: the first one stays, as evidence."""
+"""The head that a server could not extend. The first one is kept as evidence."""
 FIELDS = ("seq", "at", "digest", "key_id", "signature")
 NEWER_FIELDS = ("number", "previous")
-"""Of checkpoints that are numbered and chained; a server from before that sends none."""
+"""Fields of numbered and chained checkpoints; older servers do not send them."""
 
 
 class Witness:
-    """`folder` is the spool folder; without one the head is kept in memory, for the life of the process."""
+    """`folder` is the spool folder; without one the head is kept in memory until the process ends."""
 
     def __init__(self, folder: Path | None) -> None:
         self._head = SharedJson(None if folder is None else folder / FILE, _read)
@@ -33,22 +33,22 @@ class Witness:
         self._last: dict[str, Any] | None = None
 
     def stored_head(self) -> dict[str, Any] | None:
-        """The last head that was shown; None when there is none, or none that was ever readable here."""
+        """The last head that was received; None if there is none, or if the file was never readable."""
         return self._head.read()
 
     def in_hello(self) -> dict[str, Any]:
-        """What hello says of it; what is shown from then on is compared with this."""
+        """The fields of a hello. Later heads are compared with the head in them."""
         self._last = self.stored_head()
         return _in_frame(self._last)
 
     def in_frame(self) -> dict[str, Any]:
-        """What a heartbeat says of it: the head on disk, so that a server whose log was replaced while it ran is found, too."""
+        """The fields of a heartbeat: the head on disk, so that a server whose log was replaced while it ran is found, too."""
         return _in_frame(self.stored_head())
 
     def see(self, head: dict[str, Any] | None) -> str:
-        """Compares a head of the server with the one before it and keeps it. Returns what is wrong with the server's log, or ''.
+        """Compares a head of the server with the one before, and stores it. Returns the contradiction in the server's log, or "".
 
-        Compared is what this very connection was told of last, not the file: another process of the folder may be ahead of us.
+        The comparison is with the last head on this connection, not with the file, which another process of the folder may have updated.
         """
         last, shown = self._last, _checked(head)
         wrong = _contradiction(last, shown, head) if last else ""
@@ -56,23 +56,23 @@ class Witness:
             _keep(self._broken, last)
         storeded_head = self.stored_head()
         if storeded_head is None and isinstance(self._head.error, OSError):
-            pass  # there is one, and it may be readable again: it is not replaced unseen
+            pass  # the file exists and may become readable again: it is not replaced without being read
         elif shown is not None and (wrong or storeded_head is None or shown["seq"] > storeded_head["seq"]):
             _keep(self._head, shown)
         elif wrong:
-            with contextlib.suppress(OSError):  # the server has no head to be compared with any more; that was said once
+            with contextlib.suppress(OSError):  # the server no longer has a head to compare with; that was reported once
                 self._head.remove()
         self._last = shown
         return wrong
 
 
 def _keep(file: SharedJson[dict[str, Any]], head: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # a full disk: an older head is kept, which is as true
+    with contextlib.suppress(OSError):  # a full disk: an older head is kept, which is still valid
         file.replace(head)
 
 
 def _read(content: Any) -> dict[str, Any]:
-    """The head in a file. Raises ValueError when there is none in it."""
+    """The head in a file's content. Raises ValueError if it contains none."""
     if (head := _checked(content)) is None:
         raise ValueError("no head of an audit log")
     return head
@@ -83,7 +83,7 @@ def _in_frame(head: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _checked(content: Any) -> dict[str, Any] | None:
-    """The head in what a server or a file says, or None when there is none in it."""
+    """The head in a frame or a file, or None if it contains none."""
     if not isinstance(content, dict):
         return None
     head = {name: content.get(name) for name in FIELDS} | {name: content[name] for name in NEWER_FIELDS if name in content}

@@ -69,12 +69,12 @@ class Connection:
             agent.settings, agent.shipper.folder, lambda: agent.adapters, agent.append, lambda: agent.schedulers, self.scheduling.execute
         )
         self._witness = Witness(agent.shipper.folder)
-        # Plain flags and short sleeps: locks and events may be greenlet ones here, and this is a real thread.
+        # Plain flags and short sleeps: locks and events may be those of greenlets here, and this is a real thread.
         self._stopping = False
         self._stopped = False
         self._woken = False
         self._thread = 0
-        """Of this connection, once it runs, as Python's import locks know it."""
+        """Identity of this connection's thread in Python's import locks, 0 before it runs."""
         self._socket: ClientConnection | None = None
         self._pause = 0.0
         self._opened_at = 0.0
@@ -91,14 +91,14 @@ class Connection:
         """Raises RuntimeError when no thread can be started."""
         if self._agent.role != "producer":
             with contextlib.suppress(ImportError):  # the thread will report it
-                import_ahead()  # a worker may fork at any time; a producer seldom does, and its first request does not wait for this
+                import_ahead()  # a worker may fork at any time; a producer rarely does, and its first request must not wait for this
         start_native_thread(self._run)
 
     def wake(self) -> None:
         self._woken = True
 
     def stop(self, timeout_s: float) -> None:
-        """Asks the thread to say goodbye and waits for it, at most `timeout_s`."""
+        """Lets the thread send the goodbye, and waits for that at most `timeout_s` seconds."""
         self._stopping = True
         ends = ticks() + timeout_s
         while not self._stopped and ticks() < ends:
@@ -111,7 +111,7 @@ class Connection:
         inherited, self._socket = self._socket, None
         if inherited is not None:
             with contextlib.suppress(OSError):
-                # Detached, so that no object closes this number again when it has become somebody else's.
+                # Detached, so that no object closes this number again after it was reused.
                 os.close(inherited.socket.detach())
 
     # -- the thread ----------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class Connection:
         return self._stopping
 
     def is_outdated(self) -> bool:
-        """Whether this process has become something else since its hello: a worker, or another one."""
+        """Whether this process has changed its identity since its hello, for example has become a worker."""
         return self._agent.boot != self._sent_boot
 
     def reconnect_soon(self) -> None:

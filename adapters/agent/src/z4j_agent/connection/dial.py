@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the one connection an agent has, for its thread and for the doctor alike. `websockets` and TLS are imported on first use."""
+"""Opens the connection of an agent, for its thread and for the doctor. `websockets` and TLS are imported on first use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 def dial(settings: Settings) -> ClientConnection:
-    """A WebSocket on which nothing has been said yet. Raises what the network, TLS and the handshake raise."""
+    """Opens a WebSocket; no frame has been sent on it. Raises the exceptions of the network, TLS and the handshake."""
     from websockets.sync.client import connect
 
     options: dict[str, Any] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a connection needs of the agent it belongs to."""
+"""The parts of the agent that its connection uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from z4j_agent.spool.spool import Spool
 
 
 class Owner(Protocol):
-    """See `agent.Agent`, which is the only one."""
+    """Implemented by `agent.Agent`."""
 
     settings: Settings
     adapters: tuple[Adapter, ...]

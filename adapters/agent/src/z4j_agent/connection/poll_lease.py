@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose turn it is: of the agents that share a spool folder, one for each engine, its brokers and
-environment asks how much waits.
+"""Lease for polling queue depths: of the agents that share a spool folder, one polls for each engine, its brokers and its environment.
 
-Fifty workers of one queue need not ask the same thing every five seconds. The kernel gives a turn away the moment its holder dies.
+Fifty workers of one queue need not send the same request every five seconds. The kernel releases a lease as soon as its holder dies.
 Used by the agent's thread alone.
 """
 
@@ -19,17 +18,17 @@ from z4j_agent.wire import digest_of
 
 
 class PollLease:
-    """`folder` is the spool folder, or None where there is none; then every turn is ours."""
+    """`folder` is the spool folder, or None without one; then this process has every lease."""
 
     def __init__(self, folder: Path | None, environment: str = DEFAULT_ENVIRONMENT) -> None:
         self._folder = folder
         self._suffix = "" if environment == DEFAULT_ENVIRONMENT else f"-{digest_of(environment)}"
         self._acquired: dict[str, int] = {}
         self._tried: dict[str, int] = {}
-        """Descriptors that wait for their turn, so that a fork never meets one without a name."""
+        """Descriptors of leases that another process holds, kept so that a fork never inherits an unlisted one."""
 
     def acquire(self, engine: str, brokers: Collection[str] = ()) -> bool:
-        """Whether this process asks for this engine and these brokers. Never waits, never raises."""
+        """Acquires the lease for this engine and these brokers. Returns whether this process has it. Never waits, never raises."""
         engine += f"-{digest_of(' '.join(sorted(brokers)))}" if brokers else ""
         if self._folder is None or engine in self._acquired:
             return True
@@ -41,13 +40,13 @@ class PollLease:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:  # no folder, no descriptor left: asking once too often does no harm
+        except OSError:  # no folder, no descriptor left: polling once too often does no harm
             return True
         self._acquired[engine] = self._tried.pop(engine)
         return True
 
     def give_up(self) -> None:
-        """Lets other processes have their turn; also called in a forked child, which would keep a turn beyond the death of its parent."""
+        """Releases all leases. Also called in a forked child, which would hold them beyond the death of its parent."""
         for fd in (*self._acquired.values(), *self._tried.values()):
             with contextlib.suppress(OSError):
                 os.close(fd)

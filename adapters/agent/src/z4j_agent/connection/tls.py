@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The TLS context of the connection: a pinned public key makes a self-signed certificate safe without a CA.
 
-The pin is the SHA-256 of the server's SPKI, so it survives a renewed certificate. It is compared after the handshake and before any
-byte of HTTP: a wrong server never sees the token. Without a pin the system's CAs decide; there is no unverified mode.
+The pin is the SHA-256 of the server's SPKI, so it stays valid when the certificate is renewed. It is compared after the handshake and
+before any byte of HTTP: a wrong server never receives the token. Without a pin the system's CAs decide; there is no unverified mode.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ssl
 
 
 class PinMismatch(ssl.SSLError):
-    """Another server answers there than the one the connection string was made for."""
+    """The server's key is not the one in the connection string."""
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:

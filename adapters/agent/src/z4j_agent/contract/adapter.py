@@ -16,12 +16,12 @@ from z4j_agent.contract.capabilities import ACTION_LEVEL, Action, Capability, Ce
 from z4j_agent.contract.scheduler import Scheduler
 
 Level = Literal["next", "high", "normal", "low"]
-"""How soon a waiting task shall run: before all that waits now, or on one scale over every engine. An engine with fewer steps takes
-the nearest; one that can only put a task in front knows `next` alone and refuses the others with that reason."""
+"""Priorities of a waiting task: `next` is before all tasks that wait now, the others are one scale over all engines. An engine with fewer
+levels uses the nearest; one that can only move a task to the front supports `next` and refuses the others."""
 LEVELS: tuple[Level, ...] = ("next", "high", "normal", "low")
 
 Section = Literal["waiting", "delayed", "dead"]
-"""Where a queue holds tasks: those that may run now, those whose time has not come, those the engine has given up."""
+"""Sections of a queue: tasks that may run now, tasks whose time has not come, and tasks that the engine has given up."""
 SECTIONS: tuple[Section, ...] = ("waiting", "delayed", "dead")
 
 
@@ -37,19 +37,19 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True)
 class QueueInfo:
-    """A queue as the broker sees it now; None where the broker cannot tell."""
+    """The current state of a queue in its broker; None where the broker does not report a number."""
 
     name: str
     depth: int | None
     consumers: int | None = None
     oldest_at: int | None = None
-    """When what has waited longest was put there, microseconds UTC."""
+    """When the task that has waited longest was enqueued, in microseconds UTC."""
     delayed: int | None = None
-    """How many wait for their time, where the engine keeps them apart; they are not in `depth`."""
+    """Number of delayed tasks, if the engine stores them separately; they are not in `depth`."""
     dead: int | None = None
-    """How many the engine has given up and still keeps."""
+    """Number of stored tasks that the engine has given up."""
     broker: str = ""
-    """The identity of its broker, one of `Adapter.brokers`, "" where the adapter cannot tell."""
+    """The identity of its broker, one of `Adapter.brokers`, "" if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A task this process holds right now; `started_at` is 0 while it is only reserved."""
+    """A task that this process has taken from a queue; `started_at` is in microseconds UTC, 0 while it is only reserved."""
 
     task_id: str
     attempt: int
@@ -79,7 +79,7 @@ class RunningTask:
 
 @dataclass(frozen=True, slots=True)
 class WaitingTask:
-    """A task as it stands in its queue; what the broker does not tell is empty or None. `args` is redacted text for display."""
+    """A task in a queue. Fields that the broker does not report are empty or None. `args` is redacted text for display."""
 
     task_id: str
     name: str
@@ -100,33 +100,33 @@ class Original:
     data: dict[str, Any] = field(default_factory=dict)
     """JSON-able: body (base64 text when binary), headers, content type, encoding, routing."""
     broker: str = ""
-    """The identity of its broker as this process has it, "" where its maker did not report one."""
+    """The identity of its broker in this process, "" if the original names none."""
     is_bound: bool = True
-    """Whether name and queue are authenticated with the message. One kept by an older agent does not bind them; the agent accepts it
-    only where both are known (`Adapter.knows_task`, `knows_queue`). Every original is one that an agent of this application made."""
+    """Whether name and queue are authenticated with the message. An original of an older agent does not bind them; the agent accepts it
+    only if both are known (`Adapter.knows_task`, `knows_queue`). Every original is one that an agent of this application made."""
 
 
 class Adapter:
-    """What an engine must tell z4j, and what z4j may ask of it. Command methods run in the agent's thread."""
+    """Connects an engine to the agent: hooks, discovery and commands. Command methods run in the agent's thread."""
 
     engine: ClassVar[str]
     capabilities: ClassVar[tuple[Capability, ...]] = ()
     schedulers: tuple[Scheduler, ...] = ()
     """The engine's own schedulers, see `schedules`; installed with the adapter."""
     waits_in: str = ""
-    """The queue in which the server knows the task of the current `move_task`, `prioritise_task` or `release_task` to wait: checked like
-    any other queue, "" where it is unknown. A process need not declare the queues that others send to."""
+    """The queue that the server reports for the task of the current `move_task`, `prioritise_task` or `release_task`, checked like any
+    other queue; "" if unknown. A process need not declare the queues that other processes send to."""
 
     def engine_version(self) -> str:
         """The installed version of the engine, for the hello."""
         raise NotImplementedError
 
     def install(self) -> None:
-        """Connect the hooks. Called once per process tree, before any fork; must not connect to anything."""
+        """Connects the hooks. Called once per process tree, before any fork; must not open a network connection."""
         raise NotImplementedError
 
     def uninstall(self) -> None:
-        """Disconnect every hook; the engine behaves as if the adapter had never been there."""
+        """Disconnects every hook; the engine then behaves as if the adapter had never been installed."""
         raise NotImplementedError
 
     # -- discovery: each may be called every few seconds and must not write to the broker ------------------------------
@@ -143,23 +143,23 @@ class Adapter:
     # -- brokers -------------------------------------------------------------------------------------------------------
     def brokers(self) -> Mapping[str, str]:
         """{identity (`broker.identify`): fingerprint} of the brokers this process uses through this engine, the default one first. The
-        fingerprint is what the broker says of itself (Redis: `run_id`), "" while it was not asked; two addresses with one fingerprint
-        are one broker. {} where the engine cannot tell. Called in the agent's thread; asks no broker."""
+        fingerprint is reported by the broker (Redis: `run_id`), "" until it was read; two addresses with one fingerprint are one broker. {}
+        if unknown. Called in the agent's thread; sends no request to a broker."""
         return {}
 
     def narrow(self, unsupported: Collection[str]) -> None:
-        """This process cannot carry out these actions: they are not declared, until it is said again what it cannot do. Call it before the
-        agent connects. Of this object alone; its class keeps what the engine can do."""
+        """Removes actions that this process cannot execute from `capabilities`. A later call replaces the set. Call it before the agent
+        connects. It changes this object only, not its class."""
         vars(self)["capabilities"] = tuple(able for able in type(self).capabilities if able.action not in unsupported)
 
     def of_broker(self, broker: str) -> Adapter:
-        """The adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns one that looks only there."""
+        """The adapter for one of `brokers()`, "" for the default; an adapter with several brokers returns a copy for this broker."""
         return self
 
     # -- authority: what the server may name. Called for each command, so without a question to the broker where possible ------
     def knows_task(self, name: str) -> bool:
-        """Whether this application registered the task, enqueued it itself, or offered it to `install`. A name that the server has
-        brought does not count."""
+        """Whether this application registered the task, enqueued it itself, or offered it to `install`. A name that was only in a command
+        of the server does not count."""
         return any(task.name == name for task in self.list_tasks())
 
     def knows_queue(self, queue: str) -> bool:
@@ -171,17 +171,17 @@ class Adapter:
         return []
 
     def findings(self) -> list[Finding]:
-        """The known traps of this engine that this process has fallen into. Shown by the doctor and beside the worker."""
+        """Problems in this process's configuration of the engine. Shown by the doctor and on the worker's page."""
         return []
 
     # -- commands: return a JSON-able account; raise Unsupported or Refused --------------------------------------------
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        """Enqueue the original again under `new_id`. Returns at least {"task_id": new_id, "queue": ...}."""
+        """Enqueues the original again under `new_id`. Returns at least {"task_id": new_id, "queue": ...}."""
         raise Unsupported
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments of an original as JSON-able values, unmasked; they stay in this process. Raises Refused where the message is
-        a pickle that was not sealed, or holds what JSON cannot."""
+        """The arguments of an original as JSON-able values, unmasked; they stay in this process. Raises Refused if the message is a pickle
+        that was not sealed, or contains a value without a JSON form."""
         raise Unsupported
 
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
@@ -189,87 +189,89 @@ class Adapter:
         raise Unsupported
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        """Put back what was cancelled or purged: like `retry_task`, but it waits for `eta_at` and has its `priority` (the engine's own
-        scale) again. It goes behind what waits, so that many put back in their order keep it."""
+        """Enqueues a cancelled or purged task again: like `retry_task`, with its `eta_at` (microseconds UTC) and its `priority` (the
+        engine's own scale). It is placed behind the waiting tasks, so that many tasks keep their order."""
         raise Unsupported
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        """Enqueue a registered task under `new_id`; an empty `queue` is the task's own. Returns like `retry_task`."""
+        """Enqueues a registered task under `new_id`; an empty `queue` is the task's own. Returns like `retry_task`."""
         raise Unsupported
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        """Keep a queued task from running. The task is `cancelled` only when the engine reports it."""
+        """Keeps a queued task from running. The task is `cancelled` only when the engine reports it."""
         raise Unsupported
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        """Stop a running task."""
+        """Stops a running task."""
         raise Unsupported
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        """Put a waiting task behind those of another queue. It is in one of the two at every moment, or the answer says otherwise.
-        The adapter reports it with `records.moved`. Raises Refused when it does not wait."""
+        """Moves a waiting task to the end of another queue. The task is in one of the two queues at every moment; if not, the result
+        reports that. The adapter reports the move with `records.moved`. Raises Refused if the task does not wait."""
         raise Unsupported
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        """Give a waiting task another place in its queue, see `Level`. Raises Refused when it does not wait."""
+        """Changes the position of a waiting task in its queue, see `Level`. Raises Refused if the task does not wait."""
         raise Unsupported
 
     def release_task(self, task_id: str) -> dict[str, Any]:
-        """Have a delayed task run now. The adapter reports it as `enqueued` anew, of the same attempt. Raises Refused."""
+        """Makes a delayed task due now. The adapter reports it as `enqueued` again, with the same attempt. Raises Refused."""
         raise Unsupported
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """What the engine itself knows: {"state": "succeeded|failed|cancelled|queued|running|unknown", ...}."""
+        """The state of a task in the engine: {"state": "succeeded|failed|cancelled|queued|running|unknown", ...}."""
         raise Unsupported
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """The first `limit` tasks of a place of a queue in the order they would run. Changes nothing."""
+        """The first `limit` tasks of a section of a queue, in the order in which they would run. Changes nothing."""
         raise Unsupported
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Take everything out of a place of a queue. Each task is first reported with its arguments and original (`agent.payload`) and
-        as `cancelled`, reason `purged` (dead letters: with the payload alone), in the order they would have run. Returns at least
-        {"tasks": how many}."""
+        """Removes all tasks from a section of a queue. Each task is first reported with its arguments and original (`agent.payload`) and as
+        `cancelled`, reason `purged` (dead letters: with the payload alone), in the order they would have run. Returns at least {"tasks":
+        number}."""
         raise Unsupported
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        """This worker takes nothing more from the queue until `resume_queue`; what runs or was prefetched goes on. Twice is once."""
+        """Stops this worker from taking tasks from the queue until `resume_queue`. Running and prefetched tasks continue. A second call
+        changes nothing."""
         raise Unsupported
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        """The reverse of `pause_queue`; of a queue that is not paused, nothing happens."""
+        """The reverse of `pause_queue`. Does nothing if the queue is not paused."""
         raise Unsupported
 
     def shutdown_worker(self) -> dict[str, Any]:
-        """This worker finishes what it runs and ends, by its engine's own warm shutdown."""
+        """Ends this worker by its engine's warm shutdown: it finishes its running tasks."""
         raise Unsupported
 
     def restart_worker(self) -> dict[str, Any]:
-        """This worker finishes what it runs and begins anew with fresh code or processes."""
+        """Restarts this worker, with new processes or new code, after it has finished its running tasks."""
         raise Unsupported
 
     def resize_worker(self, by: int) -> dict[str, Any]:
-        """So many more processes or threads, or fewer. Returns {"concurrency": n}."""
+        """Adds processes or threads, or removes them if the number is negative. Returns {"concurrency": n}."""
         raise Unsupported
 
     def consume_queue(self, queue: str) -> dict[str, Any]:
-        """This worker also takes from this queue."""
+        """Makes this worker also take tasks from this queue."""
         raise Unsupported
 
     def leave_queue(self, queue: str) -> dict[str, Any]:
-        """This worker does not take from this queue any more."""
+        """Makes this worker stop taking tasks from this queue."""
         raise Unsupported
 
     def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
-        """Limits of a task name in this worker: `rate` like "10/m" ("0" lifts it), seconds a task may run. None leaves one as it is."""
+        """Sets limits of a task name in this worker: `rate` such as "10/m" ("0" removes it), and seconds that a task may run. None leaves a
+        limit unchanged."""
         raise Unsupported
 
 
 class SeveralBrokers(Adapter):
-    """An adapter whose process may use several brokers at once. `of_broker` gives a copy that looks into one of them."""
+    """An adapter whose process may use several brokers. `of_broker` returns a copy that uses one of them."""
 
     only: str = ""
-    """The identity of the one broker that is looked into, "" for all of this process."""
+    """The identity of the one broker that this copy uses, "" for all brokers of this process."""
 
     def of_broker(self, broker: str) -> Self:
         if broker == self.only:

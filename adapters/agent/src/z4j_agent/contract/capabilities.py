@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words that adapters, schedulers and the agent share: actions, capabilities, refusals, findings. Imports nothing of the agent."""
+"""Shared types of adapters, schedulers and the agent: actions, capabilities, refusals, findings. Imports nothing of the agent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Action = Literal[
     "release_task", "lookup_task", "peek_queue", "purge_queue", "pause_queue", "resume_queue", "shutdown_worker", "restart_worker",
     "resize_worker", "consume_queue", "leave_queue", "limit_name",
 ]  # fmt: skip
-"""What an operator can ask of an engine. Names are imperative and equal to the method names of `Adapter`."""
+"""Actions that an operator can request. Each name is the name of a method of `Adapter`."""
 
 Scope = Literal["any", "worker", "scheduler"]
-"""Who can carry it out: any process of the app, only the worker that owns the task, or only the scheduler."""
+"""Who can execute it: any process of the app, only the worker that owns the task, or only the scheduler."""
 
 Certainty = Literal["exact", "best_effort"]
 
@@ -26,17 +26,18 @@ ACTION_LEVEL: dict[str, str] = {
     "terminate_task": "all", "purge_queue": "all", "shutdown_worker": "all", "restart_worker": "all", "resize_worker": "all",
     "limit_name": "all",
 }  # fmt: skip
-"""The `allow` level an owner must have granted (`read` < `operate` < `all`) before the agent carries out an action."""
+"""The `allow` level an owner must have granted (`read` < `operate` < `all`) before the agent executes an action."""
 
 
 class Unsupported(Exception):
-    """This engine cannot do that. The message says why, for the page."""
+    """The engine does not support the action. The message is shown on the page."""
 
 
 class Refused(Exception):
-    """The engine can, but not now and not this task (already gone, too late, too large). The message says why.
+    """The engine supports the action, but not now or not for this task (already gone, too late, too large). The message is shown on the
+    page.
 
-    `check` names the safety check that refused it ("task.unknown", "queue.unknown", "original.altered", ...), "" where it was none.
+    `check` names the safety check that refused the action ("task.unknown", "queue.unknown", "original.altered", ...), "" for other reasons.
     """
 
     def __init__(self, message: str = "", *, check: str = "") -> None:
@@ -46,7 +47,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """One action an adapter can carry out, where, and how sure its result is."""
+    """One action that an adapter can execute, in which processes, and how certain its result is."""
 
     action: str
     scope: Scope
@@ -54,12 +55,12 @@ class Capability:
     states: tuple[str, ...] = ()
     """Task states in which it makes sense; empty means any."""
     note: str = ""
-    """One sentence for the page: what the operator should know before pressing it."""
+    """One sentence for the page, shown before the action is requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something the doctor has to say about an engine or the agent in this environment."""
+    """A result of a check of an engine or the agent in this environment."""
 
     level: Literal["ok", "warning", "error"]
     what: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes to what is scheduled in code: where they are kept, how they are put over the code, and what arguments they leave as they are.
+"""Overrides of schedules in code: where they are stored, how they are applied, and which arguments they leave unchanged.
 
-The overrides lie in the spool folder as the server sent them last. A scheduler reads them there before its first fire, and another
-process of the same tree (Huey's forked scheduler) sees by one `stat` that they have changed.
+The overrides are stored in the spool folder as the server sent them last. A scheduler reads them before its first fire. Another process of
+the same tree (Huey's forked scheduler) detects a change with one `stat`.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ NO_SPEC: Final = "a new schedule requires its kind"
 
 @dataclass(frozen=True, slots=True)
 class Resolved(Generic[E]):
-    """What overrides make of the code's entries. What is in none of the first three is as the code says."""
+    """The result of applying overrides to the code's entries. An entry in none of the first three fields is as in the code."""
 
     changed: dict[str, E] = field(default_factory=dict)
     """Key → what `build` made: an entry that is changed, or new. In the order of the overrides."""
     deleted: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
-    """Those of the code that are switched off and not otherwise changed."""
+    """Keys of the code's entries that are disabled and not otherwise changed."""
     failed: dict[str, str] = field(default_factory=dict)
-    """Key → why its override cannot hold; the code's own entry stays then."""
+    """Key → why its override cannot be applied. The code's own entry is used then."""
 
 
 def resolve(overrides: Iterable[Override], coded: Container[str], build: Callable[[Override, ScheduleSpec], E]) -> Resolved[E]:
-    """`coded` are the keys of what the code says by itself; `build` makes the engine's entry of a spec, and raises Refused. An override
-    that fails in any other way does not keep the rest from holding."""
+    """Applies overrides. `coded` contains the keys of the code's entries; `build` makes the engine's entry of a spec, and raises Refused.
+    An override that fails in any other way does not affect the others."""
     changed: dict[str, E] = {}
     failed: dict[str, str] = {}
     deleted, off = set(), set()
     for override in overrides:
         key = override.key
         try:
-            if override.is_deleted:  # also one that the code does not have any more: it is not there, as was wanted
+            if override.is_deleted:  # also one that the code no longer has: the requested state is reached
                 deleted.add(key)
             elif not override.is_new and key not in coded:
                 raise Refused(NO_ENTRY)
@@ -74,8 +74,8 @@ def resolve(overrides: Iterable[Override], coded: Container[str], build: Callabl
 
 
 def merge_arguments(spec: ScheduleSpec, args: Any = (), kwargs: Any = None) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a spec, where `args` and `kwargs` are the entry's own: what the spec leaves out stays, and so does what it shows
-    masked. Raises Refused, see `unmask`."""
+    """The arguments of a spec, where `args` and `kwargs` are the entry's own: values that the spec leaves out or that are masked in it stay
+    unchanged. Raises Refused, see `unmask`."""
     old_args, old_kwargs = list(args or ()), dict(kwargs or {})
     return (
         old_args if spec.args is None else list(merge_value(spec.args, old_args, "args")),
@@ -84,7 +84,7 @@ def merge_arguments(spec: ScheduleSpec, args: Any = (), kwargs: Any = None) -> t
 
 
 class OverrideStore:
-    """The overrides of one scheduler in this spool folder; where there is no folder, of this process alone."""
+    """The overrides of one scheduler in this spool folder; without a folder, in memory for this process alone."""
 
     def __init__(
         self, folder: Path | None, environment: str, scheduler: str, *, runs_tasks: bool = True, keys: tuple[SealKey, ...] = ()
@@ -92,17 +92,17 @@ class OverrideStore:
         self._file = SharedJson(None if folder is None else folder / f"overrides-{scheduler}-{digest_of(environment)}.json", _whole)
         self._keys = keys
         self._list_in_memory = ""
-        """Names the list in memory where its arguments may not stand in the file; "" where they may, or are not known here."""
+        """Name of the list in memory if its arguments must not be in the file; "" if they may, or are unknown here."""
         self.runs_tasks = runs_tasks
-        """Whether the owner permits `run_task`. If not, what was kept before has nothing run but what the code says."""
+        """Whether the owner permits `run_task`. If not, stored overrides run nothing except what the code runs."""
         self.new_work: set[str] = set()
-        """Keys of overrides that have something else run than the code says."""
+        """Keys of overrides that run something else than the code."""
         self.digest = ""
-        """Of the list as it was sent; "" when none ever was."""
+        """Digest of the list as it was sent; "" if none was ever sent."""
         self.overrides: list[Override] = []
 
     def changed(self) -> bool:
-        """Whether another list lies there than when this was asked before. Costs one `stat`."""
+        """Reads the file if it has changed since the last call, and returns whether it has. Costs one `stat`."""
         if not self._file.changed() or (whole := self._file.read()) is None:
             return False
         names = whole.get("held")
@@ -110,11 +110,11 @@ class OverrideStore:
             if "sealed" in whole:
                 whole = self._opened(whole)
             if self._list_in_memory and names == self._list_in_memory and not whole.get("digest"):
-                # Another process was sent the same list, and could not write its arguments either. They are here already: taking what
-                # stands there would switch them off, and have the server send the list to each process in turn without an end.
+                # Another process was sent the same list, and could not write its arguments either. They are in memory already: using the #
+                # file would disable them, and have the server send the list to each process in turn without an end.
                 return False
             stored, times_only = overrides_of(whole.get("overrides")), whole.get("times_only", ())
-        except (ValueError, Refused) as error:  # no overrides: those that are known stay
+        except (ValueError, Refused) as error:  # not overrides: the known ones stay in force
             faults.report("reading the overrides kept on the disk", error)
             return False
         self.new_work = {override.key for override in stored if override.spec is not None and override.key not in times_only}
@@ -124,26 +124,26 @@ class OverrideStore:
         return True
 
     def read(self) -> list[Override]:
-        """Those that hold now."""
+        """The overrides that apply now."""
         self.changed()
         return self.overrides
 
     def replace(self, overrides: list[Any], refused: Collection[str] = (), times_only: Collection[str] = ()) -> None:
-        """Keeps those whose key was not refused; `times_only` are those that change nothing of what runs. The digest is of the whole
-        list, for that is what the server compares. Raises Refused when they are not overrides, OSError when they cannot be written."""
+        """Stores the overrides whose key is not in `refused`; `times_only` contains the keys of those that change only times. The digest is
+        of the whole list, which the server compares. Raises Refused if they are not overrides, OSError if they cannot be written."""
         self.changed()
         permitted = [item for item in overrides if item["key"] not in refused]
         self.overrides, self.digest = overrides_of(permitted), digest_of(overrides)
-        # Once applied, an override is what its entry is: the same one compared with that says nothing of the code any more.
+        # Once applied, the override is the entry: comparing it with the entry again shows no difference from the code.
         changing = {override.key for override in self.overrides if override.spec is not None}
         self.new_work = {key for key in changing if key in self.new_work or key not in times_only}
         self._list_in_memory = _name_of_list(overrides)
         self._file.replace(self._closed(permitted, sorted(changing - self.new_work)))
 
     def _closed(self, permitted: list[Any], times_only: list[str]) -> dict[str, Any]:
-        """What is written. Arguments with a secret in them make the whole list sealed. Without a seal key such an entry is written as
-        switched off, and the list without a digest: after a restart it does not fire until the server has sent it again. `held` tells
-        those who were sent the same list that it is the one they have in memory."""
+        """The content of the file. A secret in the arguments makes the whole list sealed. Without a seal key such an entry is written as
+        disabled, and the list without a digest: after a restart it does not fire until the server has sent it again. By `held`, processes
+        that were sent the same list recognise it as the one in their memory."""
         whole = {"digest": self.digest, "overrides": permitted, "times_only": times_only}
         secret = {item["key"] for item in permitted if _holds_secret(item.get("spec"))}
         if not secret:
@@ -155,7 +155,7 @@ class OverrideStore:
         return {"sealed": base64.b64encode(sealed).decode("ascii"), "key_id": self._keys[0].key_id, "held": self._list_in_memory}
 
     def _opened(self, sealed: dict[str, Any]) -> dict[str, Any]:
-        """A list that cannot be opened counts as none: the server sends it again."""
+        """A list that cannot be opened counts as empty: the server sends it again."""
         try:
             opened = json.loads(open_data(self._keys, str(sealed.get("key_id")), _PURPOSE, base64.b64decode(str(sealed["sealed"]))))
             return opened if isinstance(opened, dict) else {}
@@ -173,7 +173,8 @@ def _holds_secret(spec: Any) -> bool:
 
 
 def _name_of_list(overrides: list[Any]) -> str:
-    """Names a list without anything of its secrets, which could be guessed from a digest of them; "" where it holds none."""
+    """Name of a list with secrets. It contains nothing of the secrets, which could be guessed from their digest; "" for a list without
+    secrets."""
     secret = [_holds_secret(item.get("spec")) for item in overrides]
     if not any(secret):
         return ""
@@ -186,7 +187,7 @@ def _name_of_list(overrides: list[Any]) -> str:
 
 
 def _whole(content: Any) -> dict[str, Any]:
-    """What stands in the file. Raises TypeError for what no agent has written."""
+    """The content of the file. Raises TypeError if it was not written by an agent."""
     if isinstance(content, list):  # of an older agent
         return {"digest": digest_of(content), "overrides": content}
     if not isinstance(content, dict):
@@ -195,6 +196,6 @@ def _whole(content: Any) -> dict[str, Any]:
 
 
 def open_store(settings: Settings, folder: Path | None, scheduler: str) -> OverrideStore:
-    """Those of this spool folder and environment; none where the owner does not permit overrides any more."""
+    """The overrides of this spool folder and environment; none if the owner no longer permits overrides."""
     stored_in = folder if is_permitted(settings, "apply_overrides") else None
     return OverrideStore(stored_in, settings.environment, scheduler, runs_tasks=is_permitted(settings, "run_task"), keys=keys_of(settings))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract between a scheduler and the agent: what makes tasks by the clock, and what operators may change about it.
+"""The contract between a scheduler and the agent: entries of a scheduler, and how operators change them.
 
-A scheduler belongs to an engine's adapter (`Adapter.schedulers`), or stands alone (APScheduler). Where its entries lie in a store that
-any process reaches, an operator's change is written there. Where they are code, the change is an *override*: the server keeps it, the
-agent is told all of them whenever it connects, and keeps a copy in its spool folder, so that they hold before the first fire of the
-next start. All methods but the scheduler's own hooks run in the agent's thread.
+A scheduler belongs to an engine's adapter (`Adapter.schedulers`), or stands alone (APScheduler). If its entries are in a store that any
+process reaches, an operator's change is written there. If they are in code, the change is an *override*: the server stores it and sends all
+overrides whenever the agent connects. The agent stores a copy in its spool folder, so that they apply before the first fire of the next
+start. All methods but the scheduler's own hooks run in the agent's thread.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from z4j_agent.wire.redaction import MAX_ITEMS, redact, redact_arguments
 Kind = Literal["cron", "interval", "once", "other"]
 KINDS: Final[tuple[Kind, ...]] = ("cron", "interval", "once", "other")
 Outcome = Literal["sent", "failed", "missed", "skipped"]
-"""What became of a fire: the task was sent (APScheduler: its function was run), sending it failed, the scheduler itself let it pass
-because it was too late, or because an earlier run still went on."""
+"""The outcome of a fire: the task was sent (APScheduler: its function was run), sending it failed, the scheduler skipped it because it was
+too late, or because an earlier run was still active."""
 ACTIONS: Final = ("save_schedule", "delete_schedule", "enable_schedule", "disable_schedule", "fire_schedule", "apply_overrides")
 LEVEL: Final = dict.fromkeys(ACTIONS, "operate")
 MAX_SHOWN: Final = 4_000
 MAX_INTERVAL_S: Final = 1e9
 EDITS: Final = ("save", "delete", "enable", "disable", "fire")
-"""What an entry may allow. Each that is missing in `ScheduleInfo.unable` is possible."""
+"""Edits of an entry. Each that is not in `ScheduleInfo.unable` is possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleInfo:
-    """One entry, as the scheduler holds it now. Times are microseconds UTC, None where the scheduler cannot tell.
+    """One entry in its current state. Times are in microseconds UTC, None if the scheduler does not report them.
 
     `expression` is a cron expression (`z4j_agent.wire.cron`), the seconds of an interval as a number ("90", "0.5"), the time of a one-off
     as ISO 8601 with offset, or, of kind `other`, the scheduler's own words.
     """
 
     key: str
-    """What the scheduler calls it; the same after a restart."""
+    """Its identity in the scheduler; the same after a restart."""
     name: str
     kind: Kind
     expression: str
     timezone: str
-    """IANA name the expression is meant in. "" where it has none (intervals)."""
+    """IANA name of the expression's time zone, "" without one (intervals)."""
     task_name: str
     args: str = "[]"
-    """JSON for display: redacted (`show_arguments`), so that the secret ones hold the mask."""
+    """JSON for display: redacted (`show_arguments`), so that secret ones contain the mask."""
     kwargs: str = "{}"
     queue: str = ""
     priority: int | None = None
@@ -58,17 +58,17 @@ class ScheduleInfo:
     next_at: int | None = None
     last_at: int | None = None
     is_code: bool = False
-    """It is written in the application's code; a change to it is an override."""
+    """Whether it is defined in the application's code; a change to it is an override."""
     unable: dict[str, str] = field(default_factory=dict)
-    """What cannot be done with this entry → why, half a sentence."""
+    """Edit that is not possible for this entry → the reason, half a sentence."""
     note: str = ""
     """One sentence for the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """What an operator wants an entry to be. `args` and `kwargs` are None where they stay as they are; a value that holds the mask is
-    taken from the entry's own at the same place (`overrides.merge_arguments`)."""
+    """An entry as an operator requests it. `args` and `kwargs` are None if they stay unchanged; a value with the mask is taken from the
+    entry's own at the same position (`overrides.merge_arguments`)."""
 
     key: str
     """"" for a new one."""
@@ -86,7 +86,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A change to what is written in code, or an entry beside it (`is_new`). `spec` is None where only `is_enabled` differs."""
+    """A change to an entry in code, or an additional entry (`is_new`). `spec` is None if only `is_enabled` differs."""
 
     key: str
     is_new: bool
@@ -96,12 +96,12 @@ class Override:
 
 
 class Scheduler:
-    """One scheduler in this process. Subclass it beside the engine's adapter."""
+    """One scheduler in this process. Subclass it in the engine's package."""
 
     scheduler: ClassVar[str]
     """Its name: `celery_beat`, `rq_scheduler`, `rq_cron`, `huey_periodic`, `arq_cron`, `taskiq_scheduler`, `apscheduler`."""
     engine: ClassVar[str]
-    """Whose tasks it makes; APScheduler, which runs functions, names itself."""
+    """The engine of its tasks; APScheduler, which runs functions, names itself."""
     list_every_s: ClassVar[float] = 5.0
 
     @property
@@ -115,19 +115,19 @@ class Scheduler:
         return True
 
     def is_here(self) -> bool:
-        """Whether this process can list and change the entries now; until then nothing is told."""
+        """Whether this process can list and change the entries now; until then nothing is reported."""
         return self.is_firing()
 
     def is_firing(self) -> bool:
-        """Whether this very process makes the tasks. A store can be listed by processes that do not."""
+        """Whether this process fires the entries. Processes that do not can also list a store."""
         raise NotImplementedError
 
     def tick_s(self) -> float:
-        """How long the scheduler may sleep before it looks again; a fire that late is still on time."""
+        """Seconds that the scheduler may sleep between two checks; a fire that late is still on time."""
         return 1.0
 
     def zone(self) -> str:
-        """IANA name of the zone entries without their own are meant in."""
+        """IANA name of the time zone of entries without their own."""
         return "UTC"
 
     def list_schedules(self) -> list[ScheduleInfo]:
@@ -137,7 +137,7 @@ class Scheduler:
         return []
 
     def knows_task(self, name: str) -> bool:
-        """Whether the application offers this task beyond what the engine's adapter knows. Only a scheduler that stands alone has any."""
+        """Whether the application offers this task beyond those of the engine's adapter. Only a scheduler without an adapter has any."""
         return False
 
     def install(self) -> None:
@@ -146,9 +146,9 @@ class Scheduler:
     def uninstall(self) -> None:
         """Disconnect them."""
 
-    # -- what operators ask: a JSON-able account; Unsupported or Refused -----------------------------------------------
+    # -- commands: return a JSON-able result; raise Unsupported or Refused -----------------------------------------------
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
-        """Creates or changes an entry in the store. Returns {"key": …}. Of code-defined ones the override is the way."""
+        """Creates or changes an entry in the store. Returns {"key": …}. Entries in code are changed by overrides."""
         raise Unsupported
 
     def delete_schedule(self, key: str) -> dict[str, Any]:
@@ -161,23 +161,23 @@ class Scheduler:
         raise Unsupported
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Makes the entry's task now, without moving its next run. Returns {"task_id": …}. It is no fire of the schedule's own."""
+        """Runs the entry's task now, without changing its next due time. Returns {"task_id": …}. This is not a fire of the schedule."""
         raise Unsupported
 
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
-        """Makes the entries what the code says, changed by exactly these; also those of an earlier call that are gone now. Returns
-        {key: why} of those that could not be applied. Called again and again with the same list."""
+        """Resets the entries to those of the code and applies exactly these overrides; overrides of an earlier call that are missing now
+        are reverted. Returns {key: reason} of those that could not be applied. May be called repeatedly with the same list."""
         raise Unsupported
 
 
 def capabilities(scheduler: Scheduler) -> list[Capability]:
-    """What a process declares of a scheduler, in the frame that declares an adapter's too: those of its methods that are its own."""
+    """The capabilities of a scheduler for the hello: the methods that its class overrides."""
     own = [action for action in ACTIONS if getattr(type(scheduler), action) is not getattr(Scheduler, action)]
     return [Capability(action, "scheduler" if "apply_overrides" in own else "any", "exact") for action in own]
 
 
 def spec_of(fields: dict[str, Any]) -> ScheduleSpec:
-    """From a command's parameters. Raises Refused where they are not one."""
+    """Reads a spec from a command's parameters. Raises Refused if they are not one."""
 
     def text(name: str) -> str:
         value = fields.get(name, "")
@@ -200,7 +200,8 @@ def spec_of(fields: dict[str, Any]) -> ScheduleSpec:
 
 
 def read_cron(text: str, whose: str = "") -> Cron:
-    """Of a spec of kind `cron`. `whose` names, at the beginning of the sentence, a scheduler that has no seconds. Raises Refused."""
+    """Parses the expression of a spec of kind `cron`. `whose` is the name of a scheduler without seconds; it begins the message. Raises
+    Refused."""
     try:
         cron = parse(text)
     except BadCron as error:
@@ -211,7 +212,7 @@ def read_cron(text: str, whose: str = "") -> Cron:
 
 
 def read_interval(text: str) -> float:
-    """Seconds, of a spec of kind `interval`. Raises Refused."""
+    """Parses the expression of a spec of kind `interval`: seconds. Raises Refused."""
     try:
         seconds = float(text)
     except ValueError:
@@ -222,7 +223,7 @@ def read_interval(text: str) -> float:
 
 
 def read_whole_interval(text: str, whose: str) -> int:
-    """For those that count whole seconds; `whose` begins the sentence. Raises Refused with the nearest."""
+    """Parses an interval for schedulers that count whole seconds; `whose` begins the message. Raises Refused with the nearest one."""
     seconds = read_interval(text)
     if seconds != int(seconds):
         raise Refused(f"{whose} intervals are whole seconds; the nearest is {max(1, round(seconds))}")
@@ -230,7 +231,7 @@ def read_whole_interval(text: str, whose: str) -> int:
 
 
 def read_time(text: str) -> datetime:
-    """UTC, of a spec of kind `once`. Raises Refused."""
+    """Parses the expression of a spec of kind `once`, in UTC. Raises Refused."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -241,7 +242,7 @@ def read_time(text: str) -> datetime:
 
 
 def overrides_of(items: Any) -> list[Override]:
-    """From a command's parameters, or from the copy on disk. Raises Refused."""
+    """Reads overrides from a command's parameters or from the copy on disk. Raises Refused."""
     if not isinstance(items, list):
         raise Refused("overrides must be a list")
     overrides = []
@@ -256,8 +257,8 @@ def overrides_of(items: Any) -> list[Override]:
 
 
 def show_arguments(args: Any, kwargs: Any, secret: Iterable[str] = (), names: Sequence[str] = ()) -> tuple[str, str]:
-    """Arguments as the redacted JSON of `ScheduleInfo.args` and `.kwargs`. `names` are the task's positional parameters, so that a
-    secret passed by position is known by its name. What is too long to show is the JSON text "…", and stays as it is in an edit."""
+    """Arguments as the redacted JSON of `ScheduleInfo.args` and `.kwargs`. `names` are the task's positional parameters, so that a secret
+    passed by position is masked by its name. Arguments that are too long are the JSON text "…", and an edit leaves them unchanged."""
     positional = list(args or ())
     shown = redact_arguments(positional, names, secret)[0] if len(positional) <= MAX_ITEMS else redact(positional, secret)[0]
     return _json(shown), _json(redact(dict(kwargs or {}), secret)[0])

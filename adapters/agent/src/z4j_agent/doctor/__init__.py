@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor: whether this application would reach its server, and what is wrong in its environment."""
+"""The doctor: checks the connection to the server and the environment."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be found amiss without asking anybody: the settings, the spool folder, the adapters. Said by the doctor and in every hello.
+"""Checks that need no connection: the settings, the spool folder, the adapters. Shown by the doctor and sent in every hello.
 
-Each check looks and changes nothing. The known traps of an engine are its adapter's own findings.
+No check changes anything. The known problems of an engine are its adapter's own findings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ENOUGH_FREE = 64 * 1024 * 1024
 
 
 def of_settings(settings: Settings) -> list[Finding]:
-    """The connection string as it was understood, without its secrets."""
+    """Findings about the connection string, without its secrets."""
     findings = []
     address = f"{settings.host}:{settings.port}"
     if settings.is_tls:
@@ -47,7 +47,7 @@ def of_settings(settings: Settings) -> list[Finding]:
 
 
 def of_folder(settings: Settings) -> list[Finding]:
-    """The folder where events wait: whose it is, where it lies, and how much room there is."""
+    """Findings about the spool folder: its owner, its file system, and the free space."""
     folder = settings.spool
     remedy = "Set Z4J_SPOOL to a separate folder on a local disk."
     try:
@@ -145,9 +145,9 @@ def of_engines(adapters: Iterable[Adapter]) -> list[Finding]:
 
 
 def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
-    """The warnings that belong on a worker's page for as long as they last. Never raises.
+    """The current warnings for the worker's page. Never raises.
 
-    `is_in_folder`: events wait in the folder of the settings; where they do not, the agent has said why.
+    `is_in_folder`: events are stored in the folder of the settings; if they are not, the agent's notes contain the reason.
     """
     try:
         findings = [*of_settings(settings), *(of_folder(settings) if is_in_folder else ())]
@@ -159,12 +159,12 @@ def notes_of(settings: Settings, *, is_in_folder: bool) -> list[str]:
 
 
 def sentence_of(finding: Finding) -> str:
-    """What was found and what to do, as one text."""
+    """A finding and its remedy as one text."""
     return f"{finding.what} {finding.remedy}".strip()
 
 
 def installed(distribution: str) -> str:
-    """The version of an installed distribution, "" when it is not there."""
+    """The version of an installed distribution, "" if it is not installed."""
     from importlib import metadata
 
     try:
@@ -183,7 +183,8 @@ def _version_of(adapter: Adapter) -> str:
 
 
 def of_log(settings: Settings) -> list[Finding]:
-    """The newest warnings of this application's agents: they are in a file of their own, for nothing of ours is in the host's log."""
+    """The newest warnings of this application's agents: they are in a file of their own, because the agent writes nothing to the
+    application's log."""
     findings = []
     for path in (settings.spool.parent / FILE, settings.spool / FILE):  # what was logged before the agent knew its folder is one above
         lines = [line for line in read_log(path) if " INFO " not in line][-LOG_LINES:]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m z4j_agent doctor`: whether this application's agent would reach its server, and what is amiss in its environment.
+"""`python -m z4j_agent doctor`: checks whether this application's agent can reach its server, and checks its environment.
 
-It says hello and goodbye to the server as a process of its own and touches nothing else: no spool, no queue, no task.
+It sends a hello and a goodbye to the server as a process of its own and uses nothing else: no spool, no queue, no task.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SKEW_S = 2.0
 """Two clocks further apart than this put the events of one task into the wrong order on a page."""
 
 Report = list[tuple[str, Finding]]
-"""(topic, finding) in the order in which they are read."""
+"""(topic, finding) in the order of display."""
 
 
 def examine(target: str = "") -> Report:
@@ -138,7 +138,7 @@ def _greet(settings: Settings, connection: ClientConnection) -> list[Finding]:
 
 
 def _hello(settings: Settings) -> dict[str, Any]:
-    """A process that can do nothing: no engines, no capabilities, so that the server asks nothing of it."""
+    """The hello of a process without engines and capabilities, so that the server sends no commands."""
     return {
         "agent_version": agent_version(), "boot": secrets.token_hex(6), "spool": secrets.token_hex(8), "host": socket.gethostname(),
         "pid": os.getpid(), "role": "producer", "worker": "", "app": settings.app, "environment": settings.environment,
@@ -149,7 +149,7 @@ def _hello(settings: Settings) -> dict[str, Any]:
 
 
 def of_clock(server: float, sent: float, received: float) -> Finding:
-    """Seconds since 1970: the server's, and ours around it."""
+    """Compares clocks. Seconds since 1970: the server's time, and this process's before and after it."""
     off = (sent + received) / 2 - server
     unsure = (received - sent) / 2
     if abs(off) <= SKEW_S + unsure:
@@ -159,7 +159,7 @@ def of_clock(server: float, sent: float, received: float) -> Finding:
 
 
 def of_seal_key(settings: Settings, app_key: str | None) -> Finding:
-    """Our key against the app's: a foreign one seals what no other process of the app can open."""
+    """Compares this process's seal key with the app's: originals that another key seals cannot be opened by other processes of the app."""
     own = settings.seal_key.key_id if settings.seal_key else ""
     if not own:
         what = (
@@ -213,7 +213,7 @@ def _of_failure(settings: Settings, error: Exception) -> Finding:
 
 # -- what is written ---------------------------------------------------------------------------------------------------
 def exit_code(report: Report) -> int:
-    """2 when there are errors, else 0: a warning is to be read, and must not fail a deployment."""
+    """2 if there are errors, else 0: a warning must not fail a deployment."""
     levels = {finding.level for _, finding in report}
     return 2 if "error" in levels else 0
 
@@ -224,7 +224,7 @@ def as_json(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """For a terminal without colours."""
+    """The report as plain text for a terminal."""
     lines, last = [f"z4j-agent {agent_version()}, Python {sys.version.split()[0]}"], ""
     for topic, finding in report:
         if topic != last:
