@@ -165,7 +165,7 @@ def create_lazily(port: int) -> ArqRedis:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         ({}, []),
         ({"max_tries": 1}, ["with a single try"]),
@@ -203,7 +203,7 @@ def test_the_doctor_knows_an_open_redis() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pool", "kind", "kept"),
+    ("pool", "kind", "expected"),
     [
         (
             ArqRedis(host="h", port=1, db=2, username="u", password="p", ssl=True, ssl_ca_certs="/ca"),
