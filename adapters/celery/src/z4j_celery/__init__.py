@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports Celery tasks to z4j. One line where the app is made:
+"""Reports Celery tasks to z4j. One line where the app is created:
 
     import z4j_celery
     z4j_celery.install(app)
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["install", "uninstall"]
 
 OLDEST = (5, 5)
-"""The lowest version that passes every test: 5.4 tells a cold shutdown as a killed child, and has no native delayed delivery."""
+"""The lowest version that passes every test: 5.4 reports a cold shutdown as a killed child, and has no native delayed delivery."""
 
 
 def install(app: Any, **settings: Any) -> None:
-    """Watches this app. `settings` are those of `z4j_agent.start`; the first app of a process decides them.
+    """Monitors this app. `settings` are those of `z4j_agent.start`; the settings of a process's first app apply.
 
-    Calling it twice for one app does nothing more.
+    A second call for the same app has no effect.
     """
     _installation.install(app, **settings)
 
 
 def uninstall(app: Any = None) -> None:
-    """Celery behaves again as if this package had never been there. Without an app: every one that is watched."""
+    """Removes the hooks: Celery behaves as if this package had never been installed. Without an app, stops monitoring all of them."""
     _installation.uninstall(app)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of the Celery apps of a process."""
+"""The adapter for the Celery apps of a process."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from z4j_celery.waiting import WaitingTasks
 
 
 class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcile, Discovery):
-    """One for all apps of a process; at most one of them is the worker's. Everything but the hooks is asked in the agent's thread."""
+    """One object for all apps of a process; at most one of them is the worker's. All methods except the hooks run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
-        Capability("retry_task", "any", "exact", note="Sends the kept message again under a new id, linked to this task."),
+        Capability("retry_task", "any", "exact", note="Sends the stored message again under a new ID, linked to this task."),
         Capability("edit_task", "any", "exact"),
         Capability("restore_task", "any", "exact"),
         Capability("run_task", "any", "exact"),
@@ -47,19 +47,19 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
             ("running",),
             "Prefork ends the child process, gevent the greenlet; eventlet, threads and solo cannot.",
         ),
-        Capability("move_task", "any", "exact", ("scheduled", "queued"), "Of what no worker has fetched; on Redis and RabbitMQ."),
+        Capability("move_task", "any", "exact", ("scheduled", "queued"), "Tasks that no worker has fetched; on Redis and RabbitMQ."),
         Capability("prioritise_task", "any", "exact", ("queued",), "On Redis, and on RabbitMQ queues declared with x-max-priority."),
-        Capability("release_task", "worker", "exact", ("scheduled", "retrying"), "By the worker that holds it, or while nobody does."),
-        Capability("lookup_task", "any", "best_effort", note="Its result backend knows, and a Redis broker."),
-        Capability("peek_queue", "any", "exact", note="On RabbitMQ what was looked at is marked as redelivered."),
-        Capability("purge_queue", "any", "exact", note="What a worker has fetched in advance is not in the queue any more."),
-        Capability("pause_queue", "worker", "exact", note="What a worker has fetched in advance still runs."),
+        Capability("release_task", "worker", "exact", ("scheduled", "retrying"), "By the worker that has fetched it, or while none has."),
+        Capability("lookup_task", "any", "best_effort", note="From the result backend and a Redis broker."),
+        Capability("peek_queue", "any", "exact", note="On RabbitMQ, messages that were shown are marked as redelivered."),
+        Capability("purge_queue", "any", "exact", note="Tasks that a worker has prefetched are no longer in the queue."),
+        Capability("pause_queue", "worker", "exact", note="Tasks that a worker has prefetched still run."),
         Capability("resume_queue", "worker", "exact"),
-        Capability("shutdown_worker", "worker", "exact", note="Warm: finishes what it runs."),
-        Capability("restart_worker", "worker", "best_effort", note="The pool alone with worker_pool_restarts, else the whole worker."),
-        Capability("resize_worker", "worker", "exact", note="Prefork, gevent and eventlet; forgotten at the next start."),
-        Capability("consume_queue", "worker", "exact", note="Forgotten at the next start."),
-        Capability("leave_queue", "worker", "exact", note="Forgotten at the next start."),
+        Capability("shutdown_worker", "worker", "exact", note="Warm shutdown: running tasks finish."),
+        Capability("restart_worker", "worker", "best_effort", note="Only the pool with worker_pool_restarts, else the whole worker."),
+        Capability("resize_worker", "worker", "exact", note="Prefork, gevent and eventlet; until the next start."),
+        Capability("consume_queue", "worker", "exact", note="Until the next start."),
+        Capability("leave_queue", "worker", "exact", note="Until the next start."),
         Capability("limit_name", "worker", "exact", note="In this worker, until it is restarted."),
     )
 
@@ -71,7 +71,7 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
         return Capture(AppState(target), self._is_ready)
 
     def _is_ready(self, state: AppState) -> None:
-        """Called before the agent connects: what this worker's pool or broker cannot do is not declared by this process."""
+        """Called before the agent connects: removes capabilities that this worker's pool or broker does not have."""
         pool = state.consumer.pool
         unsupported = set() if can_terminate(pool) else {"terminate_task"}
         if not control.can_resize(pool):
@@ -84,7 +84,7 @@ class CeleryAdapter(TaskCommands, WaitingTasks, WorkerCommands, Queues, Reconcil
     def engine_version(self) -> str:
         return str(celery.__version__)
 
-    # -- what it knows -------------------------------------------------------------------------------------------------
+    # -- discovery -----------------------------------------------------------------------------------------------------
     def brokers(self) -> Mapping[str, str]:
         agent = z4j_agent.current()
         fingerprints = agent.fingerprints if agent is not None else {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which app is meant, where a process holds several: Celery's signals are global and do not say.
+"""Chooses among the apps of a process: Celery's signals are global and do not name the app.
 
-An original names its app only where several are watched. Apps may have different brokers, with queues of one name: what tells those apart
-is the broker's identity (`z4j_agent.capture.broker`).
+An original names its app only if several are monitored. Apps may have different brokers, with queues of the same name; these are
+distinguished by the broker's identity (`z4j_agent.capture.broker`).
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def forget(app: Any) -> None:
 
 
 def is_sending(app: Any) -> bool:
-    """Whether the message about to be published, or just published, is this app's. True where nobody can tell.
+    """Whether the message about to be published, or just published, belongs to this app. True if that is unknown.
 
-    The signals of publishing carry no app; only the frame of `Celery.send_task` knows it. It is looked at when there are several.
+    The signals of publishing carry no app; only the frame of `Celery.send_task` has it. It is read if there are several apps.
     """
     if len(_state._get_active_apps()) < 2:
         return True
@@ -56,7 +56,7 @@ def is_sending(app: Any) -> bool:
 
 
 def name_of(app: Any) -> str:
-    """What an original calls its app: "" where it is the only one watched, its `main` where that is unique."""
+    """The name of the app in originals: "" if it is the only one that is monitored, its `main` if that is unique."""
     if len(_watched) < 2:
         return ""
     main = str(app.main or "")
@@ -64,48 +64,50 @@ def name_of(app: Any) -> str:
 
 
 def choose(apps: list[Any], name: str, queue: str, *, is_sure: bool) -> Any:
-    """The app an original came from, the first one where it names none. `is_sure`: all of these are known to have its broker, so that
-    another app of it does as well. Raises Refused when it is not in this process, or may be in several brokers."""
+    """The app of an original, the first one if it names none. `is_sure`: all of these apps have its broker, so that any of them can send
+    it. Raises Refused if the app is not in this process, or the broker is ambiguous."""
     main, _, broker = name.rpartition("@") if "@" in name else (name, "", "")
     chosen = [app for app in apps if not name or (str(app.main or "") == main and (not broker or _broker(app) == broker))]
     if not chosen and is_sure:
         chosen = [app for app in apps if queue in app.amqp.queues] or apps
     if not chosen:
-        raise Refused(f"it belongs to the app {main!r}, which this process does not have", check="broker.unknown")
+        raise Refused(
+            f"the task belongs to the app {main!r}, which this process does not have. No changes were made.", check="broker.unknown"
+        )
     return the_one(chosen)
 
 
 # -- brokers ---------------------------------------------------------------------------------------------------------------
 def the_one(apps: list[Any]) -> Any:
-    """The first, where all of these have one broker. Raises Refused."""
+    """The first app, if all of these have one broker. Raises Refused."""
     if not apps:
-        raise Refused("no app with this broker is watched in this process any more", check="broker.unknown")
+        raise Refused("no app with this broker is monitored in this process now. No changes were made.", check="broker.unknown")
     if len({broker_key_of(app) for app in apps}) > 1:
         raise Refused(
-            "several apps of this process may be meant, which have different brokers, and the command names none; nothing was changed",
+            "several apps of this process with different brokers match, and the command names no broker. No changes were made.",
             check="broker.unknown",
         )
     return apps[0]
 
 
 def broker_key_of(app: Any) -> str | int:
-    """Equal for two apps with one broker."""
+    """A key that is equal for two apps with one broker."""
     return identity_of(app) or id(app)
 
 
 def identity_of(app: Any) -> str:
-    """Of the broker the app sends to. The owner's own name (`Z4J_BROKER`) is that of the first app."""
+    """The identity of the broker that the app sends to. The owner's own name (`Z4J_BROKER`) applies to the broker of the first app."""
     return _identities.of(app, _watched[0] if _watched else None)
 
 
 def _identify(app: Any, this_host: str) -> str:
-    """From kombu's own reading of the configuration; a failover list is one broker. "" for one in memory."""
+    """Computes it from the configuration as kombu parses it; a failover list is one broker. "" for a broker in memory."""
     connection = app.connection_for_write()
     options = connection.transport_options or {}
     kind, prefix = str(connection.transport_cls), str(options.get("global_keyprefix") or "")
     if kind == "memory":
         return ""
-    if kind == "sentinel":  # the name outlives a failover, the addresses do not
+    if kind == "sentinel":  # the name stays the same after a failover, the addresses do not
         database = str(connection.virtual_host or "0")
         return identify("redis+sentinel", str(options.get("master_name") or ""), 1, database, prefix, this_host=this_host)
     if kind in ("redis", "rediss", "redis+socket") and len(connection.alt or ()) < 2:
@@ -117,11 +119,11 @@ def _identify(app: Any, this_host: str) -> str:
 
 
 _identities: Final = Identities(_identify, z4j_agent.current)
-"""Asked once of each app, for making a connection of kombu's takes time."""
+"""Computed once for each app, because creating a connection of kombu takes time."""
 
 
 def _broker(app: Any) -> str:
-    """A broker's address as eight digits: an original may be kept where the address must not be known."""
+    """A broker's address as eight digits: an original may be stored where the address must not be visible."""
     if id(app) not in _brokers:
         _brokers[id(app)] = hashlib.sha256(app.connection_for_write().as_uri().encode()).hexdigest()[:8]
     return _brokers[id(app)]

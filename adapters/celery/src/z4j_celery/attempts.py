@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a task in the process that executes it, and what Celery's signals leave out."""
+"""One run of a task in the process that executes it, with the data that Celery's signals do not contain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REDELIVERED = '{"redelivered":true}'
 
 
 class Run:
-    """One run in the process that executes it: when it began, by both clocks."""
+    """One run of a task: its start, by the wall clock and the monotonic clock."""
 
     __slots__ = ("attempt", "began_ns", "meta", "name", "outer", "queue", "sent_again", "started_at", "stored", "task_id")
 
@@ -32,11 +32,11 @@ class Run:
         self.attempt = int(request.retries or 0)
         self.task_id = request.id
         self.outer = sys.exc_info()[1]
-        """What the caller was handling when it began; an eager task may be called from an `except` block."""
+        """The exception that the caller was handling at the start; an eager task may be called from an `except` block."""
         self.sent_again: int | None = None
-        """When it is due again, where the task has sent its own id again: a retry that does not raise, or a replacement."""
+        """When it is due again (microseconds UTC), if the task has sent its own ID again: a retry that does not raise, or a replacement."""
         self.stored: tuple[str, Any] | None = None
-        """State and meta that the task stored of itself."""
+        """State and meta that the task itself has stored."""
         info = request.delivery_info
         self.queue = queue
         self.meta = REDELIVERED if info and info.get("redelivered") else records.NO_META
@@ -46,10 +46,10 @@ class Run:
         return (time.perf_counter_ns() - self.began_ns) // 1000
 
     def interrupted_by(self) -> Exception | None:
-        """The exception that is passing through Celery's tracer right now; None where it handles the task's end itself.
+        """The exception that is passing through Celery's tracer now; None if Celery handles the task's end itself.
 
         Called from `task_postrun`, which is sent in a `finally`. Such an exception comes from the handling of the end, for instance
-        because the result backend is away, and no other signal names the task's end then.
+        because the result backend is unreachable, and then no other signal reports the task's end.
         """
         passing = sys.exc_info()[1]
         if passing is self.outer or not isinstance(passing, Exception) or isinstance(passing, Reject | MemoryError):
@@ -58,7 +58,7 @@ class Run:
 
 
 def delivery_mode_of_publish() -> Any:
-    """How the message being published is kept by its broker; None where it is unknown. The signal does not carry it."""
+    """The delivery mode of the message being published; None if unknown. The signal does not contain it."""
     frame: Any = sys._getframe(2)
     for _ in range(NEAR):
         if frame is None:

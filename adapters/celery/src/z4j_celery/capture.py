@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Celery's signals as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+"""Turns Celery's signals into records. Which signal is sent where was found by experiment (`docs/engines.md` has a row per outcome).
 
-Lean on purpose: Celery's main process is its bottleneck, so nothing is decoded there, and a receiver that raises would cost a logged
-traceback each time. Every receiver is guarded; soft time limits pass through. Signals lie in three ways, all handled here: a hard time
-limit fails a task twice, `task_postrun` without a state is not an end, and a cold shutdown says "retry" of what is gone.
+Celery's main process is its bottleneck, so nothing is decoded there; a receiver that raises would cost a logged traceback each time. Every
+receiver is guarded; soft time limits pass through. Signals are wrong in three ways, all handled here: a hard time limit fails a task twice,
+`task_postrun` without a state is not an end, and a cold shutdown reports "retry" for a task that is lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_SENT = 1_000
 
 
 class Capture:
-    """The receivers of one app, and what they must remember between two signals of one task."""
+    """The receivers of one app, and the data that they keep between two signals of one task."""
 
     def __init__(self, state: AppState, on_ready: Callable[[AppState], None]) -> None:
         self.state = state
@@ -96,8 +96,8 @@ class Capture:
             return
         sending.at, sending.priority, sending.message = now(), (properties or {}).get("priority"), None
         if not isinstance(headers, dict) or "id" not in headers:
-            return  # protocol 1: the id is in the body, and the worker reports the arguments
-        for mark in OLD_MARKS:  # a retry repeats every header its task was received with
+            return  # protocol 1: the ID is in the body, and the worker reports the arguments
+        for mark in OLD_MARKS:  # a retry repeats every header with which its task was received
             headers.pop(mark, None)
         given = {**(properties or {}), "delivery_mode": delivery_mode_of_publish()}
         sending.message = originals.message_of_publish(self.app, headers, body, given)
@@ -117,7 +117,7 @@ class Capture:
         task_id, name, attempt = sent["id"], str(sent.get("task", sender)), int(sent.get("retries") or 0)
         queue = self.state.routes.queue(exchange, routing_key)
         if not str(getattr(exchange, "name", exchange) or "") and len(self.state.sent) < MAX_SENT:
-            self.state.sent.add(queue)  # through another exchange than the default one it is a routing key, no queue
+            self.state.sent.add(queue)  # with another exchange than the default one it is a routing key, not a queue
         meta = sent_meta(sent, task_id, getattr(sending, "priority", None), repeated(), code=calling_code())
         at = getattr(sending, "at", 0) or now()
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue, eta=to_us(sent.get("eta")), meta=meta))
@@ -168,7 +168,7 @@ class Capture:
         )  # fmt: skip
 
     def _ran_elsewhere(self, task_id: str) -> tuple[str, int | None, int | None]:
-        """Run token, start and runtime of a task that a child of this process had, as far as main knows them."""
+        """Process token, start and runtime of a task that a child of this process ran, as far as the main process has them."""
         request = self.state.request_of(task_id)
         if request is None or request.time_start is None or request.worker_pid is None:
             return self.agent.run, None, None
@@ -191,7 +191,8 @@ class Capture:
 
     @guard("task_rejected")
     def on_rejected(self, sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
-        """A message Celery cannot read. Without an id of its own it gets one from its bytes: the same message, the same task."""
+        """Reports a message that Celery cannot read. Without an ID of its own it gets one from its bytes: the same message, the same
+        task."""
         if not self._is_ours(sender):
             return
         agent, headers = self.agent, getattr(message, "headers", None) or {}
@@ -200,7 +201,7 @@ class Capture:
             body = message.body
             data = bytes(body) if isinstance(body, bytes | bytearray | memoryview) else str(body).encode("utf-8", "replace")
             task_id = f"malformed-{hashlib.sha256(data).hexdigest()[:24]}"
-        error = display.show_error(text_of(exc)) if exc is not None else "this is no message of Celery's"
+        error = display.show_error(text_of(exc)) if exc is not None else "not a message of Celery"
         agent.append(
             records.rejected(
                 ENGINE, task_id, 0, now(), agent.run, name if isinstance(name, str) else "", self.state.queue_in(message.delivery_info),
@@ -221,7 +222,7 @@ class Capture:
         if request.is_eager:
             run.meta = records.meta({"eager": True, "code": calling_code(), "route": route(), "parent_id": request.parent_id})
         agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
-        if request.is_eager:  # nobody published it and nobody received it: its arguments are here or nowhere
+        if request.is_eager:  # it was neither published nor received: its arguments are only available here
             agent.append(originals.payload_of_call(agent, self.app, request.id, run.attempt, run.name, args, kwargs))
             agent.connect()
 
@@ -241,7 +242,7 @@ class Capture:
             self._stored_ends.interrupted(run, passing)
             return
         if state not in ("SUCCESS", "IGNORED", "REJECTED"):
-            return  # failures and retries have signals of their own; no state is no end
+            return  # failures and retries have signals of their own; without a state the task has not ended
         agent, runtime = self.agent, run.runtime()
         if state == "REJECTED":
             self._rejected_itself(run, request.id, retval, runtime)
@@ -287,7 +288,7 @@ class Capture:
             run.stored = (str(state), meta)
 
     def _rejected_itself(self, run: Run, task_id: str, reject: Any, runtime: int) -> None:
-        """The task raised Reject: back into the queue, or dropped for good."""
+        """Reports a task that raised Reject: it is requeued, or dropped."""
         agent, why = self.agent, getattr(reject, "reason", None)
         error = "" if why is None else display.show_error(text_of(why))
         head = (ENGINE, task_id, run.attempt, now(), agent.run, run.name, run.queue)
@@ -303,7 +304,7 @@ class Capture:
     @guard("task_failure")
     def on_failure(self, sender: Any = None, task_id: Any = None, exception: Any = None, einfo: Any = None, **_: Any) -> None:
         if isinstance(exception, Reject) or not self._is_ours(sender):
-            return  # Celery 5.7 reports a Reject again, from main and as a failure; on_postrun has told it as what it is
+            return  # Celery 5.7 reports a Reject again, from main and as a failure; on_postrun has reported it as a Reject
         request = sender.request
         run = self.state.run_of(request) if request.id == task_id else None
         if run is None:
@@ -315,7 +316,7 @@ class Capture:
         self._failed(head, run, run.runtime(), *outcomes.error_of(exception), reason=reason, traceback=traceback_of(einfo))
 
     def failed_elsewhere(self, name: str, context: Any, task_id: str, exception: Any) -> None:
-        """Main speaks for a child that cannot: killed, or over its hard limit."""
+        """Reports, in the main process, the end of a task whose child was killed or exceeded its hard limit."""
         agent, request = self.agent, self.state.request_of(task_id)
         attempt, queue, meta = int(context.retries or 0), self.state.queue_in(context.delivery_info), records.NO_META
         if request is not None:
@@ -351,7 +352,7 @@ class Capture:
         cause = getattr(reason, "exc", None)
         why = "child_killed" if isinstance(cause, WorkerLostError) else ""
         error_type, error = outcomes.error_of(cause) if cause is not None else ("", "")
-        if reason is None:  # main has stopped it: at a cold shutdown, or, acknowledged late, because the broker went away
+        if reason is None:  # main has stopped it: at a cold shutdown, or, with late acknowledgement, because the broker was lost
             why = "requeued" if sender.acks_late else "shutdown"
         agent.append(
             records.retried(
@@ -361,11 +362,11 @@ class Capture:
             )
         )  # fmt: skip
         if why == "shutdown":
-            # The message was acknowledged before it ran: nobody will run it again, whatever the backend says.
+            # The message was acknowledged before it ran: it will not run again, whatever the state in the backend.
             error = "the worker was shut down while it ran"
             agent.append(records.lost(ENGINE, task_id, attempt, at + 1, token, sender.name, queue, reason="shutdown", error=error))
 
-    # -- the life of a worker ------------------------------------------------------------------------------------------
+    # -- start and end of a worker---------------------------------------------------------------------------------------
     @guard("worker_init")
     def on_worker_init(self, sender: Any = None, **_: Any) -> None:
         if self._is_ours(sender):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask, done with Celery's own means and in this process, so it works without remote control too."""
+"""Commands for tasks, executed with Celery's own API in this process, so they also work without remote control."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from z4j_celery.messages import ENGINE, now, queue_of, repeats, sent_meta, to_us
 from z4j_celery.state import CeleryPart, in_hub
 
 EXPIRED = "Its expiry has passed, so it was sent without one."
-NO_CHORD = "It was a member of a chord and ran again by itself: the chord's callback is not called a second time."
+NO_CHORD = "It was a member of a chord and was sent on its own: the chord's callback is not called a second time."
 
 
 def _publish(
@@ -74,7 +74,7 @@ def _publish(
 
 
 def _address(original: Original, queue: str) -> tuple[str, str]:
-    """(exchange, routing key): the original's own, or the queue itself where the message had none or was moved."""
+    """(exchange, routing key): the original's own, or the queue if the message had none or was moved."""
     data = original.data
     exchange, key = str(data.get("exchange", "")), str(data.get("key", ""))
     if not exchange or (original.is_bound and queue != str(data.get("queue", queue_of(exchange, key)))):
@@ -83,7 +83,7 @@ def _address(original: Original, queue: str) -> tuple[str, str]:
 
 
 def _properties(app: Any, original: Original, new_id: str, priority: int | None) -> dict[str, Any]:
-    """How the message is delivered and answered: as the original was, but for what is asked otherwise."""
+    """Properties of the new message: those of the original, except those that the command changes."""
     stored = original.data.get("properties")
     properties = dict(stored) if isinstance(stored, dict) else {}
     declared = app.amqp.queues.get(original.queue)
@@ -97,14 +97,14 @@ def _mode(configured: Any) -> int:
 
 
 def check_new_id(app: Any, new_id: str) -> None:
-    """Raises Refused where the result backend holds something under that id: the new task's result would overwrite it."""
+    """Raises Refused if the result backend contains a result under that ID: the new task's result would overwrite it."""
     backend = app.backend
     if isinstance(backend, BaseKeyValueStoreBackend) and backend.get(backend.get_key_for_task(new_id)):
-        raise Refused(f"a result is stored under the id {new_id} already; nothing was sent", check="task_id.exists")
+        raise Refused(f"a result is already stored under the ID {new_id}. Nothing was sent.", check="task_id.exists")
 
 
 def _send_by_name(app: Any, original: Original, new_id: str, args: Any, kwargs: Any, *, note: str) -> dict[str, Any]:
-    """As a message of its own; the hooks of publishing report it."""
+    """Sends a new message; the publishing hooks report it."""
     check_destination(app, "", "", original.queue)
     check_new_id(app, new_id)
     properties = {name: value for name, value in _properties(app, original, new_id, None).items() if name != "correlation_id"}
@@ -114,7 +114,7 @@ def _send_by_name(app: Any, original: Original, new_id: str, args: Any, kwargs: 
 
 
 def can_terminate(pool: Any) -> bool:
-    """Whether this pool can stop one task: prefork by a signal, gevent by an exception, the others not at all.
+    """Whether this pool can stop one task: prefork with a signal, gevent with an exception, the others cannot.
 
     Eventlet has the method, but it must be called in the worker's own thread ("Cannot switch to a different thread").
     """
@@ -124,18 +124,18 @@ def can_terminate(pool: Any) -> bool:
 
 
 def state_of(app: Any, consumer: Any) -> Any:
-    """What Celery's own commands of remote control take."""
+    """The state object that Celery's remote control commands take."""
     return AttributeDict(app=app, hostname=consumer.hostname, consumer=consumer, tset=set)
 
 
 class TaskCommands(CeleryPart):
-    """What may be asked of a task."""
+    """Commands for tasks."""
 
     @in_hub
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        """Publishes the kept message again under `new_id`, without decoding it, so a signature over the body stays valid.
+        """Publishes the stored message again under `new_id`, without decoding it, so a signature over the body stays valid.
 
-        The worker that takes it reports its arguments, as of any message whose producer is not watched. Raises Refused.
+        The worker that takes it reports its arguments, as for any message whose producer is not monitored. Raises Refused.
         """
         app = self.app_of(original)
         if originals.is_chord_member(app, original.data):
@@ -144,12 +144,12 @@ class TaskCommands(CeleryPart):
 
     @in_hub
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        """The same, at its time and with its priority; a member of a chord counts, as it has not yet. Raises Refused."""
+        """Like `retry_task`, with its time and its priority; a member of a chord still counts towards the chord. Raises Refused."""
         app = self.app_of(original)
         return _publish(app, original, new_id, originals.body_of(original.data), eta_at, priority)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The kept message's arguments as JSON holds them. Raises Refused."""
+        """The stored message's arguments as JSON values. Raises Refused."""
         app = self.app_of(original)
         args, kwargs, _ = originals.decode(app, original.data)
         if not is_editable(args) or not is_editable(kwargs):
@@ -158,75 +158,79 @@ class TaskCommands(CeleryPart):
 
     @in_hub
     def edit_task(self, original: Original, args: list[Any], kwargs: dict[str, Any], *, new_id: str) -> dict[str, Any]:
-        """Like `retry_task`, with other arguments: what was to run after the task still does. Raises Refused."""
+        """Like `retry_task`, with other arguments. Raises Refused."""
         app = self.app_of(original)
         data = original.data
         if originals.is_chord_member(app, data):
             return _send_by_name(app, original, new_id, args, kwargs, note=NO_CHORD)
         if data.get("type", originals.JSON) != originals.JSON:
-            return _send_by_name(app, original, new_id, args, kwargs, note="What was to run after it is not called.")
+            return _send_by_name(app, original, new_id, args, kwargs, note="Callbacks and the rest of the chain are not called.")
         body = dumps((args, kwargs, originals.decode(app, data)[2] or originals.NO_CALLBACKS), serializer="json")[2]
         return _publish(app, original, new_id, body)
 
     @in_hub
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        """Sends a task this application knows, by its own rules where the queue is not given. Raises Refused."""
+        """Sends a registered task, by the application's own routing if no queue is given. Raises Refused."""
         able = [app for app in self.apps if name in app.tasks]
         declaring = [app for app in able if queue and queue in app.amqp.queues]
         app = apps.the_one(declaring or able or [self.first.app])
         task = app.tasks.get(name)
         if task is None:
-            raise Refused(f"this application does not know {name}")
+            raise Refused(f"this application has no task {name}. Nothing was sent.")
         if app.conf.task_always_eager:
-            raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+            raise Refused("this application runs tasks instead of sending them (task_always_eager). Nothing was sent.")
         check_new_id(app, new_id)
         sent = task.apply_async(args, kwargs, task_id=new_id, **({"queue": queue} if queue else {}))
         return {"task_id": str(sent.id), "queue": queue}
 
     @in_hub
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        """Asks this worker and, by broadcast, the others to drop the task when one comes to it. They keep that in memory only."""
+        """Makes this worker and, by broadcast, the others drop the task when they receive it. They store that in memory only."""
         app, consumer = self.first.app, self._worker_with(task_id)
         if consumer is None:
-            raise Unsupported("only a Celery worker can cancel, and this process is none")
+            raise Unsupported("only a Celery worker can cancel a task, and this process is not one. No changes were made.")
         request = worker_state.requests.get(task_id)
         if request is not None and request.time_start:
-            raise Refused("it runs already; stop it instead")
+            raise Refused("the task is already running; stop it instead. No changes were made.")
         Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=False)
-        try:  # any worker of that queue may come to it first
+        try:  # any worker of that queue may receive it first
             app.control.revoke(task_id)
         except Exception as error:
             let_through(error)
-            faults.report("telling the other workers of a cancellation", error)
-            return {"note": "it will not run in this worker; the broker could not pass it on to others"}
-        return {"note": "no worker will run it; the task is cancelled when a worker comes to it"}
+            faults.report("sending a cancellation to the other workers", error)
+            return {"note": "it will not run in this worker; the broker could not deliver the cancellation to others"}
+        return {"note": "no worker will run it; the task is reported as cancelled when a worker receives it"}
 
     @in_hub
     def terminate_task(self, task_id: str) -> dict[str, Any]:
         """Ends the child process that runs the task."""
         app, consumer = self.first.app, self._worker_with(task_id)
         if consumer is None:
-            raise Unsupported("only the worker that runs it can stop a task")
+            raise Unsupported("only the worker that runs a task can stop it. No changes were made.")
         if not can_terminate(consumer.pool):
             raise Unsupported("this worker's pool cannot stop a running task")
         request = worker_state.requests.get(task_id)
         if request is None or not request.time_start:
-            raise Refused("it does not run in this worker (any more)")
+            raise Refused("the task does not run in this worker now. No changes were made.")
         Panel.data["revoke"](state_of(app, consumer), task_id=task_id, terminate=True, signal=signal.Signals.SIGTERM.name)
         return {"signal": "SIGTERM"}
 
     def _worker_with(self, task_id: str) -> Any:
-        """This process's worker, None where there is none. Raises Refused where the task is not known to be of the worker's broker."""
+        """This process's worker, None if it has none. Raises Refused if the task may belong to another broker than the worker's."""
         first = self.first
         if first.consumer is None or reconcile.is_reserved(task_id):
             return first.consumer
         if first not in self.asked():
-            raise Refused("the worker of this process has another broker than the task; ask a worker of its broker", check="broker.unknown")
+            raise Refused(
+                "the worker of this process has another broker than the task. No changes were made. "
+                "Send the command to a worker of the task's broker.",
+                check="broker.unknown",
+            )
         if len({apps.broker_key_of(app) for app in self.apps}) > 1:
             holding = [state.app for state in self.asked() if reconcile.is_waiting(state.app, state.known_queues(), task_id)]
             if not holding or apps.the_one(holding) is not first.app:
                 raise Refused(
-                    "this process has several brokers, and it is not known that the worker's has this task; nothing was changed",
+                    "this process has several brokers, and whether the worker's broker has this task is unknown. No changes were made.",
                     check="broker.unknown",
                 )
         return first.consumer

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be asked of a worker itself: its queues, its end, its size, its limits. Done by Celery's own commands of remote control,
-called in this process, so they work where remote control is switched off and where the broker has no broadcast.
+"""Commands for workers: queues, shutdown, size, limits. They call Celery's remote control commands in this process, so they also work if
+remote control is disabled or the broker has no broadcast.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ LOOP_S = 5.0
 
 
 def reapply_pauses(state: AppState) -> None:
-    """A worker has just begun: what was paused stays so."""
+    """Applies stored pauses to a worker that has just started."""
     for queue in paused_queues_of(ENGINE).queues(identity_of(state.app)) & set(_consumed(state.consumer)):
         state.paused.add(queue)
         _ask(state, "cancel_consumer", queue=queue)
 
 
 def release_reserved(state: AppState, task_id: str) -> dict[str, Any] | None:
-    """A task that waits for its eta in this worker's timer is handed to the pool now. None where it does not wait here."""
+    """Passes a task that waits for its eta in this worker's timer to the pool. Returns None if it does not wait here."""
     consumer = state.consumer
     if consumer is None or _find_in_timer(consumer, task_id) is None:
         return None
@@ -46,8 +46,8 @@ def release_reserved(state: AppState, task_id: str) -> dict[str, Any] | None:
 
 
 def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
-    """What `call` gives in the worker's own thread, where nobody else takes an entry from its timer or mends its pool. Raises Refused when
-    that thread does not come to it, and what `call` raises."""
+    """Runs `call` in the worker's own thread, the only one that takes entries from its timer and repairs its pool. Raises Refused if that
+    thread is too busy, and the exceptions of `call`."""
     results: list[Any] = []
 
     def apply() -> None:
@@ -62,8 +62,8 @@ def _in_own_thread(consumer: Any, call: Callable[[], Any]) -> Any:
     ends = ticks() + LOOP_S
     while not results:
         if ticks() > ends:
-            results.append(TimeoutError())  # whoever comes to it now leaves it alone
-            raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s")
+            results.append(TimeoutError())  # if it is called later, it does nothing
+            raise Refused(f"the worker's own thread has been busy for {LOOP_S:g} s. No changes were made.")
         SLEEP(0.01)
     if isinstance(results[0], BaseException):
         raise results[0]
@@ -81,7 +81,7 @@ def _taken_from_timer(consumer: Any, task_id: str) -> Any:
 
 
 def _find_in_timer(consumer: Any, task_id: str) -> tuple[Any, Callable[[], object]] | None:
-    """(entry, how it is called off): kombu's timer holds tuples, that of gevent and eventlet greenlets."""
+    """(entry, function that cancels it): kombu's timer contains tuples, that of gevent and eventlet greenlets."""
     queue: list[Any] = read_steadily(lambda: list(consumer.timer.schedule.queue), [])
     for waits in queue:
         entry = waits[2] if isinstance(waits, tuple) else waits.entry
@@ -94,9 +94,9 @@ def _resized(state: AppState, by: int) -> int:
     pool = _worker(state).pool
     size = _size(pool)
     if size + by < 1:
-        raise Refused(f"it has {size}; at least one must remain")
+        raise Refused(f"the pool has {size}; at least one must remain. No changes were made.")
     if by < 0 and (idle := _idle(pool)) is not None and idle < -by:
-        raise Refused(f"only {idle} of its processes have nothing to do now; a process that runs a task is not ended")
+        raise Refused(f"only {idle} processes of the pool are idle; a process that runs a task is not ended. No changes were made.")
     if by:
         _ask(state, "pool_grow" if by > 0 else "pool_shrink", n=abs(by))
     return size + by
@@ -107,7 +107,8 @@ def can_resize(pool: Any) -> bool:
 
 
 def _idle(pool: Any) -> int | None:
-    """Processes that can go; None where they are greenlets. Found by experiment: asked for more, billiard ends those and then raises."""
+    """Number of processes that can be ended; None if they are greenlets. Found by experiment: if more are requested, billiard ends those
+    and then raises."""
     look = getattr(getattr(pool, "_pool", None), "_iterinactive", None)
     return None if look is None else sum(1 for _ in look())
 
@@ -117,14 +118,14 @@ def _size(pool: Any) -> int:
 
 
 def _look_again(consumer: Any, name: str) -> None:
-    """Found by experiment: what hands a task to the pool has looked at its limits once, when the worker began."""
+    """Applies new limits. Found by experiment: the code that passes a task to the pool has read its limits once, at the worker's start."""
     task = consumer.app.tasks[name]
     consumer.strategies[name] = task.start_strategy(consumer.app, consumer)
 
 
 def _worker(state: AppState) -> Any:
     if state.consumer is None:
-        raise Unsupported("this process is no Celery worker")
+        raise Unsupported("this process is not a Celery worker")
     return state.consumer
 
 
@@ -133,7 +134,7 @@ def _consumed(consumer: Any) -> list[str]:
 
 
 def _ask(state: AppState, command: str, **params: Any) -> None:
-    """Raises Refused with Celery's own words."""
+    """Raises Refused with Celery's own message."""
     try:
         answer = Panel.data[command](state_of(state.app, _worker(state)), **params)
     except (ValueError, AttributeError, NotImplementedError) as error:
@@ -143,10 +144,10 @@ def _ask(state: AppState, command: str, **params: Any) -> None:
 
 
 class WorkerCommands(CeleryPart):
-    """What may be asked of the worker that this process is."""
+    """Commands for the worker of this process."""
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        """In one broker, in every one where none is named. Raises Unsupported, Refused."""
+        """Pauses a queue in one broker, or in every broker if none is named. Raises Unsupported, Refused."""
         state, broker = self.first, self.only
         paused_queues, own = paused_queues_of(ENGINE), identity_of(state.app)
         is_its = queue in _consumed(_worker(state)) or queue in state.paused or paused_queues.is_paused(queue, own)
@@ -155,15 +156,15 @@ class WorkerCommands(CeleryPart):
         paused_queues.pause(queue, broker)
         state.paused.add(queue)
         _ask(state, "cancel_consumer", queue=queue)
-        return {"note": "what this worker has fetched in advance still runs"}
+        return {"note": "tasks that this worker has prefetched still run"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        """Raises Unsupported, Refused. Another worker of this host may have written already that it goes on."""
+        """Resumes a queue. Another worker of this host may have stored that already. Raises Unsupported, Refused."""
         state, broker = self.first, self.only
         paused_queues, own = paused_queues_of(ENGINE), identity_of(state.app)
         _worker(state)
         if broker not in ("", own):
-            raise Refused(f"this worker has another broker than {broker[:120]}", check="broker.unknown")
+            raise Refused(f"this worker does not use the broker {broker[:120]}", check="broker.unknown")
         if paused_queues.is_paused(queue, own):
             state.paused.add(queue)
         paused_queues.resume(queue, broker)
@@ -183,37 +184,37 @@ class WorkerCommands(CeleryPart):
         if queue not in _consumed(_worker(self.first)):
             raise Refused(f"this worker does not take from {queue}")
         _ask(self.first, "cancel_consumer", queue=queue)
-        return {"note": "until the worker is restarted; what it has fetched in advance still runs"}
+        return {"note": "until the worker is restarted; tasks that it has prefetched still run"}
 
     def shutdown_worker(self) -> dict[str, Any]:
-        """Celery's warm shutdown, as at SIGTERM. Raises Unsupported."""
+        """Starts Celery's warm shutdown, as SIGTERM does. Raises Unsupported."""
         _worker(self.first)
-        worker_state.should_stop = os.EX_OK  # looked at between two messages
-        return {"note": "the worker finishes what it runs and ends"}
+        worker_state.should_stop = os.EX_OK  # read between two messages
+        return {"note": "the worker finishes its running tasks and ends"}
 
     def restart_worker(self) -> dict[str, Any]:
-        """The pool alone where `worker_pool_restarts` allows it, else the whole worker, as at SIGHUP. Raises Unsupported."""
+        """Restarts the pool if `worker_pool_restarts` allows it, else the whole worker, as SIGHUP does. Raises Unsupported."""
         if _worker(self.first).app.conf.worker_pool_restarts:
             _ask(self.first, "pool_restart")
             return {"note": "the pool's processes are restarted; code is not reloaded"}
         handler = signal.getsignal(signal.SIGHUP)
         if "restart_worker" not in getattr(handler, "__qualname__", ""):
             raise Unsupported("started from a terminal or inside another program; it cannot restart itself")
-        if sys.argv[0].endswith("__main__.py"):  # found by experiment: Celery runs its own arguments again, and that file runs with -m only
+        if sys.argv[0].endswith("__main__.py"):  # found by experiment: Celery runs its own arguments again, and that file only runs with -m
             raise Unsupported("started as `python -m celery`; Celery can only restart its `celery` command")
         os.kill(os.getpid(), signal.SIGHUP)  # its handler stops the worker as above
         return {"note": "the worker finishes its running tasks and restarts with the current code"}
 
     def resize_worker(self, by: int) -> dict[str, Any]:
-        """Raises Unsupported, Refused. In the worker's own thread: found by experiment, billiard asserts that its pool does not become
-        smaller while that thread starts a process, and the worker ends."""
-        consumer = _worker(self.first)  # which this waits for, so not in a greenlet of it
+        """Changes the size of the pool, in the worker's own thread: found by experiment, billiard asserts that its pool does not become
+        smaller while that thread starts a process, and the worker ends. Raises Unsupported, Refused."""
+        consumer = _worker(self.first)  # which this waits for, so not in one of its greenlets
         if not can_resize(consumer.pool):
             raise Unsupported("this worker's pool cannot grow or shrink")
         return {"concurrency": _in_own_thread(consumer, lambda: _resized(self.first, by))}
 
     def limit_name(self, name: str, rate: str | None, soft_s: float | None, hard_s: float | None) -> dict[str, Any]:
-        """In this worker, until it is restarted. Raises Unsupported, Refused."""
+        """Sets limits in this worker, until it is restarted. Raises Unsupported, Refused."""
         state = self.first
         _worker(state)
         if rate is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this app and this worker are: registered tasks, pool, queues, and what runs now."""
+"""Discovery of this process: registered tasks, pool, queues, and running tasks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from z4j_celery.state import CeleryPart
 
 
 class Discovery(CeleryPart):
-    """What this process tells of itself."""
+    """Lists tasks, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every registered task but Celery's own, with the signature a caller sees."""
+        """Every registered task except Celery's own, with the signature for callers."""
         tasks: dict[str, TaskInfo] = {}
         for app in self.serving():
             for name, task in sorted(app.tasks.items()):
@@ -27,7 +27,7 @@ class Discovery(CeleryPart):
         return list(tasks.values())
 
     def worker(self) -> WorkerInfo | None:
-        """This process as a worker, with the notes an operator should read: what the doctor found amiss."""
+        """This process as a worker, with the doctor's warnings as notes."""
         consumer = self.first.consumer
         if consumer is None:
             return None
@@ -44,9 +44,9 @@ class Discovery(CeleryPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """What this worker holds: running, and reserved with `started_at` 0.
+        """The tasks of this worker: running, and reserved with `started_at` 0.
 
-        Of what it was given and may still have, Celery's state lists none where a task brings its own strategy (celery-batches).
+        Celery's state lists no received tasks if a task has its own strategy (celery-batches).
         """
         first = self.first
         if first.consumer is None:

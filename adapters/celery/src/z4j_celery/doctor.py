@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known traps of Celery that can be seen from inside a process."""
+"""Known problems of Celery configurations that can be detected inside a process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from celery.worker import state as worker_state
 from z4j_agent.contract.adapter import Finding
 
 VISIBILITY_S = 3600
-"""After which a Redis, told nothing else, gives an unacknowledged message to another worker."""
+"""Seconds after which Redis redelivers an unacknowledged message by default."""
 NO_FANOUT = ("memory", "filesystem", "sqlalchemy", "sqs")
 TOO_LATE_FOR_LIMITS = ("solo", "thread", "eventlet")
 
 
 def findings(apps: Iterable[Any], consumer: Any) -> list[Finding]:
-    """Each trap that these apps, and the worker this process may be, have fallen into, with its remedy."""
+    """Findings about these apps and about this process's worker, each with its remedy."""
     findings: list[Finding] = []
     for app in apps:
         broker = str(app.connection_for_write().transport.driver_type)

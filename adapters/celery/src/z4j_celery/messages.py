@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readings of Celery's own data: times, queues, ids. Pure."""
+"""Reads Celery's own data: times, queues, IDs. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _COMMANDS = ("/celery", "/celery/__main__.py")
 
 
 def to_us(moment: Any) -> int | None:
-    """An ISO text, datetime or seconds since 1970 as microseconds UTC; a naive datetime is UTC, as Celery means it in headers."""
+    """An ISO text, datetime or seconds since 1970 as microseconds UTC; a naive datetime is UTC, as in Celery's headers."""
     if isinstance(moment, float):
         return int(moment * 1_000_000)
     if isinstance(moment, str):
@@ -82,7 +82,7 @@ def queue_of(exchange: Any, routing_key: Any) -> str:
 
 
 def calling_code() -> str:
-    """`module:line` that enqueued; "" when a worker itself sends (a chain going on)."""
+    """`module:line` that enqueued; "" if a worker itself sends (the next task of a chain)."""
     return hooks.calling_code(_SKIPPED, depth=3, commands=_COMMANDS)
 
 
@@ -91,7 +91,8 @@ _repeating = threading.local()
 
 @contextlib.contextmanager
 def repeats(task_id: str) -> Iterator[None]:
-    """What is sent meanwhile in this thread repeats that task. The message itself does not name it: its task would see that."""
+    """Marks tasks that this thread sends in this context as repeats of that task. The message does not contain it, because its task would
+    see that."""
     _repeating.task_id = task_id
     try:
         yield
@@ -100,17 +101,17 @@ def repeats(task_id: str) -> Iterator[None]:
 
 
 def repeated() -> str | None:
-    """The task that what is being sent repeats, or None."""
+    """The task that is being repeated, or None."""
     return getattr(_repeating, "task_id", None)
 
 
 def _label(shadow: Any) -> str | None:
-    """The name that `apply_async(shadow=…)` or the task's `shadow_name` gave this one task; Celery's own logs call it by that."""
+    """The name that `apply_async(shadow=…)` or the task's `shadow_name` gave this one task; Celery's own logs use it."""
     return redact_text(shadow)[:255] if isinstance(shadow, str) else None
 
 
 def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, retry_of: Any = None, **more: Any) -> str:
-    """Where a task comes from, as the meta of an `enqueued` or `received` record. A retry names itself as parent and root."""
+    """The origin of a task, as the meta of an `enqueued` or `received` record. A retry has itself as parent and root."""
     root_id, parent_id = headers.get("root_id"), headers.get("parent_id")
     return records.meta(
         {
@@ -128,7 +129,7 @@ def sent_meta(headers: Mapping[str, Any], task_id: str, priority: Any = None, re
 
 
 def read_steadily(read: Callable[[], T], otherwise: T) -> T:
-    """Main changes these sets while we look; then the next look is as good."""
+    """Reads a set that the main thread changes meanwhile; tries again if it was changed."""
     for _ in range(5):
         try:
             return read()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
+"""Stored messages, so that tasks can be sent again, and the records that contain them together with the displayed arguments.
 
-An original holds the body as it was serialised, the headers that a replay cannot make anew, and the address. A signature over the
-body stays valid, because the task's id travels in the headers. It is kept in clear only when it is plain JSON, nothing in its
-arguments was masked, and no further task (callbacks, chain, chord) and no header of the sender's own hides in it.
+An original holds the body as it was serialised, the headers that a replay cannot create, and the address. A signature over the body stays
+valid, because the task's ID is in the headers. It is stored unencrypted only if it is plain JSON, nothing in its arguments was masked, and
+it contains no further task (callbacks, chain, chord) and no header of the sender's own.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from z4j_celery.messages import ENGINE, OLD_MARKS
 JSON, UTF8 = "application/json", "utf-8"
 PERSISTENT = 2
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Whose word on arguments counts more when both report them."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown."""
 NO_CALLBACKS: dict[str, None] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _NOTHING_FURTHER = '"callbacks": null, "errbacks": null, "chain": null, "chord": null'
 _REPORTED = '"chord": null, "chain": null, "errbacks": null, "callbacks": null}]'
 LARGEST = 8 * MAX_ORIGINAL
-"""Characters or bytes of a body that is kept at all: it is compressed before it is measured."""
+"""Maximum size of a stored body in characters or bytes, before compression."""
 _SHORT = 900
-"""Celery cuts its own texts of the arguments at 1,024 characters: shorter ones prove that the arguments are small."""
+"""Celery cuts its own texts of the arguments at 1,024 characters: shorter ones mean that the arguments are small."""
 
 #: Headers that a replay sets itself or that only repeat the body.
 LEFT_OUT = frozenset(
@@ -43,7 +43,7 @@ LEFT_OUT = frozenset(
      *OLD_MARKS}
 )  # fmt: skip
 KEPT_PROPERTIES = ("priority", "delivery_mode", "expiration", "reply_to", "correlation_id")
-"""What of a message's properties decides how it is delivered and answered."""
+"""Properties that determine how a message is delivered and answered."""
 CELERYS_OWN = frozenset(
     {"shadow", "group", "group_index", "timelimit", "ignore_result", "replaced_task_nesting", "stamped_headers", "stamps", "meth"}
 )
@@ -51,14 +51,14 @@ CELERYS_OWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of protocol 2 as it was found. `body` is None where it is too large to keep."""
+    """A message of protocol 2. `body` is None if it is too large to store."""
 
     args: Any
     kwargs: Any
     headers: Mapping[str, Any]
     body: str | bytes | None
     has_more: bool
-    """Whether further tasks are in it."""
+    """Whether it contains further tasks."""
     content_type: str = JSON
     encoding: str = UTF8
     exchange: str = ""
@@ -68,10 +68,10 @@ class Message:
 
 
 def is_plain_json(app: Any, name: str) -> bool:
-    """Whether a producer can write this task's message itself: JSON, and of a task whose parameters it knows by name.
+    """Whether a producer can report this task's message: JSON, and of a task whose parameter names it has.
 
-    A secret may be passed by position; only the signature tells that it is one. What the producer does not know is left to the
-    worker, which has the function.
+    A secret may be passed by position and is only recognised by the parameter's name. Other messages are left to the worker, which has the
+    function.
     """
     task = app.tasks.get(name) if name else None
     return task is not None and (task.serializer or app.conf.task_serializer) == "json"
@@ -85,10 +85,10 @@ def parameter_names(app: Any, name: str) -> tuple[str, ...]:
 
 # -- the mark ------------------------------------------------------------------------------------------------------------
 def mark_reported(body: Any) -> None:
-    """Marks a message whose arguments this producer reports: the four keys of its third part, all null, stand in reverse order.
+    """Marks a message whose arguments this producer reports: the four keys of its third part, all null, are in reverse order.
 
-    A task cannot see that: the order does not change what a mapping equals, and Celery reads the keys by name. Headers and properties would
-    be shown to the task by `self.request`. A message with further tasks in it has no mark, and the worker reports it, too.
+    A task cannot see that: mappings are equal in any order, and Celery reads the keys by name. Headers and properties would be visible in
+    `self.request`. A message with further tasks has no mark, and the worker reports it, too.
     """
     embed = body[2]
     if tuple(embed) == tuple(NO_CALLBACKS) and not any(value is not None for value in embed.values()):
@@ -104,15 +104,17 @@ def is_reported(body: Any) -> bool:
 
 
 def without_mark(data: Mapping[str, Any], body: str | bytes) -> str | bytes:
-    """The body of an original as it is sent again: the worker that takes it has to report its arguments."""
+    """The body of an original without the mark, so that the worker that takes it reports its arguments."""
     if data.get("type", JSON) != JSON or not isinstance(body, str) or not body.endswith(_REPORTED):
         return body
     return f"{body[: -len(_REPORTED)]}{_NOTHING_FURTHER}}}]"
 
 
-# -- the three places a message is met -----------------------------------------------------------------------------------
+# -- reading a message at the producer, the worker and the
+# queue--------------------------------------------------------------------------------
 def stored_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that are sent again: not a persistent delivery mode and not a correlation id that is the task's own, which are the defaults."""
+    """The properties that are sent again: all except a persistent delivery mode and a correlation ID equal to the task's ID, which are the
+    defaults."""
     stored: dict[str, Any] = {
         name: value for name in KEPT_PROPERTIES
         if isinstance(value := (properties or {}).get(name), str | int | float) and not isinstance(value, bool) and value not in ("", None)
@@ -129,9 +131,9 @@ def stored_properties(properties: Any, headers: Mapping[str, Any]) -> dict[str, 
 
 
 def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any, properties: Any) -> Message | None:
-    """At the producer, before sending, where the body is still objects; it is encoded by kombu, so that it is what the broker gets.
+    """Reads the message at the producer before it is sent. The body is encoded by kombu, so that it equals the one in the broker.
 
-    None where the producer cannot know what travels (pickled, signed, or of a task it does not have): then the worker keeps it.
+    None if the producer cannot read it (pickled, signed, or of an unknown task): then the worker stores it.
     """
     if not is_plain_json(app, str(headers.get("task", ""))):
         return None
@@ -142,23 +144,23 @@ def message_of_publish(app: Any, headers: Mapping[str, Any], body: Any, properti
     try:
         text = dumps(body, serializer="json")[2]
         return Message(args, kwargs, headers, text, has_more, properties=stored_properties(properties, headers))
-    except EncodeError:  # another serializer was chosen for this one message, or Celery is about to say so itself
+    except EncodeError:  # another serializer was chosen for this message, or Celery will raise the error itself
         return None
 
 
 def payload_of_publish(
     agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str, exchange: Any, key: Any
 ) -> bytes:
-    """At the producer, after the broker took the message."""
+    """The record at the producer, after the broker has accepted the message."""
     if exchange:
         message = replace(message, exchange=str(getattr(exchange, "name", exchange)), key=str(key or ""))
     return _payload(agent, app, message, task_id, attempt, name, queue, BY_PRODUCER)
 
 
 def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue: str) -> bytes:
-    """At the worker, in the agent's thread. Celery has decoded the arguments; the body is as it came."""
+    """The record at the worker, in the agent's thread. Celery has decoded the arguments; the body is unchanged."""
     content_type = request.content_type
-    if content_type is None:  # protocol 1: the id is in the body, so only what the body says can be sent again
+    if content_type is None:  # protocol 1: the ID is in the body, so only the fields of the body can be sent again
         text = dumps((request.args, request.kwargs, NO_CALLBACKS), serializer="json")[2]
         return _payload(
             agent, app, Message(request.args, request.kwargs, {}, text, False), request.id, attempt, request.type, queue, BY_WORKER
@@ -177,19 +179,19 @@ def payload_of_request(agent: Agent, app: Any, request: Any, attempt: int, queue
 
 
 def payload_of_waiting(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str) -> bytes:
-    """Of a message that lies in its queue, by whoever is about to take it out."""
+    """The record for a message in its queue, made before the message is removed."""
     return _payload(agent, app, message, task_id, attempt, name, queue, BY_WORKER)
 
 
 def payload_of_call(agent: Agent, app: Any, task_id: str, attempt: int, name: str, args: Any, kwargs: Any) -> bytes:
-    """Of a task that ran in its caller: there is no message, so there is nothing to send again."""
+    """The record for a task that ran in its caller. There is no message to send again."""
     return agent.payload(ENGINE, task_id, attempt, name, "", BY_PRODUCER, args, kwargs, None, parameter_names(app, name))
 
 
 def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: int, name: str, queue: str, rank: int) -> bytes:
     if message.content_type == JSON:
         args, is_masked = display.show_arguments(message.args, message.kwargs, agent.settings.redact, parameter_names(app, name))
-    else:  # looking into unpickled objects could run the host's code in our thread; Celery's own texts of them will do
+    else:  # reading unpickled objects could run the application's code in the agent's thread; Celery's own texts of them suffice
         args, is_masked = _texts(message.headers), True
     original: dict[str, Any] | None = None
     is_secret = True
@@ -205,7 +207,7 @@ def _payload(agent: Agent, app: Any, message: Message, task_id: str, attempt: in
 
 
 def _is_large(headers: Mapping[str, Any], body: Any, *, has_more: bool) -> bool:
-    """Whether a body is surely beyond what is kept, without serialising it."""
+    """Whether a body is certainly too large to store, without serialising it."""
     texts = headers.get("argsrepr"), headers.get("kwargsrepr")
     if not has_more and all(isinstance(text, str) and len(text) < _SHORT for text in texts):
         return False
@@ -235,7 +237,7 @@ def _extra_headers(message: Message) -> dict[str, Any]:
         try:
             json.dumps(value)
         except (TypeError, ValueError):
-            continue  # what JSON cannot hold came from no broker we know
+            continue  # a value without a JSON form did not come from a known broker
         extra[name] = value
     return extra
 
@@ -251,7 +253,7 @@ def _original(message: Message, extra: dict[str, Any], queue: str) -> dict[str, 
     if message.content_type != JSON:
         data["type"] = message.content_type
         texts = {key: message.headers[key] for key in ("argsrepr", "kwargsrepr") if isinstance(message.headers.get(key), str)}
-        data["headers"] = {**extra, **texts}  # all that can be shown of such a message
+        data["headers"] = {**extra, **texts}  # the only texts that can be shown for such a message
     if message.encoding != UTF8:
         data["encoding"] = message.encoding
     if message.exchange and not message.exchange.startswith("celery_delayed_"):
@@ -265,12 +267,12 @@ def _original(message: Message, extra: dict[str, Any], queue: str) -> dict[str, 
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
 def body_of(data: Mapping[str, Any]) -> str | bytes:
-    """The body of an original. Raises Refused when there is none."""
+    """The body of an original. Raises Refused if it has none."""
     if "body" in data:
         return str(data["body"])
     if "body64" in data:
         return base64.b64decode(str(data["body64"]))
-    raise Refused("the kept message has no body")
+    raise Refused("the stored message has no body. Nothing was sent.")
 
 
 def decode(app: Any, data: Mapping[str, Any]) -> Any:
@@ -279,14 +281,17 @@ def decode(app: Any, data: Mapping[str, Any]) -> Any:
     try:
         content = loads(body_of(data), data.get("type", JSON), data.get("encoding", UTF8), accept=accept)
     except Exception as error:
-        raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})", check="original.format") from error
+        raise Refused(
+            f"the stored message cannot be decoded in this process ({type(error).__name__}). Nothing was sent.", check="original.format"
+        ) from error
     if not isinstance(content, list | tuple) or len(content) != 3:
-        raise Refused("the kept message is no task of Celery's", check="original.format")
+        raise Refused("the stored message is not a task of Celery. Nothing was sent.", check="original.format")
     return content
 
 
 def is_chord_member(app: Any, data: Mapping[str, Any]) -> bool:
-    """A chord's member counts towards the chord's body when it ends: sent again as it is, it would count twice."""
+    """Removes a task from its chord. A chord's member counts towards the chord's body when it ends: sent again unchanged, it would count
+    twice."""
     if data.get("type", JSON) == JSON and '"chord": null' in str(data.get("body", "")):
         return False
     if not data.get("headers", {}).get("group"):

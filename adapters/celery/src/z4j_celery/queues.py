@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits in each queue, asked of the broker without changing it."""
+"""Depths of queues, read from the broker without changing it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def _depths(app: Any, names: list[str], *, is_only: bool) -> dict[str, int | Non
         if is_only:
             raise
         let_through(error)
-        faults.report("what waits in a broker of Celery", error)
+        faults.report("reading the queues of a broker of Celery", error)
         return dict.fromkeys(names)
 
 
 def _keep_fingerprint(app: Any, connection: Any) -> None:
-    """What a Redis says of itself; originals that are made from now on name it. RabbitMQ says nothing that only one broker would say."""
+    """Reads the fingerprint of a Redis server; originals that are made later contain it. RabbitMQ reports nothing that identifies one
+    broker."""
     agent, identity = z4j_agent.current(), identity_of(app)
     if agent is None or not identity or identity in agent.fingerprints or connection.transport.driver_type != "redis":
         return
@@ -43,12 +44,12 @@ def _keep_fingerprint(app: Any, connection: Any) -> None:
         prefix = str(getattr(channel, "global_keyprefix", "") or "")
         agent.fingerprints[identity] = fingerprint_redis(channel.client, channel.client.connection_pool, prefix)
     except Exception as error:
-        let_through(error)  # it may not be asked
+        let_through(error)  # the account may not read it
         agent.fingerprints[identity] = ""
 
 
 def _depth(connection: Any, name: str) -> int | None:
-    """Messages that wait; a queue that does not exist holds nothing. RabbitMQ closes the channel with it."""
+    """Number of waiting messages, 0 for a queue that does not exist. RabbitMQ closes the channel for such a queue."""
     with connection.channel() as channel:
         try:
             return int(channel.queue_declare(name, passive=True).message_count)
@@ -57,11 +58,11 @@ def _depth(connection: Any, name: str) -> int | None:
 
 
 class Queues(CeleryPart):
-    """What waits in the queues of this process's apps."""
+    """Depths of the queues of this process's apps."""
 
     def list_queues(self) -> list[QueueInfo]:
-        """The queues of each app; two apps with one broker have them in common. One broker that cannot be reached does not hide
-        the others' queues."""
+        """The queues of each app; two apps with one broker share them. A broker that cannot be reached does not affect the others'
+        queues."""
         queues_by_broker: dict[tuple[str | int, str], QueueInfo] = {}
         names: dict[str | int, tuple[Any, dict[str, None]]] = {}
         for state in self.asked():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of an app keep for everyone else, and the ground every part of the adapter stands on."""
+"""State of an app that its hooks record, and the base class of the adapter's parts."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ class AppState:
         self.paused: set[str] = set()
         """Queues that this process's worker has left because of a pause."""
         self.sent: set[str] = set()
-        """Queues the application has sent to from this process; a worker elsewhere may be the only one that declares them."""
+        """Queues to which the application has sent from this process; they may be declared only by a worker elsewhere."""
         self.routes = destinations.Routes(app)
         self.runs: dict[int, Run] = {}
-        """What runs in this process, by the identity of its request. Nothing is hung on the request itself: its task would see it."""
+        """The running tasks of this process, by the identity of the request. The request itself has no additional attributes, because its
+        task would see them."""
         self._requests: dict[str, ref[Any]] = {}
-        """The worker's requests by task id for as long as Celery itself needs them: who ran it, since when.
+        """The worker's requests by task ID, as long as Celery itself has them: process and start of each task.
 
-        Swept now and then: a `WeakValueDictionary` tidies after every single task, at 15 µs of main's time each.
+        Cleaned from time to time: a `WeakValueDictionary` is cleaned after every task, which takes 15 µs of the main process each.
         """
         self._sweep_at = SWEEP_AT
 
@@ -53,11 +54,11 @@ class AppState:
         return destinations.knows_queue(self.app, self.consumer, self.sent, queue)
 
     def known_queues(self) -> list[str]:
-        """The application's queues, as far as this process knows them."""
+        """The application's queues that this process has."""
         return destinations.known_queues(self.app, self.consumer, self.sent)
 
     def queue_in(self, info: Any) -> str:
-        """The queue a request came from; "" where nothing is known (a task called in place)."""
+        """The queue a request came from; "" if unknown (a task called directly)."""
         if not info:
             return ""
         consumed = destinations.consumed(self.consumer) if info.get("exchange") and self.consumer is not None else ()
@@ -68,7 +69,7 @@ class AppState:
         return run if run is not None and run.task_id == request.id else None
 
     def remember_request(self, request: Any) -> None:
-        """The worker was given this request. Forgets those that Celery has forgotten, when their number has doubled."""
+        """Stores a request that the worker has received. Removes those that Celery has dropped, when their number has doubled."""
         requests = self._requests
         requests[request.id] = ref(request)
         if len(requests) > self._sweep_at:
@@ -76,18 +77,18 @@ class AppState:
             self._sweep_at = max(SWEEP_AT, 2 * len(self._requests))
 
     def request_of(self, task_id: str) -> Any:
-        """The worker's request of this task, or None when Celery has forgotten it."""
+        """The worker's request of this task, or None if Celery has dropped it."""
         reference = self._requests.get(task_id)
         return reference() if reference is not None else None
 
     def received_requests(self) -> list[Any]:
-        """Those that Celery has not forgotten."""
+        """The requests that Celery has not dropped."""
         references: list[ref[Any]] = read_steadily(lambda: list(self._requests.values()), list[ref[Any]]())
         return [request for each in references if (request := each()) is not None]
 
 
 class CeleryPart(SeveralTargets):
-    """The apps of this process, and which of them a command concerns. Everything but the hooks is asked in the agent's thread."""
+    """The apps of this process, and the selection of those to which a command applies. Used in the agent's thread."""
 
     engine: ClassVar[str] = ENGINE
     states: list[AppState]
@@ -102,7 +103,7 @@ class CeleryPart(SeveralTargets):
         return next((state.hub for state in self.states if state.hub is not None), None)
 
     def asked(self) -> list[AppState]:
-        """Those a command may concern, the worker's in front."""
+        """The apps to which a command may apply, the worker's first."""
         first = self.first
         ordered = [first, *(state for state in self.states if state is not first)]
         return [state for state in ordered if self.only in ("", apps.identity_of(state.app))]
@@ -112,21 +113,21 @@ class CeleryPart(SeveralTargets):
         return [state.app for state in self.asked()]
 
     def serving(self) -> list[Any]:
-        """Those whose tasks this process runs: the worker's, in a producer all of them."""
+        """The apps whose tasks this process runs: the worker's app, in a producer all apps."""
         return [self.first.app] if self.first.consumer is not None else self.apps
 
     def app_of(self, original: Original) -> Any:
-        """The app a kept message came from. Raises Refused."""
+        """The app of a stored message. Raises Refused."""
         own = [app for app in self.apps if original.broker in ("", apps.identity_of(app))]
         return apps.choose(own, str(original.data.get("app", "")), original.queue, is_sure=bool(original.broker) and original.is_bound)
 
     def app_with(self, queue: str) -> Any:
-        """One that declares the queue, else the first. Raises Refused where several brokers may be meant."""
+        """An app that declares the queue, else the first. Raises Refused if the broker is ambiguous."""
         return apps.the_one([app for app in self.apps if queue in app.amqp.queues] or [self.first.app])
 
 
 def in_hub(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """A method that runs in a greenlet where this process's sockets are gevent's."""
+    """Decorator: runs the method in a greenlet if this process's sockets are gevent's."""
 
     @functools.wraps(method)
     def asked(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -136,7 +137,7 @@ def in_hub(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P]
 
 
 def report_released(task_id: str, attempt: int, at: int, name: str, queue: str) -> None:
-    """A delayed task may run now."""
+    """Reports that a delayed task may run now."""
     agent = z4j_agent.current()
     if agent is not None:
         agent.append(records.enqueued(ENGINE, task_id, attempt, at, agent.run, name, queue))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in a queue of the broker: shown in its order, taken out of it, moved, put in front. Called in the agent's thread.
+"""Waiting tasks in a queue of the broker: listed in order, removed, moved, put in front. Used in the agent's thread.
 
-The broker alone is asked. What a worker has fetched in advance, or holds until its time, is out of its reach, and the answer says so.
-Redis and RabbitMQ can be looked into; for other brokers none of this is declared.
+Only the broker is read. Tasks that a worker has prefetched, or holds until their time, cannot be changed there, and the result states this.
+The queues of Redis and RabbitMQ can be read; for other brokers none of these actions is declared.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from z4j_celery.state import CeleryPart, in_hub, report_released
 
 PAGE = 500
 MOST = 1_000_000
-"""Messages that one purge takes out."""
-TAKEN = "it waits in the queue {queue} no more; a worker may have fetched it. No changes were made."
+"""Maximum number of messages that one purge removes."""
+TAKEN = "the task is no longer in the queue {queue}; a worker may have fetched it. No changes were made."
 NOT_FOUND = (
-    "it was not found in the queues that this process looked into ({queues}); whether it waits in another one is unknown. "
+    "the task was not found in the queues that this process searched ({queues}); whether it waits in another one is unknown. "
     "No changes were made."
 )
 NAMED_AT_MOST = 10
 
 
 def open_broker(app: Any) -> AbstractContextManager[ReadableBroker]:
-    """Raises Unsupported for a broker that gives no message out."""
+    """Opens the broker of an app. Raises Unsupported for a broker whose queues cannot be read."""
     from z4j_celery.brokers import rabbitmq, redis_lists  # costs the host's import time; the client of a broker may not be installed
 
     match driver_of(app):
@@ -49,11 +49,11 @@ def open_broker(app: Any) -> AbstractContextManager[ReadableBroker]:
         case "amqp":
             return rabbitmq.open_rabbitmq(app)
         case other:
-            raise Unsupported(f"a broker of the kind {other} cannot be looked into")
+            raise Unsupported(f"the queues of a {other} broker cannot be read")
 
 
 def is_there(app: Any, task_id: str, queues: Sequence[str]) -> bool:
-    """Whether it waits in one of these queues. A broker that cannot be looked into says nothing."""
+    """Whether the task waits in one of these queues; False for a broker whose queues cannot be read."""
     try:
         with open_broker(app) as broker:
             return broker.find(task_id, list(queues)) is not None
@@ -64,7 +64,7 @@ def is_there(app: Any, task_id: str, queues: Sequence[str]) -> bool:
 def _put(
     app: Any, task_id: str, queues: Sequence[str], expected: str, put: Callable[[ReadableBroker, str, Waiting], bool]
 ) -> tuple[str, Waiting]:
-    """The queue and the message that `put` has placed anew; a second look tells what another process did meanwhile. Raises Refused."""
+    """Finds a task and passes its queue and message to `put`; searches again if another process has taken it meanwhile. Raises Refused."""
     searched = [*([expected] if expected else ()), *(queue for queue in queues if queue != expected)]
     for is_fresh in (False, True):
         with open_broker(app) as broker:
@@ -81,21 +81,21 @@ def _put(
 
 # -- a whole queue -------------------------------------------------------------------------------------------------------
 def _check(section: str) -> None:
-    """The queue itself was checked with the command: it is one of the application, wherever it is declared."""
+    """Checks the section of a queue. The queue itself was checked with the command: it belongs to the application."""
     if section != "waiting":
-        raise Refused("Celery keeps no failed tasks in a queue, and its workers hold what is delayed")
+        raise Refused("Celery stores no failed tasks in a queue, and its workers keep delayed tasks in memory")
 
 
 def _shown(app: Any, waiting: Waiting) -> WaitingTask:
     agent, arguments, text = z4j_agent.current(), arguments_of(waiting), "…"
-    if agent is not None and arguments is not None and waiting.name in app.tasks:  # else nothing says which one is a secret
+    if agent is not None and arguments is not None and waiting.name in app.tasks:  # else nothing marks a secret
         names = originals.parameter_names(app, waiting.name)
         text, _ = display.show_arguments(arguments[0], arguments[1], agent.settings.redact, names)
     return WaitingTask(waiting.task_id, waiting.name, text, None, waiting.due_at, waiting.priority)
 
 
 def _entries(agent: Agent, app: Any, queue: str, broker: ReadableBroker) -> Generator[Entry, None, None]:
-    """Made one by one while the page is open: RabbitMQ takes a message from the channel that has fetched it, and from no other."""
+    """Made one by one while the page is open: in RabbitMQ only the channel that has fetched a message can remove it."""
     for _ in range(MOST // PAGE):
         is_any_taken = False
         for waiting in broker.first(queue, PAGE):
@@ -116,7 +116,7 @@ def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
     arguments = arguments_of(waiting)
     args, kwargs, has_more = arguments if arguments is not None else ((), {}, True)
     body, headers = waiting.body, waiting.headers
-    if "task" not in headers and arguments is not None:  # protocol 1: kept as protocol 2 would send it again
+    if "task" not in headers and arguments is not None:  # protocol 1: stored in the form in which protocol 2 would send it again
         body, headers = json.dumps([args, kwargs, originals.NO_CALLBACKS]), {}
     message = originals.Message(
         args, kwargs, headers, body if len(body) <= originals.LARGEST else None, has_more, waiting.content_type, waiting.encoding,
@@ -126,17 +126,17 @@ def _payload(agent: Any, app: Any, queue: str, waiting: Waiting) -> bytes:
 
 
 class WaitingTasks(CeleryPart):
-    """What may be asked of tasks that wait in the broker."""
+    """Commands for tasks that wait in the broker."""
 
     # -- one task --------------------------------------------------------------------------------------------------------
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        """Behind what waits in another queue of the same broker; one that only an app with another broker uses is not there. Raises
-        Refused."""
+        """Moves a task to the end of another queue of the same broker. Raises Refused, also for a queue that only an app with another
+        broker uses."""
 
         def move(app: Any, known: list[str]) -> dict[str, Any]:
             using = {broker_key_of(state.app) for state in self.states if state.knows_queue(queue)}
             if using and broker_key_of(app) not in using:
-                raise Refused(f"{queue[:80]} is in another broker; nothing was changed", check="queue.unknown")
+                raise Refused(f"{queue[:80]} is in another broker. No changes were made.", check="queue.unknown")
             _, waiting = _put(app, task_id, known, self.waits_in, put)
             agent = z4j_agent.current()
             if agent is not None:
@@ -145,13 +145,13 @@ class WaitingTasks(CeleryPart):
 
         def put(broker: ReadableBroker, source: str, waiting: Waiting) -> bool:
             if source == queue:
-                raise Refused("it is in that queue already")
+                raise Refused("the task is already in that queue. No changes were made.")
             return broker.put(waiting, source, queue, priority=None, in_front=False, is_due=False)
 
         return self._in_first_app(move, task_id)
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        """Another place in the same queue. Raises Refused."""
+        """Changes the position of a task in its queue. Raises Refused."""
 
         def prioritise(app: Any, known: list[str]) -> dict[str, Any]:
             given: list[int] = []
@@ -167,18 +167,19 @@ class WaitingTasks(CeleryPart):
         return self._in_first_app(prioritise, task_id)
 
     def release_task(self, task_id: str) -> dict[str, Any]:
-        """One that this worker holds until its time is handed to the pool; of one that no worker has fetched yet the eta is taken away.
-        Raises Refused.
+        """Makes a delayed task due: one that this worker holds is passed to the pool; from one that no worker has fetched, the eta is
+        removed. Raises Refused.
 
-        The former not within gevent's hub: there the worker's own greenlet must go on to carry it out.
+        The former does not run within gevent's hub, because the worker's own greenlet must continue meanwhile.
+
         """
         at = now()
 
         def put(broker: ReadableBroker, queue: str, waiting: Waiting) -> bool:
             if waiting.due_at is None or waiting.due_at <= at:
-                raise Refused("it is due already and waits for a worker")
+                raise Refused("the task is already due and waits for a worker. No changes were made.")
             if "task" not in waiting.headers:
-                raise Refused("its eta stands inside its body (message protocol 1), which may be signed")
+                raise Refused("its eta is inside its body (message protocol 1), which may be signed. No changes were made.")
             return broker.put(waiting, queue, queue, priority=None, in_front=False, is_due=True)
 
         def release(app: Any, known: list[str]) -> dict[str, Any]:
@@ -190,7 +191,7 @@ class WaitingTasks(CeleryPart):
         return released or self._in_first_app(release, task_id)
 
     def _in_first_app(self, do: Callable[[Any, list[str]], dict[str, Any]], task_id: str) -> dict[str, Any]:
-        """In the first of this process's apps whose broker has the task. Raises Refused where several have it."""
+        """Acts in the first of this process's apps whose broker has the task. Raises Refused if several brokers have it."""
         asked = [(state.app, state.known_queues()) for state in self.asked()]
         if len({broker_key_of(app) for app, _ in asked}) > 1:
             holding = [(app, known) for app, known in asked if gevent_bridge.ask(self.hub, partial(is_there, app, task_id, known))]
@@ -203,12 +204,12 @@ class WaitingTasks(CeleryPart):
                 return gevent_bridge.ask(self.hub, partial(do, app, known))
             except Refused as error:
                 refused = refused or error
-        raise refused or Refused("no app is watched in this process any more")
+        raise refused or Refused("no app is monitored in this process now. No changes were made.")
 
     # -- a whole queue ---------------------------------------------------------------------------------------------------
     @in_hub
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """Changes nothing but RabbitMQ's mark of what has been looked at. Raises Refused."""
+        """Lists tasks. Changes nothing except RabbitMQ's mark of redelivery. Raises Refused."""
         _check(section)
         app = self.app_with(queue)
         with open_broker(app) as broker:
@@ -216,7 +217,7 @@ class WaitingTasks(CeleryPart):
 
     @in_hub
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Removes every task that is there now, page by page. Raises Refused."""
+        """Removes all current tasks of the queue, page by page. Raises Refused."""
         _check(section)
         app, agent = self.app_with(queue), z4j_agent.current()
         assert agent is not None  # the command came through it

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a message may go: to the application's own queues, never to those by which Celery controls its workers.
+"""Permitted destinations of messages: the application's own queues, never those with which Celery controls its workers.
 
-Remote control, events and replies are exchanges and queues like any other to a broker: a message to `celery.pidbox` shuts a worker down.
+Remote control, events and replies are exchanges and queues like any other to a broker: a message to `celery.pidbox` can shut a worker down.
 Their names come from the application's configuration (`control_exchange`, `event_exchange`, `event_queue_prefix`); a Redis broker also
-keeps its bookkeeping under keys that a queue's name could spell.
+stores its bookkeeping under keys that a queue's name could equal.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def is_control(app: Any, name: str) -> bool:
 
 
 class Routes:
-    """Which queue of the app gets what is sent through an exchange. Kombu's messages name exchange and routing key, and no queue."""
+    """Finds the queue of the app that receives messages of an exchange. Kombu's messages contain exchange and routing key, but no queue."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -47,8 +47,8 @@ class Routes:
         self._declared = -1
 
     def queue(self, exchange: Any, routing_key: Any, consumed: Iterable[str] = ()) -> str:
-        """The queue bound to the exchange by that key. Of several the first by name, one that this worker consumes before the others; ""
-        where the app declares none: the routing key is not the name of a queue then."""
+        """The queue bound to the exchange by that key: of several, one that this worker consumes, else the first by name. "" if the app
+        declares none: then the routing key is not the name of a queue."""
         name = str(getattr(exchange, "name", exchange) or "")
         key = queue_of(exchange, routing_key)
         if not name or name == key or name.startswith("celery_delayed_"):
@@ -67,7 +67,7 @@ class Routes:
 
 
 def _gets(queue: Any, exchange: str, key: str) -> bool:
-    """Whether one of the queue's bindings takes this key; a queue without an exchange is bound by its name alone."""
+    """Whether one of the queue's bindings matches this key; a queue without an exchange is bound by its name only."""
     for each in (queue, *(queue.bindings or ())):
         source = getattr(each, "exchange", None)
         if source is None or source.name != exchange:
@@ -80,7 +80,7 @@ def _gets(queue: Any, exchange: str, key: str) -> bool:
 
 
 def _matches(pattern: str, key: str) -> bool:
-    """AMQP's topics: `*` is one word, `#` any number of them."""
+    """Whether a routing key matches an AMQP topic: `*` is one word, `#` any number of words."""
     words, parts = key.split(".") if key else [], pattern.split(".")
 
     def fits(at: int, word: int) -> bool:
@@ -101,7 +101,7 @@ def knows_queue(app: Any, consumer: Any, sent: Iterable[str], queue: str) -> boo
 
 
 def known_queues(app: Any, consumer: Any, sent: Iterable[str]) -> list[str]:
-    """All of them, by name."""
+    """All queues for which `knows_queue` is true, sorted by name."""
     names = {*app.amqp.queues, *sent, *(consumed(consumer) if consumer is not None else ())}
     return sorted(name for name in names if not is_control(app, name))
 
@@ -111,25 +111,27 @@ def consumed(consumer: Any) -> list[str]:
 
 
 def knows_task(app: Any, name: str) -> bool:
-    """Whether the application registered it. Celery's own tasks run others that their arguments name, so they do not count."""
+    """Whether the application registered the task. Celery's own tasks do not count, because some run other tasks that are named in their
+    arguments."""
     return not name.startswith("celery.") and name in app.tasks
 
 
 def check_destination(app: Any, exchange: str, key: str, queue: str, *, is_bound: bool = True) -> None:
-    """Raises Refused where a kept message would go to Celery's own exchanges or queues, or through an exchange the app does not declare.
+    """Raises Refused if a stored message would be sent to Celery's own exchanges or queues, or through an exchange that the app does not
+    declare.
 
-    Of an original that is not bound, the routing key must be one by which a declared queue is bound, too: an older agent sealed it, but
-    not as what belongs to this name and queue.
+    If an original is not bound, its routing key must also be one by which a declared queue is bound: an older agent sealed it, but without
+    its name and queue.
     """
     for name in filter(None, (exchange, key, queue)):
         if is_control(app, name):
-            raise Refused(f"{name[:80]} belongs to Celery itself, not to the application; nothing was sent", check="queue.control")
+            raise Refused(f"{name[:80]} belongs to Celery itself, not to the application. Nothing was sent.", check="queue.control")
     declared = {queue.exchange.name for queue in app.amqp.queues.values() if queue.exchange is not None}
     declared |= {str(app.conf.task_default_exchange or app.conf.task_default_queue)}
     if exchange and exchange not in declared:
-        raise Refused(f"this application declares no exchange {exchange[:80]}; nothing was sent", check="exchange.unknown")
+        raise Refused(f"this application declares no exchange {exchange[:80]}. Nothing was sent.", check="exchange.unknown")
     if exchange and not is_bound and (exchange, key) not in _bindings(app):
-        raise Refused(f"this application binds no queue to {exchange[:80]} by that key; nothing was sent", check="exchange.unknown")
+        raise Refused(f"this application binds no queue to {exchange[:80]} by that key. Nothing was sent.", check="exchange.unknown")
 
 
 def _bindings(app: Any) -> set[tuple[str, str]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A message as it lies in a queue of the broker, and what a broker that can be looked into does with it."""
+"""A message in a queue of the broker, and the operations of a broker whose queues can be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CANNOT_READ = (KombuError, ValueError, TypeError, KeyError, LookupError)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A message as it lies in a queue. `raw` is the broker's own, for whoever took it out."""
+    """A message in a queue. `raw` is the broker's own form of it, for the code that removes it."""
 
     task_id: str
     name: str
@@ -35,26 +35,26 @@ class Waiting:
 
 
 class ReadableBroker(Protocol):
-    """A broker that can be looked into, over a connection of its own."""
+    """A broker whose queues can be read, with a connection of its own."""
 
     def first(self, queue: str, most: int) -> Iterator[Waiting]:
-        """The messages in the order they would be delivered. Nothing changes once the place is closed."""
+        """The messages in the order they would be delivered. The queue is unchanged after the iterator is closed."""
 
     def take(self, queue: str, waiting: Waiting) -> bool:
-        """Whether this message was still there, and now is not."""
+        """Removes this message. Returns whether it was still in the queue."""
 
     def find(self, task_id: str, queues: list[str], *, is_fresh: bool = False) -> tuple[str, Waiting] | None:
-        """The queue a task waits in, and its message; `is_fresh`: what was seen a moment ago does not count."""
+        """The queue of a waiting task, and its message; with `is_fresh` the cache is not used."""
 
     def put(self, waiting: Waiting, queue: str, other: str, *, priority: int | None, in_front: bool, is_due: bool) -> bool:
-        """Moves a found message, with this priority (None: its own), in one step. False where somebody else was first."""
+        """Moves a message atomically, with this priority (None: its own). Returns False if another process has taken it."""
 
     def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
-        """(priority, whether in front of its equals) of one of LEVELS. Raises Refused where there is nothing beyond."""
+        """(priority, whether before others of that priority) of one of LEVELS. Raises Refused if there is no higher or lower priority."""
 
 
 def driver_of(app: Any) -> str:
-    """`redis`, `amqp` or another transport's own word, without a connection."""
+    """`redis`, `amqp` or another transport's name, without a connection."""
     with app.connection_for_write() as connection:
         kind = str(connection.transport.driver_type)
         return "" if connection.transport.__class__.__module__.endswith("redis_cluster") else kind
@@ -64,7 +64,7 @@ def message_of(
     headers: Mapping[str, Any], body: str | bytes, content_type: str, encoding: str, properties: Mapping[str, Any],
     info: Mapping[str, Any], raw: Any,
 ) -> Waiting:  # fmt: skip
-    """A message as kombu has it. Of protocol 1 the body says what protocol 2 has in its headers."""
+    """Reads a message of kombu. In protocol 1 the body contains the fields that protocol 2 has in its headers."""
     head = headers
     if isinstance(body, bytes) and content_type == originals.JSON:
         body = body.decode("utf-8", "replace")
@@ -87,7 +87,7 @@ def decoded(body: str | bytes) -> Any:
 
 
 def arguments_of(waiting: Waiting) -> tuple[Any, Any, bool] | None:
-    """(args, kwargs, whether further tasks are in it) of a JSON message; None of any other, which is not ours to read."""
+    """(args, kwargs, whether further tasks are in it) of a JSON message; None for any other, which is not decoded."""
     content = decoded(waiting.body) if waiting.content_type == originals.JSON else None
     if isinstance(content, dict):  # protocol 1
         return content.get("args") or [], content.get("kwargs") or {}, bool(content.get("callbacks") or content.get("chord"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A queue of RabbitMQ's, looked into by fetching and not acknowledging: it gives no single message out.
+"""A queue of RabbitMQ, read by fetching messages without acknowledging them: RabbitMQ cannot return a single message.
 
-Closing the channel puts everything back where it was, marked as redelivered. For that moment no worker sees those messages. Moving one
-is a transaction of the broker's: published and acknowledged together, or neither.
+Closing the channel returns all messages to their positions, marked as redelivered. Until then no worker can take them. A move is a
+transaction of the broker: published and acknowledged together, or neither.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from z4j_agent.contract.adapter import Refused
 from z4j_celery.brokers.message import Waiting, message_of
 
 LOOKED_AT = 5_000
-"""Messages that are fetched in search of one task."""
+"""Maximum number of messages that are fetched to find one task."""
 NOT_FOUND = 404
 
 
 @contextlib.contextmanager
 def open_rabbitmq(app: Any) -> Iterator[RabbitMq]:
-    """Over a connection of its own."""
+    """Opens the queues with a connection of its own."""
     with app.connection_for_write() as connection:
         connection.transport_options = {
             name: value for name, value in connection.transport_options.items() if name != "confirm_publish"
@@ -54,7 +54,7 @@ class RabbitMq:
                 given = channel.basic_get(queue)
             except self._connection.channel_errors as error:
                 if getattr(error, "reply_code", getattr(error, "code", None)) == NOT_FOUND:
-                    return  # nobody has declared it yet, so nothing waits
+                    return  # not declared yet, so no task waits
                 raise
             if given is None:
                 return
@@ -82,7 +82,9 @@ class RabbitMq:
                     return queue, waiting
                 if count == LOOKED_AT:
                     channel.close()
-                    raise Refused(f"the queue {queue} holds more than {LOOKED_AT:,} messages, too many to look through for one task")
+                    raise Refused(
+                        f"the queue {queue} contains over {LOOKED_AT:,} messages, too many to search for one task. No changes were made."
+                    )
             with contextlib.suppress(*self._connection.channel_errors):
                 channel.close()
         return None
@@ -100,7 +102,7 @@ class RabbitMq:
             **(properties | {"content_type": source.content_type, "content_encoding": source.content_encoding}),
         )  # fmt: skip
         try:
-            channel.queue_declare(other, passive=True)  # what goes to no queue would be gone
+            channel.queue_declare(other, passive=True)  # a message to no queue would be lost
         except self._connection.channel_errors as error:
             raise Refused(f"RabbitMQ has no queue {other}. No changes were made.", check="queue.missing") from error
         channel.basic_publish(message, exchange="", routing_key=other)

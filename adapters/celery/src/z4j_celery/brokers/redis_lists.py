@@ -2,7 +2,7 @@
 """A queue of Celery's in Redis: a list for each of a few priority steps, filled from the left and read from the right, 0 first.
 
 Found by experiment: without a priority a message is at step 0, the highest (kombu, transport/redis.py). A message is moved or put in
-front by its exact bytes in one script, so that of a worker and us one is first.
+front by its exact bytes in one script, so that either a worker or this process takes it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from z4j_celery.brokers.message import Waiting, message_of
 
 PAGE = 500
 LOOKED_AT = 50_000
-"""Messages that are looked through for one task."""
+"""Maximum number of messages that are searched for one task."""
 INDEX_BYTES = 32 * 1024 * 1024
 INDEX_S = 3.0
-"""So long what was seen in the lists is remembered: a plan asks for thousands of tasks one after another."""
+"""Seconds for which the content of the lists is cached: a plan looks up thousands of tasks one after another."""
 SCANNED_AT_MOST = 5_000
-"""Messages of one queue that are looked through for a task that may be gone: Redis has no access by id."""
+"""Maximum number of messages of one queue that are searched for a task that may be gone: Redis has no access by ID."""
 PUT = """
 if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end
 redis.call(ARGV[3], KEYS[2], ARGV[2])
@@ -39,7 +39,7 @@ _index: dict[tuple[str, str], tuple[float, int, dict[str, tuple[str, bytes]]]] =
 
 @contextlib.contextmanager
 def open_redis(app: Any) -> Iterator[RedisLists]:
-    """Over a connection of its own, without kombu's prefixing: not every command is known to it."""
+    """Opens the queues with a connection of its own, without kombu's key prefixing, which does not support every command."""
     with app.connection_for_write() as connection:
         channel = connection.default_channel
         client = redis.Redis(connection_pool=channel.pool)
@@ -61,7 +61,7 @@ class RedisLists:
         return [self._list(queue, step) for step in self._steps]
 
     def first(self, queue: str, most: int) -> Iterator[Waiting]:
-        """A page at a time, from the end that is served next."""
+        """Reads a page at a time, from the end that workers read."""
         left = most
         for key in self._lists(queue):
             start = 0
@@ -75,11 +75,11 @@ class RedisLists:
                         yield waiting
 
     def depth(self, queue: str) -> int:
-        """Messages in all lists of the queue."""
+        """Number of messages in all lists of the queue."""
         return sum(int(self._client.llen(key)) for key in self._lists(queue))
 
     def holds(self, task_id: str, queues: list[str]) -> bool | None:
-        """Whether the task's message is in one of these queues or in a worker's hands; None where not all of it could be looked at."""
+        """Whether the task's message is in one of these queues or with a worker; None if not everything could be searched."""
         encoded_id, is_whole = task_id.encode(), True
         for queue in queues:
             for count, waiting in enumerate(self.first(queue, SCANNED_AT_MOST + 1)):
@@ -105,7 +105,7 @@ class RedisLists:
         return None
 
     def _seen(self, queue: str, task_id: str, *, is_fresh: bool) -> Waiting | None:
-        """The message of a task as it was seen within the last seconds, or is now."""
+        """The message of a task, from the cache if it was read within the last INDEX_S seconds."""
         at, _, seen = _index.get((self._uri, queue), (0.0, 0, {}))
         if is_fresh or ticks() - at > INDEX_S:
             seen, size = {}, 0
@@ -113,7 +113,7 @@ class RedisLists:
                 seen[waiting.task_id] = waiting.raw
                 size += len(waiting.raw[1])
                 if size > INDEX_BYTES:
-                    raise Refused(f"the queue {queue} holds more than can be looked through for one task")
+                    raise Refused(f"the queue {queue} contains too many messages to search for one task. No changes were made.")
             if size + sum(known for _, known, _ in _index.values()) > INDEX_BYTES:
                 _index.clear()
             _index[self._uri, queue] = (ticks(), size, seen)
@@ -126,13 +126,13 @@ class RedisLists:
             if (known := _index.get((self._uri, name))) is not None:
                 known[2].pop(waiting.task_id, None)
         if (known := _index.get((self._uri, other))) is not None:
-            known[2][waiting.task_id] = placed  # a plan goes on with what was seen
+            known[2][waiting.task_id] = placed  # a plan continues with the cached messages
         return True
 
     def _put(
         self, waiting: Waiting, other: str, priority: int | None, *, in_front: bool, is_due: bool
     ) -> tuple[str, bytes] | None:  # fmt: skip
-        """The list and the message as it is there now; None where its bytes are not in their list any more."""
+        """The list and the message as it is now; None if its bytes are no longer in the list."""
         key, raw = waiting.raw
         message = json.loads(raw)
         properties = message["properties"]
@@ -161,7 +161,8 @@ class RedisLists:
 
 
 def _is_of(message: bytes, task_id: str) -> bool:
-    """Whether a message in a worker's hands, [message, exchange, routing key], is this task's: another's may name its id as its parent."""
+    """Whether a message that a worker has fetched, [message, exchange, routing key], is this task's: another task's message may contain the
+    ID as its parent."""
     try:
         content = json.loads(message)
     except ValueError:
@@ -172,7 +173,7 @@ def _is_of(message: bytes, task_id: str) -> bool:
 
 
 def _read(key: str, raw: bytes) -> Waiting | None:
-    """A message as kombu's virtual transports write it; None for what is none."""
+    """Reads a message of kombu's virtual transports; None if it is not one."""
     try:
         content = json.loads(raw)
         properties, headers = content["properties"], content.get("headers") or {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an end of Celery's means: the exception behind a wrapper, and what a task stored by hand as its state."""
+"""Reads outcomes of Celery: the exception in a wrapper, and a state that a task stored itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from z4j_agent.capture.hooks import text_of
 
 
 def error_of(exception: Any) -> tuple[str, str]:
-    """(class name, masked message) of an exception, and of the one inside where Celery could not pickle it."""
+    """(class name, masked message) of an exception, or of the one inside Celery's wrapper of an exception that cannot be pickled."""
     if isinstance(exception, UnpickleableExceptionWrapper):
         args = exception.exc_args or ()
         return str(exception.exc_cls_name), show_error(text_of(args[0] if len(args) == 1 else args)) if args else ""
@@ -20,7 +20,7 @@ def error_of(exception: Any) -> tuple[str, str]:
 
 
 def error_of_meta(meta: Any) -> tuple[str, str]:
-    """The same of what `update_state("FAILURE", meta)` stored: an exception, or Celery's own form of one."""
+    """The same for the meta that `update_state("FAILURE", meta)` stored: an exception, or Celery's own form of one."""
     if isinstance(meta, dict) and "exc_type" in meta:
         message = meta.get("exc_message")
         parts = message if isinstance(message, list | tuple) else [message]

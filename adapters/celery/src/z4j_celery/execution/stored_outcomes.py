@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends that no signal reports: what Celery, the application or a library stores in the result backend itself.
+"""Outcomes that no signal reports: Celery, the application or a library stores them in the result backend directly.
 
-The tracer's own ends have signals. Four kinds have none: a chord's body and the rest of a chain, which are stored as failed and never
-sent; what a worker's main process stores while the backend is away, since the signal would only follow; a message whose ETA cannot be
-converted; and the tasks of celery-batches, which run many requests in one call.
+The tracer's own ends have signals. Four kinds have none: a chord's body and the rest of a chain, which are stored as failed and never sent;
+outcomes that a worker's main process stores while the backend is unreachable, because the signal is sent only after that; a message whose
+ETA cannot be converted; and the tasks of celery-batches, which run many requests in one call.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from z4j_celery.messages import ENGINE, now
 from z4j_celery.state import AppState
 
 SENT_AT_MOST = 1_000
-"""Tasks of one chain or group that are reported."""
+"""Maximum number of tasks of one chain or group that are reported."""
 BATCHES_LOG = "celery_batches.trace"
-"""The logger that gets the exception of a batch, and nothing else gets it (celery_batches/trace.py: `apply_batches_task`)."""
+"""The logger that receives the exception of a batch, which is passed to nothing else (celery_batches/trace.py: `apply_batches_task`)."""
 
 
 def raised_by_task(error: BaseException | None) -> BaseException | None:
-    """What the task raised, of an error that came while that was handled; None where the task raised nothing.
+    """The task's own exception, for an error that occurred while that exception was handled; None if the task raised none.
 
-    The tracer's `on_error` has it (celery/app/trace.py). The chain of contexts would not do: the task may have raised while it handled
+    The tracer's `on_error` has it (celery/app/trace.py). The chain of contexts is not sufficient: the task may have raised while it handled
     another exception of its own.
     """
     step: TracebackType | None = error.__traceback__ if error is not None else None
@@ -53,14 +53,14 @@ def raised_by_task(error: BaseException | None) -> BaseException | None:
 
 
 def body_of(signature: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The signature whose result is that of this one: of a chord that of its body."""
+    """The signature whose result is the result of this one: for a chord, its body."""
     while signature.get("subtask_type") == "chord" and isinstance(body := (signature.get("kwargs") or {}).get("body"), Mapping):
         signature = body
     return signature
 
 
 class StoredEnds:
-    """Watches what is handed to the result backends of one app."""
+    """Wraps the result backends of one app."""
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class StoredEnds:
         revoked: Callable[..., None],
         stored: Callable[[Any, Any, Any, Any], None],
     ) -> None:
-        """`failed_elsewhere` reports what main says for a child, `revoked` what Celery's own signal would have told; `stored` hears what a
-        task stores of itself."""
+        """`failed_elsewhere` reports the failure of a task of a child process, `revoked` a revocation as Celery's signal would; `stored`
+        receives the states that a task itself stores."""
         self._state = state
         self._failed_elsewhere = failed_elsewhere
         self._revoked_by_signal = revoked
@@ -100,7 +100,7 @@ class StoredEnds:
     def _update(
         self, original: Callable[..., Any], task: Any, task_id: Any = None, state: Any = None, meta: Any = None, **more: Any
     ) -> Any:
-        """No signal tells of it."""
+        """Wraps the method that stores a state by hand, which sends no signal."""
         returned = original(task, task_id, state, meta, **more)
         self._stored(task, task_id, state, meta)
         return returned
@@ -118,7 +118,7 @@ class StoredEnds:
         self, original: Callable[..., Any], backend: Any, task_id: Any, exc: Any, traceback: Any = None, request: Any = None,
         store_result: bool = True, *args: Any, **more: Any,
     ) -> Any:  # fmt: skip
-        """Reports first: the backend may be away, and Celery tries for a long time."""
+        """Reports before storing: the backend may be unreachable, and Celery retries for a long time."""
         is_ours = backend.app is self._state.app
         if is_ours:
             self._note_failure(backend, task_id, exc, traceback, request, store_result)
@@ -159,7 +159,7 @@ class StoredEnds:
             run.stored = (states.SUCCESS, result)
         elif (part := self._parts.pop(str(task_id), None)) is not None:
             self._part_succeeded(part, result)
-        elif request is None or not hasattr(request, "called_directly"):  # by hand, of a task that runs nowhere here
+        elif request is None or not hasattr(request, "called_directly"):  # by hand, for a task that does not run here
             head = (ENGINE, str(task_id), *self._head_of(request))
             agent = self._state.agent
             shown = "null" if result is None else agent.show(result)
@@ -177,7 +177,7 @@ class StoredEnds:
         elif (part := self._parts.pop(str(task_id), None)) is not None:
             self._part_failed(part, exc, traceback)
         elif getattr(request, "called_directly", None) is not None:
-            if isinstance(exc, WorkerLostError | TimeLimitExceeded):  # any other error, its child has reported what it came from
+            if isinstance(exc, WorkerLostError | TimeLimitExceeded):  # any other error: its child has reported the cause
                 self._failed_elsewhere(str(request.task or ""), request, str(task_id), exc)
         elif request is None or (getattr(request, "id", None) and not hasattr(request, "called_directly")):
             self._failed((ENGINE, str(task_id), *self._head_of(request)), exc, traceback)
@@ -205,7 +205,7 @@ class StoredEnds:
 
     @guard("chord_error_from_stack")
     def _note_chord(self, callback: Any, exc: Any) -> None:
-        """The body is stored as failed, or each task of it where it is a group, and so is what was to follow."""
+        """Reports the body of a chord, or each task of it if it is a group, and the rest of its chain as failed."""
         task = get_current_task()
         parent = str(task.request.id or "") if task is not None else ""
         root = str((task.request.root_id if task is not None else None) or parent)
@@ -217,7 +217,7 @@ class StoredEnds:
         self._chain_failed(options.get("chain"), exc, str(options.get("task_id") or parent), root)
 
     def _chain_failed(self, chain: Any, exc: Any, parent: str, root: str) -> None:
-        """`chain` holds what was to follow, the last one first; a chord in it ends as its body."""
+        """`chain` contains the following tasks, the last one first; a chord in it ends as its body."""
         if not isinstance(chain, list | tuple):
             return
         for step in list(reversed(chain))[:SENT_AT_MOST]:
@@ -242,19 +242,19 @@ class StoredEnds:
         return True
 
     def _own_run(self, task_id: Any) -> Run | None:
-        """The run of this task in which this is called, where the task stores its own end."""
+        """The current run of this task, if the task stores its own outcome."""
         task = get_current_task()
         run = self._state.run_of(task.request) if task is not None else None
         return run if run is not None and run.task_id == task_id else None
 
     def _head_of(self, request: Any) -> tuple[int, int, str, str, str]:
-        """Attempt, time, run token, name and queue of a task whose end is stored from outside of it."""
+        """Attempt, time, process token, name and queue of a task whose outcome is stored from outside of it."""
         name = getattr(request, "name", None) or ""
         return 0, now(), self._state.agent.run, str(name), ""
 
     # -- what Celery's tracer cannot handle ------------------------------------------------------------------------------
     def interrupted(self, run: Run, passing: Exception) -> None:
-        """Reports an end that Celery could not handle, most often because the result backend is away."""
+        """Reports an outcome that Celery could not handle, usually because the result backend is unreachable."""
         self._local.interrupted = run.task_id
         agent, runtime = self._state.agent, run.runtime()
         head = (ENGINE, run.task_id, run.attempt, now(), agent.run, run.name, run.queue)
@@ -276,7 +276,7 @@ class StoredEnds:
         agent.append(record)
 
     def was_interrupted(self, task_id: Any) -> bool:
-        """Whether that end has just been reported in this thread: Celery goes on to store an error of its own."""
+        """Whether that outcome has just been reported in this thread: Celery then stores an error of its own."""
         return bool(getattr(self._local, "interrupted", None) == task_id)
 
     # -- celery-batches ------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class StoredEnds:
             agent.append(records.started(ENGINE, request.id, run.attempt, run.started_at, agent.run, run.name, run.queue, meta=run.meta))
 
     def batch_ended(self, args: Any, state: Any) -> None:
-        """Of the requests whose end the batch has not stored itself: they end as the one call that had them all."""
+        """Reports the requests whose outcome the batch has not stored itself: they have the outcome of the whole call."""
         error, self._local.error = getattr(self._local, "error", None), None
         for request in requests_of(args):
             part = self._parts.pop(request.id, None)
@@ -322,7 +322,8 @@ class StoredEnds:
         )  # fmt: skip
 
     def _keep_error(self, record: logging.LogRecord) -> bool:
-        """A filter that lets everything pass: celery-batches logs what a batch raised, in the thread that ran it, and drops it."""
+        """A logging filter that passes everything and reads the exception of a batch: celery-batches logs it in the thread that ran the
+        batch, and drops it."""
         if record.exc_info and isinstance(record.exc_info, tuple):
             self._local.error = record.exc_info[1]
         return True

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Celery Beat: what it fires, and its entries in whichever store its scheduler has.
+"""Celery Beat: its fires, and its entries in the store of its scheduler.
 
-`celery beat` and `celery worker -B` are watched in the process where the scheduler runs, from `beat_init` on. A store that other
-processes reach (django-celery-beat, redbeat, sqlalchemy-celery-beat) is only listed and changed there too, unless Django has set it up
-in this process: then any of them may.
+`celery beat` and `celery worker -B` are watched in the process where the scheduler runs, from `beat_init` on. A store that other processes
+reach (django-celery-beat, redbeat, sqlalchemy-celery-beat) is also listed and changed only there, unless Django has been set up in this
+process: then every such process may do it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from z4j_celery.schedulers.beat_forms import due_of, send, us, zone_name
 
 NAME: Final = "celery_beat"
 MAX_SLEEP_S: Final = 5.0
-"""How long beat may sleep while it is watched, so that what an operator changes holds soon. Its own limit is 300 s."""
+"""Seconds that beat may sleep while it is monitored, so that an operator's changes apply soon. Its own limit is 300 s."""
 REMEMBERED: Final = 2_000
 READ_EVERY_S: Final = 5.0
-"""How often a store is read where nothing was changed from here: it is the application's database."""
+"""Seconds between two reads of a store without changes from this process: it is the application's database."""
 
 
 class Store(Protocol):
@@ -54,7 +54,8 @@ class Store(Protocol):
 
 
 class CeleryBeat(Scheduler):
-    """The scheduler of a beat that runs here. `apps` are the adapter's; `ask` calls where this process's sockets may be used."""
+    """The scheduler for a beat in this process. `apps` are the adapter's; `ask` calls a function where this process's sockets may be
+    used."""
 
     scheduler: ClassVar[str] = NAME
     engine: ClassVar[str] = "celery"
@@ -68,7 +69,7 @@ class CeleryBeat(Scheduler):
         self._listed: list[ScheduleInfo] = []
         self._listed_at = -READ_EVERY_S
         self._last: OrderedDict[str, int] = OrderedDict()
-        """When an entry fired here, microseconds UTC: stores learn it late (facts, §6)."""
+        """When an entry fired here, in microseconds UTC: stores are updated late."""
         self._patches = Patches()
 
     # -- the hooks -----------------------------------------------------------------------------------------------------
@@ -84,7 +85,7 @@ class CeleryBeat(Scheduler):
 
     @guard("beat_init")
     def _on_beat(self, sender: Any = None, **_: Any) -> None:
-        """Before the first tick, in the process where the scheduler runs."""
+        """Called before the first tick, in the process where the scheduler runs."""
         agent = z4j_agent.current()
         if agent is None or sender is self._service or all(apps.real(sender.app) is not app for app in self._apps()):
             return  # an embedded beat sends both signals (celery/beat.py: `Service.start`)
@@ -92,7 +93,7 @@ class CeleryBeat(Scheduler):
         self._service = sender
         try:
             self._store = self._store_of(scheduler)
-        except Exception as error:  # its fires are told all the same
+        except Exception as error:  # its fires are reported all the same
             let_through(error)
             faults.report("finding the entries of beat", error)
         self._patches.set(scheduler, "max_interval", min(scheduler.max_interval or MAX_SLEEP_S, MAX_SLEEP_S))
@@ -102,7 +103,7 @@ class CeleryBeat(Scheduler):
             self._store.apply(override_store(self.scheduler).read())  # type: ignore[union-attr]
         if threading.current_thread() is threading.main_thread():
             agent.become_scheduler(f"beat@{socket.gethostname()}")
-        # A beat in a thread is a guest of a worker or a producer, and that connects by itself.
+        # A beat in a thread belongs to a worker or a producer, which opens its own connection.
 
     def _store_of(self, scheduler: Any) -> Store | None:
         modules = {kind.__module__ for kind in type(scheduler).__mro__}
@@ -135,14 +136,14 @@ class CeleryBeat(Scheduler):
         self._fired(entry.name, due_at, str(getattr(result, "id", "") or ""))
         return result
 
-    @guard("what was due")
+    @guard("the due time of a fire")
     def _due(self, entry: Any) -> int | None:
-        """Before the entry moves on."""
+        """The due time of an entry, read before its next run is computed."""
         rule, due = entry.schedule, due_of(entry.schedule, entry.last_run_at)
         deadline = rule.app.conf.beat_cron_starting_deadline if isinstance(rule, crontab) else None
         if due is None or deadline is None:
             return us(due)
-        since = datetime.now(UTC) - timedelta(seconds=deadline, microseconds=1)  # as celery/schedules.py: `crontab.is_due`
+        since = datetime.now(UTC) - timedelta(seconds=deadline, microseconds=1)  # like celery/schedules.py: `crontab.is_due`
         if due.astimezone(UTC) > since:
             return us(due)
         report_fire(self.scheduler, entry.name, us(due), outcome="missed")
@@ -158,7 +159,7 @@ class CeleryBeat(Scheduler):
             self._last.popitem(last=False)
         report_fire(self.scheduler, key, min(due_at or at, at), task_id, error)  # beat wakes up to 10 ms early (celery/beat.py: `adjust`)
 
-    # -- what is there -------------------------------------------------------------------------------------------------
+    # -- listing entries----------------------------------------------------------------------------------------------
     @property
     def store(self) -> str:
         reached = self._reachable()
@@ -168,7 +169,7 @@ class CeleryBeat(Scheduler):
         return self._reachable() is not None
 
     def is_firing(self) -> bool:
-        """Not while another beat holds redbeat's lock: this one only waits then."""
+        """False while another beat holds redbeat's lock, for which this one waits."""
         if self._service is None or self._store is None:
             return False
         scheduler = self._service.scheduler
@@ -183,7 +184,7 @@ class CeleryBeat(Scheduler):
         return zone_name(app.timezone) if app is not None else "UTC"
 
     def _reachable(self) -> Store | None:
-        """The store of the beat that runs here, else Django's, where this process has set it up and beat is not told another."""
+        """The store of the beat in this process, else Django's, if this process has set Django up and no other scheduler is configured."""
         if self._store is not None or self._service is not None:
             return self._store
         registry = getattr(sys.modules.get("django.apps"), "apps", None)
@@ -200,7 +201,7 @@ class CeleryBeat(Scheduler):
     def _need(self) -> Store:
         reached = self._reachable()
         if reached is None:
-            raise Refused("this process runs no beat")
+            raise Refused("this process does not run beat")
         return reached
 
     def list_schedules(self) -> list[ScheduleInfo]:
@@ -208,7 +209,7 @@ class CeleryBeat(Scheduler):
         if store.name != "code" and ticks() - self._listed_at < READ_EVERY_S:
             return self._listed
         entries: list[ScheduleInfo] = self._ask(lambda: store.list_entries(self._last))
-        if not self.is_firing():  # a store learns late of a run, so that what is past here may be so for beat or not
+        if not self.is_firing():  # a store is updated late after a run, so a past time may be due for beat or not
             at = now()
             entries = [
                 dataclasses.replace(entry, next_at=None) if entry.next_at is not None and entry.next_at < at else entry for entry in entries
@@ -216,11 +217,11 @@ class CeleryBeat(Scheduler):
         self._listed, self._listed_at = entries, ticks()
         return entries
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands ---------------------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
         apply = getattr(self._need(), "apply", None)
         if apply is None:
-            raise Unsupported("these entries are in a store and are changed there")
+            raise Unsupported("these entries are in a store; overrides do not apply to them")
         failed: dict[str, str] = apply(overrides)
         return failed
 
@@ -245,7 +246,7 @@ class CeleryBeat(Scheduler):
         return done
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Sends its task by its own options."""
+        """Sends the entry's task with the entry's options."""
         store, task_id = self._need(), str(uuid4())
         app = self._service.app if self._service is not None else self._apps()[0]
         self._ask(lambda: send(app, *store.entry(key), task_id=task_id))

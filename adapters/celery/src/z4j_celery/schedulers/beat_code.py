@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entries of Celery Beat that stand in code (`beat_schedule`): an operator's changes are overrides.
+"""The entries of Celery Beat in code (`beat_schedule`): an operator's changes are overrides.
 
-Beat's own dictionary is changed by beat's own thread alone, at the beginning of a tick: another thread would make its iteration fail.
-An entry that no override names is never touched, nor is one that the application adds to beat or takes from it while it runs. Only
-Celery's own classes are put in, for they may be pickled into the schedule file and read again without this package. One-offs are
-therefore kept apart and sent by the tick.
+Beat's own dictionary is changed by beat's own thread alone, at the beginning of a tick: another thread would make its iteration fail. An
+entry without an override is never changed, nor is one that the application adds to beat or removes while it runs. Only objects of Celery's
+own classes are added, because they may be pickled into the schedule file and read without this package. One-offs are therefore stored
+separately and sent by the tick.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from z4j_celery.schedulers.beat_forms import (
 from z4j_celery.schedulers.beat_memory import Memory
 
 SEEN_EVERY_US: Final = 500_000
-IN_CODE: Final = "these entries stand in code; the change is an override"
+IN_CODE: Final = "these entries are defined in code; they are changed by overrides"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OverriddenEntry:
-    """An entry as it is to be. `rule` is None of a one-off, `at` its time, microseconds UTC. Of an entry of the code that nobody
-    changed, `args`, `kwargs`, `options` and `rule` are the very objects beat has: so a change by the application is seen."""
+    """The requested state of an entry. `rule` is None for a one-off, `at` is its time in microseconds UTC. For an unchanged entry of the
+    code, `args`, `kwargs`, `options` and `rule` are the same objects as in beat, so that a change by the application is detected."""
 
     key: str
     name: str
@@ -61,16 +61,16 @@ class OverriddenEntry:
     is_enabled: bool
     is_code: bool
     is_changed: bool = False
-    """By an override."""
+    """Whether an override changes it."""
 
     @property
     def is_active(self) -> bool:
-        """Whether beat's dictionary holds it."""
+        """Whether it is in beat's dictionary."""
         return self.is_enabled and self.rule is not None
 
 
 class CodeStore:
-    """`scheduler` is beat's, `fired` tells of a one-off that was sent, `memory` is of what operators changed."""
+    """`scheduler` is beat's, `fired` reports a one-off that was sent, `memory` stores the runs of changed entries."""
 
     name: ClassVar[str] = "code"
 
@@ -80,23 +80,23 @@ class CodeStore:
         self._fired = fired
         self._memory = memory
         self._code = {name: planned_of(name, entry) for name, entry in dict(scheduler.schedule).items()}
-        """What the code says of what is not changed now, and said of the rest when it was. Replaced, never changed."""
+        """The code's entries: the current ones, and for changed entries those before the change. Replaced, never modified."""
         self._plan: dict[str, OverriddenEntry | None] = dict(self._code)
-        """None of what is deleted. Replaced, never changed."""
+        """The requested entries, None for deleted ones. Replaced, never modified."""
         self._waiting: dict[str, OverriddenEntry | None] | None = None
-        """The plan that the next tick puts in place."""
+        """The plan that the next tick applies."""
         self._put: set[str] = set()
-        """Keys of what is changed in beat's dictionary, taken out of it, or added."""
+        """Keys of entries that were changed in beat's dictionary, removed from it, or added."""
         self._aside: dict[str, Any] = {}
-        """Entries that are switched off, with what they remember of their runs."""
+        """Disabled entries, with the data of their runs."""
         self._moved: dict[str, int] = {}
-        """Key → the moment, microseconds UTC, from which an entry counts that did not run then."""
+        """Key → the time, in microseconds UTC, from which an entry counts that did not run at that time."""
         self._once: dict[str, OverriddenEntry] = {}
         self._seen: dict[str, Any] = dict(scheduler.schedule)
-        """The entries as the last tick left them; the agent's thread reads these."""
+        """The entries after the last tick; the agent's thread reads these."""
         self._seen_at = 0
         self._planning = threading.Lock()
-        """Held for the moment in which the code or the plan is replaced, by beat's thread or the agent's."""
+        """Protects the replacement of the code's entries or the plan, by beat's thread or the agent's."""
 
     # -- beat's thread -------------------------------------------------------------------------------------------------
     def around_tick(self, tick: Callable[..., float], *args: Any, **options: Any) -> float:
@@ -120,7 +120,7 @@ class CodeStore:
             self._look()
 
     def _send_once(self, entry: OverriddenEntry) -> None:
-        # Marked first, as beat moves an entry on before it is sent: rather once too few than twice.
+        # Marked first, as beat updates an entry before it is sent: a missed run is better than a double one.
         self._memory.mark_sent(entry.key, entry.at)
         try:
             task_id = send(self._app, entry.task, entry.args, entry.kwargs, entry.options, producer=self._scheduler.producer)
@@ -130,7 +130,7 @@ class CodeStore:
         self._fired(entry.key, entry.at, task_id)
 
     def _look(self) -> None:
-        """What the ticks left, and what the application did to beat's dictionary itself: that is its code, too."""
+        """Reads beat's dictionary. Changes by the application itself count as code."""
         seen = dict(self._scheduler.schedule)
         self._seen, self._seen_at = seen, now()
         fresh = {
@@ -141,7 +141,7 @@ class CodeStore:
             with self._planning:
                 self._code = {key: entry for key, entry in {**self._code, **fresh}.items() if key not in gone}
                 self._plan = {key: entry for key, entry in {**self._plan, **fresh}.items() if key not in gone}
-        if isinstance(self._scheduler, PersistentScheduler):  # a plain Scheduler remembers nothing of the code's either
+        if isinstance(self._scheduler, PersistentScheduler):  # a plain Scheduler stores nothing for entries of the code either
             of_put = [(key, self._plan.get(key)) for key in self._put]
             self._memory.keep_runs(
                 {
@@ -152,7 +152,7 @@ class CodeStore:
 
     def _install_plan(self, plan: dict[str, OverriddenEntry | None]) -> None:
         schedule, is_changed = self._scheduler.schedule, False
-        for key in [key for key in self._put if key not in plan]:  # made by operators, and gone; or by code that is gone
+        for key in [key for key in self._put if key not in plan]:  # created by operators, and deleted; or by code that was removed
             schedule.pop(key, None)
             self._put.discard(key)
             self._aside.pop(key, None)
@@ -188,7 +188,9 @@ class CodeStore:
         elif entry.schedule != planned.rule:
             entry.schedule = planned.rule
             self._remember(key, planned, entry)
-        elif key not in schedule and is_missed(planned.rule, entry.last_run_at):  # what was due while it was off is not made up for
+        elif key not in schedule and is_missed(
+            planned.rule, entry.last_run_at
+        ):  # runs that were due while it was disabled are not caught up
             self._count_from_now(key, entry)
         entry.task, entry.schedule, entry.args, entry.kwargs, entry.options = (
             planned.task,
@@ -200,7 +202,8 @@ class CodeStore:
         schedule[key] = entry
 
     def _remember(self, key: str, planned: OverriddenEntry, entry: Any) -> None:
-        """The rule of this entry is new to beat: it goes on where the same rule was before a restart, else it counts from now."""
+        """Sets the last run of an entry with a rule that is new to beat: the stored one if the rule was the same before a restart, else
+        now."""
         rule, last_at, count = self._memory.runs.get(key, ("", 0, 0))
         if rule == rule_text(planned.rule) and isinstance(self._scheduler, PersistentScheduler):
             entry.last_run_at = datetime.fromtimestamp(last_at / 1_000_000, entry.default_now().tzinfo)
@@ -214,7 +217,7 @@ class CodeStore:
 
     # -- the agent's thread --------------------------------------------------------------------------------------------
     def apply(self, overrides: list[Override]) -> dict[str, str]:
-        """From the code and exactly these; key → why of those that cannot hold."""
+        """Plans the code's entries with exactly these overrides. Returns key → reason of those that cannot be applied."""
         with self._planning:
             code = self._code
             resolved = resolve(overrides, code, self._changed)
@@ -238,11 +241,12 @@ class CodeStore:
         )
 
     def _known(self, name: str) -> str:
-        """Beat often knows none of the app's tasks by itself; where it has imported some, a name must be among them."""
+        """Checks a task name. Beat often has none of the app's tasks; if it has imported some, the name must be among them. Raises
+        Refused."""
         registered = [name for name in list(self._app.tasks) if not name.startswith("celery.")]
         used = {entry.task for entry in self._code.values()}
         if not name or (name not in used and (not registered or name not in self._app.tasks)):
-            raise Refused(f"this application does not know {name or 'a task without a name'}")
+            raise Refused(f"this application has no task {name or 'without a name'}. No changes were made.")
         return name
 
     def list_entries(self, last: OrderedDict[str, int]) -> list[ScheduleInfo]:
@@ -294,7 +298,7 @@ class CodeStore:
 
 
 def own_memory() -> Memory:
-    """Beside the kept overrides, and like them by environment."""
+    """Path of the file, next to the stored overrides and, like them, by environment."""
     agent = z4j_agent.current()
     folder = None if agent is None else agent.shipper.folder
     return Memory(None if agent is None or folder is None else folder / f"runs-celery_beat-{digest_of(agent.settings.environment)}.json")
@@ -305,7 +309,7 @@ def planned_of(key: str, entry: Any) -> OverriddenEntry:
 
 
 def same(planned: OverriddenEntry | None, entry: Any) -> bool:
-    """Whether an entry still is what the code said: beat passes these objects on from run to run."""
+    """Whether an entry is unchanged since it was read from the code: beat passes these objects on from run to run."""
     return (
         planned is not None and planned.rule is entry.schedule and planned.task == entry.task
         and planned.args is entry.args and planned.kwargs is entry.kwargs and planned.options is entry.options

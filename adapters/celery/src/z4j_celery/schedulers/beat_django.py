@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The entries of django-celery-beat: rows of the application's own database, changed through its ORM.
 
-Always by `save()` and `delete()`: a `queryset.update()` is not noticed by beat (facts, §6). The agent's thread has a connection of its
-own, closed after each use, so that none is held for a database that goes away.
+Always by `save()` and `delete()`: beat does not notice a `queryset.update()`. The agent's thread has a connection of its own, closed after
+each use, so that no connection is left to a database that stops.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MOST: Final = 2_000
 LONGEST: Final = 200
 PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4)
 OWN_CLEANUP: Final = "celery.backend_cleanup"
-"""Beat makes this one itself (django_celery_beat/schedulers.py: `install_default_entries`)."""
+"""Beat creates this entry itself (django_celery_beat/schedulers.py: `install_default_entries`)."""
 
 
 @contextmanager
@@ -58,8 +58,8 @@ def _database() -> Iterator[None]:
 
 
 def _change(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """In one transaction, and again where the database gave way to another: SQLite refuses at once to write after it has read while
-    beat writes ("database is locked", whatever its timeout), others end one of two that wait for each other."""
+    """Runs a function in one transaction, and again if the database refused it in favour of another: SQLite refuses at once to write after
+    it has read while beat writes ("database is locked", whatever its timeout), others end one of two that wait for each other."""
     with _database():
         for pause_s in PAUSES_S:
             try:
@@ -100,7 +100,7 @@ class DjangoStore:
             unsupported_edits |= dict.fromkeys(("save", "delete"), REWRITTEN)
         notes = [f"Ends {row.expires.isoformat(timespec='minutes')}."] if row.expires else []
         if row.one_off and kind != "once":
-            notes.append("Runs once and is switched off then.")
+            notes.append("Runs once and is then disabled.")
         next_at = self._next(row, rule, last_at)
         if kind == "once" and row.enabled and next_at is None:
             notes.append("Its time has passed.")
@@ -111,11 +111,12 @@ class DjangoStore:
         )  # fmt: skip
 
     def _next(self, row: Any, rule: Any, last_at: int | None) -> int | None:
-        """As `ModelEntry` counts: from the last run, else from the last change of the row, and not before its start."""
+        """The next due time as `ModelEntry` computes it: from the last run, else from the last change of the row, and not before its
+        start."""
         if not row.enabled or (row.one_off and row.total_run_count):
             return None
         if row.clocked is not None and last_at is not None and last_at >= (us(row.clocked.clocked_time) or 0):
-            return None  # it was sent; beat switches it off when it reads its table anew
+            return None  # it was sent; beat disables it when it reads its table again
         since = datetime.fromtimestamp(last_at / 1_000_000, UTC) if last_at is not None else row.date_changed or datetime.now(UTC)
         starts = us(row.start_time)
         if starts is None or (us(since) or 0) >= starts:
@@ -133,7 +134,7 @@ class DjangoStore:
         row = self._find(spec.key) if spec.key else models.PeriodicTask()
         self._refuse_rewritten(spec.key)
         if spec.key != spec.name and models.PeriodicTask.objects.filter(name=spec.name).exists():
-            raise Refused(f"there is an entry {spec.name[:80]} already")
+            raise Refused(f"an entry {spec.name[:80]} already exists. No changes were made.")
         self._check_task(spec.task_name, row)
         rule = self._rule(spec)
         old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
@@ -158,7 +159,7 @@ class DjangoStore:
         if row.pk is None:
             return
         if row.clocked is not None:
-            # A new row: one-offs that ran are switched off by their count of runs, and beat writes its own count into the old one.
+            # A new row: one-offs that ran are disabled by their number of runs, and beat writes its own number into the old one.
             models.PeriodicTask.objects.filter(pk=row.pk).delete()
             row.pk, row.last_run_at, row.total_run_count = None, None, 0
             row._state.adding = True
@@ -166,8 +167,8 @@ class DjangoStore:
             row.last_run_at = self._from_now(row)
 
     def _from_now(self, row: Any) -> datetime | None:
-        """What `last_run_at` must be so that nothing is made up for. None is counted from the change of the row; with a start it would
-        be due at once."""
+        """The value of `last_run_at` with which no missed run is caught up. None is counted from the change of the row; with a start it
+        would be due at once."""
         if row.start_time is None:
             return None
         is_aware = getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True)
@@ -178,7 +179,7 @@ class DjangoStore:
             raise Refused(REWRITTEN)
 
     def _rule(self, spec: ScheduleSpec) -> dict[str, Any]:
-        """The row of its rule, found or made: several entries may share one."""
+        """The row of its rule, existing or new: several entries may share one."""
         if spec.kind == "interval":
             seconds = read_interval(spec.expression)
             if seconds != int(seconds):
@@ -195,7 +196,7 @@ class DjangoStore:
             return {"clocked": row or models.ClockedSchedule.objects.create(clocked_time=at)}
         own = zone_name(self._app.timezone)
         if not getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True):
-            check_zone(spec, own)  # the row's own is not looked at then (django_celery_beat/models.py: `CrontabSchedule.schedule`)
+            check_zone(spec, own)  # the row's own zone is not used then (django_celery_beat/models.py: `CrontabSchedule.schedule`)
         values = {**fields_of(spec), "timezone": find_zone(spec.timezone or own)}
         row = models.CrontabSchedule.objects.filter(**values).first()
         return {"crontab": row or models.CrontabSchedule.objects.create(**values)}
@@ -229,7 +230,7 @@ class DjangoStore:
         return _change(act)
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
-        """With the options that `ModelEntry` gives, but for the end of an entry, which is none of this task."""
+        """The entry's task with the options of `ModelEntry`, except the entry's end, which does not apply to this task."""
         with _database():
             row = self._find(key)
             options = {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between Celery's schedule objects and the common form. Day and weekday are both needed where both are given (celery 5.7,
-schedules.py: `crontab.remaining_delta` goes on until both match), and weekday 0 is Sunday there, so days are named here.
+"""Converts Celery's schedule objects from and to the common form. If day and weekday are both given, both must match (celery 5.7,
+schedules.py: `crontab.remaining_delta` continues until both match). Weekday 0 is Sunday in Celery, so weekdays are names here.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from z4j_agent.wire import cron
 T = TypeVar("T")
 
 LATE_US: Final = 60_000_000
-"""A one-off that was due longer ago than this is not sent any more."""
-REWRITTEN: Final = "it stands in beat_schedule, and beat writes it anew at every start"
+"""A one-off that is overdue by more than this is not sent."""
+REWRITTEN: Final = "it is in beat_schedule, and beat writes it again at every start"
 
 
 def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
     """(kind, expression, zone) of a schedule object, as `ScheduleInfo` has them."""
     if isinstance(rule, crontab):
-        # Its five sets, whatever was typed: `hour="*/8"` may have been given as a set too.
+        # Its five sets, whatever was written: `hour="*/8"` may also have been given as a set.
         text = cron.expression(
             rule.minute, rule.hour, rule.day_of_month, rule.month_of_year, frozenset((day - 1) % 7 for day in rule.day_of_week)
         )
@@ -50,10 +50,10 @@ def form_of(rule: Any, zone: str) -> tuple[Kind, str, str]:
 def fields_of(spec: ScheduleSpec) -> dict[str, str]:
     """The arguments of `crontab` for an expression. Raises Refused."""
     expression = read_cron(spec.expression, "Celery Beat")
-    # Sets written out: Celery takes fewer ways of writing them, such as no `5/10`.
+    # Numbers written out: Celery supports fewer notations, for example not `5/10`.
     plain = cron.expression(expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays)
     fields = dict(zip(("minute", "hour", "day_of_month", "month_of_year", "day_of_week"), plain.split(), strict=True))
-    try:  # in a store it would be met by beat, which may stop at a rule it cannot compute
+    try:  # from a store beat would read it, and may stop at a rule that it cannot compute
         crontab(**fields, nowfun=_utc).remaining_estimate(_utc())
     except (ValueError, RuntimeError) as error:
         raise Refused(f"Celery cannot compute it: {str(error)[:200]}") from None
@@ -72,19 +72,19 @@ def rule_of(spec: ScheduleSpec, app: Any) -> Any:
 
 
 def check_zone(spec: ScheduleSpec, own: str) -> None:
-    """A store without zones of its own takes only the app's. Raises Refused."""
+    """Checks the zone for a store without zones of its own, which supports only the app's. Raises Refused."""
     if spec.kind == "cron":
         check_only_zone(spec.timezone, own, "this Celery Beat")
 
 
 def zone_name(zone: Any) -> str:
-    """IANA name of a zone object, whoever made it."""
+    """IANA name of a zone object of any library."""
     name = getattr(zone, "key", None) or getattr(zone, "zone", None) or ("" if zone is None else str(zone))
-    return zone_of_host() if str(name).startswith("<") else str(name)  # Celery's LocalTimezone, where it finds no zone of the host
+    return zone_of_host() if str(name).startswith("<") else str(name)  # Celery's LocalTimezone, if it finds no zone of the host
 
 
 def due_of(rule: Any, last_run_at: datetime | None) -> datetime | None:
-    """When a rule is due after its last run; None where it cannot say."""
+    """When a rule is due after its last run; None if it cannot be computed."""
     if last_run_at is None:
         return None
     if (at := getattr(rule, "clocked_time", None)) is not None:
@@ -95,18 +95,18 @@ def due_of(rule: Any, last_run_at: datetime | None) -> datetime | None:
         start, delta, _ = rule.remaining_delta(last.astimezone(rule.tz))
         return start + delta  # type: ignore[no-any-return]
     if type(rule) is schedule:
-        # Asked at the moment of the last run. Where the clocks change, 5.7 counts elapsed time and 5.5 what the clocks show.
+        # Computed at the time of the last run. When the clocks change, 5.7 counts elapsed time and 5.5 local time.
         return last.astimezone(UTC) + remaining(last, rule.run_every, last, rule.relative)  # type: ignore[no-any-return]
     left = rule.remaining_estimate(last)
     if not isinstance(left, timedelta):
         return None
-    # It is counted from a moment that has passed when it is added again, so a little is lost or won: a second is close enough.
+    # It is counted from a past moment when it is added again, so the result differs a little: a second is close enough.
     due: datetime = rule.now() + left + timedelta(milliseconds=500)
     return due.replace(microsecond=0)
 
 
 def is_missed(rule: Any, last_run_at: datetime | None) -> bool:
-    """Whether beat would make up for something at once if it counted from that last run."""
+    """Whether beat would catch up a run at once if it counted from that last run."""
     due = due_of(rule, last_run_at)
     return due is not None and (us(due) or 0) <= now()
 
@@ -119,7 +119,7 @@ def us(at: datetime | None) -> int | None:
 
 
 def check_row(spec: ScheduleSpec, longest: int) -> None:
-    """What every store's columns demand, and a one-off that would be sent at once. Raises Refused."""
+    """Checks the limits of every store's columns, and that a one-off is not sent at once. Raises Refused."""
     if not spec.name or len(spec.name) > longest:
         raise Refused(f"a name has 1 to {longest} characters here")
     if spec.priority is not None and not 0 <= spec.priority <= 255:
@@ -129,14 +129,14 @@ def check_row(spec: ScheduleSpec, longest: int) -> None:
 
 
 def refuse_past(at: datetime | None, late_us: int = LATE_US) -> None:
-    """A store sends at once what is overdue. Raises Refused."""
+    """Checks that a one-off is not overdue, because beat would send it at once. Raises Refused."""
     if at is not None and (us(at) or 0) < now() - late_us:
-        raise Refused("its time has passed; give it one to come")
+        raise Refused("its time has passed; set a time in the future. No changes were made.")
 
 
 def readable(key: str, make: Callable[[], ScheduleInfo], task_name: str = "", *, is_enabled: bool = True) -> ScheduleInfo:
-    """What `make` gives; of an entry that cannot be read, that it cannot: the others are listed all the same."""
-    unsupported_edits = dict.fromkeys(("save", "fire"), "what it holds cannot be read")
+    """The result of `make`; for an entry that cannot be read, one that states this, so that the others are still listed."""
+    unsupported_edits = dict.fromkeys(("save", "fire"), "its content cannot be read")
     try:
         return make()
     except Refused as error:
@@ -149,15 +149,15 @@ def readable(key: str, make: Callable[[], ScheduleInfo], task_name: str = "", *,
 
 
 def shown(app: Any, task_name: str, args: Any, kwargs: Any) -> tuple[str, str]:
-    """Arguments of an entry as they are told: redacted JSON, by the names of the task's parameters where beat knows the task."""
+    """Arguments of an entry as redacted JSON, with the names of the task's parameters if beat has the task."""
     agent, task = z4j_agent.current(), app.tasks.get(task_name)
     names = parameter_names(task.run) if task is not None else ()
     return show_arguments(args, kwargs, agent.settings.redact if agent is not None else (), names)
 
 
 def read_json(column: str, text: str | None, kind: type[T]) -> T:
-    """A column of JSON, empty where it has no text. Raises Refused where it holds something else: beat disables such a row, and what it
-    would run is unknown, so it is neither sent nor saved."""
+    """Parses a column of JSON, empty if it has no text. Raises Refused for other content: beat disables such a row, and what it would run
+    is unknown, so it is neither sent nor saved."""
     try:
         value = json.loads(text) if text else kind()
     except ValueError:
@@ -174,9 +174,9 @@ def with_queue_and_priority(options: Any, spec: ScheduleSpec) -> dict[str, Any]:
 
 
 def send(app: Any, name: str, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str = "", producer: Any = None) -> str:
-    """Sends a task as beat does, but at once. Returns its id. Raises Refused, or what sending raises."""
+    """Sends a task as beat does, but at once. Returns its ID. Raises Refused, and the exceptions of sending."""
     if app.conf.task_always_eager:
-        raise Refused("this application runs tasks in place of sending them (task_always_eager)")
+        raise Refused("this application runs tasks instead of sending them (task_always_eager). Nothing was sent.")
     given = [value() if isinstance(value, BeatLazyFunc) else value for value in args or ()]
     named = {key: value() if isinstance(value, BeatLazyFunc) else value for key, value in (kwargs or {}).items()}
     own = {key: value for key, value in options.items() if key not in ("eta", "countdown", "task_id", "producer", "connection")}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entries of celery-redbeat: a hash each and a sorted set of when they are due, in Redis, through redbeat's own classes.
+"""The entries of celery-redbeat: a hash for each and a sorted set of due times, in Redis, through redbeat's own classes.
 
-Those in `beat_schedule` are written anew whenever beat starts (redbeat 2.4, schedulers.py: `setup_schedule`), so a change to one would
-not last; they are shown, and can only be run.
+Entries of `beat_schedule` are written again whenever beat starts (redbeat 2.4, schedulers.py: `setup_schedule`), so a change would be lost;
+they are listed, and can only be run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from z4j_celery.schedulers.beat_forms import (
 
 MOST: Final = 2_000
 LONGEST: Final = 255
-STATIC: Final = "it stands in beat_schedule, and redbeat writes it anew at every start"
+STATIC: Final = "it is in beat_schedule, and redbeat writes it again at every start"
 
 
 class RedbeatStore:
@@ -64,7 +64,7 @@ class RedbeatStore:
         unsupported_edits = dict.fromkeys(("save", "delete", "enable", "disable"), STATIC) if is_static else {}
         if kind == "other":
             unsupported_edits["save"] = f"its rule, {expression[:120]}, is redbeat's alone"
-        ran_at = us(entry.last_run_at) if entry.total_run_count else None  # without a run it is when the entry began
+        ran_at = us(entry.last_run_at) if entry.total_run_count else None  # without a run it is the start of the entry
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         next_at = us(due_of(entry.schedule, entry.last_run_at) if entry.last_run_at is not None else datetime.now(UTC))
         return ScheduleInfo(
@@ -75,7 +75,7 @@ class RedbeatStore:
 
     def save(self, spec: ScheduleSpec) -> dict[str, Any]:
         if spec.kind == "once":
-            raise Refused("redbeat has no one-offs; z4j's own scheduler has")
+            raise Refused("redbeat does not support one-offs; z4j's own scheduler does. No changes were made.")
         check_row(spec, LONGEST)
         check_zone(spec, zone_name(self._app.timezone))
         rule = rule_of(spec, self._app)
@@ -83,7 +83,7 @@ class RedbeatStore:
         if before is not None:
             self._refuse_static(before.name)
         if spec.key != spec.name and self._load(spec.name) is not None:
-            raise Refused(f"there is an entry {spec.name[:80]} already")
+            raise Refused(f"an entry {spec.name[:80]} already exists. No changes were made.")
         self._check_task(spec.task_name, before)
         args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
         options = with_queue_and_priority(before.options if before is not None else None, spec)
@@ -93,7 +93,7 @@ class RedbeatStore:
         since = before.last_run_at if before is not None else None
         is_fresh = since is None or is_missed(rule, since)  # it would be due at once
         entry.last_run_at = entry._default_now() if is_fresh else since
-        entry.save()  # leaves `meta`, where its runs are, as it is if there is one
+        entry.save()  # leaves `meta`, which contains its runs, unchanged if it exists
         if before is not None and is_fresh:
             entry.reschedule(entry.last_run_at)
         if before is not None and before.name != spec.name:
@@ -103,7 +103,7 @@ class RedbeatStore:
     def _check_task(self, name: str, before: Any) -> None:
         own = [name for name in self._app.tasks if not name.startswith("celery.")]
         if not name or (own and name not in self._app.tasks and (before is None or before.task != name)):
-            raise Refused(f"this application does not know {name or 'a task without a name'}")
+            raise Refused(f"this application has no task {name or 'without a name'}. No changes were made.")
 
     def delete(self, key: str) -> dict[str, Any]:
         self._refuse_static(key)
@@ -116,7 +116,7 @@ class RedbeatStore:
         was_on, entry.enabled = entry.enabled, on
         entry.save()
         if on and not was_on and (entry.last_run_at is None or is_missed(entry.schedule, entry.last_run_at)):
-            entry.reschedule()  # from now: what was due while it was off is not made up for
+            entry.reschedule()  # from now: runs that were due while it was disabled are not caught up
         return {}
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:

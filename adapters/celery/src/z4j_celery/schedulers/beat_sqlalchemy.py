@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entries of sqlalchemy-celery-beat: rows beside the application's own, through the models of that package and beat's own sessions."""
+"""The entries of sqlalchemy-celery-beat: rows in a database, through the models of that package and beat's own sessions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from z4j_celery.schedulers.beat_forms import (
 MOST: Final = 2_000
 LONGEST: Final = 255
 OWN_CLEANUP: Final = "celery.backend_cleanup"
-"""Beat makes this one itself (sqlalchemy_celery_beat/schedulers.py: `install_default_entries`)."""
+"""Beat creates this entry itself (sqlalchemy_celery_beat/schedulers.py: `install_default_entries`)."""
 
 
 class SqlalchemyStore:
@@ -49,7 +49,7 @@ class SqlalchemyStore:
 
     @contextmanager
     def _session(self) -> Iterator[Any]:
-        """Committed at the end, undone where anything was raised."""
+        """A session that is committed at the end, and rolled back after an exception."""
         session = self._make()
         try:
             yield session
@@ -74,13 +74,13 @@ class SqlalchemyStore:
         kind, expression, its_zone = form_of(row.schedule, zone_name(self._app.timezone))
         read_json("headers", row.headers, dict)
         args, kwargs = shown(self._app, row.task, read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
-        ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is when the entry began
+        ran_at = us(row.last_run_at) if row.total_run_count else None  # without a run it is the start of the entry
         last_at = max((at for at in (fired_at, ran_at) if at is not None), default=None)
         unsupported_edits = {"save": f"its rule, {expression[:120]}, is Celery's alone"} if kind == "other" else {}
         if self._is_rewritten(row.name):
             unsupported_edits |= dict.fromkeys(("save", "delete"), REWRITTEN)
         next_at = self._next(row, fired_at)
-        notes = ["Runs once and is switched off then."] if row.one_off and kind != "once" else []
+        notes = ["Runs once and is then disabled."] if row.one_off and kind != "once" else []
         if kind == "once" and row.enabled and next_at is None:
             notes.append("Its time has passed.")
         return ScheduleInfo(
@@ -90,11 +90,12 @@ class SqlalchemyStore:
         )  # fmt: skip
 
     def _next(self, row: Any, fired_at: int | None) -> int | None:
-        """As `ModelEntry` counts: from the last run, else from when it is read, and not before its start."""
+        """The next due time as `ModelEntry` computes it: from the last run, else from the time when it is read, and not before its
+        start."""
         if not row.enabled or (row.one_off and row.total_run_count):
             return None
         if row.discriminator == "clockedschedule" and fired_at is not None and fired_at >= (us(row.schedule_model.clocked_time) or 0):
-            return None  # it was sent; beat switches it off when it reads its table anew
+            return None  # it was sent; beat disables it when it reads its table again
         since_at = max(fired_at or 0, us(row.last_run_at) or 0)
         since = datetime.fromtimestamp(since_at / 1_000_000, UTC) if since_at else datetime.now(UTC)
         starts = us(row.start_time)
@@ -117,7 +118,7 @@ class SqlalchemyStore:
         with self._session() as session:
             row = self._find(session, spec.key) if spec.key else PeriodicTask(name=spec.name, task=spec.task_name)
             if spec.key != spec.name and session.query(PeriodicTask).filter_by(name=spec.name).first() is not None:
-                raise Refused(f"there is an entry {spec.name[:80]} already")
+                raise Refused(f"an entry {spec.name[:80]} already exists. No changes were made.")
             self._check_task(session, spec.task_name, row)
             rule = self._rule(session, spec)
             old = (read_json("args", row.args, list), read_json("kwargs", row.kwargs, dict))
@@ -132,7 +133,7 @@ class SqlalchemyStore:
             row.queue, row.priority = spec.queue or None, spec.priority
             row.one_off = is_once or (bool(row.one_off) and not was_clocked)
             row.schedule_model = rule
-            # Without one, beat counts from whenever it reads its table again (`ModelEntry`), and a long interval would never end.
+            # Without one, beat counts from each time when it reads its table (`ModelEntry`), and a long interval would never end.
             if row.last_run_at is None or (is_other and is_missed(rule.schedule, row.last_run_at)):
                 row.last_run_at = datetime.now(UTC)
             session.add(row)
@@ -140,15 +141,15 @@ class SqlalchemyStore:
 
     @staticmethod
     def _new_row(session: Any, row: Any) -> Any:
-        """Another row with the same columns: one-offs that ran are switched off by their count of runs, and beat writes its own count
-        into the old row."""
+        """A new row with the same columns: one-offs that ran are disabled by their number of runs, and beat writes its own number into the
+        old row."""
         values = {column.key: getattr(row, column.key) for column in PeriodicTask.__table__.columns if column.key != "id"}
         session.delete(row)
         session.flush()
         return PeriodicTask(**{**values, "total_run_count": 0, "last_run_at": None})
 
     def _rule(self, session: Any, spec: ScheduleSpec) -> Any:
-        """The row of its rule, found or made: several entries may share one."""
+        """The row of its rule, existing or new: several entries may share one."""
         values: dict[str, Any]
         if spec.kind == "interval":
             seconds = read_interval(spec.expression)
@@ -167,14 +168,14 @@ class SqlalchemyStore:
         if row is None:
             row = model(**values)
             session.add(row)
-            session.flush()  # the entry names it by its number
+            session.flush()  # the entry refers to it by its number
         return row
 
     def _check_task(self, session: Any, name: str, row: Any) -> None:
         own = [name for name in self._app.tasks if not name.startswith("celery.")]
         is_known = name in self._app.tasks or session.query(PeriodicTask).filter_by(task=name).first() is not None
         if not name or not (is_known or not own):
-            raise Refused(f"this application does not know {name or 'a task without a name'}")
+            raise Refused(f"this application has no task {name or 'without a name'}. No changes were made.")
 
     def delete(self, key: str) -> dict[str, Any]:
         self._refuse_rewritten(key)
@@ -188,12 +189,12 @@ class SqlalchemyStore:
             if on and row.discriminator == "clockedschedule":
                 refuse_past(row.schedule_model.clocked_time, 0)  # it may have been sent
             if on and not row.enabled and (row.last_run_at is None or is_missed(row.schedule, row.last_run_at)):
-                row.last_run_at = datetime.now(UTC)  # what was due while it was off is not made up for
+                row.last_run_at = datetime.now(UTC)  # runs that were due while it was disabled are not caught up
             row.enabled = on
             return {}
 
     def entry(self, key: str) -> tuple[str, Any, Any, dict[str, Any]]:
-        """With the options that `ModelEntry` gives, but for the end of an entry, which is none of this task."""
+        """The entry's task with the options of `ModelEntry`, except the entry's end, which does not apply to this task."""
         with self._session() as session:
             row = self._find(session, key)
             options = {
