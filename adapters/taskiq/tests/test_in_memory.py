@@ -201,7 +201,7 @@ def test_a_hook_that_is_broken_breaks_no_task(watched: Watched, caplog: pytest.L
     assert watched.records() == []
     assert faults.total > before
     faults.total = before
-    assert "your task is not affected" in caplog.text
+    assert "the application is not affected" in caplog.text
 
 
 @pytest.mark.parametrize(("given", "travels"), ODD)

@@ -51,7 +51,7 @@ def test_a_host_that_logs_everything_sees_nothing_of_the_agent(gateway: Any, tmp
     assert ran.stderr.strip() == "WARNING:host:the host's own line"
     [path] = (tmp_path / "spool").rglob(FILE)
     text = path.read_text()
-    assert "z4j could not do a hook (ValueError); your task is not affected" in text
+    assert "an agent operation failed: a hook (ValueError); the application is not affected" in text
     assert "something the operators must know" in text
     assert "z4a_" not in text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports RQ jobs to z4j. One line in the module that holds the tasks, or in the settings given to `rq worker -c`:
+"""Reports RQ jobs to z4j. One line in the module with the tasks, or in the settings given to `rq worker -c`:
 
     import z4j_rq
     z4j_rq.install()
@@ -24,16 +24,16 @@ OLDEST = (2, 0)
 
 
 def install(*, functions: Iterable[Any] = (), **settings: Any) -> None:
-    """Watches every queue and worker of this process. `settings` are those of `z4j_agent.start`.
+    """Monitors every queue and worker of this process. `settings` are those of `z4j_agent.start`.
 
-    RQ registers no tasks. Operators may run what carries `@job`, what the application has enqueued itself, and `functions`: callables, or
-    "module.function". Calling it twice adds the functions and does nothing more.
+    RQ registers no tasks. Operators may run functions with `@job`, functions that the application has enqueued itself, and `functions`:
+    callables, or "module.function". A second call only adds functions.
     """
     _installation.install(None, functions, **settings)
 
 
 def uninstall() -> None:
-    """RQ behaves again as if this package had never been there."""
+    """Removes the hooks: RQ behaves as if this package had never been installed."""
     _installation.uninstall()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of RQ in this process."""
+"""The adapter for RQ in this process."""
 
 from __future__ import annotations
 
@@ -21,31 +21,33 @@ from z4j_rq.state import RqState
 from z4j_rq.waiting import QueueCommands
 
 ABLE = (
-    Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
+    Capability("retry_task", "any", "exact", note="Enqueues the stored job again under a new ID, linked to this task."),
     Capability("cancel_task", "any", "exact", ("scheduled", "queued", "retrying"), "Takes the job out of its queue or registry at once."),
     Capability("terminate_task", "worker", "best_effort", ("running",), "Needs a worker that forks: the work horse is killed."),
-    Capability("edit_task", "any", "exact", note="Enqueues the kept job again with other arguments, under a new id."),
-    Capability("restore_task", "any", "exact", note="Puts the kept job back behind what waits, or back to wait for its time."),
+    Capability("edit_task", "any", "exact", note="Enqueues the stored job again with other arguments, under a new ID."),
+    Capability("restore_task", "any", "exact", note="Enqueues the stored job again behind the queued tasks, or schedules it for its time."),
     Capability(
         "run_task",
         "any",
         "exact",
         note="A task that the application has enqueued, decorated with @job, or offered in install(functions=…).",
     ),
-    Capability("release_task", "any", "exact", ("scheduled", "retrying"), "Takes it out of the schedule and puts it behind what waits."),
-    Capability("move_task", "any", "exact", ("queued",), "In one step, unless a worker was first."),
-    Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front: RQ knows no other order."),
+    Capability(
+        "release_task", "any", "exact", ("scheduled", "retrying"), "Removes it from the schedule and places it behind the queued tasks."
+    ),
+    Capability("move_task", "any", "exact", ("queued",), "Atomically, unless a worker has taken it."),
+    Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front: RQ has no other order."),
     Capability("lookup_task", "any", "exact"),
     Capability("peek_queue", "any", "exact"),
-    Capability("purge_queue", "any", "exact", note="What a worker has already is not touched."),
-    Capability("pause_queue", "worker", "exact", note="In one Redis: every worker of the host and user that reports to this app holds."),
+    Capability("purge_queue", "any", "exact", note="Tasks that a worker has fetched are not affected."),
+    Capability("pause_queue", "worker", "exact", note="In one Redis: for every worker of the host and user that reports to this app."),
     Capability("resume_queue", "worker", "exact"),
-    Capability("shutdown_worker", "worker", "exact", note="A warm shutdown: it finishes what it runs."),
+    Capability("shutdown_worker", "worker", "exact", note="A warm shutdown: the running task finishes."),
 )
 
 
 class RqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discovery, Doctor):
-    """`capture` holds the wrappers; everything else is asked in the agent's thread."""
+    """`capture` has the hooks; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = ABLE
 
@@ -53,10 +55,10 @@ class RqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discover
         self.state = RqState()
         self.watch(process, functions)
         self.capture = Capture(self.state, self._is_ready)
-        self.schedulers = (RqScheduler(self.state), RqCron(self.state))  # each finds out at `install` whether its library is there
+        self.schedulers = (RqScheduler(self.state), RqCron(self.state))  # each checks at `install` whether its library is present
 
     def _is_ready(self) -> None:
-        """Called before the agent connects: a worker without horses cannot stop a task, so it does not say it could."""
+        """Called before the agent connects: a worker without work horses cannot stop a task, so it does not declare that."""
         able = any(can_terminate(worker) for worker in self.state.workers())
         self.narrow(() if able else ("terminate_task",))
 
@@ -64,7 +66,7 @@ class RqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discover
         return str(VERSION)
 
     def watch(self, _process: None, functions: Iterable[Any]) -> None:
-        """This process, which has all of RQ's queues and workers, is watched anyhow; operators may run these functions, too."""
+        """Adds functions that operators may run. All queues and workers of the process are monitored already."""
         self.state.known.offer(functions)
 
     def install(self) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RQ's own methods as records. What is called where was found by experiment (`docs/engines.md` has a row per outcome).
+"""Turns calls of RQ's methods into records. Which method is called where was found by experiment (`docs/engines.md` has a row per
+outcome).
 
-The work horse tells the run and its end (`running`); the worker's main process, here, tells what a horse cannot: that the task was
-received, and that the horse was killed or stopped. Which record an end is follows from the rules in `ends`.
+The work horse reports the run and its end (`execution_hooks`). The worker's main process, here, reports what a horse cannot: that the
+task was received, and that the horse was killed or stopped. The rules in `outcomes` determine the record of an end.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _UNNAMED = re.compile("[0-9a-f]{32}")
 
 
 class Capture:
-    """Puts all hooks in place; its own are those of a worker's main process, and what that remembers between two of them."""
+    """Installs all hooks. Its own are those of a worker's main process."""
 
     def __init__(self, state: RqState, on_ready: Callable[[], None]) -> None:
         self.state = state
@@ -48,7 +49,7 @@ class Capture:
         self._agent: Agent
         self._patches = Patches()
         self._pass_on: Callable[..., bool] | None = None
-        """The exception handler that a worker hands to the horses it spawns."""
+        """The exception handler that a worker passes to the horses that it spawns."""
 
     def connect(self) -> None:
         agent = z4j_agent.current()
@@ -82,14 +83,14 @@ class Capture:
         for worker in self.state.workers():
             worker._exc_handlers[:] = [handler for handler in worker._exc_handlers if handler is not self._pass_on]
 
-    # -- a worker's life ---------------------------------------------------------------------------------------------------
+    # -- start and end of a worker------------------------------------------------------------------------------------------------
     @guard("a worker's start")
     def before_birth(self, worker: Any) -> None:
         self.state.alive[id(worker)] = worker
         self._on_ready()
         if len(self.state.alive) > 1:
-            return  # another one lives in this process, which has one name
-        # A worker that nobody names calls itself by random digits (rq/worker/base.py: `uuid4().hex`).
+            return  # another worker runs in this process, which has one name
+        # A worker without a given name has random digits as its name (rq/worker/base.py: `uuid4().hex`).
         seat = f"{','.join(worker.queue_names())}@{self._agent.host}" if _UNNAMED.fullmatch(worker.name) else ""
         self._agent.become_worker(str(worker.name), seat)
         if is_spawning(worker) and self._pass_on not in worker._exc_handlers:
@@ -104,10 +105,10 @@ class Capture:
 
     @guard("a worker's end")
     def after_teardown(self, worker: Any, _seen: Any, _result: Any) -> None:
-        """Nothing is waited for: the process may go on, and what it has told is sent meanwhile, or at its end."""
+        """Does not wait: the process may continue, and its events are sent meanwhile or at its end."""
         self.state.alive.pop(id(worker), None)
 
-    # -- a job in its hands ------------------------------------------------------------------------------------------------
+    # -- the job of a worker---------------------------------------------------------------------------------------------
     @guard("receiving")
     def after_prepare(self, worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
         job = job_in(args, kwargs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask, done with RQ's own means. Called in the agent's thread."""
+"""Commands for tasks, executed with RQ's own API in the agent's thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from z4j_rq.messages import ENGINE, WAITING, name_of
 from z4j_rq.queues import UNKNOWN_JOB, RqPart, like
 
 TO_FRONT = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('LPUSH', KEYS[1], ARGV[1]) return 1"
-"""LREM says for certain whether a worker was first."""
+"""The result of LREM shows whether a worker has taken the job."""
 TO_OTHER = """
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[3], 'origin', ARGV[2]) redis.call('SADD', KEYS[4], KEYS[2]) redis.call('RPUSH', KEYS[2], ARGV[1]) return 1
@@ -38,26 +38,26 @@ def _waiting(view: RqPart, task_id: str) -> tuple[Job, Queue]:
         raise Refused(UNKNOWN_JOB)
     status = job.get_status(refresh=False)
     if status not in WAITING:
-        raise Refused(f"it does not wait: RQ says {getattr(status, 'value', status)}")
+        raise Refused(f"the task is not queued: its status in RQ is {getattr(status, 'value', status)}. No changes were made.")
     return job, view.queue_of(job)
 
 
 def _refuse_deferred(job: Job) -> None:
-    """Raises Refused for a job that is in no queue yet, with what it waits for."""
+    """Raises Refused for a job that is in no queue yet, with the reason."""
     if why := why_waiting(job):
-        raise Refused(f"it is in no queue yet: {why}; nothing was changed")
+        raise Refused(f"the task is in no queue yet: {why}. No changes were made.")
 
 
 def can_terminate(worker: Any) -> bool:
-    """Whether there is a work horse to kill: RQ's command is ignored by a worker that runs tasks itself."""
+    """Whether there is a work horse to kill: a worker that runs tasks itself ignores RQ's command."""
     return worker is not None and not isinstance(worker, SimpleWorker) and hasattr(worker, "fork_work_horse")
 
 
 class TaskCommands(RqPart):
-    """What may be asked of a task."""
+    """Commands for tasks."""
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        """Enqueues the kept job again under `new_id`; our own hooks report it, and which task it repeats. Raises Refused, Unsupported."""
+        """Enqueues the stored job again under `new_id`; the hooks report it with the task that it repeats. Raises Refused, Unsupported."""
         queue = self.queue_named(original.queue, original.broker)
         with by_command():
             queue.enqueue_job(originals.job_again(original, new_id, queue.connection, queue.serializer, queue.job_class))
@@ -68,12 +68,12 @@ class TaskCommands(RqPart):
         return self.retry_task(originals.edited(original, args, kwargs), new_id=new_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """Raises Refused, Unsupported."""
+        """The arguments of a stored job, unmasked. Raises Refused, Unsupported."""
         queue = self.queue_named(original.queue, original.broker)
         return originals.read_arguments(original, queue.serializer, queue.job_class)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        """Like `retry_task`, and a job whose time has not come waits for it again. Raises Refused, Unsupported."""
+        """Like `retry_task`; a job whose time has not come is scheduled for it again. Raises Refused, Unsupported."""
         if eta_at is None or eta_at <= now():
             return self.retry_task(original, new_id=new_id)
         queue = self.queue_named(original.queue, original.broker)
@@ -83,71 +83,71 @@ class TaskCommands(RqPart):
         return {"task_id": new_id, "queue": queue.name}
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
-        """Enqueues a function by its import path, on the queue it was met on last unless one is given. Raises Unsupported, Refused."""
+        """Enqueues a function by its import path. The default queue is the one on which it was last seen. Raises Unsupported, Refused."""
         first = next((known.name for known in self.state.known.queues(self.only).values()), "default")
         chosen = self.queue_named(queue or self.state.known.tasks().get(name) or first)
         if chosen.job_class.exists(new_id, connection=chosen.connection):
-            raise Refused("RQ has a job of the new id already; nothing was sent", check="task_id.exists")
+            raise Refused("a job with the new ID already exists in RQ. Nothing was sent.", check="task_id.exists")
         with by_command():
             chosen.enqueue_call(name, args=tuple(args), kwargs=kwargs, job_id=new_id)
         return {"task_id": new_id, "queue": chosen.name}
 
     def release_task(self, task_id: str) -> dict[str, Any]:
-        """Has a scheduled job, or one that waits to be tried again, run now. Raises Refused."""
+        """Enqueues a job that is scheduled or waits for a retry. Raises Refused."""
         job, queue = _waiting(self, task_id)
         if not queue.connection.zrem(queue.scheduled_job_registry.key, task_id):
-            raise Refused("it does not wait for its time (any more)")
+            raise Refused("the task is not scheduled now. No changes were made.")
         with by_command():
             queue._enqueue_job(job)
         return {"queue": queue.name}
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        """To the front of its queue; RQ knows no other order. Raises Refused."""
+        """Moves a job to the front of its queue; RQ has no other order. Raises Refused."""
         if level != "next":
-            raise Refused("RQ knows one order only: a job can be put in front of its queue, and nowhere else")
+            raise Refused("RQ has no priorities: a job can only be moved to the front of its queue. No changes were made.")
         job, queue = _waiting(self, task_id)
         _refuse_deferred(job)
         if not queue.connection.eval(TO_FRONT, 1, queue.key, task_id):
-            raise Refused("a worker has taken it already")
+            raise Refused("a worker has already taken the task. No changes were made.")
         return {"queue": queue.name}
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        """Behind what waits in another queue of the same Redis. Raises Refused."""
+        """Moves a job to the end of another queue of the same Redis. Raises Refused."""
         job, source = _waiting(self, task_id)
         _refuse_deferred(job)
         other = like(source, queue)  # the same Redis: a queue of that name in another one is another queue
         if other.name == source.name:
-            raise Refused("it is in that queue already")
+            raise Refused("the task is already in that queue. No changes were made.")
         keys = (source.key, other.key, job.key, Queue.redis_queues_keys)
         if not source.connection.eval(TO_OTHER, len(keys), *keys, task_id, other.name):
-            raise Refused("a worker has taken it already, or it waits for its time: move it when that has come")
+            raise Refused("a worker has already taken the task, or it is scheduled: move it when its time has come. No changes were made.")
         agent = z4j_agent.current()
         if agent is not None:
             agent.append(records.moved(ENGINE, task_id, attempt_of(job), now(), agent.run, name_of(job), other.name))
         return {"queue": other.name}
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        """Takes a waiting job out of its queue or registry. Raises Refused when it is not waiting, or not there."""
+        """Removes a waiting job from its queue or registry. Raises Refused if it is not waiting or does not exist."""
         job, _ = _waiting(self, task_id)
         status = job.get_status(refresh=False)
         if status == JobStatus.QUEUED and job.get_position() is None:
-            raise Refused("a worker has taken it already")
+            raise Refused("a worker has already taken the task. No changes were made.")
         with contextlib.suppress(NoSuchJobError):  # it has ended and was forgotten in between; the answer below is then its end
             job.cancel()
-        return {"note": "it was taken out of its queue"}
+        return {"note": "it was removed from its queue"}
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        """Has this worker kill its horse. Raises Refused when it does not run that task, Unsupported where it has no horse."""
+        """Kills the work horse of this worker. Raises Refused if it does not run the task, Unsupported if the worker has no horse."""
         workers = [worker for worker in self.state.workers() if can_terminate(worker)]
         if not workers:
-            raise Unsupported("this worker runs tasks in its own process; ending one would end the worker")
+            raise Unsupported("this worker runs tasks in its own process; stopping a task would end the worker")
 
         def is_running(running: RunningJob | None) -> bool:
             return running is not None and running.task_id == task_id and bool(running.pid)
 
         worker = next((worker for worker in workers if is_running(self.state.hands.of(worker))), None)
         if worker is None:
-            raise Refused("it does not run in this worker (any more)")
+            raise Refused("the task does not run in this worker now. No changes were made.")
         # Not `send_stop_job_command`: it reads the worker's name from the job, where the horse writes it after the task has begun here.
         send_command(worker.connection, worker.name, "stop-job", job_id=task_id)
-        return {"note": "the work horse is killed; RQ keeps the task among the failed ones as stopped"}
+        return {"note": "the work horse was killed; RQ stores the task as failed with the status stopped"}

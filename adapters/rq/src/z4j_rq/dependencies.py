@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job waits for that RQ calls deferred: other jobs, which may have ended in a way that never lets it run."""
+"""Dependencies of a deferred job: other jobs, which may have ended in a way that keeps it from ever running."""
 
 from __future__ import annotations
 
 from rq.job import Job, JobStatus
 
 NEVER = frozenset({JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
-"""A job with one of these ends lets its dependants wait; a failed one only where they do not allow failures."""
+"""Dependants of a job with one of these outcomes keep waiting; those of a failed one only if they do not allow failures."""
 SHOWN = 5
 MOST = 20
-"""Dependencies that a record names."""
+"""Maximum number of dependencies in a record."""
 
 
 def names_of(job: Job) -> list[str] | None:
-    """The ids of the jobs that it depends on, None where RQ kept none."""
+    """The IDs of the jobs that it depends on, None if RQ stored none."""
     return [str(id) for id in job._dependency_ids][:MOST] or None
 
 
 def why_waiting(job: Job) -> str:
-    """A sentence on what a deferred job waits for, "" for a job that is not deferred. Asks Redis, changes nothing."""
+    """A sentence with the reason why a job is deferred, "" for a job that is not deferred. Reads Redis, changes nothing."""
     if job.get_status(refresh=False) != JobStatus.DEFERRED:
         return ""
     ids = [str(id) for id in job._dependency_ids]

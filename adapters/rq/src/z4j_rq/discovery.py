@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this process is: the tasks it has met, the worker, and what it runs now."""
+"""Discovery of this process: the tasks that it has seen, the worker, and running tasks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _beside(workers: list[Any]) -> tuple[str, ...]:
     if len(workers) < 2:
         return ()
     names = ", ".join(str(worker.name) for worker in workers)
-    return (f"{len(workers)} RQ workers stand in threads of this process and are shown as one: {names[:400]}.",)
+    return (f"{len(workers)} RQ workers run in threads of this process and are shown as one: {names[:400]}.",)
 
 
 class Discovery(RqPart):
-    """What this process tells of itself."""
+    """Lists tasks, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every task that is known to be the application's; see `known`."""
+        """Every task that belongs to the application; see `known_queues`."""
         tasks = []
         for name, queue in sorted(self.state.known.tasks().items()):
             function = function_of(name)
@@ -38,7 +38,7 @@ class Discovery(RqPart):
         return tasks
 
     def worker(self) -> WorkerInfo | None:
-        """This process as a worker; None in a producer. An RQ worker runs one task at a time; several may stand in threads of a process."""
+        """This process as a worker; None in a producer. An RQ worker runs one task at a time; several may run in threads of a process."""
         workers = self.state.workers()
         if not workers:
             return None
@@ -56,7 +56,7 @@ class Discovery(RqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """What the workers have in hand, one each; `started_at` is 0 while a horse is being made."""
+        """The running task of each worker; `started_at` is 0 while its horse is being started."""
         return [
             RunningTask(running.task_id, running.attempt, running.name, running.queue, running.started_at, running.pid)
             for running in self.state.hands.all()

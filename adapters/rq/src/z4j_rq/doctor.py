@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known traps of RQ, as far as this process can see whether it has fallen into them."""
+"""Known problems of RQ configurations that can be detected in this process."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
 
 
 def _is_open(connection: Any) -> bool:
-    """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
+    """Whether anyone who can reach this Redis can write pickles into it. A socket file has permissions of its own."""
     options = connection.connection_pool.connection_kwargs
     is_local = "path" in options or str(options.get("host") or "") in _LOCAL
     return not is_local and not options.get("password") and not options.get("credential_provider")
 
 
 class Doctor(RqPart):
-    """What is amiss in this process."""
+    """Findings about this process."""
 
     def findings(self) -> list[Finding]:
-        """What is amiss with the worker of this process and with the Redis it uses."""
+        """Findings about the workers of this process and the Redis that they use."""
         findings = (finding for worker in self.state.workers() for finding in _of_worker(worker))
         return list(dict.fromkeys(findings))

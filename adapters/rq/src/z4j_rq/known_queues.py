@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tasks and queues are the application's own, and in which Redis each queue lies. Asks no broker.
+"""The application's own tasks and queues, and the Redis of each queue. Sends no request to a broker.
 
-RQ registers nothing, so a task is known that is decorated with `@job`, that the application has enqueued or run itself, or that it has
-offered with `install(functions=…)`. A queue is known that this process's workers take from, that the application has enqueued to, or that
-a `@job` names. What a command of the server has enqueued makes nothing known.
+RQ registers nothing, so a task is known if it is decorated with `@job`, if the application has enqueued or run it itself, or if it was
+offered with `install(functions=…)`. A queue is known if this process's workers take from it, if the application has enqueued to it, or
+if a `@job` names it. Jobs that a command of the server has enqueued do not count.
 """
 
 from __future__ import annotations
@@ -24,58 +24,58 @@ from z4j_rq.messages import function_of
 
 MOST_NAMES: Final = 5_000
 MOST_QUEUES: Final = 1_000
-"""An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
+"""Maximum number of names, so that an application with generated names does not fill the memory; the oldest is removed."""
 QueueKey = tuple[str, str]
 """(broker's identity, name of a queue)."""
 
 
 class Known:
-    """What this process has seen itself."""
+    """Tasks and queues that this process has seen."""
 
     def __init__(self, workers: Callable[[], Iterable[Any]]) -> None:
         self._workers = workers
         self.names: dict[str, str] = {}
-        """Names of tasks and the queue each was met on last."""
+        """Names of tasks, and the queue on which each was last seen."""
         self._met: dict[QueueKey, Queue] = {}
         self._offered: set[str] = set()
         self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._first: weakref.ref[Any] | None = None
         self.fingerprints: dict[str, str] = {}
-        """What each Redis says of itself, by identity; asked in the agent's thread (`queues`)."""
+        """Fingerprints of the Redis servers by identity; read in the agent's thread (`queues`)."""
 
-    # -- learning ------------------------------------------------------------------------------------------------------
+    # -- recording---------------------------------------------------------------------------------------------------
     def meet_name(self, name: str, queue: str) -> None:
-        """The application has enqueued or run that task."""
+        """Records that the application has enqueued or run a task."""
         if name and self.names.get(name) != queue:
             _put(self.names, name, queue, MOST_NAMES)
 
     def meet_queue(self, queue: Queue) -> None:
-        """The application has enqueued to that queue."""
+        """Records that the application has enqueued to a queue."""
         key = (self.identity_of(queue.connection), queue.name)
         if self._met.get(key) is not queue:
             _put(self._met, key, queue, MOST_QUEUES)
 
     def offer(self, functions: Iterable[Any]) -> None:
-        """Functions, or "module.function", that operators may run. One without a name to import it by is left out, with a line in the
-        agent's log."""
+        """Adds functions, or "module.function", that operators may run. A function that cannot be imported by name is left out, with a
+        line in the agent's log."""
         for function in functions:
             name = function if isinstance(function, str) else _import_name(function)
             if name:
                 self._offered.add(name.replace(":", "."))
             else:
-                log.warning("z4j cannot offer %r: it is no function of a module, so RQ cannot import it by name", function)
+                log.warning("operators cannot run %r: it is not a function of a module, so RQ cannot import it by name", function)
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:
         return name in self.names or name in self._offered or is_decorated(name)
 
     def tasks(self) -> dict[str, str]:
-        """Every known name and its queue, "" where none is known."""
+        """Every known name and its queue, "" if unknown."""
         return dict(decorated()) | dict.fromkeys(self._offered, "") | {name: queue for name, queue in list(self.names.items()) if name}
 
-    # -- queues and where they lie ---------------------------------------------------------------------------------------
+    # -- queues and their brokers------------------------------------------------------------------------------------
     def queues(self, broker: str = "") -> dict[QueueKey, Queue]:
-        """Those this process's workers take from, then those it has enqueued to; of one broker or of all."""
+        """The queues from which this process's workers take, then those to which it has enqueued; of one broker or of all."""
         queues: dict[QueueKey, Queue] = {}
         for worker in self._workers():
             for queue in worker.queues:
@@ -88,7 +88,7 @@ class Known:
         return any(key[1] == name for key in self.queues(broker)) or name in _decorated_queues()
 
     def brokers(self) -> dict[str, str]:
-        """{identity: fingerprint}, that of the workers first."""
+        """{identity: fingerprint} of the brokers, that of the workers first."""
         return {key[0]: self.fingerprints.get(key[0], "") for key in self.queues()}
 
     def identity_of(self, connection: Any) -> str:
@@ -111,12 +111,12 @@ class Known:
 
 
 def address_of(pool: Any, this_host: str) -> str:
-    """From the arguments of a pool of connections, with RQ's prefix; never a credential."""
+    """Computes an identity from the arguments of a connection pool, with RQ's prefix; never from a credential."""
     return identify_pool(pool, _prefix(), this_host=this_host)
 
 
 def _prefix() -> str:
-    """RQ 3 lets the environment choose it; the usual one is not named."""
+    """RQ's key prefix, which RQ 3 reads from the environment; "" for the default."""
     from rq import defaults
 
     prefix = str(getattr(defaults, "RQ_KEY_PREFIX", "rq"))
@@ -136,7 +136,7 @@ def _import_name(function: Any) -> str:
 
 
 def is_decorated(name: str) -> bool:
-    """Whether the name is the one of a loaded function with RQ's `@job`, and no other way to reach it."""
+    """Whether it is the name of a loaded function with RQ's `@job`, and not an alias."""
     function = function_of(name)
     return isinstance(function, FunctionType) and _import_name(function) == name and _delay_of(function) is not None
 
@@ -159,7 +159,7 @@ def _delay_of(function: FunctionType) -> FunctionType | None:
 
 
 def _queue_of(delay: FunctionType) -> str:
-    """The queue's name, from the decorator that `delay` closes over. "" where it is made at each call."""
+    """The queue's name, from the closure of the decorator's `delay`. "" if it is chosen at each call."""
     try:
         variables = dict(zip(delay.__code__.co_freevars, (cell.cell_contents for cell in delay.__closure__ or ()), strict=False))
         queue = getattr(variables.get("self"), "queue", "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readings of RQ's own data: a job's function, its times, where it comes from. No I/O."""
+"""Reads RQ's own data: a job's function, times and origin. Without I/O."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from z4j_agent.wire import records
 ENGINE = "rq"
 _WAITING_STATUS = ("QUEUED", "SCHEDULED", "DEFERRED", "RATE_LIMITED", "READY_TO_ENQUEUE")
 WAITING = frozenset(status for status in JobStatus if status.name in _WAITING_STATUS)
-"""What RQ calls a job that no worker has yet; RQ 2 knows no rate limits."""
+"""Statuses of a job that no worker has taken; RQ 2 has no rate limits."""
 ENDED = frozenset({JobStatus.FINISHED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED})
 _SKIPPED = frozenset({"rq", "redis", "z4j_rq", "click", "rq_scheduler", "flask_rq2", "django_rq"})
 _COMMANDS = ("/rq", "/rq/cli/__main__.py", "/rqscheduler")
 
 
 def job_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Job | None:
-    """The job among a method's arguments: RQ 2 and 3 pass it in different company."""
+    """The job among a method's arguments, which differ between RQ 2 and 3."""
     return next((value for value in (*args, *kwargs.values()) if isinstance(value, Job)), None)
 
 
@@ -37,7 +37,7 @@ def to_us(moment: datetime | None) -> int | None:
 
 
 def name_of(job: Job) -> str:
-    """The task name; "" of a job that cannot be read here."""
+    """The task name; "" for a job that cannot be read here."""
     try:
         return str(job.func_name or "")
     except DeserializationError:
@@ -45,7 +45,7 @@ def name_of(job: Job) -> str:
 
 
 def function_of(name: str) -> Callable[..., Any] | None:
-    """The function of this name, if its module is loaded already: nothing is imported for us."""
+    """The function of this name, if its module is already loaded. Imports nothing."""
     module, _, rest = name.rpartition(".")
     while module:
         if module in sys.modules:
@@ -59,7 +59,7 @@ def function_of(name: str) -> Callable[..., Any] | None:
 
 
 def sent_meta(job: Job, retry_of: Any = None, **more: Any) -> str:
-    """Where a task comes from, as the meta of a record."""
+    """The origin of a task, as the meta of a record."""
     parent = get_current_job()
     return records.meta(
         {
@@ -75,7 +75,7 @@ def sent_meta(job: Job, retry_of: Any = None, **more: Any) -> str:
 
 
 def is_import_error(error: BaseException) -> bool:
-    """Whether RQ did not find the task's function, as opposed to the function not finding something."""
+    """Whether RQ did not find the task's function. An import error inside the function does not count."""
     trace = error.__traceback__
     if not isinstance(error, ImportError | AttributeError | ValueError):
         return False
@@ -87,12 +87,12 @@ def is_import_error(error: BaseException) -> bool:
 
 
 def is_spawning(worker: Any) -> bool:
-    """Whether this worker's horses are new interpreters and not forks of it. By name: RQ 2.0 and 2.1 have no such worker."""
+    """Whether this worker's horses are new interpreters and not forks. Compared by class name: RQ 2.0 and 2.1 have no such worker."""
     return any(owner.__name__ == "SpawnWorker" for owner in type(worker).__mro__)
 
 
 def status_text(returned: int | None) -> str:
-    """What became of a child, from the number `wait4` gave."""
+    """How a child process ended, from the status of `wait4`."""
     if returned is None:
         return "its process is gone"
     if os.WIFSIGNALED(returned):

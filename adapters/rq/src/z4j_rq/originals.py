@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A job's arguments for display, and the original that can be enqueued again.
 
-The original of a job whose arguments are plain JSON is those arguments. Of any other it is what RQ's serialiser made, byte for byte;
-that is pickle unless the application says otherwise, so it is always sealed, and only what was sealed is ever enqueued again.
+The original of a job whose arguments are plain JSON is those arguments. For any other job it is the output of RQ's serialiser, byte for
+byte. By default that is pickle, so it is always sealed, and only sealed ones are enqueued again.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from z4j_rq.job_hooks.marks import attempt_of, forget_attempts, note_of
 from z4j_rq.messages import ENGINE, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Whose word on arguments counts more when both report them."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown."""
 _LARGE = 8 * MAX_ORIGINAL
-"""Originals are compressed before they are measured; a message larger than this will not fit however well that goes."""
-#: What else of a job is its sender's wish. `retries_left` is what is left now; a job sent again begins with that.
+"""Originals are compressed before they are measured; a message larger than this never fits."""
+#: Further options of a job that its sender chose. A job that is sent again starts with the current `retries_left`.
 OPTIONS = ("timeout", "result_ttl", "failure_ttl", "ttl", "retries_left", "retry_intervals")
 
 
 def show_job(agent: Agent, job: Job) -> tuple[str, bool]:
-    """A job's arguments for display, and whether any was masked. Of a function that is not known here nothing is shown: any argument
+    """A job's arguments for display, and whether any was masked. For a function that is not loaded here nothing is shown: any argument
     may be secret. Raises DeserializationError."""
     name = name_of(job)
     function = function_of(name) if job.instance is None else getattr(job.instance, name, None)
@@ -44,12 +44,12 @@ def show_job(agent: Agent, job: Job) -> tuple[str, bool]:
 
 
 def show_unread(job: Job) -> str:
-    """Of a job that cannot be read here: its description is always plain text."""
+    """For a job that cannot be read here: its description is always plain text."""
     return display.shorten(redact_text(str(job.description or "…")))
 
 
 def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
-    """The record of a job's arguments and original. `broker` is the identity of the Redis it lies in."""
+    """The record of a job's arguments and original. `broker` is the identity of its Redis."""
     name, data = name_of(job), job.data
     body: dict[str, Any] | None = None
     try:
@@ -65,7 +65,7 @@ def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
         body = body or {"body64": base64.b64encode(data).decode("ascii")}
         options = {key: value for key in OPTIONS if (value := getattr(job, key, None)) is not None}
         if job.meta:
-            body, is_secret = {**body, **_stored_meta(job)}, True  # the sender's own data, of which we show nothing
+            body, is_secret = {**body, **_stored_meta(job)}, True  # the sender's own data, which is not shown
         original = body | ({"job": options} if is_plain(options) and options else {})
     return agent.shown_payload(
         ENGINE, job.id, attempt_of(job), name, job.origin or "", rank, (text, is_masked), original, is_secret=is_secret, broker=broker
@@ -73,7 +73,7 @@ def payload_of(agent: Agent, job: Job, rank: int, broker: str) -> bytes:
 
 
 def _stored_meta(job: Job) -> dict[str, Any]:
-    """As JSON where that gives it back as it was, else the serialiser's bytes; those that cannot be read here are left as they are."""
+    """The data as JSON if that preserves it, else the serialiser's bytes; those that cannot be read here are unchanged."""
     unreadable = unreadable_meta(job)
     if unreadable is None and isinstance(job.meta, dict) and is_plain(job.meta):
         return {"meta": job.meta}
@@ -82,13 +82,13 @@ def _stored_meta(job: Job) -> dict[str, Any]:
 
 
 def unreadable_meta(job: Job) -> bytes | None:
-    """The bytes for which RQ has put {"unserialized": bytes} into a job, None where it could read them."""
+    """The bytes of a meta that RQ could not read ({"unserialized": bytes}), None if it could."""
     value = job.meta.get("unserialized") if isinstance(job.meta, dict) and len(job.meta) == 1 else None
     return value if isinstance(value, bytes) else None
 
 
 def read_arguments(original: Original, serializer: Any, job_class: type[Job]) -> tuple[list[Any], dict[str, Any]]:
-    """The kept job's arguments as JSON holds them. Raises Refused where they are no JSON, or a pickle nobody has sealed."""
+    """The stored job's arguments as JSON values. Raises Refused if they have no JSON form, or are a pickle that was not sealed."""
     data = original.data
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]
@@ -97,32 +97,32 @@ def read_arguments(original: Original, serializer: Any, job_class: type[Job]) ->
     try:
         args, kwargs = job.args, job.kwargs
     except DeserializationError as error:
-        raise Refused("the kept job cannot be read here") from error
+        raise Refused("the stored job cannot be read in this process. Nothing was sent.") from error
     if job.instance is not None or not is_editable(args) or not is_editable(kwargs):
         raise Refused("its arguments are objects that cannot be written as text")
     return list(args), dict(kwargs)
 
 
 def edited(original: Original, args: list[Any], kwargs: dict[str, Any]) -> Original:
-    """The kept job with other arguments."""
+    """The stored job with other arguments."""
     rest = {key: value for key, value in original.data.items() if key in ("job", "meta", "meta64")}
     return replace(original, data={"args": args, "kwargs": kwargs, **rest})
 
 
 def job_again(original: Original, new_id: str, connection: Any, serializer: Any, job_class: type[Job]) -> Job:
-    """The kept job under a new id, not written yet. Raises Refused."""
+    """The stored job under a new ID, not written yet. Raises Refused."""
     data = original.data
     if job_class.exists(new_id, connection=connection):
-        raise Refused("RQ has a job of the new id already; nothing was sent", check="task_id.exists")
+        raise Refused("a job with the new ID already exists in RQ. Nothing was sent.", check="task_id.exists")
     job = job_class(new_id, connection=connection, serializer=serializer)
     if "body64" in data:
         job.data = base64.b64decode(str(data["body64"]))
         if not original.is_bound and name_of(job) != original.name:
-            raise Refused(f"the original runs another task than {original.name[:80]}; nothing was sent", check="original.name")
+            raise Refused(f"the original runs another task than {original.name[:80]}. Nothing was sent.", check="original.name")
     elif isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         job.func_name, job.instance, job.args, job.kwargs = original.name, None, tuple(data["args"]), data["kwargs"]
     else:
-        raise Refused("the kept job has no arguments")
+        raise Refused("the stored job has no arguments. Nothing was sent.")
     for key, value in (data.get("job") or {}).items():
         if key in OPTIONS:
             setattr(job, key, value)
@@ -140,7 +140,7 @@ def _give_meta(job: Job, data: dict[str, Any]) -> None:
         return
     try:
         job.meta = job.serializer.loads(raw)
-    except Exception as error:  # whatever a serialiser raises: this process lacks the class, so the bytes go on as they are
+    except Exception as error:  # any exception of a serialiser: this process lacks the class, so the bytes stay unchanged
         let_through(error)
         job.meta = {"unserialized": raw}
         note_of(job).unreadable_meta = raw

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits in each queue, and where a job is. Everything is read with commands that change nothing.
+"""Depths of queues, and the queue of a job. Read with commands that change nothing.
 
-A queue's name alone says nothing where a process uses several Redis databases: every look-up is of one broker, or of all where nobody said
-which.
+A queue's name alone is ambiguous if a process uses several Redis databases: every look-up is in one broker, or in all if none is named.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from z4j_rq.job_hooks.marks import mark_of
 from z4j_rq.messages import ENGINE, to_us
 from z4j_rq.state import RqState
 
-UNKNOWN_JOB = "RQ does not know this task in any Redis this process uses"
-FOREIGN = "this task is in a queue that this application does not use; nothing was changed"
+UNKNOWN_JOB = "RQ has no such task in any Redis of this process. No changes were made."
+FOREIGN = "the task is in a queue that this application does not use. No changes were made."
 
 
 def _keys(settings: Settings) -> set[str]:
@@ -31,12 +30,12 @@ def _keys(settings: Settings) -> set[str]:
 
 
 def like(queue: Queue, name: str) -> Queue:
-    """A queue beside another one, of its class and with its serialiser."""
+    """A queue with another name, of the same class and with the same serialiser."""
     return type(queue)(name, connection=queue.connection, job_class=queue.job_class, serializer=queue.serializer)
 
 
 def fingerprint_of(queue: Queue) -> str:
-    """What this Redis says of itself, with the database and prefix: the same through every address. "" where it may not be asked."""
+    """The fingerprint of a Redis, with the database and prefix: the same through every address. "" if it may not be read."""
     try:
         run_id = str(queue.connection.info("server").get("run_id") or "")
     except RedisError:
@@ -49,7 +48,7 @@ def fingerprint_of(queue: Queue) -> str:
 
 
 def _info(queue: Queue, broker: str) -> QueueInfo:
-    """The registries are counted without their own cleaning, which would fail other workers' jobs."""
+    """The state of a queue. Its registries are counted without RQ's cleaning, which would fail other workers' jobs."""
     delayed = queue.connection.zcard(queue.scheduled_job_registry.key)
     dead = queue.connection.zcard(queue.failed_job_registry.key)
     consumers = int(Worker.count(queue=queue))
@@ -57,7 +56,7 @@ def _info(queue: Queue, broker: str) -> QueueInfo:
 
 
 def _oldest_at(queue: Queue) -> int | None:
-    """Microseconds UTC; None of an empty queue and where the oldest job's hash is gone."""
+    """When the oldest job was enqueued, in microseconds UTC; None for an empty queue and if the job's hash is gone."""
     ids: list[str] = queue.get_job_ids(0, 1)
     value: Any = queue.connection.hget(queue.job_class.key_for(ids[0]) if ids else "", "enqueued_at") if ids else None
     if not value:
@@ -69,13 +68,13 @@ def _oldest_at(queue: Queue) -> int | None:
 
 
 class RqPart(SeveralBrokers):
-    """What every part of the adapter has: the queues of this process, and the jobs in them."""
+    """Base class of the adapter's parts: the queues of this process, and the jobs in them."""
 
     engine: ClassVar[str] = ENGINE
     state: RqState
 
     def list_queues(self) -> list[QueueInfo]:
-        """Each queue's length, its oldest job's age, and the workers that listen."""
+        """The length of each queue, the time of its oldest job, and the number of its workers."""
         known = self.state.known
         queues = known.queues()
         for (broker, _), queue in queues.items():
@@ -87,17 +86,17 @@ class RqPart(SeveralBrokers):
         """A queue of this name with the connection, serialiser and classes that this process uses. Raises Unsupported, Refused."""
         known = self.state.known.queues(broker or self.only)
         if not known:
-            raise Unsupported("this process has met no queue yet, so it does not know where Redis is")
+            raise Unsupported("this process has used no queue yet, so it has no connection to Redis")
         named = [queue for key, queue in known.items() if key[1] == name]
         if len({key[0] for key in known if key[1] == name}) > 1:
             raise Refused(
-                f"this process uses several Redis databases with a queue {name[:80]}, and the command names none; nothing was changed",
+                f"this process uses several Redis databases with a queue {name[:80]}, and the command names none. No changes were made.",
                 check="broker.unknown",
             )
         return named[0] if named else like(next(iter(known.values())), name)
 
     def find_job(self, task_id: str) -> Job | None:
-        """The job as Redis has it, if it is this application's; None when no Redis of this process knows it. Raises Refused."""
+        """The job in Redis, if it belongs to this application; None if no Redis of this process has it. Raises Refused."""
         jobs: list[Job] = []
         seen: set[str] = set()
         for (broker, _), queue in self.state.known.queues(self.only).items():
@@ -106,18 +105,19 @@ class RqPart(SeveralBrokers):
             seen.add(broker)
         ours = [job for job in jobs if self._is_ours(job)]
         if len(ours) > 1:
-            raise Refused("several Redis databases of this process have a task of this id; nothing was changed", check="broker.unknown")
+            raise Refused("several Redis databases of this process have a task with this ID. No changes were made.", check="broker.unknown")
         if jobs and not ours:
             raise Refused(FOREIGN, check="queue.unknown")
         return ours[0] if ours else None
 
     def _is_ours(self, job: Job) -> bool:
-        """Its queue is known, or an agent of this application has marked it. Another application may share the Redis."""
+        """Whether the job belongs to this application: its queue is known, or an agent of the application has marked it. Another
+        application may share the Redis."""
         known, agent = self.state.known, z4j_agent.current()
         if known.knows_queue(job.origin or "", known.identity_of(job.connection)):
             return True
         return agent is not None and mark_of(job).get("app") in _keys(agent.settings)
 
     def queue_of(self, job: Job) -> Queue:
-        """The queue a job was found in."""
+        """The queue of a job."""
         return self.queue_named(job.origin or "", self.state.known.identity_of(job.connection))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Redis itself says of a task whose end was not reported."""
+"""Looks up a task in Redis whose end was not reported."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ STATES = {
 
 
 class Reconcile(RqPart):
-    """What this process can find out of a task."""
+    """Looks up tasks."""
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """A job without a hash has ended long ago, or had `result_ttl=0`, or was deleted: RQ cannot tell which. `started` may be stale."""
+        """Returns the state of a task in RQ. A job without a hash ended long ago, had `result_ttl=0`, or was deleted: that is unknown.
+        `started` may be stale."""
         job = self.find_job(task_id)
         if job is None:
             return {"state": "unknown", "engine_state": "gone"}

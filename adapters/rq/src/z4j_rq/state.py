@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of this process keep for everyone else."""
+"""State of this process that the hooks record."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class RqState:
 
     def __init__(self) -> None:
         self.alive: dict[int, Any] = {}
-        """The RQ workers that live in this process by their `id`, the first born first."""
+        """The RQ workers of this process by their `id`, in order of creation."""
         self.known = Known(self.workers)
         self.hands = RunningJobs()
 
     def workers(self) -> list[Any]:
-        """The RQ workers of this process: none in a producer, usually one, several where they stand in threads."""
+        """The RQ workers of this process: none in a producer, usually one, several if they run in threads."""
         return list(self.alive.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in a queue: shown in its order, and taken out of it. Called in the agent's thread."""
+"""Waiting jobs of a queue: listed in order, and removed. Used in the agent's thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT_ONCE = 100
 
 
 def _first(queue: Queue, section: str, limit: int) -> Iterator[tuple[str, Job | None, int | None]]:
-    """(id, job or None where its hash is gone, due) of the first of a place."""
+    """(ID, job or None if its hash is gone, due time) of the first jobs of a section."""
     due: dict[str, int] = {}
     if section == "waiting":
         ids = [str(id) for id in queue.get_job_ids(0, limit)]
@@ -84,16 +84,16 @@ def _text(value: Any) -> str:
 
 
 class QueueCommands(RqPart):
-    """What may be asked of a whole queue."""
+    """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """The first jobs of a place, as they would run. Changes nothing."""
+        """The first jobs of a section in the order in which they would run. Changes nothing."""
         named, agent = self.queue_named(queue), z4j_agent.current()
         return [_shown(agent, id, job, due) for id, job, due in _first(named, section, limit)]
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Takes everything out of a place. ZREM and LREM say for certain whether a worker was first, and then it is the worker's. Jobs that
-        come while this runs are left alone. Raises Refused."""
+        """Removes all jobs from a section. The results of ZREM and LREM show whether a worker has taken a job, which then stays with the
+        worker. Jobs that are added meanwhile are not removed. Raises Refused."""
         named, agent = self.queue_named(queue), z4j_agent.current()
         assert agent is not None  # the command came through it
         broker = self.state.known.identity_of(named.connection)

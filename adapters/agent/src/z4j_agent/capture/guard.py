@@ -43,7 +43,7 @@ class Faults:
         now = ticks()
         if now - self._logged_at.get(where, -60.0) >= 60.0:
             self._logged_at[where] = now
-            log.warning("z4j could not do %s (%s); your task is not affected", where, kind)
+            log.warning("an agent operation failed: %s (%s); the application is not affected", where, kind)
             if self._send is not None:
                 with contextlib.suppress(OSError):
                     self._send(where, kind, count + 1)

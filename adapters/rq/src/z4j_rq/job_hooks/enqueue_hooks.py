@@ -21,7 +21,7 @@ from z4j_rq.messages import ENGINE, job_in, name_of, sent_meta, to_us
 
 
 class Sending:
-    """A job is marked before RQ writes it, and told after: what raises was not sent."""
+    """A job is marked before RQ writes it, and reported after: if that raises, the job was not sent."""
 
     def __init__(self, agent: Agent, known: Known) -> None:
         self._agent = agent
@@ -63,13 +63,13 @@ class Sending:
 
     @guard("waiting for another job")
     def after_dependencies(self, queue: Queue, seen: int | None, job: Job, *_args: Any, **_kwargs: Any) -> None:
-        """A job that must wait for others is told when it is sent; when its turn comes it is enqueued by whoever ended the last one."""
+        """A job that depends on others is reported when it is sent; later, the process that ends the last of them enqueues it."""
         if job._status == JobStatus.DEFERRED:
             self._sent(queue, job, seen or now(), None, reason="blocked", depends_on=names_of(job))
 
     @guard("enqueueing many")
     def after_many(self, queue: Queue, _seen: Any, jobs: list[Job], *_args: Any, **_kwargs: Any) -> None:
-        """Those of many that must wait for others are written without `setup_dependencies`; all others were told already."""
+        """Those of many jobs that depend on others are written without `setup_dependencies`; all others were already reported."""
         for job in jobs:
             if job._status == JobStatus.DEFERRED:
                 begin_sending(job, self._app)

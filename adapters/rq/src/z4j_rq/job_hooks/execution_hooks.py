@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hooks where a task runs: in a work horse, in a simple worker, or in its caller where the queue has no workers.
+"""Hooks where a task runs: in a work horse, in a simple worker, or in its caller if the queue has no workers.
 
-Only there a failed attempt that will be retried still has its traceback. A horse only writes, and writing survives `os._exit`.
+Only there the traceback of a failed attempt that will be retried is available. A horse only writes to the spool, and written events
+survive `os._exit`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from z4j_rq.messages import function_of, job_in
 
 
 def run_of(job: Job | None) -> Run | None:
-    """What is known of a job that is run in this process."""
+    """The run of a job in this process, None if it does not run here."""
     run: Run | None = note_of(job).run if job is not None else None
     return run
 
 
 class Running:
-    """What a run needs to remember is on its job."""
+    """Hooks of runs. The data of a run is in the note of its job."""
 
     def __init__(self, agent: Agent, hands: RunningJobs, known: Known) -> None:
         self._agent = agent
@@ -50,7 +51,7 @@ class Running:
 
     @guard("a spawned horse")
     def join_worker(self) -> None:
-        """RQ 2 gives a spawned horse nothing of ours: there it is the task's own module that installs us, when RQ loads it to call it."""
+        """RQ 2 passes no handler to a spawned horse: there the task's own module installs z4j, when RQ loads it to call the task."""
         boot = parent_boot()
         if boot:
             self._agent.become_child(os.environ.get("RQ_WORKER_ID", ""), boot)
@@ -75,14 +76,14 @@ class Running:
             self._report_arguments(job, run)
 
     def _report_arguments(self, job: Job, run: Run) -> None:
-        """Before the run where the function is loaded; at its end where RQ had to load it."""
+        """Reports before the run if the function is loaded, at its end if RQ had to load it."""
         if not run.is_reported:
             run.is_reported = True
             self._agent.append(originals.payload_of(self._agent, job, originals.BY_WORKER, self._known.identity_of(job.connection)))
 
     @guard("a success")
     def after_success(self, _worker: Any, _seen: Any, _result: Any, *args: Any, **kwargs: Any) -> None:
-        """After RQ has kept the result: one that cannot be kept is a failure, and RQ says so."""
+        """Reports after RQ has stored the result: one that cannot be stored is a failure, which RQ reports."""
         job = job_in(args, kwargs)
         run = run_of(job)
         if job is not None and run is not None:
@@ -123,7 +124,7 @@ class Running:
             self._agent.append(outcomes.raised(job, run, self._agent.run, error, runtime=runtime, is_tried_again=is_tried_again))
 
     def _failed_elsewhere(self, worker: Any, job: Job) -> None:
-        """Main speaks for a horse that cannot."""
+        """Reports, in the main process, the end of a task whose horse was killed."""
         agent, running, note = self._agent, self._hands.of(worker), note_of(job)
         by = f"{agent.boot}.{running.pid}" if running is not None and running.pid else agent.run
         is_stopped = getattr(worker, "_stopped_job_id", None) == job.id

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A look at a module as soon as the host has imported it. It is never imported for us: it may be slow, or have effects of its own."""
+"""Calls a function as soon as the application has imported a module. z4j never imports it itself: that may be slow, or have side
+effects."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ Ready = Callable[[ModuleType], None]
 
 
 def when_imported(name: str, ready: Ready) -> Callable[[], None]:
-    """Calls `ready(module)` now if the module is there, otherwise at the end of its import. Returns what takes that back."""
+    """Calls `ready(module)` now if the module is loaded, otherwise at the end of its import. Returns a function that cancels this."""
     module = sys.modules.get(name)
     if module is not None:
         ready(module)
@@ -27,7 +28,7 @@ def when_imported(name: str, ready: Ready) -> Callable[[], None]:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds nothing itself: it asks the others, and has the loader they name call us when it is done."""
+    """Finds no module itself: it calls the other finders, and wraps their loader, which then calls `ready` at the end."""
 
     def __init__(self, name: str, ready: Ready) -> None:
         self._name = name
@@ -58,7 +59,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """The module's own loader, which takes its place again as soon as the module is there."""
+    """Wraps the module's own loader, which is restored as soon as the module is loaded."""
 
     def __init__(self, own: Any, finder: _Finder) -> None:
         self._own = own

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What travels with a job and what is remembered of a job object, both out of the application's sight.
+"""Marks, which are stored with a job, and notes about job objects. Neither is visible to the application.
 
-RQ keeps no count of attempts: `retries_left` says nothing without the number it began with, and `requeue` tells nothing at all. So the
-count travels in a field of the job's Redis hash, which RQ reads by names of its own and therefore never shows: neither `meta` nor any
-other attribute of a `Job` differs from what was enqueued. A field of an earlier enqueue under the same id names another time of creation
-and counts for nothing. Jobs of older versions of this package carry the mark in their `meta`; it is taken out when the job is read.
+RQ does not count attempts: `retries_left` is meaningless without its first value, and `requeue` leaves no trace. So the number is in a
+field of the job's Redis hash, which RQ does not read because it reads fields by name: neither `meta` nor any other attribute of a `Job`
+differs from what was enqueued. A field of an earlier enqueue under the same ID has another time of creation and is ignored. Jobs of
+older versions of this package carry the mark in their `meta`; it is removed when the job is read.
 
-A note belongs to one job object of this process. It stands beside the object and not on it, where the application would see it.
+A note belongs to one job object of this process. It is stored separately from the object, where the application would see it.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ MARK: Final = "z4j"
 "at": when the job was created, "of": the task it repeats, "told": its producer wrote the arguments, "asked": a command sent it,
 "app": id of the application's seal key}."""
 LONGEST: Final = 2_000
-"""Bytes of a mark; a longer one is not ours."""
+"""Bytes of a mark; a longer one was not written by z4j."""
 
 
 class Note:
-    """What is known of one job object. `run` is its `ends.Run` where this process runs it, `killed` says how its horse was killed."""
+    """Data about one job object. `run` is its `outcomes.Run` if this process runs it, `killed` describes how its horse was killed."""
 
     __slots__ = ("counted", "is_new", "killed", "mark", "run", "unreadable_meta")
 
     def __init__(self) -> None:
         self.mark: dict[str, Any] = {}
         self.counted: tuple[Any, ...] | None = None
-        """The state in which the attempt was counted last; RQ comes to it by several methods for one enqueue."""
+        """The state in which the attempt was counted last; RQ calls several methods for one enqueue."""
         self.is_new = False
         """Whether this process is about to write the job's arguments."""
         self.run: Any = None
         self.killed = ""
         self.unreadable_meta: bytes | None = None
-        """Bytes to be written as the job's meta, of a job that is sent again by a process that cannot read them."""
+        """Bytes to write as the meta of a job that is sent again by a process that cannot read them."""
 
 
 class _Notes:
-    """By the object's identity: two objects of one job are equal, and are two all the same."""
+    """Notes by the object's identity: two objects of one job are equal, but have two notes."""
 
     def __init__(self) -> None:
         self._notes: dict[int, tuple[weakref.ref[Job], Note]] = {}
@@ -80,7 +80,8 @@ _asked: contextvars.ContextVar[bool] = contextvars.ContextVar("z4j_rq_asked", de
 
 @contextlib.contextmanager
 def by_command() -> Iterator[None]:
-    """What is enqueued in here was asked for by the server: its name and queue do not become known to the application by that."""
+    """Marks jobs that are enqueued in this context as requested by the server: their names and queues do not count as the application's
+    own."""
     token = _asked.set(True)
     try:
         yield
@@ -90,38 +91,40 @@ def by_command() -> Iterator[None]:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 def mark_of(job: Job) -> dict[str, Any]:
-    """The mark; {} for a job whose producer is not watched."""
+    """The mark of a job; {} if its producer is not monitored."""
     mark = note_of(job).mark
     return mark if mark.get("at", 0) in (0, to_us(job.created_at)) else {}
 
 
 def attempt_of(job: Job) -> int:
-    """From 0. Of a job whose producer is not watched: how often it has returned a Retry."""
+    """The attempt, from 0. If the producer is not monitored, the number of times it has returned a Retry."""
     count = mark_of(job).get("n", getattr(job, "number_of_retries", 0))
     return count if isinstance(count, int) and count >= 0 else 0
 
 
 def is_reported(job: Job) -> bool:
-    """Whether another process has written this job's arguments, or has just decided to."""
+    """Whether another process has reported this job's arguments, or is about to."""
     return "told" in mark_of(job)
 
 
 def is_asked(job: Job) -> bool:
-    """Whether a command of the server has sent it, and not the application."""
+    """Whether a command of the server has sent the job, and not the application."""
     return "asked" in mark_of(job)
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 def begin_sending(job: Job, app: str) -> None:
-    """Counts the job's attempts and decides who tells its arguments; what RQ writes of the job until `end_sending` carries the mark.
+    """Counts the job's attempts and decides which process reports its arguments. RQ's writes of the job until `end_sending` include the
+    mark.
 
-    A secret may be passed by position; only the signature tells that it is one. What this process has not loaded is left to the horse.
+    A secret may be passed by position and is only recognised by the parameter's name. If this process has not loaded the function, the
+    horse reports the arguments.
     """
     note = note_of(job)
     ran = job.started_at.isoformat() if job.started_at else ""
     mark = dict(mark_of(job)) or {"n": note.run.attempt if note.run is not None else attempt_of(job), "after": ""}
     state = (job._status, job.enqueued_at, ran)
-    # `requeue` forgets when the job ran, so that alone does not tell
+    # `requeue` removes the time of the run, so that alone is not sufficient
     is_sent_again = job._status in ENDED or (job.enqueued_at is not None and not ran)
     if note.counted != state and (is_sent_again or mark.get("after", "") != ran):
         mark |= {"n": int(mark["n"]) + 1, "after": ran}
@@ -139,17 +142,17 @@ def begin_sending(job: Job, app: str) -> None:
 
 
 def end_sending() -> None:
-    """What RQ writes of jobs from here on is the application's own doing."""
+    """Ends the marking of writes: later writes of jobs are the application's own."""
     _writing.job = None
 
 
 def forget_attempts(job: Job, **facts: Any) -> None:
-    """Makes the job one that was never sent. `facts` are stored in its mark under their names, see MARK."""
+    """Resets the attempts of a job. `facts` are stored in its mark under their names, see MARK."""
     note_of(job).mark = {"n": 0, "after": "", "at": to_us(job.created_at), **facts}
 
 
 def write_asked(pipe: Any, job: Job) -> None:
-    """Beside a job that waits outside of RQ's queues: what it runs is a command's choice."""
+    """Marks a job outside of RQ's queues as one whose task was chosen by a command."""
     mark = note_of(job).mark = {**mark_of(job), "asked": 1, "at": to_us(job.created_at)}
     pipe.hset(job.key, MARK, json.dumps(mark))
 
@@ -182,7 +185,7 @@ def _read(job: Job, _seen: Any, _result: Any, raw: Any, *_args: Any, **_kwargs: 
     old = job.meta.pop(MARK, None) if isinstance(job.meta, dict) and isinstance(job.meta.get(MARK), dict) else {}
     note = note_of(job)
     note.mark = mark
-    if not mark_of(job) or _count(old) > _count(mark):  # a process with an older version has sent it on
+    if not mark_of(job) or _count(old) > _count(mark):  # a process with an older version has enqueued it again
         note.mark = old or mark
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of RQ's ends: which record tells what has happened to a job. Nothing here is remembered, asked or written."""
+"""Rules for the outcomes of RQ: which record reports what has happened to a job. Without I/O."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from z4j_rq.job_hooks.marks import attempt_of
 from z4j_rq.messages import ENGINE, is_import_error, name_of
 
 ABANDONED = "no worker has renewed its claim on the task"
-TTL_OVER = "its ttl was over when a worker came to it"
+TTL_OVER = "its ttl had expired when a worker received it"
 EAGER = '{"eager":true}'
 
 
 @dataclass(slots=True)
 class RunningJob:
-    """What the worker's main process has in hand."""
+    """The job that a worker's main process has taken."""
 
     task_id: str
     attempt: int
@@ -34,18 +34,18 @@ class RunningJob:
     started_at: int = 0
     pid: int = 0
     is_reported: bool = False
-    """Whether its arguments were reported already; otherwise the work horse reports them, which has the function."""
+    """Whether its arguments were already reported; otherwise the work horse reports them, which has the function."""
 
 
 class RunningJobs:
-    """What the workers of this process have in hand, each at most one job; a forked horse sees it as it was. Several workers may stand in
+    """The jobs that the workers of this process have taken, at most one each; a forked horse has a copy. Several workers may run in
     threads of one process."""
 
     def __init__(self) -> None:
         self._running: dict[int, RunningJob] = {}
 
     def of(self, worker: Any) -> RunningJob | None:
-        """None is the horse of another interpreter, which has no worker at hand."""
+        """The job of this worker. None in a spawned horse, which has no worker."""
         return self._running.get(id(worker))
 
     def take(self, worker: Any, running: RunningJob) -> None:
@@ -59,7 +59,7 @@ class RunningJobs:
 
 
 class Run:
-    """One run in the process that executes it."""
+    """One run of a task, in the process that executes it."""
 
     __slots__ = ("attempt", "began_ns", "has_ended", "is_reported", "meta", "name", "queue", "received_at", "started_at")
 
@@ -74,7 +74,7 @@ class Run:
 
 
 def will_retry(job: Job) -> bool:
-    """Whether RQ will enqueue the job again when this attempt has failed."""
+    """Whether RQ enqueues the job again if this attempt fails."""
     return bool(job.retries_left and job.retries_left > 0)
 
 
@@ -82,7 +82,7 @@ def _due(wait_s: float) -> int | None:
     return now() + int(wait_s * 1_000_000) if wait_s else None
 
 
-# -- told by the process that ran the task; `by` is its run token ----------------------------------------------------------
+# -- reported by the process that ran the task; `by` is its process token ----------------------------------------------------------
 def begun(job: Job, run: Run, by: str) -> bytes:
     return records.started(ENGINE, job.id, run.attempt, run.started_at, by, run.name, run.queue, meta=run.meta)
 
@@ -95,7 +95,7 @@ def succeeded(job: Job, run: Run, by: str, *, runtime: int, result: str) -> byte
 
 
 def raised(job: Job, run: Run, by: str, error: BaseException, *, runtime: int, is_tried_again: bool) -> bytes:
-    """An attempt that ended with an exception: tried again, never callable, or failed."""
+    """The record of an attempt that ended with an exception: retried, rejected, or failed."""
     kind, text, trace = hooks.error_of(error)
     head = (ENGINE, job.id, run.attempt, now(), by, run.name, run.queue)
     if is_tried_again:
@@ -117,7 +117,7 @@ def raised(job: Job, run: Run, by: str, error: BaseException, *, runtime: int, i
 
 
 def returned_retry(job: Job, run: Run, by: str, retry: Retry) -> bytes:
-    """A task that returned `Retry`: RQ counts these in `number_of_retries`, and calls one too many a failure."""
+    """The record of a task that returned `Retry`: RQ counts these in `number_of_retries`, and one above the maximum is a failure."""
     tried = job.number_of_retries or 0
     head = (ENGINE, job.id, run.attempt, now(), by, run.name, run.queue)
     if tried >= retry.max:
@@ -131,9 +131,9 @@ def returned_retry(job: Job, run: Run, by: str, retry: Retry) -> bytes:
     )  # fmt: skip
 
 
-# -- told by another process -----------------------------------------------------------------------------------------------
+# -- reported by another process -----------------------------------------------------------------------------------------------
 def horse_gone(job: Job, by: str, *, is_stopped: bool, killed: str) -> bytes | None:
-    """A horse that cannot speak any more: stopped by an operator, or `killed`, which says how. None where it was neither."""
+    """The record for a horse that has ended: stopped by an operator, or `killed`, which describes how. None if it was neither."""
     head = (ENGINE, job.id, attempt_of(job), now(), by, name_of(job), job.origin or "")
     if is_stopped:
         return records.cancelled(*head, reason="stopped")
@@ -145,7 +145,7 @@ def horse_gone(job: Job, by: str, *, is_stopped: bool, killed: str) -> bytes | N
 
 
 def abandoned(job: Job, by: str, *, is_tried_again: bool) -> bytes:
-    """A worker's maintenance found a job whose worker is gone."""
+    """The record of a job whose worker is gone, found by a worker's maintenance."""
     head = (ENGINE, job.id, attempt_of(job), now(), by, name_of(job), job.origin or "")
     if not is_tried_again:
         return records.lost(*head, reason="worker_gone", error=ABANDONED)
@@ -156,11 +156,11 @@ def abandoned(job: Job, by: str, *, is_tried_again: bool) -> bytes:
 
 
 def removed(job: Job, by: str, *, is_deleted: bool) -> bytes:
-    """A job that waited and will not run."""
+    """The record of a queued job that will not run."""
     head = (ENGINE, job.id, attempt_of(job), now(), by, name_of(job), job.origin or "")
     return records.cancelled(*head, reason="deleted" if is_deleted else "revoked")
 
 
 def outlived(task_id: str, queue: str, by: str) -> bytes:
-    """An id in a queue whose job's hash had outlived its `ttl`. Nothing else is known of it any more."""
+    """The record for an ID in a queue whose job's hash has expired (`ttl`). Nothing else of the job is known."""
     return records.expired(ENGINE, task_id, 0, now(), by, "", queue, error=TTL_OVER)

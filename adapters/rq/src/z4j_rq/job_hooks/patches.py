@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Methods of RQ's classes with a look before and after. RQ has no signals; its callbacks belong to the user, one job at a time.
+"""Wraps methods of RQ's classes. RQ has no signals; its callbacks belong to the user, and to one job each.
 
-A wrapped method has the original's arguments, result and exceptions. The looks are guarded: what goes wrong in them is counted.
+A wrapped method has the original's arguments, result and exceptions. The added calls are guarded: exceptions in them are counted as faults.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ Look = Callable[..., Any]
 
 
 class Patches(patching.Patches):
-    """Those of the agent, and the ways of looking on that RQ needs. A method that a class only inherits is left alone."""
+    """The agent's `Patches` with further kinds of wrappers. A method that a class only inherits is not wrapped."""
 
     def look(self, owner: type, name: str, before: Look | None = None, after: Look | None = None, always: Look | None = None) -> None:
-        """`before(self, *args)`, `after(self, seen, result, *args)` of what returned, `always(self)` also of what raised. `seen` is what
+        """`before(self, *args)`, `after(self, seen, result, *args)` after a return, `always(self)` also after an exception. `seen` is what
         `before` returned."""
         if name not in vars(owner):
             return
@@ -42,8 +42,8 @@ class Patches(patching.Patches):
             self.look(owner, name, **looks)
 
     def around_all(self, base: type, name: str, call: Look) -> None:
-        """`call(original, self, *args)` instead of the method in `base` and in every class below it. What `call` raises goes to the host,
-        so that it raises only what the original does."""
+        """`call(original, self, *args)` instead of the method in `base` and in every class below it. Exceptions of `call` reach the
+        application, so it must raise only those of the original."""
         for owner in with_below(base):
             if name in vars(owner):
                 self.around(owner, name, call)
@@ -62,6 +62,6 @@ class Patches(patching.Patches):
 
 
 def with_below(base: type) -> list[type]:
-    """A class and all below it, each once."""
+    """A class and all its subclasses, each once."""
     children: list[type] = base.__subclasses__()
     return list(dict.fromkeys([base, *(kind for child in children for kind in with_below(child))]))

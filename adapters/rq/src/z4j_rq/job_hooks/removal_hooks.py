@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hooks of ends that are nobody's run: cancelled, deleted, expired, or found abandoned by a worker's maintenance."""
+"""Hooks of outcomes without a run: cancelled, deleted, expired, or found abandoned by a worker's maintenance."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from z4j_rq.job_hooks.patches import Patches
 from z4j_rq.messages import WAITING, job_in
 
 FETCHING = ("_fetch_dequeued_job", "dequeue_any")
-"""Functions of RQ's that fetch a job they have taken out of a queue."""
+"""Functions of RQ that fetch a job which they have taken out of a queue."""
 CALLERS = 5
-"""Frames that may stand in between: ours, and those of another library that has wrapped `Job.fetch`."""
+"""Frames that may be in between: those of z4j, and of another library that has wrapped `Job.fetch`."""
 
 
 class Removing:
-    """Remembers only whether RQ is cleaning just now, since it fails an abandoned job with the same calls as any other."""
+    """Stores only whether RQ is cleaning a registry now, because it fails an abandoned job with the same calls as any other."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -48,14 +48,14 @@ class Removing:
 
     @guard("an abandoned job")
     def before_failed(self, _registry: Any, *args: Any, **kwargs: Any) -> None:
-        """A worker's maintenance found a job whose worker is gone. Elsewhere a failure was told before RQ comes to this."""
+        """A worker's maintenance found a job whose worker is gone. In other cases the failure was reported before RQ calls this."""
         job = job_in(args, kwargs)
         if self._is_cleaning and job is not None:
             self._agent.append(outcomes.abandoned(job, self._agent.run, is_tried_again=False))
 
     @guard("an abandoned job that is tried again")
     def before_retry(self, job: Job, *_args: Any, **_kwargs: Any) -> None:
-        """Elsewhere the attempt's end was told before RQ comes to this."""
+        """In other cases the attempt's end was reported before RQ calls this."""
         if self._is_cleaning:
             self._agent.append(outcomes.abandoned(job, self._agent.run, is_tried_again=True))
 
@@ -75,7 +75,7 @@ class Removing:
 
     @guard("an expired job")
     def on_gone(self, task_id: str, *_args: Any, **_kwargs: Any) -> None:
-        """A worker took an id from its queue, and there was nothing behind it."""
+        """Called when a worker took an ID from its queue and the job no longer exists."""
         frame: FrameType | None = sys._getframe(3)
         for _ in range(CALLERS):
             if frame is None or frame.f_code.co_name in FETCHING:

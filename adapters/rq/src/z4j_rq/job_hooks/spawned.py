@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a spawned work horse loads first. It inherits nothing but the environment; RQ 3 hands it the worker's exception handlers by name,
-so a handler of ours has this module imported there before the task's own are.
+"""Loaded first in a spawned work horse. A horse inherits only the environment; RQ 3 passes it the worker's exception handlers by name,
+so z4j's handler makes it import this module before the task's own module.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from z4j_rq.job_hooks.spawning import installers, parent_boot
 
 
 def pass_on(job: Any, *_error: Any) -> bool:
-    """An exception handler that leaves everything to the next."""
+    """An exception handler that passes every exception to the next one."""
     return True
 
 

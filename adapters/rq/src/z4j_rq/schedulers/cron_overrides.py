@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The entries of RQ's cron as the code has them and as operators want them. No I/O.
+"""The entries of RQ's cron in code, and with overrides. Without I/O.
 
-Each is a `CronJob` of RQ's, which computes its own times. The code's are never altered but for their next time: a changed entry is
-another object, made from it. RQ before 2.7 calls the two times otherwise.
+Each is a `CronJob` of RQ's, which computes its own times. The code's objects are never changed except for their next time: a changed
+entry is a new object. RQ before 2.7 has other names for the two times.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from z4j_rq.state import RqState
 
 @dataclass(slots=True)
 class Entry:
-    """What the page shows, and, where it is enabled, what fires."""
+    """An entry as it is listed, and, if it is enabled, as it fires."""
 
     key: str
     name: str
     job: Any
     coded: Any = None
-    """The code's own, None of an entry beside it."""
+    """The code's own entry, None for an additional one."""
     spec: ScheduleSpec | None = None
     is_enabled: bool = True
     is_deleted: bool = False
@@ -49,17 +49,17 @@ class Entry:
         return self.is_enabled and not self.is_deleted
 
     def call_options(self) -> dict[str, Any]:
-        """The job's own wishes, in the words of `Queue.enqueue_call`."""
+        """The job's own options, as arguments of `Queue.enqueue_call`."""
         return {("timeout" if key == "job_timeout" else key): value for key, value in self.job.job_options.items()}
 
 
 class Plan:
-    """Of one `CronScheduler`. `entries` is replaced whole."""
+    """The entries of one `CronScheduler`. `entries` is replaced as a whole."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self._former: list[Entry] = []
-        """Before the last change: the loop may still go through the list it had."""
+        """The entries before the last change: the loop may still iterate over the earlier list."""
         self._coded: list[tuple[str, Any]] = []
 
     def entry_of(self, job: Any) -> Entry | None:
@@ -69,11 +69,11 @@ class Plan:
         return [entry.job for entry in self.entries if entry.is_firing]
 
     def coded_jobs(self) -> list[Any]:
-        """Those the application has registered."""
+        """The entries that the application has registered."""
         return [job for _, job in self._coded]
 
     def meet(self, cron: Any) -> None:
-        """What the application has registered since the last look."""
+        """Adds entries that the application has registered since the last call."""
         known = {id(job) for _, job in self._coded} | {id(entry.job) for entry in self.entries}
         for job in list(cron._cron_jobs):
             if id(job) in known:
@@ -83,14 +83,15 @@ class Plan:
             self.entries = [*self.entries, Entry(key, name_of_cron(job), job, coded=job)]
 
     def _free_key(self, name: str) -> str:
-        """Several may have one name; the second is called `name#2`."""
+        """A key for an entry: several may have the same name; the second is `name#2`."""
         used = {key for key, _ in self._coded}
         if name not in used:
             return name
         return next(f"{name}#{number}" for number in range(2, len(used) + 3) if f"{name}#{number}" not in used)
 
     def change(self, overrides: list[Override], state: RqState) -> dict[str, str]:
-        """Makes the entries what the code says, changed by exactly these. Returns key → why of those that cannot hold."""
+        """Resets the entries to those of the code and applies exactly these overrides. Returns key → reason of those that cannot be
+        applied."""
         before = {entry.key: entry for entry in self.entries}
         coded = dict(self._coded)
         resolved = resolve(
@@ -111,7 +112,7 @@ class Plan:
 
 
 def _changed(override: Override, spec: ScheduleSpec, coded: Any, old: Entry | None, state: RqState) -> Entry:
-    """Raises Refused where RQ cannot hold it."""
+    """The changed entry. Raises Refused if RQ does not support it."""
     if is_other_work(spec, coded):
         _check_owner()
     is_enabled = override.is_enabled and spec.is_enabled
@@ -122,12 +123,12 @@ def _changed(override: Override, spec: ScheduleSpec, coded: Any, old: Entry | No
 
 
 def is_other_work(spec: ScheduleSpec, coded: Any) -> bool:
-    """Whether an operator has chosen what it runs, beside when."""
+    """Whether an operator has changed what it runs, and not only when."""
     return coded is None or spec.args is not None or spec.kwargs is not None or spec.task_name not in ("", task_of(coded))
 
 
 def _check_owner() -> None:
-    """Also of overrides that lie on disk since before the owner denied it. Raises Refused."""
+    """Raises Refused if the owner does not permit other work, also for overrides that were stored before the owner denied it."""
     agent = z4j_agent.current()
     objection = why_not(agent.settings, "run_task") if agent is not None else None
     if objection is not None:
@@ -136,7 +137,8 @@ def _check_owner() -> None:
 
 # -- RQ's own objects --------------------------------------------------------------------------------------------------
 def is_usable(cron_job: type) -> bool:
-    """RQ 2.4 has intervals alone, and no expressions; its entries cannot be told apart from those of later ones."""
+    """Whether this version of RQ has cron expressions. RQ 2.4 has only intervals; its entries cannot be distinguished from those of
+    later versions."""
     return "cron" in inspect.signature(cron_job).parameters
 
 
@@ -150,7 +152,7 @@ def name_of_cron(job: Any) -> str:
 
 
 def task_of(job: Any) -> str:
-    """The task name. RQ 2.5 keeps the function alone."""
+    """The task name. RQ 2.5 stores only the function."""
     return str(getattr(job, "func_name", "") or f"{job.func.__module__}.{job.func.__name__}")
 
 
@@ -159,7 +161,7 @@ def _attribute(job: Any, which: str) -> str:
 
 
 def due_of(job: Any) -> int | None:
-    """Microseconds UTC; None of an interval that has never run, which is due at once."""
+    """When it is due, in microseconds UTC; None for an interval that has never run, which is due at once."""
     return _us(getattr(job, _attribute(job, "next")))
 
 
@@ -173,11 +175,11 @@ def _us(moment: datetime | None) -> int | None:
 
 
 def resume(job: Any, old: Any) -> None:
-    """Its next time from now on: by its expression, or an interval after the last run, at once where that has passed."""
+    """Sets its next time: by its expression, or an interval after the last run, at once if that has passed."""
     nearest, latest = _attribute(job, "next"), _attribute(job, "latest")
     last = getattr(old, _attribute(old, "latest")) or getattr(job, latest)
     if job.cron:
-        setattr(job, latest, None)  # RQ would search from there, and find what was let pass
+        setattr(job, latest, None)  # RQ would search from there, and find missed times
         setattr(job, nearest, getattr(job, f"get_{nearest}")())
     elif last is not None:
         setattr(job, nearest, max(last + timedelta(seconds=job.interval), datetime.now(UTC)))
@@ -185,7 +187,7 @@ def resume(job: Any, old: Any) -> None:
 
 
 def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, state: RqState) -> Any:
-    """A `CronJob` for what an operator wants. Raises Refused."""
+    """A `CronJob` for a requested entry. Raises Refused."""
     from rq.cron import CronJob
 
     check_priority(spec.priority)
@@ -194,7 +196,7 @@ def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, state: Rq
     if function is None:
         raise Refused(f"this process has loaded no function {task_name or 'without a name'}")
     if spec.kind == "once":
-        raise Refused("RQ's cron has no one-offs; run the task, or give it a time of rq-scheduler's")
+        raise Refused("RQ's cron does not support one-offs; run the task, or schedule it with rq-scheduler. No changes were made.")
     times: dict[str, Any]
     if spec.kind == "cron":
         check_only_zone(spec.timezone, zone_of_cron(), "RQ's cron")
@@ -211,6 +213,6 @@ def made(spec: ScheduleSpec, name: str, coded: Any, old: Entry | None, state: Rq
         job = CronJob(queue_name=queue, func=function, args=tuple(args), kwargs=kwargs, **times, **options)
     except Exception as error:
         let_through(error)
-        raise Refused(f"RQ cannot hold it: {str(error)[:200]}") from error
-    job.func_name = task_name  # RQ takes it from the function, whose module may have another name by now
+        raise Refused(f"RQ does not support it: {str(error)[:200]}") from error
+    job.func_name = task_name  # RQ reads it from the function, whose module may have another name now
     return job

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cron expressions as the two libraries of RQ's schedulers read them, to and from z4j's. Pure.
 
-rq-scheduler asks `crontab`: a day must match both its number and its weekday, and the second is the first of seven fields. RQ's own
-cron asks `croniter`: where both are restricted either will do, and the second is the last of six. What is handed to a library is what
-was typed if the library reads the same sets out of it, and plain lists otherwise.
+rq-scheduler uses `crontab`: a day must match both its number and its weekday, and the second is the first of seven fields. RQ's own cron
+uses `croniter`: if both are restricted, one match suffices, and the second is the last of six fields. A library receives the typed text
+if it reads the same sets from it, and plain lists otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEAREST = re.compile(r"\d+w|w\d+")
 
 
 def sets_of(cron: Cron) -> tuple[frozenset[int] | None, ...]:
-    """What matches. Second 0 alone is as good as no seconds."""
+    """The sets of an expression. Second 0 alone equals no seconds."""
     return None if cron.seconds == frozenset({0}) else cron.seconds, *cron.sets
 
 
@@ -39,13 +39,13 @@ class Crontab:
 
     @staticmethod
     def disorder(text: str) -> str:
-        """The library's text in z4j's order, where that can be."""
+        """The library's text in z4j's order, if that is possible."""
         parts = text.split()
         return " ".join(parts[:6]) if len(parts) == 7 else text
 
     @staticmethod
     def read(text: str) -> Cron | None:
-        """None of what no expression of z4j's can say: L, Z, years."""
+        """None for text without a form in z4j's expressions: L, Z, years."""
         import crontab  # type: ignore[import-untyped]
 
         *fields, year = crontab.CronTab(text).matchers
@@ -69,7 +69,7 @@ class Croniter:
 
     @staticmethod
     def read(text: str) -> Cron | None:
-        """None of what no expression of z4j's can say: L, W, #, H, R, years."""
+        """None for text without a form in z4j's expressions: L, W, #, H, R, years."""
         from croniter import croniter
 
         fields, nth = croniter.expand(text)
@@ -84,7 +84,7 @@ class Croniter:
         second = lists.pop() if len(lists) == 6 else [0]
         day, weekday = lists[2], lists[4]
         if day is not None and weekday is not None and (len(set(day)) == 31 or len({number % 7 for number in weekday}) == 7):
-            lists[2] = lists[4] = None  # either will do, and one of them always does
+            lists[2] = lists[4] = None  # one match suffices, and one of them always matches
         return _sets([second, *lists])
 
 
@@ -99,21 +99,21 @@ def _sets(lists: list[Iterable[int] | None]) -> Cron:
 
 
 def read(dialect: Dialect, text: str) -> Cron | None:
-    """The library's reading; None too of what it cannot read."""
+    """The sets that the library reads; None also if it cannot read the text."""
     try:
         return dialect.read(text)
     except Exception as error:
         let_through(error)
-        return None  # each library raises what it likes, AttributeError among it; the text is then shown as it is
+        return None  # the libraries raise any exception, for example AttributeError; the text is then shown unchanged
 
 
 def handed(dialect: Dialect, cron: Cron) -> str:
-    """What is given to the library for this expression. Raises Refused where it cannot hold it."""
+    """The library's text for this expression. Raises Refused if the library does not support it."""
     for candidate in (cron.text, _plain(cron)):
         given = dialect.order(candidate)
         if (reading := read(dialect, given)) is not None and sets_of(reading) == sets_of(cron):
             return given
-    raise Refused("its library of cron expressions cannot hold this one")
+    raise Refused("its cron library does not support this expression. No changes were made.")
 
 
 def shown(dialect: Dialect, text: str) -> str | None:
@@ -129,7 +129,7 @@ def shown(dialect: Dialect, text: str) -> str | None:
 
 
 def _plain(cron: Cron) -> str:
-    """Lists of numbers, and `*` where everything matches."""
+    """Lists of numbers, and `*` if everything matches."""
     second, *rest = sets_of(cron)
     rest[-1] = frozenset((number + 1) % 7 for number in cron.weekdays)
     fields = list(zip(rest, _RANGES[1:], strict=True))
@@ -140,8 +140,8 @@ def _plain(cron: Cron) -> str:
     )
 
 
-# -- what an operator typed --------------------------------------------------------------------------------------------
+# -- checks of requests-----------------------------------------------------------------------------------------
 def check_priority(priority: int | None) -> None:
     """Raises Refused."""
     if priority is not None:
-        raise Refused("RQ knows no priorities; choose another queue")
+        raise Refused("RQ does not support priorities; choose another queue. No changes were made.")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RQ's own cron (`rq cron cfg.py`): its entries are code, in a list of the process that runs it; what lies in Redis is a copy to look at.
+"""RQ's own cron (`rq cron cfg.py`): its entries are code, in a list of the process that runs it; Redis contains a copy for display.
 
-Operators' changes are overrides, put into that list between two looks of the scheduler's loop (`cronplans`). The loop sleeps until its
-next entry is due, a minute at most; while it runs, the waiting is done by us, so that a change ends it.
+Operators' changes are overrides, which are applied to that list between two passes of the scheduler's loop (`cron_overrides`). The loop
+sleeps until its next entry is due, a minute at most; z4j replaces this wait with its own, so that a change ends it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEDULER: Final = "rq_cron"
 
 
 class RqCron(Scheduler):
-    """The `CronScheduler` whose `start` goes on in this process."""
+    """The `CronScheduler` whose `start` is running in this process."""
 
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
@@ -46,7 +46,7 @@ class RqCron(Scheduler):
         self._changed = threading.Event()
         self._sleep = time.sleep
         self._waiting = Patches()
-        """That one scheduler's own."""
+        """The entries of that scheduler."""
         self._applying = threading.Lock()
 
     @property
@@ -86,21 +86,21 @@ class RqCron(Scheduler):
 
     @guard("the kept overrides")
     def _prepare(self, cron: Any) -> None:
-        """The overrides that are kept on disk hold before the first look."""
+        """Applies the stored overrides before the first pass."""
         self._plan = Plan()
         self._waiting.around(cron, "calculate_sleep_interval", lambda interval: self._wait(interval()))
         self._apply(override_store(SCHEDULER).read())
 
     def _release(self, cron: Any) -> None:
-        """The loop sleeps by itself again."""
+        """Restores the loop's own sleep."""
         if cron is not None:
             self._waiting.restore()
             self._changed.set()
 
     def _wait(self, seconds: float) -> float:
-        """Waits for as long as the loop would sleep, or until there is a change. Returns what is left to sleep: nothing, where this is
-        the loop. Signals interrupt it as they do `time.sleep`. Where an application, or a test of its own, has replaced that function
-        since, the loop calls it, and a change is seen at the next look."""
+        """Waits as long as the loop would sleep, or until there is a change. Returns the remaining seconds: 0 in the loop. Signals
+        interrupt it like `time.sleep`. If the application, or one of its tests, has replaced that function since, the loop calls it, and
+        a change is noticed at the next pass."""
         if threading.get_ident() != self._loop or seconds <= 0 or time.sleep is not self._sleep:
             return seconds
         self._changed.wait(seconds)
@@ -108,7 +108,7 @@ class RqCron(Scheduler):
         return 0.0
 
     def _around_enqueue(self, enqueue: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
-        """Of the loop's own entries. What an application or an operator enqueues with it was not made by the clock."""
+        """Reports fires of the loop's own entries. Jobs that an application or an operator enqueues with it are not fires."""
         entry = None if self._in_hand is job or threading.get_ident() != self._loop else self._plan.entry_of(job)
         if entry is None:
             return enqueue(job, *args, **kwargs)
@@ -128,13 +128,13 @@ class RqCron(Scheduler):
     def _report(self, entry: Entry, due_at: int, task_id: str, error: Exception | None) -> None:
         report_fire(SCHEDULER, entry.key, due_at, task_id, error)
 
-    # -- what it is ----------------------------------------------------------------------------------------------------
+    # -- the scheduler-------------------------------------------------------------------------------------------------
     def is_firing(self) -> bool:
         return self._running is not None
 
     def _need(self) -> Any:
         if self._running is None:
-            raise Refused("this process runs no cron of RQ's")
+            raise Refused("this process does not run RQ's cron")
         return self._running
 
     def zone(self) -> str:
@@ -172,7 +172,7 @@ class RqCron(Scheduler):
             is_code=entry.coded is not None,
         )
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands-----------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
         cron = self._need()
         failed, is_other = self._apply(overrides)
@@ -189,11 +189,11 @@ class RqCron(Scheduler):
             fresh = self._plan.jobs()
             is_other = [id(job) for job in fresh] != [id(job) for job in cron._cron_jobs]
             if is_other:
-                cron._cron_jobs = fresh  # the loop goes through the old list to its end
+                cron._cron_jobs = fresh  # the loop iterates over the old list to its end
         return failed, is_other
 
     def _save(self, cron: Any) -> None:
-        """RQ's copy in Redis, for whoever looks there; the loop writes it again at its next fire."""
+        """Writes RQ's copy in Redis, for other tools; the loop writes it again at its next fire."""
         if not hasattr(cron, "save"):
             return
         try:
@@ -203,7 +203,7 @@ class RqCron(Scheduler):
             faults.report("saving RQ's copy of the schedules", error)
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Enqueues its task. Raises Refused for one that is not there."""
+        """Enqueues the entry's task. Raises Refused if the entry does not exist."""
         cron = self._need()
         entry = next((candidate for candidate in self._plan.entries if candidate.key == key and not candidate.is_deleted), None)
         if entry is None:

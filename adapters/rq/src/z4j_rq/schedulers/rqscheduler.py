@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package `rq_scheduler`: its entries lie in Redis, where every process that has made one of its `Scheduler` objects reaches them.
+"""The package `rq_scheduler`: its entries are in Redis; every process with one of its `Scheduler` objects can read them.
 
-An entry is a job hash and its place in a sorted set, whose score is when it is due; what it is stands in the job's meta. It knows no
-switch: what is off is taken out of the sorted set, and its score is kept in a hash of ours beside it.
+An entry is a job hash and a member of a sorted set, whose score is its due time; its rule is in the job's meta. The library cannot
+disable entries: a disabled one is removed from the sorted set, and z4j stores its score in a hash.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from z4j_rq.state import RqState
 
 SCHEDULER: Final = "rq_scheduler"
 REMEMBERED: Final = 8
-"""How many `Scheduler` objects: a web process may make one for every request."""
-PASSED: Final = "its time has passed; give it a new one"
+"""Maximum number of `Scheduler` objects: a web process may create one for every request."""
+PASSED: Final = "its time has passed; set a new one. No changes were made."
 
 
 class RqScheduler(Scheduler):
-    """What `Scheduler.run` does in this process, or what a `Scheduler` object of this process can reach."""
+    """The scheduler that `Scheduler.run` runs in this process, or the entries that a `Scheduler` object of this process can reach."""
 
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
@@ -49,9 +49,9 @@ class RqScheduler(Scheduler):
         self._state = state
         self._patches = Patches()
         self._made: tuple[weakref.ref[Any], ...] = ()
-        """The newest last. Replaced whole."""
+        """References to `Scheduler` objects, the newest last. Replaced as a whole."""
         self._running: Any = None
-        """The one whose `run` goes on in this process."""
+        """The one whose `run` is running in this process."""
         self._in_hand: Job | None = None
         self._forget: Callable[[], None] = lambda: None
 
@@ -72,7 +72,7 @@ class RqScheduler(Scheduler):
     def _watch(self, module: ModuleType) -> None:
         theirs = module.Scheduler
         self._patches.look(theirs, "__init__", after=self._remember)
-        self._patches.look(theirs, "_create_job", before=self._remember)  # one that was made before we were asked to watch
+        self._patches.look(theirs, "_create_job", before=self._remember)  # one that was created before `install`
         self._patches.around_all(theirs, "run", self._around_run)
         self._patches.around_all(theirs, "enqueue_job", self._around_enqueue)
 
@@ -97,7 +97,7 @@ class RqScheduler(Scheduler):
         begin(self._state, SCHEDULER)
 
     def _around_enqueue(self, enqueue: Any, made: Any, job: Any, *args: Any, **kwargs: Any) -> Any:
-        """Of the scheduler's own passes. What an application enqueues by calling this itself was not made by the clock."""
+        """Reports fires of the scheduler's own passes. Jobs that an application enqueues by calling this itself are not fires."""
         if made is not self._running or self._in_hand is job:
             return enqueue(made, job, *args, **kwargs)
         self._in_hand, due_at = job, self._due(made, job)
@@ -113,7 +113,7 @@ class RqScheduler(Scheduler):
 
     @guard("the time of a fire")
     def _due(self, made: Any, job: Any) -> int | None:
-        """Asked before the scheduler moves it. One more question to Redis beside the five of a fire."""
+        """Reads the due time before the scheduler changes it. One more request to Redis in addition to the five of a fire."""
         return scheduled_entries.moment(made.connection.zscore(made.scheduled_jobs_key, job.id))
 
     @guard("a fire")
@@ -129,7 +129,7 @@ class RqScheduler(Scheduler):
     def _need(self) -> Any:
         made = self._reached()
         if made is None:
-            raise Refused("this process has made no Scheduler, so it does not know where Redis is")
+            raise Refused("this process has created no Scheduler, so it has no connection to Redis")
         return made
 
     def is_here(self) -> bool:
@@ -142,7 +142,8 @@ class RqScheduler(Scheduler):
         return float(getattr(self._reached(), "_interval", 60))
 
     def zone(self) -> str:
-        """The host's, also without `use_local_timezone`: rq_scheduler/utils.py searches from `datetime.now()`, and only then converts."""
+        """The host's time zone, also without `use_local_timezone`: rq_scheduler/utils.py searches from `datetime.now()` and converts
+        after that."""
         return zone_of_host()
 
     # -- the list ------------------------------------------------------------------------------------------------------
@@ -192,11 +193,11 @@ class RqScheduler(Scheduler):
         if left is not None:
             return "It fires once more." if left == 1 else f"It fires {left} more times."
         is_fast = (kind == "interval" and float(expression) < tick) or (kind == "cron" and expression.count(" ") == 5)
-        return f"The scheduler looks every {tick:g} s, so that it comes no more often." if is_fast and tick > 1 else ""
+        return f"The scheduler checks every {tick:g} s, so the task cannot run more often." if is_fast and tick > 1 else ""
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
-        """Creates an entry, or changes one, which keeps its job id. Raises Refused."""
+        """Creates an entry, or changes one, which keeps its job ID. Raises Refused."""
         made = self._need()
         check_priority(spec.priority)
         if spec.kind == "cron":
@@ -220,10 +221,10 @@ class RqScheduler(Scheduler):
 
     def _create(self, made: Any, spec: ScheduleSpec, times: Times) -> str:
         if not spec.task_name:
-            raise Refused("a new schedule names its task")
+            raise Refused("a new schedule requires a task")
         queue = spec.queue or self._state.known.names.get(spec.task_name) or made.queue_name
         args, kwargs = merge_arguments(spec)
-        ttl = None if spec.kind == "once" else -1  # as `cron` and `schedule` do: with the hash, the entry would be gone
+        ttl = None if spec.kind == "once" else -1  # like `cron` and `schedule`: with the hash, the entry would be gone
         id, title = scheduled_entries.new_id(), spec.name or None
         job = made._create_job(
             spec.task_name, args=tuple(args), kwargs=kwargs, commit=False, result_ttl=ttl, id=id, description=title, queue_name=queue
@@ -235,7 +236,7 @@ class RqScheduler(Scheduler):
         return id
 
     def _change_task(self, job: Job, spec: ScheduleSpec) -> bool:
-        """Whether it runs something else now. Raises Refused."""
+        """Applies a spec to the job. Returns whether it now runs other work. Raises Refused."""
         if spec.queue:
             job.origin = spec.queue
         is_other = bool(spec.task_name) and spec.task_name != name_of(job)
@@ -244,12 +245,14 @@ class RqScheduler(Scheduler):
         try:
             old_args, old_kwargs, instance = job.args, job.kwargs, job.instance
         except DeserializationError:
-            raise Refused("its arguments cannot be read here, so only its time can be changed") from None
+            raise Refused("its arguments cannot be read in this process, so only its time can be changed. No changes were made.") from None
         args, kwargs = merge_arguments(spec, old_args, old_kwargs)
         if (args, kwargs) == (list(old_args), dict(old_kwargs)) and not is_other:
             return False
         if instance is not None or not is_plain(args) or not is_plain(kwargs):
-            raise Refused("it calls a method of an object, or has objects among its arguments, so only its time can be changed")
+            raise Refused(
+                "it calls a method of an object, or has objects as arguments, so only its time can be changed. No changes were made."
+            )
         is_own_title = scheduled_entries.is_call(job)
         job.func_name, job.args, job.kwargs = spec.task_name or job.func_name, tuple(args), kwargs
         if is_own_title:
@@ -271,7 +274,7 @@ class RqScheduler(Scheduler):
         return {"key": key}
 
     def enable_schedule(self, key: str) -> dict[str, Any]:
-        """Puts it back: due by its expression; an interval, if its time has passed, at once. Raises Refused."""
+        """Enables an entry: due by its expression; an interval whose time has passed is due at once. Raises Refused."""
         made = self._need()
 
         def change(pipe: Any, entry: ScheduledEntry) -> None:
@@ -291,7 +294,7 @@ class RqScheduler(Scheduler):
         return {"key": key}
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Enqueues a copy under an id of its own: the entry's own job may be in a queue already. Raises Refused."""
+        """Enqueues a copy under an ID of its own: the entry's own job may already be in a queue. Raises Refused."""
         made = self._need()
         job = scheduled_entries.copy_of(scheduled_entries.find(made, key).job)
         queue = made.get_queue_for_job(job)

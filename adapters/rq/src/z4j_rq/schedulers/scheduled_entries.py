@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""rq-scheduler's entries in Redis: read, put and taken out, without coming between a pass of the scheduler's.
+"""rq-scheduler's entries in Redis: reads, writes and removes them without interfering with a pass of the scheduler.
 
-A pass takes `scheduler_lock_key`, reads each job that is due, enqueues it and writes it whole, so that a change in between would be
-written over. So every change watches that lock and the job, and is done in one transaction while nobody holds it.
+A pass takes `scheduler_lock_key`, reads each job that is due, enqueues it and writes it whole, so a change in between would be
+overwritten. So every change watches that lock and the job, and is one transaction while the lock is free.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ SECOND: Final = 1_000_000
 PATIENCE_S: Final = 2.0
 AT_ONCE: Final = 200
 OWN: Final = ("interval", "cron_string", "use_local_timezone", "repeat")
-"""What rq-scheduler keeps in a job's meta."""
+"""Keys of rq-scheduler in a job's meta."""
 NONE_SUCH: Final = "there is no such schedule here"
 
 
 @dataclass(slots=True)
 class ScheduledEntry:
-    """An entry. `due_at` is microseconds UTC; of one that is off, when it was due."""
+    """An entry. `due_at` is in microseconds UTC; for a disabled one, when it was due."""
 
     job: Job
     due_at: int
@@ -47,12 +47,12 @@ class ScheduledEntry:
 
 
 class Times:
-    """What an operator wants of an entry's times, checked. Raises Refused."""
+    """The requested times of an entry, checked. Raises Refused."""
 
     def __init__(self, spec: ScheduleSpec, given: Any) -> None:
         self._kind: Kind = spec.kind
         self._given = given
-        """Of a one-off microseconds, of an interval seconds, of cron the library's text."""
+        """For a one-off microseconds UTC, for an interval seconds, for cron the library's text."""
 
     @classmethod
     def of(cls, spec: ScheduleSpec) -> Times:
@@ -68,19 +68,19 @@ class Times:
         return cls(spec, at)
 
     def first(self) -> int:
-        """When it is first due: an interval begins now."""
+        """When it is first due; an interval starts now."""
         if self._kind == "cron":
             return next_match(self._given, is_local=True)
         return int(self._given) if self._kind == "once" else now() + int(self._given) * SECOND
 
     def due_after_change(self, entry: ScheduledEntry) -> int:
-        """What keeps its expression keeps its time."""
+        """When it is due after a change: an unchanged expression keeps its time."""
         meta = meta_of(entry.job)
         has_same_timing = kind_of(meta) == self._kind and self._given in (meta.get("interval"), meta.get("cron_string"))
         return entry.due_at if has_same_timing and entry.due_at > now() else self.first()
 
     def write(self, job: Job) -> None:
-        """Into the job's meta, as rq-scheduler reads it."""
+        """Writes the rule to the job's meta, in rq-scheduler's form."""
         meta = meta_of(job)
         stays = ("repeat", "use_local_timezone") if kind_of(meta) == self._kind else ()
         job.meta = {key: value for key, value in meta.items() if key not in OWN or key in stays}
@@ -94,34 +94,34 @@ class Times:
 
 
 def next_match(text: str, *, is_local: bool) -> int:
-    """The scheduler's own next time. Raises Refused where there is none."""
+    """The next time as the scheduler computes it. Raises Refused if there is none."""
     from rq_scheduler.utils import get_next_scheduled_time
 
     try:
         return int(get_next_scheduled_time(text, use_local_timezone=is_local).timestamp()) * SECOND
     except Exception as error:
         let_through(error)
-        raise Refused("no day has both this number and this weekday; rq-scheduler needs both") from error
+        raise Refused("no day has both this number and this weekday; rq-scheduler requires both. No changes were made.") from error
 
 
-# -- what an entry says ------------------------------------------------------------------------------------------------
+# -- reading an entry---------------------------------------------------------------------------------------------
 def meta_of(job: Job) -> dict[str, Any]:
     return job.meta if isinstance(job.meta, dict) else {}
 
 
 def kind_of(meta: dict[str, Any]) -> Kind:
-    """In the order in which the scheduler asks (rq_scheduler/scheduler.py, enqueue_job)."""
+    """The kind of an entry, checked in the order of the scheduler (rq_scheduler/scheduler.py, enqueue_job)."""
     return "interval" if meta.get("interval") else "cron" if meta.get("cron_string") else "once"
 
 
 def is_call(job: Job) -> bool:
-    """Whether RQ itself described the job, with its arguments in clear."""
+    """Whether RQ itself made the description, which contains the arguments unmasked."""
     text = str(job.description or "")
     return not text or text.startswith(f"{name_of(job)}(")
 
 
 def title_of(job: Job, task_name: str) -> str:
-    """What the application calls it: its description, its id, or, where RQ made up both, its task."""
+    """The name of an entry: its description, its ID, or, if RQ generated both, its task."""
     if not is_call(job):
         return redact_text(str(job.description))[:200]
     return task_name if is_made_up(job.id) and task_name else str(job.id)
@@ -140,7 +140,7 @@ def new_id() -> str:
 
 
 def moment(score: Any) -> int | None:
-    """A score of the sorted set, seconds, as microseconds."""
+    """Converts a score of the sorted set, in seconds, to microseconds."""
     return None if score is None else int(float(score) * SECOND)
 
 
@@ -150,21 +150,22 @@ def text_of_moment(at: int) -> str:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 def off_key(made: Any) -> str:
-    """A hash of ours: job id → the score it had."""
+    """Key of z4j's hash of disabled entries: job ID → the score that it had."""
     return f"z4j:{made.scheduled_jobs_key}:off"
 
 
 def read_all(made: Any) -> list[ScheduledEntry]:
-    """Those that are due first, and all that are off. `Scheduler.get_jobs` is not asked: it deletes what it cannot find."""
+    """Reads the entries that are due first, and all disabled ones. `Scheduler.get_jobs` is not used, because it deletes entries without
+    a job."""
     connection, key = made.connection, off_key(made)
     due = {_text(id): moment(score) or 0 for id, score in connection.zrange(made.scheduled_jobs_key, 0, MAX_SCHEDULES, withscores=True)}
     off = {_text(id): moment(score) or 0 for id, score in connection.hgetall(key).items()}
     entries = [ScheduledEntry(job, due[id], is_enabled=True) for id, job in _fetch(made, list(due)) if job is not None]
     for id, job in _fetch(made, list(off)):
         if job is None or connection.zscore(made.scheduled_jobs_key, id) is not None:
-            connection.hdel(key, id)  # the application has made it again, or forgotten it
+            connection.hdel(key, id)  # the application has created it again, or deleted it
         else:
-            connection.persist(job.key)  # a run of it that has ended since may have set a time to live
+            connection.persist(job.key)  # a run that has ended since may have set a time to live
             entries.append(ScheduledEntry(job, off[id], is_enabled=False))
     return entries
 
@@ -178,7 +179,7 @@ def _fetch(made: Any, ids: list[str]) -> list[tuple[str, Job | None]]:
 
 
 def find(made: Any, key: str) -> ScheduledEntry:
-    """Raises Refused where it is no entry."""
+    """The entry of a key. Raises Refused if it does not exist."""
     score = made.connection.zscore(made.scheduled_jobs_key, key)
     disabled_jobs = made.connection.hget(off_key(made), key) if score is None else None
     due_at = moment(score if score is not None else disabled_jobs)
@@ -191,14 +192,15 @@ def find(made: Any, key: str) -> ScheduledEntry:
 
 
 def check_idle(job: Job) -> None:
-    """A worker writes the job as it was when it began at its end, and would write over a change. Raises Refused."""
+    """Raises Refused while the entry's job is running: at its end the worker writes the job as it was at the start, which would
+    overwrite a change."""
     if job.get_status(refresh=False) == JobStatus.STARTED:
-        raise Refused("its task runs at this moment, and RQ would undo the change at its end; try again then")
+        raise Refused("its task is running, and RQ would undo the change at its end; try again after that. No changes were made.")
 
 
 # -- changing ----------------------------------------------------------------------------------------------------------
 def exchange(made: Any, key: str, change: Callable[[Any, ScheduledEntry], None]) -> None:
-    """Has `change` put its writes into a pipeline, which is carried out between two passes of the scheduler. Raises Refused."""
+    """Lets `change` add writes to a pipeline, which is executed between two passes of the scheduler. Raises Refused."""
     ends = ticks() + PATIENCE_S
     while ticks() < ends:
         with made.connection.pipeline() as pipe:
@@ -213,14 +215,14 @@ def exchange(made: Any, key: str, change: Callable[[Any, ScheduledEntry], None])
                 pipe.execute()
                 return
             except WatchError:
-                continue  # a pass has begun, or a worker has written the job: what was read is old
-    raise Refused("the scheduler is in the middle of a pass, or was killed in one; try again in a minute")
+                continue  # a pass has started, or a worker has written the job: the entry that was read is outdated
+    raise Refused("the scheduler is in the middle of a pass, or was killed during one; try again in a minute. No changes were made.")
 
 
 def put(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool, is_other_work: bool) -> None:
-    """Writes the job and its place. `is_other_work` says that what it runs was chosen by an operator."""
+    """Writes the job and its due time. `is_other_work`: an operator has chosen what it runs."""
     if not job.meta:
-        pipe.hdel(job.key, "meta")  # `save` leaves an empty one as it was
+        pipe.hdel(job.key, "meta")  # `save` does not write an empty one
     job.save(pipeline=pipe)
     if is_other_work:
         write_asked(pipe, job)
@@ -228,7 +230,7 @@ def put(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool, is_oth
 
 
 def put_entry(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) -> None:
-    """Into the sorted set, or out of it, with its score kept."""
+    """Adds the job to the sorted set, or removes it and stores its score."""
     score = due_at // SECOND
     if is_enabled:
         pipe.zadd(made.scheduled_jobs_key, {job.id: score})
@@ -240,7 +242,7 @@ def put_entry(pipe: Any, made: Any, job: Job, due_at: int, *, is_enabled: bool) 
 
 
 def drop(pipe: Any, made: Any, entry: ScheduledEntry) -> None:
-    """As `Scheduler.cancel`; of a job that never was in a queue the hash goes too."""
+    """Like `Scheduler.cancel`; if the job was never in a queue, its hash is deleted too."""
     pipe.zrem(made.scheduled_jobs_key, entry.job.id)
     pipe.hdel(off_key(made), entry.job.id)
     if entry.job.enqueued_at is None:
@@ -248,12 +250,12 @@ def drop(pipe: Any, made: Any, entry: ScheduledEntry) -> None:
 
 
 def copy_of(job: Job) -> Job:
-    """The same call as an ordinary job, not written yet."""
+    """A new job with the same call, not written yet."""
     job.id = str(uuid4())
     job.meta = {key: value for key, value in meta_of(job).items() if key not in (*OWN, MARK)}
     job.created_at = datetime.now(UTC)
     job.enqueued_at = job.started_at = job.ended_at = job.last_heartbeat = None
-    job._status = getattr(JobStatus, "CREATED", None)  # RQ before 2.5 has no word for it
+    job._status = getattr(JobStatus, "CREATED", None)  # not in RQ before 2.5
     if job.result_ttl == -1:
         job.result_ttl = None  # which was meant for the entry
     return job

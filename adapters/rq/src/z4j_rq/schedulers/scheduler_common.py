@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the two schedulers that make RQ's tasks share: the package `rq_scheduler`, and RQ's own cron."""
+"""Common parts of the two schedulers for RQ: the package `rq_scheduler`, and RQ's own cron."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HIDDEN = '"…"'
 
 
 def begin(state: RqState, name: str) -> None:
-    """This process has become a scheduler. One that is a worker or connected already stays what it is."""
+    """Makes this process a scheduler. A worker, or a process that is already connected, keeps its role."""
     agent = z4j_agent.current()
     if agent is None:
         return
@@ -26,7 +26,7 @@ def begin(state: RqState, name: str) -> None:
 
 
 def shown_arguments(name: str, args: Any, kwargs: Any) -> tuple[str, str]:
-    """As `schedules.show_arguments`. Of a function that is not loaded here positions have no names, and any may be a secret."""
+    """Like `show_arguments` of the agent. For a function that is not loaded here, positions have no names, and any may be a secret."""
     agent, function = z4j_agent.current(), function_of(name)
     secret = agent.settings.redact if agent is not None else ()
     positional, named = show_arguments(args, kwargs, secret, parameter_names(function) if function is not None else ())
