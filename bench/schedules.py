@@ -32,6 +32,7 @@ def fill(path: Path, dues: list[int]) -> None:
             schedules.add_own(
                 db,
                 {
+                    "id": 0, "broker": "",
                     "app_id": 1, "environment": "production", "key": f"k{number}", "engine": "celery", "name": f"bench {number}",
                     "kind": "once", "expression": at, "timezone": "UTC", "task_name": "shop.ship", "args": f"[{number}]", "kwargs": "{}",
                     "queue": "", "is_enabled": 1, "catch_up": "all", "overlap": "allow", "jitter_us": 0, "starts_at": None, "ends_at": None,

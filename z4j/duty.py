@@ -10,7 +10,7 @@ import asyncio
 import errno
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from z4j import clock, logs
 from z4j.exceptions import StoreError
@@ -43,7 +43,7 @@ class Duty:
         self._logged: dict[str, int] = {}
         self._is_running = False
 
-    async def attempt(self, work: Callable[[], Awaitable[Any]]) -> bool:
+    async def attempt(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Runs one round. Returns whether it succeeded; raises nothing but a cancellation."""
         self.ran_at = clock.now()
         self._is_running = True
@@ -123,14 +123,14 @@ class Duties:
         return [duty for duty in self._by_name.values() if duty.state in ("failing", "stalled")]
 
 
-async def repeat(duty: Duty, work: Callable[[int], Awaitable[Any]]) -> None:
+async def repeat(duty: Duty, work: Callable[[int], Awaitable[object]]) -> None:
     """Runs `work(now)` at the duty's interval until cancelled."""
     while True:
         await asyncio.sleep(duty.pause_s)
         await duty.attempt(lambda: work(clock.now()))
 
 
-async def until_done(duty: Duty, work: Callable[[], Awaitable[Any]]) -> None:
+async def until_done(duty: Duty, work: Callable[[], Awaitable[object]]) -> None:
     """Runs `work` until it has succeeded once."""
     while not await duty.attempt(work):  # noqa: ASYNC110 -- nobody sets an event when a disk has room again
         await asyncio.sleep(duty.pause_s)

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from z4j.text import clean, clean_lines
+from z4j.text import JsonObject, clean, clean_lines
 
 _server = logging.getLogger("z4j.server")
 _access = logging.getLogger("z4j.access")
@@ -29,7 +29,7 @@ class KeyValue(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
-        facts: dict[str, Any] = getattr(record, "facts", {})
+        facts: JsonObject = getattr(record, "facts", {})
         pairs = "".join(f" {key}={_quoted(value)}" for key, value in facts.items())
         text = f"{self.formatTime(record)} {record.levelname} {record.name} {clean(record.getMessage())}{pairs}"
         return f"{text}\n{clean_lines(self.formatException(record.exc_info))}" if record.exc_info else text
@@ -57,7 +57,7 @@ class Throttle(logging.Filter):
         self._kinds: dict[tuple[object, ...], list[float]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        facts: dict[str, Any] = getattr(record, "facts", {})
+        facts: JsonObject = getattr(record, "facts", {})
         if record.levelno < logging.WARNING and facts.get("who") != "-":
             return True
         kind = (record.name, record.levelno, str(record.msg).partition("\n")[0][:200])
@@ -216,7 +216,7 @@ def write_failed(writes: int, left_out: int, why: str) -> None:
     )
 
 
-def not_recorded(what: str, why: str, facts: dict[str, Any]) -> None:
+def not_recorded(what: str, why: str, facts: JsonObject) -> None:
     """Optional data could not be written; its request continued. Logged once a minute for each kind and cause."""
     if _not_recorded.take(f"{what} {why}") is None:
         return

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Text of others on a terminal or in a log: what would move the cursor, change colours, reverse the writing or begin a line is shown as an
-escape instead."""
+"""Types of JSON values, and text of other sources on a terminal or in a log: characters that would move the cursor, change colours, reverse
+the writing or start a line are shown as escapes."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A value as JSON has it, such as the argument of a task."""
+JsonObject: TypeAlias = dict[str, Json]
+"""An object of JSON that the server builds: a frame, a detail of the audit log, parameters of a command."""
 
 UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"

@@ -41,6 +41,7 @@ from z4j.store.schedules import schedules
 from z4j.store.sqlite.db import Store
 from z4j.store.tasks.stale_tasks import StaleTask
 from z4j.store.tasks.task_search import TaskFilter
+from z4j.text import JsonObject
 from z4j.wire.frames import Hello, Schedules, decode_frame
 from z4j_agent import wire
 
@@ -286,13 +287,13 @@ class World:
         environment = self.rng.choice(tuple(ENVIRONMENTS.values()))
         broker = self.rng.choice((A, B))
         need = Need(1, "celery", "run_task", environment, queue="work", broker=broker)
-        params = {"name": "shop.ship", "args": [], "kwargs": {"environment": environment}, "queue": "work", "broker": broker}
+        params: JsonObject = {"name": "shop.ship", "args": [], "kwargs": {"environment": environment}, "queue": "work", "broker": broker}
         await self.dispatch.submit(Person(), CommandRequest(need, "celery:shop.ship", params))
 
     async def leave_waiting(self) -> None:
         """A command that is stored and was not sent: the server was killed in between."""
         environment = self.rng.choice(tuple(ENVIRONMENTS.values()))
-        params = {
+        params: JsonObject = {
             "name": "shop.ship",
             "args": [],
             "kwargs": {"environment": environment},

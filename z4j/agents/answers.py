@@ -7,12 +7,13 @@ It is stored in the transaction that takes in the batch (`settle`). The owner is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from z4j.rules.command_ids import CommandId, Kind, parse
 from z4j.store.operations import commands, plans
 from z4j.store.schedules import fires
 from z4j.store.sqlite.db import Connection
+from z4j.text import Json
 from z4j.wire.records import CommandResult
 
 
@@ -21,7 +22,7 @@ class Answer(NamedTuple):
 
     id: CommandId
     status: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Json]
     spool: str | None = None
     """The folder of the agent that answers; None where it is not known."""
 

@@ -6,7 +6,6 @@ it was shown last: agents at their hello and with heartbeats, browsers with ever
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from z4j import clock, logs
 from z4j.live import Live
@@ -15,10 +14,11 @@ from z4j.rules.audit.entries import ANY, Head
 from z4j.store.access.audit import AuditLog
 from z4j.store.access.audit_checkpoints import holds_checkpoint, newest_checkpoint
 from z4j.store.sqlite.db import Store
+from z4j.text import JsonObject
 
 MISSING_AT_MOST = 1_000
 """Alarms about a log that was cut are remembered, so that each is written once; more say nothing new."""
-Show = Callable[[dict[str, Any]], None]
+Show = Callable[[JsonObject], None]
 
 
 class Witnesses:
@@ -49,10 +49,9 @@ class Witnesses:
             show(frame)
         return len(self._connected)
 
-    async def audit_head(self) -> dict[str, Any] | None:
-        """The newest checkpoint as agents are shown it, or None when there is none."""
-        point = await newest_checkpoint(self.store)
-        return to_wire(point) if point is not None else None
+    async def newest(self) -> Checkpoint | None:
+        """Returns the newest checkpoint, or None when there is none."""
+        return await newest_checkpoint(self.store)
 
     # -- reported ------------------------------------------------------------------------------------------------------
     async def check(self, app: str, host: str, spool: str, seq: int, digest: str) -> bool:
@@ -85,7 +84,7 @@ class Witnesses:
         self._missing.add(key)
         return True
 
-    async def _alarm(self, head: Head, actor: str, target: str, detail: dict[str, Any]) -> None:
+    async def _alarm(self, head: Head, actor: str, target: str, detail: JsonObject) -> None:
         at = clock.now()
         self.audit_log.report(head, at)
         await self.audit_log.note(
@@ -94,7 +93,7 @@ class Witnesses:
         self.live.changed(("changes", "strip"))
 
 
-def to_wire(point: Checkpoint) -> dict[str, Any]:
+def to_wire(point: Checkpoint) -> JsonObject:
     """A checkpoint as agents keep it."""
     return {
         "seq": point.seq, "at": point.at, "digest": point.digest.hex(), "key_id": point.key_id, "signature": point.signature.hex(),

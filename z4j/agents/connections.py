@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from z4j.rules.commands import RULES
+from z4j.text import JsonObject
 from z4j_agent import wire
 
 LEVELS: Final = ("read", "operate", "all")
@@ -27,7 +28,7 @@ class AgentLink:
     seal_key: str
     is_secure: bool
     """TLS or loopback: commands are refused over anything else."""
-    send: Callable[[dict[str, Any]], None]
+    send: Callable[[JsonObject], None]
     close: Callable[[int, str], None]
     capabilities: dict[tuple[str, str], str] = field(default_factory=dict)
     """(engine, action) → scope."""

@@ -6,11 +6,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.rules.command_ids import CommandId
 from z4j.store.tasks.originals import Original
+from z4j.text import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class OutgoingCommand:
     id: CommandId
     need: Need
     expires_at: int
-    params: Mapping[str, Any]
+    params: Mapping[str, Json]
     task: int | None = None
     """The row id of the task that it is about."""
     task_name: str = ""
@@ -33,14 +33,14 @@ class OutgoingCommand:
     """The spool folder that it was handed to; empty while it waits."""
 
 
-def command_frame(id: str, action: str, engine: str, expires_at: int, params: Mapping[str, Any]) -> dict[str, Any]:
+def command_frame(id: str, action: str, engine: str, expires_at: int, params: Mapping[str, Json]) -> JsonObject:
     """The frame of its pieces."""
     return {"type": "command", "id": id, "action": action, "engine": engine, "expires_at": expires_at, "params": dict(params)}
 
 
 def frame_of(
     hub: Hub, command: OutgoingCommand, link: AgentLink, broker: str, original: Original | None, proofs: Mapping[str, Mapping[str, str]]
-) -> dict[str, Any]:  # fmt: skip
+) -> JsonObject:  # fmt: skip
     """A command as this agent gets it. `broker` is the agent's name of its broker, "" where it reported none; `proofs` is task name → what
     `store.fleet.agents.read_proofs` returned."""
     params = dict(command.params)
@@ -55,7 +55,7 @@ def frame_of(
     return command_frame(command.id.text, command.need.action, command.need.engine, command.expires_at, params)
 
 
-def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any], environment: str = "") -> dict[str, str]:
+def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Json], environment: str = "") -> dict[str, str]:
     """{"queue_proof": …} for the queue that the parameters of a command name, and {"from_queue_proof": …} for the one its task waits in,
     where a connected agent of the environment gave one."""
     proofs = {}
@@ -65,7 +65,7 @@ def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Any], e
     return proofs
 
 
-def original_params(original: Original, params: Mapping[str, Any], link: AgentLink) -> dict[str, Any]:
+def original_params(original: Original, params: Mapping[str, Json], link: AgentLink) -> JsonObject:
     """The parameters of a command with the kept message.
 
     An agent that authenticates originals takes name and queue from there, and is told where the task was moved to; one that does not has to

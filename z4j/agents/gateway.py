@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from starlette.responses import PlainTextResponse
@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from z4j import __version__, clock, logs
 from z4j.agents import ingest
 from z4j.agents.admission import Guard, Refused, address_of, is_private
-from z4j.agents.audit_witnesses import Witnesses
+from z4j.agents.audit_witnesses import Witnesses, to_wire
 from z4j.agents.backlog import Backlog
 from z4j.agents.connections import AgentLink
 from z4j.agents.outbox import Outbox
@@ -30,6 +30,7 @@ from z4j.exceptions import StoreError
 from z4j.live import Live
 from z4j.store.fleet import agents, gaps
 from z4j.store.sqlite.db import Store
+from z4j.text import JsonObject
 from z4j.wire.frames import Discovery, Goodbye, Heartbeat, Hello, KeptHead, Schedules
 from z4j_agent import wire
 
@@ -104,7 +105,7 @@ class _Peer:
         self.token = token
         self.address = address
         self.session = Session()
-        self.out: asyncio.Queue[dict[str, Any] | tuple[int, str]] = asyncio.Queue()
+        self.out: asyncio.Queue[JsonObject | tuple[int, str]] = asyncio.Queue()
         self.batches: asyncio.Queue[Batch] = asyncio.Queue()
         self.link: AgentLink | None = None
         self.reason = "connection lost"
@@ -271,8 +272,8 @@ class _Peer:
         replaced = self.gateway.hub.connect(self.link)
         if replaced is not None:
             replaced.close(wire.DUPLICATE, wire.CLOSE[wire.DUPLICATE])
-        head = await self._audit_head(hello)
-        facts = {
+        head, seq = await self._audit_head(hello)
+        facts: JsonObject = {
             "server_version": __version__,
             "session": secrets.token_hex(8),
             "at": at,
@@ -281,17 +282,19 @@ class _Peer:
             "audit_head": head,
         }
         self.out.put_nowait(self.session.send_welcome(facts))
-        self.gateway.witnesses.connect(self._show, after=head["seq"] if head else 0)
+        self.gateway.witnesses.connect(self._show, after=seq)
         logs.agent_connected(self.token.app, hello.boot, hello.host, hello.pid, hello.worker or "")
         self.gateway.live.changed(("workers", "strip"))
         await self.gateway.outbox.agent_connected(self.link)
 
-    async def _audit_head(self, hello: Hello) -> dict[str, Any] | None:
-        """The newest signed head, and whether the log extends the one this agent kept."""
+    async def _audit_head(self, hello: Hello) -> tuple[JsonObject | None, int]:
+        """Returns the newest checkpoint, with whether the log extends the one this agent kept, and its row; (None, 0) without any."""
         self.host = hello.host
         extends = await self._check_kept(hello.audit_head)
-        head = await self.gateway.witnesses.audit_head()
-        return {**(head or {"seq": 0}), "extends": extends} if head or hello.audit_head else None
+        point = await self.gateway.witnesses.newest()
+        if point is None:
+            return {"seq": 0, "extends": extends} if hello.audit_head else None, 0
+        return {**to_wire(point), "extends": extends}, point.seq
 
     async def _check_kept(self, kept: KeptHead | None) -> bool | None:
         """Whether the log holds what the agent keeps of it; None when it keeps nothing."""
@@ -299,7 +302,7 @@ class _Peer:
             return None
         return await self.gateway.witnesses.check(self.token.app, self.host, self._linked().spool, kept.seq, kept.digest)
 
-    def _show(self, head: dict[str, Any]) -> None:
+    def _show(self, head: JsonObject) -> None:
         """A new checkpoint of the audit log, at once."""
         self.out.put_nowait(self.session.show_head(head))
 
@@ -318,7 +321,7 @@ class _Peer:
         self.out.put_nowait((code, message[:100]))
         await asyncio.sleep(1)  # the writer ends first; if the peer does not read, we end anyway
 
-    async def _left(self, results: list[Any]) -> None:
+    async def _left(self, results: Sequence[BaseException | None]) -> None:
         self.session.closed()
         self.gateway.witnesses.disconnect(self._show)
         for result in results:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from z4j import clock
 from z4j.agents.answers import Answer
@@ -26,6 +26,7 @@ from z4j.rules.command_ids import CommandId
 from z4j.rules.tasks.fold import Event
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.tasks.stale_tasks import StaleTask
+from z4j.text import Json
 
 ANSWER_US: Final = 15_000_000
 AGAIN_US: Final = 60_000_000
@@ -115,7 +116,7 @@ class Reconcile(Owner):
             except Exception as error:  # the batch is stored and acked; the engine is asked again
                 self.duty.failed(error)
 
-    async def _answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Any], spool: str | None) -> None:
+    async def _answered(self, app_id: int, id: str, status: str, facts: Mapping[str, Json], spool: str | None) -> None:
         """Answers nobody waits for, and those of another agent than the one that was asked, are ignored."""
         key = self._by_id.get(id)
         if key is None or key[0] != app_id or status == "accepted" or spool not in (None, self._questions[key].spool):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
 
+from z4j.text import JsonObject
 from z4j.wire.frames import Discovery, Goodbye, Heartbeat, Hello, Schedules, decode_frame
 from z4j_agent import wire
 
@@ -96,23 +96,23 @@ class Session:
         self.state = State.CLOSED
 
     # -- out -----------------------------------------------------------------------------------------------------------
-    def send_welcome(self, facts: dict[str, Any]) -> dict[str, Any]:
+    def send_welcome(self, facts: JsonObject) -> JsonObject:
         """The answer to hello."""
         return {"type": "welcome", "protocol": self.protocol, "window": self.window, **facts}
 
-    def send_ack(self, seq: int) -> dict[str, Any]:
+    def send_ack(self, seq: int) -> JsonObject:
         """Everything up to `seq` is committed. Raises ValueError for a batch that never came."""
         if not self._acked < seq <= self._received:
             raise ValueError(f"batch {seq} was not received or is acked already")
         self._acked = seq
         return {"type": "ack", "seq": seq}
 
-    def show_head(self, audit_head: dict[str, Any]) -> dict[str, Any]:
+    def show_head(self, audit_head: JsonObject) -> JsonObject:
         """A new checkpoint of the audit log. It travels in an ack of what is acked already, which every agent understands."""
         return {"type": "ack", "seq": self._acked, "audit_head": audit_head}
 
     @staticmethod
-    def send_error(code: int, message: str, hint: str = "") -> dict[str, Any]:
+    def send_error(code: int, message: str, hint: str = "") -> JsonObject:
         """The last frame before a close."""
         return {"type": "error", "code": code, "message": message, "hint": hint}
 

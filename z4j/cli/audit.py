@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from z4j import clock, files
 from z4j.cli.client import Add
@@ -23,6 +23,7 @@ from z4j.rules.audit.entries import Head
 from z4j.rules.audit.verification import Verdict
 from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints, audit_verify
+from z4j.text import JsonObject
 
 BROKEN = 10
 """Exit code for a log whose verification failed."""
@@ -88,14 +89,10 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
                 return 0
             newest = max(lost, key=lambda head: head.seq)
             name, digest = parts.audit.memory.set_aside(lost, clock.now())
-            facts: dict[str, Any] = {
-                "heads": len(lost),
-                "newest_row": newest.seq,
-                "mark": newest.mark.hex(),
-                "file": name,
-                "sha256": digest,
-            }
-            await parts.record("acknowledge_audit_loss", "appliance", reason=words.reason, **facts)
+            await parts.record(
+                "acknowledge_audit_loss", "appliance", reason=words.reason, heads=len(lost), newest_row=newest.seq,
+                mark=newest.mark.hex(), file=name, sha256=digest,
+            )  # fmt: skip
         say(f"Acknowledged: {len(lost)} remembered rows, up to row {newest.seq}, are missing from this log.")
         say(f"The evidence is in {settings.data / name}.")
         return 0
@@ -155,7 +152,7 @@ async def _lines(parts: Offline, until: int | None) -> AsyncIterator[str]:
                 yield _line("head", asdict(point))
 
 
-def _line(kind: str, facts: dict[str, Any]) -> str:
+def _line(kind: str, facts: JsonObject) -> str:
     plain = {name: value.hex() if isinstance(value, bytes) else value for name, value in facts.items()}
     return json.dumps({"type": kind, **plain}, ensure_ascii=True)
 

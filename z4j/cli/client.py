@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypedDict, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from z4j import ports
@@ -18,7 +18,9 @@ from z4j.cli.output import print_json, say
 from z4j.cli.secret import read_secret
 from z4j.exceptions import AgentGone, BadInput, NotAllowed, NotFound, StoreError, TooMany, Unsupported, WrongState, Z4jError
 from z4j.settings import Settings, variable
+from z4j.text import JsonObject
 
+T = TypeVar("T")
 TIMEOUT_S: Final = 30
 POLL_S: Final = 0.3
 BY_STATUS: Final[dict[int, type[Z4jError]]] = {
@@ -30,6 +32,33 @@ FILTERS: Final = ("state", "name", "queue", "engine", "worker", "app", "environm
 """Filters of tasks, as `GET /tasks` names them."""
 Add = Callable[..., argparse.ArgumentParser]
 """(name, text, command, parent) → the parser of a command, see `z4j.cli`."""
+
+
+class QueuedTask(TypedDict):
+    """A task in a queue, as an agent listed it. `due_at` is microseconds UTC."""
+
+    task_id: str
+    name: str
+    args: str
+    due_at: int | None
+
+
+class CommandDetail(TypedDict, total=False):
+    """What an agent reported with the result of a command."""
+
+    error: str
+    note: str
+    task_id: str
+    tasks: list[QueuedTask]
+
+
+class CommandResult(TypedDict):
+    """A command, as `GET /commands/{id}` returns it."""
+
+    id: str
+    action: str
+    status: str
+    detail: CommandDetail
 
 
 class Client:
@@ -55,7 +84,7 @@ class Client:
         """Raises Z4jError."""
         return self._send("POST", path, {name: value for name, value in body.items() if value is not None})
 
-    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+    def _send(self, method: str, path: str, body: JsonObject | None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Content-Type": "application/json"}
         request = urllib.request.Request(self._base + path, data, headers, method=method)  # noqa: S310 -- the scheme was checked
@@ -70,7 +99,7 @@ class Client:
                 f"No response from the server at {self._base}: {reason}.", "Set its address with --server or Z4J_SERVER."
             ) from error
 
-    def wait(self, command: dict[str, Any]) -> dict[str, Any]:
+    def wait(self, command: CommandResult) -> CommandResult:
         """Returns the command after its result was reported or it expired."""
         result = command
         while result["status"] not in ENDED:
@@ -94,7 +123,7 @@ def client_of(words: argparse.Namespace, settings: Settings) -> Client:
     return Client(server, read_secret(words.token, "--token", "Z4J_API_TOKEN"))
 
 
-def print_command(client: Client, command: dict[str, Any], words: argparse.Namespace) -> int:
+def print_command(client: Client, command: CommandResult, words: argparse.Namespace) -> int:
     """Waits for a command unless --no-wait is given, and prints its result. Returns the exit code."""
     result = command if words.no_wait else client.wait(command)
     if words.json:
@@ -126,7 +155,7 @@ def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list
     return serving.netloc, []
 
 
-def only(rows: list[dict[str, Any]], what: str, hint: str) -> dict[str, Any]:
+def only(rows: list[T], what: str, hint: str) -> T:
     """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
     if not rows:
         raise NotFound(f"No {what}. No changes were made.", hint)

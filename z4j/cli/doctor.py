@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from z4j import __version__, ports, resources
 from z4j.cli.offline import offline
@@ -24,7 +24,7 @@ from z4j.settings import Settings
 from z4j.store.sqlite.copies import check_database
 from z4j.store.sqlite.db import SQLITE_NAME, SQLITE_VERSION, Store
 from z4j.store.tasks import retention
-from z4j.text import clean
+from z4j.text import JsonObject, clean
 
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables came with 3.37."""
@@ -137,7 +137,7 @@ def _duties(settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "Retention limits are exceeded.", "See Settings, Appliance for the cause.")
 
 
-def _json_of(error: urllib.error.HTTPError) -> dict[str, Any]:
+def _json_of(error: urllib.error.HTTPError) -> JsonObject:
     try:
         health = json.load(error)
     except ValueError:

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from z4j.text import clean, clean_json, clean_lines
 
@@ -22,12 +21,12 @@ def redraw(text: str) -> None:
     print(f"\r{clean(text)}\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """For other programs."""
     say(json_text(value))
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """JSON as a person may look at it: readable letters stay, controls are escapes."""
     return clean_json(json.dumps(value, indent=2, ensure_ascii=False))
 

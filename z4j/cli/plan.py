@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import Any
+from typing import TypedDict
 
 from z4j.cli.client import FILTERS, Add, Client, client_of, filter_options, remote_options
 from z4j.cli.output import print_json, print_table, redraw, say, when
@@ -19,9 +19,38 @@ OVER = ("done", "aborted", "paused")
 ACTIONS = ("retry_task", "cancel_task", "move_task", "prioritise_task", "release_task", "terminate_task", "delete_task")
 
 
+class Plan(TypedDict):
+    """A plan. `digest` is its hash in hex digits; `excluded` is reason to number of tasks."""
+
+    id: int
+    action: str
+    status: str
+    items: int
+    digest: str
+    note: str
+    excluded: dict[str, int]
+
+
+class Group(TypedDict):
+    """The items of a plan with the same engine, queue and task name."""
+
+    engine: str
+    queue: str
+    name: str
+    items: int
+
+
+class PlanAnswer(TypedDict):
+    """A plan with the number of its items by status, as `GET /plans/{id}` returns it."""
+
+    plan: Plan
+    account: dict[str, int]
+    groups: list[Group]
+
+
 def add_commands(add: Add) -> None:
     """Adds `z4j plan` and its actions."""
-    actions: Any = add("plan", "Bulk actions: freeze, preview, execute.").add_subparsers(required=True, metavar="ACTION")
+    actions = add("plan", "Bulk actions: freeze, preview, execute.").add_subparsers(required=True, metavar="ACTION")
     remote_options(add("list", "List plans, newest first.", list_plans, actions))
     remote_options(add("show", "Show a plan and the results of its items.", show_plan, actions)).add_argument("id", type=int)
     made = remote_options(add("freeze", "Create a plan for the matching tasks. Nothing is executed yet.", freeze, actions), asks=True)
@@ -109,7 +138,7 @@ def change(words: argparse.Namespace, settings: Settings) -> int:
 def _watch(client: Client, words: argparse.Namespace) -> int:
     """Follows a plan until it ends, with a progress bar on a terminal. Returns 0 if every item is done, otherwise 1."""
     while True:
-        answer = client.get(f"/plans/{words.id}")
+        answer: PlanAnswer = client.get(f"/plans/{words.id}")
         plan, account = answer["plan"], answer["account"]
         is_over = plan["status"] in OVER and not account["sent"]
         if sys.stderr.isatty() and not words.json:
@@ -125,7 +154,7 @@ def _watch(client: Client, words: argparse.Namespace) -> int:
     return 0 if account["done"] == plan["items"] or words.no_wait else 1
 
 
-def _print_plan(answer: dict[str, Any], words: argparse.Namespace) -> None:
+def _print_plan(answer: PlanAnswer, words: argparse.Namespace) -> None:
     if words.json:
         print_json(answer)
         return

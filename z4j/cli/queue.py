@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from z4j.cli.client import Add, client_of, list_all, only, print_command, remote_options
 from z4j.cli.output import count_or_dash, print_json, print_table, say, when
@@ -13,6 +12,31 @@ from z4j.rules.paused_queues import is_paused
 from z4j.settings import Settings
 
 PLACES = ("waiting", "delayed", "dead")
+
+
+class QueueItem(TypedDict):
+    """A queue of a broker, as `GET /queues` returns it. Numbers are None where the broker does not report them."""
+
+    app: str
+    environment: str
+    engine: str
+    name: str
+    broker: str
+    is_in_several_brokers: bool
+    depth: int | None
+    delayed: int | None
+    dead: int | None
+    consumers: int | None
+
+
+class Pause(TypedDict):
+    """A paused queue. Servers of earlier releases do not name its broker."""
+
+    app: str
+    environment: str
+    engine: str
+    queue: str
+    broker: NotRequired[str]
 
 
 def add_commands(add: Add) -> None:
@@ -53,22 +77,22 @@ def list_queues(words: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _concerns(pause: Mapping[str, Any], queue: Mapping[str, Any]) -> bool:
+def _concerns(pause: Pause, queue: QueueItem) -> bool:
     """Whether a pause is of this queue. An older server does not say in which broker."""
     place = (queue["app"], queue["environment"], queue["engine"], queue["name"])
     is_there = (pause["app"], pause["environment"], pause["engine"], pause["queue"]) == place
     return is_there and is_paused(pause.get("broker", ""), queue.get("broker", ""))
 
 
-def _named(queue: Mapping[str, Any]) -> str:
+def _named(queue: QueueItem) -> str:
     """With its broker, where another one has a queue of this name, too."""
-    return f"{queue['name']} in {queue['broker'] or '-'}" if queue["is_in_several_brokers"] else str(queue["name"])
+    return f"{queue['name']} in {queue['broker'] or '-'}" if queue["is_in_several_brokers"] else queue["name"]
 
 
 def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j queue pause | resume | peek | purge`."""
     client = client_of(words, settings)
-    queues = [
+    queues: list[QueueItem] = [
         row for row in client.get("/queues", name=words.queue)["queues"] if row["name"] == words.queue and words.app in (None, row["app"])
         and words.engine in (None, row["engine"]) and words.environment in (None, row["environment"])
     ]  # fmt: skip

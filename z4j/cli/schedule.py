@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from z4j import files
 from z4j.cli.client import Add, Client, client_of, only, remote_options
@@ -17,6 +18,7 @@ from z4j.exceptions import BadInput, Z4jError
 from z4j.rules.schedules.crontab import read_crontab
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.settings import Settings
+from z4j.text import Json, JsonObject
 from z4j_agent.wire import cron
 from z4j_agent.wire.redaction import MASK
 
@@ -25,6 +27,21 @@ KEPT: Final = (
     "catch_up", "overlap", "jitter_s", "starts_at", "ends_at", "broker",
 )  # fmt: skip
 """What an export holds of a schedule of z4j's own, and what an import takes."""
+
+
+class Schedule(TypedDict):
+    """A schedule, as `GET /schedules` returns it. `args` and `kwargs` are JSON, masked; `jitter_us` is microseconds."""
+
+    id: int
+    key: str
+    name: str
+    engine: str
+    scheduler: str
+    kind: str
+    expression: str
+    args: str
+    kwargs: str
+    jitter_us: int
 
 
 def add_commands(add: Add) -> None:
@@ -167,13 +184,14 @@ def export(words: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _kept(schedule: dict[str, Any]) -> dict[str, Any]:
-    schedule = schedule | {
+def _kept(schedule: Schedule) -> dict[str, object]:
+    fields: dict[str, object] = {
+        **schedule,
         "args": json.loads(schedule["args"]),
         "kwargs": json.loads(schedule["kwargs"]),
         "jitter_s": schedule["jitter_us"] / 1_000_000,
     }
-    return {name: schedule[name] for name in KEPT if name in schedule}
+    return {name: fields[name] for name in KEPT if name in fields}
 
 
 def import_(words: argparse.Namespace, settings: Settings) -> int:
@@ -182,7 +200,7 @@ def import_(words: argparse.Namespace, settings: Settings) -> int:
     if words.format == "crontab":
         entries = _from_crontab(words)
     elif words.format == "json":
-        entries = [(schedule.get("name", "?"), schedule, "") for schedule in _json_of(words)]
+        entries = [(str(schedule.get("name", "?")), schedule, "") for schedule in _json_of(words)]
     else:
         entries = _from_scheduler(client, words)
     known = {(schedule["app"], schedule["name"]) for schedule in client.get("/schedules")["schedules"] if schedule["scheduler"] == "z4j"}
@@ -208,7 +226,7 @@ def _read(source: str) -> str:
         raise BadInput(f"{source} could not be read: {error}. No changes were made.") from error
 
 
-def _json_of(words: argparse.Namespace) -> list[dict[str, Any]]:
+def _json_of(words: argparse.Namespace) -> list[JsonObject]:
     try:
         rows = json.loads(_read(words.source))["schedules"]
         return [
@@ -218,7 +236,7 @@ def _json_of(words: argparse.Namespace) -> list[dict[str, Any]]:
         raise BadInput(f"{words.source} is not an export of schedules: {error}. Nothing was imported.") from None
 
 
-def _from_crontab(words: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
+def _from_crontab(words: argparse.Namespace) -> list[tuple[str, JsonObject, str]]:
     if not words.task or not words.app or not words.engine:
         raise BadInput(
             "A crontab contains commands, not tasks. Nothing was imported.",
@@ -235,7 +253,7 @@ def _from_crontab(words: argparse.Namespace) -> list[tuple[str, dict[str, Any], 
     return entries
 
 
-def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
+def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str, JsonObject, str]]:
     """What another scheduler holds, as schedules of z4j's own: those that mean the same there."""
     dialect = DIALECTS.get(words.source)
     if dialect is None or words.source == "z4j":
@@ -256,7 +274,7 @@ def _from_scheduler(client: Client, words: argparse.Namespace) -> list[tuple[str
     return entries
 
 
-def _why_not(schedule: dict[str, Any], args: Any, kwargs: Any, *, day_or: bool) -> str:
+def _why_not(schedule: Schedule, args: Json, kwargs: Json, *, day_or: bool) -> str:
     if schedule["kind"] == "other":
         return f"z4j's scheduler does not support “{schedule['expression']}”"
     if MASK in schedule["args"] + schedule["kwargs"] or not isinstance(args, list) or not isinstance(kwargs, dict):
@@ -281,11 +299,12 @@ def _row_of(client: Client, words: argparse.Namespace) -> int:
     """The row given by its number or its name. Raises NotFound or BadInput."""
     if words.schedule.isdecimal() and len(words.schedule) < 18:
         return int(words.schedule)
-    known = [schedule for schedule in client.get("/schedules")["schedules"] if words.schedule in (schedule["name"], schedule["key"])]
-    return int(only(known, f"schedule {words.schedule}", "List them with `z4j schedule list`. Choose one by its row number.")["id"])
+    listed: list[Schedule] = client.get("/schedules")["schedules"]
+    known = [schedule for schedule in listed if words.schedule in (schedule["name"], schedule["key"])]
+    return only(known, f"schedule {words.schedule}", "List them with `z4j schedule list`. Choose one by its row number.")["id"]
 
 
-def _print_result(made: dict[str, Any], words: argparse.Namespace, sentence: str) -> int:
+def _print_result(made: Mapping[str, Json], words: argparse.Namespace, sentence: str) -> int:
     if words.json:
         print_json(made)
     else:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from z4j.cli.output import say
 from z4j.exceptions import BadInput
+from z4j.text import Json, JsonObject
 from z4j_agent.wire.redaction import redact, redact_text
 
 LONGEST: Final = 1024 * 1024
@@ -39,7 +40,7 @@ def read_secret(given: str | None, option: str, variable: str) -> str:
     return _read(given, option).partition("\n")[0].strip()
 
 
-def read_arguments(given: str | None) -> tuple[list[Any] | None, dict[str, Any] | None]:
+def read_arguments(given: str | None) -> tuple[list[Json] | None, JsonObject | None]:
     """(args, kwargs) of `--arguments`: a JSON object with a list `args` and an object `kwargs`, each of which may be missing (None).
     Raises BadInput."""
     if given is None:
@@ -56,7 +57,7 @@ def read_arguments(given: str | None) -> tuple[list[Any] | None, dict[str, Any] 
     return args, kwargs
 
 
-def warn_of_values(args: list[Any], kwargs: dict[str, Any], reason: str = "") -> None:
+def warn_of_values(args: list[Json], kwargs: JsonObject, reason: str = "") -> None:
     """Warns if a value on the command line looks like a secret. This is not an error: the name of an argument alone can match."""
     hidden = [name for name, value in kwargs.items() if redact({name: value})[1]]
     if redact(args)[1]:
@@ -71,7 +72,7 @@ def warn_of_values(args: list[Any], kwargs: dict[str, Any], reason: str = "") ->
         )
 
 
-def arguments_of(words: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+def arguments_of(words: argparse.Namespace) -> tuple[list[Json], JsonObject]:
     """Of `--arguments`, `--arg` and `--kwarg` together. Raises BadInput."""
     args, kwargs = read_arguments(words.arguments)
     more, named = [value_of(text) for text in words.arg], pairs(words.kwarg)
@@ -87,7 +88,7 @@ def value_of(text: str) -> Any:
         return text
 
 
-def pairs(texts: list[str]) -> dict[str, Any]:
+def pairs(texts: list[str]) -> JsonObject:
     """NAME=JSON, each. Raises BadInput."""
     values = {}
     for text in texts:

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from z4j.cli.client import FILTERS, Add, Client, client_of, filter_options, print_command, remote_options
 from z4j.cli.output import print_json, print_table, when
 from z4j.cli.secret import ARGUMENTS, arguments_of, pairs, read_arguments, warn_of_values
 from z4j.exceptions import BadInput, NotFound
 from z4j.settings import Settings
+from z4j.text import JsonObject
 
 LEVELS = ("next", "high", "normal", "low")
 
@@ -81,7 +81,7 @@ def show_task(words: argparse.Namespace, settings: Settings) -> int:
 def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
     """`z4j task retry | cancel | stop | …`."""
     client = client_of(words, settings)
-    body: dict[str, Any] = {"action": words.action, "reason": words.reason}
+    body: JsonObject = {"action": words.action, "reason": words.reason}
     for name in ("level", "queue"):
         if getattr(words, name, None):
             body[name] = getattr(words, name)

@@ -9,7 +9,7 @@ import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from z4j import clock, logs
 from z4j.agents.connections import AgentLink, Need
@@ -25,12 +25,13 @@ from z4j.rules.command_ids import NEW_BYTES, CommandId
 from z4j.rules.commands import HELD, RULES, TASK_ACTIONS, why_not
 from z4j.rules.tasks.fold import Event
 from z4j.rules.typed_values import shown_reason
-from z4j.store.access.audit import AuditLog
+from z4j.store.access.audit import Appended, AuditLog
 from z4j.store.operations import commands
 from z4j.store.operations.commands import CommandRow
 from z4j.store.sqlite.db import Connection, Store
 from z4j.store.tasks import originals
 from z4j.store.tasks.tasks import TaskDetail, get_task
+from z4j.text import Json, JsonObject
 
 NAMED: Final = {"run_task": "name", "save_schedule": "task_name"}
 """Actions that name a task, and the parameter that does. The proof that the application knows it goes along."""
@@ -70,7 +71,7 @@ class CommandRequest:
 
     need: Need
     about: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Json] = field(default_factory=dict)
     task: TaskDetail | None = None
     reason: str = ""
     beside: tuple[str, ...] = ()
@@ -107,7 +108,7 @@ class Dispatch(ExpiringOwner):
         return offered
 
     async def ask(
-        self, actor: Actor, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Any] | None = None
+        self, actor: Actor, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Json] | None = None
     ) -> CommandRow:
         """An action on one task. Writes the command and hands it to an agent. Raises NotAllowed, WrongState, Unsupported or AgentGone;
         a refusal is audited like anything else."""
@@ -134,7 +135,7 @@ class Dispatch(ExpiringOwner):
         at, shown = clock.now(), list[CommandRow]()
         task_name = request.task.row.name if request.task is not None else ""
 
-        def write(db: Connection) -> Any:
+        def write(db: Connection) -> Appended:
             shown[:] = [commands.add_command(db, command, task_name) for command in made]
             self.paused_queues.store_request(db, request.need, at, actor.name, request.reason[:500], request.beside)
             return self.audit_log.append(
@@ -250,16 +251,16 @@ def copy_of(command: OutgoingCommand, link: AgentLink, broker: str) -> OutgoingC
     return dataclasses.replace(command, id=id, need=need, task=None)
 
 
-def _audited(request: CommandRequest, made: list[CommandRow]) -> dict[str, Any]:
+def _audited(request: CommandRequest, made: list[CommandRow]) -> JsonObject:
     """What the log keeps of a requested command: never the arguments, which may be secret."""
-    detail: dict[str, Any] = {"command": made[0].id if made else "", "reason": request.reason}
+    detail: JsonObject = {"command": made[0].id if made else "", "reason": request.reason}
     if environment := made[0].environment if made else request.need.environment:
         detail["environment"] = environment
     if len(made) > 1:
         detail["workers"] = len(made)
     if request.task is not None:
         detail |= {"task": request.task.row.id, "task_id": request.task.row.task_id, "name": request.task.row.name}
-    kept = {
+    kept: JsonObject = {
         key: value
         for key, value in request.params.items()
         if key in ("level", "place", "broker", "by", "rate", "soft_s", "hard_s") and value is not None

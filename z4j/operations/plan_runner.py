@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from z4j import clock
 from z4j.agents.connections import Need
@@ -32,6 +32,7 @@ from z4j.store.operations.plans import GroupRow, Next, PlanRow, SentItem
 from z4j.store.sqlite.db import Connection
 from z4j.store.tasks import history, task_ids
 from z4j.store.tasks.task_columns import unpack_sent
+from z4j.text import JsonObject
 from z4j.wire.records import NO_PRIORITY
 
 LOOK_S: Final = 0.25
@@ -159,7 +160,7 @@ class PlanRun(ExpiringOwner):
         by_app: dict[int, list[ServerFact]] = {}
         for command in (each.command for each in going if each.command.need.action == "cancel_task"):
             assert command.task is not None, "an item is a task"
-            fact = ServerFact(command.need.engine, command.params["task_id"], Event("cancel_asked", 0, at), command.task)
+            fact = ServerFact(command.need.engine, str(command.params["task_id"]), Event("cancel_asked", 0, at), command.task)
             by_app.setdefault(command.need.app_id, []).append(fact)
         for app_id, facts in by_app.items():
             apply_facts(db, app_id, facts)
@@ -167,7 +168,7 @@ class PlanRun(ExpiringOwner):
     def _command(self, plan: PlanRow, item: Next | SentItem, at: int) -> OutgoingCommand:
         """The command of an item that is, or was, handed over at that time: always the same."""
         group, spool = self._groups[item.number], item.spool if isinstance(item, SentItem) else ""
-        params = {"task_id": task_ids.decode(item.task_id), "name": group.name, "queue": group.queue, **plan.params}
+        params: JsonObject = {"task_id": task_ids.decode(item.task_id), "name": group.name, "queue": group.queue, **plan.params}
         if plan.action == "restore_task":
             priority = unpack_sent(item.sent)[7] if item.sent else NO_PRIORITY
             params |= {"eta_at": item.eta_at, "priority": None if priority == NO_PRIORITY else priority}
@@ -267,7 +268,7 @@ class PlanRun(ExpiringOwner):
             await self._audit("end_plan", {"account": {word: items for word, items in counts.items() if items}})
             self.live.changed(("plans", "changes", "tasks"))
 
-    async def _audit(self, word: str, detail: dict[str, Any]) -> None:
+    async def _audit(self, word: str, detail: JsonObject) -> None:
         await self.audit_log.note(
             self.store, at=clock.now(), actor="system", role="", action=word, target=f"plan {self.id}", detail={"plan": self.id, **detail}
         )

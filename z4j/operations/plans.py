@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final, Unpack
 
 from z4j import clock
 from z4j.agents.answers import Answer
@@ -31,14 +31,15 @@ from z4j.rules.commands import RULES
 from z4j.rules.plans import ACTIONS, OURS, Pace
 from z4j.rules.tasks.states import ORIGINAL_NAMES, STATE_NAMES
 from z4j.rules.typed_values import shown_reason
-from z4j.store.access.audit import AuditLog
+from z4j.store.access.audit import Appended, AuditLog
 from z4j.store.operations import plans as store_plans
 from z4j.store.operations.commands import CommandRow
-from z4j.store.operations.plans import Candidate, PlanRow
-from z4j.store.sqlite.db import Connection
+from z4j.store.operations.plans import Candidate, FrozenPlan, NewPlan, PlanChange, PlanParams, PlanRow, Sample
+from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import task_ids, task_search
 from z4j.store.tasks.task_search import TaskFilter
 from z4j.store.tasks.task_writer import MINUTE_US
+from z4j.text import Json, JsonObject
 
 CHUNK: Final = 1_000
 SAMPLES: Final = 20
@@ -122,24 +123,24 @@ class Plans(ExpiringOwner):
 
     # -- making one ----------------------------------------------------------------------------------------------------
     async def freeze(
-        self, actor: Actor, action: str, params: Mapping[str, Any], source: Source, reason: str = "", undo_of: str = ""
+        self, actor: Actor, action: str, params: Mapping[str, Json], source: Source, reason: str = "", undo_of: str = ""
     ) -> PlanRow:
         """A plan over what matches now. Raises BadInput or NotAllowed; a refusal is audited."""
         checked = _check_params(action, params)
         await self._check_role(actor, action)
         key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
-        facts = {
+        fields: NewPlan = {
             "key": key, "action": action, "params": json.dumps(checked), "source": source.text, "author": actor.name,
             "reason": shown_reason(reason), "undo_of": undo_of, "at": at,
         }  # fmt: skip
-        id = await self.store.write(lambda db: store_plans.add_plan(db, **facts))
+        id = await self.store.write(lambda db: store_plans.add_plan(db, **fields))
         try:
             await self._freeze(id, action, checked, source, key)
         except BaseException:
             await asyncio.shield(self.store.write(lambda db: store_plans.delete_plan(db, id)))
             raise
         plan = await self.get(id)
-        detail = {
+        detail: JsonObject = {
             "plan": id,
             "plan_action": action,
             "items": plan.items,
@@ -150,7 +151,7 @@ class Plans(ExpiringOwner):
         await self._audit(actor, "freeze_plan", id, detail)
         return plan
 
-    async def _freeze(self, id: int, action: str, params: Mapping[str, Any], source: Source, key: str) -> None:
+    async def _freeze(self, id: int, action: str, params: Mapping[str, Json], source: Source, key: str) -> None:
         digest = rules.digest_of(action, params, key)
         excluded: Counter[str] = Counter()
         groups: dict[tuple[int, str, str, str, str], list[int]] = {}
@@ -177,12 +178,12 @@ class Plans(ExpiringOwner):
             await self.store.write(partial(store_plans.add_items, rows=rows))
         if len(ids) >= rules.MAX_ITEMS:
             excluded[f"over the limit of {rules.MAX_ITEMS:,} tasks per plan; create another plan for the rest"] += 0
-        facts = {
+        fields: FrozenPlan = {
             "digest": digest.hexdigest(), "items": seq, "excluded": json.dumps(dict(excluded.most_common())),
             "samples": json.dumps(samples.chosen()), "load_us": await self._load(action, groups),
         }  # fmt: skip
         split = [(number, *place, items) for place, (number, items) in groups.items()]
-        await self.store.write(lambda db: store_plans.freeze_plan(db, id, split, **facts), durable=True)
+        await self.store.write(lambda db: store_plans.freeze_plan(db, id, split, **fields), durable=True)
 
     async def _matching(self, task_filter: TaskFilter) -> AsyncIterator[int]:
         """Row ids, newest first."""
@@ -276,12 +277,12 @@ class Plans(ExpiringOwner):
         return await self.freeze(actor, "restore_task", {}, source, f"undo of a purge by {command.asked_by}", f"command {command.id}")
 
     # -- pieces --------------------------------------------------------------------------------------------------------
-    async def _freeze_back(self, actor: Actor, plan: PlanRow, done: list[tuple[Any, ...]]) -> PlanRow:
+    async def _freeze_back(self, actor: Actor, plan: PlanRow, done: list[Row]) -> PlanRow:
         """Deleted tasks have no rows to look at; what was frozen then is frozen again."""
         await self._check_role(actor, "undelete_task")
         key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
         digest = rules.digest_of("undelete_task", {"of": plan.id}, key)
-        groups: dict[tuple[Any, ...], list[int]] = {}
+        groups: dict[Row, list[int]] = {}
         rows: list[tuple[int, int, bytes, int, int]] = []
         for seq, (_, task, raw, state, *place) in enumerate(done, 1):
             group = groups.setdefault(tuple(place), [len(groups), 0])
@@ -317,13 +318,15 @@ class Plans(ExpiringOwner):
             )  # fmt: skip
             raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
 
-    async def _change(self, actor: Actor, plan: PlanRow, word: str, status: str, expected: Iterable[str], **facts: Any) -> None:
+    async def _change(
+        self, actor: Actor, plan: PlanRow, word: str, status: str, expected: Iterable[str], **changes: Unpack[PlanChange]
+    ) -> None:
         await self._check_role(actor, plan.action)
-        detail = {"plan": plan.id, "plan_action": plan.action, "items": plan.items, "digest": plan.digest}
+        detail: JsonObject = {"plan": plan.id, "plan_action": plan.action, "items": plan.items, "digest": plan.digest}
         at = clock.now()
 
-        def commit(db: Connection) -> Any:
-            if not store_plans.change_plan(db, plan.id, status, expected, **facts):
+        def commit(db: Connection) -> Appended | None:
+            if not store_plans.change_plan(db, plan.id, status, expected, **changes):
                 return None
             if status == "aborted":
                 store_plans.abort_waiting(db, plan.id, at)
@@ -337,7 +340,7 @@ class Plans(ExpiringOwner):
         self.audit_log.keep_head(head)
         self.live.changed(("plans", "changes"))
 
-    async def _audit(self, actor: Actor, word: str, id: int, detail: dict[str, Any]) -> None:
+    async def _audit(self, actor: Actor, word: str, id: int, detail: JsonObject) -> None:
         await self.audit_log.note(
             self.store, at=clock.now(), actor=actor.name, role=actor.role, action=word, target=f"plan {id}", detail=detail,
             address=actor.address,
@@ -379,7 +382,7 @@ class _Samples:
                 self._every *= 2
         self._seen += 1
 
-    def chosen(self) -> list[dict[str, Any]]:
+    def chosen(self) -> list[Sample]:
         step = max(len(self._kept) / SAMPLES, 1)
         some = [self._kept[int(i * step)] for i in range(min(SAMPLES, len(self._kept)))]
         return [
@@ -389,7 +392,7 @@ class _Samples:
         ]  # fmt: skip
 
 
-def _check_params(action: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _check_params(action: str, params: Mapping[str, Json]) -> PlanParams:
     """Only what the action takes. Raises BadInput."""
     if action not in ACTIONS or action == "undelete_task":
         raise BadInput(f"Unknown action {action[:40]} for plans. No changes were made.")
@@ -397,7 +400,7 @@ def _check_params(action: str, params: Mapping[str, Any]) -> dict[str, Any]:
         level = params.get("level", "next")
         if level not in rules.LEVELS:
             raise BadInput(f"Unknown priority. Use one of {', '.join(rules.LEVELS)}. No changes were made.")
-        return {"level": level}
+        return {"level": str(level)}
     if action == "move_task":
         queue = str(params.get("queue", "")).strip()
         if not queue or len(queue) > 255 or not queue.isprintable():

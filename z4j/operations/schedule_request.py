@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from z4j.exceptions import BadInput
 from z4j.store.schedules.schedules import OWN, ScheduleRow
+from z4j.text import Json, JsonObject
 
 MAX_JITTER_S: Final = 3_600
 CATCH_UPS: Final = ("skip", "once", "all")
@@ -34,8 +35,8 @@ class ScheduleRequest:
     expression: str
     timezone: str
     task_name: str
-    args: list[Any] | None = field(default_factory=list)
-    kwargs: dict[str, Any] | None = field(default_factory=dict)
+    args: list[Json] | None = field(default_factory=list)
+    kwargs: JsonObject | None = field(default_factory=dict)
     queue: str = ""
     priority: int | None = None
     is_enabled: bool = True
@@ -64,13 +65,13 @@ def validate_schedule(request: ScheduleRequest) -> None:
         raise BadInput("The end is before the start. No changes were made.")
 
 
-def spec_of(request: ScheduleRequest, key: str) -> dict[str, Any]:
+def spec_of(request: ScheduleRequest, key: str) -> JsonObject:
     """As an agent is told it, see `z4j_agent.contract.scheduler.ScheduleSpec`."""
     names = ("name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "priority", "is_enabled")
     return {"key": key, **{name: getattr(request, name) for name in names}}
 
 
-def changes_of(row: ScheduleRow | None, request: ScheduleRequest) -> dict[str, list[Any]]:
+def changes_of(row: ScheduleRow | None, request: ScheduleRequest) -> dict[str, list[Json]]:
     """{field: [before, after]} of what an edit would change; arguments as JSON texts. Of a new one, what it is."""
     if row is None:
         return {name: [None, getattr(request, name)] for name in ("kind", "expression", "timezone", "task_name")}

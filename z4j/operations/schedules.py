@@ -12,7 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from z4j import clock
 from z4j.agents.connections import LEVELS, AgentLink, Need
@@ -25,14 +25,16 @@ from z4j.operations.scheduler import Scheduler, wake_of
 from z4j.rules.access import may_act
 from z4j.rules.command_ids import CommandId
 from z4j.rules.schedules.dialects import DIALECTS, check
-from z4j.rules.schedules.due_times import BadSchedule
+from z4j.rules.schedules.due_times import BadSchedule, Timing
 from z4j.rules.typed_values import shown_reason, unmasked
+from z4j.store.access.audit import Appended
 from z4j.store.fleet import apps, queues
 from z4j.store.fleet.agents import read_proofs
 from z4j.store.operations.seal import SealError
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OWN, OverrideRow, ScheduleRow
 from z4j.store.sqlite.db import Connection
+from z4j.text import Json, JsonObject
 from z4j.wire.frames import Schedules as Told
 from z4j_agent.wire import digest_of
 
@@ -219,7 +221,7 @@ class ScheduleService(Owner):
             raise NotAllowed(f"Your role, {actor.role}, does not allow this. No changes were made.", "Ask an operator or an administrator.")
 
     @staticmethod
-    def _timing(request: ScheduleRequest, anchor: int) -> Any:
+    def _timing(request: ScheduleRequest, anchor: int) -> Timing:
         return schedules.timing_of(
             request.scheduler,
             request.kind,
@@ -254,7 +256,7 @@ class ScheduleService(Owner):
         next_at = timing.after(at)
         jitter_us = int(request.jitter_s * 1_000_000)
         id = row.id if row is not None else 0
-        values = {
+        values: schedules.OwnSchedule = {
             "id": id, "app_id": app_id, "environment": request.environment, "key": key, "engine": request.engine, "name": request.name,
             "kind": request.kind, "expression": request.expression, "timezone": request.timezone, "task_name": request.task_name,
             "args": args if typed["args"] is None else json.dumps(typed["args"]),
@@ -305,13 +307,13 @@ class ScheduleService(Owner):
 
     async def _write_own(
         self, actor: Actor, row: ScheduleRow, action: str, word: str, reason: str, write: Callable[[Connection], None],
-        changes: Mapping[str, Any] | None = None,
+        changes: Mapping[str, Json] | None = None,
     ) -> None:  # fmt: skip
         """A change to an own schedule, who made it, and the audit row: in one durable transaction."""
         at, reason = clock.now(), shown_reason(reason)
-        detail = {"name": row.name, "task": row.task_name, "reason": reason, "changed": sorted(changes or {})}
+        detail: JsonObject = {"name": row.name, "task": row.task_name, "reason": reason, "changed": sorted(changes or {})}
 
-        def commit(db: Connection) -> Any:
+        def commit(db: Connection) -> Appended:
             write(db)
             self._edit(db, actor, row.app_id, row.environment, row.scheduler, row.key, word, reason, changes or {}, at, row.task_name)
             return self.dispatch.audit_log.append(
@@ -324,7 +326,7 @@ class ScheduleService(Owner):
         self.dispatch.live.changed(("schedules", "changes"))
 
     async def _override(
-        self, actor: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str, changes: Mapping[str, Any],
+        self, actor: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str, changes: Mapping[str, Json],
         row: OverrideRow | None,
     ) -> None:  # fmt: skip
         """Keeps an override, or drops it, and tells every process of that scheduler."""
@@ -333,7 +335,7 @@ class ScheduleService(Owner):
         at, reason = clock.now(), shown_reason(reason)
         task_name = str(row.spec.get("task_name") or "") if row is not None and row.spec is not None else ""
 
-        def commit(db: Connection) -> Any:
+        def commit(db: Connection) -> Appended:
             if row is None:
                 schedules.drop_override(db, app_id, environment, scheduler, key)
             else:
@@ -353,21 +355,21 @@ class ScheduleService(Owner):
 
     async def _send_overrides(self, link: AgentLink, scheduler: str, overrides: list[OverrideRow]) -> None:
         if link.is_secure and LEVELS.index(link.allow) >= LEVELS.index("operate"):
-            proofs = await read_proofs(self.store, link.app_id, [row.spec["task_name"] for row in overrides if row.spec is not None])
-            params = {"overrides": _to_wire(overrides), "proofs": proofs}
+            proofs = await read_proofs(self.store, link.app_id, [str(row.spec["task_name"]) for row in overrides if row.spec is not None])
+            params: JsonObject = {"overrides": _to_wire(overrides), "proofs": proofs}
             # A new id each time: the list is the whole truth, and being told it twice changes nothing.
             id = CommandId("overrides", secrets.token_hex(8))
             need = Need(link.app_id, scheduler, APPLY, link.environment)
             self.outbox.send_to(link, OutgoingCommand(id, need, clock.now() + APPLY_US, params))
 
     async def _ask(
-        self, actor: Actor, row: ScheduleRow, action: str, params: dict[str, Any], reason: str, word: str, changes: Mapping[str, Any]
+        self, actor: Actor, row: ScheduleRow, action: str, params: JsonObject, reason: str, word: str, changes: Mapping[str, Json]
     ) -> None:
         need = Need(row.app_id, row.scheduler, action, row.environment)
         await self.dispatch.submit(actor, CommandRequest(need, f"schedule {row.scheduler}:{row.key}", params, reason=reason))
         await self._note(actor, row, word, reason, changes)
 
-    async def _note(self, actor: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Any]) -> None:
+    async def _note(self, actor: Actor, row: ScheduleRow, word: str, reason: str, changes: Mapping[str, Json]) -> None:
         at = clock.now()
         await self.store.note(  # what it tells of is committed already
             "edit of a schedule",
@@ -377,7 +379,7 @@ class ScheduleService(Owner):
     @staticmethod
     def _edit(
         db: Connection, actor: Actor, app_id: int, environment: str, scheduler: str, key: str, word: str, reason: str,
-        changes: Mapping[str, Any], at: int, task_name: str = "",
+        changes: Mapping[str, Json], at: int, task_name: str = "",
     ) -> None:  # fmt: skip
         schedules.add_edit(
             db, app_id, environment, scheduler, key, at=at, by=actor.name, action=word, reason=reason, changes=changes, task_name=task_name
@@ -398,7 +400,7 @@ class ScheduleService(Owner):
         return any(row.store == "code" for row in schedulers)
 
 
-def _keep_masked(request: ScheduleRequest, args: str, kwargs: str, *, is_stored: bool = True) -> dict[str, Any]:
+def _keep_masked(request: ScheduleRequest, args: str, kwargs: str, *, is_stored: bool = True) -> JsonObject:
     """What was typed, with the stored value wherever it still shows the mask; None where it stays. Raises BadInput."""
     try:
         return {
@@ -411,11 +413,11 @@ def _keep_masked(request: ScheduleRequest, args: str, kwargs: str, *, is_stored:
         ) from None
 
 
-def _with(spec: dict[str, Any] | None, is_enabled: bool) -> dict[str, Any] | None:
+def _with(spec: JsonObject | None, is_enabled: bool) -> JsonObject | None:
     return None if spec is None else {**spec, "is_enabled": is_enabled}
 
 
-def _to_wire(overrides: list[OverrideRow]) -> list[dict[str, Any]]:
+def _to_wire(overrides: list[OverrideRow]) -> list[JsonObject]:
     """As an agent is sent them. An entry beside the code that cannot be decrypted is left out: there is nothing it could run."""
     return [row.to_wire() for row in overrides if not (row.is_new and row.error)]
 

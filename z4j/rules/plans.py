@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from z4j.exceptions import BadInput
 from z4j.rules.commands import ENDED, RULES, why_not
+from z4j.text import Json
 
 MAX_ITEMS: Final = 200_000
 UNDO_US: Final = 7 * 24 * 3_600_000_000
@@ -139,7 +140,7 @@ def why_excluded(action: str, state: str, original_state: str, *, is_retried: bo
     return why_not(action, state, original_state) or can or None
 
 
-def digest_of(action: str, params: Mapping[str, Any], nonce: str) -> hashlib._Hash:
+def digest_of(action: str, params: Mapping[str, Json], nonce: str) -> hashlib._Hash:
     """The beginning of a plan's digest; every item is then added with `add_item`, in order."""
     return hashlib.sha256(json.dumps([nonce, action, params], sort_keys=True).encode())
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from z4j.text import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def parse(text: str) -> tuple[Parameter, ...] | None:
     return tuple(parameters)
 
 
-def why_not(parameters: Sequence[Parameter], args: Sequence[Any], kwargs: Sequence[str]) -> str | None:
+def why_not(parameters: Sequence[Parameter], args: Sequence[Json], kwargs: Sequence[str]) -> str | None:
     """Why a call with so many positional arguments and these keywords would fail, as a sentence; None when it fits."""
     takes = [parameter for parameter in parameters if parameter.kind in ("positional", "either")]
     has_rest = any(parameter.kind == "rest" for parameter in parameters)

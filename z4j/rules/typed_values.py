@@ -9,38 +9,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from z4j.text import Json, JsonObject
 from z4j_agent.wire.redaction import MASK, redact, redact_arguments, redact_text
 from z4j_agent.wire.unmask import ABSENT, unmask
 
 Names = Sequence[str] | None
 
 
-def shown_params(params: Mapping[str, Any], names: Names) -> dict[str, Any]:
+def shown_params(params: Mapping[str, Json], names: Names) -> JsonObject:
     """The parameters of a command."""
     shown = dict(params)
-    if isinstance(shown.get("args"), list):
-        shown["args"] = shown_args(shown["args"], names)
+    if isinstance(args := shown.get("args"), list):
+        shown["args"] = shown_args(args, names)
     if isinstance(shown.get("kwargs"), dict):
         shown["kwargs"] = redact(shown["kwargs"])[0]
     if isinstance(edit := shown.get("edit"), dict):
-        shown["edit"] = dict(edit)
-        if isinstance(args := edit.get("args"), dict):
-            shown["edit"]["args"] = {place: _shown_at(place, value, names) for place, value in args.items()}
+        shown_edit = dict(edit)
+        if isinstance(places := edit.get("args"), dict):
+            shown_edit["args"] = {place: _shown_at(place, value, names) for place, value in places.items()}
         if isinstance(kwargs := edit.get("kwargs"), dict):
-            shown["edit"]["kwargs"] = redact(kwargs)[0]
+            shown_edit["kwargs"] = redact(kwargs)[0]
+        shown["edit"] = shown_edit
     return shown
 
 
-def shown_args(args: Sequence[Any], names: Names) -> list[Any]:
+def shown_args(args: Sequence[Json], names: Names) -> list[Json]:
     """Positional arguments, each by the name of its parameter."""
     if names is None:
         return [MASK if isinstance(value, str) and value else redact([value])[0][0] for value in args]
     return [*redact_arguments(args[: len(names)], names)[0], *redact(list(args[len(names) :]))[0]]
 
 
-def shown_changes(changes: Mapping[str, Any], names: Names) -> dict[str, Any]:
+def shown_changes(changes: Mapping[str, Json], names: Names) -> JsonObject:
     """{field: [before, after]} of a schedule's edit; arguments are JSON texts."""
     shown = dict(changes)
     for field in ("args", "kwargs"):
@@ -54,23 +55,25 @@ def shown_reason(text: str) -> str:
     return redact_text(text)[:500]
 
 
-def unmasked(new: Any, old: Any, where: str = "the value", *, is_stored: bool = True) -> Any:
+def unmasked(new: Json, old: Json, where: str = "the value", *, is_stored: bool = True) -> Json:
     """What was typed, with the old value wherever it still shows the mask, by the rule of `z4j_agent.wire.unmask`.
 
     Raises ValueError where a mask stands in a text that was changed around it, or has no old value behind it; of what is not stored here
     (`is_stored` is False), the agent has the old value, and the mask stays.
     """
-    return unmask(new, ABSENT if old is None else old, where, is_kept=is_stored)
+    whole: Json = unmask(new, ABSENT if old is None else old, where, is_kept=is_stored)
+    return whole
 
 
-def _shown_at(place: str, value: Any, names: Names) -> Any:
+def _shown_at(place: str, value: Json, names: Names) -> Json:
     if names is None:
         return shown_args([value], None)[0]
     name = names[int(place)] if place.isdecimal() and len(place) < 100 and int(place) < len(names) else ""
-    return redact_arguments([value], [name])[0][0]
+    shown: Json = redact_arguments([value], [name])[0][0]
+    return shown
 
 
-def _shown_json(text: Any, names: Names) -> Any:
+def _shown_json(text: Json, names: Names) -> Json:
     if not isinstance(text, str):
         return text
     try:

@@ -18,6 +18,7 @@ from z4j.rules.commands import RULES
 from z4j.store.fleet import agents, apps, paused_queues, queues, workers
 from z4j.store.fleet.workers import WorkerRow
 from z4j.store.sqlite.db import Store
+from z4j.text import JsonObject
 
 SECTIONS: Final = ("waiting", "delayed", "dead")
 PEEK: Final = 50
@@ -139,7 +140,9 @@ async def run_request(
         raise BadInput(f"{wrong} No task was run.")
     need = Need(await app_id_of(store, app), engine, "run_task", environment, queue=queue, broker=broker)
     about = f"{engine}:{name}{_in(environment)}"
-    given = {"name": name, "args": args, "kwargs": kwargs, "queue": queue} | ({"broker": broker} if broker else {})
+    given: JsonObject = {"name": name, "args": args, "kwargs": kwargs, "queue": queue}
+    if broker:
+        given["broker"] = broker
     return CommandRequest(need, about, given, reason=reason)
 
 

@@ -20,6 +20,7 @@ from z4j.store.operations import plans, typed_values
 from z4j.store.operations.seal import KEY_FILE, Seal
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OverrideRow
+from z4j.text import JsonObject
 from z4j.wire.frames import Discovery, Hello, Schedules, decode_frame
 from z4j_agent.wire.redaction import MASK, RULES
 
@@ -135,9 +136,9 @@ async def lose_key(of: House, folder: Path) -> None:
 
 async def test_one_override_that_cannot_be_read_leaves_the_others_and_does_not_run(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
-        spec = {"key": "nightly", "name": "nightly", "task_name": "shop.report", "args": [], "kwargs": {"token": CANARY}}
-        plain = {**spec, "key": "hourly", "name": "hourly", "kwargs": {"fast": True}}
-        new = {**spec, "key": "z4j:new", "name": "new"}
+        spec: JsonObject = {"key": "nightly", "name": "nightly", "task_name": "shop.report", "args": [], "kwargs": {"token": CANARY}}
+        plain: JsonObject = {**spec, "key": "hourly", "name": "hourly", "kwargs": {"fast": True}}
+        new: JsonObject = {**spec, "key": "z4j:new", "name": "new"}
         for key, is_new, its in (("nightly", False, spec), ("hourly", False, plain), ("z4j:new", True, new)):
             row = OverrideRow(key, is_new, False, True, its, T, "ann")
             await of.store.write(lambda db, row=row: schedules.put_override(db, 1, "production", "celery_beat", row))  # type: ignore[misc]

@@ -22,7 +22,7 @@ from z4j.rules.audit.checkpoints import Checkpoint, signed_text
 from z4j.rules.audit.entries import AuditRow
 from z4j.settings import Settings
 from z4j.store.access import audit_checkpoints
-from z4j.store.access.audit import list_audit
+from z4j.store.access.audit import AuditEntry, list_audit
 from z4j.store.sqlite.migrate import migrate
 from z4j.web.pages.settings.connect import connect_app
 from z4j.wire.frames import decode_frame
@@ -199,8 +199,8 @@ def test_the_last_rows_are_signed_when_the_server_stops(tmp_path: Path) -> None:
     with TestClient(server.asgi) as client:
         assert client.portal is not None
         for target in ("celery:1", "celery:2"):
-            facts = {"at": clock.now(), "actor": "ada", "role": "admin", "action": "retry_task", "target": target}
-            client.portal.call(functools.partial(server.audit.record, server.store, **facts))
+            entry: AuditEntry = {"at": clock.now(), "actor": "ada", "role": "admin", "action": "retry_task", "target": target}
+            client.portal.call(functools.partial(server.audit.record, server.store, **entry))
         newest = client.portal.call(audit_checkpoints.newest_checkpoint, server.store)
         assert newest is not None
         assert newest.seq == 1  # the second one waits

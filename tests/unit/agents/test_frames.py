@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.agents.test_connections import A, B, link
-from z4j.agents.connections import Hub, Need
+from z4j.agents.connections import AgentLink, Hub, Need
 from z4j.agents.frames import OutgoingCommand, frame_of, original_params, queue_proof
 from z4j.rules.command_ids import CommandId
 from z4j.store.tasks.originals import Original
@@ -47,29 +47,37 @@ def command(action: str = "retry_task", id: CommandId = ID, **facts: Any) -> Out
     return OutgoingCommand(id, Need(1, "rq", action, queue="work"), 99, PARAMS, **facts)
 
 
+def params_of(
+    hub: Hub, command: OutgoingCommand, link: AgentLink, broker: str, original: Original | None, proofs: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    """The parameters in the frame that an agent gets."""
+    params: Any = frame_of(hub, command, link, broker, original, proofs)["params"]
+    return dict(params)
+
+
 def test_an_agent_gets_the_broker_by_its_own_name_unless_the_message_says_it_itself() -> None:
     hub, new = Hub(), link("new", authenticates_originals=True)
     plain = frame_of(hub, command(), new, A, None, {})
     assert plain == {
         "type": "command", "id": ID.text, "action": "retry_task", "engine": "rq", "expires_at": 99, "params": PARAMS | {"broker": A},
     }  # fmt: skip
-    assert "broker" not in frame_of(hub, command(), new, "", None, {})["params"], "an agent that reported none decides itself"
-    assert "broker" not in frame_of(hub, command(), new, B, KEPT, {})["params"]
+    assert "broker" not in params_of(hub, command(), new, "", None, {}), "an agent that reported none decides itself"
+    assert "broker" not in params_of(hub, command(), new, B, KEPT, {})
     assert PARAMS.keys() == {"task_id", "name", "queue", "new_id"}, "the command of the owner is unchanged"
 
 
 def test_proofs_go_along_for_the_task_that_is_run_and_for_no_other() -> None:
     proofs = {"shop.ship": {"k1": "aa"}, "shop.bill": {"k1": "bb"}}
     for name, found in (("shop.ship", {"k1": "aa"}), ("shop.unknown", {})):
-        assert frame_of(Hub(), command(task_name=name), link("w"), "", None, proofs)["params"]["proofs"] == found
-    assert "proofs" not in frame_of(Hub(), command(), link("w"), "", None, proofs)["params"]
+        assert params_of(Hub(), command(task_name=name), link("w"), "", None, proofs)["proofs"] == found
+    assert "proofs" not in params_of(Hub(), command(), link("w"), "", None, proofs)
 
 
 def test_the_proof_of_a_queue_is_of_the_agents_environment_and_goes_with_no_copy() -> None:
     hub = Hub()
     hub.connect(link("here", environment="production", queue_proofs={("rq", "work"): "k1.aa"}))
     here, there = link("asked", environment="production"), link("elsewhere", environment="staging")
-    assert frame_of(hub, command(), here, "", None, {})["params"]["queue_proof"] == "k1.aa"
-    assert "queue_proof" not in frame_of(hub, command(), there, "", None, {})["params"]
+    assert params_of(hub, command(), here, "", None, {})["queue_proof"] == "k1.aa"
+    assert "queue_proof" not in params_of(hub, command(), there, "", None, {})
     copy = command(id=CommandId("command", ID.owner, 0, "b00t"))
-    assert "queue_proof" not in frame_of(hub, copy, here, "", None, {})["params"]
+    assert "queue_proof" not in params_of(hub, copy, here, "", None, {})

@@ -234,8 +234,17 @@ async def test_what_was_deleted_comes_back_as_it_was(tmp_path: Path) -> None:
 
 async def test_half_frozen_plans_do_not_outlive_a_restart(tmp_path: Path) -> None:
     async with stage(tmp_path) as on:
-        facts = {"key": "k" * 16, "action": "retry_task", "params": "{}", "source": "", "author": "", "reason": "", "undo_of": "", "at": T}
-        await on.store.write(lambda db: plans.add_plan(db, **facts))
+        fields: plans.NewPlan = {
+            "key": "k" * 16,
+            "action": "retry_task",
+            "params": "{}",
+            "source": "",
+            "author": "",
+            "reason": "",
+            "undo_of": "",
+            "at": T,
+        }
+        await on.store.write(lambda db: plans.add_plan(db, **fields))
         await on.plans.start()
         assert await on.store.fetch_all("SELECT id FROM plan") == []
 

@@ -23,6 +23,7 @@ from z4j.store.operations.seal import KEY_FILE, Seal
 from z4j.store.schedules import schedules
 from z4j.store.schedules.schedules import OverrideRow
 from z4j.store.tasks import task_ids
+from z4j.text import JsonObject
 from z4j_agent.wire import encode_record
 from z4j_agent.wire.redaction import MASK, RULES
 
@@ -55,7 +56,8 @@ async def test_a_run_is_delivered_whole_and_stored_redacted(tmp_path: Path) -> N
         assert stored is not None
         assert stored.params["args"] == [7, MASK]  # the parameters of this task are not known, so any text by position may be a secret
         assert CANARY not in stored.reason
-        assert (await commands.whole_params(of.store, stored.id, stored.params))["kwargs"]["password"] == CANARY
+        whole: dict[str, Any] = await commands.whole_params(of.store, stored.id, stored.params)
+        assert whole["kwargs"]["password"] == CANARY
         await of.answer(of.sent[-1], error=f"password={CANARY}")
         ended = await commands.get_command(of.store, made.id)
         assert ended is not None
@@ -90,7 +92,7 @@ async def test_a_lost_key_fails_the_command_and_says_so(tmp_path: Path) -> None:
         failed = await commands.get_command(of.store, made.id)
         assert failed is not None
         assert failed.status == "failed"
-        assert "could not be decrypted" in failed.detail["error"]
+        assert "could not be decrypted" in str(failed.detail["error"])
         assert not [frame for frame in of.sent if frame["id"] == made.id]
 
 
@@ -146,7 +148,7 @@ async def test_a_schedule_whose_key_is_lost_is_reported_and_others_fire(tmp_path
 
 async def test_an_override_is_stored_redacted_and_read_whole(tmp_path: Path) -> None:
     async with house(tmp_path) as of:
-        spec = {"key": "nightly", "task_name": "shop.report", "args": [1], "kwargs": {"token": CANARY}}
+        spec: JsonObject = {"key": "nightly", "task_name": "shop.report", "args": [1], "kwargs": {"token": CANARY}}
         row = OverrideRow("nightly", False, False, True, spec, T, "ann")
         await of.store.write(lambda db: schedules.put_override(db, 1, "production", "celery_beat", row))
         assert await schedules.list_overrides(of.store, 1, "production", "celery_beat") == [row]
@@ -257,7 +259,7 @@ async def test_a_text_by_position_of_an_unknown_task_is_masked_everywhere(tmp_pa
         made = await run(of, args=["ada", "correct horse", 7, {"colour": "red"}], kwargs={})
         assert made.params["args"] == [MASK, MASK, 7, {"colour": "red"}]
         assert of.sent[-1]["params"]["args"] == ["ada", "correct horse", 7, {"colour": "red"}]
-        edit = {"args": {"0": "correct horse", "1": 5}, "kwargs": {"colour": "red"}}
+        edit: JsonObject = {"args": {"0": "correct horse", "1": 5}, "kwargs": {"colour": "red"}}
         shown, sealed = await of.store.write(lambda db: typed_values.close_params(db, "c1", 1, {"edit": edit}, "shop.unknown"))
         assert shown == {"edit": {"args": {"0": MASK, "1": 5}, "kwargs": {"colour": "red"}}}
         assert sealed

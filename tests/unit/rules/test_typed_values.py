@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from z4j.rules.typed_values import shown_args, shown_changes, shown_params, shown_reason, unmasked
+from z4j.text import JsonObject
 from z4j_agent.wire.redaction import MASK
 
 DSN = "postgres://ada:hunter2@db/x"
@@ -38,14 +39,14 @@ def test_arguments_beyond_the_known_parameters_are_masked_by_their_form() -> Non
 
 # -- commands ------------------------------------------------------------------------------------------------------------
 def test_parameters_of_a_command_are_masked_and_the_rest_is_as_it_was() -> None:
-    params = {"args": ["ada", "hunter2"], "kwargs": {"token": "t", "fast": True}, "queue": "work"}
+    params: JsonObject = {"args": ["ada", "hunter2"], "kwargs": {"token": "t", "fast": True}, "queue": "work"}
     shown = shown_params(params, ["user", "password"])
     assert shown == {"args": ["ada", MASK], "kwargs": {"token": MASK, "fast": True}, "queue": "work"}
     assert params["kwargs"] == {"token": "t", "fast": True}, "what is sent is not touched"
 
 
 def test_an_edit_of_single_arguments_is_masked_by_their_position() -> None:
-    params = {"edit": {"args": {"0": "ada", "1": "hunter2"}, "kwargs": {"token": "t"}, "keep": True}}
+    params: dict[str, Any] = {"edit": {"args": {"0": "ada", "1": "hunter2"}, "kwargs": {"token": "t"}, "keep": True}}
     shown = shown_params(params, ["user", "password"])
     assert shown == {"edit": {"args": {"0": "ada", "1": MASK}, "kwargs": {"token": MASK}, "keep": True}}
     assert params["edit"]["args"] == {"0": "ada", "1": "hunter2"}
@@ -83,7 +84,7 @@ def test_both_sides_of_a_change_are_masked() -> None:
         "kwargs": ('{"token": "old", "user": "Zoë"}', '{"token": "new", "user": "Zoë"}'),
         "queue": ["a", "b"],
     }
-    shown = shown_changes(changes, ["user", "password"])
+    shown: dict[str, Any] = shown_changes(changes, ["user", "password"])
     assert [json.loads(text) for text in shown["args"]] == [["ada", MASK], ["ada", MASK]]
     assert shown["kwargs"] == [f'{{"token": "{MASK}", "user": "Zoë"}}'] * 2
     assert shown["queue"] == ["a", "b"]
@@ -118,8 +119,8 @@ def test_a_mask_that_comes_back_is_the_stored_value() -> None:
 
 
 def test_masks_inside_lists_and_objects_are_filled_in_each_from_its_own_place() -> None:
-    old = {"password": "p", "list": ["a", {"token": "t"}]}
-    new = {"password": MASK, "list": ["b", {"token": MASK}, "c"], "more": 1}
+    old: JsonObject = {"password": "p", "list": ["a", {"token": "t"}]}
+    new: JsonObject = {"password": MASK, "list": ["b", {"token": MASK}, "c"], "more": 1}
     assert unmasked(new, old) == {"password": "p", "list": ["b", {"token": "t"}, "c"], "more": 1}
 
 

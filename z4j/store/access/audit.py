@@ -12,11 +12,11 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NotRequired, TypedDict, Unpack
 
 from z4j import files, logs
 from z4j.exceptions import StoreError
@@ -29,7 +29,7 @@ from z4j.store.access.audit_memory import AuditMemory
 from z4j.store.access.audit_verify import verify_log
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
-from z4j.text import clean, clean_json
+from z4j.text import Json, clean, clean_json
 from z4j_agent.wire.redaction import redact, redact_text
 
 SQL = sql.load("access/audit")
@@ -51,6 +51,19 @@ class Alarm:
 
     row: int
     why: str
+
+
+class AuditEntry(TypedDict):
+    """Fields of a new row. `at` is microseconds UTC; `detail` must not contain the arguments of a task."""
+
+    at: int
+    actor: str
+    role: str
+    action: str
+    target: str
+    outcome: NotRequired[str]
+    detail: NotRequired[Mapping[str, Json]]
+    address: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,7 @@ class AuditLog:
         action: str,
         target: str,
         outcome: str = "done",
-        detail: dict[str, Any] | None = None,
+        detail: Mapping[str, Json] | None = None,
         address: str = "",
     ) -> Appended:
         """One row at the end of the chain, inside the caller's (durable) transaction. The caller hands the result to `keep_head` after
@@ -123,20 +136,20 @@ class AuditLog:
         await self.sign_head(store, at)
         await asyncio.to_thread(self.memory.close)
 
-    async def record(self, store: Store, **facts: Any) -> None:
+    async def record(self, store: Store, **entry: Unpack[AuditEntry]) -> None:
         """One row in a transaction of its own; then the files beside the database."""
-        self.keep_head(await store.write(lambda db: self.append(db, **facts), durable=True))
+        self.keep_head(await store.write(lambda db: self.append(db, **entry), durable=True))
         if (collected := outcomes.get()) is not None:
-            collected.append(str(facts.get("outcome", "done")))
+            collected.append(entry.get("outcome", "done"))
 
-    async def note(self, store: Store, **facts: Any) -> None:
+    async def note(self, store: Store, **entry: Unpack[AuditEntry]) -> None:
         """Like `record`, for what has happened already or is only a reading: a log that takes nothing now (a full disk) must not make a
         committed action look like a failed one. The row stands in the server's log instead."""
         try:
-            await self.record(store, **facts)
+            await self.record(store, **entry)
         except StoreError as error:
-            more = {key: facts.get(key, "") for key in ("actor", "outcome", "address")}
-            logs.audit_not_written(str(facts.get("action", "")), str(facts.get("target", "")), error.message, **more)
+            outcome, address = entry.get("outcome", ""), entry.get("address", "")
+            logs.audit_not_written(entry["action"], entry["target"], error.message, actor=entry["actor"], outcome=outcome, address=address)
 
     async def sign_head(self, store: Store, at: int) -> Checkpoint | None:
         """A checkpoint over the last row, unless there is one. Returns the newest. Reads two rows when nothing is to be done."""
@@ -211,12 +224,11 @@ class AuditLog:
         point = last_checkpoint(db)
         if self.memory.create() and point is not None and point.is_chained:
             last = last_row(db)
-            facts: dict[str, Any] = {"at": at, "actor": "system", "role": "", "target": "appliance"}
             if last is not None and is_copy(last, point.seq):
-                self.append(db, **facts, action="restore", detail={"copied_at": last.at})
+                self.append(db, at=at, actor="system", role="", action="restore", target="appliance", detail={"copied_at": last.at})
             else:
                 self.raise_alarm(point.seq, "the file audit.witnesses is missing in the data folder")
-                self.append(db, **facts, action="audit_memory_missing", outcome="failed")
+                self.append(db, at=at, actor="system", role="", action="audit_memory_missing", target="appliance", outcome="failed")
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def kept_head(self) -> Head | None:
@@ -260,7 +272,7 @@ def _is_held(db: Connection, head: Head) -> bool:
     return row is not None and row[0] == head.mark
 
 
-def _detail_text(detail: dict[str, Any]) -> str:
+def _detail_text(detail: Mapping[str, Json]) -> str:
     """Numbers are ids and counts, whatever their names; everything else is masked as it would be anywhere."""
     masked = {name: value if isinstance(value, (int, float)) else redact({name: value})[0][name] for name, value in detail.items()}
     return clean_json(json.dumps(masked, ensure_ascii=False, sort_keys=True))

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal, TypeAlias, TypedDict
 
 from z4j import files
 from z4j.exceptions import StoreError
@@ -36,6 +36,31 @@ REPORTS: Final = 1_000
 """Reports kept: an agent that invents rows must not fill the disk."""
 
 _log = logging.getLogger("z4j.audit")
+
+
+class CheckpointLine(TypedDict):
+    """A checkpoint that was signed and sent to so many `agents`. `at` is microseconds UTC, `digest` hex digits."""
+
+    kind: Literal["checkpoint"]
+    number: int
+    seq: int
+    at: int
+    digest: str
+    agents: int
+
+
+class ReportLine(TypedDict):
+    """A row that `source` remembers and the log does not contain. `at` is microseconds UTC, `mark` hex digits."""
+
+    kind: Literal["report"]
+    seq: int
+    mark: str
+    number: int
+    source: str
+    at: int
+
+
+Line: TypeAlias = CheckpointLine | ReportLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +89,17 @@ class AuditMemory:
 
     def keep_checkpoint(self, point: Checkpoint, agents: int) -> None:
         """Soon: a line for a checkpoint that is committed, shown to so many agents."""
-        facts = {"number": point.number, "seq": point.seq, "at": point.at, "digest": point.digest.hex(), "agents": agents}
-        self._soon(lambda: self._append({"kind": "checkpoint", **facts}))
+        line: CheckpointLine = {
+            "kind": "checkpoint", "number": point.number, "seq": point.seq, "at": point.at, "digest": point.digest.hex(), "agents": agents,
+        }  # fmt: skip
+        self._soon(lambda: self._append(line))
 
     def keep_report(self, head: Head, at: int) -> None:
         """Soon: a line for a row that somebody remembers and the log does not hold."""
-        facts = {"seq": head.seq, "mark": head.mark.hex(), "number": head.number, "source": clean(head.source)[:200], "at": at}
-        self._soon(lambda: self._report(facts))
+        line: ReportLine = {
+            "kind": "report", "seq": head.seq, "mark": head.mark.hex(), "number": head.number, "source": clean(head.source)[:200], "at": at,
+        }  # fmt: skip
+        self._soon(lambda: self._report(line))
 
     def create(self) -> bool:
         """An empty file of witnesses, if there is none. Returns whether there was none."""
@@ -108,14 +137,13 @@ class AuditMemory:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="z4j-audit")
         self._pending = self._thread.submit(_guarded, act)
 
-    def _report(self, facts: dict[str, Any]) -> None:
-        known = [line for line in self._lines() if line["kind"] == "report"]
-        is_known = any((line["seq"], line["mark"]) == (facts["seq"], facts["mark"]) for line in known)
-        if not is_known and len(known) < REPORTS:
-            self._append({"kind": "report", **facts})
+    def _report(self, line: ReportLine) -> None:
+        known = [(other["seq"], other["mark"]) for other in self._lines() if other["kind"] == "report"]
+        if (line["seq"], line["mark"]) not in known and len(known) < REPORTS:
+            self._append(line)
 
-    def _append(self, facts: dict[str, Any]) -> None:
-        data = _encoded(facts)
+    def _append(self, line: Line) -> None:
+        data = _encoded(line)
         fd = os.open(self._witnesses, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             size = os.fstat(fd).st_size
@@ -133,7 +161,7 @@ class AuditMemory:
         last = [line for line in lines if line["kind"] == "checkpoint"][-1:]
         self._replace([line for line in lines if line["kind"] == "report"] + last)
 
-    def _replace(self, lines: list[dict[str, Any]]) -> None:
+    def _replace(self, lines: list[Line]) -> None:
         files.write_whole(self._witnesses, b"".join(_encoded(line) for line in lines))
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -171,16 +199,16 @@ class AuditMemory:
             damage = f"{self._witnesses} is damaged: {error}."
         return Remembered(tuple(heads), is_missing, damage)
 
-    def _lines(self, *, is_strict: bool = False) -> list[dict[str, Any]]:
+    def _lines(self, *, is_strict: bool = False) -> list[Line]:
         """Whole lines. A torn last one is passed over; any other that cannot be read is damage (`is_strict`). Raises ValueError."""
         try:
             data = self._witnesses.read_bytes()
         except FileNotFoundError:
             return []
-        lines = []
+        lines = list[Line]()
         for number, text in enumerate(data.split(b"\n")[:-1], 1):
             try:
-                line = json.loads(text)
+                line: Line = json.loads(text)
                 _head_of(line)
                 lines.append(line)
             except (ValueError, KeyError, TypeError) as error:
@@ -189,7 +217,7 @@ class AuditMemory:
         return lines
 
 
-def _head_of(line: dict[str, Any]) -> Head:
+def _head_of(line: Line) -> Head:
     if line["kind"] == "checkpoint":
         return Head(int(line["seq"]), bytes.fromhex(line["digest"]), int(line["number"]), WITNESSES)
     if line["kind"] == "report":
@@ -197,12 +225,12 @@ def _head_of(line: dict[str, Any]) -> Head:
     raise ValueError("unknown kind")
 
 
-def _key(line: dict[str, Any]) -> tuple[int, str]:
+def _key(line: Line) -> tuple[int, str]:
     head = _head_of(line)
     return head.seq, head.mark.hex()
 
 
-def _encoded(line: dict[str, Any]) -> bytes:
+def _encoded(line: Line) -> bytes:
     return (json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n").encode("ascii")
 
 

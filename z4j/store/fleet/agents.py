@@ -15,7 +15,7 @@ from z4j.rules.worker_succession import WorkerSession, replaced
 from z4j.store.fleet import processes, queues
 from z4j.store.names.name_limits import flush, intern, is_known
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.wire.frames import CapabilityItem, Discovery, Heartbeat, Hello, RunningItem
 from z4j_agent.wire.redaction import redact_answer, redact_text
 from z4j_agent.wire.signatures import redact_signature
@@ -219,7 +219,7 @@ async def find_task_name(store: Store, app: str, engine: str, name: str, environ
     return next((row for row in rows if environment in ("", row.environment)), None)
 
 
-def _task_name(row: tuple[Any, ...]) -> TaskNameRow:
+def _task_name(row: Row) -> TaskNameRow:
     app, environment, engine, name, signature, doc, queue, at = row
     return TaskNameRow(app, environment or "", engine, name, signature, doc, queue or "", at)
 
@@ -251,7 +251,7 @@ _capabilities = msgspec.json.Decoder(list[CapabilityItem])
 _running = msgspec.json.Decoder(list[RunningItem])
 
 
-def _row(row: tuple[Any, ...]) -> AgentRow:
+def _row(row: Row) -> AgentRow:
     (
         id, app_id, app, boot, spool, host, pid, role, worker, environment, release, engines, capabilities, allow,
         denied, seal_key, app_seal_key, agent_version, notes, worker_notes, pool, concurrency, queues, running,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from z4j.rules.paused_queues import is_paused
 from z4j.store.fleet.queues import NONE, QueueRow, SameBrokers
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Store
+from z4j.text import JsonObject
 
 SQL = sql.load("fleet/paused_queues")
 
@@ -48,7 +48,7 @@ class Paused:
     broker: str = ""
     names: frozenset[str] = frozenset()
 
-    def params(self) -> dict[str, Any]:
+    def params(self) -> JsonObject:
         """For the statements."""
         return {
             "app_id": self.app_id, "environment": self.environment, "engine": self.engine, "queue": self.queue, "broker": self.broker,

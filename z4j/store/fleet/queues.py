@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from z4j.store.names.name_limits import flush, intern, is_known
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.db import Connection, Row, Store
 
 SQL = sql.load("fleet/queues")
 
@@ -130,7 +130,7 @@ async def each_queue(
             yield row
 
 
-def _row(row: tuple[Any, ...], same: SameBrokers) -> QueueRow:
+def _row(row: Row, same: SameBrokers) -> QueueRow:
     app_id, app, environment, engine, name, broker, *seen = row
     return QueueRow(
         app, environment, engine, name, same.get((app_id, engine, broker), broker), *seen[:6], *(count or 0 for count in seen[6:])

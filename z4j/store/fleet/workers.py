@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from z4j.rules.worker_succession import replaced
 from z4j.store.fleet import agents
 from z4j.store.fleet.agents import AgentRow
-from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.db import Row, Store
 
 State = Literal["connected", "left", "silent"]
 ORDER: Final = {"connected": 0, "silent": 1, "left": 2}
@@ -112,7 +112,7 @@ async def page_of_workers(
     )
 
 
-def sort_key(place: Position) -> tuple[Any, ...]:
+def sort_key(place: Position) -> Row:
     """Connected ones first, then by name: host-9 stands before host-10."""
     parts = [(int(part), "") if part.isdecimal() and len(part) < 19 else (-1, part) for part in re.split(r"(\d+)", place.name)]
     return ORDER.get(place.state, 3), parts, place.app, place.environment

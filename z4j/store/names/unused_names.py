@@ -13,11 +13,12 @@ import json
 import time
 import zlib
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 from z4j.store.names import name_limits
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
+from z4j.store.tasks.history import DeletedTask
 
 SQL = sql.load("names/unused_names")
 WORTH_IT: Final = 1_000
@@ -105,7 +106,7 @@ def _names_in(blobs: list[bytes]) -> set[int]:
     """Ids of names inside deleted tasks that can be put back (see `history`): every column of the task and of its runs that may be one."""
     ids: set[int] = set()
     for blob in blobs:
-        kept: dict[str, Any] = json.loads(zlib.decompress(blob))
+        kept: DeletedTask = json.loads(zlib.decompress(blob))
         for row in (kept["task"], *kept["runs"], *kept["original"]):
             ids.update(value for value in row if isinstance(value, int) and 0 < value < 1 << 31)
     return ids

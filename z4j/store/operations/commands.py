@@ -12,6 +12,7 @@ from typing import Any
 from z4j.store.operations import typed_values
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
+from z4j.text import Json, JsonObject
 from z4j_agent.wire.redaction import redact_answer
 
 SQL = sql.load("operations/commands")
@@ -76,7 +77,7 @@ def add_command(db: Connection, command: CommandRow, task_name: str = "") -> Com
     return dataclasses.replace(command, params=shown)
 
 
-async def whole_params(store: Store, id: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+async def whole_params(store: Store, id: str, shown: Mapping[str, Json]) -> JsonObject:
     """The parameters as they were typed, for the agent alone; `shown` where none is secret. Raises SealError where they cannot be
     decrypted."""
     row = await store.fetch_one(SQL["sealed_of"], {"id": id})
@@ -128,7 +129,7 @@ async def get_command(store: Store, id: str) -> CommandRow | None:
 
 
 def finish_command(
-    db: Connection, app_id: int, command_id: str, at: int, status: str, fields: dict[str, Any], spool: str | None = None
+    db: Connection, app_id: int, command_id: str, at: int, status: str, fields: JsonObject, spool: str | None = None
 ) -> bool:  # fmt: skip
     """Stores what an agent of its app says became of a command. Returns whether that is news: the same answer twice is not, nor an unknown
     id, nor the answer of a spool folder that the command was not handed to. Without `spool` any folder is believed."""

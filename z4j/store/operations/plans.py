@@ -8,16 +8,65 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, TypedDict, Unpack
 
 from z4j.rules.plans import ITEM_OF, Item
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.store.tasks import task_ids
+from z4j.text import JsonObject
 from z4j_agent.wire.redaction import redact_text
 
 SQL = sql.load("operations/plans")
 NEWEST = 1 << 62
+
+
+PlanParams: TypeAlias = dict[str, str | int]
+"""`level`: the new priority; `queue`: the destination; `of`: the plan whose tasks are restored."""
+
+
+class Sample(TypedDict):
+    """A task of a plan, as the preview shows it."""
+
+    id: int
+    task_id: str
+    name: str
+    engine: str
+    queue: str
+    state: str
+    args: str
+    error_type: str
+
+
+class NewPlan(TypedDict):
+    """Columns of a plan that is being frozen. `params` is JSON, `at` microseconds UTC."""
+
+    key: str
+    action: str
+    params: str
+    source: str
+    author: str
+    reason: str
+    undo_of: str
+    at: int
+
+
+class FrozenPlan(TypedDict):
+    """Columns that freezing ends with. `excluded` (reason to count) and `samples` are JSON."""
+
+    digest: str
+    items: int
+    excluded: str
+    samples: str
+    load_us: int | None
+
+
+class PlanChange(TypedDict, total=False):
+    """What changes with the status of a plan. Times are microseconds UTC."""
+
+    pace: str | None
+    started_at: int
+    ended_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +76,7 @@ class PlanRow:
     id: int
     key: str
     action: str
-    params: dict[str, Any]
+    params: PlanParams
     source: str
     author: str
     reason: str
@@ -35,7 +84,7 @@ class PlanRow:
     digest: str
     items: int
     excluded: dict[str, int]
-    samples: list[dict[str, Any]]
+    samples: list[Sample]
     load_us: int | None
     pace: str
     note: str
@@ -123,9 +172,9 @@ class SentItem:
 
 
 # -- freezing --------------------------------------------------------------------------------------------------------------
-def add_plan(db: Connection, **facts: Any) -> int:
+def add_plan(db: Connection, **fields: Unpack[NewPlan]) -> int:
     """A plan whose items follow. Returns its id."""
-    return int(db.execute(SQL["add_plan"], facts).fetchone()[0])
+    return int(db.execute(SQL["add_plan"], fields).fetchone()[0])
 
 
 def add_items(db: Connection, rows: Iterable[tuple[int, int, int, bytes, int, int, None]]) -> None:
@@ -133,11 +182,11 @@ def add_items(db: Connection, rows: Iterable[tuple[int, int, int, bytes, int, in
     db.executemany(SQL["add_item"], rows)
 
 
-def freeze_plan(db: Connection, id: int, groups: Iterable[tuple[Any, ...]], **facts: Any) -> None:
+def freeze_plan(db: Connection, id: int, groups: Iterable[Row], **fields: Unpack[FrozenPlan]) -> None:
     """The end of freezing: groups, digest, and the account in which every item still waits."""
     db.executemany(SQL["add_group"], [(id, *group) for group in groups])
-    db.execute(SQL["freeze_plan"], {"id": id, **facts})
-    db.execute(SQL["add_to_count"], (id, int(Item.WAITING), facts["items"]))
+    db.execute(SQL["freeze_plan"], {"id": id, **fields})
+    db.execute(SQL["add_to_count"], (id, int(Item.WAITING), fields["items"]))
 
 
 def delete_plan(db: Connection, id: int) -> None:
@@ -228,7 +277,7 @@ def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: s
 
 
 def finish_item(
-    db: Connection, app_id: int, key: str, seq: int, at: int, status: str, fields: dict[str, Any], spool: str | None = None
+    db: Connection, app_id: int, key: str, seq: int, at: int, status: str, fields: JsonObject, spool: str | None = None
 ) -> bool:  # fmt: skip
     """Stores what an agent of this app says became of an item of the plan with this key. False where that is no news, or where the item was
     handed to another spool folder; without `spool` any folder is believed."""
@@ -325,7 +374,7 @@ async def list_items(store: Store, id: int, *, status: Item | None = None, after
     ]
 
 
-async def list_done(store: Store, id: int) -> list[tuple[Any, ...]]:
+async def list_done(store: Store, id: int) -> list[Row]:
     """(seq, task, task id, state, app, environment, engine, queue, name) of the done items, in order."""
     return await store.fetch_all(SQL["list_done"], {"id": id})
 

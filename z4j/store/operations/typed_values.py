@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from z4j.rules import signatures, typed_values
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection
+from z4j.text import JsonObject
 from z4j_agent.wire.redaction import RULES, redact_answer, redact_text
 from z4j_agent.wire.signatures import redact_signature
 
@@ -28,7 +29,7 @@ def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...] | N
     return None
 
 
-def close_params(db: Connection, id: str, app_id: int, params: dict[str, Any], task_name: str = "") -> tuple[dict[str, Any], str]:
+def close_params(db: Connection, id: str, app_id: int, params: JsonObject, task_name: str = "") -> tuple[JsonObject, str]:
     """The parameters of a command as they are shown, and whole, encrypted; "" where nothing is masked."""
     name = task_name or str(params.get("task_name") or params.get("name") or "")
     shown = typed_values.shown_params(params, names_of(db, app_id, name))
@@ -44,7 +45,7 @@ def close_arguments(db: Connection, app_id: int, key: str, task_name: str, args:
     return json.dumps(shown["args"]), json.dumps(shown["kwargs"]), db.seal.close(whole, f"schedule {app_id} {key}")
 
 
-def close_spec(db: Connection, app_id: int, key: str, spec: dict[str, Any] | None) -> tuple[str | None, str]:
+def close_spec(db: Connection, app_id: int, key: str, spec: JsonObject | None) -> tuple[str | None, str]:
     """(spec, sealed) of an override."""
     if spec is None:
         return None, ""

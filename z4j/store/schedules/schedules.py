@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from z4j.rules.schedules.dialects import DIALECTS
 from z4j.rules.schedules.due_times import Timing
@@ -19,6 +19,7 @@ from z4j.store.operations import typed_values
 from z4j.store.operations.seal import Seal, SealError
 from z4j.store.sqlite import sql
 from z4j.store.sqlite.db import Connection, Row, Store
+from z4j.text import Json, JsonObject
 from z4j.wire.frames import Schedules
 from z4j_agent.wire.redaction import redact_answer, redact_text
 
@@ -114,14 +115,14 @@ class OverrideRow:
     is_new: bool
     is_deleted: bool
     is_enabled: bool
-    spec: dict[str, Any] | None
+    spec: JsonObject | None
     at: int
     by: str
     error: str = ""
     """Why it cannot be decrypted. Such an override keeps its schedule from running: neither the arguments of the code nor masked ones
     are what somebody asked for."""
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> JsonObject:
         """As it is sent to an agent."""
         return {name: value for name, value in asdict(self).items() if name not in ("at", "by", "error")}
 
@@ -134,7 +135,7 @@ class EditRow:
     by: str
     action: str
     reason: str
-    changes: dict[str, list[Any]]
+    changes: dict[str, list[Json]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +298,7 @@ def drop_override(db: Connection, app_id: int, environment: str, scheduler: str,
 
 def add_edit(
     db: Connection, app_id: int, environment: str, scheduler: str, key: str, *,
-    at: int, by: str, action: str, reason: str, changes: Mapping[str, Any], task_name: str = "",
+    at: int, by: str, action: str, reason: str, changes: Mapping[str, Json], task_name: str = "",
 ) -> None:  # fmt: skip
     """Note who changed it, and why."""
     db.execute(
@@ -310,17 +311,46 @@ def add_edit(
 
 
 # -- z4j's own -------------------------------------------------------------------------------------------------------------
-def add_own(db: Connection, values: Mapping[str, Any]) -> int:
+class OwnSchedule(TypedDict):
+    """Columns of a schedule of z4j's own scheduler. Times are microseconds UTC, flags 0 or 1; `args` and `kwargs` are JSON, not masked."""
+
+    id: int
+    app_id: int
+    environment: str
+    key: str
+    engine: str
+    name: str
+    kind: str
+    expression: str
+    timezone: str
+    task_name: str
+    args: str
+    kwargs: str
+    queue: str
+    is_enabled: int
+    catch_up: str
+    overlap: str
+    broker: str
+    jitter_us: int
+    starts_at: int | None
+    ends_at: int | None
+    anchor: int
+    next_at: int | None
+    wake_at: int | None
+    at: int
+
+
+def add_own(db: Connection, values: OwnSchedule) -> int:
     """A new one, of whole arguments. Returns its row id. Raises sqlite3.IntegrityError where the key is taken."""
     return int(db.execute(SQL["add_own"], _closed(db, values)).fetchone()[0])
 
 
-def change_own(db: Connection, values: Mapping[str, Any]) -> None:
+def change_own(db: Connection, values: OwnSchedule) -> None:
     """It becomes another; `values` hold its `id` and its whole arguments."""
     db.execute(SQL["change_own"], _closed(db, values))
 
 
-def _closed(db: Connection, values: Mapping[str, Any]) -> dict[str, Any]:
+def _closed(db: Connection, values: OwnSchedule) -> dict[str, object]:
     args, kwargs, sealed = typed_values.close_arguments(
         db, values["app_id"], values["key"], values["task_name"], values["args"], values["kwargs"]
     )  # fmt: skip

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
+from z4j.text import Json
+
 SERVER: Final = 0
 """The lane of pages, commands and the server's own duties."""
 HALF_LIFE_S: Final = 1.0
@@ -40,8 +42,8 @@ class Job:
         self.next = 0
         self.number = 0
         self.is_over = False
-        self.results: list[Any] = []
-        self.future: Future[list[Any]] = Future()
+        self.results: list[Json] = []
+        self.future: Future[list[Json]] = Future()
 
     def fail(self, error: BaseException) -> None:
         if not self.is_over:

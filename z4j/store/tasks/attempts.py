@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from z4j.rules.tasks.fold import NEVER, AttemptSummary, run_join, state_of
 from z4j.rules.tasks.states import FLAGS, STATE_NAMES
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.db import Connection, Row, Store
 
 SQL = sql.load("tasks/attempts")
 
@@ -79,7 +78,7 @@ def flag_names(flags: int) -> frozenset[str]:
     return frozenset(name for name, bit in FLAGS.items() if flags & bit and name != "again")
 
 
-def _row(row: tuple[Any, ...]) -> AttemptRow:
+def _row(row: Row) -> AttemptRow:
     (
         attempt, key, at, runtime_us, worker, reason, error_type, error, traceback, received_at, started_at, eta_at,
         flags, boot, pid, host, release,
@@ -93,7 +92,7 @@ def _row(row: tuple[Any, ...]) -> AttemptRow:
     )  # fmt: skip
 
 
-def _encode(db: Connection, app_id: int, summary: AttemptSummary) -> tuple[Any, ...]:
+def _encode(db: Connection, app_id: int, summary: AttemptSummary) -> Row:
     key, at, runtime_us, worker, reason, error_type, error, traceback = summary.state
     return (
         key, -at, None if runtime_us < 0 else runtime_us, name_limits.intern(db, app_id, "worker", worker), reason or None,
@@ -102,7 +101,7 @@ def _encode(db: Connection, app_id: int, summary: AttemptSummary) -> tuple[Any, 
     )  # fmt: skip
 
 
-def _decode(db: Connection, row: tuple[Any, ...]) -> AttemptSummary:
+def _decode(db: Connection, row: Row) -> AttemptSummary:
     (
         key, at, runtime_us, worker_id, reason, error_type, error, traceback, received_at, started_at, eta_at, flags,
     ) = row  # fmt: skip

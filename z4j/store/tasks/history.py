@@ -9,14 +9,23 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from typing import Any
+from typing import TypedDict
 
 from z4j.rules.tasks.states import FLAGS
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Connection
+from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import executions, retention, task_writer
 
 SQL = sql.load("tasks/history")
+
+
+class DeletedTask(TypedDict):
+    """Rows of a deleted task as they are kept for an undo; each is a list of columns."""
+
+    task: Row
+    runs: list[Row]
+    original: list[Row]
+    links: list[Row]
 
 
 def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> set[int]:
@@ -27,7 +36,7 @@ def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> 
         row = cursor.fetchone()
         if row is None:
             continue
-        kept = {
+        kept: DeletedTask = {
             "task": row,
             "runs": db.execute(SQL["read_runs"], {"id": task}).fetchall(),
             "original": db.execute(SQL["read_original"], {"id": task}).fetchall(),
@@ -80,5 +89,5 @@ def _blob(value: object) -> dict[str, str]:
     return {"b": base64.b64encode(value).decode()}
 
 
-def _unblob(value: dict[str, Any]) -> Any:
+def _unblob(value: dict[str, str]) -> bytes | dict[str, str]:
     return base64.b64decode(value["b"]) if value.keys() == {"b"} else value

@@ -8,10 +8,10 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Connection, Store
+from z4j.store.sqlite.db import Connection, Row, Store
 from z4j.store.tasks import executions, task_writer
 
 SQL = sql.load("tasks/retention")
@@ -68,7 +68,7 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
     """Delete tasks until the time is up; what has changed since it was listed stays. Returns (how many ids were done, how many deleted)."""
     ends = time.monotonic() + seconds
     db.execute(SQL["keep_newest"])
-    gone: dict[tuple[Any, ...], int] = {}
+    gone: dict[Row, int] = {}
     deleted = done = 0
     while done < len(ids) and (time.monotonic() < ends or not done):
         params = {"ids": json.dumps(ids[done : done + CHUNK]), "quiet": which.quiet, "is_any": which.is_any}
@@ -118,12 +118,12 @@ def delete_some(db: Connection, block: str, params: Mapping[str, int], seconds: 
     return deleted < SOME, rows
 
 
-async def list_empty_counters(store: Store, limit: int) -> list[tuple[Any, ...]]:
+async def list_empty_counters(store: Store, limit: int) -> list[Row]:
     """Keys of counters that count nothing."""
     return await store.fetch_all(SQL["list_empty_counters"], {"limit": limit})
 
 
-def delete_empty_counters(db: Connection, keys: Iterable[tuple[Any, ...]]) -> None:
+def delete_empty_counters(db: Connection, keys: Iterable[Row]) -> None:
     """Delete them, as far as they still count nothing."""
     db.executemany(SQL["delete_empty_counter"], list(keys))
 

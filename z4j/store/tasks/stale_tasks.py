@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from z4j.rules.tasks.fold import attempt_of
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import task_ids
 from z4j.wire.frames import RunningItem
 
@@ -105,7 +105,7 @@ async def list_running(store: Store) -> list[StaleTask]:
     ]
 
 
-def _held(rows: list[tuple[Any, ...]]) -> list[StaleTask]:
+def _held(rows: list[Row]) -> list[StaleTask]:
     return [_one(*row) for row in rows]
 
 

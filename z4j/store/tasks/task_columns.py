@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from z4j.rules.tasks.fold import NEVER, Summary
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits, names
-from z4j.store.sqlite.db import Connection
+from z4j.store.sqlite.db import Connection, Row
 from z4j.wire.records import NOTHING_SENT, whole_sent
 
 
@@ -109,7 +109,7 @@ def decode(db: Connection, row: TaskColumns) -> Summary:
 
 
 @lru_cache(4_096)  # most tasks of an app come from a few places
-def _pack_sent(sent: tuple[Any, ...]) -> str:
+def _pack_sent(sent: Row) -> str:
     length = len(sent)
     while length and sent[length - 1] == NOTHING_SENT[length - 1]:
         length -= 1

@@ -8,7 +8,7 @@ between the old and the new row feeds the counters and the minutes, so that no p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from z4j.rules.tasks.fold import Event, Summary, fold
 from z4j.rules.tasks.reused_ids import is_one_life, is_ordinary
@@ -16,7 +16,7 @@ from z4j.rules.tasks.states import FINAL_CODES, FLAGS
 from z4j.store.fleet import processes
 from z4j.store.names import name_limits
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Connection
+from z4j.store.sqlite.db import Connection, Row
 from z4j.store.tasks import task_ids
 from z4j.store.tasks.task_columns import StoredTask, TaskColumns, decode, encode
 
@@ -44,8 +44,8 @@ class Saved(NamedTuple):
 def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
     """Fold the news of one app's tasks into their rows. Returns the row id of each."""
     ids: dict[Key, int] = {}
-    added: list[tuple[Any, ...]] = []
-    changed: list[tuple[Any, ...]] = []
+    added: list[Row] = []
+    changed: list[Row] = []
     again: list[tuple[Key, int, bytes, StoredTask | None]] = []
     tally = Tally()
     new_id = next_id(db)

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from z4j.rules.tasks.fold import attempt_of, state_of
 from z4j.rules.tasks.states import FINAL, ORIGINAL_NAMES, STATE_NAMES
 from z4j.store.sqlite import sql
-from z4j.store.sqlite.db import Store
+from z4j.store.sqlite.db import Row, Store
 from z4j.store.tasks import attempts, executions, originals, task_columns, task_ids, task_search
 from z4j.store.tasks.attempts import AttemptRow
 from z4j.store.tasks.counters import Counts, count_tasks
@@ -96,7 +95,7 @@ class TaskDetail:
     app_id: int
     runs: list[AttemptRow]
     """Every known try, oldest first, the present one included."""
-    sent: dict[str, Any]
+    sent: dict[str, str | int]
     """parent_id, root_id, group_id, retry_of, code, route, expires, priority, label, depends_on (ids, a line each); only what is known."""
     original_state: str
     parent: list[Link]
@@ -142,7 +141,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         else:
             broker = found_broker
 
-    def links(rows: list[Any], kind: str) -> list[Link]:
+    def links(rows: list[Row], kind: str) -> list[Link]:
         return [
             Link(other, task_ids.decode(task_id), name or "", STATE_NAMES.get(state, ""))
             for row_of_id, task_id, other, name, state in rows
@@ -160,7 +159,7 @@ async def get_task(store: Store, id: int) -> TaskDetail | None:
         retry_of=links(targets, "retry_of"),
         retried_as=links(sources, "retry_of"),
         masked=bool(is_masked),
-        depends_on=[await _other(store, app_id, row.engine, other) for other in detail.get("depends_on", "").splitlines()],
+        depends_on=[await _other(store, app_id, row.engine, other) for other in str(detail.get("depends_on", "")).splitlines()],
         same_id=[SameId(other, at, STATE_NAMES[state]) for other, at, state in same] if len(same) > 1 else [],
         broker=broker,
     )
@@ -171,7 +170,7 @@ async def _other(store: Store, app_id: int, engine: str, task_id: str) -> Link:
     return Link(row[0], task_id, row[1] or "", STATE_NAMES.get(row[2], "")) if row else Link(None, task_id, "", "")
 
 
-def _row(row: tuple[Any, ...]) -> TaskRow:
+def _row(row: Row) -> TaskRow:
     (
         id, app, environment, engine, task_id, name, queue, worker, key, reason, first_at, last_at, enqueued_at,
         eta_attempt, eta_at, received_attempt, received_at, start_attempt, started_at, state_at, runtime_us, args,
@@ -200,7 +199,7 @@ def _waited(attempt: int, enqueued: int | None, eta: int | None, received: int |
     return None if started is None or ready is None else max(0, started - ready)
 
 
-def _sent(text: str | None) -> dict[str, Any]:
+def _sent(text: str | None) -> dict[str, str | int]:
     if text is None:
         return {}
     keys = ("parent_id", "root_id", "group_id", "retry_of", "code", "route", "expires", "priority", "label", "depends_on")

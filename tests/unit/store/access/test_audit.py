@@ -23,6 +23,7 @@ from z4j.store.access import audit_checkpoints, audit_memory
 from z4j.store.access.audit import AuditLog, list_audit
 from z4j.store.access.audit_checkpoints import EVERY_ROWS, EVERY_US
 from z4j.store.sqlite.db import Store
+from z4j.text import JsonObject
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).resolve().parents[4]
@@ -146,7 +147,7 @@ async def test_a_running_server_remembers_its_log_when_every_file_was_rewritten(
 async def test_details_hide_secrets_and_show_control_characters(tmp_path: Path) -> None:
     async with database(tmp_path) as store:
         log = AuditLog(tmp_path)
-        detail = {
+        detail: JsonObject = {
             "token": 5,
             "password": "hunter2-hunter2",
             "why": "Bearer abcdefghijklmnopqrstuvwxyz0123456789",

@@ -11,7 +11,7 @@ from z4j.store.fleet.agents import TaskNameRow
 from z4j.store.fleet.paused_queues import PausedQueueRow
 from z4j.store.fleet.workers import WorkerRow
 from z4j.store.operations.commands import CommandRow
-from z4j.store.operations.plans import GroupRow, ItemRow, PlanRow
+from z4j.store.operations.plans import GroupRow, ItemRow, PlanRow, Sample
 from z4j.web.frame.render import Choice, Shell
 from z4j.web.pages import plans
 from z4j.web.pages.queues import detail as queue_detail
@@ -24,7 +24,7 @@ ACCOUNT = dict.fromkeys(plans.STATES, 0) | {"done": 700, "changed": 3, "waiting"
 
 
 def pages(shell: Shell, evil: str, now: int, line: QueueLine, of: WorkerRow, command: CommandRow) -> list[tuple[str, str, Any]]:
-    sample = {
+    sample: Sample = {
         "id": 1,
         "task_id": evil,
         "name": evil,

@@ -138,7 +138,11 @@ def _peeked(row: CommandRow) -> Peeked:
     tasks = row.detail.get("tasks")
     shown = tuple(of for of in tasks if isinstance(of, dict)) if isinstance(tasks, list) else ()
     return Peeked(
-        row.params.get("place", "waiting"), row.ended_at or row.created_at, row.ended_at is None, str(row.detail.get("error") or ""), shown
+        str(row.params.get("place", "waiting")),
+        row.ended_at or row.created_at,
+        row.ended_at is None,
+        str(row.detail.get("error") or ""),
+        shown,
     )
 
 
