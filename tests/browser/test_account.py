@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The second step of signing in, set up and used in a browser without any script."""
+"""Two-factor authentication, set up and used in a browser without any script."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_a_second_step_is_set_up_and_asked_for_without_scripts(site: Site, shot:
         page.get_by_role("button", name="Sign in").click()
         page.goto("/settings/account")
         shot(page, "account-off")
-        page.get_by_role("button", name="Set up a second step").click()
+        page.get_by_role("button", name="Set up two-factor authentication").click()
         assert page.get_by_role("img", name="QR code").bounding_box()["width"] == 220  # type: ignore[index]
         shot(page, "account-enrolling")
         secret = base64.b32decode(page.locator(".steps code").inner_text().replace(" ", ""))
         fill(page, "Code", totp.code_at(secret, int(time.time()) // 30))
-        page.get_by_role("button", name="Turn the second step on").click()
+        page.get_by_role("button", name="Turn on two-factor authentication").click()
         codes = page.locator(".codes code").all_inner_texts()
         assert len(codes) == totp.RECOVERY_CODES
         shot(page, "account-on")
@@ -56,6 +56,6 @@ def test_a_second_step_is_set_up_and_asked_for_without_scripts(site: Site, shot:
     with site.context(scripts=False, theme="dark", width=390, height=844) as context:
         page = context.new_page()
         page.goto("/settings/account")
-        page.get_by_role("button", name="Set up a second step").click()
+        page.get_by_role("button", name="Set up two-factor authentication").click()
         shot(page, "account-enrolling-dark-phone")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

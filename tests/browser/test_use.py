@@ -41,7 +41,7 @@ def test_a_used_up_setup_link_says_so(site: Site, shot: Callable[[Page, str], No
     page = context.new_page()
     page.goto("/setup?code=nothing")
     shot(page, "setup-used")
-    expect(page.get_by_role("alert")).to_contain_text("used already")
+    expect(page.get_by_role("alert")).to_contain_text("already used")
     context.close()
 
 
@@ -105,7 +105,7 @@ def test_a_connection_string_is_shown_once(site: Site, shot: Callable[[Page, str
     with site.page("/settings/apps") as page:
         page.locator("summary", has_text="Connect an app").click()
         page.locator(".sheet input[name=name]").fill("newsletter")
-        page.get_by_role("button", name="Make a connection string").click()
+        page.get_by_role("button", name="Create connection string").click()
         shown = page.locator("#made").inner_text()
         assert re.fullmatch(rf"Z4J_URL=z4j\+ws://z4a_[\w-]{{43}}\.[\w-]{{43}}@127\.0\.0\.1:{site.stack.port}", shown)
         shot(page, "settings-made")
@@ -113,7 +113,7 @@ def test_a_connection_string_is_shown_once(site: Site, shot: Callable[[Page, str
         assert shown not in page.content()
         page.locator("summary", has_text="Connect an app").click()
         page.locator(".sheet input[name=name]").fill("newsletter")
-        page.get_by_role("button", name="Make a connection string").click()
+        page.get_by_role("button", name="Create connection string").click()
         again = page.locator("#made").inner_text()
         assert re.fullmatch(r"Z4J_URL=z4j\+ws://z4a_[\w-]{43}@\S+", again)
         requests: list[str] = []
@@ -129,8 +129,8 @@ def test_an_api_token_reads_and_dies(site: Site) -> None:
 
     with site.page("/settings/tokens") as page:
         page.locator("summary", has_text="New API token").click()
-        page.get_by_label("What is it for").fill("nightly report")
-        page.get_by_role("button", name="Make the token").click()
+        page.get_by_label("Purpose").fill("nightly report")
+        page.get_by_role("button", name="Create token").click()
         token = page.locator(".secret code").first.inner_text()
         headers = {"Authorization": f"Bearer {token}"}
         answer = httpx.get(f"{site.stack.address}/tasks.json?state=failed&engine=celery", headers=headers)
@@ -139,7 +139,7 @@ def test_an_api_token_reads_and_dies(site: Site) -> None:
         page.goto("/settings/tokens")
         page.locator("tr", has_text="nightly report").locator("summary").click()
         page.get_by_role("button", name="Revoke 1 token").click()
-        expect(page.locator(".notice.good")).to_contain_text("does not work any more")
+        expect(page.locator(".notice.good")).to_contain_text("was revoked")
         assert httpx.get(f"{site.stack.address}/tasks.json", headers=headers).status_code == 401
 
 
@@ -187,7 +187,7 @@ def test_errors_are_pages(site: Site, shot: Callable[[Page, str], None]) -> None
     with site.context() as context:
         page = context.new_page()
         for path, status, says in (
-            ("/nowhere", 404, "no such page"),
+            ("/nowhere", 404, "Page not found"),
             ("/tasks/999999999", 404, "Task not found"),
             ("/tasks?state=sleepy", 400, "Unknown state"),
             ("/tasks?since=yesterday", 400, "not a valid time"),
@@ -206,13 +206,13 @@ def test_a_viewer_is_told_why_not(site: Site) -> None:
     page = context.new_page()
     page.goto(link)
     page.goto(f"/tasks/{site.ids['retried']}")
-    page.locator("summary", has_text="not possible").click()
+    page.locator("summary", has_text="unavailable").click()
     expect(page.locator(".reasons")).to_contain_text("your role is viewer")
     assert page.get_by_role("link", name="Settings").count() == 0
     answer = page.goto("/settings/users")
     assert answer is not None
     assert answer.status == 403
-    expect(page.locator("main")).to_contain_text("Your role, viewer, may not do this")
+    expect(page.locator("main")).to_contain_text("Your role, viewer, does not allow this")
     context.close()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Every URL of the product and who may use it. What does not stand here does not exist; the gateway's /agent is a WebSocket."""
+"""Every URL of the product and the role that it requires. Other URLs do not exist; the gateway's /agent is a WebSocket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class R(NamedTuple):
-    """One route; `role` is the least that is needed (see rules/access.py)."""
+    """One route; `role` is the role that it requires (see rules/access.py)."""
 
     method: Literal["GET", "POST"]
     path: str

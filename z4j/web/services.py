@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What endpoints work with: found at `request.app.state.services`, made once by the composition root."""
+"""The services of endpoints, at `request.app.state.services`; created once by the composition root."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """Those of the server this request came to."""
+    """Returns the services of the server of a request."""
     found: Services = request.app.state.services
     return found

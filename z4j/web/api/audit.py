@@ -18,7 +18,7 @@ from z4j.web.services import services
 
 
 class AuditRows(Struct):
-    """Newest first, each with the code of the chain; `before` is the number to go on with."""
+    """Newest first, each with its code of the chain; `before` is the cursor of the next page."""
 
     audit: list[dict[str, Any]]
     before: int | None

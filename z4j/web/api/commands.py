@@ -20,23 +20,23 @@ from z4j.web.services import services
 
 
 class CommandList(Struct):
-    """Newest first; `before` is the `created_at` to go on with."""
+    """Newest first; `before` is the cursor of the next page."""
 
     commands: list[CommandRow]
     before: int | None
 
 
 class Commands(Struct):
-    """What was asked: one command for each agent it concerns."""
+    """The commands of a request, one for each agent that it concerns."""
 
     commands: list[CommandRow]
 
 
 def check_word(action: str, confirm: str) -> None:
-    """Raises BadInput where the action needs a word to confirm it and `confirm` is another one."""
+    """Raises BadInput where the action requires a word and `confirm` is another one."""
     rule = RULES.get(action)
     if rule is not None and rule.word and confirm != rule.word:
-        raise BadInput(f"`confirm` must hold the word “{rule.word}”. Nothing was changed.")
+        raise BadInput(f"`confirm` must be “{rule.word}”. No changes were made.")
 
 
 async def list_commands(request: Request) -> Response:
@@ -46,10 +46,10 @@ async def list_commands(request: Request) -> Response:
 
 
 async def find_command(request: Request) -> CommandRow:
-    """The command in the path. Raises NotFound."""
+    """Returns the command in the path. Raises NotFound."""
     found = await commands.get_command(services(request).store, request.path_params["id"])
     if found is None:
-        raise NotFound("There is no such command, or it is older than what is kept.")
+        raise NotFound("Command not found. It may have been deleted after the retention period.")
     return found
 
 
@@ -65,7 +65,7 @@ async def undo_command(request: Request) -> Response:
 
 
 OPERATIONS: Final = (
-    Operation("GET", "/api/v1/commands", list_commands, "viewer", "What was asked, newest first.", CommandList, query=BEFORE),
-    Operation("GET", "/api/v1/commands/{id}", show_command, "viewer", "One command and its answer.", CommandRow),
-    Operation("POST", "/api/v1/commands/{id}/undo", undo_command, "operator", "Put a purge back, as a plan.", PlanState, status=201),
+    Operation("GET", "/api/v1/commands", list_commands, "viewer", "Commands, newest first.", CommandList, query=BEFORE),
+    Operation("GET", "/api/v1/commands/{id}", show_command, "viewer", "One command and its result.", CommandRow),
+    Operation("POST", "/api/v1/commands/{id}/undo", undo_command, "operator", "Plan the undo of a purge.", PlanState, status=201),
 )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The OpenAPI document, made from the table of operations: what stands in it exists, and what exists stands in it."""
+"""The OpenAPI document, generated from the table of operations, so that it lists exactly the operations that exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBLEM: Final = "application/problem+json"
 
 
 class Problem(Struct):
-    """RFC 9457. `detail` says what happened and what was not lost, `hint` what to do, `request` is the id in the server's log."""
+    """RFC 9457. `detail` is what happened and what was not affected, `hint` what to do, `request` the ID in the server's log."""
 
     type: str
     title: str
@@ -82,11 +82,11 @@ def _operation(of: Operation, by_type: dict[int, Any], problem: Any) -> dict[str
     made: dict[str, Any] = {
         "operationId": f"{of.method.lower()}_{re.sub(r'[^a-z]+', '_', of.path.removeprefix('/api/v1/').replace(':int', '')).strip('_')}",
         "summary": of.summary,
-        "description": f"Needs the role {of.role}.",
+        "description": f"Requires the role {of.role}.",
         "parameters": [*in_path, *in_query],
         "responses": {
             str(of.status): {"description": of.summary, "content": {"application/json": {"schema": by_type[id(of.answer)]}}},
-            "default": {"description": "What went wrong.", "content": {PROBLEM: {"schema": problem}}},
+            "default": {"description": "The error.", "content": {PROBLEM: {"schema": problem}}},
         },
     }
     if of.body is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What an operation of the API is: one row of a table from which its route and its description are made."""
+"""The operations of the API: each is a row of a table, from which its route and its description are generated."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PAGE: Final = 100
 T = TypeVar("T")
 
 LISTED: Final = (
-    ("app", "Only this app's."), ("environment", "Only this environment's."), ("engine", "Only this engine's."),
-    ("name", "Only those of this name."), ("after", "The place to go on with."),
+    ("app", "Only of this app."), ("environment", "Only of this environment."), ("engine", "Only of this engine."),
+    ("name", "Only with this name."), ("after", "Cursor of the next page."),
 )  # fmt: skip
 """Parameters of a list of queues or workers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`answer` and `body` are the types whose schemas the document shows; `query` names the parameters in the URL with a sentence each."""
+    """`answer` and `body` are the types of the document's schemas; `query` lists the parameters of the URL with a description each."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -42,20 +42,20 @@ class Operation:
 
 
 async def read_body(request: Request, kind: type[T]) -> T:
-    """The JSON body as `kind`. Raises BadInput with the place of the fault."""
+    """Parses the JSON body as `kind`. Raises BadInput with the position of the error."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY:
-            raise BadInput(f"The body is larger than {MAX_BODY:,} bytes. Nothing was changed.")
+            raise BadInput(f"The body is larger than {MAX_BODY:,} bytes. No changes were made.")
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise BadInput(f"The body is not what this operation takes: {str(error)[:300]}. Nothing was changed.") from None
+        raise BadInput(f"The body is not valid for this operation: {str(error)[:300]}. No changes were made.") from None
 
 
 def answer(row: Any, status: int = 200) -> Response:
-    """A dataclass, or a mapping of them, as JSON. Times are integer microseconds UTC."""
+    """Returns a dataclass, or a mapping of them, as JSON. Times are integer microseconds UTC."""
     body = export.plain(row) if not isinstance(row, dict) else {name: export.plain_value(value) for name, value in row.items()}
     response = export.to_json(body)
     response.status_code = status

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The API of plans: freeze, look, execute what was looked at, pause, resume, abort, undo."""
+"""The API of plans: create, preview, execute, pause, resume, abort, undo."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class PlanFreeze(Struct, forbid_unknown_fields=True):
 
 
 class PlanExecute(Struct, forbid_unknown_fields=True):
-    """`digest` is that of the plan that was looked at; `pace` is all, canary or a number per minute such as 60/m; `limit` is the
-    share of failures in a hundred that stops a canary."""
+    """`digest` is that of the plan that was previewed; `pace` is all, canary or a number per minute such as 60/m; `limit` is the
+    percentage of failures that stops a canary."""
 
     digest: str
     pace: str = "all"
@@ -44,7 +44,7 @@ class PlanExecute(Struct, forbid_unknown_fields=True):
 
 
 class PlanState(Struct):
-    """A plan, its split, and how many of its items have which status."""
+    """A plan, its groups, and the number of its items by status."""
 
     plan: PlanRow
     groups: list[GroupRow]
@@ -52,21 +52,21 @@ class PlanState(Struct):
 
 
 class PlanList(Struct):
-    """Newest first; `before` is the `created_at` to go on with."""
+    """Newest first; `before` is the cursor of the next page."""
 
     plans: list[PlanRow]
     before: int | None
 
 
 class ItemList(Struct):
-    """Items in order; `after` is the number to go on with."""
+    """Items in order; `after` is the cursor of the next page."""
 
     items: list[ItemRow]
     after: int | None
 
 
 def source_of(filters: Filters, ids: list[int], now: int) -> Source:
-    """What a plan is made from. Raises BadInput where nothing narrows it."""
+    """Returns the source of a plan. Raises BadInput where it has no filter."""
     if ids:
         if len(ids) > MAX_IDS:
             raise BadInput(f"At most {MAX_IDS:,} tasks can be named one by one. No changes were made.")
@@ -140,7 +140,7 @@ async def undo(request: Request) -> Response:
 
 
 async def plan_state(request: Request, plan: PlanRow, status: int = 200) -> Response:
-    """A plan as every operation on plans answers."""
+    """Returns the answer of every operation on plans."""
     store = services(request).store
     groups, account = await plans.list_groups(store, plan.id), await plans.account(store, plan.id)
     return answer({"plan": plan, "groups": groups, "account": account}, status)
@@ -151,22 +151,22 @@ def _number(request: Request, name: str, otherwise: int) -> int:
     if not text:
         return otherwise
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadInput(f"`{name}` is a number.")
+        raise BadInput(f"`{name}` must be a number.")
     return int(text)
 
 
-BEFORE: Final = (("before", "Where the page before ended."),)
+BEFORE: Final = (("before", "Cursor: the end of the previous page."),)
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/plans", list_all, "viewer", "Plans, newest first.", PlanList, query=BEFORE),
-    Operation("POST", "/api/v1/plans", freeze, "operator", "Freeze a bulk action; nothing is done yet.", PlanState, PlanFreeze, status=201),
-    Operation("GET", "/api/v1/plans/{id:int}", show, "viewer", "A plan and its account.", PlanState),
+    Operation("POST", "/api/v1/plans", freeze, "operator", "Create a plan; it is not executed yet.", PlanState, PlanFreeze, status=201),
+    Operation("GET", "/api/v1/plans/{id:int}", show, "viewer", "A plan and its results.", PlanState),
     Operation(
-        "GET", "/api/v1/plans/{id:int}/items", items, "viewer", "Its items, in order.", ItemList,
-        query=(("status", "Only those of this status."), ("after", "Where the page before ended.")),
+        "GET", "/api/v1/plans/{id:int}/items", items, "viewer", "The items of a plan, in order.", ItemList,
+        query=(("status", "Only with this status."), ("after", "Cursor: the end of the previous page.")),
     ),
-    Operation("POST", "/api/v1/plans/{id:int}/execute", execute, "operator", "Do what was frozen.", PlanState, PlanExecute, status=202),
-    Operation("POST", "/api/v1/plans/{id:int}/pause", pause, "operator", "Hand nothing more over.", PlanState),
-    Operation("POST", "/api/v1/plans/{id:int}/resume", resume, "operator", "Go on.", PlanState),
-    Operation("POST", "/api/v1/plans/{id:int}/abort", abort, "operator", "End it; what waits is never done.", PlanState),
-    Operation("POST", "/api/v1/plans/{id:int}/undo", undo, "operator", "Freeze a plan that puts back what it took.", PlanState, status=201),
+    Operation("POST", "/api/v1/plans/{id:int}/execute", execute, "operator", "Execute a plan.", PlanState, PlanExecute, status=202),
+    Operation("POST", "/api/v1/plans/{id:int}/pause", pause, "operator", "Pause a plan.", PlanState),
+    Operation("POST", "/api/v1/plans/{id:int}/resume", resume, "operator", "Resume a plan.", PlanState),
+    Operation("POST", "/api/v1/plans/{id:int}/abort", abort, "operator", "Abort a plan; unsent items are dropped.", PlanState),
+    Operation("POST", "/api/v1/plans/{id:int}/undo", undo, "operator", "Plan the undo of a plan.", PlanState, status=201),
 )  # fmt: skip

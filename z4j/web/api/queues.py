@@ -21,7 +21,7 @@ from z4j.web.services import services
 
 
 class QueueList(Struct):
-    """Queues in their order, and all that are paused; `after` is the place to go on with, null at the end."""
+    """Queues in their order, and all pauses; `after` is the cursor of the next page, null at the end."""
 
     queues: list[QueueRow]
     paused: list[PausedQueueRow]
@@ -69,6 +69,6 @@ async def act_on_queue(request: Request) -> Response:
 
 
 OPERATIONS: Final = (
-    Operation("GET", "/api/v1/queues", queues, "viewer", "Queues, and which are paused.", QueueList, query=LISTED),
-    Operation("POST", "/api/v1/queues/actions", act_on_queue, "operator", "Ask about a queue.", Commands, QueueAction, status=202),
+    Operation("GET", "/api/v1/queues", queues, "viewer", "Queues and pauses.", QueueList, query=LISTED),
+    Operation("POST", "/api/v1/queues/actions", act_on_queue, "operator", "Act on a queue.", Commands, QueueAction, status=202),
 )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The API of schedules: of every scheduler, with the same words."""
+"""The API of schedules of every scheduler."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from z4j.web.services import services
 
 
 class ScheduleList(Struct):
-    """Every schedule, those due next first: `scheduler` says whose, `state` and `why` what to think of it."""
+    """Every schedule, those due next first, with its `scheduler`, its `state` and the reason (`why`)."""
 
     schedules: list[dict[str, Any]]
 
 
 class SchedulerList(Struct):
-    """The processes that told about a scheduler; `left_at` is null while one is connected."""
+    """The processes that reported a scheduler; `left_at` is null while one is connected."""
 
     schedulers: list[SchedulerRow]
 
 
 class ScheduleFacts(Struct):
-    """One schedule with its next five due times (`upcoming`), its last fifty fires and who changed it."""
+    """One schedule with its next five due times (`upcoming`), its last 50 fires and its edits."""
 
     schedule: dict[str, Any]
     fires: list[dict[str, Any]]
@@ -45,7 +45,7 @@ class ScheduleFacts(Struct):
 
 class NewSchedule(Struct, forbid_unknown_fields=True):
     """`kind`: cron, interval (seconds, or "5m") or once (ISO 8601). `scheduler` is z4j, or one that /schedulers lists, then in its
-    `environment`. The last six fields are of z4j's own alone; `broker` is as Queues names it, "" for any that has the task."""
+    `environment`. The last six fields apply only to z4j's own scheduler; `broker` is as in /queues, "" for any with the task."""
 
     app: str
     name: str
@@ -71,7 +71,7 @@ class NewSchedule(Struct, forbid_unknown_fields=True):
 
 
 class ScheduleChange(Struct, forbid_unknown_fields=True):
-    """What is null stays as it is."""
+    """Null leaves a field unchanged."""
 
     name: str | None = None
     kind: str | None = None
@@ -92,7 +92,7 @@ class ScheduleChange(Struct, forbid_unknown_fields=True):
 
 
 class ScheduleAction(Struct, forbid_unknown_fields=True):
-    """`action`: enable, disable (with a reason), fire, delete (with `confirm` holding the word "delete") or revert."""
+    """`action`: enable, disable (with a reason), fire, delete (with "delete" as `confirm`) or revert."""
 
     action: str
     reason: str = ""
@@ -100,7 +100,7 @@ class ScheduleAction(Struct, forbid_unknown_fields=True):
 
 
 class ScheduleAsked(Struct):
-    """`id` of a new schedule of z4j's own; of others it is null until they are listed. `task_id` of what was run, where it is known."""
+    """`id` of a new schedule of z4j's own scheduler; null for others, which are listed later. `task_id` of the run, where it is known."""
 
     id: int | None = None
     task_id: str = ""
@@ -141,7 +141,7 @@ async def change(request: Request) -> Response:
 
 
 def changed(row: ScheduleRow, body: ScheduleChange) -> ScheduleRequest:
-    """The schedule as it would be."""
+    """Returns the request for a changed schedule."""
     given = {name: getattr(body, name) for name in ScheduleChange.__struct_fields__ if name not in ("reason", "args", "kwargs")}
     kept = {name: getattr(row, name) for name in ScheduleRequest.__dataclass_fields__ if name not in ("args", "kwargs", "jitter_s")}
     kept["jitter_s"] = row.jitter_us / 1_000_000
@@ -153,38 +153,38 @@ async def _check_arguments(request: Request, wanted: ScheduleRequest) -> None:
         return
     known = await command_requests.parameters_of(services(request).store, wanted.app, wanted.engine, wanted.task_name, wanted.environment)
     if known and (wrong := signatures.why_not(known, wanted.args, list(wanted.kwargs))) is not None:
-        raise BadInput(f"{wrong} Nothing was changed.")
+        raise BadInput(f"{wrong} No changes were made.")
 
 
 async def act(request: Request) -> Response:
     """POST /api/v1/schedules/{id}/actions."""
-    body, row, desk = await read_body(request, ScheduleAction), await find_schedule(request), services(request).schedules
-    who, task_id = request.scope["identity"], ""
+    body, row, service = await read_body(request, ScheduleAction), await find_schedule(request), services(request).schedules
+    actor, task_id = request.scope["identity"], ""
     match body.action:
         case "enable" | "disable":
-            await desk.switch(who, row, on=body.action == "enable", reason=body.reason)
+            await service.switch(actor, row, on=body.action == "enable", reason=body.reason)
         case "fire":
-            task_id = await desk.fire(who, row, body.reason)
+            task_id = await service.fire(actor, row, body.reason)
         case "revert":
-            await desk.revert(who, row, body.reason)
+            await service.revert(actor, row, body.reason)
         case "delete":
             if body.confirm != "delete":
-                raise BadInput("`confirm` must hold the word “delete”. Nothing was changed.")
-            await desk.delete(who, row, body.reason)
+                raise BadInput("`confirm` must be “delete”. No changes were made.")
+            await service.delete(actor, row, body.reason)
         case _:
-            raise BadInput("`action` is enable, disable, fire, delete or revert. Nothing was changed.")
+            raise BadInput("`action` must be enable, disable, fire, delete or revert. No changes were made.")
     return answer({"id": row.id, "task_id": task_id}, 202)
 
 
-SCOPE: Final = (("app", "Only this app's."), ("environment", "Only this environment's."), ("engine", "Only this engine's."))
+SCOPE: Final = (("app", "Only of this app."), ("environment", "Only of this environment."), ("engine", "Only of this engine."))
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/schedules", show_list, "viewer", "Schedules of every scheduler.", ScheduleList, query=SCOPE),
-    Operation("POST", "/api/v1/schedules", create, "operator", "A new schedule.", ScheduleAsked, NewSchedule, status=201),
+    Operation("POST", "/api/v1/schedules", create, "operator", "Create a schedule.", ScheduleAsked, NewSchedule, status=201),
     Operation("GET", "/api/v1/schedules/{id:int}", show, "viewer", "One schedule, its fires and its edits.", ScheduleFacts),
     Operation("POST", "/api/v1/schedules/{id:int}", change, "operator", "Change a schedule.", ScheduleAsked, ScheduleChange, status=202),
     Operation(
-        "POST", "/api/v1/schedules/{id:int}/actions", act, "operator", "On, off, run now, delete, back to code.", ScheduleAsked,
+        "POST", "/api/v1/schedules/{id:int}/actions", act, "operator", "Enable, disable, run, delete or revert a schedule.", ScheduleAsked,
         ScheduleAction, status=202,
     ),
-    Operation("GET", "/api/v1/schedulers", show_schedulers, "viewer", "Who makes tasks by the clock.", SchedulerList),
+    Operation("GET", "/api/v1/schedulers", show_schedulers, "viewer", "Scheduler processes.", SchedulerList),
 )  # fmt: skip

@@ -25,14 +25,14 @@ from z4j.web.services import services
 
 FILTERS: Final = (
     ("state", "States, joined by commas."), ("name", "Task name."), ("queue", "Queue."), ("engine", "Engine."), ("worker", "Worker."),
-    ("app", "App."), ("environment", "Environment."), ("since", "15m, 24h, 7d, or a date."), ("until", "The same."),
-    ("task_id", "The engine's own id."), ("label", "What the application calls the task beside its name."),
+    ("app", "App."), ("environment", "Environment."), ("since", "15m, 24h, 7d, or a date."), ("until", "Like `since`."),
+    ("task_id", "The ID of the engine."), ("label", "The label that the application gave the task."),
 )  # fmt: skip
-PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the page before."), ("limit", "Rows, at most 500."))
+PAGING: Final = (("older", "Cursor of the next page."), ("newer", "Cursor of the previous page."), ("limit", "Rows, at most 500."))
 
 
 class TaskList(Struct):
-    """One page, newest first; `searched_to` is set when the search stopped there and goes on with `older`."""
+    """One page, newest first; `searched_to` is set when the search stopped at that time and continues with `older`."""
 
     tasks: list[TaskRow]
     older: str | None
@@ -41,7 +41,7 @@ class TaskList(Struct):
 
 
 class TaskNames(Struct):
-    """What the apps have registered."""
+    """The registered tasks of the apps."""
 
     names: list[TaskNameRow]
 
@@ -57,7 +57,7 @@ class TaskAction(Struct, forbid_unknown_fields=True):
 
 
 class TaskRun(Struct, forbid_unknown_fields=True):
-    """A registered task and its arguments. An empty queue is the task's own, an empty broker the one that has the task."""
+    """A registered task and its arguments. An empty queue or broker is the default of the task."""
 
     app: str
     engine: str
@@ -71,7 +71,7 @@ class TaskRun(Struct, forbid_unknown_fields=True):
 
 
 class NameLimit(Struct, forbid_unknown_fields=True):
-    """Limits of a task name: `rate` such as "10/m" ("0" lifts it), seconds for the time limits; what is null stays as it is."""
+    """Limits of a task name: `rate` such as "10/m" ("0" removes it), seconds for the time limits; null leaves a limit unchanged."""
 
     app: str
     engine: str
@@ -103,19 +103,19 @@ async def act(request: Request) -> Response:
     found, body = services(request), await read_body(request, TaskAction)
     task = await find_task(found.store, request.path_params["id"])
     if (rule := RULES.get(body.action)) is None or rule.subject != "task":
-        raise BadInput(f"There is no action {body.action[:40]} on tasks. Nothing was changed.")
+        raise BadInput(f"Unknown action {body.action[:40]} for tasks. No changes were made.")
     params: dict[str, Any] = {}
     if body.action == "edit_task":
         if not body.edit or not set(body.edit) <= {"args", "kwargs"}:
-            raise BadInput('`edit` is an object such as {"args": {"0": 1}, "kwargs": {"name": "value"}}. Nothing was changed.')
+            raise BadInput('`edit` must be an object such as {"args": {"0": 1}, "kwargs": {"name": "value"}}. No changes were made.')
         params["edit"] = body.edit
     elif body.action == "prioritise_task":
         if body.level not in LEVELS:
-            raise BadInput(f"`level` is one of {', '.join(LEVELS)}. Nothing was changed.")
+            raise BadInput(f"`level` must be one of {', '.join(LEVELS)}. No changes were made.")
         params["level"] = body.level
     elif body.action == "move_task":
         if not body.queue:
-            raise BadInput("`queue` names the queue to move it to. Nothing was changed.")
+            raise BadInput("`queue` must be the name of the target queue. No changes were made.")
         params["queue"] = body.queue
     return answer(await found.dispatch.ask(request.scope["identity"], body.action, task, body.reason, params), 202)
 
@@ -147,8 +147,8 @@ async def limit_name(request: Request) -> Response:
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/tasks", list_all, "viewer", "Tasks, newest first.", TaskList, query=FILTERS + PAGING),
     Operation("POST", "/api/v1/tasks", run, "operator", "Run a registered task.", CommandRow, TaskRun, status=202),
-    Operation("GET", "/api/v1/tasks/{id:int}", show, "viewer", "Everything about one task.", TaskDetail),
-    Operation("POST", "/api/v1/tasks/{id:int}/actions", act, "operator", "Ask something of one task.", CommandRow, TaskAction, status=202),
+    Operation("GET", "/api/v1/tasks/{id:int}", show, "viewer", "All fields of one task.", TaskDetail),
+    Operation("POST", "/api/v1/tasks/{id:int}/actions", act, "operator", "Act on a task.", CommandRow, TaskAction, status=202),
     Operation("GET", "/api/v1/task-names", names, "viewer", "Registered tasks with their signatures.", TaskNames),
     Operation("POST", "/api/v1/task-names/limits", limit_name, "operator", "Limit a task name.", Commands, NameLimit, status=202),
 )

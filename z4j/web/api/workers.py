@@ -22,7 +22,7 @@ from z4j.web.services import services
 
 
 class WorkerList(Struct):
-    """Workers seen within a day, connected ones first; `after` is the place to go on with, null at the end."""
+    """Workers seen in the last 24 hours, connected ones first; `after` is the cursor of the next page, null at the end."""
 
     workers: list[WorkerRow]
     after: str | None
@@ -30,7 +30,7 @@ class WorkerList(Struct):
 
 class WorkerAction(Struct, forbid_unknown_fields=True):
     """`environment` where the app has workers of this name in several; `by` for resize_worker, `queue` for consume_queue and leave_queue;
-    `confirm` with the action's word where it ends something."""
+    `confirm` with the action's word where it ends a process."""
 
     action: str
     app: str
@@ -66,6 +66,6 @@ async def act_on_worker(request: Request) -> Response:
 
 
 OPERATIONS: Final = (
-    Operation("GET", "/api/v1/workers", workers, "viewer", "Workers and what they run.", WorkerList, query=LISTED),
-    Operation("POST", "/api/v1/workers/actions", act_on_worker, "operator", "Ask a worker.", Commands, WorkerAction, status=202),
+    Operation("GET", "/api/v1/workers", workers, "viewer", "Workers and their running tasks.", WorkerList, query=LISTED),
+    Operation("POST", "/api/v1/workers/actions", act_on_worker, "operator", "Act on a worker.", Commands, WorkerAction, status=202),
 )  # fmt: skip

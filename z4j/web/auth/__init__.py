@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Signing in: sessions, passwords, the second step, accounts."""
+"""Authentication: sessions, passwords, two-factor authentication, accounts."""

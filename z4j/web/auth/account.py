@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A person's own account: the second step of signing in. The secret and the recovery codes stand on the page that made them."""
+"""The account of a person: two-factor authentication. The secret and the recovery codes are shown only on the page that created them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPECTED = (BadInput, NotAllowed, TooMany, WrongState, StoreError)
 
 @dataclass(frozen=True, slots=True)
 class QrCode:
-    """The dark squares as one SVG path in a square of `size` units."""
+    """The dark squares of a QR code as one SVG path in a square of `size` units."""
 
     size: int
     path: str
@@ -35,7 +35,7 @@ class QrCode:
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """The context of settings/account.html. `secret` and `qr` while a second step waits for its first code; `codes` this once."""
+    """The context of settings/account.html. `secret` and `qr` are set until the first code is confirmed; `codes` is set once."""
 
     shell: Shell
     tab: str
@@ -56,7 +56,7 @@ async def show(request: Request) -> Response:
 
 
 async def begin(request: Request) -> Response:
-    """POST /settings/account/totp: a new secret, as QR code and as text; it counts once a code of it is typed in."""
+    """POST /settings/account/totp: creates a secret and shows it as a QR code and as text; it becomes active with the first code."""
     me = await _me(request)
     try:
         secret = await services(request).auth.second_step.begin(me)
@@ -66,7 +66,7 @@ async def begin(request: Request) -> Response:
 
 
 async def confirm(request: Request) -> Response:
-    """POST /settings/account/totp/confirm: the first code; answered with the recovery codes."""
+    """POST /settings/account/totp/confirm: checks the first code and shows the recovery codes."""
     me, step = await _me(request), services(request).auth.second_step
     code = (await read_form(request)).get("code", "")
     try:
@@ -80,7 +80,7 @@ async def confirm(request: Request) -> Response:
 
 
 async def renew_codes(request: Request) -> Response:
-    """POST /settings/account/totp/codes: other recovery codes, against a code."""
+    """POST /settings/account/totp/codes: replaces the recovery codes; requires a code."""
     me, code = await _me(request), (await read_form(request)).get("code", "")
     try:
         codes = await services(request).auth.second_step.renew_codes(me, code, request.scope["identity"].address)
@@ -90,17 +90,17 @@ async def renew_codes(request: Request) -> Response:
 
 
 async def turn_off(request: Request) -> Response:
-    """POST /settings/account/totp/off, against a code."""
+    """POST /settings/account/totp/off; requires a code."""
     me, code = await _me(request), (await read_form(request)).get("code", "")
     try:
         await services(request).auth.second_step.turn_off(me, code, request.scope["identity"].address)
     except EXPECTED as error:
         return _refused(error)
-    return see_other(PATH, Notice("good", "Your password is enough to sign in again."))
+    return see_other(PATH, Notice("good", "Two-factor authentication was turned off."))
 
 
 def qr_code(text: str) -> QrCode:
-    """`text` as a QR code with its quiet zone."""
+    """Returns `text` as a QR code with its quiet zone."""
     rows: Sequence[Sequence[int]] = [list(row) for row in segno.make(text, error="m", micro=False).matrix_iter(border=4)]
     parts = []
     for y, row in enumerate(rows):
@@ -116,19 +116,19 @@ def qr_code(text: str) -> QrCode:
 
 
 async def _me(request: Request) -> UserRow:
-    """The person behind the session. Raises NotAllowed for API tokens, which belong to nobody."""
+    """Returns the person of the session. Raises NotAllowed for API tokens."""
     user_id = request.scope["identity"].user_id
     me = await services(request).store.write(lambda db: users.get_user(db, user_id)) if user_id else None
     if me is None:
-        raise NotAllowed("An API token has no account. Nothing was changed.", "Sign in as a person.")
+        raise NotAllowed("An API token has no account. No changes were made.", "Sign in as a person.")
     return me
 
 
 async def _enrolling(request: Request, me: UserRow, secret: bytes, error: Z4jError | None = None) -> Response:
     uri = enrol_uri(secret, me.name, request.headers.get("host", "").partition(":")[0])
-    said = f"{error.message} {error.hint}".strip() if error else ""
+    message = f"{error.message} {error.hint}".strip() if error else ""
     status = error.status if error else 200
-    return await _answer(request, me, status, secret=in_groups(base32(secret)), qr=qr_code(uri), error=said)
+    return await _answer(request, me, status, secret=in_groups(base32(secret)), qr=qr_code(uri), error=message)
 
 
 async def _answer(request: Request, me: UserRow, status: int = 200, **more: Any) -> Response:

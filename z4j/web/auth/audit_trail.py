@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The one place that records in the audit log what no endpoint records itself: every refused change of a person who is known, and every
-export. Pure ASGI, around `Guard`, so that its refusals are seen, too.
+"""Records in the audit log what no endpoint records itself: every refused change of a known person, and every export. Pure ASGI, around
+`Guard`, so that its refusals are recorded too.
 
-What was refused is known by its status, by the notice that a form's answer carries, or by `refused`. An export is recorded before its
-first byte leaves. An audit row that cannot be written does not stop the answer: it is logged, and counted in the next row.
+A refusal is detected by its status, by the notice in the answer to a form, or by `refused`. An export is recorded before its first byte
+is sent. An audit row that cannot be written does not stop the answer: it is logged, and counted in the next row.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ LONGEST: Final = 300
 
 
 def refused(connection: HTTPConnection, why: str) -> None:
-    """Marks a change as refused whose answer does not show it by its status: a form that is shown again."""
+    """Marks a change as refused where the status of the answer does not show it: a form that is shown again."""
     connection.scope[REFUSAL] = why
 
 
 def is_export(method: str, path: str, headers: Headers) -> bool:
-    """Whether an answer takes data out of the appliance."""
+    """Whether an answer exports data."""
     if method != "GET" or path == DOCUMENT:
         return False
     return path.endswith((".csv", ".json")) or path.startswith("/api/") or headers.get("content-disposition", "").startswith("attachment")
 
 
 class Trail:
-    """One per server: rows with their repetitions counted."""
+    """Writes rows and counts their repetitions. One per server."""
 
     def __init__(self, store: Store, log: AuditLog) -> None:
         self.store = store
@@ -59,7 +59,7 @@ class Trail:
         self._flush: asyncio.Task[None] | None = None
 
     async def note(self, identity: Identity, action: str, target: str, outcome: str, detail: dict[str, Any]) -> None:
-        """One row, or one more in a count."""
+        """Writes a row, or counts a repetition."""
         at = clock.now()
         if self.repeats.is_over(at):
             await self.flush()
@@ -71,12 +71,12 @@ class Trail:
             self._flush = asyncio.create_task(self._flush_later())
 
     async def flush(self) -> None:
-        """Everything that was counted, as one row each."""
+        """Writes everything that was counted, as one row each."""
         for key, count in self.repeats.take():
             await self._write(key, clock.now(), {**(json.loads(key.why) if key.why else {}), **_counted(count)})
 
     async def close(self) -> None:
-        """When the server stops."""
+        """Flushes when the server stops."""
         if self._flush is not None:
             self._flush.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -139,12 +139,12 @@ class AuditTrail:
             return
         why = scope.get(REFUSAL) or _bad_notice(headers)
         if (status < 400 and not why) or any(outcome != "done" for outcome in written):
-            return  # it was done, or the refusal is a row already
+            return  # it succeeded, or the refusal was already recorded
         detail = {"method": method, "status": status, "why": str(why or "")[:LONGEST]}
         await self.trail.note(identity, "request", path, "failed" if status >= 500 else "refused", detail)
 
     async def _remember(self, scope: Scope, identity: Identity, message: Message) -> None:
-        """What the browser remembers is checked, and the newest checkpoint is handed to it."""
+        """Checks the checkpoint that the browser stores, and gives it the newest one."""
         if identity.kind != "session":
             return
         kept = checkpoint_cookie.decode(HTTPConnection(scope).cookies.get(checkpoint_cookie.COOKIE, ""))
@@ -172,7 +172,7 @@ def _counted(count: Count) -> dict[str, int]:
 
 
 def _bad_notice(headers: Headers) -> str:
-    """The text of the notice an answer leaves, if it says that nothing was done."""
+    """Returns the text of a refusal notice in an answer, "" where there is none."""
     for value in headers.getlist("set-cookie"):
         if not value.startswith(f"{NOTICE_COOKIE}="):
             continue

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The pages before signing in share one frame and one way of setting the session cookie."""
+"""What the pages before sign-in share: their frame, and how the session cookie is set."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class AuthPage:
 
 
 def address_of(request: Request) -> str:
-    """Where a request came from, as the server of the connection tells it."""
+    """Returns the network address of a request."""
     return request.client.host if request.client else ""
 
 
 def client_of(request: Request) -> str:
-    """The browser, as it names itself."""
+    """Returns the user agent of a request."""
     return request.headers.get("user-agent", "")[:200]
 
 
 async def welcome(request: Request, cookie: str, path: str) -> Response:
-    """Signed in: set the cookie and go on."""
+    """Returns the redirect after a sign-in, with the session cookie."""
     response = see_other(path)
     is_secure = services(request).settings.behind_proxy or request.url.scheme == "https"
     response.set_cookie(COOKIE, cookie, max_age=SESSION_US // 1_000_000, httponly=True, samesite="lax", secure=is_secure)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The newest checkpoint of the audit log in a cookie: a browser remembers it when the server and its files were rolled back.
+"""The newest checkpoint of the audit log in a cookie: the browser still has it after the server and its files were rolled back.
 
-The checkpoint is signed, so the cookie needs no signature of its own: what this server did not sign is passed over.
+The checkpoint is signed, so the cookie needs no signature of its own: a checkpoint that this server did not sign is ignored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ KEPT_S: Final = 400 * 24 * 3600
 
 
 def encode(point: Checkpoint) -> str:
-    """The value of the cookie."""
-    facts = [point.number, point.seq, point.at, point.digest.hex(), point.previous.hex(), point.key_id, point.signature.hex()]
-    return base64.urlsafe_b64encode(json.dumps(facts, separators=(",", ":")).encode()).decode().rstrip("=")
+    """Encodes a checkpoint as the value of the cookie."""
+    values = [point.number, point.seq, point.at, point.digest.hex(), point.previous.hex(), point.key_id, point.signature.hex()]
+    return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def decode(value: str) -> Checkpoint | None:
-    """The checkpoint, or None when the value holds none."""
+    """Returns the checkpoint of a cookie, None when the value is not one."""
     if not value or len(value) > LONGEST:
         return None
     try:

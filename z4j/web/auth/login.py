@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Signing in and out. A wrong password is answered on the same page, with the name kept."""
+"""Sign-in and sign-out. After a wrong password the same page is shown again, with the name filled in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CODE = "Enter your code"
 async def show(request: Request) -> Response:
     """GET /login, or with `code` the one-time link that `z4j dev` and `z4j user link` print."""
     code = request.query_params.get("code", "")
-    if code and request.method == "GET":  # a HEAD only looks, as programs that preview links do
+    if code and request.method == "GET":  # HEAD requests come from programs that preview links
         try:
             cookie = await services(request).auth.use_login_link(code[:200], address_of(request), client_of(request))
         except NotAllowed as error:
@@ -39,7 +39,7 @@ async def show(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """POST /login. Beyond the limit nothing of the request is read."""
+    """POST /login. Over the limit the request is not read."""
     auth, browser = services(request).auth, request.cookies.get(BROWSER_COOKIE)
     if auth.is_over(browser, address_of(request)):
         return await refuse_slowly(request)
@@ -56,7 +56,7 @@ async def sign_in(request: Request) -> Response:
 
 
 async def refuse_slowly(request: Request) -> Response:
-    """Too many wrong attempts. The page is made once per theme: whoever tries in a loop must cost little."""
+    """Too many failed attempts. The page is rendered once per theme, so that a client that tries in a loop costs little."""
     refuse_late(request.scope)
     await asyncio.sleep(spread(min(rules.REFUSED_S, rules.FLOOR_S * 4)))
     error = too_many()
@@ -70,7 +70,7 @@ def _refused_page(theme: Theme) -> str:
 
 
 async def check_code(request: Request) -> Response:
-    """POST /login/code: the second step, with the ticket of the first."""
+    """POST /login/code: the code, with the ticket of the first step."""
     form = await read_form(request)
     ticket, back = form.get("ticket", ""), local_path(form.get("back", ""))
     auth = services(request).auth
@@ -87,7 +87,7 @@ async def check_code(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
-    """POST /logout: the session ends on the server too."""
+    """POST /logout: ends the session on the server too."""
     await services(request).auth.sign_out(request.cookies.get(COOKIE), request.scope["identity"])
     response = see_other("/login")
     response.delete_cookie(COOKIE, httponly=True, samesite="lax")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Argon2id off the event loop, and bounded: a hash costs tens of milliseconds and 64 MiB, so strangers must not start many.
 
-At most two run at once, in threads of their own, and few wait. Whoever comes later is refused at once.
+At most two run at once, in their own threads, and few wait. Further requests are refused immediately.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PasswordHashing:
         return await self._run(WAITING, self._hasher.hash, password)
 
     async def verify(self, hashed: str, password: str, *, may_wait: bool = False) -> bool:
-        """Whether it is the password. Raises TooMany; `may_wait`: later, for somebody who has signed in before."""
+        """Whether it is the password. Raises TooMany; `may_wait`: only for a person who has signed in before, at a higher limit."""
         return await self._run(2 * WAITING if may_wait else WAITING, self._verify, hashed, password)
 
     def _verify(self, hashed: str, password: str) -> bool:
@@ -56,7 +56,7 @@ class PasswordHashing:
 
     async def _run(self, waiting: int, fn: Callable[..., T], *args: Any) -> T:
         if self._pending >= RUNNING + waiting:
-            raise TooMany("Too many passwords are being checked. Nothing was changed.", "Try again in a few seconds.")
+            raise TooMany("Too many passwords are being checked. No changes were made.", "Try again in a few seconds.")
         self._pending += 1
         self.started += 1
         running = asyncio.get_running_loop().run_in_executor(self._threads, fn, *args)
@@ -67,10 +67,10 @@ class PasswordHashing:
     def _done(self, running: asyncio.Future[Any]) -> None:
         self._pending -= 1
         if not running.cancelled():
-            running.exception()  # a caller that went away does not ask for it
+            running.exception()  # its caller may have gone away
 
 
 def _be_nice() -> None:
-    """Pages and agents go first: the lanes that Argon2 starts inherit this, and would else take every core for a while."""
+    """Lowers the priority below that of pages and agents: the threads that Argon2 starts inherit it and would else occupy every core."""
     with contextlib.suppress(OSError, AttributeError):  # only Linux sets the priority of one thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

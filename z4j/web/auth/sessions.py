@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Who is asking: passwords, sessions, one-time links, API tokens.
+"""Authentication: passwords, sessions, one-time links, API tokens.
 
-Sessions live in the database and can be ended there; the cookie is only a signed name for one. Everything secret is compared by hash.
+Sessions live in the database and can be ended there; the cookie is only the signed name of one. Secrets are compared by hash.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from z4j.web.auth.totp import SecondStep
 
 COOKIE: Final = "z4j_session"
 BROWSER_COOKIE: Final = "z4j_browser"
-"""Names a browser somebody has signed in with before. Its attempts are counted by themselves, so that a stranger at the same address
-cannot keep that person out."""
+"""Identifies a browser that was used to sign in before. Its attempts are counted separately, so that a stranger at the same address
+cannot lock that person out."""
 DAY_US: Final = 24 * 3_600_000_000
 SESSION_US: Final = 7 * DAY_US
 IDLE_US: Final = 12 * 3_600_000_000
@@ -44,14 +44,14 @@ TICKET_US: Final = 5 * 60_000_000
 SHORTEST_PASSWORD: Final = 12
 UNSTORED: Final = 100
 FLOOR_S: Final = 0.3
-"""Every sign-in takes at least this long, so that its time says nothing about whether the name exists."""
+"""Every sign-in takes at least this long, so that its duration does not reveal whether the name exists."""
 REFUSED_S: Final = 1.0
 """An attempt beyond the limit is answered after this time: a client that tries in a loop waits instead of keeping the server busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who makes a request. `address` is where from."""
+    """The author of a request. `address` is the network address of the client."""
 
     name: str
     role: str
@@ -68,30 +68,30 @@ NOBODY: Final = Identity("", "", "none")
 
 
 class CodeNeeded(Exception):
-    """The password was right; `ticket` says so for a few minutes, and a code has to follow."""
+    """The password was correct and a code is required; `ticket` proves the first step for a few minutes."""
 
     def __init__(self, ticket: str) -> None:
-        super().__init__("a code is needed")
+        super().__init__("a code is required")
         self.ticket = ticket
 
 
 class TicketOver(NotAllowed):
-    """It took too long between password and code, or the account was changed meanwhile."""
+    """Too much time passed between password and code, or the account was changed in between."""
 
     def __init__(self) -> None:
-        super().__init__("That took too long, or the account was changed meanwhile.", "Sign in again.")
+        super().__init__("The sign-in has expired, or the account was changed.", "Sign in again.")
 
 
 def hash_secret(secret: str) -> bytes:
-    """How every random secret is kept."""
+    """Returns the hash under which a random secret is stored."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def check_password(password: str) -> str:
-    """The password, if it may be used. Raises BadInput."""
+    """Returns the password if it is allowed. Raises BadInput."""
     if len(password) < SHORTEST_PASSWORD:
         raise BadInput(
-            f"The password has {len(password)} characters; it needs at least {SHORTEST_PASSWORD}.", "A few words make a good one."
+            f"The password has {len(password)} characters; at least {SHORTEST_PASSWORD} are required.", "Use a few random words."
         )
     if len(password) > 1_000:
         raise BadInput("The password is longer than 1,000 characters.")
@@ -99,10 +99,10 @@ def check_password(password: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """A person's or an app's name, trimmed. Raises BadInput."""
+    """Returns the trimmed name of a person or an app. Raises BadInput."""
     name = name.strip()
     if not name or len(name) > 60 or not name.isprintable():
-        raise BadInput("A name has 1 to 60 printable characters.")
+        raise BadInput("A name must have 1 to 60 printable characters.")
     return name
 
 
@@ -125,7 +125,7 @@ class Auth:
 
     # -- who -----------------------------------------------------------------------------------------------------------
     async def identify(self, cookie: str | None, bearer: str, address: str) -> Identity:
-        """The person or API client behind a request, or NOBODY."""
+        """Returns the person or API client of a request, or NOBODY."""
         at = clock.now()
         if bearer:
             found = await tokens.find_api_token(self.store, hash_secret(bearer), at)
@@ -146,7 +146,7 @@ class Auth:
         return Identity(owner.name, owner.role, "session", address, owner.user_id)
 
     async def is_still_known(self, cookie: str | None, bearer: str) -> bool:
-        """Whether the person or token behind an open stream may still read. Does not count as use."""
+        """Whether the person or token of an open stream may still read. Does not count as use."""
         at = clock.now()
         if bearer:
             return await tokens.find_api_token(self.store, hash_secret(bearer), at) is not None
@@ -154,14 +154,14 @@ class Auth:
         return hash is not None and await sessions.find_session(self.store, hash, at, at - IDLE_US) is not None
 
     async def _touch(self, what: str, fn: Callable[[Connection], None]) -> None:
-        """Notes a use, but does not wait long for it: a database that takes no writes can still be read."""
+        """Records a use, but does not wait long for it: a database that accepts no writes can still be read."""
         task = asyncio.create_task(self.store.note(what, fn))
         self._touches.add(task)
         task.add_done_callback(self._touches.discard)
         await asyncio.wait({task}, timeout=TOUCH_WITHIN_S)
 
     async def _unstored_identity(self, hash: bytes, at: int, address: str) -> Identity:
-        """Of a session that could not be stored when it began; it is stored now if that is possible again."""
+        """Returns the identity of a session that could not be stored when it started; it is stored now if possible."""
         kept = self._unstored.get(hash)
         if kept is None:
             return NOBODY
@@ -184,13 +184,13 @@ class Auth:
 
     # -- in and out ----------------------------------------------------------------------------------------------------
     async def sign_in(self, name: str, password: str, address: str, client: str, browser: str | None = None) -> str:
-        """The value of the session cookie. Raises NotAllowed (with one sentence for every cause), TooMany, or CodeNeeded when the
-        password is right and a second step is on. `browser` is the cookie of a browser that somebody signed in with before."""
+        """Returns the value of the session cookie. Raises NotAllowed (with one sentence for every cause), TooMany, or CodeNeeded when the
+        password is correct and two-factor authentication is on. `browser` is the cookie of a browser that was used to sign in before."""
         began, least_s = time.monotonic(), FLOOR_S
         try:
             return await self._sign_in(name, password, address, client, browser)
         except TooMany:
-            least_s = spread(min(REFUSED_S, FLOOR_S * 4))  # nothing, in tests that set the floor to nothing
+            least_s = spread(min(REFUSED_S, FLOOR_S * 4))  # 0 in tests, which set the floor to 0
             raise
         finally:
             await asyncio.sleep(max(0.0, least_s - (time.monotonic() - began)))
@@ -201,7 +201,7 @@ class Auth:
             raise too_many()
         user = await self.store.write(lambda db: users.find_user(db, name.strip()[:60]))
         if known_user and (user is None or user.id != known_user):
-            self._attempts.release(key)  # this browser is known for somebody else
+            self._attempts.release(key)  # this browser belongs to another user
             key = limit_key(address)
             if not self._attempts.claim(key):
                 raise too_many()
@@ -213,14 +213,14 @@ class Auth:
             raise
         if user is None or not is_right or user.disabled_at is not None:
             await self._record(name.strip()[:60] or "?", "", "sign_in", "refused", address)
-            raise NotAllowed("Name or password is wrong.", "After ten wrong attempts a minute this address has to wait.")
+            raise NotAllowed("Name or password is wrong.", "After ten failed attempts in a minute this address must wait.")
         self._attempts.release(key)
         if await self.second_step.is_on(user.id):
             raise CodeNeeded(str(self._tickets.dumps([user.id, clock.now() + TICKET_US, _mark(user)])))
         return await self._begin(user, address, client, "sign_in")
 
     def _counted_by(self, browser: str | None, address: str) -> tuple[int, str]:
-        """The user a browser is known for (0: none), and what its attempts are counted by."""
+        """Returns the user of a known browser (0: none), and the key by which its attempts are counted."""
         try:
             user_id, id = self._browsers.loads((browser or "")[:500])
             return int(user_id), f"browser {id}"
@@ -228,7 +228,7 @@ class Auth:
             return 0, limit_key(address)
 
     async def browser_of(self, cookie: str, browser: str | None) -> str:
-        """The value of the cookie a browser keeps after the sign-in that made this session; "" when it has it already."""
+        """Returns the value of the cookie that identifies a browser after its sign-in; "" when it already has one."""
         hash, at = self._session_hash(cookie), clock.now()
         owner = await sessions.find_session(self.store, hash, at, at - IDLE_US) if hash else None
         if owner is None or self._counted_by(browser, "")[0] == owner.user_id:
@@ -236,14 +236,14 @@ class Auth:
         return str(self._browsers.dumps([owner.user_id, secrets.token_urlsafe(12)]))
 
     def is_over(self, browser: str | None, address: str) -> bool:
-        """Whether an attempt of this browser would be refused anyway, before anything of it is read."""
+        """Whether an attempt of this browser is refused before its request is read."""
         return self._attempts.is_over(self._counted_by(browser, address)[1])
 
     async def sign_in_with_code(self, ticket: str, code: str, address: str, client: str, browser: str | None = None) -> str:
-        """The value of the session cookie, for the ticket of `CodeNeeded` and a code. Raises NotAllowed, TooMany, or TicketOver.
+        """Returns the value of the session cookie for the ticket of `CodeNeeded` and a code. Raises NotAllowed, TooMany, or TicketOver.
 
-        Only a right password gives a ticket, so nothing here is counted by address: wrong codes are counted by person, apart for a
-        browser this person has signed in with before."""
+        Only a correct password gives a ticket, so attempts are not counted by address: wrong codes are counted by person, and separately
+        for a browser that this person has used to sign in before."""
         user = await self._owner_of(ticket)
         known_user, key = self._counted_by(browser, address)
         kind = await self.second_step.check(user, code, address, counted_by=key if known_user == user.id else "")
@@ -260,7 +260,7 @@ class Auth:
         return user
 
     async def sign_out(self, cookie: str | None, identity: Identity) -> None:
-        """Ends the session on the server; the cookie is worth nothing afterwards."""
+        """Ends the session on the server; the cookie is not valid afterwards."""
         hash = self._session_hash(cookie)
         if hash is None:
             return
@@ -270,7 +270,7 @@ class Auth:
             await self._record(identity.name, identity.role, "sign_out", "done", identity.address)
 
     async def use_login_link(self, secret: str, address: str, client: str) -> str:
-        """The value of the session cookie for a link made by `z4j dev`. Raises NotAllowed when it is used up or too old."""
+        """Returns the value of the session cookie for a link that `z4j dev` created. Raises NotAllowed when it was used or has expired."""
         at, hash = clock.now(), hash_secret(secret)
 
         def use(db: Connection) -> UserRow | None:
@@ -279,7 +279,7 @@ class Auth:
 
         user = await self.store.write(use, durable=True)
         if user is None or user.disabled_at is not None:
-            raise NotAllowed("This link was used already or has run out.", "Sign in with your password, or make a new link.")
+            raise NotAllowed("This link has expired or was already used.", "Sign in with your password, or create a new link.")
         return await self._begin(user, address, client, "sign_in_by_link")
 
     async def _begin(self, user: UserRow, address: str, client: str, action: str, **detail: str) -> str:
@@ -290,7 +290,7 @@ class Auth:
 
         try:
             await self.store.write(begin, durable=True)
-        except StoreError as error:  # whoever has to make room on the disk must be able to look
+        except StoreError as error:  # the person who frees disk space must be able to sign in
             if len(self._unstored) >= UNSTORED:
                 raise
             logs.session_not_stored(error.message)
@@ -300,7 +300,7 @@ class Auth:
 
     # -- setup ---------------------------------------------------------------------------------------------------------
     async def make_link(self, purpose: Literal["setup", "login"], user_id: int | None = None, lives_us: int = SETUP_US) -> str:
-        """The secret of a new one-time link."""
+        """Returns the secret of a new one-time link."""
         secret, at = secrets.token_urlsafe(24), clock.now()
         await self.store.write(lambda db: sessions.add_link(db, hash_secret(secret), purpose, at + lives_us, user_id), durable=True)
         return secret
@@ -312,9 +312,9 @@ class Auth:
         return await sessions.check_link(self.store, hash_secret(secret), "setup", clock.now())
 
     async def create_first_admin(self, secret: str, name: str, password: str, address: str, client: str) -> str:
-        """Uses the setup link up, makes the first administrator, and signs them in. Raises NotAllowed or BadInput."""
-        if not await self.is_setup_link(secret):  # before the hash, which strangers must not start
-            raise NotAllowed("This setup link was used already or has run out.", "Restart the server: it prints a new one.")
+        """Uses the setup link, creates the first administrator, and signs them in. Raises NotAllowed or BadInput."""
+        if not await self.is_setup_link(secret):  # before the hash, which strangers must not cause
+            raise NotAllowed("This setup link has expired or was already used.", "Restart the server to get a new link.")
         hashed = await self.hash_password(check_password(password))
         name, at = check_name(name), clock.now()
 
@@ -325,12 +325,12 @@ class Auth:
 
         user = await self.store.write(create, durable=True)
         if user is None:
-            raise NotAllowed("This setup link was used already or has run out.", "Restart the server: it prints a new one.")
+            raise NotAllowed("This setup link has expired or was already used.", "Restart the server to get a new link.")
         await self._record(name, "admin", "setup", "done", address)
         return await self._begin(user, address, client, "sign_in")
 
     async def hash_password(self, password: str) -> str:
-        """Argon2id, off the event loop. Raises TooMany when several wait already."""
+        """Returns an Argon2id hash, computed off the event loop. Raises TooMany when several are already waiting."""
         return await self.passwords.hash(password)
 
     async def _record(self, actor: str, role: str, action: str, outcome: str, address: str, **detail: str) -> None:
@@ -341,12 +341,12 @@ class Auth:
 
 
 def too_many() -> TooMany:
-    """An attempt beyond the limit."""
-    return TooMany("Too many wrong attempts from this address.", "Wait a minute and try again.")
+    """Returns the error for an attempt over the limit."""
+    return TooMany("Too many failed attempts from this address.", "Wait a minute and try again.")
 
 
 def _mark(user: UserRow) -> str:
-    """Another password makes tickets of the old one worthless."""
+    """Returns a mark of the password, so that a changed password invalidates tickets."""
     return hashlib.sha256(user.password_hash.encode()).hexdigest()[:16]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The first boot: the printed link makes the first administrator, once."""
+"""The first start: the printed link creates the first administrator, once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from z4j.web.frame.forms import read_form
 from z4j.web.frame.render import render, theme_of
 from z4j.web.services import services
 
-TITLE = "Make the first administrator"
-USED_UP = "This setup link was used already or has run out. Nothing was changed."
-AGAIN = "Restart the server: it prints a new link while there is no administrator."
+TITLE = "Create the first administrator"
+USED_UP = "This setup link has expired or was already used. No changes were made."
+AGAIN = "Restart the server to get a new link. It prints one while there is no administrator."
 
 
 async def show(request: Request) -> Response:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The second step of signing in: a code of an authenticator app, or one of the recovery codes.
+"""Two-factor authentication: a code of an authenticator app, or a recovery code.
 
-The secret lies in the database sealed with a key that lies beside it, so that a stolen copy of the database signs nobody in. Each code
-counts once, and few wrong ones are allowed to a person whatever address they come from.
+The secret is stored in the database, encrypted with a key that is a file beside it, so that a stolen copy of the database is not enough to
+sign in. Each code is valid once. The number of wrong codes is limited per person, whatever address they come from.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class SecondStep:
         self._wrong = Attempts(WRONG_AT_MOST, WRONG_PER_US)
 
     async def is_on(self, user_id: int) -> bool:
-        """Whether this person is asked for a code."""
+        """Whether this person must enter a code."""
         row = await totp.find_totp(self.store, user_id)
         return row is not None and row.confirmed_at is not None
 
     async def check(self, user: UserRow, code: str, address: str, action: str = "sign_in", *, counted_by: str = "") -> str:
-        """Uses a code up; returns which kind it was. Raises NotAllowed or TooMany, and audits that under `action`. `counted_by` names a
-        browser or session of this person, whose wrong codes are counted apart from those of strangers who know the password."""
+        """Consumes a code and returns its kind. Raises NotAllowed or TooMany, and records it in the audit log as `action`. `counted_by` is
+        a browser or session of this person, whose wrong codes are counted separately from those of strangers who know the password."""
         key, code, at = f"{user.id} {counted_by}", rules.clean(code), clock.now()
-        if not self._wrong.claim(key):  # until it turns out right: attempts that run at once must not share one look
-            raise TooMany("Too many wrong codes. Nobody was signed in.", "Wait five minutes and try again.")
+        if not self._wrong.claim(key):  # released when the code is correct: concurrent attempts must not share one check
+            raise TooMany("Too many wrong codes. The request was refused.", "Wait five minutes and try again.")
 
         def use(db: Connection) -> str:
             row = totp.get_totp(db, user.id)
@@ -62,29 +62,29 @@ class SecondStep:
         kind = await self.store.write(use, durable=True)
         if not kind:
             await self._record(user, action, address, "refused", second_step="wrong code")
-            raise NotAllowed("This code is wrong, too old, or was used already.", "Wait for the next one; a recovery code works too.")
+            raise NotAllowed("This code is wrong, has expired, or was already used.", "Wait for the next code, or use a recovery code.")
         self._wrong.was_right(key)
         return kind
 
     async def begin(self, user: UserRow) -> bytes:
-        """A new secret that counts once a code of it was given back. Raises WrongState when a second step is on already."""
+        """Returns a new secret, which becomes active with its first code. Raises WrongState where it is already on."""
         secret, at = secrets.token_bytes(rules.SECRET_BYTES), clock.now()
         sealed = self._close(user.id, secret)
         if not await self.store.write(lambda db: totp.put_totp(db, user.id, sealed, at), durable=True):
-            raise WrongState("Your account asks for a code already. Nothing was changed.", "Turn it off first.")
+            raise WrongState("Two-factor authentication is already on. No changes were made.", "Turn it off first.")
         return secret
 
     async def pending(self, user_id: int) -> bytes | None:
-        """The secret that waits for its first code."""
+        """Returns the secret that is not confirmed yet, None where there is none."""
         row = await totp.find_totp(self.store, user_id)
         return self._open(user_id, row.secret) if row is not None and row.confirmed_at is None else None
 
     async def confirm(self, user: UserRow, code: str, address: str) -> list[str]:
-        """The first code was typed in: turns the second step on. Returns the recovery codes, which are shown this once."""
+        """Checks the first code and turns two-factor authentication on. Returns the recovery codes, which are shown only once."""
         if await self.pending(user.id) is None:
-            raise WrongState("There is nothing to confirm. Nothing was changed.", "Begin again.")
+            raise WrongState("There is no setup to confirm. No changes were made.", "Start the setup again.")
         if not rules.is_app_code(rules.clean(code)):
-            raise BadInput("The code has six digits. Nothing was changed.", "The app shows it beside the name of this server.")
+            raise BadInput("The code must have six digits. No changes were made.", "The app shows it next to the name of this server.")
         await self.check(user, code, address, "turn_on_totp", counted_by="signed in")
         codes, at = _new_codes(), clock.now()
 
@@ -97,7 +97,7 @@ class SecondStep:
         return codes
 
     async def renew_codes(self, user: UserRow, code: str, address: str) -> list[str]:
-        """Another set of recovery codes; the old ones work no more. Raises as `check`, and WrongState."""
+        """Returns new recovery codes; the old ones are no longer valid. Raises like `check`, and WrongState."""
         await self._must_be_on(user)
         await self.check(user, code, address, "new_recovery_codes", counted_by="signed in")
         codes = _new_codes()
@@ -106,7 +106,7 @@ class SecondStep:
         return codes
 
     async def turn_off(self, user: UserRow, code: str, address: str) -> None:
-        """The password is enough again. Raises as `check`, and WrongState."""
+        """Turns two-factor authentication off. Raises like `check`, and WrongState."""
         await self._must_be_on(user)
         await self.check(user, code, address, "turn_off_totp", counted_by="signed in")
         await self.store.write(lambda db: totp.delete_totp(db, user.id), durable=True)
@@ -115,7 +115,7 @@ class SecondStep:
     # -- pieces --------------------------------------------------------------------------------------------------------
     async def _must_be_on(self, user: UserRow) -> None:
         if not await self.is_on(user.id):
-            raise WrongState("Your account asks for no code. Nothing was changed.")
+            raise WrongState("Two-factor authentication is off. No changes were made.")
 
     def _close(self, user_id: int, secret: bytes) -> bytes:
         nonce = secrets.token_bytes(NONCE)
@@ -126,7 +126,7 @@ class SecondStep:
             return self._seal.decrypt(sealed[:NONCE], sealed[NONCE:], str(user_id).encode())
         except InvalidTag as error:
             raise StoreError(
-                "Codes cannot be checked: the key they are sealed with is not the one in the data folder.",
+                "Codes cannot be checked: they are encrypted with another key than the one in the data folder.",
                 "Restore totp.key from a backup, use a recovery code, or run `z4j user reset-totp NAME` on the server.",
             ) from error
 
@@ -148,5 +148,7 @@ def _hashes(codes: list[str]) -> list[bytes]:
 def _load_or_make(path: Path) -> bytes:
     key = files.load_or_create(path, secrets.token_bytes(32))
     if len(key) != 32:
-        raise StoreError(f"{path} is not a key.", "Restore it from a backup, or move it away and reset each person's second step.")
+        raise StoreError(
+            f"{path} is not a valid key.", "Restore it from a backup, or remove it and run `z4j user reset-totp NAME` for each user."
+        )
     return key

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One place where an exception becomes an answer: a page for people, RFC 9457 JSON for programs.
+"""Turns an exception into an answer: a page for people, RFC 9457 JSON for programs.
 
-What is expected (`Z4jError`) is said as it is. Anything else is logged under the request's id, and only that id is told.
+The message of an expected error (`Z4jError`) is shown. Any other error is logged with the ID of the request, and only that ID is shown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from z4j.exceptions import Z4jError
 
 
 def wants_json(connection: HTTPConnection) -> bool:
-    """By path first, then by what the client accepts."""
+    """Whether the answer is JSON: by path, then by the Accept header."""
     path = connection.scope["path"]
     if path.endswith(".json") or path.startswith("/api/"):
         return True
@@ -26,7 +26,7 @@ def wants_json(connection: HTTPConnection) -> bool:
 
 
 async def answer(connection: HTTPConnection, status: int, message: str, hint: str = "") -> Response:
-    """The one shape of every error."""
+    """Returns the answer for an error."""
     request_id = str(connection.scope.get("request_id", ""))
     connection.scope["refusal"] = message  # for the audit log, see `audit_trail`
     title = http.HTTPStatus(status).phrase
@@ -46,20 +46,20 @@ async def answer(connection: HTTPConnection, status: int, message: str, hint: st
 
 
 async def on_expected(connection: HTTPConnection, error: Exception) -> Response:
-    """A `Z4jError`."""
+    """Answers a `Z4jError`."""
     assert isinstance(error, Z4jError)
     return await answer(connection, error.status, error.message, error.hint)
 
 
 async def on_http(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: no such route, method not allowed."""
+    """Answers an error of Starlette: no route, method not allowed."""
     assert isinstance(error, HTTPException)
-    said = {404: "There is no such page.", 405: "This address does not take that kind of request."}
-    return await answer(request, error.status_code, said.get(error.status_code, str(error.detail)))
+    messages = {404: "Page not found.", 405: "This address does not accept this method."}
+    return await answer(request, error.status_code, messages.get(error.status_code, str(error.detail)))
 
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
-    """A bug of ours: generic words and the request's id, the rest in the log."""
+    """Answers an unexpected error with a generic message and the ID of the request; details are in the log."""
     logs.unexpected(str(request.scope.get("request_id", "")), request.url.path, error)
     return await answer(
         request,

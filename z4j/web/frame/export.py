@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Lists as .csv and .json: the same rows as on the page, by the same filters."""
+"""Exports lists as .csv and .json, with the same rows and filters as on the page."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from z4j.web.frame.formats import iso
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet may take for the beginning of a formula, the full-width forms of = + - @ too."""
+"""First characters that a spreadsheet may read as a formula, including the full-width forms of = + - @."""
 UNSEEN: Final = "".join(map(chr, range(0x21))) + "\xa0\ufeff\u200b\u200c\u200d\u2060\u3000"
-"""What some programs drop before they look at the first character."""
+"""Characters that some programs remove before they read the first one."""
 QUOTED: Final = re.compile("[,;|\\s\"'=+@\uff1d\uff0b\uff0d\uff20]")
-"""A cell with any of these stands in quotes, also those that separate cells where the comma is the decimal sign."""
+"""A cell with any of these is quoted; some of them separate cells where the comma is the decimal sign."""
 
 
 def plain(row: Any) -> dict[str, Any]:
-    """A row as JSON holds it: field names as in the code, times (`*_at`) in microseconds UTC, sets sorted."""
+    """Returns a row for JSON: field names as in the code, times (`*_at`) in microseconds UTC, sets sorted."""
     assert is_dataclass(row)
     return {of.name: plain_value(getattr(row, of.name)) for of in fields(row)}
 
 
 def plain_value(value: Any) -> Any:
-    """Any value of a row as JSON holds it."""
+    """Returns any value of a row for JSON."""
     if is_dataclass(value):
         return plain(value)
     if isinstance(value, msgspec.Struct):
@@ -44,12 +44,12 @@ def plain_value(value: Any) -> Any:
 
 
 def to_json(body: Mapping[str, Any]) -> Response:
-    """The answer of a .json URL."""
+    """Returns the answer of a .json URL."""
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
 
 def cell(name: str, value: Any) -> str:
-    """One value as a spreadsheet may open it: never a formula, times as ISO 8601."""
+    """Returns one value for a spreadsheet: never a formula, times as ISO 8601."""
     if value is None:
         return ""
     if name.endswith("_at") and isinstance(value, int):
@@ -63,7 +63,7 @@ def cell(name: str, value: Any) -> str:
 
 
 def line(values: Iterable[str]) -> str:
-    """One line of CSV (RFC 4180)."""
+    """Returns one line of CSV (RFC 4180)."""
     cells = [_quote(value) for value in values]
     return ('""' if cells == [""] else ",".join(cells)) + "\r\n"
 
@@ -73,7 +73,7 @@ def _quote(value: str) -> str:
 
 
 async def to_csv(request: Request, name: str, columns: Sequence[str], rows: AsyncIterator[Any]) -> Response:
-    """The answer of a .csv URL, streamed. `audit_trail` records it, like every export."""
+    """Returns the streamed answer of a .csv URL. `audit_trail` records it, like every export."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
     if request.method == "HEAD":
         return Response(None, media_type="text/csv; charset=utf-8", headers=headers)
@@ -87,6 +87,6 @@ async def to_csv(request: Request, name: str, columns: Sequence[str], rows: Asyn
 
 
 async def each(rows: Iterable[Any]) -> AsyncIterator[Any]:
-    """A list that is in memory already, for `to_csv`."""
+    """Iterates a list in memory, for `to_csv`."""
     for row in rows:
         yield row

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Numbers, times and texts as a person reads them. Pure functions; the templates know them as filters."""
+"""Formats numbers, times and texts for people. Pure functions, registered as template filters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def duration(us: int | None) -> str:
 
 
 def moment(at: int) -> datetime:
-    """Microseconds UTC as a datetime; what no calendar holds becomes its nearest end."""
+    """Microseconds UTC as a datetime; a time outside the calendar becomes its nearest end."""
     at = min(max(at, 0), LAST_YEAR)
     return datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
 
@@ -91,7 +91,7 @@ def short(us: int) -> str:
 
 
 def middle(text: str, limit: int = 48) -> str:
-    """A long name without its middle: both ends of a dotted path tell more than one."""
+    """Shortens a long name in its middle, because both ends of a dotted path are informative."""
     if len(text) <= limit:
         return text
     tail = (limit - 1) * 3 // 5
@@ -117,7 +117,7 @@ _UNITS: Final = {"s": 1_000_000, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
 def when(text: str, now: int) -> int:
-    """A time as people write it in a filter: 15m, 24h, 7d (ago), 2026-11-23, 2026-11-23T05:15Z. Raises ValueError."""
+    """Parses the time of a filter: 15m, 24h, 7d (ago), 2026-11-23, 2026-11-23T05:15Z. Raises ValueError."""
     text = text.strip()
     if found := _SPAN.fullmatch(text):
         return max(now - int(found[1]) * _UNITS[found[2]], 0)

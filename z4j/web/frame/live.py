@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""GET /events: server-sent events named after topics. They say that something changed, never what. `since` is when the page was made:
-what changed before it listened, or while it did not, is told first."""
+"""GET /events: server-sent events named after topics. They report that something changed, not what. `since` is when the page was
+rendered: topics that changed since then are sent first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STILL_HERE_S = 15
 
 
 async def events(request: Request) -> Response:
-    """Open until the page goes or the server stops."""
+    """Streams until the page is closed or the server stops."""
     found, since = services(request), request.query_params.get("since", "")
     cookie, token = request.cookies.get(COOKIE), bearer(request.headers.get("authorization"))
 
@@ -26,7 +26,7 @@ async def events(request: Request) -> Response:
         yield f"retry: {RETRY_MS}\n\n"
         quiet = 0
         async for topics in found.live.subscribe(int(since) if since.isascii() and since.isdecimal() and len(since) < 19 else None):
-            # At least once a second: somebody who was disabled or signed out hears no more.
+            # At least once a second: a person who was disabled or signed out receives no further events.
             if not await found.auth.is_still_known(cookie, token):
                 return
             quiet = 0 if topics else quiet + 1

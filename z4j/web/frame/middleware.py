@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What happens to every request before and after its endpoint. Pure ASGI, outermost first:
+"""The middleware around every endpoint. Pure ASGI, outermost first:
 
-`Request` gives it an id, a time and security headers; `Guard` finds its row in the route table (none: 404), refuses cross-site
-changes, finds out who asks, and checks the role. No endpoint checks a role itself.
+`RequestEnvelope` adds an ID, a time and security headers; `Guard` finds the route (none: 404), refuses cross-site changes, identifies the
+person, and checks the role. No endpoint checks a role itself.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ HEADERS: Final = {
 }
 BODY_LIMIT: Final = 4 * 1024 * 1024
 STRANGER_LIMIT: Final = 64 * 1024
-"""Bytes of a request of nobody known: a name and a password."""
+"""Bytes of a request without a known person: a name and a password."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class RequestEnvelope:
-    """Id, time, security headers, one line in the access log. `scope["came_at"]` is when the request came, before anything was read for it
-    (microseconds UTC): what changes while a page is made is newer than that."""
+    """Adds ID, time and security headers, and writes a line in the access log. `scope["came_at"]` is when the request arrived, before
+    anything was read for it (microseconds UTC): changes while a page is rendered are newer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -81,7 +81,7 @@ class RequestEnvelope:
 
 
 class TooLarge(BadInput):
-    """More was sent than anything here takes."""
+    """The body is longer than any endpoint accepts."""
 
     status = 413
 
@@ -95,17 +95,17 @@ def limit_body(receive: Receive, limit: int) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > limit:
-            raise TooLarge(f"The request is longer than {limit:,} bytes. Nothing was changed.")
+            raise TooLarge(f"The request is longer than {limit:,} bytes. No changes were made.")
         return message
 
     return receive_some
 
 
 class Guard:
-    """Deny by default: only what stands in the route table passes, and only for those it names."""
+    """Denies by default: only routes of the route table are served, and only to the roles that they require."""
 
     def __init__(self, app: ASGIApp, find: Callable[[str, str], str | None], answer_error: Any) -> None:
-        """`find(method, path)` gives the role a route needs, or None; `answer_error(connection, error)` makes a response."""
+        """`find(method, path)` returns the role that a route requires, or None; `answer_error(connection, error)` returns a response."""
         self.app = app
         self.find = find
         self.answer_error = answer_error
@@ -132,7 +132,7 @@ class Guard:
         if method not in SAFE:
             try:
                 refuse_cross_site(connection.headers)
-            except NotAllowed:  # by whose name it came is recorded
+            except NotAllowed:  # the refusal is recorded with its author
                 scope["identity"] = await services.auth.identify(connection.cookies.get(COOKIE), token, address)
                 raise
         needed = self.find(method, path)
@@ -143,19 +143,21 @@ class Guard:
         if identity.is_known:
             admit(scope)
         if needed is None:
-            raise NotFound("There is no such page.", "The rail on the left leads to every page there is.")
+            raise NotFound("Page not found.", "The navigation lists all pages.")
         if is_allowed(identity.role, needed):
             return None
         if not identity.is_known:
             if token or path.startswith("/api/") or path.endswith((".json", ".csv")) or method not in SAFE:
-                raise SignInNeeded("You are not signed in, or not any more. Nothing was changed.", "Sign in and try again.")
+                raise SignInNeeded("You are not signed in, or your session has ended. No changes were made.", "Sign in and try again.")
             asked = path + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
             return RedirectResponse("/login" if asked == "/" else f"/login?next={quote(asked, safe='')}", status_code=303)
-        raise NotAllowed(f"Your role, {identity.role}, may not do this; it needs {needed}. Nothing was changed.", "Ask an administrator.")
+        raise NotAllowed(
+            f"Your role, {identity.role}, does not allow this; it requires {needed}. No changes were made.", "Ask an administrator."
+        )
 
 
 def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], str | None]:
-    """From (method, path, role) rows: the role a request needs, or None when no row matches. HEAD counts as GET."""
+    """Returns a function that finds the role of a request in (method, path, role) rows, None when none matches. HEAD counts as GET."""
     table = [(method, compile_path(path)[0], role) for method, path, role in rows]
 
     def find(method: str, path: str) -> str | None:
@@ -166,22 +168,22 @@ def role_finder(rows: Iterable[tuple[str, str, str]]) -> Callable[[str, str], st
 
 
 class SignInNeeded(NotAllowed):
-    """Nobody is known behind the request."""
+    """The request has no known person."""
 
     status = 401
 
 
 def refuse_cross_site(headers: Headers) -> None:
-    """Only our own pages, and clients that are no browsers, may change anything. Raises NotAllowed."""
+    """Only pages of this server, and clients that are not browsers, may make changes. Raises NotAllowed."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         if site not in ("same-origin", "none"):
-            raise NotAllowed("This request came from another site and was refused. Nothing was changed.")
+            raise NotAllowed("This request came from another site and was refused. No changes were made.")
         return
     origin = headers.get("origin")
     if origin is None:
         if headers.get("authorization"):
-            return  # an API client: a browser would not send a bearer token by itself
-        raise NotAllowed("This request does not say where it comes from and was refused. Nothing was changed.", "Send an Origin header.")
+            return  # an API client: a browser does not send a bearer token on its own
+        raise NotAllowed("This request has no Origin header and was refused. No changes were made.", "Send an Origin header.")
     if urlsplit(origin).netloc != headers.get("host", ""):
-        raise NotAllowed("This request came from another site and was refused. Nothing was changed.")
+        raise NotAllowed("This request came from another site and was refused. No changes were made.")

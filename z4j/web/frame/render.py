@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Turns a page (a frozen dataclass) into HTML. Everything a template may know is in its page; nothing is looked up there."""
+"""Turns a page (a frozen dataclass) into HTML. All data of a template is in its page; a template looks up nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Theme = Literal["system", "light", "dark"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence about what the last action did. `kind`: good, warn or bad."""
+    """The result of the last action. `kind`: good, warn or bad."""
 
     kind: str
     text: str
@@ -38,7 +38,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class RailItem:
-    """A section of the product."""
+    """A section in the navigation."""
 
     word: str
     icon: str
@@ -49,7 +49,7 @@ class RailItem:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One value of a filter: where a click leads, whether it is on, how many tasks it has (None: not counted)."""
+    """One value of a filter: its URL, whether it is on, and its number of tasks (None: not counted)."""
 
     word: str
     href: str
@@ -60,7 +60,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceGroup:
-    """A filter with its values; `more` stand behind a fold."""
+    """A filter with its values; `more` are collapsed."""
 
     title: str
     choices: tuple[Choice, ...]
@@ -70,7 +70,7 @@ class ChoiceGroup:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number of the strip and the rows behind it; `state` colours it, when it is worth a colour."""
+    """A number of the strip, linked to its rows; `state` sets its color."""
 
     label: str
     value: str
@@ -81,19 +81,19 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What stands around every page of a signed-in person."""
+    """The data around every page of a signed-in person."""
 
     now: int
     theme: Theme
     path: str
-    """Path and query of this page: where a switch of the theme returns to."""
+    """Path and query of this page: a change of the theme returns to it."""
     user: str
     role: str
     rail: tuple[RailItem, ...]
     chips: tuple[ChoiceGroup, ...]
     strip: tuple[Number, ...]
     strip_href: str
-    heard: str
+    agents: str
     version: str
     notice: Notice | None
 
@@ -115,12 +115,12 @@ def environment() -> Environment:
 
 
 def to_html(template: str, page: Any) -> str:
-    """A template filled with its page."""
+    """Renders a template with its page."""
     return environment().get_template(template).render(page=page)
 
 
 def render(request: Request, template: str, page: Any, status: int = 200) -> Response:
-    """A whole page as a response; the notice it shows is shown once."""
+    """Returns a whole page as a response; its notice is shown once."""
     response = respond(request, to_html(template, page), status)
     if NOTICE_COOKIE in request.cookies and not is_refresh(request):
         response.delete_cookie(NOTICE_COOKIE, httponly=True, samesite="lax")
@@ -128,7 +128,7 @@ def render(request: Request, template: str, page: Any, status: int = 200) -> Res
 
 
 def respond(request: Request, html: str, status: int = 200) -> Response:
-    """HTML, compressed where the browser takes it. What answers a POST may show a secret once and is left as it is."""
+    """Returns HTML, compressed where the browser accepts it. The answer to a POST may contain a secret and is not compressed."""
     body, headers = html.encode(), {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
     if request.method == "GET" and len(body) > SMALL and "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
@@ -137,18 +137,18 @@ def respond(request: Request, html: str, status: int = 200) -> Response:
 
 
 def is_refresh(request: Request) -> bool:
-    """Whether htmx asks for a region of a page that is open already."""
+    """Whether htmx requests a region of a page that is already open."""
     return "hx-request" in request.headers
 
 
 def theme_of(request: HTTPConnection) -> Theme:
-    """What the person chose; without a choice the system decides."""
+    """Returns the theme that the person chose, else that of the system."""
     chosen = request.cookies.get(THEME_COOKIE)
     return "light" if chosen == "light" else "dark" if chosen == "dark" else "system"
 
 
 def see_other(path: str, notice: Notice | None = None) -> Response:
-    """After a POST: go there, and say what was done."""
+    """Returns the redirect after a POST, with an optional notice."""
     response = RedirectResponse(path, 303)
     if notice is not None:
         text = quote(json.dumps([notice.kind, notice.text, notice.href]))
@@ -157,7 +157,7 @@ def see_other(path: str, notice: Notice | None = None) -> Response:
 
 
 def notice_of(request: Request) -> Notice | None:
-    """The notice the last response left, if any. It came from a cookie, so it is checked like any input."""
+    """Returns the notice of the last response, if any. It comes from a cookie, so it is checked like any input."""
     try:
         kind, text, href = json.loads(unquote(request.cookies.get(NOTICE_COOKIE, "")))
     except (ValueError, TypeError):
@@ -182,6 +182,6 @@ class ErrorPage:
 
 
 async def error_page(connection: HTTPConnection, status: int, title: str, message: str, hint: str, request_id: str) -> Response:
-    """What happened, what was not lost, what to do. Needs neither the database nor a known person."""
+    """Returns an error page: what happened, what was not affected, what to do. Requires neither the database nor a known person."""
     page = ErrorPage(theme_of(connection), title.capitalize(), status, message, hint, request_id)
     return HTMLResponse(to_html("error.html", page), status, headers={"Cache-Control": "no-store"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What stands around every page of a signed-in person: rail, chips, strip, who is signed in."""
+"""The shell around every page of a signed-in person: rail, chips, strip, user."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from z4j.web.pages.tasks.filters import Filters
 from z4j.web.services import services
 
 CHIPS: Final = {"environment": 5, "app": 5, "engine": 8}
-"""More values than this of one filter are not chips any more but stay in the query box and the facets."""
+"""Largest number of chips per filter; further values are in the query box and the facets."""
 SCOPED: Final = ("tasks", "queues", "workers", "schedules")
 """Sections whose pages can be narrowed to an environment, an app or an engine."""
-HEARD_US: Final = 3_000_000
+AGENTS_US: Final = 3_000_000
 RAIL: Final = (
     ("Tasks", "tasks", "/tasks", "t", "viewer"),
     ("Queues", "queues", "/queues", "q", "viewer"),
@@ -35,7 +35,7 @@ RAIL: Final = (
 
 
 async def make_shell(request: Request, section: str, filters: Filters | None = None) -> Shell:
-    """The shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
+    """Returns the shell of one page. `section` is an icon of the rail; `filters` are all filters of the page, if it has any."""
     store, identity, now = services(request).store, request.scope["identity"], request.scope["came_at"]
     mine = filters if filters is not None else strip.scope_of(request)
     scope = mine.scope()
@@ -56,24 +56,24 @@ async def make_shell(request: Request, section: str, filters: Filters | None = N
         chips=chips(known, mine, path) if is_scoped else (),
         strip=(*strip.cells(await strip_numbers(store, scope.for_store(now)), scope, now), *strip.alarm_of(request)),
         strip_href=scope.href("/strip"),
-        heard=await _heard(store, now),
+        agents=await _agents(store, now),
         version=__version__.partition("+")[0],
         notice=notice_of(request),
     )
 
 
-async def _heard(store: Store, now: int) -> str:
-    """How many agents are there. Those that went without a word stand in the strip. Read at most every few seconds, for every page."""
-    until, text = store.memo.get("heard", (0, ""))
+async def _agents(store: Store, now: int) -> str:
+    """Returns the number of connected agents as text, read at most every few seconds for all pages. The strip shows silent agents."""
+    until, text = store.memo.get("agents", (0, ""))
     if clock.ticks() >= until:
         connected, seen = await agents.count_connected(store, since=now - HOUR)
-        text = f"{plural(connected, 'agent')} connected" if connected else "no agent connected" if seen else "no agent in the last hour"
-        store.memo["heard"] = (clock.ticks() + HEARD_US, text)
+        text = f"{plural(connected, 'agent')} connected" if connected else "no agents connected" if seen else "no agents in the last hour"
+        store.memo["agents"] = (clock.ticks() + AGENTS_US, text)
     return str(text)
 
 
 def chips(known: Counts, filters: Filters, path: str) -> tuple[ChoiceGroup, ...]:
-    """Environment, app and engine as chips: a click narrows to one, a second click widens again."""
+    """Returns environment, app and engine as chips: a click selects one, a second click deselects it."""
     groups = (("environment", known.by_environment), ("app", known.by_app), ("engine", known.by_engine))
     return tuple(
         ChoiceGroup(title, tuple(_chip(filters, path, title, word) for word in _words(found, getattr(filters, title), CHIPS[title])))

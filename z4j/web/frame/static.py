@@ -37,7 +37,7 @@ class Asset:
 
 @cache
 def load(folder: Path) -> dict[str, Asset]:
-    """Every file of static/ by its path inside; what has no type of its own is not served."""
+    """Returns every file of static/ by its path; files without a known type are not served."""
     found = {}
     for file in sorted(folder.rglob("*")):
         media_type = TYPES.get(file.suffix)
@@ -57,15 +57,15 @@ def _folder() -> Path:
 
 @cache
 def url(name: str) -> str:
-    """The URL of a static file for a template. Raises KeyError for a file that is not there: a broken build."""
+    """The URL of a static file for a template. Raises KeyError for a missing file: a broken build."""
     return load(_folder())[name].url
 
 
 async def static_file(request: Request) -> Response:
-    """GET /static/<hash>/<path>: kept by the browser for ever, because other content has another URL."""
+    """GET /static/<hash>/<path>: cached permanently, because other content has another URL."""
     asset = load(_folder()).get(request.path_params["path"])
     if asset is None or asset.url != request.url.path:
-        raise NotFound("This file does not exist, or is of another release.", "Reload the page.")
+        raise NotFound("This file does not exist, or belongs to another release.", "Reload the page.")
     headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(asset.packed, media_type=asset.media_type, headers={**headers, "Content-Encoding": "gzip"})

@@ -27,7 +27,7 @@ class StripRegion:
 
 
 def scope_of(request: Request) -> Filters:
-    """The filters every page knows, from its URL."""
+    """Returns the filters that apply to every page, from the URL."""
     query = request.query_params
     return Filters(
         engine=query.get("engine", "")[:1_000], app=query.get("app", "")[:1_000], environment=query.get("environment", "")[:1_000]
@@ -35,7 +35,7 @@ def scope_of(request: Request) -> Filters:
 
 
 def alarm_of(request: Request) -> tuple[Number, ...]:
-    """The audit log, when it is not what was written; a link for those who may read it."""
+    """Returns a cell for an altered audit log, with a link for those who may read it."""
     alarm, may_read = services(request).audit.alarm, is_allowed(request.scope["identity"].role, "auditor")
     if alarm is None:
         return ()
@@ -43,7 +43,7 @@ def alarm_of(request: Request) -> tuple[Number, ...]:
 
 
 def cells(numbers: StripNumbers, scope: Filters, now: int) -> tuple[Number, ...]:
-    """Each number with what to compare it with and the rows behind it."""
+    """Returns each number with a value for comparison and the URL of its rows."""
     failed_usual = "" if numbers.failed_usual is None else f"usual {number(round(numbers.failed_usual))}"
     is_worse = numbers.failed_hour > 2 * (numbers.failed_usual or 0) and numbers.failed_hour > 0
     oldest = None if numbers.oldest_waiting_at is None else max(now - numbers.oldest_waiting_at, 0)
@@ -75,7 +75,7 @@ def _change(numbers: StripNumbers) -> str:
 
 
 async def region(request: Request) -> Response:
-    """GET /strip: the numbers alone, for a page that is open already."""
+    """GET /strip: only the numbers, for a page that is already open."""
     now, scope = clock.now(), scope_of(request)
     numbers = await strip_numbers(services(request).store, scope.for_store(now))
     return respond(request, to_html("_strip.html", StripRegion((*cells(numbers, scope, now), *alarm_of(request)))))

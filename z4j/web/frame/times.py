@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Times in two zones: the schedule's own and the viewer's, which the browser tells in a cookie (without a script it is UTC)."""
+"""Times in two time zones: the schedule's and the viewer's, which the browser sends in a cookie (UTC without JavaScript)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TwoTimes:
 
 
 def viewer_zone(request: HTTPConnection) -> str:
-    """The zone the browser told, checked like any input; UTC where it told none."""
+    """Returns the time zone that the browser sent, checked like any input; UTC where it sent none."""
     name = request.cookies.get(COOKIE, "").replace("%2F", "/")
     try:
         zone_of(name)
@@ -35,7 +35,7 @@ def viewer_zone(request: HTTPConnection) -> str:
 
 
 def two_times(at: int, zone: str, viewer: str) -> TwoTimes:
-    """In the schedule's zone and in the viewer's."""
+    """Returns a time in the zones of the schedule and of the viewer."""
     return TwoTimes(at, local_text(at, zone), local_text(at, viewer))
 
 

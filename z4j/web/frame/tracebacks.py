@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A Python traceback as text, taken apart: own frames first, innermost first; libraries behind a fold. Pure."""
+"""Parses the text of a Python traceback: frames of the application first, innermost first; those of libraries separately. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One exception of a chain; `lead` says how it led to the one above, empty for the last raised."""
+    """One exception of a chain; `lead` is its relation to the one above, empty for the last raised."""
 
     lead: str
     message: str
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the page shows; `text` is the traceback as it came."""
+    """A parsed traceback; `text` is its original text."""
 
     message: str
     parts: tuple[Part, ...]
@@ -47,12 +47,12 @@ class Trace:
 
 
 def is_own(file: str) -> bool:
-    """Whether a file is the application's, not of a library or of Python itself."""
+    """Whether a file belongs to the application, not to a library or to Python."""
     return not _LIBRARY.search(file)
 
 
 def read(message: str, text: str) -> Trace:
-    """The view of a traceback. What is not one (another language, cut short) keeps its text and has no frames."""
+    """Parses a traceback. Any other text (another language, truncated) is kept and has no frames."""
     parts: list[Part] = []
     lead = ""
     for lines, following in _blocks(text):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Arguments and results, taken apart for reading: they arrive as one line of JSON-ish text. Pure."""
+"""Parses and formats arguments and results, which are reported as one line of text similar to JSON. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SHORT: Final = 72
 
 
 def pairs(args: str) -> tuple[tuple[str, str], ...]:
-    """(position or name, value) of `[1, "a"]`, `{"k": 1}` or `[1] {"k": 1}`; nothing when the text was cut or is no JSON."""
+    """(position or name, value) of `[1, "a"]`, `{"k": 1}` or `[1] {"k": 1}`; () when the text is truncated or not JSON."""
     decoder = json.JSONDecoder()
     found: list[tuple[str, str]] = []
     rest = args.strip()
@@ -30,7 +30,7 @@ def pairs(args: str) -> tuple[tuple[str, str], ...]:
 
 
 def arguments(args: str) -> tuple[list[Any], dict[str, Any]] | None:
-    """The shown arguments as values, positional ones and those by name; None when the text was cut or is no JSON."""
+    """Returns the values of positional and named arguments; None when the text is truncated or not JSON."""
     decoder, rest = json.JSONDecoder(), args.strip()
     positional: list[Any] = []
     named: dict[str, Any] = {}
@@ -50,7 +50,7 @@ def arguments(args: str) -> tuple[list[Any], dict[str, Any]] | None:
 
 
 def pretty(value: Any, depth: int = 0) -> str:
-    """JSON on one line when it is short; else indented, with plain lists still on one line."""
+    """Formats JSON on one line when it is short, else indented, with flat lists on one line."""
     line = json.dumps(value, ensure_ascii=False)
     if len(line) + 2 * depth <= SHORT or not isinstance(value, (dict, list)) or not value:
         return line
@@ -64,7 +64,7 @@ def pretty(value: Any, depth: int = 0) -> str:
 
 
 def pretty_text(text: str) -> str:
-    """JSON text indented; other text as it is."""
+    """Formats JSON text; returns other text unchanged."""
     try:
         return pretty(json.loads(text))
     except (ValueError, RecursionError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Changes: what people asked of the agents, and the audit log of everything they did."""
+"""Changes: the commands sent to agents, and the audit log of every action."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ async def audit_page(request: Request) -> Response:
 
 
 def _alarm(request: Request) -> Notice | None:
-    """Why the log cannot be trusted, and what to do."""
+    """Returns a notice if the log was altered, with what to do."""
     alarm = services(request).audit.alarm
     if alarm is None:
         return None
-    text = f"The audit log is not what was written: {alarm.why}. Tasks, commands and pages keep working."
+    text = f"The audit log was altered: {alarm.why}. Tasks, commands and pages are not affected."
     hint = "Run z4j audit verify on the server, compare with a backup, and find out who had access to the data folder."
     return Notice("bad", f"{text} {hint}")
 
@@ -106,17 +106,17 @@ def _detail(text: str) -> str:
 
 
 def before_of(request: Request) -> int:
-    """Where the page before ended. Raises BadInput."""
+    """Returns where the previous page ended. Raises BadInput."""
     text = request.query_params.get("before", "")
     if not text:
         return NEWEST
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise BadInput("This page of the list does not exist.", "Open the list again from its beginning.")
+        raise BadInput("This page of the list does not exist.", "Open the list from its first page.")
     return min(int(text), NEWEST)
 
 
 async def list_json(request: Request) -> Response:
-    """GET /changes.json: `before` is the created_at of the last one of the page before."""
+    """GET /changes.json: `before` is the created_at of the last row of the previous page."""
     rows = await commands.list_commands(services(request).store, before=before_of(request), limit=PAGE)
     return export.to_json({"commands": [export.plain(row) for row in rows]})
 
@@ -128,7 +128,7 @@ async def list_csv(request: Request) -> Response:
 
 
 async def audit_json(request: Request) -> Response:
-    """GET /changes/audit.json: with each row's code, so that the chain can be checked elsewhere."""
+    """GET /changes/audit.json: includes the code of each row, so that the chain can be verified elsewhere."""
     rows = await audit.list_audit(services(request).store, before=before_of(request), limit=PAGE)
     return export.to_json({"audit": [{**export.plain(row), "mac": row.mac.hex()} for row in rows]})
 

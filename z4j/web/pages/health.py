@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """GET /healthz: whether this process can read its database, and when each background duty ran and succeeded last.
 
-Anyone may ask, so causes are one word each and nothing is named: no path, no message, no number of tasks.
+The URL is public, so a cause is one word, and no path, message or number of tasks is included.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def show(request: Request) -> Response:
 
 
 def _plain(duty: Duty) -> dict[str, Any]:
-    """Times in microseconds UTC."""
+    """Returns a duty for JSON; times are microseconds UTC."""
     return {
         "name": duty.name, "every_s": duty.every_s if duty.every_s < WHENEVER_S else None, "state": duty.state, "ran_at": duty.ran_at,
         "succeeded_at": duty.succeeded_at, "failing_since": duty.failing_since, "failures": duty.failures, "cause": duty.cause,

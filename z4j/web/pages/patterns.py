@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""GET /patterns: every macro, filled with the ordinary, the empty, the long, the million and the right-to-left; in both themes."""
+"""GET /patterns: every component with ordinary, empty, long, large and right-to-left values, in both themes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class PatternsPage:
 
 
 async def show(request: Request) -> Response:
-    """The page; it needs no data of its own."""
+    """Renders the page."""
     return render(request, "patterns.html", make_page(await make_shell(request, "patterns")))
 
 
 def make_page(shell: Shell) -> PatternsPage:
-    """Invented values, chosen to be awkward."""
+    """Returns the page with sample values that are hard to display."""
     now = shell.now
     second = 1_000_000
     lines = (
@@ -100,9 +100,9 @@ def make_page(shell: Shell) -> PatternsPage:
             Number("silent agents", "0", "/patterns"),
         ),
         notices=(
-            Notice("good", "Retry asked. It runs again under a new task id, linked below.", "/patterns"),
-            Notice("warn", "Nothing was changed: type “stop” to confirm."),
-            Notice("bad", "Nobody can do that now: no agent that can do this for celery is connected. Nothing was changed."),
+            Notice("good", "Retry requested. The task will run again under a new ID (linked below).", "/patterns"),
+            Notice("warn", "No changes were made. Type “stop” to confirm."),
+            Notice("bad", "No connected agent can do this: no agent that supports it for celery is connected. No changes were made."),
         ),
         trace=tracebacks.read("shop.mail.MailDown: smtp.internal:587", TRACE),
         plain_trace=tracebacks.read("WorkerLostError: signal 9 (SIGKILL)", ""),
@@ -113,7 +113,7 @@ def make_page(shell: Shell) -> PatternsPage:
             (
                 Segment("queued", "waited", "waited 4.2 s", 0, 107, 4_200_000),
                 Segment("retrying", "ran, retrying", "ran 12 s", 107, 306, 12_000_000),
-                Segment("retrying", "waited to try again", "waited 20 s", 413, 510, 20_000_000),
+                Segment("retrying", "waited for retry", "waited 20 s", 413, 510, 20_000_000),
                 Segment("failed", "ran, failed", "ran 3 s", 923, 77, 3_000_000),
             ),
         ),

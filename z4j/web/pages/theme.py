@@ -14,11 +14,11 @@ YEAR_S = 365 * 24 * 3600
 
 
 async def choose(request: Request) -> Response:
-    """Back to where the person was."""
+    """Stores the theme and redirects back."""
     form = await read_form(request)
     theme = form.get("theme", "")
     if theme not in ("system", "light", "dark"):
-        raise BadInput("There is no such theme.", "Choose system, light or dark.")
+        raise BadInput("Unknown theme. No changes were made.", "Choose system, light or dark.")
     response = see_other(local_path(form.get("back", "")))
     response.set_cookie(THEME_COOKIE, theme, max_age=YEAR_S, httponly=True, samesite="lax")
     return response

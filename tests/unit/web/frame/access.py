@@ -76,6 +76,6 @@ def pages(shell: Shell, evil: str, now: int) -> list[tuple[str, str, Any]]:
         ("account on", "auth/account.html", account(on_since=now, codes_left=3, codes=(evil, "b"))),
         ("login code", "auth/totp.html", AuthPage("dark", "Enter your code", evil, evil, code=evil, back=evil)),
         ("login", "auth/login.html", AuthPage("dark", "Sign in", evil, evil, evil, back=evil)),
-        ("setup", "auth/setup.html", AuthPage("light", "Make the first administrator", code=evil)),
-        ("setup used up", "auth/setup.html", AuthPage("system", "Make the first administrator", evil, is_usable=False)),
+        ("setup", "auth/setup.html", AuthPage("light", "Create the first administrator", code=evil)),
+        ("setup used up", "auth/setup.html", AuthPage("system", "Create the first administrator", evil, is_usable=False)),
     ]

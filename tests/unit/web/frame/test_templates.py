@@ -46,7 +46,7 @@ SHELL = Shell(
     chips=(ChoiceGroup("environment", (Choice(EVIL, "/tasks?environment=x"), Choice("staging", "/tasks", True))),),
     strip=(Number("failed / hour", "1,204", "/tasks?state=failed", "usual 31", "failed"),),
     strip_href="/strip",
-    heard="14 of 15 agents",
+    agents="14 of 15 agents",
     version="0.1.0",
     notice=Notice("good", EVIL, "/tasks/1"),
 )

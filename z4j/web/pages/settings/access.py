@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Settings: apps with their connection strings, tokens, users. A secret stands on the page that made it and nowhere else."""
+"""Settings: apps with their connection strings, tokens, users. A secret is shown only on the page that created it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class SettingsPage:
-    """The context of settings/*.html; each page fills what it shows. `made` and `secret` are shown this once."""
+    """The context of settings/*.html; each page sets the fields that it shows. `made` and `secret` are shown only once."""
 
     shell: Shell
     tab: str
@@ -90,8 +90,8 @@ async def apps_page(request: Request) -> Response:
 
 
 async def add_app(request: Request) -> Response:
-    """POST /settings/apps: a connection string for an app, which is made if it is new. Answered with the page, not with a
-    redirect, because the secret must not be kept anywhere on the way."""
+    """POST /settings/apps: creates a connection string for an app, and the app if it is new. Answers with the page, not with a
+    redirect, because the secret must not be stored anywhere on the way."""
     form, store = await read_form(request), services(request).store
     host = request.headers.get("host", "")
     try:
@@ -104,7 +104,7 @@ async def add_app(request: Request) -> Response:
 
 
 async def disable_app(request: Request) -> Response:
-    """POST /settings/apps/{id}/disable: its agents are disconnected and may not come back."""
+    """POST /settings/apps/{id}/disable: disconnects its agents, which cannot connect again."""
     return await _set_app_disabled(request, "disable_app", clock.now())
 
 
@@ -117,14 +117,14 @@ async def _set_app_disabled(request: Request, action: str, at: int | None) -> Re
     found, id = services(request), request.path_params["id"]
     name = await found.store.write(lambda db: apps.set_disabled(db, id, at), durable=True)
     if name is None:
-        return _refused("/settings/apps", WrongState("There is no such app, or it is so already. Nothing was changed."))
+        return _refused("/settings/apps", WrongState("The app does not exist, or it is already in this state. No changes were made."))
     if at is not None:
         found.hub.end(lambda link: link.app_id == id)
     await _record(request, action, f"app:{name}")
-    said = (
-        "is disabled: its agents were disconnected and cannot connect." if at is not None else "is enabled: its agents may connect again."
+    result = (
+        "was disabled. Its agents were disconnected and cannot connect." if at is not None else "was enabled. Its agents can connect again."
     )
-    return see_other("/settings/apps", Notice("good", f"{name} {said}"))
+    return see_other("/settings/apps", Notice("good", f"{name} {result}"))
 
 
 # -- tokens ----------------------------------------------------------------------------------------------------------------
@@ -137,15 +137,15 @@ async def tokens_page(request: Request) -> Response:
 
 
 async def add_token(request: Request) -> Response:
-    """POST /settings/tokens: an API token, shown once."""
+    """POST /settings/tokens: creates an API token, which is shown once."""
     form, store = await read_form(request), services(request).store
     label, role, days = form.get("label", ""), form.get("role", ""), form.get("days", "")
     try:
         if days and not (days.isascii() and days.isdigit() and len(days) < 6):
-            raise BadInput("The number of days is a whole number, or empty for a token without an end.")
+            raise BadInput("The number of days must be an integer, or empty for a token that does not expire. No token was created.")
         me = request.scope["identity"]
         if me.kind != "session":
-            raise NotAllowed("An API token cannot make another one. Nothing was changed.", "Sign in as a person.")
+            raise NotAllowed("An API token cannot create another token. No changes were made.", "Sign in as a person.")
         id, secret = await make_api_token(store, label, role, int(days) if days else None, me.name, me.name)
     except (BadInput, NotAllowed, NotFound) as error:
         return _refused("/settings/tokens", error)
@@ -159,12 +159,12 @@ async def revoke_token(request: Request) -> Response:
     id, at = request.path_params["id"], clock.now()
     done = await services(request).store.write(lambda db: tokens.revoke_token(db, id, at), durable=True)
     if done is None:
-        return _refused("/settings/tokens", NotFound("This token does not work any more already. Nothing was changed."))
+        return _refused("/settings/tokens", NotFound("This token does not exist or was already revoked. No changes were made."))
     kind, label, _ = done
     await _record(request, "revoke_token", f"{kind}:{label}", token=id)
     services(request).hub.end(lambda link: link.token_id == id)
     note = " Its agents were disconnected." if kind == "agent" else ""
-    return see_other("/settings/tokens", Notice("good", f"The token of {label} does not work any more.{note}"))
+    return see_other("/settings/tokens", Notice("good", f"The token of {label} was revoked.{note}"))
 
 
 # -- users -----------------------------------------------------------------------------------------------------------------
@@ -189,14 +189,14 @@ async def add_user(request: Request) -> Response:
 
         def add(db: Connection) -> None:
             if users.find_user(db, name) is not None:
-                raise WrongState(f"There is a {name} already. Nothing was changed.")
+                raise WrongState(f"A user {name} already exists. No changes were made.")
             users.add_user(db, name, hashed, role, clock.now())
 
         await found.store.write(add, durable=True)
     except (BadInput, WrongState) as error:
         return _refused("/settings/users", error)
     await _record(request, "add_user", f"user:{name}", role=role)
-    return see_other("/settings/users", Notice("good", f"{name} may sign in as {role}."))
+    return see_other("/settings/users", Notice("good", f"{name} was added as {role}."))
 
 
 async def set_role(request: Request) -> Response:
@@ -207,19 +207,19 @@ async def set_role(request: Request) -> Response:
         if _role(role) != "admin":
             _keep_an_admin(db, user)
         users.set_role(db, user.id, role)
-        return f"{user.name} is {role} now."
+        return f"The role of {user.name} is now {role}."
 
     return await _change(request, "set_role", change, role=role)
 
 
 async def disable_user(request: Request) -> Response:
-    """POST /settings/users/{id}/disable: every session ends."""
+    """POST /settings/users/{id}/disable: ends every session."""
     at = clock.now()
 
     def change(db: Connection, user: UserRow) -> str:
         _keep_an_admin(db, user)
         users.set_disabled(db, user.id, at)
-        return f"{user.name} may not sign in any more, is signed out everywhere, and their API tokens are revoked."
+        return f"{user.name} was disabled and signed out everywhere. Their API tokens were revoked."
 
     return await _change(request, "disable_user", change)
 
@@ -229,7 +229,7 @@ async def enable_user(request: Request) -> Response:
 
     def change(db: Connection, user: UserRow) -> str:
         users.set_disabled(db, user.id, None)
-        return f"{user.name} may sign in again."
+        return f"{user.name} was enabled."
 
     return await _change(request, "enable_user", change)
 
@@ -238,23 +238,23 @@ async def _change(request: Request, action: str, change: Any, **detail: Any) -> 
     def write(db: Connection) -> tuple[str, str]:
         user = users.get_user(db, request.path_params["id"])
         if user is None:
-            raise NotFound("There is no such user. Nothing was changed.")
+            raise NotFound("This user does not exist. No changes were made.")
         return user.name, change(db, user)
 
     try:
-        name, said = await services(request).store.write(write, durable=True)
+        name, notice = await services(request).store.write(write, durable=True)
     except (BadInput, NotFound, WrongState) as error:
         return _refused("/settings/users", error)
     await _record(request, action, f"user:{name}", **detail)
-    return see_other("/settings/users", Notice("good", said))
+    return see_other("/settings/users", Notice("good", notice))
 
 
 def _role(role: str) -> str:
     if role not in ROLES:
-        raise BadInput("There is no such role. Nothing was changed.", f"Roles are {', '.join(ROLES)}.")
+        raise BadInput("Unknown role. No changes were made.", f"Use one of {', '.join(ROLES)}.")
     return role
 
 
 def _keep_an_admin(db: Connection, user: UserRow) -> None:
     if user.role == "admin" and user.disabled_at is None and users.count_admins(db) == 1:
-        raise WrongState(f"{user.name} is the only administrator. Nothing was changed.", "Make another one first.")
+        raise WrongState(f"{user.name} is the only administrator. No changes were made.", "Add another one first.")

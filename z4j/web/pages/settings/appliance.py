@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Settings, Appliance: the state of every background duty, and whether the limits of retention are held."""
+"""Settings, Appliance: the state of every background duty, the storage used, and whether retention limits are exceeded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORDS = {"tasks": "tasks", "statistics": "statistics per minute", "listed": "lis
 
 @dataclass(frozen=True, slots=True)
 class DutyLine:
-    """One background duty. `every_s` is None where its work comes when it comes."""
+    """One background duty. `every_s` is None for a duty that runs on demand."""
 
     name: str
     state: str
@@ -40,7 +40,7 @@ class DutyLine:
 
 @dataclass(frozen=True, slots=True)
 class PartLine:
-    """What takes space, about how much, and its share of what may be used."""
+    """The estimated size of a kind of data, and its share of the limit in percent."""
 
     app: str
     what: str
@@ -67,7 +67,7 @@ class AppliancePage:
 
 
 async def _weigh(store: Store, used: int) -> list[Part]:
-    """Whole tables are read for it, so it is remembered for a minute."""
+    """Returns the size of each kind of data. Whole tables are read for it, so it is cached for a minute."""
     until, known = store.memo.get("parts", (0, None))
     if known is None or clock.ticks() >= until:
         known = await usage.weigh(store, used)

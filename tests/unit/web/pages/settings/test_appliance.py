@@ -27,7 +27,7 @@ def test_the_appliance_page_says_what_fails_and_what_cannot_be_held(shop: Shop) 
         return text_of(shop.get(path))
 
     wait_for(lambda: "due tasks OSError: [Errno 24] Too many open files" in shown("/settings/appliance"), what="the error")
-    wait_for(lambda: "The limits of retention are not held: the audit log is large." in shown("/settings/appliance"), what="the limits")
+    wait_for(lambda: "The retention limits are exceeded: the audit log is large." in shown("/settings/appliance"), what="the limits")
     wait_for(lambda: shown("/healthz").startswith("degraded due tasks: failing, no_file_descriptors, last succeeded "), what="the duty")
     wait_for(lambda: "retention: the limits are not held" in shown("/healthz"), what="the limits")
 
