@@ -59,10 +59,13 @@ def print_result(result: Result) -> None:
 
 
 def failures_of(output: str) -> str:
-    """What pytest printed from its first failure on; all of it where there is none, as where it could not begin."""
+    """What pytest printed from its first failure on; without one, as where it was ended, the last lines that name no passed test."""
     lines = output.splitlines()
-    begins = next((number for number, line in enumerate(lines) if line.startswith("=") and (" FAILURES " in line or " ERRORS " in line)), 0)
-    return "\n".join(lines[begins:][-400:])
+    begins = next(
+        (number for number, line in enumerate(lines) if line.startswith("=") and (" FAILURES " in line or " ERRORS " in line)), None
+    )
+    shown = [line for line in lines if " PASSED " not in line][-40:] if begins is None else lines[begins:][-400:]
+    return "\n".join(shown)
 
 
 def print_table(results: list[Result], began: float) -> None:

@@ -9,12 +9,20 @@ import pytest
 from tests.support.stack import Stack, stack
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A data folder with one app, to be copied: the two commands that make it take longer than many a test."""
+    made = Stack(tmp_path_factory.mktemp("prepared"))
+    made.command("migrate")
+    made.add_app()
+    return made
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Stack]:
+def shop(tmp_path: Path, prepared: Stack) -> Iterator[Stack]:
     """A server with one app, a broker, and no worker yet."""
     with stack(tmp_path) as made:
         made.start_broker()
-        made.command("migrate")
-        made.add_app()
+        made.copy(prepared)
         made.start_server()
         yield made

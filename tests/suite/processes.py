@@ -32,6 +32,8 @@ MEMORY_NEEDED: Final = 4 << 30
 RUNNING = re.compile(r"^(\S+::.+?) *$")
 """A line of `pytest -v` whose result has not come yet."""
 
+ENDED = re.compile(r"^(\S+::.+?) (PASSED|FAILED|SKIPPED)\b", re.MULTILINE)
+
 
 @dataclass(slots=True)
 class Result:
@@ -81,6 +83,8 @@ def run(shard: Shard, marks: Sequence[str], *, is_long: bool = False) -> Result:
             result.hung = last_begun(result.output)
         if report.exists():
             read_report(result, report.read_text("utf-8", "replace"))
+        else:
+            result.outcomes = {found[1]: found[2].lower() for found in ENDED.finditer(result.output)}
         return result
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -164,6 +165,11 @@ class Stack:
         self.url = next(word.strip("'") for word in printed.split("Z4J_URL=")[1].split())
         self.url = f"{self.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
         return self.url
+
+    def copy(self, prepared: Stack) -> None:
+        """Begins with the data folder and the app of a stack that never ran."""
+        shutil.copytree(prepared.data, self.data)
+        self.url = f"{prepared.url.rpartition('@')[0]}@127.0.0.1:{self.port}"
 
     def start_broker(self) -> Child:
         broker = self.start(
