@@ -4,8 +4,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parent))  # the harnesses of one module serve another
-
-pytest.register_assert_rewrite("z4j_agent.conformance.scheduling")

@@ -73,6 +73,15 @@ class CeleryHarness(Harness):
         return self.ask_producer([sys.executable, HERE / "engine_app.py"], [kind, args, options, send])
 
 
+OF_THE_POOL = frozenset(
+    {
+        "test_outcome", "test_hello_says_who_and_what", "test_ends_name_the_process_that_ran_the_task", "test_heartbeats_tell_what_runs",
+        "test_terminate_stops_a_running_task", "test_a_running_task_cannot_be_cancelled_as_if_it_waited", "test_nothing_went_wrong_inside",
+    }
+)  # fmt: skip
+"""What differs between pools."""
+
+
 class TestPrefork(AdapterContract):
     harness_class = CeleryHarness
 
@@ -99,10 +108,12 @@ class GeventHarness(SoloHarness):
 
 class TestSolo(AdapterContract):
     harness_class = SoloHarness
+    essentials: ClassVar[frozenset[str]] = OF_THE_POOL
 
 
 class TestThreads(AdapterContract):
     harness_class = ThreadsHarness
+    essentials: ClassVar[frozenset[str]] = OF_THE_POOL
 
 
 class TestGevent(AdapterContract):

@@ -148,6 +148,15 @@ class TestFile(ScheduleContract):
         assert "z4j:a" not in log
 
 
+ESSENTIALS: Sequence[str] = (
+    "test_lists_its_entries_in_the_common_form",
+    "test_tells_its_fires_with_what_was_due_and_the_task",
+    "test_off_and_on_again",
+    "test_an_entry_is_made_changed_and_deleted",
+)
+"""Of the stores that are used less, every time; the others are long."""
+
+
 class InStore(ScheduleContract):
     """What holds of each store that other processes reach. Its name keeps pytest from running it by itself."""
 
@@ -213,6 +222,10 @@ class DjangoHarness(BeatHarness):
 
 
 class TestDjango(InTable):
+    essentials: ClassVar[Sequence[str]] = (
+        *ESSENTIALS, "test_a_row_of_broken_json_is_neither_sent_nor_saved", "test_a_row_that_cannot_be_read_does_not_hide_the_others",
+        "test_any_process_with_django_lists_and_changes_it", "test_a_name_is_taken_once", "test_a_change_outlives_the_scheduler",
+    )  # fmt: skip
     harness_class = DjangoHarness
 
     def test_a_row_that_cannot_be_read_does_not_hide_the_others(self, gateway: Gateway, running: DjangoHarness) -> None:
@@ -247,15 +260,6 @@ class RedbeatHarness(DjangoHarness):
     store: ClassVar[str] = "redbeat"
     zones: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("cron", "interval")
-
-
-ESSENTIALS: Sequence[str] = (
-    "test_lists_its_entries_in_the_common_form",
-    "test_tells_its_fires_with_what_was_due_and_the_task",
-    "test_off_and_on_again",
-    "test_an_entry_is_made_changed_and_deleted",
-)
-"""Of the stores that are used less, every time; the others are long."""
 
 
 class TestRedbeat(InStore):

@@ -174,7 +174,15 @@ class ProcessHarness(PeriodicHarness):
 
 
 class TestProcesses(ScheduleContract):
+    """The scheduler is what differs from TestThreads: a process of its own."""
+
     harness_class = ProcessHarness
+    essentials: ClassVar[frozenset[str]] = frozenset(
+        {
+            "test_the_scheduler_is_a_process_of_its_own_and_says_goodbye", "test_a_killed_scheduler_comes_back_with_the_changes",
+            "test_off_and_on_again", "test_tells_its_fires_with_what_was_due_and_the_task",
+        }
+    )  # fmt: skip
 
     def test_the_scheduler_is_a_process_of_its_own_and_says_goodbye(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:
         consumer = alone.start_scheduler()
