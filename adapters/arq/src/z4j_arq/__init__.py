@@ -4,7 +4,7 @@
     import z4j_arq
     z4j_arq.install(WorkerSettings)
 
-A producer without those settings calls `z4j_arq.install()`; the worker tells the arguments then. Without `Z4J_URL` in the environment
+A producer without those settings calls `z4j_arq.install()`; the worker then reports the arguments. Without `Z4J_URL` in the environment
 it does nothing. It never raises.
 """
 
@@ -23,14 +23,14 @@ OLDEST = (0, 26)
 
 
 def install(worker_settings: Any = None, **settings: Any) -> None:
-    """Watches arq in this process. `worker_settings` is the class or dict that the `arq` command takes: its functions' signatures tell
-    a producer which arguments are secret. `settings` are those of `z4j_agent.start`. Further calls only add worker settings.
+    """Monitors arq in this process. `worker_settings` is the class or dict that the `arq` command takes: from its functions' signatures
+    a producer recognises secret arguments. `settings` are those of `z4j_agent.start`. Further calls only add worker settings.
     """
     _installation.install(None, worker_settings, **settings)
 
 
 def uninstall() -> None:
-    """arq behaves again as if this package had never been there."""
+    """Removes the hooks: arq behaves as if this package had never been installed."""
     _installation.uninstall()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of arq in this process."""
+"""The adapter for arq in this process."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from z4j_arq.wrappers import Wrappers
 
 
 class ArqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discovery, Doctor):
-    """`capture` holds the hooks; everything else is asked in the agent's thread."""
+    """`capture` has the hooks; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
-        Capability("retry_task", "any", "exact", note="Enqueues the kept job again under a new id, linked to this task."),
+        Capability("retry_task", "any", "exact", note="Enqueues the stored job again under a new ID, linked to this task."),
         Capability("edit_task", "any", "exact"),
         Capability("restore_task", "any", "exact"),
         Capability("run_task", "any", "exact"),
         Capability("cancel_task", "any", "exact", ("scheduled", "queued", "retrying"), "Takes the job out of its queue at once."),
         Capability("release_task", "any", "exact", ("scheduled", "retrying")),
-        Capability("prioritise_task", "any", "exact", ("queued",), "In front of everything that waits; arq knows no other order."),
+        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front: arq has no other order."),
         Capability("move_task", "any", "exact", ("scheduled", "queued", "retrying"), "Within one Redis."),
-        Capability("lookup_task", "any", "best_effort", note="A result is kept for an hour, unless the application says otherwise."),
+        Capability("lookup_task", "any", "best_effort", note="Results are stored for an hour by default."),
         Capability("peek_queue", "any", "exact"),
         Capability("purge_queue", "any", "exact"),
-        Capability("pause_queue", "worker", "exact", note="What runs goes on; cron jobs are still enqueued, and wait."),
+        Capability("pause_queue", "worker", "exact", note="Running tasks continue; cron jobs are still enqueued, and wait."),
         Capability("resume_queue", "worker", "exact"),
-        Capability("shutdown_worker", "worker", "exact", note="Finishes what it runs, whatever `job_completion_wait` says."),
+        Capability("shutdown_worker", "worker", "exact", note="Running tasks finish, whatever `job_completion_wait` is."),
         Capability(
             "terminate_task",
             "worker",
@@ -58,7 +58,7 @@ class ArqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discover
         return str(VERSION)
 
     def watch(self, _process: None, worker_settings: Any) -> None:
-        """This process, which has all of arq's pools and workers, is watched anyhow; the functions of these settings are known, too."""
+        """Adds the functions of worker settings. All pools and workers of the process are monitored already."""
         if worker_settings is not None:
             self.state.know(worker_settings)
 
@@ -69,9 +69,9 @@ class ArqAdapter(TaskCommands, WaitingTasks, WorkerCommands, Reconcile, Discover
         self.capture.disconnect()
 
     def knows_task(self, name: str) -> bool:
-        """Functions of this process's workers and settings, and what the application itself has enqueued from here."""
+        """Whether it is a function of this process's workers or settings, or the application itself has enqueued it from here."""
         return name in self.state.functions() or name in self.state.enqueued
 
     def knows_queue(self, queue: str) -> bool:
-        """A queue this process works for or has enqueued to."""
+        """Whether a worker of this process takes from the queue, or this process has enqueued to it."""
         return has_queue(self.state, queue, self.only)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one job while it is enqueued, and while a worker has it. All of it happens in one event loop."""
+"""Data of one job while it is enqueued, and while a worker has it. Used in one event loop."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Sending:
         self.enqueued_ms = 0
         self.body = b""
         self.names: tuple[str, ...] | None = None
-        """Positional parameters of the task's function; None where this process does not have it and the worker tells the arguments."""
+        """Positional parameters of the task's function; None if this process does not have it; then the worker reports the arguments."""
         self.is_marked = False
 
 
 class Run:
-    """From the moment a worker took the job to its end. `attempt` is UNTOLD until arq has said which try it is."""
+    """One run, from the worker's taking the job to its end. `attempt` is UNTOLD until arq has determined the try."""
 
     __slots__ = (
         "args",
@@ -75,10 +75,10 @@ class Run:
         self.name = ""
         self.args: Any = ()
         self.kwargs: Any = {}
-        self.enqueued_ms = score if score > _YEAR_2001_MS else 0  # until its message says so: what was not deferred is scored by it
+        self.enqueued_ms = score if score > _YEAR_2001_MS else 0  # until the message is read: the score of a job that was not deferred
         self.body = b""
         self.is_marked = False
-        """Whether the producer has told its arguments."""
+        """Whether the producer has reported its arguments."""
         self.has_message = False
         self.malformed: BaseException | None = None
         self.limit_s: float | None = None
@@ -88,11 +88,11 @@ class Run:
         self.did_return = False
         self.result = ""
         self.error: BaseException | None = None
-        """What the task's function raised."""
+        """The exception of the task's function."""
         self.error_fields = ("", "", "")
-        """That in words: type, message, traceback."""
+        """Its type, message and traceback."""
         self.failure: BaseException | None = None
-        """What arq itself keeps as the reason of a failure, where it keeps one."""
+        """arq's own error of a failure, if it stores one."""
         self.has_verdict = False
         self.is_kept = True
         """False once arq could not serialise the result."""
@@ -107,14 +107,14 @@ class Run:
         return task_id_of(self.job_id, self.enqueued_ms)
 
     def read(self, body: bytes, message: Any) -> None:
-        """arq's message: `f` name, `a` and `k` arguments, `t` the try to begin at, `et` when it was enqueued (jobs.py:serialize_job)."""
+        """arq's message: `f` name, `a` and `k` arguments, `t` the first try, `et` when it was enqueued (jobs.py:serialize_job)."""
         self.body = body
         if isinstance(message, Mapping) and message.keys() >= _KEYS:
             self.name, self.args, self.kwargs = str(message["f"]), message["a"], message["k"]
             self.enqueued_ms, self.is_marked, self.has_message = int(message["et"] or 0), MARK in message, True
 
     def begin(self) -> int:
-        """The function is about to be called: sets the start by both clocks and returns it."""
+        """Sets the start of the function, by the wall clock and the monotonic clock, and returns it in microseconds UTC."""
         self.began_ns = time.perf_counter_ns()
         self.started_at = now()
         return self.started_at
@@ -123,10 +123,10 @@ class Run:
         self.runtime = (time.perf_counter_ns() - self.began_ns) // 1000
 
     def head(self, at: int, token: str) -> tuple[str, str, int, int, str, str, str]:
-        """The common beginning of this run's records."""
+        """The common fields of this run's records."""
         return ENGINE, self.task_id, max(self.attempt, 0), at, token, self.name, self.queue
 
 
 current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("z4j_arq_run", default=None)
-"""The run whose code is executing; asyncio copies it into the tasks a job starts, so that what they enqueue knows its parent."""
+"""The run whose code is executing; asyncio copies it into the tasks that a job starts, so that jobs enqueued there have their parent."""
 sent: contextvars.ContextVar[Sending | None] = contextvars.ContextVar("z4j_arq_sending", default=None)

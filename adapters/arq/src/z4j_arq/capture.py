@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""arq's life of a job as records (`docs/engines.md` has a row per outcome).
+"""Turns the steps of arq's jobs into records (`docs/engines.md` has a row per outcome).
 
-Everything here is called by the wrappers of `wrappers.py`, in the worker's or the producer's event loop, and is guarded. How a run ended
-is known in two places: the task's function has the value or the exception with its traceback, and `finish_job` has arq's own verdict on
-it: done, or once more.
+All methods are called by the wrappers of `wrappers.py`, in the worker's or the producer's event loop, and are guarded. The outcome of a
+run is in two places: the task's function has the value or the exception with its traceback, and `finish_job` has arq's decision:
+finished, or retried.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from z4j_arq.state import ArqState
 
 MOST_NAMES = 10_000
 OWN_ARGUMENTS = frozenset({"_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
-"""Keywords of `enqueue_job` that are arq's and not the job's."""
+"""Keyword arguments of `enqueue_job` that belong to arq and not to the job."""
 
 
 class Placed(Protocol):
-    """What stands around arq's methods, see `wrappers`."""
+    """The wrappers of arq's methods, see `wrappers`."""
 
     def put(self) -> None: ...
 
     def undo(self) -> None: ...
 
     def adopt(self, worker: Any, name: str, function: Any) -> None:
-        """The worker is about to run this function for the first time."""
+        """Wraps a function before the worker runs it for the first time."""
 
     def report_stop(self, worker: Any) -> None:
-        """Says when the worker cancels what it runs."""
+        """Reports when the worker cancels its running jobs."""
 
 
 class Capture:
-    """What is remembered between two calls of arq's, and the records made of them."""
+    """Keeps data between two calls of arq, and makes the records."""
 
     def __init__(self, state: ArqState, install: Callable[[Capture], Placed]) -> None:
-        """`install` makes what stands around arq's methods and calls this."""
+        """`install` creates the wrappers of arq's methods, which call this object."""
         self.state = state
         self._install = install
         self._wrappers = install(self)
@@ -60,7 +60,7 @@ class Capture:
         if agent is None:
             return
         self._agent = agent
-        self._wrappers = self._install(self)  # what another library holds of earlier ones does nothing any more
+        self._wrappers = self._install(self)  # earlier wrappers that another library has stored have no effect now
         self._wrappers.put()
         agent.close_at_exit()
 
@@ -71,7 +71,7 @@ class Capture:
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("enqueue_job")
     def on_enqueue(self, pool: Any, name: Any) -> Sending:
-        """Before arq serialises. Marked are only arq's own pickles: another serialiser may not take a key it does not know."""
+        """Called before arq serialises. Only arq's own pickles are marked: another serialiser may refuse an unknown key."""
         run = current.get()
         sending = Sending(calling_code(), run.task_id if run is not None else "")
         coroutine = self.state.coroutine_of(str(name))
@@ -100,20 +100,20 @@ class Capture:
             sent_job = originals.Job(task_id, attempt, name, queue, args, kwargs, sending.body, sending.names, broker)
             originals.report_arguments(agent, sent_job, originals.BY_PRODUCER)
         if beat.get() is None and (name in self.state.enqueued or len(self.state.enqueued) < MOST_NAMES):
-            self.state.enqueued[name] = queue  # what cron enqueues, an operator may have changed
+            self.state.enqueued[name] = queue  # an operator may have changed a job of cron
         self.state.known.meet(pool, queue)
         agent.connect()
 
     # -- the worker ----------------------------------------------------------------------------------------------------
     @guard("main")
     def on_main(self, worker: Any) -> None:
-        """A worker begins; with `--watch` it does so again after every change."""
+        """Called at the start of a worker; with `--watch` again after every change."""
         if not self.state.worker_name:
             seat = f"{worker.queue_name}@{self._agent.host}"
             self.state.worker_name = f"{seat}:{os.getpid()}"
-            if not self._agent.is_connected_process:  # else the server knows it already, as who it was when it connected
+            if not self._agent.is_connected_process:  # else it is already connected under its earlier identity
                 self._agent.become_worker(self.state.worker_name, seat)
-        self.state.crons.table_of(worker)  # before the agent's thread asks for it
+        self.state.crons.table_of(worker)  # before the agent's thread reads it
         self.state.workers.append(worker)
         self.state.stopping.discard(id(worker))
         self.state.ending.pop(id(worker), None)
@@ -176,7 +176,7 @@ class Capture:
 
     @guard("end of a task")
     def on_raised(self, run: Run | None, error: BaseException) -> None:
-        """In the task's function still: later the traceback would begin with arq's own frames, and the abortion be forgotten."""
+        """Called inside the wrapped function: later the traceback would begin with arq's own frames, and the abortion would be lost."""
         if run is None:
             return
         run.stop_clock()
@@ -185,28 +185,28 @@ class Capture:
             run.is_aborted = run.job_id in run.worker.aborting_tasks
             run.is_stopping = id(run.worker) in self.state.stopping
         if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
-            error.__traceback__ = error.__traceback__.tb_next  # without our own frame
+            error.__traceback__ = error.__traceback__.tb_next  # without the wrapper's frame
         run.error_fields = error_of(_cause(error) if run.worker.retry_jobs else error)
 
     @guard("serialize_result")
     def on_result(self, run: Run, data: Any) -> None:
-        """arq says what it will keep: the only place that knows the try of a job that never began."""
+        """Called with the result that arq will store: the only place with the try of a job that never started."""
         if run.has_verdict:
-            return  # a second writing, of a text instead of what could not be serialised
+            return  # a second call, with a text instead of the value that could not be serialised
         run.has_verdict = True
         if not data["s"]:
             run.failure = data["r"]
         self._report_received(run, attempt_of(data["t"]))
 
-    # -- how it ended --------------------------------------------------------------------------------------------------
+    # -- outcomes ------------------------------------------------------------------------------------------------------
     @guard("finish_job")
     def on_finished(self, run: Run | None, finish: bool) -> None:
-        """arq has stored its verdict on a job it ran."""
+        """Called when arq has stored the outcome of a job that it ran."""
         if run is None or run.has_ended:
             return
         run.has_ended = True
         if run.is_asked_to_stop:
-            run.worker.aborting_tasks.discard(run.job_id)  # a task that caught it and ended otherwise would leave it behind
+            run.worker.aborting_tasks.discard(run.job_id)  # a task that caught it and ended in another way would leave it behind
         if not finish:
             self._report_retried(run)
         elif run.did_return and run.failure is None:
@@ -218,7 +218,7 @@ class Capture:
 
     @guard("finish_failed_job")
     def on_failed(self, run: Run | None) -> None:
-        """arq has dropped a job without running it. Its reasons are told apart by what arq had got to, not by their wording."""
+        """Called when arq has dropped a job without running it. The reason is derived from arq's last step, not from its message."""
         if run is None or run.has_ended:
             return
         run.has_ended = True
@@ -227,7 +227,7 @@ class Capture:
         if run.malformed is not None:
             agent.append(records.rejected(*head, reason="malformed", error=error, traceback=traceback))
         elif not run.has_message:
-            agent.append(records.expired(*head, error="its message was gone from Redis when a worker came to it"))
+            agent.append(records.expired(*head, error="its message was missing in Redis when a worker received it"))
         elif isinstance(run.failure, asyncio.CancelledError):
             self._report_cancelled(run, reason="revoked")
         elif run.name not in run.worker.functions:
@@ -237,14 +237,14 @@ class Capture:
 
     @guard("run_job")
     def on_broken(self, run: Run | None, error: BaseException) -> None:
-        """arq did not get to a verdict: a hook of the application raised, Redis went away, or the worker was stopped in between.
+        """Called when arq did not decide: a hook of the application raised, Redis was lost, or the worker was stopped in between.
 
-        The job is in its queue still; arq runs it again when its in-progress key has expired.
+        The job is still in its queue; arq runs it again when its in-progress key has expired.
         """
         if run is None or run.has_ended or run.attempt == UNTOLD:
             return
         if run.is_finishing and isinstance(error, asyncio.CancelledError):
-            return  # the verdict is being stored all the same (asyncio.shield)
+            return  # the outcome is still being stored (asyncio.shield)
         run.has_ended = True
         reason = "shutdown" if isinstance(error, asyncio.CancelledError) else "interrupted"
         at = now()
@@ -304,7 +304,7 @@ class Capture:
         self._report_again(run, at, at + defer_ms * 1000 if defer_ms else None, reason, run.error_fields)
 
     def _report_again(self, run: Run, at: int, eta: int | None, reason: str, error_fields: tuple[str, str, str]) -> None:
-        """This try is over, and the job stands in its queue for the next."""
+        """Reports the end of this try; the job is in its queue for the next one."""
         agent = self._agent
         error_type, error, traceback = error_fields
         agent.append(
@@ -317,7 +317,7 @@ class Capture:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What made a task ask for another try: the exception it handles while it raises Retry, or Retry itself."""
+    """The cause of a retry: the exception that the task handles while it raises Retry, or Retry itself."""
     if isinstance(error, Retry):
         cause: BaseException | None = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         return cause or error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators ask of a single task: to be enqueued once more, or stopped. Done in arq's Redis over a connection of our own, or in the
+"""Commands for a single task: enqueueing it again, and stopping it. Executed in arq's Redis with a separate connection, or in the
 worker's loop.
 """
 
@@ -24,15 +24,15 @@ from z4j_arq.state import ArqState
 
 LOOP_TIMEOUT_S = 5.0
 STEP_MS = 1 / 2048
-"""What a float of the size of arq's scores can hold apart."""
+"""The smallest difference of two floats of the size of arq's scores."""
 _last = [0.0]
 
 
 def run_function(state: ArqState, name: str, args: list[Any], kwargs: dict[str, Any], new_id: str, queue: str, only: str) -> dict[str, Any]:
-    """Enqueues a function of this application. Raises Refused for one it does not have: arq itself would take any name."""
+    """Enqueues a function of this application. Raises Refused for an unknown one: arq itself accepts any name."""
     functions = state.functions()
     if name not in functions and name not in state.enqueued:
-        raise Refused(f"this application does not know {name[:80]}", check="task.unknown")
+        raise Refused(f"this application has no task {name[:80]}. Nothing was enqueued.", check="task.unknown")
     queue, broker = broker_of(state, queue or (functions[name][1] if name in functions else state.enqueued[name]), only)
     return _enqueue(broker, queue, name, new_id, _serialized(broker, name, args, kwargs))
 
@@ -44,7 +44,7 @@ def _message(broker: Broker, original: Original) -> bytes:
     body = originals.body_of(original)
     name = str(deserialize_job_raw(body, deserializer=broker.deserializer)[0])
     if name != original.name:  # possible only for a seal of an older agent, which does not bind the name
-        raise CannotOpen(f"the original is of {name[:80]}, not of {original.name[:80]}", check="original.name")
+        raise CannotOpen(f"the original is of {name[:80]}, not of {original.name[:80]}. Nothing was enqueued.", check="original.name")
     return body
 
 
@@ -56,14 +56,14 @@ def _serialized(broker: Broker, name: str, args: list[Any], kwargs: dict[str, An
 def _enqueue(
     broker: Broker, queue: str, name: str, new_id: str, body: bytes, eta_at: int | None = None, *, retried_id: str = ""
 ) -> dict[str, Any]:
-    """As `ArqRedis.enqueue_job` does it (arq, connections.py), and tells it. `eta_at` in microseconds UTC, `retried_id` is the task it
-    repeats."""
+    """Enqueues like `ArqRedis.enqueue_job` (arq, connections.py), and reports it. `eta_at` is in microseconds UTC, `retried_id` is the
+    repeated task."""
     at = now()
     keys = [prefix + new_id for prefix in (job_key_prefix, in_progress_key_prefix, result_key_prefix)]
     with broker.connect() as client, client.pipeline(transaction=True) as pipe:
         pipe.watch(*keys)
         if pipe.exists(*keys):
-            raise Refused("a job with the new id exists already; nothing was enqueued", check="task_id.exists")
+            raise Refused("a job with the new ID already exists. Nothing was enqueued.", check="task_id.exists")
         pipe.multi()
         pipe.psetex(job_key_prefix + new_id, broker.expires_extra_ms + max((eta_at or at) - at, 0) // 1000, body)
         pipe.zadd(queue, {new_id: score_of(at) if eta_at is None else eta_at // 1000})
@@ -76,28 +76,28 @@ def _enqueue(
 
 
 def score_of(at: int) -> float:
-    """A score behind all that were given out before. arq's are milliseconds, and of equal ones the smaller id runs first: a hundred
-    jobs put back within one would lose their order.
+    """A score above all earlier ones. arq's are milliseconds, and of equal ones the smaller ID runs first: a hundred jobs that are
+    restored within a millisecond would lose their order.
     """
     _last[0] = max(at / 1000, _last[0] + STEP_MS)
     return _last[0]
 
 
 class TaskCommands(ArqPart):
-    """What may be asked of a task."""
+    """Commands for tasks."""
 
     def retry_task(self, original: Original, *, new_id: str) -> dict[str, Any]:
-        """Stores the job again under `new_id`, as `enqueue_job` would: its arguments anew, or arq's own message as it was."""
+        """Stores the job again under `new_id`, like `enqueue_job`: its arguments serialised again, or arq's own message unchanged."""
         queue, broker = broker_of(self.state, original.queue, original.broker)
         return _enqueue(broker, queue, original.name, new_id, _message(broker, original), retried_id=original.task_id)
 
     def restore_task(self, original: Original, *, new_id: str, eta_at: int | None, priority: int | None) -> dict[str, Any]:
-        """The same, to run at its time. arq has no priorities."""
+        """Like `retry_task`, with its time. arq has no priorities."""
         queue, broker = broker_of(self.state, original.queue, original.broker)
         return _enqueue(broker, queue, original.name, new_id, _message(broker, original), eta_at, retried_id=original.task_id)
 
     def read_arguments(self, original: Original) -> tuple[list[Any], dict[str, Any]]:
-        """The kept job's arguments as JSON holds them. Raises Refused."""
+        """The stored job's arguments as JSON values. Raises Refused."""
         arguments = originals.arguments_of(original)
         if arguments is None:
             _, broker = broker_of(self.state, original.queue, original.broker)
@@ -114,18 +114,20 @@ class TaskCommands(ArqPart):
         return _enqueue(broker, queue, original.name, new_id, body, retried_id=original.task_id)
 
     def terminate_task(self, task_id: str) -> dict[str, Any]:
-        """Cancels the job's asyncio task in the worker's own loop, and lets arq know that it is meant: else it would run it again.
+        """Cancels the job's asyncio task in the worker's own loop, and marks it as aborted for arq, which would run it again otherwise.
 
-        Works without `allow_abort_jobs`, which is only for asking from another process.
+        Works without `allow_abort_jobs`, which is only required for requests from another process.
         """
         if not self.state.workers:
-            raise Unsupported("only the worker that runs it can stop a task")
+            raise Unsupported("only the worker that runs a task can stop it. No changes were made.")
         runs = [run for run in list(self.state.running.values()) if run.task_id == task_id]
         runs = [run for run in runs if self.only in ("", self.state.known.identity_of(run.worker.pool))]
         if not runs:
-            raise Refused("it does not run in this worker (any more)")
+            raise Refused("the task does not run in this worker now. No changes were made.")
         if len(runs) > 1:
-            raise Refused("workers of several Redis databases run a job of this id here; none was stopped", check="broker.unknown")
+            raise Refused(
+                "workers of several Redis databases run a job with this ID in this process. No job was stopped.", check="broker.unknown"
+            )
         (run,) = runs
         worker, job_id = run.worker, run.job_id
         answer: concurrent.futures.Future[bool] = concurrent.futures.Future()
@@ -146,11 +148,11 @@ class TaskCommands(ArqPart):
         except TimeoutError as error:
             answer.cancel()
             raise Refused(
-                f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks it cannot be stopped"
+                f"the worker's event loop has been busy for {LOOP_TIMEOUT_S:g} s; a task that blocks the loop cannot be stopped"
             ) from error
         if not is_stopped:
-            raise Refused("it is not inside its function now: it has just ended, or waits for on_job_start")
-        return {"note": "the task sees it as asyncio.CancelledError"}
+            raise Refused("the task is not inside its function now: it has just ended, or waits for on_job_start. No changes were made.")
+        return {"note": "asyncio.CancelledError is raised in the task"}
 
     def run_task(self, name: str, args: list[Any], kwargs: dict[str, Any], *, new_id: str, queue: str) -> dict[str, Any]:
         return run_function(self.state, name, args, kwargs, new_id, queue, self.only)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be asked of a worker itself: to pause its queue, and to end when it has finished."""
+"""Commands for workers: pausing their queue, and shutdown."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOOK_S = 0.1
 
 
 def reapply_pauses(state: ArqState, worker: Any) -> None:
-    """A worker has just begun: what was paused stays so."""
+    """Applies stored pauses to a worker that has just started."""
     identify = partial(state.known.identity_of_worker, worker)
     worker_end.pause_again(ENGINE, str(worker.queue_name), identify, partial(setattr, worker, "allow_pick_jobs"))
 
 
 def _begin_to_end(state: ArqState, worker: Any) -> None:
-    """In the worker's loop, which keeps only weak references to its tasks."""
+    """Runs in the worker's loop, which keeps only weak references to its tasks."""
     worker.allow_pick_jobs = False
     state.ending[id(worker)] = worker.loop.create_task(_end(worker))
 
@@ -37,19 +37,19 @@ async def _end(worker: Any) -> None:
 
 
 class WorkerCommands(ArqPart):
-    """What may be asked of the workers of this process."""
+    """Commands for the workers of this process."""
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        """By arq's own switch, which its worker reads before each look into the queue; in one Redis, in every one where none is named.
-        Raises Unsupported, Refused."""
+        """Pauses a queue with arq's own flag, which its worker checks before each read of the queue; in one Redis, or in every one if
+        none is named. Raises Unsupported, Refused."""
         workers = self._of(queue)
         worker_end.pause(ENGINE, queue, self.only)
         for worker in workers:
             worker.allow_pick_jobs = False
-        return {"note": "what runs goes on; cron jobs are still enqueued, and wait"}
+        return {"note": "running tasks continue; cron jobs are still enqueued, and wait"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        """Raises Unsupported, Refused."""
+        """Resumes a queue. Raises Unsupported, Refused."""
         workers = self._of(queue)
         worker_end.resume(ENGINE, queue, self.only)
         for worker in workers:
@@ -58,21 +58,21 @@ class WorkerCommands(ArqPart):
         return {}
 
     def shutdown_worker(self) -> dict[str, Any]:
-        """arq's own answer to a signal is to cancel what runs, unless `job_completion_wait` says otherwise; so the signal is given when
-        nothing runs any more. Raises Unsupported.
+        """Shuts the workers down. At a signal arq cancels its running jobs, unless `job_completion_wait` is set; so the signal is sent
+        when no job runs. Raises Unsupported.
         """
         if not self.state.workers:
-            raise Unsupported("this process is no arq worker")
+            raise Unsupported("this process is not an arq worker")
         for worker in list(self.state.workers):
             if id(worker) not in self.state.ending:
                 self.state.ending[id(worker)] = None
                 worker.loop.call_soon_threadsafe(_begin_to_end, self.state, worker)
-        return {"note": "the worker takes no more jobs and ends when those it runs are over"}
+        return {"note": "the worker takes no more jobs and ends when its running jobs have finished"}
 
     def _of(self, queue: str) -> list[Any]:
         """The workers of this process that take from the queue. Raises Unsupported, Refused."""
         if not self.state.workers:
-            raise Unsupported("this process is no arq worker")
+            raise Unsupported("this process is not an arq worker")
         workers = [worker for worker in self.state.workers if worker.queue_name == queue]
         if self.only:
             workers = [worker for worker in workers if self.state.known.identity_of_worker(worker) == self.only]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""arq's cron jobs, watched and changed: what every worker enqueues by the clock, and what operators want it to enqueue instead or besides.
+"""Hooks of arq's cron jobs: they report fires of every worker and apply overrides.
 
-Twice a second or so a worker goes through `cron_jobs` (arq, worker.py:run_cron), a list of its own, and enqueues what is due within the
-next moment, to run at its time. So overrides are another list in its place. An entry of ours is a `CronJob` like any other; when arq
-enqueues it, the name of the function it is for and its arguments are put in, which arq's own cannot carry. All workers of a queue do the
-same, and the job's id, made of the name and the time, lets one of them succeed: only that one tells the fire.
+About twice a second a worker iterates over its list `cron_jobs` (arq, worker.py:run_cron), and enqueues entries that are due within the
+next moment, to run at their time. Overrides replace this list. An entry of z4j is a `CronJob` like any other; when arq enqueues it, its
+function's name and its arguments are inserted, which arq's own entries cannot contain. All workers of a queue do the same, and because
+the job's ID consists of the name and the time, only one of them succeeds: that one reports the fire.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from z4j_arq.schedulers.overrides import fields_of, micro, zone_of
 SCHEDULER: Final = "arq_cron"
 PREFIX: Final = "cron:"
 LOOK_S: Final = 1.0
-"""How often a worker looks whether other overrides lie on disk; it costs one `stat`."""
+"""Seconds between two checks by a worker for changed overrides on disk; each costs one `stat`."""
 AHEAD: Final = 60_000_000
-"""arq sends no sooner than twice its `poll_delay` before the time. What seems to be further ahead is a local time that the clocks skip: arq
-compares local times, and takes it for past when they have been put forward."""
+"""arq sends no sooner than twice its `poll_delay` before the time. A time that seems to be further ahead is a local time that the clocks
+skip: arq compares local times, and treats it as past after the change."""
 OWN_ARGUMENTS: Final = frozenset({"function", "_job_id", "_queue_name", "_defer_until", "_defer_by", "_expires", "_job_try"})
 
 
@@ -46,7 +46,7 @@ class OverriddenEntry:
 
     spec: ScheduleSpec
     job: Any
-    """The `CronJob` that stands for it."""
+    """Its `CronJob`."""
     expression: str
     function: str
     args: list[Any]
@@ -56,29 +56,29 @@ class OverriddenEntry:
 
 @dataclass(slots=True)
 class Table:
-    """One worker's cron jobs: as its code has them, and the overrides that hold. Every field is replaced whole."""
+    """One worker's cron jobs: those of its code, and the applied overrides. Every field is replaced as a whole."""
 
     coded: dict[str, Any]
     """Key → CronJob, in the application's order."""
     keys: dict[int, str]
-    """`id` of a CronJob → key, also of what is planned: the names of two may be the same."""
+    """`id` of a CronJob → key, also for planned entries: two may have the same name."""
     plan: dict[str, OverriddenEntry] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
     overrides: list[Override] = field(default_factory=list)
-    """What all that was made of."""
+    """The overrides from which the table was made."""
     last: dict[str, int] = field(default_factory=dict)
-    """Key → when this process last fired it."""
+    """Key → when this process last fired it, in microseconds UTC."""
     looked_at: float = 0.0
     has_begun: bool = False
-    """Whether arq has gone through the list; before that, `run_at_startup` is still to come."""
+    """Whether arq has iterated over the list; before that, `run_at_startup` is still pending."""
     waiting: dict[FireReport, asyncio.TimerHandle] = field(default_factory=dict)
     """Fires that were sent ahead of their time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One pass of a worker over its list: what each name stands for, key and due time, and what is planned meanwhile."""
+    """One pass of a worker over its list: key and due time of each name, and the entries planned meanwhile."""
 
     table: Table
     plan: dict[str, OverriddenEntry]
@@ -94,7 +94,7 @@ class Fire:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FireReport:
-    """What came of a fire."""
+    """The outcome of a fire."""
 
     fire: Fire
     task_id: str
@@ -109,11 +109,12 @@ def _report(report: FireReport) -> None:
 
 
 beat: ContextVar[Beat | None] = ContextVar("z4j_arq_beat", default=None)
-"""Set while arq enqueues what is due; asyncio copies it into the tasks it does that in."""
+"""Set while arq enqueues due entries; asyncio copies it into the tasks that enqueue."""
 
 
 def keyed(jobs: list[Any]) -> dict[str, Any]:
-    """By name, without the `cron:` that arq puts before the function's (arq, cron.py:cron); a second of the same name is numbered."""
+    """CronJobs by name, without the prefix `cron:` that arq adds to the function's (arq, cron.py:cron); a second of the same name is
+    numbered."""
     keys: dict[str, Any] = {}
     for job in jobs:
         name = key = job.name.removeprefix(PREFIX) or job.name
@@ -126,15 +127,16 @@ def keyed(jobs: list[Any]) -> dict[str, Any]:
 
 
 class CronTables:
-    """Of all workers of this process."""
+    """The tables of all workers of this process."""
 
     def __init__(self) -> None:
         self._tables: weakref.WeakKeyDictionary[Any, Table] = weakref.WeakKeyDictionary()
         self._applying = threading.Lock()
-        """The agent's thread waits for it; a worker's loop looks again later instead, but for its first pass, and then for a moment."""
+        """The agent's thread waits for this lock; a worker's loop tries again later instead, except in its first pass, where it waits
+        briefly."""
 
     def table_of(self, worker: Any) -> Table:
-        """What is known of this worker's cron jobs; the first time, its list is the code's."""
+        """The table of this worker; at the first call, its list is the code's."""
         table = self._tables.get(worker)
         if table is None:
             coded = keyed(worker.cron_jobs)
@@ -142,7 +144,7 @@ class CronTables:
         return table
 
     def forget(self) -> None:
-        """Every worker gets its own list again."""
+        """Restores every worker's own list."""
         for worker, table in list(self._tables.items()):
             put(worker, table, Resolved())
         self._tables.clear()
@@ -150,7 +152,7 @@ class CronTables:
     # -- in the worker's loop ------------------------------------------------------------------------------------------
     @guard("the cron jobs of a worker")
     def on_beat(self, worker: Any, at: datetime) -> Beat:
-        """Before each pass. The first one finds the overrides that are kept on disk in place already."""
+        """Called before each pass. The first pass already uses the stored overrides."""
         table, clock = self.table_of(worker), ticks()
         if not table.has_begun or clock - table.looked_at >= LOOK_S:
             table.looked_at = clock
@@ -166,7 +168,7 @@ class CronTables:
             return
         try:
             overrides = override_store(SCHEDULER).read()
-            if table.overrides != overrides:  # another worker of this process may have looked before
+            if table.overrides != overrides:  # another worker of this process may have read them before
                 self._apply(worker, table, overrides)
         finally:
             self._applying.release()
@@ -174,7 +176,7 @@ class CronTables:
 
     @guard("a cron job")
     def on_enqueue(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Fire, tuple[Any, ...], dict[str, Any]] | None:
-        """Whether it is arq's cron that enqueues; then what fires, and what `enqueue_job` is to be called with."""
+        """If arq's cron is enqueueing, returns the fire and the arguments for `enqueue_job`."""
         current_beat = beat.get()
         if current_beat is None or not args:
             return None
@@ -185,13 +187,13 @@ class CronTables:
 
     @guard("a fire")
     def report_sent(self, fire: Fire, job: Any, enqueued_ms: int, error: BaseException | None) -> None:
-        """By the one worker whose job it became, when it is due: arq sends it up to a second before, to wait until then."""
+        """Called by the worker whose job was accepted. The fire is reported when it is due: arq sends a job up to a second before."""
         if error is not None:
             report = FireReport(fire, "", error)
         elif job is not None:
             report = FireReport(fire, task_id_of(job.job_id, enqueued_ms))
         else:
-            return  # another worker's: its id is taken
+            return  # another worker's: the ID exists
         early = fire.due_at - now()
         if early <= 0 or error is not None or early > AHEAD:
             _report(report)
@@ -201,7 +203,7 @@ class CronTables:
 
     @guard("the last fires of a worker")
     def on_end(self, worker: Any) -> None:
-        """What it has sent ahead is told now: nobody will do so later."""
+        """Reports fires that were sent ahead of their time, because the worker ends."""
         waiting = self.table_of(worker).waiting
         while waiting:
             report, timer = waiting.popitem()
@@ -210,7 +212,8 @@ class CronTables:
 
     # -- overrides -----------------------------------------------------------------------------------------------------
     def apply(self, worker: Any, overrides: list[Override]) -> dict[str, str]:
-        """Makes these the changes that hold in this worker. Returns key → why of those that cannot; the code's own entry stays then."""
+        """Applies these overrides in this worker. Returns key → reason of those that cannot be applied; the code's own entry is used
+        then."""
         with self._applying:
             return self._apply(worker, self.table_of(worker), overrides)
 
@@ -223,25 +226,25 @@ class CronTables:
 
 
 def _which(current_beat: Beat, name: str, options: dict[str, Any]) -> tuple[str, int]:
-    """The key of what arq enqueues under this name, and when it is due. Its id ends in that time, unless the application says otherwise
-    (`unique`, `job_id`); then the first of that name is taken, and arq goes through them in the same order."""
+    """The key and the due time of the job that arq enqueues under this name. Its ID ends with that time, unless the application chooses
+    it (`unique`, `job_id`); then the first entry of that name is used, and arq iterates in the same order."""
     due_entries = current_beat.due.get(name, [])
     for number, (_, due_at) in enumerate(due_entries):
         if options.get("_job_id") == f"{name}:{due_at // 1000}":
             return due_entries.pop(number)
     if due_entries:
         return due_entries.pop(0)
-    until = options.get("_defer_until")  # put into the list after this pass had begun
+    until = options.get("_defer_until")  # added to the list after this pass had started
     return name.removeprefix(PREFIX), micro(until) if isinstance(until, datetime) else now()
 
 
 def put(worker: Any, table: Table, resolved: Resolved[OverriddenEntry]) -> None:
-    """The worker's list, replaced whole: arq goes through it in one step of its loop, and may be doing so now."""
+    """Replaces the worker's list as a whole: arq iterates over it in one step of its loop, and may be doing so now."""
     present, plan = {id(job) for job in worker.cron_jobs}, resolved.changed
     fresh = [job for key, job in table.coded.items() if key not in resolved.deleted and key not in resolved.off and key not in plan]
     fresh += [planned.job for planned in plan.values() if planned.is_enabled]
     for job in fresh:
-        if table.has_begun and id(job) not in present:  # else arq would make up for all it has not fired meanwhile
+        if table.has_begun and id(job) not in present:  # else arq would catch up all missed runs
             job.calculate_next(datetime.now(tz=worker.timezone))
     table.keys = {id(job): key for key, job in table.coded.items()} | {id(planned.job): key for key, planned in plan.items()}
     table.plan, table.deleted, table.off = plan, resolved.deleted, resolved.off
@@ -250,25 +253,25 @@ def put(worker: Any, table: Table, resolved: Resolved[OverriddenEntry]) -> None:
 
 
 def _planned(worker: Any, table: Table, override: Override, spec: ScheduleSpec) -> OverriddenEntry:
-    """Raises Refused where arq cannot hold it."""
+    """The changed entry. Raises Refused if arq does not support it."""
     key = override.key
     coded = None if override.is_new else table.coded[key]
     function = spec.task_name or (coded.name if coded is not None else "")
     known = worker.functions.get(function)
     if known is None:
-        raise Refused(f"this worker does not know {function or 'a task without a name'}")
+        raise Refused(f"this worker has no function {function or 'without a name'}. No changes were made.")
     if spec.queue and spec.queue != worker.queue_name:
-        raise Refused(f"this worker enqueues its cron jobs to {worker.queue_name} only")
+        raise Refused(f"this worker enqueues its cron jobs to {worker.queue_name} only. No changes were made.")
     if spec.priority is not None:
-        raise Refused("arq has no priorities")
+        raise Refused("arq does not support priorities. No changes were made.")
     fields, expression = fields_of(spec, zone_of(worker.timezone))
     before = table.plan.get(key)
     args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
     if taken := sorted(OWN_ARGUMENTS & kwargs.keys()):
-        raise Refused(f"arq takes {taken[0]} for its own")
+        raise Refused(f"the argument {taken[0]} is reserved by arq. No changes were made.")
     is_enabled = override.is_enabled and spec.is_enabled
     if before is not None and before.is_enabled and is_enabled and before.expression == expression:
-        job = before.job  # it goes on where it was
+        job = before.job  # it continues where it was
     elif coded is not None:
         job = dataclasses.replace(coded, **fields, next_run=None)
     else:
@@ -280,7 +283,7 @@ Wrapped = Callable[..., Any]
 
 
 def around_run_cron(crons: CronTables, original: Wrapped) -> Wrapped:
-    """`Worker.run_cron`, which is called with the time of the pass first."""
+    """Wraps `Worker.run_cron`, which receives the time of the pass first."""
 
     async def run_cron(worker: Any, /, *args: Any, **kwargs: Any) -> Any:
         at = args[0] if args else kwargs.get("n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this process is: registered functions, the worker, and what it runs now."""
+"""Discovery of this process: registered functions, the worker, and running tasks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from z4j_arq.queues import ArqPart
 
 
 class Discovery(ArqPart):
-    """What this process tells of itself."""
+    """Lists functions, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """The functions of this process's workers, or those a producer was told of, with the signature arq calls them by."""
+        """The functions of this process's workers, or those passed to a producer, with the signature for callers."""
         tasks: dict[str, TaskInfo] = {}
         for name, (coroutine, queue) in self.state.functions().items():
             # arq itself passes the first argument (arq/worker.py: `self.functions[…].coroutine(ctx, *args)`)
@@ -36,7 +36,7 @@ class Discovery(ArqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """What the workers of this process hold; not started yet is what waits for a hook of the application."""
+        """The jobs of this process's workers; those that have not started wait for a hook of the application."""
         return [
             RunningTask(run.task_id, max(run.attempt, 0), run.name, run.queue, run.started_at or 0, os.getpid())
             for run in list(self.state.running.values())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known traps of arq, as far as this process can see whether it has fallen into them."""
+"""Known problems of arq configurations that can be detected in this process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _of_worker(worker: Any) -> Iterator[Finding]:
 
 
 def _is_open(broker: Any) -> bool:
-    """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
+    """Whether anyone who can reach this Redis can write pickles into it. A socket file has permissions of its own."""
     options = broker.settings
     is_local = "path" in options or str(options.get("host") or "") in _LOCAL
     return broker.deserializer is None and not is_local and not options.get("password") and not options.get("credential_provider")
@@ -69,10 +69,10 @@ def _some(names: list[str]) -> str:
 
 
 class Doctor(ArqPart):
-    """What is amiss in this process."""
+    """Findings about this process."""
 
     def findings(self) -> list[Finding]:
-        """What is amiss with the workers of this process and with the Redis it uses."""
+        """Findings about the workers of this process and their Redis."""
         findings = [finding for worker in list(self.state.workers) for finding in _of_worker(worker)]
         if any(_is_open(broker) for broker in brokers_by_queue(self.state).values()):
             findings.append(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readings of arq's own data: ids, times, names, where a call came from. Pure."""
+"""Reads arq's own data: IDs, times, names, callers. Pure."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ __all__ = [
 
 ENGINE = "arq"
 MARK = "z4j"
-"""Key in a job's message whose producer has written its arguments and original already. arq reads only the keys it knows."""
+"""Key in the message of a job whose producer has reported its arguments and original. arq ignores unknown keys."""
 
 _SKIPPED = frozenset({"arq", "z4j_arq", "click"})
 _COMMANDS = ("/arq", "/arq/__main__.py")
 _ONCE_ONLY = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|.*:\d{13}", re.I | re.S)
-"""Ids no second job will have: a uuid (arq's own default), and a cron run's, which ends in the millisecond it was due."""
+"""IDs that are never used again: a UUID (arq's default), and a cron run's, which ends with the millisecond of its due time."""
 _EXECUTION = re.compile(r"(.*)@(\d{13})", re.S)
 
 
 def task_id_of(job_id: str, enqueued_ms: int) -> str:
-    """The task's id: the job's, and where the application chose one that can come again, the moment it was enqueued behind it.
+    """The task's ID: the job's ID; if the application chose one that may be used again, followed by the time of the enqueueing.
 
-    An id may be used again as soon as its job and result are gone (arq, connections.py:enqueue_job), and for arq that is the way to
-    have a job once at a time. Each of them is a task of its own: told under one id, a first success would hide every later failure.
+    An ID may be used again as soon as its job and result are gone (arq, connections.py:enqueue_job), which in arq is the way to have a
+    job only once at a time. Each of them is a task of its own: under one ID, a first success would hide every later failure.
     """
     return job_id if _ONCE_ONLY.fullmatch(job_id) or not enqueued_ms else f"{job_id}@{enqueued_ms}"
 
 
 def job_id_of(task_id: str) -> str:
-    """The id arq knows."""
+    """The job's ID in arq."""
     match = None if _ONCE_ONLY.fullmatch(task_id) else _EXECUTION.fullmatch(task_id)
     return match[1] if match else task_id
 
 
 def execution_ms_of(task_id: str) -> int:
-    """When the job of this task was enqueued, in milliseconds UTC; 0 where its id does not say so."""
+    """When the job of this task was enqueued, in milliseconds UTC; 0 if its ID does not contain that."""
     match = None if _ONCE_ONLY.fullmatch(task_id) else _EXECUTION.fullmatch(task_id)
     return int(match[2]) if match else 0
 
 
 def attempt_of(job_try: Any) -> int:
-    """arq counts tries from 1, and a producer may let a job begin at a later one."""
+    """The attempt, from 0. arq counts tries from 1, and a producer may choose a later first try."""
     return max(int(job_try or 1), 1) - 1
 
 
@@ -73,21 +73,19 @@ def ms_of(duration: Any) -> int:
 
 
 def due(at: int, defer_until: Any, defer_by: Any) -> int | None:
-    """When a job may run, in microseconds UTC; None where that is at once. A naive datetime is local time, as arq takes it."""
+    """When a job may run, in microseconds UTC; None for at once. A naive datetime is local time, as in arq."""
     if isinstance(defer_until, datetime):
         return int(defer_until.timestamp() * 1_000_000)
     return at + ms_of(defer_by) * 1000 if defer_by else None
 
 
 def setting(settings: Any, name: str) -> Any:
-    """A setting of the class or dict that arq's command takes; None where it has none."""
+    """A setting of the class or dict that arq's command takes; None if it is missing."""
     return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
 
 
 def functions_in(settings: Any) -> dict[str, Callable[..., Any]]:
-    """Name → coroutine function of the `functions` in a WorkerSettings. What is given as an import path is left out: importing it
-    is the worker's business.
-    """
+    """Name → coroutine function of the `functions` in a WorkerSettings. Import paths are left out: only the worker imports them."""
     entries: Iterable[Any] = setting(settings, "functions") or ()
     functions: dict[str, Callable[..., Any]] = {}
     for entry in entries:
@@ -99,7 +97,7 @@ def functions_in(settings: Any) -> dict[str, Callable[..., Any]]:
 
 
 def parameter_names(coroutine: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of the positional parameters behind `ctx`."""
+    """The names of the positional parameters after `ctx`."""
     return hooks.parameter_names(coroutine)[1:]
 
 

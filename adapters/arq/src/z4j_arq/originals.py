@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A job's arguments for display, and the original that can be enqueued again.
 
-The original of a job whose arguments are plain JSON is those arguments. Of any other it is arq's own message, byte for byte: pickle,
-or what the application's serialiser made. Such bytes run code when a worker reads them, so they are always sealed, whatever is in
-them, and only what was sealed is ever enqueued again: nobody without the application's key can hand a pickle to a worker.
+The original of a job whose arguments are plain JSON is those arguments. For any other job it is arq's own message, byte for byte:
+pickle, or the output of the application's serialiser. Such bytes may run code when a worker reads them, so they are always sealed, and
+only sealed ones are enqueued again: nobody without the application's key can pass a pickle to a worker.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from z4j_agent.contract.adapter import Original, Refused
 from z4j_arq.messages import ENGINE
 
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Whose word on arguments counts more when both report them."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown."""
 SMALL = 32 * 1024
-"""Bytes of a message whose original is made at once: JSON of it takes a fraction of a millisecond."""
+"""Maximum bytes of a message whose original is made at once, which takes a fraction of a millisecond."""
 _LARGE = 8 * MAX_ORIGINAL
-"""Originals are compressed before they are measured; a message larger than this will not fit however well that goes."""
+"""Originals are compressed before they are measured; a message larger than this never fits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job whose arguments are at hand. `body` is arq's serialised message, `names` are its positional parameters."""
+    """A job with its arguments. `body` is arq's serialised message, `names` are its positional parameters."""
 
     task_id: str
     attempt: int
@@ -40,14 +40,14 @@ class Job:
     body: bytes
     names: tuple[str, ...]
     broker: str = ""
-    """The identity of the Redis it lies in."""
+    """The identity of its Redis."""
 
 
 def report_arguments(agent: Agent, job: Job, rank: int) -> None:
     """Appends the record of a job's arguments.
 
-    They are read at once, because the task may change them as soon as it runs. Only what is large goes on in the agent's thread, which
-    packs the bytes that travelled.
+    They are read at once, because the task may change them as soon as it runs. Only a large message is packed in the agent's thread,
+    from the bytes in Redis.
     """
     text, is_masked = display.show_arguments(job.args, job.kwargs, agent.settings.redact, job.names)
     if len(job.body) > SMALL:
@@ -58,7 +58,7 @@ def report_arguments(agent: Agent, job: Job, rank: int) -> None:
 
 
 def payload_of(agent: Agent, job: Job, rank: int) -> bytes:
-    """The record itself, however large; only in the agent's own thread."""
+    """The record itself, of any size; only in the agent's own thread."""
     text, is_masked = display.show_arguments(job.args, job.kwargs, agent.settings.redact, job.names)
     data = {"args": list(job.args), "kwargs": job.kwargs} if is_plain(job.args) and is_plain(job.kwargs) else None
     return _payload(agent, job, rank, text, is_masked, data)
@@ -74,12 +74,12 @@ def _payload(agent: Agent, job: Job, rank: int, text: str, is_masked: bool, data
 
 
 def arguments_of(original: Original) -> tuple[list[Any], dict[str, Any]] | None:
-    """(args, kwargs) of an original that holds them; None where it holds arq's message. Raises Refused where it holds neither."""
+    """(args, kwargs) of an original that contains them; None if it contains arq's message. Raises Refused if it contains neither."""
     args, kwargs = original.data.get("args"), original.data.get("kwargs")
     if isinstance(args, list) and isinstance(kwargs, Mapping):
         return args, dict(kwargs)
     if "body64" not in original.data:
-        raise Refused("the kept job has no arguments")
+        raise Refused("the stored job has no arguments. Nothing was enqueued.")
     return None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""arq's Redis, asked by the agent's thread over a connection of its own: the host's loop may be busy, or not running at all."""
+"""Reads arq's Redis in the agent's thread with a separate connection: the application's loop may be busy, or not running."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from z4j_arq.messages import ENGINE, now
 from z4j_arq.state import ArqState
 
 SEARCH_S = 2.0
-"""How long other queues than the known ones are looked for."""
+"""Seconds for which unknown queues are searched."""
 OLDEST_LOOKED_AT = 200
-"""Jobs at the front of a queue that are looked at: a job that runs stays in its queue (arq, worker.py:start_jobs), among the oldest."""
+"""Number of jobs at the front of a queue that are read: a running job stays in its queue (arq, worker.py:start_jobs), among the oldest."""
 
 
 def brokers_by_queue(state: ArqState, only: str = "") -> dict[QueueKey, Broker]:
-    """The queues of this process's workers first, then those it has enqueued to; of one Redis or of all."""
+    """The queues of this process's workers, then those to which it has enqueued, with their Redis; of one Redis or of all."""
     known = state.known
     own = {(known.identity_of(each.pool), str(each.queue_name)): known.broker_of(each.pool, each) for each in _with_pool(state)}
     sections = own | {key: broker for key, broker in known.met() if key not in own}
@@ -45,37 +45,37 @@ def servers(state: ArqState, only: str = "") -> dict[str, Broker]:
 
 
 ARQS_OWN = ("arq:abort", "arq:health-check", "arq:in-progress:", "arq:job:", "arq:result:", "arq:retry:")
-"""Where the names of arq's other keys begin (arq, constants.py)."""
+"""Prefixes of arq's other keys (arq, constants.py)."""
 
 
 def has_queue(state: ArqState, queue: str, only: str = "") -> bool:
-    """Whether this process works for that queue or has enqueued to it."""
+    """Whether a worker of this process takes from the queue, or this process has enqueued to it."""
     return not queue.startswith(ARQS_OWN) and any(key[1] == queue for key in brokers_by_queue(state, only))
 
 
 def broker_of(state: ArqState, queue: str, only: str = "") -> tuple[str, Broker]:
-    """A queue and where it is; "" is the first this process knows. Raises Refused where it has no Redis yet, no such queue, or one in
-    several."""
+    """A queue and its broker; "" is the first queue of this process. Raises Refused if the process has no Redis yet, no such queue, or
+    one in several brokers."""
     known = brokers_by_queue(state, only)
     if not known:
-        raise Refused("this process has not reached arq's Redis yet")
+        raise Refused("this process has not connected to arq's Redis yet. No changes were made.")
     queue = queue or next(iter(known))[1]
     brokers = [broker for key, broker in known.items() if key[1] == queue]
     if len(brokers) > 1:
         raise Refused(
-            f"this process uses several Redis databases with a queue {queue[:80]}, and the command names none; nothing was changed",
+            f"this process uses several Redis databases with a queue {queue[:80]}, and the command names none. No changes were made.",
             check="broker.unknown",
         )
     if brokers and not queue.startswith(ARQS_OWN):
         return queue, brokers[0]
     if len({key[0] for key in known}) == 1 and not queue.startswith(ARQS_OWN):
-        return queue, next(iter(known.values()))  # one that another process uses, in the only Redis there is
-    raise Refused(f"this process does not use the queue {queue[:80]}; nothing was changed", check="queue.unknown")
+        return queue, next(iter(known.values()))  # one that another process uses, in the only Redis
+    raise Refused(f"this process does not use the queue {queue[:80]}. No changes were made.", check="queue.unknown")
 
 
 def find(state: ArqState, job_id: str, only: str = "") -> tuple[QueueKey, Broker] | None:
-    """Where a job stands, waiting or running. Where no known queue has it, every sorted set is asked, for a while. Raises Refused
-    where several Redis databases have it: which of them is meant is not known."""
+    """The queue and the broker of a waiting or running job. If no known queue has it, every sorted set is searched, for a limited time.
+    Raises Refused if several Redis databases have it, because that is ambiguous."""
     known = brokers_by_queue(state, only)
     locations: dict[str, tuple[QueueKey, Broker]] = {}
     for (identity, queue), broker in known.items():
@@ -83,7 +83,7 @@ def find(state: ArqState, job_id: str, only: str = "") -> tuple[QueueKey, Broker
             if identity not in locations and client.zscore(queue, job_id) is not None:
                 locations[identity] = ((identity, queue), broker)
     if len(locations) > 1:
-        raise Refused("several Redis databases of this process have a job of this id; nothing was changed", check="broker.unknown")
+        raise Refused("several Redis databases of this process have a job with this ID. No changes were made.", check="broker.unknown")
     if locations:
         return next(iter(locations.values()))
     names = {key[1] for key in known}
@@ -115,21 +115,21 @@ def _measure(client: Any, queue: str) -> QueueInfo:
 
 
 class ArqPart(SeveralBrokers):
-    """What every part of the adapter has: the workers and queues of this process."""
+    """Base class of the adapter's parts: the workers and queues of this process."""
 
     engine: ClassVar[str] = ENGINE
     state: ArqState
 
     def brokers(self) -> Mapping[str, str]:
-        """The Redis of each worker, also before it has connected, then of those this process has enqueued to."""
+        """The Redis of each worker, also before it has connected, then those to which this process has enqueued."""
         agent = z4j_agent.current()
         fingerprints = agent.fingerprints if agent is not None else {}
         own = (self.state.known.identity_of_worker(worker) for worker in list(self.state.workers))
         return {identity: fingerprints.get(identity, "") for identity in (*own, *servers(self.state))}
 
     def list_queues(self) -> list[QueueInfo]:
-        """Every queue this process works for or has enqueued to. What is deferred or runs does not wait. One Redis that cannot be reached
-        does not hide the others' queues."""
+        """Every queue of this process. Deferred and running jobs do not count as waiting. A Redis that cannot be reached does not affect
+        the others' queues."""
         queues, known = [], brokers_by_queue(self.state)
         for (identity, queue), broker in sorted(known.items(), key=lambda item: item[0]):
             try:
@@ -139,6 +139,6 @@ class ArqPart(SeveralBrokers):
             except redis.RedisError as error:
                 if len({key[0] for key in known}) == 1:
                     raise
-                faults.report(f"what waits in {queue[:80]}", error)
+                faults.report(f"reading the queue {queue[:80]}", error)
                 queues.append(QueueInfo(queue, None, broker=identity))
         return queues

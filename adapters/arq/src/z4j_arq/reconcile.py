@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What arq itself knows of a task whose end was not reported."""
+"""Looks up a task in arq whose end was not reported."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def _state(ended: Any) -> str:
 
 
 class Reconcile(ArqPart):
-    """What this process can find out of a task."""
+    """Looks up tasks."""
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """`arq:result:<id>` where a result is kept (an hour by default, not at all for cron jobs), else the queue.
+        """Reads `arq:result:<id>` if a result is stored (an hour by default, none for cron jobs), else the queue.
 
-        `not_found` is what arq says of a task that ended without a kept result, was taken out of its queue, or expired. `in_progress` may
-        outlive its worker by the longest time limit and ten seconds; the job is in its queue then and runs again.
+        `not_found` is arq's status of a task that ended without a stored result, was removed from its queue, or expired. `in_progress`
+        may outlive its worker by the longest time limit and ten seconds; the job is then in its queue and runs again.
         """
         job_id, execution_ms = job_id_of(task_id), execution_ms_of(task_id)
         location = find(self.state, job_id, self.only)
@@ -41,6 +41,6 @@ class Reconcile(ArqPart):
             elif location and job is not None and execution_ms in (0, deserialize_job_raw(job, deserializer=broker.deserializer)[4]):
                 word = ("running", "in_progress") if is_claimed else ("queued", "queued")
                 answers.append({"state": word[0], "engine_state": word[1], "queue": location[0][1]})
-        if len(answers) > 1:  # a job of this id in each of several Redis databases
+        if len(answers) > 1:  # a job with this ID in several Redis databases
             return {"state": "unknown", "engine_state": "in several brokers"}
         return answers[0] if answers else {"state": "unknown", "engine_state": "not_found"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of this process keep for everyone else."""
+"""State of this process that the hooks record."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ArqState:
         self.workers: list[Any] = []
         """The workers whose `main` runs in this process; almost always one."""
         self.stopping: set[int] = set()
-        """Those, by `id`, that are cancelling everything they run (arq, worker.py:handle_sig)."""
+        """Workers, by `id`, that are cancelling all running jobs (arq, worker.py:handle_sig)."""
         self.ending: dict[int, asyncio.Task[None] | None] = {}
-        """Those, by `id`, that end when they have finished what they run, and what waits for that in their loop."""
+        """Workers, by `id`, that end when their running jobs have finished, and the task in their loop that waits for that."""
         self.running: dict[tuple[int, str], Run] = {}
-        """By `id` of the worker and job id: what the workers of this process hold. Two brokers may have a job of one id."""
+        """The runs of this process by `id` of the worker and job ID. Two brokers may have jobs with the same ID."""
         self.enqueued: dict[str, str] = {}
         """Names that the application's own code has enqueued from this process → the queue it last used."""
         self.known = Known()
@@ -34,11 +34,11 @@ class ArqState:
         self._settings: list[Any] = []
 
     def know(self, settings: Any) -> None:
-        """A WorkerSettings whose functions a producer may name. They are looked up when they are first needed."""
+        """Adds a WorkerSettings with the functions of a producer. They are read at the first use."""
         self._settings.append(settings)
 
     def coroutine_of(self, name: str) -> Callable[..., Any] | None:
-        """The function behind a name, as far as this process has it."""
+        """The function of a name, None if this process does not have it."""
         while self._settings:
             self._functions.update(functions_in(self._settings.pop()))
         if name in self._functions:
@@ -46,7 +46,7 @@ class ArqState:
         return next((worker.functions[name].coroutine for worker in self.workers if name in worker.functions), None)
 
     def functions(self) -> dict[str, tuple[Callable[..., Any], str]]:
-        """Name → (function, queue): what the workers run, or else what a producer was told of."""
+        """Name → (function, queue): those of the workers, or else those of a producer's settings."""
         self.coroutine_of("")
         functions = {name: (coroutine, "") for name, coroutine in list(self._functions.items())}
         for worker in list(self.workers):

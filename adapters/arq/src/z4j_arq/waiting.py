@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in a queue of arq's: shown in its order, and taken out of it, moved or put in front. Called in the agent's thread.
+"""Waiting jobs of a queue of arq: listed in order, removed, moved, put in front. Used in the agent's thread.
 
-A queue is a sorted set of job ids by the millisecond they are due, the message lies beside it under the job's own key, and a job that
-runs stays in the set. So whatever is done to one that waits begins by claiming it, exactly as a worker would (worker.py:start_jobs):
-of the two, one is first.
+A queue is a sorted set of job IDs by the millisecond of their due time. The message is stored under the job's own key, and a running job
+stays in the set. So every change to a waiting job begins by claiming it, exactly as a worker does (worker.py:start_jobs): only one of
+the two succeeds.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from z4j_arq.state import ArqState
 
 PAGE = 200
 LOOKED_AT = 200_000
-"""Jobs of a queue that one purge goes through."""
+"""Maximum number of jobs of a queue that one purge reads."""
 CLAIM_MS = 1000
 CANNOT_READ = (DeserializationError, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job as it stands in its queue. `body` is None where its message is gone already; `enqueued_ms` is 0 where it cannot be read."""
+    """A job in a queue. `body` is None if its message is gone; `enqueued_ms` is 0 if it cannot be read."""
 
     job_id: str
     score: float
@@ -69,29 +69,32 @@ def _read(broker: Broker, job_id: str, score: float, body: bytes | None, tries: 
 def _take(
     state: ArqState, client: Any, broker: Broker, queue: str, job_id: str, then: Callable[[Any, Waiting], None], *, task_id: str = ""
 ) -> Waiting:
-    """Claims a job that waits and does `then` to it within the same transaction. Raises Refused where a worker has it, and for one of
-    another application: in a queue this process does not use, and of a function this application does not have."""
+    """Claims a waiting job and executes `then` in the same transaction. Raises Refused if a worker has it, and for a job of another
+    application: in a queue that this process does not use, and with a function that this application does not have."""
     claim, job, tries = in_progress_key_prefix + job_id, job_key_prefix + job_id, retry_key_prefix + job_id
     with client.pipeline(transaction=True) as pipe:
         pipe.watch(claim)
         score = pipe.zscore(queue, job_id)
         if pipe.exists(claim):
-            raise Refused("a worker has it already; stop it instead")
+            raise Refused("a worker has already taken the task; stop it instead. No changes were made.")
         if score is None:
-            raise Refused("it does not wait there (any more)")
+            raise Refused("the task does not wait there now. No changes were made.")
         waiting = _read(broker, job_id, score, pipe.get(job), pipe.get(tries))
         if task_id and execution_ms_of(task_id) not in (0, waiting.enqueued_ms):
-            raise Refused("another job waits under the same id")
+            raise Refused("another job with the same ID waits. No changes were made.")
         if not (has_queue(state, queue) or waiting.name in state.functions() or waiting.name in state.enqueued):
-            raise Refused(f"it waits in {queue[:80]}, where this application enqueues nothing that is known here", check="queue.unknown")
+            raise Refused(
+                f"it waits in {queue[:80]}, a queue that this application does not use as far as this process has seen. No changes were made.",
+                check="queue.unknown",
+            )
         pipe.multi()
-        pipe.psetex(claim, CLAIM_MS, b"1")  # whoever is about to claim it finds his WATCH broken
+        pipe.psetex(claim, CLAIM_MS, b"1")  # the WATCH of a process that is about to claim it fails
         then(pipe, waiting)
         pipe.delete(claim)
         try:
             pipe.execute()
         except redis.WatchError as error:
-            raise Refused("a worker took it at this moment; stop it instead") from error
+            raise Refused("a worker has just taken the task; stop it instead. No changes were made.") from error
     return waiting
 
 
@@ -104,17 +107,17 @@ def _remove(queue: str) -> Callable[[Any, Waiting], None]:
 
 
 def _located(state: ArqState, task_id: str, only: str) -> tuple[str, Broker, str]:
-    """(queue, where it is, the job's id). Raises Refused."""
+    """(queue, broker, job ID) of a task. Raises Refused."""
     job_id = job_id_of(task_id)
     location = find(state, job_id, only)
     if location is None:
-        raise Refused("it does not wait in any queue of the Redis that this process uses (any more)")
+        raise Refused("the task does not wait in any queue of this process's Redis now. No changes were made.")
     (_, queue), broker = location
     return queue, broker, job_id
 
 
 def _entries_of_section(client: Any, broker: Broker, queue: str, section: str, most: int) -> Iterator[Waiting]:
-    """The jobs of a place in the order they would run, without those that run."""
+    """The jobs of a section in the order in which they would run, without running ones."""
     ms = now() // 1000
     low, high = ("-inf", str(ms)) if section == "waiting" else (f"({ms}", "+inf")
     seen = client.zrangebyscore(queue, low, high, start=0, num=most, withscores=True)
@@ -130,14 +133,14 @@ def _entries_of_section(client: Any, broker: Broker, queue: str, section: str, m
 
 def _check(section: str) -> None:
     if section not in ("waiting", "delayed"):
-        raise Refused("arq keeps no failed jobs in a queue")
+        raise Refused("arq does not store failed jobs in a queue")
 
 
 def _shown(state: ArqState, waiting: Waiting) -> WaitingTask:
     agent = z4j_agent.current()
     coroutine = state.coroutine_of(waiting.name)
     due_at, enqueued_at = int(waiting.score * 1000), waiting.enqueued_ms * 1000 or None
-    text = "…"  # without the parameters' names nothing says which argument is a secret
+    text = "…"  # without the parameters' names a secret argument is not recognised
     if agent is not None and waiting.enqueued_ms and coroutine is not None:
         text, _ = display.show_arguments(waiting.args, waiting.kwargs, agent.settings.redact, parameter_names(coroutine))
     return WaitingTask(waiting.task_id, waiting.name, text, enqueued_at, due_at if due_at > now() else None)
@@ -155,10 +158,10 @@ def _payload(state: ArqState, queue: str, waiting: Waiting) -> bytes | None:
 
 
 class WaitingTasks(ArqPart):
-    """What may be asked of jobs that wait."""
+    """Commands for waiting jobs and for queues."""
 
     def cancel_task(self, task_id: str) -> dict[str, Any]:
-        """Takes a waiting job out of its queue. arq has no word for that, so the cancellation is told here. Raises Refused."""
+        """Removes a waiting job from its queue. arq has no function for that, so the cancellation is reported here. Raises Refused."""
         queue, broker, job_id = _located(self.state, task_id, self.only)
         with broker.connect() as client:
             taken = _take(self.state, client, broker, queue, job_id, _remove(queue), task_id=task_id)
@@ -168,13 +171,13 @@ class WaitingTasks(ArqPart):
         return {"queue": queue}
 
     def move_task(self, task_id: str, queue: str) -> dict[str, Any]:
-        """Behind what waits in another queue of the same Redis; what is delayed keeps its time. Raises Refused."""
+        """Moves a job to the end of another queue of the same Redis; a delayed job keeps its time. Raises Refused."""
         source, broker, job_id = _located(self.state, task_id, self.only)
         if source == queue:
-            raise Refused("it is in that queue already")
+            raise Refused("the task is already in that queue. No changes were made.")
         there = [known for key, known in brokers_by_queue(self.state).items() if key[1] == queue]
         if there and all(known.server != broker.server for known in there):
-            raise Refused(f"{source} is in another Redis")
+            raise Refused(f"{source} is in another Redis. No changes were made.")
         at = now()
 
         def move(pipe: Any, waiting: Waiting) -> None:
@@ -183,7 +186,7 @@ class WaitingTasks(ArqPart):
 
         with broker.connect() as client:
             if client.type(queue) not in (b"zset", b"none"):
-                raise Refused(f"{source} is no queue of arq's")
+                raise Refused(f"{source} is not a queue of arq. No changes were made.")
             moved = _take(self.state, client, broker, source, job_id, move, task_id=task_id)
         agent = z4j_agent.current()
         if agent is not None:
@@ -191,25 +194,25 @@ class WaitingTasks(ArqPart):
         return {"queue": queue}
 
     def prioritise_task(self, task_id: str, level: str) -> dict[str, Any]:
-        """To the front: a score below every other. There is no other order in a queue of arq's. Raises Refused."""
+        """Moves a job to the front: a score below every other. arq has no other order. Raises Refused."""
         if level != "next":
-            raise Refused("arq knows one order only, the time a job is due: it can be put in front, and nowhere else")
+            raise Refused("arq only orders jobs by their time: a job can only be moved to the front. No changes were made.")
         queue, broker, job_id = _located(self.state, task_id, self.only)
         with broker.connect() as client:
             first = client.zrange(queue, 0, 0, withscores=True)
             score = first[0][1] - 1 if first else 1
-            score = score or -1  # arq takes a job at 0 for one that is not there (worker.py:start_jobs)
+            score = score or -1  # arq treats a job with the score 0 as missing (worker.py:start_jobs)
             _take(self.state, client, broker, queue, job_id, lambda pipe, _: pipe.zadd(queue, {job_id: score}, xx=True), task_id=task_id)
         return {"queue": queue}
 
     def release_task(self, task_id: str) -> dict[str, Any]:
-        """A deferred job, or one that waits for its next try, is due now. Raises Refused."""
+        """Makes a deferred job, or one that waits for its next try, due now. Raises Refused."""
         queue, broker, job_id = _located(self.state, task_id, self.only)
         at = now()
 
         def hasten(pipe: Any, waiting: Waiting) -> None:
             if waiting.score <= at // 1000:
-                raise Refused("it is due already and waits for a worker")
+                raise Refused("the task is already due and waits for a worker. No changes were made.")
             pipe.zadd(queue, {job_id: score_of(at)}, xx=True)
 
         with broker.connect() as client:
@@ -220,16 +223,16 @@ class WaitingTasks(ArqPart):
         return {"queue": queue}
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """Changes nothing. Raises Refused."""
+        """Lists jobs of a section. Changes nothing. Raises Refused."""
         _check(section)
         queue, broker = broker_of(self.state, queue, self.only)
-        with broker.connect() as client:  # those that run are in the set too, mostly in front
+        with broker.connect() as client:  # running jobs are in the set too, usually in front
             return [
                 _shown(self.state, waiting) for waiting in islice(_entries_of_section(client, broker, queue, section, limit + PAGE), limit)
             ]
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Takes out what is there now. Raises Refused."""
+        """Removes all current jobs of a section. Raises Refused."""
         _check(section)
         agent = z4j_agent.current()
         assert agent is not None  # the command came through it
@@ -240,7 +243,7 @@ class WaitingTasks(ArqPart):
                 try:
                     _take(self.state, client, broker, queue, waiting.job_id, _remove(queue))
                 except Refused:
-                    return False  # a worker was first: it runs
+                    return False  # a worker has taken it: it runs
                 return True
 
             def entry(waiting: Waiting) -> Entry:

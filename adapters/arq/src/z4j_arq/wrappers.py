@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wrappers around arq's methods, put into its classes, so that it does not matter which instances exist already.
+"""Wrappers of arq's methods. They are set on its classes, so that existing instances are covered.
 
-No public hook will do: arq's five (`on_startup`, `on_shutdown`, `on_job_start`, `on_job_end`, `after_job_end`) know neither a job's name
-nor its arguments, result or exception, and none of them is called for a job that expired, is unknown, cannot be read, was aborted
-before it began or has used up its tries (arq, worker.py:run_job). Every wrapper calls what it wraps exactly as it was called and lets
-its result or exception through; what it adds is guarded in `capture.py`.
+No public hook is sufficient: arq's five (`on_startup`, `on_shutdown`, `on_job_start`, `on_job_end`, `after_job_end`) receive neither a
+job's name nor its arguments, result or exception, and none of them is called for a job that expired, is unknown, cannot be read, was
+aborted before its start or has used up its tries (arq, worker.py:run_job). Every wrapper passes the arguments, the result and exceptions
+unchanged; its additions are guarded in `capture.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Wrapped = Callable[..., Any]
 
 
 class Wrappers:
-    """What is replaced while the adapter is installed."""
+    """The wrappers that are set while the adapter is installed."""
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
@@ -57,7 +57,7 @@ class Wrappers:
             self._patches.wrap(owner, name, make)
 
     def undo(self) -> None:
-        """What somebody else has put on since stays: a function of a worker may be wrapped as well as a method of arq's."""
+        """Removes the wrappers; those that another library has added since stay, on functions of a worker and on methods of arq."""
         self._is_put = False
         self._patches.restore()
         while self._adopted:
@@ -86,7 +86,7 @@ class Wrappers:
                 sent.set(None)
             if fired is not None:
                 capture.state.crons.report_sent(fire, job, sending.enqueued_ms if sending is not None else 0, None)
-            if sending is not None and job is not None:  # None: a job or a result of that id exists, and nothing was enqueued
+            if sending is not None and job is not None:  # None: a job or a result with that ID exists, and nothing was enqueued
                 capture.on_enqueued(sending, pool, job, name, args[1:], options)
             return job
 
@@ -105,7 +105,7 @@ class Wrappers:
                     marked = inner({**message, MARK: 1})
                     if len(marked) <= SMALL:
                         return marked
-                return inner(message)  # its bytes may be enqueued again, and the worker shall tell the arguments then
+                return inner(message)  # its bytes may be enqueued again, and then the worker must report the arguments
 
             body = original(*args, serializer=write, **kwargs)
             sending.body = body
@@ -129,7 +129,7 @@ class Wrappers:
 
         async def run_job(worker: Any, /, job_id: str, score: int) -> Any:
             run = capture.on_taken(worker, job_id, score)
-            current.set(run)  # for the asyncio task arq made for this job, and for what that starts
+            current.set(run)  # for the asyncio task that arq created for this job, and for tasks that it starts
             try:
                 return await original(worker, job_id, score)
             except BaseException as error:
@@ -203,10 +203,10 @@ class Wrappers:
 
     # -- the application's functions -----------------------------------------------------------------------------------
     def adopt(self, worker: Any, name: str, function: Any) -> None:
-        """Sees to it that this function of this worker, and its hook before every job, tell when they are called.
+        """Wraps this function of this worker, and its hook before every job.
 
-        arq looks both up for every job, after it has read the message; its own `Function` and `CronJob` objects are the application's
-        and stay as they are.
+        arq looks both up for every job, after it has read the message; its `Function` and `CronJob` objects belong to the application
+        and are not changed.
         """
         if getattr(function.coroutine, "z4j_wrappers", None) is not self:
             watched = copy.copy(function)
@@ -216,9 +216,11 @@ class Wrappers:
         self._put_hook(worker, "on_job_start", self._before_job)
 
     def report_stop(self, worker: Any) -> None:
-        """arq calls `on_stop` right after it has cancelled what runs and before that runs on: the only sure sign of why it is cancelled.
+        """Wraps `on_stop`, which arq calls right after it has cancelled its running jobs and before they continue: the only certain sign
+        of the cancellation's cause.
 
-        Whether the worker's own asyncio task is being cancelled says nothing: redis-py's timeouts do that to it all the time.
+        A cancellation of the worker's own asyncio task is not a sign, because redis-py's timeouts cause that all the time.
+
         """
         self._put_hook(worker, "on_stop", lambda hook: self._at_stop(worker, hook))
 

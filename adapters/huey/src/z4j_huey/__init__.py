@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports Huey tasks to z4j. One line where the Huey object is made:
+"""Reports Huey tasks to z4j. One line where the Huey object is created:
 
     import z4j_huey
     z4j_huey.install(huey)
@@ -22,15 +22,15 @@ OLDEST = (2, 5)
 
 
 def install(huey: Any, **settings: Any) -> None:
-    """Watches this Huey object. `settings` are those of `z4j_agent.start`; the first object of a process decides them.
+    """Monitors this Huey object. `settings` are those of `z4j_agent.start`; the settings of a process's first object apply.
 
-    Before or after the tasks are declared makes no difference. Calling it twice for one object does nothing more.
+    It may be called before or after the tasks are declared. A second call for the same object has no effect.
     """
     _installation.install(huey, **settings)
 
 
 def uninstall(huey: Any = None) -> None:
-    """Huey behaves again as if this package had never been there. Without an object: every one that is watched."""
+    """Removes the hooks: Huey behaves as if this package had never been installed. Without an object, stops monitoring all of them."""
     _installation.uninstall(huey)
 
 

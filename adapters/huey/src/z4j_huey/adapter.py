@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of one Huey object."""
+"""The adapter for the Huey objects of a process."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from z4j_huey.waiting import QueueCommands
 
 
 class HueyAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
-    """One `Capture` per Huey object that is watched; everything else is asked in the agent's thread."""
+    """Has one `Capture` for each monitored Huey object; all methods except the hooks run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
-        Capability("retry_task", "any", "exact", note="Enqueues the kept task again under a new id, linked to this task."),
+        Capability("retry_task", "any", "exact", note="Enqueues the stored task again under a new ID, linked to this task."),
         Capability(
             "cancel_task",
             "any",
             "best_effort",
             ("scheduled", "queued", "retrying"),
-            "Huey drops it when a worker comes to it, which may be as late as its eta.",
+            "Huey drops it when a worker receives it, which may be as late as its eta.",
         ),
         Capability(
             "terminate_task",
@@ -39,20 +39,20 @@ class HueyAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile
             ("running",),
             "A process is interrupted; in a thread or greenlet an exception is raised, which a system call may hold up.",
         ),
-        Capability("edit_task", "any", "exact", note="Enqueues the kept task again with other arguments, under a new id."),
-        Capability("restore_task", "any", "exact", note="Puts the kept task back with the time and the priority it had."),
+        Capability("edit_task", "any", "exact", note="Enqueues the stored task again with other arguments, under a new ID."),
+        Capability("restore_task", "any", "exact", note="Enqueues the stored task again with its time and its priority."),
         Capability("run_task", "any", "exact", note="Any task the application has registered."),
         Capability(
-            "release_task", "any", "exact", ("scheduled", "retrying"), "Redis and SQLite storages; out of the schedule in one step."
+            "release_task", "any", "exact", ("scheduled", "retrying"), "Redis and SQLite storages; removed from the schedule atomically."
         ),
-        Capability("prioritise_task", "any", "exact", ("queued",), "PriorityRedisHuey and SqliteHuey; the others know no priorities."),
-        Capability("lookup_task", "any", "best_effort", note="Huey keeps no result of a task that returned None."),
+        Capability("prioritise_task", "any", "exact", ("queued",), "PriorityRedisHuey and SqliteHuey; the others have no priorities."),
+        Capability("lookup_task", "any", "best_effort", note="Huey stores no result of a task that returned None."),
         Capability("peek_queue", "any", "exact"),
-        Capability("purge_queue", "any", "exact", note="Redis and SQLite storages. What a worker has already is not touched."),
+        Capability("purge_queue", "any", "exact", note="Redis and SQLite storages. Tasks that a worker has fetched are not affected."),
         Capability("pause_queue", "worker", "best_effort", note="A worker that was waiting at that moment may still take one task."),
         Capability("resume_queue", "worker", "exact"),
-        Capability("shutdown_worker", "worker", "exact", note="A graceful end: it finishes what it runs."),
-        Capability("restart_worker", "worker", "exact", note="A graceful end, and its own command again."),
+        Capability("shutdown_worker", "worker", "exact", note="A graceful shutdown: running tasks finish."),
+        Capability("restart_worker", "worker", "exact", note="A graceful shutdown; then its own command runs again."),
     )
 
     def __init__(self, huey: Any) -> None:
@@ -65,11 +65,11 @@ class HueyAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile
     def engine_version(self) -> str:
         return str(engine.__version__)
 
-    # -- what it knows -------------------------------------------------------------------------------------------------
+    # -- discovery -----------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:
-        """What stands in Huey's registry: a consumer drops any other message."""
+        """Whether the task is in Huey's registry: a consumer drops messages of any other."""
         return any(state.has(name) for state in self.asked())
 
     def knows_queue(self, queue: str) -> bool:
-        """A Huey object has one queue, which has its name."""
+        """Whether a Huey object has this name: it has one queue, which has the object's name."""
         return any(state.huey.name == queue for state in self.asked())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which broker each Huey object of this process uses, and what tells them apart. Asks no broker.
+"""The broker of each Huey object of this process. Identities are computed without a request to a broker.
 
-Two Huey objects may have one name and different storages, so a name alone is no place. An object's place is its broker and its name.
+Two Huey objects may have the same name and different storages, so a queue is identified by its broker and its name.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from z4j_agent.runtime import gevent_bridge
 from z4j_huey.messages import ENGINE
 from z4j_huey.state import HueyState
 
-SEVERAL = "this process has several Huey objects that this may concern, in different brokers, and the command names none"
+SEVERAL = "several Huey objects of this process with different brokers match, and the command names no broker"
 watched: list[Any] = []
 """The Huey objects of this process, the one that was installed first in front: `Z4J_BROKER` is the name of its broker."""
 
 
 def identity_of(huey: Any) -> str:
-    """Of what leads to its storage; "" for one in memory or of a kind this package does not know."""
+    """The identity of an object's broker; "" for a storage in memory or of an unknown kind."""
     return _identities.of(huey.storage, watched[0].storage if watched else None)
 
 
 def broker_key_of(huey: Any) -> tuple[str | int, str]:
-    """Equal for two objects whose tasks lie in one queue."""
+    """A key that is equal for two objects with the same queue."""
     return identity_of(huey) or id(huey.storage), str(huey.name)
 
 
 def _identify(storage: Any, this_host: str) -> str:
-    """By the attributes of Huey's storages, for an application may have its own (huey/storage.py, huey/contrib/sql_huey.py)."""
+    """Reads the attributes of Huey's storages, because an application may have its own class (huey/storage.py,
+    huey/contrib/sql_huey.py)."""
     if hasattr(getattr(storage, "pool", None), "connection_kwargs"):
         return identify_pool(storage.pool, this_host=this_host)
     if (path := _path_of(storage)) is not None:
@@ -49,11 +50,11 @@ def _identify(storage: Any, this_host: str) -> str:
 
 
 _identities: Final = Identities(_identify, z4j_agent.current)
-"""By storage, because immediate mode exchanges the one of an object."""
+"""Identities by storage, because immediate mode replaces the storage of an object."""
 
 
 def _path_of(storage: Any) -> Path | None:
-    """The file or folder of a storage that lies in one. SQLite's ":memory:" is none."""
+    """The file or folder of a storage, None for another kind of storage and SQLite's ":memory:"."""
     path = getattr(storage, "filename", None) or getattr(storage, "path", None)
     if not isinstance(path, str | os.PathLike) or str(path) == ":memory:":
         return None
@@ -61,7 +62,7 @@ def _path_of(storage: Any) -> Path | None:
 
 
 def fingerprint(huey: Any) -> str:
-    """What the storage says of itself: the same through every address. "" where it may not be asked. Asks Redis."""
+    """The fingerprint of a storage: the same through every address. "" if unknown. Sends a request to Redis."""
     storage = huey.storage
     if hasattr(getattr(storage, "pool", None), "connection_kwargs"):
         return fingerprint_redis(storage.conn, storage.pool)
@@ -70,21 +71,21 @@ def fingerprint(huey: Any) -> str:
 
 
 def keep_fingerprint(state: HueyState) -> None:
-    """Asks once for each broker; originals that are made from then on name it."""
+    """Reads the fingerprint of each broker once; originals that are made later contain it."""
     agent, identity = z4j_agent.current(), identity_of(state.huey)
     if agent is None or not identity or identity in agent.fingerprints:
         return
     try:
         fingerprint_read = fingerprint(state.huey)
     except Exception as error:
-        let_through(error)  # it cannot be reached now, and is asked again
+        let_through(error)  # it cannot be reached now, and is read again later
         return
     if fingerprint_read:
         agent.fingerprints[identity] = fingerprint_read
 
 
 class HueyPart(SeveralTargets):
-    """The Huey objects of this process, and which of them a command concerns. All of it is asked in the agent's thread."""
+    """The Huey objects of this process, and the selection of those to which a command applies. Used in the agent's thread."""
 
     engine: ClassVar[str] = ENGINE
     states: list[HueyState]
@@ -96,34 +97,37 @@ class HueyPart(SeveralTargets):
         return {identity: fingerprints.get(identity, "") for identity in identities if identity}
 
     def asked(self) -> list[HueyState]:
-        """The objects a command may concern."""
+        """The objects to which a command may apply."""
         return [state for state in list(self.states) if self.only in ("", identity_of(state.huey))]
 
     def serving(self) -> list[HueyState]:
-        """A worker speaks of the one object whose tasks it runs; a producer of all."""
+        """The objects whose tasks this process runs; in a producer all objects."""
         return [state for state in self.states if state.lifecycle.consumer is not None] or list(self.states)
 
     def named(self, queue: str, name: str = "", broker: str = "") -> HueyState:
-        """The watched object of this name in this broker, of several one that has the task. Raises Refused."""
+        """The monitored object of this name in this broker, of several one that has the task. Raises Refused."""
         states = [state for state in self.asked() if state.huey.name == queue and broker in ("", identity_of(state.huey))]
         if not states:
-            raise Refused(f"it belongs to the Huey object {queue[:80]!r}, which this process does not have", check="queue.unknown")
+            raise Refused(
+                f"it belongs to the Huey object {queue[:80]!r}, which this process does not have. No changes were made.",
+                check="queue.unknown",
+            )
         if len({broker_key_of(state.huey) for state in states}) > 1:
-            raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+            raise Refused(f"{SEVERAL}. No changes were made.", check="broker.unknown")
         return next((state for state in states if state.has(name)), states[0])
 
     def of_original(self, original: Original) -> HueyState:
         return self.named(original.queue, original.name, original.broker)
 
     def in_first(self, act: Callable[[HueyState], dict[str, Any]], has: Callable[[HueyState], bool]) -> dict[str, Any]:
-        """What the object answers that has the task. Raises Refused."""
+        """Calls `act` for the object that has the task. Raises Refused."""
         asked = self.asked()
         if len({broker_key_of(state.huey) for state in asked}) > 1:
             holding = [state for state in asked if gevent_bridge.ask(state.hub, partial(has, state))]
             if len({broker_key_of(state.huey) for state in holding}) > 1:
-                raise Refused(f"{SEVERAL}; nothing was changed", check="broker.unknown")
+                raise Refused(f"{SEVERAL}. No changes were made.", check="broker.unknown")
             asked = holding or asked
-        refused = Refused("no Huey object is watched here")
+        refused = Refused("no Huey object is monitored in this process. No changes were made.")
         for state in asked:
             try:
                 return gevent_bridge.ask(state.hub, partial(act, state))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Huey's signals and methods as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+"""Turns Huey's signals and calls of its methods into records. Which signal is sent where was found by experiment (`docs/engines.md` has
+a row per outcome).
 
-Signals alone do not do: `enqueued` comes before the broker has the task, and again whenever the scheduler moves one on; `complete` has
-no value; a task that a worker cannot read, or whose result cannot be stored, has no signal at all. So Huey's own methods are replaced on
-this one object where it decides, and its hooks and signals are listened to in between.
+Signals alone are not sufficient: `enqueued` is sent before the broker has the task, and again whenever the scheduler enqueues a due one;
+`complete` has no value; a task that a worker cannot read, or whose result cannot be stored, has no signal. So Huey's own methods are
+wrapped on this object where outcomes are decided, and its hooks and signals are used in between.
 """
 
 from __future__ import annotations
@@ -85,22 +86,22 @@ class Capture:
         patches.around(Consumer, "start", self.around_start)
         patches.around(Consumer, "check_worker_health", self.state.lifecycle.around_health_check)
         huey._tasks_in_flight = InFlight(huey._tasks_in_flight, self.on_begin, self.on_end)
-        huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, over which this process may be killed
+        huey.signal(signals.SIGNAL_INTERRUPTED)(self.on_signal)  # before the application's own, during which this process may be killed
         huey.signal()(self.on_signal)
         huey.post_execute(HOOK)(self.on_executed)
 
     def disconnect(self) -> None:
         broker_identity.watched[:] = [each for each in broker_identity.watched if each is not self.huey]
         self._patches.restore()
-        if isinstance(self.huey._tasks_in_flight, InFlight):  # else another library has put on its own since
+        if isinstance(self.huey._tasks_in_flight, InFlight):  # else another library has wrapped it since
             self.huey._tasks_in_flight = set(self.huey._tasks_in_flight)
         self.huey.disconnect_signal(self.on_signal)
         self.huey.unregister_post_execute(HOOK)
         self.state.lifecycle.forget()
 
-    # -- whoever enqueues ----------------------------------------------------------------------------------------------
+    # -- enqueueing ----------------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
-        """Told once the broker has it; of a task that Huey runs at once, before."""
+        """Reports a task after the broker has accepted it; a task that Huey runs immediately is reported before."""
         records_to_append = self._before_enqueue(task)
         try:
             if records_to_append is None:
@@ -117,14 +118,14 @@ class Capture:
 
     @guard("before enqueueing")
     def _before_enqueue(self, task: Any) -> list[bytes] | None:
-        """What to tell; None of what is no task but several, or was enqueued before and only goes on to a worker."""
+        """The records of a task; None for a group, and for a task that was enqueued before and only becomes due."""
         if not isinstance(task, Task) or vars(task).pop("z4j_is_due", False):
             return None
         run, is_eager = current.get(), bool(self.huey._immediate)
         if run is not None and run.task is task:
             self._count_attempt(task, run.attempt + 1)
             if run.error is not None or self.huey._immediate:
-                return None  # the next attempt of what runs here, which `around_requeue` tells
+                return None  # the next attempt of a task that runs here, which `around_requeue` reports
             run.is_sent_again = True  # by the application itself
             head = (ENGINE, task.id, run.attempt + 1, now(), self._agent.run, run.name, run.queue)
             return [records.enqueued(*head, eta=to_us(task.eta, is_utc=self.huey.utc))]
@@ -153,7 +154,7 @@ class Capture:
             agent.connect()
 
     def around_read_schedule(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The scheduler takes what is due, and enqueues it next; also what operators have set beside it."""
+        """Marks due tasks that the scheduler enqueues next, and adds those of operators' overrides."""
         self._local.is_taking = True
         try:
             due = read(*args, **kwargs)
@@ -174,7 +175,8 @@ class Capture:
             self._local.is_taking = False
 
     def around_deserialize(self, deserialize: Callable[[bytes], Any], data: bytes) -> Any:
-        """What cannot be read when it was taken out of the queue or the schedule is gone: Huey logs it, and no signal tells of it."""
+        """Reports a message that cannot be read after it was taken from the queue or the schedule. It is lost: Huey logs it, and sends
+        no signal."""
         try:
             task = deserialize(data)
             if has_room(self.huey):
@@ -195,7 +197,7 @@ class Capture:
         agent.append(records.rejected(ENGINE, task_id, attempt, now(), agent.run, name, self.huey.name, reason=reason, error=text))
 
     def around_execute(self, execute: Callable[..., Any], task: Any, *args: Any, **kwargs: Any) -> Any:
-        """Whatever Huey does with a task that a worker has taken."""
+        """Wraps the processing of a task that a worker has taken."""
         run = Run(task, self.huey.name)
         uncarry(task)
         hide_old_mark(task, self.huey._get_timestamp())
@@ -213,7 +215,7 @@ class Capture:
 
     @guard("the end of a task")
     def _left(self, run: Run, error: BaseException | None) -> None:
-        """Huey is done with it. What was not told on the way ended in a manner it has no hook for."""
+        """Reports the end of a task if no hook or signal has done so."""
         if run.started_at is not None:
             self.state.lifecycle.left()
         if run.is_reported:
@@ -222,7 +224,7 @@ class Capture:
             if run.outcome == signals.SIGNAL_CANCELED:  # no `post_execute` follows then
                 self._report_cancelled(run, reason="vetoed", error="a pre_execute hook of the application cancelled it")
         elif run.ended_at is not None:
-            # Huey catches every Exception of a function, so what else escapes (SystemExit, CancelledError) is the function's own
+            # Huey catches every Exception of a function, so other exceptions (SystemExit, CancelledError) are the function's own
             reason = "not_requeued" if run.error is not None else "not_stored" if isinstance(error, Exception) else ""
             self._report_failed(run, reason, run.error or error)
 
@@ -230,7 +232,7 @@ class Capture:
     def on_signal(self, signal: str, task: Any, *args: Any) -> None:
         run = current.get()
         if run is None or run.task is not task:
-            if signal == signals.SIGNAL_INTERRUPTED:  # by main, of what its threads still run
+            if signal == signals.SIGNAL_INTERRUPTED:  # by main, for tasks that its threads still run
                 interrupted = self.state.running.get(task.id)
                 if interrupted is not None:
                     self._report_interrupted(interrupted)
@@ -253,7 +255,7 @@ class Capture:
             run.outcome = signal
 
     def _payload(self, run: Run) -> None:
-        """A message says nothing of who sent it, so a worker tells the arguments too; the producer's word counts more."""
+        """A message does not contain its producer, so a worker reports the arguments too; the producer's record has precedence."""
         self._agent.append(originals.payload_of(self._agent, self.huey, run.task, originals.BY_WORKER, run.attempt))
 
     @guard("the start of a task")
@@ -309,7 +311,7 @@ class Capture:
             self._report_failed(run, reason, exception)
 
     def around_requeue(self, requeue: Callable[..., Any], task: Any, timestamp: Any, retry_eta: Any = None) -> Any:
-        """Huey has promised another attempt; it counts down in the task itself."""
+        """Reports an attempt that Huey will retry; Huey counts the retries down in the task itself."""
         if self.huey._immediate:  # the next attempt runs in here
             self._report_retried(task, timestamp, retry_eta)
             return requeue(task, timestamp, retry_eta)
@@ -333,7 +335,7 @@ class Capture:
             carry(task, attempt)
 
     def around_serialize(self, serialize: Callable[[Any], bytes], task: Any) -> bytes:
-        """The message, with the attempt behind it where its retries do not tell it."""
+        """The message, followed by the attempt if its retries do not contain it."""
         data = serialize(task)
         return with_attempt(data, task) if isinstance(task, Task) and has_room(self.huey) else data
 
@@ -375,7 +377,7 @@ class Capture:
         self._agent.append(records.cancelled(*self._head(run), started_at=run.started_at, runtime=run.runtime, reason=reason, error=error))
 
     def _report_interrupted(self, run: Run) -> None:
-        """Huey neither requeues what it interrupts nor stores a result: it is gone, unless an operator wanted it so."""
+        """Reports an interrupted task. Huey neither requeues it nor stores a result: it is lost, unless an operator stopped it."""
         run.ends()
         if self.state.lifecycle.is_stop_asked():
             self._report_cancelled(run, reason="stopped", error="it was stopped from z4j")
@@ -384,11 +386,11 @@ class Capture:
         if run.is_sent_again:
             self._report_sent_again(run, "shutdown")
             return
-        error = "the consumer was told to end at once while it ran; Huey does not run it again"
+        error = "the consumer was terminated while the task ran; Huey does not run it again"
         self._agent.append(records.lost(*self._head(run), reason="shutdown", error=error))
 
     def _report_sent_again(self, run: Run, reason: str) -> None:
-        """The application's own enqueueing of the task is its next attempt."""
+        """Reports a task that the application has enqueued again: that is its next attempt."""
         self._agent.append(
             records.retried(
                 *self._head(run), started_at=run.started_at, runtime=run.runtime, eta=None, reason=reason, error_type="", error="",
@@ -399,7 +401,7 @@ class Capture:
     @guard("a killed child")
     def on_child_killed(self, pid: int, task_id: str, attempt: int, name: str) -> None:
         agent = self._agent
-        error = "the worker's child process died while it ran; Huey does not run it again"
+        error = "the worker's child process died while the task ran; Huey does not run it again"
         agent.append(
             records.lost(ENGINE, task_id, attempt, now(), f"{agent.boot}.{pid}", name, self.huey.name, reason="child_killed", error=error)
         )
@@ -421,5 +423,5 @@ REASONS = {
     "timeout": "time_limit",
     "rate-limited": "rate_limited",
 }
-"""Signals that say why an attempt ended, and the reason they become. The last two are newer than Huey 2.5."""
+"""Signals for the end of an attempt, and the reason in its record. The last two are newer than Huey 2.5."""
 REFUSED = frozenset({signals.SIGNAL_LOCKED, "rate-limited"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this process is: the tasks it knows, the consumer, and what it runs now."""
+"""Discovery of this process: its tasks, the consumer, and running tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from z4j_huey.state import HueyState
 
 
 class Discovery(HueyPart):
-    """What this process tells of itself."""
+    """Lists tasks, the consumer and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
         """Every task in Huey's registry."""
@@ -43,7 +43,8 @@ class Discovery(HueyPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """What the consumers run now. Raises ValueError when a child could not be read: half a list would look like lost tasks."""
+        """The running tasks of the consumers. Raises ValueError if a child could not be read: an incomplete list would look like lost
+        tasks."""
         return [task for state in list(self.states) for task in _running_in(state)]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known traps of Huey, as far as this process can see whether it has fallen into them."""
+"""Known problems of Huey configurations that can be detected in this process."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _of_consumer(huey: Any, consumer: Any) -> Iterator[Finding]:
 
 
 def _is_open(storage: Any) -> bool:
-    """Whether anyone who reaches this Redis can write pickles into it. A socket file has the file's rights."""
+    """Whether anyone who can reach this Redis can write pickles into it. A socket file has permissions of its own."""
     pool = getattr(storage, "pool", None)
     options = getattr(pool, "connection_kwargs", None)
     if options is None:
@@ -97,10 +97,10 @@ def _some(names: list[str]) -> str:
 
 
 class Doctor(HueyPart):
-    """What is amiss in this process."""
+    """Findings about this process."""
 
     def findings(self) -> list[Finding]:
-        """What is amiss with its Huey objects, and with the consumer it may be."""
+        """Findings about its Huey objects and its consumer."""
         findings: list[Finding] = []
         for state in self.serving():
             consumer = state.lifecycle.consumer

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readings of Huey's own data: names, attempts, times. No I/O.
+"""Reads Huey's own data: names, attempts, times. Without I/O.
 
-A message carries the retries that are left and nothing else of its past, so the attempt is what the task's declaration allows less what
-is left. That fails where retries are given for one call alone, or where a task asks for another try that costs none. Then the attempt
-stands behind the pickle, where neither `pickle.loads` nor a task ever looks; a message in another form does not carry it.
+A message contains the remaining retries and nothing else about its past, so the attempt is the number that the task declares minus the
+remaining ones. That fails if retries are given for a single call, or if a task requests another try that does not count. Then the
+attempt is written behind the pickle, which neither `pickle.loads` nor a task reads; a message in another form does not contain it.
 """
 
 from __future__ import annotations
@@ -49,37 +49,37 @@ def _by_retries(task: Any) -> int:
 
 
 def carry(task: Any, attempt: int) -> None:
-    """Sees to it that the next message made of the task tells this attempt. `uncarry` is called once that is made."""
+    """Makes the next message of the task contain this attempt. `uncarry` is called after that."""
     vars(task).pop(ATTEMPT, None)
     if attempt_of(task) != attempt and 0 <= attempt < MOST:
         vars(task)[ATTEMPT] = attempt
 
 
 def uncarry(task: Any) -> None:
-    """The task is again what its application made it."""
+    """Restores the task as the application created it."""
     vars(task).pop(ATTEMPT, None)
 
 
 def has_room(huey: Any) -> bool:
-    """Whether there is a place behind the messages of this Huey object: they are Huey's own pickles, neither compressed nor signed."""
+    """Whether data can be added behind the messages of this Huey object: they are Huey's own pickles, neither compressed nor signed."""
     return type(huey.serializer) is Serializer and not getattr(huey.serializer, "comp", False)
 
 
 def with_attempt(data: bytes, task: Any) -> bytes:
-    """A message, with the attempt it is of where that is carried."""
+    """A message, with its attempt if that is added."""
     attempt = vars(task).get(ATTEMPT)
     return data if attempt is None else data + TRAILER + attempt.to_bytes(2, "big")
 
 
 def read_attempt(data: bytes, task: Any) -> None:
-    """From a message to the task that was made of it."""
+    """Copies the attempt from a message to its task."""
     if bytes(data[-len(TRAILER) - 3 : -2]) == b"." + TRAILER:  # a pickle ends with a full stop
         vars(task)[ATTEMPT] = int.from_bytes(data[-2:], "big")
 
 
 def hide_old_mark(task: Any, at: datetime) -> None:
-    """What an older agent has written into the eta, for `attempt_of`: the attempt below a millisecond, with `fold` as the mark; in a
-    task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task must not see it."""
+    """Reads and removes the mark that an older agent has written into the eta: the attempt below a millisecond, with `fold` as the mark;
+    for a task without an eta, in one an hour before it was sent. `at` is now on the same clock. The task must not see it."""
     eta = task.eta
     if eta is not None and eta.fold:
         eta = eta.replace(microsecond=eta.microsecond // OLD_MOST * OLD_MOST, fold=0)
@@ -87,7 +87,7 @@ def hide_old_mark(task: Any, at: datetime) -> None:
 
 
 def to_us(moment: Any, *, is_utc: bool) -> int | None:
-    """A datetime as microseconds UTC. Huey's are naive, in UTC or in local time as the Huey object says."""
+    """A datetime as microseconds UTC. Huey's are naive, in UTC or local time according to the Huey object."""
     if not isinstance(moment, datetime):
         return None
     if moment.tzinfo is None and is_utc:
@@ -96,7 +96,7 @@ def to_us(moment: Any, *, is_utc: bool) -> int | None:
 
 
 def function_of(task_class: Any) -> Callable[..., Any] | None:
-    """The function behind a task class: it lies in the closure of its `execute`, and nowhere else (huey/api.py, create_task)."""
+    """The function of a task class: it is only in the closure of its `execute` (huey/api.py, create_task)."""
     execute: Any = getattr(task_class, "execute", None)
     code = getattr(execute, "__code__", None)
     if code is None or "func" not in code.co_freevars:
@@ -106,7 +106,7 @@ def function_of(task_class: Any) -> Callable[..., Any] | None:
 
 
 def sent_meta(task: Any, *, is_utc: bool, parent_id: str = "", retry_of: str = "", is_eager: bool = False) -> str:
-    """Where a task comes from, as the meta of a record."""
+    """The origin of a task, as the meta of a record."""
     expires = task.resolve_expires(is_utc) if task.expires else None  # Huey does the same next
     chord = getattr(task, "chord_config", None)  # newer than Huey 2.5
     return records.meta(

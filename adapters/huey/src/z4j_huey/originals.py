@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A task's arguments for display, and the original that can be enqueued again.
 
-The original of a task whose arguments are plain JSON is those arguments and its options. Of any other it is Huey's own message, byte for
-byte: that is pickle unless the application says otherwise, so it is always sealed, and only what was sealed is ever enqueued again.
+The original of a task whose arguments are plain JSON is those arguments and its options. For any other task it is Huey's own message,
+byte for byte. By default that is pickle, so it is always sealed, and only sealed ones are enqueued again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from z4j_huey.broker_identity import identity_of
 from z4j_huey.messages import ENGINE, attempt_of, function_of, name_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Whose word on arguments counts more when both report them: the worker always does, for a message says nothing of its producer."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown. The worker always reports them, because a
+message does not contain its producer."""
 _LARGE = 8 * MAX_ORIGINAL
-#: What else of a task is its sender's wish.
+#: Further options of a task that its sender chose.
 OPTIONS = ("retries", "retry_delay", "retry_backoff", "priority", "timeout")
 
 
 def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | None = None) -> bytes:
-    """The record of a task's arguments and original; `attempt` where the task does not tell it any more."""
+    """The record of a task's arguments and original; `attempt` if the task no longer contains it."""
     function = function_of(type(task))
     names = parameter_names(function) if function is not None else ()
     shown = display.show_arguments(task.args, _keywords(task), agent.settings.redact, names)
@@ -43,7 +44,7 @@ def payload_of(agent: Agent, huey: Any, task: Any, rank: int, attempt: int | Non
 
 
 def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
-    """(what `task_again` can make the task of, None when that is too large; whether it may be a pickle)."""
+    """(data from which `task_again` makes the task, None if it is too large; whether it may be a pickle)."""
     args, kwargs = task.args, _keywords(task)
     has_more = task.on_complete is not None or task.on_error is not None or getattr(task, "chord_config", None) is not None
     if not has_more and is_plain(args) and is_plain(kwargs):
@@ -54,39 +55,41 @@ def payload_data(huey: Any, task: Any) -> tuple[dict[str, Any] | None, bool]:
 
 
 def _keywords(task: Any) -> dict[str, Any]:
-    """Without the task itself, which older Hueys leave among them once it ran."""
+    """The keyword arguments without the task itself, which older versions of Huey add when it runs."""
     return {key: value for key, value in task.kwargs.items() if value is not task}
 
 
 def task_again(huey: Any, original: Original, new_id: str) -> tuple[Any, str]:
-    """The kept task under a new id, and a note for the operator where something was left out of it. Raises Refused."""
+    """The stored task under a new ID, and a note for the operator if something was left out. Raises Refused."""
     registry = huey._registry
     data = original.data
     if "body64" in data:
         message = huey.serializer.deserialize(base64.b64decode(str(data["body64"])))
         is_member = getattr(message, "chord_config", None) is not None
-        note = "It was part of a chord and runs again by itself: the chord is not counted a second time." if is_member else ""
+        note = "It was part of a chord and runs on its own now: the chord is not counted a second time." if is_member else ""
         if message.name != original.name:  # possible only for a seal of an older agent, which does not bind the name
-            raise CannotOpen(f"the original is of {message.name[:80]}, not of {original.name[:80]}", check="original.name")
+            raise CannotOpen(
+                f"the original is of {message.name[:80]}, not of {original.name[:80]}. Nothing was enqueued.", check="original.name"
+            )
         if message.name not in registry._registry:
-            raise Refused(f"this application does not know {message.name} (any more)", check="task.unknown")
+            raise Refused(f"this application has no task {message.name} now. Nothing was enqueued.", check="task.unknown")
         changes: dict[str, Any] = {"id": new_id, "eta": None, "expires_resolved": None} | ({"chord_config": None} if is_member else {})
         if isinstance(message.expires, datetime):
-            changes["expires"] = None  # a moment, which has passed or soon will; a span begins anew
+            changes["expires"] = None  # a time, which has passed or soon will; a duration starts again
         task = registry.create_task(message._replace(**changes))
         _rename(task.on_complete)
         _rename(task.on_error)
         return task, note
     if not isinstance(data.get("args"), list) or not isinstance(data.get("kwargs"), dict):
-        raise Refused("the kept task has no arguments")
+        raise Refused("the stored task has no arguments. Nothing was enqueued.")
     if original.name not in registry._registry:
-        raise Refused(f"this application does not know {original.name} (any more)", check="task.unknown")
+        raise Refused(f"this application has no task {original.name} now. Nothing was enqueued.", check="task.unknown")
     options = {key: value for key, value in (data.get("task") or {}).items() if key in OPTIONS}
     return registry.string_to_task(original.name)(tuple(data["args"]), dict(data["kwargs"]), id=new_id, **options), ""
 
 
 def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, Any]]:
-    """The kept task's arguments as JSON holds them. Raises Refused where they are no JSON, or a pickle nobody has sealed."""
+    """The stored task's arguments as JSON values. Raises Refused if they have no JSON form, or are a pickle that was not sealed."""
     data = original.data
     if isinstance(data.get("args"), list) and isinstance(data.get("kwargs"), dict):
         return data["args"], data["kwargs"]
@@ -97,7 +100,7 @@ def read_arguments(huey: Any, original: Original) -> tuple[list[Any], dict[str, 
 
 
 def _rename(task: Any) -> None:
-    """What follows a task gets ids of its own: with their old ones they would be taken for tasks that have run already."""
+    """Gives the tasks that follow a task new IDs: with their old ones they would be treated as tasks that have already run."""
     if task is not None:
         task.id = task.create_id()
         task.revoke_id = f"r:{task.id}"
@@ -106,10 +109,10 @@ def _rename(task: Any) -> None:
 
 
 def of_unknown(agent: Agent, huey: Any, data: bytes) -> tuple[bytes | None, str, int, str]:
-    """What can be said of a message without its task class: (record of its arguments, task id, attempt, name).
+    """Reads a message without its task class: (record of its arguments, task ID, attempt, name).
 
-    Only the signature tells which positional argument is a secret, so here none of them is shown. What is no message of Huey's at all
-    is named by a hash, and has neither name nor arguments.
+    A positional argument is only recognised as a secret by its parameter's name, so none of them is shown here. Data that is not a
+    message of Huey is identified by a hash, and has neither name nor arguments.
     """
     try:
         message = huey.serializer.deserialize(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits. Huey's messages do not say when they were enqueued, so the oldest one's age cannot be told."""
+"""Depths of queues. Huey's messages do not contain their time, so the age of the oldest one is unknown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from z4j_huey.state import HueyState
 
 
 def _measure(state: HueyState) -> QueueInfo:
-    """Huey keeps no list of consumers, and nothing that has failed."""
+    """The state of a queue. Huey stores no list of consumers and no failed tasks."""
     huey = state.huey
     depth, delayed = gevent_bridge.ask(state.hub, lambda: (int(huey.pending_count()), int(huey.scheduled_count())))
     gevent_bridge.ask(state.hub, lambda: keep_fingerprint(state))
@@ -19,10 +19,10 @@ def _measure(state: HueyState) -> QueueInfo:
 
 
 class Queues(HueyPart):
-    """What waits for the Huey objects of this process."""
+    """Depths of the queues of this process's Huey objects."""
 
     def list_queues(self) -> list[QueueInfo]:
-        """The queue of each Huey object, and the schedule beside it. One broker that cannot be reached does not hide the others'."""
+        """The queue of each Huey object with its schedule. A broker that cannot be reached does not affect the others."""
         by_broker = {broker_key_of(state.huey): state for state in reversed(self.states)}
         queues = []
         for state in reversed(by_broker.values()):
@@ -32,6 +32,6 @@ class Queues(HueyPart):
                 if len(by_broker) == 1:
                     raise
                 let_through(error)
-                faults.report(f"what waits in {state.huey.name}", error)
+                faults.report(f"reading the queue {state.huey.name}", error)
                 queues.append(QueueInfo(state.huey.name, None, broker=identity_of(state.huey)))
         return queues

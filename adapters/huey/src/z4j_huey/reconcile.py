@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Huey itself knows of a task. Everything is read in ways that change nothing: an ordinary read of a result deletes it."""
+"""Looks up a task in Huey. Nothing is changed: an ordinary read of a result would delete it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from z4j_huey.state import HueyState
 
 IN_FLIGHT = {"state": "running", "engine_state": "in flight"}
 LOOKED_THROUGH = 5_000
-"""Messages of the queue, and of the schedule, that are looked through for one task."""
+"""Maximum number of messages of the queue, and of the schedule, that are searched for one task."""
 
 
 def is_waiting(huey: Any, task_id: str) -> bool:
-    """Whether the task is in the queue or the schedule, as far as those are looked through."""
+    """Whether the task is among the searched messages of the queue and the schedule."""
     return any(waiting_id == task_id for waiting_id in _ids(huey))
 
 
 def has(state: HueyState, task_id: str) -> bool:
-    """Whether this object runs the task, or holds it for its workers."""
+    """Whether this object runs the task, or has fetched it for its workers."""
     return state.running.get(task_id) is not None or is_waiting(state.huey, task_id)
 
 
 def has_result(huey: Any, task_id: str) -> bool:
-    """Whether a result is kept under this id, or a mark that it is revoked. Reads nothing."""
+    """Whether a result or a revocation is stored under this ID. Does not read its value."""
     storage = huey.storage
     return any(storage.has_data_for_key(key) for key in (task_id, f"r:{task_id}"))
 
@@ -42,7 +42,7 @@ def _ids(huey: Any) -> Iterator[str]:
         for data in islice(read(LOOKED_THROUGH), LOOKED_THROUGH):
             try:
                 yield str(huey.serializer.deserialize(data).id)
-            except Exception as error:  # another application's, or of another serialiser: none that we could name
+            except Exception as error:  # another application's, or of another serialiser: not readable
                 let_through(error)
 
 
@@ -61,12 +61,14 @@ def _look(huey: Any, task_id: str) -> dict[str, Any]:
 
 
 class Reconcile(HueyPart):
-    """What this process can find out of a task."""
+    """Looks up tasks."""
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """Huey stores no result of a task that returned None (unless told to), of a periodic one, and none that was read already.
+        """Returns the state of a task in Huey, which stores no result of a task that returned None (by default) and of a periodic task,
+        and none that was already read.
 
-        Where several brokers know the id, it is not known which of them is meant.
+        If several brokers have the ID, the state is unknown.
+
         """
         answers: dict[Any, dict[str, Any]] = {}
         for state in self.asked():

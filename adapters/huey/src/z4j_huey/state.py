@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of a Huey object keep for everyone else."""
+"""State of a Huey object that its hooks record."""
 
 from __future__ import annotations
 

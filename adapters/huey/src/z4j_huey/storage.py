@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The queue and the schedule as each storage holds them: read in order, and one message taken out for certain or not at all.
+"""The queue and the schedule in each kind of storage: read in order, and one message removed reliably.
 
-Huey's storages can be read and flushed; which of two was first to take a message only the database below knows (huey/storage.py).
+Huey's storages can be read and flushed; only their database can decide which of two processes takes a message (huey/storage.py).
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 STEP = 10
-"""Priority of `high`, and of `low` the other way; a task has 0 by itself."""
+"""Priority of `high`; that of `low` is its negative. The default is 0."""
 
 
 class WaitingMessage(NamedTuple):
-    """A message: what its storage knows it by, and Huey's bytes."""
+    """A message: its identity in the storage, and Huey's bytes."""
 
     token: Any
     data: bytes
 
 
 class Section:
-    """One of a storage's two places. This one reads only, for storages nothing more is known of."""
+    """The queue or the schedule of a storage. This class only reads, for storages of an unknown kind."""
 
     can_order = False
 
@@ -32,16 +32,16 @@ class Section:
         return int(self.storage.schedule_size() if self.is_schedule else self.storage.queue_size())
 
     def first(self, limit: int) -> list[WaitingMessage]:
-        """In the order they would run."""
+        """The first messages, in the order in which they would run."""
         read = self.storage.scheduled_items if self.is_schedule else self.storage.enqueued_items
         return [WaitingMessage(data, bytes(data)) for data in read(limit)[:limit]]
 
     def take(self, message: WaitingMessage) -> bool | None:
-        """Whether it was ours to take; None where this storage cannot take one."""
+        """Removes a message. Returns whether it was still there; None if this storage cannot remove a single one."""
         return None
 
     def put(self, message: WaitingMessage, level: str) -> bool:
-        """Another place in the order. Whether it was still there."""
+        """Changes the position of a message. Returns whether it was still there."""
         return False
 
 
@@ -75,7 +75,7 @@ class RedisSet(Section):
 
 
 class Sqlite(Section):
-    """A row each; `begin exclusive` says who was first."""
+    """One row for each message; `begin exclusive` decides which process takes it."""
 
     def __init__(self, storage: Any, *, is_schedule: bool) -> None:
         super().__init__(storage, is_schedule=is_schedule)
@@ -102,7 +102,7 @@ class Sqlite(Section):
 
 
 def section_of(huey: Any, *, is_schedule: bool) -> Section:
-    """The place of this Huey object's storage; by the names of Huey's classes, for an application may have its own."""
+    """The queue or the schedule of this Huey object, by the names of Huey's classes, because an application may have its own class."""
     names = {owner.__name__ for owner in type(huey.storage).__mro__}
     if "RedisStorage" in names:
         is_set = is_schedule or "RedisPriorityQueue" in names

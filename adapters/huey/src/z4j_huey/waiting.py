@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits for a Huey object's consumers: shown in its order, and taken out. Called in the agent's thread."""
+"""Waiting tasks of a Huey object: listed in order, and removed. Used in the agent's thread."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from z4j_huey.state import HueyState
 from z4j_huey.storage import Section, WaitingMessage, section_of
 
 LOOKED_THROUGH = 20_000
-"""Messages of a place that are looked through for one task."""
+"""Maximum number of messages of a section that are searched for one task."""
 
 
 def section_named(state: HueyState, section: str) -> Section:
-    """`waiting` or `delayed`. Raises Refused for the dead, which Huey does not keep."""
+    """The section `waiting` or `delayed`. Raises Refused for `dead`, which Huey does not have."""
     if section == "dead":
-        raise Refused("Huey keeps no failed tasks in a place of their own")
+        raise Refused("Huey does not store failed tasks in a queue")
     return section_of(state.huey, is_schedule=section == "delayed")
 
 
 def find(state: HueyState, section: str, task_id: str) -> tuple[Section, WaitingMessage, Any]:
-    """A waiting task: its place, what it is held by, and the task itself. Raises Refused when it is not there."""
+    """A waiting task: its section, its message, and the task itself. Raises Refused if it is not there."""
     there = section_named(state, section)
     for message in there.first(LOOKED_THROUGH):
         task = read(state, message.data)
         if task is not None and task.id == task_id:
             return there, message, task
-    raise Refused("it does not wait there: a worker has taken it already, or it is over")
+    raise Refused("the task does not wait there: a worker has already taken it, or it has ended. No changes were made.")
 
 
 def read(state: HueyState, data: bytes) -> Any:
-    """The task in a message; None where it is of a task this application does not know, or no message of Huey's."""
+    """The task in a message; None if the application has no such task, or it is not a message of Huey."""
     try:
         return state.huey.deserialize_task(data)
     except Exception as error:
@@ -69,7 +69,7 @@ def _purge(state: HueyState, section: str) -> dict[str, Any]:
     def take(message: WaitingMessage) -> bool:
         is_ours = there.take(message)
         if is_ours is None:
-            raise Refused("from this storage tasks cannot be taken one by one, so none was")
+            raise Refused("tasks cannot be removed one by one from this storage. No changes were made.")
         return is_ours
 
     def entry(message: WaitingMessage) -> Entry:
@@ -84,10 +84,10 @@ def _purge(state: HueyState, section: str) -> dict[str, Any]:
 
 
 class QueueCommands(HueyPart):
-    """What may be asked of a whole queue."""
+    """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """The first of a place. Changes nothing. Huey's messages do not say when they were sent."""
+        """The first tasks of a section. Changes nothing. Huey's messages do not contain their time."""
         state, agent = self.named(queue), z4j_agent.current()
 
         def look() -> list[WaitingTask]:
@@ -98,6 +98,6 @@ class QueueCommands(HueyPart):
         return gevent_bridge.ask(state.hub, look)
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Removes every task that is there now. Raises Refused."""
+        """Removes all current tasks of a section. Raises Refused."""
         state = self.named(queue)
         return gevent_bridge.ask(state.hub, lambda: _purge(state, section))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a queue of arq's is, and a connection of our own to it: the host's loop may be busy, or not running at all."""
+"""The Redis of a queue of arq, and separate connections to it: the application's loop may be busy, or not running."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _KEPT = (
     "host", "port", "path", "db", "username", "password", "credential_provider", "ssl_keyfile", "ssl_certfile", "ssl_cert_reqs",
     "ssl_ca_certs", "ssl_ca_data", "ssl_check_hostname", "ssl_min_version", "protocol",
 )  # fmt: skip
-"""What the asynchronous and the synchronous connections of redis-py have in common."""
+"""Options that the asynchronous and the synchronous connections of redis-py share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a queue is, and how jobs are written there: facts only, so that no pool of the application's is kept alive by us."""
+    """The address of a queue's Redis, and the serialisers of its jobs. Contains no pool of the application, so that none is kept alive."""
 
     kind: str
     """Name of redis-py's connection class."""
@@ -38,7 +38,7 @@ class Broker:
 
     @classmethod
     def of(cls, redis_pool: Any, writer: Any = None) -> Broker:
-        """What an ArqRedis says; `writer`, a Worker, has serialisers of its own."""
+        """Reads an ArqRedis; `writer`, a Worker, has serialisers of its own."""
         source, writer = redis_pool.connection_pool, writer or redis_pool
         manager = getattr(source, "sentinel_manager", None)
         options = [each.connection_pool.connection_kwargs for each in manager.sentinels] if manager is not None else []
@@ -53,7 +53,7 @@ class Broker:
         )
 
     def identity(self, this_host: str) -> str:
-        """Of what leads there; Sentinel's service outlives a failover, its addresses do not."""
+        """The identity by its address; with Sentinel by the service's name, which stays the same after a failover."""
         database, path = str(self.settings.get("db") or 0), self.settings.get("path")
         if self.sentinels:
             return identify("redis+sentinel", self.master, 1, database, this_host=this_host)
@@ -62,12 +62,12 @@ class Broker:
 
     @property
     def server(self) -> str:
-        """Equal for two ways to one database, in this process."""
+        """A key that is equal for two addresses of one database, in this process."""
         return self.identity("")
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Any]:
-        """A short-lived connection of our own. Raises redis.RedisError where there is none to be had."""
+        """Opens a short-lived separate connection. Raises redis.RedisError if that fails."""
         client = redis.Redis(connection_pool=self._pool())
         try:
             yield client
@@ -85,7 +85,7 @@ class Broker:
 
 
 def identity_of_settings(settings: Any, this_host: str) -> str:
-    """The same of arq's RedisSettings, by which a worker will connect (arq/connections.py: `create_pool`)."""
+    """The identity by arq's RedisSettings, with which a worker will connect (arq/connections.py: `create_pool`)."""
     database, path = str(settings.database or 0), getattr(settings, "unix_socket_path", None)
     if settings.sentinel:
         return identify("redis+sentinel", str(settings.sentinel_master), 1, database, this_host=this_host)

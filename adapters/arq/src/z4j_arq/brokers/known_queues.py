@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the queues are that this process uses: arq's default queue has one name in every Redis, so a name alone is no place.
+"""The queues that this process uses, and their Redis: arq's default queue has the same name in every Redis, so a name alone is ambiguous.
 
-Facts only, so that no pool of the application's is kept alive by us. Asks no Redis, but for `keep_fingerprint`.
+Contains no pool of the application, so that none is kept alive. Sends no request to Redis, except in `keep_fingerprint`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from z4j_agent.capture.broker import fingerprint_redis
 from z4j_arq.brokers.broker import Broker, QueueKey, identity_of_settings
 
 MOST_QUEUES: Final = 1_000
-"""An application that makes up names must not fill the memory of its processes; the oldest is forgotten."""
+"""Maximum number of queues, so that an application with generated names does not fill the memory; the oldest is removed."""
 
 
 class Known:
-    """What this process has enqueued to, and the identity of each Redis."""
+    """The queues to which this process has enqueued, and the identity of each Redis."""
 
     def __init__(self) -> None:
         self._met: dict[QueueKey, tuple[weakref.ref[Any], Broker]] = {}
         self._identities: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._brokers: weakref.WeakKeyDictionary[Any, Broker] = weakref.WeakKeyDictionary()
         self._first = ""
-        """The address of the Redis that was used first: `Z4J_BROKER` is its name."""
+        """The address of the Redis that was used first: `Z4J_BROKER` is the name of this one."""
 
     def meet(self, pool: Any, queue: str) -> str:
-        """The application has enqueued to that queue. Returns the identity of its Redis."""
+        """Records that the application has enqueued to a queue. Returns the identity of its Redis."""
         key = (self.identity_of(pool), queue)
         known = self._met.get(key)
         if known is None or known[0]() is not pool:
@@ -43,7 +43,7 @@ class Known:
         return [(key, broker) for key, (_, broker) in list(self._met.items())]
 
     def broker_of(self, pool: Any, writer: Any = None) -> Broker:
-        """What an ArqRedis says, and `writer`, a Worker with serialisers of its own."""
+        """The broker of an ArqRedis; `writer` is a Worker with serialisers of its own."""
         keyed_by = pool if writer is None else writer
         broker = self._brokers.get(keyed_by)
         if broker is None:
@@ -57,7 +57,8 @@ class Known:
         return identity
 
     def identity_of_worker(self, worker: Any) -> str:
-        """The same of a worker, by its settings while it has no pool: arq makes one when it begins (arq/worker.py: `main`)."""
+        """The identity of a worker's Redis, by its settings while it has no pool: arq creates one at the worker's start (arq/worker.py:
+        `main`)."""
         if worker.pool is not None:
             return self.identity_of(worker.pool)
         agent = z4j_agent.current()
@@ -73,11 +74,11 @@ class Known:
         return agent.settings.broker if agent is not None and agent.settings.broker and address == self._first else address
 
     def keep_fingerprint(self, identity: str, client: Any) -> None:
-        """What this Redis says of itself; originals that are made from now on name it."""
+        """Reads the fingerprint of a Redis; originals that are made later contain it."""
         agent = z4j_agent.current()
         if agent is None or identity in agent.fingerprints:
             return
         try:
             agent.fingerprints[identity] = fingerprint_redis(client, client.connection_pool)
-        except redis.ResponseError:  # it may not be asked
+        except redis.ResponseError:  # the account may not read it
             agent.fingerprints[identity] = ""

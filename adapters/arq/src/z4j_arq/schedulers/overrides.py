@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between z4j's words for a schedule and arq's `CronJob`: fields to an expression and back, zones, and what arq cannot hold. No I/O.
+"""Converts schedules from and to arq's `CronJob`: fields, expressions and time zones, with refusals of unsupported values. Without I/O.
 
-All fields of a `CronJob` must match, day and weekday too, where both are given; weekdays count from Monday, 0; None matches everything
+All fields of a `CronJob` must match, also day and weekday if both are given; weekdays count from Monday, 0; None matches everything
 (arq, cron.py:_get_next_dt). arq computes the next run itself, by stepping, and one that never comes would end the worker.
 """
 
@@ -31,7 +31,7 @@ def micro(moment: datetime) -> int:
 
 # -- what arq has ------------------------------------------------------------------------------------------------------
 def expression_of(job: Any) -> str | None:
-    """The fields of a CronJob as an expression, with seconds where they are not just 0; None where they never match."""
+    """The fields of a CronJob as an expression, with seconds unless they are just 0; None if they never match."""
     sets = {name: _set(getattr(job, name), name) for name in (*FIELDS, "second")}
     if not all(sets.values()):
         return None
@@ -50,7 +50,7 @@ def _set(value: Any, name: str) -> frozenset[int]:
 
 
 def next_of(job: Any, zone: tzinfo) -> int | None:
-    """When arq has it due next, or would have once it has looked at it."""
+    """When it is due next in arq, also before arq has computed that."""
     if job.next_run is not None:
         return micro(job.next_run)
     if expression_of(job) is None:
@@ -59,17 +59,17 @@ def next_of(job: Any, zone: tzinfo) -> int | None:
     return micro(next_cron(datetime.now(tz=zone), **fields))
 
 
-# -- what arq can hold -------------------------------------------------------------------------------------------------
+# -- what arq supports----------------------------------------------------------------------------------------------
 def fields_of(spec: ScheduleSpec, own_zone: str) -> tuple[dict[str, Any], str]:
-    """The fields of a CronJob, and the expression as it is shown. Raises Refused with the reason, and the nearest where there is one."""
+    """The fields of a CronJob, and the displayed expression. Raises Refused with the reason, and the nearest expression if there is one."""
     if spec.kind == "interval":
         raise Refused(f"arq has cron expressions only; the nearest is {_nearest(spec.expression)}")
     if spec.kind != "cron":
-        raise Refused("arq's cron jobs have no year, so that a one-off would come again every year")
+        raise Refused("arq's cron jobs have no year, so a one-off would run again every year. No changes were made.")
     check_only_zone(spec.timezone, own_zone, "an arq worker")
     expression = read_cron(spec.expression)
     if expression.next_after(micro(datetime.now(UTC)), UTC, day_or=False) is None:
-        raise Refused("no day of the next forty years matches it")
+        raise Refused("no day of the next forty years matches it. No changes were made.")
     sets = {
         "minute": expression.minutes, "hour": expression.hours, "day": expression.days, "month": expression.months,
         "weekday": expression.weekdays,
@@ -86,13 +86,13 @@ def _value(numbers: frozenset[int], name: str) -> set[int] | int | None:
 
 
 def _nearest(text: str) -> str:
-    """The expression that comes nearest to every so many seconds: those that divide a minute, an hour or a day evenly."""
+    """The expression that is nearest to an interval: those that divide a minute, an hour or a day evenly."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise Refused(f"“{text[:40]}” is no interval")
+        raise Refused(f"“{text[:40]}” is not an interval")
     parts = {count: f"*/{count} * * * * *" for count in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {1: "* * * * * *", 60: "* * * * *"}
     parts |= {count * 60: f"*/{count} * * * *" for count in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)} | {3_600: "0 * * * *"}
     parts |= {count * 3_600: f"0 */{count} * * *" for count in (2, 3, 4, 6, 8, 12)} | {86_400: "0 0 * * *", 604_800: "0 0 * * mon"}
@@ -101,7 +101,7 @@ def _nearest(text: str) -> str:
 
 # -- zones -------------------------------------------------------------------------------------------------------------
 def zone_of(zone: tzinfo) -> str:
-    """The name of a worker's zone; of a plain offset, `UTC` or `UTC+05:30`."""
+    """The name of a worker's time zone; for a plain offset, `UTC` or `UTC+05:30`."""
     for name in (getattr(zone, "key", None), getattr(zone, "zone", None)):
         if isinstance(name, str) and name:
             return name
@@ -109,9 +109,9 @@ def zone_of(zone: tzinfo) -> str:
 
 
 def is_frozen(zone: tzinfo) -> bool:
-    """Whether it is an offset that the host's zone had when the worker was made, while that zone changes its clocks.
+    """Whether it is a fixed offset that the host's zone had when the worker was created, although that zone changes its clocks.
 
-    arq's default is `datetime.now().astimezone().tzinfo`, which is that offset and no zone (arq, worker.py:Worker.__init__).
+    arq's default is `datetime.now().astimezone().tzinfo`, which is that offset and not a zone (arq, worker.py:Worker.__init__).
     """
     if type(zone) is not timezone or zone is UTC:
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""arq's cron jobs as schedules: what is listed, what operators change, and one made now. Called in the agent's thread."""
+"""arq's cron jobs as schedules: listing, changes, and runs. Used in the agent's thread."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from z4j_arq.schedulers.overrides import expression_of, is_frozen, next_of, zone
 from z4j_arq.state import ArqState
 
 LEAST_TICK_S = 0.5
-"""However short `poll_delay` is, arq looks so far ahead (arq, worker.py:heart_beat)."""
+"""Seconds that arq looks ahead, however short `poll_delay` is (arq, worker.py:heart_beat)."""
 AT_STARTUP = "It also runs whenever a worker starts."
 
 
 class ArqCron(Scheduler):
-    """Every worker that has cron jobs is a scheduler of its own."""
+    """The schedules of this process. Every worker with cron jobs is a scheduler."""
 
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
@@ -34,7 +34,7 @@ class ArqCron(Scheduler):
         return "code"
 
     def _tables(self) -> list[tuple[Any, Table]]:
-        """Of the workers here that have cron jobs, or are given some."""
+        """Workers of this process with cron jobs, or with overrides."""
         tables = [(worker, self._state.crons.table_of(worker)) for worker in list(self._state.workers)]
         return [(worker, table) for worker, table in tables if table.coded or table.plan]
 
@@ -56,7 +56,7 @@ class ArqCron(Scheduler):
     def findings(self) -> list[Finding]:
         if not any(is_frozen(worker.timezone) for worker, _ in self._tables()):
             return []
-        what = f"The worker keeps the offset {self.zone()} its host had when it started: cron jobs do not follow a change of the clocks."
+        what = f"The worker keeps the offset {self.zone()} of its host at its start: cron jobs do not follow clock changes."
         return [Finding("warning", what, 'Give the worker its zone: timezone = ZoneInfo("Europe/Berlin").')]
 
     # -- the list ------------------------------------------------------------------------------------------------------
@@ -73,15 +73,15 @@ class ArqCron(Scheduler):
                     entries[key] = _planned(worker, table, key, planned, is_code=False)
         return list(entries.values())
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands-----------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
-        """Of several workers in this process, each takes what is its own."""
+        """Applies overrides to each worker of this process; each uses those of its own entries."""
         tables = self._need()
         results = [self._state.crons.apply(worker, overrides) for worker, _ in tables]
         return {key: why for key, why in results[0].items() if all(key in failed for failed in results)}
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Enqueues its task. Raises Refused for one that is not there."""
+        """Enqueues the entry's task. Raises Refused if the entry does not exist."""
         for worker, table in self._need():
             planned = table.plan.get(key)
             new_id, broker = uuid.uuid4().hex, self._state.known.identity_of(worker.pool)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a task, from the moment a worker has taken it to its end, and how one is stopped in this process."""
+"""One run of a task, from a worker's taking it to its end, and stopping a run in this process."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from z4j_huey.messages import attempt_of, name_of
 
 
 class Stopped(CancelExecution):
-    """An operator stopped this task from z4j. Huey takes it for the task's own wish to be cancelled, not to be tried again."""
+    """An operator stopped this task from z4j. Huey treats it like a task that cancels itself, and does not retry it."""
 
     def __init__(self, *_: Any) -> None:
         super().__init__(retry=False)
 
 
 class Run:
-    """Made when Huey begins to look at a task. The attempt is read at once: Huey counts retries in the task itself."""
+    """Created when Huey starts to process a task. The attempt is read at once: Huey counts retries in the task itself."""
 
     __slots__ = (
         "attempt",
@@ -59,31 +59,31 @@ class Run:
         self.ended_at: int | None = None
         self.runtime: int | None = None
         self.outcome = ""
-        """Huey's signal for the way it ended, where it has one."""
+        """Huey's signal for its outcome, if there is one."""
         self.error: BaseException | None = None
         self.is_reported = False
-        """Whether its end was written."""
+        """Whether its end was reported."""
         self.is_sent_again = False
-        """Whether the application has enqueued this very task anew while it ran, or because it was interrupted."""
+        """Whether the application has enqueued this task object again while it ran, or because it was interrupted."""
 
     def begins(self) -> None:
         self.began_ns, self.started_at = time.perf_counter_ns(), now()
 
     def ends(self) -> None:
-        """The first end counts."""
+        """Stores the end; only the first one counts."""
         if self.ended_at is None and self.started_at is not None:
             self.runtime = (time.perf_counter_ns() - self.began_ns) // 1000
             self.ended_at = now()
 
 
 current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("z4j_huey_run", default=None)
-"""What runs in this thread or greenlet."""
+"""The run in this thread or greenlet."""
 retry_of: contextvars.ContextVar[str] = contextvars.ContextVar("z4j_huey_retry_of", default="")
-"""The task that a task enqueued here repeats, set by the command that repeats it."""
+"""The task that is being repeated, set by the command that repeats it."""
 
 
 class Running:
-    """What this process runs, between the moment before a task's function is called and the moment after."""
+    """The running tasks of this process, from just before a task's function is called until just after."""
 
     def __init__(self) -> None:
         self._runs: dict[str, Run] = {}
@@ -95,7 +95,7 @@ class Running:
             self._runs[run.task_id] = run
 
     def end(self, run: Run) -> None:
-        """After this nobody stops it any more. A stop that comes in the middle of this still counts: Huey waits for it here."""
+        """Ends the period in which a task can be stopped. A stop that has already begun still counts: Huey's thread waits for it here."""
         try:
             with self._lock:
                 self._forget(run)
@@ -115,10 +115,10 @@ class Running:
         return list(self._runs.values())
 
     def stop(self, task_id: str) -> bool:
-        """Raises `Stopped` where the task runs; False when it does not.
+        """Raises `Stopped` in the running task. Returns False if it does not run.
 
-        The lock keeps its thread from leaving the task meanwhile. For a greenlet, call it in one of the same hub: it is thrown into
-        from the hub itself, where nothing else runs in between.
+        The lock keeps its thread from leaving the task meanwhile. For a greenlet, call this in a greenlet of the same hub: the exception
+        is thrown from the hub, so that nothing else runs in between.
         """
         with self._lock:
             run = self._runs.get(task_id)
@@ -136,10 +136,10 @@ class Running:
 
 
 class InFlight(set[Any]):
-    """Stands in for Huey's own set of running tasks.
+    """Replaces Huey's own set of running tasks.
 
-    Huey puts a task in right before it calls the function and takes it out right after, in every version. No public hook is that close:
-    hooks that run before the call may still veto it, and those after it run when its result was stored.
+    Huey adds a task right before it calls the function and removes it right after, in every version. No public hook is as close: hooks
+    before the call may still cancel it, and those after it run when its result was stored.
     """
 
     def __init__(self, tasks: set[Any], begins: Callable[[Any], object], ends: Callable[[Any], object]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of a consumer: when this process becomes a worker, what its children are at, and its end."""
+"""The lifecycle of a consumer: its start, its children, and its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ConsumerLifecycle:
         self.consumer: Any = None
         self.name = ""
         self.slots: Slots | None = None
-        """Only where tasks run in children."""
+        """The slots of the children; None without child processes."""
         self._huey, self._agent, self._running = huey, agent, running
         self._on_child_killed = on_child_killed
         self._reaping = threading.Lock()
@@ -39,7 +39,7 @@ class ConsumerLifecycle:
     # -- in main -------------------------------------------------------------------------------------------------------
     @guard("before the consumer starts")
     def before_start(self, consumer: Any) -> None:
-        """Before anything is forked."""
+        """Called before any fork."""
         self.consumer, self._main_pid = consumer, os.getpid()
         if consumer.worker_type == "process":
             self.slots = Slots(len(consumer.worker_threads))
@@ -52,20 +52,21 @@ class ConsumerLifecycle:
         self._agent.connect()
 
     def around_health_check(self, check: Callable[[Any], Any], consumer: Any) -> Any:
-        """Huey puts new children in the place of dead ones here."""
+        """Wraps Huey's health check, which replaces dead children."""
         if consumer.huey is self._huey:
             self.reap()
         return check(consumer)
 
     def around_end(self, notify: Callable[[], Any]) -> Any:
-        """The last that Huey does in main, also before it replaces the process by a new one (SIGHUP), which runs no `atexit`."""
+        """Wraps the last call of Huey in the main process, also before it replaces the process by a new one (SIGHUP), which runs no
+        `atexit`."""
         result = notify()
         self.at_exit()
         return result
 
-    @guard("looking after killed children")
+    @guard("reporting tasks of killed children")
     def reap(self) -> None:
-        """Tells of tasks whose child died over them. Called by two threads; the second does not wait."""
+        """Reports tasks whose child died during the run. Called by two threads; the second does not wait."""
         if self.slots is None or os.getpid() != self._main_pid or not self._reaping.acquire(blocking=False):
             return
         try:
@@ -80,7 +81,7 @@ class ConsumerLifecycle:
             self._reaping.release()
 
     def children(self) -> list[Any]:
-        """The worker processes, in the order of their numbers; Huey's threads or greenlets where it has no processes."""
+        """The worker processes, in the order of their numbers; Huey's threads or greenlets if it has no processes."""
         return [process for _, process in list(self.consumer.worker_threads)] if self.consumer is not None else []
 
     @guard("exit")
@@ -91,7 +92,7 @@ class ConsumerLifecycle:
         self._agent.close()
 
     def _read_children(self) -> None:
-        """Children that were interrupted, too, write how their tasks ended: what comes after the flush would wait for another process."""
+        """Waits for the last records of interrupted children: a record after the flush would have to be sent by another process."""
         ends = ticks() + EXIT_WAIT_S
         while ticks() < ends and any(self._is_busy(number, child) for number, child in enumerate(self.children())):
             time.sleep(0.02)
@@ -99,7 +100,7 @@ class ConsumerLifecycle:
     def _is_busy(self, number: int, child: Any) -> bool:
         try:
             return self.slots is not None and self.slots.read(number)[1] is not None and bool(child.is_alive())
-        except ValueError:  # it writes at this moment
+        except ValueError:  # it is writing now
             return True
 
     # -- where tasks run -----------------------------------------------------------------------------------------------
@@ -112,10 +113,10 @@ class ConsumerLifecycle:
         self._running.end(run)
 
     def left(self) -> None:
-        """Its end is written; a child that is killed now loses nothing."""
+        """Clears the slot after a run: its end is reported, and a child that is killed now loses no event."""
         if self.slots is not None:
             self.slots.write(None)
 
     def is_stop_asked(self) -> bool:
-        """Whether the interrupt that has just ended a task was an operator's."""
+        """Whether the interrupt that has just ended a task was requested by an operator."""
         return self.slots is not None and self.slots.is_stop_asked()

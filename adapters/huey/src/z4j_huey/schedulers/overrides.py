@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators want a Huey object's scheduler to do otherwise than the code says: checked, and with its next time. No I/O."""
+"""Overrides of a Huey object's schedules: checked, and with their next times. Without I/O."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SECOND = 1_000_000
 
 
 class OverriddenEntry:
-    """An entry that is new or changed, as it is to fire. The scheduler's loop moves `next_at` on."""
+    """A new or changed entry. The scheduler's loop updates `next_at`."""
 
     def __init__(self, spec: ScheduleSpec, task_class: Any, args: list[Any], kwargs: dict[str, Any], *, is_utc: bool) -> None:
-        """Raises Refused where the expression cannot be held."""
+        """The rule of a spec. Raises Refused if the expression is not supported."""
         self.key = spec.key
         self.spec = spec
         self.task_class = task_class
@@ -30,7 +30,7 @@ class OverriddenEntry:
         self.is_enabled = spec.is_enabled
         self.expression = spec.expression
         self.next_at: int | None = None
-        """Microseconds UTC; None where it is not due again."""
+        """When it is due, in microseconds UTC; None if it is not due again."""
         self._is_utc = is_utc
         self._cron: Cron | None = None
         self._every = self._at = 0
@@ -54,32 +54,33 @@ class OverriddenEntry:
         self.next_at = self.after(at)
 
     def latest(self, due_at: int, at: int) -> int:
-        """Of the due times from `due_at` to `at`, the one that is fired."""
+        """The due time between `due_at` and `at` that is fired."""
         return at // self._every * self._every if self._every else due_at
 
     def make(self) -> Any:
         return self.task_class(tuple(self.args), dict(self.kwargs), priority=self.spec.priority)
 
     def has_same_timing(self, other: OverriddenEntry) -> bool:
-        """Whether it is due at the same times."""
+        """Whether another entry is due at the same times."""
         return (self.spec.kind, self.expression) == (other.spec.kind, other.expression)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The overrides that hold. Replaced whole."""
+    """The overrides that apply. Replaced as a whole."""
 
     plan: dict[str, OverriddenEntry] = field(default_factory=dict)
-    """What fires otherwise than Huey would do it, and what does not for the present."""
+    """Entries that z4j fires instead of Huey, also disabled ones."""
     hidden: frozenset[str] = frozenset()
-    """Keys of code whose own pass is left out."""
+    """Keys of the code's entries that Huey does not fire."""
     deleted: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
-    """Those of code that are switched off and not otherwise changed."""
+    """Keys of the code's entries that are disabled and not otherwise changed."""
 
 
 def state_of(state: HueyState, overrides: list[Override], before: State, at: int) -> tuple[State, dict[str, str]]:
-    """From the code and these overrides, and key → why of those that cannot hold. What has not changed keeps its next time."""
+    """The state for the code's entries with these overrides, and key → reason of overrides that cannot be applied. Unchanged entries
+    keep their next time."""
     coded = {task_name(task_class) for task_class in list(state.huey._registry._periodic_tasks)}
     resolved = resolve(overrides, coded, lambda override, spec: _planned(state, override, spec, before.plan.get(override.key)))
     for key, planned in resolved.changed.items():
@@ -91,19 +92,19 @@ def state_of(state: HueyState, overrides: list[Override], before: State, at: int
 
 
 def task_name(task_class: Any) -> str:
-    """As `Registry.task_to_string` (huey/registry.py)."""
+    """The name of a task class, like `Registry.task_to_string` (huey/registry.py)."""
     return f"{task_class.__module__}.{task_class.__name__}"
 
 
-# -- what Huey can hold ------------------------------------------------------------------------------------------------
+# -- what Huey supports---------------------------------------------------------------------------------------------
 def _planned(state: HueyState, override: Override, spec: ScheduleSpec, before: OverriddenEntry | None) -> OverriddenEntry:
     huey = state.huey
     name = spec.task_name or ("" if override.is_new else override.key)
     task_class = huey._registry._registry.get(name)
     if task_class is None:
-        raise Refused(f"this application does not know {name or 'a task without a name'}")
+        raise Refused(f"this application has no task {name or 'without a name'}. No changes were made.")
     if spec.queue and spec.queue != huey.name:
-        raise Refused(f"this consumer sends to {huey.name} only")
+        raise Refused(f"this consumer sends to {huey.name} only. No changes were made.")
     _check_priority(huey, spec.priority)
     own_zone = zone_of(huey)
     if spec.kind == "cron":
@@ -112,21 +113,21 @@ def _planned(state: HueyState, override: Override, spec: ScheduleSpec, before: O
     args, kwargs = merge_arguments(spec, before.args, before.kwargs) if before is not None else merge_arguments(spec)
     planned = OverriddenEntry(spec, task_class, args, kwargs, is_utc=huey.utc)
     if spec.kind == "interval" and float(spec.expression) < least_s:
-        raise Refused(f"this consumer's scheduler looks every {least_s} s; that is the shortest interval")
+        raise Refused(f"this consumer's scheduler checks every {least_s} s; that is the shortest interval. No changes were made.")
     planned.key = override.key
     planned.is_enabled = override.is_enabled and spec.is_enabled
     return planned
 
 
 def zone_of(huey: Any) -> str:
-    """The zone in which this object compares times."""
+    """The time zone in which this object compares times."""
     return "UTC" if huey.utc else zone_of_host()
 
 
 def _check_priority(huey: Any, priority: int | None) -> None:
-    """As the storages do when they are given one (huey/storage.py, `enqueue`)."""
+    """Checks a priority, with the limits of the storages (huey/storage.py, `enqueue`)."""
     most = getattr(huey.storage, "MAX_PRIORITY", None)
     if priority and not getattr(huey.storage, "priority", True):
-        raise Refused("this storage of Huey's knows no priorities")
+        raise Refused("this storage of Huey does not support priorities. No changes were made.")
     if priority is not None and most is not None and not 0 <= priority <= most:
-        raise Refused(f"this storage has priorities from 0 to {most}")
+        raise Refused(f"this storage has priorities from 0 to {most}. No changes were made.")

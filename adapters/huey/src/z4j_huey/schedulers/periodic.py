@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Huey's own scheduler, watched and changed: what it enqueues by the clock, and what operators want it to enqueue instead or besides.
+"""Hooks of Huey's own scheduler: they report its fires and apply overrides.
 
-The loop of a consumer's scheduler asks `read_schedule` every second and `read_periodic` every minute (huey/consumer.py, Scheduler.loop),
-and enqueues whatever both return. So what is switched off is left out of the second's answer, and what is changed or new is put into
-the first's when it is due. Nothing of the application's is altered: without overrides both answer what they always did. With process
-workers the scheduler is a forked child, which becomes an agent's process of its own when it first asks.
+The loop of a consumer's scheduler calls `read_schedule` every second and `read_periodic` every minute (huey/consumer.py,
+Scheduler.loop), and enqueues the tasks that both return. So a disabled entry is removed from the result of the second, and a changed or
+new entry is added to the result of the first when it is due. The application's objects are not changed: without overrides both return
+the same as without z4j. With process workers the scheduler is a forked child, which gets an agent of its own at its first call.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from z4j_huey.state import HueyState
 
 SCHEDULER: Final = "huey_periodic"
 MARK: Final = "z4j_fire"
-"""On a task that the clock made, from the scheduler's question to its enqueueing: the schedule's key, and when it was due."""
+"""Attribute of a scheduled task between the scheduler's call and the enqueueing: the schedule's key and its due time."""
 TOO_LATE: Final = MINUTE
-"""What is due by an expression is let pass after this: Huey, too, skips the minutes it slept through."""
+"""Microseconds after which a time of an expression is skipped: Huey, too, skips the minutes in which it did not run."""
 
 
 class Periodic:
-    """Of one Huey object. The scheduler's loop reads `state`, which is replaced whole by the agent's thread."""
+    """The schedules of one Huey object. The scheduler's loop reads `state`, which the agent's thread replaces as a whole."""
 
     def __init__(self, host: HueyState) -> None:
         self.host = host
         self._begun = 0
-        """The process whose scheduler has taken up its overrides."""
+        """The process whose scheduler has read its overrides."""
         self.state = State()
         self.last: dict[str, int] = {}
-        """Key → when this process last fired it."""
+        """Key → when this process last fired it, in microseconds UTC."""
 
-    # -- what this process is ------------------------------------------------------------------------------------------
+    # -- this process---------------------------------------------------------------------------------------
     @property
     def is_firing(self) -> bool:
-        """Whether the scheduler's loop runs in this process. `--no-periodic` leaves it running for delayed tasks alone."""
+        """Whether the scheduler's loop runs in this process. With `--no-periodic` it runs for delayed tasks only."""
         consumer = self.host.lifecycle.consumer
         if consumer is None or not consumer.periodic:
             return False
@@ -55,12 +55,12 @@ class Periodic:
 
     @property
     def _is_child(self) -> bool:
-        """By the name Huey gives it (huey/consumer.py, Consumer.__init__)."""
+        """Whether this is the scheduler's child process, by the name that Huey gives it (huey/consumer.py, Consumer.__init__)."""
         return self.host.lifecycle.consumer.worker_type == "process" and multiprocessing.current_process().name == "Scheduler"
 
     @guard("the start of the scheduler")
     def _look(self) -> None:
-        """Before each answer: the overrides that are kept on disk, where there are others since the last look."""
+        """Called before each pass: reads the stored overrides if they have changed."""
         if self._begun == os.getpid():
             if override_store(SCHEDULER).changed():
                 self.apply(override_store(SCHEDULER).overrides)
@@ -70,17 +70,17 @@ class Periodic:
         agent = z4j_agent.current()
         if agent is not None and self._is_child:
             agent.become_scheduler(f"{self.host.huey.name}-scheduler@{agent.host}.{os.getpid()}")
-            # A child of multiprocessing runs no `atexit`, and what is registered at its fork is forgotten before it runs.
+            # A child of multiprocessing runs no `atexit`, and functions registered at its fork are dropped before it runs.
             Finalize(None, agent.close, exitpriority=10)
 
     def apply(self, overrides: list[Override]) -> dict[str, str]:
-        """Makes these the changes that hold. Returns key → why of those that cannot; the code's own entry stays then."""
+        """Applies these overrides. Returns key → reason of those that cannot be applied; the code's own entry is used then."""
         self.state, failed = state_of(self.host, overrides, self.state, now())
         return failed
 
     # -- in the scheduler's loop ---------------------------------------------------------------------------------------
     def around_read_periodic(self, read: Callable[[Any], Any], timestamp: datetime | None = None) -> Any:
-        """Once a minute: the code's entries, less those that are switched off, changed or deleted."""
+        """Called once a minute: removes disabled, changed and deleted entries from the code's due tasks."""
         if not self.is_firing:
             return read(timestamp)
         self._look()
@@ -93,7 +93,7 @@ class Periodic:
     def _left(self, tasks: list[Any], at: int, asked: datetime) -> list[Any]:
         due_at = to_us(asked, is_utc=self.host.huey.utc) or at
         if not self.host.huey.utc and abs(due_at - at) > 30 * MINUTE:
-            due_at = at  # the hour that comes twice, which a naive time cannot tell from the first
+            due_at = at  # the repeated hour, which a naive time cannot distinguish from the first
         state, left = self.state, []
         for task in tasks:
             key = name_of(task)
@@ -106,7 +106,7 @@ class Periodic:
 
     @guard("schedules of operators")
     def due(self) -> list[Any]:
-        """Every second: the tasks of entries that are new or changed, and whose time has come."""
+        """Called every second: the tasks of new and changed entries that are due."""
         if not self.is_firing:
             return []
         self._look()
@@ -124,13 +124,13 @@ class Periodic:
             due_tasks.append(task)
         return due_tasks
 
-    # -- whoever enqueues ----------------------------------------------------------------------------------------------
+    # -- enqueueing ----------------------------------------------------------------------------------------------------
     def around_enqueue(self, enqueue: Callable[[Any], Any], task: Any) -> Any:
-        """Of every task: whether the clock made it, and what came of enqueueing it."""
+        """Called for every enqueued task: reports the fire if the scheduler created it."""
         fire = getattr(task, MARK, None)
         if fire is None:
             return enqueue(task)
-        with contextlib.suppress(AttributeError):  # it goes on to be pickled by whoever likes
+        with contextlib.suppress(AttributeError):  # it may be pickled later
             delattr(task, MARK)
         try:
             result = enqueue(task)
@@ -148,6 +148,6 @@ class Periodic:
 
 
 def expression_of(validator: Any, default: str) -> str:
-    """Huey's own words for an entry that no expression can tell: where its function is."""
+    """The text for an entry without an expression: the location of its function."""
     module, name = getattr(validator, "__module__", ""), getattr(validator, "__qualname__", "")
     return f"{module}.{name}" if module and name else default

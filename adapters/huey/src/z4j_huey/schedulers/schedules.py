@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Huey's periodic tasks as schedules: what is listed, what operators change, and one made now. Called in the agent's thread."""
+"""Huey's periodic tasks as schedules: listing, changes, and runs. Used in the agent's thread."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from z4j_huey.schedulers.periodic import SCHEDULER, Periodic, expression_of
 from z4j_huey.schedulers.timing import cron_in, is_foreseeable, next_foreseen, next_match, validator_of
 
 LOOK_AGAIN = 3_600_000_000
-"""How long it is believed that something is not due within a year."""
-REVOKED = "The application revoked it; restore() there lifts that."
-OPAQUE = "A function of the application decides when it is due; asking it ahead could change its answer."
+"""Microseconds for which the result that an entry is not due within a year is cached."""
+REVOKED = "The application has revoked it; its restore() enables it again."
+OPAQUE = "A function of the application decides when it is due; calling it in advance could change its result."
 
 
 class HueyPeriodic(Scheduler):
-    """The scheduler of the consumer that this process runs, or whose scheduler it is."""
+    """The scheduler of the consumer that runs in this process, or to which this process belongs."""
 
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
@@ -32,7 +32,7 @@ class HueyPeriodic(Scheduler):
     def __init__(self, periodics: Callable[[], list[Periodic]]) -> None:
         self._periodics = periodics
         self._foreseen: dict[str, tuple[Any, int, int | None]] = {}
-        """Key → its function, when it was asked, and the next time it told."""
+        """Key → its function, when it was called, and the next time that it returned."""
         self._revoked: set[str] = set()
 
     @property
@@ -40,20 +40,20 @@ class HueyPeriodic(Scheduler):
         return "code"
 
     def _firing(self) -> Periodic | None:
-        """A process runs one consumer, and so the scheduler of one Huey object."""
+        """The schedules of this process: it runs one consumer, and so the scheduler of one Huey object."""
         return next((each for each in self._periodics() if each.is_firing), None)
 
     def _need(self) -> Periodic:
         periodic = self._firing()
         if periodic is None:
-            raise Refused("this process runs no scheduler of Huey's")
+            raise Refused("this process does not run Huey's scheduler")
         return periodic
 
     def is_firing(self) -> bool:
         return self._firing() is not None
 
     def tick_s(self) -> float:
-        """The code's entries are looked at once a minute, counted from the consumer's start."""
+        """The code's entries are checked once a minute, counted from the consumer's start."""
         periodic = self._firing()
         consumer = periodic.host.lifecycle.consumer if periodic is not None else None
         return float(getattr(getattr(consumer, "scheduler_class", None), "periodic_task_seconds", 60))
@@ -83,13 +83,13 @@ class HueyPeriodic(Scheduler):
         ]
 
     def _ask_revoked(self, periodic: Periodic, classes: list[Any]) -> set[str]:
-        """Keys of what the application has switched off by Huey's own means, which lies in the storage."""
+        """Keys of entries that the application has revoked in Huey's storage."""
         try:
             self._revoked = gevent_bridge.ask(
                 periodic.host.hub, lambda: {task_name(task_class) for task_class in classes if periodic.host.huey.is_revoked(task_class)}
             )
         except Exception as error:
-            let_through(error)  # what is due goes on to be told while the storage cannot be reached, with what it said last
+            let_through(error)  # entries are still listed while the storage cannot be reached, with the last result
         return self._revoked
 
     def _coded(self, periodic: Periodic, task_class: Any, key: str, revoked: set[str], *, is_off: bool) -> ScheduleInfo:
@@ -120,7 +120,7 @@ class HueyPeriodic(Scheduler):
         args, kwargs = show_arguments(planned.args, planned.kwargs, agent.settings.redact if agent is not None else (), names)
         is_enabled = planned.is_enabled and name not in revoked
         is_over = spec.kind == "once" and planned.next_at is None
-        counts = "It counts from 1970-01-01 UTC, so that a restart does not move it." if spec.kind == "interval" else ""
+        counts = "It counts from 1970-01-01 UTC, so that a restart does not shift it." if spec.kind == "interval" else ""
         return ScheduleInfo(
             key=planned.key,
             name=spec.name or planned.key,
@@ -141,7 +141,7 @@ class HueyPeriodic(Scheduler):
         )
 
     def _next(self, key: str, validator: Any, *, is_utc: bool) -> int | None:
-        """Searched for once, and again when it has passed."""
+        """The next due time: computed once, and again when it has passed."""
         at = now()
         foreseen = self._foreseen.get(key)
         if (
@@ -155,12 +155,12 @@ class HueyPeriodic(Scheduler):
         self._foreseen[key] = validator, at, next_at
         return next_at
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands-----------------------------------------------------------------------------------------
     def apply_overrides(self, overrides: list[Override]) -> dict[str, str]:
         return self._need().apply(overrides)
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Enqueues its task. Raises Refused for one that is not there."""
+        """Enqueues the entry's task. Raises Refused if the entry does not exist."""
         periodic = self._need()
         huey, state = periodic.host.huey, periodic.state
         if key in state.plan:
@@ -175,7 +175,7 @@ class HueyPeriodic(Scheduler):
 
 
 def _unsupported_edits(name: str, revoked: set[str]) -> dict[str, str]:
-    why = "the application has revoked its task, and a worker would drop it"
+    why = "the application has revoked its task, and a worker would drop it. Nothing was enqueued."
     return {"enable": why, "fire": why} if name in revoked else {}
 
 

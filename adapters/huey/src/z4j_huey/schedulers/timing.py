@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a periodic task is due: what can be read out of its declaration, and its next time. Times are microseconds UTC. No I/O.
+"""When a periodic task is due: the rule in its declaration, and its next time. Times are in microseconds UTC. Without I/O.
 
-Huey asks a function of the application once a minute whether a task is due. One that `crontab()` made has five sets in its closure, all
-of which must match: of day and weekday, where both are given, both (huey/api.py, crontab). Any other function is opaque.
+Huey calls a function of the application once a minute to check whether a task is due. A function of `crontab()` has five sets in its
+closure, all of which must match: if day and weekday are given, both (huey/api.py, crontab). Any other function is opaque.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ _WRITING = frozenset({"STORE_DEREF", "STORE_GLOBAL", "STORE_ATTR", "STORE_SUBSCR
 
 
 def validator_of(task_class: Any) -> Callable[[datetime], Any] | None:
-    """What the application gave `periodic_task`: it lies in the closure of `validate_datetime` (huey/api.py, periodic_task)."""
+    """The function that the application passed to `periodic_task`: it is in the closure of `validate_datetime` (huey/api.py,
+    periodic_task)."""
     validator = _closure_of(getattr(task_class, "validate_datetime", None)).get("validate_datetime")
     return validator if callable(validator) else None
 
 
 def cron_in(validator: Any) -> Cron | None:
-    """The expression of what `crontab()` made, which counts weekdays from Sunday; None of any other function, or where nothing matches."""
+    """The expression of a function of `crontab()`, which counts weekdays from Sunday; None for any other function, or if nothing
+    matches."""
     if getattr(validator, "__module__", "") != "huey.api" or getattr(validator, "__qualname__", "") != "crontab.<locals>.validate_date":
         return None
     lists = _closure_of(validator).get("cron_settings")
@@ -53,15 +55,15 @@ def _closure_of(function: Any) -> dict[str, Any]:
 
 def _is_full(cell: Any) -> bool:
     try:
-        cell.cell_contents  # noqa: B018 -- an empty cell says so by raising
+        cell.cell_contents  # noqa: B018 -- an empty cell raises ValueError
     except ValueError:
         return False
     return True
 
 
 def is_foreseeable(validator: Any, depth: int = 3) -> bool:
-    """Whether asking this function about the future changes nothing: it looks at the time alone, and at constants. One that counts its
-    own calls, or asks a database, would answer Huey differently after it was asked by us."""
+    """Whether calling this function for future times has no side effects: it reads only the time and constants. One that counts its own
+    calls, or reads a database, could return another result to Huey after z4j has called it."""
     if cron_in(validator) is not None:
         return True
     code = getattr(validator, "__code__", None)
@@ -87,13 +89,13 @@ def _is_constant(value: Any, depth: int) -> bool:
 
 # -- the next time -----------------------------------------------------------------------------------------------------
 def next_match(expression: Cron, after: int, *, is_utc: bool) -> int | None:
-    """The first matching minute after `after`, None where there is none for forty years. In local time, a minute that the clocks skip
-    does not come, and one that they repeat comes twice, as Huey sees it."""
+    """The first matching minute after `after`, None if there is none for forty years. In local time, a minute that the clocks skip does
+    not occur, and a repeated one occurs twice, as in Huey."""
     return expression.next_after(after, UTC if is_utc else _HERE, day_or=False, by_clock=True)
 
 
 def next_foreseen(validator: Callable[[datetime], Any], after: int, *, is_utc: bool) -> int | None:
-    """Like `next_match`, by asking a foreseeable function for every minute of a year."""
+    """Like `next_match`, by calling a foreseeable function for every minute of a year."""
     at = after // MINUTE * MINUTE
     for _ in range(FORESEEN_DAYS * 24 * 60):
         at += MINUTE
