@@ -25,17 +25,17 @@ NEWEST = 3
 
 
 def install(scheduler: Any, *, name: str = "", functions: Iterable[Any] = (), **settings: Any) -> None:
-    """Watches this scheduler, before or after it is started. `settings` are those of `z4j_agent.start`.
+    """Monitors this scheduler; call it before or after the scheduler's start. `settings` are those of `z4j_agent.start`.
 
-    `functions` are callables, or "module:function", that operators may make new schedules for, beside those the scheduler runs already.
-    May be called again with another scheduler; the keys of its jobs begin with `name`, or with "scheduler-2". Calling it twice with the
-    same scheduler adds the functions.
+    `functions` are callables, or "module:function", for which operators may create schedules, in addition to those that the scheduler
+    already runs. May be called again with another scheduler; the keys of its jobs begin with `name`, or with "scheduler-2". A second
+    call with the same scheduler adds the functions.
     """
     _installation.install(scheduler, name, functions, **settings)
 
 
 def uninstall(scheduler: Any = None) -> None:
-    """The scheduler, or every one, behaves again as if this package had never been there."""
+    """Removes the hooks of one scheduler, or of all: it behaves as if this package had never been installed."""
     _installation.uninstall(scheduler)
 
 

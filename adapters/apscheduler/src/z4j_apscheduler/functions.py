@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which functions may be named from z4j: those the scheduler runs already, and those the application offers. Nothing else is looked up,
-so that nobody who reaches the server can have a module imported or a function of the standard library called.
+"""Functions that operators may use: those that the scheduler already runs, and those that the application offers. No other name is
+imported, so that an operator cannot import a module or call a function of the standard library.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from z4j_agent.runtime.log import log
 
 
 def reference_of(function: Any) -> str:
-    """`module:function`, as APScheduler writes it. Raises ValueError or TypeError where there is none: lambdas, partials, closures."""
+    """`module:function`, as APScheduler writes it. Raises ValueError or TypeError if there is none: lambdas, partials, closures."""
     return str(obj_to_ref(function))
 
 
 def name_of(job: Any) -> str:
-    """What a job runs; of what has no reference the place it was written at."""
+    """The reference of a job's function; without one, its location in the code."""
     if job.func_ref:
         return str(job.func_ref)
     function = job.func
@@ -31,22 +31,22 @@ def name_of(job: Any) -> str:
 
 
 class Offered:
-    """What the application gave `install`."""
+    """The functions that the application passed to `install`."""
 
     def __init__(self) -> None:
         self._functions: dict[str, Any] = {}
 
     def add(self, functions: Iterable[Any]) -> None:
-        """One without a reference is left out, with a line in the log."""
+        """Adds functions. One without a reference is left out, with a line in the log."""
         for function in functions:
             try:
                 name = function if isinstance(function, str) else reference_of(function)
             except Exception as error:
                 let_through(error)
-                log.warning("z4j cannot offer %r: %s", function, error)
+                log.warning("operators cannot run %r: %s", function, error)
                 continue
             self._functions[name] = function
 
     def get(self, name: str) -> Any:
-        """The callable or its reference; None for one that was not offered."""
+        """The callable or its reference; None if it was not offered."""
         return self._functions.get(name)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""APScheduler's jobs as schedules: what is listed, what operators change, and one run now. Called in the agent's thread.
+"""APScheduler's jobs as schedules: listing, changes, and runs. Used in the agent's thread.
 
-Everything here goes through the scheduler's own methods, which take its lock and wake it up, from any thread (AsyncIOScheduler.wakeup
-is a `call_soon_threadsafe`). Only a Qt scheduler cannot be woken from another thread: there nothing is changed.
+It uses the scheduler's own methods, which take its lock and wake it up, from any thread (AsyncIOScheduler.wakeup is a
+`call_soon_threadsafe`). A Qt scheduler cannot be woken from another thread: its jobs cannot be changed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from z4j_apscheduler.triggers import limits_of, rule_of, trigger_of, zone_name
 from z4j_apscheduler.watch import RUN, SCHEDULER, Watch
 
 RUN_WITHIN_S = 60
-"""What an operator runs now is not run any more when the process could not do it for so long."""
-FORGETS = "a change is forgotten when this process ends, for the store lies in its memory"
-OPAQUE = "its trigger is one that no expression can say"
-QT = "a Qt scheduler can be changed by its own thread only"
+"""Seconds after which a requested run is dropped if the process could not execute it."""
+FORGETS = "a change is lost when this process ends, because the store is in its memory"
+OPAQUE = "its trigger has no form as an expression"
+QT = "a Qt scheduler can only be changed by its own thread"
 
 _watched: list[ApScheduler] = []
-"""At most one; asked after a fork."""
+"""At most one; read after a fork."""
 _is_fork_watched = False
 
 
@@ -51,7 +51,7 @@ class ApScheduler(Scheduler):
         self._unreadable = 0
 
     def watch(self, scheduler: Any, name: str, functions: Iterable[Any]) -> None:
-        """Another scheduler of this process. Only functions are added when it is watched already."""
+        """Adds a scheduler of this process. If it is already monitored, only functions are added."""
         self._offered.add(functions)
         if any(watch.scheduler is scheduler for watch in self._watches):
             return
@@ -79,7 +79,7 @@ class ApScheduler(Scheduler):
         for watch in self._watches:
             watch.disconnect()
 
-    # -- what it is ----------------------------------------------------------------------------------------------------
+    # -- the scheduler-------------------------------------------------------------------------------------------------
     @property
     def store(self) -> str:
         kinds = {kind_of(store) for _, _, store in self._stores() if not is_memory(store)}
@@ -101,12 +101,12 @@ class ApScheduler(Scheduler):
 
     def findings(self) -> list[Finding]:
         findings = [
-            Finding("warning", f"The application has paused its scheduler{_named(watch)}; nothing fires until it resumes it.")
+            Finding("warning", f"The application has paused its scheduler{_named(watch)}: no job runs until it is resumed.")
             for watch in self._started()
             if watch.is_paused
         ]
         if self._unreadable:
-            what = f"{self._unreadable} stored jobs cannot be loaded here, and APScheduler deletes such a job when it is due."
+            what = f"{self._unreadable} stored jobs cannot be loaded here. APScheduler deletes such a job when it is due."
             findings.append(Finding("warning", what, "Their functions or modules are missing from this release of the application."))
         return findings
 
@@ -126,11 +126,11 @@ class ApScheduler(Scheduler):
         self._unreadable = unreadable
         return entries
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands-----------------------------------------------------------------------------------------
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
         """Creates a job, or changes the one of this key. Raises Refused."""
         if spec.priority is not None:
-            raise Refused("APScheduler has no priorities")
+            raise Refused("APScheduler does not support priorities. No changes were made.")
         if not spec.key:
             return self._create(spec)
         watch, alias, job = self._find(spec.key, "save")
@@ -143,7 +143,7 @@ class ApScheduler(Scheduler):
         return {}
 
     def enable_schedule(self, key: str) -> dict[str, Any]:
-        """`resume_job` would delete one whose schedule is over; that is refused."""
+        """Enables a job. `resume_job` would delete one without a further due time; that is refused."""
         watch, alias, job = self._find(key, "enable")
         if job.next_run_time is None:
             at = _next_of(watch, job.trigger)
@@ -156,7 +156,7 @@ class ApScheduler(Scheduler):
         return {}
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """By a job of its own that runs once, in the same store and executor. Returns its id as `task_id`."""
+        """Runs the function as a new job that runs once, in the same store and executor. Returns its ID as `task_id`."""
         watch, alias, job = self._find(key, "fire")
         id = RUN + uuid.uuid4().hex
 
@@ -171,10 +171,10 @@ class ApScheduler(Scheduler):
 
     # -- its parts -----------------------------------------------------------------------------------------------------
     def _find(self, key: str, edit: str) -> tuple[Watch, str, Any]:
-        """Raises Refused for one that is not there, or with which this cannot be done."""
+        """The job of a key. Raises Refused if it does not exist, or does not support the edit."""
         started = self._started()
         if not started:
-            raise Unsupported("this process runs no scheduler")
+            raise Unsupported("this process does not run a scheduler")
         for watch in sorted(started, key=lambda candidate: not candidate.name):
             own = key.removeprefix(f"{watch.name}/") if watch.name else key
             if own.startswith(RUN) or (watch.name and own == key):
@@ -189,12 +189,12 @@ class ApScheduler(Scheduler):
                 if why := _unsupported_edits(watch, rule_of(job.trigger, _zone_of(watch)).kind).get(edit):
                     raise Refused(why)
                 return watch, alias, job
-        raise Refused("there is no such schedule here (any more)")
+        raise Refused("no such schedule exists now. No changes were made.")
 
     def _create(self, spec: ScheduleSpec) -> dict[str, Any]:
         watch = next((candidate for candidate in self._started() if not _why_not(candidate)), None)
         if watch is None:
-            raise Unsupported("this process runs no scheduler that can be changed from here")
+            raise Unsupported("this process runs no scheduler that can be changed. No changes were made.")
         stores = watch.scheduler._jobstores
         lasting = [alias for alias in sorted(stores, key=lambda candidate: candidate != "default") if not is_memory(stores[alias])]
         alias = lasting[0] if lasting else "default"
@@ -216,7 +216,7 @@ class ApScheduler(Scheduler):
         return {"key": watch.key_of(alias, id)}
 
     def _changes(self, watch: Watch, alias: str, job: Any, spec: ScheduleSpec) -> dict[str, Any]:
-        """For `modify_job`: what differs, and nothing else, so that the next run stays where it is."""
+        """The changes for `modify_job`: only differing fields, so that the next run is not changed."""
         own_zone = _zone_of(watch)
         rule, changes = rule_of(job.trigger, own_zone), {}
         at = job.next_run_time
@@ -245,19 +245,21 @@ class ApScheduler(Scheduler):
         return changes
 
     def knows_task(self, name: str) -> bool:
-        """What the application gave `install`, and what a job of a store runs already."""
+        """Whether the application passed the function to `install`, or a job of a store already runs it."""
         return self._known(name) is not None
 
     def _function(self, name: str) -> Any:
-        """Raises Refused for one that no job runs and the application has not offered."""
+        """The function of a name. Raises Refused if no job runs it and the application has not offered it."""
         function = self._known(name)
         if function is None:
             what = name[:200] or "a function without a name"
-            raise Refused(f"no job runs {what}, and install() was not given it among its functions", check="task.unknown")
+            raise Refused(
+                f"no job runs {what}, and it is not among the functions of install(). No changes were made.", check="task.unknown"
+            )
         return function
 
     def _known(self, name: str) -> Any:
-        """What `add_job` takes for this name; None for a function that is neither offered nor run."""
+        """The function for `add_job`; None if it is neither offered nor run by a job."""
         function = self._offered.get(name)
         if function is not None:
             return function
@@ -276,7 +278,7 @@ def _info(watch: Watch, alias: str, job: Any, *, is_forgotten: bool) -> Schedule
     args, kwargs = show_arguments(job.args, job.kwargs, agent.settings.redact if agent is not None else (), _parameters(job.func))
     notes = "; ".join([*limits_of(job.trigger), *([FORGETS] if is_forgotten else [])])
     if job.executor not in watch.scheduler._executors:
-        notes = f"there is no executor {job.executor}, and APScheduler deletes it when it is due"
+        notes = f"there is no executor {job.executor}, and APScheduler deletes the job when it is due"
     return ScheduleInfo(
         key=watch.key_of(alias, job.id),
         name=job.name,
@@ -316,22 +318,22 @@ def _parameters(function: Any) -> tuple[str, ...]:
 
 
 def _function_of(watch: Watch, alias: str, job: Any) -> Any:
-    """What `add_job` takes. A store in memory holds the very object, which may be a bound method or have no reference; any other one holds
-    the reference it was given, which the object itself need not know."""
+    """The function for `add_job`. A store in memory contains the object itself, which may be a bound method or have no reference; any
+    other store contains a reference, which the object itself may lack."""
     return job.func if is_memory(watch.scheduler._jobstores.get(alias)) else job.func_ref
 
 
 def _check_executor(watch: Watch, name: str) -> None:
     known = sorted(watch.scheduler._executors)
     if name not in known:
-        raise Refused(f"this scheduler has no executor {name[:60]}, only {', '.join(known)}", check="queue.unknown")
+        raise Refused(f"this scheduler has no executor {name[:60]}, only {', '.join(known)}. No changes were made.", check="queue.unknown")
 
 
 def _next_of(watch: Watch, trigger: Any) -> Any:
-    """Raises Refused where there is none."""
+    """The first due time of a trigger. Raises Refused if there is none."""
     next_at = trigger.get_next_fire_time(None, datetime.now(watch.scheduler.timezone))
     if next_at is None:
-        raise Refused("it would never be due")
+        raise Refused("it would never be due. No changes were made.")
     return next_at
 
 
@@ -344,14 +346,14 @@ def _named(watch: Watch) -> str:
 
 
 def _refusing(act: Any) -> Any:
-    """What APScheduler itself refuses, in its words."""
+    """Calls APScheduler and turns its exceptions into Refused."""
     try:
         return act()
     except JobLookupError:
-        raise Refused("there is no such schedule here (any more)") from None
+        raise Refused("no such schedule exists now. No changes were made.") from None
     except (ValueError, TypeError, LookupError) as error:
         let_through(error)
-        raise Refused(f"APScheduler refuses it: {str(error)[:300]}") from None
+        raise Refused(f"APScheduler refused it: {str(error)[:300]}") from None
 
 
 # -- forks ---------------------------------------------------------------------------------------------------------------
@@ -363,7 +365,7 @@ def _watch_forks() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """A forked child has the scheduler's state and not its thread: it is no scheduler."""
+    """Called in a forked child, which has the scheduler's state but not its thread, so it is not a scheduler."""
     agent = z4j_agent.current()
     if _watched and agent is not None and agent.role == "scheduler" and agent.worker.startswith(f"{SCHEDULER}@"):
         agent.role, agent.worker = "producer", ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The jobs in a scheduler's stores, read without changing them; what a store is called, and whether it outlives the process.
+"""The jobs in a scheduler's stores, read without changing them; the name of a store, and whether it outlives the process.
 
-APScheduler's stores DELETE what they cannot restore as soon as they are asked for all jobs (jobstores/sqlalchemy.py, `_get_jobs`, and
-the others alike): a job whose function a newer release of the application has, or an older one had. Left alone, a scheduler does that
-only when the job is due; a list every few seconds must not do it earlier.
+APScheduler's stores DELETE jobs that they cannot restore whenever all jobs are read (jobstores/sqlalchemy.py, `_get_jobs`, and the
+others alike): jobs whose function exists only in a newer or an older release of the application. A scheduler itself does that only when
+the job is due; a list every few seconds must not do it earlier.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from apscheduler.jobstores.memory import MemoryJobStore
 
 
 class Unreadable:
-    """Stands for a job that cannot be restored in this process. The stores look at nothing else while they sort."""
+    """Represents a job that cannot be restored in this process. The stores read only this attribute when they sort."""
 
     next_run_time = None
 
@@ -27,7 +27,7 @@ class Read(NamedTuple):
 
 
 def read_jobs(scheduler: Any, store: Any) -> Read:
-    """Every job of a started store. Asks a copy of it, so that the store itself goes on as it is."""
+    """Every job of a started store. Reads a copy of it, so that the store itself is not changed."""
     if not hasattr(store, "_reconstitute_job"):
         with scheduler._jobstores_lock:
             return Read(list(store.get_all_jobs()), 0)
@@ -41,7 +41,7 @@ def read_jobs(scheduler: Any, store: Any) -> Read:
 def _restore(original: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return original(*args, **kwargs)
-    except (Exception, SystemExit):  # whatever the application's module raises when it is imported
+    except (Exception, SystemExit):  # any exception of the application's module at its import
         return Unreadable()
 
 
@@ -50,6 +50,6 @@ def is_memory(store: Any) -> bool:
 
 
 def kind_of(store: Any) -> str:
-    """`memory`, `sqlalchemy`, `redis`, …: the name of its class without the rest."""
+    """`memory`, `sqlalchemy`, `redis`, …: from the name of its class."""
     name = type(store).__name__.lower()
     return name.removesuffix("jobstore") or name

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triggers as kinds and expressions, and back. No I/O.
+"""Converts triggers from and to kinds and expressions. Without I/O.
 
 Facts of APScheduler 3 (triggers/cron, and found by running it): day and weekday must both match; number 0 is Monday; a range by name
-takes no step, `jan-jun/2` is read as `jan-jun`; a step longer than its range is refused. So weekdays and months are told by name or
-as plain numbers, and what was made is read again before it is used.
+takes no step, `jan-jun/2` is read as `jan-jun`; a step longer than its range is refused. So weekdays and months are written by name or
+as plain numbers, and every new trigger is read again before it is used.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from z4j_agent.wire.cron import BadCron, Cron
 
 BOUNDS = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "day_of_week": (0, 6)}
 ORDER = ("minute", "hour", "day", "month", "day_of_week", "second")
-"""As `cron.expression` takes them."""
+"""In the order of `cron.expression`."""
 MAX_WORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When something is due, as z4j writes it. `timezone` is "" for intervals."""
+    """A rule in z4j's form. `timezone` is "" for intervals."""
 
     kind: Kind
     expression: str
@@ -39,7 +39,8 @@ class Rule:
 
 
 def rule_of(trigger: Any, own_zone: str) -> Rule:
-    """Of kind `other`, in the trigger's own words, where no expression says the same. `own_zone` is the scheduler's."""
+    """The rule of a trigger; of kind `other`, with the trigger's own text, if no expression is equivalent. `own_zone` is the scheduler's
+    time zone."""
     if type(trigger) is CronTrigger:
         zone, text = zone_name(trigger.timezone), expression_of(trigger)
         if zone is not None and text is not None:
@@ -52,7 +53,7 @@ def rule_of(trigger: Any, own_zone: str) -> Rule:
 
 
 def limits_of(trigger: Any) -> list[str]:
-    """What narrows a trigger beside its expression, in words."""
+    """The further limits of a trigger, as texts."""
     jitter, start, end = (getattr(trigger, name, None) for name in ("jitter", "start_date", "end_date"))
     limits = [f"up to {jitter} s later, at random"] if jitter else []
     if start is not None and (type(trigger) is CronTrigger or start > datetime.now(UTC)):
@@ -62,7 +63,7 @@ def limits_of(trigger: Any) -> list[str]:
 
 # -- cron ------------------------------------------------------------------------------------------------------------------
 def expression_of(trigger: Any) -> str | None:
-    """None where a cron expression cannot say it: a year, a week, the last day, the first Monday."""
+    """The cron expression of a trigger; None if there is none: a year, a week, the last day, the first Monday."""
     sets = sets_of(trigger)
     if sets is None:
         return None
@@ -73,7 +74,7 @@ def expression_of(trigger: Any) -> str | None:
     if seconds == {0} and " " not in "".join(fields[name] for name in ("minute", "hour", "day", "month")):
         try:
             typed = cron.parse(written)
-        except BadCron:  # APScheduler takes more than z4j does
+        except BadCron:  # APScheduler accepts more than z4j
             return expression
         if _five(typed) == (minutes, hours, days, months, weekdays):
             return typed.text
@@ -81,7 +82,7 @@ def expression_of(trigger: Any) -> str | None:
 
 
 def sets_of(trigger: Any) -> dict[str, frozenset[int]] | None:
-    """What matches, by APScheduler's names; weekdays count from Monday, 0."""
+    """The sets of a trigger by APScheduler's names; weekdays count from Monday, 0."""
     sets: dict[str, frozenset[int]] = {}
     for field in trigger.fields:
         if field.name in ("year", "week"):
@@ -107,7 +108,7 @@ def _numbers(part: Any, low: int, high: int) -> set[int] | None:
 
 
 def cron_trigger(expression: Cron, zone: str, old: Any = None) -> Any:
-    """With the jitter and the limits of an older one."""
+    """A cron trigger, with the jitter and the limits of an older one."""
     options: dict[str, Any] = {"timezone": zone}
     if type(old) is CronTrigger:
         options |= {"jitter": old.jitter, "start_date": old.start_date, "end_date": old.end_date}
@@ -123,7 +124,7 @@ def cron_trigger(expression: Cron, zone: str, old: Any = None) -> Any:
         if sets_of(made) == required:
             return made
     except ValueError:
-        pass  # a step longer than its range, or the like: the list of the numbers says the same
+        pass  # for example a step longer than its range: the list of the numbers is equivalent
     return CronTrigger(**plain, **options)
 
 
@@ -131,9 +132,9 @@ def _five(expression: Cron) -> tuple[frozenset[int], ...]:
     return expression.minutes, expression.hours, expression.days, expression.months, expression.weekdays
 
 
-# -- what operators want ---------------------------------------------------------------------------------------------------
+# -- requests------------------------------------------------------------------------------------------------
 def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
-    """A new trigger, with the jitter and the end of the old one of the same kind. Raises Refused where it cannot be held."""
+    """A new trigger, with the jitter and the end of the old one of the same kind. Raises Refused if it is not supported."""
     if spec.kind == "interval":
         options = {"jitter": old.jitter, "end_date": old.end_date} if type(old) is IntervalTrigger else {}
         return IntervalTrigger(seconds=read_interval(spec.expression), timezone=own_zone, **options)
@@ -142,13 +143,13 @@ def trigger_of(spec: ScheduleSpec, own_zone: str, old: Any = None) -> Any:
     if spec.kind == "once":
         at = read_time(spec.expression)
         if at <= datetime.now(UTC):
-            raise Refused("that time has passed; it can be run now instead")
+            raise Refused("that time has passed; run the job now instead. No changes were made.")
         return DateTrigger(at.astimezone(zone_found))
     return cron_trigger(read_cron(spec.expression), zone, old)
 
 
 def zone_name(zone: tzinfo | None) -> str | None:
-    """The IANA name of a zone of zoneinfo, pytz or the standard library; None where it has none."""
+    """The IANA name of a zone of zoneinfo, pytz or the standard library; None without a name."""
     name = getattr(zone, "key", None) or getattr(zone, "zone", None)
     if isinstance(name, str) and is_zone(name):
         return name

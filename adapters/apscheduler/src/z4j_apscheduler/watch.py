@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One APScheduler scheduler of this process: when it runs, and what it tells of its jobs by its listeners. Times are microseconds UTC.
+"""One APScheduler scheduler of this process: its state, and the events of its listeners. Times are in microseconds UTC.
 
-Found by experiment: EVENT_JOB_SUBMITTED comes when the whole pass over the stores is through, and so may come after the function has
-ended; no event at all tells that an executor refused a job. Listeners are called in the scheduler's and the executors' threads.
+Found by experiment: EVENT_JOB_SUBMITTED is sent when the whole pass over the stores is done, and so possibly after the function has
+ended; no event reports that an executor refused a job. Listeners are called in the scheduler's and the executors' threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 SCHEDULER = "apscheduler"
 RUN = "z4j-run-"
-"""Begins the id of a job that was made by hand, once; it is no schedule."""
+"""Prefix of the ID of a job that was requested to run once; it is not a schedule."""
 MASK = (
     events.EVENT_SCHEDULER_STARTED
     | events.EVENT_JOB_SUBMITTED
@@ -40,15 +40,15 @@ Due = tuple[str, str, int]
 
 
 class Watch:
-    """Its listener and what it must remember. `name` begins the keys of its jobs; "" for the first scheduler of a process."""
+    """Its listener and the data that it stores. `name` is the prefix of the keys of its jobs; "" for the first scheduler of a process."""
 
     def __init__(self, scheduler: Any, name: str) -> None:
         self.scheduler = scheduler
         self.name = name
         self.hub: Any = None
-        """gevent's, where the scheduler runs in one."""
+        """gevent's hub, if the scheduler runs in one."""
         self.last: dict[tuple[str, str], int] = {}
-        """Store and id → when it was last handed to its executor, as far as this process has seen it."""
+        """Store and ID → when it was last passed to its executor in this process."""
         self._pid = 0
         self._sent: dict[Due, object] = {}
         self._ended: dict[Due, tuple[str, str]] = {}
@@ -62,10 +62,10 @@ class Watch:
         self.scheduler.remove_listener(self._on_event)
         self._pid = 0
 
-    # -- what it does ------------------------------------------------------------------------------------------------------
+    # -- its state ---------------------------------------------------------------------------------------------------------
     @property
     def is_started(self) -> bool:
-        """In this very process: a fork copies the state, and leaves the thread behind."""
+        """Whether it runs in this process: a fork copies the state, but not the thread."""
         return self._pid == os.getpid() and self.scheduler.state != STATE_STOPPED and self._has_loop()
 
     @property
@@ -81,11 +81,11 @@ class Watch:
         return (thread is None or thread.is_alive()) and (loop is None or not loop.is_closed())
 
     def ask(self, act: Callable[[], T]) -> T:
-        """In the scheduler's own hub where it has one: a lock or an event of gevent's knows no other threads."""
+        """Calls a function, in the scheduler's own hub if it has one: a lock or an event of gevent does not work with other threads."""
         return gevent_bridge.ask(self.hub, act)
 
     def key_of(self, store: str, id: str) -> str:
-        """The id as it is in the store `default`, which is what most have."""
+        """The key of a job: its ID in the store `default`, which most jobs are in."""
         return f"{self.name + '/' if self.name else ''}{'' if store == 'default' else store + '/'}{id}"
 
     # -- the listener --------------------------------------------------------------------------------------------------
@@ -125,12 +125,12 @@ class Watch:
             agent.connect()
 
     def _on_sent(self, due: Due) -> None:
-        """No lock: whoever is first tells that it was sent, and what it ended in stands behind that in any case."""
+        """No lock is needed: the first event reports that the job was sent, and the outcome follows it in any case."""
         mark = object()
         if self._sent.setdefault(due, mark) is mark:
             self._report(due, "sent", "")
             ended = self._ended.get(due)
-            if ended is not None:  # the executor's thread was faster, and told it before
+            if ended is not None:  # the executor's thread was faster, and reported it before
                 self._report(due, *ended)
             _forget(self._sent)
 
@@ -139,7 +139,7 @@ class Watch:
         if outcome == "failed":
             self._on_sent(due)
         else:
-            self._sent.setdefault(due, self)  # it was never run: "sent" must not come after this
+            self._sent.setdefault(due, self)  # it was never run: "sent" must not follow this
         self._report(due, outcome, error)
         _forget(self._ended)
 

@@ -84,7 +84,7 @@ def _take(
             raise Refused("another job with the same ID waits. No changes were made.")
         if not (has_queue(state, queue) or waiting.name in state.functions() or waiting.name in state.enqueued):
             raise Refused(
-                f"it waits in {queue[:80]}, a queue that this application does not use as far as this process has seen. No changes were made.",
+                f"it waits in {queue[:80]}, to which this application has not enqueued in this process. No changes were made.",
                 check="queue.unknown",
             )
         pipe.multi()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches a Django project. One line in its settings, and `Z4J_URL` in the environment:
+"""Monitors a Django project. One line in its settings, and `Z4J_URL` in the environment:
 
     INSTALLED_APPS = [..., "z4j_django"]
 
-Settings may also stand in `Z4J = {"APP": "shop", ...}`: the names of the environment's variables without `Z4J_`; the environment wins.
+Settings may also be in `Z4J = {"APP": "shop", ...}`: the names of the environment's variables without `Z4J_`; the environment wins.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Django's own hook: it runs in every process that sets Django up, also where nothing is ever served, so it only prepares."""
+"""Django's app hook. It runs in every process that sets Django up, also without requests, so it opens no connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CELERY_APP = "CELERY_APP"
 
 
 class Z4JConfig(AppConfig):
-    """`ready` never raises and never connects."""
+    """`ready` never raises and opens no connection."""
 
     name = "z4j_django"
     verbose_name = "z4j"
@@ -26,7 +26,7 @@ class Z4JConfig(AppConfig):
 
 @guard("Django's start")
 def start() -> None:
-    """Reads the settings, watches the project's Celery apps and waits for the first request."""
+    """Reads the settings, monitors the project's Celery apps and waits for the first request."""
     values = dict(getattr(settings, "Z4J", {}))
     engines.celery_app = str(values.pop(CELERY_APP, ""))
     web.configure(values)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request tells: that this process serves, and which route it is. Under WSGI and ASGI, sync and async views alike.
+"""Reads requests: that this process serves, and their routes. For WSGI and ASGI, sync and async views.
 
-Django's signals alone would not do: under ASGI their receivers run in a context of their own, where a route would be lost. So `ready`
-puts a middleware before all others; it touches neither request nor response.
+Django's signals alone are not sufficient: under ASGI their receivers run in a context of their own, where a route would be lost. So `ready`
+adds a middleware before all others; it changes neither request nor response.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _looked_pid = 0
 
 
 def listen() -> None:
-    """From now on; the handlers of Django read the list of middlewares after every `ready`."""
+    """Adds the middleware; Django's handlers read the list of middlewares after every `ready`."""
     request_started.connect(on_started, dispatch_uid=UID)
     request_finished.connect(on_finished, dispatch_uid=UID)
     if MIDDLEWARE not in settings.MIDDLEWARE:
@@ -37,7 +37,7 @@ def listen() -> None:
 @guard("a request")
 def on_started(**_: Any) -> None:
     global _looked_pid
-    if _looked_pid != os.getpid():  # a Celery app that was made after `ready`
+    if _looked_pid != os.getpid():  # a Celery app that was created after `ready`
         _looked_pid = os.getpid()
         engines.install_celery()
     web.serving()
@@ -45,7 +45,8 @@ def on_started(**_: Any) -> None:
 
 @guard("the end of a request")
 def on_finished(**_: Any) -> None:
-    """A thread of a WSGI server goes on in the same context; what it streams has still belonged to the request."""
+    """Called at the end of a request: a thread of a WSGI server continues in the same context; a streamed response still belongs to the
+    request."""
     web.set_route("")
 
 
@@ -67,7 +68,7 @@ def route_middleware(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]
 
 
 def route_of(request: Any) -> str:
-    """`METHOD /pattern`; asked when a task is enqueued, in another middleware perhaps before Django has looked for the view."""
+    """`METHOD /pattern`; computed when a task is enqueued, possibly in another middleware before Django has resolved the view."""
     try:
         match = request.resolver_match or resolve(request.path_info)
     except Resolver404:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports Dramatiq tasks to z4j. One line where the broker is made:
+"""Reports Dramatiq tasks to z4j. One line where the broker is created:
 
     import z4j_dramatiq
     z4j_dramatiq.install(broker)
@@ -22,15 +22,15 @@ OLDEST = (1, 17)
 
 
 def install(broker: Any = None, **settings: Any) -> None:
-    """Watches this broker, by default Dramatiq's global one. `settings` are those of `z4j_agent.start`.
+    """Monitors this broker, by default Dramatiq's global one. `settings` are those of `z4j_agent.start`.
 
-    Before or after the actors are declared makes no difference. Calling it twice for one broker does nothing more.
+    It may be called before or after the actors are declared. A second call for the same broker has no effect.
     """
     _installation.install(broker, **settings)
 
 
 def uninstall(broker: Any = None) -> None:
-    """Dramatiq behaves again as if this package had never been there. Without a broker: every one that is watched."""
+    """Removes the hooks: Dramatiq behaves as if this package had never been installed. Without a broker, stops monitoring all of them."""
     _installation.uninstall(broker)
 
 

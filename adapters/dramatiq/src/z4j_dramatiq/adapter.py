@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of one Dramatiq broker."""
+"""The adapter for one Dramatiq broker."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from z4j_dramatiq.waiting import QueueCommands
 
 
 class DramatiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Discovery, Doctor):
-    """`capture` is the middleware; everything else is asked in the agent's thread."""
+    """`capture` is the middleware; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
-        Capability("retry_task", "any", "exact", note="Sends the kept message again under a new id, linked to this task."),
+        Capability("retry_task", "any", "exact", note="Sends the stored message again under a new ID, linked to this task."),
         Capability(
             "cancel_task",
             "worker",
             "best_effort",
             ("scheduled", "queued", "received", "retrying"),
-            "Taken out of Redis where no worker has it yet; else the workers of one host skip it when they come to it.",
+            "Removed from Redis if no worker has fetched it; else the workers of one host skip it when they receive it.",
         ),
         Capability(
             "terminate_task",
             "worker",
             "best_effort",
             ("running",),
-            "An exception is raised in the task's thread; what waits in a system call ends when that returns.",
+            "An exception is raised in the task's thread; a task in a system call ends when the call returns.",
         ),
-        Capability("edit_task", "any", "exact", note="Sends the kept message again with other arguments, under a new id."),
-        Capability("restore_task", "any", "exact", note="Sends the kept message again, with the delay that is left of its time."),
+        Capability("edit_task", "any", "exact", note="Sends the stored message again with other arguments, under a new ID."),
+        Capability("restore_task", "any", "exact", note="Sends the stored message again, with the remaining delay."),
         Capability("run_task", "any", "exact", note="Any actor the application declares."),
         Capability(
             "release_task", "worker", "best_effort", ("scheduled", "retrying"), "Not where another worker process has it in memory."
         ),
-        Capability("move_task", "any", "exact", ("queued",), "Between queues in Redis, in one step."),
-        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a queue in Redis: it knows no other order."),
+        Capability("move_task", "any", "exact", ("queued",), "Between queues in Redis, atomically."),
+        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a queue in Redis, which has no other order."),
         Capability("lookup_task", "any", "best_effort"),
-        Capability("peek_queue", "any", "exact", note="On RabbitMQ what was looked at is marked as redelivered."),
-        Capability("purge_queue", "any", "exact", note="What a worker has fetched already is not touched."),
-        Capability("pause_queue", "worker", "best_effort", note="What a worker has fetched in advance still runs."),
+        Capability("peek_queue", "any", "exact", note="On RabbitMQ, messages that were shown are marked as redelivered."),
+        Capability("purge_queue", "any", "exact", note="Tasks that a worker has fetched are not affected."),
+        Capability("pause_queue", "worker", "best_effort", note="Tasks that a worker has prefetched still run."),
         Capability("resume_queue", "worker", "exact"),
         Capability("shutdown_worker", "worker", "exact", note="The `dramatiq` command ends with all its worker processes."),
     )
@@ -61,7 +61,7 @@ class DramatiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Di
         self.capture = Capture(self.state, self._is_ready)
 
     def _is_ready(self) -> None:
-        """Called before the agent connects: what this process cannot do is not declared."""
+        """Called before the agent connects: removes capabilities that this process does not have."""
         if not can_reach_broker():
             self.narrow(ACTION_LEVEL)
         else:
@@ -84,5 +84,5 @@ class DramatiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Reconcile, Di
         return any(name in adapter.broker.actors for adapter in self.beside())
 
     def knows_queue(self, queue: str) -> bool:
-        """A queue itself, never one of those Dramatiq keeps beside it."""
+        """Whether it is a declared queue, and not one of Dramatiq's additional queues."""
         return any(queue in declared(adapter.broker) for adapter in self.beside()) and not queue.endswith((DELAYED, DEAD))

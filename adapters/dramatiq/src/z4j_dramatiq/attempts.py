@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a task in a worker's thread, from the message's arrival there to its end; and how one is stopped."""
+"""One run of a task in a worker's thread, from the message's arrival to its end, and stopping a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stopped(Interrupt):
 
 
 class Run:
-    """Made before any middleware has decided about the message. The attempt is read at once: Retries changes it in the message."""
+    """Created before any middleware has decided about the message. The attempt is read at once: Retries changes it in the message."""
 
     __slots__ = (
         "again",
@@ -50,7 +50,7 @@ class Run:
         self.received_at = now()
         self.task_id: str = message.message_id
         self.again = marks.of(message).again
-        """How often the actor had sent this message again."""
+        """How many times the actor has sent this message again."""
         self.attempt = attempt_of(message.options) + self.again
         self.name: str = message.actor_name
         self.queue = queue_of(message.queue_name)
@@ -61,10 +61,10 @@ class Run:
         self.ended_at: int | None = None
         self.runtime: int | None = None
         self.is_skipped = False
-        """Whether an operator cancelled it before it began."""
+        """Whether an operator cancelled it before its start."""
         self.is_stopped = False
         self.throws: Any = None
-        """The option as it was before a stop added its own."""
+        """The option before a stop added its own exception."""
         self.is_sent_again = False
         """Whether this attempt's failure has put the next one into the queue."""
         self.retry_eta: int | None = None
@@ -74,18 +74,18 @@ class Run:
         self.started_at = now()
 
     def ends(self) -> None:
-        """The first end counts: an exception that strikes a middleware makes Dramatiq report a second one."""
+        """Stores the end; only the first one counts, because an exception in a middleware makes Dramatiq report a second one."""
         if self.ended_at is None and self.started_at is not None:
             self.runtime = (time.perf_counter_ns() - self.began_ns) // 1000
             self.ended_at = now()
 
 
 current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("z4j_dramatiq_run", default=None)
-"""What runs in this thread; a coroutine of an async actor inherits it, though it runs in another one."""
+"""The run in this thread; a coroutine of an async actor inherits it, although it runs in another thread."""
 
 
 class Running:
-    """What the threads of this worker are at, between the last hook before a task's function and the first one after it."""
+    """The running tasks of this worker's threads, between the last hook before a task's function and the first one after it."""
 
     def __init__(self) -> None:
         self._runs: dict[str, tuple[Run, Any]] = {}
@@ -96,7 +96,7 @@ class Running:
             self._runs[run.task_id] = run, message
 
     def end(self, run: Run) -> None:
-        """After this nobody stops it any more."""
+        """After this the run cannot be stopped."""
         with self._lock:
             entry = self._runs.get(run.task_id)
             if entry is not None and entry[0] is run:
@@ -113,7 +113,7 @@ class Running:
     def stop(self, task_id: str) -> bool:
         """Raises `Stopped` in the thread that runs the task; False when none does.
 
-        The lock keeps that thread from leaving the task meanwhile. With `throws` the Retries middleware does not try it again.
+        The lock keeps that thread from leaving the task meanwhile. With `throws` the Retries middleware does not retry it.
         """
         with self._lock:
             entry = self._runs.get(task_id)

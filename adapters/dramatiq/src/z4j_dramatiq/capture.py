@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dramatiq's middleware hooks as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+"""Turns Dramatiq's middleware hooks into records. Which hook is called where was found by experiment (`docs/engines.md` has a row per
+outcome).
 
-Hooks called `before_*` run from the first middleware to the last, `after_*` from the last to the first. So it takes two: `Capture` is
-the first, sees a message before anybody can skip it and its end after Retries has decided; `Fence` is the last, closest around the
-task's own function, and says when that began and ended.
+Hooks called `before_*` run from the first middleware to the last, `after_*` from the last to the first. So there are two middlewares:
+`Capture` is the first, and sees a message before any other can skip it, and its end after Retries has decided; `Fence` is the last,
+closest to the task's own function, and records its start and end.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Capture(Middleware):
         self._local = threading.local()
 
     def connect(self) -> None:
-        """Puts itself in front of every other middleware."""
+        """Adds itself before every other middleware."""
         agent = z4j_agent.current()
         if agent is None:
             return
@@ -70,23 +71,23 @@ class Capture(Middleware):
         self.broker.middleware[:] = remaining
         atexit.unregister(self._at_exit)
 
-    # -- whoever enqueues ----------------------------------------------------------------------------------------------
+    # -- enqueueing ----------------------------------------------------------------------------------------------------
     @guard("before_enqueue")
     def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
         local = self._local
-        if getattr(local, "is_consumer", False):  # a delay has elapsed: the same message goes on to its queue
+        if getattr(local, "is_consumer", False):  # a delay has elapsed: the same message is sent to its queue
             marks.send_with(message, local.delayed.pop(message.message_id, marks.NONE))
             return
         local.at, local.has_payload, mark = now(), False, marks.NONE
         run = current.get()
-        if run is not None and run.task_id == message.message_id:  # the next attempt of what runs here: its arguments are known
+        if run is not None and run.task_id == message.message_id:  # the next attempt of a task that runs here: its arguments are known
             is_own_doing = run.started_at is not None and run.ended_at is None  # the actor's, and not its middleware's after its end
             mark = marks.Mark(True, run.again + is_own_doing)
             local.attempt = attempt_of(message.options) + mark.again
         elif actor_of(broker, message.actor_name) is not None:
             mark, local.has_payload = marks.Mark(True), True
             local.attempt = attempt_of(message.options)
-        else:  # only the signature tells which positional argument is a secret: the worker, which has it, writes them
+        else:  # a positional argument is only recognised as a secret by its parameter: the worker, which has the function, reports it
             local.attempt = attempt_of(message.options)
         marks.send_with(message, mark)
 
@@ -118,14 +119,14 @@ class Capture(Middleware):
 
     @guard("before_delay_message")
     def before_delay_message(self, broker: Any, message: Any) -> None:
-        """It waits in this worker's memory, and is sent on by the same thread as another object."""
+        """Called for a delayed message in this worker's memory, which the same thread later sends as another object."""
         mark, delayed = marks.of(message), getattr(self._local, "delayed", None)
         if delayed is not None and mark is not marks.NONE:
             delayed[message.message_id] = mark
 
     @guard("decoding")
     def on_malformed(self, data: bytes, error: DecodeError) -> None:
-        """A consumer took what is no message. Dramatiq only logs that."""
+        """Called when a consumer received data that is not a message. Dramatiq only logs that."""
         if getattr(self._local, "is_consumer", False):
             agent, (task_id, name) = self._agent, identity_of(data)
             why = show_error(text_of(error.error or error))
@@ -194,7 +195,7 @@ class Capture(Middleware):
         elif isinstance(exception, Stopped) or _is_abort(exception):
             reason = "stopped"
             agent.append(records.cancelled(*head, started_at=run.started_at, runtime=run.runtime, reason=reason, error=error))
-        else:  # without the Retries middleware the message counts as done; the task has failed all the same
+        else:  # without the Retries middleware the message counts as done, although the task has failed
             agent.append(
                 records.failed(
                     *head, received_at=run.received_at, started_at=run.started_at, runtime=run.runtime, reason=reason,
@@ -225,7 +226,8 @@ class Capture(Middleware):
 
     @guard("after_nack")
     def after_nack(self, broker: Any, message: Any) -> None:
-        """Dead-lettered. Of what never ran, because its name means nothing here, this is the only word."""
+        """Called when a message becomes a dead letter. For a task that never ran, because its actor is unknown here, this is the only
+        event."""
         if not getattr(self._local, "is_consumer", False) or actor_of(broker, message.actor_name) is not None:
             return
         agent, task_id, name, at = self._agent, message.message_id, message.actor_name, now()
@@ -237,14 +239,14 @@ class Capture(Middleware):
             agent.append(originals.payload_of(agent, broker, message, attempt, originals.BY_WORKER))
         agent.append(records.rejected(ENGINE, task_id, attempt, at, agent.run, name, queue, reason="unknown_task", error=error, meta=meta))
 
-    # -- the life of a worker ------------------------------------------------------------------------------------------
+    # -- start and end of a worker---------------------------------------------------------------------------------------
     @guard("after_process_boot")
     def after_process_boot(self, broker: Any) -> None:
         self.state.is_booted = True
 
     @guard("before_worker_boot")
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
-        """The process that is about to run tasks; the `dramatiq` command's main process never comes here."""
+        """Called in a process that is about to run tasks, and never in the `dramatiq` command's main process."""
         self.state.worker = worker
         broker.middleware[:] = [middleware for middleware in broker.middleware if middleware is not self._fence] + [self._fence]
         decoding.watch(self.on_malformed)
@@ -259,8 +261,8 @@ class Capture(Middleware):
 
     @guard("after_worker_shutdown")
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
-        """The last hook in a worker process of the command, which runs no `atexit`. Where the application itself has made the worker its
-        process goes on, and nothing is waited for."""
+        """The last hook in a worker process of the command, which runs no `atexit`. If the application itself created the worker, its
+        process continues, and this does not wait."""
         self.state.worker = None
         if multiprocessing.parent_process() is not None:
             self._at_exit()
@@ -272,7 +274,7 @@ class Capture(Middleware):
 
 
 class Fence(Middleware):
-    """The last middleware: its hooks stand right before and right after the task's own function."""
+    """The last middleware: its hooks run right before and right after the task's own function."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -293,11 +295,11 @@ class Fence(Middleware):
             return
         try:
             self._running.end(run)
-        except Stopped:  # it struck after the task's function had ended
+        except Stopped:  # it was raised after the task's function had ended
             self._running.end(run)
         run.ends()
         if run.is_stopped and not isinstance(exception, Stopped):
-            # The task has caught it or was faster. The next attempt's message must be encodable again.
+            # The task has caught it or had ended. The next attempt's message must be encodable again.
             if run.throws is None:
                 message.options.pop("throws", None)
             else:
@@ -305,7 +307,7 @@ class Fence(Middleware):
 
 
 def name_and_seat(host: str) -> tuple[str, str]:
-    """Worker processes of one `dramatiq` command are told apart by their number, commands by their process id."""
+    """Worker processes of one `dramatiq` command are distinguished by their number, commands by their process ID."""
     parent = multiprocessing.parent_process()
     seat = f"{multiprocessing.current_process().name}@{host}"
     return f"{seat}.{os.getpid() if parent is None else parent.pid}", seat

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be asked of a worker itself: to pause a queue, and to end."""
+"""Commands for workers: pausing queues, and shutdown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from z4j_dramatiq.state import BrokerState
 
 
 def pause_consumer(broker: Any, thread: Any) -> None:
-    """A consumer has just begun, in its own thread, and has fetched nothing yet: what was paused stays so."""
+    """Applies stored pauses to a consumer that has just started, in its own thread, before it fetches messages."""
     if kind_of(broker) != "rabbitmq":
         worker_end.pause_again(ENGINE, thread.queue_name, partial(identity_of, broker), lambda _is_live: thread.pause())
 
@@ -28,7 +28,7 @@ def is_paused(broker: Any, queue: str) -> bool:
 
 
 def _switch(state: BrokerState, queue: str) -> worker_end.Switch:
-    """Dramatiq's own; on RabbitMQ our gate looks by itself whether the queue is paused."""
+    """Sets Dramatiq's own pause; on RabbitMQ the gate checks whether the queue is paused."""
     consumer = _consumer(state, queue)
     if kind_of(state.broker) == "rabbitmq":
         return bool
@@ -37,39 +37,40 @@ def _switch(state: BrokerState, queue: str) -> worker_end.Switch:
 
 def _consumer(state: BrokerState, queue: str) -> Any:
     if state.worker is None:
-        raise Unsupported("this process is no Dramatiq worker")
+        raise Unsupported("this process is not a Dramatiq worker")
     consumer = state.worker.consumers.get(queue) if queue in declared(state.broker) else None
     if consumer is None:
-        raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
+        raise Refused(f"this worker does not take from {queue[:80]}. No changes were made.", check="queue.unknown")
     return consumer
 
 
 class WorkerCommands(DramatiqPart):
-    """What may be asked of the worker that this process is."""
+    """Commands for the worker of this process."""
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        """By the consumer's own pause (dramatiq/worker.py), on RabbitMQ by a gate of ours; in one broker, in every one where none is named.
-        Raises Unsupported, Refused."""
+        """Pauses a queue with the consumer's own pause (dramatiq/worker.py), on RabbitMQ with a gate; in one broker, or in every one if
+        none is named. Raises Unsupported, Refused."""
         worker_end.pause(ENGINE, queue, self.only, _switch(self._working(), queue))
-        return {"note": "what this worker has fetched in advance still runs"}
+        return {"note": "tasks that this worker has prefetched still run"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        """Raises Unsupported, Refused."""
+        """Resumes a queue. Raises Unsupported, Refused."""
         state = self._working()
         worker_end.resume(ENGINE, queue, self.only, _switch(state, queue), identity_of(state.broker))
         return {}
 
     def shutdown_worker(self) -> dict[str, Any]:
-        """The `dramatiq` command ends all its worker processes: one alone it would take for a crash. Raises Unsupported, Refused."""
+        """Shuts down the `dramatiq` command with all its worker processes: it would treat the end of a single one as a crash. Raises
+        Unsupported, Refused."""
         if self.state.worker is None:
-            raise Unsupported("this process is no Dramatiq worker")
+            raise Unsupported("this process is not a Dramatiq worker")
         parent = multiprocessing.parent_process()
         if parent is None or parent.pid != os.getppid():
             raise Refused("this worker was not started by `dramatiq`, so it cannot be shut down gracefully")
         worker_end.signal_after_answer(pid=os.getppid())
-        return {"note": "the command ends with all its worker processes, which finish what they run"}
+        return {"note": "the command ends with all its worker processes, which finish their running tasks"}
 
     def _working(self) -> BrokerState:
-        """This one, or the one whose broker this process's worker has where the command names none."""
+        """This adapter; if the command names no broker, the one of the worker's broker."""
         others = [] if self.only else [adapter.state for adapter in watched if adapter.state.worker is not None]
         return next(iter(others), self.state)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a message into bytes and back: what travels behind the bytes (`marks`), and messages that no worker can read.
+"""Encoding and decoding of messages: the marks behind the bytes (`marks`), and messages that no worker can read.
 
 Dramatiq has no hook for either: its consumers decode before they call any middleware, and then only log. So `Message.encode` is wrapped
-while a broker is watched and `Message.decode` while a worker runs; what they return and raise stays the same.
+while a broker is monitored and `Message.decode` while a worker runs; their results and exceptions are unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _encoding = Patches()
 
 
 def watch(report: Callable[[bytes, DecodeError], object]) -> None:
-    """Has `report` called with every message that could not be decoded, in the thread that tried. It must not raise."""
+    """Registers `report`, which is called with every message that could not be decoded, in the thread that tried. It must not raise."""
     if report in _wrappers:
         return
     if not _wrappers:
@@ -35,7 +35,7 @@ def watch(report: Callable[[bytes, DecodeError], object]) -> None:
 
 
 def unwatch(report: Callable[[bytes, DecodeError], object]) -> None:
-    """Undoes `watch`; with the last one Dramatiq has its own method back."""
+    """The reverse of `watch`; the last call restores Dramatiq's own method."""
     if report in _wrappers:
         _wrappers.remove(report)
     if not _wrappers:
@@ -60,14 +60,14 @@ def _read(message: Message[Any], data: Any) -> None:
 
 # -- encoding ------------------------------------------------------------------------------------------------------------
 def begin_encoding(broker: object) -> None:
-    """Has messages encoded with their marks from now on. Undone by `end_encoding` of the last broker."""
+    """Makes messages be encoded with their marks, until `end_encoding` of the last broker."""
     if not _brokers:
         _encoding.around(Message, "encode", _encode)
     _brokers.add(id(broker))
 
 
 def end_encoding(broker: object) -> None:
-    """With the last broker Dramatiq has its own method back."""
+    """The reverse; the last call restores Dramatiq's own method."""
     _brokers.discard(id(broker))
     if not _brokers:
         _encoding.restore()
@@ -84,7 +84,7 @@ def _with_mark(message: Message[Any], data: bytes) -> bytes:
 
 
 def identity_of(data: Any) -> tuple[str, str]:
-    """(task id, actor's name) as far as they can be read. Without an id it is named by its bytes: the same message, the same task."""
+    """(task ID, actor's name) if they can be read. Without an ID it is identified by its bytes: the same message, the same task."""
     raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "surrogatepass")
     try:
         content = json.loads(raw)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this broker and this worker are: declared actors, threads, queues, and what runs now."""
+"""Discovery of this broker and worker: declared actors, threads, queues, and running tasks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from z4j_dramatiq.queues import declared, list_queues
 
 
 class Discovery(DramatiqPart):
-    """What this process tells of itself."""
+    """Lists actors, queues, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every declared actor with the signature a caller sees. Of an async one, `fn` is Dramatiq's wrapper with the same signature."""
+        """Every declared actor with the signature for callers. For an async one, `fn` is Dramatiq's wrapper with the same signature."""
         tasks = []
         for name, actor in sorted(self.broker.actors.items()):
             signature, doc = signature_of(actor.fn)
@@ -27,7 +27,7 @@ class Discovery(DramatiqPart):
         return tasks
 
     def worker(self) -> WorkerInfo | None:
-        """This process as a worker, with the notes an operator should read."""
+        """This process as a worker, with the doctor's warnings as notes."""
         worker, agent = self.state.worker, z4j_agent.current()
         if worker is None or agent is None:
             return None
@@ -41,7 +41,7 @@ class Discovery(DramatiqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """What this worker's threads are at. What it has prefetched was not reported as received, so it is not listed either."""
+        """The running tasks of this worker's threads. Prefetched tasks were not reported as received, so they are not listed."""
         return [
             RunningTask(run.task_id, run.attempt, run.name, run.queue, run.started_at or 0, os.getpid()) for run in self.state.running.all()
         ]

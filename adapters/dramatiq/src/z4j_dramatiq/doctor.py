@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known traps of Dramatiq that can be seen from inside a process."""
+"""Known problems of Dramatiq configurations that can be detected inside a process."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def _of_encoder() -> Iterator[Finding]:
 
 
 class Doctor(DramatiqPart):
-    """What is amiss in this process."""
+    """Findings about this process."""
 
     def findings(self) -> list[Finding]:
-        """Each trap this process has fallen into, with its remedy."""
+        """Findings about this process, each with its remedy."""
         return [*_of_middleware(self.state), *_of_broker(self.broker), *_of_encoder()]

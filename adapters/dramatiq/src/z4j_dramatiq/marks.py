@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What travels with a message out of the application's sight: blanks behind its JSON, or behind its pickle.
+"""Marks of messages that the application cannot see: blanks behind the JSON or the pickle.
 
-A message has no field that an actor cannot read, and an unknown one keeps an unwatched worker from reading it at all. Blanks behind the
-encoded bytes are read by no decoder. They mean that a process has reported the arguments (`is_reported`), and how often an actor has sent
-its own message again: Dramatiq counts only the retries of its middleware. Messages of older versions of this package carry options instead;
-those are taken out when the message is read.
+A message has no field that an actor cannot read, and a worker without z4j cannot read a message with an unknown field. Blanks behind the
+encoded bytes are ignored by every decoder. They mean that a process has reported the arguments (`is_reported`), and how often an actor
+has sent its own message again: Dramatiq counts only the retries of its middleware. Messages of older versions of this package carry
+options instead; those are removed when the message is read.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ OLD_REPORTED: Final = "z4j"
 OLD_RETRY_OF: Final = "z4j_retry_of"
 """Options of messages that an older version sent."""
 MOST: Final = 200
-"""Tabs; an actor that sends itself again more often goes on at that number."""
+"""Maximum number of tabs; an actor that sends its message more often stays at that number."""
 _ENCODERS: Final = (JSONEncoder, PickleEncoder)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`again` is how often the actor has sent this message again."""
+    """`again` is how many times the actor has sent this message again."""
 
     is_reported: bool = False
     again: int = 0
@@ -42,14 +42,14 @@ class Mark:
 
 NONE: Final = Mark()
 _marks: dict[int, tuple[weakref.ref[Any], Mark]] = {}
-"""Of messages that were read in this process, by the object's identity: messages are compared by value and cannot be hashed."""
+"""Marks of messages that were read in this process, by the object's identity: messages are compared by value and cannot be hashed."""
 _next = threading.local()
 _retry_of: contextvars.ContextVar[str] = contextvars.ContextVar("z4j_dramatiq_retry_of", default="")
 
 
 @contextlib.contextmanager
 def repeating(task_id: str) -> Iterator[None]:
-    """What is enqueued in here repeats that task."""
+    """Marks messages that are enqueued in this context as repeats of that task."""
     token = _retry_of.set(task_id)
     try:
         yield
@@ -71,7 +71,7 @@ def of(message: Any) -> Mark:
 
 
 def read(message: Message[Any], data: Any) -> None:
-    """Remembers what stood behind the bytes of a message, and takes older versions' options out of it."""
+    """Stores the mark behind the bytes of a message, and removes older versions' options from it."""
     old_reported, old_retry_of = message.options.pop(OLD_REPORTED, None), message.options.pop(OLD_RETRY_OF, None)
     again = _count(data)
     if again is not None or old_reported or old_retry_of:
@@ -84,7 +84,7 @@ def keep(message: Message[Any], mark: Mark) -> None:
 
 
 def _count(data: Any) -> int | None:
-    """Tabs between the two blanks at the end; None where there are no two."""
+    """Number of tabs between the two blanks at the end; None without two blanks."""
     raw = data if isinstance(data, bytes) else str(data).encode("utf-8", "surrogatepass")
     if raw[-1:] != b" ":
         return None
@@ -94,7 +94,7 @@ def _count(data: Any) -> int | None:
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 def send_with(message: Any, mark: Mark) -> None:
-    """The next encoding of that very message in this thread carries the mark."""
+    """Adds the mark to the next encoding of this message object in this thread."""
     _next.sending = (message, mark)
 
 
@@ -103,7 +103,7 @@ def sent() -> None:
 
 
 def encoded(message: Any, data: bytes) -> bytes:
-    """The bytes with the mark behind them."""
+    """The bytes followed by the mark."""
     message_and_mark = getattr(_next, "sending", None)
     if message_and_mark is None or message_and_mark[0] is not message or type(get_encoder()) not in _ENCODERS:
         return data

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readings of Dramatiq's own data: times, queues, attempts. Pure."""
+"""Reads Dramatiq's own data: times, queues, attempts. Pure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from z4j_dramatiq import marks
 
 ENGINE = "dramatiq"
 DELAYED, DEAD = ".DQ", ".XQ"
-"""How Dramatiq names the queues beside a queue: messages whose eta is ahead, and dead letters."""
+"""Suffixes of Dramatiq's additional queues: delayed messages, and dead letters."""
 
 _SKIPPED = frozenset({"dramatiq", "z4j_dramatiq", "pika", "redis"})
 _COMMANDS = ("/dramatiq", "/dramatiq/__main__.py")
 
 
 def queue_of(name: str) -> str:
-    """The queue itself; a delayed message names the one beside it."""
+    """The queue itself; a delayed message names the queue of delayed messages."""
     return name[: -len(DELAYED)] if name.endswith(DELAYED) else name
 
 
 def attempt_of(options: Mapping[str, Any]) -> int:
-    """Counted from 0 by the Retries middleware, which raises the count of the very message it has just seen fail."""
+    """The attempt, counted from 0 by the Retries middleware, which increments it in the message that has just failed."""
     retries = options.get("retries")
     return retries if isinstance(retries, int) else 0
 
@@ -38,7 +38,7 @@ def eta_of(options: Mapping[str, Any]) -> int | None:
 
 
 def actor_of(broker: Any, name: str) -> Any:
-    """The actor, or None where this process does not know it."""
+    """The actor, or None if it is not declared in this process."""
     return broker.actors.get(name)
 
 
@@ -71,7 +71,7 @@ def calling_code() -> str:
 
 
 def sent_meta(broker: Any, message: Any, **more: Any) -> str:
-    """Where a task comes from, as the meta of an `enqueued` or `received` record."""
+    """The origin of a task, as the meta of an `enqueued` or `received` record."""
     options = message.options
     age, priority = max_age_of(broker, message), options.get("broker_priority")
     return records.meta(

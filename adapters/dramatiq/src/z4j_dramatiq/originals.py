@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
+"""Stored messages, so that tasks can be sent again, and the records that contain them together with the displayed arguments.
 
-With Dramatiq's own JSON an original holds arguments and options, field by field; with any other encoder the bytes as they travel. It is
-kept in clear only when nothing in its arguments was masked, it is JSON, and neither a further message (the rest of a pipeline,
-callbacks) nor an option of the sender's own hides in it.
+With Dramatiq's own JSON an original holds arguments and options, field by field; with any other encoder the encoded bytes. It is stored
+unencrypted only if nothing in its arguments was masked, it is JSON, and it contains neither a further message (the rest of a pipeline,
+callbacks) nor an option of the sender's own.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from z4j_dramatiq.marks import OLD_REPORTED, OLD_RETRY_OF
 from z4j_dramatiq.messages import DEAD, DELAYED, ENGINE, parameter_names, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Whose word on arguments counts more when both report them."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown."""
 LARGE = 8 * MAX_ORIGINAL
-"""Compression may still make it small enough; what is larger is not even encoded."""
+"""Maximum size before compression; a larger message is not encoded."""
 
-#: Options that belong to one life of a message.
+#: Options that belong to one enqueueing of a message.
 LEFT_OUT = frozenset({"retries", "traceback", "requeue_timestamp", "eta", "delay", "redis_message_id", OLD_REPORTED, OLD_RETRY_OF})
 #: Options of a group: sent again, its member would count twice.
 OF_A_GROUP = frozenset({"group_completion_uuid", "group_completion_callbacks"})
@@ -44,12 +44,12 @@ DRAMATIQS_OWN = frozenset(
 
 
 def is_plain_json() -> bool:
-    """Whether messages are JSON on the wire, so that their fields say all of them."""
+    """Whether messages are encoded as JSON, so that their fields are complete."""
     return type(get_encoder()) is JSONEncoder
 
 
 def payload_of(agent: Agent, broker: Any, message: Any, attempt: int, rank: int) -> bytes:
-    """The record of a message's arguments and original, in the producer or, where that is not watched, in the worker."""
+    """The record of a message's arguments and original, in the producer or, if that is not monitored, in the worker."""
     identity = identity_of(broker)
     names = parameter_names(broker, message.actor_name)
     shown = display.show_arguments(message.args, message.kwargs, agent.settings.redact, names)
@@ -78,12 +78,12 @@ def _name_of(encoder: Encoder) -> str:
 
 
 def _is_large(value: Any) -> bool:
-    """Whether a message is surely beyond what is kept, without encoding it."""
+    """Whether a message is certainly too large to store, without encoding it."""
     size, waiting = 0, [value]
     while waiting and size <= LARGE:
         value = waiting.pop()
         size += 3
-        if isinstance(value, (str, bytes, bytearray)):  # plain classes on purpose: this stands in every call of send()
+        if isinstance(value, (str, bytes, bytearray)):  # plain classes on purpose: this runs in every call of send()
             size += len(value)
         elif isinstance(value, (dict, list, tuple, set, frozenset)):
             size += 2 * len(value)
@@ -94,20 +94,20 @@ def _is_large(value: Any) -> bool:
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
 def message_again(original: Original, new_id: str) -> tuple[Message[Any], str]:
-    """The message under a new id, and a note for the operator where something was left out of it. Raises Refused."""
+    """The message under a new ID, and a note for the operator if something was left out. Raises Refused."""
     data = original.data
     if original.queue.endswith((DELAYED, DEAD)):
-        raise Refused(f"{original.queue[:80]} is a queue of Dramatiq's own; nothing was sent", check="queue.unknown")
+        raise Refused(f"{original.queue[:80]} is a queue of Dramatiq's own. Nothing was sent.", check="queue.unknown")
     if "body64" in data:
         read = _decode(original)
         if read.actor_name != original.name:
-            raise Refused(f"the original runs another actor than {original.name[:80]}; nothing was sent", check="original.name")
+            raise Refused(f"the original runs another actor than {original.name[:80]}. Nothing was sent.", check="original.name")
         args, kwargs, options = tuple(read.args), dict(read.kwargs), dict(read.options)
     else:
         args, kwargs, options = tuple(data.get("args", ())), dict(data.get("kwargs", {})), dict(data.get("options", {}))
     note = ""
     if OF_A_GROUP & options.keys():
-        note = "It was a member of a group and runs again by itself: the group's callbacks are not called a second time."
+        note = "It was a member of a group and was sent on its own: the group's callbacks are not called a second time."
     options = {key: value for key, value in options.items() if key not in LEFT_OUT | OF_A_GROUP}
     if "pipe_target" in options:
         options["pipe_target"] = _renamed(options["pipe_target"])
@@ -117,24 +117,30 @@ def message_again(original: Original, new_id: str) -> tuple[Message[Any], str]:
 
 
 def check_targets(original: Original, knows_task: Callable[[str], bool], knows_queue: Callable[[str], bool]) -> None:
-    """What an original of an older agent would have run afterwards (callbacks, the rest of a pipeline) must be known too: its seal binds
-    neither names nor queues. Raises Refused."""
+    """Checks the further tasks of an older agent's original (callbacks, the rest of a pipeline), which must be declared too: its seal
+    binds neither names nor queues. Raises Refused."""
     options = original.data.get("options", {}) if "body64" not in original.data else _decode(original).options
     target: Any = {"options": options}
     while isinstance(target, dict):
         options = target["options"] if isinstance(target.get("options"), dict) else {}
         for key in CALLBACKS:
             if (name := options.get(key)) is not None and not knows_task(str(name)):
-                raise Refused(f"its {key} names {str(name)[:80]}, which no actor here is called; nothing was sent", check="task.unknown")
+                raise Refused(
+                    f"its {key} is {str(name)[:80]}, and this application declares no such actor. Nothing was sent.", check="task.unknown"
+                )
         target = options.get("pipe_target")
         if isinstance(target, dict) and not knows_task(str(target.get("actor_name"))):
-            raise Refused("its pipeline goes on with an actor this application does not declare; nothing was sent", check="task.unknown")
+            raise Refused(
+                "its pipeline continues with an actor that this application does not declare. Nothing was sent.", check="task.unknown"
+            )
         if isinstance(target, dict) and not knows_queue(str(target.get("queue_name"))):
-            raise Refused("its pipeline goes on in a queue this application does not declare; nothing was sent", check="queue.unknown")
+            raise Refused(
+                "its pipeline continues in a queue that this application does not declare. Nothing was sent.", check="queue.unknown"
+            )
 
 
 def _renamed(target: Any) -> Any:
-    """The rest of a pipeline under new ids: with its old ones it would be taken for tasks that have run already."""
+    """The rest of a pipeline under new IDs: with its old ones it would be treated as tasks that have already run."""
     if not isinstance(target, dict):
         return target
     options = dict(target.get("options", {}))
@@ -144,11 +150,13 @@ def _renamed(target: Any) -> Any:
 
 
 def _decode(original: Original) -> Message[Any]:
-    """A message of another encoder than JSON. That may be pickle: only what this application itself sealed is read."""
+    """A message of another encoder than JSON. That may be pickle: only messages that this application has sealed are read."""
     encoder = _name_of(get_encoder())
     if original.data.get("encoder") != encoder:
-        raise Refused(f"the kept message was encoded by {original.data.get('encoder')}, this process has {encoder}")
+        raise Refused(
+            f"the stored message was encoded by {original.data.get('encoder')}, but this process has {encoder}. Nothing was sent."
+        )
     try:
         return Message.decode(base64.b64decode(str(original.data["body64"])))
     except (DecodeError, ValueError) as error:
-        raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
+        raise Refused(f"the stored message cannot be decoded in this process ({type(error).__name__}). Nothing was sent.") from error

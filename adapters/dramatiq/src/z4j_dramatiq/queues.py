@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits in each queue, asked of the broker without changing it; and how to find one message in it.
+"""Depths of queues, and finding a message, read from the broker without changing it.
 
-Beside every queue Dramatiq keeps two more, and so they are listed: `<queue>.DQ` with messages whose eta is ahead, `<queue>.XQ` with the
-dead letters of the last seven days.
+Dramatiq has two additional queues for every queue, which are listed too: `<queue>.DQ` with delayed messages, `<queue>.XQ` with the dead
+letters of the last seven days.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from z4j_dramatiq.messages import DEAD, DELAYED, queue_of
 
 PAGE = 500
 LOOKED_AT = 20_000
-"""Messages of a broker that are read in search of one task."""
+"""Maximum number of messages of a broker that are searched for one task."""
 HEARTBEAT_S = 60
 
 
 def kind_of(broker: Any) -> str:
-    """`redis`, `rabbitmq`, `stub` or "" for a broker this adapter cannot look into; its tasks are told all the same."""
+    """`redis`, `rabbitmq`, `stub` or "" for a broker whose queues this adapter cannot read; its tasks are still reported."""
     for kind in type(broker).__mro__:
         if kind.__module__.startswith("dramatiq.brokers."):
             return kind.__module__.rpartition(".")[2]
@@ -34,14 +34,14 @@ def kind_of(broker: Any) -> str:
 
 
 def declared(broker: Any) -> list[str]:
-    """The queues themselves; the stub broker names the delayed ones too."""
+    """The declared queues; the stub broker also lists those of delayed messages."""
     return sorted({queue_of(name) for name in broker.get_declared_queues()})
 
 
 def list_queues(broker: Any, lookout: QueuePoller, *, is_persistent: bool) -> list[QueueInfo]:
-    """Every declared queue with the two beside it."""
+    """Every declared queue with its two additional ones."""
     names = declared(broker)
-    match "" if is_gevent_active() else kind_of(broker):  # there the broker's connections are not the agent's to use
+    match "" if is_gevent_active() else kind_of(broker):  # there the agent cannot use the broker's connections
         case "redis":
             return [info for name in names for info in _in_redis(broker, name)]
         case "rabbitmq":
@@ -57,7 +57,8 @@ def key_of(broker: Any, queue: str) -> str:
 
 
 def _in_redis(broker: Any, name: str) -> Iterator[QueueInfo]:
-    """A delayed message leaves its list for a worker's memory long before it is due, so the hash of the messages is counted."""
+    """The state of a queue. A delayed message leaves its list for a worker's memory long before it is due, so the hash of the messages
+    is counted."""
     key, client = key_of(broker, name), broker.client
     with client.pipeline(transaction=False) as asked:
         asked.llen(key).lindex(key, 0).hlen(f"{key}{DELAYED}.msgs").zcard(f"{key}{DEAD}").zrange(f"{key}{DEAD}", 0, 0, withscores=True)
@@ -85,21 +86,21 @@ def find_in_redis(broker: Any, task_id: str) -> Iterator[tuple[str, Any, Message
 
 
 def read(raw: Any) -> Message[Any] | None:
-    """A message as a worker would read it; None when it cannot be."""
+    """A message as a worker would read it; None if it cannot be decoded."""
     try:
         return Message.decode(_bytes(raw))
     except DecodeError:
-        return None  # a worker will say so when it comes to it
+        return None  # a worker reports that when it receives it
 
 
 def _bytes(raw: Any) -> bytes:
-    """A client with decode_responses gives text."""
+    """Converts to bytes: a client with decode_responses returns text."""
     return raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogatepass")
 
 
 # -- RabbitMQ ------------------------------------------------------------------------------------------------------------
 class QueuePoller:
-    """The agent's own connection to RabbitMQ. A worker looks every few seconds and keeps it; a producer opens one for each look."""
+    """The agent's own connection to RabbitMQ. A worker polls every few seconds and keeps it; a producer opens one for each poll."""
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
@@ -107,7 +108,7 @@ class QueuePoller:
 
     @contextlib.contextmanager
     def connection(self, *, is_persistent: bool) -> Iterator[Any]:
-        """What the last look has left behind if it still lives. Raises what pika raises."""
+        """The connection of the last poll if it is still open, else a new one. Raises the exceptions of pika."""
         import pika.exceptions
 
         try:
@@ -124,7 +125,7 @@ class QueuePoller:
                 self.close()
 
     def close(self) -> None:
-        """Also when it is broken already. From whichever thread, once the agent's has ended."""
+        """Closes the connection, also a broken one. Called from any thread after the agent's thread has ended."""
         connection, self._connection = self._connection, None
         if connection is not None:
             import pika.exceptions
@@ -134,7 +135,7 @@ class QueuePoller:
 
 
 def _unhurried(parameters: Any) -> Any:
-    """The broker's parameters with heartbeats that a look every few seconds can keep."""
+    """The broker's parameters with a heartbeat interval that a poll every few seconds can serve."""
     if isinstance(parameters, list):
         return [_unhurried(each) for each in parameters]
     own = copy.copy(parameters)
@@ -143,7 +144,7 @@ def _unhurried(parameters: Any) -> Any:
 
 
 def _in_rabbitmq(lookout: QueuePoller, names: list[str], *, is_persistent: bool) -> list[QueueInfo]:
-    """Declared passively, so that nothing is created; what does not exist yet closes the channel and is empty."""
+    """Depths by passive declarations, so that no queue is created; a missing queue closes the channel and counts as empty."""
     import pika.exceptions
 
     queues = []
@@ -162,7 +163,7 @@ def _in_rabbitmq(lookout: QueuePoller, names: list[str], *, is_persistent: bool)
 
 @contextlib.contextmanager
 def lent_connection(broker: Any) -> Iterator[None]:
-    """Dramatiq keeps a RabbitMQ connection for each thread that enqueues; the agent's thread gives its own back."""
+    """Closes the agent's thread's connection: Dramatiq keeps one for each thread that enqueues."""
     try:
         yield
     finally:
@@ -170,9 +171,9 @@ def lent_connection(broker: Any) -> Iterator[None]:
             del broker.connection
 
 
-# -- the stub broker, in this process alone --------------------------------------------------------------------------------
+# -- the stub broker, in this process only-----------------------------------------------------------------------------
 def _in_memory(broker: Any, name: str) -> Iterator[QueueInfo]:
-    """A queue is declared in three steps, and we may look in between."""
+    """Depths of a stub broker. A queue is declared in three steps, and may be read in between."""
     for each in (name, name + DELAYED):
         queue = broker.queues.get(each)
         yield QueueInfo(each, queue.qsize() if queue is not None else 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Dramatiq itself knows of a task whose end was not reported."""
+"""Looks up a task in Dramatiq whose end was not reported."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from z4j_dramatiq.messages import DEAD
 from z4j_dramatiq.queues import find_in_redis, kind_of
 
 ACTORS_ASKED = 200
-"""A result is stored under a hash of queue, actor and id; all actors that store any are tried, but not without end."""
+"""Maximum number of tried actors: a result is stored under a hash of queue, actor and ID."""
 
 
 def has_result(broker: Any, message: Message[Any]) -> bool:
-    """Whether something is stored for exactly this message."""
+    """The stored result of this message."""
     results = next((middleware for middleware in broker.middleware if isinstance(middleware, Results)), None)
     if results is None:
         return False
@@ -50,24 +50,24 @@ def _stored(broker: Any, task_id: str) -> dict[str, Any] | None:
 
 
 class Reconcile(DramatiqPart):
-    """What this process can find out of a task."""
+    """Looks up tasks."""
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """This worker's threads, then the stored results, then the broker. RabbitMQ cannot be asked for one message."""
+        """Reads this worker's threads, then the stored results, then the broker. RabbitMQ has no look-up of a single message."""
         if self.state.running.get(task_id) is not None:
-            return {"state": "running", "engine_state": "a thread of this worker runs it"}
+            return {"state": "running", "engine_state": "it runs in a thread of this worker"}
         broker = self.state.broker
         if is_gevent_active():
-            raise Unsupported("under gevent the broker's connections cannot be used by the agent's own thread")
+            raise Unsupported("under gevent the agent's thread cannot use the broker's connections")
         stored = _stored(broker, task_id)
         if stored is not None:
             return stored
         if kind_of(broker) != "redis":
-            return {"state": "unknown", "engine_state": "this broker cannot be asked for one message"}
+            return {"state": "unknown", "engine_state": "this broker has no look-up of a single message"}
         queues = [queue for queue, _, _ in find_in_redis(broker, task_id)]
         waiting = next((queue for queue in queues if not queue.endswith(DEAD)), None)
-        if waiting is not None:  # also while a worker has it: only its end removes it, and the death of that worker puts it back
-            return {"state": "queued", "engine_state": f"in {waiting}, or held by a worker and not acknowledged"}
+        if waiting is not None:  # also while a worker has it: only its end removes it, and it is requeued when that worker dies
+            return {"state": "queued", "engine_state": f"in {waiting}, or fetched by a worker and not acknowledged"}
         if queues:
             return {"state": "failed", "engine_state": f"a dead letter in {queues[0]}"}
         return {"state": "unknown", "engine_state": "neither queued nor a dead letter, and no result is stored"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of a broker keep for everyone else."""
+"""State of a broker that its hooks record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BrokerState:
         self.worker: Any = None
         """Dramatiq's Worker once it boots; None in producers."""
         self.middleware: Any = None
-        """Our own, which must stand in front of all others."""
+        """z4j's middleware, which must be before all others."""
         self.is_booted = False
         """Whether the `dramatiq` command started this process."""
         self.lookout = QueuePoller(broker)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in a queue: shown in its order, and taken out of it. Called in the agent's thread.
+"""Waiting messages of a queue: listed in order, and removed. Used in the agent's thread.
 
-In Redis a message is an id in a list and its bytes in a hash beside it; whoever takes the id has the message. RabbitMQ hands messages
-over one by one; those that are only looked at go back to where they were, marked as redelivered.
+In Redis a message is an ID in a list and its bytes in a hash; a process that removes the ID has the message. RabbitMQ delivers messages
+one by one; those that are only read are returned to their positions, marked as redelivered.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BESIDE = {"waiting": "", "delayed": DELAYED, "dead": DEAD}
 AT_ONCE = 500
 TAKE = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end redis.call('HDEL', KEYS[2], ARGV[1]) return 1"
 TAKE_DEAD = "if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end redis.call('HDEL', KEYS[2], ARGV[1]) return 1"
-"""LREM and ZREM say for certain whether a worker was first."""
+"""The results of LREM and ZREM show whether a worker has taken the message."""
 
 
 class WaitingMessage(NamedTuple):
@@ -40,12 +40,12 @@ class WaitingMessage(NamedTuple):
 def need(state: BrokerState, queue: str) -> Any:
     """The broker, if it has this queue. Raises Refused."""
     if queue not in declared(state.broker):
-        raise Refused(f"this process declares no queue {queue[:80]}", check="queue.unknown")
+        raise Refused(f"this process declares no queue {queue[:80]}. No changes were made.", check="queue.unknown")
     return state.broker
 
 
 def in_redis(broker: Any, name: str, section: str, limit: int) -> list[WaitingMessage]:
-    """The first of a place, as they would run; of the delayed those no worker has in its memory yet."""
+    """The first messages of a section, in the order in which they would run; of the delayed ones those that no worker has in its memory."""
     key, client = key_of(broker, name + BESIDE[section]), broker.client
     ids = client.zrange(key, 0, limit - 1) if section == "dead" else client.lrange(key, 0, limit - 1)
     raws = client.hmget(f"{key}.msgs", ids) if ids else []
@@ -53,23 +53,23 @@ def in_redis(broker: Any, name: str, section: str, limit: int) -> list[WaitingMe
 
 
 def take(broker: Any, name: str, section: str, message: WaitingMessage) -> bool:
-    """Whether it was ours to take."""
+    """Removes a message. Returns whether it was still there."""
     key = key_of(broker, name + BESIDE[section])
     return bool(broker.client.eval(TAKE_DEAD if section == "dead" else TAKE, 2, key, f"{key}.msgs", message.delivery))
 
 
 def find(broker: Any, task_id: str, section: str) -> tuple[str, WaitingMessage, Any]:
-    """(queue, what it is held by, message) of a waiting task in Redis. Raises Refused."""
+    """(queue, stored message, decoded message) of a waiting task in Redis. Raises Refused."""
     for name in declared(broker):
         for waiting in in_redis(broker, name, section, 20_000):
             message = read(waiting.raw) if task_id.encode("utf-8", "replace") in waiting.raw else None
             if message is not None and message.message_id == task_id:
                 return name, waiting, message
-    raise Refused("it does not wait there: a worker has taken it already, or it is over")
+    raise Refused("the task does not wait there: a worker has already taken it, or it has ended. No changes were made.")
 
 
 def _delayed(broker: Any, name: str, limit: int) -> list[WaitingMessage]:
-    """Also those a worker has in its memory: their bytes stay in Redis until they are due."""
+    """The delayed messages, also those in a worker's memory: their bytes stay in Redis until they are due."""
     waiting = [
         WaitingMessage(id, _bytes(raw)) for id, raw in broker.client.hscan_iter(f"{key_of(broker, name + DELAYED)}.msgs", count=AT_ONCE)
     ]
@@ -82,7 +82,7 @@ def _shown(agent: Agent, broker: Any, raw: bytes) -> WaitingTask:
     if message is None:
         return WaitingTask(*identity_of(raw), "…")
     text = "…"
-    if message.actor_name in broker.actors:  # only its signature tells which argument is a secret
+    if message.actor_name in broker.actors:  # a secret argument is only recognised by its parameter's name
         text, _ = display.show_arguments(message.args, message.kwargs, agent.settings.redact, parameter_names(broker, message.actor_name))
     priority = message.options.get("broker_priority")
     return WaitingTask(
@@ -117,7 +117,7 @@ def _entries_in_rabbitmq(agent: Agent, state: BrokerState, name: str, section: s
                     break
                 left -= 1
                 yield _entry(agent, state.broker, read(body), partial(_acknowledge, channel, method.delivery_tag))
-        finally:  # what was not removed goes back
+        finally:  # messages that were not removed are returned
             if channel.is_open:
                 channel.close()
 
@@ -136,7 +136,7 @@ def _entry(agent: Agent, broker: Any, message: Any, take: Callable[[], bool]) ->
 
 
 def _looked_at(state: BrokerState, queue: str, limit: int) -> list[bytes]:
-    """Taken and given back together, so that they keep their order."""
+    """Messages that are fetched and returned together, so that they keep their order."""
     import pika.exceptions
 
     bodies: list[bytes] = []
@@ -162,10 +162,10 @@ def _bytes(raw: Any) -> bytes:
 
 
 class QueueCommands(DramatiqPart):
-    """What may be asked of a whole queue."""
+    """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """Changes nothing but, on RabbitMQ, the mark of being redelivered. Raises Refused."""
+        """Lists tasks. Changes nothing except, on RabbitMQ, the mark of redelivery. Raises Refused."""
         broker, agent = need(self.state, queue), z4j_agent.current()
         assert agent is not None  # the command came through it
         match kind_of(broker):
@@ -174,10 +174,10 @@ class QueueCommands(DramatiqPart):
                 return [_shown(agent, broker, message.raw) for message in messages]
             case "rabbitmq":
                 return [_shown(agent, broker, raw) for raw in _looked_at(self.state, queue + BESIDE[section], limit)]
-        raise Refused("this broker cannot be looked into")
+        raise Refused("the queues of this broker cannot be read")
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Removes every task that is there now. Raises Refused."""
+        """Removes all current tasks of a section. Raises Refused."""
         broker, agent = need(self.state, queue), z4j_agent.current()
         assert agent is not None  # the command came through it
         match kind_of(broker):
@@ -186,5 +186,5 @@ class QueueCommands(DramatiqPart):
             case "rabbitmq":
                 entries = _entries_in_rabbitmq(agent, self.state, queue, section)
             case _:
-                raise Refused("this broker cannot be looked into")
+                raise Refused("the queues of this broker cannot be read")
         return purge(agent, ENGINE, queue, entries, is_dead=section == "dead")

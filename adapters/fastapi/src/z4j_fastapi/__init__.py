@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches a FastAPI or Starlette application. One line where it is made, and `Z4J_URL` in the environment:
+"""Monitors a FastAPI or Starlette application. One line where it is created, and `Z4J_URL` in the environment:
 
     z4j_fastapi.install(app)
 
@@ -27,9 +27,9 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @guard("FastAPI's start")
 def install(app: Any, **settings: Any) -> None:
-    """Reads the settings and waits until the app serves; connects to nothing. Calling it twice for one app does nothing more.
+    """Reads the settings and waits until the app serves; opens no connection. A second call for the same app has no effect.
 
-    `app` is anything with `add_middleware`, before it has started; around other ASGI apps put `Z4JMiddleware` yourself.
+    `app` is any object with `add_middleware`, before its start; for other ASGI apps, wrap them in `Z4JMiddleware`.
     """
     if any(middleware.cls is Z4JMiddleware for middleware in app.user_middleware):
         return
@@ -39,7 +39,7 @@ def install(app: Any, **settings: Any) -> None:
 
 
 class Z4JMiddleware:
-    """Tells the agent that this process serves and which route a request has. Passes everything on untouched."""
+    """Connects the agent because this process serves, and sets the route of a request. Changes nothing in messages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -54,22 +54,22 @@ class Z4JMiddleware:
 
 
 def _watched(send: Send) -> Send:
-    """Servers start one lifespan in each process that serves, and few of them let Python end in its own way after it."""
+    """Wraps the lifespan. Servers start one in each serving process, and few of them run Python's normal exit after it."""
 
     async def sent(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "lifespan.startup.complete":
             web.serving()
         elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
-            await anyio.to_thread.run_sync(web.stopped)  # waits for the last events, two seconds at most
+            await anyio.to_thread.run_sync(web.stopped)  # waits for the last events, for two seconds at most
         await send(message)
 
     return sent
 
 
 def route_of(scope: Scope) -> str:
-    """`METHOD /pattern` once the router has found it, with the prefix of the app it is mounted in; "" before and for no route.
+    """`METHOD /pattern` after the router has resolved it, with the prefix of a mounted app; "" before that and without a route.
 
-    The router writes its finding into the scope it was given, which is why this is asked when a task is enqueued.
+    The router writes the route into the scope, so this is computed when a task is enqueued.
     """
     pattern = getattr(scope.get("route"), "path", "")
     if not pattern:

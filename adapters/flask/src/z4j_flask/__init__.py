@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches a Flask application. One line where it is made, and `Z4J_URL` in the environment:
+"""Monitors a Flask application. One line where it is created, and `Z4J_URL` in the environment:
 
     Z4J(app)
 
-or `Z4J()` and `init_app(app)`, as other extensions have it. Settings may stand in `app.config` by the environment's names (`Z4J_APP`,
+or `Z4J()` and `init_app(app)`, as in other extensions. Settings may be in `app.config` by the environment's names (`Z4J_APP`,
 …); the environment wins. It never raises.
 """
 
@@ -23,7 +23,7 @@ NAME = "z4j"
 
 
 class Z4J:
-    """Without an app, `init_app` follows. Several apps of one process share its one agent."""
+    """Without an app, call `init_app` later. Several apps of one process share its agent."""
 
     def __init__(self, app: flask.Flask | None = None) -> None:
         if app is not None:
@@ -31,7 +31,7 @@ class Z4J:
 
     @guard("Flask's start")
     def init_app(self, app: flask.Flask) -> None:
-        """Reads the settings and waits for the first request; connects to nothing. Calling it twice for one app does nothing more."""
+        """Reads the settings and waits for the first request; opens no connection. A second call for the same app has no effect."""
         if NAME in app.extensions:
             return
         web.configure({key: value for key, value in app.config.items() if key.startswith("Z4J_")})
@@ -42,7 +42,7 @@ class Z4J:
 
     @guard("Flask's end")
     def uninstall(self, app: flask.Flask) -> None:
-        """The app behaves again as if this package had never been there."""
+        """Removes the hooks: the app behaves as if this package had never been installed."""
         flask.request_started.disconnect(self._on_started, app)
         app.extensions.pop(NAME, None)
 
@@ -53,7 +53,7 @@ class Z4J:
 
 
 def current_route() -> str:
-    """`METHOD /rule` of the request in whose context this is asked, also while its answer is streamed; "" outside and for no route."""
+    """`METHOD /rule` of the current request, also while its response is streamed; "" outside of a request and without a route."""
     if not flask.has_request_context() or flask.request.url_rule is None:
         return ""
     return f"{flask.request.method} {flask.request.url_rule.rule}"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The brokers of a process, and how a queue of RabbitMQ is held."""
+"""The brokers of a process, and pausing a queue of RabbitMQ."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which brokers this process uses, and what tells them apart. Asks no broker."""
+"""The identities of this process's brokers, computed without a request to a broker."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from z4j_dramatiq.queues import kind_of
 from z4j_dramatiq.state import BrokerState
 
 watched: list[DramatiqPart] = []
-"""One adapter for each broker, the one that was installed first in front: it is what commands that name no broker are for."""
+"""One adapter for each broker, in order of installation: commands that name no broker apply to the first one."""
 
 
 def identity_of(broker: Any) -> str:
-    """Of what leads to it; "" for one in memory or of a kind this package does not know. The owner's own name (`Z4J_BROKER`) is that of
-    the first."""
+    """The identity of a broker; "" for one in memory or of an unknown kind. The owner's own name (`Z4J_BROKER`) applies to the first
+    broker."""
     agent = z4j_agent.current()
     if agent is None:
         return ""
@@ -40,7 +40,7 @@ def _of_redis(broker: Any, this_host: str) -> str:
 
 
 def _of_rabbitmq(parameters: Any, this_host: str) -> str:
-    """Several are the nodes of one cluster, in any order."""
+    """Several addresses are the nodes of one cluster, in any order."""
     listed = parameters if isinstance(parameters, list) else [parameters]
     return ";".join(
         sorted({identify("amqp", str(each.host), int(each.port), str(each.virtual_host) or "/", this_host=this_host) for each in listed})
@@ -48,12 +48,13 @@ def _of_rabbitmq(parameters: Any, this_host: str) -> str:
 
 
 class DramatiqPart(Adapter):
-    """What every part of the adapter has: its broker, and those beside it. Each broker has an adapter; commands come to the first."""
+    """Base class of the adapter's parts: its broker, and the other brokers of the process. Each broker has an adapter; commands are sent
+    to the first."""
 
     engine: ClassVar[str] = ENGINE
     state: BrokerState
     only: str = ""
-    """The broker that a command named, "" where it named none."""
+    """The broker of the command, "" if it names none."""
 
     @property
     def broker(self) -> Any:
@@ -78,10 +79,10 @@ class DramatiqPart(Adapter):
         return watched or [self]
 
     def broker_of(self, original: Original) -> Any:
-        """That of the original; one that names none is of the only broker. Raises Refused."""
+        """The adapter for the original's broker; one that names none belongs to the only broker. Raises Refused."""
         if not original.broker and len(watched) > 1:
             raise Refused(
-                "this process uses several brokers, and the original does not say which it came from; nothing was sent",
+                "this process uses several brokers, and the original names none. Nothing was sent.",
                 check="broker.unknown",
             )
         return self.of_broker(original.broker).broker
