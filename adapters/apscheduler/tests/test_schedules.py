@@ -99,7 +99,7 @@ class TestItsOwn(Own):
         assert self.listed(gateway, running, "memory/lambda")["task_name"] == "schedules_app:fill.<locals>.<lambda>"
         bound = self.listed(gateway, running, "memory/bound")
         assert bound["task_name"] == "schedules_app:Clinic.open"
-        assert "forgotten" in bound["note"]
+        assert "lost" in bound["note"]
         for key in ("memory/lambda", "memory/bound"):
             self.done(gateway, running, "fire_schedule", key=key)
         wait_for(lambda: "the clinic is open" in running.log("scheduler"), "a bound method runs")
@@ -219,7 +219,7 @@ class TestEdges(Own):
     def test_a_store_in_memory_is_changed_until_it_ends(self, alone: MoreHarness, own_gateway: Gateway) -> None:
         alone.variables = {"APS_STORE": "memory"}
         process = alone.start_scheduler()
-        assert "forgotten" in self.listed(own_gateway, alone, "nightly")["note"]
+        assert "lost" in self.listed(own_gateway, alone, "nightly")["note"]
         assert self.latest_list(own_gateway, alone)["store"] == "memory"
         since = now()
         key = self.make(own_gateway, alone)

@@ -148,7 +148,7 @@ def test_a_cancelled_job_is_gone_and_a_worker_that_wanted_it_too_finds_nothing(p
 def test_a_process_without_redis_says_so() -> None:
     adapter = ArqAdapter()
     assert (adapter.list_queues(), adapter.worker(), adapter.list_running()) == ([], None, [])
-    with pytest.raises(Refused, match="not reached"):
+    with pytest.raises(Refused, match="not connected"):
         adapter.retry_task(Original("t", "f", "", {"args": [], "kwargs": {}}), new_id="n")
     use(adapter, create_lazily(1))
     with pytest.raises(Refused, match="no arguments"):

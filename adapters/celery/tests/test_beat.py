@@ -305,7 +305,7 @@ def test_schedulers_of_the_application_that_tick_as_celerys_own_do(app: Celery, 
 def test_without_a_beat_it_is_not_here(app: Celery) -> None:
     watch = CeleryBeat(lambda: [app])
     assert (watch.is_here(), watch.is_firing()) == (False, False)
-    with pytest.raises(Refused, match="no beat"):
+    with pytest.raises(Refused, match="does not run beat"):
         watch.list_schedules()
 
 

@@ -273,7 +273,7 @@ class TestRedbeat(InStore):
         status, facts = self.ask(
             gateway, running, "save_schedule", **self.spec(running, kind="once", expression="2030-01-01T00:00:00+00:00")
         )
-        assert (status, "no one-offs" in facts["error"]) == ("refused", True)
+        assert (status, "does not support one-offs" in facts["error"]) == ("refused", True)
 
 
 class SqlalchemyHarness(DjangoHarness):

@@ -85,7 +85,7 @@ class Scene:
 
     def has_no_fault(self) -> None:
         assert not [record for record in self.gateway.decoded() if record[0] == "fault"], self.harness.log("worker")[-3000:]
-        assert "z4j could not" not in self.harness.log("worker")
+        assert "agent operation failed" not in self.harness.log("worker")
 
 
 def scene_of(folder: Path, results: str) -> Iterator[Scene]:

@@ -241,7 +241,7 @@ def test_a_task_nobody_has_taken_is_cancelled_at_once(scene: Scene) -> None:
     task_id = scene.shop.send("elsewhere", 1)
     scene.one(task_id, "enqueued")
     status, facts = scene.ask("cancel_task", task_id=task_id)
-    assert (status, facts["note"]) == ("done", "it was taken out of the queue")
+    assert (status, facts["note"]) == ("done", "it was removed from the queue")
     assert (scene.end(task_id).kind, scene.end(task_id).rest["reason"]) == ("cancelled", "revoked")
     assert scene.shop.redis.llen("dramatiq:elsewhere") == 0
     assert scene.shop.redis.hlen("dramatiq:elsewhere.msgs") == 0

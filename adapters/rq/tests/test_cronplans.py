@@ -111,7 +111,7 @@ def test_an_entry_beside_the_code(plan: Plan) -> None:
     [
         ("new", {"task_name": "nobody.knows"}, "no function nobody.knows"),
         ("new", {"task_name": ""}, "no function"),
-        ("new", {"task_name": LOGIN, "kind": "once", "expression": "2031-01-01T00:00:00+00:00"}, "no one-offs"),
+        ("new", {"task_name": LOGIN, "kind": "once", "expression": "2031-01-01T00:00:00+00:00"}, "does not support one-offs"),
         ("new", {"task_name": LOGIN, "expression": "0.5"}, "the nearest is 1"),
         ("new", {"task_name": LOGIN, "args": [MASK]}, "masked"),
         (LOGIN, {"kind": "cron", "expression": "61 * * * *"}, "0 to 59"),

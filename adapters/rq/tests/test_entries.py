@@ -180,7 +180,7 @@ def test_an_edit_keeps_the_id_the_secrets_and_what_else_the_application_said(
 def test_a_run_that_ends_would_undo_an_edit(ours: RqScheduler, theirs: rq_scheduler.Scheduler, redis: Redis) -> None:
     theirs.schedule(datetime.now(UTC), login, interval=60, id="busy")
     redis.hset(Job.key_for("busy"), "status", JobStatus.STARTED.value)
-    with pytest.raises(Refused, match="runs at this moment"):
+    with pytest.raises(Refused, match="its task is running"):
         ours.save_schedule(spec(key="busy", expression="30"))
 
 
@@ -199,14 +199,14 @@ def test_a_change_waits_for_the_end_of_a_pass(ours: RqScheduler, theirs: rq_sche
     ("changes", "why"),
     [
         ({"kind": "cron", "expression": "61 * * * *"}, "0 to 59"),
-        ({"kind": "cron", "expression": "0 0 30 2 fri"}, "needs both"),
+        ({"kind": "cron", "expression": "0 0 30 2 fri"}, "requires both"),
         ({"kind": "cron", "expression": "0 0 * * *", "timezone": "Mars/Olympus"}, "unknown time zone Mars/Olympus"),
         ({"kind": "cron", "expression": "0 0 * * *", "timezone": "Asia/Kathmandu"}, "one time zone for all"),
         ({"kind": "once", "expression": "2020-01-01T00:00:00+00:00"}, "passed"),
         ({"kind": "interval", "expression": "0"}, "longer than zero"),
         ({"kind": "interval", "expression": "0.4"}, "the nearest is 1"),
         ({"priority": 3}, "no priorities"),
-        ({"task_name": ""}, "names its task"),
+        ({"task_name": ""}, "requires a task"),
         ({"args": [MASK]}, "masked"),
         ({"key": "nobody"}, "no such schedule"),
     ],

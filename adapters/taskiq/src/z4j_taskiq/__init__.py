@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports taskiq tasks to z4j. One line where the broker is made, after its own middlewares:
+"""Reports taskiq tasks to z4j. One line where the broker is created, after its own middlewares:
 
     import z4j_taskiq
     z4j_taskiq.install(broker)
@@ -22,12 +22,12 @@ OLDEST = (0, 11)
 
 
 def install(broker: Any, **settings: Any) -> None:
-    """Watches this broker. `settings` are those of `z4j_agent.start`. Calling it twice for one broker does nothing more."""
+    """Monitors this broker. `settings` are those of `z4j_agent.start`. A second call for the same broker has no effect."""
     _installation.install(broker, **settings)
 
 
 def uninstall(broker: Any = None) -> None:
-    """taskiq behaves again as if this package had never been there. Without a broker: every one that is watched."""
+    """Removes the hooks: taskiq behaves as if this package had never been installed. Without a broker, for all of them."""
     _installation.uninstall(broker)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What z4j may know of and ask of the taskiq brokers of one process."""
+"""The adapter for the taskiq brokers of one process."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from z4j_taskiq.state import BrokerState
 from z4j_taskiq.waiting import QueueCommands
 
 WAITS = "wait_tasks_timeout" in inspect.signature(Receiver.__init__).parameters
-"""Whether a worker that ends waits for what it runs. Found by experiment: taskiq 0.11.0 does not, 0.11.20 does."""
+"""Whether a worker that ends waits for its running tasks. Found by experiment: taskiq 0.11.0 does not, 0.11.20 does."""
 
 
 class TaskiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconcile, Discovery, Doctor):
-    """A capture holds the hooks of one broker; everything else is asked in the agent's thread."""
+    """A capture has the hooks of one broker; all other methods run in the agent's thread."""
 
     capabilities: ClassVar[tuple[Capability, ...]] = (
-        Capability("retry_task", "any", "exact", note="Sends the kept message again under a new id, linked to this task."),
+        Capability("retry_task", "any", "exact", note="Sends the stored message again under a new ID, linked to this task."),
         Capability(
             "cancel_task",
             "worker",
             "best_effort",
             ("scheduled", "queued", "received", "retrying"),
-            "Taken out of a Redis list at once; elsewhere the workers of one spool folder drop it when it comes to them.",
+            "Removed from a Redis list at once; elsewhere the workers of one spool folder drop it when they receive it.",
         ),
         Capability(
             "terminate_task", "worker", "best_effort", ("running",), "Needs an async task: a plain function runs in a thread to its end."
         ),
-        Capability("edit_task", "any", "exact", note="Sends the kept message again with other arguments, under a new id."),
-        Capability("restore_task", "any", "exact", note="Sends the kept message again, behind what waits."),
+        Capability("edit_task", "any", "exact", note="Sends the stored message again with other arguments, under a new ID."),
+        Capability("restore_task", "any", "exact", note="Sends the stored message again, behind the queued tasks."),
         Capability("run_task", "any", "exact", note="Any task the application has registered."),
-        Capability("move_task", "any", "exact", ("queued",), "From one Redis list to another of the same Redis, in one step."),
-        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a Redis list: it knows no other order."),
+        Capability("move_task", "any", "exact", ("queued",), "From one Redis list to another of the same Redis, atomically."),
+        Capability("prioritise_task", "any", "exact", ("queued",), "Only to the front of a Redis list, which has no other order."),
         Capability("lookup_task", "any", "best_effort"),
         Capability("peek_queue", "any", "exact", note="Redis lists and streams."),
-        Capability("purge_queue", "any", "exact", note="Redis lists and streams. What a worker has already is not touched."),
-        Capability("pause_queue", "worker", "best_effort", note="Tasks that a worker has fetched in advance still run."),
+        Capability("purge_queue", "any", "exact", note="Redis lists and streams. Tasks that a worker has fetched are not affected."),
+        Capability("pause_queue", "worker", "best_effort", note="Tasks that a worker has prefetched still run."),
         Capability("resume_queue", "worker", "exact"),
         *((Capability("shutdown_worker", "worker", "exact", note="The manager ends with all its worker processes."),) if WAITS else ()),
     )
@@ -69,11 +69,11 @@ class TaskiqAdapter(TaskCommands, QueueCommands, WorkerCommands, Queues, Reconci
     def engine_version(self) -> str:
         return version("taskiq")
 
-    # -- what it knows -------------------------------------------------------------------------------------------------
+    # -- discovery -----------------------------------------------------------------------------------------------------
     def knows_task(self, name: str) -> bool:
-        """What one of the brokers has registered, and what the application itself has sent from here under a name alone."""
+        """Whether a broker has registered the task, or the application itself has sent it from here by name."""
         return any(state.broker.find_task(name) is not None or name in state.sent for state in self.asked())
 
     def knows_queue(self, queue: str) -> bool:
-        """A queue that a worker of one of the brokers takes from, or that the application itself has sent to (label `queue_name`)."""
+        """Whether a worker of a broker takes from the queue, or the application itself has sent to it (label `queue_name`)."""
         return any(has_queue(state, queue) for state in self.asked())

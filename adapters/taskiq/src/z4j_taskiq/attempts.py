@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One delivery of a message in the process that takes it, and how its function is watched while it runs."""
+"""One delivery of a message in the process that takes it, and the wrapper of its function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from z4j_taskiq.messages import MARK
 
 
 class Run:
-    """From the moment the receiver takes a message until nothing more is known of it."""
+    """One run, from the receiver's taking a message to the last event of it."""
 
     __slots__ = (
         "ack",
@@ -65,15 +65,15 @@ class Run:
         self.error: BaseException | None = None
         """What the function raised. The retry middlewares replace it in the result."""
         self.next_attempt: int | None = None
-        """Set when this very task was sent again while it ran: a retry."""
+        """Set when this task was sent again while it ran: a retry."""
         self.next_eta: int | None = None
         self.is_marked = raw.endswith(MARK)
-        """Whether its producer has told its arguments."""
+        """Whether its producer has reported its arguments."""
         self.is_cancelled = self.is_stopped = self.is_reported = False
         self.token: Any = None
 
     def begin(self) -> None:
-        """The function is about to be called."""
+        """Sets the start of the function."""
         self.started_at, self.began_ns = now(), time.perf_counter_ns()
 
     def runtime(self) -> int | None:
@@ -81,28 +81,28 @@ class Run:
         return (time.perf_counter_ns() - self.began_ns) // 1000 if self.began_ns else None
 
     def is_in_its_own_code(self) -> bool:
-        """Whether the task's coroutine waits for something right now. To be asked in the loop's thread."""
+        """Whether the task's coroutine is waiting now. Call it in the loop's thread."""
         return self.coroutine is not None and inspect.getcoroutinestate(self.coroutine) == inspect.CORO_SUSPENDED
 
     def will_be_delivered_again(self) -> bool:
-        """Whether the broker still holds the message."""
+        """Whether the broker still has the message."""
         return self.is_ackable and not getattr(self.ack, "is_acked", False)
 
 
 CURRENT: ContextVar[Run | None] = ContextVar("z4j_taskiq_run", default=None)
-"""The run in whose context this code executes: the parent of what it sends. Threads of taskiq's pool get a copy."""
+"""The run in whose context this code executes: the parent of tasks that it sends. Threads of taskiq's pool get a copy."""
 
 
 def is_coroutine_function(function: Any) -> bool:
-    """As taskiq decides it on every Python."""
+    """Whether a function is a coroutine function, as taskiq determines it on every version of Python."""
     return inspect.iscoroutinefunction(function) or getattr(function, "_is_coroutine", None) is not None
 
 
 def watched(run: Run, target: Callable[..., Any], executor: Any, begin: Callable[[Run], object], *, is_known: bool) -> Callable[..., Any]:
-    """`target`, calling `begin(run)` right before it is called. A coroutine's own frames stay as they were.
+    """Wraps `target`, so that `begin(run)` is called right before it. A coroutine's own frames are unchanged.
 
-    In a process pool the function travels to another process and must stay what it is: there `begin` is called now. `is_known` says that
-    the receiver has read the signature already; a function it has not met must show the one it wraps.
+    In a process pool the function is sent to another process and must not be wrapped: there `begin` is called now. `is_known`: the
+    receiver has already read the signature; otherwise the wrapper must have the signature of the wrapped function.
     """
     if is_coroutine_function(target):
 
@@ -124,7 +124,7 @@ def watched(run: Run, target: Callable[..., Any], executor: Any, begin: Callable
 
 
 def _marked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A plain function that returns a coroutine, known as one that does."""
+    """Marks a plain function that returns a coroutine as a coroutine function."""
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
     function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]

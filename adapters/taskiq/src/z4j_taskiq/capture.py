@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""taskiq's hooks as records. What fires where was found by experiment (`docs/engines.md` has a row per outcome).
+"""Turns taskiq's hooks into records. Which hook is called where was found by experiment (`docs/engines.md` has a row per outcome).
 
-An exception out of a hook breaks the user's task in taskiq: an aborted send, a dropped message, a lost result. So each is guarded, and
-none of them waits for anything. Ends are told when `Receiver.run_task` returns: only then has every `on_error` had its say, and a retry
-middleware has either sent the task again or not.
+An exception in a hook breaks the user's task in taskiq: an aborted send, a dropped message, a lost result. So every hook is guarded, and
+none of them waits. Ends are reported when `Receiver.run_task` returns: only then has every `on_error` been called, and a retry
+middleware has sent the task again or not.
 """
 
 from __future__ import annotations
@@ -55,26 +55,26 @@ REDELIVERED = '{"redelivered":true}'
 EAGER = '{"eager":true}'
 
 _sending: ContextVar[tuple[tuple[str, int, bool, bool], ...]] = ContextVar("z4j_taskiq_sending", default=())
-"""What is being sent in this context, the newest first: id, since when, whether its producer will write the arguments, and whether the
-message is marked, for they are written. More than one
-where a broker in memory runs a task that sends before its own sending returns, or where a broker refused what was sent."""
+"""The tasks that are being sent in this context, the newest first: ID, start, whether the producer will report the arguments, and
+whether the message is marked as reported. More than one if a broker in memory runs a task that sends before its own sending returns, or
+if a broker refused a message."""
 NESTED_AT_MOST = 8
 MOST_NAMES = 10_000
 
 
 class Capture:
-    """The hooks of one broker, and what they must remember between two of one task."""
+    """The hooks of one broker, with the data that they keep between two hooks of one task."""
 
     def __init__(self, state: BrokerState, watch: Callable[[Capture], None], unwatch: Callable[[Capture], None]) -> None:
-        """`watch` and `unwatch` say whose receivers are listened to, see `receiver`."""
+        """`watch` and `unwatch` register the capture for its broker's receivers, see `receiver`."""
         self.state = state
         self.target = self.broker = broker = state.broker
         self._watch, self._unwatch = watch, unwatch
         self.is_eager = is_in_memory(broker)
         self.delays = is_rabbitmq(broker)
-        """Whether the broker honours the label `delay`. The Redis brokers send at once, whatever it says."""
+        """Whether the broker supports the label `delay`. The Redis brokers ignore it."""
         self._queue = ""
-        """The one queue of this broker, once that is known."""
+        """The only queue of this broker, once it is known."""
         self._finalizer: multiprocessing.util.Finalize | None = None
         self._agent: Agent
         self._middleware = Middleware(self)
@@ -108,7 +108,8 @@ class Capture:
     # -- the producer --------------------------------------------------------------------------------------------------
     @guard("pre_send")
     def on_sending(self, message: TaskiqMessage) -> None:
-        """The worker of a message that is marked need not report the arguments; a retry is marked as the attempt before it was."""
+        """Called before a task is sent. The worker need not report the arguments of a marked message; a retry is marked like the attempt
+        before."""
         take_old_marks(message)
         before = CURRENT.get()
         is_again = before is not None and before.task_id == message.task_id and before.message is not None
@@ -118,7 +119,7 @@ class Capture:
         _sending.set(((message.task_id, now(), is_reported, is_marked), *_sending.get()[: NESTED_AT_MOST - 1]))
 
     def around_kick(self, kick: Any, message: Any, *args: Any, **kwargs: Any) -> Any:
-        """The broker takes the bytes of a message. `Context.requeue` comes here past all hooks."""
+        """Called when the broker receives the bytes of a message. `Context.requeue` calls this without any other hook."""
         return kick(self._marked(message) or message, *args, **kwargs)
 
     @guard("kick")
@@ -141,7 +142,7 @@ class Capture:
         _, at, is_reported, _ = mine or ("", now(), False, False)
         _sending.set(tuple(entry for entry in sending if entry is not mine))
         attempt, queue = attempt_of(labels), self._queue_of(labels)
-        if fired is None:  # what a scheduler sends, an operator may have changed
+        if fired is None:  # an operator may have changed a scheduler's task
             self._remember(message.task_name, queue)
         eta, parent = due(labels, at) if self.delays else None, CURRENT.get()
         parent_id = ""
@@ -169,9 +170,11 @@ class Capture:
     # -- the worker: a message -----------------------------------------------------------------------------------------
     @guard("Receiver.listen")
     def on_listen(self, receiver: Any) -> None:
-        """This process is a worker. A manager restarts its children under their names, so the manager's id is part of ours.
+        """Makes this process a worker. A manager restarts its children under the same names, so the manager's ID is part of the worker's
+        name.
 
-        The manager's children leave by os._exit, past atexit; what multiprocessing itself does at their end is done.
+        The manager's children end with os._exit, without atexit; the finalizers of multiprocessing are called.
+
         """
         agent = self._agent
         if agent.role != "worker":
@@ -195,7 +198,7 @@ class Capture:
     def on_run(self, receiver: Any, target: Any, message: TaskiqMessage, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         agent, labels = self._agent, message.labels
         run = CURRENT.get()
-        if run is None or run.message is not None:  # a receiver of the user's own, which has a `callback` of its own too
+        if run is None or run.message is not None:  # a receiver class of the user, which has its own `callback` too
             run = Run(b"", is_ackable=False)
         run.message, run.ack = message, kwargs.get("ack_controller") or next(iter(args), None)
         if run.ack is None and getattr(getattr(receiver, "ack_time", None), "value", "") == "when_received":  # before taskiq 0.12
@@ -222,7 +225,7 @@ class Capture:
         return run
 
     def _queue_of(self, labels: dict[str, Any]) -> str:
-        """As `messages.queue_of`, which asks the broker: an application may still add queues until the first task is sent or taken."""
+        """Like `messages.queue_of`, which reads the broker: an application may add queues until the first task is sent or taken."""
         if "queue_name" in labels or self.delays:
             return queue_of(self.broker, labels)
         self._queue = self._queue or queue_of(self.broker, labels)
@@ -244,7 +247,7 @@ class Capture:
     # -- the worker: an end --------------------------------------------------------------------------------------------
     @guard("a cancelled task")
     def on_cancelled(self, run: Run) -> TaskiqResult[Any]:
-        """What the task is answered with instead of being run: taskiq's own error, which any process can load from a result store."""
+        """The result of a cancelled task: taskiq's own error, which any process can load from a result store."""
         answer: TaskiqResult[Any] = TaskiqResult(
             is_err=True, log=None, return_value=None, execution_time=0.0, error=TaskRejectedError(), labels=run.message.labels
         )
@@ -261,7 +264,7 @@ class Capture:
 
     @guard("an ended task")
     def on_result(self, run: Run, result: TaskiqResult[Any]) -> None:
-        """`run_task` has returned: the function and all `on_error` hooks are through."""
+        """Called when `run_task` has returned: the function and all `on_error` hooks have ended."""
         runtime, at = run.runtime(), now()
         self._forget(run)
         agent, error = self._agent, run.error or result.error
@@ -308,9 +311,9 @@ class Capture:
 
     @guard("a broken hook")
     def on_broken(self, run: Run, error: BaseException) -> None:
-        """`run_task` raised: arguments that do not fit, an `on_error` of another middleware, or the end of the loop."""
+        """Called when `run_task` raised: wrong arguments, an `on_error` of another middleware, or the end of the loop."""
         if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
-            return  # the process is being ended; `_at_exit` says what becomes of it
+            return  # the process is ending; `_at_exit` reports the outcome
         runtime = run.runtime()
         self._forget(run)
         head = (ENGINE, run.task_id, run.attempt, now(), self._agent.run, run.name, run.queue)
@@ -318,7 +321,7 @@ class Capture:
 
     @guard("Receiver.callback")
     def on_escaped(self, run: Run | None, error: BaseException) -> None:
-        """Another middleware raised before the task could run: taskiq drops it without a result."""
+        """Called when another middleware raised before the task could run: taskiq drops it without a result."""
         if run is None or run.message is not None or isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
             return
         message = self.broker.formatter.loads(message=run.raw)
@@ -330,7 +333,7 @@ class Capture:
 
     @guard("Receiver.callback")
     def on_delivered(self, run: Run | None) -> None:
-        """`callback` is through. When it never came to `run_task`, the message was unreadable or its task unknown."""
+        """Called when `callback` has returned. If it did not call `run_task`, the message was unreadable or its task unknown."""
         if run is None:
             return
         CURRENT.reset(run.token)
@@ -371,7 +374,7 @@ class Capture:
     # -- the end of a process ------------------------------------------------------------------------------------------
     @guard("exit")
     def _at_exit(self) -> None:
-        """The loop has ended."""
+        """Called when the loop has ended."""
         agent, at = self._agent, now()
         for run in list(self.state.running.values()):
             if not run.will_be_delivered_again():
@@ -381,7 +384,7 @@ class Capture:
 
 
 class Middleware(TaskiqMiddleware):
-    """The hooks taskiq has, looked up on the class. Nothing here raises."""
+    """The hooks of taskiq, which looks them up on the class. They never raise."""
 
     def __init__(self, capture: Capture) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be asked of a worker itself: to pause a queue, and to end. taskiq has no pause of its own; so the messages a broker hands to
-its receiver pass through a gate.
+"""Commands for workers: pausing queues, and shutdown. taskiq cannot pause a queue, so the messages from a broker to its receiver pass
+through a gate.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LOOK_S = 0.2
 
 
 class QueueGate:
-    """Stands in front of `broker.listen`. While nothing is paused it costs what `Holds` costs."""
+    """Wraps `broker.listen`. While nothing is paused it costs one check of `PausedQueues`."""
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
 
     def _gated(self, messages: Any) -> Any:
-        """Behind the gate, where it is what taskiq iterates over. A shared broker's `listen` is a coroutine, which raises when it is
-        awaited; that and anything else is passed on as it is."""
+        """The result of `listen` behind the gate, if taskiq iterates over it. A shared broker's `listen` is a coroutine, which raises
+        when it is awaited; that and any other result is passed on unchanged."""
         if hasattr(messages, "__anext__"):
             return Gated(self, messages)
         return Gated(self, aiter(messages)) if hasattr(messages, "__aiter__") else messages
@@ -48,15 +48,15 @@ class QueueGate:
             return worker_end.is_paused(ENGINE, queue_of(self._broker, {}), partial(identity_of, self._broker))
         except Exception as error:
             let_through(error)
-            faults.report("asking whether a queue is paused", error)
+            faults.report("checking whether a queue is paused", error)
             return False
 
     async def until_resumed(self) -> None:
-        while self.is_paused():  # noqa: ASYNC110 -- a file says it, and no event of this loop's
+        while self.is_paused():  # noqa: ASYNC110 -- a file contains it, not an event of this loop
             await asyncio.sleep(LOOK_S)
 
     async def has_put_back(self, message: Any) -> bool:
-        """Whether it is in its queue again, as the next: only a Redis list can have it so."""
+        """Returns a message to its queue as the next one. Returns whether that was possible: only a Redis list supports it."""
         if redis_kind(self._broker) != "list":
             return False
         from redis.asyncio import Redis
@@ -67,8 +67,7 @@ class QueueGate:
 
 
 class Gated:
-    """What a broker's `listen` has returned, with the gate before each message. Everything else is the broker's own: how it is closed,
-    and what it raises."""
+    """Iterates over the result of a broker's `listen`, with the gate before each message. Closing and exceptions are the broker's own."""
 
     def __init__(self, gate: QueueGate, messages: Any) -> None:
         self._gate, self._messages = gate, messages
@@ -80,8 +79,8 @@ class Gated:
         return self
 
     async def __anext__(self) -> Any:
-        """A message that arrives while its queue is paused goes back to where a Redis list has it next; any other broker keeps it as
-        handed out and not acknowledged, until the queue goes on."""
+        """A message that arrives while its queue is paused is returned to a Redis list as the next one; in any other broker it stays
+        delivered and not acknowledged until the queue is resumed."""
         while True:
             await self._gate.until_resumed()
             message = await anext(self._messages)
@@ -90,7 +89,7 @@ class Gated:
             if not await self._gate.has_put_back(message):
                 await self._gate.until_resumed()
                 return message
-            if _is_being_cancelled():  # the broker answered all the same; nobody waits for another message
+            if _is_being_cancelled():  # the broker responded anyway; no other message is awaited
                 raise asyncio.CancelledError
 
 
@@ -100,7 +99,7 @@ def _is_being_cancelled() -> bool:
 
 
 def _end(manager: int, states: Sequence[BrokerState]) -> None:
-    """Until this process is gone: between the two signals there is time, and the loop may wait anew before it has seen the event."""
+    """Repeats until this process has ended: the loop may wait again between the two signals, before it has seen the event."""
     time.sleep(worker_end.ANSWER_S)
     try:
         os.kill(manager, signal.SIGTERM)
@@ -112,8 +111,8 @@ def _end(manager: int, states: Sequence[BrokerState]) -> None:
 
 
 def wake_stopping(states: Sequence[BrokerState]) -> None:
-    """A worker that was told to stop and waits for a message does not know it yet: taskiq's handler sets an event of asyncio's, which
-    wakes nobody (taskiq/cli/worker/run.py: `interrupt_handler`). Called with every heartbeat, for a manager tells all its workers."""
+    """Wakes a worker that was requested to stop while it waits for a message: taskiq's handler sets an asyncio event, which does not
+    wake the loop (taskiq/cli/worker/run.py: `interrupt_handler`). Called with every heartbeat, because a manager stops all its workers."""
     if not _is_asked_to_stop():
         return
     for state in states:
@@ -128,38 +127,38 @@ def _is_asked_to_stop() -> bool:
 
 
 def _nothing() -> None:
-    """All that is needed is that the loop goes round."""
+    """Wakes the loop, which is sufficient."""
 
 
 class WorkerCommands(TaskiqPart):
-    """What may be asked of the worker that this process is."""
+    """Commands for the worker of this process."""
 
     def pause_queue(self, queue: str) -> dict[str, Any]:
-        """In one broker, in every one where none is named. Raises Unsupported in a process that is no worker, Refused."""
+        """Pauses a queue in one broker, or in every one if none is named. Raises Unsupported in a process that is not a worker, Refused."""
         self._need_queue(queue)
         worker_end.pause(ENGINE, queue, self.only)
-        return {"note": "what a worker had taken before goes on; tasks that were fetched in advance still run"}
+        return {"note": "tasks that a worker has already taken continue; prefetched tasks still run"}
 
     def resume_queue(self, queue: str) -> dict[str, Any]:
-        """Raises Unsupported in a process that is no worker, Refused."""
+        """Resumes a queue. Raises Unsupported in a process that is not a worker, Refused."""
         self._need_queue(queue)
         worker_end.resume(ENGINE, queue, self.only)
         return {}
 
     def shutdown_worker(self) -> dict[str, Any]:
-        """The manager ends all its worker processes: one alone it would start again. Raises Unsupported, Refused."""
+        """Shuts down the manager with all its worker processes: it would restart a single one. Raises Unsupported, Refused."""
         if all(state.receiver is None for state in self.states):
-            raise Unsupported("this process is no taskiq worker")
+            raise Unsupported("this process is not a taskiq worker")
         manager = multiprocessing.parent_process()
         if manager is None or manager.pid != os.getppid():
             raise Refused("this worker was not started by taskiq's process manager, so it cannot be shut down gracefully")
         threading.Thread(target=_end, args=(os.getppid(), self.states), name="z4j-taskiq-end", daemon=True).start()
-        return {"note": "its manager ends with all its worker processes; each finishes what it runs within its own time limit"}
+        return {"note": "its manager ends with all its worker processes; each finishes its running tasks within its own time limit"}
 
     def _need_queue(self, queue: str) -> None:
-        """Raises Unsupported in a process that is no worker, Refused where it does not take from that queue."""
+        """The broker of a queue. Raises Unsupported in a process that is not a worker, Refused if it does not take from that queue."""
         listening = self.listening()
         if not listening:
-            raise Unsupported("this process is no taskiq worker")
+            raise Unsupported("this process is not a taskiq worker")
         if all(queue_of(state.broker, {}) != queue for state in listening):
-            raise Refused(f"this worker does not take from {queue[:80]}", check="queue.unknown")
+            raise Refused(f"this worker does not take from {queue[:80]}. No changes were made.", check="queue.unknown")

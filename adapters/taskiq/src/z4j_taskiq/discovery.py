@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this broker and this worker are: registered tasks, concurrency, queues, and what runs now."""
+"""Discovery of this process: registered tasks, concurrency, queues, and running tasks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from z4j_taskiq.queues import names_of
 
 
 class Discovery(TaskiqPart):
-    """What this process tells of itself."""
+    """Lists tasks, the worker and running tasks of this process."""
 
     def list_tasks(self) -> list[TaskInfo]:
-        """Every task this process knows, shared ones too, with the signature of its own function."""
+        """Every task of this process, also shared ones, with the signature of its function."""
         tasks: dict[str, TaskInfo] = {}
         for state in self.states:
             for name, task in state.broker.get_all_tasks().items():
@@ -27,7 +27,7 @@ class Discovery(TaskiqPart):
         return [tasks[name] for name in sorted(tasks)]
 
     def worker(self) -> WorkerInfo | None:
-        """This process as a worker of those brokers it listens to, with the notes an operator should read."""
+        """This process as a worker of its brokers, with the doctor's warnings as notes."""
         listening = [state for state in self.states if state.receiver is not None]
         if not listening:
             return None
@@ -43,7 +43,7 @@ class Discovery(TaskiqPart):
         )
 
     def list_running(self) -> list[RunningTask]:
-        """What this process holds: running, and waiting for a thread with `started_at` 0."""
+        """The tasks of this process: running, and those that wait for a thread with `started_at` 0."""
         wake_stopping(self.states)
         runs = [run for state in self.states for run in state.running.copy().values()]
         return [RunningTask(run.task_id, run.attempt, run.name, run.queue, run.started_at or 0, os.getpid()) for run in runs]

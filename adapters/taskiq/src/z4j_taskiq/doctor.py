@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The known traps of taskiq that can be seen from inside a process."""
+"""Known problems of taskiq configurations that can be detected inside a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from z4j_taskiq.state import BrokerState
 
 
 def _findings_of(state: BrokerState) -> list[Finding]:
-    """Each trap this process has fallen into, with its remedy."""
+    """Findings about one broker, each with its remedy."""
     broker = state.broker
     findings = []
     kind = redis_kind(broker)
@@ -61,7 +61,7 @@ def _of_a_list(broker: Any) -> list[Finding]:
 
 
 def _limits_reads(given: dict[str, Any]) -> bool:
-    """redis-py 8 waits 5 s at most unless told otherwise; older ones wait for ever unless told otherwise."""
+    """Whether the connection has a socket timeout. The default of redis-py 8 is 5 s; older versions have none."""
     if "socket_timeout" in given:
         return given["socket_timeout"] is not None
     try:
@@ -100,7 +100,7 @@ def _of_a_stream(broker: Any) -> list[Finding]:
 
 
 def _wakes_up(loop: Any) -> bool:
-    """Whether something is due in the loop within a second. A loop that is not asyncio's own keeps that to itself."""
+    """Whether a call is due in the loop within a second. Unknown for a loop that is not asyncio's own."""
     timers = getattr(loop, "_scheduled", None)
     if timers is None:
         return True
@@ -108,7 +108,7 @@ def _wakes_up(loop: Any) -> bool:
 
 
 class Doctor(TaskiqPart):
-    """What is amiss in this process."""
+    """Findings about this process."""
 
     def findings(self) -> list[Finding]:
         return [finding for state in self.states for finding in _findings_of(state)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small readings of taskiq's own data: which attempt a message is, which queue it goes to, where it comes from. Pure."""
+"""Reads taskiq's own data: the attempt, the queue and the origin of a message. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from z4j_agent.wire import quote, records
 
 ENGINE = "taskiq"
 MARK = b"} \t"
-"""How a message ends on the wire whose arguments and original its producer has written already. Space behind JSON means nothing, so no
-worker and no task sees it."""
+"""Suffix of an encoded message whose arguments and original its producer has reported. Space behind JSON has no meaning, so no worker
+and no task sees it."""
 OLD_MARK, OLD_RETRY_OF = "z4j", "z4j_retry_of"
-"""Labels by which an older agent said the same, and which task an operator's retry repeats. Taken off before a task could see them."""
+"""Labels of older agents for the same, and for the task that an operator's retry repeats. Removed before a task can see them."""
 RETRIES = "_retries"
-"""Label of the retry middlewares: how often the task has failed (taskiq/middlewares/simple_retry_middleware.py)."""
+"""Label of the retry middlewares: the number of failures (taskiq/middlewares/simple_retry_middleware.py)."""
 REQUEUES = "X-Taskiq-requeue"
-"""Label of `Context.requeue`: how often the task has sent itself back (taskiq/context.py)."""
+"""Label of `Context.requeue`: the number of requeues (taskiq/context.py)."""
 RETRY_ON_ERROR = "retry_on_error"
 
 _SKIPPED = frozenset({"taskiq", "taskiq_redis", "taskiq_aio_pika", "taskiq_nats", "z4j_taskiq", "anyio", "uvloop", "multiprocessing"})
@@ -26,7 +26,7 @@ _COMMANDS = ("/taskiq", "/taskiq/__main__.py")
 
 
 def number(value: Any) -> int:
-    """A label that counts, which is text on the wire and a number in the process that made it; 0 when it is neither."""
+    """A counting label: text in an encoded message, a number in the process that created it; 0 if it is neither."""
     try:
         return int(value or 0)
     except (TypeError, ValueError):
@@ -34,12 +34,12 @@ def number(value: Any) -> int:
 
 
 def requeues(labels: Mapping[str, Any]) -> int:
-    """How often the task has sent itself back into the queue."""
+    """How many times the task has requeued itself."""
     return number(labels.get(REQUEUES))
 
 
 def attempt_of(labels: Mapping[str, Any]) -> int:
-    """Counted from 0. A retry and a requeue are another attempt each; both counts travel on with the message."""
+    """The attempt, counted from 0. A retry and a requeue are another attempt each; both numbers are labels of the message."""
     return number(labels.get(RETRIES)) + requeues(labels)
 
 
@@ -62,7 +62,7 @@ def rabbitmq_queues(broker: Any) -> list[str]:
 
 
 def queue_of(broker: Any, labels: Mapping[str, Any]) -> str:
-    """The queue a message goes to, as the broker itself decides it when it sends."""
+    """The queue to which a message is sent, computed like the broker does."""
     if is_rabbitmq(broker):
         names = rabbitmq_queues(broker)
         if len(names) == 1:
@@ -86,7 +86,7 @@ def calling_code() -> str:
 
 
 def take_old_marks(message: Any) -> tuple[bool, str]:
-    """(whether an older agent has marked the message, the task it repeats), without those labels from here on."""
+    """Removes the labels of older agents. Returns (whether the message was marked, the repeated task)."""
     labels, types = message.labels, message.labels_types
     is_marked, retry_of = OLD_MARK in labels, str(labels.get(OLD_RETRY_OF) or "")
     for label in (OLD_MARK, OLD_RETRY_OF):
@@ -99,7 +99,7 @@ def take_old_marks(message: Any) -> tuple[bool, str]:
 def sent_meta(
     labels: Mapping[str, Any], *, code: str = "", route: str = "", parent_id: str = "", is_redelivered: bool = False, retry_of: str = ""
 ) -> str:
-    """Where a task comes from, as the meta of an `enqueued` or `received` record."""
+    """The origin of a task, as the meta of an `enqueued` or `received` record."""
     if not (route or parent_id or is_redelivered or "priority" in labels or retry_of):
         return f'{{"code":{quote(code)}}}' if code else records.NO_META
     priority = number(labels["priority"]) if "priority" in labels else None

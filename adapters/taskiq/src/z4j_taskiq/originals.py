@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The message itself, so that it can be sent again, and the record that carries it together with the shown arguments.
+"""Stored messages, so that tasks can be sent again, and the records that contain them together with the displayed arguments.
 
-With taskiq's own JSON an original holds what the message says, field by field: arguments, labels and their types. With any other
-serialiser or formatter it holds the bytes as they travel. Reading such bytes may run code (a pickle), so they are always sealed, and only
-what was sealed is read again: nobody without the application's key can hand a pickle to the agent or to a worker. Fields are kept in
-clear when nothing in the arguments or labels was masked.
+With taskiq's own JSON an original contains the message's fields: arguments, labels and their types. With any other serialiser or
+formatter it contains the encoded bytes. Decoding such bytes may run code (a pickle), so they are always sealed, and only sealed ones are
+decoded: nobody without the application's key can pass a pickle to the agent or to a worker. Fields are stored unencrypted if nothing in
+the arguments or labels was masked.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from z4j_taskiq.broker_identity import identity_of
 from z4j_taskiq.messages import ENGINE, OLD_MARK, OLD_RETRY_OF, REQUEUES, RETRIES, is_rabbitmq, queue_of
 
 BY_PRODUCER, BY_WORKER = 2, 1
-"""Whose word on arguments counts more when both report them."""
+"""Ranks of the producer's and the worker's record of arguments; the higher one is shown."""
 SCALARS = frozenset({str, int, float, bool, type(None)})
 BYTES = "body64"
-"""The field of an original that holds a message as it travels."""
+"""The field of an original with the encoded message."""
 LARGE = 8 * MAX_ORIGINAL
-"""Compression may still make it small enough; what is larger is not even encoded."""
+"""Maximum size before compression; a larger message is not encoded."""
 LEFT_OUT = frozenset({OLD_MARK, OLD_RETRY_OF, RETRIES, REQUEUES})
-"""Labels that belong to one life of a task."""
+"""Labels that belong to one enqueueing of a task."""
 TASKIQS_OWN = LEFT_OUT | {"retry_on_error", "max_retries", "timeout", "delay", "queue_name", "priority", "schedule_id", "ack_type"}
-"""Labels that hold no secret: numbers, and names that are shown anyway."""
+"""Labels without secrets: numbers, and names that are displayed anyway."""
 
 
 def is_plain_json(broker: Any) -> bool:
-    """Whether a message is JSON on the wire, so that its fields say all of it."""
+    """Whether a message is encoded as JSON, so that its fields are complete."""
     formatter = type(broker.formatter)
     if formatter is JSONFormatter:
         return True
@@ -50,14 +50,14 @@ def is_plain_json(broker: Any) -> bool:
 
 
 def parameter_names(broker: Any, name: str) -> tuple[str, ...] | None:
-    """The names of a task's positional parameters; None when this process does not know the task."""
+    """The names of a task's positional parameters; None if this process does not have the task."""
     task = broker.find_task(name)
     return None if task is None else hooks.parameter_names(task.original_func)
 
 
-# -- the two places a message is met -------------------------------------------------------------------------------------
+# -- records at the producer and the worker----------------------------------------------------------------------------------
 def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: int, queue: str, names: tuple[str, ...]) -> bytes:
-    """At the producer, after the broker took the message."""
+    """The record at the producer, after the broker has accepted the message."""
     shown = (message.args, message.kwargs, message.labels)
     data: dict[str, Any] | None = None
     if not is_large((*message.args, message.kwargs, message.labels)):
@@ -65,7 +65,7 @@ def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: 
             data = _opaque(broker.formatter.dumps(message).message)
         elif all(_is_json(value) for value in (*message.args, *message.kwargs.values())):
             data = _fields(vars(message))
-        else:  # dates and the like: as pydantic writes them on the wire
+        else:  # dates and the like: as pydantic encodes them
             data = _fields(json.loads(broker.formatter.dumps(message).message))
     return _payload(agent, message.task_id, message.task_name, attempt, queue, BY_PRODUCER, shown, names, data, identity_of(broker))
 
@@ -73,7 +73,7 @@ def payload_of_send(agent: Agent, broker: Any, message: TaskiqMessage, attempt: 
 def payload_of_delivery(
     agent: Agent, broker: Any, raw: bytes, task_id: str, name: str, attempt: int, queue: str, shown: tuple[Any, Any, Any]
 ) -> bytes:
-    """At the worker, in the agent's thread. `shown` are arguments and labels as taskiq read them, before it converted any."""
+    """The record at the worker, in the agent's thread. `shown` are arguments and labels as taskiq decoded them, before it converted any."""
     data: dict[str, Any] | None = None
     if len(raw) <= LARGE:
         data = _fields(json.loads(raw)) if is_plain_json(broker) else _opaque(raw)
@@ -81,7 +81,7 @@ def payload_of_delivery(
 
 
 def _fields(message: Mapping[str, Any]) -> dict[str, Any]:
-    """What a message says beside its id and its name."""
+    """The fields of a message except its ID and its name."""
     labels, types = message["labels"], message.get("labels_types")
     fields: dict[str, Any] = {"args": message["args"], "kwargs": message["kwargs"]}
     fields["labels"] = {key: value for key, value in labels.items() if key not in LEFT_OUT}
@@ -95,7 +95,7 @@ def _opaque(raw: bytes) -> dict[str, Any]:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether an argument surely travels as it is."""
+    """Whether encoding certainly preserves an argument."""
     return type(value) in SCALARS or (type(value) in (list, dict) and _encodes(value))
 
 
@@ -108,7 +108,7 @@ def _encodes(value: Any) -> bool:
 
 
 def is_large(values: Iterable[Any]) -> bool:
-    """Whether these, as plain data, are surely beyond what is kept, without serialising it."""
+    """Whether these plain data are certainly too large to store, without serialising them."""
     size, waiting = 0, list(values)
     while waiting and size <= LARGE:
         value = waiting.pop()
@@ -126,7 +126,7 @@ def is_large(values: Iterable[Any]) -> bool:
 
 
 def is_clear(labels: Mapping[str, Any], extra: Iterable[str]) -> bool:
-    """Whether nothing in labels of the application's own has to be masked."""
+    """Whether the application's own labels contain nothing that has to be masked."""
     return not redact(labels, extra)[1]
 
 
@@ -142,21 +142,23 @@ def _payload(
 
 # -- reading one back ----------------------------------------------------------------------------------------------------
 def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage:
-    """The kept message under a new id, as if sent for the first time. Raises Refused when there is none or it cannot be read."""
+    """The stored message under a new ID, as if sent for the first time. Raises Refused if there is none or it cannot be decoded."""
     data = original.data
     if BYTES in data:
         try:
             message = broker.formatter.loads(message=base64.b64decode(str(data[BYTES])))
         except Exception as error:
-            raise Refused(f"the kept message cannot be decoded here ({type(error).__name__})") from error
+            raise Refused(f"the stored message cannot be decoded in this process ({type(error).__name__}). Nothing was sent.") from error
         if message.task_name != original.name:  # possible only for a seal of an older agent, which does not bind the name
-            raise CannotOpen(f"the original is of {message.task_name[:80]}, not of {original.name[:80]}", check="original.name")
+            raise CannotOpen(
+                f"the original is of {message.task_name[:80]}, not of {original.name[:80]}. Nothing was sent.", check="original.name"
+            )
         args, kwargs, labels, types = message.args, message.kwargs, message.labels, message.labels_types
     elif "args" in data:
         args, kwargs, labels, types = data["args"], data["kwargs"], data["labels"], data.get("types")
     else:
-        raise Refused("the kept message has no arguments")
-    left_out = LEFT_OUT | {"delay"} if is_rabbitmq(broker) else LEFT_OUT  # there it would wait once more
+        raise Refused("the stored message has no arguments. Nothing was sent.")
+    left_out = LEFT_OUT | {"delay"} if is_rabbitmq(broker) else LEFT_OUT  # there it would wait again
     again = TaskiqMessage(
         task_id=new_id,
         task_name=original.name,
@@ -166,12 +168,12 @@ def message_again(broker: Any, original: Original, new_id: str) -> TaskiqMessage
         kwargs=kwargs,
     )
     if not original.is_bound and queue_of(broker, again.labels) != original.queue:
-        raise CannotOpen(f"the original was not sent to {original.queue[:80]}", check="original.queue")
+        raise CannotOpen(f"the original was not sent to {original.queue[:80]}. Nothing was sent.", check="original.queue")
     return sent_to(broker, again, original.queue)
 
 
 def sent_to(broker: Any, message: TaskiqMessage, queue: str) -> TaskiqMessage:
-    """The message with the label that leads to this queue. Raises Refused where no label does."""
+    """The message with the label for this queue. Raises Refused if no label selects it."""
     if queue_of(broker, message.labels) == queue:
         return message
     label = getattr(broker, "_label_for_routing", "queue_name")
@@ -179,7 +181,7 @@ def sent_to(broker: Any, message: TaskiqMessage, queue: str) -> TaskiqMessage:
     if queue_of(broker, labels) != queue:
         labels[label] = queue
     if queue_of(broker, labels) != queue:
-        raise Refused(f"this broker sends everything to {queue_of(broker, labels)[:80]}; nothing was sent", check="queue.unknown")
+        raise Refused(f"this broker sends everything to {queue_of(broker, labels)[:80]}. Nothing was sent.", check="queue.unknown")
     types = message.labels_types
     remaining_types = None if types is None else {key: value for key, value in types.items() if key != label}
     return message.model_copy(update={"labels": labels, "labels_types": remaining_types})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much waits in each queue, asked of the broker without changing it; and the ways to reach a broker from the agent's thread."""
+"""Depths of queues, read from the broker without changing it, and connections to a broker from the agent's thread."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from z4j_taskiq.state import BrokerState
 T = TypeVar("T")
 
 LOOP_WAIT_S = 5.0
-"""How long the agent's thread waits for the host's loop: a task that blocks the loop must not block the agent for ever."""
+"""Seconds that the agent's thread waits for the application's loop: a task that blocks the loop must not block the agent permanently."""
 REDIS_WAIT_S = 3.0
 LOOKED_AT = 10_000
-"""Messages of a queue that are read in search of one task; of a list those first that are next."""
+"""Maximum number of messages of a queue that are searched for one task, in the order in which they would run."""
 PAGE = 500
 _CONNECTION = frozenset({"host", "port", "db", "username", "password", "path", "protocol"})
 
 
 def redis_kind(broker: Any) -> str:
-    """`list`, `stream` or "": how a broker of taskiq-redis on one Redis keeps its messages. Sentinel and cluster are not reached."""
+    """`list`, `stream` or "": how a broker of taskiq-redis on one Redis stores its messages. Sentinel and cluster are not supported."""
     if not hasattr(broker, "connection_pool"):
         return ""
     names = {kind.__name__ for kind in type(broker).__mro__ if kind.__module__.startswith("taskiq_redis")}
@@ -36,7 +36,7 @@ def redis_kind(broker: Any) -> str:
 
 @contextlib.contextmanager
 def redis_of(broker: Any) -> Iterator[Any]:
-    """A short-lived connection to the broker's Redis, made as the broker's own pool makes its connections but synchronous."""
+    """A short-lived synchronous connection to the broker's Redis, with the options of the broker's own pool."""
     import redis
 
     pool = broker.connection_pool
@@ -53,10 +53,10 @@ def redis_of(broker: Any) -> Iterator[Any]:
 
 
 def in_loop(state: BrokerState, call: Callable[[], Awaitable[T]]) -> T:
-    """Awaits `call()` in the loop that uses the broker. Raises Refused when there is none, or it does not answer in time."""
+    """Awaits `call()` in the loop that uses the broker. Raises Refused if there is none, or it does not respond in time."""
     loop = state.loop
     if loop is None or not loop.is_running():
-        raise Refused("this process has no event loop at work just now; ask again while a worker is connected")
+        raise Refused("this process has no running event loop now. No changes were made. Try again while a worker is connected.")
 
     async def ask() -> T:
         return await call()
@@ -66,11 +66,11 @@ def in_loop(state: BrokerState, call: Callable[[], Awaitable[T]]) -> T:
         return asked.result(LOOP_WAIT_S)
     except TimeoutError:
         asked.cancel()
-        raise Refused("the event loop of this process did not answer in time; whether it was done is not known") from None
+        raise Refused("the event loop of this process did not respond in time; the result is unknown") from None
 
 
 def names_of(broker: Any) -> list[str]:
-    """The queues a worker of this broker takes messages from."""
+    """The queues from which a worker of this broker takes messages."""
     if is_rabbitmq(broker):
         return rabbitmq_queues(broker)
     more = getattr(broker, "additional_streams", None) or {}
@@ -79,7 +79,7 @@ def names_of(broker: Any) -> list[str]:
 
 
 def _of_broker(state: BrokerState) -> list[QueueInfo]:
-    """Where the broker cannot be asked from here, without the depths."""
+    """The queues of a broker; without depths if it cannot be read from here."""
     broker = state.broker
     names = names_of(broker)
     if (kind := redis_kind(broker)) != "":
@@ -94,7 +94,8 @@ def _of_broker(state: BrokerState) -> list[QueueInfo]:
 
 
 def _stream(client: Any, name: str, group: str) -> QueueInfo:
-    """What no consumer has read yet and what they hold unacknowledged. XLEN would count what is long done: nothing trims a stream."""
+    """Messages that no consumer has read, and those that were not acknowledged. XLEN would count finished ones too, because streams are
+    not trimmed."""
     import redis
 
     try:
@@ -108,7 +109,7 @@ def _stream(client: Any, name: str, group: str) -> QueueInfo:
 
 
 async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
-    """On a channel of our own: a passive declaration of a queue that does not exist closes the channel."""
+    """Depths on a separate channel: a passive declaration of a missing queue closes the channel."""
     from aiormq.exceptions import ChannelNotFoundEntity
 
     queues = []
@@ -124,9 +125,9 @@ async def _rabbitmq(broker: Any, names: list[str]) -> list[QueueInfo]:
     return queues
 
 
-# -- in search of one task -----------------------------------------------------------------------------------------------
+# -- finding a task--------------------------------------------------------------------------------------------
 def waiting_in(client: Any, queue: str) -> Iterator[bytes]:
-    """The messages of a list, those first that are next (it is filled from the left and read from the right)."""
+    """The messages of a list in the order in which they would run (it is filled from the left and read from the right)."""
     for begin in range(0, LOOKED_AT, PAGE):
         page = client.lrange(queue, -(begin + PAGE), -(begin + 1))
         yield from reversed(page)
@@ -139,11 +140,11 @@ def read(broker: Any, raw: bytes) -> Any:
         return broker.formatter.loads(message=raw)
     except Exception as error:
         let_through(error)
-        return None  # nothing of taskiq's, or not readable here: a worker will say so when it comes to it
+        return None  # not a message of taskiq, or not readable here: a worker reports that when it receives it
 
 
 def find_waiting(state: BrokerState, task_id: str) -> str | None:
-    """Where the task waits, "" when it does not, None where the broker cannot be asked."""
+    """Where the task waits, "" if it does not, None if the broker cannot be read."""
     broker = state.broker
     queue = queue_of(broker, {})
     match redis_kind(broker):
@@ -158,7 +159,7 @@ def find_waiting(state: BrokerState, task_id: str) -> str | None:
 
 
 def _in_stream(client: Any, broker: Any, queue: str, task_id: str) -> str:
-    """Unread, or handed to a consumer that has not acknowledged it."""
+    """Where the task is in a stream: unread, or delivered to a consumer that has not acknowledged it."""
     import redis
 
     try:
@@ -175,7 +176,7 @@ def _in_stream(client: Any, broker: Any, queue: str, task_id: str) -> str:
         for _id, fields in client.xrange(queue, entry["message_id"], entry["message_id"]):
             if _is_task(broker, fields.get(b"data", b""), task_id):
                 consumer = entry["consumer"]
-                return f"handed to consumer {consumer.decode() if isinstance(consumer, bytes) else consumer}, not acknowledged"
+                return f"delivered to consumer {consumer.decode() if isinstance(consumer, bytes) else consumer}, not acknowledged"
     return ""
 
 
@@ -185,10 +186,10 @@ def _is_task(broker: Any, raw: bytes, task_id: str) -> bool:
 
 
 class Queues(TaskiqPart):
-    """What waits in the queues of this process's brokers."""
+    """Depths of the queues of this process's brokers."""
 
     def list_queues(self) -> list[QueueInfo]:
-        """Every queue of these brokers. One that cannot be reached does not hide the others' queues."""
+        """Every queue of these brokers. A broker that cannot be reached does not affect the others."""
         queues: dict[tuple[str | int, str], QueueInfo] = {}
         states = list(self.states)
         for state in states:
@@ -199,7 +200,7 @@ class Queues(TaskiqPart):
                 if len(states) == 1:
                     raise
                 let_through(error)
-                faults.report("what waits in a broker of taskiq", error)
+                faults.report("reading the queues of a broker of taskiq", error)
                 reported = [QueueInfo(name, None) for name in names_of(state.broker)]
             for queue in reported:
                 if (broker_key, queue.name) not in queues or queue.depth is not None:

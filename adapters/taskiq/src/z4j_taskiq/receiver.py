@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three methods of taskiq's `Receiver` that are wrapped while an app is watched, because no middleware sees what they do.
+"""The three methods of taskiq's `Receiver` that are wrapped while a broker is monitored, because no middleware covers them.
 
-* `listen`: when this process becomes a worker, of which receiver and on which loop.
-* `callback`: a message that cannot be parsed or names an unknown task is dropped before any middleware is asked, and when another
-  middleware raises, taskiq drops the task without a word (taskiq/receiver/receiver.py).
-* `run_task`: the only place where a task can be kept from running and still be acknowledged and answered; it is called after every
+* `listen`: shows that this process is a worker, with its receiver and its loop.
+* `callback`: a message that cannot be parsed or names an unknown task is dropped before any middleware is called, and when another
+  middleware raises, taskiq drops the task without a report (taskiq/receiver/receiver.py).
+* `run_task`: the only method in which a task can be skipped and still be acknowledged with a result; it is called after every
   `pre_execute` and returns after every `on_error`, whatever the order of the middlewares.
 
-Each wrapper calls the original with what it was given, in the same task, and lets every exception through.
+Each wrapper calls the original with the same arguments, in the same task, and passes every exception on.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 Wrapped = Callable[..., Any]
 
 _watched: dict[int, Capture] = {}
-"""By the broker's identity. The receiver's class is shared by all brokers of a process; those that are not here are left alone."""
+"""Captures by the identity of the broker object. The receiver's class is shared by all brokers of a process; other brokers are not
+affected."""
 _patches = Patches()
 
 
 def watch(capture: Capture) -> None:
-    """Reports what receivers of this broker do. The class is changed at the first one."""
+    """Registers the capture of a broker. The first one wraps the class."""
     if not _watched:
         for name, make in (("listen", _listen), ("callback", _callback), ("run_task", _run_task)):
             _patches.wrap(Receiver, name, make)
@@ -38,7 +39,7 @@ def watch(capture: Capture) -> None:
 
 
 def unwatch(capture: Capture) -> None:
-    """The class is as it was when the last broker is gone."""
+    """The reverse of `watch`; the last call restores the class."""
     if _watched.get(id(capture.broker)) is capture:
         del _watched[id(capture.broker)]
     if not _watched:
@@ -63,7 +64,7 @@ def _callback(original: Wrapped) -> Wrapped:
         run = capture.on_delivery(message)
         try:
             return await original(self, message, *args, **kwargs)
-        except GeneratorExit:  # the loop is gone; what becomes of the task is said at the end of the process
+        except GeneratorExit:  # the loop has ended; the outcome is reported at the end of the process
             raise
         except BaseException as error:
             capture.on_escaped(run, error)

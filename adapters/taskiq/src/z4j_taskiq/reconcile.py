@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What taskiq itself knows of a task whose end was not reported."""
+"""Looks up a task in taskiq whose end was not reported."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def _look(state: BrokerState, task_id: str) -> dict[str, Any]:
 def _stored(state: BrokerState, task_id: str) -> dict[str, Any] | None:
     backend = state.broker.result_backend
     kind = type(backend).__name__
-    if kind == "DummyResultBackend":  # it calls every task ready
+    if kind == "DummyResultBackend":  # it reports every task as ready
         return None
     if getattr(backend, "keep_results", True) is False:
-        raise Unsupported("asking this result backend would take the result from whoever waits for it (keep_results=False)")
+        raise Unsupported("reading this result backend would remove the result from the process that waits for it (keep_results=False)")
 
     async def ask() -> Any:
         return await backend.get_result(task_id) if await backend.is_result_ready(task_id) else None
@@ -39,7 +39,7 @@ def _stored(state: BrokerState, task_id: str) -> dict[str, Any] | None:
 
 
 def has_ended(state: BrokerState, task_id: str) -> bool:
-    """Whether a result proves it; where none can be asked for, nothing does."""
+    """The state by a stored result; unknown if none can be read."""
     try:
         return _stored(state, task_id) is not None
     except (Refused, Unsupported):
@@ -47,11 +47,11 @@ def has_ended(state: BrokerState, task_id: str) -> bool:
 
 
 class Reconcile(TaskiqPart):
-    """What this process can find out of a task."""
+    """Looks up tasks."""
 
     def lookup_task(self, task_id: str) -> dict[str, Any]:
-        """What this worker runs, then the result stores, then the queues. Where several brokers know the id and do not say the same, it is
-        not known which of them is meant. Raises Unsupported or Refused where one cannot be asked."""
+        """Reads the running tasks of this worker, then the result stores, then the queues. If several brokers have the ID with different
+        states, the state is unknown. Raises Unsupported or Refused if one cannot be read."""
         states = self.asked()
         for state in states:
             run = state.running.get(task_id)
@@ -61,4 +61,4 @@ class Reconcile(TaskiqPart):
         known = [answer for answer in answers if answer["state"] != "unknown"]
         if len({answer["state"] for answer in known}) > 1:
             return {"state": "unknown", "engine_state": "in several brokers"}
-        return (known or answers or [{"state": "unknown", "engine_state": "no broker is watched"}])[0]
+        return (known or answers or [{"state": "unknown", "engine_state": "no broker is monitored"}])[0]

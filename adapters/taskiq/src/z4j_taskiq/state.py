@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hooks of a broker keep for everyone else."""
+"""State of a broker that its hooks record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BrokerState:
         self.receiver: Any = None
         """The receiver once this process is a worker; None in producers."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        """The loop that last used the broker: whatever is to be done with the broker is done there."""
+        """The loop that last used the broker; operations with the broker run there."""
         self.worker_name = ""
         self.concurrency = 1
         """How many tasks at once; without a limit of taskiq's own, how many threads."""
@@ -26,6 +26,6 @@ class BrokerState:
         self.sent: set[str] = set()
         """Names that the application's own code has sent from this process."""
         self.sent_to: set[str] = set()
-        """Queues that it has sent to."""
+        """Queues to which it has sent."""
         self.skips: SharedIds
-        """Tasks that no worker of this spool folder shall run."""
+        """Tasks that no worker of this spool folder may run."""

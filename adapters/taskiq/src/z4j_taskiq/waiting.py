@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits in a queue: shown in its order, and taken out of it. Called in the agent's thread, by a synchronous connection of its own.
+"""Waiting messages of a queue: listed in order, and removed. Used in the agent's thread, with a separate synchronous connection.
 
-Redis lists and streams alone: RabbitMQ gives nothing out without handing it over, which marks every message as redelivered.
+Redis lists and streams only: RabbitMQ returns no message without delivering it, which marks it as redelivered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from z4j_taskiq.messages import ENGINE, attempt_of
 from z4j_taskiq.queues import LOOKED_AT, names_of, read, redis_kind, redis_of, waiting_in
 from z4j_taskiq.state import BrokerState
 
-#: Deletes an entry that no consumer was ever given: it is beyond the last one delivered, in the same step.
+#: Deletes an entry that was never delivered to a consumer: it is after the last delivered one. Atomic.
 TAKE_UNREAD = """
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local facts = {}
@@ -56,7 +56,7 @@ def first(client: Any, broker: Any, queue: str, limit: int) -> list[WaitingMessa
 
 
 def take(client: Any, broker: Any, queue: str, message: WaitingMessage) -> bool:
-    """Whether it was ours to take: Redis says for certain."""
+    """Removes a message. Returns whether it was still there, which Redis decides."""
     if redis_kind(broker) == "list":
         return bool(client.lrem(queue, -1, message.raw))
     return bool(client.eval(TAKE_UNREAD, 1, queue, message.id))
@@ -78,16 +78,16 @@ def _text(value: Any) -> str:
 
 
 class QueueCommands(TaskiqPart):
-    """What may be asked of a whole queue."""
+    """Commands for queues."""
 
     def peek_queue(self, queue: str, section: str, limit: int) -> list[WaitingTask]:
-        """Changes nothing. taskiq's messages do not say when they were sent. Raises Refused."""
+        """Lists tasks. Changes nothing. taskiq's messages do not contain their time. Raises Refused."""
         state = self._of_queue(queue, section)
         with redis_of(state.broker) as client:
             return [_shown(state.broker, message.raw) for message in first(client, state.broker, queue, limit)]
 
     def purge_queue(self, queue: str, section: str) -> dict[str, Any]:
-        """Removes every task that is there now. Raises Refused."""
+        """Removes all current tasks of a queue. Raises Refused."""
         state, agent = self._of_queue(queue, section), z4j_agent.current()
         assert agent is not None  # the command came through it
         broker = state.broker
@@ -105,12 +105,12 @@ class QueueCommands(TaskiqPart):
             return purge(agent, ENGINE, queue, map(entry, first(client, broker, queue, LOOKED_AT)))
 
     def _of_queue(self, queue: str, section: str) -> BrokerState:
-        """The broker that has this queue and can be looked into. Raises Refused."""
+        """The broker with this queue, if its queues can be read. Raises Refused."""
         if section != "waiting":
-            raise Refused("taskiq keeps no delayed and no failed tasks in a queue of their own")
+            raise Refused("taskiq stores no delayed and no failed tasks in a queue")
         state = the_one(state for state in self.asked() if queue in names_of(state.broker))
         if state is None:
-            raise Refused(f"no broker of this process has the queue {queue[:80]}; nothing was changed", check="queue.unknown")
+            raise Refused(f"no broker of this process has the queue {queue[:80]}. No changes were made.", check="queue.unknown")
         if not redis_kind(state.broker):
-            raise Refused("this broker gives nothing out without handing it over; only Redis lists and streams can be looked into")
+            raise Refused("only the queues of Redis lists and streams can be read: this broker returns no message without delivering it")
         return state

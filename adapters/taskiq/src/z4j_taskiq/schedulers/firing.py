@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler's loop of this process: what it is told of entries, what it sends, and what was due. Times are microseconds UTC.
+"""The scheduler's loop of this process: its entries, its fires and their due times. Times are in microseconds UTC.
 
 `SchedulerLoop` keeps its entries and their last runs in memory, reads its sources again every update interval, and calls
-`TaskiqScheduler.on_ready` for each entry that is due (cli/scheduler/run.py). Found by experiment: an entry that is gone fires until the
+`TaskiqScheduler.on_ready` for each entry that is due (cli/scheduler/run.py). Found by experiment: a removed entry fires until the
 sources are read again, and setting `scheduled_tasks_updated_at` back makes the loop read them in its next pass.
 """
 
@@ -32,15 +32,15 @@ T = TypeVar("T")
 
 SCHEDULER = "taskiq_scheduler"
 LOOP_CLASS: Any = getattr(taskiq.cli.scheduler.run, "SchedulerLoop", None)
-"""None before taskiq 0.12, which has a function in its place."""
+"""None before taskiq 0.12, which has a function instead."""
 WAIT_S = 10.0
 AT_ONCE = datetime.min.replace(tzinfo=UTC)
 SENT: ContextVar[list[str] | None] = ContextVar("z4j_taskiq_sent", default=None)
-"""Where the ids of what this context sends are noted, while an entry is being fired."""
+"""Collects the IDs of tasks that this context sends while an entry is being fired."""
 
 
 def connects_later(broker: Any) -> bool:
-    """Whether this is the process of `taskiq scheduler`, which connects as what it is once its loop is made, and not at a first send."""
+    """Whether this is the process of `taskiq scheduler`, which connects when its loop is created, and not at its first send."""
     return LOOP_CLASS is not None and bool(getattr(broker, "is_scheduler_process", False))
 
 
@@ -55,9 +55,9 @@ class Firing:
         self.coded: list[Any] = [source for source in self.scheduler.sources if not is_store(source)]
         self.plan = Plan()
         self.last: dict[str, int] = {}
-        """Key → when it last fired, as far as this process knows."""
+        """Key → when it last fired in this process."""
         self.over: set[str] = set()
-        """Ids of one-offs beside the code that were sent, or whose time had passed when they were first heard of."""
+        """IDs of additional one-offs that were sent, or whose time had passed when they were first received."""
         self.tick = 1.0
         self._event_loop = event_loop
         self._pid = os.getpid()
@@ -76,7 +76,7 @@ class Firing:
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
     def connect(self) -> None:
-        """In the loop's thread, before the sources are read for the first time."""
+        """Called in the loop's thread, before the sources are read for the first time."""
         self._overrides = override_store(SCHEDULER).read()
         self._pristine = {id(source): source.get_schedules for source in self.coded}
         for source in {id(source): source for source in self.coded}.values():
@@ -124,11 +124,11 @@ class Firing:
             id = entry.task.schedule_id
             if entry.is_changed and is_once(entry.task) and id not in self._seen:
                 self._seen.add(id)
-                if time_of(entry.task) <= now() - SECOND:  # it was sent before this process began, or nobody was there to send it
+                if time_of(entry.task) <= now() - SECOND:  # it was sent before this process started, or was missed
                     self.over.add(id)
 
     def _entries(self, source: Any, tasks: list[Any]) -> list[Any]:
-        """What taskiq is told of this source; what stands beside the code goes with the first one."""
+        """The entries that taskiq receives from this source; additional entries are added to the first one."""
         own = {task.schedule_id for task in tasks} | ({""} if source is self.coded[0] else set())
         return [entry.task for entry in self.plan.entries.values() if entry.own_id in own and entry.is_enabled and not self.is_over(entry)]
 
@@ -153,7 +153,7 @@ class Firing:
 
     @guard("on_ready")
     def _is_stale(self, source: Any, task: Any) -> bool:
-        """Whether an operator has changed it since taskiq read its sources."""
+        """Whether an operator has changed the entry since taskiq read its sources."""
         if is_store(source) or not self._is_planned:
             return False
         entry = self.plan.entries.get(self._keys.get(task.schedule_id, ""))
@@ -161,7 +161,7 @@ class Firing:
 
     @guard("on_ready")
     def _due(self, task: Any) -> int:
-        """By the loop's own reckoning, which has just noted this run: a cron's minute, an interval's last run and the interval."""
+        """The due time, from the loop's own data of this run: a cron's minute, an interval's last run plus the interval."""
         id, by_cron, by_interval = task.schedule_id, self._last("cron", task), self._last("interval", task)
         tick = max((tick_at for tick_at in (by_cron, by_interval) if tick_at is not None), default=datetime.now(UTC))
         if task.cron is not None and by_cron == tick:
@@ -190,7 +190,7 @@ class Firing:
 
     # -- for the agent's thread ----------------------------------------------------------------------------------------
     def ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Awaits it in the scheduler's loop. Raises Refused when that does not answer in time."""
+        """Awaits a call in the scheduler's loop. Raises Refused if that does not respond in time."""
 
         async def act() -> T:
             return await call()
@@ -200,10 +200,10 @@ class Firing:
             return asked.result(WAIT_S)
         except TimeoutError:
             asked.cancel()
-            raise Refused("the scheduler's loop did not answer in time; whether it was done is not known") from None
+            raise Refused("the scheduler's loop did not respond in time; the result is unknown") from None
 
     async def apply(self, overrides: list[Override]) -> dict[str, str]:
-        """Key → why of those that do not hold."""
+        """Applies overrides. Returns key → reason of those that cannot be applied."""
         if not self.coded:
             return {override.key: "this scheduler reads no schedules of the code" for override in overrides}
         self._overrides = overrides
@@ -212,17 +212,17 @@ class Firing:
         return self.plan.failed
 
     def hurry(self) -> None:
-        """The sources are read again in the next pass. In the loop."""
+        """Makes the loop read the sources again in its next pass. Called in the loop."""
         self.loop.scheduled_tasks_updated_at = AT_ONCE
 
     def forget(self, schedule_id: str) -> None:
-        """It does not fire any more, though taskiq has not read its sources again. In the loop."""
+        """Stops an entry from firing although taskiq has not read its sources again. Called in the loop."""
         left = [(sent_at, [task for task in tasks if task.schedule_id != schedule_id]) for sent_at, tasks in self.loop.scheduled_tasks]
         self.loop.scheduled_tasks = left
         self.hurry()
 
     def last_run(self, task: Any) -> datetime | None:
-        """Of an interval, as the loop counts from it."""
+        """The last run of an interval, from which the loop counts."""
         return self._last("interval", task)
 
     def _last(self, kind: str, task: Any) -> datetime | None:
@@ -230,7 +230,7 @@ class Firing:
         return last_run if isinstance(last_run, datetime) else None
 
     def is_over(self, entry: Entry) -> bool:
-        """Whether it is a one-off of an operator's whose time has passed: its source does not forget it."""
+        """Whether it is an operator's one-off whose time has passed: its source does not remove it."""
         return entry.is_changed and entry.task.schedule_id in self.over
 
 

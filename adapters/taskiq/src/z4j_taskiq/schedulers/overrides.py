@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""taskiq's entries, and what operators want them to be: keys, checks, and the entries of the code as overrides change them. No I/O.
+"""taskiq's entries and overrides: keys, checks, and the code's entries with overrides. Without I/O.
 
 taskiq gives an entry of a label a new random id at every start, unless the label has one (schedule_sources/label_based.py). So an entry
-without an id of its own is known by its task and a digest of what it says.
+without an ID of its own is identified by its task and a digest of its content.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from z4j_taskiq.queues import names_of
 from z4j_taskiq.schedulers.timing import SECOND, read_cron, to_pycron, zone_of
 
 HAS_INTERVALS = "interval" in ScheduledTask.model_fields
-"""An older taskiq knows cron and one-offs only."""
+"""Older versions of taskiq have only cron and one-offs."""
 _TIMING = tuple(name for name in ("cron", "cron_offset", "time", "interval") if name in ScheduledTask.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When an entry is due, as z4j writes it."""
+    """The rule of an entry in z4j's form."""
 
     kind: Kind
     expression: str
@@ -41,7 +41,7 @@ class Rule:
 
 
 def rule_of(task: Any) -> Rule:
-    """Of kind `other` where no expression says the same, in taskiq's own words."""
+    """The rule of an entry; of kind `other`, with taskiq's own text, if no expression is equivalent."""
     if task.cron is not None:
         zone = zone_of(task.cron_offset)[1]
         read = read_cron(task.cron)
@@ -49,7 +49,7 @@ def rule_of(task: Any) -> Rule:
             return Rule("cron", read.expression, zone)
         words = f"cron {task.cron}" + (f" {task.cron_offset}" if task.cron_offset else "")
         is_never = read.cron is None or zone_of(task.cron_offset)[0] is None or _next_cron(task, 0) is None
-        return Rule("other", words[:500], "", "taskiq cannot read this, and never sends it." if is_never else "")
+        return Rule("other", words[:500], "", "taskiq cannot read this, and never runs it." if is_never else "")
     every = interval_of(task)
     if every is not None:
         return Rule("interval", str(every // SECOND), "")
@@ -57,7 +57,7 @@ def rule_of(task: Any) -> Rule:
 
 
 def interval_of(task: Any) -> int | None:
-    """Microseconds; taskiq takes whole seconds, as a number or as a timedelta."""
+    """An interval in microseconds; taskiq has whole seconds, as a number or as a timedelta."""
     every = getattr(task, "interval", None)
     if every is None:
         return None
@@ -69,13 +69,13 @@ def is_once(task: Any) -> bool:
 
 
 def time_of(task: Any) -> int:
-    """Of a one-off; a naive time is UTC (cli/scheduler/run.py, to_tz_aware)."""
+    """The time of a one-off, in microseconds UTC; a naive time is UTC (cli/scheduler/run.py, to_tz_aware)."""
     at = task.time
     return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * SECOND)
 
 
 def next_of(task: Any, last_run: datetime | None, at: int) -> int | None:
-    """When it is due next: an interval counts from its last run in this process, and is due at once without one."""
+    """When it is due next, in microseconds UTC: an interval counts from its last run in this process, and is due at once without one."""
     if task.cron is not None:
         return _next_cron(task, at)
     every = interval_of(task)
@@ -90,13 +90,13 @@ def _next_cron(task: Any, at: int) -> int | None:
 
 
 def is_retry(task: Any) -> bool:
-    """The next attempt of a task that failed, which SmartRetryMiddleware leaves to a schedule source: no schedule."""
+    """Whether it is the next attempt of a failed task, which SmartRetryMiddleware adds to a schedule source: not a schedule."""
     return number(task.labels.get(RETRIES)) > 0
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 def keys_of(broker: Any, tasks: Iterable[Any]) -> dict[str, Any]:
-    """Key → entry, of what stands in code; the same after a restart."""
+    """Key → entry of the code; the keys are the same after a restart."""
     given = {
         entry["schedule_id"]
         for known in broker.get_all_tasks().values()
@@ -107,7 +107,7 @@ def keys_of(broker: Any, tasks: Iterable[Any]) -> dict[str, Any]:
     for task in tasks:
         key = task.schedule_id if task.schedule_id in given else f"{task.task_name}#{_digest(task)}"
         count = 1
-        while key in keyed:  # the very same line twice
+        while key in keyed:  # the same line twice
             count += 1
             key = f"{key.partition('*')[0]}*{count}"
         keyed[key] = task
@@ -119,18 +119,18 @@ def _digest(task: Any) -> str:
     return digest_of(json.loads(json.dumps(values, default=str)))[:10]
 
 
-# -- what operators want ---------------------------------------------------------------------------------------------------
+# -- requests------------------------------------------------------------------------------------------------
 def task_of(broker: Any, spec: ScheduleSpec, schedule_id: str, old: Any = None) -> Any:
-    """The entry a spec describes; what it leaves open stays as in the old one. Raises Refused where taskiq cannot hold it."""
+    """The entry of a spec; fields that it leaves out stay as in the old one. Raises Refused if taskiq does not support it."""
     name = spec.task_name or (old.task_name if old is not None else "")
     known = broker.find_task(name)
     if known is None and (old is None or name != old.task_name):
-        raise Refused(f"this application does not know {name[:200] or 'a task without a name'}")
+        raise Refused(f"this application has no task {name[:200] or 'without a name'}. No changes were made.")
     labels = dict(old.labels) if old is not None else {key: value for key, value in known.labels.items() if key != "schedule"}
     _put_queue(broker, labels, spec.queue)
     if spec.priority is not None:
         if not is_rabbitmq(broker):
-            raise Refused("this broker knows no priorities")
+            raise Refused("this broker does not support priorities. No changes were made.")
         labels["priority"] = spec.priority
     timing = _timing(spec) if old is None or not _is_as(spec, old) else {name: getattr(old, name, None) for name in _TIMING}
     old_args, old_kwargs = (old.args, old.kwargs) if old is not None else ([], {})
@@ -140,7 +140,7 @@ def task_of(broker: Any, spec: ScheduleSpec, schedule_id: str, old: Any = None) 
     try:
         return ScheduledTask(task_name=name, labels=labels, args=args, kwargs=kwargs, schedule_id=schedule_id, **timing)
     except ValueError as error:  # pydantic's
-        raise Refused(f"taskiq refuses it: {' '.join(str(error).split())[:300]}") from None
+        raise Refused(f"taskiq refused it: {' '.join(str(error).split())[:300]}") from None
 
 
 def _is_as(spec: ScheduleSpec, old: Any) -> bool:
@@ -155,14 +155,14 @@ def _put_queue(broker: Any, labels: dict[str, Any], queue: str) -> None:
         return
     known = names_of(broker)
     if queue not in known:
-        raise Refused(f"this broker sends to {', '.join(known) or 'one queue only'}, and has no queue {queue[:60]}")
+        raise Refused(f"this broker sends to {', '.join(known) or 'one queue only'}, and has no queue {queue[:60]}. No changes were made.")
     labels[getattr(broker, "_label_for_routing", "queue_name")] = queue
 
 
 def _timing(spec: ScheduleSpec) -> dict[str, Any]:
     if spec.kind == "interval":
         if not HAS_INTERVALS:
-            raise Refused("this taskiq has no intervals")
+            raise Refused("this version of taskiq does not support intervals. No changes were made.")
         return {"interval": read_whole_interval(spec.expression, "taskiq's")}
     if spec.kind == "once":
         return {"time": read_time(spec.expression)}
@@ -175,29 +175,29 @@ def _timing(spec: ScheduleSpec) -> dict[str, Any]:
 # -- the code, as overrides change it --------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the code, or beside it."""
+    """One entry of the code, or an additional one."""
 
     key: str
     task: Any
     is_enabled: bool
     name: str
     own_id: str
-    """Its id in its source; "" of one beside the code."""
+    """Its ID in its source; "" for an additional entry."""
     is_changed: bool = False
-    """What it is, an operator has said."""
+    """Whether an operator has defined it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All of them, those that are off too. Replaced whole."""
+    """All entries, also disabled ones. Replaced as a whole."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    """Key of an override → why it does not hold."""
+    """Key of an override → why it cannot be applied."""
 
 
 def plan_of(broker: Any, coded: list[Any], overrides: list[Override]) -> Plan:
-    """`coded` is what the sources of the code say by themselves."""
+    """Applies overrides. `coded` contains the entries of the code's sources."""
     entries = {
         key: Entry(key, task, is_enabled=True, name=_name(key, task), own_id=task.schedule_id)
         for key, task in keys_of(broker, coded).items()
@@ -213,7 +213,7 @@ def _changed(broker: Any, old: Entry | None, override: Override, spec: ScheduleS
     key, is_enabled = override.key, override.is_enabled and spec.is_enabled
     if old is None:
         return Entry(key, task_of(broker, spec, key), is_enabled, spec.name or key, own_id="", is_changed=True)
-    # A source forgets a one-off of its own by its id when that was sent: the entry of the code must outlive the change.
+    # A source removes its one-off by the ID when that was sent: the code's entry must outlive the change.
     id = f"z4j:{old.own_id}" if spec.kind == "once" else old.own_id
     return Entry(key, task_of(broker, spec, id, old.task), is_enabled, spec.name or old.name, old.own_id, is_changed=True)
 

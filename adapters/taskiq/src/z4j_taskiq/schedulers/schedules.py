@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""taskiq's schedules: what is listed, what operators change, and one sent now. Called in the agent's thread.
+"""taskiq's schedules: listing, changes, and runs. Used in the agent's thread.
 
 Entries of labels (and of any source that entries cannot be added to) are code, and changed by overrides. Those of a source with
-`add_schedule` lie in a store and are changed there. One process may have both.
+`add_schedule` are in a store and are changed there. One process may have both.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ from z4j_taskiq.schedulers.overrides import Entry, next_of, rule_of, task_of, ti
 from z4j_taskiq.schedulers.sources import Store, StoredEntries, kind_of
 
 OVER = "Its time has passed."
-STORED_WHILE_DISABLED = "It is kept in Redis beside taskiq's own keys while it is off."
-IS_CODE = "it is written in code; a change to it is an override"
-OPAQUE = "no expression says what taskiq makes of it"
+STORED_WHILE_DISABLED = "While it is disabled, it is stored in Redis next to taskiq's own keys."
+IS_CODE = "it is defined in code; it is changed by overrides"
+OPAQUE = "it has no equivalent expression"
 MAX_ID = 150
 _MADE_UP = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-AHEAD = "This Redis has so many keys that one-offs ahead may be missing from the list."
+AHEAD = "This Redis has so many keys that future one-offs may be missing in the list."
 
 
 class Schedules(Scheduler):
-    """taskiq's scheduler, in any process of the application. As long as this one runs none it declares nothing: a worker would be asked
-    before the scheduler is. What it can do is its class's to say, so its class becomes another when a loop is made."""
+    """taskiq's scheduler, in any process of the application. A process without a loop declares no capability; otherwise a worker would
+    receive commands for the scheduler. Capabilities are declared by the class, so the class of this object is changed when a loop is
+    created."""
 
     scheduler: ClassVar[str] = SCHEDULER
     engine: ClassVar[str] = ENGINE
 
     def __init__(self, is_watched: Callable[[Any], bool]) -> None:
-        """`is_watched` says whether a broker was given to `install`."""
+        """`is_watched` returns whether a broker was passed to `install`."""
         self._is_watched = is_watched
         self._firing: Firing | None = None
         self._is_cut = False
@@ -52,7 +53,7 @@ class Schedules(Scheduler):
 
     # -- hooks -----------------------------------------------------------------------------------------------------------
     def install(self) -> None:
-        """Every loop that is made from now on is watched. A taskiq without that class makes schedules we do not see."""
+        """Wraps the creation of loops. Versions of taskiq without that class have schedules that are not listed."""
         if not self._is_hooked and LOOP_CLASS is not None:
             self._is_hooked = self._patches.around(LOOP_CLASS, "__init__", self._around_init)
 
@@ -66,7 +67,7 @@ class Schedules(Scheduler):
         self._leave()
 
     def unwatch(self, broker: Any) -> None:
-        """That broker's loop goes on as if nobody had looked."""
+        """Removes the hooks from that broker's loop."""
         if self._firing is not None and self._firing.broker is broker:
             self._leave()
 
@@ -78,7 +79,7 @@ class Schedules(Scheduler):
 
     @guard("SchedulerLoop")
     def _on_loop(self, loop: Any) -> None:
-        """It is about to read its sources for the first time."""
+        """Called before a loop reads its sources for the first time."""
         agent = z4j_agent.current()
         if agent is None or not self._is_watched(loop.scheduler.broker):
             return
@@ -92,7 +93,7 @@ class Schedules(Scheduler):
         else:
             agent.connect()
 
-    # -- what it is ----------------------------------------------------------------------------------------------------
+    # -- the scheduler-------------------------------------------------------------------------------------------------
     @property
     def store(self) -> str:
         stores = self._firing.stores if self._firing is not None else []
@@ -113,7 +114,7 @@ class Schedules(Scheduler):
 
     def _need(self) -> Firing:
         if self._firing is None or not self._firing.is_running:
-            raise Unsupported("this process runs no taskiq scheduler")
+            raise Unsupported("this process does not run a taskiq scheduler")
         return self._firing
 
     # -- the list ------------------------------------------------------------------------------------------------------
@@ -136,7 +137,7 @@ class CodeSchedules(Schedules):
         return firing.ask(lambda: firing.apply(overrides))
 
     def fire_schedule(self, key: str) -> dict[str, Any]:
-        """Sends its task. Raises Refused for one that is not there."""
+        """Sends the entry's task. Raises Refused if the entry does not exist."""
         firing = self._need()
         entry = firing.plan.entries.get(key)
         task = entry.task if entry is not None else _find(firing, key)[1]
@@ -144,7 +145,7 @@ class CodeSchedules(Schedules):
 
 
 class StoredSchedules(CodeSchedules):
-    """One with at least one source that entries can be added to."""
+    """A scheduler with at least one source to which entries can be added."""
 
     def save_schedule(self, spec: ScheduleSpec) -> dict[str, Any]:
         """Creates an entry in the store, or changes the one of this key. Raises Refused."""
@@ -157,10 +158,10 @@ class StoredSchedules(CodeSchedules):
             if rule_of(old).kind == "other":
                 raise Refused(OPAQUE)
             if spec.name not in ("", _name(old)):
-                raise Refused("an entry of taskiq's has no name beside its id, which stays as it is")
+                raise Refused("an entry of taskiq has no name besides its ID, which cannot be changed. No changes were made.")
             task = task_of(firing.broker, spec, spec.key, old)
         if spec.kind == "once" and time_of(task) <= now():
-            raise Refused("that time has passed; it can be sent now instead")
+            raise Refused("that time has passed; run the entry now instead. No changes were made.")
 
         async def put() -> None:
             if spec.is_enabled:
@@ -203,7 +204,7 @@ def _coded(firing: Firing, entry: Entry) -> ScheduleInfo:
 
 
 def _stored(firing: Firing, store: Store, task: Any, *, is_on: bool) -> ScheduleInfo:
-    unsupported_edits = {} if store.can_disable else {"disable": "this source cannot keep an entry that is off; delete it instead"}
+    unsupported_edits = {} if store.can_disable else {"disable": "this source cannot store a disabled entry; delete it instead"}
     key, note = task.schedule_id, "" if is_on else STORED_WHILE_DISABLED
     return _info(firing, key, _name(task), task, note, is_enabled=is_on, is_over=False, is_code=False, unsupported_edits=unsupported_edits)
 
@@ -241,22 +242,22 @@ async def _read(firing: Firing) -> list[tuple[Store, StoredEntries]]:
 
 
 def _find(firing: Firing, key: str) -> tuple[Store, Any, bool]:
-    """The store that has it, the entry, and whether it is on. Raises Refused."""
+    """The store of an entry, the entry, and whether it is enabled. Raises Refused."""
     if key in firing.plan.entries:
         raise Refused(IS_CODE)
     for store, entries in firing.ask(lambda: _read(firing)):
         if key in entries.on or key in entries.off:
             return store, entries.on.get(key) or entries.off[key], key in entries.on
-    raise Refused("there is no such schedule here (any more)")
+    raise Refused("no such schedule exists now. No changes were made.")
 
 
 def _name(task: Any) -> str:
-    """An id that somebody has chosen says more than the task's name."""
+    """The name of an entry: an ID that was chosen by a person, else the task's name."""
     return str(task.task_name if _MADE_UP.fullmatch(task.schedule_id) else task.schedule_id)
 
 
 def _free_id(firing: Firing, name: str) -> str:
-    """The name itself, where nobody has it: taskiq has no other place for one."""
+    """An ID for a new entry: its name, if no other entry has it, because taskiq has no other field for a name."""
     if not name or len(name) > MAX_ID:
         return uuid.uuid4().hex
     taken = {id for _, entries in firing.ask(lambda: _read(firing)) for id in (*entries.on, *entries.off)}
@@ -264,7 +265,7 @@ def _free_id(firing: Firing, name: str) -> str:
 
 
 def _new_ones(stores: list[Store]) -> Store:
-    """The store that new entries go to: one that can also keep them off, where there is one."""
+    """The store for new entries: preferably one that supports disabled entries."""
     return next((store for store in stores if store.can_disable), stores[0])
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schedule sources of a taskiq scheduler: which are stores and which are code, and how a store is read and changed. All of it is
-awaited in the scheduler's own loop.
+"""The schedule sources of a taskiq scheduler: stores and code, and how a store is read and changed. Awaited in the scheduler's own loop.
 
-An entry of a Redis list that an operator switches off is taken out of taskiq's own keys and kept as it is in a hash of ours beside them,
-`<prefix>:z4j:off`: taskiq has no such switch, the hash is seen by every scheduler of that Redis, and the arguments stay where they were.
+An entry of a Redis list that an operator disables is removed from taskiq's own keys and stored unchanged in a hash next to them,
+`<prefix>:z4j:off`: taskiq cannot disable an entry, every scheduler of that Redis reads the hash, and the arguments stay in the same
+Redis.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from z4j_taskiq.schedulers.overrides import is_retry
 
 SCAN_COUNT = 1_000
 SCAN_ROUNDS = 100
-"""Looked through in search of one-offs ahead: 100,000 keys of that Redis."""
+"""Limits of the search for future one-offs: 100,000 keys of that Redis."""
 READ_AT_ONCE = 200
 MOST = 2_500
 
 
 def is_store(source: Any) -> bool:
-    """Whether entries can be added to it."""
+    """Whether entries can be added to a source."""
     return type(source).add_schedule is not ScheduleSource.add_schedule
 
 
@@ -35,7 +35,7 @@ def is_redis_list(source: Any) -> bool:
 
 
 def kind_of(source: Any) -> str:
-    """`redis`, or the class's name without the rest."""
+    """`redis`, or a name from that of the class."""
     if type(source).__module__.startswith("taskiq_redis"):
         return "redis"
     name = type(source).__name__.lower()
@@ -43,7 +43,7 @@ def kind_of(source: Any) -> str:
 
 
 class StoredEntries:
-    """What a store held when it was read: id → entry, and those that are off."""
+    """The content of a store: ID → enabled entries, and disabled ones."""
 
     def __init__(self) -> None:
         self.on: dict[str, Any] = {}
@@ -52,7 +52,7 @@ class StoredEntries:
 
 
 class Store:
-    """One source that entries can be added to. Another than a Redis list is used by taskiq's own three methods alone."""
+    """One source to which entries can be added. Other sources than Redis lists are used with taskiq's own three methods only."""
 
     can_disable = False
 
@@ -65,7 +65,7 @@ class Store:
         return entries
 
     async def put(self, task: Any, old: Any = None) -> None:
-        """Adds an entry, or puts it in the place of the old one, which has its id."""
+        """Adds an entry, or replaces the old one with the same ID."""
         if old is not None:
             await self.source.delete_schedule(old.schedule_id)
         try:
@@ -80,11 +80,11 @@ class Store:
         await self.source.delete_schedule(task.schedule_id)
 
     async def switch_off(self, task: Any, old: Any = None) -> None:
-        """Keeps an entry, in the place of the old one, so that it does not fire. Raises Refused."""
+        """Stores an entry as disabled, instead of the old one. Raises Refused."""
         raise Refused("this source cannot keep an entry that is off; delete it instead")
 
     async def switch_on(self, task: Any) -> None:
-        raise Refused("this source has no entry that is off")
+        raise Refused("this source has no disabled entries. No changes were made.")
 
 
 class RedisStore(Store):
@@ -93,7 +93,7 @@ class RedisStore(Store):
     can_disable = True
 
     async def read(self) -> StoredEntries:
-        """One-offs ahead, too, which `get_schedules` leaves out until their minute has come."""
+        """Reads all entries, also future one-offs, which `get_schedules` leaves out until their minute has come."""
         source, entries = self.source, StoredEntries()
         async with self._redis() as redis:
             ids = [*await redis.lrange(source._get_cron_key(), 0, -1), *await redis.lrange(source._get_interval_key(), 0, -1)]
@@ -114,12 +114,12 @@ class RedisStore(Store):
                         entries.on[task.schedule_id] = task
             for raw in (await redis.hgetall(self._off_key())).values():
                 task = self._load(raw)
-                if task is not None and task.schedule_id not in entries.on:  # one that the application has added again is on
+                if task is not None and task.schedule_id not in entries.on:  # one that the application has added again is enabled
                     entries.off[task.schedule_id] = task
         return entries
 
     async def put(self, task: Any, old: Any = None) -> None:
-        """In one step, so that an entry is never there twice, and never gone."""
+        """Replaces an entry atomically, so that it is never duplicated or missing."""
         async with self._redis() as redis, redis.pipeline(transaction=True) as pipe:
             if old is not None:
                 self._take_out(pipe, old)
@@ -152,7 +152,7 @@ class RedisStore(Store):
         return f"{self.source._prefix}:z4j:off"
 
     def _list_of(self, task: Any) -> str:
-        """As `add_schedule` and `delete_schedule` decide it."""
+        """The list of an entry, chosen like `add_schedule` and `delete_schedule` do."""
         source = self.source
         if task.cron is not None:
             return str(source._get_cron_key())
@@ -166,14 +166,14 @@ class RedisStore(Store):
         return bytes(self.source._serializer.dumpb(task.model_dump(mode="json")))
 
     def _load(self, raw: Any) -> Any:
-        """None for what is gone, a retry, or cannot be read here."""
+        """A decoded entry; None if it is gone, is a retry, or cannot be read here."""
         if raw is None:
             return None
         try:
             task = ScheduledTask.model_validate(self.source._serializer.loadb(raw))
         except Exception as error:
             let_through(error)
-            return None  # written by another release; taskiq itself will say so when it reads it
+            return None  # written by another release; taskiq itself reports that when it reads it
         return None if is_retry(task) else task
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cron as taskiq reads it, by pycron, and when that is next due. Times are microseconds UTC. No I/O.
+"""Cron as taskiq reads it, with pycron, and its due times. Times are in microseconds UTC. Without I/O.
 
-Facts of pycron 3 (pycron/__init__.py, and found by running it): of day and weekday ONE is enough, unless one of the two fields holds a
-star, be it `*/2`; then both must match. Names of months, `5/15`, ranges of weekdays that end on or run over Sunday and steps behind a
-range of names match something else than they say, or nothing, without a word. So what an expression matches is found out by asking
-pycron itself, and what is handed to it are stars, numbers and ranges of numbers.
+Facts of pycron 3 (pycron/__init__.py, and found by running it): ONE match of day and weekday suffices, unless one of the two fields
+contains a star, also as `*/2`; then both must match. Names of months, `5/15`, ranges of weekdays that end on or run over Sunday and
+steps behind a range of names match other values than written, or nothing, without an error. So the matches of an expression are computed
+with pycron itself, and expressions for it contain only stars, numbers and ranges of numbers.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ ALL_DAYS, ALL_WEEKDAYS = frozenset(range(1, 32)), frozenset(range(7))
 _JANUARY = datetime(2024, 1, 1, tzinfo=UTC)
 """A month of 31 days that begins with a Monday."""
 ONE_IS_ENOUGH = pycron.is_now("* * 1 * 2", _JANUARY)
-"""An older pycron wants both of day and weekday in any case."""
+"""Older versions of pycron always require both day and weekday."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """An expression of the application's. `cron` is None where pycron raises, which taskiq reports in its log and takes for never."""
+    """An expression of the application. `cron` is None if pycron raises, which taskiq logs and treats as never."""
 
     cron: Cron | None
     day_or: bool = False
-    """Whether of day and weekday one is enough. Where one of them is every day, it always is, and both are."""
+    """Whether one match of day and weekday suffices. If one of them is every day, both rules are equivalent."""
     expression: str | None = None
-    """As z4j writes it; None where no expression says the same."""
+    """The expression in z4j's form; None if there is no equivalent one."""
 
     def next_after(self, at: int, zone: tzinfo) -> int | None:
-        """taskiq asks every second whether the minute of the zone matches (cli/scheduler/run.py, is_cron_task_now): one that the clocks
-        skip does not come, one that they repeat comes twice."""
+        """The next due time. taskiq checks every second whether the minute of the zone matches (cli/scheduler/run.py, is_cron_task_now):
+        a minute that the clocks skip does not occur, a repeated one occurs twice."""
         return None if self.cron is None else self.cron.next_after(at, zone, day_or=self.day_or, by_clock=True)
 
 
 @functools.lru_cache(maxsize=4096)
 def read_cron(text: str) -> Read:
-    """What pycron makes of it."""
+    """Reads an expression with pycron."""
     parts = text.split(" ")
     if len(parts) != 5:
         return Read(None)
@@ -57,7 +57,7 @@ def read_cron(text: str) -> Read:
         days = _matching(31, lambda at: pycron.is_now(f"* * {parts[2]} * *", _JANUARY + timedelta(days=at)), first=1)
         months = _matching(12, lambda at: pycron.is_now(f"* * * {parts[3]} *", _JANUARY.replace(month=at + 1)), first=1)
         weekdays = _matching(7, lambda at: pycron.is_now(f"* * * * {parts[4]}", _JANUARY + timedelta(days=at)))
-    except (ValueError, ArithmeticError):  # a step of nothing is divided by
+    except (ValueError, ArithmeticError):  # division by a step of zero
         return Read(None)
     day_or = ONE_IS_ENOUGH and "*" not in parts[2] and "*" not in parts[4]
     if day_or and (days == ALL_DAYS or weekdays == ALL_WEEKDAYS):
@@ -72,7 +72,7 @@ def _matching(count: int, ask: Callable[[int], bool], first: int = 0) -> frozens
 
 def _expression(text: str, parsed: Cron, *, day_or: bool) -> str | None:
     if not day_or and not parsed.is_any_day and not parsed.is_any_weekday:
-        return None  # elsewhere the same text means that one is enough
+        return None  # in z4j the same text means that one match suffices
     if not all(parsed.sets):
         return None
     try:
@@ -83,8 +83,8 @@ def _expression(text: str, parsed: Cron, *, day_or: bool) -> str | None:
 
 
 def to_pycron(expression: Cron) -> str:
-    """Five fields for pycron. Steps of days and months are written out: older releases count them from 0, and a star makes of "one of
-    day and weekday" a "both"."""
+    """Five fields for pycron. Steps of days and months are written out: older releases count them from 0, and a star turns "one of day
+    and weekday" into "both"."""
     minute, hour = (
         typed if _is_simple(typed) else _list(numbers)
         for typed, numbers in ((expression.fields[0], expression.minutes), (expression.fields[1], expression.hours))
@@ -96,7 +96,7 @@ def to_pycron(expression: Cron) -> str:
 
 
 def _is_simple(field: str) -> bool:
-    """A star, a step over all, or a number: what pycron reads as everyone does."""
+    """Whether it is a star, a step over all, or a number, which pycron reads in the usual way."""
     return field == "*" or field.isdigit() or (field.startswith("*/") and field[2:].isdigit())
 
 
@@ -112,7 +112,7 @@ def _list(numbers: frozenset[int]) -> str:
 
 # -- zones -------------------------------------------------------------------------------------------------------------
 def zone_of(offset: str | timedelta | None) -> tuple[tzinfo | None, str | None]:
-    """(what times are reckoned in, its IANA name) of a `cron_offset`; None where there is none such."""
+    """(time zone, its IANA name) of a `cron_offset`; None if it does not exist."""
     if not offset:
         return ZoneInfo("UTC"), "UTC"
     if isinstance(offset, timedelta):
