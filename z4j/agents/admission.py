@@ -43,7 +43,8 @@ class Connected(Protocol):
 
     token: AgentToken
 
-    def end(self, code: int, reason: str) -> None: ...
+    def end(self, code: int, reason: str) -> None:
+        """Closes the connection with a code and a reason."""
 
 
 class Guard:
@@ -56,7 +57,7 @@ class Guard:
         self._connected: dict[int, set[Any]] = {}
 
     async def check(self, websocket: WebSocket) -> AgentToken:
-        """The token of a connection that may go on. Raises Refused."""
+        """Returns the token of a connection that may continue. Raises Refused."""
         if websocket.headers.get("origin") is not None:
             # An agent sends none. Any page could open this socket from a visitor's browser, so it is not counted against the address.
             raise Refused(wire.FORBIDDEN, "a browser cannot be an agent", status=403)
@@ -80,9 +81,11 @@ class Guard:
         return token
 
     def opened(self, peer: Connected) -> None:
+        """Records a connection."""
         self._connected.setdefault(peer.token.token_id, set()).add(peer)
 
     def closed(self, peer: Connected) -> None:
+        """Removes a connection."""
         peers = self._connected.get(peer.token.token_id, set())
         peers.discard(peer)
         if not peers:
@@ -102,7 +105,7 @@ class Guard:
                 logs.unexpected("-", "/agent", error)
 
     async def end_invalid(self) -> int:
-        """One round of `watch`. Returns how many connections were told to end."""
+        """Runs one round of `watch`. Returns how many connections were closed."""
         if not self._connected:
             return 0
         valid = await tokens.list_valid_agent_tokens(self.store, list(self._connected), clock.now())
@@ -113,7 +116,7 @@ class Guard:
 
 
 def address_of(websocket: WebSocket) -> str:
-    """The client's address; a proxy's only when no client is known."""
+    """Returns the address of the client; that of a proxy only if no client is known."""
     return websocket.client.host if websocket.client else ""
 
 

@@ -34,13 +34,14 @@ class Witnesses:
 
     # -- shown ---------------------------------------------------------------------------------------------------------
     def connect(self, show: Show, *, after: int = 0) -> None:
-        """An agent that is to be shown every checkpoint over more than row `after`, at once, until `disconnect`."""
+        """Sends an agent every checkpoint over more than row `after`, starting now, until `disconnect`."""
         self._connected.add(show)
         point = self.audit_log.newest
         if point is not None and point.seq > after:
             show(to_wire(point))
 
     def disconnect(self, show: Show) -> None:
+        """Stops sending checkpoints to an agent."""
         self._connected.discard(show)
 
     def _show(self, point: Checkpoint) -> int:
@@ -65,7 +66,8 @@ class Witnesses:
         return False
 
     async def check_browser(self, person: str, point: Checkpoint) -> bool:
-        """The same for a checkpoint that a browser brought back. One that this server did not sign proves nothing and is passed over."""
+        """Returns whether the log contains a checkpoint that a browser remembers. One that this server did not sign proves nothing and is
+        ignored."""
         if self.audit_log.newest == point or self.audit_log.signer.why_not_ours(point):
             return True
         if await holds_checkpoint(self.store, point.seq, point.digest):
@@ -94,7 +96,7 @@ class Witnesses:
 
 
 def to_wire(point: Checkpoint) -> JsonObject:
-    """A checkpoint as agents keep it."""
+    """Returns a checkpoint as agents store it."""
     return {
         "seq": point.seq, "at": point.at, "digest": point.digest.hex(), "key_id": point.key_id, "signature": point.signature.hex(),
         "number": point.number, "previous": point.previous.hex(),

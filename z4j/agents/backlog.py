@@ -24,7 +24,7 @@ class Backlog:
             self._waiting[app_id] = self.bytes_of(app_id) + size
 
     async def give_back(self, app_id: int, size: int) -> None:
-        """The batch is stored, or its connection is gone."""
+        """Releases the bytes of a batch that is stored, or whose connection ended."""
         async with self._freed:
             left = self.bytes_of(app_id) - size
             if left > 0:
@@ -34,4 +34,5 @@ class Backlog:
             self._freed.notify_all()
 
     def bytes_of(self, app_id: int) -> int:
+        """Returns how many bytes of an app's batches wait."""
         return self._waiting.get(app_id, 0)

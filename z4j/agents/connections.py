@@ -80,14 +80,14 @@ class Hub:
         return replaced
 
     def disconnect(self, link: AgentLink) -> bool:
-        """False when a newer link of the same process has taken its place already."""
+        """Removes a link. Returns False if a newer link of the same process has replaced it."""
         if self._links.get((link.app_id, link.boot), link) is not link:
             return False
         self._links.pop((link.app_id, link.boot), None)
         return True
 
     def remove(self, link: AgentLink) -> None:
-        """Nothing is handed over to it any more, while its connection is being closed."""
+        """Stops sending commands to an agent whose connection is being closed."""
         if self._links.get((link.app_id, link.boot)) is link:
             del self._links[link.app_id, link.boot]
 
@@ -101,9 +101,11 @@ class Hub:
         return len(ended)
 
     def of_app(self, app_id: int) -> Iterator[AgentLink]:
+        """Yields the links of an app."""
         return (link for (app, _), link in self._links.items() if app == app_id)
 
     def all(self) -> list[AgentLink]:
+        """Returns all links."""
         return list(self._links.values())
 
     def able(self, app_id: int, engine: str, action: str) -> list[AgentLink]:
@@ -112,12 +114,13 @@ class Hub:
         return sorted(links, key=lambda link: link.role != "worker")
 
     def queue_proof(self, app_id: int, engine: str, queue: str, environment: str = "") -> str:
-        """The proof of a queue that some connected agent of the app and environment ("": of any) gave, "" where there is none."""
+        """Returns the proof of a queue that a connected agent of the app and environment ("": any) reported, or ""."""
         asked = (link for link in self.of_app(app_id) if environment in ("", link.environment))
         return next((proof for link in asked if (proof := link.queue_proofs.get((engine, queue)))), "")
 
     def same_brokers(self) -> dict[tuple[int, str, str], str]:
-        """(app, engine, identity) → one identity for all under which connected agents have one broker: they have one fingerprint."""
+        """Returns (app, engine, identity) → one identity for all under which connected agents know a broker: they have the same
+        fingerprint."""
         of_print: dict[tuple[int, str, str], set[str]] = {}
         for link in self._links.values():
             for engine, brokers in link.brokers.items():
@@ -127,12 +130,12 @@ class Hub:
         return {(app, engine, each): min(same) for (app, engine, _), same in of_print.items() if len(same) > 1 for each in same}
 
     def brokers_of(self, app_id: int, engine: str, environment: str = "") -> set[str]:
-        """The identities that connected agents report, each broker under every name it has. Engine and environment "" are any."""
+        """Returns the identities that connected agents report, each broker under every name it has. Engine and environment "" match any."""
         links = [link for link in self.of_app(app_id) if environment in ("", link.environment)]
         return {name for link in links for known_engine, known in link.brokers.items() if engine in ("", known_engine) for name in known}
 
     def name_for(self, link: AgentLink, need: Need) -> str:
-        """The identity under which this agent has the broker of `need`, "" where it has not told any that is."""
+        """Returns the identity under which this agent knows the broker of `need`, or ""."""
         reported = link.brokers.get(need.engine, {})
         if need.broker in reported:
             return need.broker
@@ -140,8 +143,8 @@ class Hub:
         return next((identity for identity in reported if identity in same), "")
 
     def learn_brokers(self, link: AgentLink, engine: str, brokers: dict[str, str]) -> bool:
-        """What an agent's discovery reports. Returns whether it may use a broker now that it was not known to use: one that its hello did
-        not name, or one that another agent names differently, as their fingerprints show."""
+        """Records the brokers of an agent's discovery. Returns whether the agent may now use a broker that it was not known to use: one
+        that its hello did not name, or one that another agent names differently, as their fingerprints show."""
         before, link.brokers[engine] = link.brokers.get(engine, {}), brokers
         fresh = {identity: proof for identity, proof in brokers.items() if before.get(identity, None) != proof}
         if fresh.keys() - before.keys():
@@ -155,13 +158,13 @@ class Hub:
         return not need.broker or not link.brokers.get(need.engine) or bool(self.name_for(link, need))
 
     def names_of(self, need: Need) -> set[str]:
-        """The identities that some agent of the app has proved to be the broker of `need`: they have one fingerprint."""
+        """Returns the identities that an agent of the app has proved to be the broker of `need`: they have the same fingerprint."""
         reported = [link.brokers.get(need.engine, {}) for link in self.of_app(need.app_id)]
         prints = {brokers[need.broker] for brokers in reported if brokers.get(need.broker)}
         return {need.broker} | {identity for brokers in reported for identity, proof in brokers.items() if proof in prints}
 
     def find(self, need: Need) -> tuple[list[AgentLink], str]:
-        """The agents that can and may, the best first; or none, and the reason as half a sentence."""
+        """Returns the agents that can and may execute a command, the best first; or none, and the reason as half a sentence."""
         able = self.able(need.app_id, need.engine, need.action)
         if need.environment:
             able = [link for link in able if link.environment == need.environment]

@@ -34,15 +34,15 @@ class OutgoingCommand:
 
 
 def command_frame(id: str, action: str, engine: str, expires_at: int, params: Mapping[str, Json]) -> JsonObject:
-    """The frame of its pieces."""
+    """Returns the frame of a command. `expires_at` is microseconds UTC."""
     return {"type": "command", "id": id, "action": action, "engine": engine, "expires_at": expires_at, "params": dict(params)}
 
 
 def frame_of(
     hub: Hub, command: OutgoingCommand, link: AgentLink, broker: str, original: Original | None, proofs: Mapping[str, Mapping[str, str]]
 ) -> JsonObject:  # fmt: skip
-    """A command as this agent gets it. `broker` is the agent's name of its broker, "" where it reported none; `proofs` is task name → what
-    `store.fleet.agents.read_proofs` returned."""
+    """Returns a command as this agent receives it. `broker` is the agent's name for its broker, "" if it reported none; `proofs` is task
+    name → the result of `store.fleet.agents.read_proofs`."""
     params = dict(command.params)
     if original is not None:  # it says its broker itself
         params = original_params(original, params, link)
@@ -56,8 +56,8 @@ def frame_of(
 
 
 def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Json], environment: str = "") -> dict[str, str]:
-    """{"queue_proof": …} for the queue that the parameters of a command name, and {"from_queue_proof": …} for the one its task waits in,
-    where a connected agent of the environment gave one."""
+    """Returns {"queue_proof": …} for the queue that the parameters of a command name, and {"from_queue_proof": …} for the queue its task
+    waits in, if a connected agent of the environment reported one."""
     proofs = {}
     for name, queue in (("queue_proof", params.get("move_to") or params.get("queue")), ("from_queue_proof", params.get("from_queue"))):
         if queue and (proof := hub.queue_proof(app_id, engine, str(queue), environment)):
@@ -66,10 +66,10 @@ def queue_proof(hub: Hub, app_id: int, engine: str, params: Mapping[str, Json], 
 
 
 def original_params(original: Original, params: Mapping[str, Json], link: AgentLink) -> JsonObject:
-    """The parameters of a command with the kept message.
+    """Returns the parameters of a command with the original.
 
-    An agent that authenticates originals takes name and queue from there, and is told where the task was moved to; one that does not has to
-    be told both, and sends the task to the queue it is told.
+    An agent that authenticates originals takes name and queue from the original, and receives the queue that the task was moved to. Other
+    agents receive both, and send the task to the queue they receive.
     """
     kept = {"original": base64.b64encode(original.data).decode("ascii"), "key_id": original.key_id}
     if not link.authenticates_originals:

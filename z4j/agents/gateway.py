@@ -65,6 +65,7 @@ class Gateway:
         self.backlog = Backlog()
 
     async def serve(self, websocket: WebSocket) -> None:
+        """Serves one connection of an agent until it ends."""
         address = address_of(websocket)
         try:
             token = await self.guard.check(websocket)
@@ -91,7 +92,7 @@ class Gateway:
             await websocket.close(refused.code, refused.message)
 
     def close_all(self) -> None:
-        """The server is stopping: every agent is told, so that it comes back instead of waiting for a timeout."""
+        """Closes all connections when the server stops, so that agents reconnect at once instead of waiting for a timeout."""
         for link in self.hub.all():
             link.close(wire.STOPPING, wire.CLOSE[wire.STOPPING])
 

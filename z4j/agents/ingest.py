@@ -54,11 +54,11 @@ class ServerFact(NamedTuple):
 
 
 async def ingest_batch(store: Store, app_id: int, payload: bytes, *, at: int, spool: str | None = None) -> Ingested:
-    """Take in the records of one batch (see `wire.batches`), received `at`. Returns after the commit. `spool` is the folder of the agent:
-    what it answers to commands of other folders is passed over; None where it is not known.
+    """Stores the records of one batch (see `wire.batches`) that was received `at` (microseconds UTC). Returns after the commit. `spool` is
+    the folder of the agent: results of commands of other folders are ignored; None if the folder is unknown.
 
-    Raises StoreError when the database did not take it: then it must not be acked. A beginning of it may be stored, which does no harm:
-    what arrives twice changes nothing.
+    Raises StoreError if the database did not store it: then it must not be acknowledged. The beginning of it may be stored, which does no
+    harm, because repeated events change nothing.
     """
     try:
         size = FINE_SLICE if store.is_contended(app_id) else SLICE
@@ -89,7 +89,7 @@ async def _ingest_singly(store: Store, app_id: int, payload: bytes, at: int, spo
 
 
 def slices(payload: bytes, records_each: int = SLICE) -> list[bytes]:
-    """A batch cut between records, so that other apps get their turn at the writer in between."""
+    """Splits a batch between records, so that other apps get their turn at the writer in between."""
     chunks = payload.split(wire.RECORD_START)
     if len(chunks) <= records_each + 1:
         return [payload]
@@ -113,12 +113,12 @@ def _joined(parts: list[Ingested]) -> Ingested:
 
 
 async def ingest_facts(store: Store, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
-    """Add the server's own facts to the sets of events. Returns after the commit."""
+    """Adds events of the server itself to the events of tasks. Returns after the commit."""
     return await store.write(lambda db: apply_facts(db, app_id, facts), lane=app_id)
 
 
 def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ingested:
-    """The same inside a transaction that is already open."""
+    """Adds events of the server itself inside an open transaction."""
     batch = _Batch(db, app_id)
     for fact in facts:
         if fact.row and executions.save_fact(db, fact.row, fact.event):
@@ -129,7 +129,7 @@ def apply_facts(db: Connection, app_id: int, facts: Iterable[ServerFact]) -> Ing
 
 
 def apply_batch(db: Connection, app_id: int, payload: bytes, at: int, spool: str | None = None) -> Ingested:
-    """`ingest_batch` inside a transaction that is already open."""
+    """Stores a batch like `ingest_batch`, inside an open transaction."""
     refused: dict[str, int] = {}
     batch = _Batch(db, app_id, spool)
     runs_seen: dict[str, tuple[processes.Run, bool]] = {}

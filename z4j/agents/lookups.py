@@ -70,7 +70,8 @@ class Reconcile(Owner):
         self._by_id: dict[str, Key] = {}
 
     def resolve_orphans(self, at: int, gone: list[StaleTask]) -> list[tuple[StaleTask, str]]:
-        """Of tasks whose process is gone, those that are lost now, with what the engine said; the others are being asked about."""
+        """Returns those of these tasks, whose process is gone, that are lost now, each with what the engine reported; queries the engine
+        about the others."""
         lost = []
         for task in gone:
             if not task.is_newest:
@@ -109,7 +110,7 @@ class Reconcile(Owner):
             self._forget(key)
 
     async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
-        """What agents of this app found out."""
+        """Stores what agents of this app reported."""
         for answer in answers:
             try:
                 await self._answered(app_id, answer.id.owner, answer.status, answer.fields, answer.spool)

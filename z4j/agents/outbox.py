@@ -109,14 +109,15 @@ class Outbox:
         await self._send_copies(link, at)
 
     async def brokers_learned(self, link: AgentLink) -> None:
-        """The same for brokers that an agent's discovery names and its hello did not. What it was handed before is not sent again."""
+        """Sends what waits for brokers that an agent's discovery names and its hello did not. Commands that were sent to it before are not
+        sent again."""
         at = clock.now()
         for owner in self._owners.values():
             await self.deliver(owner, [command for command in await owner.list_open(link.app_id, at) if not command.spool], at)
         await self._send_copies(link, at)
 
     async def schedules_listed(self, link: AgentLink, listed: Schedules) -> None:
-        """A scheduler's process has listed its schedules."""
+        """Passes on the list of schedules that a process of a scheduler reported."""
         for owner in self._owners.values():
             await owner.schedules_listed(link, listed)
 

@@ -53,11 +53,11 @@ class Owner:
         return []
 
     async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
-        """Of these, the ones that should have left already: sending them has failed. Called every few seconds."""
+        """Lists open commands that should have been sent already, because sending them failed. Called every few seconds."""
         return []
 
     async def complete(self, command: OutgoingCommand) -> OutgoingCommand:
-        """The command with what only an agent may see. Raises SealError where that cannot be decrypted."""
+        """Returns the command with what only an agent may receive. Raises SealError if that cannot be decrypted."""
         return command
 
     def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
@@ -66,17 +66,17 @@ class Owner:
         raise NotImplementedError
 
     def sent(self, chosen: Chosen) -> None:
-        """A command was marked and sent."""
+        """Called after a command was marked and sent."""
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
-        """What every worker process must do for itself, however often it was done elsewhere. Each has `id.process` of this process."""
+        """Lists what every worker process must execute itself, however often others did. Each command has `id.process` of this process."""
         return []
 
     async def schedules_listed(self, link: AgentLink, listed: Schedules) -> None:
-        """A scheduler's process has listed its schedules."""
+        """Called when a process of a scheduler has reported its schedules."""
 
     async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
-        """What agents of an app answered, after the commit that stored it."""
+        """Called with results that agents of an app reported, after the commit that stored them."""
 
 
 class ExpiringOwner(Owner, abc.ABC):

@@ -35,7 +35,7 @@ class PausedQueues(Owner):
         outbox.register(self)
 
     def may_be_stored(self, need: Need) -> bool:
-        """A pause is stored, for workers that come later, also while none is connected that it concerns."""
+        """Whether the action can be stored without a connected agent: pauses are stored for workers that connect later."""
         able = self.hub.able(need.app_id, need.engine, need.action)
         others = [link for link in able if not self.hub.may_use_broker(link, need)]
         return need.action in ACTIONS and len(others) == len(able)
@@ -52,7 +52,7 @@ class PausedQueues(Owner):
             paused_queues.resume_queue_row(db, queue, at, by, beside)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
-        """The newest state of each queue."""
+        """Lists the newest state of each queue."""
         holds = await paused_queues.list_for_agent(self.store, link.app_id, at - MEMORY_US)
         its = [hold for hold in holds if hold.environment == link.environment or (not hold.environment and self._is_only(link, hold))]
         states = newest((broker, each) for each in its for broker in self._brokers_in(link, each))

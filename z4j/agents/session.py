@@ -57,7 +57,7 @@ class Session:
 
     # -- in ------------------------------------------------------------------------------------------------------------
     def receive_text(self, frame: str) -> Event:
-        """A text frame as an event. Raises ProtocolError."""
+        """Returns a text frame as an event. Raises ProtocolError."""
         self._refuse_if_closed()
         if len(frame) > wire.MAX_FRAME:
             raise self._fail(wire.TOO_BIG, f"a frame has at most {wire.MAX_FRAME} bytes")
@@ -74,7 +74,7 @@ class Session:
         return message
 
     def receive_bytes(self, frame: bytes) -> Batch:
-        """A batch. Raises ProtocolError when it is torn, too big, out of order or beyond the window."""
+        """Returns a batch. Raises ProtocolError if it is torn, too large, out of order or beyond the window."""
         self._refuse_if_closed()
         if self.state is State.NEW:
             raise self._fail(wire.MALFORMED, "the first frame is hello")
@@ -92,28 +92,29 @@ class Session:
         return Batch(seq, records)
 
     def closed(self) -> None:
-        """The connection is gone."""
+        """Ends the session after the connection ended."""
         self.state = State.CLOSED
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def send_welcome(self, facts: JsonObject) -> JsonObject:
-        """The answer to hello."""
+        """Returns the answer to a hello."""
         return {"type": "welcome", "protocol": self.protocol, "window": self.window, **facts}
 
     def send_ack(self, seq: int) -> JsonObject:
-        """Everything up to `seq` is committed. Raises ValueError for a batch that never came."""
+        """Returns the acknowledgement of all batches up to `seq`. Raises ValueError for a batch that was never received."""
         if not self._acked < seq <= self._received:
             raise ValueError(f"batch {seq} was not received or is acked already")
         self._acked = seq
         return {"type": "ack", "seq": seq}
 
     def show_head(self, audit_head: JsonObject) -> JsonObject:
-        """A new checkpoint of the audit log. It travels in an ack of what is acked already, which every agent understands."""
+        """Returns the frame of a new checkpoint of the audit log: an acknowledgement of what is acknowledged already, which every agent
+        understands."""
         return {"type": "ack", "seq": self._acked, "audit_head": audit_head}
 
     @staticmethod
     def send_error(code: int, message: str, hint: str = "") -> JsonObject:
-        """The last frame before a close."""
+        """Returns the last frame before a close."""
         return {"type": "error", "code": code, "message": message, "hint": hint}
 
     # -- pieces --------------------------------------------------------------------------------------------------------

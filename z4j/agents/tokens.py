@@ -22,7 +22,7 @@ class AgentToken:
 
 
 async def find_token(store: Store, token: str) -> AgentToken | None:
-    """The app a token belongs to; None when it is unknown, revoked or expired."""
+    """Returns the app that a token belongs to; None if the token is unknown, revoked or expired."""
     if not token or len(token) > 200:
         return None
     row = await tokens.find_agent_token(store, hashlib.sha256(token.encode()).digest(), clock.now())

@@ -22,7 +22,7 @@ class Checkpoints:
         self._checkpoint_at = 0
 
     async def sign_head(self, at: int) -> None:
-        """A checkpoint over the rows that were added to the audit log: at most a second after them."""
+        """Signs a checkpoint over new rows of the audit log, at most a second after they were added."""
         if self.log is not None:
             await self.log.sign_head(self.store, at)
             if self.log.alarm != self._alarm:
@@ -30,12 +30,12 @@ class Checkpoints:
                 self.changed(("strip",))
 
     async def check_audit(self, at: int) -> None:
-        """The whole audit log, soon after the start and once a day; sooner again while there is an alarm."""
+        """Verifies the whole audit log soon after the start and once a day; more often while there is an alarm."""
         if self.log is not None:
             await self.log.check(self.store, at)
 
     async def checkpoint(self, at: int) -> None:
-        """Keep the write-ahead log short: at once where much is written, else twice a minute."""
+        """Keeps the write-ahead log short: at once while much is written, else twice a minute."""
         is_time = at - self._checkpoint_at >= CHECKPOINT_US or at < self._checkpoint_at
         await self.store.checkpoint(0 if is_time else WAL_BYTES)
         if is_time:

@@ -15,5 +15,5 @@ class DueTasks:
         self.store, self.changed = store, changed
 
     async def make_due(self, at: int) -> int:
-        """`scheduled` becomes `queued` when its eta has passed. Returns how many tasks changed."""
+        """Changes `scheduled` tasks to `queued` when their eta has passed. Returns how many tasks changed."""
         return await add_events(self.store, self.changed, "due", await stale_tasks.list_due(self.store, at))

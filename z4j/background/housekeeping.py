@@ -50,7 +50,7 @@ class Housekeeping:
             self.duties.add(name, every_s)
 
     def table(self) -> list[tuple[str, float, Work]]:
-        """(name, interval in seconds, work) of every duty."""
+        """Returns (name, interval in seconds, work) of every duty."""
         return [
             ("due tasks", 1, self.due_tasks.make_due),
             ("silent agents", 5, self.lost_tasks.find_silent),
@@ -69,6 +69,6 @@ class Housekeeping:
         await self.duties.add("restart", WHENEVER_S).attempt(lambda: self.store.write(lambda db: agents.record_restart(db, at)))
 
     async def run(self) -> None:
-        """Every duty at its own interval, until cancelled."""
+        """Runs every duty at its own interval, until cancelled."""
         await self.start()
         await asyncio.gather(*(repeat(self.duties.add(name, every_s), work) for name, every_s, work in self.table()))

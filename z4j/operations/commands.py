@@ -44,11 +44,16 @@ class Actor(Protocol):
     """Who asks: `web.auth.sessions.Identity`, or anything with these."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in the audit log."""
+
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """The role: viewer, auditor, operator or admin."""
+
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """The address of the client, "" if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class AvailableAction:
 
     @property
     def is_allowed(self) -> bool:
+        """Whether the action can be requested now."""
         return not self.why_not
 
 
@@ -93,7 +99,7 @@ class Dispatch(ExpiringOwner):
         outbox.register(self)
 
     async def offers(self, role: str, task: TaskDetail) -> list[AvailableAction]:
-        """What the page of this task offers a person of this role, with the reason where it cannot be done."""
+        """Returns the actions that the page of this task offers a user of this role, with the reason for each that is not possible."""
         row, offered = task.row, []
         for action in TASK_ACTIONS:
             rule = RULES[action]
@@ -110,8 +116,8 @@ class Dispatch(ExpiringOwner):
     async def ask(
         self, actor: Actor, action: str, task: TaskDetail, reason: str = "", params: Mapping[str, Json] | None = None
     ) -> CommandRow:
-        """An action on one task. Writes the command and hands it to an agent. Raises NotAllowed, WrongState, Unsupported or AgentGone;
-        a refusal is audited like anything else."""
+        """Requests an action on one task: stores the command and sends it to an agent. Raises NotAllowed, WrongState, Unsupported or
+        AgentGone; refusals are audited too."""
         row = task.row
         facts = {"task_id": row.task_id, "name": row.name, "queue": row.queue, **(params or {})}
         if action == "move_task":
@@ -122,7 +128,7 @@ class Dispatch(ExpiringOwner):
         return (await self.submit(actor, request))[0]
 
     async def submit(self, actor: Actor, request: CommandRequest) -> list[CommandRow]:
-        """Any action: one command, or one for each worker it concerns. Raises like `ask`."""
+        """Requests any action: one command, or one for each worker it concerns. Returns the commands. Raises like `ask`."""
         request = dataclasses.replace(request, reason=shown_reason(request.reason))
         try:
             made = self._make(actor, request)
@@ -159,23 +165,27 @@ class Dispatch(ExpiringOwner):
 
     # -- the outbox asks -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Lists the commands of an app that wait or have no result yet."""
         return [outgoing(row) for row in await commands.list_open(self.store, app_id, at) if row.status in ("waiting", "sent")]
 
     async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Lists the commands of an app that wait for longer than `UNSENT_US`."""
         rows = await commands.list_open(self.store, app_id, at)
         return [outgoing(row) for row in rows if row.status == "waiting" and at - row.created_at > UNSENT_US]
 
     async def complete(self, command: OutgoingCommand) -> OutgoingCommand:
-        """With the parameters as they were typed."""
+        """Returns the command with its parameters as they were typed. Raises SealError."""
         params = await commands.whole_params(self.store, command.id.owner, command.params)
         return dataclasses.replace(command, params=params, task_name=str(params.get(NAMED.get(command.need.action, "")) or ""))
 
     def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        """Marks the commands as sent and ends the refused ones. Returns the ids that were still waiting."""
         for each in refused:
             commands.finish_command(db, each.command.need.app_id, each.command.id.owner, at, "failed", {"error": each.reason})
         return {pair.command.id for pair in chosen if commands.mark_sent(db, pair.command.id.owner, pair.link.spool, at)}
 
     def sent(self, chosen: Chosen) -> None:
+        """Logs a command that was sent."""
         logs.command_sent(chosen.command.id.text, chosen.command.need.action, chosen.link.boot)
 
     async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
@@ -185,6 +195,7 @@ class Dispatch(ExpiringOwner):
         return [copy_of(command, link, brokers.get(command.task or 0, "")) for command in cancellations]
 
     async def expire(self, at: int) -> None:
+        """Ends commands without a result in time."""
         if await self.store.write(lambda db: commands.expire_commands(db, at)):
             self.live.changed(("changes", "tasks"))
 
@@ -230,14 +241,14 @@ def _need(task: TaskDetail, action: str) -> Need:
 
 
 def need_of(command: CommandRow) -> Need:
-    """What an agent must be to get a command that waits."""
+    """Returns what an agent must be to receive a waiting command."""
     queue = command.queue or str(command.params.get("queue", ""))
     broker = str(command.params.get("broker", ""))
     return Need(command.app_id, command.engine, command.action, command.environment, command.target, queue, broker=broker)
 
 
 def outgoing(row: CommandRow) -> OutgoingCommand:
-    """A stored command as the outbox takes it, with the parameters that people are shown."""
+    """Returns a stored command as the outbox takes it, with masked parameters."""
     return OutgoingCommand(CommandId("command", row.id), need_of(row), row.expires_at, row.params, row.task, spool=row.spool)
 
 
@@ -246,7 +257,7 @@ def _near(command: OutgoingCommand, worker: str) -> OutgoingCommand:
 
 
 def copy_of(command: OutgoingCommand, link: AgentLink, broker: str) -> OutgoingCommand:
-    """A cancellation for one process that has never been told of it, whatever the ledger of its spool folder says."""
+    """Returns a cancellation for one process that has never received it, whatever the ledger of its spool folder contains."""
     id, need = dataclasses.replace(command.id, process=link.boot), dataclasses.replace(command.need, broker=broker)
     return dataclasses.replace(command, id=id, need=need, task=None)
 
@@ -271,7 +282,7 @@ def _audited(request: CommandRequest, made: list[CommandRow]) -> JsonObject:
 
 
 async def find_task(store: Store, id: int) -> TaskDetail:
-    """The task of a page. Raises NotFound."""
+    """Returns the task of a page. Raises NotFound."""
     task = await get_task(store, id)
     if task is None:
         raise NotFound(

@@ -66,14 +66,16 @@ class PlanRun(ExpiringOwner):
         """Items begun before this run: the pace counts from here."""
 
     def wake(self) -> None:
+        """Makes the run look at the plan again now."""
         self._news.set()
 
     @property
     def is_woken(self) -> bool:
+        """Whether `wake` was called since the last look."""
         return self._news.is_set()
 
     async def run(self) -> None:
-        """Until nothing is left to do for now: done, or paused or aborted and everything answered."""
+        """Runs until nothing is left to do for now: the plan is done, or it is paused or aborted and every sent item has a result."""
         while True:
             self._news.clear()
             try:
@@ -142,7 +144,7 @@ class PlanRun(ExpiringOwner):
             plans.end_item(db, self.id, seq, Item.CHANGED, at, changed[seq])
 
     def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
-        """None where the plan was paused or aborted since its items were listed."""
+        """Marks items as sent and ends the refused ones. Returns no id if the plan was paused or aborted since its items were listed."""
         listed = [pair.command for pair in chosen] + [pair.command for pair in refused]
         still = plans.still_waiting(db, self.id, [command.id.number for command in listed])
         for no in refused:
@@ -183,7 +185,7 @@ class PlanRun(ExpiringOwner):
         return OutgoingCommand(id, need, at + RULES[plan.action].expires_us, params, item.task, spool=spool)
 
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
-        """What was handed over and not answered. What waits is sent at the pace of the plan."""
+        """Lists the items that were sent and not answered. Waiting items are sent at the pace of the plan."""
         plan = await plans.get_plan(self.store, self.id)
         if plan is None or plan.action in OURS:
             return []
@@ -217,7 +219,7 @@ class PlanRun(ExpiringOwner):
 
     # -- ends ------------------------------------------------------------------------------------------------------------
     async def expire(self, at: int) -> None:
-        """An item whose agent does not come back is unknown, and the account says so; an answer that comes later still counts."""
+        """Ends items whose agent has not answered in time as unknown. A later result still counts."""
         plan = await plans.get_plan(self.store, self.id)
         if plan is None or plan.action in OURS:
             return
@@ -275,7 +277,7 @@ class PlanRun(ExpiringOwner):
 
 
 def new_id(key: str, seq: int) -> str:
-    """The id of the task an item makes: always the same, so that no item can make two."""
+    """Returns the id of the task that an item creates: always the same, so that no item can create two."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"z4j:plan:{key}.{seq}"))
 
 

@@ -95,7 +95,8 @@ class Plans(ExpiringOwner):
 
     # -- the outbox asks -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
-        """What was handed over and not answered. What waits is sent at its plan's pace: each run looks again whether it can be."""
+        """Lists the items that were sent and not answered. Waiting items are sent at the pace of their plan: each run checks again whether
+        they can be."""
         open_commands = []
         for run in list(self._runs.values()):
             open_commands += await run.list_open(app_id, at)
@@ -114,10 +115,12 @@ class Plans(ExpiringOwner):
         ]  # fmt: skip
 
     async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
+        """Wakes the running plans."""
         for run in self._runs.values():
             run.wake()
 
     async def expire(self, at: int) -> None:
+        """Expires the items of the running plans."""
         for run in list(self._runs.values()):
             await run.expire(at)
 
@@ -125,7 +128,7 @@ class Plans(ExpiringOwner):
     async def freeze(
         self, actor: Actor, action: str, params: Mapping[str, Json], source: Source, reason: str = "", undo_of: str = ""
     ) -> PlanRow:
-        """A plan over what matches now. Raises BadInput or NotAllowed; a refusal is audited."""
+        """Creates a frozen plan over the tasks that match now. Raises BadInput or NotAllowed; refusals are audited."""
         checked = _check_params(action, params)
         await self._check_role(actor, action)
         key, at = secrets.token_hex(NEW_BYTES["plan_item"]), clock.now()
@@ -252,7 +255,7 @@ class Plans(ExpiringOwner):
         return await self.get(id)
 
     async def undo(self, actor: Actor, id: int) -> PlanRow:
-        """A new frozen plan that puts back what this one cancelled or deleted. Raises WrongState, NotAllowed or BadInput."""
+        """Creates a frozen plan that restores the tasks that this plan cancelled or deleted. Raises WrongState, NotAllowed or BadInput."""
         plan = await self.get(id)
         back = {"cancel_task": "restore_task", "delete_task": "undelete_task"}.get(plan.action)
         if back is None:
@@ -265,7 +268,7 @@ class Plans(ExpiringOwner):
         return await self.freeze(actor, back, {}, source, f"undo of plan {id}", f"plan {id}")
 
     async def undo_purge(self, actor: Actor, command: CommandRow) -> PlanRow:
-        """A new frozen plan that puts back what a purge took out, in its order. Raises WrongState, NotAllowed or BadInput."""
+        """Creates a frozen plan that restores the tasks that a purge removed, in their order. Raises WrongState, NotAllowed or BadInput."""
         if command.action != "purge_queue" or command.status != "done":
             raise WrongState("Only a purge that succeeded can be undone. No changes were made.")
         self._check_age(command.created_at)

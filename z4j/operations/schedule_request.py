@@ -66,13 +66,14 @@ def validate_schedule(request: ScheduleRequest) -> None:
 
 
 def spec_of(request: ScheduleRequest, key: str) -> JsonObject:
-    """As an agent is told it, see `z4j_agent.contract.scheduler.ScheduleSpec`."""
+    """Returns the request as an agent receives it, see `z4j_agent.contract.scheduler.ScheduleSpec`."""
     names = ("name", "kind", "expression", "timezone", "task_name", "args", "kwargs", "queue", "priority", "is_enabled")
     return {"key": key, **{name: getattr(request, name) for name in names}}
 
 
 def changes_of(row: ScheduleRow | None, request: ScheduleRequest) -> dict[str, list[Json]]:
-    """{field: [before, after]} of what an edit would change; arguments as JSON texts. Of a new one, what it is."""
+    """Returns {field: [before, after]} of what an edit would change, arguments as JSON texts; for a new schedule its main fields with None
+    before."""
     if row is None:
         return {name: [None, getattr(request, name)] for name in ("kind", "expression", "timezone", "task_name")}
     changes = {name: [getattr(row, name), getattr(request, name)] for name in SHOWN if getattr(row, name) != getattr(request, name)}
@@ -87,7 +88,7 @@ def changes_of(row: ScheduleRow | None, request: ScheduleRequest) -> dict[str, l
 
 
 def placeholder_row(app_id: int, request: ScheduleRequest, key: str) -> ScheduleRow:
-    """A row that does not exist yet, for who made it and the log."""
+    """Returns a row for a schedule that does not exist yet, for its author and the log."""
     return ScheduleRow(
         0, app_id, request.app, request.environment, OWN, key, request.engine, request.name, request.kind, request.expression,
         request.timezone, request.task_name,

@@ -68,17 +68,18 @@ class Scheduler(ExpiringOwner):
         self._task = asyncio.create_task(self.run())
 
     async def stop(self) -> None:
+        """Stops the scheduler."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     def wake(self) -> None:
-        """A schedule was changed: look when the next one is due."""
+        """Makes the scheduler look for the next due time again, after a schedule was changed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled. After an error of any kind it looks again; what is due stays due."""
+        """Runs until cancelled. After an error it looks again; what is due stays due."""
         while True:
             self._woken.clear()
             is_well = await self.duty.attempt(self._fire_all)
@@ -112,16 +113,19 @@ class Scheduler(ExpiringOwner):
 
     # -- the outbox asks -----------------------------------------------------------------------------------------------
     async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        """Lists the fires of an app that wait or have no result yet."""
         return [command_of(app_id, fire, at) for fire in await fires.list_open(self.store, app_id)]
 
     async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
-        """Only after a failure: what no connected agent can take may be many thousands, and is not looked through every few seconds."""
+        """Lists waiting fires, only after a failure: fires without a connected agent may be many thousands, and are not read every few
+        seconds."""
         if app_id not in self._unsent:
             return []
         self._unsent.discard(app_id)
         return [command for command in await self.list_open(app_id, at) if not command.spool]
 
     def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        """Marks the fires as sent and ends the refused ones. Returns the ids that were still waiting."""
         by_spool: dict[str, list[str]] = {}
         for each in chosen:
             by_spool.setdefault(each.link.spool, []).append(each.command.id.owner)
@@ -129,6 +133,7 @@ class Scheduler(ExpiringOwner):
         return {each.command.id for each in chosen if each.command.id.owner in marked}
 
     async def expire(self, at: int) -> None:
+        """Ends fires without an agent or a result in time."""
         if await self.store.write(lambda db: fires.expire_own(db, at)):
             self.changed(("schedules",))
 
@@ -144,8 +149,8 @@ class Scheduler(ExpiringOwner):
 
 
 def command_of(app_id: int, fire: OpenFire, at: int) -> OutgoingCommand:
-    """The command of a fire. Its id is made from the task that the fire makes: an agent carries an id out once, so that it must never come
-    again, as the row id of a fire does once its schedule is deleted."""
+    """Returns the command of a fire. Its id contains the id of the task that the fire creates, because an agent executes an id once and it
+    must never be used again; the row id of a fire is used again after its schedule was deleted."""
     need = Need(app_id, fire.engine, "run_task", fire.environment, queue=fire.queue, broker=fire.broker)
     params = {
         "name": fire.task_name, "args": json.loads(fire.args), "kwargs": json.loads(fire.kwargs), "new_id": fire.task_id,
@@ -156,7 +161,8 @@ def command_of(app_id: int, fire: OpenFire, at: int) -> OutgoingCommand:
 
 
 def wake_of(id: int, due_at: int | None, jitter_us: int) -> int | None:
-    """When a due time is acted on: later by a part of the jitter that is the same for the same due time, also after a restart."""
+    """Returns when a due time is acted on (microseconds UTC): later by a part of the jitter that is always the same for one due time, also
+    after a restart."""
     if due_at is None or not jitter_us:
         return due_at
     draw = int.from_bytes(hashlib.sha256(f"{id}:{due_at}".encode()).digest()[:6])

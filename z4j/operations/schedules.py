@@ -69,9 +69,10 @@ class ScheduleService(Owner):
 
     # -- what operators ask --------------------------------------------------------------------------------------------
     async def create(self, actor: Actor, request: ScheduleRequest, reason: str = "") -> int | None:
-        """A new schedule. Returns the row id of an own one; others appear when their scheduler lists them.
+        """Creates a schedule. Returns the row id of one of z4j's own; others appear when their scheduler reports them.
 
-        Raises BadInput, NotFound, NotAllowed, AgentGone or Unsupported."""
+        Raises BadInput, NotFound, NotAllowed, AgentGone or Unsupported.
+        """
         request = await self.checked(request)
         _keep_masked(request, "[]", "{}")  # a new one has nothing behind a mask
         app_id = await self._app_id(request.app)
@@ -97,7 +98,7 @@ class ScheduleService(Owner):
         return None
 
     async def edit(self, actor: Actor, row: ScheduleRow, request: ScheduleRequest, reason: str = "") -> None:
-        """It becomes another. Raises like `create`, and WrongState where it cannot be edited."""
+        """Changes a schedule. Raises like `create`, and WrongState if it cannot be edited."""
         _refuse_if_unable(row, "save")
         request = await self.checked(
             dataclasses.replace(
@@ -124,7 +125,7 @@ class ScheduleService(Owner):
             await self._ask(actor, row, "save_schedule", spec_of(request, row.key), reason, "edited", changes)
 
     async def delete(self, actor: Actor, row: ScheduleRow, reason: str = "") -> None:
-        """An own one with its fires; one in code is kept from firing until somebody goes back to code."""
+        """Deletes a schedule of z4j's own with its fires; one in code is stopped from running until it is reverted to the code."""
         _refuse_if_unable(row, "delete")
         if row.is_own:
             self._may(actor, "delete_schedule")
@@ -144,7 +145,7 @@ class ScheduleService(Owner):
             await self._ask(actor, row, "delete_schedule", {"key": row.key}, reason, "deleted", {})
 
     async def switch(self, actor: Actor, row: ScheduleRow, *, on: bool, reason: str = "") -> None:
-        """On or off. Raises BadInput where it is switched off without a reason."""
+        """Enables or disables a schedule. Raises BadInput if it is disabled without a reason."""
         action = "enable_schedule" if on else "disable_schedule"
         _refuse_if_unable(row, "enable" if on else "disable")
         if not on and not reason.strip():
@@ -167,7 +168,7 @@ class ScheduleService(Owner):
             await self._ask(actor, row, action, {"key": row.key}, reason, word, changes)
 
     async def revert(self, actor: Actor, row: ScheduleRow, reason: str = "") -> None:
-        """Back to what the code says."""
+        """Deletes the override of a schedule, so that the definition in code applies again."""
         if await self._override_of(row) is None:
             raise WrongState("This schedule has no override. No changes were made.")
         await self._override(actor, row.app_id, row.environment, row.scheduler, row.key, "reverted", reason, {}, None)
@@ -187,7 +188,7 @@ class ScheduleService(Owner):
         return str(made[0].params["new_id"])
 
     async def checked(self, request: ScheduleRequest) -> ScheduleRequest:
-        """As its scheduler would hold it. Raises BadInput with the reason and the nearest that could be."""
+        """Returns the request as its scheduler would store it. Raises BadInput with the reason and the nearest possible value."""
         validate_schedule(request)
         zone = "" if request.scheduler == OWN else await self.zone_of(request)
         try:
@@ -202,7 +203,7 @@ class ScheduleService(Owner):
         return made
 
     async def zone_of(self, request: ScheduleRequest) -> str:
-        """The zone a scheduler means all its schedules in; "" where it is not known."""
+        """Returns the time zone of all schedules of a scheduler; "" if it is unknown."""
         for row in await schedules.list_schedulers(self.store):
             if (row.app, row.environment, row.scheduler) == (request.app, request.environment, request.scheduler) and row.is_firing:
                 return row.timezone

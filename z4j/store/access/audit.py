@@ -110,8 +110,8 @@ class AuditLog:
         detail: Mapping[str, Json] | None = None,
         address: str = "",
     ) -> Appended:
-        """One row at the end of the chain, inside the caller's (durable) transaction. The caller hands the result to `keep_head` after
-        the commit. Secrets are masked and control characters made visible."""
+        """Appends one row to the chain inside the caller's (durable) transaction. The caller passes the result to `keep_head` after the
+        commit. Secrets are masked and control characters are made visible."""
         self.check_memory(db, at)
         last = db.execute(SQL["last_audit"]).fetchone()
         seq, before = (last[0] + 1, last[1]) if last else (1, GENESIS)
@@ -127,24 +127,25 @@ class AuditLog:
         return Appended(seq, mac, checkpoint=self._sign(db, at, is_due=not is_routine(action, outcome))[1])
 
     async def start(self, store: Store, at: int) -> None:
-        """When a server starts: what the files beside the database remember, and a checkpoint over what was added meanwhile."""
+        """Compares the log with the files beside the database when a server starts, and signs a checkpoint over rows that were added
+        meanwhile."""
         await store.write(lambda db: self.check_memory(db, at), durable=True)
         await self.sign_head(store, at)
 
     async def close(self, store: Store, at: int) -> None:
-        """When it stops: the last rows get their checkpoint."""
+        """Signs a checkpoint over the last rows when the server stops."""
         await self.sign_head(store, at)
         await asyncio.to_thread(self.memory.close)
 
     async def record(self, store: Store, **entry: Unpack[AuditEntry]) -> None:
-        """One row in a transaction of its own; then the files beside the database."""
+        """Appends one row in a transaction of its own, then updates the files beside the database. Raises StoreError."""
         self.keep_head(await store.write(lambda db: self.append(db, **entry), durable=True))
         if (collected := outcomes.get()) is not None:
             collected.append(entry.get("outcome", "done"))
 
     async def note(self, store: Store, **entry: Unpack[AuditEntry]) -> None:
-        """Like `record`, for what has happened already or is only a reading: a log that takes nothing now (a full disk) must not make a
-        committed action look like a failed one. The row stands in the server's log instead."""
+        """Records like `record`, for actions that have already happened and for reads: a log that cannot be written (full disk) must not
+        make a committed action look like a failed one. The row is then in the server's log instead."""
         try:
             await self.record(store, **entry)
         except StoreError as error:
@@ -152,7 +153,8 @@ class AuditLog:
             logs.audit_not_written(entry["action"], entry["target"], error.message, actor=entry["actor"], outcome=outcome, address=address)
 
     async def sign_head(self, store: Store, at: int) -> Checkpoint | None:
-        """A checkpoint over the last row, unless there is one. Returns the newest. Reads two rows when nothing is to be done."""
+        """Signs a checkpoint over the last row, unless it has one. Returns the newest checkpoint. Reads two rows if nothing is to be
+        done."""
         last, newest = await last_head(store), await newest_checkpoint(store)
         is_covered = (last.seq if last else 0) == (newest.seq if newest else 0)
         if is_covered and newest == self.newest:
@@ -165,7 +167,7 @@ class AuditLog:
         return point or newest
 
     def keep_head(self, head: Head) -> None:
-        """After the commit: remembers the row outside the database, and shows its checkpoint to agents."""
+        """Stores the row outside the database after the commit, and sends its checkpoint to agents."""
         try:
             if head.seq > self._kept_seq:
                 self.memory.keep_head(head)
@@ -197,19 +199,19 @@ class AuditLog:
             return False, None
 
     def raise_alarm(self, row: int, why: str) -> None:
-        """Shown on every page and by `z4j doctor`, and logged once per cause."""
+        """Raises an alarm, shown on every page and by `z4j doctor`, and logged once for each cause."""
         if self.alarm != (alarm := Alarm(row, why)):
             self.alarm = alarm
             logs.audit_altered(row, why)
 
     def report(self, head: Head, at: int) -> None:
-        """Somebody remembers a row that the log does not hold: an alarm that stays beside the database."""
+        """Stores that someone remembers a row that the log does not contain: an alarm that is kept outside the database."""
         self.memory.keep_report(head, at)
         self.raise_alarm(head.seq, f"row {head.seq} is missing or differs from the copy remembered by {head.source or 'another source'}")
 
     def check_memory(self, db: Connection, at: int) -> None:
-        """Once per process, before its first row replaces `audit.head`: what the files say of a log that was rolled back stays known,
-        and a missing file of witnesses becomes a row."""
+        """Compares the files beside the database with the log, once for each process, before its first row replaces `audit.head`.
+        Evidence of a log that was rolled back is kept, and a missing file of witnesses is recorded as a row."""
         if self._is_memory_checked:
             return
         self._is_memory_checked = True
@@ -232,7 +234,7 @@ class AuditLog:
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def kept_head(self) -> Head | None:
-        """The last row this installation remembers, or None. Raises StoreError."""
+        """Returns the last row that this installation remembers, or None. Raises StoreError."""
         return self.memory.kept_head()
 
     async def verify(self, store: Store, known: Head | None = None, *, pause_s: float = 0) -> Verdict:
@@ -240,7 +242,8 @@ class AuditLog:
         return await verify_log(store, self.memory, self._keys, self.signer.why_not_ours, known, pause_s=pause_s)
 
     async def check(self, store: Store, at: int) -> Verdict | None:
-        """The whole log, slowly, for a running server: raises the alarm, or clears it. Only when it is time, see WHOLE_US."""
+        """Verifies the whole log slowly, for a running server: raises the alarm, or clears it. Returns None if it is not time yet (see
+        WHOLE_US)."""
         if 0 <= at - self._checked_at < (WHOLE_US if self.alarm is None else AGAIN_US):
             return None
         self._checked_at = at
@@ -254,12 +257,12 @@ class AuditLog:
 
 
 async def list_audit(store: Store, *, before: int = NEWEST, limit: int = 100) -> list[AuditRow]:
-    """Newest first; `before` is the seq of the last row of the page before."""
+    """Lists rows, newest first. `before` is the seq of the last row of the previous page."""
     return [AuditRow(*row) for row in await store.fetch_all(SQL["list_audit"], {"before": before, "limit": limit})]
 
 
 async def last_head(store: Store) -> Head | None:
-    """The end of the chain."""
+    """Returns the last row of the chain, or None."""
     row = await store.fetch_one(SQL["last_audit"])
     return Head(row[0], row[1]) if row else None
 

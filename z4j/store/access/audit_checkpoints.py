@@ -60,13 +60,13 @@ class Signer:
         self.public_pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
     def sign(self, at: int, end: Position) -> Checkpoint:
-        """The checkpoint over everything up to `end`."""
+        """Signs the checkpoint over all rows up to `end`."""
         number = end.point.number + 1 if end.point else 1
         point = Checkpoint(number, end.seq, at, end.digest, link(end.point), self.key_id, b"")
         return replace(point, signature=self._key.sign(signed_text(point)))
 
     def why_not_ours(self, point: Checkpoint) -> str:
-        """What is wrong with a signature; empty when it is ours."""
+        """Returns what is wrong with a signature; "" if it is valid."""
         if point.key_id != self.key_id:
             return f"checkpoint {point.number} was signed with key {point.key_id}, which is not available"
         try:
@@ -89,7 +89,7 @@ class Checkpoints:
         self.newest: Checkpoint | None = None
 
     def sign(self, db: Connection, at: int, *, is_due: bool = True) -> Checkpoint | None:
-        """A checkpoint over the last row, or None when it has one, or is not due. Raises Mismatch, and signs nothing then."""
+        """Signs a checkpoint over the last row. Returns None if the row has one or none is due. Raises Mismatch, and signs nothing then."""
         memory = db.recall(MEMORY)
         position = memory.get("position") or self._start(db)
         last = db.execute(AUDIT["last_audit"]).fetchone()
@@ -162,7 +162,7 @@ def is_routine(action: str, outcome: str) -> bool:
 
 
 def last_row(db: sqlite3.Connection) -> AuditRow | None:
-    """The newest row of the log."""
+    """Returns the newest row of the log, or None."""
     row = db.execute(AUDIT["list_audit"], {"before": 1 << 62, "limit": 1}).fetchone()
     return AuditRow(*row) if row else None
 
@@ -175,19 +175,19 @@ def ends_with_backup(path: Path) -> bool:
 
 
 def last_checkpoint(db: sqlite3.Connection) -> Checkpoint | None:
-    """The newest checkpoint, for the writer."""
+    """Returns the newest checkpoint from the writer's connection, or None."""
     row = db.execute(SQL["last_checkpoint"]).fetchone()
     return Checkpoint(*row) if row else None
 
 
 async def newest_checkpoint(store: Store) -> Checkpoint | None:
-    """The newest checkpoint, for readers."""
+    """Returns the newest checkpoint from a reader, or None."""
     row = await store.fetch_one(SQL["last_checkpoint"])
     return Checkpoint(*row) if row else None
 
 
 async def list_checkpoints(store: Store) -> list[Checkpoint]:
-    """Every checkpoint, oldest first."""
+    """Lists all checkpoints, oldest first."""
     checkpoints: list[Checkpoint] = []
     after = -(1 << 62)
     while rows := await store.fetch_all(SQL["list_checkpoints"], {"after": after, "limit": SLICE}):

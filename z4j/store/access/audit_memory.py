@@ -88,21 +88,21 @@ class AuditMemory:
         files.write_whole(self._head, f"{head.seq} {head.mark.hex()}\n", durable=False)
 
     def keep_checkpoint(self, point: Checkpoint, agents: int) -> None:
-        """Soon: a line for a checkpoint that is committed, shown to so many agents."""
+        """Schedules a line for a committed checkpoint that was sent to `agents` agents."""
         line: CheckpointLine = {
             "kind": "checkpoint", "number": point.number, "seq": point.seq, "at": point.at, "digest": point.digest.hex(), "agents": agents,
         }  # fmt: skip
         self._soon(lambda: self._append(line))
 
     def keep_report(self, head: Head, at: int) -> None:
-        """Soon: a line for a row that somebody remembers and the log does not hold."""
+        """Schedules a line for a row that someone remembers and the log does not contain."""
         line: ReportLine = {
             "kind": "report", "seq": head.seq, "mark": head.mark.hex(), "number": head.number, "source": clean(head.source)[:200], "at": at,
         }  # fmt: skip
         self._soon(lambda: self._report(line))
 
     def create(self) -> bool:
-        """An empty file of witnesses, if there is none. Returns whether there was none."""
+        """Creates an empty file of witnesses if there is none. Returns whether there was none."""
         try:
             os.close(os.open(self._witnesses, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -166,7 +166,7 @@ class AuditMemory:
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def kept_head(self) -> Head | None:
-        """The last row this installation remembers, or None. Raises StoreError when the file is damaged."""
+        """Returns the last row that this installation remembers, or None. Raises StoreError if the file is damaged."""
         try:
             seq, _, mark = self._head.read_text().partition(" ")
             head = Head(int(seq), bytes.fromhex(mark.strip()), 0, HEAD)
@@ -179,12 +179,12 @@ class AuditMemory:
             raise StoreError(f"{self._head} is damaged.", "Verify against a checkpoint kept elsewhere (--head).") from error
 
     def last_checkpoint(self) -> Head | None:
-        """The last checkpoint in the file of witnesses."""
+        """Returns the last checkpoint in the file of witnesses, or None."""
         checkpoints = [line for line in self._lines() if line["kind"] == "checkpoint"]
         return _head_of(checkpoints[-1]) if checkpoints else None
 
     def remembered(self) -> Remembered:
-        """Everything both files say: the last row, the last checkpoint, each one before that, and every report."""
+        """Returns the content of both files: the last row, the last checkpoint, every earlier checkpoint, and every report."""
         heads, damage, is_missing = [], "", True
         try:
             if (kept := self.kept_head()) is not None:

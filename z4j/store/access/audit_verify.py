@@ -54,7 +54,7 @@ async def verify_log(
 
 
 async def list_missing(store: Store, memory: AuditMemory) -> list[Head]:
-    """What is remembered outside the database and is not part of the log."""
+    """Lists what is remembered outside the database and is not part of the log."""
     await asyncio.to_thread(memory.flush)
     points = await list_checkpoints(store)
     held = {(number, point.seq, point.digest) for point in points for number in (ANY, point.number)}
@@ -63,7 +63,7 @@ async def list_missing(store: Store, memory: AuditMemory) -> list[Head]:
 
 
 async def walk(store: Store) -> AsyncIterator[AuditRow]:
-    """The whole log, oldest first."""
+    """Yields all rows of the log, oldest first."""
     async for rows in _slices(store):
         for row in rows:
             yield row

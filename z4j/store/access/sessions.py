@@ -21,17 +21,19 @@ class SessionOwner(NamedTuple):
 
 
 def add_session(db: Connection, hash: bytes, user_id: int, at: int, expires_at: int, address: str, client: str) -> None:
-    """Somebody signed in from `address` with `client` (the User-Agent, shortened)."""
+    """Adds a session of a user who signed in from `address` with `client` (the User-Agent, shortened)."""
     params = {"hash": hash, "user_id": user_id, "at": at, "expires_at": expires_at, "address": address, "client": client[:200]}
     db.execute(SQL["add_session"], params)
     db.execute(SQL["end_old_sessions"], {"at": at})
 
 
 def touch_session(db: Connection, hash: bytes, at: int) -> None:
+    """Records the last use of a session, in microseconds UTC."""
     db.execute(SQL["touch_session"], {"hash": hash, "at": at})
 
 
 def end_session(db: Connection, hash: bytes) -> None:
+    """Deletes a session."""
     db.execute(SQL["end_session"], {"hash": hash})
 
 
@@ -41,12 +43,12 @@ def end_sessions_of(db: Connection, user_id: int) -> None:
 
 
 def add_link(db: Connection, hash: bytes, purpose: str, expires_at: int, user_id: int | None = None) -> None:
-    """A link for `setup` or `login` that works once, until `expires_at`."""
+    """Adds a link for `setup` or `login` that works once, until `expires_at` (microseconds UTC)."""
     db.execute(SQL["add_link"], {"hash": hash, "purpose": purpose, "user_id": user_id, "expires_at": expires_at})
 
 
 def use_link(db: Connection, hash: bytes, purpose: str, at: int) -> int | None:
-    """The user id of a link (0 for setup), which is used up by this; None when it does not work any more."""
+    """Uses a link up. Returns its user id (0 for setup), or None if the link is not valid."""
     row = db.execute(SQL["use_link"], {"hash": hash, "purpose": purpose, "at": at}).fetchone()
     return int(row[0]) if row else None
 
@@ -57,6 +59,6 @@ async def check_link(store: Store, hash: bytes, purpose: str, at: int) -> bool:
 
 
 async def find_session(store: Store, hash: bytes, at: int, idle_since: int) -> SessionOwner | None:
-    """Whose session it is, if it still counts."""
+    """Returns the owner of a valid session, or None."""
     row = await store.fetch_one(SQL["find_session"], {"hash": hash, "at": at, "idle_since": idle_since})
     return SessionOwner(*row) if row else None

@@ -57,7 +57,7 @@ def add_token(
     expires_at: int | None = None,
     owner_id: int | None = None,
 ) -> int:
-    """A new token of kind `agent` (with an app) or `api` (with a role). Returns its id."""
+    """Adds a token of kind `agent` (with an app) or `api` (with a role). Returns its id."""
     params = {
         "kind": kind, "hash": hash, "label": label, "hint": hint, "app_id": app_id, "role": role, "at": at, "by": by,
         "expires_at": expires_at, "owner_id": owner_id,
@@ -66,33 +66,33 @@ def add_token(
 
 
 def revoke_token(db: Connection, id: int, at: int) -> tuple[str, str, int | None] | None:
-    """(kind, label, app id) of the token that stopped working, or None when there was none to revoke."""
+    """Revokes a token. Returns its (kind, label, app id), or None if there was none to revoke."""
     row = db.execute(SQL["revoke_token"], {"id": id, "at": at}).fetchone()
     return (row[0], row[1], row[2]) if row else None
 
 
 def touch_token(db: Connection, id: int, at: int) -> None:
-    """Note that it was used."""
+    """Records the last use of a token, in microseconds UTC."""
     db.execute(SQL["touch_token"], {"id": id, "at": at})
 
 
 async def find_agent_token(store: Store, hash: bytes, at: int) -> tuple[int, int, str, str] | None:
-    """(token id, app id, app name, seal key id)."""
+    """Returns (token id, app id, app name, seal key id) of a valid agent token, or None."""
     row = await store.fetch_one(SQL["find_agent_token"], {"hash": hash, "at": at})
     return (row[0], row[1], row[2], row[3]) if row else None
 
 
 async def find_api_token(store: Store, hash: bytes, at: int) -> ApiToken | None:
-    """The token, while it and its owner may be used."""
+    """Returns an API token while it is valid and its owner is enabled, or None."""
     row = await store.fetch_one(SQL["find_api_token"], {"hash": hash, "at": at})
     return ApiToken(*row) if row else None
 
 
 async def list_valid_agent_tokens(store: Store, ids: Iterable[int], at: int) -> set[int]:
-    """Those of `ids` with which an agent may be connected."""
+    """Returns those of `ids` with which an agent may be connected."""
     return {row[0] for row in await store.fetch_all(SQL["list_valid_agent_tokens"], {"ids": json.dumps(sorted(ids)), "at": at})}
 
 
 async def list_tokens(store: Store, *, limit: int = 1_000) -> list[TokenRow]:
-    """Working ones first, newest first."""
+    """Lists tokens, active ones first, then newest first."""
     return [TokenRow(*row) for row in await store.fetch_all(SQL["list_tokens"], {"limit": limit})]

@@ -22,16 +22,18 @@ class TotpRow:
 
 
 def get_totp(db: Connection, user_id: int) -> TotpRow | None:
+    """Returns the second factor of a user from the writer's connection, or None."""
     row = db.execute(SQL["get_totp"], {"user_id": user_id}).fetchone()
     return TotpRow(*row) if row else None
 
 
 def put_totp(db: Connection, user_id: int, secret: bytes, at: int) -> bool:
-    """A secret to be confirmed. False, and nothing is changed, when there is a confirmed one."""
+    """Stores a secret that is to be confirmed. Returns False, without a change, if there is a confirmed one."""
     return db.execute(SQL["put_totp"], {"user_id": user_id, "secret": secret, "at": at}).rowcount == 1
 
 
 def confirm_totp(db: Connection, user_id: int, at: int) -> None:
+    """Records when the user confirmed the second factor, in microseconds UTC."""
     db.execute(SQL["confirm_totp"], {"user_id": user_id, "at": at})
 
 
@@ -41,13 +43,13 @@ def use_step(db: Connection, user_id: int, step: int) -> bool:
 
 
 def delete_totp(db: Connection, user_id: int) -> bool:
-    """No second step and no recovery codes any more. False when there was none."""
+    """Deletes the second factor and the recovery codes of a user. Returns False if there was none."""
     db.execute(SQL["delete_recovery_codes"], {"user_id": user_id})
     return db.execute(SQL["delete_totp"], {"user_id": user_id}).rowcount == 1
 
 
 def put_recovery_codes(db: Connection, user_id: int, hashes: Iterable[bytes]) -> None:
-    """A new set in place of the old."""
+    """Replaces the recovery codes of a user."""
     db.execute(SQL["delete_recovery_codes"], {"user_id": user_id})
     for hash in hashes:
         db.execute(SQL["add_recovery_code"], {"user_id": user_id, "hash": hash})
@@ -59,12 +61,12 @@ def use_recovery_code(db: Connection, user_id: int, hash: bytes, at: int) -> boo
 
 
 async def find_totp(store: Store, user_id: int) -> TotpRow | None:
-    """For readers."""
+    """Returns the second factor of a user from a reader, or None."""
     row = await store.fetch_one(SQL["get_totp"], {"user_id": user_id})
     return TotpRow(*row) if row else None
 
 
 async def count_recovery_codes(store: Store, user_id: int) -> int:
-    """How many still work."""
+    """Returns how many recovery codes are unused."""
     row = await store.fetch_one(SQL["count_recovery_codes"], {"user_id": user_id})
     return int(row[0]) if row else 0

@@ -26,7 +26,7 @@ class UserRow:
 
 
 def add_user(db: Connection, name: str, password_hash: str, role: str, at: int) -> int:
-    """A new person. Raises WrongState when the name is taken."""
+    """Adds a user. Returns the row id. Raises WrongState if the name is taken."""
     if find_user(db, name) is not None:
         raise WrongState(f"A user named {name} already exists. No changes were made.")
     params = {"name": name, "password_hash": password_hash, "role": role, "at": at}
@@ -34,32 +34,35 @@ def add_user(db: Connection, name: str, password_hash: str, role: str, at: int) 
 
 
 def find_user(db: Connection, name: str) -> UserRow | None:
-    """By name, whatever its case."""
+    """Returns a user by name in any case, or None."""
     row = db.execute(SQL["find_user"], {"name": name}).fetchone()
     return UserRow(*row) if row else None
 
 
 def get_user(db: Connection, id: int) -> UserRow | None:
-    """By id."""
+    """Returns a user by row id, or None."""
     row = db.execute(SQL["get_user"], {"id": id}).fetchone()
     return UserRow(*row) if row else None
 
 
 def count_admins(db: Connection) -> int:
-    """How many administrators may sign in."""
+    """Returns how many administrators may sign in."""
     return int(db.execute(SQL["count_admins"]).fetchone()[0])
 
 
 def set_role(db: Connection, id: int, role: str) -> None:
+    """Changes the role of a user."""
     db.execute(SQL["set_role"], {"id": id, "role": role})
 
 
 def set_password(db: Connection, id: int, password_hash: str) -> None:
+    """Changes the password hash of a user."""
     db.execute(SQL["set_password"], {"id": id, "password_hash": password_hash})
 
 
 def set_disabled(db: Connection, id: int, at: int | None) -> None:
-    """`at` None lets the person in again. Disabling ends their sessions and revokes their API tokens, for good."""
+    """Disables a user at `at` (microseconds UTC), ends the user's sessions and permanently revokes the user's API tokens; None enables the
+    user again."""
     db.execute(SQL["set_disabled"], {"id": id, "at": at})
     if at is not None:
         sessions.end_sessions_of(db, id)
@@ -67,7 +70,7 @@ def set_disabled(db: Connection, id: int, at: int | None) -> None:
 
 
 async def list_users(store: Store) -> list[UserRow]:
-    """By name, without password hashes."""
+    """Lists users by name, without password hashes."""
     return [UserRow(*row) for row in await store.fetch_all(SQL["list_users"])]
 
 

@@ -99,7 +99,7 @@ OLD_AGENT: Final = (
 
 
 def record_hello(db: Connection, app_id: int, hello: Hello, at: int, skew: int) -> int:
-    """Note who dialled in. Returns the agent's row id. `skew`: our clock minus the agent's, in microseconds."""
+    """Records a process that connected. Returns the agent's row id. `skew`: the server's clock minus the agent's, in microseconds."""
     processes.record_origin(
         db, app_id, hello.boot, hello.at, host=hello.host, pid=hello.pid, role=hello.role,
         worker=hello.worker or "", environment=hello.environment, release=hello.release or "",
@@ -136,7 +136,7 @@ def _forget_some(db: Connection, app_id: int) -> None:
 
 
 def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at: int) -> None:
-    """Note that an agent is alive and what it holds; a boot that never said hello is passed over."""
+    """Records a heartbeat and the tasks the process runs. A boot without a hello is ignored."""
     row = db.execute(
         SQL["put_heartbeat"],
         {
@@ -151,7 +151,7 @@ def record_heartbeat(db: Connection, app_id: int, boot: str, beat: Heartbeat, at
 
 
 def record_discovery(db: Connection, app_id: int, boot: str, discovery: Discovery, at: int) -> None:
-    """Note what an adapter found: registered tasks, queues, the worker it lives in."""
+    """Records what an adapter reported: registered tasks, queues, and its worker."""
     row = db.execute(SQL["find_agent"], {"app_id": app_id, "boot": boot}).fetchone()
     if row is None:
         return
@@ -182,39 +182,40 @@ def record_discovery(db: Connection, app_id: int, boot: str, discovery: Discover
 
 
 def record_left(db: Connection, app_id: int, boot: str, at: int, reason: str, *, is_orderly: bool) -> None:
-    """Note the end of a connection. `is_orderly`: the agent said goodbye, so nobody need look for it."""
+    """Records the end of a connection. `is_orderly`: the agent said goodbye, so nothing looks for it."""
     db.execute(SQL["put_left"], {"app_id": app_id, "boot": boot, "at": at, "reason": redact_text(reason), "is_orderly": int(is_orderly)})
 
 
 def record_restart(db: Connection, at: int) -> None:
-    """The server has just started: nobody is connected yet."""
+    """Marks every agent as disconnected, when the server starts."""
     db.execute(SQL["put_all_left"], {"at": at, "reason": RESTARTED})
 
 
 def record_silence(db: Connection, at: int, since: int) -> int:
-    """Note every connection from which nothing came since then as gone. Returns how many."""
+    """Marks every connection without a message since `since` as disconnected. Times are microseconds UTC. Returns how many."""
     return len(db.execute(SQL["put_silent"], {"at": at, "since": since, "reason": SILENT}).fetchall())
 
 
 async def list_agents(store: Store, *, since: int = 0, ids: list[int] | None = None) -> list[AgentRow]:
-    """The processes seen since then, or some of them by their row ids: connected ones first, then by app and worker."""
+    """Lists the processes seen since `since` (microseconds UTC), or those with the row ids `ids`: connected ones first, then by app and
+    worker."""
     chosen = None if ids is None else json.dumps(ids)
     return [_row(row) for row in await store.fetch_all(SQL["list_agents"], {"since": since, "ids": chosen})]
 
 
 async def count_connected(store: Store, *, since: int) -> tuple[int, int]:
-    """How many processes are connected, and how many were seen since then."""
+    """Counts processes. Returns (connected, seen since `since`)."""
     row = await store.fetch_one(SQL["count_connected"], {"since": since})
     return (row[0], row[1]) if row else (0, 0)
 
 
 async def list_task_names(store: Store, *, limit: int = 5_000) -> list[TaskNameRow]:
-    """What the apps have registered, at most `limit` of each, by app, engine, name and environment."""
+    """Lists registered tasks, at most `limit` of each app, by app, engine, name and environment."""
     return [_task_name(row) for row in await store.fetch_all(SQL["list_task_names"], {"limit": limit})]
 
 
 async def find_task_name(store: Store, app: str, engine: str, name: str, environment: str = "") -> TaskNameRow | None:
-    """A registered task of an environment; "" is any: then the one that was reported last."""
+    """Returns a registered task of an environment, or None. With the environment "" it is the one that was reported last."""
     rows = [_task_name(row) for row in await store.fetch_all(SQL["find_task_name"], {"app": app, "engine": engine, "name": name})]
     return next((row for row in rows if environment in ("", row.environment)), None)
 
@@ -225,7 +226,7 @@ def _task_name(row: Row) -> TaskNameRow:
 
 
 async def read_proofs(store: Store, app_id: int, task_names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """{task name: {engine: proof}} of those that an agent of the app has proved to know."""
+    """Returns {task name: {engine: proof}} of the names that an agent of the app has proved."""
     proofs: dict[str, dict[str, str]] = {}
     for name, engine, proof in await store.fetch_all(SQL["read_proofs"], {"app_id": app_id, "names": json.dumps(sorted(set(task_names)))}):
         proofs.setdefault(name, {})[engine] = proof
@@ -242,7 +243,7 @@ async def count_silent(store: Store, *, since: int) -> int:
 def worker_session(
     app_id: int, environment: Any, seat: str, began_at: int, seen_at: int, left_at: int | None, reason: str
 ) -> WorkerSession:
-    """What `rules/worker_succession.py` needs of a worker. One that stopped sending heartbeats is gone since its next one was due."""
+    """Returns what `rules/worker_succession.py` requires of a worker. A worker without heartbeats ended when its next heartbeat was due."""
     gone_at = left_at if left_at is None or reason != SILENT else min(left_at, seen_at + NEXT_WORD_US)
     return WorkerSession((app_id, environment, seat) if seat else None, began_at, gone_at)
 

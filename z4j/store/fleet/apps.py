@@ -24,12 +24,12 @@ class AppRow:
 
 
 def add_app(db: Connection, name: str, seal_key_id: str, at: int) -> int:
-    """A new app. Raises sqlite3.IntegrityError when the name is taken."""
+    """Adds an app. Returns its row id. Raises sqlite3.IntegrityError when the name is taken."""
     return int(db.execute(SQL["add_app"], {"name": name, "at": at, "seal_key_id": seal_key_id}).fetchone()[0])
 
 
 def find_app(db: Connection, name: str) -> AppRow | None:
-    """An app by name, whatever its case."""
+    """Returns an app by its name in any case, or None."""
     row = db.execute(SQL["find_app"], {"name": name}).fetchone()
     return AppRow(*row) if row else None
 
@@ -41,5 +41,5 @@ def set_disabled(db: Connection, id: int, at: int | None) -> str | None:
 
 
 async def list_apps(store: Store) -> list[AppRow]:
-    """By name."""
+    """Lists the apps by name."""
     return [AppRow(*row) for row in await store.fetch_all(SQL["list_apps"])]

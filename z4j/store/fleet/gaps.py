@@ -53,7 +53,7 @@ class RefusedRow:
 
 
 def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
-    """Note a gap, once per key."""
+    """Records a gap, once for each key."""
     fields = gap.facts
     db.execute(
         SQL["add_gap"],
@@ -66,7 +66,7 @@ def record_gap(db: Connection, app_id: int, gap: Gap) -> None:
 
 
 def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
-    """Note a fault of an agent, once per key."""
+    """Records a fault of an agent, once for each key."""
     fields = fault.facts
     db.execute(
         SQL["add_fault"],
@@ -79,20 +79,20 @@ def record_fault(db: Connection, app_id: int, fault: Fault) -> None:
 
 
 def record_refused(db: Connection, app_id: int, refused: dict[str, int], at: int) -> None:
-    """Add to the counts of refused records."""
+    """Adds to the numbers of refused records of an app. `refused` is cause → number."""
     db.executemany(SQL["add_refused"], [(app_id, cause, count, at) for cause, count in refused.items()])
 
 
 async def list_gaps(store: Store, *, since: int) -> list[GapRow]:
-    """The newest gaps of each app reported since then."""
+    """Lists the newest gaps of each app that were reported since `since` (microseconds UTC)."""
     return [GapRow(*row) for row in await store.fetch_all(SQL["list_gaps"], {"since": since, "each": EACH})]
 
 
 async def list_faults(store: Store, *, since: int) -> list[FaultRow]:
-    """The newest faults of each app's agents since then."""
+    """Lists the newest faults of each app's agents since `since` (microseconds UTC)."""
     return [FaultRow(*row) for row in await store.fetch_all(SQL["list_faults"], {"since": since, "each": EACH})]
 
 
 async def list_refused(store: Store) -> list[RefusedRow]:
-    """Every cause for which records of an app were refused, the latest first."""
+    """Lists every cause for which records of an app were refused, newest first."""
     return [RefusedRow(*row) for row in await store.fetch_all(SQL["list_refused"])]

@@ -49,7 +49,7 @@ class Paused:
     names: frozenset[str] = frozenset()
 
     def params(self) -> JsonObject:
-        """For the statements."""
+        """Returns the parameters of the SQL statements."""
         return {
             "app_id": self.app_id, "environment": self.environment, "engine": self.engine, "queue": self.queue, "broker": self.broker,
             "names": json.dumps(sorted(self.names | {self.broker})),
@@ -57,12 +57,13 @@ class Paused:
 
 
 def pause_queue_row(db: Connection, queue: Paused, at: int, by: str, reason: str) -> None:
-    """Note that a queue is paused; twice is once."""
+    """Records that a queue is paused. Repeating it changes nothing."""
     db.execute(SQL["pause_queue_row"], queue.params() | {"at": at, "by": by, "reason": reason})
 
 
 def resume_queue_row(db: Connection, queue: Paused, at: int, by: str, others: Iterable[str] = ()) -> None:
-    """Note that it goes on. Where it was paused in every broker, the `others` that have a queue of this name stay paused."""
+    """Records that a queue was resumed. If it was paused in every broker, the brokers `others` that have a queue of this name stay
+    paused."""
     for broker, since, asked_by, reason in db.execute(SQL["resume_queue_row"], queue.params() | {"at": at, "by": by}).fetchall():
         if queue.broker and not broker:
             for other in others:
@@ -70,22 +71,23 @@ def resume_queue_row(db: Connection, queue: Paused, at: int, by: str, others: It
 
 
 async def list_paused(store: Store, same: SameBrokers = NONE) -> list[PausedQueueRow]:
-    """What is paused now, oldest first. Of a broker with several identities the one that lists of queues show, see `same`."""
+    """Lists the paused queues, oldest first. A broker with several identities is listed under the one that lists of queues show
+    (`same`)."""
     rows = [PausedQueueRow(*row) for row in await store.fetch_all(SQL["list_paused"])]
     return [replace(row, broker=same.get((row.app_id, row.engine, row.broker), row.broker)) for row in rows]
 
 
 def of_queue(held: Iterable[PausedQueueRow], queue: QueueRow) -> list[PausedQueueRow]:
-    """The pauses of queues of this name at this place, whatever their brokers."""
+    """Returns the pauses of queues with this name in the same app, environment and engine, of any broker."""
     place = (queue.app, queue.environment, queue.engine, queue.name)
     return [row for row in held if (row.app, row.environment, row.engine, row.queue) == place]
 
 
 def find_pause(held: Iterable[PausedQueueRow], queue: QueueRow) -> PausedQueueRow | None:
-    """The pause that is in force for this queue of this broker."""
+    """Returns the pause that applies to this queue of this broker, or None."""
     return next((row for row in of_queue(held, queue) if is_paused(row.broker, queue.broker)), None)
 
 
 async def list_for_agent(store: Store, app_id: int, since: int) -> list[PausedQueueRow]:
-    """What an app's workers have to know: what is paused, and what ended since then."""
+    """Lists what the workers of an app have to be sent: paused queues, and queues resumed since `since` (microseconds UTC)."""
     return [PausedQueueRow(*row) for row in await store.fetch_all(SQL["list_for_agent"], {"app_id": app_id, "since": since})]

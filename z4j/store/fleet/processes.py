@@ -37,7 +37,7 @@ NO_RUN = Run(0, 0, "", "")
 
 
 def split_process_token(token: str) -> tuple[str, int]:
-    """Boot and process id of a run token; -1 where the token is not of that form and stands as a whole."""
+    """Splits a process token into boot and process id. The process id is -1 for a token of another form, which is returned whole."""
     boot, _, pid = token.rpartition(".")
     if boot and len(pid) < 16 and pid.isdecimal() and str(int(pid)) == pid:
         return boot, int(pid)
@@ -45,7 +45,7 @@ def split_process_token(token: str) -> tuple[str, int]:
 
 
 def process_of(db: Connection, app_id: int, token: str) -> Run:
-    """The run behind a token, its boot noted if it was never seen."""
+    """Returns the process of a token. A boot that was never seen is recorded."""
     if not token:
         return NO_RUN
     runs = db.recall("runs")
@@ -64,7 +64,7 @@ def process_of(db: Connection, app_id: int, token: str) -> Run:
 
 
 def token_of(db: Connection, boot_id: int, pid: int) -> str:
-    """The run token, exactly as it came."""
+    """Returns the process token exactly as it was received."""
     if not boot_id:
         return ""
     boots = db.recall("boots")
@@ -80,7 +80,7 @@ def record_origin(
     db: Connection, app_id: int, boot: str, at: int, *,
     host: str, pid: int, role: str, worker: str, environment: str, release: str,
 ) -> int:  # fmt: skip
-    """Note who is behind a boot; later word on the same boot changes nothing. Returns the boot's id."""
+    """Records the process of a boot; a later record of the same boot changes nothing. Returns the row id of the boot."""
     row = db.execute(SQL["find_boot"], {"app_id": app_id, "boot": boot}).fetchone()
     id = _add(db, app_id, boot) if row is None else int(row[0])
     if row is None or not row[3]:
@@ -99,8 +99,8 @@ def record_origin(
 
 
 def note_redaction(db: Connection, app_id: int, boot: str, rules: int) -> None:
-    """Note that a boot applies the redaction rules of this release. Not stored: after a restart it is said again, and until then its texts
-    are redacted twice, which changes nothing."""
+    """Remembers that a boot applies the redaction rules of this release. This is not stored: after a restart the agent reports it again,
+    and until then its texts are redacted twice, which changes nothing."""
     known = db.recall("redacting boots")
     if rules >= RULES and len(known) < CACHE_LIMIT:
         known[app_id, boot] = True

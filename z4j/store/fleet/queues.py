@@ -76,7 +76,8 @@ def record(
     seen: Iterable[tuple[str, str, str, int | None, int | None, int | None, int | None, int | None]],
     at: int,
 ) -> None:
-    """Note queues as (engine, name, broker, depth, consumers, oldest_at, delayed, dead). Those beyond the limit of names are counted."""
+    """Records queues as (engine, name, broker, depth, consumers, oldest_at, delayed, dead). Queues beyond the limit of names are only
+    counted."""
     db.executemany(
         SQL["put_queue"],
         [
@@ -111,7 +112,7 @@ async def list_queues(
 async def page_of(
     store: Store, *, app: str = "", environment: str = "", engine: str = "", after: Position = FIRST, limit: int, same: SameBrokers = NONE
 ) -> tuple[list[QueueRow], Position | None]:
-    """The queues of some places, and the place to go on from; None on the last page."""
+    """Returns one page of queues, and the position of the next page, or None on the last page."""
     rows = await list_queues(store, app=app, environment=environment, engine=engine, after=after, limit=limit + 1, same=same)
     places = list(dict.fromkeys(place_of(row) for row in rows))
     if len(places) <= limit:
@@ -122,7 +123,7 @@ async def page_of(
 async def each_queue(
     store: Store, *, app: str = "", environment: str = "", engine: str = "", same: SameBrokers = NONE
 ) -> AsyncIterator[QueueRow]:
-    """All of them, some at a time."""
+    """Yields all queues, read page by page."""
     after: Position | None = FIRST
     while after is not None:
         rows, after = await page_of(store, app=app, environment=environment, engine=engine, after=after, limit=SOME, same=same)
@@ -154,5 +155,5 @@ def _in_use(rows: Iterable[QueueRow]) -> list[QueueRow]:
 
 
 def place_of(row: QueueRow) -> Position:
-    """Where a queue stands in their order."""
+    """Returns the position of a queue in the order of pages."""
     return Position(row.app, row.environment, row.engine, row.name)

@@ -84,9 +84,10 @@ class _Known(NamedTuple):
 
 
 async def list_workers(store: Store, *, since: int = 0, name: str | None = None) -> list[WorkerRow]:
-    """The workers seen since then, or those of one name: connected ones first, then those that went silent, by name, app and environment.
+    """Lists the workers seen since `since` (microseconds UTC), or those of one name: connected ones first, then silent ones, by name, app
+    and environment.
 
-    Those that are gone and whose place another has taken are left out, unless they are asked for by name.
+    Workers that ended and have a successor are left out, unless they are requested by name.
     """
     return await _rows(store, await _known(store, since, name))
 
@@ -94,7 +95,7 @@ async def list_workers(store: Store, *, since: int = 0, name: str | None = None)
 async def page_of_workers(
     store: Store, *, since: int = 0, app: str = "", environment: str = "", engine: str = "", after: Position | None = None, limit: int = 100
 ) -> WorkerPage:  # fmt: skip
-    """The same, some at a time; "" is any."""
+    """Returns one page of the workers of an app, environment and engine; "" matches any."""
     matching = [
         worker for worker in await _known(store, since)
         if app in ("", worker.process.app) and environment in ("", worker.process.environment)
@@ -113,7 +114,7 @@ async def page_of_workers(
 
 
 def sort_key(place: Position) -> Row:
-    """Connected ones first, then by name: host-9 stands before host-10."""
+    """Returns the sort key of a position: connected workers first, then by name, with host-9 before host-10."""
     parts = [(int(part), "") if part.isdecimal() and len(part) < 19 else (-1, part) for part in re.split(r"(\d+)", place.name)]
     return ORDER.get(place.state, 3), parts, place.app, place.environment
 

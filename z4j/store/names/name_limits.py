@@ -46,7 +46,7 @@ class _Known:
 
 
 def intern(db: Connection, app_id: int, kind: str, text: str) -> int:
-    """The id of a name of an app, that of `OTHERS` (of a broker: 0) beyond the limit; 0 for the empty string."""
+    """Returns the id of a name of an app; beyond the limit that of `OTHERS` (of a broker: 0); 0 for the empty string."""
     if not text:
         return 0
     known: _Known | None = db.recall(_CACHES).get((app_id, kind))
@@ -62,7 +62,7 @@ def is_known(db: Connection, app_id: int, kind: str, text: str) -> bool:
 
 
 def limited(db: Connection, app_id: int, kind: str, text: str) -> str:
-    """The name itself, or `OTHERS`."""
+    """Returns the name itself, or `OTHERS` beyond the limit."""
     known: _Known | None = db.recall(_CACHES).get((app_id, kind))
     if not text or (known is not None and text in known.ids):
         return text
@@ -78,7 +78,7 @@ def flush(db: Connection, app_id: int) -> None:
 
 
 def ids_in_use(db: Connection) -> set[int]:
-    """Every id in the cache: handed out, whether or not anything refers to it yet."""
+    """Returns every id in the cache, whether or not a row refers to it yet."""
     return {id for known in db.recall(_CACHES).values() for id in known.ids.values()}
 
 

@@ -18,7 +18,7 @@ CACHE_LIMIT = 100_000
 
 
 def intern(db: Connection, kind: str, text: str) -> int:
-    """The id of `text` among the strings of `kind`, made if new. 0 for the empty string."""
+    """Returns the id of `text` among the strings of `kind`, which is created if it is new. 0 for the empty string."""
     if not text:
         return 0
     ids = db.recall("name ids")
@@ -35,7 +35,7 @@ def intern(db: Connection, kind: str, text: str) -> int:
 
 
 def text_of(db: Connection, id: int) -> str:
-    """The string behind `id`; empty for 0."""
+    """Returns the string of an id; "" for 0."""
     if not id:
         return ""
     texts = db.recall("name texts")
@@ -49,7 +49,7 @@ def text_of(db: Connection, id: int) -> str:
 
 
 async def find(store: Store, texts: dict[str, str]) -> dict[str, int]:
-    """The ids of several strings, `{kind: text}`; a string that was never seen is missing from the answer."""
+    """Returns the ids of several strings, given as {kind: text}. Strings that were never stored are missing from the result."""
     asked = {kind: text for kind, text in texts.items() if text}
     if not asked:
         return {}

@@ -69,7 +69,7 @@ async def _through_tasks(store: Store, block: str) -> AsyncIterator[Row]:
 
 
 def delete_names(db: Connection, ids: list[int], seconds: float) -> int:
-    """Delete listed names until the time is up. Returns how many ids were done; all of them where the list is not valid any more."""
+    """Deletes listed names until the time is up. Returns how many ids were handled; all of them if the list is no longer valid."""
     cache = db.recall("name ids")
     if MARK not in cache:
         return len(ids)
@@ -78,7 +78,7 @@ def delete_names(db: Connection, ids: list[int], seconds: float) -> int:
 
 
 def delete_boots(db: Connection, ids: list[int], seconds: float) -> int:
-    """The same for processes."""
+    """Deletes listed processes until the time is up. Returns how many ids were handled; all of them if the list is no longer valid."""
     cache = db.recall("runs")
     if MARK not in cache:
         return len(ids)

@@ -63,7 +63,7 @@ def _row(row: Row) -> CommandRow:
 
 
 def add_command(db: Connection, command: CommandRow, task_name: str = "") -> CommandRow:
-    """Note what somebody asked for; it waits for an agent from here on. Returns it as it is shown."""
+    """Adds a requested command, which then waits for an agent. Returns it with masked parameters."""
     shown, sealed = typed_values.close_params(db, command.id, command.app_id, command.params, task_name)
     db.execute(
         SQL["add_command"],
@@ -78,20 +78,20 @@ def add_command(db: Connection, command: CommandRow, task_name: str = "") -> Com
 
 
 async def whole_params(store: Store, id: str, shown: Mapping[str, Json]) -> JsonObject:
-    """The parameters as they were typed, for the agent alone; `shown` where none is secret. Raises SealError where they cannot be
+    """Returns the parameters as they were typed, for the agent only; `shown` if none is secret. Raises SealError if they cannot be
     decrypted."""
     row = await store.fetch_one(SQL["sealed_of"], {"id": id})
     return dict(shown) if row is None or not row[0] else dict(store.seal.open(row[0], f"command {id}"))
 
 
 def mark_sent(db: Connection, id: str, spool: str, at: int) -> bool:
-    """It is for the agents of that spool folder. False where it was handed to a folder since it was read, or has ended: then it must not
-    be sent."""
+    """Marks a command as sent to one spool folder. Returns False if it was sent to a folder since it was read, or has ended: then it must
+    not be sent."""
     return bool(db.execute(SQL["mark_sent"], {"id": id, "spool": spool, "at": at}).fetchall())
 
 
 async def list_open(store: Store, app_id: int, at: int) -> list[CommandRow]:
-    """What this app's agents still have to be told, oldest first."""
+    """Lists the commands of an app that wait or have no result yet, oldest first."""
     return [_row(row) for row in await store.fetch_all(SQL["list_open"], {"app_id": app_id, "at": at})]
 
 
@@ -101,29 +101,29 @@ async def list_cancellations(store: Store, app_id: int, at: int) -> list[Command
 
 
 async def list_commands(store: Store, *, before: int = NEWEST, limit: int = 100) -> list[CommandRow]:
-    """Newest first; `before` is the `created_at` of the last row of the page before."""
+    """Lists commands, newest first. `before` is the `created_at` of the last row of the previous page."""
     return [_row(row) for row in await store.fetch_all(SQL["list_commands"], {"before": before, "limit": limit})]
 
 
 async def list_of_task(store: Store, task: int) -> list[CommandRow]:
-    """What was asked about one task, newest first."""
+    """Lists the commands on one task, newest first."""
     return [_row(row) for row in await store.fetch_all(SQL["list_of_task"], {"task": task})]
 
 
 async def list_of_queue(store: Store, app_id: int, environment: str, engine: str, queue: str) -> list[CommandRow]:
-    """What was asked about one queue, newest first."""
+    """Lists the commands on one queue, newest first."""
     params = {"app_id": app_id, "environment": environment, "engine": engine, "queue": queue}
     return [_row(row) for row in await store.fetch_all(SQL["list_of_queue"], params)]
 
 
 async def list_of_worker(store: Store, app_id: int, environment: str, worker: str, since: int) -> list[CommandRow]:
-    """What was asked of one worker since then, newest first."""
+    """Lists the commands on one worker since `since` (microseconds UTC), newest first."""
     params = {"app_id": app_id, "environment": environment, "target": worker, "since": since}
     return [_row(row) for row in await store.fetch_all(SQL["list_of_worker"], params)]
 
 
 async def get_command(store: Store, id: str) -> CommandRow | None:
-    """One command by its id, or None."""
+    """Returns a command by its id, or None."""
     row = await store.fetch_one(SQL["get_command"], {"id": id})
     return None if row is None else _row(row)
 

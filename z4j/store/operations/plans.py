@@ -173,7 +173,7 @@ class SentItem:
 
 # -- freezing --------------------------------------------------------------------------------------------------------------
 def add_plan(db: Connection, **fields: Unpack[NewPlan]) -> int:
-    """A plan whose items follow. Returns its id."""
+    """Adds a plan whose items follow. Returns its row id."""
     return int(db.execute(SQL["add_plan"], fields).fetchone()[0])
 
 
@@ -183,14 +183,14 @@ def add_items(db: Connection, rows: Iterable[tuple[int, int, int, bytes, int, in
 
 
 def freeze_plan(db: Connection, id: int, groups: Iterable[Row], **fields: Unpack[FrozenPlan]) -> None:
-    """The end of freezing: groups, digest, and the account in which every item still waits."""
+    """Stores the result of freezing: groups, digest, and the number of items, which all wait."""
     db.executemany(SQL["add_group"], [(id, *group) for group in groups])
     db.execute(SQL["freeze_plan"], {"id": id, **fields})
     db.execute(SQL["add_to_count"], (id, int(Item.WAITING), fields["items"]))
 
 
 def delete_plan(db: Connection, id: int) -> None:
-    """A plan that could not be frozen whole."""
+    """Deletes a plan whose freezing failed."""
     db.execute(SQL["delete_plan"], {"id": id})
 
 
@@ -205,7 +205,7 @@ async def list_forgotten(store: Store, before: int) -> list[int]:
 
 
 def forget_plan(db: Connection, id: int, seconds: float) -> tuple[bool, int]:
-    """Delete a plan, its items first, until the time is up. Returns (whether it is gone, items deleted)."""
+    """Deletes a plan, its items first, for at most `seconds`. Returns (whether it is deleted, number of items deleted)."""
     ends, items = time.monotonic() + seconds, 0
     while deleted := db.execute(SQL["forget_items"], {"id": id}).rowcount:
         items += deleted
@@ -222,13 +222,13 @@ async def read_candidates(store: Store, ids: list[int]) -> list[Candidate]:
 
 
 async def list_purged(store: Store, app_id: int, engine: str, queue: str, first_at: int, last_at: int) -> list[int]:
-    """Row ids of what a purge took out, in the order it would have run."""
+    """Lists the row ids of the tasks that a purge removed, in the order in which they would have run."""
     params = {"app_id": app_id, "engine": engine, "queue": queue, "first_at": first_at, "last_at": last_at}
     return [row[0] for row in await store.fetch_all(SQL["list_purged"], params)]
 
 
 async def mean_runtimes(store: Store, since: int) -> dict[tuple[str, str], int]:
-    """(engine, task name) → mean runtime in microseconds of what succeeded since that minute."""
+    """Returns (engine, task name) → mean runtime in microseconds of the tasks that succeeded since that minute."""
     return {(engine, name): mean for engine, name, mean in await store.fetch_all(SQL["mean_runtimes"], {"since": since})}
 
 
@@ -237,7 +237,7 @@ def change_plan(
     db: Connection, id: int, status: str, expected: Iterable[str], *, note: str = "", pace: str | None = None,
     started_at: int | None = None, ended_at: int | None = None,
 ) -> bool:  # fmt: skip
-    """Another status, if it is still one of those expected. Whether it was."""
+    """Changes the status of a plan if it is one of `expected`. Returns whether it was changed."""
     params = {
         "id": id, "status": status, "expected": f" {' '.join(expected)} ", "note": note, "pace": pace, "started_at": started_at,
         "ended_at": ended_at,
@@ -246,12 +246,12 @@ def change_plan(
 
 
 def put_note(db: Connection, id: int, note: str) -> None:
-    """Why a running plan stands still just now; empty when it does not."""
+    """Stores why a running plan does not continue; "" while it does."""
     db.execute(SQL["put_note"], {"id": id, "note": note})
 
 
 def still_waiting(db: Connection, id: int, items: Iterable[int]) -> set[int]:
-    """Which of these items (seq) may be carried out: none when the plan was paused or aborted since they were listed. Ask in the
+    """Returns which of these items still wait: none if the plan was paused or aborted since they were listed. Must be called in the
     transaction that marks them."""
     return {row[0] for row in db.execute(SQL["still_waiting"], {"id": id, "seqs": json.dumps(list(items))})}
 
@@ -263,7 +263,7 @@ def mark_sent(db: Connection, id: int, items: list[tuple[int, str]], at: int) ->
 
 
 def end_item(db: Connection, id: int, seq: int, status: Item, at: int, detail: str = "") -> bool:
-    """What became of an item. Whether that was news."""
+    """Stores the result of an item. Returns whether it changed the item."""
     before = db.execute(SQL["status_of"], {"id": id, "seq": seq}).fetchone()
     if (
         before is None
@@ -289,7 +289,7 @@ def finish_item(
 
 
 def abort_waiting(db: Connection, id: int, at: int) -> None:
-    """The items whose turn never came."""
+    """Ends the waiting items of an aborted plan."""
     changed = db.execute(SQL["abort_waiting"], {"id": id, "at": at}).rowcount
     _count(db, id, Item.WAITING, Item.ABORTED, changed)
 
@@ -308,13 +308,13 @@ def _plan(row: Row) -> PlanRow:
 
 
 async def get_plan(store: Store, id: int) -> PlanRow | None:
-    """One plan, or None."""
+    """Returns a plan by its row id, or None."""
     row = await store.fetch_one(SQL["get_plan"], {"id": id})
     return None if row is None else _plan(row)
 
 
 async def list_plans(store: Store, *, before: int = NEWEST, limit: int = 50) -> list[PlanRow]:
-    """Newest first; `before` is the `created_at` of the last one of the page before."""
+    """Lists plans, newest first. `before` is the `created_at` of the last plan of the previous page."""
     return [_plan(row) for row in await store.fetch_all(SQL["list_plans"], {"before": before, "limit": limit})]
 
 
@@ -324,25 +324,25 @@ async def list_running(store: Store) -> list[int]:
 
 
 async def find_undo(store: Store, undo_of: str) -> int | None:
-    """The newest plan that undoes this, or None."""
+    """Returns the row id of the newest plan that undoes this action, or None."""
     row = await store.fetch_one(SQL["list_undoing"], {"undo_of": undo_of})
     return None if row is None else int(row[0])
 
 
 async def list_groups(store: Store, id: int) -> list[GroupRow]:
-    """The split of a plan, the largest group first."""
+    """Lists the groups of a plan, the largest first."""
     rows = await store.fetch_all(SQL["list_groups"], {"id": id})
     return [GroupRow(number, app_id, app or "", *rest) for number, app_id, app, *rest in rows]
 
 
 async def account(store: Store, id: int) -> dict[str, int]:
-    """How many items have which status, every status named in lower case; their sum is `PlanRow.items`."""
+    """Returns status in lower case → number of items, for every status. The sum is `PlanRow.items`."""
     counts: dict[int, int] = dict(await store.fetch_all(SQL["list_counts"], {"id": id}))
     return {status.name.lower(): counts.get(int(status), 0) for status in Item}
 
 
 async def list_waiting(store: Store, id: int, without: Iterable[int], limit: int) -> list[Next]:
-    """The next items, but those of the groups `without`."""
+    """Lists the next waiting items, except those of the groups `without`."""
     params = {"id": id, "without": json.dumps(sorted(without)), "limit": limit}
     rows = await store.fetch_all(SQL["list_waiting"], params)
     return [
@@ -375,18 +375,18 @@ async def list_items(store: Store, id: int, *, status: Item | None = None, after
 
 
 async def list_done(store: Store, id: int) -> list[Row]:
-    """(seq, task, task id, state, app, environment, engine, queue, name) of the done items, in order."""
+    """Lists the done items in order, as (seq, task, task id, state, app, environment, engine, queue, name)."""
     return await store.fetch_all(SQL["list_done"], {"id": id})
 
 
 async def outcome(store: Store, app_id: int, task_id: str) -> int | None:
-    """The state of a task by its id, or None while it is not known."""
+    """Returns the state code of a task by its id, or None while the task is unknown."""
     row = await store.fetch_one(SQL["outcome"], {"app_id": app_id, "task_id": task_ids.encode(task_id)})
     return None if row is None else int(row[0])
 
 
 async def list_cancelled(store: Store, app_id: int, since: int) -> list[tuple[str, int, str, str, str, str]]:
-    """(key of the plan, seq, task id, engine, environment, broker) of cancellations that plans carried out and whose task still waits. The
-    broker is "" where it is not known."""
+    """Lists cancellations that plans executed and whose task still waits, as (key of the plan, seq, task id, engine, environment, broker).
+    The broker is "" where it is unknown."""
     rows = await store.fetch_all(SQL["list_cancelled"], {"app_id": app_id, "since": since})
     return [(key, seq, task_ids.decode(raw), *where) for key, seq, raw, *where in rows]

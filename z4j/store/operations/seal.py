@@ -34,13 +34,13 @@ class Seal:
         self._aead: AESGCM | None = None
 
     def close(self, value: Any, about: str) -> str:
-        """JSON data encrypted, as text; it opens only with the same `about`."""
+        """Encrypts JSON data as text; only `open` with the same `about` can decrypt it."""
         nonce = secrets.token_bytes(_NONCE)
         data = json.dumps(value).encode()
         return base64.b64encode(nonce + self._load(makes=True).encrypt(nonce, data, about.encode())).decode("ascii")
 
     def open(self, text: str, about: str) -> Any:
-        """The data again. Raises SealError where the key is not the one it was encrypted with."""
+        """Decrypts the text. Raises SealError if it was encrypted with another key or another `about`."""
         try:
             data = base64.b64decode(text)
             return json.loads(self._load(makes=False).decrypt(data[:_NONCE], data[_NONCE:], about.encode()))

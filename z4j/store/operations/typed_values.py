@@ -21,7 +21,7 @@ SQL = sql.load("operations/typed_values")
 
 
 def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...] | None:
-    """The positional parameters of a task, as an agent has reported them; None where none has, or where its signature says too little."""
+    """Returns the positional parameters of a task as an agent reported them; None if no agent did, or if the signature is incomplete."""
     for (signature,) in db.execute(SQL["signatures_of"], {"app_id": app_id, "name": task_name}):
         parameters = signatures.parse(signature)
         if parameters is not None:
@@ -30,14 +30,14 @@ def names_of(db: Connection, app_id: int, task_name: str) -> tuple[str, ...] | N
 
 
 def close_params(db: Connection, id: str, app_id: int, params: JsonObject, task_name: str = "") -> tuple[JsonObject, str]:
-    """The parameters of a command as they are shown, and whole, encrypted; "" where nothing is masked."""
+    """Returns the parameters of a command masked, and whole and encrypted; the latter is "" if nothing is masked."""
     name = task_name or str(params.get("task_name") or params.get("name") or "")
     shown = typed_values.shown_params(params, names_of(db, app_id, name))
     return shown, "" if shown == params else db.seal.close(params, f"command {id}")
 
 
 def close_arguments(db: Connection, app_id: int, key: str, task_name: str, args: str, kwargs: str) -> tuple[str, str, str]:
-    """(args, kwargs, sealed) of an own schedule, of whole JSON texts."""
+    """Returns (args, kwargs, sealed) of a schedule of z4j's own: masked JSON, and the whole values encrypted."""
     whole = {"args": json.loads(args), "kwargs": json.loads(kwargs)}
     shown = typed_values.shown_params(whole, names_of(db, app_id, task_name))
     if shown == whole:
@@ -46,7 +46,7 @@ def close_arguments(db: Connection, app_id: int, key: str, task_name: str, args:
 
 
 def close_spec(db: Connection, app_id: int, key: str, spec: JsonObject | None) -> tuple[str | None, str]:
-    """(spec, sealed) of an override."""
+    """Returns (spec, sealed) of an override: masked JSON, and the whole spec encrypted."""
     if spec is None:
         return None, ""
     shown = typed_values.shown_params(spec, names_of(db, app_id, str(spec.get("task_name") or "")))

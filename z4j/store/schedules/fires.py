@@ -64,7 +64,7 @@ class OpenFire:
 
 
 def record_fired(db: Connection, app_id: int, record: Fired, at: int) -> None:
-    """Note what a scheduler's process told of a due time."""
+    """Records a fire that a process of a scheduler reported."""
     facts, run = record.facts, processes.process_of(db, app_id, record.run)
     boot = processes.split_process_token(record.run)[0]
     place = {"app_id": app_id, "environment": run.environment, "scheduler": facts.scheduler, "key": facts.schedule}
@@ -101,13 +101,13 @@ def record_fired(db: Connection, app_id: int, record: Fired, at: int) -> None:
 
 
 def tick_grace(db: Connection, app_id: int, scheduler: str, boot: str) -> int:
-    """How late this process's fires may be."""
+    """Returns how late fires of this process may be, in microseconds."""
     row = db.execute(SQL["tick_of"], {"app_id": app_id, "scheduler": scheduler, "boot": boot}).fetchone()
     return grace_of(row[0]) if row else GRACE
 
 
 def put_missed(db: Connection, schedule_id: int, due_at: int, error: str) -> None:
-    """Nobody told of this due time. What is told later takes its place."""
+    """Records a due time without a report as missed. A later report replaces it."""
     db.execute(SQL["put_missed"], {"schedule_id": schedule_id, "due_at": due_at, "error": error})
 
 
@@ -116,7 +116,7 @@ def add_own(
     db: Connection, schedule_id: int, due_at: int, outcome: str, *,
     task_id: str = "", error: str = "", spool: str | None = None, fired_at: int | None = None, expires_at: int | None = None,
 ) -> int | None:  # fmt: skip
-    """Decide a due time. Returns the fire's id, or None when it was decided before."""
+    """Records the decision on a due time. Returns the row id of the fire, or None if it was decided before."""
     row = db.execute(
         SQL["add_own"],
         {
@@ -128,7 +128,7 @@ def add_own(
 
 
 def is_running(db: Connection, schedule_id: int, app_id: int, engine: str, due_at: int) -> str:
-    """The id of the task of the fire before, when that has not ended as far as anybody knows; else ""."""
+    """Returns the id of the task of the previous fire if that task is not known to have ended; else ""."""
     row = db.execute(SQL["last_task"], {"schedule_id": schedule_id, "due_at": due_at}).fetchone()
     if row is None or row[1] not in ("waiting", "handed", "sent"):
         return ""
@@ -138,12 +138,12 @@ def is_running(db: Connection, schedule_id: int, app_id: int, engine: str, due_a
 
 
 def supersede(db: Connection, schedule_id: int, due_at: int) -> None:
-    """Older fires that still wait are let go for this one."""
+    """Ends older fires that still wait, in favour of the one of `due_at`."""
     db.execute(SQL["supersede"], {"schedule_id": schedule_id, "due_at": due_at, "error": "a newer run was due before an agent connected"})
 
 
 async def list_open(store: Store, app_id: int) -> list[OpenFire]:
-    """Own fires of an app's schedules that wait for an agent or for its answer, in order of their due times."""
+    """Lists the fires of z4j's own schedules of an app that wait or have no result yet, by due time."""
     open_fires = []
     for row in await store.fetch_all(SQL["list_open"], {"app_id": app_id, "limit": OPEN_AT_ONCE}):
         *facts, app, key, sealed = row
@@ -181,13 +181,13 @@ NEWEST: Final = 1 << 62
 
 
 async def list_fires(store: Store, schedule_id: int, *, before: int = NEWEST, limit: int = STRIP) -> list[FireRow]:
-    """Of one schedule, newest due first."""
+    """Lists the fires of one schedule, newest due time first."""
     rows = await store.fetch_all(SQL["list_fires"], {"schedule_id": schedule_id, "before": before, "limit": limit})
     return [_fire(row) for row in rows]
 
 
 async def list_latest(store: Store, each: int) -> dict[int, list[FireRow]]:
-    """The last few fires of every schedule, newest first, by its row id."""
+    """Returns schedule row id → its last `each` fires, newest first."""
     latest: dict[int, list[FireRow]] = {}
     for row in await store.fetch_all(SQL["list_latest"], {"each": each}):
         latest.setdefault(row[1], []).append(_fire(row))
@@ -195,13 +195,13 @@ async def list_latest(store: Store, each: int) -> dict[int, list[FireRow]]:
 
 
 async def schedule_of_task(store: Store, app_id: int, task_id: str) -> tuple[int, str, int] | None:
-    """(row id, name, due time) of the schedule that made a task, or None."""
+    """Returns (row id, name, due time) of the schedule that created a task, or None."""
     row = await store.fetch_one(SQL["schedule_of_task"], {"app_id": app_id, "task_id": task_id})
     return None if row is None else (row[0], row[1], row[2])
 
 
 def delete_old(db: Connection, before: int, limit: int = 500) -> int:
-    """Retention. Returns how many were deleted."""
+    """Deletes fires due before `before` (microseconds UTC), at most `limit`. Returns how many."""
     return db.execute(SQL["delete_old"], {"before": before, "limit": limit}).rowcount
 
 

@@ -94,6 +94,7 @@ class ScheduleRow:
 
     @property
     def is_own(self) -> bool:
+        """Whether it is a schedule of z4j's own scheduler."""
         return self.scheduler == OWN
 
     @property
@@ -123,7 +124,7 @@ class OverrideRow:
     are what somebody asked for."""
 
     def to_wire(self) -> JsonObject:
-        """As it is sent to an agent."""
+        """Returns the override as agents receive it."""
         return {name: value for name, value in asdict(self).items() if name not in ("at", "by", "error")}
 
 
@@ -164,14 +165,14 @@ class Due:
 def timing_of(
     scheduler: str, kind: str, expression: str, timezone: str, anchor: int = 0, starts_at: int | None = None, ends_at: int | None = None
 ) -> Timing:
-    """When something is due, by the rule of its scheduler."""
+    """Returns the timing of a schedule by the rules of its scheduler."""
     dialect = DIALECTS.get(scheduler)
     return Timing(kind, expression, timezone or "UTC", dialect is None or dialect.day_or, anchor, starts_at, ends_at)
 
 
 # -- what agents tell ----------------------------------------------------------------------------------------------------
 def record_schedules(db: Connection, app_id: int, boot: str, listing: Schedules, at: int) -> None:
-    """Note everything a scheduler holds; what it does not list any more is gone."""
+    """Records all schedules that a process of a scheduler reported. Schedules that it no longer reports are removed."""
     place = {"app_id": app_id, "environment": environment_of(db, app_id, boot), "scheduler": listing.scheduler, "boot": boot, "at": at}
     db.execute(
         SQL["put_scheduler"],
@@ -204,7 +205,7 @@ def record_schedules(db: Connection, app_id: int, boot: str, listing: Schedules,
 
 
 async def list_schedulers(store: Store) -> list[SchedulerRow]:
-    """Every process that told about one, the connected ones first."""
+    """Lists the processes that reported schedules, connected ones first."""
     return [_scheduler(row) for row in await store.fetch_all(SQL["list_schedulers"])]
 
 
@@ -220,18 +221,18 @@ def _scheduler(row: Row) -> SchedulerRow:
 
 
 def delete_old_schedulers(db: Connection, before: int) -> None:
-    """Forget processes that went before then, where a newer one of the same scheduler has told since."""
+    """Deletes processes that left before `before`, if a newer process of the same scheduler has reported."""
     db.execute(SQL["delete_old_schedulers"], {"before": before})
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------------
 async def list_schedules(store: Store, limit: int = SHOWN) -> list[ScheduleRow]:
-    """Those that are there, due next first."""
+    """Lists the schedules that exist, next due first."""
     return [_row(row) for row in await store.fetch_all(SQL["list_schedules"], {"limit": limit})]
 
 
 async def get_schedule(store: Store, id: int) -> ScheduleRow | None:
-    """One by its row id, also one that is gone; None when there is none."""
+    """Returns a schedule by its row id, also one that was removed; None if there is none."""
     row = await store.fetch_one(SQL["get_schedule"], {"id": id})
     return None if row is None else _row(row)
 
@@ -245,7 +246,8 @@ def _row(row: Row) -> ScheduleRow:
 
 
 async def list_overrides(store: Store, app_id: int, environment: str, scheduler: str) -> list[OverrideRow]:
-    """In the order of their keys, whole. One that cannot be decrypted is switched off, has no spec, and says why in `error`."""
+    """Lists overrides with their whole specs, by key. One that cannot be decrypted is disabled, has no spec, and has the reason in
+    `error`."""
     params = {"app_id": app_id, "environment": environment, "scheduler": scheduler}
     overrides = []
     for key, is_new, is_deleted, is_enabled, spec, at, by, sealed in await store.fetch_all(SQL["list_overrides"], params):
@@ -260,7 +262,7 @@ async def list_overrides(store: Store, app_id: int, environment: str, scheduler:
 
 
 async def whole_arguments(store: Store, id: int) -> tuple[str, str]:
-    """(args, kwargs) of a schedule as they were typed: JSON texts. Raises SealError where they cannot be decrypted."""
+    """Returns (args, kwargs) of a schedule as JSON texts, as they were typed. Raises SealError if they cannot be decrypted."""
     row = await store.fetch_one(SQL["sealed_of"], {"id": id})
     if row is None:
         return "[]", "{}"
@@ -268,7 +270,7 @@ async def whole_arguments(store: Store, id: int) -> tuple[str, str]:
 
 
 def open_arguments(seal: Seal, app_id: int, key: str, args: str, kwargs: str, sealed: str) -> tuple[str, str]:
-    """The same of a row's columns."""
+    """Returns (args, kwargs) of the columns of a schedule as JSON texts. Raises SealError if they cannot be decrypted."""
     if not sealed:
         return args, kwargs
     whole = seal.open(sealed, f"schedule {app_id} {key}")
@@ -276,7 +278,7 @@ def open_arguments(seal: Seal, app_id: int, key: str, args: str, kwargs: str, se
 
 
 async def list_edits(store: Store, row: ScheduleRow) -> list[EditRow]:
-    """Who changed it, newest first."""
+    """Lists the changes of a schedule, newest first."""
     params = {"app_id": row.app_id, "environment": row.environment, "scheduler": row.scheduler, "key": row.key}
     rows = await store.fetch_all(SQL["list_edits"], params)
     return [EditRow(at, by, action, reason, json.loads(changes)) for at, by, action, reason, changes in rows]
@@ -284,7 +286,7 @@ async def list_edits(store: Store, row: ScheduleRow) -> list[EditRow]:
 
 # -- what operators change -------------------------------------------------------------------------------------------------
 def put_override(db: Connection, app_id: int, environment: str, scheduler: str, row: OverrideRow) -> None:
-    """Note a change to what is written in code."""
+    """Stores a change to a schedule that is defined in code."""
     facts = {name: value for name, value in asdict(row).items() if name != "error"}
     params = facts | {"app_id": app_id, "environment": environment, "scheduler": scheduler}
     spec, sealed = typed_values.close_spec(db, app_id, row.key, row.spec)
@@ -292,7 +294,7 @@ def put_override(db: Connection, app_id: int, environment: str, scheduler: str, 
 
 
 def drop_override(db: Connection, app_id: int, environment: str, scheduler: str, key: str) -> None:
-    """Back to code."""
+    """Deletes an override, so that the definition in code applies again."""
     db.execute(SQL["drop_override"], {"app_id": app_id, "environment": environment, "scheduler": scheduler, "key": key})
 
 
@@ -300,7 +302,7 @@ def add_edit(
     db: Connection, app_id: int, environment: str, scheduler: str, key: str, *,
     at: int, by: str, action: str, reason: str, changes: Mapping[str, Json], task_name: str = "",
 ) -> None:  # fmt: skip
-    """Note who changed it, and why."""
+    """Records a change of a schedule with its author and reason."""
     db.execute(
         SQL["add_edit"],
         {
@@ -341,12 +343,12 @@ class OwnSchedule(TypedDict):
 
 
 def add_own(db: Connection, values: OwnSchedule) -> int:
-    """A new one, of whole arguments. Returns its row id. Raises sqlite3.IntegrityError where the key is taken."""
+    """Adds a schedule of z4j's own, with whole arguments. Returns its row id. Raises sqlite3.IntegrityError if the key is taken."""
     return int(db.execute(SQL["add_own"], _closed(db, values)).fetchone()[0])
 
 
 def change_own(db: Connection, values: OwnSchedule) -> None:
-    """It becomes another; `values` hold its `id` and its whole arguments."""
+    """Replaces a schedule of z4j's own; `values` contain its `id` and its whole arguments."""
     db.execute(SQL["change_own"], _closed(db, values))
 
 
@@ -358,17 +360,17 @@ def _closed(db: Connection, values: OwnSchedule) -> dict[str, object]:
 
 
 def switch_own(db: Connection, id: int, *, is_enabled: bool, next_at: int | None, wake_at: int | None, at: int) -> None:
-    """On or off. Its arguments stay as they are stored, also where they cannot be decrypted."""
+    """Enables or disables a schedule of z4j's own. Its arguments stay as they are stored, also if they cannot be decrypted."""
     db.execute(SQL["switch_own"], {"id": id, "is_enabled": int(is_enabled), "next_at": next_at, "wake_at": wake_at, "at": at})
 
 
 def delete_own(db: Connection, id: int) -> None:
-    """With its fires."""
+    """Deletes a schedule of z4j's own with its fires."""
     db.execute(SQL["delete_own"], {"id": id})
 
 
 def list_due(db: Connection, at: int, limit: int) -> list[Due]:
-    """Own schedules whose time has come, in order."""
+    """Lists the schedules of z4j's own that are due at `at` (microseconds UTC), in order."""
     due = []
     for row in db.execute(SQL["list_due"], {"at": at, "limit": limit}):
         (
@@ -405,18 +407,18 @@ def list_due(db: Connection, at: int, limit: int) -> list[Due]:
 
 
 async def next_wake(store: Store) -> int | None:
-    """When the next own schedule is due, None while there is none."""
+    """Returns when the next schedule of z4j's own is due (microseconds UTC), or None."""
     row = await store.fetch_one(SQL["next_wake"])
     return row[0] if row else None
 
 
 def advance_own(db: Connection, id: int, next_at: int | None, wake_at: int | None, last_at: int | None) -> None:
-    """Due times before `next_at` are decided. A one-off that has none left is switched off."""
+    """Records that the due times before `next_at` are decided. A one-off without further due times is disabled."""
     db.execute(SQL["advance_own"], {"id": id, "next_at": next_at, "wake_at": wake_at, "last_at": last_at})
 
 
 def list_overdue(db: Connection, before: int, limit: int = 1_000) -> list[tuple[int, int, str, str, Timing, int]]:
-    """(id, app id, environment, scheduler, timing, due) of other schedulers' schedules that are past their time."""
+    """Lists the schedules of other schedulers whose due time has passed, as (id, app id, environment, scheduler, timing, due)."""
     return [
         (id, app_id, environment, scheduler, timing_of(scheduler, kind, expression, timezone, anchor), next_at)
         for id, app_id, environment, scheduler, kind, expression, timezone, anchor, next_at in db.execute(
@@ -426,11 +428,11 @@ def list_overdue(db: Connection, before: int, limit: int = 1_000) -> list[tuple[
 
 
 def move_next(db: Connection, id: int, next_at: int | None) -> None:
-    """It is due next at another time."""
+    """Changes the next due time of a schedule."""
     db.execute(SQL["move_next"], {"id": id, "next_at": next_at})
 
 
 def environment_of(db: Connection, app_id: int, boot: str) -> str:
-    """The environment of the process that has said hello under this boot."""
+    """Returns the environment of the process that said hello under this boot."""
     row = db.execute(SQL["environment_of"], {"app_id": app_id, "boot": boot}).fetchone()
     return names.text_of(db, row[0]) if row else ""

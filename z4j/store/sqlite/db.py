@@ -60,7 +60,7 @@ class Store:
         return self._writing.commit_s
 
     async def start(self) -> None:
-        """Open the writer and the readers. Raises StoreError when the schema is not this release's: migrate first."""
+        """Opens the writer and the readers. Raises StoreError if the schema is not that of this release: migrate first."""
         migrate.check(self.path)
         opened: Future[None] = Future()
         self._writer = threading.Thread(target=self._write_loop, args=(opened,), name="z4j-writer", daemon=True)
@@ -78,7 +78,7 @@ class Store:
             self._idle.put_nowait(reader)
 
     async def close(self) -> None:
-        """Finish what was handed in, then close. Safe to call twice."""
+        """Finishes the queued writes, then closes. May be called twice."""
         self._is_open = False
         if self._writer is not None:
             self._turns.close()
@@ -90,15 +90,15 @@ class Store:
 
     # -- writing -------------------------------------------------------------------------------------------------------
     async def write(self, fn: Callable[[Connection], T], *, durable: bool = False, lane: int = SERVER) -> T:
-        """Run `fn` in the writer's transaction and return its result after the commit. `lane`: the app whose turn it is.
+        """Runs `fn` in the writer's transaction and returns its result after the commit. `lane`: the app whose turn it is.
 
-        Raises what `fn` raised (only its own changes are undone), or StoreError when the commit failed.
+        Raises what `fn` raised (only its own changes are undone), or StoreError if the commit failed.
         """
         return (await self.write_steps([fn], durable=durable, lane=lane))[0]
 
     async def write_steps(self, steps: Sequence[Callable[[Connection], T]], *, durable: bool = False, lane: int = SERVER) -> list[T]:
-        """Run several in order and return their results after the last commit. Others may be committed between two of them, and so may
-        the earlier ones when a later one raises: only for what may be done again from the start."""
+        """Runs several functions in order and returns their results after the last commit. Other jobs may be committed between two of them,
+        and earlier steps stay committed if a later one raises: only for work that may be repeated from the start."""
         if not self._is_open:
             raise StoreError("The database is closed. Nothing was written.", "Start the server again.")
         job = Job(steps, durable, lane)
@@ -111,8 +111,8 @@ class Store:
         return self._turns.is_contended(lane)
 
     async def note(self, what: str, fn: Callable[[Connection], T], *, lane: int = SERVER, **facts: Any) -> T | None:
-        """Like `write`, for what is good to have (when a token was used last, a heartbeat): where it cannot be written that is logged, and
-        the caller goes on with None."""
+        """Writes like `write`, for data that may be lost (last use of a token, a heartbeat): if it cannot be written, that is logged, and
+        None is returned."""
         try:
             return await self.write(fn, lane=lane)
         except StoreError as error:
@@ -134,7 +134,7 @@ class Store:
 
     # -- reading -------------------------------------------------------------------------------------------------------
     async def fetch_all(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
-        """All rows of one SELECT, from a connection that cannot write. Raises StoreError."""
+        """Returns all rows of one SELECT, from a connection that cannot write. Raises StoreError."""
         reader = await self._idle.get()
         try:
             return cast(list[Row], await reader.execute_fetchall(sql, params or {}))
@@ -144,18 +144,18 @@ class Store:
             self._idle.put_nowait(reader)
 
     async def fetch_one(self, sql: str, params: Mapping[str, object] | None = None) -> Row | None:
-        """The first row of one SELECT, or None."""
+        """Returns the first row of one SELECT, or None. Raises StoreError."""
         rows = await self.fetch_all(sql, params)
         return rows[0] if rows else None
 
     async def checkpoint(self, least_bytes: int = 0) -> None:
-        """Copy the write-ahead log, if it is that long, into the database; when it has grown very long, also cut it, if nobody is in the
-        way. Raises StoreError."""
+        """Copies the write-ahead log into the database if it is long; if it is very long, also truncates it when no reader needs it. Raises
+        StoreError."""
         if await asyncio.to_thread(_checkpoint, self.path, least_bytes):
             self._writing.is_log_short = False
 
     async def backup(self, target: Path) -> None:
-        """Write a whole copy of the database to `target` while it is in use. Raises StoreError if that fails."""
+        """Writes a whole copy of the database to `target` while the database is in use. Raises StoreError if that fails."""
         await asyncio.to_thread(copies.copy_database, self.path, target)
 
 

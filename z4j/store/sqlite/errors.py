@@ -30,12 +30,12 @@ HINTS: Final[dict[type[StoreError], str]] = {
 
 
 def not_read(error: Exception) -> StoreError:
-    """A read that failed."""
+    """Returns the error of a failed read."""
     return _store_error(error, "The database could not be read")
 
 
 def not_written(error: BaseException) -> StoreError:
-    """A write that failed; its transaction was undone."""
+    """Returns the error of a failed write, whose transaction was rolled back."""
     return _store_error(error, "Writing to the database failed", " The change was rolled back.")
 
 

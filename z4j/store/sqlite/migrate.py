@@ -16,7 +16,7 @@ _NUMBERED = re.compile(r"^(\d{4})_\w+\.sql$")
 
 
 def migrations() -> list[tuple[int, str]]:
-    """Number and text of every migration this release knows, in order."""
+    """Returns number and text of every migration of this release, in order."""
     steps = []
     for entry in files("z4j.store.sqlite").joinpath("migrations").iterdir():
         if match := _NUMBERED.match(entry.name):
@@ -25,12 +25,12 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def newest() -> int:
-    """The schema version this release reads and writes."""
+    """Returns the schema version that this release reads and writes."""
     return migrations()[-1][0]
 
 
 def version(path: Path) -> int:
-    """The schema version of the database at `path`; 0 when there is none yet. Raises StoreError for another's file."""
+    """Returns the schema version of the database at `path`; 0 if there is none. Raises StoreError for a file of another program."""
     if not path.exists() or not path.stat().st_size:
         return 0
     db = sqlite3.connect(path)
@@ -46,7 +46,7 @@ def version(path: Path) -> int:
 
 
 def check(path: Path) -> None:
-    """Raise StoreError unless the database at `path` has exactly this release's schema."""
+    """Raises StoreError unless the database at `path` has exactly the schema of this release."""
     schema, supported = version(path), newest()
     if schema > supported:
         raise _newer(path, schema, supported)
@@ -58,10 +58,10 @@ def check(path: Path) -> None:
 
 
 def migrate(path: Path) -> int:
-    """Bring the database at `path` to the newest schema, creating it if need be. Returns the number of steps taken.
+    """Migrates the database at `path` to the newest schema, or creates it. Returns the number of steps.
 
-    Before an existing database is changed, it is copied to `<name>.before-<version>-<time>`. Raises StoreError, and
-    changes nothing, when the schema is newer than this release.
+    An existing database is copied to `<name>.before-<version>-<time>` before it is changed. Raises StoreError, without any change, if the
+    schema is newer than this release.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     schema, supported = version(path), newest()

@@ -10,7 +10,7 @@ _BLOCK = re.compile(r"^-- (\w+) --\n", re.MULTILINE)
 
 
 def load(name: str) -> dict[str, str]:
-    """The blocks of `<name>.sql` by their names; `name` is `<folder>/<stem>`. Raises ValueError when a block name is used twice."""
+    """Returns the blocks of `<name>.sql` by their names; `name` is `<folder>/<stem>`. Raises ValueError if a block name is used twice."""
     parts = _BLOCK.split(files("z4j.store.sqlite").joinpath(f"{name}.sql").read_text("utf-8"))
     blocks, texts = parts[1::2], parts[2::2]
     if len(set(blocks)) != len(blocks):

@@ -46,19 +46,19 @@ class Connection(sqlite3.Connection):
         self.seal = _NO_SEAL
 
     def recall(self, what: str) -> dict[Any, Any]:
-        """The cache called `what`, empty after a rollback."""
+        """Returns the cache called `what`; it is empty after a rollback."""
         try:
             return self.memory[what]
         except KeyError:
             return self.memory.setdefault(what, {})
 
     def forget(self) -> None:
-        """Drop every cache: it may hold ids that were never committed."""
+        """Empties every cache, because it may contain ids that were never committed."""
         self.memory.clear()
 
     @contextlib.contextmanager
     def part(self) -> Iterator[None]:
-        """A part of a job that may fail alone: what raises inside is undone, and raised again."""
+        """Runs a part of a job that may fail alone: an exception inside undoes the part, and is raised again."""
         self.execute("SAVEPOINT part")
         try:
             yield
@@ -90,6 +90,7 @@ class Writer:
         self._db.seal = self._seal
 
     def close(self) -> None:
+        """Closes the connection."""
         if self._db is not None:
             with contextlib.closing(self._db), contextlib.suppress(sqlite3.Error):
                 self._db.execute("PRAGMA optimize")
@@ -165,12 +166,12 @@ class Group:
         self._before: dict[Job, tuple[int, int]] = {}
 
     def touch(self, job: Job) -> None:
-        """A step of it is about to run."""
+        """Records that a step of the job is about to run."""
         self._before.setdefault(job, (job.next, len(job.results)))
         self.waiting.discard(job)
 
     def answer(self) -> None:
-        """After the commit: everybody whose job is done or has failed by itself."""
+        """Delivers results after the commit, to every job that is done or failed alone."""
         for job in self.done:
             job.is_over = True
             job.future.set_result(job.results)
@@ -178,7 +179,7 @@ class Group:
             job.fail(cause)
 
     def undo(self) -> list[Job]:
-        """Every job is as it was. Returns those that are not back in their lane."""
+        """Resets every job after a rollback. Returns those that are not back in their lane."""
         for job, (step, results) in self._before.items():
             job.next = step
             del job.results[results:]
@@ -194,11 +195,12 @@ class Alone:
         self.put_back, self.charge, self.is_heavy = turns.put_back, turns.charge, turns.is_heavy
 
     def take(self, *, waits: bool) -> Job | None:
+        """Returns None: nothing else joins the commit."""
         return None
 
 
 def open_writer(path: Path) -> Connection:
-    """A connection with what every writer needs. Raises sqlite3.Error."""
+    """Opens a connection with the settings that every writer requires. Raises sqlite3.Error."""
     db = sqlite3.connect(path, factory=Connection, isolation_level=None, cached_statements=STATEMENTS)
     try:
         db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")

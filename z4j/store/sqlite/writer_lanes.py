@@ -46,6 +46,7 @@ class Job:
         self.future: Future[list[Json]] = Future()
 
     def fail(self, error: BaseException) -> None:
+        """Ends the job with an error."""
         if not self.is_over:
             self.is_over = True
             self.future.set_exception(error)
@@ -68,6 +69,7 @@ class WriterLanes:
         self._is_closed = False
 
     def put(self, job: Job) -> None:
+        """Adds a job to its lane."""
         with self._ready:
             self._count += 1
             job.number = self._count
@@ -76,13 +78,13 @@ class WriterLanes:
             self._ready.notify()
 
     def close(self) -> None:
-        """Nothing more comes: `take` gives what is left, then None."""
+        """Accepts no more jobs: `take` returns the remaining ones, then None."""
         with self._ready:
             self._is_closed = True
             self._ready.notify()
 
     def take(self, *, waits: bool) -> Job | None:
-        """The job whose turn it is, out of its lane. None when there is none, or (`waits`) none any more."""
+        """Takes the next job out of its lane. Returns None if there is none; with `waits`, only after `close`."""
         with self._ready:
             while not (lanes := self._awake(now := self._clock())):
                 if not waits or (self._is_closed and not self._lanes):
@@ -96,7 +98,7 @@ class WriterLanes:
             return job
 
     def put_back(self, job: Job) -> None:
-        """It has steps left, or cannot be part of this commit: it stays the first of its lane."""
+        """Puts a job back as the first of its lane: it has steps left, or cannot be part of this commit."""
         with self._ready:
             self._durable += job.durable
             self._lanes.setdefault(job.lane, deque()).appendleft(job)
@@ -108,7 +110,7 @@ class WriterLanes:
         self._worked[lane] = self._worked.get(lane, 0.0) + seconds
 
     def rest(self) -> None:
-        """A commit is over: the heavy apps in it, beside which others work, get their next turn later."""
+        """Ends a commit: apps with much work in it get their next turn later if other apps wait."""
         now = self._clock()
         for lane, seconds in self._worked.items():
             if lane != SERVER and self.is_contended(lane):

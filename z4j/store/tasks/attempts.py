@@ -40,7 +40,7 @@ class AttemptRow:
 
 
 def save(db: Connection, app_id: int, news: Mapping[tuple[int, int, str], AttemptSummary]) -> bool:
-    """Join news of runs, by (task row, attempt, run token), with what is stored. True when anything is different now."""
+    """Joins new summaries, by (task row, attempt, process token), with the stored ones. Returns whether anything changed."""
     puts = []
     for (task, attempt, token), summary in news.items():
         run = processes.process_of(db, app_id, token)
@@ -56,25 +56,25 @@ def save(db: Connection, app_id: int, news: Mapping[tuple[int, int, str], Attemp
 
 
 def read(db: Connection, task: int) -> list[tuple[int, str, AttemptSummary]]:
-    """The stored runs of a task, for the rules: attempt, run token and what is kept."""
+    """Returns the stored attempts of a task as (attempt, process token, summary)."""
     rows = db.execute(SQL["read_runs"], {"task": task}).fetchall()
     return [(attempt, processes.token_of(db, boot_id, pid), _decode(db, tuple(rest))) for attempt, boot_id, pid, *rest in rows]
 
 
 def replace(db: Connection, app_id: int, task: int, news: Mapping[tuple[int, str], AttemptSummary]) -> None:
-    """Make these the runs of a task, by (attempt, run token), instead of those it had."""
+    """Replaces the attempts of a task by these, by (attempt, process token)."""
     db.execute(SQL["delete_runs"], {"task": task})
     save(db, app_id, {(task, attempt, token): summary for (attempt, token), summary in news.items()})
 
 
 async def list_runs(store: Store, task: int) -> list[AttemptRow]:
-    """The stored runs of a task, first attempt first."""
+    """Lists the stored attempts of a task, first attempt first."""
     rows = await store.fetch_all(SQL["list_runs"], {"task": task})
     return [_row(row) for row in rows]
 
 
 def flag_names(flags: int) -> frozenset[str]:
-    """The names of the flags set in `flags`."""
+    """Returns the names of the flags that are set in `flags`."""
     return frozenset(name for name, bit in FLAGS.items() if flags & bit and name != "again")
 
 

@@ -40,9 +40,9 @@ async def count_scopes(store: Store) -> Counts:
 
 
 async def count_tasks(store: Store, f: TaskFilter) -> Counts | None:
-    """The facets under a filter; None where only counting tasks could tell (worker, label, time and task id have no counters).
+    """Returns the facets under a filter; None for filters without counters (worker, label, time and task id).
 
-    Raises BadInput for a state that does not exist.
+    Raises BadInput for an unknown state.
     """
     params = await task_search.resolve(store, f)
     if f.worker or f.task_id or f.label or f.since is not None or f.until is not None:

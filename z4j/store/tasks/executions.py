@@ -91,7 +91,7 @@ class Reused:
             self._begin(newest)
 
     def save(self, news: Iterable[tuple[Event, Original | None]]) -> int:
-        """Take the news in. Returns the row of the newest life."""
+        """Adds new events. Returns the row id of the newest execution."""
         if self.whole is not None:
             self._join(self.whole, list(news))
             return self.whole.id
@@ -116,7 +116,7 @@ class Reused:
         return tasks[-1]
 
     def save_fact(self, row: int, event: Event) -> None:
-        """Take in what the server says of one row: it stays with that row, whatever its time says."""
+        """Adds an event of the server about one row. The event stays with that row, whatever its time is."""
         if self.whole is not None or row not in self.rows:
             for known in _read_rows(self.db, [row]):
                 self._join(known, [(event, None)])
@@ -287,7 +287,8 @@ class Reused:
 
 
 def save_fact(db: Connection, row: int, event: Event) -> bool:
-    """Take in what the server says of a row whose id came again. False for any other row: then it is news like all other."""
+    """Adds an event of the server about a row whose id was reused. Returns False for any other row, whose events are saved like all
+    others."""
     owner = db.execute(SQL["find_row"], (row,)).fetchone()
     if owner is None or not owner[3]:
         return owner is None
@@ -303,14 +304,14 @@ async def list_old(store: Store, before: int, limit: int) -> list[Id]:
 
 
 def settle(db: Connection, ids: Iterable[Id]) -> None:
-    """Forget the events of these ids: from now on their executions are divided as they are."""
+    """Deletes the events of these ids. Their division into executions no longer changes."""
     keys = list(ids)
     db.executemany(SQL["drop_id"], keys)
     db.executemany(SQL["clear_flag"], [{"app_id": app_id, "engine_id": engine_id, "task_id": raw} for app_id, engine_id, raw in keys])
 
 
 def forget_row(db: Connection, row: int, id: Id, *, is_newest: bool) -> None:
-    """What a row whose id came again leaves behind when it is deleted: its events, and its place if it was the newest."""
+    """Deletes what a deleted row with a reused id leaves behind: its events, and its place if it was the newest."""
     if is_newest:
         db.execute(SQL["drop_id"], id)
         db.execute(SQL["promote"], id)
@@ -319,13 +320,14 @@ def forget_row(db: Connection, row: int, id: Id, *, is_newest: bool) -> None:
 
 
 def find_newest(db: Connection, id: Id) -> None:
-    """See anew which row of an id is the newest, when one has been put back; its events are not known any more."""
+    """Finds which row of an id is the newest after one was restored; its events are no longer known."""
     for block in ("drop_id", "spread", "promote"):
         db.execute(SQL[block], id)
 
 
 async def list_lives(store: Store, task: int) -> list[tuple[int, int, int]]:
-    """Row id, first moment and state code of every life of a task's id, the earliest first; at most the newest thousand."""
+    """Lists (row id, first time in microseconds UTC, state code) of the executions of a task's id, the earliest first; at most the
+    newest thousand."""
     rows = await store.fetch_all(SQL["list_lives"], {"id": task})
     return [(row[0], row[1], row[2]) for row in reversed(rows)]
 
@@ -336,7 +338,7 @@ def _read_rows(db: Connection, rows: Sequence[int]) -> list[StoredTask]:
 
 
 def links_of(event: Event) -> list[tuple[str, str]]:
-    """Kind and target of what an event links its task to."""
+    """Returns kind and target of the links from an event's task to others."""
     if not event.sent:
         return []
     return [(kind, target) for kind, target in (("parent", event.sent[0]), ("retry_of", event.sent[3])) if target]

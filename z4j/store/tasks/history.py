@@ -29,7 +29,7 @@ class DeletedTask(TypedDict):
 
 
 def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> set[int]:
-    """Delete tasks, given as (seq, task row). Returns the rows that were there."""
+    """Deletes tasks, given as (seq, task row), and keeps a copy of them. Returns the rows that existed."""
     deleted: set[int] = set()
     for seq, task in items:
         cursor = db.execute(SQL["read_task"], {"id": task})
@@ -50,7 +50,7 @@ def delete_tasks(db: Connection, plan_id: int, items: list[tuple[int, int]]) -> 
 
 
 def put_back(db: Connection, plan_id: int, tasks: list[int]) -> set[int]:
-    """Put tasks that `plan_id` deleted back. Returns those that are there again; another may have taken a place meanwhile."""
+    """Restores tasks that `plan_id` deleted. Returns those that exist again; another task may have taken an id meanwhile."""
     back: set[int] = set()
     for task in tasks:
         row = db.execute(SQL["get_kept"], {"id": plan_id, "task": task}).fetchone()

@@ -42,7 +42,7 @@ class StripNumbers:
 
 
 async def strip_numbers(store: Store, f: TaskFilter) -> StripNumbers:
-    """The numbers under the filters that counters know (app, environment, engine, queue, task name)."""
+    """Returns the numbers of the strip under the filters that have counters (app, environment, engine, queue, task name)."""
     now = clock.now()
     silent = await agents.count_silent(store, since=now - SILENT_US)
     # The strip shows every state whatever the list is narrowed to.

@@ -15,7 +15,7 @@ SQL = sql.load("tasks/originals")
 
 
 def save(db: Connection, originals: Iterable[tuple[int, int, bytes, str, int]]) -> None:
-    """Keep (task row, `fold.original_key`, bytes, key id or "", broker's name id) where it is better than what is kept."""
+    """Stores (task row, `fold.original_key`, bytes, key id or "", broker's name id) if it is better than the stored original."""
     db.executemany(SQL["put_original"], originals)
 
 
@@ -32,23 +32,23 @@ class Original(NamedTuple):
 
 
 async def get_original(store: Store, task: int) -> Original | None:
-    """The original of a task, or None when none is kept."""
+    """Returns the original of a task, or None."""
     row = await store.fetch_one(SQL["get_original"], {"task": task, "moved": MOVED})
     return None if row is None else Original(row[0], row[1] or None, row[2], row[3] or "")
 
 
 async def read_originals(store: Store, tasks: Iterable[int]) -> dict[int, Original]:
-    """task row → its original, where it is kept."""
+    """Returns task row → original, for those that are stored."""
     rows = await store.fetch_all(SQL["read_originals"], {"ids": json.dumps(list(tasks)), "moved": MOVED})
     return {task: Original(data, key_id or None, moved_to, broker or "") for task, data, key_id, moved_to, broker in rows}
 
 
 async def read_brokers(store: Store, tasks: Iterable[int]) -> dict[int, str]:
-    """task row → the identity of its broker, where it is known."""
+    """Returns task row → identity of its broker, for those that are known."""
     return dict(await store.fetch_all(SQL["read_brokers"], {"ids": json.dumps(list(tasks))}))
 
 
 async def broker_of(store: Store, task: int) -> str | None:
-    """The broker of the original of a task, "" where it is not known; None when no original is kept (any more)."""
+    """Returns the broker of the original of a task, "" if it is unknown; None if no original is stored."""
     row = await store.fetch_one(SQL["broker_of"], {"task": task})
     return None if row is None else row[0] or ""

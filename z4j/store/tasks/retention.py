@@ -55,7 +55,7 @@ class Victims:
 
 
 async def list_victims(store: Store, which: Victims, after: WalkPosition, limit: int) -> tuple[list[int], WalkPosition, bool]:
-    """Some row ids, where the walk has got to, and whether it has reached the end."""
+    """Returns some row ids to delete, the position of the walk, and whether the walk has reached the end."""
     params = {
         "since": after.first_at, "id": after.id, "before": which.before, "quiet": which.quiet, "is_any": which.is_any, "limit": limit,
     }  # fmt: skip
@@ -65,7 +65,8 @@ async def list_victims(store: Store, which: Victims, after: WalkPosition, limit:
 
 
 def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: float) -> tuple[int, int]:
-    """Delete tasks until the time is up; what has changed since it was listed stays. Returns (how many ids were done, how many deleted)."""
+    """Deletes tasks until the time is up. Tasks that changed since they were listed stay. Returns (number of ids handled, number
+    deleted)."""
     ends = time.monotonic() + seconds
     db.execute(SQL["keep_newest"])
     gone: dict[Row, int] = {}
@@ -86,7 +87,8 @@ def delete_victims(db: Connection, ids: list[int], which: Victims, seconds: floa
 
 
 async def list_swept(store: Store, before: int, after: WalkPosition | None, limit: int) -> tuple[list[int], WalkPosition, bool]:
-    """Succeeded tasks whose originals are old enough to go, as `list_victims`; `after` None: where the last server left off."""
+    """Lists succeeded tasks whose originals are old enough to delete, as `list_victims`. With `after` None it starts where the last
+    server stopped."""
     if after is None:
         row = await store.fetch_one(SQL["read_swept"])
         after = WalkPosition(row[0] - 1 if row else -1, EVER)
@@ -96,7 +98,7 @@ async def list_swept(store: Store, before: int, after: WalkPosition | None, limi
 
 
 def delete_originals(db: Connection, ids: list[int], seconds: float) -> int:
-    """Delete originals until the time is up. Returns how many ids were done."""
+    """Deletes originals until the time is up. Returns how many ids were handled."""
     ends, done = time.monotonic() + seconds, 0
     while done < len(ids) and (time.monotonic() < ends or not done):
         db.execute(SQL["delete_originals"], (json.dumps(ids[done : done + CHUNK]),))
@@ -110,7 +112,7 @@ def note_swept(db: Connection, place: WalkPosition) -> None:
 
 
 def delete_some(db: Connection, block: str, params: Mapping[str, int], seconds: float) -> tuple[bool, int]:
-    """Run one of the blocks that delete `:limit` rows until the time is up. Returns (whether nothing is left to delete, rows deleted)."""
+    """Runs one of the blocks that delete `:limit` rows until the time is up. Returns (whether nothing is left to delete, rows deleted)."""
     ends, rows, deleted = time.monotonic() + seconds, 0, SOME
     while deleted == SOME and (time.monotonic() < ends or not rows):
         deleted = db.execute(SQL[block], {**params, "limit": SOME}).rowcount
@@ -124,18 +126,18 @@ async def list_empty_counters(store: Store, limit: int) -> list[Row]:
 
 
 def delete_empty_counters(db: Connection, keys: Iterable[Row]) -> None:
-    """Delete them, as far as they still count nothing."""
+    """Deletes these counters if they still count nothing."""
     db.executemany(SQL["delete_empty_counter"], list(keys))
 
 
 async def first_minute(store: Store, minute: int) -> int | None:
-    """The first minute from then on that has a row."""
+    """Returns the first minute at or after `minute` that has a row, or None."""
     row = await store.fetch_one(SQL["next_minute"], {"minute": minute})
     return row[0] if row else None
 
 
 def return_pages(db: Connection, keep: int, seconds: float) -> tuple[bool, int]:
-    """Give free pages back to the file system, all but `keep`, until the time is up. Returns (whether none is left to give, pages)."""
+    """Returns free pages to the file system, all but `keep`, until the time is up. Returns (whether none is left, number of pages)."""
     ends, pages = time.monotonic() + seconds, 0
     while time.monotonic() < ends:
         if free_pages(db) <= keep:
@@ -158,19 +160,19 @@ def free_pages(db: Connection) -> int:
 
 
 async def read_size(store: Store) -> tuple[int, int]:
-    """(bytes in use, free pages), for readers."""
+    """Returns (bytes in use, free pages), from a reader."""
     row = await store.fetch_one(SQL["read_used"])
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
 async def oldest_task(store: Store) -> int | None:
-    """When the oldest task came."""
+    """Returns the time of the oldest task in microseconds UTC, or None."""
     row = await store.fetch_one(SQL["oldest_task"])
     return row[0] if row else None
 
 
 def delete_tasks(db: Connection, ids: list[int]) -> None:
-    """Delete these tasks, whatever their state, with all that is theirs."""
+    """Deletes these tasks in any state, with everything that belongs to them."""
     delete_victims(db, ids, Victims(EVER, EVER, is_any=True), EVER)
 
 

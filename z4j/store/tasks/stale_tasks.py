@@ -44,7 +44,7 @@ class StaleTask:
 
 
 async def list_due(store: Store, at: int) -> list[StaleTask]:
-    """Scheduled tasks whose eta has passed."""
+    """Lists scheduled tasks whose eta has passed."""
     return _held(await store.fetch_all(SQL["list_due"], {"at": at, "limit": LIMIT}))
 
 
@@ -97,7 +97,7 @@ _running = msgspec.json.Decoder(list[RunningItem])
 
 
 async def list_running(store: Store) -> list[StaleTask]:
-    """What the connected workers say they hold; `at` is when it started, 0 while it is only reserved."""
+    """Lists the tasks that connected workers reported as running; `at` is when each started, 0 while it is only reserved."""
     return [
         StaleTask(app_id, task.engine, task.task_id, task.attempt, task.started_at, f"{boot}.{task.pid}", worker or "")
         for app_id, boot, worker, running in await store.fetch_all(SQL["list_running"])

@@ -63,7 +63,7 @@ class StoredTask(NamedTuple):
 
 
 def encode(db: Connection, app_id: int, summary: Summary) -> TaskColumns:
-    """The columns of a summary."""
+    """Returns the columns of a summary. Names are interned."""
     key, at, run, worker, runtime_us, reason, error_type, error, result = summary.state
     origin = processes.process_of(db, app_id, run)
     intern = name_limits.intern
@@ -84,7 +84,7 @@ def encode(db: Connection, app_id: int, summary: Summary) -> TaskColumns:
 
 
 def decode(db: Connection, row: TaskColumns) -> Summary:
-    """The reverse of `encode`: exactly the same summary."""
+    """Returns the summary of columns: exactly the one that was encoded."""
     text_of = names.text_of
     return Summary(
         (
@@ -118,5 +118,5 @@ def _pack_sent(sent: Row) -> str:
 
 @lru_cache(4_096)
 def unpack_sent(text: str) -> Any:
-    """A `Sent` as the fold knows it."""
+    """Returns a stored `Sent` as the fold uses it."""
     return whole_sent(json.loads(text))

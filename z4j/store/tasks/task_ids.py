@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 def encode(text: str) -> bytes:
-    """The bytes that stand for a task id. `text` holds no NUL and no lone surrogate."""
+    """Returns the bytes that are stored for a task id. `text` contains no NUL and no lone surrogate."""
     if len(text) == 36:
         try:
             raw = bytes.fromhex(text.replace("-", ""))
@@ -19,7 +19,7 @@ def encode(text: str) -> bytes:
 
 
 def decode(raw: bytes) -> str:
-    """The reverse of `encode`."""
+    """Returns the task id of stored bytes."""
     return _uuid(raw) if len(raw) == 16 else raw.lstrip(b"\0").decode()
 
 

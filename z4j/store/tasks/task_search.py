@@ -60,12 +60,12 @@ class Found:
 
 
 def cursor(position: Position) -> str:
-    """A place in the list as the text that stands in a URL."""
+    """Returns a position in the list as the text in a URL."""
     return f"{position[0]}-{position[1]}"
 
 
 def position(text: str) -> Position:
-    """The reverse of `cursor`. Raises BadInput."""
+    """Returns the position of a cursor. Raises BadInput."""
     at, _, id = text.partition("-")
     if not (at.isascii() and at.isdigit() and id.isascii() and id.isdigit() and len(text) < 40):
         raise BadInput("This page of the list does not exist.", "Open the first page of the list.")
@@ -73,7 +73,7 @@ def position(text: str) -> Position:
 
 
 async def resolve(store: Store, f: TaskFilter) -> Params | None:
-    """The filter as numbers for SQL; None when it names something no task has. Raises BadInput for an unknown state."""
+    """Returns the filter as parameters for SQL; None if it names something that no task has. Raises BadInput for an unknown state."""
     unknown = [state for state in f.states if state not in STATES]
     if unknown:
         raise BadInput(f"Unknown state “{unknown[0]}”.", f"States are: {', '.join(STATES)}.")
@@ -95,7 +95,7 @@ async def resolve(store: Store, f: TaskFilter) -> Params | None:
 
 
 async def find(store: Store, f: TaskFilter, older: str | None, newer: str | None, limit: int) -> Found:
-    """One page of at most `limit` tasks: beyond the cursor `older` or `newer`, else the newest. Raises BadInput."""
+    """Finds one page of at most `limit` tasks, beyond the cursor `older` or `newer`, else the newest. Raises BadInput."""
     params = await resolve(store, f)
     at = newer or older
     start = position(at) if at else (f.until if f.until is not None else END_OF_TIME, 0)

@@ -42,7 +42,7 @@ class Saved(NamedTuple):
 
 
 def save(db: Connection, app_id: int, news: Mapping[Key, list[Event]]) -> Saved:
-    """Fold the news of one app's tasks into their rows. Returns the row id of each."""
+    """Folds new events of the tasks of one app into their rows. Returns the row id of each."""
     ids: dict[Key, int] = {}
     added: list[Row] = []
     changed: list[Row] = []
@@ -104,7 +104,7 @@ def _is_one_life(db: Connection, app_id: int, id: int, summary: Summary | None, 
 
 
 def find(db: Connection, app_id: int, engine_id: int, task_ids: list[bytes]) -> dict[bytes, StoredTask]:
-    """Those of these tasks that are stored, by encoded task id."""
+    """Returns the stored tasks among these, by encoded task id."""
     stored: dict[bytes, StoredTask] = {}
     for start in range(0, len(task_ids), LOOKUP):
         some = task_ids[start : start + LOOKUP]
@@ -114,12 +114,12 @@ def find(db: Connection, app_id: int, engine_id: int, task_ids: list[bytes]) -> 
 
 
 def add_links(db: Connection, app_id: int, links: Iterable[tuple[str, str, int]]) -> None:
-    """Note (kind, target task id, row id) for finding children and retries from the other end."""
+    """Adds (kind, target task id, row id), for finding children and retries from the other end."""
     db.executemany(SQL["add_link"], [(app_id, kind, task_ids.encode(target), id) for kind, target, id in links])
 
 
 def remove(db: Connection, rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> None:
-    """Take deleted tasks, (app, environment, engine, queue, name, state, how many), out of the counters."""
+    """Subtracts deleted tasks, (app, environment, engine, queue, name, state, how many), from the counters."""
     db.executemany(SQL["add_to_counter"], [(*row[:6], -row[6]) for row in rows])
 
 
@@ -130,7 +130,7 @@ def _folded(summary: Summary | None, events: list[Event]) -> Summary:
 
 
 def next_id(db: Connection) -> int:
-    """The id of the next new row. Say with `set_next_id` how far they were used."""
+    """Returns the id of the next new row. Report with `set_next_id` how many were used."""
     memory = db.recall("task")
     if "next" not in memory:
         memory["next"] = db.execute(SQL["newest_task"]).fetchone()[0] + 1
@@ -159,6 +159,7 @@ class Tally:
             sums[1] += sign * (row.runtime_us or 0)
 
     def write(self, db: Connection) -> None:
+        """Writes the changes of the counters."""
         counters = [(*key, tasks) for key, tasks in self.counters.items() if tasks]
         if counters:
             db.executemany(SQL["add_to_counter"], counters)

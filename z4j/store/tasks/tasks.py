@@ -112,14 +112,14 @@ class TaskDetail:
 
 
 async def list_tasks(store: Store, f: TaskFilter, *, older: str | None = None, newer: str | None = None, limit: int = 50) -> TaskPage:
-    """One page of the tasks that match. Raises BadInput for a cursor or a state that does not exist."""
+    """Returns one page of the tasks that match. Raises BadInput for an invalid cursor or state."""
     page = await task_search.find(store, f, older, newer, limit)
     rows = await store.fetch_all(SQL["read_tasks"], {"ids": json.dumps(page.ids)}) if page.ids else []
     return TaskPage([_row(row) for row in rows], page.older, page.newer, page.searched_to)
 
 
 async def get_task(store: Store, id: int) -> TaskDetail | None:
-    """One task by its row id, or None."""
+    """Returns a task by its row id, or None."""
     values = await store.fetch_one(SQL["read_tasks"], {"ids": json.dumps([id])})
     if values is None:
         return None

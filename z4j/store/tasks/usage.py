@@ -40,7 +40,8 @@ class Part:
 
 
 async def weigh(store: Store, used: int) -> list[Part]:
-    """Every part, the largest first. Together they are about what of the `used` bytes is not known to be something else."""
+    """Returns every part of the database, the largest first. Their sum is about the part of the `used` bytes that nothing else accounts
+    for."""
     tasks = {app_id: (count, rows) for app_id, count, rows in await store.fetch_all(SQL["count_by_app"])}
     minutes: dict[int, int] = dict(await store.fetch_all(SQL["count_minutes"]))
     names = await _bytes_of_names(store)
