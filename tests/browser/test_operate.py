@@ -39,7 +39,7 @@ def test_editing_an_argument_keeps_what_is_masked(site: Site, shot: Callable[[Pa
 def test_a_place_in_the_queue_and_another_queue(site: Site) -> None:
     with site.page(f"/tasks/{site.ids['queued']}") as page:
         page.keyboard.press("o")
-        page.get_by_label("Priority").select_option("next")
+        page.locator(".sheet:visible").get_by_label("Priority").select_option("next")
         page.get_by_role("button", name="Change priority of 1 task").click()
         expect(page.locator(".notice.good")).to_contain_text("Priority change requested")
         assert last_asked(site, "prioritise_task")["level"] == "next"

@@ -53,7 +53,7 @@ def test_keys(site: Site) -> None:
         first = page.locator("tbody tr .through").first
         assert first.evaluate("of => of === document.activeElement")
         page.keyboard.press("x")
-        expect(page.locator("[data-ticks]")).to_contain_text("1 ticked")
+        expect(page.locator("[data-ticks]")).to_contain_text("1 selected")
         page.keyboard.press("x")
         expect(page.locator("[data-ticks]")).to_be_hidden()
         page.keyboard.press("Enter")
@@ -222,14 +222,14 @@ def test_an_id_that_is_used_again_has_a_page_for_each_run(site: Site, shot: Call
     with site.page("/tasks?task_id=nightly-report") as page:
         expect(page.locator("tbody tr")).to_have_count(3)
         page.locator("tbody tr .through").nth(1).click()
-        panel = page.locator("section", has=page.get_by_role("heading", name="Run 2 of 3 with this ID"))
+        panel = page.locator("section", has=page.get_by_role("heading", name="Execution 2 of 3 with this ID"))
         expect(panel.get_by_role("listitem")).to_have_count(3)
-        expect(panel.get_by_role("link")).to_have_text(["Run 1", "Run 3"])
+        expect(panel.get_by_role("link")).to_have_text(["Execution 1", "Execution 3"])
         shot(page, "same-id")
-        panel.get_by_role("link", name="Run 1").click()
-        expect(page.get_by_role("heading", name="Run 1 of 3 with this ID")).to_be_visible()
+        panel.get_by_role("link", name="Execution 1").click()
+        expect(page.get_by_role("heading", name="Execution 1 of 3 with this ID")).to_be_visible()
         place = page.url.removeprefix(site.stack.address)
     for theme, width in (("dark", 1440), ("light", 390)):
         with site.page(place, theme=theme, width=width) as page:
-            expect(page.get_by_role("heading", name="Run 1 of 3 with this ID")).to_be_visible()
+            expect(page.get_by_role("heading", name="Execution 1 of 3 with this ID")).to_be_visible()
             shot(page, f"same-id-{theme}-{width}")

@@ -99,12 +99,14 @@ def middle(text: str, limit: int = 48) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes: 812 B, 14 KB, 3.2 MB."""
+    """Bytes: 812 B, 14 KB, 3.2 MB, 1.5 GB."""
     if count < 1_000:
         return f"{count}{THIN}B"
     if count < 1_000_000:
         return f"{count // 1_000}{THIN}KB"
-    return f"{count / 1_000_000:.1f}{THIN}MB"
+    if count < 1_000_000_000:
+        return f"{count / 1_000_000:.1f}{THIN}MB"
+    return f"{count / 1_000_000_000:.1f}{THIN}GB"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

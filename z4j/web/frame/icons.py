@@ -43,7 +43,7 @@ LOOKS: Final[dict[str, Look]] = {
     "skipped": Look("cancelled", "s-cancelled", "skipped"),
     "handed": Look("received", "s-sent", "sent"),
     "off": Look("paused", "s-paused", "disabled"),
-    "gone": Look("lost", "s-late", "disconnected"),
+    "gone": Look("lost", "s-late", "offline"),
     "ended": Look("cancelled", "s-left", "ended"),
 }  # fmt: skip
 UNKNOWN: Final = LOOKS["unknown"]

@@ -40,8 +40,8 @@ STATES: Final = {
 }  # fmt: skip
 """Status of an item → the state whose color and icon are used."""
 SAYS: Final = {
-    "waiting": "not sent yet", "sent": "sent, no result yet", "done": "done", "changed": "skipped, its state had changed",
-    "refused": "refused by agent or engine", "failed": "failed", "expired": "expired before execution",
+    "waiting": "not sent yet", "sent": "no result yet", "done": "done", "changed": "skipped, state had changed",
+    "refused": "by agent or engine", "failed": "failed", "expired": "not executed in time",
     "unknown": "sent, outcome unknown", "aborted": "not executed",
 }  # fmt: skip
 VERBS: Final = {

@@ -88,7 +88,9 @@ def test_middle_keeps_both_ends() -> None:
     assert formats.middle("short", 24) == "short"
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (812, "812 B"), (14_300, "14 KB"), (3_210_000, "3.2 MB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (812, "812 B"), (14_300, "14 KB"), (3_210_000, "3.2 MB"), (83_270_200_000, "83.3 GB")]
+)
 def test_size(count: int, text: str) -> None:
     assert formats.size(count).replace(formats.THIN, " ") == text
 
