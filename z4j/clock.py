@@ -15,7 +15,7 @@ def now() -> int:
 
 
 def use(source: Callable[[], int] = time.time_ns) -> None:
-    """Replace the source of time (nanoseconds UTC); without an argument the machine's clock is back."""
+    """Replaces the source of time (nanoseconds UTC); without an argument, restores the clock of the machine."""
     global _source
     _source = source
 

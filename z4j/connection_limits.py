@@ -81,7 +81,7 @@ class Peer:
         return cycle is not None and not cycle.response_complete
 
     def admit(self) -> None:
-        """A valid credential came over this connection."""
+        """Records that a valid credential came over this connection."""
         if not self.is_admitted:
             self.is_admitted = True
             self.connections.admitted(self)
@@ -123,19 +123,20 @@ class Connections:
         return peer
 
     def upgraded(self, protocol: Any, transport: asyncio.Transport) -> Peer | None:
-        """The connection is a WebSocket from now on."""
+        """Records that the connection is a WebSocket from now on."""
         peer = self._peers.get(transport)
         if peer is not None:
             peer.protocol = protocol
         return peer
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
+        """Removes a connection that ended."""
         peer = self._peers.pop(transport, None)
         if peer is not None:
             self.admitted(peer)
 
     def admitted(self, peer: Peer) -> None:
-        """It is no stranger any more, or gone."""
+        """Removes a connection from those without a valid credential."""
         strangers = self._strangers.get(peer.key)
         if strangers is not None:
             strangers.pop(peer, None)
@@ -190,7 +191,7 @@ def _overdue(peer: Peer, now: float) -> str:
 
 
 def protocols(connections: Connections) -> tuple[type[H11Protocol], type[WebSocketsSansIOProtocol]]:
-    """uvicorn's two protocols with these limits, for its settings `http` and `ws`."""
+    """Returns uvicorn's two protocols with these limits, for its settings `http` and `ws`."""
 
     class GuardedHttp(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -220,7 +221,7 @@ def protocols(connections: Connections) -> tuple[type[H11Protocol], type[WebSock
 
 
 def with_peer(app: ASGIApp, peer: Peer) -> Callable[[Scope, Receive, Send], Any]:
-    """The application, told which connection a request came over."""
+    """Wraps the application so that it knows which connection a request came over."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         scope["z4j.peer"] = peer
@@ -230,14 +231,14 @@ def with_peer(app: ASGIApp, peer: Peer) -> Callable[[Scope, Receive, Send], Any]
 
 
 def admit(scope: Scope) -> None:
-    """The connection of this request carried a valid credential."""
+    """Records that the connection of this request carried a valid credential."""
     peer: Peer | None = scope.get("z4j.peer")
     if peer is not None:
         peer.admit()
 
 
 def refuse_late(scope: Scope) -> None:
-    """What came over this connection is refused, after a while."""
+    """Refuses what comes over this connection, after a delay."""
     peer: Peer | None = scope.get("z4j.peer")
     if peer is not None:
         peer.is_refused = True

@@ -107,14 +107,15 @@ class Duties:
         self._by_name: dict[str, Duty] = {}
 
     def add(self, name: str, every_s: float) -> Duty:
-        """The duty of that name, created at the first call."""
+        """Returns the duty of that name, which the first call creates."""
         return self._by_name.setdefault(name, Duty(name, every_s))
 
     def remove(self, name: str) -> None:
-        """Work that is done and has no state any more."""
+        """Removes a duty that is done and has no state any longer."""
         self._by_name.pop(name, None)
 
     def all(self) -> list[Duty]:
+        """Returns all duties."""
         return list(self._by_name.values())
 
     @property
@@ -137,7 +138,7 @@ async def until_done(duty: Duty, work: Callable[[], Awaitable[object]]) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """One sentence about an error, for people who are signed in."""
+    """Describes an error in one sentence, for signed-in users."""
     if isinstance(error, StoreError):
         return error.message
     text = str(error).strip().split("\n")[0][:300]
@@ -145,7 +146,7 @@ def describe(error: BaseException) -> str:
 
 
 def cause_of(error: BaseException) -> str:
-    """One word about an error, without anything of its text."""
+    """Returns one word about an error, without any of its text."""
     if isinstance(error, StoreError):
         return error.cause
     if isinstance(error, OSError):

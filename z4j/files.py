@@ -35,7 +35,7 @@ def create_whole(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
 
 @contextlib.contextmanager
 def creating(path: Path, *, mode: int = 0o600) -> Iterator[TextIO]:
-    """A new text file that has its name when the block ends well, and is not there otherwise. Raises FileExistsError and OSError."""
+    """Creates a text file that gets its name when the block succeeds, and does not exist otherwise. Raises FileExistsError and OSError."""
     if path.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -51,7 +51,8 @@ def creating(path: Path, *, mode: int = 0o600) -> Iterator[TextIO]:
 
 
 def load_or_create(path: Path, make: bytes) -> bytes:
-    """The content of `path`; `make` is written where there is none. Of two processes that create it at once, both get the same."""
+    """Returns the content of `path`, which is created with `make` if there is none. Two processes that create it at once get the same
+    content."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

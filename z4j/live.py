@@ -24,7 +24,7 @@ class Live:
         self._is_ended = False
 
     def changed(self, topics: Iterable[str]) -> None:
-        """These topics have news. Call it after the commit."""
+        """Publishes that these topics changed. Must be called after the commit."""
         at, topics = clock.now(), tuple(topics)
         self._changed_at.update((topic, at) for topic in topics)
         for subscriber in self._waiting:

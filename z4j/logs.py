@@ -29,6 +29,7 @@ class KeyValue(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
+        """Formats a record as key=value."""
         facts: JsonObject = getattr(record, "facts", {})
         pairs = "".join(f" {key}={_quoted(value)}" for key, value in facts.items())
         text = f"{self.formatTime(record)} {record.levelname} {record.name} {clean(record.getMessage())}{pairs}"
@@ -39,6 +40,7 @@ class Json(KeyValue):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Formats a record as one line of JSON."""
         line = {"at": self.formatTime(record), "level": record.levelname, "logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -57,6 +59,7 @@ class Throttle(logging.Filter):
         self._kinds: dict[tuple[object, ...], list[float]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Returns whether a record is written now."""
         facts: JsonObject = getattr(record, "facts", {})
         if record.levelno < logging.WARNING and facts.get("who") != "-":
             return True
@@ -79,7 +82,7 @@ def _quoted(value: object) -> str:
 
 
 def set_up(level: str = "INFO", *, is_json: bool = False) -> None:
-    """All of it to stderr. Called once, by the command line."""
+    """Configures logging to stderr. Called once, by the command line."""
     formatter = Json() if is_json else KeyValue()
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
@@ -98,7 +101,7 @@ class Sparse:
         self._last: dict[str, tuple[float, int]] = {}
 
     def take(self, key: str) -> int | None:
-        """How many lines were left out since the last one; None where this one is left out too."""
+        """Returns how many lines were left out since the last one; None if this one is left out too."""
         at = time.monotonic()
         last, left_out = self._last.get(key, (-self._every_s, 0))
         if at - last < self._every_s:
@@ -114,110 +117,127 @@ _not_recorded = Sparse()
 
 
 def started(address: str, data: object, version: str) -> None:
+    """Logs that the server listens."""
     _server.info("started", extra={"facts": {"address": address, "data": data, "version": version}})
 
 
 def stopping() -> None:
+    """Logs that the server stops."""
     _server.info("stopping; agents keep their events and reconnect")
 
 
 def unexpected(request_id: str, path: str, error: BaseException) -> None:
+    """Logs an unexpected error with its traceback."""
     _server.error("unexpected error", exc_info=error, extra={"facts": {"request": request_id, "path": path}})
 
 
 def access(method: str, path: str, status: int, us: int, who: str, request_id: str) -> None:
+    """Logs a request. `us` is its duration in microseconds."""
     facts = {"method": method, "path": path, "status": status, "ms": f"{us / 1000:.2f}", "who": who, "request": request_id}
     _access.info("request", extra={"facts": facts})
 
 
 def agent_connected(app: str, boot: str, host: str, pid: int, worker: str) -> None:
+    """Logs that an agent connected."""
     _gateway.info("agent connected", extra={"facts": {"app": app, "boot": boot, "host": host, "pid": pid, "worker": worker}})
 
 
 def agent_left(boot: str, reason: str) -> None:
+    """Logs that an agent disconnected."""
     _gateway.info("agent disconnected", extra={"facts": {"boot": boot, "reason": reason}})
 
 
 def agent_refused(address: str, code: int, why: str) -> None:
+    """Logs that a connection of an agent was refused."""
     _gateway.warning("agent refused", extra={"facts": {"address": address, "code": code, "why": why}})
 
 
 def connection_refused(address: str, why: str) -> None:
+    """Logs that a connection was refused."""
     _gateway.info("connection closed", extra={"facts": {"address": address, "why": why, "who": "-"}})
 
 
 def token_ended(app: str, boot: str) -> None:
+    """Logs that a connection was closed because its token is no longer valid."""
     _gateway.info("agent closed: its token is revoked or expired, or its app is disabled", extra={"facts": {"app": app, "boot": boot}})
 
 
 def records_refused(app_id: int, refused: dict[str, int]) -> None:
+    """Logs refused records of an app by cause."""
     facts = {"app": app_id, **{cause.replace(" ", "_"): count for cause, count in refused.items()}}
     _gateway.warning("records refused; other records of the batch were stored", extra={"facts": facts})
 
 
 def audit_altered(row: int, why: str) -> None:
+    """Logs that the audit log is not intact."""
     facts = {"row": row, "why": why}
     _server.error("the audit log was altered; no checkpoints are signed from this row on; run `z4j audit verify`", extra={"facts": facts})
 
 
 def audit_in_order(rows: int) -> None:
+    """Logs that the audit log is intact again."""
     _server.info("the audit log was verified and is intact again", extra={"facts": {"rows": rows}})
 
 
 def audit_not_remembered(why: str) -> None:
+    """Logs that the files beside the database could not be written."""
     _server.error("the last row of the audit log is committed, but audit.head could not be written", extra={"facts": {"why": why}})
 
 
 def audit_not_written(action: str, target: str, why: str, **more: Any) -> None:
-    """Every one of them: this line stands for the row."""
+    """Logs an audit row that could not be stored. Each of them is logged, because the line replaces the row."""
     facts = {"action": action, "target": target, "why": why, **more}
     _server.error("a row of the audit log could not be written; the request itself was answered", extra={"facts": facts})
 
 
 def audit_head_missing(app: str, host: str, seq: int) -> None:
+    """Logs that an agent remembers a row that the audit log does not contain."""
     facts = {"app": app, "host": host, "row": seq}
     _gateway.error("the audit log lacks a row that was sent to this agent; run `z4j audit verify`", extra={"facts": facts})
 
 
 def command_sent(command_id: str, action: str, boot: str) -> None:
+    """Logs that a command was sent to an agent."""
     _commands.info("command sent", extra={"facts": {"id": command_id, "action": action, "boot": boot}})
 
 
 def duty_failed(duty: str, why: str, retry_s: float, error: BaseException | None) -> None:
-    """Once per cause; `error` adds a traceback where the cause is not a known one of the storage."""
+    """Logs that a duty failed, once for each cause; `error` adds a traceback unless it is a known cause of the storage."""
     facts = {"duty": duty, "why": why, "retry_s": round(retry_s, 1)}
     _background.error("background duty failed; retrying", exc_info=error, extra={"facts": facts})
 
 
 def duty_recovered(duty: str, failures: int, seconds: int) -> None:
+    """Logs that a duty succeeded again."""
     _background.info("background duty recovered", extra={"facts": {"duty": duty, "failures": failures, "seconds": seconds}})
 
 
 def session_not_stored(why: str) -> None:
+    """Logs that the session of a connection could not be stored."""
     _server.error("a session could not be stored; it is kept in memory until the server stops", extra={"facts": {"why": why}})
 
 
 def command_not_sent(command_id: str, why: str) -> None:
-    """The command is committed and will be sent later."""
+    """Logs that a command is committed but could not be sent; it is sent later."""
     _commands.error("a command could not be marked as sent; it will be sent later", extra={"facts": {"id": command_id, "why": why}})
 
 
 def batch_failed(app_id: int, error: BaseException) -> None:
-    """A defect in z4j; the records of the batch are stored one by one."""
+    """Logs a defect in z4j; the records of the batch are then stored one by one."""
     _gateway.error(
         "a batch could not be stored as a whole; storing its records one by one", exc_info=error, extra={"facts": {"app": app_id}}
     )
 
 
 def write_failed(writes: int, left_out: int, why: str) -> None:
-    """Once per cause and minute; `left_out` groups failed for the same cause since the last line."""
+    """Logs a failed write, once for each cause and minute; `left_out` groups failed for the same cause since the last line."""
     _store.error(
         "writes to the database failed and were rolled back", extra={"facts": {"writes": writes, "left_out": left_out, "why": why}}
     )
 
 
 def not_recorded(what: str, why: str, facts: JsonObject) -> None:
-    """Optional data could not be written; its request continued. Logged once a minute for each kind and cause."""
+    """Logs that optional data could not be written; its request continued. Logged once a minute for each kind and cause."""
     if _not_recorded.take(f"{what} {why}") is None:
         return
     _store.error("not written to the database; the request continued", extra={"facts": {"what": what, "why": why, **facts}})

@@ -24,7 +24,7 @@ class PortTaken(StoreError):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises PortTaken, or StoreError, with a sentence that says what is in the way."""
+    """Returns a socket that is bound to the address. Raises PortTaken or StoreError with the reason."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named: asyncio turns off the delay of small packets (40 ms for every page) only where it reads TCP here.
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -59,7 +59,7 @@ def describe_holder(port: int) -> str:
 
 
 def holder_of(port: int) -> int | None:
-    """The process that listens on a port, as far as this user may see (Linux)."""
+    """Returns the id of the process that listens on a port, as far as this user may see it (Linux), or None."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
@@ -80,7 +80,8 @@ def holder_of(port: int) -> int | None:
 
 
 def command_of(pid: int) -> str:
-    """How a process was started, without anything that may be secret: program, and up to three words that name a module or a command."""
+    """Returns how a process was started, without anything that may be secret: the program, and up to three words that name a module or a
+    command."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:
@@ -117,13 +118,13 @@ def write_address(folder: Path, host: str, port: int, *, behind_proxy: bool) -> 
 
 
 def remove_address(folder: Path) -> None:
-    """The server stops."""
+    """Removes the recorded address when the server stops."""
     with contextlib.suppress(OSError):
         (folder / ADDRESS_FILE).unlink()
 
 
 def read_address(folder: Path) -> Serving | None:
-    """Where the folder is served, or was served by a process that was killed; None where nothing is known."""
+    """Returns where the data folder is or was served; None if that is unknown."""
     try:
         fields = json.loads((folder / ADDRESS_FILE).read_text("utf-8"))
         return Serving(str(fields["host"]), int(fields["port"]), int(fields["pid"]), bool(fields["behind_proxy"]), is_locked(folder))

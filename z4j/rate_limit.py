@@ -68,6 +68,6 @@ class Attempts:
 
 
 def bearer(header: str | None) -> str:
-    """The token of an Authorization header, or nothing. What stands behind a dot is the seal key, which no agent sends."""
+    """Returns the token of an Authorization header, or "". The part behind a dot is the seal key, which no agent sends."""
     kind, _, token = (header or "").partition(" ")
     return token.strip().partition(".")[0] if kind.lower() == "bearer" else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The folder that holds `templates` and `static`. Raises FileNotFoundError when the installation is broken."""
+    """Returns the folder that contains `templates` and `static`. Raises FileNotFoundError if the installation is incomplete."""
     here = Path(__file__).resolve().parent
     frozen = Path(getattr(sys, "_MEIPASS", here / "_bundle"))
     for folder in (frozen, here / "_bundle", here.parent):
@@ -18,8 +18,10 @@ def root() -> Path:
 
 
 def templates() -> Path:
+    """Returns the folder of the templates."""
     return root() / "templates"
 
 
 def static() -> Path:
+    """Returns the folder of the static files."""
     return root() / "static"

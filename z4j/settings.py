@@ -19,6 +19,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def setting(default: Any, text: str) -> Any:
+    """Returns a field with its default and its help text."""
     return field(default=default, metadata={"help": text})
 
 
@@ -54,10 +55,12 @@ class Settings:
 
     @property
     def database(self) -> Path:
+        """The path of the database."""
         return self.data / "z4j.db"
 
     @property
     def is_loopback(self) -> bool:
+        """Whether the server listens on loopback only."""
         return self.host in LOOPBACK
 
     @property
@@ -90,12 +93,12 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
 
 
 def variable(name: str) -> str:
-    """The environment variable of a field."""
+    """Returns the environment variable of a field."""
     return f"Z4J_{name.upper()}"
 
 
 def flag(name: str) -> str:
-    """The command-line flag of a field."""
+    """Returns the command-line flag of a field."""
     return "--" + name.replace("_", "-")
 
 
@@ -120,12 +123,12 @@ def _parse(known: Field[Any], text: str) -> Any:
 
 
 def default_text(known: Field[Any]) -> str:
-    """The default of a field as a person writes it."""
+    """Returns the default of a field as a user writes it."""
     return ", ".join(known.default) if isinstance(known.default, tuple) else str(known.default)
 
 
 def describe() -> str:
-    """The settings as a document."""
+    """Returns the settings as a document."""
     lines = [
         "<!-- SPDX-License-Identifier: AGPL-3.0-or-later -->",
         "# Settings",

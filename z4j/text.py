@@ -22,17 +22,18 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def clean(text: str) -> str:
-    """One line that a terminal shows as it is."""
+    """Returns a text as one line that a terminal shows as it is."""
     return UNSAFE.sub(_escape, text)
 
 
 def clean_lines(text: str) -> str:
-    """The same, line by line."""
+    """Returns a text with each line cleaned."""
     return "\n".join(map(clean, text.split("\n")))
 
 
 def clean_json(text: str) -> str:
-    """JSON that means the same: the escapes are those of JSON. Line ends stay; inside strings JSON has no raw ones."""
+    """Returns JSON with the same meaning, with unsafe characters as escapes of JSON. Line ends stay: inside strings JSON has no raw
+    ones."""
     return UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
 
 

@@ -79,7 +79,7 @@ def key(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
-    """After a restored backup: moves the remembered heads of the missing rows to another file, and records that in the log."""
+    """Moves the remembered heads of missing rows to another file after a backup was restored, and records that in the log."""
 
     async def run() -> int:
         async with offline(settings, creates=False) as parts:
@@ -101,7 +101,7 @@ def acknowledge(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def export(words: argparse.Namespace, settings: Settings) -> int:
-    """The whole log with its checkpoints, as JSON lines; the export itself is its last row, so that it ends now."""
+    """Writes the whole log with its checkpoints as JSON lines. The export itself is recorded as the last row."""
 
     async def run(file: TextIO) -> int:
         async with offline(settings, creates=False) as parts:

@@ -118,7 +118,7 @@ def _error_of(error: urllib.error.HTTPError) -> Z4jError:
 
 
 def client_of(words: argparse.Namespace, settings: Settings) -> Client:
-    """From the command line and the environment. Raises BadInput or NotAllowed."""
+    """Returns a client for the server and token of the command line and the environment. Raises BadInput or NotAllowed."""
     server = words.server or os.environ.get("Z4J_SERVER") or f"http://{address_of(words, settings)[0]}"
     return Client(server, read_secret(words.token, "--token", "Z4J_API_TOKEN"))
 
@@ -137,7 +137,7 @@ def print_command(client: Client, command: CommandResult, words: argparse.Namesp
 
 
 def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list[str]]:
-    """(host:port, sentences about it)."""
+    """Returns (host:port, sentences about it): the recorded address of the server of the data folder, unless an address is given."""
     is_given = any(getattr(words, name, None) is not None or variable(name) in os.environ for name in ("host", "port"))
     given = f"{settings.host}:{settings.port}"
     serving = ports.read_address(settings.data)
@@ -156,7 +156,7 @@ def address_of(words: argparse.Namespace, settings: Settings) -> tuple[str, list
 
 
 def only(rows: list[T], what: str, hint: str) -> T:
-    """The one that was meant: with two of a name nothing is done to either. Raises NotFound or BadInput."""
+    """Returns the single row; with two of a name nothing is done to either. Raises NotFound or BadInput."""
     if not rows:
         raise NotFound(f"No {what}. No changes were made.", hint)
     if len(rows) > 1:
@@ -165,7 +165,7 @@ def only(rows: list[T], what: str, hint: str) -> T:
 
 
 def list_all(client: Client, what: str) -> Any:
-    """A list that comes page by page."""
+    """Returns a list of the API whole, which comes page by page."""
     answer = part = client.get(f"/{what}")
     while part["after"]:
         part = client.get(f"/{what}", after=part["after"])

@@ -41,7 +41,7 @@ class Finding(NamedTuple):
 
 
 def doctor(words: argparse.Namespace, settings: Settings) -> int:
-    """Exit code 0 when nothing is bad."""
+    """Checks the installation and prints its findings. Returns 0 if nothing is bad."""
     findings = [*_machine(settings), *_data(settings), *_database(settings), *_duties(settings), *asyncio.run(_contents(settings))]
     say(f"z4j {__version__}, SQLite {SQLITE_NAME}, data in {settings.data}")
     for finding in findings:

@@ -60,7 +60,7 @@ async def offline(settings: Settings, *, creates: bool = True) -> AsyncIterator[
 
 
 def ask_password(*, is_from_stdin: bool) -> str:
-    """A password from standard input, or asked for twice. Raises BadInput."""
+    """Returns a password from standard input, or prompts for it twice. Raises BadInput."""
     if is_from_stdin:
         return sys.stdin.readline().rstrip("\n")
     if not os.isatty(0):

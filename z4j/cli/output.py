@@ -22,12 +22,12 @@ def redraw(text: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """For other programs."""
+    """Prints a value as JSON, for other programs."""
     say(json_text(value))
 
 
 def json_text(value: object) -> str:
-    """JSON as a person may look at it: readable letters stay, controls are escapes."""
+    """Returns indented JSON for people: readable letters stay, control characters are escaped."""
     return clean_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 

@@ -76,7 +76,7 @@ def add_commands(add: Add) -> None:
 
 
 def list_plans(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j plan list`."""
+    """Runs `z4j plan list`."""
     answer = client_of(words, settings).get("/plans")
     if words.json:
         print_json(answer)
@@ -98,13 +98,13 @@ def list_plans(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def show_plan(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j plan show`."""
+    """Runs `z4j plan show`."""
     _print_plan(client_of(words, settings).get(f"/plans/{words.id}"), words)
     return 0
 
 
 def freeze(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j plan freeze`."""
+    """Runs `z4j plan freeze`."""
     asked = {name: getattr(words, name) for name in FILTERS if getattr(words, name)}
     answer = client_of(words, settings).post(
         "/plans", action=words.what, filter=asked, ids=words.id or None, level=words.level, queue=words.to, reason=words.reason
@@ -117,7 +117,7 @@ def freeze(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def execute(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j plan execute`: requires at least the first 12 digits of the plan's hash."""
+    """Runs `z4j plan execute`, which requires at least the first 12 digits of the plan's hash."""
     client = client_of(words, settings)
     plan = client.get(f"/plans/{words.id}")["plan"]
     is_same = len(words.digest) >= 12 and plan["digest"].startswith(words.digest)
@@ -126,7 +126,7 @@ def execute(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def change(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j plan pause | resume | abort | undo`."""
+    """Runs `z4j plan pause | resume | abort | undo`."""
     client = client_of(words, settings)
     answer = client.post(f"/plans/{words.id}/{words.change}")
     if words.change == "resume":

@@ -61,7 +61,7 @@ def add_commands(add: Add) -> None:
 
 
 def list_queues(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j queue list`."""
+    """Runs `z4j queue list`."""
     client = client_of(words, settings)
     answer = list_all(client, "queues")
     if words.json:
@@ -90,7 +90,7 @@ def _named(queue: QueueItem) -> str:
 
 
 def act_on_queue(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j queue pause | resume | peek | purge`."""
+    """Runs `z4j queue pause | resume | peek | purge`."""
     client = client_of(words, settings)
     queues: list[QueueItem] = [
         row for row in client.get("/queues", name=words.queue)["queues"] if row["name"] == words.queue and words.app in (None, row["app"])

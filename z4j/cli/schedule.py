@@ -105,7 +105,7 @@ def _rule_options(made: argparse.ArgumentParser) -> None:
 
 
 def list_schedules(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule list`."""
+    """Runs `z4j schedule list`."""
     answer = client_of(words, settings).get("/schedules", app=words.app, environment=words.environment)
     rows = [schedule for schedule in answer["schedules"] if words.scheduler in (None, schedule["scheduler"])]
     if words.json:
@@ -123,14 +123,14 @@ def list_schedules(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def show(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule show`."""
+    """Runs `z4j schedule show`."""
     client = client_of(words, settings)
     print_json(client.get(f"/schedules/{_row_of(client, words)}"))
     return 0
 
 
 def create(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule create`."""
+    """Runs `z4j schedule create`."""
     client = client_of(words, settings)
     kind, expression = _rule(words)
     args, kwargs = arguments_of(words)
@@ -150,7 +150,7 @@ def create(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def edit(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule edit`."""
+    """Runs `z4j schedule edit`."""
     client = client_of(words, settings)
     kind, expression = _rule(words, is_needed=False)
     args, kwargs = arguments_of(words)
@@ -164,7 +164,7 @@ def edit(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def act(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule enable | disable | run | delete | revert`."""
+    """Runs `z4j schedule enable | disable | run | delete | revert`."""
     client = client_of(words, settings)
     body = {"action": words.action, "reason": words.reason, "confirm": getattr(words, "confirm", None) or ""}
     made = client.post(f"/schedules/{_row_of(client, words)}/actions", **body)
@@ -172,7 +172,7 @@ def act(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def export(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule export`: z4j's own, as an import takes them."""
+    """Runs `z4j schedule export`: writes the schedules of z4j's own scheduler, in the form that an import reads."""
     rows = client_of(words, settings).get("/schedules", app=words.app)["schedules"]
     text = json_text({"schedules": [_kept(schedule) for schedule in rows if schedule["scheduler"] == "z4j"]})
     if words.target == "-":
@@ -195,7 +195,7 @@ def _kept(schedule: Schedule) -> dict[str, object]:
 
 
 def import_(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j schedule import`: from a crontab file, a JSON export, or another scheduler. Exit code 10 if some could not be imported."""
+    """Runs `z4j schedule import`: from a crontab file, a JSON export, or another scheduler. Returns 10 if some could not be imported."""
     client = client_of(words, settings)
     if words.format == "crontab":
         entries = _from_crontab(words)

@@ -25,9 +25,9 @@ ARGUMENTS: Final = 'JSON file with {"args": […], "kwargs": {…}}, or - for st
 
 
 def read_secret(given: str | None, option: str, variable: str) -> str:
-    """The first line of the file `given`, of standard input for "-", or the environment variable; "" where there is none of them.
+    """Returns the first line of the file `given`, of standard input for "-", or the environment variable; "" if none of them is set.
 
-    Raises BadInput, without repeating `given`, where it is the secret itself.
+    Raises BadInput, without repeating `given`, if that is the secret itself.
     """
     if given is None:
         return os.environ.get(variable, "").strip()
@@ -41,8 +41,8 @@ def read_secret(given: str | None, option: str, variable: str) -> str:
 
 
 def read_arguments(given: str | None) -> tuple[list[Json] | None, JsonObject | None]:
-    """(args, kwargs) of `--arguments`: a JSON object with a list `args` and an object `kwargs`, each of which may be missing (None).
-    Raises BadInput."""
+    """Returns (args, kwargs) of `--arguments`: a JSON object with a list `args` and an object `kwargs`, each of which may be missing
+    (None). Raises BadInput."""
     if given is None:
         return None, None
     try:
@@ -73,7 +73,7 @@ def warn_of_values(args: list[Json], kwargs: JsonObject, reason: str = "") -> No
 
 
 def arguments_of(words: argparse.Namespace) -> tuple[list[Json], JsonObject]:
-    """Of `--arguments`, `--arg` and `--kwarg` together. Raises BadInput."""
+    """Returns (args, kwargs) of `--arguments`, `--arg` and `--kwarg` together. Raises BadInput."""
     args, kwargs = read_arguments(words.arguments)
     more, named = [value_of(text) for text in words.arg], pairs(words.kwarg)
     warn_of_values(more, named, words.reason)
@@ -81,7 +81,7 @@ def arguments_of(words: argparse.Namespace) -> tuple[list[Json], JsonObject]:
 
 
 def value_of(text: str) -> Any:
-    """JSON, or the text itself where it is none: `5` is a number, `five` a text, `"5"` a text too."""
+    """Parses JSON, or returns the text itself if it is not JSON: `5` is a number, `five` a text, `"5"` a text too."""
     try:
         return json.loads(text)
     except ValueError:
@@ -89,7 +89,7 @@ def value_of(text: str) -> Any:
 
 
 def pairs(texts: list[str]) -> JsonObject:
-    """NAME=JSON, each. Raises BadInput."""
+    """Parses texts of the form NAME=JSON. Raises BadInput."""
     values = {}
     for text in texts:
         name, equals, value = text.partition("=")

@@ -58,7 +58,7 @@ def add_commands(add: Add) -> None:
 
 
 def list_tasks(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j task list`."""
+    """Runs `z4j task list`."""
     answer = client_of(words, settings).get("/tasks", limit=words.limit, **{name: getattr(words, name) for name in FILTERS})
     if words.json:
         print_json(answer)
@@ -72,14 +72,14 @@ def list_tasks(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def show_task(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j task show`."""
+    """Runs `z4j task show`."""
     client = client_of(words, settings)
     print_json(client.get(f"/tasks/{_row_of(client, words.task)}"))
     return 0
 
 
 def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j task retry | cancel | stop | …`."""
+    """Runs `z4j task retry | cancel | stop | …`."""
     client = client_of(words, settings)
     body: JsonObject = {"action": words.action, "reason": words.reason}
     for name in ("level", "queue"):
@@ -97,7 +97,7 @@ def act_on_task(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def run_task(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j task run`."""
+    """Runs `z4j task run`."""
     client = client_of(words, settings)
     args, kwargs = arguments_of(words)
     made = client.post(

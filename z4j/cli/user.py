@@ -108,7 +108,7 @@ def _keep_an_admin(db: Connection, user: UserRow) -> None:
 
 
 def set_role(words: argparse.Namespace, settings: Settings) -> int:
-    """Another role."""
+    """Changes the role of a user."""
     role = _check_role(words.role)
 
     def change(db: Connection, user: UserRow) -> str:
@@ -121,7 +121,7 @@ def set_role(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def set_password(words: argparse.Namespace, settings: Settings) -> int:
-    """Another password; every session ends."""
+    """Changes the password of a user and ends the user's sessions."""
     password = check_password(ask_password(is_from_stdin=words.password_stdin))
 
     async def run() -> int:

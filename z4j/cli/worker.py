@@ -36,7 +36,7 @@ def add_commands(add: Add) -> None:
 
 
 def list_workers(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j worker list`."""
+    """Runs `z4j worker list`."""
     answer = list_all(client_of(words, settings), "workers")
     if words.json:
         print_json(answer)
@@ -52,7 +52,7 @@ def list_workers(words: argparse.Namespace, settings: Settings) -> int:
 
 
 def act_on_worker(words: argparse.Namespace, settings: Settings) -> int:
-    """`z4j worker shutdown | restart | resize | consume | leave`."""
+    """Runs `z4j worker shutdown | restart | resize | consume | leave`."""
     client = client_of(words, settings)
     worker = only(
         [

@@ -34,7 +34,7 @@ def may_act(role: str, action: str) -> bool:
 
 
 def weaker(role: str, other: str) -> str:
-    """The role that may do only what both may: a token's and its owner's."""
+    """Returns the role that permits only what both roles permit: a token's and its owner's."""
     if other in (role, "admin"):
         return role
     if role == "admin":

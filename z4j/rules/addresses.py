@@ -31,7 +31,7 @@ class Origin:
 
 
 def parse(text: str) -> Address | None:
-    """An address as text, with or without port, brackets and zone; IPv4 inside IPv6 becomes IPv4. None when it is none."""
+    """Parses an address, with or without port, brackets and zone; IPv4 inside IPv6 becomes IPv4. Returns None for any other text."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -52,7 +52,7 @@ def is_loopback(text: str) -> bool:
 
 
 def limit_key(text: str) -> str:
-    """What a limit counts by: an IPv4 address, or the /64 of an IPv6 address."""
+    """Returns the key by which limits count an address: an IPv4 address, or the /64 of an IPv6 address."""
     address = parse(text)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, IPV6_SITE), strict=False))
@@ -65,8 +65,8 @@ def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
 
 
 def find_origin(peer: str, forwarded_for: Sequence[str], forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> Origin:
-    """The origin of a connection whose other end is `peer`. `forwarded_for` and `forwarded_proto` are the header's lines in their order,
-    `trusted` the proxies whose headers are believed: none of them means that no header is."""
+    """Returns the origin of a connection whose other end is `peer`. `forwarded_for` and `forwarded_proto` are the lines of the headers
+    in their order, `trusted` the proxies whose headers are accepted; without any, no header is."""
     caller = parse(peer)
     here = str(caller) if caller else peer
     is_local = caller is not None and caller.is_loopback

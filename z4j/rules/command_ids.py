@@ -56,7 +56,7 @@ class CommandId:
 
 
 def parse(text: str) -> CommandId | None:
-    """Whose command an agent answers, in the grammar of any release; None where it is nobody's."""
+    """Parses an id of any release. Returns None for a text that is no id of a command."""
     if (match := _ID.fullmatch(text)) is not None:
         kind, owner, number, process = match.groups()
         return CommandId(cast(Kind, kind), owner, int(number or 0), process or "")

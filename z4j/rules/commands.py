@@ -100,7 +100,7 @@ _NO_ORIGINAL: Final = {
 
 
 def why_not(action: str, state: str, original_state: str) -> str | None:
-    """None when the action makes sense for a task now, else the reason as half a sentence."""
+    """Returns why the action is not possible for a task now, as half a sentence, or None."""
     rule = RULES.get(action)
     if rule is None or rule.subject != "task":
         return f"there is no action {action}"

@@ -11,11 +11,16 @@ class Hold(Protocol):
     """A pause, see `store.fleet.paused_queues.PausedQueueRow`."""
 
     @property
-    def engine(self) -> str: ...
+    def engine(self) -> str:
+        """The engine of the queue."""
+
     @property
-    def queue(self) -> str: ...
+    def queue(self) -> str:
+        """The name of the queue."""
+
     @property
-    def ended_at(self) -> int | None: ...
+    def ended_at(self) -> int | None:
+        """When it was resumed (microseconds UTC); None while it is paused."""
 
 
 T = TypeVar("T", bound=Hold)
@@ -27,7 +32,8 @@ def is_paused(held: str, broker: str) -> bool:
 
 
 def newest(holds: Iterable[tuple[str, T]]) -> dict[tuple[str, str, str], T]:
-    """(engine, queue, broker) → what counts there, of pauses and the brokers each is of: one in force, else the last that has ended."""
+    """Returns (engine, queue, broker) → the pause that applies, of pauses and the brokers each is of: one in force, else the last that
+    ended."""
     newest_holds: dict[tuple[str, str, str], T] = {}
     for broker, hold in holds:
         key = hold.engine, hold.queue, broker

@@ -81,7 +81,7 @@ class Pace:
 
 
 def read_pace(text: str, limit: str = "") -> Pace:
-    """`all`, `canary`, or `60/m`. Raises BadInput."""
+    """Parses `all`, `canary`, or `60/m`. Raises BadInput."""
     share = CANARY_LIMIT
     if limit:
         if not (re.fullmatch("[0-9]{1,3}", limit) and int(limit) <= 100):
@@ -98,17 +98,18 @@ def read_pace(text: str, limit: str = "") -> Pace:
 
 
 def pack_pace(pace: Pace) -> str:
-    """As it stands in the database."""
+    """Returns a pace as it is stored."""
     return json.dumps(asdict(pace))
 
 
 def unpack_pace(text: str) -> Pace:
-    """The reverse of `pack_pace`."""
+    """Returns the pace of a stored text."""
     return Pace(**json.loads(text))
 
 
 def allowance(pace: Pace, begun: int, in_flight: int, elapsed_us: int, already: int) -> int:
-    """How many items may go now: `begun` of this plan went before, `already` of them before the present stretch of `elapsed_us`."""
+    """Returns how many items may be sent now: `begun` items of this plan were sent before, `already` of them before the present period
+    of `elapsed_us` microseconds."""
     room = WINDOW - in_flight
     if pace.per_minute:
         room = min(room, pace.per_minute * elapsed_us // 60_000_000 + 1 - (begun - already))
@@ -130,7 +131,7 @@ def is_over_limit(pace: Pace, failures: int, ended: int) -> bool:
 
 
 def why_excluded(action: str, state: str, original_state: str, *, is_retried: bool, can: str) -> str | None:
-    """The reason why a task is left out of a plan, or None. `can` is the reason why no agent could do it, empty when one can."""
+    """Returns why a task is excluded from a plan, or None. `can` is the reason why no agent can execute the action, "" if one can."""
     if state not in ACTIONS[action][1]:
         return f"state: {state}"
     if action in OURS:
@@ -141,9 +142,10 @@ def why_excluded(action: str, state: str, original_state: str, *, is_retried: bo
 
 
 def digest_of(action: str, params: Mapping[str, Json], nonce: str) -> hashlib._Hash:
-    """The beginning of a plan's digest; every item is then added with `add_item`, in order."""
+    """Returns the beginning of a plan's digest; each item is then added with `add_item`, in order."""
     return hashlib.sha256(json.dumps([nonce, action, params], sort_keys=True).encode())
 
 
 def add_item(digest: hashlib._Hash, seq: int, task: int, task_id: bytes) -> None:
+    """Adds an item to the digest of a plan."""
     digest.update(b"%d %d %d " % (seq, task, len(task_id)) + task_id)

@@ -22,11 +22,13 @@ class Parameter:
 
     @property
     def is_needed(self) -> bool:
+        """Whether a call must pass it."""
         return self.default is None and self.kind not in ("rest", "named_rest")
 
 
 def parse(text: str) -> tuple[Parameter, ...] | None:
-    """The parameters of `(user, *, delay: int = 3) -> None`; None when it cannot be read, e.g. for a default that is no source code."""
+    """Parses the parameters of `(user, *, delay: int = 3) -> None`. Returns None if that is not possible, e.g. for a default that is no
+    source code."""
     try:
         made = ast.parse(f"def f{text}: ...").body[0]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -51,7 +53,7 @@ def parse(text: str) -> tuple[Parameter, ...] | None:
 
 
 def why_not(parameters: Sequence[Parameter], args: Sequence[Json], kwargs: Sequence[str]) -> str | None:
-    """Why a call with so many positional arguments and these keywords would fail, as a sentence; None when it fits."""
+    """Returns why a call with so many positional arguments and these keywords would fail, as a sentence, or None."""
     takes = [parameter for parameter in parameters if parameter.kind in ("positional", "either")]
     has_rest = any(parameter.kind == "rest" for parameter in parameters)
     if len(args) > len(takes) and not has_rest:

@@ -21,7 +21,7 @@ RECOVERY_BYTES: Final = 10
 
 
 def code_at(secret: bytes, step: int) -> str:
-    """The code of one step of thirty seconds since 1970."""
+    """Returns the code of one step of thirty seconds since 1970."""
     digest = hmac.digest(secret, struct.pack(">Q", step), hashlib.sha1)
     offset = digest[-1] & 0x0F
     number = struct.unpack_from(">I", digest, offset)[0] & 0x7FFF_FFFF
@@ -29,7 +29,7 @@ def code_at(secret: bytes, step: int) -> str:
 
 
 def find_step(secret: bytes, code: str, at: int, last_step: int) -> int | None:
-    """The step `code` belongs to, if it is near `at` (microseconds UTC) and behind `last_step`, the one that was used last."""
+    """Returns the step of `code` if it is near `at` (microseconds UTC) and after `last_step`, the last one that was used."""
     now = at // STEP_US
     right = None
     for step in range(now - DRIFT, now + DRIFT + 1):
@@ -39,7 +39,7 @@ def find_step(secret: bytes, code: str, at: int, last_step: int) -> int | None:
 
 
 def clean(code: str) -> str:
-    """A code as it was typed, without spaces and dashes, in small letters; '' when it cannot be one."""
+    """Returns a typed code without spaces and dashes, in small letters; "" if it cannot be a code."""
     compact = code.replace(" ", "").replace("-", "").lower()
     return compact if compact.isascii() and compact.isalnum() and len(compact) <= 32 else ""
 
@@ -50,26 +50,26 @@ def is_app_code(code: str) -> bool:
 
 
 def base32(secret: bytes) -> str:
-    """As apps take it by hand."""
+    """Returns a secret in base32, for typing it into an authenticator app."""
     return base64.b32encode(secret).decode("ascii").rstrip("=")
 
 
 def in_groups(text: str) -> str:
-    """Four by four, for the eye."""
+    """Splits a text into groups of four."""
     return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 def recovery_code(random: bytes) -> str:
-    """Random bytes as a code to be written down: four groups of four."""
+    """Returns random bytes as a recovery code: four groups of four."""
     return in_groups(base32(random).lower()).replace(" ", "-")
 
 
 def hash_recovery_code(code: str) -> bytes:
-    """How a recovery code is kept; `code` is cleaned."""
+    """Returns the hash of a recovery code as it is stored; `code` is cleaned."""
     return hashlib.sha256(b"z4j recovery code\0" + code.encode()).digest()
 
 
 def enrol_uri(secret: bytes, name: str, host: str) -> str:
-    """What the QR code says: the otpauth URI that authenticator apps read."""
+    """Returns the otpauth URI for the QR code."""
     issuer = f"z4j {host}".strip()
     return f"otpauth://totp/{quote(issuer, safe='')}:{quote(name, safe='')}?secret={base32(secret)}&issuer={quote(issuer, safe='')}"

@@ -18,7 +18,7 @@ Names = Sequence[str] | None
 
 
 def shown_params(params: Mapping[str, Json], names: Names) -> JsonObject:
-    """The parameters of a command."""
+    """Returns the parameters of a command with secrets masked."""
     shown = dict(params)
     if isinstance(args := shown.get("args"), list):
         shown["args"] = shown_args(args, names)
@@ -35,14 +35,14 @@ def shown_params(params: Mapping[str, Json], names: Names) -> JsonObject:
 
 
 def shown_args(args: Sequence[Json], names: Names) -> list[Json]:
-    """Positional arguments, each by the name of its parameter."""
+    """Returns positional arguments with secrets masked, each by the name of its parameter."""
     if names is None:
         return [MASK if isinstance(value, str) and value else redact([value])[0][0] for value in args]
     return [*redact_arguments(args[: len(names)], names)[0], *redact(list(args[len(names) :]))[0]]
 
 
 def shown_changes(changes: Mapping[str, Json], names: Names) -> JsonObject:
-    """{field: [before, after]} of a schedule's edit; arguments are JSON texts."""
+    """Returns {field: [before, after]} of a schedule's edit with secrets masked; arguments are JSON texts."""
     shown = dict(changes)
     for field in ("args", "kwargs"):
         if isinstance(pair := shown.get(field), list | tuple):
@@ -51,14 +51,14 @@ def shown_changes(changes: Mapping[str, Json], names: Names) -> JsonObject:
 
 
 def shown_reason(text: str) -> str:
-    """A reason or a note, at most 500 characters."""
+    """Returns a reason or a note with secrets masked, at most 500 characters."""
     return redact_text(text)[:500]
 
 
 def unmasked(new: Json, old: Json, where: str = "the value", *, is_stored: bool = True) -> Json:
-    """What was typed, with the old value wherever it still shows the mask, by the rule of `z4j_agent.wire.unmask`.
+    """Returns the typed value, with the old value wherever it still contains the mask, by the rule of `z4j_agent.wire.unmask`.
 
-    Raises ValueError where a mask stands in a text that was changed around it, or has no old value behind it; of what is not stored here
+    Raises ValueError if the text around a mask was changed, or if there is no old value for it. If the value is not stored here
     (`is_stored` is False), the agent has the old value, and the mask stays.
     """
     whole: Json = unmask(new, ABSENT if old is None else old, where, is_kept=is_stored)

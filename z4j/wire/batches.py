@@ -19,11 +19,11 @@ _decode = msgspec.json.Decoder(AnyRecord).decode
 
 
 def decode_records(payload: bytes, now: int, refused: dict[str, int]) -> Iterator[AnyRecord]:
-    """The usable records of a batch, in its order. The others are counted in `refused`, by cause.
+    """Yields the valid records of a batch in order. The others are counted in `refused`, by cause.
 
-    Causes: ``torn`` (bytes that are no complete record), ``oversize``, ``malformed`` (not a record, a wrong type, a lone
-    surrogate), ``limits`` (a name, time or number out of bounds), ``server_only``, ``nul`` (a NUL in a name),
-    ``future`` (more than ten minutes ahead of `now`).
+    Causes: ``torn`` (bytes that are no complete record), ``oversize``, ``malformed`` (not a record, a wrong type, a lone surrogate),
+    ``limits`` (a name, time or number out of bounds), ``server_only``, ``nul`` (a NUL in a name), ``future`` (more than ten minutes
+    ahead of `now`).
     """
     limit = now + FUTURE_US
     # One search through the batch spares a look at every string of every record.

@@ -208,7 +208,7 @@ _decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 
 def decode_frame(text: str | bytes) -> Frame:
-    """The frame in a text message. Raises ValueError, with what is wrong, for anything else (a NUL in it included)."""
+    """Decodes the frame of a text message. Raises ValueError with the reason for anything else, including a NUL."""
     # One search spares a look at every string; no name of ours may hold a NUL.
     if "\\u0000" in text if isinstance(text, str) else b"\\u0000" in text:
         raise ValueError("a frame may not hold a NUL")

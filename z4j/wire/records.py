@@ -48,11 +48,11 @@ class Facts(Struct, gc=False, frozen=True):
     reason: Name | None = None
 
     def flags(self) -> int:
-        """As states.FLAGS."""
+        """The flags, as in states.FLAGS."""
         return self.redelivered | self.eager << 1 | self.reconciled << 2
 
     def sent(self, task_id: str) -> Sent:
-        """Where the task came from, () when nothing is said. A task that is its own root says nothing by it."""
+        """The origin of the task; () if nothing is reported, also for a task that is its own root."""
         sent = (
             self.parent_id or "",
             "" if self.root_id == task_id else self.root_id or "",
@@ -74,7 +74,7 @@ NOTHING_SENT: Final = ("", "", "", "", "", "", -1, NO_PRIORITY, "", "")
 
 
 def whole_sent(stored: Sequence[Any]) -> tuple[Any, ...]:
-    """A `Sent` of what was stored of one: without its empty end, or by a release that knew fewer facts."""
+    """Returns a `Sent` from its stored form, which has no empty end or is of a release with fewer fields."""
     return (*stored, *NOTHING_SENT[len(stored) :])
 
 
@@ -133,6 +133,7 @@ class Enqueued(TaskRecord, array_like=True, tag="enqueued", gc=False, frozen=Tru
     kind: ClassVar[str] = "enqueued"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, self.meta, self.eta, reason=self.meta.reason if self.meta else None)
 
 
@@ -143,6 +144,7 @@ class Received(TaskRecord, array_like=True, tag="received", gc=False, frozen=Tru
     kind: ClassVar[str] = "received"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, self.meta, self.eta)
 
 
@@ -152,6 +154,7 @@ class Started(TaskRecord, array_like=True, tag="started", gc=False, frozen=True)
     kind: ClassVar[str] = "started"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, self.meta)
 
 
@@ -165,6 +168,7 @@ class Succeeded(TaskRecord, array_like=True, tag="succeeded", gc=False, frozen=T
     kind: ClassVar[str] = "succeeded"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(
             worker,
             environment,
@@ -191,6 +195,7 @@ class Failed(TaskRecord, array_like=True, tag="failed", gc=False, frozen=True):
     kind: ClassVar[str] = "failed"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(
             worker, environment, self.meta, None, self.received_at, self.started_at, self.runtime, self.reason,
             error_type=self.error_type, error=self.error, traceback=self.traceback,
@@ -210,6 +215,7 @@ class Retried(TaskRecord, array_like=True, tag="retried", gc=False, frozen=True)
     kind: ClassVar[str] = "retried"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(
             worker, environment, self.meta, self.eta, None, self.started_at, self.runtime, self.reason,
             error_type=self.error_type, error=self.error, traceback=self.traceback,
@@ -226,6 +232,7 @@ class Cancelled(TaskRecord, array_like=True, tag="cancelled", gc=False, frozen=T
     kind: ClassVar[str] = "cancelled"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error)
 
 
@@ -237,6 +244,7 @@ class Expired(TaskRecord, array_like=True, tag="expired", gc=False, frozen=True)
     kind: ClassVar[str] = "expired"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, self.meta, reason=self.reason, error=self.error)
 
 
@@ -251,6 +259,7 @@ class Rejected(TaskRecord, array_like=True, tag="rejected", gc=False, frozen=Tru
     kind: ClassVar[str] = "rejected"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(
             worker, environment, self.meta, None, None, self.started_at, self.runtime, self.reason, error=self.error,
             traceback=self.traceback,
@@ -269,6 +278,7 @@ class Payload(TaskRecord, array_like=True, tag="payload", gc=False, frozen=True)
     kind: ClassVar[str] = "payload"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         state = ORIGINAL_STATES.get(self.original_state, 0)
         if self.original is None and state >= ORIGINAL_STATES["plain"]:
             state = 0
@@ -289,6 +299,7 @@ class CancelAsked(TaskRecord, array_like=True, tag="cancel_asked", gc=False, fro
     kind: ClassVar[str] = "cancel_asked"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, None)
 
 
@@ -298,6 +309,7 @@ class Moved(TaskRecord, array_like=True, tag="moved", gc=False, frozen=True):
     kind: ClassVar[str] = "moved"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, None)
 
 
@@ -308,6 +320,7 @@ class Lost(TaskRecord, array_like=True, tag="lost", gc=False, frozen=True):
     kind: ClassVar[str] = "lost"
 
     def event(self, worker: str, environment: str) -> Event:
+        """Returns the event for the fold."""
         return self._event(worker, environment, None, reason=self.reason, error=self.error)
 
 
@@ -392,12 +405,12 @@ AnyRecord = AnyTask | Origin | Gap | CommandResult | Fault | Fired
 
 
 def shown(value: str | None, limit: int) -> str:
-    """A text of the host as it is stored: redacted again, for an agent may be older than a rule, or not ours."""
+    """Returns a text of the host as it is stored: redacted again, because an agent may be older than a rule, or not ours."""
     return text(redact_text(value), limit) if value else ""
 
 
 def redacted(record: TaskRecord) -> TaskRecord:
-    """The record with its texts redacted again: of an agent that is older than a rule, or not ours. Before they are cut."""
+    """Returns the record with its texts redacted again before they are cut, because an agent may be older than a rule, or not ours."""
     fields: dict[str, Any] = _redacted(record, ("args", "result", "reason", "error_type", "error", "traceback"))
     meta = getattr(record, "meta", None)
     if meta is not None and (of_meta := _redacted(meta, ("route", "reason"))):
@@ -410,7 +423,7 @@ def _redacted(struct: Struct, names: Sequence[str]) -> dict[str, str]:
 
 
 def text(value: str | None, limit: int) -> str:
-    """A display text as it is stored: cut at `limit` characters, NUL made visible (SQLite ends a text at it)."""
+    """Returns a text as it is stored: cut at `limit` characters, NUL made visible (SQLite ends a text at it)."""
     if not value:
         return ""
     if "\0" in value:

@@ -34,7 +34,7 @@ class Checkpoint:
 
 
 def signed_text(point: Checkpoint) -> bytes:
-    """The bytes that are signed."""
+    """Returns the bytes that the signature covers."""
     if not point.is_chained:
         return b"z4j audit head v1\0" + _json([point.seq, point.at, point.digest.hex(), point.key_id])
     facts: list[int | str] = [point.number, point.seq, point.at, point.digest.hex(), point.previous.hex(), point.key_id]
@@ -42,12 +42,12 @@ def signed_text(point: Checkpoint) -> bytes:
 
 
 def link(point: Checkpoint | None) -> bytes:
-    """What the next checkpoint names as its `previous`."""
+    """Returns the digest that the next checkpoint contains as its `previous`."""
     return GENESIS if point is None else hashlib.sha256(b"z4j audit link v2\0" + signed_text(point)).digest()
 
 
 def why_not_next(before: Checkpoint | None, point: Checkpoint) -> str:
-    """What is wrong with `point` as the checkpoint after `before`; empty when nothing is."""
+    """Returns what is wrong with `point` as the checkpoint after `before`; "" if nothing is."""
     expected = before.number + 1 if before else 1
     if point.number != expected:
         return f"checkpoint {expected} is missing; the next one is checkpoint {point.number}"

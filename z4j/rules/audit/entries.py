@@ -53,16 +53,16 @@ class Head:
 
 
 def canonical(row: AuditRow) -> bytes:
-    """The bytes that are signed: unambiguous, and the same for ever."""
+    """Returns the bytes of a row that are signed: unambiguous, and the same in every release."""
     fields = [row.seq, row.at, row.actor, row.role, row.action, row.target, row.outcome, row.detail, row.address, row.key_id]
     return json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
 def sign(key: bytes, before: bytes, row: AuditRow) -> bytes:
-    """The MAC of `row` behind a row whose MAC was `before`."""
+    """Returns the MAC of `row`, which follows a row with the MAC `before`."""
     return hmac.digest(key, b"z4j audit v1\0" + before + canonical(row), hashlib.sha256)
 
 
 def add_to_digest(before: bytes, row: AuditRow) -> bytes:
-    """The digest up to `row`, which comes behind a row whose digest was `before`."""
+    """Returns the digest up to `row`, which follows a row with the digest `before`."""
     return hashlib.sha256(b"z4j audit digest v1\0" + before + row.mac + canonical(row)).digest()

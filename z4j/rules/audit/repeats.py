@@ -75,7 +75,7 @@ class Repeats:
         return bool(self.counts) and not self.began_at <= at < self.began_at + WINDOW_US
 
     def take(self) -> list[tuple[Key, Count]]:
-        """What was counted, one row each; a new window begins."""
+        """Returns the counted rows and starts a new window."""
         counted = [(key, count) for key, count in self.counts.items() if count.counted]
         self.counts.clear()
         self.rows.clear()

@@ -41,6 +41,7 @@ class Verdict:
 
     @property
     def is_intact(self) -> bool:
+        """Whether no damage was found."""
         return self.broken_at == 0
 
 
@@ -78,7 +79,7 @@ class Walk:
         return not self._why
 
     def end(self) -> Verdict:
-        """What is known of the log when there are no more rows."""
+        """Returns the verdict after the last row."""
         if not self._why:
             self._check_end()
         at, row = self.at, self._last

@@ -27,9 +27,9 @@ class CrontabLine:
 
 
 def read_crontab(text: str, *, has_user: bool = False) -> list[CrontabLine]:
-    """Every line that is meant to be a schedule, in order. `has_user`: a sixth field names a user, as in /etc/crontab.
+    """Returns every line of a crontab that defines a schedule, in order. `has_user`: a sixth field names a user, as in /etc/crontab.
 
-    Comments, blank lines and assignments are passed over; CRON_TZ and TZ hold for what follows.
+    Comments, blank lines and assignments are ignored; CRON_TZ and TZ apply to the lines after them.
     """
     lines, zone = [], "UTC"
     for number, raw in enumerate(text.splitlines(), 1):

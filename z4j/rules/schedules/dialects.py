@@ -60,9 +60,9 @@ DIALECTS: Final[dict[str, Dialect]] = {
 
 
 def check(scheduler: str, kind: str, expression: str, zone: str, own_zone: str = "") -> tuple[str, str]:
-    """The expression and zone as the scheduler is told them. `own_zone` is that of a scheduler that has one for all.
+    """Returns the expression and time zone as the scheduler receives them. `own_zone` is the zone of a scheduler that has one for all.
 
-    Raises BadSchedule with what is wrong and the nearest it can hold.
+    Raises BadSchedule with the reason and the nearest value that the scheduler supports.
     """
     dialect = DIALECTS.get(scheduler)
     if dialect is None:

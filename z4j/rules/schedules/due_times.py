@@ -52,28 +52,28 @@ class Timing:
     ends_at: int | None = None
 
     def after(self, at: int) -> int | None:
-        """The first due time after `at`, None when there is none."""
+        """Returns the first due time after `at` (microseconds UTC), or None."""
         if self.starts_at is not None:
             at = max(at, self.starts_at - 1)
         due = self._after(at)
         return None if due is None or due > LAST_AT or (self.ends_at is not None and due > self.ends_at) else due
 
     def upcoming(self, at: int, count: int) -> list[int]:
-        """The next `count` due times after `at`, fewer when it ends before."""
+        """Returns the next `count` due times after `at`, fewer if the schedule ends before."""
         due_times: list[int] = []
         while len(due_times) < count and (due := self.after(due_times[-1] if due_times else at)) is not None:
             due_times.append(due)
         return due_times
 
     def between(self, after: int, until: int) -> Iterator[int]:
-        """Every due time after `after`, up to and with `until`."""
+        """Yields every due time after `after`, up to and including `until`."""
         due = self.after(after)
         while due is not None and due <= until:
             yield due
             due = self.after(due)
 
     def period_us(self, at: int) -> int | None:
-        """How long from one due time to the next about then; None where it is due once."""
+        """Returns the time between two due times around `at`, in microseconds; None for a one-off."""
         two = self.upcoming(at, 2)
         return two[1] - two[0] if len(two) == 2 else None
 
@@ -124,6 +124,7 @@ def _plain(expression: str) -> str:
 
 
 def local_of(at: datetime, zone: tzinfo) -> datetime:
+    """Returns the local time in a zone, without the zone."""
     return at.astimezone(zone).replace(tzinfo=None)
 
 
@@ -146,7 +147,7 @@ def _micro(at: datetime) -> int:
 
 
 def at_of(text: str) -> int:
-    """An ISO time with offset. Raises BadSchedule."""
+    """Parses an ISO time with offset. Returns microseconds UTC. Raises BadSchedule."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -158,7 +159,7 @@ def at_of(text: str) -> int:
 
 @cache
 def zones() -> tuple[str, ...]:
-    """The names of all zones, as people choose them."""
+    """Returns the names of all time zones that can be chosen."""
     odd = ("Etc/", "SystemV/")
     return tuple(sorted(name for name in available_timezones() if "/" in name and not name.startswith(odd)))
 
@@ -177,7 +178,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 def sentence(kind: str, expression: str, *, day_or: bool = True) -> str:
-    """What it means, in plain words; the expression itself where there are none."""
+    """Describes an expression as a sentence; returns the expression itself if that is not possible."""
     if kind == "interval":
         return f"Every {_span(float(expression))}"
     if kind == "once":
@@ -214,7 +215,7 @@ class ClockChange:
 
 
 def clock_changes(timing: Timing, at: int) -> list[ClockChange]:
-    """Those within the next 400 days that a cron expression meets."""
+    """Returns the clock changes within the next 400 days that affect a cron expression."""
     if timing.kind != "cron":
         return []
     zone, changes = zone_of(timing.zone), []

@@ -19,7 +19,7 @@ NEAR: Final = 0.9
 
 
 def grace_of(tick_us: int) -> int:
-    """How late a fire may be told: its scheduler sleeps for a tick, and its agent needs a moment."""
+    """Returns how late a fire may be reported, in microseconds: its scheduler sleeps for a tick, and its agent needs a moment."""
     return min(max(GRACE, tick_us + 5 * SECOND), max(MOST_GRACE, tick_us + 5 * SECOND))
 
 
@@ -60,11 +60,11 @@ def health(
     now: int, *, kind: str, is_enabled: bool, next_at: int | None, grace: int, is_own: bool, is_heard: bool, silent_since: int | None,
     latest: Sequence[FireFacts],
 ) -> Health:  # fmt: skip
-    """What an operator should think of a schedule. `is_heard`: a process that fires it has reported it at some time; `silent_since`:
-    when the last of those processes disconnected, None while one is connected. `latest` is newest first.
+    """Returns the health of a schedule. `is_heard`: a process that fires it has reported it at some time; `silent_since`: when the last
+    of those processes disconnected, None while one is connected. `latest` is newest first.
 
-    Within its grace a due time is neither late nor missed: a fire is reported a moment after it, and a schedule may be due more often than
-    its entry is read.
+    Within its grace a due time is neither late nor missed: a fire is reported a moment after it, and a schedule may be due more often
+    than its entry is read.
     """
     newest = latest[0] if latest else None
     if kind == "once" and next_at is None and newest is not None and newest.outcome == "sent" and not newest.is_double:
@@ -97,7 +97,7 @@ def health(
 
 
 def percentile(values: Sequence[int], share: float) -> int | None:
-    """The smallest value that at least this share of them does not exceed."""
+    """Returns the smallest value that at least this share of the values does not exceed."""
     if not values:
         return None
     ordered = sorted(values)

@@ -95,7 +95,7 @@ def _is_after(at: int, clock: str, end: int, end_clock: str, skew: int = SKEW_US
 
 
 def split(reported: Iterable[ReportedEvent]) -> list[Execution]:
-    """The lives of one task id, the earliest first."""
+    """Splits the events of one task id into its executions, the earliest first."""
     # A copy may stand under two clocks: the better known one is the greater text.
     clocks: dict[Event, str] = {}
     for report in reported:

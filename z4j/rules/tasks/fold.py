@@ -122,7 +122,7 @@ class AttemptSummary(NamedTuple):
 
 
 def state_key(kind: str, attempt: int, at: int, eta: int = -1) -> int:
-    """The number that decides the state. `attempt` is at most MAX_ATTEMPT, `at` below MAX_AT."""
+    """Returns the number that decides the state. `attempt` is at most MAX_ATTEMPT, `at` below MAX_AT."""
     code = ENDS.get(kind)
     if code is not None:
         return (code == SUCCEEDED) << 59 | attempt << 47 | 1 << 46 | code
@@ -140,22 +140,22 @@ def state_key(kind: str, attempt: int, at: int, eta: int = -1) -> int:
 
 
 def state_of(key: int) -> int:
-    """The state code inside a key."""
+    """Returns the state code of a key."""
     return key & 15
 
 
 def attempt_of(key: int) -> int:
-    """The attempt inside a key."""
+    """Returns the attempt of a key."""
     return key >> 47 & MAX_ATTEMPT
 
 
 def is_end(key: int) -> bool:
-    """True for the key of an end; False for one of a fact (`lost` is a fact: later news overrule it)."""
+    """Returns True for the key of an end; False for one of a fact (`lost` is a fact: later events overrule it)."""
     return key & 8 == 8
 
 
 def original_key(event: Event) -> int:
-    """Which original is kept: one with data before none, then the newest attempt, then the best source."""
+    """Returns the rank of an original: one with data before one without, then the newest attempt, then the best source."""
     return _original_key(event.original, min(event.attempt, MAX_ATTEMPT), event.rank)
 
 
@@ -164,7 +164,7 @@ def _original_key(state: int, attempt: int, rank: int) -> int:
 
 
 def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
-    """`summary` joined with what each of `events` says; None is the summary of no events.
+    """Joins `summary` with each of `events`; None is the summary of no events.
 
     This is `join` over `delta` of every event, written as one loop over local names because it runs for every event.
     """
@@ -234,14 +234,14 @@ def fold(summary: Summary | None, events: Iterable[Event]) -> Summary | None:
 
 
 def delta(event: Event) -> Summary:
-    """What one event alone says."""
+    """Returns the summary of one event."""
     summary = fold(None, (event,))
     assert summary is not None
     return summary
 
 
 def join(a: Summary, b: Summary) -> Summary:
-    """What two summaries say together."""
+    """Joins two summaries."""
     return Summary(
         max(a.state, b.state),
         min(a.first_at, b.first_at),
@@ -262,10 +262,10 @@ def join(a: Summary, b: Summary) -> Summary:
 
 
 def attempt_delta(event: Event) -> AttemptSummary | None:
-    """What one event says about its run, or None where the task's own row tells all of it.
+    """Returns the summary of one event about its attempt, or None if the task's own row contains all of it.
 
-    An ordinary task (one attempt, delivered once, succeeded) leaves no run: ends carry their own start, so nothing has
-    to be looked up to write the others completely.
+    An ordinary task (one attempt, delivered once, succeeded) leaves no attempt: ends contain their own start, so nothing has to be read
+    to write the others completely.
     """
     kind = event[0]
     if kind in NO_RUN or not event.run or (kind in PLAIN and not event.attempt and not event.flags & 1):
@@ -291,7 +291,7 @@ def attempt_delta(event: Event) -> AttemptSummary | None:
 
 
 def run_join(a: AttemptSummary, b: AttemptSummary) -> AttemptSummary:
-    """What two summaries of one run say together."""
+    """Joins two summaries of one attempt."""
     return AttemptSummary(
         max(a.state, b.state),
         min(a.received_at, b.received_at),
@@ -302,7 +302,7 @@ def run_join(a: AttemptSummary, b: AttemptSummary) -> AttemptSummary:
 
 
 def runs_of(events: Iterable[Event]) -> dict[tuple[int, str], AttemptSummary]:
-    """(attempt, run token) → what the events say together about each run that leaves one."""
+    """Returns (attempt, process token) → the joined summary of each attempt that leaves one."""
     runs: dict[tuple[int, str], AttemptSummary] = {}
     for event in events:
         news = attempt_delta(event)
