@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts and stops the one agent of a process tree, and installs adapters. `z4j_agent` itself passes these names on."""
+"""Starts and stops the one agent of a process tree, and installs adapters. `z4j_agent` re-exports these names."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _is_plaintext_allowed = False
 
 
 def configure(values: Mapping[str, str], *, is_plaintext_allowed: bool = False) -> None:
-    """Settings from elsewhere than the environment, by the environment's names; for every `start` after it. The environment wins.
+    """Sets settings in code, by the environment's names, for every later `start`. The environment has precedence.
 
-    A second call replaces the first. Nothing is started, and nothing is checked before `start`.
+    A second call replaces the first. Starts nothing; settings are checked by `start`.
     """
     global _is_plaintext_allowed
     _configured.clear()
@@ -45,7 +45,7 @@ def settings_of(
     spool: str | Path | None = None,
     is_plaintext_allowed: bool = False,
 ) -> Settings | None:
-    """What `start` would use. None without a connection string; raises BadSettings."""
+    """The settings that `start` uses. None without a connection string; raises BadSettings."""
     return Settings.from_environment(
         {**_configured, **os.environ},
         url=url,
@@ -68,7 +68,7 @@ def start(
     spool: str | Path | None = None,
     is_plaintext_allowed: bool = False,
 ) -> Agent | None:
-    """Installs adapters, or schedulers that stand alone. Returns the agent of this process tree, None when there is nothing to report to.
+    """Installs adapters, or schedulers without an adapter. Returns the agent of this process tree, None without a connection string.
 
     A second call adds its parts to the first agent. Mistakes in the settings are one line of the agent's own log (`log.py`, which the
     doctor shows), never an exception.
@@ -98,7 +98,7 @@ def start(
 
 
 def _add(agent: Agent, part: Adapter | Scheduler) -> None:
-    """What could not be installed is taken off again, so that no half of it stays."""
+    """Removes a part whose installation failed, so that it is not partly installed."""
     from z4j_agent.contract.scheduler import Scheduler
 
     try:
@@ -116,7 +116,7 @@ def _add(agent: Agent, part: Adapter | Scheduler) -> None:
 
 
 def remove(part: Adapter | Scheduler) -> None:
-    """Uninstalls one adapter with its schedulers, or one scheduler. The agent goes on, for other parts or for those to come."""
+    """Uninstalls one adapter with its schedulers, or one scheduler. The agent continues, for other and later parts."""
     own: list[Adapter | Scheduler] = [*getattr(part, "schedulers", ()), part]
     if _agent is not None:
         _agent.adapters = tuple(each for each in _agent.adapters if each is not part)
@@ -138,7 +138,7 @@ def current() -> Agent | None:
 
 
 def stop(timeout_s: float = 2.0) -> None:
-    """Uninstalls every hook and says goodbye. What is still in the spool is sent by the next process."""
+    """Uninstalls every hook and sends the goodbye. Events that are still in the spool are sent by the next process."""
     global _agent
     agent, _agent = _agent, None
     if agent is None:

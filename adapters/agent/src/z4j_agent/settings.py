@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an application tells its agent: the connection string and a few variables, all read from the environment.
+"""Settings of the agent: the connection string and a few variables, all read from the environment.
 
-A mistake in them must never stop the application: `Settings.from_environment` raises `BadSettings`, and `z4j_agent.start` turns it
-into one log line and stays off.
+An invalid setting must never stop the application: `Settings.from_environment` raises `BadSettings`, and `z4j_agent.start` logs one line
+and does not start the agent.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ DEFAULT_ENVIRONMENT = "production"
 
 
 class BadSettings(ValueError):
-    """The environment cannot be understood. The message names the variable and the remedy, never the secret."""
+    """The environment is invalid. The message contains the variable and the remedy, never the secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealKey:
-    """An AES-256 key and the name the server knows it by: the first eight hex digits of its SHA-256."""
+    """An AES-256 key and its ID on the server: the first eight hex digits of its SHA-256."""
 
     key_id: str
     secret: bytes
@@ -50,7 +50,7 @@ class SealKey:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything an agent needs to know before it does anything."""
+    """All settings of an agent."""
 
     host: str
     port: int
@@ -68,8 +68,8 @@ class Settings:
     denied: tuple[str, ...]
     redact: tuple[str, ...]
     broker: str = ""
-    """What the owner calls the broker of this process (`Z4J_BROKER`), "" where its address is its identity. An adapter with several brokers
-    takes it for the default one."""
+    """The owner's name of this process's broker (`Z4J_BROKER`), "" if its address is its identity. In an adapter with several brokers it
+    applies to the default one."""
 
     def __repr__(self) -> str:
         return f"Settings({'z4j' if self.is_tls else 'z4j+ws'}://•••@{self.host}:{self.port})"
@@ -93,7 +93,7 @@ class Settings:
         spool: Path | None = None,
         is_plaintext_allowed: bool = False,
     ) -> Settings | None:
-        """None when no connection string is set; raises BadSettings when one is and something is wrong."""
+        """Reads the settings. None without a connection string; raises BadSettings for invalid settings."""
         text = (url if url is not None else environ.get("Z4J_URL", "")).strip()
         if not text:
             return None
@@ -161,7 +161,7 @@ def _pin(text: str) -> bytes | None:
 
 
 def default_spool() -> Path:
-    """A folder that outlives the process: the user's state folder, else the temporary one."""
+    """The default spool folder, which outlives the process: in the user's state folder, else in the temporary one."""
     state = os.environ.get("XDG_STATE_HOME")
     if state:
         return Path(state) / "z4j" / "spool"
@@ -172,9 +172,9 @@ def default_spool() -> Path:
 
 
 def find_release(start: Path | None = None) -> str:
-    """The git commit (12 digits) of the folder the application runs in, else nothing: a guess would be worse.
+    """The git commit (12 digits) of the application's working folder, "" if there is none.
 
-    Read from git's files: starting a program inside the host would cost more than the answer is worth.
+    Read from git's files: starting a program inside the application would be too expensive.
     """
     try:
         here = (start or Path.cwd()).resolve()
@@ -192,7 +192,7 @@ def find_release(start: Path | None = None) -> str:
 
 
 def _read_ref(git: Path, ref: str) -> str:
-    """The commit a branch names, in a loose or in a packed ref; "" when there is none yet."""
+    """The commit of a branch, from a loose or a packed ref; "" if there is none yet."""
     common = git / "commondir"
     home = (git / common.read_text("utf-8").strip()).resolve() if common.exists() else git
     for path in (git / ref, home / ref):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking an engine where gevent has replaced Python's sockets.
+"""Calls to an engine whose sockets gevent has replaced.
 
-The agent has a real thread of its own, with a hub of its own. A connection out of an engine's pool belongs to the hub it was opened
-in, and a greenlet can be ended only from its own: both are used by a greenlet of the host, while the agent waits.
+The agent has a real thread of its own, with a hub of its own. A connection of an engine's pool belongs to the hub in which it was
+opened, and a greenlet can only be ended from its own hub: a greenlet of the application makes such calls, while the agent waits.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ PATIENCE_S = 30.0
 
 
 def current_hub() -> Any:
-    """gevent's hub of this thread, or None where sockets are Python's own. Called by the host's threads."""
+    """gevent's hub of this thread, or None if sockets are Python's own. Called in the application's threads."""
     monkey = sys.modules.get("gevent.monkey")
     return sys.modules["gevent"].get_hub() if monkey is not None and monkey.is_module_patched("socket") else None
 
 
 def ask(hub: Any, act: Callable[[], T]) -> T:
-    """What `act` returns or raises, done by a greenlet of `hub`; at once where there is no hub. Raises Refused when it is too busy."""
+    """Calls `act` in a greenlet of `hub`, or directly without a hub. Returns its result or raises its exception; raises Refused if the
+    hub is too busy."""
     if hub is None or hub.loop is None or hub is current_hub():
         return act()
     done: list[tuple[T | None, BaseException | None]] = []
@@ -33,7 +34,7 @@ def ask(hub: Any, act: Callable[[], T]) -> T:
     def execute() -> None:
         try:
             done.append((act(), None))
-        except BaseException as error:  # whatever it is, it is raised again in the thread that asked
+        except BaseException as error:  # any exception is raised again in the calling thread
             done.append((None, error))
 
     hub.loop.run_callback_threadsafe(sys.modules["gevent"].spawn, execute)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an engine's package is installed into an application and uninstalled from it, as often as the application likes."""
+"""Installs an engine's package into an application and uninstalls it, as often as needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from z4j_agent.runtime.log import log
 
 
 def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int | None = None) -> bool:
-    """Whether the installed version is one the adapter knows; if not, one log line says so. `newest` is a major version."""
+    """Whether the adapter supports the installed version; if not, logs one line. `newest` is a major version."""
     installed = tuple(int(digits[0]) for part in version.split(".")[:2] if (digits := re.match(r"\d+", part)))
     if installed < oldest:
         log.error("z4j is disabled: %s %s is older than the oldest supported version %d.%d", engine, version, *oldest)
@@ -27,10 +27,10 @@ def is_supported(engine: str, version: str, oldest: tuple[int, int], newest: int
 class Installation:
     """`install` and `uninstall` of one engine's package.
 
-    `version` is "package:attribute", or the name of a distribution. `load` imports what makes the adapter, or the scheduler that stands
-    alone: it is called with the target and the options of `install`. One that has `watch(target, *options)`, which may be called twice
-    for one target, and `unwatch(target)` is made once and watches all targets; of another kind there is one for each target. `real` gives
-    the object itself where a proxy of it, or None for the usual one, was given.
+    `version` is "package:attribute", or the name of a distribution. `load` imports the class of the adapter, or of a scheduler without
+    an adapter; it is called with the target and the options of `install`. A class with `watch(target, *options)`, which may be called
+    twice for one target, and `unwatch(target)` has one object for all targets; another class has one object for each target. `real`
+    returns the object itself for a proxy, or for None the default object.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Installation:
         self._name, self._version, self.oldest, self._newest = name, version, oldest, newest
         self._load, self._real = load, real
         self._watched: dict[int, tuple[Any, Any]] = {}
-        """By the identity of the target: it, and the part of the agent that watches it."""
+        """By the identity of the target: the target, and the adapter or scheduler that monitors it."""
 
     def install(self, target: Any = None, *options: Any, **settings: Any) -> None:
-        """Watches the target from now on. Works again after `uninstall` and after `z4j_agent.stop`. Never raises."""
+        """Starts monitoring the target. Works again after `uninstall` and after `z4j_agent.stop`. Never raises."""
         try:
             self._install(self._real(target), options, settings)
         except Exception as error:
@@ -57,7 +57,7 @@ class Installation:
             faults.report("install", error)
 
     def uninstall(self, target: Any = None) -> None:
-        """Stops watching the target, or all of them where none is given. Never raises."""
+        """Stops monitoring the target, or all targets if none is given. Never raises."""
         try:
             self._forget_stopped()
             for key in list(self._watched) if target is None else [id(self._real(target))]:
@@ -67,7 +67,7 @@ class Installation:
             faults.report("uninstall", error)
 
     def part_for(self, target: Any = None) -> Any:
-        """What watches this target, None where nothing does."""
+        """The adapter or scheduler that monitors this target, None if none does."""
         self._forget_stopped()
         watched = self._watched.get(id(self._real(target)))
         return None if watched is None else watched[1]
@@ -95,7 +95,7 @@ class Installation:
             part.unwatch(target)
 
     def _forget_stopped(self) -> None:
-        """`z4j_agent.stop` has taken them off."""
+        """Removes parts that `z4j_agent.stop` has uninstalled."""
         self._watched = {key: watched for key, watched in self._watched.items() if lifecycle.has(watched[1])}
 
 

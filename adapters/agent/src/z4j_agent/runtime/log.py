@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's own log, apart from the host's: nothing of ours appears in the application's log, at any level.
+"""The agent's own log, separate from the application's: the agent writes nothing to the application's log, at any level.
 
-`log` and the logger given to `websockets` are not in the registry of `logging`, so that neither the host's handlers, nor its level, nor a
-library that patches `logging.Logger` (Sentry, OpenTelemetry) sees what they say. Lines go to `agent.log` in the spool folder (mode 0600, at
-most two files of 256 KB). `Z4J_LOG=stderr` writes them to standard error and `Z4J_LOG=logging` to the host's logger `z4j_agent`, for an
-owner who wants them there. The connection's token and frames are in none of them.
+`log` and the logger given to `websockets` are not in the registry of `logging`, so that neither the application's handlers, nor its
+level, nor a library that patches `logging.Logger` (Sentry, OpenTelemetry) receives their lines. Lines go to `agent.log` in the spool
+folder (mode 0600, at most two files of 256 KB). `Z4J_LOG=stderr` writes them to standard error and `Z4J_LOG=logging` to the
+application's logger `z4j_agent`. The connection's token and frames are never logged.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ FILE = "agent.log"
 
 
 class Sink:
-    """Where lines go. Takes no lock: a line is one `write`. Lines from before the folder is known are kept and written then."""
+    """Writes log lines. Takes no lock: a line is one `write`. Lines from before the folder is known are kept in memory and written
+    later."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
         self._early: list[str] = []
 
     def use(self, folder: Path) -> None:
-        """From now on lines go to this folder. A folder that cannot be written loses lines, nothing else."""
+        """Sets the folder of the log. If it cannot be written, lines are lost, and nothing else is affected."""
         self._path = folder / FILE
         early, self._early = self._early, []
         for line in early:
             self._append(line)
 
     def use_default(self, spool: str | Path | None = None) -> None:
-        """Writes what was logged where the doctor looks for it, though there is no agent. A folder that cannot be made, or that another
-        user may have made, loses the lines."""
-        from z4j_agent.spool.spool import (  # costs the host's import time, and few processes need it
+        """Writes the lines in memory to the folder that the doctor reads, without an agent. If the folder cannot be created, or may
+        belong to another user, the lines are lost."""
+        from z4j_agent.spool.spool import (  # costs import time, and few processes need it
             SpoolUnusable,
             is_foreign,
             prepare_folder,
@@ -52,7 +53,7 @@ class Sink:
             folder = Path(chosen or default_spool())
             if not chosen or not folder.exists():
                 prepare_folder(folder)
-            elif is_foreign(folder):  # one that the owner has named keeps its mode: others may share it, as they do /var/log
+            elif is_foreign(folder):  # a configured folder keeps its mode: other programs may share it, like /var/log
                 return
             self.use(folder)
 
@@ -60,7 +61,7 @@ class Sink:
         """One line of a record. Never raises."""
         to = os.environ.get("Z4J_LOG", "")
         with contextlib.suppress(Exception):
-            from z4j_agent.wire.redaction import redact_text  # costs the host's import time, and few processes need it
+            from z4j_agent.wire.redaction import redact_text  # costs import time, and few processes need it
 
             record.msg, record.args, record.exc_info = redact_text(record.getMessage()), (), None
         if to == "logging":
@@ -68,7 +69,7 @@ class Sink:
             if hosts.isEnabledFor(record.levelno):
                 hosts.handle(record)
             return
-        with contextlib.suppress(Exception):  # a log that cannot be written must not reach the host either
+        with contextlib.suppress(Exception):  # a log that cannot be written must not affect the application
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
             text = " ".join(record.getMessage().splitlines())
             line = f"{at} {record.levelname} [{os.getpid()}] {text}\n"
@@ -108,7 +109,8 @@ def read_log(path: Path) -> list[str]:
 
 
 def _open(path: Path, how: int) -> int:
-    """A plain file of our own. Raises OSError for a link, a pipe, on which the host would wait, and for what another user has put there."""
+    """Opens a plain file of this user. Raises OSError for a link, for a pipe, on which the application would wait, and for a file of
+    another user."""
     fd = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     facts = os.fstat(fd)
     if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
@@ -121,7 +123,7 @@ sink = Sink()
 
 
 class OwnLogger(logging.Logger):
-    """A logger outside of the host's registry; its class has its own way out, which no patch of `logging.Logger` reaches."""
+    """A logger outside of the application's registry; its class has its own output, which patches of `logging.Logger` do not affect."""
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 -- the name is that of logging
         sink.write(record)
@@ -129,4 +131,4 @@ class OwnLogger(logging.Logger):
 
 log = OwnLogger("z4j_agent", logging.INFO)
 websocket_log = OwnLogger("z4j_agent.websocket", logging.ERROR)
-"""Above what `websockets` says of frames and headers: at DEBUG it would write the connection's token."""
+"""Above the level of `websockets`' lines about frames and headers: at DEBUG they would contain the connection's token."""

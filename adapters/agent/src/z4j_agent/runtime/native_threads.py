@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real operating-system thread, also where gevent or eventlet have replaced Python's.
 
-A greenlet would stall behind CPU-bound tasks (3 s gaps were measured) and miss its heartbeats.
+A greenlet would be delayed by CPU-bound tasks (3 s gaps were measured) and miss its heartbeats.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def native(module: str, name: str) -> Any:
-    """`module.name` as Python ships it, whatever was patched. Raises AttributeError when there is no such name."""
+    """`module.name` as in Python, without patches. Raises AttributeError if there is no such name."""
     if "gevent.monkey" in sys.modules:
         return sys.modules["gevent.monkey"].get_original(module, name)
     if "eventlet.patcher" in sys.modules:
@@ -24,17 +24,18 @@ def native(module: str, name: str) -> Any:
 
 
 SLEEP: Callable[[float], None] = native("time", "sleep")
-"""Of the agent's thread. Taken when the agent starts: tests of an application may replace `time.sleep` later, and count its calls."""
+"""The sleep of the agent's thread. Stored at the agent's start: tests of an application may replace `time.sleep` later, and count its
+calls."""
 
 
 def ticks() -> float:
-    """Seconds of a clock that goes on, also in a test of the application that lets `time.monotonic` stand still, as freezegun does: a limit
-    of waiting that never comes would hold the application for good. Only differences mean something."""
+    """Seconds of a monotonic clock, also in a test of the application that stops `time.monotonic`, as freezegun does: with a stopped
+    clock a timeout would never end. Only differences are meaningful."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def has_green_threads() -> bool:
-    """Whether `threading` starts greenlets. To import gevent or eventlet does not change that; only their patches do."""
+    """Whether `threading` starts greenlets. Importing gevent or eventlet does not change that; only their patches do."""
     monkey, patcher = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     if monkey is not None and any(monkey.is_module_patched(name) for name in ("threading", "_thread", "thread")):
         return True
@@ -44,7 +45,7 @@ def has_green_threads() -> bool:
 def start_native_thread(target: Callable[[], None]) -> None:
     """Starts `target` in a thread of the operating system that never keeps the process alive. Raises RuntimeError.
 
-    Where `threading` is Python's own, the thread is one of its: it would list any other as a dummy for good, once that has logged.
+    If `threading` is Python's own, the thread is one of its: it would permanently list any other thread as a dummy, once that has logged.
     """
     if has_green_threads():
         native("_thread", "start_new_thread")(target, ())

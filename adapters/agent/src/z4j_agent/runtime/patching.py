@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Methods of an engine that are called through ours while an adapter is installed.
+"""Wraps methods of an engine while an adapter is installed.
 
-Each patched method has one wrapper, however many adapters, apps or brokers have asked for it, so that they may be removed in any order.
-A wrapper is removed only where it is still in place. What another library has put over it stays, and ours underneath then passes every
-call on. So nothing that another library did is undone, and nothing of ours acts after `restore`.
+Each patched method has one wrapper for all adapters, apps and brokers, so that they may be removed in any order. A wrapper is only
+removed if it is still in place. A later wrapper of another library stays, and z4j's below it then passes every call on. So no patch of
+another library is undone, and no wrapper of z4j acts after `restore`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _MISSING: Final = object()
 
 
 class Patches:
-    """What one adapter, or one part of it, has patched. May be used again after `restore`."""
+    """The patches of one adapter, or of one part of it. May be used again after `restore`."""
 
     def __init__(self) -> None:
         self._layers: list[tuple[_Patched, Callable[[Method], Method]]] = []
         self._values: list[tuple[Any, str, Any, Any]] = []
-        """Owner, name, what was set, and what the owner itself had before."""
+        """Owner, name, the value that was set, and the owner's value before."""
 
     def wrap(self, owner: Any, name: str, make: Callable[[Method], Method]) -> bool:
-        """From now on `owner.name` calls what `make(original)` returns. Returns False where there is no such method.
+        """Makes `owner.name` call the result of `make(original)`. Returns False if there is no such method.
 
-        `owner` is a class, a module or an object. Class methods and static methods stay what they are; of a class method, the class is the
-        first argument. Of an object without a method of its own, the class's is looked up at each call: another library may patch the class
-        later. `make` may be called again when another adapter patches the same method.
+        `owner` is a class, a module or an object. Class methods and static methods keep their kind; for a class method, the class is the
+        first argument. For an object without a method of its own, the class's method is looked up at each call: another library may
+        patch the class later. `make` may be called again when another adapter patches the same method.
         """
         if inspect.getattr_static(owner, name, None) is None:
             return False
@@ -42,17 +42,17 @@ class Patches:
         return True
 
     def around(self, owner: Any, name: str, call: Method) -> bool:
-        """The same with `call(original, *args, **kwargs)`. What `call` raises goes to the host."""
+        """The same with `call(original, *args, **kwargs)`. Exceptions of `call` reach the application."""
         return self.wrap(owner, name, lambda original: functools.partial(call, original))
 
     def set(self, owner: Any, name: str, value: Any) -> None:
-        """Sets an attribute; `restore` sets back what the owner itself had, unless somebody has set another value since."""
+        """Sets an attribute; `restore` restores the owner's value, unless other code has set another value since."""
         before = vars(owner).get(name, _MISSING)
         setattr(owner, name, value)
         self._values.append((owner, name, value, before))
 
     def restore(self) -> None:
-        """Undoes everything, the last first. What another library has put on since stays."""
+        """Undoes all patches, the last first. Later wrappers of other libraries stay."""
         while self._layers:
             patched, make = self._layers.pop()
             patched.remove(make)
@@ -63,7 +63,7 @@ class Patches:
 
 
 class _Patched:
-    """One method with our wrapper over it, and what the wrapper calls: the original through every layer, the newest outermost."""
+    """One method with its wrapper, which calls the original through every layer, the newest outermost."""
 
     def __init__(self, owner: Any, name: str) -> None:
         self._owner, self._name = owner, name
@@ -118,11 +118,11 @@ class _Patched:
 
 
 _patched: list[_Patched] = []
-"""All that are in place, or lie under another library's wrapper: that library may put ours back as it found it; then it is used again."""
+"""All wrappers that are in place, or below another library's wrapper: that library may restore z4j's wrapper, which is then used again."""
 
 
 def _passing(patched: _Patched, *, is_coroutine: bool) -> Method:
-    """What stands in the method's place. Libraries ask whether a method is a coroutine function, so it is one where the original is."""
+    """The wrapper of the method. Libraries check whether a method is a coroutine function, so it is one if the original is."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         return patched.call(*args, **kwargs)
@@ -137,7 +137,7 @@ def _passing(patched: _Patched, *, is_coroutine: bool) -> Method:
 
 
 def _late(owner: Any, name: str) -> Method:
-    """The method that the object's class has at each call."""
+    """The object's class's method at each call."""
 
     def original(*args: Any, **kwargs: Any) -> Any:
         for kind in type(owner).__mro__:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of time zones. Many schedulers compare with the host's clock, and none of them says what its zone is called."""
+"""Names of time zones. Many schedulers use the host's clock, and none of them provides the name of its zone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UTC: Final = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal"
 
 
 def zone_of_host() -> str:
-    """The IANA name of this host's zone; where it has none, its offset now, as `UTC+05:30`."""
+    """The IANA name of this host's zone; without one, its current offset as `UTC+05:30`."""
     try:
         linked = os.readlink("/etc/localtime").partition("zoneinfo/")[2]
     except OSError:
@@ -27,7 +27,7 @@ def zone_of_host() -> str:
 
 
 class HostZone(tzinfo):
-    """The zone in which naive times of this process are meant, whether or not it has a name. It follows `time.tzset`."""
+    """The zone of naive times in this process, with or without a name. It follows `time.tzset`."""
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
@@ -59,14 +59,14 @@ def is_zone(name: str) -> bool:
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """Raises Refused where there is none of this name."""
+    """The time zone of a name. Raises Refused if there is none."""
     if not is_zone(name):
-        raise Refused(f"unknown time zone {name[:60]}")
+        raise Refused(f"unknown time zone {name[:60]}. No changes were made.")
     return ZoneInfo(name)
 
 
 def check_only_zone(name: str, own: str, whose: str) -> None:
-    """Raises Refused unless `name` is the scheduler's only zone, or "" for it. `whose` begins the sentence."""
+    """Raises Refused unless `name` is the scheduler's only zone, or "" for it. `whose` begins the message."""
     if name in ("", own) or (name in _UTC and own in _UTC):
         return
     find_zone(name)
@@ -74,7 +74,7 @@ def check_only_zone(name: str, own: str, whose: str) -> None:
 
 
 def _is_now_here(name: str) -> bool:
-    """A link can be older than what the process was started with."""
+    """The name in TZ or of the host's link; a link may be older than the process's zone."""
     now = datetime.now(UTC)
     return now.astimezone(ZoneInfo(name)).utcoffset() == now.astimezone().utcoffset()
 

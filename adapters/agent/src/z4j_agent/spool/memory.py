@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last resort where no folder can be written: a socket pair whose reading end only the first process owns.
+"""The spool if no folder can be written: a socket pair whose reading end only the first process has.
 
-Forked children inherit the writing end. It dies with its reader and holds a few thousand records at most, which is why a file comes
-first; what does not fit is counted and reported as a gap.
+Forked children inherit the writing end. It ends with its reader and has room for a few thousand records at most, so a file is preferred;
+records that do not fit are counted and reported as a gap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_DATAGRAM = 128 * 1024
 
 
 class MemorySpool:
-    """Both halves of the spool in one: the methods of `Spool` and of `Shipper`."""
+    """Both halves of the spool: the methods of `Spool` and of `Shipper`."""
 
     folder: Path | None = None
 
@@ -59,7 +59,7 @@ class MemorySpool:
         return dropped
 
     def new_segment(self) -> None:
-        """The present origin; in a forked child that is to have a connection of its own, also a pair of its own."""
+        """Sets the current origin; in a forked child with a connection of its own, also creates a new pair."""
         if not self._is_reader:
             self.close()
             self._open()
@@ -67,12 +67,12 @@ class MemorySpool:
         self.append(self._origin())
 
     def after_fork_in_child(self) -> None:
-        """The child only writes; its parent reads."""
+        """Called in a forked child, which only writes; its parent reads."""
         self._is_reader = False
         self._reader.close()
 
     def close(self) -> None:
-        """The end of the process: what comes later is refused and counted."""
+        """Closes the spool at the end of the process; later records are refused and counted."""
         self._reader.close()
         self._writer.close()
 
@@ -81,10 +81,10 @@ class MemorySpool:
         return True
 
     def give_up(self) -> None:
-        """Nobody else could take over."""
+        """Does nothing: no other process can send this spool."""
 
     def rewind(self) -> None:
-        """For a new connection: what was sent and not acked goes again, behind the origin, which may have been dropped."""
+        """Called for a new connection: unacknowledged records are sent again, after the origin, which may have been dropped."""
         self._waiting.extendleft(reversed(self._sent))
         self._sent = []
         self._waiting.appendleft(self._origin())
@@ -110,7 +110,7 @@ class MemorySpool:
             self.bytes -= len(self._sent.pop(0))
 
     def is_empty(self) -> bool:
-        """May be asked from any thread, so it only peeks. A child's writes are its parent's to wait for."""
+        """Whether everything is acknowledged. May be called from any thread, so it only peeks. The parent waits for a child's writes."""
         if not self._is_reader:
             return True
         try:
@@ -120,7 +120,7 @@ class MemorySpool:
         return False
 
     def tidy(self) -> None:
-        """Keeps the newest; the oldest are dropped and counted."""
+        """Keeps the newest records; the oldest are dropped and counted."""
         while self.bytes > KEEP_BYTES and self._waiting:
             self.bytes -= len(self._waiting.popleft())
             self.dropped += 1

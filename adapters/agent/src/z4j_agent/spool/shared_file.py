@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small files of the spool folder that several processes share: a JSON value that is replaced whole, and lines that are only added.
 
-The same rules hold for all of them:
+The same rules apply to all of them:
 
-- A file is created with mode 0600. Links are not followed. A pipe or a device in the place of a file is refused without waiting.
+- A file is created with mode 0600. Links are not followed. A pipe or a device instead of a file is refused without waiting.
 - A value is replaced atomically: a reader sees the old value or the new one, never a part of one.
 - A file that cannot be read or is broken is *unknown*, never empty: what was read from it before stays in force, and the problem is
   reported once as a fault. Reading never raises.
-- Writing raises OSError. The file then is as it was before.
+- Writing raises OSError. The file is then unchanged.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from z4j_agent.capture.guard import faults, let_through
 T = TypeVar("T")
 Stamp = tuple[int, int, int]
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""A larger file is not one of ours."""
+"""A larger file was not written by an agent."""
 KEEP_BYTES: Final = 1024 * 1024
 """A file of lines that has grown beyond this loses its older half."""
 
 
 def open_shared(path: Path, how: int) -> int:
-    """A descriptor of a plain file. Raises OSError, also for a link, and for a pipe, which could make the host wait."""
+    """Opens a plain file and returns its descriptor. Raises OSError, also for a link, and for a pipe, on which the application could
+    wait."""
     fd = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
@@ -42,7 +43,7 @@ def open_shared(path: Path, how: int) -> int:
 
 
 def replace_file(path: Path, content: bytes) -> Stamp:
-    """Gives the file this content, atomically, and returns its stamp. Raises OSError. Nothing is left behind then."""
+    """Replaces the content of a file atomically, and returns its stamp. Raises OSError; then no temporary file is left."""
     # The name is random, not the process id: two containers that share the folder may have equal ids.
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
@@ -63,8 +64,9 @@ def _stamp_of(facts: os.stat_result) -> Stamp:
 
 
 class SharedJson(Generic[T]):
-    """`parse` makes the caller's type of the JSON value, and raises an exception of any type for a value of another form. `dump` is the
-    reverse, `decode` reads JSON from the bytes. `path` is None where there is no spool folder: then this process alone has the value."""
+    """`parse` converts the JSON value to the caller's type, and raises an exception of any type for a value of another form. `dump` is
+    the reverse, `decode` reads JSON from the bytes. `path` is None without a spool folder: then the value is in memory, for this process
+    alone."""
 
     def __init__(
         self,
@@ -77,20 +79,20 @@ class SharedJson(Generic[T]):
         self._parse, self._dump, self._decode = parse, dump, decode
         self._value: T | None = None
         self._stamp: Stamp | None = None
-        """Of the version that was read last; None where there was no file."""
+        """Stamp of the version that was read last; None if there was no file."""
         self._bad: Stamp | None = None
-        """Of a version whose content is broken, so that it is not read again at every look."""
+        """Stamp of a version whose content is broken, so that it is not read again at every call."""
         self.error: Exception | None = None
-        """Why the content is unknown. None where it is known; that there is no file is known, too."""
+        """Why the content is unknown. None if it is known, also if there is no file."""
 
     def changed(self) -> bool:
-        """Whether `read` would return something else than the last time. Costs one `stat`."""
+        """Whether `read` would return another value than the last time. Costs one `stat`."""
         before = self._stamp
         self.read()
         return self._stamp != before
 
     def read(self) -> T | None:
-        """The value; None where there is no file. While the file is unknown, see `error`, the last value that was read, or None."""
+        """The value; None if there is no file. While the content is unknown, see `error`, the last value that was read, or None."""
         if self._path is None:
             return self._value
         try:
@@ -112,7 +114,7 @@ class SharedJson(Generic[T]):
             if len(content) > MAX_BYTES:
                 raise ValueError(f"more than {MAX_BYTES} bytes")
             value = self._parse(self._decode(content))
-        except Exception as error:  # whatever nonsense makes a parser raise
+        except Exception as error:  # any exception of a parser
             let_through(error)
             self._bad = stamp
             self._report(error)
@@ -120,7 +122,7 @@ class SharedJson(Generic[T]):
             self._value, self._stamp, self.error = value, stamp, None
 
     def _report(self, error: Exception) -> None:
-        """Once for each error in a row: an unreadable file may be asked for before every task."""
+        """Reports an error once until the file can be read again: it may be read before every task."""
         if type(error) is not type(self.error) or str(error) != str(self.error):
             faults.report(f"reading {self._path.name if self._path else 'a shared file'}", error)
         self.error = error
@@ -139,17 +141,17 @@ class SharedJson(Generic[T]):
 
 
 class SharedLines:
-    """Lines that any process adds, each whole, and that are read once by each. The older half is dropped when the file becomes large."""
+    """Lines that any process adds atomically, and that each process reads once. The older half is dropped when the file becomes large."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = 0, 0
         """Inode and size of the file when it was read last."""
         self._position = 0
-        """Up to where it was read: a line may be torn."""
+        """Offset up to which it was read: the last line may be torn."""
 
     def append(self, line: bytes) -> None:
-        """Adds a line, given without its end. Raises OSError when it could not be written whole."""
+        """Adds a line, given without its end. Raises OSError if it could not be written completely."""
         fd = open_shared(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             size = os.fstat(fd).st_size
@@ -164,8 +166,8 @@ class SharedLines:
                 replace_file(self._path, file.read()[-KEEP_BYTES // 2 :].partition(b"\n")[2])
 
     def read(self, take: Callable[[list[bytes], bool], None]) -> None:
-        """Hands over the lines that were added since the last call, and whether they are those of another file, which has taken the place
-        of the one before. Costs one `stat` where there are none. Raises OSError."""
+        """Returns the lines that were added since the last call, and whether the file was replaced by another one. Costs one `stat`
+        without new lines. Raises OSError."""
         try:
             facts = os.lstat(self._path)
         except (FileNotFoundError, NotADirectoryError):
@@ -181,25 +183,26 @@ class SharedLines:
             position = 0 if is_other else self._position
             file.seek(position)
             content = file.read()
-        whole = content.rfind(b"\n") + 1  # the last line may be being written
+        whole = content.rfind(b"\n") + 1  # the last line may be incomplete
         take(content[:whole].split(b"\n")[:-1], is_other)
-        # Only now: another thread that finds nothing new must find everything taken.
+        # Only now: if another thread finds nothing new, all lines must have been processed.
         self._seen, self._position = (facts.st_ino, position + len(content)), position + whole
 
 
 class SharedIds:
-    """Ids of tasks that no worker of this spool folder may run, for engines that cannot revoke a task. Each is one line, as JSON: an id may
-    hold anything. Asking costs one `stat`. The oldest may be forgotten: z4j repeats an open cancellation to every worker that connects."""
+    """Ids of tasks that no worker of this spool folder may run, for engines that cannot revoke a task. Each is one line of JSON, because
+    an ID may contain any character. A check costs one `stat`. The oldest may be dropped: z4j repeats an open cancellation to every
+    worker that connects."""
 
     def __init__(self, path: Path, *, is_permitted: bool = True) -> None:
-        """Where the owner does not permit cancellations (any more), the file has no effect."""
+        """If the owner does not permit cancellations, the file has no effect."""
         self._lines = SharedLines(path)
         self._is_permitted = is_permitted
         self._name = path.name
         self._ids: set[str] = set()
 
     def add(self, task_id: str, broker: str = "") -> None:
-        """Of that broker alone, "" for any. Raises OSError when it cannot be written: then this process alone has it."""
+        """Adds an ID for that broker, "" for any. Raises OSError if it cannot be written: then it is in memory, for this process alone."""
         entry = _entry(task_id, broker)
         if self._is_permitted and self._holds(entry):
             return
@@ -207,7 +210,7 @@ class SharedIds:
         self._lines.append(json.dumps(entry).encode("ascii"))
 
     def has(self, task_id: str, broker: str = "") -> bool:
-        """Whether the task of this id and this broker was added. Never raises."""
+        """Whether the ID of a task in this broker was added. Never raises."""
         return self._is_permitted and (self._holds(task_id) or (bool(broker) and _entry(task_id, broker) in self._ids))
 
     def _holds(self, entry: str) -> bool:
@@ -218,12 +221,12 @@ class SharedIds:
         return entry in self._ids
 
     def _take(self, lines: list[bytes], is_other: bool) -> None:
-        """What was cancelled stays so, also when the file was shortened or removed."""
+        """Reads new IDs. Earlier ones stay in memory, also if the file was shortened or removed."""
         for line in lines:
             with contextlib.suppress(ValueError):  # a line torn by a full disk
                 self._ids.add(str(json.loads(line)))
 
 
 def _entry(task_id: str, broker: str) -> str:
-    """Two brokers may have a task of one id."""
+    """The key of an ID in a broker: two brokers may have tasks with the same ID."""
     return f"{broker}\0{task_id}" if broker else task_id

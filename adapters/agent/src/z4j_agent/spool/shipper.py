@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reading half of the spool: whoever holds `ship.lock` sends what the segments hold and deletes what is acked.
+"""The reading half of the spool: the process that holds `ship.lock` sends the contents of the segments and deletes acknowledged ones.
 
-Bytes are passed on as they stand, never decoded. The one rule for deleting: the holder of `ship.lock` takes the segment's own
-flock (so nobody has it open for writing any more) and finds no complete record behind the acked offset. Dead, rotated and exited
-writers are the same case. Nothing is ever truncated.
+Bytes are sent unchanged, never decoded. The rule for deleting: the holder of `ship.lock` acquires the segment's own flock (so no process
+has it open for writing) and finds no complete record after the acknowledged offset. Dead, rotated and exited writers are the same case.
+No file is ever truncated.
 
 Used by the agent's thread alone.
 """
@@ -27,7 +27,7 @@ from z4j_agent.wire import MAX_BATCH, MAX_RECORD, RECORD_END, RECORD_START, enco
 LOCK = "ship.lock"
 GAP = RECORD_START + b'["gap",'
 CURSOR_EVERY_S = 0.1
-"""Other processes of the folder read the cursor to learn what is acked (`is_empty`)."""
+"""Other processes of the folder read the cursor to determine what is acknowledged (`is_empty`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,17 @@ class Batch:
 
 
 class Shipper:
-    """`folder` is the spool folder; `limit` the bytes it may hold before the oldest segments are given up."""
+    """`folder` is the spool folder; `limit` its maximum size in bytes, above which the oldest segments are dropped."""
 
     def __init__(self, folder: Path, limit: int, report: Callable[[bytes], bool]) -> None:
         self.folder = folder
         self.limit = limit
         self.bytes = 0
-        """What the folder held unacked when it was last tidied."""
+        """Unacknowledged bytes in the folder at the last `tidy`."""
         self.lock_fd = -1
         self.is_holder = False
         self.is_elsewhere = False
-        """Whether another process was found to ship this folder."""
+        """Whether another process sends this folder."""
         self._report = report
         self._read: dict[str, int] = {}
         self._acked: dict[str, int] = {}
@@ -59,14 +59,15 @@ class Shipper:
 
     # -- the lock ------------------------------------------------------------------------------------------------------
     def try_take(self) -> bool:
-        """True when this process ships this folder. The kernel gives the lock away the moment its holder dies. Never raises."""
+        """Acquires the lock. Returns whether this process sends this folder. The kernel releases the lock as soon as its holder dies.
+        Never raises."""
         if self.is_holder:
             return True
         try:
             if self.lock_fd < 0:
                 self.lock_fd = os.open(
                     self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-                )  # kept open while we wait for our turn, so that a fork never meets a descriptor without a name
+                )  # kept open while another process holds the lock, so that a fork never inherits an unlisted descriptor
             fcntl.flock(self.lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not self._is_lock_current():
                 self.give_up()
@@ -74,7 +75,7 @@ class Shipper:
         except BlockingIOError:
             self.is_elsewhere = True
             return False
-        except OSError:  # the folder is gone; the next append makes it again
+        except OSError:  # the folder is gone; the next append creates it again
             return False
         self._acked = self._load_cursor()
         self._read = dict(self._acked)
@@ -82,7 +83,7 @@ class Shipper:
         return True
 
     def give_up(self) -> None:
-        """Lets another process ship; what is not acked is sent again by it."""
+        """Releases the lock: another process sends the unacknowledged records again."""
         if self.is_holder:
             self._save_cursor()
         self.is_holder = False
@@ -92,7 +93,7 @@ class Shipper:
                 os.close(fd)
 
     def after_fork_in_child(self) -> None:
-        """A child would keep the lock beyond the death of its parent."""
+        """Closes the lock in a forked child, which would hold it beyond the death of its parent."""
         self.is_holder = self.is_elsewhere = False
         fd, self.lock_fd = self.lock_fd, -1
         if fd >= 0:
@@ -100,7 +101,7 @@ class Shipper:
                 os.close(fd)
 
     def _is_lock_current(self) -> bool:
-        """Whether the file we locked is still the one others would lock: the folder may have been wiped."""
+        """Whether the locked file is still the one that others would lock: the folder may have been deleted."""
         try:
             return os.stat(self.folder / LOCK).st_ino == os.fstat(self.lock_fd).st_ino
         except OSError:
@@ -108,7 +109,7 @@ class Shipper:
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def rewind(self) -> None:
-        """Forgets what was sent and not acked, so that it is sent again: call it for every new connection."""
+        """Makes unacknowledged records be sent again: call it for every new connection."""
         self._read = dict(self._acked)
 
     def next_batch(self) -> Batch | None:
@@ -127,12 +128,12 @@ class Shipper:
             self._save_cursor()
 
     def is_empty(self) -> bool:
-        """Whether everything that has been captured is acked. Where another process ships, its cursor is believed."""
+        """Whether everything that was captured is acknowledged. If another process sends, its cursor is used."""
         acked = self._acked if self.is_holder else self._load_cursor()
         return all(self._rest(path, acked.get(path.name, 0)) == 0 for path in self._segments())
 
     def tidy(self) -> None:
-        """Deletes what is finished, keeps the size limit, saves the cursor. Cheap; call it about once a second."""
+        """Deletes finished segments, enforces the size limit, saves the cursor. Cheap; call it about once a second."""
         if not self._is_lock_current():
             self.give_up()
             return
@@ -156,7 +157,7 @@ class Shipper:
 
     # -- pieces --------------------------------------------------------------------------------------------------------
     def _segments(self) -> list[Path]:
-        """Oldest first: names begin with the time they were opened at."""
+        """Segments, the oldest first: names begin with the time of their creation."""
         try:
             with os.scandir(self.folder) as entries:
                 names = sorted(entry.name for entry in entries if entry.name.endswith(SEGMENT_SUFFIX))
@@ -172,7 +173,7 @@ class Shipper:
             return 0
 
     def _cut(self, path: Path) -> Batch | None:
-        """Whole records from the read offset on. One record larger than a batch travels alone; larger still is skipped."""
+        """Whole records from the read offset on. One record larger than a batch is sent alone; one above MAX_RECORD is skipped."""
         offset = self._read.get(path.name, 0)
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             for size in (MAX_BATCH, MAX_RECORD + 2):
@@ -181,12 +182,12 @@ class Shipper:
                 if end:
                     return Batch(path.name, offset + end, data[:end])
                 if len(data) < size:
-                    return None  # a torn record; its writer may still be at it
+                    return None  # a torn record; its writer may still be writing
             return self._skip(path, file.fileno(), offset)
         return None
 
     def _skip(self, path: Path, fd: int, offset: int) -> Batch | None:
-        """Passes over one record beyond MAX_RECORD and reports it as a gap."""
+        """Skips one record above MAX_RECORD and reports it as a gap."""
         start = offset
         while data := os.pread(fd, MAX_BATCH, offset):
             end = data.find(RECORD_END) + 1
@@ -198,7 +199,7 @@ class Shipper:
 
     @staticmethod
     def _rest(path: Path, offset: int) -> int:
-        """Bytes of complete records behind `offset`; 0 when there are none, as behind a torn record of a dead writer."""
+        """Bytes of complete records behind `offset`; 0 if there are none, for example after a torn record of a dead writer."""
         with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             while data := os.pread(file.fileno(), MAX_BATCH, offset):
                 if end := data.rfind(RECORD_END) + 1:
@@ -207,7 +208,7 @@ class Shipper:
         return 0
 
     def _delete_if_free(self, path: Path) -> bool:
-        """Deletes a segment nobody can write to. The second look under its lock closes the race with a last write."""
+        """Deletes a segment that no process can write to. The second check under its lock covers a last write."""
         with self._locked(path) as fd:
             if fd < 0 or self._rest(path, self._acked.get(path.name, 0)):
                 return False
@@ -217,7 +218,7 @@ class Shipper:
     @staticmethod
     @contextlib.contextmanager
     def _locked(path: Path) -> Iterator[int]:
-        """The segment under its flock, or -1 while somebody may still write to it or when it is gone."""
+        """Opens a segment under its flock; -1 while a process may still write to it, or if it is gone."""
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -234,9 +235,9 @@ class Shipper:
             os.close(fd)
 
     def _give_up_segment(self, path: Path) -> int:
-        """Drops one of the oldest segments because the folder is full, and says what went with it. Returns the bytes freed.
+        """Drops one of the oldest segments because the folder is full, and reports the loss. Returns the freed bytes.
 
-        A segment somebody may still write to stays: its writer would not notice, and it is at most one a process.
+        A segment that a process may still write to stays: its writer would not notice, and there is at most one for each process.
         """
         with self._locked(path) as fd:
             if fd < 0:
@@ -244,17 +245,17 @@ class Shipper:
             offset, size = self._acked.get(path.name, 0), os.fstat(fd).st_size
             count, gaps = _count(fd, offset)
             facts = (path.name, count, size - offset, "the spool was full")
-            untold = [gap for gap in gaps if not self._report(gap)]  # what was lost before must not be forgotten with this
+            untold = [gap for gap in gaps if not self._report(gap)]  # earlier losses must not be lost with this segment
             is_reported = self._gap(*facts)
             path.unlink(missing_ok=True)
-            if not is_reported:  # the disk was full for the report as well; now there is room
+            if not is_reported:  # the disk was too full for the report; now there is room
                 self._gap(*facts)
             for gap in untold:
                 self._report(gap)
             return size
 
     def _gap(self, key: str, count: int, size: int, cause: str) -> bool:
-        """Idempotent by its key: the same loss reported twice is one loss."""
+        """Reports a gap. Idempotent by its key: the same loss reported twice is one loss."""
         opened = key.partition("-")[0]
         first_at = int(opened) // 1000 if opened.isdigit() else 0
         at = time.time_ns() // 1000
@@ -265,7 +266,7 @@ class Shipper:
         try:
             loaded = json.loads((self.folder / "cursor").read_bytes())
         except (OSError, ValueError):
-            return {}  # without a cursor everything still arrives, only more of it twice
+            return {}  # without a cursor everything still arrives, but more of it twice
         if not isinstance(loaded, dict):
             return {}
         return {str(name): offset for name, offset in loaded.items() if isinstance(offset, int) and offset >= 0}
@@ -277,17 +278,17 @@ class Shipper:
         try:  # only the holder of the lock writes it
             replace_file(self.folder / "cursor", json.dumps(self._acked).encode())
         except OSError:
-            return  # a full disk: the cursor is a convenience, not a promise
+            return  # a full disk: the cursor is an optimisation only
         self._is_cursor_stale = False
 
 
 def _count(fd: int, offset: int) -> tuple[int, list[bytes]]:
-    """How many records stand behind `offset`, and those among them that report earlier losses, which are not counted."""
+    """Number of records after `offset`, and those among them that report earlier losses, which are not counted."""
     count, torn = 0, b""
     gaps: list[bytes] = []
     while data := os.pread(fd, MAX_BATCH, offset):
         *records, torn = (torn + data).split(RECORD_END)
-        whole = [record[max(0, record.rfind(RECORD_START)) :] for record in records]  # a torn one may stand before it
+        whole = [record[max(0, record.rfind(RECORD_START)) :] for record in records]  # a torn one may be before it
         reported = [record + RECORD_END for record in whole if record.startswith(GAP)]
         count, gaps, offset = count + len(records) - len(reported), gaps + reported, offset + len(data)
     return count, gaps

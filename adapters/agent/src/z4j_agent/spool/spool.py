@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The writing half of the spool: one append-only segment per process tree, one `write` per record.
 
-Who may call it: any thread of any process that imported the agent, also in a forked child, also in a signal handler.
-The append path takes no lock and opens nothing. Segments are RFC 7464 (see `wire`), so a torn record harms only itself.
+It may be called in any thread of any process that imported the agent, also in a forked child and in a signal handler.
+The append path takes no lock and opens nothing. Segments are RFC 7464 (see `wire`), so a torn record affects only itself.
 
-A segment belongs to whoever holds an flock on it; forked children share the open file description and therefore the lock, so the
-lock is free exactly when nobody can write any more. That is all the shipper needs to know before it deletes (`shipper.py`).
+A segment belongs to the processes that hold an flock on it. Forked children share the open file description and therefore the lock, so
+the lock is free exactly when no process can write. The shipper checks this before it deletes (`shipper.py`).
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from z4j_agent.runtime.native_threads import ticks
 
 SEGMENT_SUFFIX = ".seg"
 ROTATE_BYTES = 1024 * 1024
-"""A segment is left for a new one at this size, so that acked data can be deleted soon."""
+"""A new segment is started at this size, so that acknowledged data can be deleted soon."""
 CHECK_EVERY_S = 1.0
 CHECK_EVERY_BYTES = 256 * 1024
 
 
 class SpoolUnusable(Exception):
-    """The folder cannot be used. The message says why; the caller tries the next place."""
+    """The folder cannot be used. The message contains the reason; the caller tries the next location."""
 
 
 def prepare_folder(folder: Path) -> None:
-    """Makes `folder` ours alone (0700). Raises SpoolUnusable for a link, a foreign owner or a folder we cannot write."""
+    """Makes `folder` accessible to this user only (0700). Raises SpoolUnusable for a link, another owner or a folder that cannot be
+    written."""
     try:
         _make_private(folder)
         facts = os.lstat(folder)
@@ -58,12 +59,12 @@ def prepare_folder(folder: Path) -> None:
 
 
 def is_foreign(folder: Path) -> bool:
-    """Whether it lies where anybody may have made it, and is not ours. Raises OSError."""
+    """Whether the folder is in a location that any user can write, and belongs to another user. Raises OSError."""
     return _is_shared(folder.parent) and (os.path.islink(folder) or os.lstat(folder).st_uid != os.geteuid())
 
 
 def _make_private(folder: Path) -> None:
-    """Like `mkdir -p`, but what is made belongs to us alone. Raises OSError."""
+    """Like `mkdir -p`, with access for this user only. Raises OSError."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         with contextlib.suppress(FileExistsError):
@@ -71,12 +72,12 @@ def _make_private(folder: Path) -> None:
 
 
 def _is_shared(folder: Path) -> bool:
-    """A place like /tmp, where anybody may have made the folder we found."""
+    """Whether it is a folder like /tmp, in which any user can create files."""
     return bool(stat.S_IMODE(os.stat(folder).st_mode) & stat.S_IWOTH)
 
 
 def _high_number(fd: int) -> int:
-    """The same file under a high descriptor number, which a host's `closerange` and reuse of low numbers leave alone."""
+    """Duplicates a descriptor to a high number, which an application's `closerange` and reuse of low numbers do not affect."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, min(512, max(3, soft // 2)))
@@ -89,7 +90,7 @@ def _high_number(fd: int) -> int:
 class Spool:
     """Appends records to the current segment of this process tree.
 
-    `origin` gives the bytes of the origin record; it is asked for whenever a segment is opened and must not raise.
+    `origin` gives the bytes of the origin record; it is called whenever a segment is opened and must not raise.
     """
 
     def __init__(self, folder: Path, origin: Callable[[], bytes]) -> None:
@@ -97,7 +98,7 @@ class Spool:
         self.dropped = 0
         """Records that could not be written; reported as a gap by the next append that works."""
         self.dropped_total = 0
-        """The same since the process began."""
+        """The same since the process's start."""
         self._origin = origin
         self._fd = -1
         self._inode = 0
@@ -105,10 +106,10 @@ class Spool:
         self._unchecked = 0
         self._checked_at = 0.0
         self._changing = threading.Lock()
-        """Only ever tried, never waited for: whoever opens or exchanges the segment holds it. Append goes on without it."""
+        """Acquired without waiting, by code that opens or replaces the segment. Append does not need it."""
 
     def append(self, record: bytes) -> bool:
-        """Writes one record with one `write`. False when it could not be written whole; never raises OSError."""
+        """Writes one record with one `write`. Returns False if it could not be written completely; never raises OSError."""
         try:
             self._unchecked += len(record)
             if self._fd < 0 or self._unchecked >= CHECK_EVERY_BYTES or ticks() - self._checked_at >= CHECK_EVERY_S:
@@ -116,13 +117,15 @@ class Spool:
             try:
                 written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
             except OSError as error:
-                if error.errno != errno.EBADF:  # EBADF: the host closed what it did not open. Open another, write once more.
+                if (
+                    error.errno != errno.EBADF
+                ):  # EBADF: the application closed a descriptor that it did not open. Open another, write once more.
                     raise
                 self._ensure()
                 written = os.write(self._fd, record) if self._fd >= 0 else self._write_aside(record)
         except OSError:
             written = -1
-        if written != len(record):  # nothing, or a torn record, which readers pass over
+        if written != len(record):  # nothing, or a torn record, which readers skip
             self.dropped += 1
             self.dropped_total += 1
             return False
@@ -132,11 +135,11 @@ class Spool:
         return True
 
     def after_fork_in_child(self) -> None:
-        """The child goes on appending to the inherited descriptor; only the lock must be fresh."""
+        """Called in a forked child, which appends to the inherited descriptor and only needs a new lock."""
         self._changing = threading.Lock()
 
     def new_segment(self) -> None:
-        """Leaves the current segment, so that the next one begins with the present origin; opens one where there is none.
+        """Ends the current segment, so that the next one begins with the current origin; opens one if there is none.
 
         Called before a worker forks, so that its children inherit an open segment instead of opening one each.
         """
@@ -147,7 +150,7 @@ class Spool:
             self._ensure()
 
     def close(self) -> None:
-        """Gives up the segment. Later appends open a new one."""
+        """Closes the segment. Later appends open a new one."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             with contextlib.suppress(OSError):
@@ -160,9 +163,11 @@ class Spool:
 
     # -- segments ------------------------------------------------------------------------------------------------------
     def _ensure(self) -> None:
-        """Opens a segment unless the descriptor still names ours: another inode or no link means it must not be written to.
+        """Opens a segment unless the descriptor still refers to the current one: with another inode or without a link it must not be
+        written.
 
-        Does nothing while another thread is at it (then there may be no segment yet, see `_write_aside`). Raises OSError.
+        Does nothing while another thread does it (then there may be no segment yet, see `_write_aside`). Raises OSError.
+
         """
         if not self._changing.acquire(blocking=False):
             return
@@ -180,17 +185,17 @@ class Spool:
         try:
             facts = os.fstat(self._fd)
         except OSError:
-            return False  # closed by the host
+            return False  # closed by the application
         if facts.st_ino != self._inode:
-            return False  # the number belongs to the host now and is left alone
+            return False  # the number belongs to the application now and is not used
         if facts.st_nlink > 0:
             self._written = facts.st_size
             return True
-        os.close(self._fd)  # ours, but unlinked: the folder was wiped
+        os.close(self._fd)  # the agent's, but unlinked: the folder was deleted
         return False
 
     def _write_aside(self, record: bytes) -> int:
-        """A segment for this one record, for a thread (or signal handler) that comes while the first segment is being opened."""
+        """Writes a segment for this record only, in a thread (or signal handler) that appends while the first segment is being opened."""
         fd, _ = self._open()
         try:
             return os.write(fd, record)
@@ -198,7 +203,7 @@ class Spool:
             os.close(fd)
 
     def _open(self) -> tuple[int, int]:
-        """A new segment under our flock, beginning with the origin record. Raises OSError."""
+        """Creates a segment under its flock, beginning with the origin record. Raises OSError."""
         while True:
             path = self.folder / f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(3)}{SEGMENT_SUFFIX}"
             try:
@@ -217,14 +222,14 @@ class Spool:
                 if os.write(fd, origin) != len(origin):
                     raise OSError(errno.ENOSPC, "the origin was not written completely")
                 return fd, os.fstat(fd).st_ino
-            except BlockingIOError:  # the shipper met the newborn first and has deleted it, or is about to
+            except BlockingIOError:  # the shipper found the new segment first and has deleted it, or is about to
                 os.close(fd)
             except OSError:
                 os.close(fd)
                 raise
 
     def _rotate(self) -> None:
-        """Opens the next segment under the same number: a thread in the middle of `write` hits the old or the new file."""
+        """Opens the next segment under the same number: a thread in the middle of `write` writes to the old or the new file."""
         if not self._changing.acquire(blocking=False):
             return
         try:
@@ -236,6 +241,6 @@ class Spool:
             os.close(fd)
             self._inode, self._written = inode, 0
         except OSError:
-            self._written = 0  # the segment just grows; the next round tries again
+            self._written = 0  # the segment grows; the next call tries again
         finally:
             self._changing.release()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a spool can lie: folders on local file systems, and the name by which the server tells one folder from another."""
+"""Locations of a spool: folders on local file systems, and the name by which the server distinguishes folders."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "glusterfs", "beegfs", "fuse.sshfs", "fuse.glusterfs",
      "fuse.s3fs", "fuse.gcsfuse", "fuse.ceph", "fuse.rclone"}
 )  # fmt: skip
-"""Where O_APPEND and flock cannot be relied on between hosts, or at all."""
+"""File systems on which O_APPEND and flock are not reliable between hosts, or at all."""
 MOUNTS = Path("/proc/self/mountinfo")
 
 
 def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
-    """The type of the file system `folder` lies on ("ext4", "nfs4", …); "" where the system does not tell."""
+    """The type of the file system of `folder` ("ext4", "nfs4", …); "" if unknown."""
     try:
         lines = mounts.read_text("utf-8", "replace").splitlines()
         resolved = str(folder.resolve())
@@ -32,24 +32,24 @@ def file_system_of(folder: Path, mounts: Path = MOUNTS) -> str:
             continue
         point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
         is_above = resolved == point or resolved.startswith(point.rstrip("/") + "/")
-        if is_above and len(point) >= best:  # of two mounts on one point the later covers the earlier
+        if is_above and len(point) >= best:  # of two mounts on one point the later one applies
             best, kind = len(point), right.split(" ")[0]
     return kind
 
 
 def is_network(folder: Path, mounts: Path = MOUNTS) -> bool:
-    """Whether `folder` lies on a file system shared between hosts."""
+    """Whether `folder` is on a file system that is shared between hosts."""
     return file_system_of(folder, mounts) in NETWORK_FILE_SYSTEMS
 
 
 def folder_name(folder: Path) -> str:
-    """A random name that stays with this folder, made at first use: equal paths on two hosts are two spools. Raises OSError."""
+    """A random name that is stored in this folder, created at the first use: equal paths on two hosts are two spools. Raises OSError."""
     path = folder / "name"
     with contextlib.suppress(FileNotFoundError):
         return path.read_text("ascii")
     fresh = folder / f"name.{secrets.token_hex(4)}"
     fresh.write_text(secrets.token_hex(8), "ascii")
-    with contextlib.suppress(FileExistsError):  # another process was first, and its name counts
+    with contextlib.suppress(FileExistsError):  # another process was first, and its name is used
         os.link(fresh, path)
     fresh.unlink()
     return path.read_text("ascii")
