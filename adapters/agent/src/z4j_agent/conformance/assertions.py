@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the contract reads what was told, and how it asks."""
+"""Assertions about reported records, and requests of the contract."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from z4j_agent.conformance.harness import PATIENCE_S, Harness, Outcome, wait_for
 
 ENDS = frozenset({"succeeded", "failed", "cancelled", "expired", "rejected", "lost"})
 CLOCK_TOLERANCE_US = 200_000
-"""The producer is told of its own sending only after the broker has the message: a fast worker may be earlier."""
+"""Tolerance in microseconds: a producer's hook runs only after the broker has the message, so a fast worker may be earlier."""
 
 
 def worker_link(gateway: Gateway) -> Link:
-    """The newest open connection of a worker. AssertionError when there is none within ten seconds."""
+    """The newest open connection of a worker. Raises AssertionError if there is none within ten seconds."""
 
     def find() -> list[Link]:
         return [link for link in gateway.open_links() if link.hello["role"] == "worker"]
@@ -38,7 +38,7 @@ def payload_of(gateway: Gateway, task_id: str) -> Record:
 
 
 def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = PATIENCE_S) -> list[Record]:
-    """The records of a task in the order of their times, from the moment its expected last attempt has ended.
+    """Waits for the end of a task's expected last attempt. Returns its records in the order of their times.
 
     Every attempt's `enqueued` is waited for as well: its producer may be another process than the one that ran it.
     """
@@ -56,7 +56,7 @@ def ended(gateway: Gateway, task_id: str, outcome: Outcome, *, seconds: float = 
         return wait_for(find, "", seconds=seconds)
     except AssertionError:
         reported = [(record.kind, record.attempt) for record in gateway.records(task_id)]
-        raise AssertionError(f"task {task_id} has not ended within {seconds} s; told was {reported}") from None
+        raise AssertionError(f"task {task_id} has not ended within {seconds} s; reported: {reported}") from None
 
 
 def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[Record]) -> None:
@@ -82,7 +82,7 @@ def check_outcome(harness: Harness, outcome: Outcome, kind: str, records: list[R
 
 
 def reason_of(record: Record) -> str:
-    """Why the end is what it is; a success has a reason only when it is an unusual one."""
+    """The reason of an outcome; a success has a reason only if it is unusual."""
     return str(record.meta.get("reason", "") if record.kind == "succeeded" else record.rest.get("reason", ""))
 
 
@@ -115,7 +115,7 @@ def check_record(record: Record, engine: str, boots: set[str]) -> None:
     assert runtime is None or (isinstance(runtime, int) and runtime >= 0)
 
 
-# -- asking ------------------------------------------------------------------------------------------------------------
+# -- requests---------------------------------------------------------------------------------------------------------
 def is_declared(harness: Harness, action: str) -> bool:
     return action in {able.action for able in harness.adapter.capabilities} - harness.unsupported
 
@@ -135,7 +135,7 @@ def ask_retry(
 
 
 def final_answer(gateway: Gateway, command_id: str) -> tuple[str, dict[str, Any]]:
-    """The last word on a command; one that was carried out was `accepted` before."""
+    """The result of a command; an executed one was `accepted` before."""
     status, facts = wait_for(
         lambda: [answer for answer in gateway.answers(command_id) if answer[0] != "accepted"], f"command {command_id} is answered"
     )[-1]
@@ -145,7 +145,7 @@ def final_answer(gateway: Gateway, command_id: str) -> tuple[str, dict[str, Any]
 
 
 def settle(gateway: Gateway, harness: Harness) -> None:
-    """One more task from end to end: whatever was written before it has arrived."""
+    """Runs one more task to its end: then all earlier records have arrived."""
     ended(gateway, harness.enqueue("succeed", "settle"), harness.outcomes["succeed"])
 
 
@@ -154,18 +154,19 @@ def proof_of(secret: str) -> str:
 
 
 def spooled(spool: Path, kind: str, *ids: str) -> int:
-    """How many records of this kind stand in the spool folder, sent or not; of the tasks `ids`, where any are named: an engine may run
-    tasks of its own, as one that is due every minute."""
+    """Number of records of this kind in the spool folder, sent or not; of the tasks `ids`, if given: an engine may run tasks of its own,
+    such as one that is due every minute."""
     about = b"(?:" + b"|".join(re.escape(id.encode()) for id in ids) + b')"' if ids else b""
     mark, count = re.compile(b'\x1e\\["' + kind.encode() + b'","[^"]*","' + about), 0
     for path in spool.rglob("*.seg"):
-        with contextlib.suppress(FileNotFoundError):  # sent or given up meanwhile
+        with contextlib.suppress(FileNotFoundError):  # sent or dropped meanwhile
             count += len(mark.findall(path.read_bytes()))
     return count
 
 
 def keep_trace(gateway: Gateway, harness: Harness) -> None:
-    """With Z4J_TRACES=<folder>: what was told, one record a line, for tests that need real histories. Paths become file names."""
+    """With Z4J_TRACES=<folder>, writes the reported records, one in each line, for tests that need real histories. Paths become file
+    names."""
     folder = os.environ.get("Z4J_TRACES")
     if folder:
         lines = [json.dumps(fields) for fields in gateway.decoded() if fields[0] in wire.TASK_RECORDS]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every adapter must do, as pytest tests against the engine's own workers.
 
-The first half shares one worker and one gateway per class; the second half kills and starves them, so each test has its own.
+The first half shares one worker and one gateway per class; the second half kills them or takes their resources, so each test has its own.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AdapterContract(ResourceLimits):
     @pytest.fixture(scope="class")
     @classmethod
     def running(cls, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-        """An engine with one worker, watched and connected."""
+        """An engine with one worker, monitored and connected."""
         harness = cls.harness_class(tmp_path_factory.mktemp("running"), gateway.url)
         try:
             harness.set_up()
@@ -81,7 +81,7 @@ class AdapterContract(ResourceLimits):
 
     @pytest.fixture
     def alone(self, lonely_gateway: Gateway, tmp_path: Path) -> Iterator[Harness]:
-        """An engine without a worker, for tests that end it badly."""
+        """An engine without a worker, for tests that kill it."""
         harness = self.harness_class(tmp_path, lonely_gateway.url)
         try:
             harness.set_up()
@@ -89,7 +89,7 @@ class AdapterContract(ResourceLimits):
         finally:
             harness.tear_down()
 
-    # -- who is there --------------------------------------------------------------------------------------------------
+    # -- hello and discovery-----------------------------------------------------------------------------------------------
     def test_has_every_basic_kind(self) -> None:
         assert set(BASIC) <= set(self.harness_class.outcomes)
 
@@ -100,12 +100,12 @@ class AdapterContract(ResourceLimits):
         assert hello["role"] == "worker"
         assert hello["worker"]
         if str(hello["pid"]) in hello["worker"]:
-            assert hello["seat"], "a worker whose name holds its process id says what stays the same"
+            assert hello["seat"], "a worker whose name contains its process ID reports a name that stays the same"
             assert str(hello["pid"]) not in hello["seat"]
         assert hello["engines"][engine]
         assert hello["environment"] == "test"
         able = [c for c in running.adapter.capabilities if c.action not in running.unsupported]
-        reported = [entry for entry in hello["capabilities"] if entry[0] == engine]  # those of schedulers stand beside them
+        reported = [entry for entry in hello["capabilities"] if entry[0] == engine]  # schedulers have further ones
         assert reported == [[engine, c.action, c.scope, c.certainty, list(c.states), c.note] for c in able]
         missing = {field for field in wire.AGENT_FRAMES["hello"] if not field.endswith("?")} - set(hello)
         assert not missing
@@ -123,7 +123,7 @@ class AdapterContract(ResourceLimits):
         for kind in BASIC:
             assert running.name_of(kind) in tasks
         assert tasks[running.name_of("wait")].replace("*, ", "").startswith("(seconds"), (
-            "what its engine passes by itself is nothing to ask for"
+            "an argument that the engine passes itself is not listed"
         )
         queues = {entry[0]: entry[1] for entry in discovery["queues"]}
         assert running.queue in queues
@@ -132,7 +132,7 @@ class AdapterContract(ResourceLimits):
         assert discovery["worker"]["concurrency"] >= 1
         assert running.queue in discovery["worker"]["queues"]
 
-    # -- what becomes of tasks -----------------------------------------------------------------------------------------
+    # -- outcomes of tasks--------------------------------------------------------------------------------------
     def test_outcome(self, gateway: Gateway, running: Harness, kind: str) -> None:
         outcome = running.outcomes[kind]
         task_id = running.enqueue(kind, *outcome.args, **(outcome.options or {}))
@@ -191,9 +191,9 @@ class AdapterContract(ResourceLimits):
         assert secret.encode() not in b"".join(gateway.raw)
         assert secret not in "".join(gateway.frames)
         for path in running.spool.rglob("*"):
-            assert path.is_dir() or secret.encode() not in path.read_bytes(), f"{path} holds the secret"
+            assert path.is_dir() or secret.encode() not in path.read_bytes(), f"{path} contains the secret"
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands-----------------------------------------------------------------------------------------
     def test_undeclared_actions_are_unsupported(self, gateway: Gateway, running: Harness) -> None:
         for action in sorted(action for action in ACTION_LEVEL if not is_declared(running, action)):
             params = {"task_id": "x", "new_id": "y", "original": "AHt9"}
@@ -284,7 +284,7 @@ class AdapterContract(ResourceLimits):
         asked = gateway.ask(worker_link(gateway), "terminate_task", running.adapter.engine, {"task_id": task_id})
         assert final_answer(gateway, asked)[0] == ("refused" if is_declared(running, "terminate_task") else "unsupported")
 
-    # -- what runs now -------------------------------------------------------------------------------------------------
+    # -- running tasks----------------------------------------------------------------------------------------------
     def test_heartbeats_tell_what_runs(self, gateway: Gateway, running: Harness) -> None:
         task_id = running.enqueue("wait", 1.5)
 
@@ -294,12 +294,12 @@ class AdapterContract(ResourceLimits):
 
         engine, _id, attempt, name, queue, started_at, pid = wait_for(entry, "a heartbeat names the running task")[0]
         assert (engine, attempt, name, queue) == (running.adapter.engine, 0, running.name_of("wait"), running.queue)
-        # a heartbeat may overtake the records that are still in the spool
+        # a heartbeat may arrive before records that are still in the spool
         began = wait_for(lambda: [record for record in gateway.records(task_id) if record.kind == "started"], "its start arrives")[0]
         assert abs(started_at - began.at) < 500_000
         assert pid == began.pid
         ended(gateway, task_id, running.outcomes["wait"])
-        wait_for(lambda: not entry(), "a heartbeat does not name it any more")
+        wait_for(lambda: not entry(), "a heartbeat no longer names it")
 
     # -- odd values ----------------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("value", ["\0", "\ud800", "line\nline", "\u202e\U0001f642"], ids=["nul", "surrogate", "newline", "unicode"])
@@ -316,7 +316,7 @@ class AdapterContract(ResourceLimits):
         assert (payload.rest["original"] is None) == (payload.rest["original_state"] == "too_large")
         assert len(records[-1].rest["result"]) <= 2_000
 
-    # -- all that was said, once the above has run ---------------------------------------------------------------------
+    # -- all records, after the tests above------------------------------------------------------------------
     def test_every_record_is_well_formed(self, gateway: Gateway, running: Harness) -> None:
         settle(gateway, running)
         boots = {fields[1] for fields in gateway.decoded() if fields[0] == "origin"}
@@ -336,11 +336,11 @@ class AdapterContract(ResourceLimits):
         assert (beat["faults"], beat["dropped"]) == (0, 0), running.log("worker")[-3000:]
         assert not [fields for fields in gateway.decoded() if fields[0] in ("gap", "fault")]
 
-    # -- bad days: each with a worker of its own -----------------------------------------------------------------------
+    # -- failures: each with a worker of its own--------------------------------------------------------------------
     def test_without_a_server_tasks_run_and_are_told_later(self, alone: Harness, lonely_gateway: Gateway) -> None:
         alone.start_worker()
         tasks = [alone.enqueue("succeed", number) for number in range(20)]
-        wait_for(lambda: spooled(alone.spool, "succeeded", *tasks) >= len(tasks), "all tasks run while nobody listens")
+        wait_for(lambda: spooled(alone.spool, "succeeded", *tasks) >= len(tasks), "all tasks run without a server")
         lonely_gateway.start()
         for task_id in tasks:
             ended(lonely_gateway, task_id, alone.outcomes["succeed"])
@@ -362,7 +362,7 @@ class AdapterContract(ResourceLimits):
         lonely_gateway.start()
         worker = alone.start_worker()
         tasks = [alone.enqueue("succeed", number) for number in range(5)]
-        wait_for(lambda: spooled(alone.spool, "succeeded", *tasks) >= 5, "tasks run though the server refuses the agent")
+        wait_for(lambda: spooled(alone.spool, "succeeded", *tasks) >= 5, "tasks run although the server refuses the agent")
         wait_for(lambda: lonely_gateway.refused, "the agent is refused")
         assert worker.poll() is None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example of an engine runs as its README says, and the engine's own example does the same with z4j as without."""
+"""The example of an engine runs as described in its README, and the engine's own example has the same results with and without z4j."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class ExampleContract:
     """Subclass it for one engine; the name must begin with `Test`. Brokers are Redis, at `BROKER_URL` and `PORT`."""
 
     folder: ClassVar[Path]
-    """Of the example: a worker and a producer of its own run in it."""
+    """Folder of the example, in which a worker and a producer run."""
     worker: ClassVar[tuple[str, ...]]
-    """Command of the worker behind `python`. `URL` is where the broker is."""
+    """Arguments of `python` for the worker. `URL` is replaced by the broker's URL."""
     producer: ClassVar[tuple[str, ...]] = ("produce.py",)
     prints: ClassVar[str] = "5\n"
     """What the producer prints."""
     expected: ClassVar[tuple[str, str, str]]
     """Name, queue and result of the one task."""
     end: ClassVar[int] = signal.SIGTERM
-    """The signal that ends the worker in order."""
+    """The signal for a graceful shutdown of the worker."""
 
     files: ClassVar[Mapping[str, str]]
     """The engine's own example, from its documentation: name of a file → text, in which `INSTALL` and `PORT` are replaced."""
     install: ClassVar[str]
-    """What watches it."""
+    """The line that installs z4j."""
     variants: ClassVar[tuple[str, ...]] = ("",)
     """Ways of running it."""
 
     def run_own(self, broker: Harness, folder: Path, variant: str) -> dict[str, Any]:
-        """Runs the engine's own example in this folder. Returns all that there is to see of it, without times, ids and folders."""
+        """Runs the engine's own example in this folder. Returns its complete output, without times, IDs and folders."""
         raise NotImplementedError
 
     def check_own(self, seen: dict[str, Any]) -> None:
-        """That it did what its documentation says."""
+        """Checks that it did what its documentation describes."""
         raise NotImplementedError
 
     # -- fixtures and tools --------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ class ExampleContract:
 
     @pytest.fixture
     def broker(self, tmp_path: Path) -> Iterator[Harness]:
-        """Only a broker and a folder. Nobody listens to the agent."""
+        """Only a broker and a folder, without a server."""
         harness = Harness(tmp_path, f"z4j+ws://z4a_{'x' * 43}@127.0.0.1:{free_port()}")
         try:
             self.port = harness.start_valkey()
@@ -66,7 +66,7 @@ class ExampleContract:
             harness.tear_down()
 
     def run(self, broker: Harness, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-        """`python` with these arguments, to its end."""
+        """Runs `python` with these arguments to its end."""
         return subprocess.run(
             [sys.executable, *command], cwd=folder, env=broker.environment(), capture_output=True, text=True, timeout=LONG_S, check=False
         )
@@ -75,7 +75,7 @@ class ExampleContract:
         """The same in the background; its output is `broker.log(folder.name)`."""
         return broker.start(folder.name, [sys.executable, *command], cwd=folder)
 
-    # -- what must hold ------------------------------------------------------------------------------------------------
+    # -- the contract---------------------------------------------------------------------------------------------
     def test_the_example_runs(self, broker: Harness) -> None:
         gateway = Gateway()
         gateway.start()
@@ -85,7 +85,9 @@ class ExampleContract:
             worker = self.begin(broker, self.folder, *(part.replace("URL", url) for part in self.worker))
             done = self.run(broker, self.folder, *self.producer)
             assert done.stdout == self.prints, done.stderr
-            expected = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is told", seconds=LONG_S)[0]
+            expected = wait_for(lambda: [r for r in gateway.records("") if r.kind == "succeeded"], "the task is reported", seconds=LONG_S)[
+                0
+            ]
             assert (expected.name, expected.queue, expected.rest["result"]) == self.expected
             assert [CODE.fullmatch(r.meta["code"]) for r in gateway.records(expected.task_id) if r.kind == "enqueued"] != [None]
             worker.send_signal(self.end)
@@ -99,7 +101,7 @@ class ExampleContract:
         watched = self._run_own(broker, "watched", self.install, variant)
         assert watched == bare
         self.check_own(bare)
-        assert broker.spool.exists(), "it was watched"
+        assert broker.spool.exists(), "it was monitored"
 
     def _run_own(self, broker: Harness, name: str, install: str, variant: str) -> dict[str, Any]:
         folder = broker.folder / name

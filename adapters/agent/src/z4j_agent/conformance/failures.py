@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must become of a command that cannot be carried out: it is refused in words, or answered as unknown, and never done twice."""
+"""The results of commands that cannot be executed: refused with a reason, or unknown, and never executed twice."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ class FailuresContract(OperationsBase):
         assert own_gateway.records(id) == []
 
     def test_what_was_cut_off_in_the_middle_is_unknown(self, alone: Harness, own_gateway: Gateway) -> None:
-        """The broker stands still while a task is sent, and the worker dies. Its successor is given the same command and does not
-        repeat it: what lay in the socket may have arrived."""
+        """The broker is stopped while a task is sent, and the worker dies. Its successor receives the same command and does not repeat
+        it: the data in the socket may have arrived."""
         self.need(alone, "run_task")
         worker = alone.start_worker()
         link, broker = worker_link(own_gateway), alone.broker_pid()
-        wait_for(lambda: link.discoveries and link.heartbeats, "it asks its broker for nothing else now")
+        wait_for(lambda: link.discoveries and link.heartbeats, "it sends no other request to its broker now")
         os.kill(broker, signal.SIGSTOP)
         try:
             id = new_id()
             params = {"name": alone.name_of("succeed"), "args": ["once"], "kwargs": {}, "new_id": id, "queue": ""}
             asked = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
-            wait_for(lambda: f"{asked} accepted" in _ledger(alone), "it is begun")
+            wait_for(lambda: f"{asked} accepted" in _ledger(alone), "it is started")
             assert f"{asked} done" not in _ledger(alone)
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait(10)

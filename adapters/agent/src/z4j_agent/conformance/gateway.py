@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small real gateway: it speaks the whole protocol over a real WebSocket and keeps what agents say. Nothing is checked here;
-the contract does that, so that a broken agent is seen and not turned away.
+"""A small real gateway: it implements the whole protocol over a real WebSocket and stores the frames of agents. It checks nothing; the
+contract does that, so that a broken agent is detected and not refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Record:
 
     @classmethod
     def of(cls, fields: list[Any]) -> Record:
-        """From a decoded record. Raises ValueError when it has another length than its kind."""
+        """Makes one of a decoded record. Raises ValueError if it has another length than its kind."""
         kind, engine, task_id, attempt, at, run, name, queue, *rest = fields
         return cls(kind, engine, task_id, attempt, at, run, name, queue, dict(zip(wire.TASK_RECORDS[kind], rest, strict=True)))
 
@@ -57,7 +57,7 @@ class Record:
 
 @dataclass(slots=True)
 class Link:
-    """One connected agent and what it said in text frames."""
+    """One connected agent and its text frames."""
 
     socket: ServerConnection
     hello: dict[str, Any]
@@ -94,7 +94,7 @@ class Gateway:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Gone without a word, as a killed server is."""
+        """Stops without closing connections, like a killed server."""
         server, self._server = self._server, None
         if server is not None:
             server.shutdown()
@@ -118,13 +118,13 @@ class Gateway:
         return [(fields[3], fields[4]) for fields in self.decoded() if fields[0] == "command" and fields[1] == command_id]
 
     def fires(self, schedule: str = "") -> list[dict[str, Any]]:
-        """What was told of fires, of one schedule or of all, in order: the facts with `run` and `at`."""
+        """The reported fires, of one schedule or of all, in order: their fields with `run` and `at`."""
         fires = [{**fields[3], "run": fields[1], "at": fields[2]} for fields in self.decoded() if fields[0] == "fired"]
         return [fire for fire in fires if schedule in ("", fire["schedule"])]
 
-    # -- what operators ask --------------------------------------------------------------------------------------------
+    # -- commands-----------------------------------------------------------------------------------------
     def ask(self, link: Link, action: str, engine: str, params: dict[str, Any], *, id: str = "", expires_in_s: float = 60) -> str:
-        """Sends a command and returns its id; what became of it comes as `answers`."""
+        """Sends a command and returns its ID; its result arrives in `answers`."""
         command_id = id or secrets.token_hex(8)
         expires_at = int((time.time() + expires_in_s) * 1_000_000)
         proof = self.queue_proof(engine, str(params.get("move_to") or params.get("queue") or ""))
@@ -136,7 +136,7 @@ class Gateway:
         return command_id
 
     def queue_proof(self, engine: str, queue: str) -> str:
-        """What an agent that uses this queue gave for it, as the server hands it to the others."""
+        """The proof of a queue from an agent that uses it, as the server passes it to other agents."""
         discoveries = [each for link in list(self.links) for each in list(link.discoveries) if each["engine"] == engine]
         return next((str(item[6]) for each in discoveries for item in each["queues"] if item[0] == queue and item[6]), "")
 
@@ -148,7 +148,7 @@ class Gateway:
             if link is not None:
                 self._listen(link)
         except (ConnectionClosed, OSError):
-            pass  # an end without goodbye is what several tests are about; `is_open` tells it
+            pass  # several tests end a connection without a goodbye; `is_open` shows that
         finally:
             if link is not None:
                 link.is_open = False

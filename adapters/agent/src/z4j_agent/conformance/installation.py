@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `install` and `uninstall` of every package must do, in one process and as often as the application likes."""
+"""What `install` and `uninstall` of every package must do, repeatedly in one process."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from z4j_agent.conformance.harness import Harness, wait_for
 
 LEAVING = ("uninstall", "stop")
 Attribute = tuple[int, str]
-"""Which of the owners, and the name of its attribute."""
+"""Index of the owner, and the name of its attribute."""
 
 
 class InstallContract:
-    """Subclass it with the package and two methods; the name must begin with `Test`. Where the package reports tasks, subclass
-    `ReportingInstallContract` instead. What the application itself does with the engine happens in the process of the test."""
+    """Subclass it with the package and two methods; the name must begin with `Test`. If the package reports tasks, subclass
+    `ReportingInstallContract` instead. The application's own use of the engine happens in the process of the test."""
 
     package: ClassVar[ModuleType]
 
     # -- to be written per engine --------------------------------------------------------------------------------------
     def target(self, harness: Harness) -> Any:
-        """What is given to `install`: a new object of the engine's. None where the package watches the whole process. `harness` can
-        start a broker."""
+        """The argument of `install`: a new object of the engine, None if the package monitors the whole process. `harness` can start a
+        broker."""
         raise NotImplementedError
 
     def owners(self, target: Any) -> list[Any]:
@@ -37,7 +37,7 @@ class InstallContract:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Closes what `target` has opened. The agent does not use it any more."""
+        """Closes connections of `target`. The agent no longer uses it."""
 
     # -- fixtures ------------------------------------------------------------------------------------------------------
     @pytest.fixture
@@ -72,13 +72,13 @@ class InstallContract:
         else:
             self.package.uninstall()
 
-    # -- what must hold ------------------------------------------------------------------------------------------------
+    # -- the contract---------------------------------------------------------------------------------------------
     @pytest.mark.parametrize("how", LEAVING)
     def test_the_engine_is_as_it_was_when_we_have_left(self, how: str, made: Any, install: Callable[[], None]) -> None:
         before = self._state()
         for _ in range(2):
             install()
-            assert _differing(before, self._state()), "nothing is watched"
+            assert _differing(before, self._state()), "nothing is monitored"
             self.leave(how)
             assert _differing(before, self._state()) == []
 
@@ -118,17 +118,17 @@ class InstallContract:
 
     # -- for subclasses ------------------------------------------------------------------------------------------------
     def check_reported(self, made: Any, gateway: Gateway) -> None:
-        """That what the application does now is reported, once."""
+        """Checks that an action of the application is reported once."""
 
     def check_silent(self, made: Any, gateway: Gateway, called: list[str]) -> None:
-        """That it is not. `called` has the names of methods that went through another library's wrapper."""
+        """Checks that it is not reported. `called` contains the names of methods that were called through another library's wrapper."""
 
     # -- reading -------------------------------------------------------------------------------------------------------
     def _attributes(self) -> dict[Attribute, Any]:
         return {(number, name): value for number, owner in enumerate(self._owners) for name, value in vars(owner).items()}
 
     def _state(self) -> dict[Attribute, Any]:
-        """The same, of lists and dicts what is in them."""
+        """Whether two values are the same; lists and dicts are compared by content."""
         return {attribute: _frozen(value) for attribute, value in self._attributes().items()}
 
 
@@ -136,7 +136,7 @@ class ReportingInstallContract(InstallContract):
     """The same for a package that reports tasks."""
 
     is_enqueueing_patched: ClassVar[bool] = True
-    """Whether enqueueing goes through a patched method: not where the engine has hooks for it."""
+    """Whether enqueueing uses a patched method: not if the engine has hooks for it."""
 
     def enqueue(self, target: Any) -> str:
         """Enqueues one task and returns its id, as its records have it."""
@@ -165,7 +165,7 @@ class ReportingInstallContract(InstallContract):
 
     def check_silent(self, made: Any, gateway: Gateway, called: list[str]) -> None:
         silent = self.enqueue(made)
-        assert called or not self.is_enqueueing_patched, "another library's wrapper is not called any more"
+        assert called or not self.is_enqueueing_patched, "another library's wrapper is no longer called"
         agent = z4j_agent.current()
         assert agent is None or agent.flush(10) or not agent.is_connected_process
         assert gateway.records(silent) == []
@@ -196,7 +196,7 @@ def _is_method(value: Any) -> bool:
 
 
 def _wrap(owner: Any, name: str, called: list[str]) -> Any:
-    """As another library does: what is there is wrapped and replaced. Returns what stands there now."""
+    """Wraps and replaces an attribute, like another library. Returns the new value."""
     value = vars(owner)[name]
     kind = type(value) if isinstance(value, classmethod | staticmethod) else None
     inner: Callable[..., Any] = value.__func__ if kind is not None else value

@@ -22,7 +22,7 @@ from z4j_agent.conformance.gateway import Gateway, Record
 from z4j_agent.conformance.harness import Harness, wait_for
 
 NOT_STARTED_S = 1.5
-"""A task that has not started after so long waits."""
+"""Seconds after which a task that has not started is waiting."""
 PROBES = 6
 
 
@@ -45,14 +45,14 @@ class OperationsBase:
     other_queue: ClassVar[str] = ""
     """A second queue for `move_task`; the harness's worker consumes it, or `start_other_worker` starts one that does."""
     levels: ClassVar[Sequence[str]] = ("next",)
-    """Of `prioritise_task`: those the engine has on this broker. With all four, `normal` is what a task has by itself."""
+    """Levels of `prioritise_task` that the engine supports on this broker. With all four, `normal` is the default of a task."""
     keeps_dead: ClassVar[bool] = False
-    """Whether what failed for good stays in the queue's place `dead`."""
+    """Whether tasks that failed permanently stay in the section `dead` of the queue."""
     is_in_order: ClassVar[bool] = True
-    """Whether the engine runs what waits in the order it was enqueued, one at a time."""
+    """Whether the engine runs queued tasks in the order of their enqueueing, one at a time."""
 
     def start_other_worker(self, running: Harness) -> None:
-        """A worker that consumes `other_queue`, where the one of the harness does not."""
+        """Starts a worker that consumes `other_queue`, if the one of the harness does not."""
 
     # -- fixtures ------------------------------------------------------------------------------------------------------
     @pytest.fixture(scope="class")
@@ -66,7 +66,7 @@ class OperationsBase:
     @pytest.fixture(scope="class")
     @classmethod
     def running(cls, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-        """An engine with one worker, watched and connected."""
+        """An engine with one worker, monitored and connected."""
         harness = cls.harness_class(tmp_path_factory.mktemp("operate"), gateway.url)
         try:
             harness.set_up()
@@ -85,7 +85,7 @@ class OperationsBase:
 
     @pytest.fixture
     def alone(self, own_gateway: Gateway, tmp_path: Path) -> Iterator[Harness]:
-        """An engine whose worker is the test's to end."""
+        """An engine whose worker the test may end."""
         harness = self.harness_class(tmp_path, own_gateway.url)
         try:
             harness.set_up()
@@ -93,7 +93,7 @@ class OperationsBase:
         finally:
             harness.tear_down()
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- requests-----------------------------------------------------------------------------------------------------
     def ask(self, gateway: Gateway, running: Harness, action: str, **params: Any) -> tuple[str, dict[str, Any]]:
         """The final answer of the harness's own worker, the first that connected."""
         worker_link(gateway)
@@ -109,10 +109,10 @@ class OperationsBase:
     def need(self, running: Harness, *actions: str) -> None:
         missing = [action for action in actions if not is_declared(running, action)]
         if missing:
-            pytest.skip(f"{running.adapter.engine} does not declare {', '.join(missing)} here, and says so to operators")
+            pytest.skip(f"{running.adapter.engine} does not declare {', '.join(missing)} here, and operators are not offered it")
 
     def paused(self, gateway: Gateway, running: Harness) -> None:
-        """The queue is paused and empty when this returns: what a worker had asked for already has run."""
+        """Pauses the queue and returns when it is empty: a worker may still run a task that it had requested before."""
         self.done(gateway, running, "pause_queue", queue=running.queue)
         for _ in range(PROBES):
             probe = running.enqueue("succeed", "probe")
@@ -129,14 +129,14 @@ class OperationsBase:
         self.done(gateway, running, "resume_queue", queue=running.queue)
 
     def waiting(self, gateway: Gateway, running: Harness, count: int, **options: Any) -> list[str]:
-        """So many tasks in the paused queue, the first enqueued first."""
+        """Enqueues that many tasks to the paused queue. Returns their IDs in order."""
         tasks = [running.enqueue("succeed", number, **options) for number in range(count)]
         for task_id in tasks:
             wait_for(partial(gateway.records, task_id), "the waiting task is reported")
         return tasks
 
     def order(self, gateway: Gateway, running: Harness, tasks: Sequence[str]) -> list[str]:
-        """The tasks as they ran after the queue was resumed."""
+        """Resumes the queue. Returns the tasks in the order in which they ran."""
         self.resumed(gateway, running)
         for task_id in tasks:
             ended(gateway, task_id, running.outcomes["succeed"])
@@ -200,7 +200,7 @@ class OperateContract(OperationsBase):
         self.need(running, "release_task")
         task_id = running.enqueue("succeed", "soon", delay_s=600)
         wait_for(lambda: gateway.records(task_id), "the delayed task is reported")
-        time.sleep(0.5)  # an engine may hold it in its worker's memory by now, and has to find it there too
+        time.sleep(0.5)  # an engine may have it in its worker's memory by now, and must find it there too
         self.done(gateway, running, "release_task", task_id=task_id)
         end = wait_for(lambda: end_of(gateway, task_id), "it runs at once")
         assert end[0].kind == "succeeded"
@@ -225,7 +225,7 @@ class OperateContract(OperationsBase):
     def test_a_paused_queue_waits_and_goes_on(self, gateway: Gateway, running: Harness) -> None:
         self.need(running, "pause_queue", "resume_queue", "purge_queue")
         self.paused(gateway, running)
-        self.done(gateway, running, "pause_queue", queue=running.queue)  # twice is once
+        self.done(gateway, running, "pause_queue", queue=running.queue)  # a second pause changes nothing
         tasks = self.waiting(gateway, running, 3)
         time.sleep(NOT_STARTED_S)
         assert not [task_id for task_id in tasks if started(gateway, task_id)]
@@ -274,7 +274,7 @@ class OperateContract(OperationsBase):
         self.paused(gateway, running)
         tasks = self.waiting(gateway, running, 5)
         assert self.done(gateway, running, "purge_queue", queue=running.queue, place="waiting")["tasks"] == len(tasks)
-        ends = [wait_for(partial(end_of, gateway, task_id), "the purged task is told")[0] for task_id in tasks]
+        ends = [wait_for(partial(end_of, gateway, task_id), "the purged task is reported")[0] for task_id in tasks]
         assert {(end.kind, end.rest["reason"]) for end in ends} == {("cancelled", "purged")}
         purged = [end.task_id for end in sorted(ends, key=lambda end: gateway.records().index(end))]
         assert not self.is_in_order or purged == tasks
@@ -319,7 +319,7 @@ class OperateContract(OperationsBase):
     def test_next_is_before_high(self, gateway: Gateway, running: Harness) -> None:
         self.need(running, "prioritise_task", "pause_queue")
         if not self.levels:
-            pytest.skip("this broker knows no order but that of sending, and says so")
+            pytest.skip("this broker only has the order of sending, and refuses the action")
         self.paused(gateway, running)
         tasks = self.waiting(gateway, running, 3)
         self.done(gateway, running, "prioritise_task", task_id=tasks[1], level="high" if "high" in self.levels else "next")
@@ -328,7 +328,7 @@ class OperateContract(OperationsBase):
 
     def test_the_dead_are_shown_and_deleted(self, gateway: Gateway, running: Harness) -> None:
         if not self.keeps_dead:
-            pytest.skip(f"{running.adapter.engine} keeps no failed tasks in a queue of its own here")
+            pytest.skip(f"{running.adapter.engine} stores no failed tasks in a queue here")
         task_id = running.enqueue("fail", "dead")
         ended(gateway, task_id, running.outcomes["fail"])
 
@@ -336,7 +336,7 @@ class OperateContract(OperationsBase):
             shown = self.done(gateway, running, "peek_queue", queue=running.queue, place="dead", limit=200)["tasks"]
             return [task["task_id"] for task in shown]
 
-        wait_for(lambda: task_id in dead(), "it is among the dead")
+        wait_for(lambda: task_id in dead(), "it is in the section dead")
         assert self.done(gateway, running, "purge_queue", queue=running.queue, place="dead")["tasks"] >= 1
         assert dead() == []
 

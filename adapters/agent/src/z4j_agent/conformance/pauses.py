@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two brokers of one engine with a queue of one name, and a watched worker of each on one host: a pause is of the queue in one broker."""
+"""Two brokers of one engine with queues of the same name, and a monitored worker of each on one host: a pause applies to the queue in
+one broker."""
 
 from __future__ import annotations
 
@@ -32,13 +33,13 @@ def group_of(pid: int) -> int:
 
 
 class PausesContract(OwnGateway):
-    """Subclass it with a `harness_class`, whose workers install the adapter where `Z4J_URL` is set; the name must begin with `Test`."""
+    """Subclass it with a `harness_class`, whose workers install the adapter if `Z4J_URL` is set; the name must begin with `Test`."""
 
     harness_class: ClassVar[type[TwoBrokers]]
 
     @pytest.fixture
     def two(self, gateway: Gateway, tmp_path: Path) -> Iterator[TwoBrokers]:
-        """This process sends; the workers alone are asked."""
+        """This process sends tasks; commands are sent to the workers only."""
         two = self.harness_class(tmp_path, gateway.url)
         two.watches_workers = True
         two.set_up()
@@ -50,14 +51,14 @@ class PausesContract(OwnGateway):
             z4j_agent.stop()
             two.tear_down()
 
-    # -- pieces --------------------------------------------------------------------------------------------------------
+    # -- helpers-----------------------------------------------------------------------------------------------------
     def started(self, gateway: Gateway, two: TwoBrokers, which: int) -> tuple[subprocess.Popen[bytes], str]:
         """A worker that has run a task, and its broker: the first that its hello names."""
         before = len(gateway.links)
         process = two.start_worker_of(which)
 
         def links() -> list[Link]:
-            """Not another worker's, which may connect anew meanwhile: every worker is started with a process group of its own."""
+            """Not another worker's, which may reconnect meanwhile: every worker is started with a process group of its own."""
             links = [link for link in gateway.links[before:] if link.is_open and link.hello["role"] == "worker"]
             return [link for link in links if group_of(link.hello["pid"]) == process.pid]
 
@@ -84,14 +85,14 @@ class PausesContract(OwnGateway):
         wait_for(lambda: value in two.ran(which), f"{value} runs", seconds=PATIENCE_S)
 
     def pause(self, gateway: Gateway, two: TwoBrokers, name: str, which: int, **params: Any) -> None:
-        """Until nothing is taken any more: a worker that was waiting for a task at this moment may still take one (Huey)."""
+        """Waits until no task is taken: a worker that was waiting for a task may still take one (Huey)."""
         self.done(gateway, two, name, "pause_queue", **params)
         for number in range(5):
             two.send(which, probe := f"probe {number}")
             time.sleep(NOT_STARTED_S)
             if probe not in two.ran(which):
                 return
-        raise AssertionError("it is paused and goes on taking tasks")
+        raise AssertionError("it is paused and still takes tasks")
 
     @staticmethod
     def check_pauses(two: TwoBrokers, which: int, *values: str) -> None:
@@ -157,7 +158,7 @@ class PausesContract(OwnGateway):
         self.runs(two, 0, "paused")
 
     def test_each_worker_of_a_host_goes_on(self, gateway: Gateway, two: TwoBrokers) -> None:
-        """They share what is written down of a pause: the first that is resumed must not leave the others paused."""
+        """They share the stored pause: the first one that is resumed must not leave the others paused."""
         workers = [self.started(gateway, two, 0) for _ in range(2)]
         name = workers[0][1]
         links = wait_for(
@@ -174,7 +175,7 @@ class PausesContract(OwnGateway):
         self.runs(two, 0, "taken by the second")
 
     def test_a_worker_of_another_broker_does_not_pause(self, gateway: Gateway, two: TwoBrokers) -> None:
-        """It may be asked, for its process may use that broker, too."""
+        """It accepts the command, because its process may use that broker, too."""
         _, names = self.both(gateway, two)
         gateway.ask(self.link_of(gateway, two, names[1]), "pause_queue", two.engine, {"queue": two.queue, "broker": names[0]})
         self.done(gateway, two, names[1], "resume_queue", broker=names[1])

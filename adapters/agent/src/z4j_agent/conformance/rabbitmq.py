@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A RabbitMQ node of a test's own: everything on the loopback, everything in the harness's folder, nothing left behind.
+"""A RabbitMQ node of a test's own: only on the loopback, only in the harness's folder, with no files left.
 
-Needs a RabbitMQ that is installed but need not run (Debian: `rabbitmq-server`). The node is started past the packaged wrapper, which
-would change the user, with its own `epmd` in the foreground: the one Erlang starts by itself listens on every interface and outlives
-the test. It is ready when the AMQP header is answered, which is seconds sooner than any of its own tools could say so.
+Requires an installed RabbitMQ (Debian: `rabbitmq-server`), which need not run. The node is started without the packaged wrapper, which
+would change the user, with its own `epmd` in the foreground: the one that Erlang starts listens on every interface and outlives the
+test. It is ready when it responds to the AMQP header, which is seconds earlier than its own tools report.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcp
 
 
 def start_rabbitmq(harness: Harness, name: str = "rabbitmq", vhosts: Sequence[str] = ()) -> int:
-    """A node whose guest account may do everything from this machine; its AMQP port, once it answers there.
+    """Starts a node whose guest account has all permissions from this machine. Returns its AMQP port when it responds.
 
-    `vhosts` are made beside "/". It ends with the harness.
-    Raises AssertionError when RabbitMQ is not installed or does not start; then `<name>.log` says why.
+    `vhosts` are created in addition to "/". The node ends with the harness.
+    Raises AssertionError if RabbitMQ is not installed or does not start; then `<name>.log` contains the reason.
     """
-    assert SERVER.exists(), f"{SERVER} is missing: install rabbitmq-server, or say in Z4J_RABBITMQ where its start script is"
+    assert SERVER.exists(), f"{SERVER} is missing: install rabbitmq-server, or set Z4J_RABBITMQ to the path of its start script"
     epmd = shutil.which("epmd")
     assert epmd is not None, "epmd is missing: it comes with Erlang"
     folder = harness.folder / name
@@ -77,7 +77,7 @@ def start_rabbitmq(harness: Harness, name: str = "rabbitmq", vhosts: Sequence[st
 
 
 def _definitions(vhosts: Sequence[str]) -> dict[str, Any]:
-    """What the node is to have from its start; with definitions it makes no guest account by itself."""
+    """The definitions of the node; with definitions it creates no guest account automatically."""
     salt = b"z4j."
     secret = base64.b64encode(salt + hashlib.sha256(salt + b"guest").digest()).decode("ascii")
     guest = {"name": "guest", "password_hash": secret, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator"}
@@ -95,7 +95,7 @@ def _is_amqp(port: int) -> bool:
 
 @contextlib.contextmanager
 def _in(surroundings: dict[str, str]) -> Iterator[None]:
-    """The environment of what is started meanwhile; `Harness.start` builds on this process's own."""
+    """Changes this process's environment, on which `Harness.start` is based."""
     before = {name: os.environ.get(name) for name in surroundings}
     os.environ.update(surroundings)
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contract of a scheduler's adapter: its real process, its entries, what operators change about them, and what it tells of its fires.
+"""The contract of a scheduler's adapter: its real process, its entries, changes by operators, and reports of its fires.
 
-A harness starts a scheduler with two entries of its own: `every`, an interval of a second or two (or, where there is none, a cron
-expression that fires at least every two seconds, or every minute where nothing is faster), and `nightly`, cron `30 2 * * *` in
-`zone`. Both make the task `succeed`.
+A harness starts a scheduler with two entries of its own: `every`, an interval of a second or two (or, without intervals, a cron
+expression that fires at least every two seconds, or every minute if nothing is faster), and `nightly`, cron `30 2 * * *` in `zone`. Both
+make the task `succeed`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from z4j_agent.contract.scheduler import digest_of
 from z4j_agent.wire import cron
 
 CHANGE_S = 15
-"""How long a change may take to be told and to be seen in what fires; schedulers are started with short ticks."""
+"""Seconds in which a change must be listed and applied to fires; schedulers are started with short ticks."""
 
 
 class ScheduleHarness(Harness):
@@ -35,30 +35,30 @@ class ScheduleHarness(Harness):
     zone: ClassVar[str] = "UTC"
     """Of `nightly`."""
     is_code: ClassVar[bool] = False
-    """Whether `every` and `nightly` are written in code, so that changes are overrides."""
+    """Whether `every` and `nightly` are defined in code, so that changes are overrides."""
     task: ClassVar[str] = "succeed"
     """Name of the task as it is registered."""
     kinds: ClassVar[tuple[str, ...]] = ("cron", "interval", "once")
-    """Of entries that can be created."""
+    """Kinds of entries that can be created."""
     zones: ClassVar[bool] = True
     """Whether each entry may have a zone of its own."""
     seconds: ClassVar[bool] = False
     """Whether a cron expression may have six fields."""
     is_paced: ClassVar[bool] = True
-    """Whether something can be made to fire every few seconds: with an interval, or with seconds in cron."""
+    """Whether an entry can fire every few seconds: with an interval, or with seconds in cron."""
     keeps_arguments: ClassVar[bool] = True
-    """Whether an entry carries arguments."""
+    """Whether an entry has arguments."""
     every_key: ClassVar[str] = "every"
     nightly_key: ClassVar[str] = "nightly"
     is_native_disable: ClassVar[bool] = False
-    """A code-defined scheduler whose own switch is used: `enable_schedule` and `disable_schedule` of the store, kept by it."""
+    """Whether a scheduler with entries in code can enable and disable them itself: with `enable_schedule` and `disable_schedule`."""
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
-        """The scheduler's own process; it is up when this returns. Its tasks go to the broker, or run in it."""
+        """Starts the scheduler's own process and returns when it is running. Its tasks are sent to the broker, or run in it."""
         raise NotImplementedError
 
     def next_by_itself(self, key: str) -> int | None:
-        """The next due time the scheduler itself has computed, in microseconds UTC, where a test can read it from outside."""
+        """The next due time that the scheduler itself has computed, in microseconds UTC, if a test can read it."""
         return None
 
 
@@ -84,7 +84,7 @@ class ScheduleContract:
         try:
             harness.set_up()
             harness.start_scheduler()
-            wait_for(lambda: cls.lists(gateway, harness), "its entries are told", seconds=40)
+            wait_for(lambda: cls.lists(gateway, harness), "its entries are listed", seconds=40)
             yield harness
         finally:
             harness.tear_down()
@@ -98,7 +98,7 @@ class ScheduleContract:
 
     @pytest.fixture
     def alone(self, own_gateway: Gateway, tmp_path: Path) -> Iterator[ScheduleHarness]:
-        """One whose process is the test's to end."""
+        """A scheduler whose process the test may end."""
         harness = self.harness_class(tmp_path, own_gateway.url)
         try:
             harness.set_up()
@@ -106,7 +106,7 @@ class ScheduleContract:
         finally:
             harness.tear_down()
 
-    # -- reading and asking --------------------------------------------------------------------------------------------
+    # -- lists and requests-----------------------------------------------------------------------------------------
     @classmethod
     def lists(cls, gateway: Gateway, harness: ScheduleHarness) -> list[tuple[Link, dict[str, Any]]]:
         """The newest list of each open connection that fires."""
@@ -118,13 +118,13 @@ class ScheduleContract:
         return firing
 
     def latest_list(self, gateway: Gateway, harness: ScheduleHarness) -> dict[str, Any]:
-        return wait_for(lambda: self.lists(gateway, harness), "a scheduler tells its entries", seconds=CHANGE_S)[-1][1]
+        return wait_for(lambda: self.lists(gateway, harness), "a scheduler lists its entries", seconds=CHANGE_S)[-1][1]
 
     def entry(self, gateway: Gateway, harness: ScheduleHarness, key: str) -> dict[str, Any] | None:
         return next((entry for entry in self.latest_list(gateway, harness)["entries"] if entry["key"] == key), None)
 
     def listed(self, gateway: Gateway, harness: ScheduleHarness, key: str) -> dict[str, Any]:
-        """The entry, as soon as it is told."""
+        """The entry, as soon as it is listed."""
         wait_for(lambda: self.entry(gateway, harness, key), f"{key} is listed", seconds=CHANGE_S)
         entry = self.entry(gateway, harness, key)
         assert entry is not None
@@ -152,7 +152,7 @@ class ScheduleContract:
         return self.done(gateway, harness, "apply_overrides", overrides=list(overrides))
 
     def spec(self, harness: ScheduleHarness, **changes: Any) -> dict[str, Any]:
-        """A new entry: every second where that is possible."""
+        """A new entry: every second if that is possible."""
         kind, expression = ("interval", "1") if "interval" in harness.kinds else ("cron", "* * * * * *" if harness.seconds else "* * * * *")
         made: dict[str, Any] = {
             "key": "", "name": f"made-{secrets.token_hex(3)}", "kind": kind, "expression": expression, "timezone": harness.zone,
@@ -192,14 +192,14 @@ class ScheduleContract:
         return wait_for(find, f"{key} fires", seconds=75 if not self.harness_class.is_paced else CHANGE_S + 10)[0]
 
     def await_silence(self, gateway: Gateway, key: str) -> None:
-        """Nothing fires for as long as three fires would take, from when the change has settled."""
+        """Checks that nothing fires for the time of three fires, after the change was applied."""
         time.sleep(1.5)
         since = now()
         time.sleep(4 if self.harness_class.is_paced else 65)
         late = [fire for fire in gateway.fires(key) if fire["at"] > since and fire["outcome"] == "sent"]
-        assert late == [], "it fires although it is off"
+        assert late == [], "it fires although it is disabled"
 
-    # -- what is told --------------------------------------------------------------------------------------------------
+    # -- lists and fires-----------------------------------------------------------------------------------------------
     def test_lists_its_entries_in_the_common_form(self, gateway: Gateway, running: ScheduleHarness) -> None:
         latestst_list = self.latest_list(gateway, running)
         assert latestst_list["engine"]
@@ -224,7 +224,7 @@ class ScheduleContract:
 
     def test_tells_its_fires_with_what_was_due_and_the_task(self, gateway: Gateway, running: ScheduleHarness) -> None:
         fire = self.await_fire(gateway, running.every_key, 0)
-        if self.harness_class.is_paced:  # what was due while its process began may be as late as that took
+        if self.harness_class.is_paced:  # a fire that was due during the start of its process may be late by the duration of the start
             fire = self.await_fire(gateway, running.every_key, fire["at"])
         assert fire["outcome"] == "sent", fire
         assert fire["scheduler"] == running.scheduler
@@ -232,7 +232,7 @@ class ScheduleContract:
         assert -100_000 <= fire["at"] - fire["due_at"] < 5_000_000, fire
         if running.scheduler != "apscheduler":
             assert fire["task_id"]
-            wait_for(lambda: [r for r in gateway.records(fire["task_id"]) if r.kind == "enqueued"], "its task is told, too")
+            wait_for(lambda: [r for r in gateway.records(fire["task_id"]) if r.kind == "enqueued"], "its task is reported, too")
 
     def test_tells_when_an_entry_last_fired(self, gateway: Gateway, running: ScheduleHarness) -> None:
         fire = self.await_fire(gateway, running.every_key, 0)
@@ -241,17 +241,17 @@ class ScheduleContract:
             every = self.entry(gateway, running, running.every_key)
             return every is not None and every["last_at"] is not None and every["last_at"] >= fire["at"] - 2_000_000
 
-        wait_for(find, "the last run is told", seconds=CHANGE_S)
+        wait_for(find, "the last run is listed", seconds=CHANGE_S)
 
-    # -- what operators change -----------------------------------------------------------------------------------------
+    # -- changes--------------------------------------------------------------------------------------
     def test_off_and_on_again(self, gateway: Gateway, running: ScheduleHarness) -> None:
         key = running.every_key
         self.off(gateway, running, key)
-        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("is_enabled") is False, "it is listed as off", seconds=CHANGE_S)
+        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("is_enabled") is False, "it is listed as disabled", seconds=CHANGE_S)
         self.await_silence(gateway, key)
         since = now()
         self.on(gateway, running, key)
-        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("is_enabled") is True, "it is listed as on", seconds=CHANGE_S)
+        wait_for(lambda: (self.entry(gateway, running, key) or {}).get("is_enabled") is True, "it is listed as enabled", seconds=CHANGE_S)
         self.await_fire(gateway, key, since)
 
     def test_fires_one_now_without_moving_the_next(self, gateway: Gateway, running: ScheduleHarness) -> None:
@@ -295,7 +295,7 @@ class ScheduleContract:
 
     def test_a_one_off_fires_once(self, gateway: Gateway, running: ScheduleHarness) -> None:
         if "once" not in running.kinds:
-            pytest.skip(f"{running.scheduler} has no one-offs")
+            pytest.skip(f"{running.scheduler} does not support one-offs")
         at = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
         since = now()
         key = self.make(gateway, running, kind="once", expression=at)
@@ -367,7 +367,7 @@ class ScheduleContract:
             self.done(gateway, running, "delete_schedule", key=key)
 
     def test_days_and_weekdays_mean_what_they_say(self, gateway: Gateway, running: ScheduleHarness) -> None:
-        """Against the scheduler's own next run: a weekday is that weekday, whatever number it has here."""
+        """Compares with the scheduler's own next run: weekdays are equal, whatever their number is there."""
         from zoneinfo import ZoneInfo
 
         for expression in ("0 12 * * sun", "0 12 * * mon-wed,sat", "5 0 1 1,7 *", "0 */6 * * fri"):
@@ -384,24 +384,24 @@ class ScheduleContract:
             else:
                 self.done(gateway, running, "delete_schedule", key=key)
 
-    # -- beginning anew ------------------------------------------------------------------------------------------------
+    # -- restarts ---------------------------------------------------------------------------------------------------
     def test_a_change_outlives_the_scheduler(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:
         process = alone.start_scheduler()
         self.await_fire(own_gateway, alone.every_key, 0)
         self.off(own_gateway, alone, alone.every_key)
         wait_for(
-            lambda: (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False, "it is off", seconds=CHANGE_S
+            lambda: (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False, "it is disabled", seconds=CHANGE_S
         )  # fmt: skip
         process.terminate()
         process.wait(30)
         wait_for(lambda: not self.lists(own_gateway, alone), "it is gone", seconds=CHANGE_S)
         since = now()
         alone.start_scheduler()
-        wait_for(lambda: self.lists(own_gateway, alone), "it tells again", seconds=CHANGE_S)
+        wait_for(lambda: self.lists(own_gateway, alone), "it lists its entries again", seconds=CHANGE_S)
         assert (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False
         time.sleep(3)
         sent = [fire for fire in own_gateway.fires(alone.every_key) if fire["at"] > since and fire["outcome"] == "sent"]
-        assert sent == [], "it fired at its start although it is off"
+        assert sent == [], "it fired at its start although it is disabled"
 
     def test_without_a_server_it_fires_all_the_same(self, alone: ScheduleHarness, own_gateway: Gateway) -> None:
         own_gateway.stop()

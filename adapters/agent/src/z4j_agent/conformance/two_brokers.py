@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two brokers of one engine in one process, with a queue of one name: a task goes back to the broker it came from, or is refused."""
+"""Two brokers of one engine in one process, with queues of the same name: a task is sent to its own broker again, or is refused."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ BOTH = (0, 1)
 
 
 class TwoBrokers(Harness):
-    """The engine twice: this process enqueues to both brokers and is watched; `start_worker_of` runs tasks in processes of their own.
+    """The engine twice: this process enqueues to both brokers and is monitored; `start_worker_of` runs tasks in processes of their own.
 
     The task `note(value)` of the queue `queue` adds a line to the file of the broker whose worker ran it (`ran`).
     """
 
     engine: ClassVar[str]
     watches_workers = False
-    """Whether the workers report to the gateway; else their files alone say what they run."""
+    """Whether the workers report to the gateway; else only their files show what they run."""
 
     def connect(self, gateway: Gateway) -> None:
-        """Makes both brokers and installs the adapter, with `self.options(gateway)`."""
+        """Creates both brokers and installs the adapter, with `self.options(gateway)`."""
         raise NotImplementedError
 
     def disconnect(self) -> None:
-        """Takes the adapter off."""
+        """Uninstalls the adapter."""
 
     def options(self, gateway: Gateway) -> dict[str, Any]:
         return {"url": gateway.url, "spool": self.spool, "environment": "test", "allow": "all"}
@@ -54,7 +54,7 @@ class TwoBrokers(Harness):
         raise NotImplementedError
 
     def depth(self, which: int) -> int:
-        """How many wait in `queue`, asked of the broker without the adapter."""
+        """Number of waiting tasks in `queue`, read from the broker without the adapter."""
         raise NotImplementedError
 
     # -- for subclasses and the contract -------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ class TwoBrokers(Harness):
         return path.read_text().splitlines() if path.exists() else []
 
     def tear_down(self) -> None:
-        """At once: nothing is to be learnt from how each of them would end."""
+        """Kills the processes at once: their own end is not tested."""
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -83,7 +83,7 @@ class TwoAsyncBrokers(TwoBrokers):
         self._thread.start()
 
     def run(self, what: Coroutine[Any, Any, Any]) -> Any:
-        """The result of a coroutine that runs in the loop."""
+        """Runs a coroutine in the loop and returns its result."""
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(20)
 
     def stop_loop(self) -> None:
@@ -108,7 +108,7 @@ class TwoBrokersContract(OwnGateway):
 
     harness_class: ClassVar[type[TwoBrokers]]
     can: ClassVar[frozenset[str]] = frozenset({"cancel_task", "prioritise_task", "peek_queue", "purge_queue"})
-    """What the engine can do to a waiting task in its broker."""
+    """Actions of the engine on a waiting task in its broker."""
 
     @pytest.fixture
     def two(self, gateway: Gateway, tmp_path: Path) -> Iterator[TwoBrokers]:
@@ -122,7 +122,7 @@ class TwoBrokersContract(OwnGateway):
             z4j_agent.stop()
             two.tear_down()
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- requests-----------------------------------------------------------------------------------------------------
     def ask(self, gateway: Gateway, two: TwoBrokers, action: str, **params: Any) -> tuple[str, dict[str, Any]]:
         return final_answer(gateway, gateway.ask(self.link(gateway), action, two.engine, params))
 
@@ -141,7 +141,7 @@ class TwoBrokersContract(OwnGateway):
 
     @staticmethod
     def closed(engine: str, payload: Record, args: list[Any], broker: str) -> str:
-        """An original of that task as the application's own agent would make it in a process with this broker."""
+        """An original of that task, as the application's own agent makes it in a process with this broker."""
         agent = z4j_agent.current()
         assert agent is not None
         binding = Binding(engine, payload.task_id, agent.settings.environment, payload.name, payload.queue, broker)
@@ -150,7 +150,7 @@ class TwoBrokersContract(OwnGateway):
         return base64.b64encode(closed[1]).decode()
 
     def brokers(self, gateway: Gateway, two: TwoBrokers) -> list[str]:
-        """The identities of both, as they were told with a task of each."""
+        """The identities of both, as they were reported with a task of each."""
         names = [str(payload_of(gateway, two.send(which, "name")).rest["broker"]) for which in BOTH]
         assert len(set(names)) == 2, names
         assert all(names), names
@@ -204,11 +204,11 @@ class TwoBrokersContract(OwnGateway):
             status, facts = self.ask(gateway, two, "lookup_task", task_id=task_id, broker=broker)
             assert (status, facts.get("state")) == ("done", "queued"), facts
         if "cancel_task" in self.can:
-            status, facts = self.ask(gateway, two, "cancel_task", task_id=task_id)  # the server does not know the broker
+            status, facts = self.ask(gateway, two, "cancel_task", task_id=task_id)  # the server does not have the broker
             assert status == "done", facts
         for each in BOTH:
             two.start_worker_of(each)
-            wait_for(lambda each=each: "name" in two.ran(each), "what waits there runs", seconds=40)  # type: ignore[misc]
+            wait_for(lambda each=each: "name" in two.ran(each), "the waiting task there runs", seconds=40)  # type: ignore[misc]
         if "cancel_task" in self.can:
             assert all("waits" not in two.ran(each) for each in BOTH)
         else:
@@ -240,11 +240,11 @@ class TwoBrokersContract(OwnGateway):
         assert agent is not None
         depths = {(queue.broker, queue.name): queue.depth for queue in agent.adapters[0].list_queues()}
         assert {name: depths.get((name, two.queue)) for name in names} == {names[0]: 1, names[1]: 2}, depths
-        assert all(agent.adapters[0].brokers()[name] for name in names), "each says of itself which server it is"
+        assert all(agent.adapters[0].brokers()[name] for name in names), "each has the fingerprint of its server"
 
 
 class KnownToBothContract(TwoBrokersContract):
-    """For an engine whose brokers both know the task `note`: to run it by its name needs the broker."""
+    """For an engine whose brokers both have the task `note`: running it by its name requires the broker."""
 
     def test_a_task_that_both_know_is_run_where_the_command_says(self, gateway: Gateway, two: TwoBrokers) -> None:
         names = self.brokers(gateway, two)

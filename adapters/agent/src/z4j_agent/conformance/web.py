@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of a web framework's package bring along: real servers of a real application, asked over HTTP."""
+"""Harness of the tests of a web framework's package: real servers of a real application, with requests over HTTP."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Site(Harness):
         return sys.executable
 
     def environment(self) -> dict[str, str]:
-        """As every watched process has it, but without what a framework's own settings may say as well."""
+        """The environment of a monitored process, without the variables that a framework's own settings may contain."""
         variables = super().environment() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"} | self.variables
         return {name: value for name, value in variables.items() if name not in ("Z4J_ALLOW", "Z4J_ENVIRONMENT")}
 
     def serve(self, *command: str, is_asked: bool = True) -> subprocess.Popen[bytes]:
-        """Starts `python -m command…`, where `{port}` is a free port, and waits until that port is open."""
+        """Starts `python -m command…`, with a free port for `{port}`, and waits until that port is open."""
         self.port = free_port()
         process = self.start("server", [sys.executable, "-m", *(part.replace("{port}", str(self.port)) for part in command)], cwd=self.cwd)
         wait_for(lambda: process.poll() is not None or is_open(self.port), "the server answers")
@@ -43,13 +43,13 @@ class Site(Harness):
         return process
 
     def run(self, *command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-        """One command of the project to its end, with what it wrote."""
+        """Runs one command of the project to its end. Returns it with its output."""
         return subprocess.run(
             [sys.executable, *command], env=self.environment(), cwd=self.cwd, capture_output=True, text=True, timeout=seconds, check=False
         )
 
     def ask(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """(status, body) of one request on a connection of its own, so that the kernel picks the process anew."""
+        """(status, body) of one request on a separate connection, so that the kernel chooses the process again."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
             connection.request(method, path)
@@ -63,12 +63,12 @@ class Site(Harness):
             return False  # a reloader has opened the port before its child can answer
 
     def agent_log(self) -> str:
-        """What the agents of this application have logged: nothing of it is in the application's own output."""
+        """The log of this application's agents, which is not in the application's own output."""
         return "".join(path.read_text("utf-8", "replace") for path in sorted(self.spool.rglob(FILE)))
 
-    # -- what must show ------------------------------------------------------------------------------------------------
+    # -- the contract---------------------------------------------------------------------------------------------
     def links(self, gateway: Gateway, count: int, path: str = "/") -> list[Link]:
-        """Asks until `count` processes have connected, and then some more: the connections there are then."""
+        """Sends requests until `count` processes have connected, and some more after that. Returns the connections."""
 
         def enough() -> bool:
             self.ask(path)
@@ -81,9 +81,9 @@ class Site(Harness):
 
     def enqueued(self, gateway: Gateway, task_id: str) -> Record:
         """The `enqueued` record of this task, once it has arrived."""
-        return wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "enqueued"], f"{task_id} is told")[0]
+        return wait_for(lambda: [r for r in gateway.records(task_id) if r.kind == "enqueued"], f"{task_id} is reported")[0]
 
     def end(self, process: subprocess.Popen[bytes], seconds: float = 15) -> int:
-        """Ends a server as its supervisor would, and returns its exit code."""
+        """Ends a server like its supervisor, and returns its exit code."""
         process.terminate()
         return process.wait(seconds)

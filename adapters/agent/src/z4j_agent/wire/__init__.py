@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of the wire: record kinds, frame types, close codes, and how a record becomes bytes.
+"""Constants of the wire protocol: record kinds, frame types, close codes, and the encoding of records.
 
-Imported by both ends; stdlib only, no I/O. `PROTOCOL.md` is the prose of `kinds` and `codec`, `tests/contract` holds vectors.
+Imported by both ends; stdlib only, no I/O. `PROTOCOL.md` describes `kinds` and `codec`, `tests/contract` has test vectors.
 
 Two layers:
 
-* **records** live in the spool and travel untouched inside binary frames. One record is a JSON array framed as
-  RFC 7464 (``0x1E`` + JSON + LF), so a torn write can never swallow its neighbour.
+* **records** are stored in the spool and sent unchanged inside binary frames. One record is a JSON array framed as
+  RFC 7464 (``0x1E`` + JSON + LF), so a torn write never affects the next record.
 * **frames** are WebSocket messages: text frames are JSON objects with a ``type``; a binary frame is one *batch*:
   eight bytes (big endian sequence number) followed by records.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a record becomes bytes, and a batch of records a binary frame. Standard library only."""
+"""Encodes records as bytes, and batches of records as binary frames. Standard library only."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def encode_record(record: list[Any]) -> bytes:
 
 
 def digest_of(value: Any) -> str:
-    """Names a JSON value, so that both ends can tell whether they hold the same."""
-    import hashlib  # costs the host a millisecond, and few processes need it
+    """A digest of a JSON value, with which both ends compare values."""
+    import hashlib  # costs a millisecond of import time, and few processes need it
 
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def split_records(data: bytes) -> list[bytes]:
-    """The complete records inside `data`, without their framing. Torn records are left out: they were never finished."""
+    """The complete records inside `data`, without their framing. Torn records are left out."""
     return [part[:-1] for part in data.split(RECORD_START) if part.endswith(RECORD_END)]
 
 
 def pack_batch(seq: int, records: bytes) -> bytes:
-    """A binary frame: sequence number, then records exactly as they stand in the spool."""
+    """A binary frame: sequence number, then records exactly as in the spool."""
     return _SEQ.pack(seq) + records
 
 
 def unpack_batch(frame: bytes) -> tuple[int, bytes]:
-    """The reverse of `pack_batch`. Raises ValueError when the frame is too short to hold a sequence number."""
+    """The reverse of `pack_batch`. Raises ValueError if the frame is too short for a sequence number."""
     if len(frame) < _SEQ.size:
         raise ValueError("a batch has at least eight bytes")
     return _SEQ.unpack_from(frame)[0], frame[_SEQ.size :]

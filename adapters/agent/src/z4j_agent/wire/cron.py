@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cron expressions as z4j writes them, whoever runs them. Pure; the server reads them with the same code.
+"""Cron expressions in z4j's form, for every scheduler. Pure; the server reads them with the same code.
 
 Five fields (minute, hour, day, month, weekday), or six with the second in front. Weekdays are always written by name, because 0 is
-Sunday in cron, Celery and Huey, and Monday in APScheduler and arq; months by number. What means one thing everywhere is allowed:
+Sunday in cron, Celery and Huey, and Monday in APScheduler and arq; months by number. Elements with the same meaning everywhere are allowed:
 `*`, numbers, names, lists, ranges and steps. `L`, `W`, `#`, `H` and `R` are not.
 """
 
@@ -20,24 +20,24 @@ ALIASES: Final = {
     "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
 BOUNDS: Final = {"second": (0, 59), "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "month": (1, 12), "weekday": (0, 7)}
-"""Lowest and highest number of each field. A weekday is 0 (Sunday) to 7 (Sunday again) while it is read, and never written so."""
+"""Lowest and highest number of each field. A weekday is 0 (Sunday) to 7 (Sunday again) while it is read; it is always written by name."""
 LONGEST: Final = {1: 31, 2: 29, 3: 31, 4: 30, 5: 31, 6: 30, 7: 31, 8: 31, 9: 30, 10: 31, 11: 30, 12: 31}
 MAX_LENGTH: Final = 200
 SECOND: Final = 1_000_000
 HORIZON_DAYS: Final = 15_000
 """The 29th of February is a Monday every 28 years, and over 2100 only after 40."""
 _MAX_SHIFT_S: Final = 3 * 3_600
-"""No zone has moved its clocks by more within a day."""
+"""No time zone has changed its clocks by more within a day."""
 _HOUR: Final = timedelta(hours=1)
 
 
 class BadCron(ValueError):
-    """The text is no expression. The message says what is wrong with it, in a sentence."""
+    """The text is not an expression. The message is a sentence with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """The sets of what matches. `weekdays` count from Monday, 0. `seconds` is None in an expression of five fields."""
+    """The sets of matching numbers. `weekdays` count from Monday, 0. `seconds` is None in an expression of five fields."""
 
     seconds: frozenset[int] | None
     minutes: frozenset[int]
@@ -46,7 +46,7 @@ class Cron:
     months: frozenset[int]
     weekdays: frozenset[int]
     fields: tuple[str, ...]
-    """The five texts from the minute on, as they are written."""
+    """The five texts from the minute on."""
 
     @property
     def is_any_day(self) -> bool:
@@ -70,40 +70,40 @@ class Cron:
         weekdays: Iterable[int],
         seconds: Iterable[int] | None = None,
     ) -> Cron:
-        """Of sets, as a scheduler has them. One that is empty never matches."""
+        """Makes an expression of a scheduler's sets. An empty set never matches."""
         sets = frozenset(minutes), frozenset(hours), frozenset(days), frozenset(months), frozenset(weekdays)
         fields = _text(sets[0], 0, 59), _text(sets[1], 0, 23), _text(sets[2], 1, 31), text_of_months(sets[3]), text_of_weekdays(sets[4])
         return cls(None if seconds is None else frozenset(seconds), *sets, fields)
 
     @property
     def sets(self) -> tuple[frozenset[int], ...]:
-        """What matches: minutes, hours, days, months and weekdays."""
+        """The matching minutes, hours, days, months and weekdays."""
         return self.minutes, self.hours, self.days, self.months, self.weekdays
 
     @property
     def text(self) -> str:
-        """The expression: two that mean the same hours need not be equal texts, but `*` is written wherever everything matches."""
+        """The expression as text. Equivalent expressions may have different texts, but `*` is written if everything matches."""
         first = () if self.seconds is None else (_text(self.seconds, 0, 59),)
         return " ".join((*first, *self.fields))
 
     def matches_day(self, day: date, *, day_or: bool = True) -> bool:
-        """`day_or`: where both day and weekday are restricted, one of them is enough, as in cron. Huey, arq, rq-scheduler and APScheduler
-        want both."""
+        """Whether a day matches. `day_or`: if both day and weekday are restricted, one of them is sufficient, as in cron. Huey, arq,
+        rq-scheduler and APScheduler require both."""
         is_day, is_weekday = day.day in self.days, day.weekday() in self.weekdays
         day_or = day_or and not self.is_any_day and not self.is_any_weekday
         return day.month in self.months and ((is_day or is_weekday) if day_or else (is_day and is_weekday))
 
     def next_after(self, at: int, zone: tzinfo, *, day_or: bool = True, by_clock: bool = False) -> int | None:
-        """The first due time after `at`, in microseconds UTC; None where there is none within forty years.
+        """The first due time after `at`, in microseconds UTC; None if there is none within forty years.
 
-        On the day the clocks change there are two rules. By z4j's own, a local time that does not exist is due as much later as the clocks
-        skip, and one that comes twice is due the first time, or both times where every hour matches. `by_clock` is the rule of
-        schedulers that look at the clock every minute (Huey, taskiq): what does not exist does not come, what is repeated comes twice.
+        On the day of a clock change there are two rules. By z4j's own, a local time that does not exist is due later by the skipped
+        time, and one that occurs twice is due the first time, or both times if every hour matches. `by_clock` is the rule of schedulers
+        that check the clock every minute (Huey, taskiq): a time that does not exist is skipped, a repeated one is due twice.
         """
         if not (self.minutes and self.hours and self.seconds != frozenset()):
             return None
         after = at // SECOND
-        # From the day before: what the clocks skip at its end is due today.
+        # From the day before: a time that the clocks skip at its end is due today.
         day = datetime.fromtimestamp(after, UTC).astimezone(zone).date() - timedelta(days=1)
         best: int | None = None
         for _ in range(HORIZON_DAYS):
@@ -121,7 +121,7 @@ class Cron:
         return None if best is None else best * SECOND
 
     def _within(self, day: date, hour: int, zone: tzinfo, after: int, *, by_clock: bool) -> Iterator[int]:
-        """The due times in one local hour, as seconds UTC; where the clocks do not change, the first one after `after` alone."""
+        """The due times in one local hour, as seconds UTC; if the clocks do not change, only the first one after `after`."""
         start = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
         end = (start.replace(tzinfo=None) + _HOUR).replace(tzinfo=zone)
         seconds = sorted(self.seconds) if self.seconds is not None else [0]
@@ -142,10 +142,10 @@ def _start_of(day: date, hour: int, zone: tzinfo) -> int:
 
 
 def _instants(local: datetime, *, by_clock: bool, is_hourly: bool) -> Iterator[int]:
-    """When a local time is, as seconds UTC."""
+    """A local time as seconds UTC."""
     first, second = (int(local.replace(fold=fold).timestamp()) for fold in (0, 1))
     if not by_clock:
-        yield first  # of one that does not exist: as much later
+        yield first  # for a time that does not exist: later by the skipped time
         if is_hourly and second > first:
             yield second
         return
@@ -155,7 +155,7 @@ def _instants(local: datetime, *, by_clock: bool, is_hourly: bool) -> Iterator[i
 
 
 def parse(text: str) -> Cron:
-    """An expression as people write it. Raises BadCron."""
+    """Parses an expression. Raises BadCron."""
     text = " ".join(text.lower().split())
     if len(text) > MAX_LENGTH:
         raise BadCron(f"An expression has at most {MAX_LENGTH} characters.")
@@ -194,7 +194,7 @@ def expression(
 
 
 def text_of_weekdays(weekdays: Iterable[int]) -> str:
-    """By name. Runs of three and more become ranges, never over Sunday: its place in a week differs from one scheduler to the next."""
+    """Weekdays by name. Runs of three and more become ranges, never over Sunday: its position in a week differs between schedulers."""
     numbers = frozenset(weekdays)
     if len(numbers) == 7:
         return "*"
@@ -207,7 +207,7 @@ def text_of_months(months: Iterable[int]) -> str:
 
 
 def _plain(field: str, count: int) -> str:
-    """The text as it was typed, or `*` where it says all."""
+    """The text as typed, or `*` if everything matches."""
     bounds = BOUNDS["minute" if count == 60 else "hour"]
     return "*" if len(_expanded(field, *bounds, {})) == count else field
 

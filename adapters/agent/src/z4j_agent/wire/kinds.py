@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of the wire: record kinds, frame types, limits, close codes. What a record and a frame are: see the package."""
+"""Constants of the wire protocol: record kinds, frame types, limits, close codes. Records and frames are described in the package."""
 
 from __future__ import annotations
 
 from typing import Final
 
 PROTOCOL: Final = 1
-"""What this end speaks. The server serves this number and the one before it."""
+"""The protocol version of this end. The server supports this version and the one before."""
 
 RECORD_START: Final = b"\x1e"
 RECORD_END: Final = b"\n"
 
 MAX_RECORD: Final = 512 * 1024
-"""Bytes of one record. A writer shortens what would be longer; a reader refuses the record and counts it."""
+"""Bytes of one record. A writer shortens longer values; a reader refuses a longer record and counts it."""
 MAX_BATCH: Final = 256 * 1024
-"""Bytes a shipper aims at for one batch. One oversized record may travel alone up to MAX_RECORD."""
+"""Target size of one batch in bytes. One larger record may be sent alone, up to MAX_RECORD."""
 MAX_FRAME: Final = 1024 * 1024
-"""Bytes of one WebSocket message, both ways; beyond it the connection is closed with TOO_BIG."""
+"""Maximum bytes of one WebSocket message, both ways; above it the connection is closed with TOO_BIG."""
 WINDOW: Final = 4
 """Batches an agent may have sent and not yet acked."""
 
@@ -34,17 +34,17 @@ TASK_RECORDS: Final[dict[str, tuple[str, ...]]] = {
     "rejected": ("started_at", "runtime", "reason", "error", "traceback", "meta"),
     "payload": ("rank", "args", "masked", "original", "original_state", "broker"),
     "cancel_asked": ("command_id",),
-    # An operator had it put into another queue, the one in its head; says nothing else about the task.
+    # An operator has moved it to another queue, the one in its head.
     "moved": ("command_id",),
-    # An agent says `lost` only of a process whose death it saw (a killed prefork child); the server says it of vanished ones.
+    # An agent reports `lost` only for a process whose death it detected (a killed prefork child); the server for vanished ones.
     "lost": ("reason", "error"),
-    # Facts only the server adds to the set; an agent that sends them is refused.
+    # Kinds that only the server adds; an agent that sends them is refused.
     "due": (),
     "alive": (),
 }
 SERVER_ONLY: Final = frozenset({"due", "alive"})
 
-#: Optional facts of `meta`, all short strings unless said otherwise.
+#: Optional fields of `meta`, short strings unless noted.
 META_KEYS: Final = (
     "parent_id",
     "root_id",
@@ -54,20 +54,20 @@ META_KEYS: Final = (
     "route",  # the web route it was enqueued from
     "expires",  # integer microseconds UTC
     "priority",  # integer, the engine's own scale
-    "label",  # what the application calls this task beside its registered name
-    "depends_on",  # list: ids of the tasks that have to end first
+    "label",  # the application's label of this task, besides its registered name
+    "depends_on",  # list: IDs of the tasks that must end first
     "redelivered",  # true: the broker handed this delivery out before
     "eager",  # true: ran in the caller, no broker involved
-    "reconciled",  # true: looked up with the engine after the fact
+    "reconciled",  # true: looked up in the engine afterwards
     "worker",  # name of the worker when the record is written by another process than the one that ran the task
     "reason",  # why an outcome without a reason field of its own is unusual: succeeded/ignored, enqueued/blocked
 )
 
 # -- other records -----------------------------------------------------------------------------------------------------
-#: ["origin", boot, at, {host, pid, role, worker, app, environment, release, engines}]: who wrote the records that follow.
+#: ["origin", boot, at, {host, pid, role, worker, app, environment, release, engines}]: the writer of the following records.
 #: A record's `run` is "<boot>.<pid>"; the boot names its origin. First record of every segment.
-#: ["gap", key, at, {count, bytes, first_at, last_at, cause}]: what was dropped; idempotent by key.
-#: ["command", command_id, at, status, {detail}]: what became of a command; status is one of COMMAND_STATUS.
+#: ["gap", key, at, {count, bytes, first_at, last_at, cause}]: dropped records; idempotent by key.
+#: ["command", command_id, at, status, {detail}]: the result of a command; status is one of COMMAND_STATUS.
 #: ["fault", key, at, {where, error, count}]: a fault of the agent itself, never of the host.
 #: ["fired", run, at, {scheduler, schedule, due_at, task_id, outcome, error}]: a schedule was due; outcome is one of schedules.Outcome.
 OTHER_RECORDS: Final[dict[str, tuple[str, ...]]] = {
@@ -102,7 +102,7 @@ SERVER_FRAMES: Final[dict[str, tuple[str, ...]]] = {
     "error": ("code", "message", "hint?"),
 }
 
-#: Close codes of the gateway (RFC 6455 private range) and the sentence each stands for.
+#: Close codes of the gateway (RFC 6455 private range) and their meanings.
 CLOSE: Final[dict[int, str]] = {
     4400: "malformed frame",
     4401: "token unknown or revoked",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task records formatted by hand: what an adapter appends to the spool, in the layout of `wire.TASK_RECORDS`.
+"""Formats the task records that an adapter appends to the spool, in the layout of `wire.TASK_RECORDS`.
 
 A general encoder costs 4–10 µs in a real worker, one f-string with the C string quoter a fifth of it. Text arguments are plain
 strings and are quoted here; `meta` is a JSON object as text (see `meta`) or "null". Times are integer microseconds UTC, `runtime` is
@@ -19,7 +19,7 @@ NO_META = "null"
 
 
 def meta(facts: Mapping[str, Any]) -> str:
-    """The facts that are not empty as JSON text, or "null" when none is left."""
+    """The non-empty values as JSON text, or "null" if there are none."""
     fields = {key: value for key, value in facts.items() if value is not None and value != "" and value is not False}
     return json.dumps(fields, separators=(",", ":")) if fields else NO_META
 
@@ -44,7 +44,7 @@ def enqueued(
     eta: int | None = None,
     meta: str = NO_META,
 ) -> bytes:
-    """A producer handed the task to the broker."""
+    """A producer has sent the task to the broker."""
     return f"{_head('enqueued', engine, task_id, attempt, at, run, name, queue)}{_number(eta)},{meta}]\n".encode("ascii")
 
 
@@ -60,7 +60,7 @@ def received(
     eta: int | None = None,
     meta: str = NO_META,
 ) -> bytes:
-    """A worker took the task from the broker; it may still wait in that worker."""
+    """A worker has taken the task from the broker; it may still wait in that worker."""
     return f"{_head('received', engine, task_id, attempt, at, run, name, queue)}{_number(eta)},{meta}]\n".encode("ascii")
 
 
@@ -84,7 +84,7 @@ def succeeded(
     result: str,
     meta: str = NO_META,
 ) -> bytes:
-    """The task ended well; `result` is redacted display text."""
+    """The task succeeded; `result` is redacted display text."""
     return (
         f"{_head('succeeded', engine, task_id, attempt, at, run, name, queue)}"
         f"{_number(received_at)},{_number(started_at)},{_number(runtime)},{quote(result)},{meta}]\n"
@@ -109,7 +109,7 @@ def failed(
     traceback: str,
     meta: str = NO_META,
 ) -> bytes:
-    """The task ended with an exception and will not be tried again by itself."""
+    """The task ended with an exception and is not retried automatically."""
     return (
         f"{_head('failed', engine, task_id, attempt, at, run, name, queue)}"
         f"{_number(received_at)},{_number(started_at)},{_number(runtime)},{quote(reason)},"
@@ -135,7 +135,7 @@ def retried(
     traceback: str,
     meta: str = NO_META,
 ) -> bytes:
-    """This attempt is over and the engine has promised another; `eta` is when, if it said so."""
+    """This attempt has ended and the engine will retry the task; `eta` is its time, if known."""
     return (
         f"{_head('retried', engine, task_id, attempt, at, run, name, queue)}"
         f"{_number(started_at)},{_number(runtime)},{_number(eta)},{quote(reason)},"
@@ -158,7 +158,7 @@ def cancelled(
     error: str = "",
     meta: str = NO_META,
 ) -> bytes:
-    """The engine itself reported that the task will not run, or was stopped."""
+    """The engine reported that the task will not run, or was stopped."""
     return (
         f"{_head('cancelled', engine, task_id, attempt, at, run, name, queue)}"
         f"{_number(started_at)},{_number(runtime)},{quote(reason)},{quote(error)},{meta}]\n"
@@ -178,7 +178,7 @@ def expired(
     error: str = "",
     meta: str = NO_META,
 ) -> bytes:
-    """The task was too old when a worker came to it."""
+    """The task was too old when a worker received it."""
     head = _head("expired", engine, task_id, attempt, at, run, name, queue)
     return f"{head}{quote(reason)},{quote(error)},{meta}]\n".encode("ascii")
 
@@ -207,12 +207,12 @@ def rejected(
 
 
 def lost(engine: str, task_id: str, attempt: int, at: int, run: str, name: str, queue: str, *, reason: str, error: str = "") -> bytes:
-    """The process that ran the task was seen to die."""
+    """The process that ran the task has died."""
     return f"{_head('lost', engine, task_id, attempt, at, run, name, queue)}{quote(reason)},{quote(error)}]\n".encode("ascii")
 
 
 def moved(engine: str, task_id: str, attempt: int, at: int, run: str, name: str, queue: str) -> bytes:
-    """An operator had the waiting task put into `queue`."""
+    """An operator has moved the waiting task to `queue`."""
     return f"{_head('moved', engine, task_id, attempt, at, run, name, queue)}null]\n".encode("ascii")
 
 
@@ -232,8 +232,8 @@ def payload(
     original_state: str,
     broker: str = "",
 ) -> bytes:
-    """Redacted arguments and the original: (key id or None, blob). The producer's rank is 2, the worker's 1. `broker` is the identity the
-    original was closed with, so that the server asks an agent that has it."""
+    """Redacted arguments and the original: (key id or None, blob). The producer's rank is 2, the worker's 1. `broker` is the identity in
+    the original, so that the server sends commands to an agent that has it."""
     encoded = "null"
     if original is not None:
         key_id, blob = original

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be shown of arguments, results and errors. Pure, standard library only.
+"""Masks secrets in arguments, results and errors. Pure, standard library only.
 
 Used by the agent before anything is written, and by the server again.
 
 A value is masked for one of three reasons: its *name* is that of a credential (`credentials.keys`), its *form* is (`credentials.shapes`,
-`credentials.urls`), or the *text before it* says so (`credentials.assignments`). The value becomes •••; what surrounds it is kept.
+`credentials.urls`), or the *text before it* shows it (`credentials.assignments`). The value becomes •••; what surrounds it is kept.
 `docs/redaction.md` lists what is masked.
 """
 
@@ -20,19 +20,19 @@ from z4j_agent.wire.credentials import assignments, chance, keys, shapes, urls
 
 MASK: Final = "•••"
 RULES: Final = 3
-"""Raised with every rule that is added: a server redacts again what an agent with older rules sends."""
+"""Incremented with every new rule: a server redacts again the values of agents with older rules."""
 MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 100
 MAX_LEAVES: Final = 2_000
-"""Values looked at in all: nested containers would otherwise multiply MAX_ITEMS at every depth."""
+"""Maximum number of values in all: nested containers would otherwise multiply MAX_ITEMS at every depth."""
 MAX_TEXT: Final = 2_000
 """Characters of one displayed value; longer text is cut, and cutting never shows half a secret because masking comes first."""
 MAX_SCAN: Final = 16_384
 """Characters of one string that are searched for value shapes. A longer string is shown only up to here."""
 MAX_TEXT_SCAN: Final = 262_144
-"""The same for running text. Of a longer one the end is kept, which in a traceback says what happened."""
+"""The same for running text. Of a longer text the end is kept, which in a traceback contains the exception."""
 
-#: Cheap first look: a string without any of these cannot hold a credential that is known by the text around it.
+#: Cheap first check: a string without any of these cannot contain a credential that is recognised by the text around it.
 _JOINED: Final = re.compile(r"[=:＝：%<>\[\](,'\"-]|→|\d{4}|(?i:pass|secret|token|pwd|code|pin\b|key|kennwort|contrase)")
 _SHORT: Final = 8
 
@@ -43,7 +43,7 @@ def is_secret_key(key: object, extra: Iterable[str] = ()) -> bool:
 
 
 def redact_string(text: str) -> tuple[str, bool]:
-    """The string with everything that looks like a credential masked, and whether anything was masked or cut off."""
+    """The string with all recognised credentials masked, and whether anything was masked or cut off."""
     is_cut = len(text) > MAX_SCAN
     if is_cut:
         text = text[:MAX_SCAN]
@@ -63,14 +63,14 @@ def redact_text(text: str) -> str:
 
 _HALF_WORD = re.compile(r"\A\S*")
 
-#: Fields of an agent's answer that hold text of the host, which may repeat a secret.
+#: Fields of an agent's answer with text of the application, which may contain a secret.
 HOST_TEXTS: Final = frozenset(
     {"error", "note", "notes", "args", "kwargs", "result", "traceback", "reason", "detail", "message", "text", "why", "failed", "unable"}
 )  # fmt: skip
 
 
 def redact_answer(facts: Any, name: str = "") -> Any:
-    """An agent's answer with the texts of the host in it masked. Ids, names and messages that are sent back stay as they are."""
+    """An agent's answer with its texts of the application masked. IDs, names and messages that are sent back are unchanged."""
     if isinstance(facts, dict):
         is_of_host = name in HOST_TEXTS
         return {key: redact_answer(value, name if is_of_host else key) for key, value in facts.items()}
@@ -80,7 +80,7 @@ def redact_answer(facts: Any, name: str = "") -> Any:
 
 
 def _mask(text: str) -> str:
-    """Every kind is sought in the text as it was: masking one first could hide the words by which another is known."""
+    """Every kind is searched in the unmasked text: masking one first could hide the text by which another is recognised."""
     size = len(text)
     if size < _SHORT or (size < 16 and text.isalnum()) or (size == 36 and text[8] == "-" and chance.is_uuid(text)):
         return text
@@ -103,9 +103,8 @@ def _mask(text: str) -> str:
 def redact(value: Any, extra: Iterable[str] = ()) -> tuple[Any, bool]:
     """A copy of plain data with secrets masked, and whether anything was masked or left out.
 
-    Mappings, sequences and sets are walked to MAX_DEPTH, MAX_ITEMS each and MAX_LEAVES in all; anything that is not plain data is
-    shown as its type name, never by its own `__repr__`, which is the host's code and could do anything. Never raises for what it
-    is given, except what `guard.never_swallow` names.
+    Mappings, sequences and sets are processed to MAX_DEPTH, MAX_ITEMS each and MAX_LEAVES in all; any other object is shown as its type
+    name, never by its own `__repr__`, which is code of the application. Raises only the exceptions of `guard.never_swallow`.
     """
     walk = _Walk(tuple(extra))
     return walk.value(value, 0), walk.is_masked
@@ -131,7 +130,7 @@ class _Walk:
         try:
             return self._value(value, depth)
         except Exception as error:
-            let_through(error)  # a host's container may raise from any method; then its content is unknown
+            let_through(error)  # a container of the application may raise in any method; then its content is unknown
             self.is_masked = True
             return f"<{type(value).__name__}>"
 
@@ -233,7 +232,7 @@ class _Walk:
         return shown
 
     def _of_pair(self, name: Any, value: Any, depth: int) -> Any:
-        """The second of two, whose first is a credential's name; two names beside each other are a list of names."""
+        """The second of two texts, whose first is a credential's name; two names next to each other are a list of names."""
         if isinstance(value, str) and keys.level(value) != keys.NONE:
             return self.value(value, depth)
         return self.named(name, value, depth)

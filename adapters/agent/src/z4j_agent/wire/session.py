@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's side of the protocol as a state machine: frames in, events out, no I/O, no clock.
 
-`connection.py` is its one shell. After each `receive` the shell must act on what `events` returns; after each `send_*` it must
+`connection.py` is its one shell. After each `receive` the shell must handle the returned event; after each `send_*` it must
 send the returned frame. States: NEW → HELLO_SENT → OPEN → CLOSED.
 """
 
@@ -23,12 +23,12 @@ class State(enum.Enum):
 
 
 class ProtocolError(Exception):
-    """The server sent what the protocol does not allow here. The connection must be closed and tried again later."""
+    """The server sent an invalid frame. The connection must be closed and opened again later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """The server knows us; batches may flow."""
+    """The server has accepted the agent; batches may be sent."""
 
     heartbeat_s: float
     window: int
@@ -39,7 +39,7 @@ class Welcomed:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The batch with this sequence number, and all before it, are committed. `audit_head` when the server has a newer one."""
+    """The batch with this sequence number, and all before it, are committed. `audit_head` if the server has a newer one."""
 
     seq: int
     audit_head: dict[str, Any] | None = None
@@ -47,7 +47,7 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something an operator asks for. `expires_at` is microseconds UTC of the server's clock."""
+    """A command of an operator. `expires_at` is in microseconds UTC of the server's clock."""
 
     id: str
     action: str
@@ -58,7 +58,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The server is about to close, and says why."""
+    """The server is about to close the connection, with a reason."""
 
     code: int
     message: str
@@ -69,7 +69,7 @@ Event = Welcomed | Acked | Command | Refusal
 
 
 class Session:
-    """One connection's worth of protocol."""
+    """The protocol state of one connection."""
 
     def __init__(self) -> None:
         self.state = State.NEW
@@ -84,7 +84,7 @@ class Session:
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def send_hello(self, facts: dict[str, Any]) -> str:
-        """The first frame. Raises ProtocolError when one was sent before."""
+        """The first frame. Raises ProtocolError if one was sent before."""
         if self.state is not State.NEW:
             raise ProtocolError("hello is the first frame and is sent once")
         self.state = State.HELLO_SENT
@@ -132,7 +132,7 @@ class Session:
             raise ProtocolError(f"the server's {kind!r} frame lacks a field or has one of another type") from error
 
     def closed(self) -> None:
-        """The connection is gone, however that came."""
+        """Sets the state after the connection has ended."""
         self.state = State.CLOSED
 
     def _read(self, kind: str, message: dict[str, Any]) -> Event:

@@ -14,7 +14,7 @@ from typing import Final
 from z4j_agent.wire.redaction import MASK, redact_arguments, redact_text
 
 _SHOWN: Final = repr(MASK)
-#: A parameter with a text for its default, in a signature that is no source code, e.g. because of a default such as `<object>`.
+#: A parameter with a text as its default, in a signature that is not valid source code, for example with the default `<object>`.
 _DEFAULT: Final = re.compile(r"(\w+)(\s*(?::[^=,]*)?=\s*)([bruf]?(?:'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)))")
 
 
@@ -41,7 +41,7 @@ def redact_signature(text: str, extra: Iterable[str] = ()) -> str:
 
 
 def _spans(arguments: ast.arguments, returns: ast.expr | None, names: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Where texts stand that are masked, as offsets in bytes. A signature is one line."""
+    """Offsets of the texts to mask, in bytes. A signature is one line."""
     plain = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(arguments.defaults)), *arguments.defaults]
     for arg, default in (*zip(plain, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)):
@@ -53,7 +53,7 @@ def _spans(arguments: ast.arguments, returns: ast.expr | None, names: tuple[str,
 
 
 def _of_value(node: ast.AST | None, name: str, names: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """`name` is that of the parameter, of the keyword of a call, or of the key of a dict that the value stands under."""
+    """`name` is that of the parameter, of the keyword of a call, or of the dict key of the value."""
     if node is None:
         return
     if isinstance(node, ast.Constant):

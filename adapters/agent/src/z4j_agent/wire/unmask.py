@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reverse of `redaction`: what an operator typed over what was shown. Pure; the server reads it with the same code.
+"""The reverse of `redaction`: merges an operator's edit of masked values with the originals. Pure; the server reads it with the same
+code.
 
-What is shown is masked, and what comes back holds the mask wherever nothing was typed. The rule, for a value at any depth:
+Displayed values are masked, and an edit contains the mask for every unchanged secret. The rules, for a value at any depth:
 
-- The mask alone keeps the original's value at the same place, of whatever type.
-- What is exactly as it was shown keeps the original, whole: also keys that are masked, and items that were left out.
-- Any other text with a mask in it, under a name or as one, was changed around what nobody sees. It is refused: neither is the change
-  dropped in silence, nor does a mask reach a task.
+- The mask alone keeps the original's value at the same position, of any type.
+- A value that equals the displayed one keeps the complete original, including masked keys and items that were left out.
+- Any other text with a mask, as a value or a name, was changed around a hidden part. It is refused: the change is not dropped silently,
+  and no mask reaches a task.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from typing import Any, Final
 from z4j_agent.wire.redaction import MASK, redact, redact_string, redact_text
 
 ABSENT: Final = object()
-"""Stands for an original value that is not there."""
+"""Represents a missing original value."""
 _REST: Final = re.compile(r"(… )?\d+ more")
 Typed = Callable[[Any, Any, str], Any]
 
 
 class CannotUnmask(ValueError):
-    """The message says where and why, as half a sentence."""
+    """The message contains the position and the reason, as half a sentence."""
 
 
 def unmask(new: Any, old: Any, where: str, *, is_kept: bool = True, typed: Typed | None = None) -> Any:
-    """`new` with the originals of `old` in the place of masks. Raises CannotUnmask.
+    """Returns `new` with the originals of `old` instead of masks. Raises CannotUnmask.
 
-    `where` names the value in the message. `is_kept` is False where only an agent has the originals: then a mask without one stays.
-    `typed` is asked first, for values that are more than JSON, and answers ABSENT where it has nothing to say.
+    `where` names the value in the message. `is_kept` is False if only an agent has the originals: then a mask without one stays. `typed`
+    is called first, for values without a JSON form, and returns ABSENT for all others.
     """
     return _Unmasking(is_kept, typed).value(new, old, where)
 
@@ -87,7 +88,7 @@ class _Unmasking:
 
 
 def _is_as_shown(new: Any, old: Any) -> bool:
-    """Whether nothing was typed at all. Compared as JSON texts: 1, 1.0 and true are equal in Python."""
+    """Whether a value is unchanged. Compared as JSON texts, because 1, 1.0 and true are equal in Python."""
     if not isinstance(old, Mapping | list | tuple):
         return False
     try:
@@ -97,5 +98,5 @@ def _is_as_shown(new: Any, old: Any) -> bool:
 
 
 def _is_rest(value: Any) -> bool:
-    """Whether it is what `redact` shows in the place of what it left out."""
+    """Whether it is the text with which `redact` replaces omitted items."""
     return isinstance(value, str) and _REST.fullmatch(value) is not None
