@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SEARCHED = ("z4j", "adapters/*/src", "templates", "docs", "README.md")
+SEARCHED = ("z4j", "adapters/*/src/*", "templates", "docs", "README.md")
 NOT_SEARCHED = ("docs/proof.md", "docs/decisions.md")
 """Records of past runs and decisions, which quote earlier names."""
 

@@ -61,11 +61,11 @@ def test_a_queue_that_another_pause_holds_does_not_go_on(paused_queues: PausedQu
 
 def test_a_worker_that_begins_is_paused_again(paused_queues: PausedQueues) -> None:
     switched: list[bool] = []
-    worker_end.pause_again("fake", "mail", lambda: HERE, switched.append)
+    worker_end.reapply_pause("fake", "mail", lambda: HERE, switched.append)
     assert switched == []
     paused_queues.pause("mail", HERE)
-    worker_end.pause_again("fake", "mail", lambda: HERE, switched.append)
-    worker_end.pause_again("fake", "other", lambda: HERE, switched.append)
+    worker_end.reapply_pause("fake", "mail", lambda: HERE, switched.append)
+    worker_end.reapply_pause("fake", "other", lambda: HERE, switched.append)
     assert switched == [False]
 
 

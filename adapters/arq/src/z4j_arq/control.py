@@ -20,7 +20,7 @@ LOOK_S = 0.1
 def reapply_pauses(state: ArqState, worker: Any) -> None:
     """Applies stored pauses to a worker that has just started."""
     identify = partial(state.known.identity_of_worker, worker)
-    worker_end.pause_again(ENGINE, str(worker.queue_name), identify, partial(setattr, worker, "allow_pick_jobs"))
+    worker_end.reapply_pause(ENGINE, str(worker.queue_name), identify, partial(setattr, worker, "allow_pick_jobs"))
 
 
 def _begin_to_end(state: ArqState, worker: Any) -> None:

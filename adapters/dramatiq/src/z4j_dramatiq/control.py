@@ -19,7 +19,7 @@ from z4j_dramatiq.state import BrokerState
 def pause_consumer(broker: Any, thread: Any) -> None:
     """Applies stored pauses to a consumer that has just started, in its own thread, before it fetches messages."""
     if kind_of(broker) != "rabbitmq":
-        worker_end.pause_again(ENGINE, thread.queue_name, partial(identity_of, broker), lambda _is_live: thread.pause())
+        worker_end.reapply_pause(ENGINE, thread.queue_name, partial(identity_of, broker), lambda _is_live: thread.pause())
 
 
 def is_paused(broker: Any, queue: str) -> bool:

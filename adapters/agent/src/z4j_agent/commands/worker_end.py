@@ -43,7 +43,7 @@ def resume(engine: str, queue: str, broker: str, set_live: Switch = bool, own: s
         set_live(True)
 
 
-def pause_again(engine: str, queue: str, identify: Callable[[], str], set_live: Switch) -> None:
+def reapply_pause(engine: str, queue: str, identify: Callable[[], str], set_live: Switch) -> None:
     """Applies stored pauses to a worker that has just started."""
     if is_paused(engine, queue, identify):
         set_live(False)

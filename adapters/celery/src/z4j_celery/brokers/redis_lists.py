@@ -141,8 +141,8 @@ class RedisLists:
         properties["delivery_info"] = {"exchange": "", "routing_key": other}
         if is_due:
             message["headers"]["eta"] = None
-        command, to, anew = "RPUSH" if in_front else "LPUSH", self._list(other, step), json.dumps(message)
-        return (to, anew.encode()) if self._client.eval(PUT, 2, key, to, raw, anew, command) else None
+        command, to, changed = "RPUSH" if in_front else "LPUSH", self._list(other, step), json.dumps(message)
+        return (to, changed.encode()) if self._client.eval(PUT, 2, key, to, raw, changed, command) else None
 
     def level(self, app: Any, queue: str, level: str) -> tuple[int, bool]:
         steps = self._steps

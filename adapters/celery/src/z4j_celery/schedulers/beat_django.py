@@ -222,7 +222,7 @@ class DjangoStore:
             if on and row.clocked is not None:
                 refuse_past(row.clocked.clocked_time, 0)  # it may have been sent
             if on and not row.enabled:
-                row.last_run_at = self._from_now(row)  # what was due while it was off is not made up for
+                row.last_run_at = self._from_now(row)  # runs that were due while it was disabled are not caught up
             row.enabled = on
             row.save()
             return {}
