@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Changes each module of `z4j/rules` and `z4j/wire` in one place at a time and reports which changes no test notices.
+"""Changes each module of `z4j/rules` and `z4j/wire`, and the outbox, in one place at a time and reports which changes no test notices.
 
     python tests/mutation.py                    # every module
     python tests/mutation.py plans access       # these
@@ -39,6 +39,8 @@ from tests.support.mutations import Mutant, apply, find_mutants
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("z4j/rules", "z4j/wire")
+FILES = ("z4j/agents/outbox.py",)
+"""Modules of other folders whose laws matter as much."""
 EQUAL = ROOT / "tests/equal_mutants.toml"
 FLOOR = 95
 SLOWER = 6
@@ -102,8 +104,9 @@ def modules() -> list[str]:
 def sources() -> dict[str, Path]:
     """Stem of a module → its file. Raises ValueError where two modules have one stem."""
     paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.stem != "__init__"]
+    paths += [ROOT / file for file in FILES]
     if len({path.stem for path in paths}) < len(paths):
-        raise ValueError("two modules of the rules have one stem, and each needs its own here")
+        raise ValueError("two modules have one stem, and each needs its own here")
     return {path.stem: path for path in paths}
 
 
@@ -139,7 +142,8 @@ def call_tests(path: str) -> tuple[bool, bool]:
             if mark.name == "parametrize":
                 cases = [case | given for case in cases for given in parameters(*mark.args[:2])]
         needed = set(inspect.signature(test).parameters)
-        if any(mark.name != "parametrize" for mark in marks) or any(set(case) != needed for case in cases):
+        is_async = inspect.iscoroutinefunction(test)
+        if is_async or any(mark.name != "parametrize" for mark in marks) or any(set(case) != needed for case in cases):
             is_whole = False
             continue
         try:
@@ -250,7 +254,7 @@ def report(tallies: list[Tally]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Tries changes to z4j/rules and reports those that no test notices.")
+    parser = argparse.ArgumentParser(description="Tries changes to the rules and the outbox, and reports those that no test notices.")
     parser.add_argument("names", nargs="*", metavar="module[:number]")
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=1)
     parser.add_argument("--every", type=int, default=1, help="try only every so many mutants of each module, always the same ones")
@@ -270,7 +274,7 @@ def main() -> int:
     for name in asked.names or modules():
         module, _, number = name.partition(":")
         if module not in modules():
-            parser.error(f"there is no module {module} in z4j/rules")
+            parser.error(f"there is no module {module} in {', '.join((*FOLDERS, *FILES))}")
         numbers = single.setdefault(module, set())
         if number:
             numbers.add(int(number))

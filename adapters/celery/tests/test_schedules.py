@@ -22,6 +22,7 @@ from django_celery_beat.tzcrontab import TzAwareCrontab
 
 from z4j_agent.conformance import ScheduleContract, ScheduleHarness, wait_for
 from z4j_agent.conformance.gateway import Gateway
+from z4j_agent.conformance.harness import PATIENCE_S
 from z4j_agent.conformance.scheduling import CHANGE_S, new_override, now
 from z4j_agent.contract.adapter import Refused
 from z4j_agent.contract.scheduler import ScheduleSpec
@@ -249,7 +250,7 @@ class TestDjango(InTable):
         latest = wait_for(lists, "a worker lists the store", seconds=40)[-1]
         assert {"every", "nightly"} <= {listed["key"] for listed in latest["entries"]}
         worker.terminate()
-        worker.wait(30)
+        worker.wait(PATIENCE_S)
 
     def test_a_name_is_taken_once(self, gateway: Gateway, running: DjangoHarness) -> None:
         status, facts = self.ask(gateway, running, "save_schedule", **self.spec(running, name="nightly"))

@@ -34,7 +34,7 @@ from z4j_agent.conformance.assertions import (
     worker_link,
 )
 from z4j_agent.conformance.gateway import Gateway, Record
-from z4j_agent.conformance.harness import BASIC, Harness, wait_for
+from z4j_agent.conformance.harness import BASIC, PATIENCE_S, Harness, wait_for
 from z4j_agent.conformance.resource_limits import ResourceLimits
 from z4j_agent.contract.adapter import ACTION_LEVEL
 
@@ -371,7 +371,7 @@ class AdapterContract(ResourceLimits):
         task_id = alone.enqueue("succeed", 1)
         wait_for(lambda: spooled(alone.spool, "succeeded", task_id) >= 1, "the task runs")
         os.killpg(first.pid, signal.SIGKILL)
-        first.wait(10)
+        first.wait(PATIENCE_S)
         lonely_gateway.start()
         alone.start_worker()
         ended(lonely_gateway, task_id, alone.outcomes["succeed"])
@@ -384,7 +384,7 @@ class AdapterContract(ResourceLimits):
         link = worker_link(lonely_gateway)
         began = time.monotonic()
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0
+        assert worker.wait(PATIENCE_S) == 0
         assert time.monotonic() - began < 15
         wait_for(lambda: link.goodbye is not None, "the goodbye")
 

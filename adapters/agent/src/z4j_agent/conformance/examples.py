@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.harness import Harness, free_port, wait_for
+from z4j_agent.conformance.harness import PATIENCE_S, Harness, free_port, wait_for
 
 LONG_S = 60
 CODE = re.compile(r"__main__:\d+")
@@ -91,7 +91,7 @@ class ExampleContract:
             assert (expected.name, expected.queue, expected.rest["result"]) == self.expected
             assert [CODE.fullmatch(r.meta["code"]) for r in gateway.records(expected.task_id) if r.kind == "enqueued"] != [None]
             worker.send_signal(self.end)
-            assert worker.wait(20) == 0, broker.log(self.folder.name)
+            assert worker.wait(PATIENCE_S) == 0, broker.log(self.folder.name)
         finally:
             gateway.stop()
 

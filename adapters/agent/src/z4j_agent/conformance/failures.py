@@ -10,7 +10,7 @@ import time
 
 from z4j_agent.conformance.assertions import final_answer, is_declared, payload_of, worker_link
 from z4j_agent.conformance.gateway import Gateway
-from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
 from z4j_agent.conformance.operations import OperationsBase, end_of, new_id, started
 
 REPEATED_S = 2.0
@@ -81,7 +81,7 @@ class FailuresContract(OperationsBase):
             wait_for(lambda: f"{asked} accepted" in _ledger(alone), "it is started")
             assert f"{asked} done" not in _ledger(alone)
             os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait(10)
+            worker.wait(PATIENCE_S)
         finally:
             os.kill(broker, signal.SIGCONT)
         alone.start_worker()
@@ -100,7 +100,7 @@ class FailuresContract(OperationsBase):
         params = {"name": alone.name_of("succeed"), "args": ["once"], "kwargs": {}, "new_id": id, "queue": ""}
         asked = own_gateway.ask(link, "run_task", alone.adapter.engine, params)
         os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait(10)
+        worker.wait(PATIENCE_S)
         alone.start_worker()
         others = wait_for(lambda: [each for each in own_gateway.open_links() if each is not link], "the next one connects")
         own_gateway.ask(others[0], "run_task", alone.adapter.engine, params, id=asked)

@@ -19,7 +19,7 @@ import pytest
 
 from z4j_agent.conformance.assertions import ENDS, ended, final_answer, is_declared, payload_of, proof_of, worker_link
 from z4j_agent.conformance.gateway import Gateway, Record
-from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
 
 NOT_STARTED_S = 1.5
 """Seconds after which a task that has not started is waiting."""
@@ -348,7 +348,7 @@ class OperateContract(OperationsBase):
         task_id = alone.enqueue("wait", 1.5)
         wait_for(lambda: started(own_gateway, task_id), "it runs")
         asked = own_gateway.ask(link, "shutdown_worker", alone.adapter.engine, {})
-        assert worker.wait(30) in (0, -15), alone.log("worker")[-2000:]
+        assert worker.wait(PATIENCE_S) in (0, -15), alone.log("worker")[-2000:]
         wait_for(lambda: link.goodbye is not None, "the goodbye")
         assert final_answer(own_gateway, asked)[0] == "done"
         assert ended(own_gateway, task_id, alone.outcomes["wait"])[-1].kind == "succeeded"

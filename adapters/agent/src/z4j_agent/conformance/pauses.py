@@ -110,7 +110,7 @@ class PausesContract(OwnGateway):
 
     def restarted(self, gateway: Gateway, two: TwoBrokers, which: int, process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(PATIENCE_S)
         self.started(gateway, two, which)
 
     # -- the contract --------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ class PausesContract(OwnGateway):
             self.done(gateway, two, name, "resume_queue", link, broker=name)
         first, _ = workers[0]
         os.killpg(first.pid, signal.SIGKILL)
-        first.wait(10)
+        first.wait(PATIENCE_S)
         two.send(0, "taken by the second")
         self.runs(two, 0, "taken by the second")
 

@@ -105,7 +105,7 @@ def cost_of(harness: Harness) -> tuple[float, float]:
     produced = max(cpu_of(process.pid) - began for process, began in zip(producers, before, strict=True))
     ran = rest(worker) - idle
     os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait(10)
+    worker.wait(PATIENCE_S)
     return produced / COUNTED, ran / COUNTED
 
 

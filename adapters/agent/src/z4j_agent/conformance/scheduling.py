@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import pytest
 
 from z4j_agent.conformance.gateway import Gateway, Link
-from z4j_agent.conformance.harness import Harness, wait_for
+from z4j_agent.conformance.harness import PATIENCE_S, Harness, wait_for
 from z4j_agent.contract.scheduler import digest_of
 from z4j_agent.wire import cron
 
@@ -393,7 +393,7 @@ class ScheduleContract:
             lambda: (self.entry(own_gateway, alone, alone.every_key) or {}).get("is_enabled") is False, "it is disabled", seconds=CHANGE_S
         )  # fmt: skip
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_S)
         wait_for(lambda: not self.lists(own_gateway, alone), "it is gone", seconds=CHANGE_S)
         since = now()
         alone.start_scheduler()
