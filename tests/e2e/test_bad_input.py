@@ -111,6 +111,7 @@ def resident_kb(pid: int) -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
 
+@pytest.mark.long  # a million events, for the writer's page cache has to be full first
 def test_memory_stays_flat(server: Stack) -> None:
     """After warm-up the resident size grows by less than 1 MB per 100,000 events, good and bad ones mixed."""
     pid = server.children[-1].process.pid
