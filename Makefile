@@ -29,7 +29,7 @@ test-fast: environments
 	$(SERVER) tests/run.py --fast
 
 test-long: environments
-	$(SERVER) tests/run.py --long
+	$(SERVER) tests/run.py --long $(PARTS:%=--part %)
 
 bench: environments .venvs/flower/.stamp
 	$(SERVER) -m bench

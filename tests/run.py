@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Runs every test folder in the environment it belongs to, and reports how long each took and what was not run.
 
-    tests/run.py [--fast | --long] [--record] [--times N] [FOLDER …]
+    tests/run.py [--fast] [--record] [--times N] [FOLDER …]
+    tests/run.py --long [--part NAME …] [FOLDER …]
 
-`--fast`: what a save deserves (unit, contract, agent). `--long`: also what is marked long, the engines' own tests with our adapters
-(`upstream.py`, longer than an hour by itself on two busy cores, see docs/proof.md), and `mutation.py`. `--record` keeps how long each file
-took. `--times 10` runs the folders so often and names every test that both passed and failed. Exit status 1 if anything failed: nothing is
-run a second time.
+`--fast`: what a save deserves (unit, contract, agent). `--record` keeps how long each file took. `--times 10` runs the folders so often and
+names every test that both passed and failed. Nothing is run a second time because it failed. Exit status 1 if anything failed.
+
+`--long`: what the above leaves out, in parts that can run on different days or machines: `tests` (marked long), `upstream` (the engines'
+own tests with our adapters, see upstream.py), `mutation` (whether the tests notice a change of any line, see mutation.py), `clocks` (the
+suites that read a clock, at 30 moments, see support/shifted_clock.py).
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.suite.folders import FOLDERS, ROOT, Folder
 from tests.suite.processes import Result, run
 from tests.suite.shards import shards_of, write_seconds
-from tests.support import shifted_clock
 
 SERVER = str(ROOT / ".venvs/server/bin/python")
 COVERED = "z4j/rules/*,z4j/wire/*,z4j/agents/session.py,adapters/agent/src/z4j_agent/*"
@@ -31,10 +33,10 @@ COVERED_BUT = "*/conformance/*,*/__main__.py,*/runtime/gevent_bridge.py"  # geve
 FLOOR = 95
 AT_ONCE = 4
 """Most suites wait for workers and browsers most of the time."""
-UPSTREAM = "tests/upstream.py"
-"""The engines' own tests, plain and with our adapters."""
-MUTATION = "tests/mutation.py"
-"""Whether the tests of the rules notice a change of any line."""
+LONG_TEST_S = 3_000
+"""A single long test may take this long."""
+PROGRAMS = {"upstream": "tests/upstream.py", "mutation": "tests/mutation.py", "clocks": "tests/support/shifted_clock.py"}
+"""Parts of the long run beside `tests`."""
 
 
 def run_all(folders: list[Folder], marks: list[str], *, is_long: bool) -> list[Result]:
@@ -103,11 +105,11 @@ def print_flaky(results: list[Result]) -> None:
         print(f"{counts['failed']} of {counts.total()} failed  {test}")
 
 
-def run_tool(path: str, *arguments: str) -> bool:
-    """A program beside the folders of tests."""
+def run_program(name: str) -> bool:
+    """A part of the long run. Whether it passed."""
     began = time.monotonic()
-    ended = subprocess.run([SERVER, str(ROOT / path), *arguments], cwd=ROOT, check=False)
-    print(f"{(time.monotonic() - began) / 60:6.1f} minutes  {path}{'' if ended.returncode == 0 else '   FAILED'}", flush=True)
+    ended = subprocess.run([SERVER, str(ROOT / PROGRAMS[name]), "--jobs", "2"], cwd=ROOT, check=False)
+    print(f"{(time.monotonic() - began) / 60:6.1f} minutes  {name}{'' if ended.returncode == 0 else '   FAILED'}", flush=True)
     return ended.returncode == 0
 
 
@@ -124,43 +126,48 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--fast", action="store_true", help="unit, contract and agent only")
-    which.add_argument("--long", action="store_true", help="also what is marked long, the engines' own tests, and mutation")
+    which.add_argument("--long", action="store_true", help="what is left out otherwise")
+    parser.add_argument("--part", action="append", choices=("tests", *PROGRAMS), help="of the long run: only this part")
     parser.add_argument("--record", action="store_true", help="keep how long each file took")
     parser.add_argument("--times", type=int, default=1, help="run so often, and name what both passed and failed")
     parser.add_argument("folders", nargs="*", help="only these, by the beginning of their path")
     return parser.parse_args()
 
 
-def main() -> int:
-    options = read_arguments()
-    marks = [] if options.long else ["-m", "not long"]
+def choose_folders(options: argparse.Namespace) -> list[Folder]:
+    """Raises SystemExit where none is meant."""
     folders = [folder for folder in FOLDERS if folder.is_fast or not options.fast]
     if options.folders:
         folders = [folder for folder in folders if any(folder.name.startswith(name.rstrip("/")) for name in options.folders)]
         if not folders:
             raise SystemExit(f"No test folder begins with {' or '.join(options.folders)}.")
+    return folders
+
+
+def main() -> int:
+    options = read_arguments()
+    folders = choose_folders(options)
+    parts = options.part or (["tests"] if options.folders or not options.long else ["tests", *PROGRAMS])
     for stale in ROOT.glob(".coverage*"):
         stale.unlink()
     began = time.monotonic()
-    results = [result for _ in range(options.times) for result in run_all(folders, marks, is_long=options.long)]
-    is_whole = not options.folders
-    is_enough = coverage_is_enough() if is_whole else True
+    results = []
+    if "tests" in parts:
+        marks = ["-m", "long", "-o", f"timeout={LONG_TEST_S}"] if options.long else ["-m", "not long"]
+        results = [result for _ in range(options.times) for result in run_all(folders, marks, is_long=options.long)]
+    is_enough = coverage_is_enough() if not options.folders and not options.long else True
     if options.record:
         write_seconds({file: seconds for result in results for file, seconds in result.file_seconds.items()})
-    tools = [run_tool(path, "--jobs", "2") for path in (UPSTREAM, MUTATION) if options.long and is_whole]
-    shifted = shifted_clock.run_all() if options.long and is_whole else []
+    programs = [run_program(name) for name in parts if name in PROGRAMS]
 
     print_skipped(results)
     if options.times > 1:
         print_flaky(results)
     print_table(results, began)
-    if options.long and is_whole:
-        print(f"\n== the unit and web suites at {len(shifted_clock.MOMENTS)} moments: {len(shifted)} failed")
-        print("\n".join(shifted), end="\n" if shifted else "")
     failed = sorted({test for result in results for test, outcome in result.outcomes.items() if outcome == "failed"})
     print("".join(f"\nFAILED {test}" for test in failed))
     print(f"{sum(result.count('passed') for result in results)} passed, {len(failed)} failed")
-    return 0 if is_enough and not shifted and all(tools) and all(result.is_passed for result in results) else 1
+    return 0 if is_enough and all(programs) and all(result.is_passed for result in results) else 1
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 """Runs a suite at another moment: `Z4J_TEST_CLOCK=2028-02-29T23:59:40 [Z4J_TEST_ZONE=Europe/Berlin] pytest tests/unit/web`.
 
 Every reading of the time in this process is shifted (the time of day goes on from there); processes that a test starts, and SQLite, keep
-the machine's. `python -m tests.support.shifted_clock` runs the suites that read a clock at 30 moments, as `make test-long` does.
+the machine's. `python -m tests.support.shifted_clock [2028-02]` runs the suites that read a clock at 30 moments, or at those that begin so.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,6 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 CLOCK: Final = "Z4J_TEST_CLOCK"
 ZONE: Final = "Z4J_TEST_ZONE"
-AT_ONCE: Final = 2
 MOMENTS: Final[tuple[tuple[str, str], ...]] = (
     *((f"2027-06-15T{hour:02}:{(hour * 7) % 60:02}:30", "UTC") for hour in range(24)),
     ("2027-01-31T23:59:30", "UTC"),
@@ -59,14 +59,22 @@ def run(moment: str, zone: str, suites: tuple[str, ...] = SUITES) -> tuple[str, 
     return name, "" if done.returncode == 0 else "\n".join(failed) or done.stdout[-2_000:] + done.stderr[-2_000:]
 
 
-def run_all() -> list[str]:
-    """Every moment. Returns what failed, by moment."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(lambda of: run(*of), MOMENTS))
-    return [f"at {name}:\n{failed}" for name, failed in found if failed]
+def main() -> int:
+    """All moments, or those that are named by the beginning of their time; each is reported when it has been tried."""
+    parser = argparse.ArgumentParser(description="Runs the suites that read a clock at many moments.")
+    parser.add_argument("moments", nargs="*", help="2028-02 for those that begin so; all without")
+    parser.add_argument("--jobs", type=int, default=2, help="so many at a time")
+    options = parser.parse_args()
+    chosen = [of for of in MOMENTS if not options.moments or of[0].startswith(tuple(options.moments))]
+    failures = 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for future in as_completed([pool.submit(run, *of) for of in chosen]):
+            name, failed = future.result()
+            failures += bool(failed)
+            print(f"at {name}: {failed or 'passed'}", flush=True)
+    print(f"{len(chosen) - failures} of {len(chosen)} moments passed")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    failures = run_all()
-    print("\n".join(failures) or f"the suites passed at {len(MOMENTS)} moments")
-    raise SystemExit(1 if failures else 0)
+    raise SystemExit(main())
