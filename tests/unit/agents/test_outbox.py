@@ -1,175 +1,273 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The laws of the outbox, for every kind of command: never twice, never elsewhere, `unknown` when in doubt, each answer to its owner."""
+"""What the outbox does with one command: who gets it and when, what its owner is told, and what is written before anything is sent."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.database import SECOND
-from tests.support.outbox_world import FORGED, OLD_COMMAND, OLD_PLAN, SPECS, World, world
-from z4j.agents.outbox import Outbox
-from z4j.exceptions import AgentGone, Unsupported, WrongState
-from z4j.rules.command_ids import parse
-from z4j.store.schedules import schedules
+from tests.support.database import BOOT, SECOND, T, database, life, origin, task
+from z4j.agents.answers import Answer
+from z4j.agents.connections import AgentLink, Hub, Need
+from z4j.agents.frames import OutgoingCommand
+from z4j.agents.ingest import ingest_batch
+from z4j.agents.outbox import NO_ORIGINAL, Outbox
+from z4j.agents.owner import Cause, Chosen, Owner, Refused
+from z4j.duty import Duties
+from z4j.rules.command_ids import CommandId, Kind
+from z4j.store.operations.seal import SealError
+from z4j.store.sqlite.db import Connection, Store
+from z4j_agent import wire
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
-STEPS = 70
-DAY = 86_400 * SECOND
-REFUSED = (AgentGone, WrongState, Unsupported)
-
-
-def asks(of: World) -> list[Callable[[], Awaitable[None]]]:
-    """What makes a command, of every kind."""
-    actions = ("retry_task", "cancel_task")
-    return [
-        of.run_task, of.leave_waiting, of.fire, of.override, of.override, partial(of.pause, "pause_queue"),
-        partial(of.pause, "resume_queue"), *(partial(of.ask_task, action) for action in actions),
-        *(partial(of.plan, action) for action in actions),
-    ]  # fmt: skip
+pytestmark = pytest.mark.anyio
+ABLE = ("run_task", "cancel_task", "retry_task")
 
 
-async def step(of: World) -> None:
-    """One thing that happens."""
-    rng = of.rng
-    match rng.choices(("ask", "join", "leave", "work", "ship", "forge", "kill", "time"), (22, 14, 6, 28, 14, 8, 4, 4))[0]:
-        case "ask":
-            if rng.random() < 0.15:
-                of.look_up()
-                return
-            try:
-                await rng.choice(asks(of))()
-            except REFUSED:
-                pass  # nobody is connected who can, which is no command
-        case "join":
-            together = rng.sample(SPECS, rng.choice((1, 1, 2, 3)))
-            await asyncio.gather(*(of.join(spec) for spec in together), of.outbox.retry(of.at + 6 * SECOND))
-        case "leave" if of.connected:
-            of.leave(rng.choice(list(of.connected)))
-        case "work":
-            busy = [agent for agent in of.connected.values() if agent.inbox]
-            if busy:
-                agent, how = rng.choice(busy), rng.choices(("", "slow", "begun", "done"), (7, 3, 1, 1))[0]
-                agent.work(how)
-                if how in ("begun", "done"):
-                    of.leave(agent.spec.name)
-            elif of.slow:
-                of.end_slow()
-        case "ship":
-            await of.ship(of.folders[rng.choice(list(of.folders))], is_acked=rng.random() < 0.7)
-        case "forge":
-            await of.forge()
-        case "kill":
-            await of.kill_server(rng.choice(asks(of))())
-        case "time":
-            of.at += rng.choice((1, 6, 60, 1_000)) * SECOND
-            await of.outbox.retry(of.at)
-            await of.expire()
+class Errands(Owner):
+    """Commands that are kept in a list, as an owner may keep them anywhere."""
+
+    kind: Kind = "command"
+
+    def __init__(self) -> None:
+        self.open: list[OutgoingCommand] = []
+        self.late: list[OutgoingCommand] = []
+        self.copies: list[OutgoingCommand] = []
+        self.unreadable: set[CommandId] = set()
+        self.ended_meanwhile: set[CommandId] = set()
+        self.marked: list[tuple[CommandId, str]] = []
+        self.refused: list[Refused] = []
+        self.was_sent: list[CommandId] = []
+        self.answers: list[Answer] = []
+
+    async def list_open(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        return [command for command in self.open if command.need.app_id == app_id]
+
+    async def list_waiting(self, app_id: int, at: int) -> list[OutgoingCommand]:
+        return [command for command in self.late if command.need.app_id == app_id]
+
+    async def list_copies(self, link: AgentLink, at: int) -> list[OutgoingCommand]:
+        return [replace(command, id=replace(command.id, process=link.boot)) for command in self.copies]
+
+    async def complete(self, command: OutgoingCommand) -> OutgoingCommand:
+        if command.id in self.unreadable:
+            raise SealError("it cannot be decrypted")
+        return replace(command, params={**command.params, "is_complete": True})
+
+    def mark(self, db: Connection, chosen: Sequence[Chosen], refused: Sequence[Refused], at: int) -> set[CommandId]:
+        self.marked += [(each.command.id, each.link.spool) for each in chosen if each.command.id not in self.ended_meanwhile]
+        self.refused += refused
+        return {each.command.id for each in chosen} - self.ended_meanwhile
+
+    def sent(self, chosen: Chosen) -> None:
+        self.was_sent.append(chosen.command.id)
+
+    async def answered(self, app_id: int, answers: Sequence[Answer]) -> None:
+        self.answers += answers
 
 
-async def settle(of: World) -> None:
-    """Every agent comes, does what it is sent, and says so; then the time of everything is over."""
-    for _ in range(3):
-        while of.slow:
-            of.end_slow()
-        for spec in SPECS:
-            await of.join(spec)
-        for agent in list(of.connected.values()):
-            while agent.inbox:
-                agent.work()
-        for folder in of.folders.values():
-            while folder.answers:
-                await of.ship(folder)
-    for _ in range(2):
-        of.at += 2 * DAY
-        await of.expire()
+@dataclass
+class Site:
+    store: Store
+    hub: Hub
+    outbox: Outbox
+    errands: Errands
+    frames: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Boot of an agent → what it was sent."""
+
+    def link(self, boot: str, spool: str, **changes: Any) -> AgentLink:
+        """An agent that connects, without a word of the outbox about it."""
+        frames = self.frames.setdefault(boot, [])
+        able = {("celery", action): "worker" for action in ABLE}
+        made = AgentLink(
+            1, boot, spool, "worker", boot, "all", frozenset(), "", True, frames.append, lambda code, why: None, able, "production"
+        )
+        made = replace(made, **changes)
+        self.hub.connect(made)
+        return made
+
+    def ids(self, boot: str) -> list[str]:
+        return [frame["id"] for frame in self.frames[boot]]
 
 
-async def check_what_became_of_it(of: World) -> None:
-    rows = await of.store.fetch_all("SELECT id, status, coalesce(spool, '') FROM command")
-    items = await of.store.fetch_all(
-        "SELECT p.key, i.seq, i.status, coalesce(i.spool, '') FROM plan_item AS i JOIN plan AS p ON p.id = i.plan_id"
-    )
-    words = {0: "waiting", 1: "sent", 2: "done", 3: "changed", 4: "refused", 5: "failed", 6: "expired", 7: "unknown", 8: "aborted"}
-    prefix = {key: key if key == OLD_PLAN else f"plan_item.{key}" for key, *_ in items}
-    fires = await of.store.fetch_all("SELECT task_id, outcome, coalesce(spool, '') FROM fire WHERE task_id != ''")
-    outcomes = {"sent": "done", "handed": "sent", "missed": "expired"}
-    found: list[tuple[str, str, str]] = [(id if id == OLD_COMMAND else f"command.{id}", str(status), spool) for id, status, spool in rows]
-    found += [(f"{prefix[key]}.{seq}", str(words[status]), spool) for key, seq, status, spool in items]
-    found += [(f"fire.{task_id}", str(outcomes.get(outcome, outcome)), spool) for task_id, outcome, spool in fires]
-    for id, status, spool in found:
-        ran = of.executed.get(id, [])
-        assert len(ran) <= 1, f"{id} ran {len(ran)} times"
-        assert set(ran) <= {spool}, f"{id} is marked for {spool} and ran in {ran}"
-        shipped = {said for folder in of.folders.values() for of_id, said in folder.shipped if of_id == id}
-        if status == "done":
-            assert ran, f"{id} is done and nobody did it"
-            assert "done" in shipped, f"{id} is done and nobody said so"
-        if "done" in shipped:
-            assert status == "done", f"{id} was done and is {status}: {shipped}"
-        if spool and not shipped - {"accepted"}:
-            assert status == "unknown", f"{id} was handed over, nobody answered, and it is {status}"
-        assert status not in ("sent", "accepted"), f"{id} never ends"
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with database(tmp_path) as store:
+        hub, errands = Hub(), Errands()
+        outbox = Outbox(store, hub)
+        outbox.register(errands)
+        yield Site(store, hub, outbox, errands)
 
 
-async def check_nothing_was_forged(of: World) -> None:
-    for sql in ("SELECT detail FROM command", "SELECT coalesce(detail, '') FROM plan_item", "SELECT error FROM fire"):
-        assert not [text for (text,) in await of.store.fetch_all(sql) if FORGED in text]
-    assert await of.store.fetch_all("SELECT id FROM task WHERE state = 12") == [], "another agent answered a question to an engine"
+def command(owner: str, action: str = "run_task", **changes: Any) -> OutgoingCommand:
+    need = Need(1, "celery", action, "production")
+    return replace(OutgoingCommand(CommandId("command", owner), need, T + 900 * SECOND, {"name": "shop.ship"}), **changes)
 
 
-async def check_overrides_arrived(of: World) -> None:
-    for name in ("beat", "other beat"):
-        agent = of.connected[name]
-        stored = await schedules.list_overrides(of.store, 1, agent.spec.environment, "celery_beat")
-        assert (agent.overrides or []) == [row.to_wire() for row in stored]
+async def test_what_is_marked_is_sent_at_once_and_its_owner_is_told(site: Site) -> None:
+    site.link("one", "f1")
+    [sent] = await site.outbox.deliver(site.errands, [command("a")], T)
+    assert sent.command.id.text == "command.a"
+    assert site.errands.marked == [(CommandId("command", "a"), "f1")]
+    assert site.errands.was_sent == [CommandId("command", "a")]
+    [frame] = site.frames["one"]
+    assert (frame["id"], frame["params"]["is_complete"]) == ("command.a", True)
 
 
-@pytest.mark.parametrize("seed", range(12))
-async def test_whatever_happens_no_kind_of_command_breaks_a_law(tmp_path: Path, seed: int) -> None:
-    async with world(tmp_path, seed) as of:
-        for _ in range(STEPS):
-            await step(of)
-        await settle(of)
-        await check_what_became_of_it(of)
-        await check_nothing_was_forged(of)
-        await check_overrides_arrived(of)
+async def test_what_ended_while_it_was_prepared_is_not_sent(site: Site) -> None:
+    site.link("one", "f1")
+    site.errands.ended_meanwhile = {CommandId("command", "a")}
+    sent = await site.outbox.deliver(site.errands, [command("a"), command("b")], T)
+    assert [each.command.id.owner for each in sent] == ["b"]
+    assert site.ids("one") == ["command.b"]
+    assert site.errands.was_sent == [CommandId("command", "b")]
 
 
-async def test_the_schedules_reach_every_kind(tmp_path: Path) -> None:
-    """Or the law would say nothing of a kind that was never sent."""
-    kinds: set[str] = set()
-    for seed in range(4):
-        (folder := tmp_path / str(seed)).mkdir()
-        async with world(folder, seed) as of:
-            for _ in range(STEPS):
-                await step(of)
-            await settle(of)
-            kinds |= {found.kind for id in [*of.frames, *of.executed] if (found := parse(id)) is not None}
-            ended = {folder.ledger.get(OLD_COMMAND) for folder in of.folders.values()}
-            assert "done" in ended
-    assert kinds == {"command", "plan_item", "fire", "pause", "overrides", "lookup"}
+async def test_the_mark_is_on_the_disk_before_the_frame_leaves(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[bool, int]] = []
+    write = site.store.write
+
+    async def watched(work: Any, *, durable: bool = False) -> Any:
+        result = await write(work, durable=durable)
+        written.append((durable, len(site.frames["one"])))
+        return result
+
+    monkeypatch.setattr(site.store, "write", watched)
+    site.link("one", "f1")
+    await site.outbox.deliver(site.errands, [command("a")], T)
+    assert written == [(True, 0)], "durable, and nothing has left before"
 
 
-async def test_the_kinds_that_are_stored_expire(tmp_path: Path) -> None:
-    """A pause, an override and a lookup never expire, so they have no duty."""
-    async with world(tmp_path, 0) as of:
-        running = asyncio.create_task(of.outbox.run())
-        await asyncio.sleep(0)
-        names = {duty.name for duty in of.outbox.duties.all()}
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-    assert names == {"delivery of waiting commands", "expiry of command", "expiry of plan_item", "expiry of fire"}
+async def test_what_no_agent_can_do_waits_without_a_transaction(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unexpected(work: Any, *, durable: bool = False) -> Any:
+        raise AssertionError("nothing has changed")
+
+    monkeypatch.setattr(site.store, "write", unexpected)
+    assert await site.outbox.deliver(site.errands, [command("a")], T) == []
+    assert site.errands.refused == []
 
 
-async def test_a_kind_has_one_owner(tmp_path: Path) -> None:
-    async with world(tmp_path, 0) as of:
-        with pytest.raises(ValueError, match="have an owner already"):
-            of.outbox.register(of.dispatch)
-        assert isinstance(of.outbox, Outbox)
+async def test_what_cannot_be_decrypted_is_refused_and_the_rest_is_sent(site: Site) -> None:
+    site.link("one", "f1")
+    site.errands.unreadable = {CommandId("command", "a")}
+    await site.outbox.deliver(site.errands, [command("a"), command("b")], T)
+    assert [(each.command.id.owner, each.cause, each.reason) for each in site.errands.refused] == [
+        ("a", Cause.NO_KEY, "it cannot be decrypted")
+    ]
+    assert site.ids("one") == ["command.b"]
+
+
+async def test_a_task_whose_message_was_deleted_is_refused(site: Site) -> None:
+    site.link("one", "f1")
+    await site.outbox.deliver(site.errands, [command("a", "retry_task", task=999)], T)
+    assert [(each.cause, each.reason) for each in site.errands.refused] == [(Cause.NO_ORIGINAL, NO_ORIGINAL)]
+    assert NO_ORIGINAL == "its original was deleted meanwhile"
+    assert site.frames["one"] == []
+
+
+async def test_a_retry_is_sent_with_the_kept_message_of_its_task(site: Site) -> None:
+    site.link("one", "f1")
+    records = [origin(BOOT), *life("t", T, "failed"), task("payload", "t", T, 2, "[]", False, [None, "AHt9"], "plain")]
+    await ingest_batch(site.store, 1, b"".join(map(wire.encode_record, records)), at=T)
+    [(row,)] = await site.store.fetch_all("SELECT id FROM task")
+    await site.outbox.deliver(site.errands, [command("a", "retry_task", task=row)], T)
+    assert site.frames["one"][0]["params"]["original"]
+
+
+async def test_a_refusal_is_left_to_owners_that_want_it(site: Site) -> None:
+    """Where no agent is connected, a command waits or is refused as its owner says."""
+    site.errands.is_refused_without_agent = True
+    await site.outbox.deliver(site.errands, [command("a")], T)
+    [refused] = site.errands.refused
+    assert (refused.cause, "no agent that can do this" in refused.reason) == (Cause.NO_AGENT, True)
+
+
+async def test_a_cancellation_reaches_every_other_spool_folder_as_a_copy(site: Site) -> None:
+    for boot, spool in (("one", "f1"), ("two", "f1"), ("three", "f2"), ("four", "f3")):
+        site.link(boot, spool)
+    site.link("anywhere", "f4", capabilities={("celery", "cancel_task"): "any"})
+    await site.outbox.deliver(site.errands, [command("a", "cancel_task"), command("b")], T)
+    by_id: dict[str, list[str]] = {}
+    for boot, frames in site.frames.items():
+        for frame in frames:
+            by_id.setdefault(frame["id"], []).append(boot)
+    whole = by_id.pop("command.a")
+    assert len(whole) == 1
+    assert len(by_id.pop("command.b")) == 1, "what is no cancellation has no copies"
+    spools = {"one": "f1", "two": "f1", "three": "f2", "four": "f3", "anywhere": "f4"}
+    copies = {id.partition(":")[2] for id in by_id}
+    assert {spools[boot] for boot in copies} == {"f1", "f2", "f3"} - {spools[whole[0]]}
+    assert all([id.partition(":")[2]] == boots for id, boots in by_id.items()), "each to the process it names"
+
+
+async def test_an_agent_that_connects_gets_what_waits_and_what_its_folder_has_and_the_copies_last(site: Site) -> None:
+    site.errands.open = [command("theirs", spool="f2"), command("its", spool="f1"), command("waits")]
+    site.errands.copies = [command("copy")]
+    await site.outbox.agent_connected(site.link("one", "f1"))
+    assert site.ids("one") == ["command.waits", "command.its", "command.copy:one"]
+    assert site.errands.marked == [(CommandId("command", "waits"), "f1")], "what was handed over is sent again as it is"
+
+
+async def test_what_a_folder_has_is_sent_again_to_those_it_concerns_only(site: Site) -> None:
+    site.errands.open = [command("its", spool="f1"), command("task", "retry_task", task=999, spool="f1")]
+    site.errands.copies = [command("copy")]
+    for boot, changes in {
+        "elsewhere": {"environment": "staging"}, "unable": {"capabilities": {}}, "plain": {"is_secure": False},
+    }.items():  # fmt: skip
+        await site.outbox.agent_connected(site.link(boot, "f1", **changes))
+        assert site.ids(boot) == []
+    await site.outbox.agent_connected(site.link("producer", "f1", role="producer"))
+    assert site.ids("producer") == ["command.its"], "a copy is for workers; a message that was deleted cannot be sent"
+
+
+async def test_another_worker_of_the_folder_does_not_get_what_names_one(site: Site) -> None:
+    site.errands.open = [command("its", spool="f1", need=Need(1, "celery", "run_task", "production", worker="one"))]
+    await site.outbox.agent_connected(site.link("two", "f1"))
+    await site.outbox.agent_connected(site.link("one", "f1"))
+    assert (site.ids("two"), site.ids("one")) == ([], ["command.its"])
+
+
+async def test_brokers_that_are_learned_later_get_what_waits_and_nothing_again(site: Site) -> None:
+    site.errands.open = [command("its", spool="f1"), command("waits")]
+    site.errands.copies = [command("copy")]
+    await site.outbox.brokers_learned(site.link("one", "f1"))
+    assert site.ids("one") == ["command.waits", "command.copy:one"]
+
+
+async def test_what_could_not_be_sent_is_tried_again_for_each_app_that_is_connected(site: Site) -> None:
+    site.errands.late = [command("late")]
+    assert await site.outbox.retry(T) == 0, "nobody is connected"
+    site.link("one", "f1")
+    assert await site.outbox.retry(T) == 1
+    assert site.ids("one") == ["command.late"]
+
+
+async def test_what_is_kept_in_memory_is_sent_without_a_mark(site: Site) -> None:
+    assert site.outbox.ask(command("a")) is None
+    link = site.link("one", "f1")
+    assert site.outbox.ask(command("a")) is link
+    site.outbox.send_to(link, command("b"))
+    assert site.ids("one") == ["command.a", "command.b"]
+    assert site.errands.marked == []
+
+
+async def test_an_answer_goes_to_the_owner_of_its_kind(site: Site) -> None:
+    its, other = (Answer(CommandId(kind, "a"), "done", {}) for kind in ("command", "lookup"))  # type: ignore[arg-type]
+    await site.outbox.answered(1, [its, other])
+    assert site.errands.answers == [its]
+
+
+async def test_duties_are_those_of_the_server(site: Site) -> None:
+    duties = Duties()
+    outbox = Outbox(site.store, site.hub, duties)
+    outbox.register(site.errands)
+    await outbox.answered(1, [Answer(CommandId("command", "a"), "done", {})])
+    assert [duty.name for duty in duties.all()] == ["answers to command"]
+
+
+async def test_a_second_owner_of_a_kind_is_named_in_the_error(site: Site) -> None:
+    with pytest.raises(ValueError, match="commands of the kind command have an owner already"):
+        site.outbox.register(Errands())
