@@ -214,9 +214,10 @@ async def test_an_agent_that_connects_gets_what_waits_and_what_its_folder_has_an
 async def test_what_a_folder_has_is_sent_again_to_those_it_concerns_only(site: Site) -> None:
     site.errands.open = [command("its", spool="f1"), command("task", "retry_task", task=999, spool="f1")]
     site.errands.copies = [command("copy")]
-    for boot, changes in {
+    unfit: dict[str, dict[str, Any]] = {
         "elsewhere": {"environment": "staging"}, "unable": {"capabilities": {}}, "plain": {"is_secure": False},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for boot, changes in unfit.items():
         await site.outbox.agent_connected(site.link(boot, "f1", **changes))
         assert site.ids(boot) == []
     await site.outbox.agent_connected(site.link("producer", "f1", role="producer"))
@@ -255,7 +256,7 @@ async def test_what_is_kept_in_memory_is_sent_without_a_mark(site: Site) -> None
 
 
 async def test_an_answer_goes_to_the_owner_of_its_kind(site: Site) -> None:
-    its, other = (Answer(CommandId(kind, "a"), "done", {}) for kind in ("command", "lookup"))  # type: ignore[arg-type]
+    its, other = (Answer(CommandId(kind, "a"), "done", {}) for kind in ("command", "lookup"))
     await site.outbox.answered(1, [its, other])
     assert site.errands.answers == [its]
 
